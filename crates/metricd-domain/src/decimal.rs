@@ -1,0 +1,91 @@
+//! Decimal numbers that keep every digit.
+
+use std::fmt;
+
+/// The greatest number of digits before the point, and after it.
+const MAX_DIGITS: usize = 38;
+
+/// A finite decimal number in plain notation, digit for digit as it was written.
+///
+/// The text is `-?[0-9]+(\.[0-9]+)?` with at most 38 digits before the point and 38 after it, which PostgreSQL's `numeric`
+/// holds exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Decimal(String);
+
+/// Why a text is no [`Decimal`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDecimal {
+    /// `NaN` or an infinity.
+    #[error("`NaN` and the infinities are no amounts: expected a finite number, or nothing")]
+    NotFinite,
+    /// The text is no number in plain notation.
+    #[error("expected a number such as `12.50`: digits with a point, no thousands separators, no exponent")]
+    Syntax,
+    /// The number has too many digits before or after the point.
+    #[error("expected at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it")]
+    TooLong,
+}
+
+impl Decimal {
+    /// Takes a number in plain notation; a leading `+` is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDecimal`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let words = ["nan", "inf", "infinity"];
+        if words.iter().any(|word| unsigned.eq_ignore_ascii_case(word)) {
+            return Err(InvalidDecimal::NotFinite);
+        }
+        let (whole, fraction) = match unsigned.split_once('.') {
+            Some((whole, fraction)) => (whole, Some(fraction)),
+            None => (unsigned, None),
+        };
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !fraction.is_none_or(digits) {
+            return Err(InvalidDecimal::Syntax);
+        }
+        if whole.len() > MAX_DIGITS || fraction.is_some_and(|part| part.len() > MAX_DIGITS) {
+            return Err(InvalidDecimal::TooLong);
+        }
+        Ok(Self(text.strip_prefix('+').unwrap_or(text).to_owned()))
+    }
+
+    /// The number in plain notation.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_every_digit() {
+        for text in ["0", "-12.50", "0.00000000000000000000000000000000000001", "00.10"] {
+            assert_eq!(Decimal::parse(text).unwrap().as_str(), text);
+        }
+        assert_eq!(Decimal::parse("+1.5").unwrap().as_str(), "1.5");
+    }
+
+    #[test]
+    fn refuses_what_is_no_finite_plain_number() {
+        for text in ["NaN", "-inf", "Infinity", "+infinity"] {
+            assert_eq!(Decimal::parse(text), Err(InvalidDecimal::NotFinite), "{text:?}");
+        }
+        for text in ["", "-", ".5", "5.", "1,000", "1e3", "1 ", "0x1F", "--1", "1.2.3", "twelve", "١"] {
+            assert_eq!(Decimal::parse(text), Err(InvalidDecimal::Syntax), "{text:?}");
+        }
+        assert_eq!(Decimal::parse(&"9".repeat(39)), Err(InvalidDecimal::TooLong));
+        assert_eq!(Decimal::parse(&format!("0.{}", "1".repeat(39))), Err(InvalidDecimal::TooLong));
+    }
+}

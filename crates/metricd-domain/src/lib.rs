@@ -1,0 +1,44 @@
+//! The vocabulary of metricd: what a metric is, and the rules that hold for it wherever it comes from.
+//!
+//! A [`Query`] is SQL that is stored under a [`QueryId`]; a [`Metric`] gives one query to the world under a [`MetricId`].
+//! Together they are a [`MetricDefinition`]. A [`Dashboard`] groups metrics and says where each one stands, by
+//! [`Breakpoint`]. A [`Record`] is a row of the data that queries read. What happened to files of all these is told by an
+//! [`IngestionReport`].
+//!
+//! Each value that has rules can only be made by a constructor which checks them, so that a value which exists is valid:
+//!
+//! ```
+//! use metricd_domain::{MetricId, SqlText};
+//!
+//! let id = MetricId::parse("daily-alerts")?;
+//! assert_eq!(id.as_str(), "daily-alerts");
+//! assert!(MetricId::parse("daily alerts").is_err());
+//!
+//! let sql = SqlText::parse("-- Alerts by day\nSELECT date, count(*) FROM metrics GROUP BY date")?;
+//! assert_eq!(sql.title(), Some("Alerts by day"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe and what it
+//! returns is the business of `metricd-execution`.
+
+mod dashboard;
+mod decimal;
+mod definition;
+mod id;
+mod limit;
+mod record;
+mod report;
+mod sql;
+
+pub use dashboard::{Breakpoint, Dashboard, DashboardItem, DashboardName, InvalidBreakpoint, InvalidName, LayoutEntry};
+pub use decimal::{Decimal, InvalidDecimal};
+pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
+pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
+pub use limit::{InvalidRowLimit, RowLimit};
+pub use record::{InvalidLabel, Label, Record};
+pub use report::{
+    EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,
+    Outcome, RecordCounts, Refusal, Suggestion,
+};
+pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};

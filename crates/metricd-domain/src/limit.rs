@@ -1,0 +1,62 @@
+//! How many rows a result may have.
+
+use std::fmt;
+
+/// A cap on the rows of a result: 1 to 10 000, 1 000 where nobody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowLimit(u32);
+
+/// Why a number is no row limit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a whole number from 1 to {}", RowLimit::MAX)]
+pub struct InvalidRowLimit;
+
+impl RowLimit {
+    /// The greatest limit.
+    pub const MAX: Self = Self(10_000);
+
+    /// Takes a number in decimal digits.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRowLimit`] where the text is no whole number from 1 to 10 000.
+    pub fn parse(text: &str) -> Result<Self, InvalidRowLimit> {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(rows) if digits && (1..=Self::MAX.0).contains(&rows) => Ok(Self(rows)),
+            _ => Err(InvalidRowLimit),
+        }
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl Default for RowLimit {
+    fn default() -> Self {
+        Self(1_000)
+    }
+}
+
+impl fmt::Display for RowLimit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_one_to_ten_thousand_in_digits_only() {
+        assert_eq!(RowLimit::parse("1").map(RowLimit::rows), Ok(1));
+        assert_eq!(RowLimit::parse("10000"), Ok(RowLimit::MAX));
+        for text in ["", "0", "10001", "-1", "+1", "1.0", "1e3", " 1", "ten", "99999999999999999999"] {
+            assert_eq!(RowLimit::parse(text), Err(InvalidRowLimit), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Records: the rows of data that the sample's queries read.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+
+use crate::{Decimal, QueryId};
+
+/// The greatest number of characters of a [`Label`].
+const MAX_LABEL_CHARS: usize = 1_000;
+
+/// A category's name as records carry it: 1 to 1 000 characters without NUL, which PostgreSQL cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Label(String);
+
+/// Why a text is no [`Label`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLabel {
+    /// The text is empty.
+    #[error("expected at least one character")]
+    Empty,
+    /// The text has more than 1 000 characters.
+    #[error("the text has {chars} characters: expected at most {MAX_LABEL_CHARS}")]
+    TooLong {
+        /// How many characters the text has.
+        chars: usize,
+    },
+    /// The text has a NUL character, which PostgreSQL cannot hold.
+    #[error("the text has a NUL character, which PostgreSQL cannot hold")]
+    Nul,
+}
+
+impl Label {
+    /// Takes the text as it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLabel`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidLabel> {
+        if text.is_empty() {
+            return Err(InvalidLabel::Empty);
+        }
+        // A text of at most 1 000 bytes cannot have more characters, which spares counting them in nearly every record.
+        if text.len() > MAX_LABEL_CHARS {
+            let chars = text.chars().count();
+            if chars > MAX_LABEL_CHARS {
+                return Err(InvalidLabel::TooLong { chars });
+            }
+        }
+        if text.contains('\0') {
+            return Err(InvalidLabel::Nul);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The label as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// One row of `warehouse.metrics`.
+///
+/// Two records that agree in every column are two records: a day may well have two alerts of one type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Record {
+    /// The query that reads the row.
+    pub query_id: QueryId,
+    /// The day that the row is about, in the years 1 to 9999.
+    pub date: NaiveDate,
+    /// Obsolescence cost avoided.
+    pub obsolescence: Option<Decimal>,
+    /// The type of an alert.
+    pub alert_type: Option<Label>,
+    /// How many parts were flagged.
+    pub parts_flagged: Option<i64>,
+    /// The obsolescence value of the day.
+    pub obsolescence_val: Option<Decimal>,
+    /// The category of an alert.
+    pub alert_category: Option<Label>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_bounded_in_characters_not_bytes() {
+        assert!(Label::parse(&"é".repeat(MAX_LABEL_CHARS)).is_ok());
+        assert_eq!(Label::parse(&"é".repeat(1_001)), Err(InvalidLabel::TooLong { chars: 1_001 }));
+        assert_eq!(Label::parse(""), Err(InvalidLabel::Empty));
+        assert_eq!(Label::parse("a\0b"), Err(InvalidLabel::Nul));
+    }
+}
