@@ -1,0 +1,52 @@
+//! The promises of [`MetricRepository`](crate::MetricRepository), one function each, to be held against every store.
+//!
+//! Each function takes a store that is empty, panics where the promise is broken, and is named by the promise.
+//! [`repository_contract!`](crate::repository_contract) makes a test of each of them.
+
+mod builders;
+mod definitions;
+mod ingestions;
+mod records;
+
+pub use builders::{Brought, dashboard, layout_entry, metric, query, record, report};
+pub use definitions::*;
+pub use ingestions::*;
+pub use records::*;
+
+/// Makes a test of every promise, on a store from `$new`: an expression that is awaited and gives a guard, whatever keeps
+/// the store alive, and an `Arc<dyn MetricRepository>`.
+#[macro_export]
+macro_rules! repository_contract {
+    ($new:expr) => {
+        $crate::repository_contract! { @each $new,
+            what_is_not_stored_is_not_found,
+            a_stored_metric_comes_back_with_its_query,
+            a_changed_query_becomes_a_new_version_and_the_old_one_stays,
+            an_unchanged_definition_changes_nothing,
+            what_an_ingestion_does_not_mention_stays,
+            a_metric_without_its_query_is_refused_whole,
+            a_dashboard_gathers_items_and_layouts,
+            a_layout_entry_without_its_item_is_refused_whole,
+            many_definitions_are_stored_at_once,
+            the_store_says_what_it_knows_of_mentioned_ids,
+            a_report_comes_back_as_it_was,
+            a_kept_report_keeps_nothing_else,
+            a_discarded_ingestion_leaves_nothing,
+            input_that_breaks_off_leaves_nothing,
+            ingestions_at_once_do_not_mix,
+            the_same_records_again_are_unchanged,
+            records_that_agree_are_kept_as_often_as_they_are_brought,
+            records_without_a_query_are_counted,
+            every_column_of_a_record_tells_records_apart,
+        }
+    };
+    (@each $new:expr, $($promise:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                let (_guard, repository) = $new.await;
+                $crate::contract::$promise(repository).await;
+            }
+        )*
+    };
+}

@@ -1,0 +1,168 @@
+//! Ingestions and their content, made in a line.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use metricd_domain::{
+    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId, IngestionMode,
+    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, SqlText,
+};
+use uuid::Uuid;
+
+use crate::{Changes, Conclusion, Definitions, Ingestion, Known, Mentioned};
+
+/// An ingestion that brings what a test has put into it.
+#[derive(Debug)]
+pub struct Brought {
+    /// What to look up; where empty, what the definitions name.
+    pub mentioned: Mentioned,
+    /// What to store.
+    pub definitions: Definitions,
+    /// The records to store; an error among them breaks the input off.
+    pub records: VecDeque<io::Result<Record>>,
+    /// Makes the conclusion of the report.
+    pub conclude: fn(IngestionReport) -> Conclusion,
+    /// Is told what the store knew and changed.
+    pub seen: std::sync::mpsc::Sender<(Known, Changes)>,
+    /// The report.
+    pub report: IngestionReport,
+    known: Known,
+}
+
+impl Brought {
+    /// An ingestion that is kept, and the channel on which it tells what the store knew and changed.
+    #[must_use]
+    pub fn keeping(
+        definitions: Definitions,
+        records: Vec<Record>,
+    ) -> (Self, std::sync::mpsc::Receiver<(Known, Changes)>) {
+        let (seen, told) = std::sync::mpsc::channel();
+        let mentioned = Mentioned {
+            query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
+            dashboard_ids: definitions.dashboards.iter().map(|dashboard| dashboard.dashboard_id.clone()).collect(),
+        };
+        let brought = Self {
+            mentioned,
+            definitions,
+            records: records.into_iter().map(Ok).collect(),
+            conclude: Conclusion::Keep,
+            seen,
+            report: report(),
+            known: Known::default(),
+        };
+        (brought, told)
+    }
+}
+
+impl Ingestion for Brought {
+    fn mentioned(&self) -> Mentioned {
+        self.mentioned.clone()
+    }
+
+    fn definitions(&mut self, known: &Known) -> Definitions {
+        self.known = known.clone();
+        self.definitions.clone()
+    }
+
+    fn next_record(&mut self) -> Option<io::Result<Record>> {
+        self.records.pop_front()
+    }
+
+    fn conclude(&mut self, changes: &Changes) -> Conclusion {
+        // A test that does not listen has dropped the receiver, and does not mind.
+        let _ = self.seen.send((self.known.clone(), changes.clone()));
+        (self.conclude)(self.report.clone())
+    }
+}
+
+/// A query.
+///
+/// # Panics
+///
+/// Where an argument is not valid; so do the other builders.
+#[must_use]
+pub fn query(id: &str, sql: &str) -> Query {
+    Query { query_id: QueryId::parse(id).unwrap(), sql: SqlText::parse(sql).unwrap() }
+}
+
+/// A metric that may be edited.
+///
+/// # Panics
+///
+/// Where an argument is not valid.
+#[must_use]
+pub fn metric(id: &str, query_id: &str) -> Metric {
+    Metric { metric_id: MetricId::parse(id).unwrap(), query_id: QueryId::parse(query_id).unwrap(), editable: true }
+}
+
+/// A dashboard of these metrics, without a layout, named like its id.
+///
+/// # Panics
+///
+/// Where an argument is not valid.
+#[must_use]
+pub fn dashboard(id: &str, metric_ids: &[&str]) -> Dashboard {
+    let item = |id: &&str| DashboardItem { metric_id: MetricId::parse(*id).unwrap() };
+    Dashboard {
+        dashboard_id: DashboardId::parse(id).unwrap(),
+        name: DashboardName::parse(id).unwrap(),
+        items: metric_ids.iter().map(item).collect(),
+        layouts: BTreeMap::<Breakpoint, Vec<LayoutEntry>>::new(),
+    }
+}
+
+/// An entry of one column and one row, `y` rows from the top.
+///
+/// # Panics
+///
+/// Where an argument is not valid.
+#[must_use]
+pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
+    LayoutEntry { metric_id: MetricId::parse(metric_id).unwrap(), x: 0, y, width: 1, height: 1, is_static: false }
+}
+
+/// A record of 1 June 2025 with a value in every column.
+///
+/// # Panics
+///
+/// Where an argument is not valid.
+#[must_use]
+pub fn record(query_id: &str) -> Record {
+    Record {
+        query_id: QueryId::parse(query_id).unwrap(),
+        date: NaiveDate::from_ymd_opt(2025, 6, 1).unwrap(),
+        obsolescence: Some(Decimal::parse("12.50").unwrap()),
+        alert_type: Some(Label::parse("critical, \"quoted\"\nnew line").unwrap()),
+        parts_flagged: Some(7),
+        obsolescence_val: Some(Decimal::parse("-0.001").unwrap()),
+        alert_category: Some(Label::parse("\\N").unwrap()),
+    }
+}
+
+/// An empty report with an id of its own.
+///
+/// # Panics
+///
+/// Never.
+#[must_use]
+pub fn report() -> IngestionReport {
+    let instant = DateTime::<Utc>::from_timestamp(1_780_000_000, 123_456_000).unwrap();
+    IngestionReport {
+        ingestion_id: IngestionId(Uuid::now_v7()),
+        mode: IngestionMode::Lenient,
+        outcome: Outcome::Stored,
+        started_at: instant,
+        finished_at: instant,
+        files: Vec::new(),
+        queries: EntryCounts::default(),
+        metrics: EntryCounts::default(),
+        layout_entries: EntryCounts::default(),
+        records: RecordCounts::default(),
+        refusal_count: 0,
+        refusals: Vec::new(),
+        notice_count: 0,
+        notices: Vec::new(),
+        suggestions: Vec::new(),
+    }
+}

@@ -1,0 +1,169 @@
+//! What a store promises of queries, metrics and dashboards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use metricd_domain::{Breakpoint, DashboardId, IngestionId, MetricId, QueryId};
+use uuid::Uuid;
+
+use super::builders::{Brought, dashboard, layout_entry, metric, query};
+use crate::{Changes, Definitions, MetricRepository, RepositoryError, Tally};
+
+type Repository = Arc<dyn MetricRepository>;
+
+async fn store(repository: &Repository, definitions: Definitions) -> Changes {
+    let (brought, told) = Brought::keeping(definitions, Vec::new());
+    repository.ingest(Box::new(brought)).await.unwrap();
+    told.recv().unwrap().1
+}
+
+fn one_metric(sql: &str) -> Definitions {
+    Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], dashboards: Vec::new() }
+}
+
+/// What has never been stored is absent by its own error.
+pub async fn what_is_not_stored_is_not_found(repository: Repository) {
+    let metric = repository.get_definition(&MetricId::parse("m1").unwrap()).await;
+    assert!(matches!(metric, Err(RepositoryError::MetricNotFound(_))), "{metric:?}");
+    let query = repository.list_query_versions(&QueryId::parse("q1").unwrap()).await;
+    assert!(matches!(query, Err(RepositoryError::QueryNotFound(_))), "{query:?}");
+    let dashboard = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await;
+    assert!(matches!(dashboard, Err(RepositoryError::DashboardNotFound(_))), "{dashboard:?}");
+    let ingestion = repository.get_ingestion(IngestionId(Uuid::now_v7())).await;
+    assert!(matches!(ingestion, Err(RepositoryError::IngestionNotFound(_))), "{ingestion:?}");
+    let readiness = repository.check().await.unwrap();
+    assert_eq!((readiness.pending_migrations, readiness.metric_count), (0, 0));
+}
+
+/// A metric comes back as it was stored, with the SQL to the letter.
+pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
+    let sql = "-- \u{1f4c8} Title\r\nSELECT 'it''s', \"x\" FROM metrics; ";
+    let mut definitions = one_metric(sql);
+    definitions.metrics[0].editable = false;
+    let changes = store(&repository, definitions.clone()).await;
+    assert_eq!(changes.queries, Tally { added: 1, ..Tally::default() });
+    assert_eq!(changes.metrics, Tally { added: 1, ..Tally::default() });
+
+    let definition = repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap();
+    assert_eq!(definition.metric, definitions.metrics[0]);
+    assert_eq!(definition.sql.as_str(), sql);
+    assert_eq!(definition.query_version, 1);
+    assert_eq!(repository.check().await.unwrap().metric_count, 1);
+}
+
+/// The next version of a query is served; the earlier ones stay, also when an earlier text returns.
+pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(repository: Repository) {
+    for sql in ["SELECT 1", "SELECT 2", "SELECT 1"] {
+        store(&repository, one_metric(sql)).await;
+    }
+    let versions = repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap();
+    let texts: Vec<_> = versions.iter().map(|version| (version.version, version.sql.as_str())).collect();
+    assert_eq!(texts, [(3, "SELECT 1"), (2, "SELECT 2"), (1, "SELECT 1")]);
+    let definition = repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap();
+    assert_eq!((definition.query_version, definition.sql.as_str()), (3, "SELECT 1"));
+}
+
+/// Storing the same again is counted as unchanged and makes no version.
+pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    let mut board = dashboard("d1", &["m1"]);
+    board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
+    definitions.dashboards = vec![board];
+    store(&repository, definitions.clone()).await;
+    let changes = store(&repository, definitions).await;
+    let unchanged = Tally { unchanged: 1, ..Tally::default() };
+    assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
+    assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1);
+}
+
+/// A second ingestion adds to the first.
+pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
+    store(&repository, one_metric("SELECT 1")).await;
+    let other = Definitions {
+        queries: vec![query("q2", "SELECT 2")],
+        // Of a query that this ingestion does not bring.
+        metrics: vec![metric("m2", "q1"), metric("m3", "q2")],
+        dashboards: Vec::new(),
+    };
+    store(&repository, other).await;
+    for (id, sql) in [("m1", "SELECT 1"), ("m2", "SELECT 1"), ("m3", "SELECT 2")] {
+        let definition = repository.get_definition(&MetricId::parse(id).unwrap()).await.unwrap();
+        assert_eq!(definition.sql.as_str(), sql, "{id}");
+    }
+    let mut moved = one_metric("SELECT 1");
+    moved.metrics = vec![metric("m1", "q2")];
+    assert_eq!(store(&repository, moved).await.metrics, Tally { changed: 1, ..Tally::default() });
+}
+
+/// A metric cannot name a query that is not there, and what came with it is not stored either.
+pub async fn a_metric_without_its_query_is_refused_whole(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    definitions.metrics.push(metric("m2", "q2"));
+    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let refused = repository.ingest(Box::new(brought)).await;
+    let Err(RepositoryError::Constraint { constraint, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(constraint, "metrics_query_id_fkey");
+    assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
+}
+
+/// Items keep the order in which they came first; an entry is replaced by a later one for its metric.
+pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    definitions.metrics = vec![metric("m2", "q1"), metric("m1", "q1"), metric("m0", "q1")];
+    let mut first = dashboard("d1", &["m2", "m1"]);
+    first.layouts = BTreeMap::from([
+        (Breakpoint::Lg, vec![layout_entry("m1", 5), layout_entry("m2", 9_999_999)]),
+        (Breakpoint::Md, vec![layout_entry("m1", 1)]),
+    ]);
+    definitions.dashboards = vec![first];
+    let changes = store(&repository, definitions).await;
+    assert_eq!(changes.layout_entries, Tally { added: 3, ..Tally::default() });
+
+    let mut second = dashboard("d1", &["m0", "m1"]);
+    second.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 6), layout_entry("m0", 0)])]);
+    let definitions = Definitions { dashboards: vec![second], ..Definitions::default() };
+    let changes = store(&repository, definitions).await;
+    assert_eq!(changes.layout_entries, Tally { added: 1, changed: 1, unchanged: 0 });
+
+    let stored = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.unwrap();
+    let mut expected = dashboard("d1", &["m2", "m1", "m0"]);
+    expected.layouts = BTreeMap::from([
+        (Breakpoint::Lg, vec![layout_entry("m1", 6), layout_entry("m2", 9_999_999), layout_entry("m0", 0)]),
+        (Breakpoint::Md, vec![layout_entry("m1", 1)]),
+    ]);
+    assert_eq!(stored, expected);
+}
+
+/// A layout entry cannot name a metric that the dashboard does not have.
+pub async fn a_layout_entry_without_its_item_is_refused_whole(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    let mut board = dashboard("d1", &[]);
+    board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
+    definitions.dashboards = vec![board];
+    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let refused = repository.ingest(Box::new(brought)).await;
+    let Err(RepositoryError::Constraint { constraint, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(constraint, "layout_entries_dashboard_item_fkey");
+    assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
+}
+
+/// Thousands of definitions come back, whatever portions the store writes them in.
+pub async fn many_definitions_are_stored_at_once(repository: Repository) {
+    let count = 2_345;
+    let ids: Vec<_> = (0..count).map(|number| format!("id-{number}")).collect();
+    let mut board = dashboard("d1", &ids.iter().map(String::as_str).collect::<Vec<_>>());
+    board.layouts.insert(Breakpoint::Lg, ids.iter().map(|id| layout_entry(id, 0)).collect());
+    let definitions = Definitions {
+        queries: ids.iter().map(|id| query(id, &format!("SELECT '{id}'"))).collect(),
+        metrics: ids.iter().map(|id| metric(id, id)).collect(),
+        dashboards: vec![board],
+    };
+    let added = Tally { added: count, ..Tally::default() };
+    let changes = store(&repository, definitions.clone()).await;
+    assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (added, added, added));
+    let unchanged = Tally { unchanged: count, ..Tally::default() };
+    let changes = store(&repository, definitions).await;
+    assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
+    let last = repository.get_definition(&MetricId::parse("id-2344").unwrap()).await.unwrap();
+    assert_eq!(last.sql.as_str(), "SELECT 'id-2344'");
+}

@@ -1,0 +1,40 @@
+//! Why a store could not do what it was asked for.
+
+use metricd_domain::{DashboardId, IngestionId, MetricId, QueryId};
+
+/// Why a store could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// No metric has this id.
+    #[error("there is no metric `{0}`")]
+    MetricNotFound(MetricId),
+    /// No query has this id.
+    #[error("there is no query `{0}`")]
+    QueryNotFound(QueryId),
+    /// No dashboard has this id.
+    #[error("there is no dashboard `{0}`")]
+    DashboardNotFound(DashboardId),
+    /// No ingestion has this id.
+    #[error("there is no ingestion `{0}`")]
+    IngestionNotFound(IngestionId),
+    /// The store cannot be reached.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// No connection to the store became free in time.
+    #[error("no connection to the store became free in time")]
+    NoConnection,
+    /// An ingestion's input could not be read to its end; nothing of it is stored.
+    #[error("the input could not be read: {0}")]
+    Input(#[source] std::io::Error),
+    /// What was to be stored breaks a rule of the store; nothing of it is stored.
+    #[error("the store refused what breaks its rule `{constraint}`: {message}")]
+    Constraint {
+        /// The rule's name.
+        constraint: String,
+        /// What the store says of it.
+        message: String,
+    },
+    /// The store failed in a way that none of the above names.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,105 @@
+//! What an ingestion brings, as the store pulls it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::io;
+
+use metricd_domain::{Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record};
+
+/// The ids that an ingestion mentions, about which the store is to say what it knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mentioned {
+    /// Queries that are brought or named.
+    pub query_ids: BTreeSet<QueryId>,
+    /// Dashboards that are brought.
+    pub dashboard_ids: BTreeSet<DashboardId>,
+}
+
+/// What the store knows of the ids that an ingestion mentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// The mentioned queries that are stored.
+    pub query_ids: BTreeSet<QueryId>,
+    /// The mentioned queries that a stored metric reads, with that metric; a metric stands once for each query it reads.
+    pub readers: BTreeSet<(QueryId, MetricId)>,
+    /// The items of the mentioned dashboards that are stored.
+    pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
+}
+
+/// Definitions to store. Each id stands once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Definitions {
+    /// Queries.
+    pub queries: Vec<Query>,
+    /// Metrics, each of a query that is stored or among `queries`.
+    pub metrics: Vec<Metric>,
+    /// Dashboards; their items and layout entries are added to what is stored of them.
+    pub dashboards: Vec<Dashboard>,
+}
+
+/// How many entries of one kind storing them touched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Stored for the first time.
+    pub added: u64,
+    /// Stored before with another content.
+    pub changed: u64,
+    /// Stored before with this content.
+    pub unchanged: u64,
+}
+
+/// What storing an ingestion's content changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Queries.
+    pub queries: Tally,
+    /// Metrics.
+    pub metrics: Tally,
+    /// Layout entries of all dashboards.
+    pub layout_entries: Tally,
+    /// Records; none is ever `changed`.
+    pub records: Tally,
+    /// How many of the records that were brought carry the id of a query which is not stored, by that id. At most 1 000 ids.
+    pub unread_records: BTreeMap<QueryId, u64>,
+}
+
+/// What is to become of an ingestion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Keep all that was brought, and the report.
+    Keep(IngestionReport),
+    /// Keep the report alone.
+    KeepReport(IngestionReport),
+    /// Keep nothing.
+    Discard(IngestionReport),
+}
+
+impl Conclusion {
+    /// The report, whatever is kept.
+    #[must_use]
+    pub fn into_report(self) -> IngestionReport {
+        match self {
+            Self::Keep(report) | Self::KeepReport(report) | Self::Discard(report) => report,
+        }
+    }
+}
+
+/// What an ingestion brings. The store calls the methods in this order, within one transaction and on one thread, which
+/// they may block.
+pub trait Ingestion: Debug + Send {
+    /// The ids about which the store is to say what it knows.
+    fn mentioned(&self) -> Mentioned;
+
+    /// The definitions to store, now that it is known what is stored already.
+    fn definitions(&mut self, known: &Known) -> Definitions;
+
+    /// The next record to store, or `None` after the last one.
+    ///
+    /// # Errors
+    ///
+    /// The input could not be read.
+    fn next_record(&mut self) -> Option<io::Result<Record>>;
+
+    /// What is to become of it all, now that it is known what storing it changes.
+    fn conclude(&mut self, changes: &Changes) -> Conclusion;
+}

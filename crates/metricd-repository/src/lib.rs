@@ -1,0 +1,34 @@
+//! The storage port of metricd: what a store of metrics promises, whatever it is made of.
+//!
+//! [`MetricRepository`] is the port. Definitions and records come in through one of its methods,
+//! [`MetricRepository::ingest`], which pulls them from an [`Ingestion`] within one transaction; everything else reads.
+//! [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is in `metricd-postgres`. Both pass the
+//! suite in `contract` (feature `testing`), and a third store would have to as well.
+//!
+//! ```
+//! use metricd_domain::MetricId;
+//! use metricd_repository::{MemoryRepository, MetricRepository, RepositoryError};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let repository = MemoryRepository::default();
+//! let missing = repository.get_definition(&MetricId::parse("no-such-metric")?).await;
+//! assert!(matches!(missing, Err(RepositoryError::MetricNotFound(_))));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate judges nothing: what may be stored is decided by `metricd-ingestion`, which implements [`Ingestion`].
+
+#[cfg(feature = "testing")]
+#[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a promise is broken by a panic, as in any test")]
+pub mod contract;
+mod error;
+mod ingestion;
+mod memory;
+mod repository;
+
+pub use error::RepositoryError;
+pub use ingestion::{Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, Tally};
+pub use memory::MemoryRepository;
+pub use repository::{MetricRepository, Readiness};
