@@ -1,0 +1,139 @@
+//! Numbers, with every digit that PostgreSQL holds.
+
+use std::io::Write;
+
+use super::field::{Malformed, Reader};
+
+/// Writes a float as a JSON number, the shortest that is read back as the same; what JSON lacks as a string.
+pub(super) fn write_float<F: ryu::Float + Into<f64> + Copy>(value: F, out: &mut Vec<u8>) {
+    let wide: f64 = value.into();
+    if wide.is_finite() {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else if wide.is_nan() {
+        out.extend_from_slice(b"\"NaN\"");
+    } else {
+        out.extend_from_slice(if wide > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" });
+    }
+}
+
+const POSITIVE: u16 = 0x0000;
+const NEGATIVE: u16 = 0x4000;
+const NAN: u16 = 0xC000;
+const INFINITY: u16 = 0xD000;
+const NEGATIVE_INFINITY: u16 = 0xF000;
+
+/// The greatest weight and scale that PostgreSQL gives a `numeric`; more would be no value of its making.
+const MAX_SCALE: u16 = 0x3FFF;
+
+/// Writes a `numeric` as a JSON number with as many digits after the point as it was stored with.
+///
+/// The binary form is that of `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the first,
+/// the sign, the digits to show after the point, then the digits, each from 0 to 9999. The value is the sum of
+/// `digit[i] * 10000 ^ (weight - i)`.
+pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let mut reader = Reader(bytes);
+    let count = usize::from(reader.u16()?);
+    let weight = i32::from(reader.i16()?);
+    let sign = reader.u16()?;
+    let scale = reader.u16()?;
+    match sign {
+        POSITIVE | NEGATIVE => {}
+        NAN => return write_word("NaN", out),
+        INFINITY => return write_word("Infinity", out),
+        NEGATIVE_INFINITY => return write_word("-Infinity", out),
+        _ => return Err(Malformed),
+    }
+    let mut digits = Vec::with_capacity(count);
+    for _ in 0..count {
+        digits.push(reader.u16().ok().filter(|digit| *digit < 10_000).ok_or(Malformed)?);
+    }
+    if !reader.0.is_empty() || scale > MAX_SCALE {
+        return Err(Malformed);
+    }
+    let digit = |position: i32| {
+        let index = usize::try_from(weight - position).ok();
+        index.and_then(|index| digits.get(index)).copied().unwrap_or_default()
+    };
+    if sign == NEGATIVE {
+        out.push(b'-');
+    }
+    // Writing into a vector cannot fail.
+    let _ = write!(out, "{}", digit(weight.max(0)));
+    for position in (0..weight).rev() {
+        let _ = write!(out, "{:04}", digit(position));
+    }
+    if scale > 0 {
+        out.push(b'.');
+        let end = out.len() + usize::from(scale);
+        let mut position = -1;
+        while out.len() < end {
+            let _ = write!(out, "{:04}", digit(position));
+            position -= 1;
+        }
+        out.truncate(end);
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "reads as the last step of writing a numeric")]
+fn write_word(word: &str, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    let _ = write!(out, "\"{word}\"");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numeric(weight: i16, sign: u16, scale: u16, digits: &[u16]) -> Option<String> {
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(&u16::try_from(digits.len()).unwrap().to_be_bytes());
+        bytes.extend_from_slice(&weight.to_be_bytes());
+        bytes.extend_from_slice(&sign.to_be_bytes());
+        bytes.extend_from_slice(&scale.to_be_bytes());
+        bytes.extend(digits.iter().flat_map(|digit| digit.to_be_bytes()));
+        let mut out = Vec::new();
+        write_numeric(&bytes, &mut out).ok()?;
+        Some(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn prints_every_digit_of_a_numeric() {
+        let print = |weight, sign, scale, digits: &[u16]| numeric(weight, sign, scale, digits).unwrap();
+        assert_eq!(print(0, POSITIVE, 0, &[]), "0");
+        assert_eq!(print(0, POSITIVE, 3, &[]), "0.000");
+        assert_eq!(print(0, POSITIVE, 2, &[123, 4500]), "123.45");
+        assert_eq!(print(1, NEGATIVE, 0, &[1, 0]), "-10000");
+        assert_eq!(print(1, POSITIVE, 0, &[1]), "10000");
+        assert_eq!(print(-1, POSITIVE, 4, &[1]), "0.0001");
+        assert_eq!(print(-2, POSITIVE, 7, &[10]), "0.0000001".get(..9).unwrap());
+        assert_eq!(print(0, POSITIVE, 5, &[1, 5]), "1.00050");
+        assert_eq!(print(0, NAN, 0, &[]), "\"NaN\"");
+        assert_eq!(print(0, INFINITY, 0, &[]), "\"Infinity\"");
+        assert_eq!(print(0, NEGATIVE_INFINITY, 0, &[]), "\"-Infinity\"");
+    }
+
+    #[test]
+    fn what_is_no_numeric_is_malformed() {
+        assert_eq!(numeric(0, 0x1234, 0, &[]), None);
+        assert_eq!(numeric(0, POSITIVE, 0, &[10_000]), None);
+        assert_eq!(numeric(0, POSITIVE, MAX_SCALE + 1, &[]), None);
+        assert!(write_numeric(&[0, 1, 0, 0], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn floats_are_short_and_exact() {
+        let print = |value: f64| {
+            let mut out = Vec::new();
+            write_float(value, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(print(0.1), "0.1");
+        assert_eq!(print(1e300), "1e300");
+        assert_eq!(print(f64::NAN), "\"NaN\"");
+        assert_eq!(print(f64::NEG_INFINITY), "\"-Infinity\"");
+        let mut out = Vec::new();
+        write_float(0.1_f32, &mut out);
+        assert_eq!(out, b"0.1");
+    }
+}

@@ -1,0 +1,31 @@
+//! What happens between "run this metric" and its rows.
+//!
+//! A [`Statement`] is SQL of which it is known that it is one statement. A [`MetricRunner`] runs it against the data and
+//! hands each row, still in PostgreSQL's binary format, to a [`RowSink`]. [`JsonRows`] is the sink that writes the rows as
+//! JSON, straight into the buffer that will be the response.
+//!
+//! ```
+//! use metricd_domain::SqlText;
+//! use metricd_execution::{Column, FieldType, JsonRows, RowSink, Statement};
+//!
+//! let statement = Statement::parse(&SqlText::parse("SELECT 42 AS answer;")?)?;
+//! assert_eq!(statement.body(), "SELECT 42 AS answer");
+//!
+//! let mut rows = JsonRows::default();
+//! rows.columns(&[Column { name: "answer".into(), type_name: "integer".into(), field_type: FieldType::Integer }])?;
+//! rows.row(&mut [Some(42_i32.to_be_bytes().as_slice())].into_iter(), 1_000)?;
+//! assert_eq!(rows.finish(), br#"[{"answer":42}]"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The adapter behind the port, and with it the driver, lives in `metricd-postgres`; this crate opens no connection.
+
+mod encode;
+mod runner;
+mod statement;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use encode::{Column, EncodeError, FieldType, JsonRows, RowSink};
+pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome};
+pub use statement::{InvalidStatement, Statement};

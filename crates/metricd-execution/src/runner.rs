@@ -1,0 +1,98 @@
+//! The port through which stored SQL is run.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metricd_domain::RowLimit;
+
+use crate::{EncodeError, RowSink, Statement};
+
+/// What a run may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunLimits {
+    /// How many rows are handed to the sink at most.
+    pub rows: RowLimit,
+    /// How many bytes the sink may hold at most; a row that would go past it is the first that is cut.
+    pub size_bytes: usize,
+    /// How long the statement may run, from when it is sent until its last row has been read.
+    pub time: Duration,
+}
+
+impl Default for RunLimits {
+    /// 1 000 rows, 16 MiB and 5 s.
+    fn default() -> Self {
+        Self { rows: RowLimit::default(), size_bytes: 16 << 20, time: Duration::from_secs(5) }
+    }
+}
+
+/// What a run that ended well leaves beside the rows in the sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOutcome {
+    /// How many rows the sink was handed.
+    pub row_count: usize,
+    /// Whether the result had more rows than the limits allow.
+    pub truncated: bool,
+}
+
+/// Why a run has no result. The sink's content is of no use then.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database cannot be reached, or went away during the run.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// No connection became free in time.
+    #[error("no database connection became free within {} ms", .waited.as_millis())]
+    NoConnection {
+        /// How long the run waited for one.
+        waited: Duration,
+    },
+    /// The statement ran past its time limit and was stopped in the database.
+    #[error("the statement ran longer than {} ms and was stopped", .limit.as_millis())]
+    TimedOut {
+        /// The limit that it went past.
+        limit: Duration,
+    },
+    /// The database refused the statement, or it failed while it ran.
+    #[error("the statement failed: {message} (SQLSTATE {sqlstate})")]
+    Failed {
+        /// The five characters of PostgreSQL's error code.
+        sqlstate: String,
+        /// PostgreSQL's message. It may quote the SQL and the data, so it is for the log alone.
+        message: String,
+    },
+    /// A value did not have the form that its type promises.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}
+
+/// Runs stored SQL against the data.
+///
+/// # Contract
+///
+/// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
+/// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
+/// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped
+///   in the database. The connection that it ran on is not used again before that is done.
+/// - A run leaves nothing behind on a connection that the next run could see.
+#[async_trait]
+pub trait MetricRunner: Debug + Send + Sync {
+    /// Runs the statement and hands its rows to the sink.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError`], after which the runner is ready for the next run.
+    async fn run(
+        &self,
+        statement: &Statement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError>;
+
+    /// Says whether a statement could be run now.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where it could not.
+    async fn check(&self) -> Result<(), RunError>;
+}

@@ -1,0 +1,72 @@
+//! A runner that answers what a test has told it to, for tests without a database.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::{Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
+
+/// What the runner answers to one SQL text.
+pub type Script = Box<dyn Fn() -> Result<Vec<Option<String>>, RunError> + Send + Sync>;
+
+/// A runner that answers by a script: each statement gives one column of text, or an error.
+#[derive(Default)]
+pub struct ScriptedRunner {
+    scripts: Mutex<HashMap<String, Script>>,
+}
+
+impl std::fmt::Debug for ScriptedRunner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("ScriptedRunner").finish_non_exhaustive()
+    }
+}
+
+impl ScriptedRunner {
+    /// The name of the column that every result has.
+    pub const COLUMN: &'static str = "value";
+
+    /// Tells what to answer to this SQL. The text `check` stands for [`MetricRunner::check`].
+    pub fn script(
+        &self,
+        sql: &str,
+        answer: impl Fn() -> Result<Vec<Option<String>>, RunError> + Send + Sync + 'static,
+    ) {
+        let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        scripts.insert(sql.to_owned(), Box::new(answer));
+    }
+
+    fn answer(&self, sql: &str) -> Option<Result<Vec<Option<String>>, RunError>> {
+        let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
+        scripts.get(sql).map(|script| script())
+    }
+}
+
+#[async_trait]
+impl MetricRunner for ScriptedRunner {
+    async fn run(
+        &self,
+        statement: &Statement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
+        let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
+        let values = self.answer(statement.text()).ok_or_else(unknown)??;
+        let column = Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text };
+        sink.columns(&[column])?;
+        let mut row_count = 0;
+        for value in &values {
+            let taken = row_count < limits.rows.rows()
+                && sink.row(&mut [value.as_deref().map(str::as_bytes)].into_iter(), limits.size_bytes)?;
+            if !taken {
+                return Ok(RunOutcome { row_count, truncated: true });
+            }
+            row_count += 1;
+        }
+        Ok(RunOutcome { row_count, truncated: false })
+    }
+
+    async fn check(&self) -> Result<(), RunError> {
+        self.answer("check").transpose().map(|_| ())
+    }
+}
