@@ -1,0 +1,96 @@
+//! Where a CSV record ends, and whether its quotes are in order.
+
+/// What stands at the beginning of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// A record of that many fields, which ends before `end`; the next one begins at `next`.
+    Record { end: usize, next: usize, fields: usize },
+    /// A quote stands where none may: inside a field that does not begin with one, or closing a field that goes on.
+    StrayQuote,
+    /// The text ends inside a quoted field.
+    Unclosed,
+}
+
+enum State {
+    FieldStart,
+    Plain,
+    Quoted,
+    QuoteInQuoted,
+}
+
+/// Looks at the record that `text` begins with. Where the text ends before a record does, the end of the text ends it.
+#[expect(clippy::match_same_arms, reason = "the arms are tried in this order, as a reader follows a state machine")]
+pub(super) fn scan(text: &[u8]) -> Scan {
+    let mut state = State::FieldStart;
+    let mut fields = 1;
+    for (index, &byte) in text.iter().enumerate() {
+        state = match (state, byte) {
+            (State::FieldStart, b'"') => State::Quoted,
+            (State::Plain, b'"') => return Scan::StrayQuote,
+            (State::Quoted, b'"') => State::QuoteInQuoted,
+            (State::Quoted, _) | (State::QuoteInQuoted, b'"') => State::Quoted,
+            (_, b',') => {
+                fields += 1;
+                State::FieldStart
+            }
+            (_, b'\r' | b'\n') => {
+                let next = index + 1 + usize::from(byte == b'\r' && text.get(index + 1) == Some(&b'\n'));
+                return Scan::Record { end: index, next, fields };
+            }
+            (State::QuoteInQuoted, _) => return Scan::StrayQuote,
+            (State::FieldStart | State::Plain, _) => State::Plain,
+        };
+    }
+    if matches!(state, State::Quoted) {
+        Scan::Unclosed
+    } else {
+        Scan::Record { end: text.len(), next: text.len(), fields }
+    }
+}
+
+/// Where the line after the one that `text` begins with begins, or `None` where there is no line end.
+pub(super) fn next_line(text: &[u8]) -> Option<usize> {
+    let index = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    Some(index + 1 + usize::from(text[index] == b'\r' && text.get(index + 1) == Some(&b'\n')))
+}
+
+/// How many lines end in `text`.
+pub(super) fn line_ends(text: &[u8]) -> u64 {
+    let mut rest = text;
+    let mut lines = 0;
+    while let Some(next) = next_line(rest) {
+        lines += 1;
+        rest = &rest[next..];
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_end_of_a_record() {
+        let record = |end, next, fields| Scan::Record { end, next, fields };
+        assert_eq!(scan(b"a,b\nc"), record(3, 4, 2));
+        assert_eq!(scan(b"a,b\r\nc"), record(3, 5, 2));
+        assert_eq!(scan(b"a,b\rc"), record(3, 4, 2));
+        assert_eq!(scan(b"a,\"b\n\"\"c\"\"\",\nd"), record(12, 13, 3));
+        assert_eq!(scan(b"a,b"), record(3, 3, 2));
+        assert_eq!(scan(b"\n"), record(0, 1, 1));
+        assert_eq!(scan(b"\"\""), record(2, 2, 1));
+    }
+
+    #[test]
+    fn finds_quotes_out_of_order() {
+        assert_eq!(scan(b"a,5\" pipe\n"), Scan::StrayQuote);
+        assert_eq!(scan(b"a,\"b\" c\n"), Scan::StrayQuote);
+        assert_eq!(scan(b"a,\"b\nc,d\n"), Scan::Unclosed);
+    }
+
+    #[test]
+    fn counts_lines_of_every_kind() {
+        assert_eq!(line_ends(b"a\nb\r\nc\rd"), 3);
+        assert_eq!(line_ends(b""), 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! Refusals and notices as they are gathered.
+
+use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal};
+
+use crate::Reason;
+
+/// How many characters of a value a refusal shows.
+const SHOWN_CHARS: usize = 80;
+
+/// Refusals and notices: all are counted, the first [`MAX_LISTED_FINDINGS`] of each are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) refusal_count: u64,
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) notice_count: u64,
+    pub(crate) notices: Vec<Notice>,
+}
+
+impl Findings {
+    pub(crate) fn refuse(
+        &mut self,
+        location: Location,
+        value: Option<&str>,
+        reason: Reason,
+        message: impl Into<String>,
+    ) {
+        self.refusal_count += 1;
+        if self.refusals.len() < MAX_LISTED_FINDINGS {
+            let reason = reason.code().to_owned();
+            self.refusals.push(Refusal { location, value: value.map(shorten), reason, message: message.into() });
+        }
+    }
+
+    pub(crate) fn notice(&mut self, location: Location, reason: Reason, message: impl Into<String>) {
+        self.notice_count += 1;
+        if self.notices.len() < MAX_LISTED_FINDINGS {
+            self.notices.push(Notice { location, reason: reason.code().to_owned(), message: message.into() });
+        }
+    }
+}
+
+/// The value on one line: at most 80 characters, control characters escaped.
+pub(crate) fn shorten(value: &str) -> String {
+    let mut shown = String::new();
+    let mut chars = value.chars();
+    for character in chars.by_ref().take(SHOWN_CHARS) {
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_shown_on_one_short_line() {
+        assert_eq!(shorten("a\n\0é\u{1f600}"), "a\\n\\u{0}é\u{1f600}");
+        assert_eq!(shorten(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
+        assert_eq!(shorten(&"x".repeat(80)), "x".repeat(80));
+    }
+
+    #[test]
+    fn findings_past_the_limit_are_counted_only() {
+        let mut findings = Findings::default();
+        for _ in 0..1_500 {
+            findings.refuse(Location::default(), None, Reason::RowRagged, "no");
+        }
+        assert_eq!((findings.refusal_count, findings.refusals.len()), (1_500, 1_000));
+    }
+}

@@ -1,0 +1,282 @@
+//! The use case: read, judge, store, report.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use metricd_domain::{
+    FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome, QueryId, Record,
+    RecordCounts,
+};
+use metricd_repository::{
+    Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, MetricRepository, RepositoryError, Tally,
+};
+use uuid::Uuid;
+
+use crate::csv::CsvRecords;
+use crate::findings::Findings;
+use crate::judge::{Brought, RecordJudge, References, judge_definitions, judge_queries};
+use crate::kind::recognise;
+use crate::progress::Counted;
+use crate::{Input, InputError, Inputs, Progress, Reason};
+
+/// The greatest size of a file of definitions or queries, which are held in memory.
+const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
+
+/// How much of a file is looked at to see what it holds.
+const BEGINNING_BYTES: u64 = 64 << 10;
+
+/// Of how many ids without a query it is remembered where they first stood.
+const MAX_UNREAD_IDS: usize = 1_000;
+
+/// What a call asks for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What to do where something is refused.
+    pub mode: IngestionMode,
+    /// Whether to store nothing and only say what would happen.
+    pub dry_run: bool,
+    /// The id of the ingestion.
+    pub ingestion_id: IngestionId,
+    /// The clock.
+    pub now: fn() -> DateTime<Utc>,
+}
+
+impl Default for Options {
+    /// Lenient, with a fresh id and the system's clock.
+    fn default() -> Self {
+        Self { mode: IngestionMode::Lenient, dry_run: false, ingestion_id: IngestionId(Uuid::now_v7()), now: Utc::now }
+    }
+}
+
+/// Why an ingestion could not be done. Nothing of it is stored.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// A file could not be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The store failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+}
+
+/// Reads the files, judges them, stores what may be stored, and says what became of each entry.
+///
+/// # Errors
+///
+/// [`IngestError`] where a file or the store fails; what is wrong with the content of a file is in the report.
+pub async fn ingest(
+    repository: &dyn MetricRepository,
+    inputs: Inputs,
+    options: Options,
+    progress: Arc<dyn Progress>,
+) -> Result<IngestionReport, IngestError> {
+    let ingestion = FileIngestion::read(inputs, options, progress)?;
+    Ok(repository.ingest(Box::new(ingestion)).await?)
+}
+
+/// Files as an ingestion: definitions and queries judged and in memory, records read when the store asks for them.
+#[derive(Debug)]
+struct FileIngestion {
+    options: Options,
+    started_at: DateTime<Utc>,
+    progress: Arc<dyn Progress>,
+    files: Vec<IngestedFile>,
+    findings: Findings,
+    brought: Brought,
+    references: References,
+    record_files: VecDeque<Input>,
+    open_records: Option<OpenRecords>,
+    record_counts: RecordCounts,
+    first_record_of: BTreeMap<QueryId, Location>,
+}
+
+#[derive(Debug)]
+struct OpenRecords {
+    file: String,
+    records: CsvRecords<Counted<File, Arc<dyn Progress>>>,
+    judge: RecordJudge,
+}
+
+impl FileIngestion {
+    fn read(inputs: Inputs, options: Options, progress: Arc<dyn Progress>) -> Result<Self, InputError> {
+        progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
+        let mut ingestion = Self {
+            started_at: (options.now)(),
+            options,
+            progress,
+            files: Vec::new(),
+            findings: Findings::default(),
+            brought: Brought::default(),
+            references: References::default(),
+            record_files: VecDeque::new(),
+            open_records: None,
+            record_counts: RecordCounts::default(),
+            first_record_of: BTreeMap::new(),
+        };
+        for file in inputs.repeated {
+            let message = "the file was named more than once and is read once";
+            ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
+        }
+        for file in inputs.passed_over {
+            let message = "the file ends neither in .json nor in .csv and is not read";
+            ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FilePassedOver, message);
+        }
+        for input in inputs.files {
+            ingestion.read_file(&input).map_err(|cause| input.unreadable(cause))?;
+        }
+        Ok(ingestion)
+    }
+
+    fn read_file(&mut self, input: &Input) -> io::Result<()> {
+        let file = input.name();
+        let kind = match recognise(&input.read_up_to(BEGINNING_BYTES)?) {
+            Ok(kind) => kind,
+            Err(unrecognised) => {
+                let location = Location { file: file.to_owned(), ..Location::default() };
+                self.findings.refuse(
+                    location,
+                    unrecognised.value.as_deref(),
+                    unrecognised.reason,
+                    unrecognised.message,
+                );
+                FileKind::Unknown
+            }
+        };
+        self.files.push(IngestedFile { file: file.to_owned(), kind, size_bytes: input.size_bytes() });
+        match kind {
+            FileKind::Unknown => self.progress.advance(input.size_bytes()),
+            FileKind::Records => self.record_files.push_back(input.clone()),
+            FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
+                let message = format!("the file has more than {MAX_DEFINITIONS_BYTES} bytes: split it");
+                let location = Location { file: file.to_owned(), ..Location::default() };
+                self.findings.refuse(location, None, Reason::FileTooLarge, message);
+            }
+            FileKind::Definitions => {
+                let bytes = input.read_up_to(MAX_DEFINITIONS_BYTES)?;
+                self.brought.drafts.extend(judge_definitions(file, &input.stem(), &bytes, &mut self.findings));
+                self.progress.advance(input.size_bytes());
+            }
+            FileKind::Queries => {
+                let (queries, entries) = judge_queries(file, input.reader()?, &mut self.findings)?;
+                self.brought.queries.extend(queries);
+                self.brought.query_entries += entries;
+                self.progress.advance(input.size_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the next file of records whose header is in order; `false` after the last one.
+    fn open_next(&mut self) -> io::Result<bool> {
+        while let Some(input) = self.record_files.pop_front() {
+            let file = input.name().to_owned();
+            let reader = Counted { reader: input.reader()?, progress: Arc::clone(&self.progress) };
+            let mut records = CsvRecords::new(reader);
+            let Some(header) = records.next()? else { continue };
+            if let Some(judge) = RecordJudge::new(&file, &header, &mut self.findings) {
+                self.open_records = Some(OpenRecords { file, records, judge });
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn next_good_record(&mut self) -> io::Result<Option<Record>> {
+        loop {
+            let Some(open) = &mut self.open_records else {
+                if self.open_next()? {
+                    continue;
+                }
+                self.progress.store();
+                return Ok(None);
+            };
+            let Some(row) = open.records.next()? else {
+                self.open_records = None;
+                continue;
+            };
+            self.record_counts.read += 1;
+            let Some((line, record)) = open.judge.judge(&row, &mut self.findings) else {
+                self.record_counts.refused += 1;
+                continue;
+            };
+            if self.first_record_of.len() < MAX_UNREAD_IDS && !self.first_record_of.contains_key(&record.query_id) {
+                let location = Location { file: open.file.clone(), line: Some(line), ..Location::default() };
+                self.first_record_of.insert(record.query_id.clone(), location);
+            }
+            return Ok(Some(record));
+        }
+    }
+
+    fn notice_unread(&mut self, changes: &Changes) {
+        for (query_id, count) in &changes.unread_records {
+            let location = self.first_record_of.get(query_id).cloned().unwrap_or_default();
+            let message =
+                format!("{count} records carry the id `{query_id}`, which no stored query has: no metric shows them");
+            self.findings.notice(location, Reason::RecordUnread, message);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if self.options.dry_run {
+            Outcome::DryRun
+        } else if self.options.mode == IngestionMode::Strict && self.findings.refusal_count > 0 {
+            Outcome::Refused
+        } else {
+            Outcome::Stored
+        }
+    }
+}
+
+impl Ingestion for FileIngestion {
+    fn mentioned(&self) -> Mentioned {
+        self.brought.mentioned()
+    }
+
+    fn definitions(&mut self, known: &Known) -> Definitions {
+        self.references = std::mem::take(&mut self.brought).judge(known, &mut self.findings);
+        std::mem::take(&mut self.references.definitions)
+    }
+
+    fn next_record(&mut self) -> Option<io::Result<Record>> {
+        self.next_good_record().transpose()
+    }
+
+    fn conclude(&mut self, changes: &Changes) -> Conclusion {
+        self.notice_unread(changes);
+        let counted = |mut counts: metricd_domain::EntryCounts, tally: Tally| {
+            (counts.added, counts.changed, counts.unchanged) = (tally.added, tally.changed, tally.unchanged);
+            counts
+        };
+        let outcome = self.outcome();
+        let findings = std::mem::take(&mut self.findings);
+        let report = IngestionReport {
+            ingestion_id: self.options.ingestion_id,
+            mode: self.options.mode,
+            outcome,
+            started_at: self.started_at,
+            finished_at: (self.options.now)(),
+            files: std::mem::take(&mut self.files),
+            queries: counted(self.references.queries, changes.queries),
+            metrics: counted(self.references.metrics, changes.metrics),
+            layout_entries: counted(self.references.layout_entries, changes.layout_entries),
+            records: RecordCounts {
+                added: changes.records.added,
+                unchanged: changes.records.unchanged,
+                ..self.record_counts
+            },
+            refusal_count: findings.refusal_count,
+            refusals: findings.refusals,
+            notice_count: findings.notice_count,
+            notices: findings.notices,
+            suggestions: std::mem::take(&mut self.references.suggestions),
+        };
+        match outcome {
+            Outcome::Stored => Conclusion::Keep(report),
+            Outcome::Refused => Conclusion::KeepReport(report),
+            Outcome::DryRun => Conclusion::Discard(report),
+        }
+    }
+}

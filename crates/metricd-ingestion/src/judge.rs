@@ -1,0 +1,15 @@
+//! The judgement: what of the files may be stored, and what is to be said of the rest.
+
+mod csv_faults;
+mod definitions;
+mod merge;
+mod queries;
+mod records;
+mod references;
+mod suggestions;
+
+pub(crate) use definitions::{DraftDashboard, judge_definitions};
+pub(crate) use merge::{Located, merge};
+pub(crate) use queries::judge_queries;
+pub(crate) use records::RecordJudge;
+pub(crate) use references::{Brought, References};

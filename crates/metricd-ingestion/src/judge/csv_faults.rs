@@ -1,0 +1,140 @@
+//! What CSV files of every kind have in common: headers, rows and their faults.
+
+use metricd_domain::{Location, MAX_ID_CHARS, QueryId};
+
+use crate::Reason;
+use crate::csv::{Columns, CsvFault, CsvRecord, Fields, Header, HeaderFault, MAX_RECORD_BYTES};
+use crate::findings::Findings;
+
+pub(super) fn at_line(file: &str, line: u64) -> Location {
+    Location { file: file.to_owned(), line: Some(line), ..Location::default() }
+}
+
+pub(super) fn at_column(file: &str, line: u64, column: &str) -> Location {
+    Location { column: Some(column.to_owned()), ..at_line(file, line) }
+}
+
+/// Where the wanted columns stand, or `None` after saying what is wrong with the header.
+pub(super) fn judge_header<const N: usize>(
+    file: &str,
+    header: &CsvRecord<'_>,
+    wanted: [&'static str; N],
+    findings: &mut Findings,
+) -> Option<Columns<N>> {
+    let (line, fields) = match header {
+        CsvRecord::Fields { line, fields, .. } => (*line, *fields),
+        CsvRecord::Fault { line, last_line, fault, text } => {
+            refuse_fault(file, (*line, *last_line), *fault, text, findings);
+            return None;
+        }
+    };
+    let header = Header::new(fields);
+    match header.locate(wanted) {
+        Ok(columns) => {
+            for name in header.unknown(&wanted) {
+                let message = format!("the column `{name}` is not known and was passed over");
+                findings.notice(at_column(file, line, name), Reason::ColumnUnknown, message);
+            }
+            Some(columns)
+        }
+        Err(faults) => {
+            for fault in faults {
+                refuse_header(file, line, &header, &fault, findings);
+            }
+            None
+        }
+    }
+}
+
+fn refuse_header(file: &str, line: u64, header: &Header, fault: &HeaderFault, findings: &mut Findings) {
+    let names = header.names.join(",");
+    let (column, reason, message) = match fault {
+        HeaderFault::Missing { column, similar: Some(similar) } => {
+            let message = format!("the header has no column `{column}`, but `{similar}`: did you mean `{column}`?");
+            (column, Reason::ColumnMissing, message)
+        }
+        HeaderFault::Missing { column, similar: None } => {
+            (column, Reason::ColumnMissing, format!("the header has no column `{column}`"))
+        }
+        HeaderFault::Repeated { column } => {
+            (column, Reason::ColumnRepeated, format!("the header has the column `{column}` more than once"))
+        }
+    };
+    findings.refuse(at_column(file, line, column), Some(&names), reason, message);
+}
+
+/// Refuses lines that could not be read as a record.
+pub(super) fn refuse_fault(file: &str, lines: (u64, u64), fault: CsvFault, text: &[u8], findings: &mut Findings) {
+    let passed_over = match lines {
+        (first, last) if first == last => String::new(),
+        (first, last) => format!("; lines {first} to {last} were passed over"),
+    };
+    let (reason, message) = match fault {
+        CsvFault::StrayQuote => (
+            Reason::QuoteStray,
+            "a quote stands where none may: a field with quotes in it is put in quotes and each quote in it is doubled"
+                .to_owned(),
+        ),
+        CsvFault::Unclosed => (
+            Reason::QuoteUnclosed,
+            "a quoted field does not end: its closing quote is missing, or the file was cut off".to_owned(),
+        ),
+        CsvFault::TooLong => (
+            Reason::RecordTooLong,
+            format!("a record has more than {MAX_RECORD_BYTES} bytes: probably a closing quote is missing"),
+        ),
+    };
+    let value = String::from_utf8_lossy(&text[..text.len().min(400)]);
+    findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message + &passed_over);
+}
+
+/// Whether the row has the header's number of fields; refuses it otherwise. The last row of a file may have been cut off.
+pub(super) fn judge_width(
+    file: &str,
+    line: u64,
+    row: Fields<'_>,
+    is_last: bool,
+    width: usize,
+    findings: &mut Findings,
+) -> bool {
+    if row.len() == width {
+        return true;
+    }
+    let shown: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
+    let cut_off = if is_last && row.len() < width { "; the file was perhaps cut off here" } else { "" };
+    let message = format!("the row has {} fields where the header has {width}{cut_off}", row.len());
+    findings.refuse(at_line(file, line), Some(&shown.join(",")), Reason::RowRagged, message);
+    false
+}
+
+/// The field as text, or `None` after refusing it as no UTF-8.
+pub(super) fn judge_text<'a>(
+    bytes: &'a [u8],
+    location: impl Fn() -> Location,
+    findings: &mut Findings,
+) -> Option<&'a str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            let message = format!("the text is not UTF-8 from its byte {} on", error.valid_up_to() + 1);
+            findings.refuse(location(), Some(&String::from_utf8_lossy(bytes)), Reason::TextEncoding, message);
+            None
+        }
+    }
+}
+
+/// The query id, or `None` after refusing it.
+pub(super) fn judge_query_id(text: &str, location: impl Fn() -> Location, findings: &mut Findings) -> Option<QueryId> {
+    match QueryId::parse(text.trim()) {
+        Ok(id) => Some(id),
+        Err(_) if text.trim().is_empty() => {
+            let message = format!("the id is missing: expected 1 to {MAX_ID_CHARS} characters of `A-Z a-z 0-9 _ -`");
+            findings.refuse(location(), Some(text), Reason::IdMissing, message);
+            None
+        }
+        Err(error) => {
+            findings.refuse(location(), Some(text), Reason::IdInvalid, error.to_string());
+            None
+        }
+    }
+}

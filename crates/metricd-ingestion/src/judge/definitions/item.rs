@@ -1,0 +1,98 @@
+//! The items of a definitions file: one metric each.
+
+use metricd_domain::{InvalidId, Metric, MetricId, QueryId};
+
+use super::DraftDashboard;
+use super::object::{Object, at_pointer};
+use crate::Reason;
+use crate::findings::Findings;
+use crate::json::Json;
+use crate::judge::Located;
+
+const KEYS: [&str; 4] = ["id", "queryId", "query_id", "isEditable"];
+
+/// Adds the item to the draft, or says everything that is wrong with it.
+pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
+    let pointer = format!("/items/{index}");
+    let Json::Object(members) = item else {
+        let message = format!("item {} is {}: expected an object", index + 1, item.type_name());
+        findings.refuse(at_pointer(file, &pointer), Some(&item.shown()), Reason::TypeMismatch, message);
+        return;
+    };
+    let object = Object::new(file, pointer, members);
+    object.notice_unknown_keys(&KEYS, findings);
+    let repeated = object.refuse_repeated_keys(&KEYS, findings);
+    let metric_id = judge_id(&object, "id", MetricId::parse, findings);
+    let query_id = judge_query_id(&object, findings);
+    let editable = judge_editable(&object, findings);
+    match (metric_id, query_id, editable) {
+        (Some(metric_id), Some(query_id), Some(editable)) if !repeated => {
+            let value = Metric { metric_id, query_id, editable };
+            draft.metrics.push(Located { value, location: object.here() });
+        }
+        (metric_id, ..) => draft.refused_ids.extend(metric_id),
+    }
+}
+
+/// The id under the key, or `None` after refusing it. Where the key is absent, that is refused as well.
+fn judge_id<T>(
+    object: &Object<'_>,
+    key: &str,
+    parse: impl Fn(String) -> Result<T, InvalidId>,
+    findings: &mut Findings,
+) -> Option<T> {
+    match object.get(key) {
+        None | Some(Json::Null) => {
+            findings.refuse(object.here(), None, Reason::IdMissing, format!("the item has no `{key}`"));
+            None
+        }
+        Some(Json::String(text)) => match parse(text.clone()) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                let reason = if error == InvalidId::Blank { Reason::IdMissing } else { Reason::IdInvalid };
+                findings.refuse(object.at(key), Some(text), reason, error.to_string());
+                None
+            }
+        },
+        Some(other) => {
+            object.refuse_type(key, "a string", other, findings);
+            None
+        }
+    }
+}
+
+/// The query that the item names, by either spelling.
+fn judge_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryId> {
+    let present = |key: &&str| object.get(key).is_some_and(|value| *value != Json::Null);
+    let spellings: Vec<_> = ["queryId", "query_id"].into_iter().filter(present).collect();
+    match spellings.as_slice() {
+        [] => {
+            let message = "the item names no query: expected `queryId` or `query_id`";
+            findings.refuse(object.here(), None, Reason::QueryIdMissing, message);
+            None
+        }
+        [first, second] if object.get(first) != object.get(second) => {
+            let shown = |key: &str| object.get(key).map(Json::shown).unwrap_or_default();
+            let message =
+                format!("`{first}` and `{second}` (`{}`) name different queries: expected one", shown(second));
+            findings.refuse(object.at(first), Some(&shown(first)), Reason::QueryIdContradiction, message);
+            None
+        }
+        [key, ..] => judge_id(object, key, QueryId::parse, findings),
+    }
+}
+
+fn judge_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> {
+    match object.get("isEditable") {
+        Some(Json::Bool(editable)) => Some(*editable),
+        None | Some(Json::Null) => {
+            let message = "`isEditable` is missing; the metric counts as not editable";
+            findings.notice(object.here(), Reason::EditableMissing, message);
+            Some(false)
+        }
+        Some(other) => {
+            object.refuse_type("isEditable", "true or false", other, findings);
+            None
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The layouts of a definitions file: where each metric stands, by breakpoint.
+
+use metricd_domain::{Breakpoint, LayoutEntry, MetricId};
+use validator::Validate;
+
+use super::DraftDashboard;
+use super::object::{Object, at_pointer};
+use crate::Reason;
+use crate::findings::Findings;
+use crate::json::Json;
+use crate::judge::Located;
+
+const KEYS: [&str; 6] = ["i", "x", "y", "w", "h", "static"];
+
+/// What react-grid-layout writes beside the keys that mean something here.
+const PASSED_OVER_KEYS: [&str; 12] = [
+    "moved",
+    "minW",
+    "maxW",
+    "minH",
+    "maxH",
+    "isDraggable",
+    "isResizable",
+    "isBounded",
+    "resizeHandles",
+    "isDroppable",
+    "placeholder",
+    "constraints",
+];
+
+/// Adds the good layout entries to the draft, and says what is wrong with the others.
+pub(super) fn judge_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, findings: &mut Findings) {
+    layouts.refuse_repeated_keys(&Breakpoint::ALL.map(Breakpoint::as_str), findings);
+    let mut seen = Vec::new();
+    for (key, value) in layouts.members {
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        let entries = match value {
+            Json::Null => continue,
+            Json::Array(entries) => entries,
+            other => {
+                layouts.refuse_type(key, "an array of layout entries", other, findings);
+                continue;
+            }
+        };
+        draft.layout_entry_count += entries.len() as u64;
+        match Breakpoint::parse(key) {
+            Ok(breakpoint) => {
+                for (index, entry) in entries.iter().enumerate() {
+                    let pointer = format!("{}/{index}", layouts.pointer_to(key));
+                    if let Some(entry) = judge_entry(layouts.file, pointer.clone(), entry, findings) {
+                        let location = at_pointer(layouts.file, &pointer);
+                        draft.layout_entries.push(Located { value: (breakpoint, entry), location });
+                    }
+                }
+            }
+            Err(error) => {
+                findings.refuse(layouts.at(key), Some(key), Reason::BreakpointUnknown, error.to_string());
+            }
+        }
+    }
+}
+
+fn judge_entry(file: &str, pointer: String, entry: &Json, findings: &mut Findings) -> Option<LayoutEntry> {
+    let Json::Object(members) = entry else {
+        let message = format!("the layout entry is {}: expected an object", entry.type_name());
+        findings.refuse(at_pointer(file, &pointer), Some(&entry.shown()), Reason::TypeMismatch, message);
+        return None;
+    };
+    let object = Object::new(file, pointer, members);
+    let mut known = KEYS.to_vec();
+    known.extend(PASSED_OVER_KEYS);
+    object.notice_unknown_keys(&known, findings);
+    let repeated = object.refuse_repeated_keys(&KEYS, findings);
+    let metric_id = judge_metric_id(&object, findings);
+    let [x, y, width, height] = ["x", "y", "w", "h"].map(|key| judge_unit(&object, key, findings));
+    let is_static = match object.get("static") {
+        None | Some(Json::Null) => Some(false),
+        Some(Json::Bool(is_static)) => Some(*is_static),
+        Some(other) => {
+            object.refuse_type("static", "true, false or null", other, findings);
+            None
+        }
+    };
+    let entry =
+        LayoutEntry { metric_id: metric_id?, x: x?, y: y?, width: width?, height: height?, is_static: is_static? };
+    (!repeated && in_range(&object, &entry, findings)).then_some(entry)
+}
+
+fn judge_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<MetricId> {
+    match object.get("i") {
+        None | Some(Json::Null) => {
+            findings.refuse(object.here(), None, Reason::IdMissing, "the layout entry has no `i`");
+            None
+        }
+        Some(Json::String(text)) => match MetricId::parse(text.clone()) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                findings.refuse(object.at("i"), Some(text), Reason::IdInvalid, error.to_string());
+                None
+            }
+        },
+        Some(other) => {
+            object.refuse_type("i", "a string", other, findings);
+            None
+        }
+    }
+}
+
+/// A whole number of grid units; one that no `i32` holds is cut to the nearest that does, which no range allows.
+fn judge_unit(object: &Object<'_>, key: &str, findings: &mut Findings) -> Option<i32> {
+    match object.get(key) {
+        None | Some(Json::Null) => {
+            let message = format!("the layout entry has no `{key}`: expected a whole number");
+            findings.refuse(object.here(), None, Reason::TypeMismatch, message);
+            None
+        }
+        Some(Json::Number(number)) => {
+            if let Some(value) = number.as_f64().filter(|value| value.fract() == 0.0) {
+                #[expect(clippy::cast_possible_truncation, reason = "`as` takes the nearest number, which is meant")]
+                let nearest = value as i32;
+                return Some(nearest);
+            }
+            object.refuse_type(key, "a whole number", &Json::Number(number.clone()), findings);
+            None
+        }
+        Some(other) => {
+            object.refuse_type(key, "a whole number", other, findings);
+            None
+        }
+    }
+}
+
+fn in_range(object: &Object<'_>, entry: &LayoutEntry, findings: &mut Findings) -> bool {
+    let Err(errors) = entry.validate() else { return true };
+    for (field, key) in [("x", "x"), ("y", "y"), ("width", "w"), ("height", "h")] {
+        for error in errors.field_errors().get(field).into_iter().flat_map(|errors| errors.iter()) {
+            let expected = error.message.as_deref().unwrap_or("out of range");
+            let value = object.get(key).map(Json::shown);
+            findings.refuse(object.at(key), value.as_deref(), Reason::LayoutOutOfRange, format!("`{key}`: {expected}"));
+        }
+    }
+    false
+}

@@ -1,0 +1,82 @@
+//! An object of a definitions file with its place.
+
+use metricd_domain::Location;
+
+use crate::Reason;
+use crate::findings::Findings;
+use crate::json::Json;
+
+/// The place in a file that a JSON pointer (RFC 6901) names; the empty pointer is the whole document.
+pub(super) fn at_pointer(file: &str, pointer: &str) -> Location {
+    Location { file: file.to_owned(), pointer: Some(pointer.to_owned()), ..Location::default() }
+}
+
+/// An object with its place.
+#[derive(Debug, Clone)]
+pub(super) struct Object<'a> {
+    pub(super) file: &'a str,
+    pub(super) pointer: String,
+    pub(super) members: &'a [(String, Json)],
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn new(file: &'a str, pointer: String, members: &'a [(String, Json)]) -> Self {
+        Self { file, pointer, members }
+    }
+
+    /// The first value under the key.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Json> {
+        self.members.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(super) fn here(&self) -> Location {
+        at_pointer(self.file, &self.pointer)
+    }
+
+    pub(super) fn pointer_to(&self, key: &str) -> String {
+        format!("{}/{}", self.pointer, key.replace('~', "~0").replace('/', "~1"))
+    }
+
+    pub(super) fn at(&self, key: &str) -> Location {
+        at_pointer(self.file, &self.pointer_to(key))
+    }
+
+    pub(super) fn refuse_type(&self, key: &str, expected: &str, found: &Json, findings: &mut Findings) {
+        let message = format!("`{key}` is {}: expected {expected}", found.type_name());
+        findings.refuse(self.at(key), Some(&found.shown()), Reason::TypeMismatch, message);
+    }
+
+    /// Says which keys are passed over, and which known key each may have been meant to be.
+    pub(super) fn notice_unknown_keys(&self, known: &[&str], findings: &mut Findings) {
+        for (key, _) in self.members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let meant = self.similar(key, known).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
+            let message = format!("the key `{key}` is not known and was passed over{meant}");
+            findings.notice(self.at(key), Reason::KeyUnknown, message);
+        }
+    }
+
+    /// The known key that is absent and much like `key`.
+    fn similar<'k>(&self, key: &str, known: &[&'k str]) -> Option<&'k str> {
+        let alike =
+            |meant: &str| strsim::normalized_damerau_levenshtein(&key.to_lowercase(), &meant.to_lowercase()) >= 0.7;
+        known.iter().find(|meant| !self.has(meant) && alike(meant)).copied()
+    }
+
+    /// Whether a known key stands more than once; each such key is refused.
+    pub(super) fn refuse_repeated_keys(&self, known: &[&str], findings: &mut Findings) -> bool {
+        let mut any = false;
+        for key in known {
+            let values: Vec<_> = self.members.iter().filter(|(name, _)| name == key).map(|(_, value)| value).collect();
+            if let [_, again, ..] = values.as_slice() {
+                let message = format!("the object has the key `{key}` {} times", values.len());
+                findings.refuse(self.at(key), Some(&again.shown()), Reason::KeyRepeated, message);
+                any = true;
+            }
+        }
+        any
+    }
+}

@@ -1,0 +1,115 @@
+//! What a file holds, known by its content.
+
+use metricd_domain::FileKind;
+
+use crate::Reason;
+use crate::csv::{CsvRecord, CsvRecords, Header};
+
+/// The columns of a file of queries.
+pub(crate) const QUERY_COLUMNS: [&str; 2] = ["id", "query"];
+
+/// The columns of a file of records.
+pub(crate) const RECORD_COLUMNS: [&str; 7] =
+    ["id", "date", "obsolescence", "alert_type", "parts_flagged", "obsolescence_val", "alert_category"];
+
+/// Why a file is of no kind.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unrecognised {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+    /// What the file begins with, where that helps.
+    pub(crate) value: Option<String>,
+}
+
+impl Unrecognised {
+    fn new(reason: Reason, message: impl Into<String>, value: Option<String>) -> Self {
+        Self { reason, message: message.into(), value }
+    }
+}
+
+/// What the file is that begins with `beginning`; not more than a header of 64 KiB is needed.
+pub(crate) fn recognise(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
+    if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
+        let message = "the file looks like UTF-16: save it as UTF-8";
+        return Err(Unrecognised::new(Reason::FileEncoding, message, None));
+    }
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    match text.trim_ascii_start().first() {
+        None => Err(Unrecognised::new(Reason::FileEmpty, "the file has nothing in it", None)),
+        Some(b'{' | b'[') => Ok(FileKind::Definitions),
+        Some(_) => recognise_csv(beginning),
+    }
+}
+
+fn recognise_csv(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
+    let mut records = CsvRecords::new(beginning);
+    let Ok(Some(CsvRecord::Fields { fields, .. })) = records.next() else {
+        let message = format!("the file is neither JSON nor CSV with a header; {EXPECTED}");
+        let value = String::from_utf8_lossy(beginning.get(..200).unwrap_or(beginning)).into_owned();
+        return Err(Unrecognised::new(Reason::FileUnrecognised, message, Some(value)));
+    };
+    let header = Header::new(fields);
+    let queries = header.count(&["query"]) + header.count_similar(&QUERY_COLUMNS);
+    let records = header.count_similar(&RECORD_COLUMNS);
+    if header.count(&QUERY_COLUMNS) == QUERY_COLUMNS.len() {
+        Ok(FileKind::Queries)
+    } else if records >= 3 {
+        Ok(FileKind::Records)
+    } else if queries >= 1 && records <= queries {
+        Ok(FileKind::Queries)
+    } else {
+        Err(not_a_header(&header))
+    }
+}
+
+const EXPECTED: &str = "expected a JSON object with `items`, CSV with the columns `id,query`, or CSV with the columns \
+                        `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`";
+
+fn not_a_header(header: &Header) -> Unrecognised {
+    let value = Some(header.names.join(","));
+    let looks_like_sql = |name: &String| name.to_lowercase().contains("select");
+    if header.names.iter().any(looks_like_sql) || header.names.len() == RECORD_COLUMNS.len() {
+        let message = format!("the first line is data where a header is expected; {EXPECTED}");
+        return Unrecognised::new(Reason::HeaderMissing, message, value);
+    }
+    let separator = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find(|(separator, _)| {
+        let names: Vec<_> = header.names.iter().flat_map(|name| name.split(*separator)).map(str::to_owned).collect();
+        let split = Header { names };
+        split.count(&QUERY_COLUMNS) == 2 || split.count(&RECORD_COLUMNS) >= 3
+    });
+    let message = match separator {
+        Some((_, name)) => format!("the columns are separated by {name}: expected commas"),
+        None => format!("the content is neither definitions, queries nor records; {EXPECTED}"),
+    };
+    Unrecognised::new(Reason::FileUnrecognised, message, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_each_kind_by_its_content() {
+        let kind = |text: &str| recognise(text.as_bytes()).ok();
+        assert_eq!(kind("\u{feff}\n {\"items\": []}"), Some(FileKind::Definitions));
+        assert_eq!(kind("[]"), Some(FileKind::Definitions));
+        assert_eq!(kind("id,query\n"), Some(FileKind::Queries));
+        assert_eq!(kind("\"query\",\"id\"\n"), Some(FileKind::Queries));
+        assert_eq!(kind("id,qurey\n"), Some(FileKind::Queries));
+        assert_eq!(kind("date,id,alert_type\n"), Some(FileKind::Records));
+        assert_eq!(kind("ID,Date,alert type,parts_flaged\n"), Some(FileKind::Records));
+    }
+
+    #[test]
+    fn says_why_a_file_is_of_no_kind() {
+        let reason = |bytes: &[u8]| recognise(bytes).unwrap_err().reason;
+        assert_eq!(reason(b""), Reason::FileEmpty);
+        assert_eq!(reason(b"\xef\xbb\xbf \r\n"), Reason::FileEmpty);
+        assert_eq!(reason(b"\xff\xfei\0d\0"), Reason::FileEncoding);
+        assert_eq!(reason(b"q1,\"SELECT 1\"\n"), Reason::HeaderMissing);
+        assert_eq!(reason(b"q1,2025-06-01,1,a,2,3,b\n"), Reason::HeaderMissing);
+        assert_eq!(reason(b"hello\n"), Reason::FileUnrecognised);
+        let semicolons = recognise(b"id;query\n").unwrap_err();
+        assert_eq!(semicolons.message, "the columns are separated by semicolons: expected commas");
+    }
+}

@@ -1,0 +1,42 @@
+//! Files to judged definitions and records to a report.
+//!
+//! [`Inputs::find`] finds the files, [`ingest`] reads, judges and stores them through a
+//! [`MetricRepository`](metricd_repository::MetricRepository) in one transaction, and answers with the
+//! [`IngestionReport`](metricd_domain::IngestionReport), which [`render`] shows to people. What is wrong with the content of
+//! a file is never an error here but a refusal in the report, with one of the [`Reason`]s.
+//!
+//! ```
+//! use metricd_ingestion::{Inputs, Options, ingest};
+//! use metricd_repository::MemoryRepository;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1\nq2,\n")?;
+//!
+//! let inputs = Inputs::find(&[folder.path().to_owned()])?;
+//! let report = ingest(&MemoryRepository::default(), inputs, Options::default(), std::sync::Arc::new(())).await?;
+//! assert_eq!((report.queries.added, report.queries.refused), (1, 1));
+//! assert_eq!(report.refusals[0].reason, "sql-blank");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate knows no database and no HTTP. Definitions and queries are held in memory; records stream.
+
+mod csv;
+mod findings;
+mod ingest;
+mod input;
+mod json;
+mod judge;
+mod kind;
+mod progress;
+mod reason;
+mod render;
+
+pub use ingest::{IngestError, Options, ingest};
+pub use input::{Input, InputError, Inputs};
+pub use progress::Progress;
+pub use reason::Reason;
+pub use render::render;

@@ -1,0 +1,95 @@
+//! Why something is refused or noticed: stable codes, each with what it means.
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal: $meaning:literal,)*) => {
+        /// Why something is refused or noticed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code, which does not change from one release to the next.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// What the code means, in a sentence without a full stop.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    FileEmpty = "file-empty": "the file has nothing in it",
+    FileEncoding = "file-encoding": "the file is not UTF-8",
+    FileUnrecognised = "file-unrecognised": "the content is neither definitions, queries nor records",
+    FileTooLarge = "file-too-large": "the file of definitions or queries is larger than it may be",
+    FileRepeated = "file-repeated": "the file was named more than once and is read once",
+    FilePassedOver = "file-passed-over": "a file of the folder ends neither in .json nor in .csv and is not read",
+    FileTruncated = "file-truncated": "the file ends in the middle",
+    JsonSyntax = "json-syntax": "the file is not JSON",
+    KeyUnknown = "key-unknown": "the key is not known and was passed over",
+    KeyRepeated = "key-repeated": "an object has the key more than once",
+    TypeMismatch = "type-mismatch": "the value is of another JSON type than expected",
+    NameInvalid = "name-invalid": "the dashboard's name is blank, too long or has control characters",
+    IdMissing = "id-missing": "the id is missing or blank",
+    IdInvalid = "id-invalid": "the id is too long or has characters outside `A-Z a-z 0-9 _ -`",
+    IdConflict = "id-conflict": "the id belongs to another content already; the first stands",
+    EntryRepeated = "entry-repeated": "the entry stands in the files more than once with the same content and is stored once",
+    QueryIdMissing = "query-id-missing": "the metric names no query",
+    QueryIdContradiction = "query-id-contradiction": "`queryId` and `query_id` name different queries",
+    QueryMissing = "query-missing": "the metric's query is neither in the files nor stored",
+    QueryUnused = "query-unused": "no metric reads the query",
+    EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
+    SqlBlank = "sql-blank": "the SQL is blank or has nothing but comments",
+    SqlTooLong = "sql-too-long": "the SQL is longer than it may be",
+    SqlSeveralStatements = "sql-several-statements": "the SQL has more than one statement",
+    SqlUnreadable = "sql-unreadable": "the SQL cannot be split into tokens, as with a string that does not end",
+    BreakpointUnknown = "breakpoint-unknown": "the layout's breakpoint is not one of lg, md, sm, xs, xxs",
+    LayoutOutOfRange = "layout-out-of-range": "a position or size of the layout entry is out of range",
+    LayoutMetricUnknown = "layout-metric-unknown": "the layout entry is for a metric that the dashboard does not have",
+    LayoutConflict = "layout-conflict": "the metric stands in this layout already, elsewhere; the first stands",
+    HeaderMissing = "header-missing": "the first line is data where the names of the columns are expected",
+    ColumnMissing = "column-missing": "the header lacks a column, or has it under another name",
+    ColumnRepeated = "column-repeated": "the header has the column more than once",
+    ColumnUnknown = "column-unknown": "the column is not known and was passed over",
+    QuoteStray = "quote-stray": "a quote stands where none may",
+    QuoteUnclosed = "quote-unclosed": "a quoted field does not end",
+    RecordTooLong = "record-too-long": "a CSV record is longer than it may be",
+    RowRagged = "row-ragged": "the row has more or fewer fields than the header",
+    TextEncoding = "text-encoding": "the text is not UTF-8",
+    TextNul = "text-nul": "the text has a NUL character",
+    TextTooLong = "text-too-long": "the text is longer than it may be",
+    DateMissing = "date-missing": "the date is missing",
+    DateInvalid = "date-invalid": "the date does not exist or is not written as YYYY-MM-DD",
+    DateTimestamp = "date-timestamp": "a timestamp stands where a date is meant",
+    NumberInvalid = "number-invalid": "the value is no number in plain notation",
+    NumberNotFinite = "number-not-finite": "`NaN` and the infinities are no amounts",
+    NumberOutOfRange = "number-out-of-range": "the number has more digits than can be stored",
+    RecordUnread = "record-unread": "no stored query has the id that the records carry, so that no metric shows them",
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_there_once() {
+        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes.len(), Reason::ALL.len());
+    }
+}

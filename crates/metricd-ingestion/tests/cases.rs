@@ -1,0 +1,83 @@
+//! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is what the report must say.
+//!
+//! Where a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
+//! says `strict` or `dry-run` for all of them.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use chrono::DateTime;
+use metricd_domain::{EntryCounts, IngestionId, IngestionMode, IngestionReport, Outcome};
+use metricd_ingestion::{Inputs, Options, ingest, render};
+use metricd_repository::{MemoryRepository, MetricRepository};
+
+fn options(folder: &Path) -> Result<Options> {
+    let mode = fs::read_to_string(folder.join("mode")).unwrap_or_default();
+    Ok(Options {
+        mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
+        dry_run: mode.trim() == "dry-run",
+        ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
+        now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
+    })
+}
+
+fn steps(folder: &Path) -> Vec<PathBuf> {
+    let numbered: Vec<_> = (1..10).map(|step| folder.join(step.to_string())).take_while(|step| step.is_dir()).collect();
+    if numbered.is_empty() { vec![folder.to_owned()] } else { numbered }
+}
+
+fn check_sums(report: &IngestionReport) -> Result<()> {
+    let sum = |counts: EntryCounts| counts.added + counts.changed + counts.unchanged + counts.repeated + counts.refused;
+    for (name, counts) in
+        [("queries", report.queries), ("metrics", report.metrics), ("layout entries", report.layout_entries)]
+    {
+        if counts.read != sum(counts) {
+            bail!("the {name} do not add up: {counts:?}");
+        }
+    }
+    let records = report.records;
+    if records.read != records.added + records.unchanged + records.refused {
+        bail!("the records do not add up: {records:?}");
+    }
+    Ok(())
+}
+
+async fn run(folder: &Path) -> Result<String> {
+    let repository = MemoryRepository::default();
+    let mut text = String::new();
+    for step in steps(folder) {
+        let mut files: Vec<PathBuf> = fs::read_dir(&step)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        let is_input = |path: &PathBuf| !path.ends_with("mode") && !path.ends_with("report.snap");
+        files.retain(is_input);
+        files.sort();
+        let inputs = Inputs::find(&files)?;
+        let report = ingest(&repository, inputs, options(folder)?, Arc::new(())).await?;
+        check_sums(&report)?;
+        if report.outcome != Outcome::DryRun {
+            assert_eq!(repository.get_ingestion(report.ingestion_id).await?, report);
+        }
+        if report.outcome != Outcome::Stored {
+            assert_eq!(repository.check().await?.metric_count, 0, "nothing may be stored");
+        }
+        writeln!(text, "{}\n{}", render(&report), serde_json::to_string_pretty(&report)?)?;
+    }
+    Ok(text.replace(&format!("{}/", folder.display()), ""))
+}
+
+#[tokio::test]
+async fn every_case_is_reported_as_its_snapshot_says() -> Result<()> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut folders: Vec<PathBuf> = fs::read_dir(&cases)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    folders.sort();
+    assert!(folders.len() > 30, "the cases are missing");
+    for folder in folders {
+        let text = run(&folder).await.with_context(|| folder.display().to_string())?;
+        insta::with_settings!({ snapshot_path => &folder, prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!("report", text);
+        });
+    }
+    Ok(())
+}
