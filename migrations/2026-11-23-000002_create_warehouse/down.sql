@@ -1,0 +1,2 @@
+DROP TABLE warehouse.metrics;
+DROP SCHEMA warehouse;
