@@ -1,0 +1,58 @@
+//! A private PostgreSQL for the quick start and for tests.
+//!
+//! [`Cluster::open`] finds the server programs which the machine has ([`Installation`]), makes a cluster in a data folder unless it has
+//! one, and starts it on a Unix socket and a free port of 127.0.0.1; [`Cluster::connection`] tells the address. [`open_or_join`] also
+//! takes a cluster that another process has open, and [`Cluster::ephemeral`] makes one for tests that leaves nothing behind.
+//!
+//! The database never outlives its owner. Its parent is a shell which reads from a pipe that the owner holds, and which stops PostgreSQL
+//! when the pipe is closed: on [`Cluster::stop`], on drop, and by the kernel if the owner is killed. PostgreSQL refuses to run as root,
+//! so a process of root's runs it as the user `postgres` or `nobody`.
+//!
+//! ```no_run
+//! use metricd_embedded::{Cluster, Options, Search, default_data_dir};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options {
+//!     data_dir: default_data_dir(&std::env::current_dir()?),
+//!     search: Search::system(std::env::var_os("PATH")),
+//!     roles: vec!["reader".to_owned()],
+//! };
+//! let cluster = Cluster::open(&options)?;
+//! let url = cluster.connection().owner_url("postgres")?;
+//! # drop(url);
+//! cluster.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate never connects: roles, databases and migrations are the caller's business. It reads no environment and downloads nothing.
+
+mod access;
+mod account;
+mod cluster;
+mod connection;
+mod credentials;
+mod error;
+mod folder;
+mod initialise;
+mod installation;
+mod janitor;
+mod lock;
+mod log_file;
+mod poll;
+mod postmaster;
+mod reach;
+mod search;
+mod server;
+mod supervisor;
+
+pub use access::{Access, open_or_join};
+pub use cluster::{Cluster, Options};
+pub use connection::ConnectionInfo;
+pub use error::EmbeddedError;
+pub use installation::{Installation, MINIMUM_MAJOR};
+pub use reach::default_data_dir;
+pub use search::Search;
+
+/// The superuser of every cluster.
+pub const OWNER_ROLE: &str = "metricd";

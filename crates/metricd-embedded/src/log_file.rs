@@ -1,0 +1,78 @@
+//! The file that PostgreSQL's programs write to, and its last lines for error messages.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use crate::account::Account;
+
+const ROTATE_AT_BYTES: u64 = 8 * 1024 * 1024;
+const TAIL_LINES: usize = 12;
+const TAIL_BYTES: u64 = 16 * 1024;
+
+/// The log of one data folder.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    path: PathBuf,
+    account: Account,
+}
+
+impl LogFile {
+    pub(crate) fn new(path: PathBuf, account: Account) -> Self {
+        Self { path, account }
+    }
+
+    /// Puts a large log aside, in place of the one put aside before.
+    pub(crate) fn rotate(&self) -> io::Result<()> {
+        if self.size_bytes() > ROTATE_AT_BYTES {
+            fs::rename(&self.path, self.path.with_extension("log.old"))?;
+        }
+        Ok(())
+    }
+
+    /// Opens the log for appending.
+    pub(crate) fn open(&self) -> io::Result<File> {
+        // Failed statements are logged in full, whatever they contain.
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+        self.account.give(&self.path)?;
+        Ok(file)
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+
+    /// The last lines that were written after the log had this size.
+    pub(crate) fn tail(&self, from_bytes: u64) -> String {
+        let read = || -> io::Result<String> {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(from_bytes.max(self.size_bytes().saturating_sub(TAIL_BYTES))))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = read().unwrap_or_else(|error| format!("(`{}` cannot be read: {error})", self.path.display()));
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_starts_where_it_is_told_to_and_is_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::new(folder.path().join("log"), Account::Invoker);
+        fs::write(&log.path, "old\n").unwrap();
+        let from = log.size_bytes();
+        let lines: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+        fs::write(&log.path, format!("old\n{}\n", lines.join("\n\n"))).unwrap();
+        let tail = log.tail(from);
+        assert!(tail.starts_with("line 28") && tail.ends_with("line 39"), "{tail}");
+        fs::write(&log.path, "old\nnew\n").unwrap();
+        assert_eq!(log.tail(from), "new");
+    }
+}

@@ -1,0 +1,11 @@
+//! Real clusters: opened, joined, killed, found again.
+
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what fails in a helper fails the test that calls it")]
+
+mod crashes;
+mod ephemeral;
+mod failures;
+mod folders;
+mod owner;
+mod persistent;
+mod support;
