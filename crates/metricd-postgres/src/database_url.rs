@@ -1,0 +1,159 @@
+//! The address of a database, with the password in it kept to itself.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio_postgres::config::{Config, Host, SslMode};
+
+/// The address of a database: `postgres://user:password@host:port/database`.
+///
+/// Neither `Debug` nor `Display` shows the password.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    url: SecretString,
+    config: Config,
+}
+
+/// Why a text is no [`DatabaseUrl`]. The text itself is never shown: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDatabaseUrl {
+    /// The text does not have the form of a URL for PostgreSQL.
+    #[error("expected `postgres://user:password@host:port/database`")]
+    Syntax,
+    /// The URL names no user.
+    #[error("the URL names no user: expected `postgres://user:password@host:port/database`")]
+    NoUser,
+    /// The URL names no database.
+    #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
+    NoDatabase,
+    /// The URL asks for TLS, which is not built in.
+    #[error(
+        "the URL asks for TLS (`sslmode`), which is not supported yet: use `sslmode=disable`, or a local proxy that adds TLS"
+    )]
+    Tls,
+}
+
+impl DatabaseUrl {
+    /// Takes a URL that libpq and tokio-postgres understand alike.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDatabaseUrl`] says what the URL lacks.
+    pub fn parse(text: impl Into<SecretString>) -> Result<Self, InvalidDatabaseUrl> {
+        let url = text.into();
+        let text = url.expose_secret();
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(InvalidDatabaseUrl::Syntax);
+        }
+        // tokio-postgres does not know the modes that verify certificates, so they are found in the text.
+        if ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full"].iter().any(|mode| text.contains(mode)) {
+            return Err(InvalidDatabaseUrl::Tls);
+        }
+        let config: Config = text.parse().map_err(|_| InvalidDatabaseUrl::Syntax)?;
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(InvalidDatabaseUrl::Tls);
+        }
+        config.get_user().filter(|user| !user.is_empty()).ok_or(InvalidDatabaseUrl::NoUser)?;
+        config.get_dbname().filter(|database| !database.is_empty()).ok_or(InvalidDatabaseUrl::NoDatabase)?;
+        Ok(Self { url, config })
+    }
+
+    /// The role that the URL connects as.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
+    }
+
+    /// The database that the URL names.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        self.config.get_dbname().unwrap_or_default()
+    }
+
+    /// Whether the URL holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
+    pub(crate) fn password(&self) -> Option<&[u8]> {
+        self.config.get_password()
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The URL as libpq takes it.
+    pub(crate) fn secret(&self) -> &SecretString {
+        &self.url
+    }
+
+    /// The URL of another database of the same server, for the same role.
+    pub(crate) fn with_database(&self, database: &str) -> Self {
+        let text = self.url.expose_secret();
+        let query = text.find('?').unwrap_or(text.len());
+        let authority = text.find("://").map_or(0, |scheme| scheme + 3);
+        let path = text[authority..query].find('/').map_or(query, |slash| authority + slash);
+        let url = format!("{}/{database}{}", &text[..path], &text[query..]);
+        let mut config = self.config.clone();
+        config.dbname(database);
+        Self { url: url.into(), config }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// Role, host and database.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = match self.config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            #[cfg(unix)]
+            Some(Host::Unix(_)) => "a local socket".to_owned(),
+            None => "localhost".to_owned(),
+        };
+        write!(formatter, "`{}` on {host} as `{}`", self.database(), self.user())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "DatabaseUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
+        DatabaseUrl::parse(text.to_owned())
+    }
+
+    #[test]
+    fn shows_everything_but_the_password() {
+        let url = parse("postgres://ann:s3cret@db.example:5433/metricd?connect_timeout=3").unwrap();
+        assert_eq!((url.user(), url.database()), ("ann", "metricd"));
+        assert_eq!(format!("{url} {url:?}").matches("s3cret").count(), 0);
+        assert_eq!(url.to_string(), "`metricd` on db.example as `ann`");
+    }
+
+    #[test]
+    fn refuses_what_does_not_name_a_database() {
+        assert_eq!(parse("s3cret").unwrap_err(), InvalidDatabaseUrl::Syntax);
+        assert_eq!(parse("postgres://ann:s3cret@db.example:port/metricd").unwrap_err(), InvalidDatabaseUrl::Syntax);
+        assert_eq!(parse("postgres://db.example/metricd").unwrap_err(), InvalidDatabaseUrl::NoUser);
+        assert_eq!(parse("postgres://ann@db.example").unwrap_err(), InvalidDatabaseUrl::NoDatabase);
+        assert_eq!(parse("postgres://ann@db.example/m?sslmode=verify-full").unwrap_err(), InvalidDatabaseUrl::Tls);
+        assert_eq!(parse("postgres://ann@db.example/m?sslmode=require").unwrap_err(), InvalidDatabaseUrl::Tls);
+    }
+
+    #[test]
+    fn another_database_keeps_everything_else() {
+        let text = |url: &str| parse(url).unwrap().with_database("other").secret().expose_secret().to_owned();
+        assert_eq!(
+            text("postgres://ann:pw@h:1/m?host=%2Frun&port=5"),
+            "postgres://ann:pw@h:1/other?host=%2Frun&port=5"
+        );
+        assert_eq!(text("postgres://ann@/m?host=%2Frun"), "postgres://ann@/other?host=%2Frun");
+    }
+}

@@ -1,0 +1,37 @@
+//! metricd on PostgreSQL.
+//!
+//! [`PgRepository`] is the store of metrics: schema `catalog`, as the owner role, on Diesel and r2d2. [`PgRunner`] runs
+//! stored SQL: schema `warehouse`, as the reader role, on an async driver. [`migrate`] makes the schema and
+//! [`prepare_reader`] the reader role with its rights.
+//!
+//! ```no_run
+//! use metricd_postgres::{DatabaseUrl, PgRepository, RepositoryConfig, migrate};
+//! use metricd_repository::MetricRepository;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let owner = DatabaseUrl::parse("postgres://owner@localhost/metricd")?;
+//! migrate(&owner)?;
+//! let repository = PgRepository::new(&owner, RepositoryConfig::default())?;
+//! println!("{} metrics", repository.check().await?.metric_count);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Errors of PostgreSQL are recognised here and nowhere else, by the names of constraints and by SQLSTATE.
+
+mod connection;
+mod database_url;
+mod migrations;
+mod reader;
+mod repository;
+mod runner;
+#[rustfmt::skip]
+#[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
+mod schema;
+
+pub use connection::ConnectError;
+pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
+pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
+pub use repository::{PgRepository, RepositoryConfig};
+pub use runner::{PgRunner, RunnerConfig};

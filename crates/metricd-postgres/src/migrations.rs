@@ -1,0 +1,97 @@
+//! The schema: the migrations of the folder `migrations`, embedded.
+
+use diesel::connection::SimpleConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::DatabaseUrl;
+use crate::connection::{ConnectError, connect};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A migration failed; those before it stay applied, it left nothing.
+    #[error("a migration failed: {0}")]
+    Migration(String),
+    /// The database has migrations that this program does not know: it was written by a later release.
+    #[error("the database was migrated by a later release, with `{0}`: use that release")]
+    Newer(String),
+}
+
+/// Applies what the database lacks, in order; answers with the names of what was applied.
+///
+/// # Errors
+///
+/// [`MigrateError`]; every migration is a transaction of its own.
+pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
+    let mut connection = connect(owner)?;
+    // Two programs that start at once must not both apply what is lacking. The lock goes with the connection.
+    let lock = "SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
+    connection.batch_execute(lock).map_err(|error| MigrateError::Migration(error.to_string()))?;
+    refuse_newer(&mut connection)?;
+    let applied = connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    Ok(applied.into_iter().map(|version| version.to_string()).collect())
+}
+
+/// How many migrations the database lacks.
+///
+/// # Errors
+///
+/// [`MigrateError`] where that cannot be known.
+pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
+    let mut connection = connect(owner)?;
+    pending(&mut connection).map_err(MigrateError::Migration)
+}
+
+/// Takes every migration back, the latest first, with everything that is stored. For tests of the migrations.
+///
+/// # Errors
+///
+/// [`MigrateError`] where a migration cannot be taken back.
+pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
+    let mut connection = connect(owner)?;
+    connection.revert_all_migrations(MIGRATIONS).map_err(failed)?;
+    Ok(())
+}
+
+pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, String> {
+    connection.pending_migrations(MIGRATIONS).map(|pending| pending.len()).map_err(|error| error.to_string())
+}
+
+/// Makes the database of the URL where its server does not have it yet.
+///
+/// # Errors
+///
+/// [`MigrateError`] where the server cannot be reached or refuses.
+pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
+    match connect(owner) {
+        Ok(_) => Ok(()),
+        Err(error) if error.is_missing_database() => {
+            let mut server = connect(&owner.with_database("postgres"))?;
+            let name = owner.database().replace('"', "\"\"");
+            let created = server.batch_execute(&format!("CREATE DATABASE \"{name}\""));
+            created.map_err(|error| MigrateError::Migration(error.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refuse_newer(connection: &mut diesel::PgConnection) -> Result<(), MigrateError> {
+    use diesel::migration::MigrationSource;
+    let known = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS).map_err(failed)?;
+    let known: Vec<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
+    let applied = connection.applied_migrations().map_err(failed)?;
+    match applied.into_iter().map(|version| version.to_string()).find(|version| !known.contains(version)) {
+        Some(newer) => Err(MigrateError::Newer(newer)),
+        None => Ok(()),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
+fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> MigrateError {
+    MigrateError::Migration(error.to_string())
+}

@@ -1,0 +1,124 @@
+//! The store of metrics: schema `catalog`, on Diesel and r2d2.
+
+mod changes;
+mod dashboards;
+mod definitions;
+mod error;
+mod ingest;
+mod records;
+mod rows;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use diesel::PgConnection;
+use diesel::r2d2::ConnectionManager;
+use metricd_domain::{
+    Dashboard, DashboardId, IngestionId, IngestionReport, MetricDefinition, MetricId, QueryId, QueryVersion,
+};
+use metricd_repository::{Ingestion, MetricRepository, Readiness, RepositoryError};
+use secrecy::ExposeSecret;
+
+use crate::DatabaseUrl;
+
+/// How many connections the store may have, and how long a call waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepositoryConfig {
+    /// How many connections there may be at once.
+    pub max_connections: u32,
+    /// How long a call waits for one to become free.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for RepositoryConfig {
+    /// 8 connections, 1 s.
+    fn default() -> Self {
+        Self { max_connections: 8, acquire_timeout: Duration::from_secs(1) }
+    }
+}
+
+/// The store of metrics on PostgreSQL.
+#[derive(Clone)]
+pub struct PgRepository {
+    pool: r2d2::Pool<ConnectionManager<PgConnection>>,
+}
+
+impl PgRepository {
+    /// A store as the owner role. Does not connect yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Failed`] where the configuration makes no pool.
+    pub fn new(owner: &DatabaseUrl, config: RepositoryConfig) -> Result<Self, RepositoryError> {
+        if config.max_connections == 0 {
+            return Err(RepositoryError::Failed("expected at least one connection".to_owned()));
+        }
+        let manager = ConnectionManager::new(owner.secret().expose_secret());
+        let pool = r2d2::Pool::builder()
+            .max_size(config.max_connections)
+            .min_idle(Some(0))
+            .connection_timeout(config.acquire_timeout)
+            // A connection that the database has closed meanwhile must not fail the call that gets it.
+            .test_on_check_out(true)
+            .error_handler(Box::new(error::LogQuietly))
+            .build_unchecked(manager);
+        Ok(Self { pool })
+    }
+
+    /// Runs the operation on a connection, where blocking is allowed: waiting for the connection blocks, too.
+    async fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut PgConnection) -> Result<T, RepositoryError> + Send + 'static,
+    ) -> Result<T, RepositoryError> {
+        let pool = self.pool.clone();
+        let work = move || {
+            let mut connection = pool.get().map_err(|cause| error::no_connection(&pool, &cause))?;
+            operation(&mut connection)
+        };
+        let ended = tokio::task::spawn_blocking(work).await;
+        ended.map_err(|cause| RepositoryError::Failed(format!("the operation panicked: {cause}")))?
+    }
+}
+
+impl fmt::Debug for PgRepository {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PgRepository").field("pool", &self.pool.state()).finish()
+    }
+}
+
+#[async_trait]
+impl MetricRepository for PgRepository {
+    async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+        let id = id.clone();
+        self.run(move |connection| definitions::get(connection, &id)).await
+    }
+
+    async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
+        let id = id.clone();
+        self.run(move |connection| definitions::list_versions(connection, &id)).await
+    }
+
+    async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
+        let id = id.clone();
+        self.run(move |connection| dashboards::get(connection, &id)).await
+    }
+
+    async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
+        self.run(move |connection| ingest::ingest(connection, ingestion)).await
+    }
+
+    async fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
+        self.run(move |connection| ingest::get_report(connection, id)).await
+    }
+
+    async fn check(&self) -> Result<Readiness, RepositoryError> {
+        self.run(|connection| {
+            let pending_migrations = crate::migrations::pending(connection).map_err(RepositoryError::Failed)?;
+            // Where the schema is not there yet, there is nothing to count.
+            let metric_count = if pending_migrations == 0 { definitions::count(connection)? } else { 0 };
+            Ok(Readiness { pending_migrations, metric_count })
+        })
+        .await
+    }
+}

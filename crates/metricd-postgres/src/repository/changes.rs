@@ -1,0 +1,140 @@
+//! Storing definitions: what is stored already is compared with what is brought, and only what differs is written.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use metricd_domain::{Dashboard, Metric, Query};
+use metricd_repository::{Changes, Definitions, Tally};
+
+use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow};
+use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
+
+/// How many rows one statement brings: PostgreSQL takes 65 535 parameters, a row has at most eight.
+const ROWS_A_STATEMENT: usize = 1_000;
+
+/// Stores the definitions. Nobody else may change definitions meanwhile.
+pub(super) fn store(connection: &mut PgConnection, definitions: Definitions) -> QueryResult<Changes> {
+    let mut changes = Changes::default();
+    store_queries(connection, definitions.queries, &mut changes.queries)?;
+    store_metrics(connection, definitions.metrics, &mut changes.metrics)?;
+    for dashboard in definitions.dashboards {
+        store_dashboard(connection, dashboard, &mut changes.layout_entries)?;
+    }
+    Ok(changes)
+}
+
+fn store_queries(connection: &mut PgConnection, brought: Vec<Query>, tally: &mut Tally) -> QueryResult<()> {
+    let rows: Vec<QueryRow> = brought.into_iter().map(QueryRow::from).collect();
+    for rows in rows.chunks(ROWS_A_STATEMENT) {
+        let ids: Vec<_> = rows.iter().map(|row| &row.query_id).collect();
+        let stored = queries::table.filter(queries::query_id.eq_any(ids)).select(QueryRow::as_select());
+        let differing = differing(rows, stored.load(connection)?, |row| row.query_id.clone(), tally);
+        diesel::insert_into(queries::table)
+            .values(differing)
+            .on_conflict(queries::query_id)
+            .do_update()
+            .set(queries::sql.eq(excluded(queries::sql)))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+fn store_metrics(connection: &mut PgConnection, brought: Vec<Metric>, tally: &mut Tally) -> QueryResult<()> {
+    let rows: Vec<MetricRow> = brought.into_iter().map(MetricRow::from).collect();
+    for rows in rows.chunks(ROWS_A_STATEMENT) {
+        let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
+        let stored = metrics::table.filter(metrics::metric_id.eq_any(ids)).select(MetricRow::as_select());
+        let differing = differing(rows, stored.load(connection)?, |row| row.metric_id.clone(), tally);
+        diesel::insert_into(metrics::table)
+            .values(differing)
+            .on_conflict(metrics::metric_id)
+            .do_update()
+            .set((
+                metrics::query_id.eq(excluded(metrics::query_id)),
+                metrics::editable.eq(excluded(metrics::editable)),
+                metrics::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, tally: &mut Tally) -> QueryResult<()> {
+    let dashboard_id = brought.dashboard_id;
+    let upsert = diesel::insert_into(dashboards::table)
+        .values((dashboards::dashboard_id.eq(dashboard_id.as_str()), dashboards::name.eq(brought.name.as_str())))
+        .on_conflict(dashboards::dashboard_id)
+        .do_update()
+        .set((dashboards::name.eq(excluded(dashboards::name)), dashboards::updated_at.eq(diesel::dsl::now)));
+    // `filter` here is the WHERE of DO UPDATE, which the prelude's method of that name is not.
+    diesel::query_dsl::methods::FilterDsl::filter(upsert, dashboards::name.ne(excluded(dashboards::name)))
+        .execute(connection)?;
+
+    let item = |metric_id| DashboardItemRow { dashboard_id: dashboard_id.as_str().to_owned(), metric_id };
+    let items: Vec<_> = brought.items.into_iter().map(|of| item(of.metric_id.into())).collect();
+    for rows in items.chunks(ROWS_A_STATEMENT) {
+        diesel::insert_into(dashboard_items::table).values(rows).on_conflict_do_nothing().execute(connection)?;
+    }
+
+    let entries = brought
+        .layouts
+        .into_iter()
+        .flat_map(|(breakpoint, entries)| entries.into_iter().map(move |entry| (breakpoint, entry)));
+    let entries: Vec<_> =
+        entries.map(|(breakpoint, entry)| LayoutEntryRow::new(&dashboard_id, breakpoint, entry)).collect();
+    for rows in entries.chunks(ROWS_A_STATEMENT) {
+        store_layout_entries(connection, rows, tally)?;
+    }
+    Ok(())
+}
+
+/// Stores entries of one dashboard.
+fn store_layout_entries(connection: &mut PgConnection, rows: &[LayoutEntryRow], tally: &mut Tally) -> QueryResult<()> {
+    let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
+    let stored = layout_entries::table
+        .filter(layout_entries::dashboard_id.eq_any(rows.first().map(|row| &row.dashboard_id)))
+        .filter(layout_entries::metric_id.eq_any(ids))
+        .select(LayoutEntryRow::as_select());
+    let key = |row: &LayoutEntryRow| (row.breakpoint.clone(), row.metric_id.clone());
+    let differing = differing(rows, stored.load(connection)?, key, tally);
+    diesel::insert_into(layout_entries::table)
+        .values(differing)
+        .on_conflict((layout_entries::dashboard_id, layout_entries::breakpoint, layout_entries::metric_id))
+        .do_update()
+        .set((
+            layout_entries::x.eq(excluded(layout_entries::x)),
+            layout_entries::y.eq(excluded(layout_entries::y)),
+            layout_entries::width.eq(excluded(layout_entries::width)),
+            layout_entries::height.eq(excluded(layout_entries::height)),
+            layout_entries::is_static.eq(excluded(layout_entries::is_static)),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// The brought rows that are not stored as they are.
+fn differing<'a, Row: PartialEq, Key: Eq + Hash>(
+    brought: &'a [Row],
+    stored: Vec<Row>,
+    key: impl Fn(&Row) -> Key,
+    tally: &mut Tally,
+) -> Vec<&'a Row> {
+    let stored: HashMap<Key, Row> = stored.into_iter().map(|row| (key(&row), row)).collect();
+    let differs = |row: &&Row| match stored.get(&key(row)) {
+        None => {
+            tally.added += 1;
+            true
+        }
+        Some(before) if before == *row => {
+            tally.unchanged += 1;
+            false
+        }
+        Some(_) => {
+            tally.changed += 1;
+            true
+        }
+    };
+    brought.iter().filter(differs).collect()
+}

@@ -1,0 +1,51 @@
+//! Reading metrics and their queries.
+
+use diesel::prelude::*;
+use metricd_domain::{MetricDefinition, MetricId, QueryId, QueryVersion, SqlText};
+use metricd_repository::RepositoryError;
+
+use super::error::{corrupt, failed};
+use super::rows::{MetricRow, query_version};
+use crate::schema::catalog::{metrics, queries, query_history};
+
+pub(super) fn get(connection: &mut PgConnection, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+    let row = metrics::table
+        .inner_join(queries::table)
+        .filter(metrics::metric_id.eq(id.as_str()))
+        .select((MetricRow::as_select(), queries::sql, queries::version))
+        .first::<(MetricRow, String, i32)>(connection)
+        .optional()
+        .map_err(failed)?;
+    let (metric, sql, version) = row.ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
+    Ok(MetricDefinition {
+        metric: metric.try_into()?,
+        sql: SqlText::parse(sql).map_err(corrupt)?,
+        query_version: u32::try_from(version).map_err(corrupt)?,
+    })
+}
+
+pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
+    let current = queries::table.filter(queries::query_id.eq(id.as_str())).select((
+        queries::version,
+        queries::sql,
+        queries::updated_at,
+    ));
+    let replaced = query_history::table.filter(query_history::query_id.eq(id.as_str())).select((
+        query_history::version,
+        query_history::sql,
+        query_history::created_at,
+    ));
+    // One statement, so that a version which is replaced meanwhile is seen once.
+    let rows = current.union_all(replaced).load(connection).map_err(failed)?;
+    let mut versions = rows.into_iter().map(query_version).collect::<Result<Vec<_>, _>>()?;
+    if versions.is_empty() {
+        return Err(RepositoryError::QueryNotFound(id.clone()));
+    }
+    versions.sort_by_key(|version| std::cmp::Reverse(version.version));
+    Ok(versions)
+}
+
+pub(super) fn count(connection: &mut PgConnection) -> Result<u64, RepositoryError> {
+    let count: i64 = metrics::table.count().get_result(connection).map_err(failed)?;
+    Ok(u64::try_from(count).unwrap_or_default())
+}

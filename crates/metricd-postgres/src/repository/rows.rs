@@ -1,0 +1,111 @@
+//! Rows of the catalog, and their conversion to the domain.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::{Insertable, Queryable, Selectable};
+use metricd_domain::{Breakpoint, DashboardId, LayoutEntry, Metric, MetricId, Query, QueryId, QueryVersion, SqlText};
+use metricd_repository::RepositoryError;
+
+use super::error::corrupt;
+use crate::schema::catalog::{dashboard_items, layout_entries, metrics, queries};
+
+/// A query as the catalog holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = queries)]
+pub(super) struct QueryRow {
+    pub(super) query_id: String,
+    pub(super) sql: String,
+}
+
+impl From<Query> for QueryRow {
+    fn from(query: Query) -> Self {
+        Self { query_id: query.query_id.into(), sql: query.sql.into() }
+    }
+}
+
+/// A metric as the catalog holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = metrics)]
+pub(super) struct MetricRow {
+    pub(super) metric_id: String,
+    pub(super) query_id: String,
+    pub(super) editable: bool,
+}
+
+impl From<Metric> for MetricRow {
+    fn from(metric: Metric) -> Self {
+        Self { metric_id: metric.metric_id.into(), query_id: metric.query_id.into(), editable: metric.editable }
+    }
+}
+
+impl TryFrom<MetricRow> for Metric {
+    type Error = RepositoryError;
+
+    fn try_from(row: MetricRow) -> Result<Self, RepositoryError> {
+        Ok(Self {
+            metric_id: MetricId::parse(row.metric_id).map_err(corrupt)?,
+            query_id: QueryId::parse(row.query_id).map_err(corrupt)?,
+            editable: row.editable,
+        })
+    }
+}
+
+/// An item of a dashboard as the catalog holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = dashboard_items)]
+pub(super) struct DashboardItemRow {
+    pub(super) dashboard_id: String,
+    pub(super) metric_id: String,
+}
+
+/// A layout entry as the catalog holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
+#[diesel(table_name = layout_entries)]
+pub(super) struct LayoutEntryRow {
+    pub(super) dashboard_id: String,
+    pub(super) breakpoint: String,
+    pub(super) metric_id: String,
+    pub(super) x: i32,
+    pub(super) y: i32,
+    pub(super) width: i32,
+    pub(super) height: i32,
+    pub(super) is_static: bool,
+}
+
+impl LayoutEntryRow {
+    pub(super) fn new(dashboard_id: &DashboardId, breakpoint: Breakpoint, entry: LayoutEntry) -> Self {
+        Self {
+            dashboard_id: dashboard_id.as_str().to_owned(),
+            breakpoint: breakpoint.as_str().to_owned(),
+            metric_id: entry.metric_id.into(),
+            x: entry.x,
+            y: entry.y,
+            width: entry.width,
+            height: entry.height,
+            is_static: entry.is_static,
+        }
+    }
+
+    pub(super) fn into_entry(self) -> Result<(Breakpoint, LayoutEntry), RepositoryError> {
+        let breakpoint = Breakpoint::parse(&self.breakpoint).map_err(corrupt)?;
+        let entry = LayoutEntry {
+            metric_id: MetricId::parse(self.metric_id).map_err(corrupt)?,
+            x: self.x,
+            y: self.y,
+            width: self.width,
+            height: self.height,
+            is_static: self.is_static,
+        };
+        Ok((breakpoint, entry))
+    }
+}
+
+/// A version of a query, current or replaced, from its columns.
+pub(super) fn query_version(
+    (version, sql, created_at): (i32, String, DateTime<Utc>),
+) -> Result<QueryVersion, RepositoryError> {
+    Ok(QueryVersion {
+        version: u32::try_from(version).map_err(corrupt)?,
+        sql: SqlText::parse(sql).map_err(corrupt)?,
+        created_at,
+    })
+}

@@ -1,0 +1,217 @@
+//! Runs stored SQL: schema `warehouse`, as the reader role, on an async driver.
+//!
+//! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and `ROLLBACK` are sent
+//! together. The rollback takes back whatever the statement may have set. A run that is given up cancels its statement, and
+//! its connection is not used again before PostgreSQL has ended it.
+
+mod cancel;
+mod error;
+mod lease;
+mod plan;
+mod types;
+
+use std::fmt;
+use std::pin::pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use futures_util::StreamExt;
+use metricd_execution::{MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
+
+use self::error::{pool_error, run_error};
+use self::lease::Lease;
+use self::plan::{Plan, RawFields};
+use crate::DatabaseUrl;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What each session is told when it begins. The role has the first two as well; the others fix how values are printed.
+const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO \
+                       -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1";
+
+/// How many connections the runner may have, and how long a run waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// How many connections there may be at once.
+    pub max_connections: usize,
+    /// How long a run waits for one to become free.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for RunnerConfig {
+    /// 16 connections, 1 s.
+    fn default() -> Self {
+        Self { max_connections: 16, acquire_timeout: Duration::from_secs(1) }
+    }
+}
+
+/// Runs stored SQL on PostgreSQL.
+#[derive(Clone)]
+pub struct PgRunner {
+    pool: Pool,
+    config: tokio_postgres::Config,
+    acquire_timeout: Duration,
+}
+
+impl fmt::Debug for PgRunner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PgRunner").field("pool", &self.pool.status()).finish_non_exhaustive()
+    }
+}
+
+impl PgRunner {
+    /// A runner as the reader role. Does not connect yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unavailable`] where the configuration makes no pool.
+    pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
+        let mut session = reader.config().clone();
+        session.application_name("metricd").options(SESSION).connect_timeout(CONNECT_TIMEOUT);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(session.clone(), NoTls, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(config.max_connections)
+            .wait_timeout(Some(config.acquire_timeout))
+            .create_timeout(Some(CONNECT_TIMEOUT))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| RunError::Unavailable(error.to_string()))?;
+        Ok(Self { pool, config: session, acquire_timeout: config.acquire_timeout })
+    }
+
+    async fn lease(&self) -> Result<Lease, RunError> {
+        let client = self.pool.get().await.map_err(|error| pool_error(&error, self.acquire_timeout))?;
+        Ok(Lease::new(client, self.config.clone()))
+    }
+
+    /// One attempt at a run. `is_begun` says whether the sink has been told anything.
+    async fn attempt(
+        &self,
+        statement: &Statement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+        is_begun: &mut bool,
+    ) -> Result<RunOutcome, RunError> {
+        let mut lease = self.lease().await?;
+        let run = run(&mut lease, statement, limits, sink, is_begun);
+        match tokio::time::timeout(limits.time, run).await {
+            Ok(outcome) => outcome,
+            // The lease is dropped busy, which stops the statement.
+            Err(_elapsed) => Err(RunError::TimedOut { limit: limits.time }),
+        }
+    }
+}
+
+#[async_trait]
+impl MetricRunner for PgRunner {
+    async fn run(
+        &self,
+        statement: &Statement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
+        let mut is_begun = false;
+        match self.attempt(statement, limits, sink, &mut is_begun).await {
+            // The pool may not have noticed yet that the database has closed a connection, as when it was restarted.
+            Err(RunError::Unavailable(_)) if !is_begun => self.attempt(statement, limits, sink, &mut is_begun).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn check(&self) -> Result<(), RunError> {
+        let lease = self.lease().await?;
+        let answer = lease.client().simple_query("SELECT 1").await;
+        answer.map(|_| ()).map_err(|error| run_error(&error, CONNECT_TIMEOUT))
+    }
+}
+
+async fn run(
+    lease: &mut Lease,
+    statement: &Statement,
+    limits: RunLimits,
+    sink: &mut dyn RowSink,
+    is_begun: &mut bool,
+) -> Result<RunOutcome, RunError> {
+    lease.set_busy(true);
+    let mut plan = Plan::prepare(lease.client(), statement).await.map_err(|error| run_error(&error, limits.time));
+    for is_retry in [false, true] {
+        let ended = match &plan {
+            Ok(plan) => execute(lease, plan, limits, sink, is_begun).await,
+            Err(_) => break,
+        };
+        match ended {
+            // A table has changed since the statement was prepared.
+            Err(error) if !is_retry && !*is_begun && error::is_stale_plan(&error) => {
+                lease.client().statement_cache.clear();
+                plan = Plan::prepare(lease.client(), statement).await.map_err(|error| run_error(&error, limits.time));
+            }
+            ended => {
+                lease.set_busy(false);
+                return ended;
+            }
+        }
+    }
+    lease.set_busy(false);
+    plan.and_then(|_| Err(RunError::Unavailable("the statement could not be prepared".to_owned())))
+}
+
+/// Runs a prepared statement in a transaction that is rolled back, in one round trip.
+async fn execute(
+    lease: &Lease,
+    plan: &Plan,
+    limits: RunLimits,
+    sink: &mut dyn RowSink,
+    is_begun: &mut bool,
+) -> Result<RunOutcome, RunError> {
+    if !plan.statement.params().is_empty() {
+        let message = "the statement has parameters, which have no values".to_owned();
+        return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
+    }
+    let client = lease.client();
+    let begin = client.batch_execute("BEGIN READ ONLY");
+    let read = read(lease, plan, limits, sink, is_begun);
+    let rollback = client.batch_execute("ROLLBACK");
+    // Polled in this order, so sent in this order, and before the first answer has come.
+    let (opened, outcome, rolled_back) = futures_util::join!(begin, read, rollback);
+    let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
+    let outcome = outcome?;
+    opened.map_err(fault)?;
+    rolled_back.map_err(fault)?;
+    Ok(outcome)
+}
+
+/// Hands the rows to the sink, up to the limits.
+async fn read(
+    lease: &Lease,
+    plan: &Plan,
+    limits: RunLimits,
+    sink: &mut dyn RowSink,
+    is_begun: &mut bool,
+) -> Result<RunOutcome, RunError> {
+    let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
+    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
+    let rows = lease.client().query_raw(&plan.statement, parameters).await.map_err(fault)?;
+    *is_begun = true;
+    let mut rows = pin!(rows);
+    let told = sink.columns(&plan.columns);
+    let mut row_count = 0;
+    let mut handed = told.map(|()| true);
+    while matches!(handed, Ok(true)) {
+        let Some(row) = rows.next().await else { return Ok(RunOutcome { row_count, truncated: false }) };
+        let row = row.map_err(fault)?;
+        handed = if row_count < limits.rows.rows() {
+            sink.row(&mut RawFields::of(&row), limits.size_bytes)
+        } else {
+            Ok(false)
+        };
+        row_count += usize::from(matches!(handed, Ok(true)));
+    }
+    // What is left of the result is of no use to anybody.
+    lease.cancel().await;
+    handed.map(|_| RunOutcome { row_count, truncated: true }).map_err(RunError::from)
+}

@@ -1,0 +1,69 @@
+//! A connection for the length of a run.
+
+use deadpool_postgres::{Client, Object};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_postgres::config::Config;
+
+use super::cancel::{CANCEL_TIMEOUT, cancel};
+
+/// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
+/// gone away, goes back to the pool only after the statement was stopped.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// `None` only once this is dropped.
+    client: Option<Client>,
+    config: Config,
+    is_busy: bool,
+}
+
+impl Lease {
+    pub(super) fn new(client: Client, config: Config) -> Self {
+        Self { client: Some(client), config, is_busy: false }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        match &self.client {
+            Some(client) => client,
+            None => unreachable!("a lease has its connection until it is dropped"),
+        }
+    }
+
+    /// Says whether a statement may be running.
+    pub(super) fn set_busy(&mut self, is_busy: bool) {
+        self.is_busy = is_busy;
+    }
+
+    /// Stops the statement that runs.
+    pub(super) async fn cancel(&self) {
+        if let Err(error) = cancel(&self.client().cancel_token(), &self.config).await {
+            // The role's time limit stops it then.
+            log::warn!("a statement could not be cancelled: {error}");
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(client) = self.client.take() else { return };
+        match Handle::try_current() {
+            _ if !self.is_busy => {}
+            Ok(runtime) => {
+                runtime.spawn(clean_up(client, self.config.clone()));
+            }
+            // Without a runtime nothing can be waited for; closing the connection is all that is left.
+            Err(_) => drop(Object::take(client)),
+        }
+    }
+}
+
+/// Stops what runs on the connection and gives it back to the pool, or closes it where that does not work.
+async fn clean_up(client: Client, config: Config) {
+    let cancelled = cancel(&client.cancel_token(), &config).await;
+    let rolled_back = timeout(CANCEL_TIMEOUT, client.batch_execute("ROLLBACK")).await;
+    if let (Ok(()), Ok(Ok(()))) = (&cancelled, &rolled_back) {
+        return;
+    }
+    log::warn!("a connection is closed, since its statement could not be stopped: {cancelled:?}, {rolled_back:?}");
+    drop(Object::take(client));
+}

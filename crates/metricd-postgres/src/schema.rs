@@ -1,0 +1,86 @@
+// @generated automatically by Diesel CLI.
+
+pub mod catalog {
+    diesel::table! {
+        catalog.dashboard_items (dashboard_id, metric_id) {
+            dashboard_id -> Text,
+            metric_id -> Text,
+            position -> Int8,
+        }
+    }
+
+    diesel::table! {
+        catalog.dashboards (dashboard_id) {
+            dashboard_id -> Text,
+            name -> Text,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.ingestions (ingestion_id) {
+            ingestion_id -> Uuid,
+            report -> Jsonb,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.layout_entries (dashboard_id, breakpoint, metric_id) {
+            dashboard_id -> Text,
+            breakpoint -> Text,
+            metric_id -> Text,
+            x -> Int4,
+            y -> Int4,
+            width -> Int4,
+            height -> Int4,
+            is_static -> Bool,
+            position -> Int8,
+        }
+    }
+
+    diesel::table! {
+        catalog.metrics (metric_id) {
+            metric_id -> Text,
+            query_id -> Text,
+            editable -> Bool,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.queries (query_id) {
+            query_id -> Text,
+            version -> Int4,
+            sql -> Text,
+            created_at -> Timestamptz,
+            updated_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.query_history (query_id, version) {
+            query_id -> Text,
+            version -> Int4,
+            sql -> Text,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::joinable!(dashboard_items -> dashboards (dashboard_id));
+    diesel::joinable!(dashboard_items -> metrics (metric_id));
+    diesel::joinable!(metrics -> queries (query_id));
+    diesel::joinable!(query_history -> queries (query_id));
+
+    diesel::allow_tables_to_appear_in_same_query!(
+        dashboard_items,
+        dashboards,
+        ingestions,
+        layout_entries,
+        metrics,
+        queries,
+        query_history,
+    );
+}

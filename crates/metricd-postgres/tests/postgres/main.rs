@@ -1,0 +1,8 @@
+//! The adapter against a real PostgreSQL, a fresh database for each test.
+
+mod contract;
+mod ingestions;
+mod reader;
+mod runner;
+mod schema;
+mod types;

@@ -1,0 +1,137 @@
+//! The reader may read the warehouse, for a limited time, and nothing else.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metricd_domain::SqlText;
+use metricd_execution::{JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_postgres::{PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, prepare_reader};
+use metricd_test_support::{READER, TestDatabase};
+use tokio::task::spawn_blocking;
+
+async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
+    let statement = Statement::parse(&SqlText::parse(sql)?)?;
+    let limits = RunLimits { time: Duration::from_secs(20), ..RunLimits::default() };
+    match runner.run(&statement, limits, &mut JsonRows::default()).await {
+        Ok(_) => Ok("none".to_owned()),
+        Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
+        Err(other) => Ok(other.to_string()),
+    }
+}
+
+#[tokio::test]
+async fn the_role_is_set_up_as_promised() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let role = client
+        .query_one("SELECT rolcanlogin, rolsuper, rolconnlimit, rolconfig FROM pg_roles WHERE rolname = $1", &[&READER])
+        .await?;
+    assert_eq!((role.get(0), role.get(1), role.get(2)), (true, false, 50));
+    let settings: Vec<String> = role.get(3);
+    for setting in ["default_transaction_read_only=on", "statement_timeout=5000ms", "search_path=warehouse"] {
+        assert!(settings.iter().any(|found| found == setting), "{setting}: {settings:?}");
+    }
+    let reader = database.reader.clone();
+    spawn_blocking(move || check_reader(&reader)).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn stored_sql_can_read_the_warehouse_and_nothing_else() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    for sql in ["SELECT count(*) FROM metrics", "SELECT count(*) FROM warehouse.metrics"] {
+        assert_eq!(sqlstate(&runner, sql).await?, "none", "{sql}");
+    }
+    // Privilege missing, transaction read-only, not in a transaction.
+    let refusals = ["42501", "25006", "25001"];
+    for sql in HARMFUL {
+        let found = sqlstate(&runner, sql).await?;
+        assert!(refusals.contains(&found.as_str()), "{sql}: {found}");
+    }
+    Ok(())
+}
+
+/// The rights hold by themselves, without the read-only transaction.
+#[tokio::test]
+async fn the_reader_has_no_right_to_write() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect_as_reader().await?;
+    client.batch_execute("SET default_transaction_read_only = off").await?;
+    for sql in HARMFUL.iter().filter(|sql| !sql.contains("VACUUM")) {
+        let error = client.batch_execute(sql).await.err().with_context(|| sql.to_string())?;
+        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{sql}");
+    }
+    Ok(())
+}
+
+const HARMFUL: [&str; 12] = [
+    "SELECT * FROM catalog.queries",
+    "SELECT catalog.keep_query_version()",
+    "INSERT INTO metrics (id, date) VALUES ('q1', '2025-06-01')",
+    "DELETE FROM metrics",
+    "WITH gone AS (DELETE FROM metrics RETURNING 1) SELECT * FROM gone",
+    "CREATE TABLE warehouse.mine (x int)",
+    "DROP TABLE metrics",
+    "SELECT pg_read_file('/etc/passwd')",
+    "COPY metrics TO '/tmp/out'",
+    "SET SESSION AUTHORIZATION metricd",
+    "SET ROLE metricd",
+    "VACUUM metrics",
+];
+
+#[tokio::test]
+async fn a_table_that_the_owner_adds_later_can_be_read() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    client.batch_execute("CREATE TABLE warehouse.later AS SELECT 1 AS one").await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    assert_eq!(sqlstate(&runner, "SELECT one FROM later").await?, "none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn preparing_the_reader_again_changes_nothing() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    for _ in 0..2 {
+        let (owner, reader) = (database.owner.clone(), database.reader.clone());
+        spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
+    }
+    let reader = database.reader.clone();
+    spawn_blocking(move || check_reader(&reader)).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reader_that_is_none_is_refused() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let owner = database.owner.clone();
+    let same = spawn_blocking(move || prepare_reader(&owner, &owner, ReaderLimits::default())).await?;
+    assert!(matches!(same, Err(ReaderError::IsOwner(_))), "{same:?}");
+    let owner = database.owner.clone();
+    let superuser = spawn_blocking(move || check_reader(&owner)).await?.err().context("a superuser is no reader")?;
+    assert!(superuser.to_string().contains("superuser"), "{superuser}");
+
+    let client = database.connect().await?;
+    for (harm, mend, word) in [
+        ("GRANT USAGE ON SCHEMA catalog TO PUBLIC", "REVOKE USAGE ON SCHEMA catalog FROM PUBLIC", "catalog"),
+        ("GRANT INSERT ON warehouse.metrics TO PUBLIC", "REVOKE INSERT ON warehouse.metrics FROM PUBLIC", "may write"),
+        ("GRANT CREATE ON SCHEMA warehouse TO PUBLIC", "REVOKE CREATE ON SCHEMA warehouse FROM PUBLIC", "create"),
+    ] {
+        client.batch_execute(harm).await?;
+        let reader = database.reader.clone();
+        let error = spawn_blocking(move || check_reader(&reader)).await?.err().context(harm)?;
+        assert!(error.to_string().contains(word), "{error}");
+        client.batch_execute(mend).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_roles_own_time_limit_holds_without_ours() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    let outcome = sqlstate(&runner, "SELECT pg_sleep(60)").await?;
+    assert_eq!(outcome, "the statement ran longer than 20000 ms and was stopped");
+    Ok(())
+}

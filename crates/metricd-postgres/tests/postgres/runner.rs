@@ -1,0 +1,227 @@
+//! Running stored SQL against the real database.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use metricd_domain::{RowLimit, SqlText};
+use metricd_execution::{JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
+use metricd_postgres::{PgRunner, RunnerConfig};
+use metricd_test_support::TestDatabase;
+use tokio_postgres::Client;
+
+async fn runner(max_connections: usize) -> Result<(TestDatabase, PgRunner)> {
+    let database = TestDatabase::new().await?;
+    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_millis(200) };
+    let runner = PgRunner::new(&database.reader, config)?;
+    Ok((database, runner))
+}
+
+async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<(RunOutcome, String), RunError> {
+    let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(format!("a test is wrong: {error}"));
+    let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
+    let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
+    let mut rows = JsonRows::default();
+    let outcome = runner.run(&statement, limits, &mut rows).await?;
+    Ok((outcome, String::from_utf8_lossy(&rows.finish()).into_owned()))
+}
+
+async fn rows(runner: &PgRunner, sql: &str) -> Result<String, RunError> {
+    run(runner, sql, RunLimits::default()).await.map(|(_, rows)| rows)
+}
+
+async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
+    match rows(runner, sql).await {
+        Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
+        other => bail!("{sql}: {other:?}"),
+    }
+}
+
+/// Waits until as many statements with this word in them run as that.
+async fn until_running(client: &Client, word: &str, count: i64) -> Result<()> {
+    let sql = "SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid() AND query LIKE $1";
+    let pattern = format!("%{word}%");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while client.query_one(sql, &[&pattern]).await?.get::<_, i64>(0) != count {
+        if tokio::time::Instant::now() > deadline {
+            bail!("not {count} statements with `{word}`");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_is_cut_after_the_limit_and_says_so() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let sql = "SELECT n FROM generate_series(1, 3) AS n";
+    for (limit, expected, truncated) in [
+        ("2", r#"[{"n":1},{"n":2}]"#, true),
+        ("3", r#"[{"n":1},{"n":2},{"n":3}]"#, false),
+        ("4", r#"[{"n":1},{"n":2},{"n":3}]"#, false),
+    ] {
+        let limits = RunLimits { rows: RowLimit::parse(limit)?, ..RunLimits::default() };
+        let (outcome, rows) = run(&runner, sql, limits).await?;
+        assert_eq!((rows.as_str(), outcome.truncated), (expected, truncated), "{limit}");
+        assert_eq!(outcome.row_count, rows.matches('{').count());
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_result_is_cut_at_a_whole_row_before_its_bytes_go_past_the_limit() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let limits = RunLimits { size_bytes: 30, ..RunLimits::default() };
+    let (outcome, rows) = run(&runner, "SELECT repeat('x', 10) AS t FROM generate_series(1, 100)", limits).await?;
+    assert_eq!(rows, r#"[{"t":"xxxxxxxxxx"}]"#);
+    assert_eq!(outcome, RunOutcome { row_count: 1, truncated: true });
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_endless_result_costs_what_is_read_of_it() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    // Rows that are made as they are read; as a table function all of them would be made first.
+    let sql = "SELECT generate_series(1, 1000000000000) AS n";
+    for _ in 0..20 {
+        let (outcome, _) = run(&runner, sql, RunLimits::default()).await?;
+        assert_eq!(outcome, RunOutcome { row_count: 1_000, truncated: true });
+    }
+    until_running(&database.connect().await?, "1000000000000", 0).await?;
+    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn past_its_time_a_statement_is_stopped_in_the_database() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    let client = database.connect().await?;
+    let limits = RunLimits { time: Duration::from_millis(50), ..RunLimits::default() };
+    let outcome = run(&runner, "SELECT pg_sleep(4)", limits).await;
+    assert!(matches!(outcome, Err(RunError::TimedOut { limit }) if limit == limits.time), "{outcome:?}");
+    until_running(&client, "pg_sleep", 0).await?;
+    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_waits_for_is_stopped_in_the_database() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    let client = database.connect().await?;
+    let waiting = runner.clone();
+    let task = tokio::spawn(async move { rows(&waiting, "SELECT pg_sleep(4)").await });
+    until_running(&client, "pg_sleep", 1).await?;
+    task.abort();
+    until_running(&client, "pg_sleep", 0).await?;
+    // The only connection is back, and clean.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    let answer = loop {
+        match rows(&runner, "SELECT 1 AS one").await {
+            Err(RunError::NoConnection { .. }) if tokio::time::Instant::now() < deadline => {}
+            answer => break answer?,
+        }
+    };
+    assert_eq!(answer, r#"[{"one":1}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_statement_sets_is_gone_in_the_next_run() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let settings = "SELECT current_setting('statement_timeout') AS t, current_setting('search_path') AS s,
+                    current_setting('transaction_read_only') AS r";
+    let before = rows(&runner, settings).await?;
+    assert_eq!(before, r#"[{"t":"5s","s":"warehouse","r":"on"}]"#);
+    rows(&runner, "SELECT set_config('statement_timeout', '0', false), set_config('search_path', 'public', false)")
+        .await?;
+    assert_eq!(rows(&runner, settings).await?, before);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_is_wrong_fails_and_the_connection_goes_on() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    assert_eq!(sqlstate(&runner, "SELEKT 1").await?, "42601");
+    assert_eq!(sqlstate(&runner, "SELECT * FROM nowhere").await?, "42P01");
+    assert_eq!(sqlstate(&runner, "SELECT $1::int").await?, "42P02");
+    assert_eq!(sqlstate(&runner, "SELECT 1 / (3 - n) FROM generate_series(1, 1000) AS n").await?, "22012");
+    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_statement_is_refused_by_the_protocol_too() -> Result<()> {
+    let client = TestDatabase::new().await?.connect().await?;
+    let error = client.query("SELECT 1; SELECT 2", &[]).await.unwrap_err();
+    assert_eq!(error.code().map(|code| code.code().to_owned()).as_deref(), Some("42601"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_rows_and_no_columns_are_results_too() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    assert_eq!(rows(&runner, "SELECT id FROM metrics").await?, "[]");
+    assert_eq!(rows(&runner, "SELECT FROM generate_series(1, 2)").await?, "[{},{}]");
+    Ok(())
+}
+
+#[tokio::test]
+async fn columns_of_one_name_stay_apart() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    assert_eq!(rows(&runner, "SELECT 1 AS a, interval '1 day' AS a").await?, r#"[{"a":1,"a":"1 day"}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn goes_on_when_a_table_changes_between_two_runs() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    let client = database.connect().await?;
+    client.batch_execute("CREATE TABLE warehouse.t AS SELECT 1 AS a, 2 AS b").await?;
+    assert_eq!(rows(&runner, "SELECT * FROM t").await?, r#"[{"a":1,"b":2}]"#);
+    client.batch_execute("ALTER TABLE warehouse.t ALTER a TYPE interval USING interval '1 day'").await?;
+    assert_eq!(rows(&runner, "SELECT * FROM t").await?, r#"[{"a":"1 day","b":2}]"#);
+    client.batch_execute("ALTER TABLE warehouse.t DROP a").await?;
+    assert_eq!(rows(&runner, "SELECT * FROM t").await?, r#"[{"b":2}]"#);
+    client.batch_execute("DROP TABLE warehouse.t").await?;
+    assert_eq!(sqlstate(&runner, "SELECT * FROM t").await?, "42P01");
+    Ok(())
+}
+
+#[tokio::test]
+async fn says_that_no_connection_is_free() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    let busy = runner.clone();
+    let task = tokio::spawn(async move { rows(&busy, "SELECT pg_sleep(4)").await });
+    until_running(&database.connect().await?, "pg_sleep", 1).await?;
+    let outcome = rows(&runner, "SELECT 1").await;
+    assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
+    task.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
+    let (database, runner) = runner(2).await?;
+    rows(&runner, "SELECT 1").await?;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    database.connect().await?.batch_execute(others).await?;
+    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_share_few_connections() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let config = RunnerConfig { max_connections: 4, acquire_timeout: Duration::from_secs(20) };
+    let runner = PgRunner::new(&database.reader, config)?;
+    let mut runs = tokio::task::JoinSet::new();
+    for number in 0..1_000 {
+        let runner = runner.clone();
+        runs.spawn(async move { (number, rows(&runner, &format!("SELECT {} AS n", number % 300)).await) });
+    }
+    while let Some(ended) = runs.join_next().await {
+        let (number, rows) = ended?;
+        assert_eq!(rows?, format!(r#"[{{"n":{}}}]"#, number % 300));
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The schema holds the rules itself.
+
+use anyhow::{Context, Result};
+use metricd_domain::{MAX_ID_CHARS, MAX_SQL_BYTES};
+use metricd_postgres::{migrate, pending_migrations, revert_all};
+use metricd_test_support::TestDatabase;
+use tokio::task::spawn_blocking;
+
+const QUERY: &str = "INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 1')";
+
+/// The constraint that a statement breaks.
+async fn broken(database: &TestDatabase, sql: &str) -> Result<String> {
+    let error = database.connect().await?.batch_execute(sql).await.err().context(sql.to_owned())?;
+    Ok(error.as_db_error().and_then(|error| error.constraint()).unwrap_or("none").to_owned())
+}
+
+#[tokio::test]
+async fn migrations_go_up_down_and_up_again() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let count = "SELECT count(*) FROM pg_namespace WHERE nspname IN ('catalog', 'warehouse')";
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 0);
+    let owner = database.owner.clone();
+    spawn_blocking(move || revert_all(&owner)).await??;
+    assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 2);
+    assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 2);
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_of_a_later_release_is_left_alone() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
+    database.connect().await?.batch_execute(later).await?;
+    let owner = database.owner.clone();
+    let error = spawn_blocking(move || migrate(&owner)).await?.unwrap_err();
+    assert!(error.to_string().contains("99990101000000"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_breaks_a_rule_is_refused_by_the_rule_of_that_name() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let metric =
+        format!("{QUERY}; INSERT INTO catalog.metrics (metric_id, query_id, editable) VALUES ('m1', 'q1', true)");
+    let dashboard = format!(
+        "{metric}; INSERT INTO catalog.dashboards (dashboard_id, name) VALUES ('d1', 'D');
+         INSERT INTO catalog.dashboard_items (dashboard_id, metric_id) VALUES ('d1', 'm1')"
+    );
+    let entry = |values: &str| {
+        format!(
+            "BEGIN; {dashboard}; INSERT INTO catalog.layout_entries
+             (dashboard_id, metric_id, breakpoint, x, y, width, height, is_static) VALUES ({values})"
+        )
+    };
+    let query = |id: &str, sql: &str| format!("INSERT INTO catalog.queries (query_id, sql) VALUES ({id}, {sql})");
+    let record = |values: &str| format!("INSERT INTO warehouse.metrics VALUES ({values})");
+    let cases = [
+        (query("''", "'SELECT 1'"), "queries_query_id_check"),
+        (query("E'a\\n'", "'SELECT 1'"), "queries_query_id_check"),
+        (query(&format!("repeat('a', {})", MAX_ID_CHARS + 1), "'SELECT 1'"), "queries_query_id_check"),
+        (query("'q2'", "E' \\n\\t '"), "queries_sql_blank_check"),
+        (query("'q2'", &format!("repeat('x', {})", MAX_SQL_BYTES + 1)), "queries_sql_size_check"),
+        (format!("BEGIN; {QUERY}; {QUERY}"), "queries_pkey"),
+        ("INSERT INTO catalog.metrics VALUES ('m1', 'none', true)".to_owned(), "metrics_query_id_fkey"),
+        (format!("BEGIN; {QUERY}; INSERT INTO catalog.metrics VALUES ('m 1', 'q1', true)"), "metrics_metric_id_check"),
+        (format!("BEGIN; {metric}; DELETE FROM catalog.queries"), "metrics_query_id_fkey"),
+        ("INSERT INTO catalog.dashboards VALUES ('d1', ' ')".to_owned(), "dashboards_name_check"),
+        (format!("BEGIN; {dashboard}; DELETE FROM catalog.metrics"), "dashboard_items_metric_id_fkey"),
+        (entry("'d1', 'none', 'lg', 0, 0, 1, 1, false"), "layout_entries_dashboard_item_fkey"),
+        (entry("'d1', 'm1', 'xl', 0, 0, 1, 1, false"), "layout_entries_breakpoint_check"),
+        (entry("'d1', 'm1', 'lg', -1, 0, 1, 1, false"), "layout_entries_x_check"),
+        (entry("'d1', 'm1', 'lg', 0, 10000001, 1, 1, false"), "layout_entries_y_check"),
+        (entry("'d1', 'm1', 'lg', 0, 0, 0, 1, false"), "layout_entries_width_check"),
+        (entry("'d1', 'm1', 'lg', 0, 0, 1, 1001, false"), "layout_entries_height_check"),
+        (record("'a b', '2025-06-01'"), "metrics_id_check"),
+        (record("'q1', '0001-01-01 BC'"), "metrics_date_check"),
+        (record("'q1', 'infinity'"), "metrics_date_check"),
+        (record("'q1', '2025-06-01', 'NaN'"), "metrics_obsolescence_check"),
+        (record("'q1', '2025-06-01', 1, ''"), "metrics_alert_type_check"),
+        (record("'q1', '2025-06-01', 1, 'a', 1, 'Infinity'"), "metrics_obsolescence_val_check"),
+    ];
+    for (sql, constraint) in cases {
+        assert_eq!(broken(&database, &sql).await?, constraint, "{sql}");
+    }
+    // The limits themselves are within.
+    let within = entry("'d1', 'm1', 'lg', 1000, 10000000, 1000, 1000, false");
+    database.connect().await?.batch_execute(&format!("{within}; ROLLBACK")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_changes_sql_makes_a_version() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    client.batch_execute(QUERY).await?;
+    client.batch_execute("UPDATE catalog.queries SET sql = 'SELECT 2'").await?;
+    client.batch_execute("UPDATE catalog.queries SET sql = 'SELECT 2'").await?;
+    let versions = client
+        .query("SELECT version, sql FROM catalog.queries UNION ALL SELECT version, sql FROM catalog.query_history ORDER BY 1", &[])
+        .await?;
+    let versions: Vec<(i32, String)> = versions.iter().map(|row| (row.get(0), row.get(1))).collect();
+    assert_eq!(versions, [(1, "SELECT 1".to_owned()), (2, "SELECT 2".to_owned())]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_constraint_and_index_has_a_name_of_its_table() -> Result<()> {
+    let client = TestDatabase::new().await?.connect().await?;
+    let unnamed = client
+        .query(
+            "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
+             JOIN pg_namespace n ON n.oid = relnamespace
+             WHERE nspname IN ('catalog', 'warehouse')
+             AND conname !~ ('^' || relname || '_[a-z_]*(pkey|fkey|check)$')",
+            &[],
+        )
+        .await?;
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+    // What refers to another table is looked up when a row there goes away.
+    let unindexed = client
+        .query(
+            "SELECT conname::text FROM pg_constraint c JOIN pg_namespace n ON n.oid = connamespace
+             WHERE contype = 'f' AND nspname = 'catalog' AND NOT EXISTS (
+                 SELECT FROM pg_index WHERE indrelid = conrelid AND (indkey::int2[])[0:cardinality(conkey) - 1] @> conkey
+             )",
+            &[],
+        )
+        .await?;
+    assert!(unindexed.is_empty(), "{unindexed:?}");
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! For tests alone: databases of their own, on a PostgreSQL that the tests start.
+//!
+//! Each test binary starts one cluster when its first test asks for a database. The schema is migrated once, into a
+//! template, of which every [`TestDatabase`] is a copy. The cluster ends with the test binary, in whatever way that ends.
+
+use std::env;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+use metricd_embedded::{Cluster, ConnectionInfo, Search};
+use metricd_postgres::{DatabaseUrl, ReaderLimits, create_database, migrate, prepare_reader};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, NoTls};
+
+/// The role that stored SQL runs as.
+pub const READER: &str = "metricd_reader";
+
+const TEMPLATE: &str = "template_metricd";
+
+/// The cluster of this test binary. A copy of the template is made under the lock, since it is made one at a time.
+static CLUSTER: Mutex<Option<Cluster>> = Mutex::const_new(None);
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A fresh database with the schema in place, and the reader with its rights.
+#[derive(Debug)]
+pub struct TestDatabase {
+    owner_url: SecretString,
+    reader_url: SecretString,
+    /// The database as its owner.
+    pub owner: DatabaseUrl,
+    /// The database as the reader.
+    pub reader: DatabaseUrl,
+}
+
+impl TestDatabase {
+    /// A copy of the template.
+    ///
+    /// # Errors
+    ///
+    /// Where PostgreSQL cannot be started, or refuses.
+    pub async fn new() -> Result<Self> {
+        let mut cluster = CLUSTER.lock().await;
+        let started = match cluster.take() {
+            Some(started) => started,
+            None => tokio::task::spawn_blocking(start).await??,
+        };
+        let started = cluster.insert(started);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let server = connect(&started.connection().owner_url("postgres")?).await?;
+        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await?;
+        let database = Self::of(started.connection(), &name)?;
+        let (owner, reader) = (database.owner.clone(), database.reader.clone());
+        tokio::task::spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
+        Ok(database)
+    }
+
+    /// A database of that name, which need not exist, on the cluster of a test's own.
+    ///
+    /// # Errors
+    ///
+    /// Where the cluster keeps no password for [`READER`].
+    pub fn of(cluster: &ConnectionInfo, name: &str) -> Result<Self> {
+        let owner_url = cluster.owner_url(name)?;
+        Ok(Self {
+            owner: DatabaseUrl::parse(owner_url.clone())?,
+            reader: DatabaseUrl::parse(cluster.url(READER, name)?)?,
+            reader_url: cluster.url(READER, name)?,
+            owner_url,
+        })
+    }
+
+    /// A connection as the reader, past the runner.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be reached.
+    pub async fn connect_as_reader(&self) -> Result<Client> {
+        connect(&self.reader_url).await
+    }
+
+    /// A connection as the owner, to look and to interfere.
+    ///
+    /// # Errors
+    ///
+    /// Where the database cannot be reached.
+    pub async fn connect(&self) -> Result<Client> {
+        connect(&self.owner_url).await
+    }
+}
+
+/// A cluster with the template on it.
+fn start() -> Result<Cluster> {
+    let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;
+    let template = TestDatabase::of(cluster.connection(), TEMPLATE)?;
+    create_database(&template.owner)?;
+    migrate(&template.owner)?;
+    Ok(cluster)
+}
+
+async fn connect(url: &SecretString) -> Result<Client> {
+    let connected = tokio_postgres::connect(url.expose_secret(), NoTls).await;
+    let (client, connection) = connected.context("connecting to the test database")?;
+    tokio::spawn(connection);
+    Ok(client)
+}
