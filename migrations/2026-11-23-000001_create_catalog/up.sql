@@ -45,7 +45,8 @@ FOR EACH ROW WHEN (OLD.sql IS DISTINCT FROM NEW.sql)
 EXECUTE FUNCTION catalog.keep_query_version();
 
 CREATE TABLE catalog.metrics (
-    metric_id text NOT NULL,
+    -- Listed in the order of their characters' codes, whatever the database's collation.
+    metric_id text COLLATE "C" NOT NULL,
     query_id text NOT NULL,
     editable boolean NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),

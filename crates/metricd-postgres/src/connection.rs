@@ -1,6 +1,7 @@
 //! A single connection as the owner, for what happens once.
 
-use diesel::{Connection, ConnectionError, PgConnection};
+use diesel::sql_types::Integer;
+use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use secrecy::ExposeSecret;
 
 use crate::DatabaseUrl;
@@ -18,6 +19,26 @@ impl ConnectError {
     pub(crate) fn is_missing_database(&self) -> bool {
         self.message.contains("does not exist") && self.message.contains("database")
     }
+}
+
+/// The major version of the server.
+///
+/// # Errors
+///
+/// [`ConnectError`] where the server cannot be reached, or does not say.
+pub fn server_major(url: &DatabaseUrl) -> Result<u32, ConnectError> {
+    #[derive(QueryableByName)]
+    struct Version {
+        #[diesel(sql_type = Integer)]
+        number: i32,
+    }
+    let mut connection = connect(url)?;
+    let query = diesel::sql_query("SELECT current_setting('server_version_num')::integer AS number");
+    let version: QueryResult<Version> = query.get_result(&mut connection);
+    let number = version.ok().and_then(|version| u32::try_from(version.number).ok());
+    let silent =
+        || ConnectError { database: url.to_string(), message: "the server does not say its version".to_owned() };
+    Ok(number.ok_or_else(silent)? / 10_000)
 }
 
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {

@@ -11,7 +11,7 @@ use tokio_postgres::config::{Config, Host, SslMode};
 #[derive(Clone)]
 pub struct DatabaseUrl {
     url: SecretString,
-    config: Config,
+    config: Box<Config>,
 }
 
 /// Why a text is no [`DatabaseUrl`]. The text itself is never shown: it may hold a password.
@@ -49,7 +49,7 @@ impl DatabaseUrl {
         if ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full"].iter().any(|mode| text.contains(mode)) {
             return Err(InvalidDatabaseUrl::Tls);
         }
-        let config: Config = text.parse().map_err(|_| InvalidDatabaseUrl::Syntax)?;
+        let config: Box<Config> = Box::new(text.parse().map_err(|_| InvalidDatabaseUrl::Syntax)?);
         if config.get_ssl_mode() == SslMode::Require {
             return Err(InvalidDatabaseUrl::Tls);
         }

@@ -29,7 +29,7 @@ mod runner;
 #[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
 mod schema;
 
-pub use connection::ConnectError;
+pub use connection::{ConnectError, server_major};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};

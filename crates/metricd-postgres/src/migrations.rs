@@ -74,7 +74,8 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
             let mut server = connect(&owner.with_database("postgres"))?;
             let name = owner.database().replace('"', "\"\"");
             let created = server.batch_execute(&format!("CREATE DATABASE \"{name}\""));
-            created.map_err(|error| MigrateError::Migration(error.to_string()))
+            // Another program may have been faster.
+            created.or_else(|error| connect(owner).map(|_| ()).map_err(|_| MigrateError::Migration(error.to_string())))
         }
         Err(error) => Err(error.into()),
     }

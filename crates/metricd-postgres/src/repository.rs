@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use diesel::PgConnection;
 use diesel::r2d2::ConnectionManager;
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, MetricDefinition, MetricId, QueryId, QueryVersion,
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
 };
 use metricd_repository::{Ingestion, MetricRepository, Readiness, RepositoryError};
 use secrecy::ExposeSecret;
@@ -92,6 +92,11 @@ impl MetricRepository for PgRepository {
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
         let id = id.clone();
         self.run(move |connection| definitions::get(connection, &id)).await
+    }
+
+    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
+        let after = after.cloned();
+        self.run(move |connection| definitions::list(connection, after.as_ref(), limit)).await
     }
 
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {

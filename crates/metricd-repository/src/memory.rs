@@ -1,6 +1,7 @@
 //! A complete store in memory, for tests and for trying things out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -42,6 +43,11 @@ impl MetricRepository for MemoryRepository {
         let versions = state.versions(&metric.query_id)?;
         let current = versions.last().ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
         Ok(MetricDefinition { metric: metric.clone(), sql: current.sql.clone(), query_version: current.version })
+    }
+
+    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(self.lock().metrics.range((from, Bound::Unbounded)).take(limit).map(|(_, metric)| metric.clone()).collect())
     }
 
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, MetricDefinition, MetricId, QueryId, QueryVersion,
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
 };
 
 use crate::{Ingestion, RepositoryError};
@@ -31,6 +31,9 @@ pub trait MetricRepository: Debug + Send + Sync {
     ///
     /// [`RepositoryError::MetricNotFound`] where no metric has the id.
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError>;
+
+    /// The metrics in the order of their ids, at most `limit` of them, beginning after the id `after`.
+    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError>;
 
     /// Every version of a query, the newest first.
     ///

@@ -1,7 +1,7 @@
 //! Reading metrics and their queries.
 
 use diesel::prelude::*;
-use metricd_domain::{MetricDefinition, MetricId, QueryId, QueryVersion, SqlText};
+use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, QueryVersion, SqlText};
 use metricd_repository::RepositoryError;
 
 use super::error::{corrupt, failed};
@@ -22,6 +22,23 @@ pub(super) fn get(connection: &mut PgConnection, id: &MetricId) -> Result<Metric
         sql: SqlText::parse(sql).map_err(corrupt)?,
         query_version: u32::try_from(version).map_err(corrupt)?,
     })
+}
+
+pub(super) fn list(
+    connection: &mut PgConnection,
+    after: Option<&MetricId>,
+    limit: usize,
+) -> Result<Vec<Metric>, RepositoryError> {
+    // No id is empty, so that every one of them comes after that.
+    let after = after.map_or("", MetricId::as_str);
+    let rows = metrics::table
+        .filter(metrics::metric_id.gt(after))
+        .order(metrics::metric_id)
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select(MetricRow::as_select())
+        .load(connection)
+        .map_err(failed)?;
+    rows.into_iter().map(Metric::try_from).collect()
 }
 
 pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {

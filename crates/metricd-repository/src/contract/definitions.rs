@@ -51,6 +51,23 @@ pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
     assert_eq!(repository.check().await.unwrap().metric_count, 1);
 }
 
+/// A listing goes on where the one before has ended. Ids are ordered by their characters' codes.
+pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    definitions.metrics = ["b", "a", "B", "a-1", "_", "10", "9"].map(|id| metric(id, "q1")).to_vec();
+    store(&repository, definitions).await;
+    let mut listed = Vec::new();
+    loop {
+        let page = repository.list_metrics(listed.last(), 3).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page.into_iter().map(|metric| metric.metric_id));
+    }
+    let ids: Vec<_> = listed.iter().map(MetricId::as_str).collect();
+    assert_eq!(ids, ["10", "9", "B", "_", "a", "a-1", "b"]);
+}
+
 /// The next version of a query is served; the earlier ones stay, also when an earlier text returns.
 pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(repository: Repository) {
     for sql in ["SELECT 1", "SELECT 2", "SELECT 1"] {
