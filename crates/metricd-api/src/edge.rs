@@ -1,0 +1,80 @@
+//! What happens to every request, whatever its route: an id, the time it took, a line in the log, and a problem document
+//! where something went wrong.
+
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse};
+use uuid::Uuid;
+
+use crate::{Problem, ProblemCode};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// The greatest length of a request id that is taken over from the client.
+const MAX_REQUEST_ID_CHARS: usize = 128;
+
+pub(crate) async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let request_id = request_id(&request);
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if let Some(problem) = problem_of(&response) {
+        if let Some(cause) = problem.cause() {
+            log::error!("{method} {path}: {cause} [{request_id}]");
+        }
+        response = response.into_response(problem.respond(&path));
+    }
+
+    let elapsed = began.elapsed();
+    let milliseconds = elapsed.as_secs_f64() * 1_000.0;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::try_from(format!("total;dur={milliseconds:.3}")) {
+        headers.insert(SERVER_TIMING, value);
+    }
+    if let Ok(value) = HeaderValue::try_from(&request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    log::info!("{method} {path} {} {milliseconds:.1} ms [{request_id}]", response.status().as_u16());
+    Ok(response)
+}
+
+/// The client's id where it is sane, otherwise one of ours.
+fn request_id(request: &ServiceRequest) -> String {
+    let sane = |id: &&str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        (1..=MAX_REQUEST_ID_CHARS).contains(&id.len()) && id.bytes().all(plain)
+    };
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(sane);
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// The problem that the response is about: our own, or one for an error that actix-web has answered in its own way.
+fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
+    let error = response.response().error()?;
+    if let Some(problem) = error.as_error::<Problem>() {
+        return Some(problem.clone());
+    }
+    let status = response.status();
+    Some(if status.is_server_error() {
+        Problem::new(ProblemCode::InternalError).caused_by(error)
+    } else if status == StatusCode::NOT_FOUND {
+        Problem::new(ProblemCode::NotFound)
+    } else {
+        Problem::new(ProblemCode::BadRequest).with_detail(error.to_string())
+    })
+}
+
+/// The answer to a path that no route has.
+pub(crate) async fn not_found() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(ProblemCode::NotFound))
+}

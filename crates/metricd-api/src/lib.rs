@@ -1,0 +1,36 @@
+//! metricd over HTTP.
+//!
+//! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a store of metrics and a runner of
+//! their SQL, whatever these are made of. Everything that goes wrong answers with a problem document (RFC 9457), whose
+//! codes are [`ProblemCode`].
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use metricd_api::{ApiState, ServerOptions, start};
+//! use metricd_execution::testing::ScriptedRunner;
+//! use metricd_repository::MemoryRepository;
+//!
+//! # #[actix_web::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let state = ApiState::new(Arc::new(MemoryRepository::default()), Arc::new(ScriptedRunner::default()));
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let server = start(listener, state, ServerOptions::default())?;
+//! server.handle().stop(true).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The crate knows no database and reads no environment. What a metric is, what may be stored and how SQL is run is decided
+//! in the crates below.
+
+mod edge;
+mod problem;
+mod query_string;
+pub mod routes;
+mod server;
+mod state;
+
+pub use problem::{FieldError, Problem, ProblemCode};
+pub use server::{ServerOptions, start};
+pub use state::ApiState;

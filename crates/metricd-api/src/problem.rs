@@ -1,0 +1,145 @@
+//! Problem documents (RFC 9457): what every error answers.
+
+mod causes;
+mod code;
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use self::code::ProblemCode;
+
+/// One input that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// The input's name.
+    pub field: String,
+    /// What is wrong with it and what was expected.
+    pub message: String,
+}
+
+/// What went wrong, as the client is told, and its cause, which only the log is told.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: ProblemCode,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    extensions: Map<String, Value>,
+    allow: Option<&'static str>,
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem with the detail that its code has.
+    #[must_use]
+    pub fn new(code: ProblemCode) -> Self {
+        Self { code, detail: None, errors: Vec::new(), extensions: Map::new(), allow: None, cause: None }
+    }
+
+    /// Says more than the code does. A problem of the server's keeps the detail of its code: what it could say more is for
+    /// the log.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        if !self.code.status().is_server_error() {
+            self.detail = Some(detail.into());
+        }
+        self
+    }
+
+    /// Names the inputs that are wrong.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds a member of its own to the document.
+    #[must_use]
+    pub fn with_extension(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extensions.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Says which methods the path takes.
+    #[must_use]
+    pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// Tells the log what caused the problem.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> ProblemCode {
+        self.code
+    }
+
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// The response; `instance` is the path that was asked for.
+    pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
+        let code = self.code.code();
+        let document = Document {
+            r#type: format!("/problems/{code}"),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            detail: self.detail.as_deref().unwrap_or(self.code.detail()),
+            instance,
+            code,
+            errors: &self.errors,
+            extensions: &self.extensions,
+        };
+        let mut response = HttpResponse::build(self.code.status());
+        if let Some(seconds) = self.code.retry_after() {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(methods) = self.allow {
+            response.insert_header((ALLOW, methods));
+        }
+        response.insert_header((CONTENT_TYPE, "application/problem+json"));
+        response.body(serde_json::to_vec(&document).unwrap_or_default())
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(flatten)]
+    extensions: &'a Map<String, Value>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.code.code())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        // The edge, which knows the path that was asked for, writes the document.
+        HttpResponse::new(self.code.status())
+    }
+}

@@ -1,0 +1,38 @@
+//! Which problem each error of the layers below is. The matches have no wildcard, so that a new error does not compile
+//! until somebody has chosen its status.
+
+use metricd_execution::RunError;
+use metricd_repository::RepositoryError;
+
+use super::{Problem, ProblemCode};
+
+impl From<RepositoryError> for Problem {
+    fn from(error: RepositoryError) -> Self {
+        let code = match &error {
+            RepositoryError::MetricNotFound(_) => return Self::new(ProblemCode::MetricNotFound),
+            RepositoryError::IngestionNotFound(_) => return Self::new(ProblemCode::IngestionNotFound),
+            RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
+            RepositoryError::NoConnection => ProblemCode::NoConnection,
+            // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.
+            RepositoryError::QueryNotFound(_)
+            | RepositoryError::DashboardNotFound(_)
+            | RepositoryError::Input(_)
+            | RepositoryError::Constraint { .. }
+            | RepositoryError::Failed(_) => ProblemCode::InternalError,
+        };
+        Self::new(code).caused_by(error)
+    }
+}
+
+impl From<RunError> for Problem {
+    fn from(error: RunError) -> Self {
+        let code = match &error {
+            RunError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
+            RunError::NoConnection { .. } => ProblemCode::NoConnection,
+            RunError::TimedOut { .. } => ProblemCode::QueryTimeout,
+            RunError::Failed { .. } => ProblemCode::QueryFailed,
+            RunError::Encode(_) => ProblemCode::InternalError,
+        };
+        Self::new(code).caused_by(error)
+    }
+}

@@ -1,0 +1,91 @@
+//! The codes of problems: a table of what each one means.
+
+use actix_web::http::StatusCode;
+
+macro_rules! problem_codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal, $detail:literal;)*) => {
+        /// What can go wrong, by a code that does not change from one release to the next.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum ProblemCode {
+            $(#[doc = $detail] $name,)*
+        }
+
+        impl ProblemCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code as clients read it.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The status of the response.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$name => StatusCode::$status,)*
+                }
+            }
+
+            /// The title, which is the same for every problem of the code.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self {
+                    $(Self::$name => $title,)*
+                }
+            }
+
+            /// What is said where nothing more can be.
+            #[must_use]
+            pub fn detail(self) -> &'static str {
+                match self {
+                    $(Self::$name => $detail,)*
+                }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    BadRequest = "bad-request", BAD_REQUEST, "Bad request", "The request is malformed.";
+    NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
+    MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
+    IngestionNotFound = "ingestion-not-found", NOT_FOUND, "Ingestion not found", "There is no ingestion with this id.";
+    MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed", "The path does not take this method; the header `Allow` names those it takes.";
+    InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are wrong; `errors` names each.";
+    InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
+    QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
+    QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";
+    DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment. Try again.";
+    NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No connection free", "All database connections are taken at the moment. Try again.";
+    NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready", "The server cannot answer for metrics yet; `checks` says why.";
+}
+
+impl ProblemCode {
+    /// After how many seconds a client may try again, where trying again makes sense.
+    #[must_use]
+    pub fn retry_after(self) -> Option<u32> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_there_once_and_well_formed() {
+        let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|code| code.code()).collect();
+        assert_eq!(codes.len(), ProblemCode::ALL.len());
+        for code in ProblemCode::ALL {
+            assert!(code.code().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{code:?}");
+            assert!(code.detail().ends_with('.'), "{code:?}");
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+        }
+    }
+}

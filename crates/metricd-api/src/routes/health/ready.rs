@@ -1,0 +1,46 @@
+//! `GET /health/ready`
+
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+
+use crate::{ApiState, Problem, ProblemCode};
+
+/// One line for each thing that the server needs: `ok`, or what is wrong in a few words.
+#[derive(Serialize)]
+struct ChecksResponse {
+    database: &'static str,
+    migrations: &'static str,
+    definitions: String,
+}
+
+#[derive(Serialize)]
+struct ReadyResponse {
+    status: &'static str,
+    checks: ChecksResponse,
+}
+
+/// Says whether the database can be reached as both roles, the schema is up to date, and the definitions can be read.
+pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
+    let (stored, running) = (state.repository.check().await, state.runner.check().await);
+    let mut causes = Vec::new();
+    let (migrations, definitions) = match &stored {
+        Ok(readiness) if readiness.pending_migrations > 0 => ("pending", "unknown".to_owned()),
+        Ok(readiness) => ("ok", format!("{} metrics", readiness.metric_count)),
+        Err(error) => {
+            causes.push(error.to_string());
+            ("unknown", "unknown".to_owned())
+        }
+    };
+    if let Err(error) = &running {
+        causes.push(error.to_string());
+    }
+    let database = if causes.is_empty() { "ok" } else { "unavailable" };
+    let is_ready = causes.is_empty() && migrations == "ok";
+    let checks = ChecksResponse { database, migrations, definitions };
+    if is_ready {
+        return Ok(HttpResponse::Ok().json(ReadyResponse { status: "ready", checks }));
+    }
+    causes.extend((migrations == "pending").then(|| "migrations are pending: run `metricd migrate`".to_owned()));
+    let checks = serde_json::to_value(checks).unwrap_or_default();
+    Err(Problem::new(ProblemCode::NotReady).with_extension("checks", checks).caused_by(causes.join("; ")))
+}

@@ -1,0 +1,5 @@
+//! Ingestions.
+
+mod get;
+
+pub(super) use get::get_ingestion;

@@ -1,0 +1,5 @@
+//! Metrics.
+
+mod get;
+
+pub(super) use get::get_metric;

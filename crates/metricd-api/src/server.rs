@@ -1,0 +1,56 @@
+//! The HTTP server.
+
+use std::any::Any;
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::{ApiState, edge, routes};
+
+/// How the server is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerOptions {
+    /// How many threads answer requests.
+    pub workers: usize,
+    /// How long a graceful stop waits for the requests in flight.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    /// A thread for each core, 30 s.
+    fn default() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { workers, shutdown_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Serves on the listener until the server is stopped through its handle; signals are the caller's.
+///
+/// # Errors
+///
+/// Where the listener cannot be used.
+pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let app = move || App::new().app_data(state.clone()).wrap(from_fn(edge::edge)).configure(routes::configure);
+    let server = HttpServer::new(app)
+        .workers(options.workers)
+        .shutdown_timeout(options.shutdown_timeout.as_secs())
+        .disable_signals()
+        .client_request_timeout(Duration::from_secs(10))
+        .on_connect(|connection: &dyn Any, _| send_at_once(connection))
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// Without this a small answer may wait 40 ms for the client's delayed acknowledgement of the one before.
+fn send_at_once(connection: &dyn Any) {
+    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
+        && let Err(error) = stream.set_nodelay(true)
+    {
+        log::debug!("a connection could not be told to send at once: {error}");
+    }
+}
