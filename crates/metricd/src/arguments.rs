@@ -1,0 +1,214 @@
+//! The command line, with environment variables behind it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use metricd_postgres::DatabaseUrl;
+
+use crate::output;
+
+/// Other crates' chatter is of use to nobody at the level of our own.
+const LOG: &str = "info,actix_server=warn,actix_web=warn,tokio_postgres=warn";
+
+/// Turns stored SQL into metrics that people can trust.
+///
+/// Without a database of yours, a private PostgreSQL is run in a data folder, and a sample is loaded into it: start
+/// `metricd` and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` set, it runs on that
+/// PostgreSQL (15 to 18): run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
+#[derive(Debug, Parser)]
+#[command(name = "metricd", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+struct CommandLine {
+    #[command(flatten)]
+    database: DatabaseArguments,
+
+    /// What to log: a level, or levels by module, as `env_logger` takes them.
+    #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER")]
+    log: String,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the metrics over HTTP; this is what happens without a command.
+    Serve(ServeArguments),
+    /// Judge files of definitions, queries and records, and store what is good.
+    ///
+    /// What a file holds is known by its content: definitions are JSON, queries are CSV with the columns `id,query`, records
+    /// are CSV with the columns `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`. Exit code:
+    /// 0 stored, 2 refused in strict mode, 1 could not be done.
+    Ingest(IngestArguments),
+    /// Bring the schema up to date, and make the reader with its rights.
+    Migrate,
+}
+
+/// Which database to use.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub(crate) struct DatabaseArguments {
+    /// The database as its owner, who makes the schema and stores definitions and records:
+    /// `postgres://user:password@host:port/database`. A password belongs into the environment variable, not into the flag,
+    /// where every user of the machine could see it.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
+    pub(crate) database_url: Option<DatabaseUrl>,
+
+    /// The same database as the reader: the role that stored SQL runs as, which may only read.
+    #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
+    pub(crate) reader_database_url: Option<DatabaseUrl>,
+
+    /// The folder of the private PostgreSQL, where no database of yours is given [default: .metricd, or a folder below
+    /// /var/lib/metricd for root where PostgreSQL's user cannot reach the former].
+    #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Where the programs of the private PostgreSQL are, if they are not found.
+    #[arg(long, env = "METRICD_POSTGRES_BIN_DIR", global = true, value_name = "FOLDER")]
+    pub(crate) postgres_bin_dir: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeArguments {
+    /// The address to listen on.
+    #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+
+    /// How many seconds a metric's SQL may run.
+    #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) query_timeout_seconds: u64,
+
+    /// How many connections run stored SQL at once.
+    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(crate) query_connections: u32,
+
+    /// How many connections read and store definitions at once.
+    #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) catalog_connections: u32,
+
+    /// How many seconds a graceful stop waits for the requests in flight.
+    #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) shutdown_timeout_seconds: u64,
+
+    /// Do not load the sample into an empty private PostgreSQL.
+    #[arg(long, env = "METRICD_NO_SAMPLE")]
+    pub(crate) no_sample: bool,
+}
+
+/// What to ingest.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct IngestArguments {
+    /// Files, or folders with files that end in .json or .csv.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// Store nothing unless all of it is good.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Store nothing, and say what would happen.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How to print a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// All that the command line says.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) database: DatabaseArguments,
+    pub(crate) log: String,
+    pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Reads the command line; what is wrong with it is printed, and told by the exit code.
+    pub(crate) fn read() -> Result<Self, ExitCode> {
+        let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
+            refuse_passwords(&matches)?;
+            CommandLine::from_arg_matches(&matches)
+        });
+        match parsed {
+            Ok(CommandLine { database, log, command, serve }) => {
+                Ok(Self { database, log, command: command.unwrap_or(Command::Serve(serve)) })
+            }
+            Err(error) => {
+                output::usage(&error);
+                // clap's own code for a wrong command line is 2, which here is kept for what strict mode refuses.
+                Err(if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }
+        }
+    }
+}
+
+fn database_url(text: &str) -> Result<DatabaseUrl, metricd_postgres::InvalidDatabaseUrl> {
+    DatabaseUrl::parse(text.to_owned())
+}
+
+/// What stands on the command line is seen by every user of the machine.
+fn refuse_passwords(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let levels = std::iter::once(matches).chain(matches.subcommand().map(|(_, matches)| matches));
+    for matches in levels {
+        for (id, variable) in [("database_url", "DATABASE_URL"), ("reader_database_url", "READER_DATABASE_URL")] {
+            let is_flag = matches.value_source(id) == Some(ValueSource::CommandLine);
+            if is_flag && matches.get_one::<DatabaseUrl>(id).is_some_and(DatabaseUrl::has_password) {
+                let message = format!(
+                    "a password on the command line is seen by every user of the machine: set {variable} instead of --{}",
+                    id.replace('_', "-")
+                );
+                return Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn a_password_in_a_flag_is_refused_and_not_shown() {
+        for arguments in [
+            ["metricd", "--database-url", "postgres://ann:s3cret@localhost/m", "migrate"],
+            ["metricd", "migrate", "--reader-database-url", "postgres://ann:s3cret@localhost/m"],
+        ] {
+            let matches = CommandLine::command().try_get_matches_from(arguments).unwrap();
+            let error = refuse_passwords(&matches).unwrap_err().to_string();
+            assert!(error.contains("DATABASE_URL instead") && !error.contains("s3cret"), "{error}");
+        }
+        let plain = ["metricd", "--database-url", "postgres://ann@localhost/m", "migrate"];
+        assert!(refuse_passwords(&CommandLine::command().try_get_matches_from(plain).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn serving_is_what_happens_without_a_command() {
+        let line = CommandLine::try_parse_from(["metricd", "--listen", "127.0.0.1:9000"]).unwrap();
+        assert!(line.command.is_none());
+        assert_eq!(line.serve.listen.port(), 9000);
+    }
+}

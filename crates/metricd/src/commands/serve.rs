@@ -1,0 +1,119 @@
+//! `metricd serve`
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metricd_api::{ApiState, ServerOptions, start};
+use metricd_domain::Metric;
+use metricd_embedded::Cluster;
+use metricd_ingestion::{Inputs, Options, render};
+use metricd_postgres::{PgRepository, PgRunner, RepositoryConfig, RunnerConfig};
+use metricd_repository::MetricRepository;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
+
+use super::ingest::store;
+use crate::arguments::{DatabaseArguments, ServeArguments};
+use crate::database::Database;
+use crate::{output, sample};
+
+/// How often it is looked whether a private PostgreSQL still runs.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many requests the start suggests.
+const SUGGESTED_REQUESTS: usize = 5;
+
+/// Serves until a signal says to stop; then finishes the requests in flight and ends a private PostgreSQL.
+pub(crate) async fn serve(arguments: &DatabaseArguments, serve: ServeArguments) -> Result<ExitCode> {
+    let listener = bind(serve.listen)?;
+    let mut database = Database::open(arguments)?;
+    let (repository, runner) = connect(&database, &serve)?;
+    if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
+        load_sample(&database).await?;
+    }
+    let metrics = repository.list_metrics(None, SUGGESTED_REQUESTS).await?;
+
+    let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
+    let state = ApiState { query_timeout, ..ApiState::new(Arc::new(repository), Arc::new(runner)) };
+    let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
+    let address = listener.local_addr()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let server = start(listener, state, ServerOptions { shutdown_timeout, ..ServerOptions::default() })?;
+    let handle = server.handle();
+    let server = actix_web::rt::spawn(server);
+    output::print(&greeting(address, &metrics));
+
+    wait_for_stop(&mut database.cluster, &mut interrupt, &mut terminate).await;
+    log::info!("stopping: requests in flight are finished; a second signal stops at once");
+    tokio::select! {
+        () = handle.stop(true) => {}
+        _ = interrupt.recv() => handle.stop(false).await,
+        _ = terminate.recv() => handle.stop(false).await,
+    }
+    server.await?.context("the server failed")?;
+    database.close()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("{address} is taken by another program: stop it, or give another --listen")
+        }
+        io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("this user may not listen on {address}: give a --listen with a port from 1024 on")
+        }
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}; give another --listen"),
+    })
+}
+
+fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository, PgRunner)> {
+    let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
+    let queries = RunnerConfig { max_connections: serve.query_connections.try_into()?, ..Default::default() };
+    Ok((PgRepository::new(&database.owner, catalog)?, PgRunner::new(&database.reader, queries)?))
+}
+
+async fn load_sample(database: &Database) -> Result<()> {
+    let folder = sample::write(Options::default().now)?;
+    let inputs = Inputs::find(&[folder.path().to_owned()])?;
+    let report = store(database, inputs, Options::default(), Arc::new(())).await?;
+    let shown = render(&report).replace(&format!("{}/", folder.path().display()), "data/");
+    output::print(&format!("{shown}\n"));
+    Ok(())
+}
+
+fn greeting(address: SocketAddr, metrics: &[Metric]) -> String {
+    let mut lines = vec![format!("metricd listens on http://{address}; Ctrl-C stops it. Try:")];
+    lines.extend(metrics.iter().map(|metric| format!("  curl http://{address}/metrics/{}", metric.metric_id)));
+    if metrics.is_empty() {
+        lines.push(format!("  curl http://{address}/health/ready"));
+        lines.push("  metricd ingest PATH…".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Waits for a signal to stop. Meanwhile a private PostgreSQL that has ended by itself is started again.
+async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, terminate: &mut Signal) {
+    let mut watch = tokio::time::interval(WATCH_INTERVAL);
+    watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return,
+            _ = watch.tick() => {}
+        }
+        if let Some(cluster) = cluster.as_mut()
+            && cluster.has_ended()
+        {
+            log::error!("the private PostgreSQL has ended by itself and is started again");
+            if let Err(error) = cluster.start_database() {
+                log::error!("{error}");
+            }
+        }
+    }
+}

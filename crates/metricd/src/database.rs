@@ -1,0 +1,133 @@
+//! The database that the program runs on: the operator's, or a private one.
+
+use std::env;
+
+use anyhow::{Context, Result, bail, ensure};
+use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
+use metricd_postgres::{
+    DatabaseUrl, ReaderLimits, check_reader, create_database, migrate, pending_migrations, prepare_reader, server_major,
+};
+
+use crate::arguments::DatabaseArguments;
+
+/// The database and the reader of the private PostgreSQL.
+const DATABASE: &str = "metricd";
+const READER: &str = "metricd_reader";
+
+/// The oldest PostgreSQL that will do.
+const MIN_MAJOR: u32 = 15;
+
+/// A database with the schema in place, as its owner and as the reader.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) owner: DatabaseUrl,
+    pub(crate) reader: DatabaseUrl,
+    /// The private PostgreSQL, where this program runs it.
+    pub(crate) cluster: Option<Cluster>,
+    /// Whether it is a private one, whoever runs it.
+    pub(crate) is_private: bool,
+}
+
+/// Whose database the arguments name.
+pub(crate) enum Source {
+    /// The operator's.
+    Operators { owner: DatabaseUrl, reader: Option<DatabaseUrl> },
+    /// A private one, in a data folder.
+    Private(Options),
+}
+
+impl Source {
+    pub(crate) fn of(arguments: &DatabaseArguments) -> Result<Self> {
+        match (arguments.database_url.clone(), arguments.reader_database_url.clone()) {
+            (Some(owner), reader) => Ok(Self::Operators { owner, reader }),
+            (None, Some(_)) => bail!(
+                "READER_DATABASE_URL is set and DATABASE_URL is not: set both to use a database of yours, or neither for a \
+                 private one"
+            ),
+            (None, None) => {
+                let cwd = env::current_dir().context("the current folder is gone")?;
+                let data_dir = arguments.data_dir.clone().unwrap_or_else(|| default_data_dir(&cwd));
+                let search =
+                    Search { bin_dir: arguments.postgres_bin_dir.clone(), ..Search::system(env::var_os("PATH")) };
+                Ok(Self::Private(Options { data_dir, search, roles: vec![READER.to_owned()] }))
+            }
+        }
+    }
+}
+
+impl Database {
+    /// The database to serve from. A private one must not be in use by another server.
+    pub(crate) fn open(arguments: &DatabaseArguments) -> Result<Self> {
+        match Source::of(arguments)? {
+            Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?),
+            Source::Private(options) => {
+                let cluster = Cluster::open(&options)?;
+                let database = Self::private(cluster.connection())?;
+                Ok(Self { cluster: Some(cluster), ..database })
+            }
+        }
+    }
+
+    /// The database to store into. A private one may be in use by a server, which then shows what is stored.
+    pub(crate) fn open_or_join(arguments: &DatabaseArguments) -> Result<Self> {
+        match Source::of(arguments)? {
+            Source::Operators { owner, reader } => {
+                require_schema(&owner)?;
+                let reader = reader.unwrap_or_else(|| owner.clone());
+                Ok(Self { owner, reader, cluster: None, is_private: false })
+            }
+            Source::Private(options) => {
+                let access = open_or_join(&options)?;
+                let database = Self::private(access.connection())?;
+                let cluster = match access {
+                    Access::Opened(cluster) => Some(cluster),
+                    Access::Joined(_) => None,
+                };
+                Ok(Self { cluster, ..database })
+            }
+        }
+    }
+
+    /// The operator's database, which has to be in order: nothing is changed there without being asked for.
+    fn operators(owner: DatabaseUrl, reader: DatabaseUrl) -> Result<Self> {
+        require_schema(&owner)?;
+        check_reader(&reader)?;
+        Ok(Self { owner, reader, cluster: None, is_private: false })
+    }
+
+    fn private(connection: &ConnectionInfo) -> Result<Self> {
+        let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
+        let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
+        create_database(&owner)?;
+        migrate(&owner)?;
+        prepare_reader(&owner, &reader, ReaderLimits::default())?;
+        check_reader(&reader)?;
+        Ok(Self { owner, reader, cluster: None, is_private: true })
+    }
+
+    /// Ends a private PostgreSQL that this program runs.
+    pub(crate) fn close(self) -> Result<()> {
+        self.cluster.map_or(Ok(()), Cluster::stop)?;
+        Ok(())
+    }
+}
+
+pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl> {
+    reader.context(
+        "DATABASE_URL is set and READER_DATABASE_URL is not: stored SQL runs as a role of its own, so set it to the same \
+         database for another user, and run `metricd migrate` to make that user",
+    )
+}
+
+pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
+    let major = server_major(owner)?;
+    ensure!(major >= MIN_MAJOR, "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is needed");
+    Ok(())
+}
+
+fn require_schema(owner: &DatabaseUrl) -> Result<()> {
+    require_version(owner)?;
+    let pending = pending_migrations(owner)?;
+    ensure!(pending == 0, "the database {owner} lacks {pending} migrations: run `metricd migrate`");
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! The metricd program: arguments, wiring, exit codes. What metricd does stands in the crates beside this one.
+
+mod arguments;
+mod commands;
+mod database;
+mod output;
+mod progress;
+mod sample;
+
+use std::process::ExitCode;
+
+use crate::arguments::{Arguments, Command};
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    let Arguments { database, log, command } = match Arguments::read() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    env_logger::Builder::new().parse_filters(&log).init();
+    let outcome = match command {
+        Command::Serve(serve) => commands::serve(&database, serve).await,
+        Command::Ingest(ingest) => commands::ingest(&database, ingest).await,
+        Command::Migrate => commands::migrate(&database),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! A progress bar for ingestions, where standard error is a terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use metricd_ingestion::Progress;
+
+/// A bar of the bytes read.
+#[derive(Debug)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// A bar that is not shown before reading begins. Where standard error is no terminal it is not shown at all.
+    pub(crate) fn new() -> Self {
+        let template = "{msg} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_message("reading"))
+    }
+}
+
+impl Progress for Bar {
+    fn begin(&self, total_bytes: u64) {
+        self.0.set_length(total_bytes);
+        self.0.enable_steady_tick(Duration::from_millis(200));
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn store(&self) {
+        self.0.set_message("storing");
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
