@@ -16,7 +16,10 @@
 //! let state = ApiState::new(Arc::new(MemoryRepository::default()), Arc::new(ScriptedRunner::default()));
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let server = start(listener, state, ServerOptions::default())?;
-//! server.handle().stop(true).await;
+//! let handle = server.handle();
+//! let running = actix_web::rt::spawn(server);
+//! handle.stop(true).await;
+//! running.await??;
 //! # Ok(())
 //! # }
 //! ```

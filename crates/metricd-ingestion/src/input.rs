@@ -49,7 +49,7 @@ pub enum InputError {
 
 fn describe(cause: &io::Error) -> String {
     match cause.kind() {
-        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
+        io::ErrorKind::NotFound => "no such file or directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => cause.to_string(),
     }
@@ -177,7 +177,7 @@ mod tests {
     fn says_what_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Inputs::find(&[folder.path().join("none.csv")]).unwrap_err();
-        assert!(missing.to_string().ends_with("none.csv`: there is no such file or folder"), "{missing}");
+        assert!(missing.to_string().ends_with("none.csv`: no such file or directory"), "{missing}");
         let empty = Inputs::find(&[folder.path().to_owned()]).unwrap_err();
         assert!(matches!(empty, InputError::EmptyFolder(_)), "{empty}");
         assert!(matches!(Inputs::find(&[]).unwrap_err(), InputError::Nothing));

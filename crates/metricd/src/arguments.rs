@@ -19,7 +19,7 @@ const LOG: &str = "info,actix_server=warn,actix_web=warn,tokio_postgres=warn";
 /// `metricd` and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` set, it runs on that
 /// PostgreSQL (15 to 18): run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
 #[derive(Debug, Parser)]
-#[command(name = "metricd", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "metricd", version, max_term_width = 100)]
 struct CommandLine {
     #[command(flatten)]
     database: DatabaseArguments,
@@ -145,6 +145,7 @@ impl Arguments {
     pub(crate) fn read() -> Result<Self, ExitCode> {
         let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
             refuse_passwords(&matches)?;
+            refuse_misplaced(&matches)?;
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
@@ -182,6 +183,21 @@ fn refuse_passwords(matches: &ArgMatches) -> Result<(), clap::Error> {
     Ok(())
 }
 
+/// What says how to serve stands behind `serve`, or alone. Before another command it would be passed over.
+fn refuse_misplaced(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some(command) = matches.subcommand_name() else { return Ok(()) };
+    let serving = ServeArguments::augment_args(clap::Command::new("serve"));
+    for argument in serving.get_arguments() {
+        let id = argument.get_id().as_str();
+        if matches.value_source(id) == Some(ValueSource::CommandLine) {
+            let flag = argument.get_long().unwrap_or(id);
+            let message = format!("--{flag} belongs behind `serve`, not before `{command}`");
+            return Err(CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +219,16 @@ mod tests {
         }
         let plain = ["metricd", "--database-url", "postgres://ann@localhost/m", "migrate"];
         assert!(refuse_passwords(&CommandLine::command().try_get_matches_from(plain).unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_says_how_to_serve_stands_behind_serve() {
+        let check =
+            |arguments: &[&str]| refuse_misplaced(&CommandLine::command().try_get_matches_from(arguments).unwrap());
+        assert!(check(&["metricd", "--listen", "127.0.0.1:1", "serve"]).is_err());
+        assert!(check(&["metricd", "--listen", "127.0.0.1:1"]).is_ok());
+        assert!(check(&["metricd", "--data-dir", "d", "serve", "--listen", "127.0.0.1:1"]).is_ok());
+        assert!(check(&["metricd", "--data-dir", "d", "migrate"]).is_ok());
     }
 
     #[test]

@@ -8,9 +8,17 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Prints why the program could not do what it was asked for, on one line.
+/// Prints why the program could not do what it was asked for, on one line: each cause that the words before do not tell.
 pub(crate) fn error(error: &anyhow::Error) {
-    let _ = writeln!(io::stderr(), "metricd: {error:#}");
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // What the operating system says ends in its number, which tells nobody anything.
+        let told = cause.split(" (os error").next().unwrap_or_default();
+        if !message.to_lowercase().contains(&told.to_lowercase()) && !told.is_empty() {
+            message = format!("{message}: {cause}");
+        }
+    }
+    let _ = writeln!(io::stderr(), "metricd: {message}");
 }
 
 /// Prints help, the version, or what is wrong with the command line.

@@ -1,0 +1,77 @@
+//! What holds for every request, whatever its path.
+
+use anyhow::{Context, Result};
+use reqwest::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::TestApp;
+
+#[actix_web::test]
+async fn a_path_that_is_none_is_a_problem() -> Result<()> {
+    let app = TestApp::start().await?;
+    for path in ["/", "/metrics", "/metrics/", "/metrics/m1/x", "/health/", "/%2e%2e/etc"] {
+        let answer = app.get(path).await?;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
+    }
+    app.get("/nowhere").await?.assert_problem(404, "not-found", "/nowhere")?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
+    let app = TestApp::start().await?;
+    for path in ["/health", "/health/ready", "/metrics/m1", "/ingestions/x"] {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let answer = app.send(reqwest::Client::new().request(method, app.url(path)).body("{")).await?;
+            answer.assert_problem(405, "method-not-allowed", path)?;
+            assert_eq!(answer.header("allow"), "GET, HEAD");
+        }
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn head_answers_as_get_without_the_body() -> Result<()> {
+    let app = TestApp::start().await?;
+    let answer = app.send(reqwest::Client::new().head(app.url("/health"))).await?;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert_eq!(answer.header("content-type"), "application/json");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn every_response_has_an_id_and_its_time() -> Result<()> {
+    let app = TestApp::start().await?;
+    for path in ["/health", "/nowhere", "/metrics/none", "/metrics/m1?limit=0"] {
+        let answer = app.get(path).await?;
+        assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
+        assert!(answer.header("server-timing").starts_with("total;dur="), "{path}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_sane_request_id_is_taken_over_and_another_is_not() -> Result<()> {
+    let app = TestApp::start().await?;
+    let ask = |id: String| app.send(reqwest::Client::new().get(app.url("/health")).header("x-request-id", id));
+    assert_eq!(ask("trace-1.a_B".to_owned()).await?.header("x-request-id"), "trace-1.a_B");
+    for id in ["a b", "a\"b", "a;b", &"x".repeat(129)] {
+        assert_eq!(ask(id.to_owned()).await?.header("x-request-id").len(), 36, "{id}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_no_http_is_refused_and_the_server_goes_on() -> Result<()> {
+    let app = TestApp::start().await?;
+    let address = app.url("").trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.write_all(b"GET / HTTP/9.9\r\nnonsense\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.context("the server closes what it cannot read")?;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(app.get("/health").await?.status, 200);
+    Ok(())
+}

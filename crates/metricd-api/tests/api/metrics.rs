@@ -1,0 +1,139 @@
+//! `GET /metrics/{metric_id}`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use metricd_execution::{EncodeError, RunError};
+use metricd_repository::RepositoryError;
+
+use crate::support::{FailingRepository, TestApp};
+
+/// An error of the layers below, and the status and code of its problem.
+type Case<E> = (fn() -> E, u16, &'static str);
+
+const SQL: &str = "-- Title \"one\"\nSELECT 1";
+
+#[actix_web::test]
+async fn answers_with_the_result() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Ok(vec![Some("a \"b\"".into()), None]));
+    let answer = app.get("/metrics/m1").await?;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    insta::assert_snapshot!(answer.body, @r#"{"metric_id":"m1","query_id":"q1","title":"Title \"one\"","columns":[{"name":"value","type":"text"}],"rows":[{"value":"a \"b\""},{"value":null}],"row_count":2,"truncated":false,"as_of":"2026-05-28T20:26:40.000Z"}"#);
+    assert!(answer.headers.get("x-truncated").is_none());
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_empty_result_has_its_columns() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Ok(Vec::new()));
+    let result = app.get("/metrics/m1?format=json").await?.json()?;
+    assert_eq!(result["rows"], serde_json::json!([]));
+    assert_eq!(result["columns"][0]["name"], "value");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_result_that_is_cut_says_so() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Ok(vec![Some("x".into()); 1_001]));
+    for (path, rows, truncated) in [
+        ("/metrics/m1", 1_000, true),
+        ("/metrics/m1?limit=1001", 1_001, false),
+        ("/metrics/m1?limit=1", 1, true),
+        ("/metrics/m1?limit=10000", 1_001, false),
+    ] {
+        let answer = app.get(path).await?;
+        let result = answer.json()?;
+        assert_eq!(result["row_count"], rows, "{path}");
+        assert_eq!(result["rows"].as_array().map(Vec::len), Some(rows), "{path}");
+        assert_eq!(result["truncated"], truncated, "{path}");
+        assert_eq!(answer.header("x-truncated"), if truncated { "true" } else { "" }, "{path}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn every_wrong_parameter_is_named_at_once() -> Result<()> {
+    let app = TestApp::start().await?;
+    let cases: [(&str, &[&str]); 8] = [
+        ("limit=0", &["limit"]),
+        ("limit=10001", &["limit"]),
+        ("limit=", &["limit"]),
+        ("limit=1&limit=2", &["limit"]),
+        ("format=xml", &["format"]),
+        ("start_date=2025-06-01", &["start_date"]),
+        ("zeta=1&limit=ten&alpha=2&zeta=3&format=csv", &["limit", "format", "alpha", "zeta"]),
+        ("%00=%ff&limit=%31x", &["limit", "\0"]),
+    ];
+    for (query, fields) in cases {
+        let answer = app.get(&format!("/metrics/m1?{query}")).await?;
+        let problem = answer.assert_problem(422, "invalid-parameters", "/metrics/m1")?;
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let named: Vec<_> = errors.iter().filter_map(|error| error["field"].as_str()).collect();
+        assert_eq!(named, fields, "{query}");
+        assert!(errors.iter().all(|error| error["message"].is_string()), "{query}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_no_metric_is_not_found() -> Result<()> {
+    let app = TestApp::start().await?;
+    for id in ["none", "a%20b", "%00", "..%2f..", "%ff", &"x".repeat(65), "naïve"] {
+        let answer = app.get(&format!("/metrics/{id}")).await?;
+        assert_eq!(answer.status, 404, "{id}");
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{id}");
+        assert_eq!(answer.json()?["code"], "metric-not-found", "{id}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
+    let app = TestApp::start().await?;
+    let secret = "SELECT secret FROM t";
+    let cases: [Case<RunError>; 5] = [
+        (|| RunError::Unavailable("SELECT secret FROM t".into()), 503, "database-unavailable"),
+        (|| RunError::NoConnection { waited: Duration::from_secs(1) }, 503, "no-connection"),
+        (|| RunError::TimedOut { limit: Duration::from_secs(5) }, 504, "query-timeout"),
+        (|| RunError::Failed { sqlstate: "42P01".into(), message: "SELECT secret FROM t".into() }, 500, "query-failed"),
+        (
+            || RunError::Encode(EncodeError { column: "SELECT secret FROM t".into(), type_name: "x".into() }),
+            500,
+            "internal-error",
+        ),
+    ];
+    for (error, status, code) in cases {
+        app.runner.script(SQL, move || Err(error()));
+        let answer = app.get("/metrics/m1").await?;
+        answer.assert_problem(status, code, "/metrics/m1")?;
+        assert!(!answer.body.contains(secret), "{}", answer.body);
+    }
+    app.runner.script(SQL, || Ok(Vec::new()));
+    assert_eq!(app.get("/metrics/m1").await?.status, 200, "the server goes on");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn each_way_the_store_can_fail_has_its_problem() -> Result<()> {
+    let cases: [Case<RepositoryError>; 4] = [
+        (|| RepositoryError::Unavailable("s3cret".into()), 503, "database-unavailable"),
+        (|| RepositoryError::NoConnection, 503, "no-connection"),
+        (|| RepositoryError::Failed("s3cret".into()), 500, "internal-error"),
+        (
+            || RepositoryError::Constraint { constraint: "s3cret".into(), message: "s3cret".into() },
+            500,
+            "internal-error",
+        ),
+    ];
+    for (error, status, code) in cases {
+        let app = TestApp::with(Arc::new(FailingRepository(error)))?;
+        let answer = app.get("/metrics/m1").await?;
+        answer.assert_problem(status, code, "/metrics/m1")?;
+        assert!(!answer.body.contains("s3cret"), "{}", answer.body);
+    }
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! A server for one test.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use chrono::DateTime;
+use metricd_api::{ApiState, ServerOptions, start};
+use metricd_domain::{
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
+};
+use metricd_execution::testing::ScriptedRunner;
+use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::{Definitions, Ingestion, MemoryRepository, MetricRepository, Readiness, RepositoryError};
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// A server on a free port, which ends with the test.
+pub(crate) struct TestApp {
+    address: String,
+    pub(crate) repository: Arc<dyn MetricRepository>,
+    pub(crate) runner: Arc<ScriptedRunner>,
+    handle: ServerHandle,
+}
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| self.body.clone())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Asserts that this is a problem document of the code, complete and consistent.
+    pub(crate) fn assert_problem(&self, status: u16, code: &str, instance: &str) -> Result<Value> {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json()?;
+        assert_eq!(problem["type"], format!("/problems/{code}"));
+        assert_eq!(problem["code"], code);
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["instance"], instance);
+        assert!(problem["title"].is_string() && problem["detail"].is_string(), "{problem}");
+        assert_eq!(self.header("retry-after").is_empty(), status != 503, "{self:?}");
+        Ok(problem)
+    }
+}
+
+impl TestApp {
+    /// A server whose store has the metric `m1` on the query `q1`: `SELECT 1`.
+    pub(crate) async fn start() -> Result<Self> {
+        let repository = MemoryRepository::default();
+        let definitions = Definitions {
+            queries: vec![query("q1", "-- Title \"one\"\nSELECT 1")],
+            metrics: vec![metric("m1", "q1")],
+            dashboards: Vec::new(),
+        };
+        let (brought, _told) = Brought::keeping(definitions, Vec::new());
+        repository.ingest(Box::new(brought)).await?;
+        Self::with(Arc::new(repository))
+    }
+
+    /// A server on this store.
+    pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
+        let runner = Arc::new(ScriptedRunner::default());
+        runner.script("check", || Ok(Vec::new()));
+        let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
+        let state = ApiState { now, ..ApiState::new(Arc::clone(&repository), runner.clone()) };
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let server = start(listener, state, ServerOptions { workers: 1, ..ServerOptions::default() })?;
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        Ok(Self { address, repository, runner, handle })
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(reqwest::Client::new().get(self.url(path))).await
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Ok(Answer { status, headers, body: response.text().await? })
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        // The future is the graceful part; asking for the stop is all that is needed here.
+        drop(self.handle.stop(false));
+    }
+}
+
+/// A store that fails in one way, whatever it is asked for.
+#[derive(Debug)]
+pub(crate) struct FailingRepository(pub(crate) fn() -> RepositoryError);
+
+#[async_trait]
+impl MetricRepository for FailingRepository {
+    async fn get_definition(&self, _: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_metrics(&self, _: Option<&MetricId>, _: usize) -> Result<Vec<Metric>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_query_versions(&self, _: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn get_dashboard(&self, _: &DashboardId) -> Result<Dashboard, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn ingest(&self, _: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn get_ingestion(&self, _: IngestionId) -> Result<IngestionReport, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn check(&self) -> Result<Readiness, RepositoryError> {
+        Err(self.0())
+    }
+}

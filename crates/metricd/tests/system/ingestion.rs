@@ -1,0 +1,118 @@
+//! `metricd ingest`, with a server and without one.
+
+use std::fmt::Write as _;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+
+use crate::support::{Server, definitions, folder, metricd, run, write};
+
+#[actix_web::test]
+async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    assert_eq!(server.get("/metrics/m1").await?.0, 404);
+    let files = definitions(folder.path(), "SELECT 1 AS one")?;
+    let (code, _, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let (status, result) = server.get("/metrics/m1").await?;
+    assert_eq!((status, &result["rows"][0]["one"]), (200, &1.into()));
+
+    definitions(folder.path(), "SELECT 2 AS two")?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+    assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["two"], 2);
+    server.stop(Signal::SIGTERM)?;
+
+    let (code, report, _) = run(metricd(&data_dir).args(["ingest", "--format", "json"]).arg(&files))?;
+    let report: serde_json::Value = serde_json::from_str(&report)?;
+    assert_eq!((code, &report["queries"]["unchanged"]), (0, &1.into()), "without a server as well");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_report_is_remembered() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let files = write(folder.path(), "queries.csv", "id,query\nq1,\nq2,SELECT 2\n")?;
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    for strict in [false, true] {
+        let mut command = metricd(&data_dir);
+        command.args(["ingest", "--format", "json"]).arg(&files).args(strict.then_some("--strict"));
+        let (code, report, _) = run(&mut command)?;
+        let report: serde_json::Value = serde_json::from_str(&report)?;
+        assert_eq!(code, if strict { 2 } else { 0 });
+        assert_eq!(report["outcome"], if strict { "refused" } else { "stored" });
+        let id = report["ingestion_id"].as_str().context("an id")?;
+        assert_eq!(server.get(&format!("/ingestions/{id}")).await?, (200, report.clone()));
+    }
+    Ok(())
+}
+
+#[test]
+fn strict_stores_nothing_and_a_dry_run_neither() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let files = write(folder.path(), "queries.csv", "id,query\nq1,\nq2,SELECT 2\n")?;
+    for (flags, code) in
+        [(["--strict", "--format=text"], 2), (["--dry-run", "--format=text"], 0), (["--dry-run", "--strict"], 2)]
+    {
+        let (found, report, _) = run(metricd(&data_dir).arg("ingest").args(flags).arg(&files))?;
+        assert_eq!(found, code, "{flags:?}: {report}");
+        assert!(report.contains("1 added, 1 refused") && report.contains("nothing is stored"), "{report}");
+    }
+    let (_, report, _) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
+    assert!(report.contains("1 added, 1 refused"), "nothing was stored before: {report}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_done_is_said_and_starts_no_database() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let (code, _, error) = run(metricd(&data_dir).arg("ingest").arg(folder.path().join("none.csv")))?;
+    assert_eq!(code, 1);
+    assert!(error.ends_with("none.csv`: no such file or directory\n"), "{error}");
+    let (code, _, error) = run(metricd(&data_dir).arg("ingest").arg(folder.path()))?;
+    assert_eq!(code, 1);
+    assert!(error.contains("has no file that ends in .json or .csv"), "{error}");
+    let (code, _, error) = run(metricd(&data_dir).arg("ingest"))?;
+    assert_eq!(code, 1, "a wrong command line is not what strict mode refuses");
+    assert!(error.contains("PATH"), "{error}");
+    assert!(!data_dir.exists());
+    Ok(())
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_the_state_before_or_the_state_after() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let mut records = String::from("id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category\n");
+    for number in 0..20_000 {
+        writeln!(records, "q1,2025-06-01,{number}.5,,,,")?;
+    }
+    let files = definitions(folder.path(), "SELECT 1")?;
+    write(&files, "records.csv", &records)?;
+    let counts = |report: &str| -> Result<(u64, u64)> {
+        let report: serde_json::Value = serde_json::from_str(report)?;
+        let added = |kind: &str| report[kind]["added"].as_u64().context("a count");
+        Ok((added("queries")?, added("records")?))
+    };
+    let ask = |data_dir| run(metricd(data_dir).args(["ingest", "--dry-run", "--format=json"]).arg(&files));
+    assert_eq!(counts(&ask(&data_dir)?.1)?, (1, 20_000), "the folder is made, and empty");
+    let mut states = Vec::new();
+    for milliseconds in [0, 30, 80, 120, 160, 200, 260, 350] {
+        let mut process =
+            metricd(&data_dir).arg("ingest").arg(&files).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        process.kill()?;
+        process.wait()?;
+        let state = counts(&ask(&data_dir)?.1)?;
+        assert!(state == (1, 20_000) || state == (0, 0), "after {milliseconds} ms: {state:?}");
+        states.push(state);
+    }
+    run(metricd(&data_dir).arg("ingest").arg(&files))?;
+    assert_eq!(counts(&ask(&data_dir)?.1)?, (0, 0));
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The real program on a real PostgreSQL.
+
+mod commands;
+mod ingestion;
+mod operators;
+mod outage;
+mod private;
+mod support;

@@ -1,0 +1,77 @@
+//! On a PostgreSQL of the operator's.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use metricd_embedded::{Cluster, ConnectionInfo, Search};
+use nix::sys::signal::Signal;
+use secrecy::ExposeSecret;
+
+use crate::support::{Server, definitions, folder, metricd, run};
+
+fn cluster() -> Result<Cluster> {
+    Ok(Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?)
+}
+
+fn operators(connection: &ConnectionInfo, data_dir: &Path) -> Result<Command> {
+    let mut command = metricd(data_dir);
+    command.env("DATABASE_URL", connection.owner_url("postgres")?.expose_secret());
+    command.env("READER_DATABASE_URL", connection.url("reader", "postgres")?.expose_secret());
+    Ok(command)
+}
+
+#[actix_web::test]
+async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
+    let (cluster, folder) = (cluster()?, folder()?);
+    let data_dir = folder.path().join("data");
+    let command = || operators(cluster.connection(), &data_dir);
+
+    let (code, _, error) = run(&mut command()?)?;
+    assert_eq!(code, 1);
+    assert!(error.contains("run `metricd migrate`"), "{error}");
+
+    for applied in [2, 0] {
+        let (code, printed, error) = run(command()?.arg("migrate"))?;
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert_eq!(printed.matches("applied migration").count(), applied, "{printed}");
+    }
+    let server = Server::start(&mut command()?)?;
+    assert!(!server.greeting.contains("added"), "the sample is not loaded: {}", server.greeting);
+    let files = definitions(folder.path(), "SELECT current_user::text AS who")?;
+    assert_eq!(run(command()?.arg("ingest").arg(&files))?.0, 0);
+    assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["who"], "reader");
+    assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
+    assert!(!data_dir.exists(), "no private database is made");
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_the_urls_is_said_without_their_passwords() -> Result<()> {
+    let folder = folder()?;
+    let url = "postgres://ann:s3cret@127.0.0.1:1/metricd";
+    let cases = [
+        (vec![("DATABASE_URL", url)], "READER_DATABASE_URL is not"),
+        (vec![("READER_DATABASE_URL", url)], "DATABASE_URL is not"),
+        (vec![("DATABASE_URL", "s3cret")], "expected `postgres://user:password@host:port/database`"),
+        (
+            vec![("DATABASE_URL", "postgres://ann:s3cret@h:x/m")],
+            "expected `postgres://user:password@host:port/database`",
+        ),
+        (vec![("DATABASE_URL", "postgres://ann:s3cret@h/m?sslmode=require")], "TLS"),
+        (
+            vec![("DATABASE_URL", url), ("READER_DATABASE_URL", url)],
+            "cannot connect to `metricd` on 127.0.0.1 as `ann`",
+        ),
+    ];
+    for (environment, expected) in cases {
+        let (code, printed, error) = run(metricd(folder.path()).envs(environment))?;
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains(expected), "{error}");
+        assert!(!format!("{printed}{error}").contains("s3cret"), "{error}");
+    }
+    let (code, _, error) = run(metricd(folder.path()).args(["--database-url", url]))?;
+    assert_eq!(code, 1);
+    assert!(error.contains("set DATABASE_URL instead of --database-url") && !error.contains("s3cret"), "{error}");
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! The program as a process.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder that every user may enter.
+pub(crate) fn folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("metricd-test-").tempdir_in("/tmp")?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}
+
+/// The program, with nothing in its environment but the way to PostgreSQL.
+pub(crate) fn metricd(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_metricd"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("METRICD_DATA_DIR", data_dir).env("METRICD_LISTEN", "127.0.0.1:0").stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end; its exit code, and what it printed on standard output and standard error.
+pub(crate) fn run(command: &mut Command) -> Result<(i32, String, String)> {
+    let Output { status, stdout, stderr } = command.output()?;
+    Ok((status.code().context("ended by a signal")?, String::from_utf8(stdout)?, String::from_utf8(stderr)?))
+}
+
+/// Writes a file and answers with its path.
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    fs::write(&path, text)?;
+    Ok(path)
+}
+
+/// A query `q1` and a metric `m1` of it.
+pub(crate) fn definitions(folder: &Path, sql: &str) -> Result<PathBuf> {
+    let files = folder.join("definitions");
+    fs::create_dir_all(&files)?;
+    write(&files, "queries.csv", &format!("id,query\nq1,\"{}\"\n", sql.replace('"', "\"\"")))?;
+    write(&files, "metrics.json", r#"{"items": [{"id": "m1", "queryId": "q1", "isEditable": true}]}"#)?;
+    Ok(files)
+}
+
+/// A server that runs, and what it printed until it listened.
+pub(crate) struct Server {
+    pub(crate) process: Child,
+    pub(crate) greeting: String,
+    pub(crate) address: String,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts the program and waits until it listens.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut stdout = BufReader::new(process.stdout.take().context("a pipe")?);
+        // Not read, the log would fill its pipe and stop the server.
+        let mut log = process.stderr.take().context("a pipe")?;
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = log.read_to_string(&mut text);
+            text
+        });
+        let mut greeting = String::new();
+        loop {
+            let mut line = String::new();
+            if stdout.read_line(&mut line)? == 0 {
+                bail!("the server did not start: {}", log.join().unwrap_or_default());
+            }
+            greeting += &line;
+            if let Some((_, rest)) = line.split_once("listens on ") {
+                let address = rest.split(';').next().context("an address")?.to_owned();
+                return Ok(Self { process, greeting, address, stdout });
+            }
+        }
+    }
+
+    /// Asks, and answers with the status and the body.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, Value)> {
+        let response = reqwest::get(format!("{}{path}", self.address)).await?;
+        Ok((response.status().as_u16(), response.json().await?))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.process.id())?), signal)?)
+    }
+
+    /// Tells the server to stop, and answers with its exit code and what else it printed.
+    pub(crate) fn stop(mut self, signal: Signal) -> Result<(i32, String)> {
+        self.signal(signal)?;
+        let status = self.process.wait()?;
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest)?;
+        Ok((status.code().context("ended by the signal")?, rest))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What a test has not stopped is not to outlive it; its database ends with it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The process id of a private PostgreSQL.
+pub(crate) fn postmaster(data_dir: &Path) -> Result<i32> {
+    let noted = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
+    Ok(noted.lines().next().context("a process id")?.trim().parse()?)
+}
+
+pub(crate) fn lives(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}
+
+/// Waits until it is so.
+pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(what: &str, is_so: impl Fn() -> F) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_so().await? {
+        ensure!(Instant::now() < deadline, "{what}: not within 30 s");
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// A port that another program has for as long as the listener lives.
+pub(crate) fn taken_port() -> Result<(TcpListener, String)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?.to_string();
+    Ok((listener, address))
+}
