@@ -88,6 +88,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_is_documented_with_its_meaning() {
+        let document = include_str!("../../../docs/ingestion.md");
+        let documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows: Vec<_> =
+            Reason::ALL.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.meaning())).collect();
+        let codes: Vec<_> = documented.into_iter().filter(|row| !row.starts_with("| `--")).collect();
+        assert_eq!(codes, rows);
+    }
+
+    #[test]
     fn every_code_is_there_once() {
         let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         assert_eq!(codes.len(), Reason::ALL.len());

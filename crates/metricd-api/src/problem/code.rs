@@ -79,6 +79,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_is_documented() {
+        let document = include_str!("../../../../docs/problems.md");
+        let documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        let row =
+            |code: &ProblemCode| format!("| `{}` | {} | {} |", code.code(), code.status().as_u16(), code.detail());
+        assert_eq!(documented, ProblemCode::ALL.iter().map(row).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn every_code_is_there_once_and_well_formed() {
         let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), ProblemCode::ALL.len());

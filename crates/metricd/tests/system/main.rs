@@ -1,6 +1,7 @@
 //! The real program on a real PostgreSQL.
 
 mod commands;
+mod documents;
 mod ingestion;
 mod operators;
 mod outage;

@@ -1,0 +1,25 @@
+//! What the documents name is there.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+#[test]
+fn every_path_that_a_document_names_exists() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("a workspace")?;
+    let mut checked = 0;
+    for document in ["README.md", "ARCHITECTURE.md", "docs/ingestion.md", "docs/problems.md"] {
+        let text = fs::read_to_string(root.join(document))?;
+        let folder = root.join(document).parent().context("a folder")?.to_owned();
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(|path| folder.join(path));
+        let named =
+            text.split('`').skip(1).step_by(2).filter(|word| word.starts_with("crates/") || word.starts_with(".ci/"));
+        for path in links.chain(named.map(|path| root.join(path))) {
+            assert!(path.exists(), "{document} names {}", path.display());
+            checked += 1;
+        }
+    }
+    assert!(checked > 10);
+    Ok(())
+}
