@@ -52,7 +52,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// Stores what the ingestion brings and answers with the report that it concludes with.
     ///
     /// All of it is one transaction: it is stored as a whole, report included, or nothing is, whatever happens meanwhile.
-    /// Ingestions run one after the other: what one is told to be [`Known`] holds until it is concluded. The order of the
+    /// Ingestions run one after the other: what one is told to be [`Known`](crate::Known) holds until it is concluded. The order of the
     /// calls is that of the methods of [`Ingestion`]; none is called twice but [`Ingestion::next_record`].
     ///
     /// Nothing that is stored disappears because the ingestion does not mention it. A query whose SQL differs from the
