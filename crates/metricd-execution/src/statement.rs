@@ -2,12 +2,14 @@
 
 use metricd_domain::SqlText;
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-/// SQL of which it is known that it is one statement.
+/// SQL of which it is known that it is one statement, and begins as a query does.
 ///
-/// Nothing else is known of it: whether it is a query, and one that may be run, PostgreSQL says. That the text is one
-/// statement only is held a second time by the protocol, which prepares no more than one.
+/// Nothing else is known of it: whether it may be run, PostgreSQL says. That the text is one statement only is held a
+/// second time by the protocol, which prepares no more than one. That it begins as a query does keeps out what has no
+/// result and would outlive the transaction that it runs in, such as `PREPARE` and `COMMIT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     sql: SqlText,
@@ -20,6 +22,12 @@ pub enum InvalidStatement {
     /// There are comments only, or semicolons.
     #[error("the SQL has nothing but comments: expected one SELECT statement")]
     Empty,
+    /// The statement is something other than a query.
+    #[error("the statement begins with `{word}`: expected a query, which begins with SELECT, WITH, VALUES or TABLE")]
+    NotAQuery {
+        /// What it begins with.
+        word: String,
+    },
     /// A second statement follows.
     #[error("a second statement begins at line {line}, column {column}: expected one SELECT statement")]
     Several {
@@ -57,6 +65,9 @@ impl Statement {
         // A statement may stand behind a semicolon as well as before one.
         let is_semicolon = |token: &&&TokenWithSpan| token.token == Token::SemiColon;
         let first = words.find(|token| token.token != Token::SemiColon).ok_or(InvalidStatement::Empty)?;
+        if !begins_a_query(&first.token) {
+            return Err(InvalidStatement::NotAQuery { word: first.token.to_string().chars().take(40).collect() });
+        }
         let mut last = first;
         let mut ended = false;
         for token in words {
@@ -87,6 +98,15 @@ impl Statement {
             .get(..self.body_end)
             .unwrap_or_else(|| self.text())
             .trim_start_matches(|character: char| character.is_whitespace() || character == ';')
+    }
+}
+
+/// Whether a query may begin with this: PostgreSQL's `SelectStmt`.
+fn begins_a_query(token: &Token) -> bool {
+    match token {
+        Token::LParen => true,
+        Token::Word(word) => matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE),
+        _ => false,
     }
 }
 
@@ -128,6 +148,9 @@ mod tests {
             ("SELECT E'\\';', 'a\\', ';'; --", "SELECT E'\\';', 'a\\', ';'"),
             ("SELECT 'it''s', $1;", "SELECT 'it''s', $1"),
             ("SELECT 1 /* end */", "SELECT 1"),
+            ("(select 1) union (select 2)", "(select 1) union (select 2)"),
+            ("WITH x AS (SELECT 1) TABLE x", "WITH x AS (SELECT 1) TABLE x"),
+            ("values (1)", "values (1)"),
         ] {
             assert_eq!(parse(sql).map(|statement| statement.body().to_owned()).as_deref(), Ok(body), "{sql:?}");
         }
@@ -144,10 +167,28 @@ mod tests {
         assert!(matches!(parse("SELECT /* x"), Err(InvalidStatement::Syntax { .. })));
     }
 
+    #[test]
+    fn refuses_what_is_no_query() {
+        for sql in [
+            "COMMIT",
+            "PREPARE p AS SELECT 1",
+            "SET ROLE x",
+            "COPY t TO STDOUT",
+            "DO $$ $$",
+            "EXPLAIN SELECT 1",
+            "\"select\" 1",
+            "DEALLOCATE ALL",
+            "'SELECT' 1",
+            "/* SELECT */ INSERT INTO t VALUES (1)",
+        ] {
+            assert!(matches!(parse(sql), Err(InvalidStatement::NotAQuery { .. })), "{sql:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics_and_a_body_is_one_statement(sql in "[ \\n;'\"$a-cE/*é-]{0,40}") {
-            if let Ok(sql) = SqlText::parse(sql)
+            if let Ok(sql) = SqlText::parse(format!("SELECT {sql}"))
                 && let Ok(statement) = Statement::parse(&sql)
             {
                 let body = parse(statement.body()).unwrap();

@@ -55,6 +55,7 @@ reasons! {
     EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
     SqlBlank = "sql-blank": "the SQL is blank or has nothing but comments",
     SqlTooLong = "sql-too-long": "the SQL is longer than it may be",
+    SqlNotAQuery = "sql-not-a-query": "the SQL is a statement other than a query",
     SqlSeveralStatements = "sql-several-statements": "the SQL has more than one statement",
     SqlUnreadable = "sql-unreadable": "the SQL cannot be split into tokens, as with a string that does not end",
     BreakpointUnknown = "breakpoint-unknown": "the layout's breakpoint is not one of lg, md, sm, xs, xxs",

@@ -50,6 +50,13 @@ pub enum FieldType {
     Array(Box<FieldType>),
 }
 
+impl FieldType {
+    /// Whether a value has at least as many bytes as JSON as it has in its binary form, but for a byte of version.
+    pub(super) fn is_longer_as_json(&self) -> bool {
+        matches!(self, Self::Text | Self::Json | Self::Bytea)
+    }
+}
+
 /// The bytes do not have the form of their type.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;

@@ -29,7 +29,12 @@ impl JsonRows {
         self.out
     }
 
-    fn write_row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>) -> Result<(), EncodeError> {
+    /// Writes a row, or the beginning of one that is too long: `false` then.
+    fn write_row(
+        &mut self,
+        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
+        max_bytes: usize,
+    ) -> Result<bool, EncodeError> {
         self.out.push(if self.out.is_empty() { b'[' } else { b',' });
         if self.columns.is_empty() {
             self.out.push(b'{');
@@ -38,13 +43,18 @@ impl JsonRows {
             self.out.extend_from_slice(prefix);
             match field {
                 None => self.out.extend_from_slice(b"null"),
+                // A value of hundreds of megabytes is not worth the time that encoding it would take.
+                Some(bytes) if column.field_type.is_longer_as_json() && self.out.len() + bytes.len() > max_bytes => {
+                    return Ok(false);
+                }
                 Some(bytes) => {
                     write_value(&column.field_type, bytes, &mut self.out).map_err(|Malformed| malformed(column))?;
                 }
             }
         }
         self.out.push(b'}');
-        Ok(())
+        // The closing bracket counts as well.
+        Ok(self.out.len() < max_bytes)
     }
 }
 
@@ -67,9 +77,7 @@ impl RowSink for JsonRows {
 
     fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
         let before = self.out.len();
-        self.write_row(fields)?;
-        // The closing bracket counts as well.
-        let fits = self.out.len() < max_bytes;
+        let fits = self.write_row(fields, max_bytes)?;
         if !fits {
             self.out.truncate(before);
         }

@@ -64,6 +64,7 @@ fn judge_sql(file: &str, line: u64, bytes: &[u8], findings: &mut Findings) -> Op
             Err(error) => {
                 let reason = match error {
                     InvalidStatement::Empty => Reason::SqlBlank,
+                    InvalidStatement::NotAQuery { .. } => Reason::SqlNotAQuery,
                     InvalidStatement::Several { .. } => Reason::SqlSeveralStatements,
                     InvalidStatement::Syntax { .. } => Reason::SqlUnreadable,
                 };

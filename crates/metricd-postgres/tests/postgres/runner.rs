@@ -140,7 +140,7 @@ async fn what_a_statement_sets_is_gone_in_the_next_run() -> Result<()> {
 #[tokio::test]
 async fn a_statement_that_is_wrong_fails_and_the_connection_goes_on() -> Result<()> {
     let (_database, runner) = runner(1).await?;
-    assert_eq!(sqlstate(&runner, "SELEKT 1").await?, "42601");
+    assert_eq!(sqlstate(&runner, "SELECT 1 FRM x").await?, "42601");
     assert_eq!(sqlstate(&runner, "SELECT * FROM nowhere").await?, "42P01");
     assert_eq!(sqlstate(&runner, "SELECT $1::int").await?, "42P02");
     assert_eq!(sqlstate(&runner, "SELECT 1 / (3 - n) FROM generate_series(1, 1000) AS n").await?, "22012");
