@@ -43,7 +43,9 @@ pub enum ReaderError {
         reader: String,
     },
     /// The role has rights that a reader must not have, or lacks what protects it.
-    #[error("the role `{role}` is no safe reader: {fault}; run `metricd migrate`, or give the reader another role")]
+    #[error(
+        "the role `{role}` is no safe reader: {fault}; run `metricd migrate`, have an administrator mend that, or give the reader another role"
+    )]
     Unsafe {
         /// The role.
         role: String,
@@ -116,14 +118,16 @@ fn create_role(role: &str, reader: &DatabaseUrl) -> String {
 
 fn settings(role: &str, limits: ReaderLimits) -> String {
     let milliseconds = limits.statement_timeout.as_millis();
-    format!(
-        "ALTER ROLE {role} CONNECTION LIMIT {connections};
-         ALTER ROLE {role} SET default_transaction_read_only = on;
-         ALTER ROLE {role} SET statement_timeout = '{milliseconds}ms';
-         ALTER ROLE {role} SET idle_in_transaction_session_timeout = '60s';
-         ALTER ROLE {role} SET search_path = warehouse;",
-        connections = limits.connections,
-    )
+    // On one line, since an administrator is shown it.
+    [
+        format!("CONNECTION LIMIT {}", limits.connections),
+        "SET default_transaction_read_only = on".to_owned(),
+        format!("SET statement_timeout = '{milliseconds}ms'"),
+        "SET idle_in_transaction_session_timeout = '60s'".to_owned(),
+        "SET search_path = warehouse".to_owned(),
+    ]
+    .map(|setting| format!("ALTER ROLE {role} {setting};"))
+    .join(" ")
 }
 
 fn grants(role: &str, database: &str) -> String {
