@@ -40,6 +40,8 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
         .workers(options.workers)
         .shutdown_timeout(options.shutdown_timeout.as_secs())
         .disable_signals()
+        // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
+        .h1_allow_half_closed(false)
         .client_request_timeout(Duration::from_secs(10))
         .on_connect(|connection: &dyn Any, _| send_at_once(connection))
         .listen(listener)?;

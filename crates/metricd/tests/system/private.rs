@@ -1,5 +1,8 @@
 //! The quick start: a private PostgreSQL, the sample, requests to paste.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -62,19 +65,41 @@ async fn a_private_database_that_ends_by_itself_is_started_again() -> Result<()>
     eventually("the metric is answered again", is_back).await
 }
 
-#[actix_web::test]
-async fn requests_in_flight_are_finished() -> Result<()> {
-    let folder = folder()?;
-    let files = definitions(folder.path(), "SELECT pg_sleep(1), 42 AS answer")?;
+/// A server with the metric `m1`, which sleeps, and the metric `m2`, which counts how often `m1` runs just then.
+fn sleeping(folder: &Path, seconds: u32) -> Result<Server> {
+    let files = definitions(folder, &format!("SELECT pg_sleep({seconds}), 42 AS answer"))?;
     let watch = "SELECT count(*) AS count FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%42 AS answer'";
     write(&files, "more.csv", &format!("id,query\nq2,\"{watch}\"\n"))?;
     write(&files, "more.json", r#"{"items": [{"id": "m2", "queryId": "q2", "isEditable": true}]}"#)?;
-    let server = Server::start(metricd(&folder.path().join("data")).arg("--no-sample"))?;
-    assert_eq!(run(metricd(&folder.path().join("data")).arg("ingest").arg(&files))?.0, 0);
-    let url = format!("{}/metrics/m1", server.address);
-    let request = actix_web::rt::spawn(reqwest::get(url));
-    let is_running = || async { Ok(server.get("/metrics/m2").await?.1["rows"][0]["count"] == 1) };
-    eventually("the query runs", is_running).await?;
+    let server = Server::start(metricd(&folder.join("data")).arg("--no-sample"))?;
+    assert_eq!(run(metricd(&folder.join("data")).arg("ingest").arg(&files))?.0, 0);
+    Ok(server)
+}
+
+async fn until_sleeping(server: &Server, count: u32) -> Result<()> {
+    let is_so = || async { Ok(server.get("/metrics/m2").await?.1["rows"][0]["count"] == count) };
+    eventually("the query runs as often as that", is_so).await
+}
+
+#[actix_web::test]
+async fn a_statement_stops_when_its_client_goes_away() -> Result<()> {
+    let folder = folder()?;
+    let server = sleeping(folder.path(), 4)?;
+    let began = Instant::now();
+    let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
+    until_sleeping(&server, 1).await?;
+    request.abort();
+    until_sleeping(&server, 0).await?;
+    assert!(began.elapsed() < Duration::from_secs(4), "the statement has ended by itself");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn requests_in_flight_are_finished() -> Result<()> {
+    let folder = folder()?;
+    let server = sleeping(folder.path(), 1)?;
+    let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
+    until_sleeping(&server, 1).await?;
     let stopped = actix_web::rt::task::spawn_blocking(move || server.stop(Signal::SIGTERM));
     let response = request.await??;
     assert_eq!(response.status(), 200);
