@@ -4,6 +4,8 @@ mod item;
 mod layout;
 mod object;
 
+use std::collections::BTreeSet;
+
 use metricd_domain::{Breakpoint, DashboardId, DashboardName, LayoutEntry, Location, MAX_ID_CHARS, Metric, MetricId};
 
 use self::object::{Object, at_pointer};
@@ -23,7 +25,7 @@ pub(crate) struct DraftDashboard {
     pub(crate) item_count: u64,
     pub(crate) layout_entry_count: u64,
     /// Ids of items that were refused, so that layout entries for them can say so.
-    pub(crate) refused_ids: Vec<MetricId>,
+    pub(crate) refused_ids: BTreeSet<MetricId>,
 }
 
 /// What the file says, or `None` after saying why it says nothing. `stem` names a dashboard that has no name.
@@ -55,7 +57,7 @@ pub(crate) fn judge_definitions(
         layout_entries: Vec::new(),
         item_count: 0,
         layout_entry_count: 0,
-        refused_ids: Vec::new(),
+        refused_ids: BTreeSet::new(),
     };
     match root.get("items") {
         None | Some(Json::Null) => {}

@@ -172,6 +172,7 @@ fn judge_dashboards(
     findings: &mut Findings,
 ) -> Vec<Dashboard> {
     counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
+    let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
     let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
     let mut dashboards: Vec<Dashboard> = Vec::new();
     let mut entries = Vec::new();
@@ -193,7 +194,9 @@ fn judge_dashboards(
             if present.contains(&entry.metric_id) || known.dashboard_items.contains(&known_item) {
                 entries.push(Located { value: (draft.dashboard_id.clone(), breakpoint, entry), location });
             } else {
-                refuse_orphan(&entry, breakpoint, &location, &draft.refused_ids, faults, findings);
+                let was_refused =
+                    draft.refused_ids.contains(&entry.metric_id) || without_query.contains(&entry.metric_id);
+                refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
             }
         }
     }
@@ -228,13 +231,11 @@ fn refuse_orphan(
     entry: &LayoutEntry,
     breakpoint: Breakpoint,
     location: &Location,
-    refused_ids: &[MetricId],
+    was_refused: bool,
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
     let id = &entry.metric_id;
-    let was_refused =
-        refused_ids.contains(id) || faults.without_query.iter().any(|metric| metric.value.metric_id == *id);
     let message = if was_refused {
         format!("the layout `{breakpoint}` places `{id}`, whose item was refused")
     } else {

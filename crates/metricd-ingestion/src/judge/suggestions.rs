@@ -20,12 +20,18 @@ pub(crate) struct Faults {
     pub(crate) unused_queries: BTreeSet<QueryId>,
 }
 
+/// Up to how many items are compared with up to how many queries. Beyond it the fault is hardly a slip of the pen, and each
+/// would be compared with each.
+const MAX_COMPARED: usize = 200;
+
 /// The causes that the faults show together. Where more than one could be meant, nothing is suggested.
 pub(crate) fn suggest(faults: &Faults) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
     let files: BTreeSet<_> = faults.conflicts.iter().map(|(item, _)| &item.location.file).collect();
     suggestions.extend(files.into_iter().filter_map(|file| id_of_conflicting_item(file, faults)));
-    suggestions.extend(faults.without_query.iter().filter_map(|item| query_of_item(item, faults)));
+    if faults.without_query.len() <= MAX_COMPARED && faults.unused_queries.len() <= MAX_COMPARED {
+        suggestions.extend(faults.without_query.iter().filter_map(|item| query_of_item(item, faults)));
+    }
     suggestions
 }
 
