@@ -27,15 +27,39 @@ impl Findings {
         self.refusal_count += 1;
         if self.refusals.len() < MAX_LISTED_FINDINGS {
             let reason = reason.code().to_owned();
-            self.refusals.push(Refusal { location, value: value.map(shorten), reason, message: message.into() });
+            let (location, message) = (visible(location), escape_controls(&message.into()));
+            self.refusals.push(Refusal { location, value: value.map(shorten), reason, message });
         }
     }
 
     pub(crate) fn notice(&mut self, location: Location, reason: Reason, message: impl Into<String>) {
         self.notice_count += 1;
         if self.notices.len() < MAX_LISTED_FINDINGS {
-            self.notices.push(Notice { location, reason: reason.code().to_owned(), message: message.into() });
+            let (location, message) = (visible(location), escape_controls(&message.into()));
+            self.notices.push(Notice { location, reason: reason.code().to_owned(), message });
         }
+    }
+}
+
+/// The place with control characters escaped: a key may hold any of them, and PostgreSQL no NUL.
+fn visible(location: Location) -> Location {
+    let escaped = |text: Option<String>| text.map(|text| escape_controls(&text));
+    Location { pointer: escaped(location.pointer), column: escaped(location.column), ..location }
+}
+
+fn escape_controls(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        push_escaped(&mut escaped, character);
+    }
+    escaped
+}
+
+fn push_escaped(text: &mut String, character: char) {
+    if character.is_control() {
+        text.extend(character.escape_default());
+    } else {
+        text.push(character);
     }
 }
 
@@ -44,11 +68,7 @@ pub(crate) fn shorten(value: &str) -> String {
     let mut shown = String::new();
     let mut chars = value.chars();
     for character in chars.by_ref().take(SHOWN_CHARS) {
-        if character.is_control() {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
+        push_escaped(&mut shown, character);
     }
     if chars.next().is_some() {
         shown.push('…');

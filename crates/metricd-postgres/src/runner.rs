@@ -29,6 +29,13 @@ use crate::DatabaseUrl;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// From this size on a row is large enough that the memory it was read into is worth giving back.
+const BLOATING_BYTES: usize = 4 << 20;
+
+/// A row that is so many times larger than the limit does not fit, whatever its types: an array of one-digit integers takes
+/// four times as many bytes in its binary form as in JSON.
+const MAX_SHRINKAGE: usize = 8;
+
 /// What each session is told when it begins. The role has the first two as well; the others fix how values are printed.
 const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO \
                        -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1";
@@ -181,7 +188,10 @@ async fn execute(
     let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
     let outcome = outcome?;
     opened.map_err(fault)?;
-    rolled_back.map_err(fault)?;
+    if rolled_back.is_err() {
+        // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
+        client.batch_execute("ROLLBACK").await.map_err(fault)?;
+    }
     Ok(outcome)
 }
 
@@ -204,7 +214,11 @@ async fn read(
     while matches!(handed, Ok(true)) {
         let Some(row) = rows.next().await else { return Ok(RunOutcome { row_count, truncated: false }) };
         let row = row.map_err(fault)?;
-        handed = if row_count < limits.rows.rows() {
+        let size_bytes = row.raw_size_bytes();
+        if size_bytes > BLOATING_BYTES {
+            lease.set_bloated();
+        }
+        handed = if row_count < limits.rows.rows() && size_bytes < limits.size_bytes.saturating_mul(MAX_SHRINKAGE) {
             sink.row(&mut RawFields::of(&row), limits.size_bytes)
         } else {
             Ok(false)

@@ -1,5 +1,7 @@
 //! A connection for the length of a run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use deadpool_postgres::{Client, Object};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -15,11 +17,12 @@ pub(super) struct Lease {
     client: Option<Client>,
     config: Config,
     is_busy: bool,
+    is_bloated: AtomicBool,
 }
 
 impl Lease {
     pub(super) fn new(client: Client, config: Config) -> Self {
-        Self { client: Some(client), config, is_busy: false }
+        Self { client: Some(client), config, is_busy: false, is_bloated: AtomicBool::new(false) }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -32,6 +35,12 @@ impl Lease {
     /// Says whether a statement may be running.
     pub(super) fn set_busy(&mut self, is_busy: bool) {
         self.is_busy = is_busy;
+    }
+
+    /// Says that a row was so large that the connection is closed afterwards: the driver never gives back the memory that
+    /// it has read a row into.
+    pub(super) fn set_bloated(&self) {
+        self.is_bloated.store(true, Ordering::Relaxed);
     }
 
     /// Stops the statement that runs.
@@ -47,7 +56,11 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
         match Handle::try_current() {
-            _ if !self.is_busy => {}
+            _ if !self.is_busy => {
+                if self.is_bloated.load(Ordering::Relaxed) {
+                    drop(Object::take(client));
+                }
+            }
             Ok(runtime) => {
                 runtime.spawn(clean_up(client, self.config.clone()));
             }

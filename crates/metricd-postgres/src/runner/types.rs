@@ -43,7 +43,8 @@ pub(super) fn is_array(data_type: &Type) -> bool {
     match data_type.kind() {
         Kind::Array(_) => !is_vector(data_type),
         Kind::Domain(base) => is_array(base),
-        _ => false,
+        // A pseudo-type, and yet an array.
+        _ => *data_type == Type::RECORD_ARRAY,
     }
 }
 
@@ -70,6 +71,7 @@ pub(super) fn type_name(data_type: &Type) -> String {
         Type::BPCHAR => "character",
         Type::VARCHAR => "character varying",
         Type::VARBIT => "bit varying",
+        Type::RECORD_ARRAY => "record[]",
         Type::TIME => "time without time zone",
         Type::TIMETZ => "time with time zone",
         Type::TIMESTAMP => "timestamp without time zone",

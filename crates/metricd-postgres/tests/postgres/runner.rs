@@ -78,6 +78,19 @@ async fn a_result_is_cut_at_a_whole_row_before_its_bytes_go_past_the_limit() -> 
 }
 
 #[tokio::test]
+async fn a_row_that_is_far_too_large_is_cut_and_the_runner_goes_on() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    for sql in
+        ["SELECT repeat('x', 20000000) AS t", "SELECT array_agg(repeat('x', 1000)) FROM generate_series(1, 150000)"]
+    {
+        let (outcome, found) = run(&runner, sql, RunLimits::default()).await?;
+        assert_eq!((outcome, found.as_str()), (RunOutcome { row_count: 0, truncated: true }, "[]"), "{sql}");
+        assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_endless_result_costs_what_is_read_of_it() -> Result<()> {
     let (database, runner) = runner(1).await?;
     // Rows that are made as they are read; as a table function all of them would be made first.

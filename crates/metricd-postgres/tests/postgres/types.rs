@@ -123,6 +123,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("'<a>b</a>'::xml", "xml", "\"<a>b</a>\""),
     ("ROW(1, 'x')::pair", "pair", "\"(1,x)\""),
     ("ROW(1, 'x y')", "record", "\"(1,\\\"x y\\\")\""),
+    ("ARRAY[ROW(1, 'x'), NULL]", "record[]", "[\"(1,x)\",null]"),
     ("'pg_class'::regclass", "regclass", "\"pg_class\""),
     ("pg_sleep(0)", "void", "\"\""),
 ];
@@ -148,7 +149,8 @@ async fn every_type_comes_out_as_documented() -> Result<()> {
 #[tokio::test]
 async fn agrees_with_the_json_that_postgresql_builds() -> Result<()> {
     let (_database, runner) = runner().await?;
-    let ours = ["oid", "bytea", "void", "record", "pair", "real", "double precision", "timestamp with time zone"];
+    let ours =
+        ["oid", "record[]", "bytea", "void", "record", "pair", "real", "double precision", "timestamp with time zone"];
     for (expression, type_name, json) in CASES {
         // Floats may be written in several ways, instants have `+00:00` there; `to_json` of a composite is an object.
         if ours.contains(type_name) || type_name.starts_with("int4range[") {

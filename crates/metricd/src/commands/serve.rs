@@ -50,14 +50,17 @@ pub(crate) async fn serve(arguments: &DatabaseArguments, serve: ServeArguments) 
 
     wait_for_stop(&mut database.cluster, &mut interrupt, &mut terminate).await;
     log::info!("stopping: requests in flight are finished; a second signal stops at once");
-    tokio::select! {
-        () = handle.stop(true) => {}
-        _ = interrupt.recv() => handle.stop(false).await,
-        _ = terminate.recv() => handle.stop(false).await,
-    }
-    server.await?.context("the server failed")?;
+    let code = tokio::select! {
+        () = handle.stop(true) => {
+            server.await?.context("the server failed")?;
+            ExitCode::SUCCESS
+        }
+        // What is still in flight ends with the process, and its statements with the database.
+        _ = interrupt.recv() => ExitCode::FAILURE,
+        _ = terminate.recv() => ExitCode::FAILURE,
+    };
     database.close()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
