@@ -99,15 +99,20 @@ impl PgRunner {
     /// One attempt at a run. `is_begun` says whether the sink has been told anything.
     async fn attempt(
         &self,
+        mut lease: Lease,
         statement: &Statement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
     ) -> Result<RunOutcome, RunError> {
-        let mut lease = self.lease().await?;
         let run = run(&mut lease, statement, limits, sink, is_begun);
         match tokio::time::timeout(limits.time, run).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                if matches!(outcome, Err(RunError::Unavailable(_))) {
+                    lease.set_unfit();
+                }
+                outcome
+            }
             // The lease is dropped busy, which stops the statement.
             Err(_elapsed) => Err(RunError::TimedOut { limit: limits.time }),
         }
@@ -123,11 +128,17 @@ impl MetricRunner for PgRunner {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let mut is_begun = false;
-        match self.attempt(statement, limits, sink, &mut is_begun).await {
-            // The pool may not have noticed yet that the database has closed a connection, as when it was restarted.
-            Err(RunError::Unavailable(_)) if !is_begun => self.attempt(statement, limits, sink, &mut is_begun).await,
-            outcome => outcome,
+        // The pool may not have noticed yet that the database has closed its connections, as when it was restarted. Each
+        // attempt takes one of them out; where the database is away, no new one comes in their place.
+        for _ in 0..self.pool.status().max_size {
+            let lease = self.lease().await?;
+            match self.attempt(lease, statement, limits, sink, &mut is_begun).await {
+                Err(RunError::Unavailable(_)) if !is_begun => {}
+                outcome => return outcome,
+            }
         }
+        let lease = self.lease().await?;
+        self.attempt(lease, statement, limits, sink, &mut is_begun).await
     }
 
     async fn check(&self) -> Result<(), RunError> {
@@ -216,7 +227,7 @@ async fn read(
         let row = row.map_err(fault)?;
         let size_bytes = row.raw_size_bytes();
         if size_bytes > BLOATING_BYTES {
-            lease.set_bloated();
+            lease.set_unfit();
         }
         handed = if row_count < limits.rows.rows() && size_bytes < limits.size_bytes.saturating_mul(MAX_SHRINKAGE) {
             sink.row(&mut RawFields::of(&row), limits.size_bytes)

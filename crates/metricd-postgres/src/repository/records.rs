@@ -28,18 +28,22 @@ diesel::table! {
 const STAGE: &str = "CREATE TEMPORARY TABLE staged_records (LIKE warehouse.metrics) ON COMMIT DROP";
 
 /// How often each distinct record is brought, less how often it is stored already. `GROUP BY` holds two absent values for
-/// equal, which a join would not, and needs no index over all columns.
+/// equal, which a join would not, and needs no index over all columns. Amounts are compared as text, since 1.1 and 1.10 are
+/// equal as numbers, and one would be stored with the other's digits.
 const STORE: &str = "
     INSERT INTO warehouse.metrics
         (id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category)
-    SELECT id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category
+    SELECT id, date, obsolescence::numeric, alert_type, parts_flagged, obsolescence_val::numeric, alert_category
     FROM (
         SELECT id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category,
             sum(brought) - sum(stored) AS missing
         FROM (
-            SELECT *, 1 AS brought, 0 AS stored FROM pg_temp.staged_records
+            SELECT id, date, obsolescence::text, alert_type, parts_flagged, obsolescence_val::text, alert_category,
+                1 AS brought, 0 AS stored
+            FROM pg_temp.staged_records
             UNION ALL
-            SELECT *, 0, 1 FROM warehouse.metrics
+            SELECT id, date, obsolescence::text, alert_type, parts_flagged, obsolescence_val::text, alert_category, 0, 1
+            FROM warehouse.metrics
             WHERE id IN (SELECT id FROM pg_temp.staged_records)
         ) AS both_sides
         GROUP BY id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category

@@ -17,12 +17,12 @@ pub(super) struct Lease {
     client: Option<Client>,
     config: Config,
     is_busy: bool,
-    is_bloated: AtomicBool,
+    is_unfit: AtomicBool,
 }
 
 impl Lease {
     pub(super) fn new(client: Client, config: Config) -> Self {
-        Self { client: Some(client), config, is_busy: false, is_bloated: AtomicBool::new(false) }
+        Self { client: Some(client), config, is_busy: false, is_unfit: AtomicBool::new(false) }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -37,10 +37,10 @@ impl Lease {
         self.is_busy = is_busy;
     }
 
-    /// Says that a row was so large that the connection is closed afterwards: the driver never gives back the memory that
-    /// it has read a row into.
-    pub(super) fn set_bloated(&self) {
-        self.is_bloated.store(true, Ordering::Relaxed);
+    /// Says that the connection is to be closed afterwards: because it is broken, or because a row was so large that its
+    /// memory is worth giving back, which the driver otherwise keeps.
+    pub(super) fn set_unfit(&self) {
+        self.is_unfit.store(true, Ordering::Relaxed);
     }
 
     /// Stops the statement that runs.
@@ -57,7 +57,7 @@ impl Drop for Lease {
         let Some(client) = self.client.take() else { return };
         match Handle::try_current() {
             _ if !self.is_busy => {
-                if self.is_bloated.load(Ordering::Relaxed) {
+                if self.is_unfit.load(Ordering::Relaxed) {
                     drop(Object::take(client));
                 }
             }

@@ -58,6 +58,9 @@ pub async fn every_column_of_a_record_tells_records_apart(repository: Repository
         Record { obsolescence: Some(Decimal::parse(&"9".repeat(38)).unwrap()), ..base.clone() },
         Record { alert_type: None, ..base.clone() },
         Record { alert_type: Some(Label::parse(" ").unwrap()), ..base.clone() },
+        // Equal as a number, and yet another text.
+        Record { obsolescence: Some(Decimal::parse("12.5").unwrap()), ..base.clone() },
+        Record { obsolescence_val: Some(Decimal::parse("-0.0010").unwrap()), ..base.clone() },
         Record { parts_flagged: None, ..base.clone() },
         Record { parts_flagged: Some(i64::MIN), ..base.clone() },
         Record { obsolescence_val: None, ..base.clone() },
