@@ -20,6 +20,9 @@ pub enum InvalidDatabaseUrl {
     /// The text does not have the form of a URL for PostgreSQL.
     #[error("expected `postgres://user:password@host:port/database`")]
     Syntax,
+    /// A part of the URL, such as the password, has a character that must be written as `%` and two digits.
+    #[error("a special character in the URL is not percent-encoded: write `@` as %40, `/` as %2F, `%` as %25")]
+    Encoding,
     /// The URL names no user.
     #[error("the URL names no user: expected `postgres://user:password@host:port/database`")]
     NoUser,
@@ -44,6 +47,9 @@ impl DatabaseUrl {
         let text = url.expose_secret();
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(InvalidDatabaseUrl::Syntax);
+        }
+        if !is_well_encoded(text) {
+            return Err(InvalidDatabaseUrl::Encoding);
         }
         // tokio-postgres does not know the modes that verify certificates, so they are found in the text.
         if ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full"].iter().any(|mode| text.contains(mode)) {
@@ -102,6 +108,18 @@ impl DatabaseUrl {
     }
 }
 
+/// Whether the URL can be taken apart in one way only. Otherwise a piece of the password could pass for the host, the port or
+/// the database, which messages show.
+fn is_well_encoded(text: &str) -> bool {
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let address = rest.split('?').next().unwrap_or_default();
+    let authority = address.split('/').next().unwrap_or_default();
+    let has_one_at =
+        address.matches('@').count() == authority.matches('@').count() && authority.matches('@').count() <= 1;
+    let mut escapes = text.split('%').skip(1);
+    has_one_at && escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}
+
 impl fmt::Display for DatabaseUrl {
     /// Role, host and database.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +163,22 @@ mod tests {
         assert_eq!(parse("postgres://ann@db.example").unwrap_err(), InvalidDatabaseUrl::NoDatabase);
         assert_eq!(parse("postgres://ann@db.example/m?sslmode=verify-full").unwrap_err(), InvalidDatabaseUrl::Tls);
         assert_eq!(parse("postgres://ann@db.example/m?sslmode=require").unwrap_err(), InvalidDatabaseUrl::Tls);
+    }
+
+    #[test]
+    fn refuses_a_url_whose_password_could_pass_for_another_part() {
+        for url in [
+            "postgres://ann:Hunter2%zz@127.0.0.1:5432/m",
+            "postgres://ann:p@ssHunter2@127.0.0.1:5432/m",
+            "postgres://ann:Hunter2/x@127.0.0.1:5432/m",
+            "postgres://ann:Hunter2%4@127.0.0.1/m",
+            "postgres://ann:Hunter2%",
+        ] {
+            assert_eq!(parse(url).unwrap_err(), InvalidDatabaseUrl::Encoding, "{url}");
+        }
+        let encoded = parse("postgres://ann:p%40ss%2F%25@127.0.0.1/m").unwrap();
+        assert_eq!(encoded.password(), Some(b"p@ss/%".as_slice()));
+        assert!(!encoded.to_string().contains("ss"));
     }
 
     #[test]
