@@ -1,5 +1,6 @@
 //! From PostgreSQL's binary format to what clients read, straight into the buffer of the response.
 
+mod array;
 mod calendar;
 mod field;
 mod json_rows;

@@ -1,9 +1,13 @@
 //! One SQL statement, as the text of a query has to be.
 
+mod dialect;
+
 use metricd_domain::SqlText;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+
+use self::dialect::TokenDialect;
 
 /// SQL of which it is known that it is one statement, and begins as a query does.
 ///
@@ -51,11 +55,15 @@ pub enum InvalidStatement {
 impl Statement {
     /// Takes SQL that is one statement, with or without semicolons and comments around it.
     ///
+    /// Where the tokenizer knows less than PostgreSQL, the text is refused rather than split in the wrong place: an `E'…'`
+    /// string that spells a character as two surrogates (`\ud83d\ude00`) cannot be read.
+    ///
     /// # Errors
     ///
     /// [`InvalidStatement`] where the text has no statement, more than one, or cannot be read.
     pub fn parse(sql: &SqlText) -> Result<Self, InvalidStatement> {
-        let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql.as_str()).tokenize_with_location();
+        let dialect = TokenDialect(PostgreSqlDialect {});
+        let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
         let tokens = tokens.map_err(|error| InvalidStatement::Syntax {
             line: error.location.line,
             column: error.location.column,
@@ -151,6 +159,14 @@ mod tests {
             ("(select 1) union (select 2)", "(select 1) union (select 2)"),
             ("WITH x AS (SELECT 1) TABLE x", "WITH x AS (SELECT 1) TABLE x"),
             ("values (1)", "values (1)"),
+            ("SELECT 1 -- one\r; -- two", "SELECT 1"),
+            ("SELECT 'a' -- it's;\n 'b';", "SELECT 'a' -- it's;\n 'b'"),
+            ("SELECT 1 =-- it's;\n 1;", "SELECT 1 =-- it's;\n 1"),
+            ("SELECT 1-/*;*/1;", "SELECT 1-/*;*/1"),
+            ("SELECT U&'d!0061\\' UESCAPE '!', u&\"a;\\0041\";", "SELECT U&'d!0061\\' UESCAPE '!', u&\"a;\\0041\""),
+            ("SELECT $t$ $$ ; $u$ $t$, $_é$'$_é$, x$$;", "SELECT $t$ $$ ; $u$ $t$, $_é$'$_é$, x$$"),
+            ("SELECT e'\\\\', b'1', X'1f', n'a\\', 1_0;", "SELECT e'\\\\', b'1', X'1f', n'a\\', 1_0"),
+            ("SELECT '{}'::jsonb ? 'a', @ -5, |/ 4;", "SELECT '{}'::jsonb ? 'a', @ -5, |/ 4"),
         ] {
             assert_eq!(parse(sql).map(|statement| statement.body().to_owned()).as_deref(), Ok(body), "{sql:?}");
         }
@@ -165,6 +181,8 @@ mod tests {
         assert_eq!(parse("SELECT 1; DROP TABLE x; --"), Err(InvalidStatement::Several { line: 1, column: 11 }));
         assert!(matches!(parse("SELECT 'x"), Err(InvalidStatement::Syntax { line: 1, .. })));
         assert!(matches!(parse("SELECT /* x"), Err(InvalidStatement::Syntax { .. })));
+        assert!(matches!(parse("SELECT $t$ x $u$"), Err(InvalidStatement::Syntax { .. })));
+        assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
     }
 
     #[test]
@@ -187,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics_and_a_body_is_one_statement(sql in "[ \\n;'\"$a-cE/*é-]{0,40}") {
+        fn never_panics_and_a_body_is_one_statement(sql in "[ \\n\\r;'\"$a-cEU&+@\\\\/*é-]{0,40}") {
             if let Ok(sql) = SqlText::parse(format!("SELECT {sql}"))
                 && let Ok(statement) = Statement::parse(&sql)
             {

@@ -7,10 +7,19 @@ use async_trait::async_trait;
 
 use crate::{Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
 
-/// What the runner answers to one SQL text.
-pub type Script = Box<dyn Fn() -> Result<Vec<Option<String>>, RunError> + Send + Sync>;
+/// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptedResult {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<Vec<Option<Vec<u8>>>>,
+}
 
-/// A runner that answers by a script: each statement gives one column of text, or an error.
+/// What the runner answers to one SQL text.
+type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
+
+/// A runner that answers by a script: each statement gives a result, or an error.
 #[derive(Default)]
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
@@ -23,20 +32,33 @@ impl std::fmt::Debug for ScriptedRunner {
 }
 
 impl ScriptedRunner {
-    /// The name of the column that every result has.
+    /// The name of the column that a result of [`Self::script`] has.
     pub const COLUMN: &'static str = "value";
 
-    /// Tells what to answer to this SQL. The text `check` stands for [`MetricRunner::check`].
+    /// Tells what to answer to this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`].
     pub fn script(
         &self,
         sql: &str,
         answer: impl Fn() -> Result<Vec<Option<String>>, RunError> + Send + Sync + 'static,
     ) {
+        let column = Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text };
+        self.script_result(sql, move || {
+            let rows = answer()?.into_iter().map(|value| vec![value.map(String::into_bytes)]).collect();
+            Ok(ScriptedResult { columns: vec![column.clone()], rows })
+        });
+    }
+
+    /// Tells what to answer to this SQL, with columns of any number and type.
+    pub fn script_result(
+        &self,
+        sql: &str,
+        answer: impl Fn() -> Result<ScriptedResult, RunError> + Send + Sync + 'static,
+    ) {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.insert(sql.to_owned(), Box::new(answer));
     }
 
-    fn answer(&self, sql: &str) -> Option<Result<Vec<Option<String>>, RunError>> {
+    fn answer(&self, sql: &str) -> Option<Result<ScriptedResult, RunError>> {
         let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.get(sql).map(|script| script())
     }
@@ -51,13 +73,12 @@ impl MetricRunner for ScriptedRunner {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
-        let values = self.answer(statement.text()).ok_or_else(unknown)??;
-        let column = Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text };
-        sink.columns(&[column])?;
+        let result = self.answer(statement.text()).ok_or_else(unknown)??;
+        sink.columns(&result.columns)?;
         let mut row_count = 0;
-        for value in &values {
-            let taken = row_count < limits.rows.rows()
-                && sink.row(&mut [value.as_deref().map(str::as_bytes)].into_iter(), limits.size_bytes)?;
+        for row in &result.rows {
+            let taken =
+                row_count < limits.rows.rows() && sink.row(&mut row.iter().map(Option::as_deref), limits.size_bytes)?;
             if !taken {
                 return Ok(RunOutcome { row_count, truncated: true });
             }

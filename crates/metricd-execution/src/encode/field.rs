@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
+use super::array::write_array;
 use super::calendar::{write_date, write_timestamp};
 use super::number::{write_float, write_numeric};
 
@@ -72,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(taken)
@@ -86,13 +87,18 @@ impl<'a> Reader<'a> {
         self.take().map(i16::from_be_bytes)
     }
 
-    fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
         self.take().map(i32::from_be_bytes)
     }
 }
 
 fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
     bytes.try_into().map_err(|_| Malformed)
+}
+
+/// A database of the encoding `SQL_ASCII` sends whatever bytes it was given.
+fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
 
 /// Writes a value as JSON.
@@ -111,14 +117,14 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
         FieldType::Numeric => write_numeric(bytes, out)?,
-        FieldType::Text => write_text(std::str::from_utf8(bytes).map_err(|_| Malformed)?, out)?,
+        FieldType::Text => write_text(utf8(bytes)?, out)?,
         FieldType::Date => write_date(i32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Timestamp => write_timestamp(i64::from_be_bytes(exactly(bytes)?), false, out),
         FieldType::TimestampTz => write_timestamp(i64::from_be_bytes(exactly(bytes)?), true, out),
         FieldType::Uuid => drop(write!(out, "\"{}\"", Uuid::from_bytes(exactly(bytes)?))),
-        FieldType::Json => out.extend_from_slice(bytes),
+        FieldType::Json => out.extend_from_slice(utf8(bytes)?.as_bytes()),
         FieldType::Jsonb => match bytes {
-            [1, json @ ..] => out.extend_from_slice(json),
+            [1, json @ ..] => out.extend_from_slice(utf8(json)?.as_bytes()),
             _ => return Err(Malformed),
         },
         FieldType::Bytea => drop(write!(out, "\"{}\"", STANDARD.encode(bytes))),
@@ -133,61 +139,6 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) -> Result<(), Malformed>
     serde_json::to_writer(out, text).map_err(|_| Malformed)
 }
 
-/// The greatest number of dimensions of an array in PostgreSQL.
-const MAX_DIMENSIONS: usize = 6;
-
-/// Writes an array, one of several dimensions as an array of arrays.
-///
-/// The binary form is that of `array_send` in PostgreSQL's `arrayfuncs.c`: the number of dimensions, whether there are
-/// NULLs, the type of the elements; for each dimension its length and its lower bound; then each element by its length,
-/// -1 for NULL, and its bytes.
-fn write_array(element: &FieldType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let mut reader = Reader(bytes);
-    let dimensions = usize::try_from(reader.i32()?).ok().filter(|count| *count <= MAX_DIMENSIONS).ok_or(Malformed)?;
-    let (_has_nulls, _element_type) = (reader.i32()?, reader.i32()?);
-    let mut lengths = Vec::with_capacity(dimensions);
-    for _ in 0..dimensions {
-        lengths.push(usize::try_from(reader.i32()?).map_err(|_| Malformed)?);
-        let _lower_bound = reader.i32()?;
-    }
-    if lengths.is_empty() {
-        out.extend_from_slice(b"[]");
-    } else {
-        write_dimension(element, &lengths, &mut reader, out)?;
-    }
-    if reader.0.is_empty() { Ok(()) } else { Err(Malformed) }
-}
-
-fn write_dimension(
-    element: &FieldType,
-    lengths: &[usize],
-    reader: &mut Reader<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
-    let Some((&length, inner)) = lengths.split_first() else {
-        let length = reader.i32()?;
-        if length == -1 {
-            out.extend_from_slice(b"null");
-            return Ok(());
-        }
-        let bytes = reader.bytes(usize::try_from(length).map_err(|_| Malformed)?)?;
-        return write_value(element, bytes, out);
-    };
-    // Every element takes four bytes at least, so a length that promises more is a lie, and would take for ever.
-    if length.saturating_mul(4) > reader.0.len() {
-        return Err(Malformed);
-    }
-    out.push(b'[');
-    for index in 0..length {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_dimension(element, inner, reader, out)?;
-    }
-    out.push(b']');
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -199,30 +150,16 @@ mod tests {
         write_value(field_type, bytes, &mut out).map(|()| String::from_utf8_lossy(&out).into_owned())
     }
 
-    fn integers(dimensions: &[i32], elements: &[Option<i32>]) -> Vec<u8> {
-        let header = [i32::try_from(dimensions.len()).unwrap(), 0, 23];
-        let dimensions = dimensions.iter().flat_map(|length| [*length, 1]);
-        let elements = elements.iter().flat_map(|element| element.map_or(vec![-1], |value| vec![4, value]));
-        header.into_iter().chain(dimensions).chain(elements).flat_map(i32::to_be_bytes).collect()
-    }
-
-    #[test]
-    fn arrays_nest_by_dimension() {
-        let array = FieldType::Array(Box::new(FieldType::Integer));
-        assert_eq!(json(&array, &integers(&[], &[])).unwrap(), "[]");
-        assert_eq!(json(&array, &integers(&[3], &[Some(1), None, Some(-3)])).unwrap(), "[1,null,-3]");
-        assert_eq!(json(&array, &integers(&[2, 2], &[Some(1), Some(2), Some(3), Some(4)])).unwrap(), "[[1,2],[3,4]]");
-        assert!(json(&array, &integers(&[i32::MAX, i32::MAX], &[])).is_err());
-        assert!(json(&array, &integers(&[1], &[Some(1), Some(2)])).is_err());
-    }
-
     #[test]
     fn texts_are_escaped() {
         assert_eq!(
             json(&FieldType::Text, "a\"\\\n\u{1}\u{1f600}".as_bytes()).unwrap(),
             "\"a\\\"\\\\\\n\\u0001\u{1f600}\""
         );
-        assert!(json(&FieldType::Text, b"\xff").is_err());
+        for field_type in [FieldType::Text, FieldType::Json] {
+            assert_eq!(json(&field_type, b"\xff"), Err(Malformed));
+        }
+        assert_eq!(json(&FieldType::Jsonb, b"\x01\xff"), Err(Malformed));
     }
 
     fn field_types() -> impl Strategy<Value = FieldType> {
@@ -241,6 +178,7 @@ mod tests {
             Timestamp,
             TimestampTz,
             Uuid,
+            Json,
             Jsonb,
             Bytea,
             Void,
