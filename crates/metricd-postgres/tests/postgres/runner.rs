@@ -1,12 +1,15 @@
 //! Running stored SQL against the real database.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
-use metricd_postgres::{PgRunner, RunnerConfig};
+use metricd_postgres::{DatabaseUrl, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::Client;
 
 async fn runner(max_connections: usize) -> Result<(TestDatabase, PgRunner)> {
@@ -48,6 +51,54 @@ async fn until_running(client: &Client, word: &str, count: i64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Stands between a runner and its database, and counts what goes over the wire.
+#[derive(Clone, Default)]
+struct Wire {
+    /// `>` for bytes to the database, `<` for bytes from it.
+    seen: Arc<Mutex<String>>,
+}
+
+impl Wire {
+    async fn listen(database: &Client) -> Result<(Self, DatabaseUrl)> {
+        let port: u16 = database.query_one("SHOW port", &[]).await?.get::<_, String>(0).parse()?;
+        let name: String = database.query_one("SELECT current_database()::text", &[]).await?.get(0);
+        let role = format!("wired_{name}");
+        database.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'wired'")).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("postgres://{role}:wired@127.0.0.1:{}/{name}", listener.local_addr()?.port());
+        let wire = Self::default();
+        let accepting = wire.clone();
+        tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(accepting.clone().pass(near, port));
+            }
+        });
+        Ok((wire, DatabaseUrl::parse(url)?))
+    }
+
+    async fn pass(self, mut near: TcpStream, port: u16) -> Result<()> {
+        let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
+        let (mut sent, mut answered) = ([0; 8_192], [0; 8_192]);
+        loop {
+            let (bytes, mark, to) = tokio::select! {
+                count = near.read(&mut sent) => (&sent[..count?], '>', &mut far),
+                count = far.read(&mut answered) => (&answered[..count?], '<', &mut near),
+            };
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+            to.write_all(bytes).await?;
+        }
+    }
+
+    /// How often the runner has waited for an answer since this was last asked.
+    fn round_trips(&self) -> usize {
+        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+        seen.replace(">>", ">").matches("><").count()
+    }
 }
 
 #[tokio::test]
@@ -196,6 +247,72 @@ async fn goes_on_when_a_table_changes_between_two_runs() -> Result<()> {
     assert_eq!(rows(&runner, "SELECT * FROM t").await?, r#"[{"b":2}]"#);
     client.batch_execute("DROP TABLE warehouse.t").await?;
     assert_eq!(sqlstate(&runner, "SELECT * FROM t").await?, "42P01");
+    Ok(())
+}
+
+/// `Statement` takes queries alone, but some functions run SQL of their own.
+#[tokio::test]
+async fn no_function_runs_what_a_rollback_does_not_take_back() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let prepared = "SELECT count(*) AS n FROM pg_prepared_statements WHERE from_sql";
+    assert_eq!(rows(&runner, prepared).await?, r#"[{"n":0}]"#);
+    for command in ["PREPARE mine AS SELECT 1", "DEALLOCATE ALL", "COMMIT", "SET statement_timeout = 0"] {
+        let sql = format!("SELECT query_to_xml('{command}', true, true, '')");
+        sqlstate(&runner, &sql).await?;
+    }
+    assert_eq!(rows(&runner, prepared).await?, r#"[{"n":0}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn writing_is_refused() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    // Even where the role has the right.
+    let grant = "CREATE TABLE warehouse.t (a integer); GRANT ALL ON warehouse.t TO metricd_reader;
+                 GRANT CREATE ON SCHEMA warehouse TO metricd_reader";
+    database.connect().await?.batch_execute(grant).await?;
+    for sql in [
+        "WITH w AS (DELETE FROM t RETURNING a) SELECT a FROM w",
+        "WITH w AS (SELECT 1 AS a) INSERT INTO t SELECT a FROM w RETURNING a",
+        "SELECT 1 AS a INTO u",
+        "SELECT a FROM t FOR UPDATE",
+    ] {
+        assert_eq!(sqlstate(&runner, sql).await?, "25006", "{sql}");
+    }
+    assert_eq!(rows(&runner, "SELECT a FROM t").await?, "[]");
+    Ok(())
+}
+
+#[tokio::test]
+async fn casts_keep_the_order_of_the_rows() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let sql = "SELECT n * interval '1 day' AS d FROM generate_series(1, 3) AS n ORDER BY n DESC -- longest first";
+    assert_eq!(rows(&runner, sql).await?, r#"[{"d":"3 days"},{"d":"2 days"},{"d":"1 day"}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_prepared_statement_costs_one_round_trip() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let (wire, url) = Wire::listen(&database.connect().await?).await?;
+    let runner = PgRunner::new(&url, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
+    for (sql, expected) in [("SELECT 1 AS a", 1), ("SELECT interval '1 day' AS a", 2)] {
+        rows(&runner, sql).await?;
+        wire.round_trips();
+        rows(&runner, sql).await?;
+        assert_eq!(wire.round_trips(), expected, "{sql}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn says_that_the_database_is_not_there() -> Result<()> {
+    let nowhere = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let url = DatabaseUrl::parse(format!("postgres://ann:s3cret@127.0.0.1:{nowhere}/m"))?;
+    let runner = PgRunner::new(&url, RunnerConfig::default())?;
+    for outcome in [rows(&runner, "SELECT 1").await.map(drop), runner.check().await] {
+        assert!(matches!(&outcome, Err(RunError::Unavailable(why)) if !why.contains("s3cret")), "{outcome:?}");
+    }
     Ok(())
 }
 
