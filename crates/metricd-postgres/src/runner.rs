@@ -96,7 +96,7 @@ impl PgRunner {
         Ok(Lease::new(client, self.config.clone()))
     }
 
-    /// One attempt at a run. `is_begun` says whether the sink has been told anything.
+    /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
     async fn attempt(
         &self,
         mut lease: Lease,
@@ -197,6 +197,11 @@ async fn execute(
     // Polled in this order, so sent in this order, and before the first answer has come.
     let (opened, outcome, rolled_back) = futures_util::join!(begin, read, rollback);
     let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
+    if opened.is_ok() && matches!(outcome, Err(RunError::Unavailable(_))) {
+        // PostgreSQL answers BEGIN at once, and the statement only when it has rows: it may have run, and may be what the
+        // connection was lost by.
+        *is_begun = true;
+    }
     let outcome = outcome?;
     opened.map_err(fault)?;
     if rolled_back.is_err() {

@@ -1,5 +1,6 @@
 //! Running stored SQL against the real database.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use metricd_postgres::{DatabaseUrl, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 async fn runner(max_connections: usize) -> Result<(TestDatabase, PgRunner)> {
@@ -58,6 +60,9 @@ async fn until_running(client: &Client, word: &str, count: i64) -> Result<()> {
 struct Wire {
     /// `>` for bytes to the database, `<` for bytes from it.
     seen: Arc<Mutex<String>>,
+    opened: Arc<AtomicUsize>,
+    /// Closes the connections that are open.
+    cut: Arc<Notify>,
 }
 
 impl Wire {
@@ -79,12 +84,14 @@ impl Wire {
     }
 
     async fn pass(self, mut near: TcpStream, port: u16) -> Result<()> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
         let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
         let (mut sent, mut answered) = ([0; 8_192], [0; 8_192]);
         loop {
             let (bytes, mark, to) = tokio::select! {
                 count = near.read(&mut sent) => (&sent[..count?], '>', &mut far),
                 count = far.read(&mut answered) => (&answered[..count?], '<', &mut near),
+                () = self.cut.notified() => return Ok(()),
             };
             if bytes.is_empty() {
                 return Ok(());
@@ -92,6 +99,11 @@ impl Wire {
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
             to.write_all(bytes).await?;
         }
+    }
+
+    /// Whether the last bytes came from the database.
+    fn is_answered(&self) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ends_with('<')
     }
 
     /// How often the runner has waited for an answer since this was last asked.
@@ -313,6 +325,26 @@ async fn says_that_the_database_is_not_there() -> Result<()> {
     for outcome in [rows(&runner, "SELECT 1").await.map(drop), runner.check().await] {
         assert!(matches!(&outcome, Err(RunError::Unavailable(why)) if !why.contains("s3cret")), "{outcome:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let (wire, url) = Wire::listen(&client).await?;
+    let runner = PgRunner::new(&url, RunnerConfig { max_connections: 4, ..RunnerConfig::default() })?;
+    let task = tokio::spawn(async move { rows(&runner, "SELECT pg_sleep(4)").await });
+    // As a statement does that is the end of its process each time. BEGIN has been answered by then.
+    while !task.is_finished() {
+        let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'";
+        if !client.query(running, &[]).await?.is_empty() && wire.is_answered() {
+            wire.cut.notify_waiters();
+        }
+    }
+    let outcome = task.await?;
+    assert!(matches!(outcome, Err(RunError::Unavailable(_))), "{outcome:?}");
+    assert_eq!(wire.opened.load(Ordering::SeqCst), 1);
     Ok(())
 }
 
