@@ -1,5 +1,6 @@
 //! Decimal numbers that keep every digit.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The greatest number of digits before the point, and after it.
@@ -57,6 +58,28 @@ impl Decimal {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The order of the numbers, whatever digits they are written with: `9.50` equals `9.5`, where `==` tells them apart.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let (left, right) = (self.magnitude(), other.magnitude());
+        let is_zero = |(whole, fraction): (&str, &str)| whole.is_empty() && fraction.is_empty();
+        let is_negative = |number: &Self, magnitude| number.0.starts_with('-') && !is_zero(magnitude);
+        let by_magnitude = || left.0.len().cmp(&right.0.len()).then_with(|| left.cmp(&right));
+        match (is_negative(self, left), is_negative(other, right)) {
+            (false, false) => by_magnitude(),
+            (true, true) => by_magnitude().reverse(),
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+        }
+    }
+
+    /// The digits before and after the point, without zeros that mean nothing.
+    fn magnitude(&self) -> (&str, &str) {
+        let unsigned = self.0.trim_start_matches('-');
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        (whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+    }
 }
 
 impl fmt::Display for Decimal {
@@ -75,6 +98,21 @@ mod tests {
             assert_eq!(Decimal::parse(text).unwrap().as_str(), text);
         }
         assert_eq!(Decimal::parse("+1.5").unwrap().as_str(), "1.5");
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        let ascending =
+            ["-10", "-9.5", "-0.01", "0", "0.1", "0.11", "0.2", "1", "9", "10.000000000000000000001", "100"];
+        let numbers: Vec<_> = ascending.iter().map(|text| Decimal::parse(text).unwrap()).collect();
+        for (i, left) in numbers.iter().enumerate() {
+            for (j, right) in numbers.iter().enumerate() {
+                assert_eq!(left.compare(right), i.cmp(&j), "{left} {right}");
+            }
+        }
+        for (left, right) in [("-0", "0.0"), ("007.50", "7.5")] {
+            assert_eq!(Decimal::parse(left).unwrap().compare(&Decimal::parse(right).unwrap()), Ordering::Equal);
+        }
     }
 
     #[test]

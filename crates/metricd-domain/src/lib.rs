@@ -27,6 +27,7 @@ mod decimal;
 mod definition;
 mod id;
 mod limit;
+mod parameter;
 mod record;
 mod report;
 mod sql;
@@ -36,6 +37,10 @@ pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
+pub use parameter::{
+    InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
+    ParameterDeclaration, ParameterName, ParameterType, ParameterValue, ScalarType,
+};
 pub use record::{InvalidLabel, Label, Record};
 pub use report::{
     EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,

@@ -21,11 +21,18 @@
 //! The adapter behind the port, and with it the driver, lives in `metricd-postgres`; this crate opens no connection.
 
 mod encode;
+mod finding;
+mod guard;
+mod place;
 mod runner;
 mod statement;
+mod syntax;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use encode::{Column, EncodeError, FieldType, JsonRows, RowSink};
+pub use finding::{Finding, FindingCode};
+pub use guard::{Allowed, Guard};
+pub use place::Place;
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome};
 pub use statement::{InvalidStatement, Statement};

@@ -1,23 +1,37 @@
 //! One SQL statement, as the text of a query has to be.
 
 mod dialect;
+mod placeholder;
 
-use metricd_domain::SqlText;
+use std::ops::Range;
+
+use metricd_domain::{InvalidParameterName, ParameterName, SqlText};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use self::dialect::TokenDialect;
+use self::placeholder::{Brackets, Placeholder};
+use crate::Place;
+use crate::place::Cursor;
 
-/// SQL of which it is known that it is one statement, and begins as a query does.
+/// SQL of which it is known that it is one statement, begins as a query does, and where its parameters stand.
 ///
-/// Nothing else is known of it: whether it may be run, PostgreSQL says. That the text is one statement only is held a
-/// second time by the protocol, which prepares no more than one. That it begins as a query does keeps out what has no
-/// result and would outlive the transaction that it runs in, such as `PREPARE` and `COMMIT`.
+/// Nothing else is known of it: what it may do is judged by [`Guard`](crate::Guard), and what it means PostgreSQL says. That
+/// the text is one statement only is held a second time by the protocol, which prepares no more than one. That it begins as
+/// a query does keeps out what has no result and would outlive the transaction that it runs in, such as `PREPARE` and
+/// `COMMIT`.
+///
+/// `:name` is a parameter wherever an expression may stand, never in strings, comments or quoted names. Between the
+/// brackets of a subscript a colon parts the bounds of a slice, so that a parameter there needs parentheses: `days[(:n)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     sql: SqlText,
-    body_end: usize,
+    body: Range<usize>,
+    parameters: Vec<ParameterName>,
+    placeholders: Vec<Placeholder>,
+    /// What is no part of any expression: comments, and what spells a `U&'…'` string.
+    blanks: Vec<Range<usize>>,
 }
 
 /// Why a text is not one statement.
@@ -31,25 +45,54 @@ pub enum InvalidStatement {
     NotAQuery {
         /// What it begins with.
         word: String,
+        /// Where.
+        place: Place,
     },
     /// A second statement follows.
-    #[error("a second statement begins at line {line}, column {column}: expected one SELECT statement")]
+    #[error("a second statement begins at {place}: expected one SELECT statement")]
     Several {
-        /// The line on which it begins, from 1.
-        line: u64,
-        /// The column, in characters from 1.
-        column: u64,
+        /// Where it begins.
+        place: Place,
     },
     /// The text cannot be split into tokens, as with a string that does not end.
-    #[error("the SQL cannot be read at line {line}, column {column}: {message}")]
+    #[error("the SQL cannot be read at {place}: {message}")]
     Syntax {
-        /// The line, from 1.
-        line: u64,
-        /// The column, in characters from 1.
-        column: u64,
+        /// Where.
+        place: Place,
         /// What is wrong there.
         message: String,
     },
+    /// A parameter by number.
+    #[error("`{words}` at {place} is a parameter by number: write parameters by name, such as `:day`")]
+    NumberedParameter {
+        /// Where.
+        place: Place,
+        /// The parameter.
+        words: String,
+    },
+    /// A parameter has no name that a request could use.
+    #[error("the parameter at {place}: {cause}")]
+    ParameterName {
+        /// Where.
+        place: Place,
+        /// What is wrong with the name.
+        cause: InvalidParameterName,
+    },
+}
+
+impl InvalidStatement {
+    /// Where the fault is.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Empty => Place::START,
+            Self::NotAQuery { place, .. }
+            | Self::Several { place }
+            | Self::Syntax { place, .. }
+            | Self::NumberedParameter { place, .. }
+            | Self::ParameterName { place, .. } => *place,
+        }
+    }
 }
 
 impl Statement {
@@ -64,48 +107,165 @@ impl Statement {
     pub fn parse(sql: &SqlText) -> Result<Self, InvalidStatement> {
         let dialect = TokenDialect(PostgreSqlDialect {});
         let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
-        let tokens = tokens.map_err(|error| InvalidStatement::Syntax {
-            line: error.location.line,
-            column: error.location.column,
-            message: error.message,
-        })?;
-        let mut words = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF));
-        // A statement may stand behind a semicolon as well as before one.
-        let is_semicolon = |token: &&&TokenWithSpan| token.token == Token::SemiColon;
-        let first = words.find(|token| token.token != Token::SemiColon).ok_or(InvalidStatement::Empty)?;
-        if !begins_a_query(&first.token) {
-            return Err(InvalidStatement::NotAQuery { word: first.token.to_string().chars().take(40).collect() });
-        }
-        let mut last = first;
-        let mut ended = false;
-        for token in words {
-            if is_semicolon(&&token) {
-                ended = true;
-            } else if ended {
-                let Location { line, column } = token.span.start;
-                return Err(InvalidStatement::Several { line, column });
-            } else {
-                last = token;
-            }
-        }
-        let body_end = offset(sql.as_str(), last.span.end);
-        Ok(Self { sql: sql.clone(), body_end })
+        let tokens = tokens
+            .map_err(|error| InvalidStatement::Syntax { place: error.location.into(), message: error.message })?;
+        Reading::of(sql).read(&tokens)
     }
 
-    /// The whole text.
+    /// The whole text, as its author wrote it.
     #[must_use]
     pub fn text(&self) -> &str {
         self.sql.as_str()
     }
 
-    /// The text up to the statement's last word, without the semicolon, so that it can stand in parentheses. The line on
-    /// which it ends is not in a comment.
+    /// The text from the statement's first word to its last one, without semicolons, so that it can stand in parentheses.
     #[must_use]
     pub fn body(&self) -> &str {
-        self.text()
-            .get(..self.body_end)
-            .unwrap_or_else(|| self.text())
-            .trim_start_matches(|character: char| character.is_whitespace() || character == ';')
+        self.text().get(self.body.clone()).unwrap_or_else(|| self.text())
+    }
+
+    /// The names of the parameters, each once, in the order in which they first stand.
+    #[must_use]
+    pub fn parameters(&self) -> &[ParameterName] {
+        &self.parameters
+    }
+
+    pub(crate) fn body_range(&self) -> Range<usize> {
+        self.body.clone()
+    }
+
+    pub(crate) fn placeholders(&self) -> &[Placeholder] {
+        &self.placeholders
+    }
+
+    pub(crate) fn blanks(&self) -> &[Range<usize>] {
+        &self.blanks
+    }
+}
+
+/// A token that means something, with its bytes.
+struct Word<'a> {
+    token: &'a Token,
+    range: Range<usize>,
+    place: Place,
+}
+
+/// A text while its tokens are looked at.
+struct Reading {
+    statement: Statement,
+    brackets: Brackets,
+}
+
+impl Reading {
+    fn of(sql: &SqlText) -> Self {
+        let statement = Statement {
+            sql: sql.clone(),
+            body: 0..0,
+            parameters: Vec::new(),
+            placeholders: Vec::new(),
+            blanks: Vec::new(),
+        };
+        Self { statement, brackets: Brackets::default() }
+    }
+
+    fn read(mut self, tokens: &[TokenWithSpan]) -> Result<Statement, InvalidStatement> {
+        let sql = self.statement.sql.clone();
+        let words = self.words(&sql, tokens);
+        // A statement may stand behind a semicolon as well as before one.
+        let is_semicolon = |word: &&Word<'_>| *word.token == Token::SemiColon;
+        let begin = words.iter().position(|word| !is_semicolon(&word)).ok_or(InvalidStatement::Empty)?;
+        let words = &words[begin..];
+        let (body, rest) = words.split_at(words.iter().position(|word| is_semicolon(&word)).unwrap_or(words.len()));
+        if let Some(first) = body.first().filter(|first| !begins_a_query(first.token)) {
+            let word = first.token.to_string().chars().take(40).collect();
+            return Err(InvalidStatement::NotAQuery { word, place: first.place });
+        }
+        if let Some(second) = rest.iter().find(|word| !is_semicolon(word)) {
+            return Err(InvalidStatement::Several { place: second.place });
+        }
+        if let (Some(first), Some(last)) = (body.first(), body.last()) {
+            self.statement.body = first.range.start..last.range.end;
+        }
+        for (index, word) in body.iter().enumerate() {
+            self.take(word, body.get(index + 1..).unwrap_or_default())?;
+        }
+        self.statement.blanks.sort_by_key(|blank| blank.start);
+        Ok(self.statement)
+    }
+
+    /// The tokens that mean something; comments are blanks.
+    fn words<'a>(&mut self, sql: &SqlText, tokens: &'a [TokenWithSpan]) -> Vec<Word<'a>> {
+        let mut cursor = Cursor::of(sql.as_str());
+        let mut words = Vec::new();
+        for TokenWithSpan { token, span } in tokens {
+            let range = cursor.advance(span.start.into())..cursor.advance(span.end.into());
+            match token {
+                Token::EOF => {}
+                Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {
+                    self.statement.blanks.push(range);
+                }
+                Token::Whitespace(_) => {}
+                token => words.push(Word { token, range, place: span.start.into() }),
+            }
+        }
+        words
+    }
+
+    /// Takes the next word of the statement; `rest` is what follows it.
+    fn take(&mut self, word: &Word<'_>, rest: &[Word<'_>]) -> Result<(), InvalidStatement> {
+        let touches = |left: &Word<'_>, right: &Word<'_>| left.range.end == right.range.start;
+        match (word.token, rest) {
+            (Token::Placeholder(words), _) if words.starts_with('$') => {
+                return Err(InvalidStatement::NumberedParameter { place: word.place, words: words.clone() });
+            }
+            (Token::Colon, [name, ..]) if touches(word, name) && !self.brackets.is_slice() => {
+                if let Token::Word(sqlparser::tokenizer::Word { value, quote_style: None, .. }) = name.token {
+                    self.placeholder(word.place, word.range.start..name.range.end, value)?;
+                }
+            }
+            (Token::Word(prefix), [ampersand, quoted, ..])
+                if prefix.value.eq_ignore_ascii_case("u")
+                    && *ampersand.token == Token::Ampersand
+                    && touches(word, ampersand)
+                    && touches(ampersand, quoted) =>
+            {
+                self.unicode(word, quoted, &rest[2..])?;
+            }
+            _ => {}
+        }
+        self.brackets.pass(word.token);
+        Ok(())
+    }
+
+    fn placeholder(&mut self, place: Place, range: Range<usize>, name: &str) -> Result<(), InvalidStatement> {
+        let name = ParameterName::parse(name).map_err(|cause| InvalidStatement::ParameterName { place, cause })?;
+        let known = self.statement.parameters.iter().position(|known| *known == name);
+        let index = known.unwrap_or_else(|| {
+            self.statement.parameters.push(name);
+            self.statement.parameters.len() - 1
+        });
+        self.statement.placeholders.push(Placeholder { index, range });
+        Ok(())
+    }
+
+    /// Takes `U&'…'`, with `UESCAPE '…'` behind it or without. What spells it is blank: the string in it ends where a plain
+    /// one would.
+    fn unicode(&mut self, prefix: &Word<'_>, quoted: &Word<'_>, rest: &[Word<'_>]) -> Result<(), InvalidStatement> {
+        match quoted.token {
+            Token::SingleQuotedString(_) => self.statement.blanks.push(prefix.range.start..quoted.range.start),
+            Token::Word(_) => {
+                let message = "a name that is spelled with U&: write the name itself".to_owned();
+                return Err(InvalidStatement::Syntax { place: prefix.place, message });
+            }
+            _ => {}
+        }
+        if let [escape, character, ..] = rest
+            && let (Token::Word(word), Token::SingleQuotedString(_)) = (escape.token, character.token)
+            && word.value.eq_ignore_ascii_case("uescape")
+        {
+            self.statement.blanks.push(escape.range.start..character.range.end);
+        }
+        Ok(())
     }
 }
 
@@ -116,22 +276,6 @@ fn begins_a_query(token: &Token) -> bool {
         Token::Word(word) => matches!(word.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE),
         _ => false,
     }
-}
-
-/// Where in the text a place is that is counted in lines and characters.
-fn offset(text: &str, place: Location) -> usize {
-    let (mut line, mut column) = (1, 1);
-    for (offset, character) in text.char_indices() {
-        if (line, column) >= (place.line, place.column) {
-            return offset;
-        }
-        if character == '\n' {
-            (line, column) = (line + 1, 1);
-        } else {
-            column += 1;
-        }
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -148,13 +292,13 @@ mod tests {
     fn a_statement_is_taken_with_what_stands_around_it() {
         for (sql, body) in [
             ("SELECT 1", "SELECT 1"),
-            ("-- Title\nSELECT 1; -- done\n", "-- Title\nSELECT 1"),
+            ("-- Title\nSELECT 1; -- done\n", "SELECT 1"),
             (";; SELECT 1 ;;", "SELECT 1"),
             ("SELECT 'é;' AS \"a;b\";", "SELECT 'é;' AS \"a;b\""),
             ("SELECT\r\n'\u{1f600}'\r\n; /* a /* b; */ c; */", "SELECT\r\n'\u{1f600}'"),
             ("SELECT $$;$$, $tag$ ; $tag$;", "SELECT $$;$$, $tag$ ; $tag$"),
             ("SELECT E'\\';', 'a\\', ';'; --", "SELECT E'\\';', 'a\\', ';'"),
-            ("SELECT 'it''s', $1;", "SELECT 'it''s', $1"),
+            ("SELECT 'it''s', :a;", "SELECT 'it''s', :a"),
             ("SELECT 1 /* end */", "SELECT 1"),
             ("(select 1) union (select 2)", "(select 1) union (select 2)"),
             ("WITH x AS (SELECT 1) TABLE x", "WITH x AS (SELECT 1) TABLE x"),
@@ -163,7 +307,7 @@ mod tests {
             ("SELECT 'a' -- it's;\n 'b';", "SELECT 'a' -- it's;\n 'b'"),
             ("SELECT 1 =-- it's;\n 1;", "SELECT 1 =-- it's;\n 1"),
             ("SELECT 1-/*;*/1;", "SELECT 1-/*;*/1"),
-            ("SELECT U&'d!0061\\' UESCAPE '!', u&\"a;\\0041\";", "SELECT U&'d!0061\\' UESCAPE '!', u&\"a;\\0041\""),
+            ("SELECT U&'d!0061\\' UESCAPE '!', u&'a;\\0041';", "SELECT U&'d!0061\\' UESCAPE '!', u&'a;\\0041'"),
             ("SELECT $t$ $$ ; $u$ $t$, $_é$'$_é$, x$$;", "SELECT $t$ $$ ; $u$ $t$, $_é$'$_é$, x$$"),
             ("SELECT e'\\\\', b'1', X'1f', n'a\\', 1_0;", "SELECT e'\\\\', b'1', X'1f', n'a\\', 1_0"),
             ("SELECT '{}'::jsonb ? 'a', @ -5, |/ 4;", "SELECT '{}'::jsonb ? 'a', @ -5, |/ 4"),
@@ -177,12 +321,39 @@ mod tests {
         for sql in ["-- nothing", "/* nothing */ ;", ";", "--\n--"] {
             assert_eq!(parse(sql), Err(InvalidStatement::Empty), "{sql:?}");
         }
-        assert_eq!(parse("SELECT 1;\n  SELECT 2"), Err(InvalidStatement::Several { line: 2, column: 3 }));
-        assert_eq!(parse("SELECT 1; DROP TABLE x; --"), Err(InvalidStatement::Several { line: 1, column: 11 }));
-        assert!(matches!(parse("SELECT 'x"), Err(InvalidStatement::Syntax { line: 1, .. })));
+        assert_eq!(
+            parse("SELECT 1;\n  SELECT 2"),
+            Err(InvalidStatement::Several { place: Place { line: 2, column: 3 } })
+        );
+        assert_eq!(
+            parse("SELECT 1; DROP TABLE x; --"),
+            Err(InvalidStatement::Several { place: Place { line: 1, column: 11 } })
+        );
+        assert!(matches!(parse("SELECT 'x"), Err(InvalidStatement::Syntax { place: Place { line: 1, .. }, .. })));
         assert!(matches!(parse("SELECT /* x"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT $t$ x $u$"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
+    }
+
+    #[test]
+    fn a_parameter_is_a_colon_and_a_name_where_an_expression_may_stand() {
+        for (sql, names) in [
+            ("SELECT :a, :b, :a", vec!["a", "b"]),
+            ("SELECT ':a', \":b\", $$:c$$, E'\\':d', 'x'::text /* :e */ -- :f", vec![]),
+            ("SELECT :a::date, x::date, CAST(:b AS text)", vec!["a", "b"]),
+            ("SELECT x[1:n], x[:n], x[(:n)], x[f(:m)]", vec!["n", "m"]),
+            ("SELECT ARRAY[:a, :b], array[[:c],[:d]]", vec!["a", "b", "c", "d"]),
+            ("SELECT make_interval(days := :n), a : b", vec!["n"]),
+            ("SELECT U&':a' UESCAPE '!', :b", vec!["b"]),
+            ("SELECT 1 WHERE a=:start_date AND b>=:end_date", vec!["start_date", "end_date"]),
+        ] {
+            let found: Vec<_> = parse(sql).unwrap().parameters().iter().map(|name| name.as_str().to_owned()).collect();
+            assert_eq!(found, names, "{sql}");
+        }
+        assert!(matches!(parse("SELECT $1"), Err(InvalidStatement::NumberedParameter { .. })));
+        assert!(matches!(parse("SELECT :limit"), Err(InvalidStatement::ParameterName { .. })));
+        assert!(matches!(parse("SELECT :\u{e9}"), Err(InvalidStatement::ParameterName { .. })));
+        assert!(matches!(parse("SELECT U&\"a\""), Err(InvalidStatement::Syntax { .. })));
     }
 
     #[test]

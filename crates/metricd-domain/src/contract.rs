@@ -1,0 +1,268 @@
+//! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ParameterName;
+
+/// What a metric takes and returns, and what it reads, as PostgreSQL has resolved its SQL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contract {
+    /// The columns of the result, in their order. No two have one name.
+    pub columns: Vec<ContractColumn>,
+    /// The parameters, in the order in which they first stand in the SQL.
+    pub parameters: Vec<ContractParameter>,
+    /// The tables and views that are read, in the order of their names.
+    pub tables: Vec<ContractTable>,
+    /// What a request's `start_date` and `end_date` do.
+    pub period: Period,
+}
+
+/// A column with its type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractColumn {
+    /// The name.
+    pub name: String,
+    /// The type, as PostgreSQL's `format_type` prints it, without modifiers.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// A parameter with its type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractParameter {
+    /// The name.
+    pub name: ParameterName,
+    /// The type, as PostgreSQL's `format_type` prints it: the declared one, or the one that PostgreSQL infers.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// A table or a view that the SQL reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractTable {
+    /// The schema: `warehouse`, for SQL that was judged.
+    pub schema: String,
+    /// The name.
+    pub name: String,
+    /// The columns that are read, in the order of their names.
+    pub columns: Vec<String>,
+    /// The columns of the table that tell a day or an instant, read or not, in the table's order.
+    pub time_columns: Vec<ContractColumn>,
+}
+
+/// What a request's `start_date` and `end_date` do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "applied", rename_all = "snake_case")]
+pub enum Period {
+    /// The SQL names them, and gets them bound.
+    Bound,
+    /// The SQL reads only the rows of a table that are inside.
+    Narrowed(PeriodSource),
+    /// Neither is possible.
+    Unsupported {
+        /// Why, for whoever asks.
+        reason: String,
+    },
+}
+
+impl Default for Period {
+    fn default() -> Self {
+        Self::Unsupported { reason: "the SQL reads no table with a date or a timestamp".to_owned() }
+    }
+}
+
+/// The table whose rows a period selects, and the column that says when a row was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodSource {
+    /// The table, in the schema `warehouse`.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The column's type: `date` or a timestamp.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+impl Contract {
+    /// The table and column that a period narrows: the declared one, or the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why there is none.
+    pub fn period_source(&self, declared: Option<&TimeColumn>) -> Result<PeriodSource, String> {
+        let source = |table: &ContractTable, column: &ContractColumn| PeriodSource {
+            table: table.name.clone(),
+            column: column.name.clone(),
+            type_name: column.type_name.clone(),
+        };
+        if let Some(declared) = declared {
+            let tables = self.tables.iter().filter(|table| declared.table.as_ref().is_none_or(|name| *name == table.name));
+            let columns = tables.flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
+            let named: Vec<_> = columns.filter(|(_, column)| column.name == declared.column).collect();
+            return match named.as_slice() {
+                [(table, column)] => Ok(source(table, column)),
+                [] => Err(format!("no table that the SQL reads has a date or timestamp column `{declared}`")),
+                _ => Err(format!("several tables have a column `{declared}`: write `table.column`")),
+            };
+        }
+        let timed: Vec<_> = self.tables.iter().filter(|table| !table.time_columns.is_empty()).collect();
+        match timed.as_slice() {
+            [] => Err("the SQL reads no table with a date or timestamp column".to_owned()),
+            [table] => match table.time_columns.as_slice() {
+                [column] => Ok(source(table, column)),
+                _ => Err(format!(
+                    "the table `{}` has several date or timestamp columns: the definition has to name one as its time column",
+                    table.name
+                )),
+            },
+            _ => Err("the SQL reads several tables with date or timestamp columns: the definition has to name one as its \
+                      time column"
+                .to_owned()),
+        }
+    }
+
+    /// What is different in `now`, a sentence each.
+    #[must_use]
+    pub fn drift(&self, now: &Self) -> Vec<String> {
+        let mut drift = Vec::new();
+        let kinds = [
+            ("column", columns(&self.columns), columns(&now.columns)),
+            ("parameter", parameters(&self.parameters), parameters(&now.parameters)),
+        ];
+        for (kind, before, after) in kinds {
+            for (name, type_name) in &before {
+                match after.iter().find(|(other, _)| other == name) {
+                    None => drift.push(format!("the {kind} `{name}` is gone")),
+                    Some((_, other)) if other != type_name => {
+                        drift.push(format!("the {kind} `{name}` was `{type_name}` and is `{other}`"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            let is_new = |(name, _): &&(&str, &str)| !before.iter().any(|(other, _)| other == name);
+            drift.extend(after.iter().filter(is_new).map(|(name, _)| format!("the {kind} `{name}` is new")));
+        }
+        if drift.is_empty() && self.columns != now.columns {
+            drift.push("the columns are in another order".to_owned());
+        }
+        if self.period != now.period {
+            drift.push("what a period does has changed".to_owned());
+        }
+        drift
+    }
+}
+
+fn columns(columns: &[ContractColumn]) -> Vec<(&str, &str)> {
+    columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str())).collect()
+}
+
+fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
+    parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.type_name.as_str())).collect()
+}
+
+/// The column that says when a row was, as a definition names it: `column` or `table.column`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TimeColumn {
+    /// The table, where the definition names one.
+    pub table: Option<String>,
+    /// The column.
+    pub column: String,
+}
+
+/// A text that names no time column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected the name of a column, or of a table and a column with a point between them")]
+pub struct InvalidTimeColumn;
+
+impl TimeColumn {
+    /// Takes `column` or `table.column`, as they are in PostgreSQL's catalogs.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimeColumn`] where the text has no name, more than two, or a longer one than PostgreSQL knows.
+    pub fn parse(text: &str) -> Result<Self, InvalidTimeColumn> {
+        let names: Vec<_> = text.split('.').collect();
+        let is_name = |name: &&str| !name.is_empty() && name.len() <= 63 && !name.contains(char::is_control);
+        match names.as_slice() {
+            names if !names.iter().all(is_name) => Err(InvalidTimeColumn),
+            [column] => Ok(Self { table: None, column: (*column).to_owned() }),
+            [table, column] => Ok(Self { table: Some((*table).to_owned()), column: (*column).to_owned() }),
+            _ => Err(InvalidTimeColumn),
+        }
+    }
+}
+
+impl std::fmt::Display for TimeColumn {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(table) = &self.table {
+            write!(formatter, "{table}.")?;
+        }
+        formatter.write_str(&self.column)
+    }
+}
+
+impl TryFrom<String> for TimeColumn {
+    type Error = InvalidTimeColumn;
+
+    fn try_from(text: String) -> Result<Self, InvalidTimeColumn> {
+        Self::parse(&text)
+    }
+}
+
+impl From<TimeColumn> for String {
+    fn from(column: TimeColumn) -> Self {
+        column.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(name: &str, type_name: &str) -> ContractColumn {
+        ContractColumn { name: name.into(), type_name: type_name.into() }
+    }
+
+    fn table(name: &str, time_columns: &[&str]) -> ContractTable {
+        ContractTable {
+            schema: "warehouse".into(),
+            name: name.into(),
+            columns: Vec::new(),
+            time_columns: time_columns.iter().map(|name| column(name, "date")).collect(),
+        }
+    }
+
+    fn reads(tables: Vec<ContractTable>) -> Contract {
+        Contract { tables, ..Contract::default() }
+    }
+
+    #[test]
+    fn the_only_time_column_is_the_one_unless_another_is_declared() {
+        let source = |contract: &Contract, declared: Option<&str>| {
+            let declared = declared.map(|text| TimeColumn::parse(text).unwrap());
+            contract.period_source(declared.as_ref()).map(|source| format!("{}.{}", source.table, source.column))
+        };
+        let one = reads(vec![table("customers", &[]), table("metrics", &["date"])]);
+        assert_eq!(source(&one, None).as_deref(), Ok("metrics.date"));
+        assert_eq!(source(&one, Some("metrics.date")).as_deref(), Ok("metrics.date"));
+        assert!(source(&one, Some("day")).is_err());
+        let two = reads(vec![table("orders", &["placed", "paid"])]);
+        assert!(source(&two, None).is_err());
+        assert_eq!(source(&two, Some("paid")).as_deref(), Ok("orders.paid"));
+        let both = reads(vec![table("a", &["day"]), table("b", &["day"])]);
+        assert!(source(&both, None).is_err());
+        assert!(source(&both, Some("day")).is_err());
+        assert_eq!(source(&both, Some("b.day")).as_deref(), Ok("b.day"));
+        assert!(source(&reads(Vec::new()), None).is_err());
+    }
+
+    #[test]
+    fn drift_tells_what_is_gone_new_and_changed() {
+        let before = Contract { columns: vec![column("a", "date"), column("b", "text")], ..Contract::default() };
+        let after = Contract { columns: vec![column("a", "text"), column("c", "text")], ..Contract::default() };
+        let drift = ["the column `a` was `date` and is `text`", "the column `b` is gone", "the column `c` is new"];
+        assert_eq!(before.drift(&after), drift);
+        assert!(before.drift(&before).is_empty());
+    }
+}

@@ -1,0 +1,267 @@
+//! What a definition declares of a parameter, and the rules that hold a declaration and a value to it.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{InvalidParameterName, InvalidParameterValue, ParameterName, ParameterType, ParameterValue};
+
+/// The greatest number of values that a parameter can allow.
+const MAX_ALLOWED: usize = 1_000;
+
+/// A declaration as it is written, in files, requests and the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterDeclaration {
+    /// The name.
+    pub name: String,
+    /// The type, such as `date` or `text[]`.
+    pub r#type: String,
+    /// The value where a request has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// Whether a request must have a value. Where this is absent it must, unless there is a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required: Option<bool>,
+    /// The only values there are; for arrays, the only elements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Vec<Value>>,
+    /// The least value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Value>,
+    /// The greatest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Value>,
+}
+
+/// Why a declaration is none, or a value breaks it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidParameter {
+    /// The name.
+    #[error(transparent)]
+    Name(#[from] InvalidParameterName),
+    /// The type, or a value of it.
+    #[error(transparent)]
+    Value(#[from] InvalidParameterValue),
+    /// A value in the declaration.
+    #[error("`{key}`: {cause}")]
+    Key {
+        /// The key of the declaration.
+        key: &'static str,
+        /// What is wrong there.
+        cause: String,
+    },
+    /// A value is not among those that are allowed.
+    #[error("`{value}` is not allowed: expected one of {allowed}")]
+    NotAllowed {
+        /// The value.
+        value: String,
+        /// Those that are, as a list.
+        allowed: String,
+    },
+    /// A value is less than the least.
+    #[error("`{value}` is too small: expected at least `{min}`")]
+    TooSmall {
+        /// The value.
+        value: String,
+        /// The least one.
+        min: String,
+    },
+    /// A value is greater than the greatest.
+    #[error("`{value}` is too great: expected at most `{max}`")]
+    TooGreat {
+        /// The value.
+        value: String,
+        /// The greatest one.
+        max: String,
+    },
+}
+
+/// A parameter as a definition declares it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ParameterDeclaration", into = "ParameterDeclaration")]
+pub struct Parameter {
+    declaration: ParameterDeclaration,
+    name: ParameterName,
+    data_type: ParameterType,
+    default: Option<ParameterValue>,
+    allowed: Vec<String>,
+    min: Option<ParameterValue>,
+    max: Option<ParameterValue>,
+}
+
+impl Parameter {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &ParameterName {
+        &self.name
+    }
+
+    /// The type.
+    #[must_use]
+    pub fn data_type(&self) -> ParameterType {
+        self.data_type
+    }
+
+    /// The value where a request has none.
+    #[must_use]
+    pub fn default(&self) -> Option<&ParameterValue> {
+        self.default.as_ref()
+    }
+
+    /// Whether a request must have a value. One that need not, and has no default, is NULL.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.declaration.required.unwrap_or(self.default.is_none())
+    }
+
+    /// Takes a value as a request writes it.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameter`] where the value is not of the type, not allowed or out of range.
+    pub fn accept(&self, text: &str) -> Result<ParameterValue, InvalidParameter> {
+        let value = self.data_type.parse_value(text)?;
+        let shown = || text.chars().take(60).collect::<String>();
+        if !self.allowed.is_empty() {
+            let scalar = ParameterType { is_array: false, ..self.data_type };
+            let elements = if self.data_type.is_array { self.data_type.elements(text)? } else { vec![text.to_owned()] };
+            for element in elements {
+                if !self
+                    .allowed
+                    .iter()
+                    .any(|allowed| allowed == scalar.parse_value(&element).as_ref().map_or("", ParameterValue::as_str))
+                {
+                    let allowed = self.allowed.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+                    return Err(InvalidParameter::NotAllowed { value: element, allowed });
+                }
+            }
+        }
+        let against =
+            |bound: &Option<ParameterValue>| bound.as_ref().and_then(|bound| self.data_type.compare(&value, bound));
+        let bound =
+            |bound: &Option<ParameterValue>| bound.as_ref().map(|value| value.as_str().to_owned()).unwrap_or_default();
+        if against(&self.min) == Some(Ordering::Less) {
+            return Err(InvalidParameter::TooSmall { value: shown(), min: bound(&self.min) });
+        }
+        if against(&self.max) == Some(Ordering::Greater) {
+            return Err(InvalidParameter::TooGreat { value: shown(), max: bound(&self.max) });
+        }
+        Ok(value)
+    }
+}
+
+impl TryFrom<ParameterDeclaration> for Parameter {
+    type Error = InvalidParameter;
+
+    fn try_from(declaration: ParameterDeclaration) -> Result<Self, InvalidParameter> {
+        let name = ParameterName::parse(&declaration.name)?;
+        let data_type = ParameterType::parse(&declaration.r#type)?;
+        let scalar = ParameterType { is_array: false, ..data_type };
+        let key = |key, cause: String| InvalidParameter::Key { key, cause };
+        let read = |name: &'static str, data_type: ParameterType, value: &Value| {
+            let text = written(value).ok_or_else(|| key(name, format!("expected a value of `{data_type}`")))?;
+            data_type.parse_value(&text).map_err(|error| key(name, error.to_string()))
+        };
+        let bound = |name: &'static str, value: &Option<Value>| -> Result<Option<ParameterValue>, InvalidParameter> {
+            let Some(value) = value else { return Ok(None) };
+            let value = read(name, scalar, value)?;
+            if data_type.compare(&value, &value).is_none() {
+                return Err(key(name, format!("values of `{data_type}` have no least and no greatest one")));
+            }
+            Ok(Some(value))
+        };
+        let (min, max) = (bound("min", &declaration.min)?, bound("max", &declaration.max)?);
+        if let (Some(min), Some(max)) = (&min, &max)
+            && data_type.compare(min, max) == Some(Ordering::Greater)
+        {
+            return Err(key("min", format!("`{}` is greater than `max`, `{}`", min.as_str(), max.as_str())));
+        }
+        let allowed = declaration.allowed.as_deref().unwrap_or_default();
+        if declaration.allowed.is_some() && !(1..=MAX_ALLOWED).contains(&allowed.len()) {
+            return Err(key("allowed", format!("expected 1 to {MAX_ALLOWED} values")));
+        }
+        let allowed = allowed.iter().map(|value| read("allowed", scalar, value)).collect::<Result<Vec<_>, _>>()?;
+        let allowed = allowed.iter().map(|value| value.as_str().to_owned()).collect();
+        if declaration.required == Some(true) && declaration.default.is_some() {
+            return Err(key("default", "a parameter that every request must have needs none".to_owned()));
+        }
+        let mut parameter = Self { name, data_type, default: None, allowed, min, max, declaration };
+        if let Some(value) = &parameter.declaration.default {
+            let text = written(value).ok_or_else(|| key("default", format!("expected a value of `{data_type}`")))?;
+            let value = parameter.accept(&text).map_err(|error| key("default", error.to_string()))?;
+            parameter.default = Some(value);
+        }
+        Ok(parameter)
+    }
+}
+
+impl From<Parameter> for ParameterDeclaration {
+    fn from(parameter: Parameter) -> Self {
+        parameter.declaration
+    }
+}
+
+/// A JSON value as a request would write it.
+fn written(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => Some(value.to_string()),
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn declared(declaration: Value) -> Result<Parameter, String> {
+        serde_json::from_value(declaration).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_value_is_held_to_its_declaration() {
+        let top = declared(json!({"name": "top", "type": "integer", "min": 1, "max": 100, "default": 10})).unwrap();
+        assert!(!top.is_required());
+        assert_eq!(top.default().map(ParameterValue::as_str), Some("10"));
+        assert_eq!(top.accept("007").unwrap().as_str(), "7");
+        assert!(matches!(top.accept("0"), Err(InvalidParameter::TooSmall { .. })));
+        assert!(matches!(top.accept("101"), Err(InvalidParameter::TooGreat { .. })));
+        assert!(matches!(top.accept("x"), Err(InvalidParameter::Value(_))));
+
+        let kinds = declared(json!({"name": "kinds", "type": "text[]", "allowed": ["a", "b"]})).unwrap();
+        assert!(kinds.is_required());
+        assert_eq!(kinds.accept("a,b").unwrap().as_str(), "{\"a\",\"b\"}");
+        assert!(matches!(kinds.accept("a,c"), Err(InvalidParameter::NotAllowed { .. })));
+    }
+
+    #[test]
+    fn refuses_a_declaration_that_contradicts_itself() {
+        for declaration in [
+            json!({"name": "n"}),
+            json!({"name": "n", "type": "json"}),
+            json!({"name": "1", "type": "text"}),
+            json!({"name": "n", "type": "text", "other": 1}),
+            json!({"name": "n", "type": "integer", "min": 2, "max": 1}),
+            json!({"name": "n", "type": "integer", "default": "x"}),
+            json!({"name": "n", "type": "integer", "default": 5, "max": 1}),
+            json!({"name": "n", "type": "integer", "default": 5, "required": true}),
+            json!({"name": "n", "type": "text", "min": "a"}),
+            json!({"name": "n", "type": "integer[]", "min": 1}),
+            json!({"name": "n", "type": "text", "allowed": []}),
+            json!({"name": "n", "type": "date", "allowed": ["2025-02-30"]}),
+            json!({"name": "n", "type": "text", "default": {"a": 1}}),
+        ] {
+            assert!(declared(declaration.clone()).is_err(), "{declaration}");
+        }
+    }
+
+    #[test]
+    fn a_declaration_is_written_as_it_was_read() {
+        let written = json!({"name": "day", "type": "date", "default": "2025-06-01", "max": "2030-01-01"});
+        assert_eq!(serde_json::to_value(declared(written.clone()).unwrap()).unwrap(), written);
+    }
+}

@@ -1,0 +1,93 @@
+//! The names of parameters.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The greatest number of characters of a [`ParameterName`].
+pub const MAX_PARAMETER_NAME_CHARS: usize = 63;
+
+/// What a request says of the result, and not of the SQL, by the same means.
+const RESERVED: [&str; 3] = ["limit", "format", "metric_id"];
+
+/// Why a text cannot name a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidParameterName {
+    /// The text is too long or has other characters.
+    #[error(
+        "`{0}` cannot name a parameter: expected 1 to {MAX_PARAMETER_NAME_CHARS} characters of `A-Z a-z 0-9 _`, not beginning with a digit"
+    )]
+    Syntax(String),
+    /// A request uses the name for something else.
+    #[error("`{0}` cannot name a parameter: requests use that name for something else; expected another name")]
+    Reserved(String),
+}
+
+/// The name of a parameter: what stands behind the colon in the SQL, and before the equals sign in a request. Lower and upper
+/// case differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ParameterName(String);
+
+impl ParameterName {
+    /// Takes the text as it stands.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameterName`] unless the text is 1 to [`MAX_PARAMETER_NAME_CHARS`] characters of `A-Z a-z 0-9 _` that do not begin
+    /// with a digit, and no name that requests use for something else: `limit`, `format`, `metric_id`.
+    pub fn parse(text: impl Into<String>) -> Result<Self, InvalidParameterName> {
+        let text = text.into();
+        let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
+        let starts_well = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        if !starts_well || text.len() > MAX_PARAMETER_NAME_CHARS || !text.chars().all(is_plain) {
+            return Err(InvalidParameterName::Syntax(text.chars().take(MAX_PARAMETER_NAME_CHARS + 1).collect()));
+        }
+        if RESERVED.contains(&text.as_str()) {
+            return Err(InvalidParameterName::Reserved(text));
+        }
+        Ok(Self(text))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ParameterName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ParameterName {
+    type Error = InvalidParameterName;
+
+    fn try_from(text: String) -> Result<Self, InvalidParameterName> {
+        Self::parse(text)
+    }
+}
+
+impl From<ParameterName> for String {
+    fn from(name: ParameterName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_an_identifier_that_no_request_uses_otherwise() {
+        for name in ["day", "start_date", "_", "a1", "Day"] {
+            assert_eq!(ParameterName::parse(name).map(String::from).as_deref(), Ok(name));
+        }
+        for name in ["", "1", "a b", "é", "a-b", &"x".repeat(64)] {
+            assert!(matches!(ParameterName::parse(name), Err(InvalidParameterName::Syntax(_))), "{name}");
+        }
+        assert!(matches!(ParameterName::parse("limit"), Err(InvalidParameterName::Reserved(_))));
+    }
+}

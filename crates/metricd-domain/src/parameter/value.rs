@@ -1,0 +1,385 @@
+//! The types that a parameter can be declared with, and their values.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Decimal;
+
+/// The greatest number of elements of a value that is an array.
+const MAX_ELEMENTS: usize = 10_000;
+
+/// The type of a single value, by PostgreSQL's name for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScalarType {
+    /// `text`
+    Text,
+    /// `integer`: -2147483648 to 2147483647.
+    Integer,
+    /// `bigint`: -9223372036854775808 to 9223372036854775807.
+    Bigint,
+    /// `numeric`, in plain notation.
+    Numeric,
+    /// `boolean`: `true` or `false`.
+    Boolean,
+    /// `date`: `YYYY-MM-DD`, of the years 1 to 9999.
+    Date,
+    /// `timestamp`: `YYYY-MM-DDTHH:MM:SS`; one with an offset from UTC is taken to UTC.
+    Timestamp,
+    /// `uuid`
+    Uuid,
+}
+
+impl ScalarType {
+    /// Every one of them.
+    pub const ALL: [Self; 8] = [
+        Self::Text,
+        Self::Integer,
+        Self::Bigint,
+        Self::Numeric,
+        Self::Boolean,
+        Self::Date,
+        Self::Timestamp,
+        Self::Uuid,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Bigint => "bigint",
+            Self::Numeric => "numeric",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::Uuid => "uuid",
+        }
+    }
+
+    fn parse_value(self, text: &str) -> Result<String, InvalidParameterValue> {
+        let invalid = |expected| InvalidParameterValue::Syntax { value: shown(text), expected };
+        match self {
+            Self::Text if text.contains('\0') => Err(invalid("text without NUL characters")),
+            Self::Text => Ok(text.to_owned()),
+            Self::Integer => {
+                let number: Result<i32, _> = text.parse();
+                number
+                    .map(|number| number.to_string())
+                    .map_err(|_| invalid("an integer from -2147483648 to 2147483647"))
+            }
+            Self::Bigint => {
+                let number: Result<i64, _> = text.parse();
+                number
+                    .map(|number| number.to_string())
+                    .map_err(|_| invalid("an integer from -9223372036854775808 to 9223372036854775807"))
+            }
+            Self::Numeric => Decimal::parse(text)
+                .map(|number| number.to_string())
+                .map_err(|_| invalid("a number in plain notation such as `12.50`")),
+            Self::Boolean if ["true", "false"].contains(&text) => Ok(text.to_owned()),
+            Self::Boolean => Err(invalid("`true` or `false`")),
+            Self::Date => {
+                parse_date(text).map(|date| date.to_string()).ok_or(invalid("a date that exists, as YYYY-MM-DD"))
+            }
+            Self::Timestamp => parse_timestamp(text)
+                .map(|instant| instant.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
+                .ok_or(invalid("an instant such as `2025-06-01T12:00:00` or `2025-06-01T12:00:00Z`")),
+            Self::Uuid => {
+                let uuid = Uuid::try_parse(text);
+                uuid.map(|uuid| uuid.to_string()).map_err(|_| invalid("a UUID"))
+            }
+        }
+    }
+
+    /// The order of two values, where they have one that is more than that of their letters.
+    fn compare(self, left: &str, right: &str) -> Option<Ordering> {
+        match self {
+            Self::Text | Self::Boolean | Self::Uuid => None,
+            Self::Integer | Self::Bigint => Some(left.parse::<i64>().ok()?.cmp(&right.parse().ok()?)),
+            Self::Numeric => Some(Decimal::parse(left).ok()?.compare(&Decimal::parse(right).ok()?)),
+            Self::Date => Some(parse_date(left)?.cmp(&parse_date(right)?)),
+            Self::Timestamp => Some(parse_timestamp(left)?.cmp(&parse_timestamp(right)?)),
+        }
+    }
+}
+
+/// Exactly `YYYY-MM-DD`, of the years 1 to 9999.
+fn parse_date(text: &str) -> Option<NaiveDate> {
+    let is_shaped = text.len() == 10
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    if !is_shaped || text.starts_with("0000") {
+        return None;
+    }
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
+}
+
+fn parse_timestamp(text: &str) -> Option<NaiveDateTime> {
+    let has_date = text.get(..10).is_some_and(|date| parse_date(date).is_some());
+    if !has_date {
+        return None;
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Some(instant.naive_utc());
+    }
+    let forms = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+    let parsed = forms.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok());
+    parsed.or_else(|| (text.len() == 10).then(|| parse_date(text)?.and_hms_opt(0, 0, 0)).flatten())
+}
+
+/// The type that a parameter is declared with: one of the scalar ones, or arrays of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ParameterType {
+    /// The type of a single value.
+    pub scalar: ScalarType,
+    /// Whether a value is an array of them.
+    pub is_array: bool,
+}
+
+/// Why a text is no value of its type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidParameterValue {
+    /// The text is not written as values of the type are.
+    #[error("`{value}` is no value of the type: expected {expected}")]
+    Syntax {
+        /// The beginning of the value.
+        value: String,
+        /// What would be one.
+        expected: &'static str,
+    },
+    /// An array has too many elements.
+    #[error("the array has {elements} elements: expected at most {MAX_ELEMENTS}")]
+    TooManyElements {
+        /// How many it has.
+        elements: usize,
+    },
+    /// The text names no type.
+    #[error(
+        "`{0}` is no type of a parameter: expected text, integer, bigint, numeric, boolean, date, timestamp or uuid, or one of them with `[]`"
+    )]
+    Type(String),
+}
+
+/// The beginning of a value, as a message shows it.
+fn shown(text: &str) -> String {
+    const MAX_SHOWN_CHARS: usize = 60;
+    let mut shown: String = text.chars().take(MAX_SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// A value of a parameter, in the text form that PostgreSQL reads for its type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ParameterValue(String);
+
+impl ParameterValue {
+    /// The text form that PostgreSQL reads.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A value of a type that is none of [`ParameterType`]'s: PostgreSQL judges it.
+    #[must_use]
+    pub fn unjudged(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl ParameterType {
+    /// Takes the name of a type, such as `date` or `text[]`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameterValue::Type`] where there is no such type.
+    pub fn parse(text: &str) -> Result<Self, InvalidParameterValue> {
+        let (name, is_array) = text.strip_suffix("[]").map_or((text, false), |name| (name, true));
+        let scalar = ScalarType::ALL.into_iter().find(|scalar| scalar.name() == name);
+        scalar.map(|scalar| Self { scalar, is_array }).ok_or_else(|| InvalidParameterValue::Type(shown(text)))
+    }
+
+    /// The type under which values of the type that PostgreSQL calls so are judged, where there is one.
+    #[must_use]
+    pub fn of_postgres(type_name: &str) -> Option<Self> {
+        let (name, is_array) = type_name.strip_suffix("[]").map_or((type_name, false), |name| (name, true));
+        let scalar = match name {
+            "text" | "character varying" | "character" => ScalarType::Text,
+            "integer" => ScalarType::Integer,
+            "bigint" => ScalarType::Bigint,
+            "numeric" => ScalarType::Numeric,
+            "boolean" => ScalarType::Boolean,
+            "date" => ScalarType::Date,
+            "timestamp without time zone" | "timestamp with time zone" => ScalarType::Timestamp,
+            "uuid" => ScalarType::Uuid,
+            _ => return None,
+        };
+        Some(Self { scalar, is_array })
+    }
+
+    /// Takes a value as a request writes it. An array is its elements between commas, or a JSON array of strings, numbers or
+    /// booleans.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidParameterValue`] says what would be a value of the type.
+    pub fn parse_value(self, text: &str) -> Result<ParameterValue, InvalidParameterValue> {
+        if !self.is_array {
+            return self.scalar.parse_value(text).map(ParameterValue);
+        }
+        let elements = self.elements(text)?;
+        let elements =
+            elements.iter().map(|element| self.scalar.parse_value(element)).collect::<Result<Vec<_>, _>>()?;
+        let quoted = |element: &String| format!("\"{}\"", element.replace('\\', "\\\\").replace('"', "\\\""));
+        Ok(ParameterValue(format!("{{{}}}", elements.iter().map(quoted).collect::<Vec<_>>().join(","))))
+    }
+
+    /// The elements of an array as a request writes it.
+    pub(super) fn elements(self, text: &str) -> Result<Vec<String>, InvalidParameterValue> {
+        let elements = elements(text)?;
+        if elements.len() > MAX_ELEMENTS {
+            return Err(InvalidParameterValue::TooManyElements { elements: elements.len() });
+        }
+        Ok(elements)
+    }
+
+    /// The order of two values, where the type has one that is more than that of its letters.
+    #[must_use]
+    pub fn compare(self, left: &ParameterValue, right: &ParameterValue) -> Option<Ordering> {
+        if self.is_array { None } else { self.scalar.compare(&left.0, &right.0) }
+    }
+}
+
+/// An element of an array in JSON.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Element {
+    Text(String),
+    Boolean(bool),
+    Number(serde_json::Number),
+}
+
+fn elements(text: &str) -> Result<Vec<String>, InvalidParameterValue> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !text.starts_with('[') {
+        return Ok(text.split(',').map(str::to_owned).collect());
+    }
+    let invalid = |_| InvalidParameterValue::Syntax {
+        value: shown(text),
+        expected: "elements between commas, or a JSON array of strings, numbers or booleans",
+    };
+    let elements: Vec<Element> = serde_json::from_str(text).map_err(invalid)?;
+    let text = |element| match element {
+        Element::Text(text) => text,
+        Element::Boolean(boolean) => boolean.to_string(),
+        Element::Number(number) => number.to_string(),
+    };
+    Ok(elements.into_iter().map(text).collect())
+}
+
+impl fmt::Display for ParameterType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.scalar.name())?;
+        if self.is_array { formatter.write_str("[]") } else { Ok(()) }
+    }
+}
+
+impl TryFrom<String> for ParameterType {
+    type Error = InvalidParameterValue;
+
+    fn try_from(text: String) -> Result<Self, InvalidParameterValue> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ParameterType> for String {
+    fn from(data_type: ParameterType) -> Self {
+        data_type.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(data_type: &str, text: &str) -> Result<String, InvalidParameterValue> {
+        ParameterType::parse(data_type).unwrap().parse_value(text).map(|value| value.0)
+    }
+
+    #[test]
+    fn values_are_read_as_their_type_says() {
+        for (data_type, text, read) in [
+            ("text", "a'b", "a'b"),
+            ("text", "", ""),
+            ("integer", "-07", "-7"),
+            ("bigint", "9223372036854775807", "9223372036854775807"),
+            ("numeric", "12.50", "12.50"),
+            ("boolean", "true", "true"),
+            ("date", "2024-02-29", "2024-02-29"),
+            ("timestamp", "2025-06-01T12:00:00+02:00", "2025-06-01T10:00:00"),
+            ("timestamp", "2025-06-01", "2025-06-01T00:00:00"),
+            ("timestamp", "2025-06-01T12:00:00.25", "2025-06-01T12:00:00.250"),
+            ("uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+            ("integer[]", "1,2", "{\"1\",\"2\"}"),
+            ("text[]", "[\"a,\\\"b\", \"NULL\"]", "{\"a,\\\"b\",\"NULL\"}"),
+            ("numeric[]", "[1.5,2]", "{\"1.5\",\"2\"}"),
+            ("text[]", "", "{}"),
+        ] {
+            assert_eq!(value(data_type, text).as_deref(), Ok(read), "{data_type} {text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_value_of_the_type() {
+        for (data_type, text) in [
+            ("text", "a\0b"),
+            ("integer", "2147483648"),
+            ("integer", "1.0"),
+            ("integer", " 1"),
+            ("integer", ""),
+            ("numeric", "1e5"),
+            ("numeric", "NaN"),
+            ("boolean", "yes"),
+            ("date", "2025-02-30"),
+            ("date", "2025-6-1"),
+            ("date", "infinity"),
+            ("date", "0000-01-01"),
+            ("timestamp", "2025-06-31T00:00:00"),
+            ("timestamp", "now"),
+            ("uuid", "1"),
+            ("integer[]", "1,,2"),
+            ("integer[]", "[1,[2]]"),
+            ("integer[]", "[1"),
+            ("text[]", "[null]"),
+        ] {
+            assert!(value(data_type, text).is_err(), "{data_type} {text}");
+        }
+        let many = vec!["1"; MAX_ELEMENTS + 1].join(",");
+        assert!(matches!(value("integer[]", &many), Err(InvalidParameterValue::TooManyElements { .. })));
+        assert!(ParameterType::parse("json").is_err());
+        assert!(ParameterType::parse("text[][]").is_err());
+    }
+
+    #[test]
+    fn values_are_compared_as_what_they_are() {
+        let compare = |data_type: &str, left: &str, right: &str| {
+            let data_type = ParameterType::parse(data_type).unwrap();
+            data_type.compare(&data_type.parse_value(left).unwrap(), &data_type.parse_value(right).unwrap())
+        };
+        assert_eq!(compare("integer", "9", "10"), Some(Ordering::Less));
+        assert_eq!(compare("numeric", "9.50", "9.5"), Some(Ordering::Equal));
+        assert_eq!(compare("date", "2025-01-31", "2025-02-01"), Some(Ordering::Less));
+        assert_eq!(compare("timestamp", "2025-01-01T00:00:00Z", "2025-01-01T00:00:00+01:00"), Some(Ordering::Greater));
+        assert_eq!(compare("text", "a", "b"), None);
+    }
+}

@@ -1,0 +1,119 @@
+//! What is wrong with SQL: a finding each, with a code that does not change, a place, and what to write instead.
+
+use std::fmt;
+
+use crate::{InvalidStatement, Place};
+
+macro_rules! finding_codes {
+    ($($name:ident = $code:literal: $meaning:literal,)*) => {
+        /// What is wrong with SQL.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FindingCode {
+            $(#[doc = $meaning] $name,)*
+        }
+
+        impl FindingCode {
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The code, which does not change from one release to the next.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// What the code means, in a sentence without a full stop.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)*
+                }
+            }
+        }
+    };
+}
+
+finding_codes! {
+    Blank = "sql-blank": "the SQL is blank or has nothing but comments",
+    NotAQuery = "sql-not-a-query": "the SQL is a statement other than a query",
+    SeveralStatements = "sql-several-statements": "the SQL has more than one statement",
+    Unreadable = "sql-unreadable": "the SQL cannot be split into tokens, as with a string that does not end",
+    NotUnderstood = "sql-not-understood": "the guard does not understand this part of the SQL, and so cannot vouch for it",
+    Writes = "sql-writes": "a part of the SQL would write: INSERT, UPDATE, DELETE, MERGE or INTO",
+    Locks = "sql-locks": "a locking clause such as FOR UPDATE",
+    RelationNotAllowed = "sql-relation-not-allowed": "a relation outside the schema `warehouse`",
+    FunctionNotAllowed = "sql-function-not-allowed": "a function that stored SQL may not call",
+    TypeNotAllowed = "sql-type-not-allowed": "a type that stored SQL may not name",
+    OperatorNotAllowed = "sql-operator-not-allowed": "an operator outside PostgreSQL's own ones",
+    NumberedParameter = "sql-numbered-parameter": "a parameter by number where parameters have names",
+    ParameterName = "sql-parameter-name": "a parameter whose name no request can use",
+    ParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",
+    ParameterMismatch = "sql-parameter-mismatch": "a parameter whose declaration does not fit what the SQL does with it",
+    ColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
+    ColumnUnnamed = "sql-column-unnamed": "a column of the result has no name",
+    TimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
+    Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
+}
+
+/// Something that is wrong with SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is.
+    pub code: FindingCode,
+    /// Where it is, in the text as its author wrote it.
+    pub place: Place,
+    /// The offending words, shortened.
+    pub words: String,
+    /// What is wrong, and what to write instead; lower case, without a full stop.
+    pub message: String,
+}
+
+/// How many characters of the offending words are shown.
+const MAX_WORDS_CHARS: usize = 60;
+
+impl Finding {
+    pub(crate) fn new(code: FindingCode, place: Place, words: &str, message: impl Into<String>) -> Self {
+        let mut shown: String = words.chars().take(MAX_WORDS_CHARS).flat_map(char::escape_debug).collect();
+        if words.chars().nth(MAX_WORDS_CHARS).is_some() {
+            shown.push('…');
+        }
+        Self { code, place, words: shown, message: message.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: `{}`: {}", self.place, self.words, self.message)
+    }
+}
+
+impl From<&InvalidStatement> for Finding {
+    fn from(error: &InvalidStatement) -> Self {
+        let (code, words) = match error {
+            InvalidStatement::Empty => (FindingCode::Blank, ""),
+            InvalidStatement::NotAQuery { word, .. } => (FindingCode::NotAQuery, word.as_str()),
+            InvalidStatement::Several { .. } => (FindingCode::SeveralStatements, ";"),
+            InvalidStatement::Syntax { .. } => (FindingCode::Unreadable, ""),
+            InvalidStatement::NumberedParameter { words, .. } => (FindingCode::NumberedParameter, words.as_str()),
+            InvalidStatement::ParameterName { .. } => (FindingCode::ParameterName, ":"),
+        };
+        Self::new(code, error.place(), words, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_there_once_and_the_words_are_bounded() {
+        let codes: BTreeSet<_> = FindingCode::ALL.iter().map(|code| code.code()).collect();
+        assert_eq!(codes.len(), FindingCode::ALL.len());
+        let finding = Finding::new(FindingCode::Unresolved, Place::START, &"\u{1b}".repeat(100), "m");
+        assert_eq!(finding.words, format!("{}…", "\\u{1b}".repeat(60)));
+    }
+}

@@ -1,0 +1,71 @@
+//! The first wall: stored SQL is one plain SELECT over the warehouse that calls allowed functions.
+//!
+//! The guard knows what is allowed, never what is forbidden: a part of the syntax tree that it does not know is refused,
+//! and so is a name that is on no list. It looks at the text alone. What PostgreSQL makes of the text is judged a second
+//! time from PostgreSQL's own account of it, see [`Judge`](crate::Judge).
+
+mod allowed;
+mod walk;
+mod words;
+
+pub use allowed::Allowed;
+
+use self::walk::Walk;
+use crate::syntax::with_tree;
+use crate::{Finding, FindingCode, Statement};
+
+/// Judges what a statement may do, by its text.
+///
+/// ```
+/// use metricd_domain::SqlText;
+/// use metricd_execution::{FindingCode, Guard, Statement};
+///
+/// let guard = Guard::default();
+/// let judge = |sql: &str| guard.judge(&Statement::parse(&SqlText::parse(sql).unwrap()).unwrap());
+/// assert!(judge("SELECT date, count(*) FROM metrics GROUP BY date").is_ok());
+///
+/// let findings = judge("SELECT * FROM pg_sleep(10)").unwrap_err();
+/// assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
+/// assert_eq!(findings[0].place.column, 15);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allowed: Allowed,
+}
+
+impl Guard {
+    /// A guard that allows these names.
+    #[must_use]
+    pub fn new(allowed: Allowed) -> Self {
+        Self { allowed }
+    }
+
+    /// The names that are allowed.
+    #[must_use]
+    pub fn allowed(&self) -> &Allowed {
+        &self.allowed
+    }
+
+    /// Judges the statement.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in the order of the text. Where the text has no syntax tree, that alone.
+    pub fn judge(&self, statement: &Statement) -> Result<(), Vec<Finding>> {
+        let mut findings = with_tree(statement, |tree| match tree {
+            Ok(tree) => {
+                let mut walk = Walk::new(&self.allowed, tree);
+                walk.query(&tree.query);
+                walk.into_findings()
+            }
+            Err(error) => {
+                let rest = words::at(statement.text(), error.place);
+                let message = format!("{}: write it in plainer SQL", error.message);
+                vec![Finding::new(FindingCode::NotUnderstood, error.place, rest, message)]
+            }
+        });
+        findings.sort_by_key(|finding| finding.place);
+        findings.dedup();
+        if findings.is_empty() { Ok(()) } else { Err(findings) }
+    }
+}

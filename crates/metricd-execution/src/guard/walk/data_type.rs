@@ -1,0 +1,47 @@
+//! Types, where SQL names them.
+
+use sqlparser::ast::{ArrayElemTypeDef, DataType};
+
+use super::Walk;
+use crate::{FindingCode, Place};
+
+impl Walk<'_> {
+    pub(super) fn data_type(&mut self, data_type: &DataType, place: Place) {
+        let name = match data_type {
+            DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
+                return self.data_type(element, place);
+            }
+            DataType::Custom(name, _) => match self.schema_and_name(name) {
+                Some((schema, name)) if self.allowed.is_type(schema.as_deref(), &name) => return,
+                Some(_) => name.to_string(),
+                None => return,
+            },
+            // What is no name of the user's is printed in SQL's words, here without length and precision.
+            known => {
+                let printed = known.to_string().to_lowercase();
+                let name = without_parentheses(&printed);
+                if self.allowed.is_type(None, &name) {
+                    return;
+                }
+                printed
+            }
+        };
+        let message = "this type may not be named: write one of the types that docs/guard.md lists";
+        self.find(FindingCode::TypeNotAllowed, place, &name, message);
+    }
+}
+
+/// `timestamp(3) with time zone` without `(3)`, and `interval day to second` without its fields.
+fn without_parentheses(printed: &str) -> String {
+    let mut depth = 0;
+    let mut plain = String::new();
+    for character in printed.chars() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            character if depth == 0 => plain.push(character),
+            _ => {}
+        }
+    }
+    if plain.starts_with("interval ") { "interval".to_owned() } else { plain.trim().to_owned() }
+}

@@ -1,0 +1,154 @@
+//! What a SELECT reads from.
+
+use sqlparser::ast::{
+    FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableFunctionArgs, TableSample,
+    TableSampleKind, TableSampleMethod, TableSampleModifier, TableSampleQuantity, TableWithJoins,
+};
+
+use super::Walk;
+use crate::FindingCode;
+
+impl Walk<'_> {
+    pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) {
+        let TableWithJoins { relation, joins } = table;
+        self.source(relation);
+        for Join { relation, global, join_operator } in joins {
+            self.refuse_if(*global, "GLOBAL JOIN");
+            self.source(relation);
+            self.join(join_operator);
+        }
+    }
+
+    fn join(&mut self, operator: &JoinOperator) {
+        match operator {
+            JoinOperator::Join(constraint)
+            | JoinOperator::Inner(constraint)
+            | JoinOperator::Left(constraint)
+            | JoinOperator::LeftOuter(constraint)
+            | JoinOperator::Right(constraint)
+            | JoinOperator::RightOuter(constraint)
+            | JoinOperator::FullOuter(constraint)
+            | JoinOperator::CrossJoin(constraint) => match constraint {
+                JoinConstraint::On(expression) => self.expression(expression),
+                JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => {}
+            },
+            JoinOperator::Semi(_)
+            | JoinOperator::LeftSemi(_)
+            | JoinOperator::RightSemi(_)
+            | JoinOperator::Anti(_)
+            | JoinOperator::LeftAnti(_)
+            | JoinOperator::RightAnti(_)
+            | JoinOperator::CrossApply
+            | JoinOperator::OuterApply
+            | JoinOperator::AsOf { .. }
+            | JoinOperator::StraightJoin(_)
+            | JoinOperator::ArrayJoin
+            | JoinOperator::LeftArrayJoin
+            | JoinOperator::InnerArrayJoin => self.refuse_if(true, "this kind of JOIN"),
+        }
+    }
+
+    fn source(&mut self, source: &TableFactor) {
+        match source {
+            TableFactor::Table {
+                name,
+                alias,
+                args,
+                with_hints,
+                version,
+                with_ordinality: _,
+                partitions,
+                json_path,
+                sample,
+                index_hints,
+            } => {
+                match args {
+                    None => self.relation(name),
+                    Some(TableFunctionArgs { args, settings }) => {
+                        self.refuse_if(settings.is_some(), "SETTINGS");
+                        self.function_name(name, &FunctionArguments::None);
+                        self.arguments(args);
+                    }
+                }
+                if let Some(alias) = alias {
+                    self.alias(alias);
+                }
+                self.refuse_if(!with_hints.is_empty(), "WITH (…) behind a table");
+                self.refuse_if(version.is_some(), "a table's version");
+                self.refuse_if(!partitions.is_empty(), "PARTITION");
+                self.refuse_if(json_path.is_some(), "a path behind a table");
+                self.refuse_if(!index_hints.is_empty(), "an index hint");
+                self.sample(sample.as_ref());
+            }
+            TableFactor::Derived { lateral: _, subquery, alias, sample } => {
+                self.query(subquery);
+                if let Some(alias) = alias {
+                    self.alias(alias);
+                }
+                self.sample(sample.as_ref());
+            }
+            TableFactor::Function { lateral: _, name, args, with_ordinality: _, alias } => {
+                self.function_name(name, &FunctionArguments::None);
+                self.arguments(args);
+                if let Some(alias) = alias {
+                    self.alias(alias);
+                }
+            }
+            TableFactor::UNNEST { alias, array_exprs, with_offset, with_offset_alias, with_ordinality: _ } => {
+                self.expressions(array_exprs);
+                self.refuse_if(*with_offset || with_offset_alias.is_some(), "WITH OFFSET");
+                if let Some(alias) = alias {
+                    self.alias(alias);
+                }
+            }
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                self.table_with_joins(table_with_joins);
+                if let Some(alias) = alias {
+                    self.alias(alias);
+                }
+            }
+            TableFactor::TableFunction { .. }
+            | TableFactor::JsonTable { .. }
+            | TableFactor::OpenJsonTable { .. }
+            | TableFactor::Pivot { .. }
+            | TableFactor::Unpivot { .. }
+            | TableFactor::UnpivotExpr { .. }
+            | TableFactor::MatchRecognize { .. }
+            | TableFactor::XmlTable { .. }
+            | TableFactor::SemanticView { .. } => self.refuse(source, "this kind of source"),
+        }
+    }
+
+    /// Takes the name of a table, a view or a WITH query.
+    fn relation(&mut self, name: &ObjectName) {
+        if let [sqlparser::ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() {
+            self.name(ident);
+        }
+        let Some((schema, relation)) = self.schema_and_name(name) else { return };
+        // PostgreSQL looks in its own catalogs before it looks in the warehouse, and their names all begin so.
+        let is_foreign = match schema.as_deref() {
+            None => relation.starts_with("pg_"),
+            Some(schema) => schema != "warehouse",
+        };
+        if is_foreign {
+            let message = "a metric reads the tables and views of the schema `warehouse` alone: write one of those";
+            self.find(FindingCode::RelationNotAllowed, self.place_of(name), &name.to_string(), message);
+        }
+    }
+
+    fn sample(&mut self, sample: Option<&TableSampleKind>) {
+        let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = sample else {
+            return;
+        };
+        let TableSample { modifier, name, quantity, seed: _, bucket, offset } = sample.as_ref();
+        let is_postgres = matches!(modifier, TableSampleModifier::TableSample)
+            && matches!(name, Some(TableSampleMethod::Bernoulli | TableSampleMethod::System))
+            && bucket.is_none()
+            && offset.is_none();
+        self.refuse_if(!is_postgres, "TABLESAMPLE other than BERNOULLI (…) or SYSTEM (…)");
+        if let Some(TableSampleQuantity { parenthesized: _, value, unit }) = quantity {
+            self.refuse_if(unit.is_some(), "TABLESAMPLE with a unit");
+            self.expression(value);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From a statement's text to its syntax tree, with the places of the text.
+
+mod plain;
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::Query;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+use self::plain::{is_word, plain};
+use crate::place::place_of;
+use crate::{Place, Statement};
+
+/// How deep expressions, subqueries and parentheses may stand in each other.
+const MAX_DEPTH: usize = 256;
+
+/// A stack on which a tree of the longest text can be walked and dropped: operators that follow each other make it as deep as
+/// there are of them.
+const STACK_BYTES: usize = 256 << 20;
+
+/// Up to this size of a text the caller's stack is enough.
+const MAX_SHALLOW_BYTES: usize = 1_000;
+
+/// A statement's tree, with what the tree itself does not say.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) query: Box<Query>,
+    /// The places of words that stand behind AS: only there may PostgreSQL's reserved words name something.
+    after_as: BTreeSet<Place>,
+}
+
+impl Tree {
+    /// Whether the word at the place stands behind AS.
+    pub(crate) fn is_after_as(&self, place: Place) -> bool {
+        self.after_as.contains(&place)
+    }
+}
+
+/// Why a text has no tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotUnderstood {
+    pub(crate) place: Place,
+    pub(crate) message: String,
+}
+
+/// Hands the statement's tree to `look`, on a stack that is large enough for it.
+pub(crate) fn with_tree<T>(statement: &Statement, look: impl FnOnce(Result<&Tree, NotUnderstood>) -> T) -> T {
+    let work = || look(parse(statement).as_ref().map_err(Clone::clone));
+    if statement.text().len() <= MAX_SHALLOW_BYTES { work() } else { stacker::grow(STACK_BYTES, work) }
+}
+
+fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
+    let text = blanked(statement);
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, &text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| NotUnderstood { place: error.location.into(), message: error.message })?;
+    let tokens = plain(tokens);
+    let after_as = tokens.windows(2).filter(|pair| is_word(&pair[0], "AS")).map(|pair| pair[1].span.start.into());
+    let after_as = after_as.collect();
+    let mut parser =
+        Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
+    let parsed = parser.parse_query().and_then(|query| match parser.peek_token() {
+        end if end.token == Token::EOF => Ok(query),
+        more => parser.expected("the end of the statement", more),
+    });
+    let query = parsed.map_err(|error| match error {
+        ParserError::RecursionLimitExceeded => NotUnderstood {
+            place: place_of(statement.text(), statement.body_range().start),
+            message: format!("more than {MAX_DEPTH} levels stand in each other"),
+        },
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+            let fallback = parser.peek_token().span.start.into();
+            let (message, place) = split_place(&message);
+            NotUnderstood { place: place.unwrap_or(fallback), message }
+        }
+    })?;
+    Ok(Tree { query, after_as })
+}
+
+/// The statement's text, with blanks for what means nothing to the tree and `$name` for each parameter, so that every place
+/// stays what it is.
+fn blanked(statement: &Statement) -> String {
+    let mut blanks = statement.blanks().iter().peekable();
+    let mut placeholders = statement.placeholders().iter().peekable();
+    let body = statement.body_range();
+    let mut text = String::with_capacity(statement.text().len());
+    for (offset, character) in statement.text().char_indices() {
+        while blanks.next_if(|blank| blank.end <= offset).is_some() {}
+        let is_blank = !body.contains(&offset) || blanks.peek().is_some_and(|blank| blank.contains(&offset));
+        if placeholders.next_if(|placeholder| placeholder.range.start == offset).is_some() {
+            text.push('$');
+        } else if is_blank && character != '\n' {
+            text.push(' ');
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+/// The parser's message without the place at its end, and the place.
+fn split_place(message: &str) -> (String, Option<Place>) {
+    let parts = message.rsplit_once(" at Line: ").and_then(|(message, place)| {
+        let (line, column) = place.split_once(", Column: ")?;
+        Some((message.to_owned(), Place { line: line.parse().ok()?, column: column.parse().ok()? }))
+    });
+    parts.map_or_else(|| (message.to_owned(), None), |(message, place)| (message, Some(place)))
+}

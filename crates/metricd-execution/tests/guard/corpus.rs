@@ -1,0 +1,70 @@
+//! The corpora: every hostile statement is refused, every honest one accepted.
+
+use std::collections::BTreeSet;
+
+use metricd_domain::SqlText;
+use metricd_execution::{Allowed, Finding, FindingCode, Guard, Statement};
+use serde::Deserialize;
+
+/// A file of statements.
+#[derive(Debug, Deserialize)]
+struct Corpus {
+    statement: Vec<Entry>,
+}
+
+/// A statement, and why it is in the corpus.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    name: String,
+    why: String,
+    sql: String,
+}
+
+fn read(text: &str) -> Vec<Entry> {
+    let corpus: Corpus = toml::from_str(text).unwrap();
+    let names: BTreeSet<_> = corpus.statement.iter().map(|entry| &entry.name).collect();
+    assert_eq!(names.len(), corpus.statement.len(), "a name stands twice");
+    assert!(corpus.statement.iter().all(|entry| entry.why.len() > 3));
+    corpus.statement
+}
+
+fn honest() -> Vec<Entry> {
+    read(include_str!("../corpus/honest.toml"))
+}
+
+/// A guard that knows the functions and types of the corpus' own warehouse.
+fn guard() -> Guard {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Guard::new(Allowed { warehouse_functions: names(&FUNCTIONS), warehouse_types: names(&TYPES), ..Allowed::default() })
+}
+
+const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];
+const TYPES: [&str; 3] = ["order_status", "amount", "dimensions"];
+
+fn judge(sql: &str) -> Result<(), Vec<Finding>> {
+    let sql = SqlText::parse(sql).unwrap();
+    let statement = Statement::parse(&sql).map_err(|error| vec![Finding::from(&error)])?;
+    guard().judge(&statement)
+}
+
+#[test]
+fn accepts_every_honest_statement() {
+    let refused: Vec<_> = honest()
+        .into_iter()
+        .filter_map(|entry| judge(&entry.sql).err().map(|findings| (entry.name, findings)))
+        .map(|(name, findings)| {
+            format!("{name}: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        })
+        .collect();
+    assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_as_such() {
+    for entry in read(include_str!("../corpus/not_understood.toml")) {
+        let codes: Vec<_> = judge(&entry.sql).unwrap_err().into_iter().map(|finding| finding.code).collect();
+        let understood =
+            [FindingCode::FunctionNotAllowed, FindingCode::RelationNotAllowed, FindingCode::TypeNotAllowed];
+        assert!(!codes.iter().any(|code| understood.contains(code)), "{}: {codes:?}", entry.name);
+    }
+}

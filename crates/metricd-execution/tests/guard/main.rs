@@ -1,0 +1,5 @@
+//! The guard against what people really write, and against what people really tried.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+
+mod corpus;
