@@ -96,7 +96,8 @@ impl Contract {
             type_name: column.type_name.clone(),
         };
         if let Some(declared) = declared {
-            let tables = self.tables.iter().filter(|table| declared.table.as_ref().is_none_or(|name| *name == table.name));
+            let tables =
+                self.tables.iter().filter(|table| declared.table.as_ref().is_none_or(|name| *name == table.name));
             let columns = tables.flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
             let named: Vec<_> = columns.filter(|(_, column)| column.name == declared.column).collect();
             return match named.as_slice() {
@@ -115,9 +116,11 @@ impl Contract {
                     table.name
                 )),
             },
-            _ => Err("the SQL reads several tables with date or timestamp columns: the definition has to name one as its \
+            _ => Err(
+                "the SQL reads several tables with date or timestamp columns: the definition has to name one as its \
                       time column"
-                .to_owned()),
+                    .to_owned(),
+            ),
         }
     }
 

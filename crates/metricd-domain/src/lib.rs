@@ -22,21 +22,27 @@
 //! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe and what it
 //! returns is the business of `metricd-execution`.
 
+mod contract;
 mod dashboard;
 mod decimal;
 mod definition;
 mod id;
 mod limit;
+mod metric_limits;
 mod parameter;
 mod record;
 mod report;
 mod sql;
 
+pub use contract::{
+    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, Period, PeriodSource, TimeColumn,
+};
 pub use dashboard::{Breakpoint, Dashboard, DashboardItem, DashboardName, InvalidBreakpoint, InvalidName, LayoutEntry};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
+pub use metric_limits::MetricLimits;
 pub use parameter::{
     InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
     ParameterDeclaration, ParameterName, ParameterType, ParameterValue, ScalarType,

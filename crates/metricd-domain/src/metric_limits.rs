@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Limits of a metric. Each lowers the server's own; a greater one than the server's has no effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object of limits")]
 pub struct MetricLimits {
     /// How many rows a result may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]

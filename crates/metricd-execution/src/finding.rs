@@ -50,9 +50,7 @@ finding_codes! {
     NumberedParameter = "sql-numbered-parameter": "a parameter by number where parameters have names",
     ParameterName = "sql-parameter-name": "a parameter whose name no request can use",
     ParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",
-    ParameterMismatch = "sql-parameter-mismatch": "a parameter whose declaration does not fit what the SQL does with it",
     ColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
-    ColumnUnnamed = "sql-column-unnamed": "a column of the result has no name",
     TimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
     Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
 }
@@ -85,7 +83,11 @@ impl Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: `{}`: {}", self.place, self.words, self.message)
+        if self.words.is_empty() {
+            write!(formatter, "{}: {}", self.place, self.message)
+        } else {
+            write!(formatter, "{}, at `{}`: {}", self.place, self.words, self.message)
+        }
     }
 }
 

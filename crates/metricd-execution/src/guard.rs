@@ -9,10 +9,22 @@ mod walk;
 mod words;
 
 pub use allowed::Allowed;
+pub(crate) use walk::Uses;
 
 use self::walk::Walk;
 use crate::syntax::with_tree;
 use crate::{Finding, FindingCode, Statement};
+
+/// Where the statement names tables; nothing where it has no syntax tree.
+pub(crate) fn uses(statement: &Statement) -> Uses {
+    with_tree(statement, |tree| {
+        let Ok(tree) = tree else { return Uses::default() };
+        let allowed = Allowed::default();
+        let mut walk = Walk::new(&allowed, tree);
+        walk.query(&tree.query);
+        walk.finish().1
+    })
+}
 
 /// Judges what a statement may do, by its text.
 ///
@@ -56,7 +68,7 @@ impl Guard {
             Ok(tree) => {
                 let mut walk = Walk::new(&self.allowed, tree);
                 walk.query(&tree.query);
-                walk.into_findings()
+                walk.finish().0
             }
             Err(error) => {
                 let rest = words::at(statement.text(), error.place);

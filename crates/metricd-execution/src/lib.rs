@@ -20,19 +20,29 @@
 //!
 //! The adapter behind the port, and with it the driver, lives in `metricd-postgres`; this crate opens no connection.
 
+mod arguments;
+mod bound;
+mod edit;
 mod encode;
 mod finding;
 mod guard;
+mod judge;
+mod period;
 mod place;
+mod resolver;
 mod runner;
 mod statement;
 mod syntax;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication};
+pub use bound::BoundStatement;
 pub use encode::{Column, EncodeError, FieldType, JsonRows, RowSink};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
+pub use judge::{Declarations, Judge, JudgeError};
 pub use place::Place;
+pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome};
 pub use statement::{InvalidStatement, Statement};

@@ -41,7 +41,7 @@ pub enum InvalidStatement {
     #[error("the SQL has nothing but comments: expected one SELECT statement")]
     Empty,
     /// The statement is something other than a query.
-    #[error("the statement begins with `{word}`: expected a query, which begins with SELECT, WITH, VALUES or TABLE")]
+    #[error("expected a query, which begins with SELECT, WITH, VALUES or TABLE")]
     NotAQuery {
         /// What it begins with.
         word: String,
@@ -49,13 +49,13 @@ pub enum InvalidStatement {
         place: Place,
     },
     /// A second statement follows.
-    #[error("a second statement begins at {place}: expected one SELECT statement")]
+    #[error("a second statement begins here: expected one SELECT statement")]
     Several {
         /// Where it begins.
         place: Place,
     },
     /// The text cannot be split into tokens, as with a string that does not end.
-    #[error("the SQL cannot be read at {place}: {message}")]
+    #[error("the SQL cannot be read: {message}")]
     Syntax {
         /// Where.
         place: Place,
@@ -63,7 +63,7 @@ pub enum InvalidStatement {
         message: String,
     },
     /// A parameter by number.
-    #[error("`{words}` at {place} is a parameter by number: write parameters by name, such as `:day`")]
+    #[error("a parameter by number: write parameters by name, such as `:day`")]
     NumberedParameter {
         /// Where.
         place: Place,
@@ -71,7 +71,7 @@ pub enum InvalidStatement {
         words: String,
     },
     /// A parameter has no name that a request could use.
-    #[error("the parameter at {place}: {cause}")]
+    #[error("{cause}")]
     ParameterName {
         /// Where.
         place: Place,

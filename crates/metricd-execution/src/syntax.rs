@@ -14,7 +14,7 @@ use crate::place::place_of;
 use crate::{Place, Statement};
 
 /// How deep expressions, subqueries and parentheses may stand in each other.
-const MAX_DEPTH: usize = 256;
+const MAX_DEPTH: usize = 100;
 
 /// A stack on which a tree of the longest text can be walked and dropped: operators that follow each other make it as deep as
 /// there are of them.
@@ -29,6 +29,8 @@ pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
     /// The places of words that stand behind AS: only there may PostgreSQL's reserved words name something.
     after_as: BTreeSet<Place>,
+    /// Where locking clauses begin, in the order of the text.
+    pub(crate) locks: Vec<Place>,
 }
 
 impl Tree {
@@ -58,6 +60,10 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
     let tokens = plain(tokens);
     let after_as = tokens.windows(2).filter(|pair| is_word(&pair[0], "AS")).map(|pair| pair[1].span.start.into());
     let after_as = after_as.collect();
+    let locks = tokens.windows(2).filter(|pair| {
+        is_word(&pair[0], "FOR") && ["UPDATE", "SHARE", "NO", "KEY"].iter().any(|word| is_word(&pair[1], word))
+    });
+    let locks = locks.map(|pair| pair[0].span.start.into()).collect();
     let mut parser =
         Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let parsed = parser.parse_query().and_then(|query| match parser.peek_token() {
@@ -75,7 +81,7 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
             NotUnderstood { place: place.unwrap_or(fallback), message }
         }
     })?;
-    Ok(Tree { query, after_as })
+    Ok(Tree { query, after_as, locks })
 }
 
 /// The statement's text, with blanks for what means nothing to the tree and `$name` for each parameter, so that every place

@@ -1,6 +1,7 @@
 //! Refusals and notices as they are gathered.
 
-use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal};
+use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText};
+use metricd_execution::Finding;
 
 use crate::Reason;
 
@@ -38,6 +39,14 @@ impl Findings {
             let (location, message) = (visible(location), escape_controls(&message.into()));
             self.notices.push(Notice { location, reason: reason.code().to_owned(), message });
         }
+    }
+}
+
+/// Refuses a query for each thing that was found in its SQL.
+pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], findings: &mut Findings) {
+    for finding in found {
+        let location = Location { column: Some("query".to_owned()), ..location.clone() };
+        findings.refuse(location, Some(sql.as_str()), Reason::of(finding.code), finding.to_string());
     }
 }
 

@@ -10,6 +10,7 @@ use metricd_domain::{
     FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome, QueryId, Record,
     RecordCounts,
 };
+use metricd_execution::Judge;
 use metricd_repository::{
     Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, MetricRepository, RepositoryError, Tally,
 };
@@ -69,17 +70,19 @@ pub enum IngestError {
 /// [`IngestError`] where a file or the store fails; what is wrong with the content of a file is in the report.
 pub async fn ingest(
     repository: &dyn MetricRepository,
+    judge: Judge,
     inputs: Inputs,
     options: Options,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestionReport, IngestError> {
-    let ingestion = FileIngestion::read(inputs, options, progress)?;
+    let ingestion = FileIngestion::read(judge, inputs, options, progress)?;
     Ok(repository.ingest(Box::new(ingestion)).await?)
 }
 
 /// Files as an ingestion: definitions and queries judged and in memory, records read when the store asks for them.
 #[derive(Debug)]
 struct FileIngestion {
+    judge: Judge,
     options: Options,
     started_at: DateTime<Utc>,
     progress: Arc<dyn Progress>,
@@ -101,10 +104,11 @@ struct OpenRecords {
 }
 
 impl FileIngestion {
-    fn read(inputs: Inputs, options: Options, progress: Arc<dyn Progress>) -> Result<Self, InputError> {
+    fn read(judge: Judge, inputs: Inputs, options: Options, progress: Arc<dyn Progress>) -> Result<Self, InputError> {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
         let mut ingestion = Self {
             started_at: (options.now)(),
+            judge,
             options,
             progress,
             files: Vec::new(),
@@ -160,9 +164,10 @@ impl FileIngestion {
                 self.progress.advance(input.size_bytes());
             }
             FileKind::Queries => {
-                let (queries, entries) = judge_queries(file, input.reader()?, &mut self.findings)?;
-                self.brought.queries.extend(queries);
-                self.brought.query_entries += entries;
+                let draft = judge_queries(file, input.reader()?, &self.judge, &mut self.findings)?;
+                self.brought.queries.extend(draft.queries);
+                self.brought.refused_queries.extend(draft.refused);
+                self.brought.query_entries += draft.entries;
                 self.progress.advance(input.size_bytes());
             }
         }
@@ -235,9 +240,10 @@ impl Ingestion for FileIngestion {
         self.brought.mentioned()
     }
 
-    fn definitions(&mut self, known: &Known) -> Definitions {
-        self.references = std::mem::take(&mut self.brought).judge(known, &mut self.findings);
-        std::mem::take(&mut self.references.definitions)
+    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
+        let judged = std::mem::take(&mut self.brought).judge(known, &self.judge, &mut self.findings);
+        self.references = judged.map_err(io::Error::other)?;
+        Ok(std::mem::take(&mut self.references.definitions))
     }
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {

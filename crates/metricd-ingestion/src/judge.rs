@@ -1,6 +1,8 @@
 //! The judgement: what of the files may be stored, and what is to be said of the rest.
 
+mod contracts;
 mod csv_faults;
+mod dashboards;
 mod definitions;
 mod merge;
 mod queries;

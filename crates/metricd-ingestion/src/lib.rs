@@ -6,20 +6,27 @@
 //! a file is never an error here but a refusal in the report, with one of the [`Reason`]s.
 //!
 //! ```
+//! use std::collections::BTreeSet;
+//! use std::sync::Arc;
+//!
+//! use metricd_execution::{Judge, Resolver};
 //! use metricd_ingestion::{Inputs, Options, ingest};
-//! use metricd_repository::MemoryRepository;
+//! use metricd_repository::MetricRepository;
 //!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let folder = tempfile::tempdir()?;
-//! std::fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1\nq2,\n")?;
+//! async fn ingest_folder(
+//!     repository: &dyn MetricRepository,
+//!     resolver: Arc<dyn Resolver>,
+//! ) -> Result<(), Box<dyn std::error::Error>> {
+//!     let folder = tempfile::tempdir()?;
+//!     std::fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1 AS one\nq2,\n")?;
 //!
-//! let inputs = Inputs::find(&[folder.path().to_owned()])?;
-//! let report = ingest(&MemoryRepository::default(), inputs, Options::default(), std::sync::Arc::new(())).await?;
-//! assert_eq!((report.queries.added, report.queries.refused), (1, 1));
-//! assert_eq!(report.refusals[0].reason, "sql-blank");
-//! # Ok(())
-//! # }
+//!     let judge = Judge::new(resolver, &BTreeSet::new())?;
+//!     let inputs = Inputs::find(&[folder.path().to_owned()])?;
+//!     let report = ingest(repository, judge, inputs, Options::default(), Arc::new(())).await?;
+//!     assert_eq!((report.queries.added, report.queries.refused), (1, 1));
+//!     assert_eq!(report.refusals[0].reason, "sql-blank");
+//!     Ok(())
+//! }
 //! ```
 //!
 //! The crate knows no database and no HTTP. Definitions and queries are held in memory; records stream.

@@ -1,5 +1,7 @@
 //! Why something is refused or noticed: stable codes, each with what it means.
 
+use metricd_execution::FindingCode;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal: $meaning:literal,)*) => {
         /// Why something is refused or noticed.
@@ -51,13 +53,30 @@ reasons! {
     QueryIdMissing = "query-id-missing": "the metric names no query",
     QueryIdContradiction = "query-id-contradiction": "`queryId` and `query_id` name different queries",
     QueryMissing = "query-missing": "the metric's query is neither in the files nor stored",
+    QueryRefused = "query-refused": "the metric's query was refused, and the metric with it",
     QueryUnused = "query-unused": "no metric reads the query",
+    ParameterInvalid = "parameter-invalid": "the declaration of a parameter breaks a rule",
+    TimeColumnInvalid = "time-column-invalid": "the time column is no name of a column, or of a table and a column",
+    LimitsInvalid = "limits-invalid": "the limits of the metric are no whole numbers from 1 on, or unknown",
     EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
     SqlBlank = "sql-blank": "the SQL is blank or has nothing but comments",
     SqlTooLong = "sql-too-long": "the SQL is longer than it may be",
     SqlNotAQuery = "sql-not-a-query": "the SQL is a statement other than a query",
     SqlSeveralStatements = "sql-several-statements": "the SQL has more than one statement",
     SqlUnreadable = "sql-unreadable": "the SQL cannot be split into tokens, as with a string that does not end",
+    SqlNotUnderstood = "sql-not-understood": "the guard does not understand this part of the SQL, and so cannot vouch for it",
+    SqlWrites = "sql-writes": "a part of the SQL would write: INSERT, UPDATE, DELETE, MERGE or INTO",
+    SqlLocks = "sql-locks": "a locking clause such as FOR UPDATE",
+    SqlRelationNotAllowed = "sql-relation-not-allowed": "a relation outside the schema `warehouse`",
+    SqlFunctionNotAllowed = "sql-function-not-allowed": "a function that stored SQL may not call",
+    SqlTypeNotAllowed = "sql-type-not-allowed": "a type that stored SQL may not name",
+    SqlOperatorNotAllowed = "sql-operator-not-allowed": "an operator outside PostgreSQL's own ones",
+    SqlNumberedParameter = "sql-numbered-parameter": "a parameter by number where parameters have names",
+    SqlParameterName = "sql-parameter-name": "a parameter whose name no request can use",
+    SqlParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",
+    SqlColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
+    SqlTimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
+    SqlUnresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
     BreakpointUnknown = "breakpoint-unknown": "the layout's breakpoint is not one of lg, md, sm, xs, xxs",
     LayoutOutOfRange = "layout-out-of-range": "a position or size of the layout entry is out of range",
     LayoutMetricUnknown = "layout-metric-unknown": "the layout entry is for a metric that the dashboard does not have",
@@ -82,6 +101,32 @@ reasons! {
     RecordUnread = "record-unread": "no stored query has the id that the records carry, so that no metric shows them",
 }
 
+impl Reason {
+    /// The reason for what was found in SQL.
+    #[must_use]
+    pub fn of(code: FindingCode) -> Self {
+        match code {
+            FindingCode::Blank => Self::SqlBlank,
+            FindingCode::NotAQuery => Self::SqlNotAQuery,
+            FindingCode::SeveralStatements => Self::SqlSeveralStatements,
+            FindingCode::Unreadable => Self::SqlUnreadable,
+            FindingCode::NotUnderstood => Self::SqlNotUnderstood,
+            FindingCode::Writes => Self::SqlWrites,
+            FindingCode::Locks => Self::SqlLocks,
+            FindingCode::RelationNotAllowed => Self::SqlRelationNotAllowed,
+            FindingCode::FunctionNotAllowed => Self::SqlFunctionNotAllowed,
+            FindingCode::TypeNotAllowed => Self::SqlTypeNotAllowed,
+            FindingCode::OperatorNotAllowed => Self::SqlOperatorNotAllowed,
+            FindingCode::NumberedParameter => Self::SqlNumberedParameter,
+            FindingCode::ParameterName => Self::SqlParameterName,
+            FindingCode::ParameterUnused => Self::SqlParameterUnused,
+            FindingCode::ColumnRepeated => Self::SqlColumnRepeated,
+            FindingCode::TimeColumn => Self::SqlTimeColumn,
+            FindingCode::Unresolved => Self::SqlUnresolved,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -96,6 +141,14 @@ mod tests {
             Reason::ALL.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.meaning())).collect();
         let codes: Vec<_> = documented.into_iter().filter(|row| !row.starts_with("| `--")).collect();
         assert_eq!(codes, rows);
+    }
+
+    #[test]
+    fn what_is_found_in_sql_keeps_its_code_and_its_meaning() {
+        for code in FindingCode::ALL {
+            let reason = Reason::of(*code);
+            assert_eq!((reason.code(), reason.meaning()), (code.code(), code.meaning()));
+        }
     }
 
     #[test]

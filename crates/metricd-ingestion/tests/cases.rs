@@ -3,6 +3,7 @@
 //! Where a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
 //! says `strict` or `dry-run` for all of them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,31 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use chrono::DateTime;
 use metricd_domain::{EntryCounts, IngestionId, IngestionMode, IngestionReport, Outcome};
+use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_ingestion::{Inputs, Options, ingest, render};
 use metricd_repository::{MemoryRepository, MetricRepository};
+
+/// A database that can resolve whatever the guard lets through, but for a text that says `nonsense`.
+#[derive(Debug)]
+struct Agreeing;
+
+impl Resolver for Agreeing {
+    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+        Ok(Allowed::default())
+    }
+
+    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+        self.check(&statement.text)?;
+        let parameter_types = vec!["text".to_owned(); statement.parameter_count];
+        Ok(Resolution { parameter_types, ..Resolution::default() })
+    }
+
+    fn check(&self, text: &str) -> Result<(), ResolveError> {
+        let Some(offset) = text.find("nonsense") else { return Ok(()) };
+        let message = "column \"nonsense\" does not exist".to_owned();
+        Err(ResolveError::Refused { message, hint: None, character: Some(text[..offset].chars().count()) })
+    }
+}
 
 fn options(folder: &Path) -> Result<Options> {
     let mode = fs::read_to_string(folder.join("mode")).unwrap_or_default();
@@ -54,7 +78,8 @@ async fn run(folder: &Path) -> Result<String> {
         files.retain(is_input);
         files.sort();
         let inputs = Inputs::find(&files)?;
-        let report = ingest(&repository, inputs, options(folder)?, Arc::new(())).await?;
+        let judge = Judge::new(Arc::new(Agreeing), &BTreeSet::new())?;
+        let report = ingest(&repository, judge, inputs, options(folder)?, Arc::new(())).await?;
         check_sums(&report)?;
         if report.outcome != Outcome::DryRun {
             assert_eq!(repository.get_ingestion(report.ingestion_id).await?, report);

@@ -24,6 +24,7 @@ mod database_url;
 mod migrations;
 mod reader;
 mod repository;
+mod resolver;
 mod runner;
 #[rustfmt::skip]
 #[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
@@ -34,4 +35,5 @@ pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
+pub use resolver::PgResolver;
 pub use runner::{PgRunner, RunnerConfig};

@@ -47,6 +47,10 @@ pub mod catalog {
             editable -> Bool,
             created_at -> Timestamptz,
             updated_at -> Timestamptz,
+            parameters -> Jsonb,
+            time_column -> Nullable<Text>,
+            limits -> Jsonb,
+            contract -> Nullable<Jsonb>,
         }
     }
 

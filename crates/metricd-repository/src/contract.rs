@@ -29,6 +29,8 @@ macro_rules! repository_contract {
             a_dashboard_gathers_items_and_layouts,
             a_layout_entry_without_its_item_is_refused_whole,
             many_definitions_are_stored_at_once,
+            declarations_and_contracts_come_back,
+            a_contract_ends_with_what_it_is_about,
             the_store_says_what_it_knows_of_mentioned_ids,
             a_report_comes_back_as_it_was,
             a_kept_report_keeps_nothing_else,

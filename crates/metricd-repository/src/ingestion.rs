@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 
-use metricd_domain::{Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record};
+use metricd_domain::{
+    Contract, Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record, SqlText,
+};
 
 /// The ids that an ingestion mentions, about which the store is to say what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mentioned {
     /// Queries that are brought or named.
     pub query_ids: BTreeSet<QueryId>,
+    /// Metrics that are brought.
+    pub metric_ids: BTreeSet<MetricId>,
     /// Dashboards that are brought.
     pub dashboard_ids: BTreeSet<DashboardId>,
 }
@@ -18,10 +22,10 @@ pub struct Mentioned {
 /// What the store knows of the ids that an ingestion mentions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// The mentioned queries that are stored.
-    pub query_ids: BTreeSet<QueryId>,
-    /// The mentioned queries that a stored metric reads, with that metric; a metric stands once for each query it reads.
-    pub readers: BTreeSet<(QueryId, MetricId)>,
+    /// The mentioned queries that are stored, with their current SQL.
+    pub queries: BTreeMap<QueryId, SqlText>,
+    /// The stored metrics that are mentioned, or read a mentioned query, with their contracts.
+    pub metrics: BTreeMap<MetricId, (Metric, Option<Contract>)>,
     /// The items of the mentioned dashboards that are stored.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
 }
@@ -33,6 +37,8 @@ pub struct Definitions {
     pub queries: Vec<Query>,
     /// Metrics, each of a query that is stored or among `queries`.
     pub metrics: Vec<Metric>,
+    /// The contracts of metrics that are stored or among `metrics`.
+    pub contracts: BTreeMap<MetricId, Contract>,
     /// Dashboards; their items and layout entries are added to what is stored of them.
     pub dashboards: Vec<Dashboard>,
 }
@@ -91,7 +97,11 @@ pub trait Ingestion: Debug + Send {
     fn mentioned(&self) -> Mentioned;
 
     /// The definitions to store, now that it is known what is stored already.
-    fn definitions(&mut self, known: &Known) -> Definitions;
+    ///
+    /// # Errors
+    ///
+    /// They could not be judged.
+    fn definitions(&mut self, known: &Known) -> io::Result<Definitions>;
 
     /// The next record to store, or `None` after the last one.
     ///

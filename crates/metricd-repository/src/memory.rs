@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use chrono::Utc;
 use metricd_domain::{
-    Dashboard, DashboardId, DashboardItem, IngestionId, IngestionReport, LayoutEntry, Metric, MetricDefinition,
-    MetricId, Query, QueryId, QueryVersion, Record,
+    Contract, Dashboard, DashboardId, DashboardItem, IngestionId, IngestionReport, LayoutEntry, Metric,
+    MetricDefinition, MetricId, Query, QueryId, QueryVersion, Record,
 };
 
 use crate::{
@@ -42,7 +42,12 @@ impl MetricRepository for MemoryRepository {
         let metric = state.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
         let versions = state.versions(&metric.query_id)?;
         let current = versions.last().ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
-        Ok(MetricDefinition { metric: metric.clone(), sql: current.sql.clone(), query_version: current.version })
+        Ok(MetricDefinition {
+            metric: metric.clone(),
+            sql: current.sql.clone(),
+            query_version: current.version,
+            contract: state.contracts.get(id).cloned(),
+        })
     }
 
     async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
@@ -62,7 +67,7 @@ impl MetricRepository for MemoryRepository {
         let mut state = self.lock();
         let mut next = state.clone();
         let known = next.known(&ingestion.mentioned());
-        let mut changes = next.store(ingestion.definitions(&known))?;
+        let mut changes = next.store(ingestion.definitions(&known).map_err(RepositoryError::Input)?)?;
         let mut brought = HashMap::new();
         while let Some(record) = ingestion.next_record() {
             *brought.entry(record.map_err(RepositoryError::Input)?).or_insert(0_usize) += 1;
@@ -95,6 +100,7 @@ impl MetricRepository for MemoryRepository {
 struct State {
     queries: BTreeMap<QueryId, Vec<QueryVersion>>,
     metrics: BTreeMap<MetricId, Metric>,
+    contracts: BTreeMap<MetricId, Contract>,
     dashboards: BTreeMap<DashboardId, Dashboard>,
     /// How often each record is stored.
     records: HashMap<Record, usize>,
@@ -107,12 +113,18 @@ impl State {
     }
 
     fn known(&self, mentioned: &Mentioned) -> Known {
-        let stored = |id: &&QueryId| self.queries.contains_key(*id);
-        let readers = self.metrics.values().map(|metric| (metric.query_id.clone(), metric.metric_id.clone()));
+        let stored = |id: &QueryId| Some((id.clone(), self.queries.get(id)?.last()?.sql.clone()));
+        let is_mentioned = |metric: &&Metric| {
+            mentioned.query_ids.contains(&metric.query_id) || mentioned.metric_ids.contains(&metric.metric_id)
+        };
+        let with_contract = |metric: &Metric| {
+            let contract = self.contracts.get(&metric.metric_id).cloned();
+            (metric.metric_id.clone(), (metric.clone(), contract))
+        };
         let dashboards = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id));
         Known {
-            query_ids: mentioned.query_ids.iter().filter(stored).cloned().collect(),
-            readers: readers.filter(|(query_id, _)| mentioned.query_ids.contains(query_id)).collect(),
+            queries: mentioned.query_ids.iter().filter_map(stored).collect(),
+            metrics: self.metrics.values().filter(is_mentioned).map(with_contract).collect(),
             dashboard_items: dashboards
                 .flat_map(|dashboard| {
                     dashboard.items.iter().map(|item| (dashboard.dashboard_id.clone(), item.metric_id.clone()))
@@ -129,6 +141,11 @@ impl State {
         for metric in definitions.metrics {
             self.store_metric(&metric, &mut changes.metrics)?;
         }
+        for (metric_id, contract) in definitions.contracts {
+            if self.metrics.contains_key(&metric_id) {
+                self.contracts.insert(metric_id, contract);
+            }
+        }
         for dashboard in definitions.dashboards {
             self.store_dashboard(dashboard, &mut changes.layout_entries)?;
         }
@@ -136,6 +153,7 @@ impl State {
     }
 
     fn store_query(&mut self, query: Query, tally: &mut Tally) {
+        let query_id = query.query_id.clone();
         let versions = self.queries.entry(query.query_id).or_default();
         match versions.last() {
             Some(current) if current.sql == query.sql => tally.unchanged += 1,
@@ -147,6 +165,9 @@ impl State {
                     tally.changed += 1;
                 }
                 versions.push(QueryVersion { version, sql: query.sql, created_at: Utc::now() });
+                let metrics = &self.metrics;
+                self.contracts
+                    .retain(|metric_id, _| metrics.get(metric_id).is_none_or(|metric| metric.query_id != query_id));
             }
         }
     }
@@ -158,7 +179,14 @@ impl State {
         match self.metrics.insert(metric.metric_id.clone(), metric.clone()) {
             None => tally.added += 1,
             Some(before) if before == *metric => tally.unchanged += 1,
-            Some(_) => tally.changed += 1,
+            Some(before) => {
+                tally.changed += 1;
+                if (&before.query_id, &before.parameters, &before.time_column)
+                    != (&metric.query_id, &metric.parameters, &metric.time_column)
+                {
+                    self.contracts.remove(&metric.metric_id);
+                }
+            }
         }
         Ok(())
     }

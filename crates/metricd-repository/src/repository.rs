@@ -61,7 +61,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Input`] where a record could not be read, [`RepositoryError::Constraint`] where the ingestion
+    /// [`RepositoryError::Input`] where a record could not be read or definitions could not be judged, [`RepositoryError::Constraint`] where the ingestion
     /// brings what no store may hold, such as a metric whose query is neither known nor brought. Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 

@@ -12,7 +12,7 @@ const MAX_ALLOWED: usize = 1_000;
 
 /// A declaration as it is written, in files, requests and the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `name` and `type`")]
 pub struct ParameterDeclaration {
     /// The name.
     pub name: String,

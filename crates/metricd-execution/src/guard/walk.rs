@@ -21,16 +21,42 @@ pub(super) struct Walk<'a> {
     tree: &'a Tree,
     /// The place of the innermost node that has one, for those that have none.
     place: Place,
+    /// The names of the WITH queries that can be read from where the walk is.
+    with_names: Vec<String>,
+    uses: Uses,
+    lock_count: usize,
     findings: Vec<Finding>,
+}
+
+/// Where a statement names tables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Uses {
+    pub(crate) tables: Vec<TableUse>,
+    /// Where a column or a row is named with the schema before its table: from the schema to the table.
+    pub(crate) qualifiers: Vec<(Place, Place)>,
+}
+
+/// A table or view of the warehouse as a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableUse {
+    /// The name as PostgreSQL sees it.
+    pub(crate) table: String,
+    pub(crate) begin: Place,
+    pub(crate) end: Place,
+    pub(crate) has_alias: bool,
+    /// Where the SELECT begins that reads it; there stands TABLE where that is the short form.
+    pub(crate) select: Place,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(allowed: &'a Allowed, tree: &'a Tree) -> Self {
-        Self { allowed, tree, place: Place::START, findings: Vec::new() }
+        let (with_names, uses) = (Vec::new(), Uses::default());
+        Self { allowed, tree, place: Place::START, with_names, uses, lock_count: 0, findings: Vec::new() }
     }
 
-    pub(super) fn into_findings(self) -> Vec<Finding> {
-        self.findings
+    /// Everything that is wrong, and where tables are named.
+    pub(super) fn finish(self) -> (Vec<Finding>, Uses) {
+        (self.findings, self.uses)
     }
 
     fn find(&mut self, code: FindingCode, place: Place, words: &str, message: impl Into<String>) {
@@ -68,6 +94,20 @@ impl<'a> Walk<'a> {
                 format!("PostgreSQL reserves the word `{}`: put it in double quotes where it is a name", ident.value);
             self.find(FindingCode::NotUnderstood, ident.span.start.into(), &ident.value, message);
         }
+        if ident.quote_style.is_some_and(|quote| quote != '"') {
+            let message = "only double quotes stand around a name";
+            self.find(FindingCode::NotUnderstood, ident.span.start.into(), &ident.value, message);
+        }
+    }
+
+    /// Takes the name of a column of a table. `row.f` calls the function `f` where the row has no such column, and
+    /// PostgreSQL's own functions that nobody should call begin so.
+    fn column(&mut self, ident: &Ident) {
+        if folded(ident).starts_with("pg_") {
+            let message =
+                "behind a point this may be a function of PostgreSQL's: give the column another name in a view";
+            self.find(FindingCode::FunctionNotAllowed, ident.span.start.into(), &ident.value, message);
+        }
     }
 
     /// Takes the name of a column of a result, which may be any word behind AS.
@@ -82,19 +122,24 @@ impl<'a> Walk<'a> {
         let mut parts = Vec::new();
         for part in &name.0 {
             match part {
-                ObjectNamePart::Identifier(ident) => parts.push(folded(ident)),
+                ObjectNamePart::Identifier(ident) if matches!(ident.quote_style, None | Some('"')) => {
+                    parts.push(folded(ident));
+                }
+                ObjectNamePart::Identifier(_) => return self.unnamed(name),
                 ObjectNamePart::Function(_) => parts.clear(),
             }
         }
         match parts.as_slice() {
             [name] => Some((None, name.clone())),
             [schema, name] => Some((Some(schema.clone()), name.clone())),
-            _ => {
-                let message = "expected a name, or a schema and a name";
-                self.find(FindingCode::NotUnderstood, self.place_of(name), &name.to_string(), message);
-                None
-            }
+            _ => self.unnamed(name),
         }
+    }
+
+    fn unnamed<T>(&mut self, name: &ObjectName) -> Option<T> {
+        let message = "expected a name, or a schema and a name";
+        self.find(FindingCode::NotUnderstood, self.place_of(name), &name.to_string(), message);
+        None
     }
 }
 

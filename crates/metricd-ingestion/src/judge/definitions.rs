@@ -1,5 +1,6 @@
 //! Files of definitions: what a single file says, before it is known what else there is.
 
+mod declarations;
 mod item;
 mod layout;
 mod object;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use metricd_domain::{
-    Breakpoint, Dashboard, DashboardId, DashboardItem, EntryCounts, LayoutEntry, Location, Metric, MetricId, Query,
-    QueryId, Suggestion,
-};
+use metricd_domain::{EntryCounts, Location, Metric, MetricId, Query, QueryId, Suggestion};
+use metricd_execution::Judge;
 use metricd_repository::{Definitions, Known, Mentioned};
 
+use super::contracts::{judge_contracts, refuse_with_query};
+use super::dashboards::judge_dashboards;
 use super::suggestions::{Faults, suggest};
 use super::{DraftDashboard, Located, merge};
 use crate::Reason;
@@ -18,6 +18,8 @@ use crate::findings::Findings;
 pub(crate) struct Brought {
     pub(crate) queries: Vec<Located<Query>>,
     pub(crate) query_entries: u64,
+    /// The ids of queries whose SQL was refused.
+    pub(crate) refused_queries: BTreeSet<QueryId>,
     pub(crate) drafts: Vec<DraftDashboard>,
 }
 
@@ -38,12 +40,22 @@ impl Brought {
         let named = metrics.map(|metric| metric.value.query_id.clone());
         Mentioned {
             query_ids: self.queries.iter().map(|query| query.value.query_id.clone()).chain(named).collect(),
+            metric_ids: self
+                .drafts
+                .iter()
+                .flat_map(|draft| &draft.metrics)
+                .map(|metric| metric.value.metric_id.clone())
+                .collect(),
             dashboard_ids: self.drafts.iter().map(|draft| draft.dashboard_id.clone()).collect(),
         }
     }
 
-    /// Judges every reference, now that it is known what is stored.
-    pub(crate) fn judge(self, known: &Known, findings: &mut Findings) -> References {
+    /// Judges every reference and every metric's SQL, now that it is known what is stored.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where the database cannot be asked about SQL.
+    pub(crate) fn judge(self, known: &Known, judge: &Judge, findings: &mut Findings) -> Result<References, String> {
         let mut references = References::default();
         let mut faults = Faults::default();
 
@@ -60,39 +72,50 @@ impl Brought {
             );
             findings.refuse(query.location, Some(id.as_str()), Reason::IdConflict, message);
         }
-        references.queries.refused = self.query_entries - references.queries.repeated - queries.kept.len() as u64;
-
-        let metrics = judge_metrics(&self.drafts, &queries.kept, known, &mut references.metrics, &mut faults, findings);
-        notice_unused(&queries.kept, &metrics, known, &mut faults, findings);
+        let named = NamedQueries { brought: &queries.kept, refused: &self.refused_queries, known };
+        let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
+        let judged = judge_contracts(queries.kept, metrics, known, judge, findings)?;
+        faults.refused_with_sql.extend(judged.refused);
+        let (queries, metrics) = (judged.queries, judged.metrics);
+        references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
+        references.metrics.refused = references.metrics.read - references.metrics.repeated - metrics.len() as u64;
+        notice_unused(&queries, &metrics, known, &mut faults, findings);
         let dashboards =
             judge_dashboards(self.drafts, &metrics, known, &mut references.layout_entries, &mut faults, findings);
 
         references.suggestions = suggest(&faults);
         references.definitions = Definitions {
-            queries: queries.kept.into_iter().map(|query| query.value).collect(),
-            metrics: metrics.into_values().collect(),
+            queries: queries.into_iter().map(|query| query.value).collect(),
+            metrics: metrics.into_values().map(|metric| metric.value).collect(),
+            contracts: judged.contracts,
             dashboards,
         };
-        references
+        Ok(references)
     }
 }
 
-fn notice_repeated<T>(repeated: &[Located<T>], name: impl Fn(&T) -> String, findings: &mut Findings) {
+pub(super) fn notice_repeated<T>(repeated: &[Located<T>], name: impl Fn(&T) -> String, findings: &mut Findings) {
     for entry in repeated {
         let message = format!("{} stands in the files more than once with the same content", name(&entry.value));
         findings.notice(entry.location.clone(), Reason::EntryRepeated, message);
     }
 }
 
-/// The metrics that may be stored, by id.
+/// The queries that a metric may name.
+struct NamedQueries<'a> {
+    brought: &'a [Located<Query>],
+    refused: &'a BTreeSet<QueryId>,
+    known: &'a Known,
+}
+
+/// The metrics whose query is there, by id.
 fn judge_metrics(
     drafts: &[DraftDashboard],
-    queries: &[Located<Query>],
-    known: &Known,
+    named: &NamedQueries<'_>,
     counts: &mut EntryCounts,
     faults: &mut Faults,
     findings: &mut Findings,
-) -> BTreeMap<MetricId, Metric> {
+) -> BTreeMap<MetricId, Located<Metric>> {
     counts.read = drafts.iter().map(|draft| draft.item_count).sum();
     let entries = drafts.iter().flat_map(|draft| draft.metrics.iter().cloned()).collect();
     let merged = merge(entries, |metric: &Metric| metric.metric_id.clone());
@@ -105,19 +128,23 @@ fn judge_metrics(
         findings.refuse(metric.location.clone(), Some(id), Reason::IdConflict, message);
         faults.conflicts.push((metric, first.clone()));
     }
-    let brought: BTreeSet<_> = queries.iter().map(|query| &query.value.query_id).collect();
+    let brought: BTreeSet<_> = named.brought.iter().map(|query| &query.value.query_id).collect();
     let mut kept = BTreeMap::new();
     for metric in merged.kept {
         let query_id = &metric.value.query_id;
-        if brought.contains(query_id) || known.query_ids.contains(query_id) {
-            kept.insert(metric.value.metric_id.clone(), metric.value);
+        if brought.contains(query_id) {
+            kept.insert(metric.value.metric_id.clone(), metric);
+        } else if named.refused.contains(query_id) {
+            refuse_with_query(&metric, findings);
+            faults.refused_with_sql.insert(metric.value.metric_id.clone());
+        } else if named.known.queries.contains_key(query_id) {
+            kept.insert(metric.value.metric_id.clone(), metric);
         } else {
             let message = format!("there is no query `{query_id}`, neither in the files nor stored");
             findings.refuse(metric.location.clone(), Some(query_id.as_str()), Reason::QueryMissing, message);
             faults.without_query.push(metric);
         }
     }
-    counts.refused = counts.read - counts.repeated - kept.len() as u64;
     kept
 }
 
@@ -147,100 +174,18 @@ pub(super) fn item_name(location: &Location) -> String {
 
 fn notice_unused(
     queries: &[Located<Query>],
-    metrics: &BTreeMap<MetricId, Metric>,
+    metrics: &BTreeMap<MetricId, Located<Metric>>,
     known: &Known,
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
     // A stored metric that is brought anew reads what it reads now.
-    let stored =
-        known.readers.iter().filter(|(_, metric_id)| !metrics.contains_key(metric_id)).map(|(query_id, _)| query_id);
-    let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.query_id).chain(stored).collect();
+    let stored = known.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
+    let stored = stored.map(|(_, (metric, _))| &metric.query_id);
+    let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();
     for query in queries.iter().filter(|query| !read.contains(&query.value.query_id)) {
         let message = format!("no metric reads the query `{}`", query.value.query_id);
         findings.notice(query.location.clone(), Reason::QueryUnused, message);
         faults.unused_queries.insert(query.value.query_id.clone());
     }
-}
-
-fn judge_dashboards(
-    drafts: Vec<DraftDashboard>,
-    metrics: &BTreeMap<MetricId, Metric>,
-    known: &Known,
-    counts: &mut EntryCounts,
-    faults: &mut Faults,
-    findings: &mut Findings,
-) -> Vec<Dashboard> {
-    counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
-    let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
-    let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
-    let mut dashboards: Vec<Dashboard> = Vec::new();
-    let mut entries = Vec::new();
-    for draft in drafts {
-        let of_dashboard = items.entry(draft.dashboard_id.clone()).or_insert_with(|| {
-            let (dashboard_id, name) = (draft.dashboard_id.clone(), draft.name.clone());
-            dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
-            Vec::new()
-        });
-        let mut present: BTreeSet<_> = of_dashboard.iter().map(|item| item.metric_id.clone()).collect();
-        for Metric { metric_id, .. } in draft.metrics.iter().map(|metric| &metric.value) {
-            if metrics.contains_key(metric_id) && present.insert(metric_id.clone()) {
-                of_dashboard.push(DashboardItem { metric_id: metric_id.clone() });
-            }
-        }
-        for entry in draft.layout_entries {
-            let Located { value: (breakpoint, entry), location } = entry;
-            let known_item = (draft.dashboard_id.clone(), entry.metric_id.clone());
-            if present.contains(&entry.metric_id) || known.dashboard_items.contains(&known_item) {
-                entries.push(Located { value: (draft.dashboard_id.clone(), breakpoint, entry), location });
-            } else {
-                let was_refused =
-                    draft.refused_ids.contains(&entry.metric_id) || without_query.contains(&entry.metric_id);
-                refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
-            }
-        }
-    }
-    let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
-        (dashboard_id.clone(), *breakpoint, entry.metric_id.clone())
-    });
-    let name = |(_, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
-        format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id)
-    };
-    notice_repeated(&merged.repeated, name, findings);
-    counts.repeated = merged.repeated.len() as u64;
-    for (entry, first) in merged.conflicting {
-        let (_, breakpoint, LayoutEntry { metric_id, .. }) = &entry.value;
-        let place = merged.kept[first].location.pointer.clone().unwrap_or_default();
-        let message =
-            format!("`{metric_id}` stands in the layout `{breakpoint}` already, at `{place}`; the first stands");
-        findings.refuse(entry.location, Some(metric_id.as_str()), Reason::LayoutConflict, message);
-    }
-    counts.refused = counts.read - counts.repeated - merged.kept.len() as u64;
-    for Located { value: (dashboard_id, breakpoint, entry), .. } in merged.kept {
-        if let Some(dashboard) = dashboards.iter_mut().find(|dashboard| dashboard.dashboard_id == dashboard_id) {
-            dashboard.layouts.entry(breakpoint).or_default().push(entry);
-        }
-    }
-    for dashboard in &mut dashboards {
-        dashboard.items = items.remove(&dashboard.dashboard_id).unwrap_or_default();
-    }
-    dashboards
-}
-
-fn refuse_orphan(
-    entry: &LayoutEntry,
-    breakpoint: Breakpoint,
-    location: &Location,
-    was_refused: bool,
-    faults: &mut Faults,
-    findings: &mut Findings,
-) {
-    let id = &entry.metric_id;
-    let message = if was_refused {
-        format!("the layout `{breakpoint}` places `{id}`, whose item was refused")
-    } else {
-        faults.orphans.entry((location.file.clone(), id.clone())).or_default().push(breakpoint);
-        format!("the layout `{breakpoint}` places `{id}`, which no item defines")
-    };
-    findings.refuse(location.clone(), Some(id.as_str()), Reason::LayoutMetricUnknown, message);
 }

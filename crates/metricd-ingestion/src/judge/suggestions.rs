@@ -16,6 +16,8 @@ pub(crate) struct Faults {
     pub(crate) orphans: BTreeMap<(String, MetricId), Vec<Breakpoint>>,
     /// Items whose query is not there.
     pub(crate) without_query: Vec<Located<Metric>>,
+    /// Metrics that were refused because of their SQL, or of what they declare of it.
+    pub(crate) refused_with_sql: BTreeSet<MetricId>,
     /// Queries that no metric reads.
     pub(crate) unused_queries: BTreeSet<QueryId>,
 }

@@ -1,13 +1,16 @@
 //! Storing definitions: what is stored already is compared with what is brought, and only what differs is written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
-use metricd_domain::{Dashboard, Metric, Query};
-use metricd_repository::{Changes, Definitions, Tally};
+use metricd_domain::{Contract, Dashboard, MetricId, Query};
+use metricd_repository::{Changes, Definitions, RepositoryError, Tally};
 
+use super::error::{corrupt, failed};
 use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow};
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
 
@@ -15,12 +18,14 @@ use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metric
 const ROWS_A_STATEMENT: usize = 1_000;
 
 /// Stores the definitions. Nobody else may change definitions meanwhile.
-pub(super) fn store(connection: &mut PgConnection, definitions: Definitions) -> QueryResult<Changes> {
+pub(super) fn store(connection: &mut PgConnection, definitions: Definitions) -> Result<Changes, RepositoryError> {
     let mut changes = Changes::default();
-    store_queries(connection, definitions.queries, &mut changes.queries)?;
-    store_metrics(connection, definitions.metrics, &mut changes.metrics)?;
+    store_queries(connection, definitions.queries, &mut changes.queries).map_err(failed)?;
+    let metrics = definitions.metrics.into_iter().map(MetricRow::try_from).collect::<Result<Vec<_>, _>>()?;
+    store_metrics(connection, &metrics, &mut changes.metrics).map_err(failed)?;
+    store_contracts(connection, &definitions.contracts)?;
     for dashboard in definitions.dashboards {
-        store_dashboard(connection, dashboard, &mut changes.layout_entries)?;
+        store_dashboard(connection, dashboard, &mut changes.layout_entries).map_err(failed)?;
     }
     Ok(changes)
 }
@@ -41,8 +46,7 @@ fn store_queries(connection: &mut PgConnection, brought: Vec<Query>, tally: &mut
     Ok(())
 }
 
-fn store_metrics(connection: &mut PgConnection, brought: Vec<Metric>, tally: &mut Tally) -> QueryResult<()> {
-    let rows: Vec<MetricRow> = brought.into_iter().map(MetricRow::from).collect();
+fn store_metrics(connection: &mut PgConnection, rows: &[MetricRow], tally: &mut Tally) -> QueryResult<()> {
     for rows in rows.chunks(ROWS_A_STATEMENT) {
         let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
         let stored = metrics::table.filter(metrics::metric_id.eq_any(ids)).select(MetricRow::as_select());
@@ -54,9 +58,35 @@ fn store_metrics(connection: &mut PgConnection, brought: Vec<Metric>, tally: &mu
             .set((
                 metrics::query_id.eq(excluded(metrics::query_id)),
                 metrics::editable.eq(excluded(metrics::editable)),
+                metrics::parameters.eq(excluded(metrics::parameters)),
+                metrics::time_column.eq(excluded(metrics::time_column)),
+                metrics::limits.eq(excluded(metrics::limits)),
                 metrics::updated_at.eq(diesel::dsl::now),
             ))
             .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Stores contracts of metrics that are stored; what was stored of them before is replaced.
+fn store_contracts(
+    connection: &mut PgConnection,
+    contracts: &BTreeMap<MetricId, Contract>,
+) -> Result<(), RepositoryError> {
+    let contracts: Vec<_> = contracts.iter().collect();
+    for contracts in contracts.chunks(ROWS_A_STATEMENT) {
+        let ids: Vec<_> = contracts.iter().map(|(metric_id, _)| metric_id.as_str()).collect();
+        let documents = contracts.iter().map(|(_, contract)| serde_json::to_value(contract));
+        let documents = documents.collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
+        sql_query(
+            "UPDATE catalog.metrics AS m SET contract = c.contract \
+             FROM unnest($1, $2) AS c (metric_id, contract) \
+             WHERE m.metric_id = c.metric_id AND m.contract IS DISTINCT FROM c.contract",
+        )
+        .bind::<Array<Text>, _>(ids)
+        .bind::<Array<Jsonb>, _>(documents)
+        .execute(connection)
+        .map_err(failed)?;
     }
     Ok(())
 }

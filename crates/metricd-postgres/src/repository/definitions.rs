@@ -3,24 +3,26 @@
 use diesel::prelude::*;
 use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, QueryVersion, SqlText};
 use metricd_repository::RepositoryError;
+use serde_json::Value;
 
 use super::error::{corrupt, failed};
-use super::rows::{MetricRow, query_version};
+use super::rows::{MetricRow, contract, query_version};
 use crate::schema::catalog::{metrics, queries, query_history};
 
 pub(super) fn get(connection: &mut PgConnection, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
     let row = metrics::table
         .inner_join(queries::table)
         .filter(metrics::metric_id.eq(id.as_str()))
-        .select((MetricRow::as_select(), queries::sql, queries::version))
-        .first::<(MetricRow, String, i32)>(connection)
+        .select((MetricRow::as_select(), queries::sql, queries::version, metrics::contract))
+        .first::<(MetricRow, String, i32, Option<Value>)>(connection)
         .optional()
         .map_err(failed)?;
-    let (metric, sql, version) = row.ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
+    let (metric, sql, version, document) = row.ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
     Ok(MetricDefinition {
         metric: metric.try_into()?,
         sql: SqlText::parse(sql).map_err(corrupt)?,
         query_version: u32::try_from(version).map_err(corrupt)?,
+        contract: contract(document)?,
     })
 }
 

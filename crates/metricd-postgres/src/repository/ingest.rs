@@ -1,13 +1,13 @@
 //! An ingestion as one transaction.
 
-use std::collections::BTreeSet;
-
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use metricd_domain::{DashboardId, IngestionId, IngestionReport, MetricId, QueryId};
+use metricd_domain::{DashboardId, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
 use metricd_repository::{Conclusion, Ingestion, Known, Mentioned, RepositoryError};
+use serde_json::Value;
 
 use super::error::{corrupt, failed};
+use super::rows::{MetricRow, contract};
 use super::{changes, records};
 use crate::schema::catalog::{dashboard_items, ingestions, metrics, queries};
 
@@ -60,33 +60,38 @@ fn run(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<C
     // take one of those, the reader included.
     connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
     let known = look_up(connection, &ingestion.mentioned())?;
-    let mut changes = changes::store(connection, ingestion.definitions(&known))?;
+    let mut changes = changes::store(connection, ingestion.definitions(&known).map_err(RepositoryError::Input)?)?;
     records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
 }
 
 fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known, RepositoryError> {
     let query_ids: Vec<_> = mentioned.query_ids.iter().map(QueryId::as_str).collect();
+    let metric_ids: Vec<_> = mentioned.metric_ids.iter().map(MetricId::as_str).collect();
     let dashboard_ids: Vec<_> = mentioned.dashboard_ids.iter().map(DashboardId::as_str).collect();
-    let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select(queries::query_id);
-    let readers =
-        metrics::table.filter(metrics::query_id.eq_any(&query_ids)).select((metrics::query_id, metrics::metric_id));
+    let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((queries::query_id, queries::sql));
+    let is_mentioned = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
+    let known = metrics::table.filter(is_mentioned).select((MetricRow::as_select(), metrics::contract));
     let items = dashboard_items::table
         .filter(dashboard_items::dashboard_id.eq_any(&dashboard_ids))
         .select((dashboard_items::dashboard_id, dashboard_items::metric_id));
-    let stored: Vec<String> = stored.load(connection).map_err(failed)?;
-    let readers: Vec<(String, String)> = readers.load(connection).map_err(failed)?;
+    let stored: Vec<(String, String)> = stored.load(connection).map_err(failed)?;
+    let known: Vec<(MetricRow, Option<Value>)> = known.load(connection).map_err(failed)?;
     let items: Vec<(String, String)> = items.load(connection).map_err(failed)?;
-    let reader = |(query_id, metric_id)| Ok((QueryId::parse(query_id)?, MetricId::parse(metric_id)?));
-    let item = |(dashboard_id, metric_id)| Ok((DashboardId::parse(dashboard_id)?, MetricId::parse(metric_id)?));
-    let known = || -> Result<Known, metricd_domain::InvalidId> {
-        Ok(Known {
-            query_ids: stored.into_iter().map(QueryId::parse).collect::<Result<BTreeSet<_>, _>>()?,
-            readers: readers.into_iter().map(reader).collect::<Result<_, _>>()?,
-            dashboard_items: items.into_iter().map(item).collect::<Result<_, _>>()?,
-        })
+    let query =
+        |(query_id, sql)| Ok((QueryId::parse(query_id).map_err(corrupt)?, SqlText::parse(sql).map_err(corrupt)?));
+    let metric = |(row, document): (MetricRow, _)| {
+        let metric = Metric::try_from(row)?;
+        Ok((metric.metric_id.clone(), (metric, contract(document)?)))
     };
-    known().map_err(corrupt)
+    let item = |(dashboard_id, metric_id)| {
+        Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
+    };
+    Ok(Known {
+        queries: stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?,
+        metrics: known.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?,
+        dashboard_items: items.into_iter().map(item).collect::<Result<_, RepositoryError>>()?,
+    })
 }
 
 fn keep_report(connection: &mut PgConnection, report: &IngestionReport) -> Result<(), RepositoryError> {

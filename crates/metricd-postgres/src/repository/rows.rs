@@ -2,8 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::{Insertable, Queryable, Selectable};
-use metricd_domain::{Breakpoint, DashboardId, LayoutEntry, Metric, MetricId, Query, QueryId, QueryVersion, SqlText};
+use metricd_domain::{
+    Breakpoint, Contract, DashboardId, LayoutEntry, Metric, MetricId, Query, QueryId, QueryVersion, SqlText, TimeColumn,
+};
 use metricd_repository::RepositoryError;
+use serde_json::Value;
 
 use super::error::corrupt;
 use crate::schema::catalog::{dashboard_items, layout_entries, metrics, queries};
@@ -29,11 +32,23 @@ pub(super) struct MetricRow {
     pub(super) metric_id: String,
     pub(super) query_id: String,
     pub(super) editable: bool,
+    pub(super) parameters: Value,
+    pub(super) time_column: Option<String>,
+    pub(super) limits: Value,
 }
 
-impl From<Metric> for MetricRow {
-    fn from(metric: Metric) -> Self {
-        Self { metric_id: metric.metric_id.into(), query_id: metric.query_id.into(), editable: metric.editable }
+impl TryFrom<Metric> for MetricRow {
+    type Error = RepositoryError;
+
+    fn try_from(metric: Metric) -> Result<Self, RepositoryError> {
+        Ok(Self {
+            metric_id: metric.metric_id.into(),
+            query_id: metric.query_id.into(),
+            editable: metric.editable,
+            parameters: serde_json::to_value(metric.parameters).map_err(corrupt)?,
+            time_column: metric.time_column.map(String::from),
+            limits: serde_json::to_value(metric.limits).map_err(corrupt)?,
+        })
     }
 }
 
@@ -45,8 +60,16 @@ impl TryFrom<MetricRow> for Metric {
             metric_id: MetricId::parse(row.metric_id).map_err(corrupt)?,
             query_id: QueryId::parse(row.query_id).map_err(corrupt)?,
             editable: row.editable,
+            parameters: serde_json::from_value(row.parameters).map_err(corrupt)?,
+            time_column: row.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
+            limits: serde_json::from_value(row.limits).map_err(corrupt)?,
         })
     }
+}
+
+/// A contract as the catalog holds it.
+pub(super) fn contract(document: Option<Value>) -> Result<Option<Contract>, RepositoryError> {
+    document.map(serde_json::from_value).transpose().map_err(corrupt)
 }
 
 /// An item of a dashboard as the catalog holds it.

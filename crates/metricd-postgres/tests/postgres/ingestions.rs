@@ -13,7 +13,12 @@ use metricd_test_support::TestDatabase;
 fn definitions() -> Definitions {
     let mut board = dashboard("d1", &["m1"]);
     board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
-    Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![metric("m1", "q1")], dashboards: vec![board] }
+    Definitions {
+        queries: vec![query("q1", "SELECT 1")],
+        metrics: vec![metric("m1", "q1")],
+        dashboards: vec![board],
+        ..Definitions::default()
+    }
 }
 
 /// Everything that is stored, as text.

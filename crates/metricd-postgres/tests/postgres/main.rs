@@ -2,6 +2,7 @@
 
 mod contract;
 mod ingestions;
+mod judge;
 mod reader;
 mod runner;
 mod schema;

@@ -40,6 +40,7 @@ impl Brought {
         let (seen, told) = std::sync::mpsc::channel();
         let mentioned = Mentioned {
             query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
+            metric_ids: definitions.metrics.iter().map(|metric| metric.metric_id.clone()).collect(),
             dashboard_ids: definitions.dashboards.iter().map(|dashboard| dashboard.dashboard_id.clone()).collect(),
         };
         let brought = Self {
@@ -60,9 +61,9 @@ impl Ingestion for Brought {
         self.mentioned.clone()
     }
 
-    fn definitions(&mut self, known: &Known) -> Definitions {
+    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
         self.known = known.clone();
-        self.definitions.clone()
+        Ok(self.definitions.clone())
     }
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {
@@ -93,7 +94,7 @@ pub fn query(id: &str, sql: &str) -> Query {
 /// Where an argument is not valid.
 #[must_use]
 pub fn metric(id: &str, query_id: &str) -> Metric {
-    Metric { metric_id: MetricId::parse(id).unwrap(), query_id: QueryId::parse(query_id).unwrap(), editable: true }
+    Metric::new(MetricId::parse(id).unwrap(), QueryId::parse(query_id).unwrap(), true)
 }
 
 /// A dashboard of these metrics, without a layout, named like its id.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use metricd_domain::{Breakpoint, DashboardId, IngestionId, MetricId, QueryId};
+use metricd_domain::{
+    Breakpoint, Contract, ContractColumn, DashboardId, IngestionId, MetricId, MetricLimits, ParameterDeclaration,
+    Period, QueryId, TimeColumn,
+};
 use uuid::Uuid;
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
@@ -18,7 +21,7 @@ async fn store(repository: &Repository, definitions: Definitions) -> Changes {
 }
 
 fn one_metric(sql: &str) -> Definitions {
-    Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], dashboards: Vec::new() }
+    Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Definitions::default() }
 }
 
 /// What has never been stored is absent by its own error.
@@ -100,7 +103,7 @@ pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
         queries: vec![query("q2", "SELECT 2")],
         // Of a query that this ingestion does not bring.
         metrics: vec![metric("m2", "q1"), metric("m3", "q2")],
-        dashboards: Vec::new(),
+        ..Definitions::default()
     };
     store(&repository, other).await;
     for (id, sql) in [("m1", "SELECT 1"), ("m2", "SELECT 1"), ("m3", "SELECT 2")] {
@@ -174,6 +177,7 @@ pub async fn many_definitions_are_stored_at_once(repository: Repository) {
         queries: ids.iter().map(|id| query(id, &format!("SELECT '{id}'"))).collect(),
         metrics: ids.iter().map(|id| metric(id, id)).collect(),
         dashboards: vec![board],
+        ..Definitions::default()
     };
     let added = Tally { added: count, ..Tally::default() };
     let changes = store(&repository, definitions.clone()).await;
@@ -183,4 +187,61 @@ pub async fn many_definitions_are_stored_at_once(repository: Repository) {
     assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
     let last = repository.get_definition(&MetricId::parse("id-2344").unwrap()).await.unwrap();
     assert_eq!(last.sql.as_str(), "SELECT 'id-2344'");
+}
+
+fn contract(column: &str) -> Contract {
+    let column = ContractColumn { name: column.into(), type_name: "text".into() };
+    Contract { columns: vec![column], period: Period::Bound, ..Contract::default() }
+}
+
+/// What a metric declares, and its contract, come back as they were stored.
+pub async fn declarations_and_contracts_come_back(repository: Repository) {
+    let mut declaring = metric("m1", "q1");
+    let day = ParameterDeclaration {
+        name: "day".into(),
+        r#type: "date".into(),
+        default: Some("2025-06-01".into()),
+        required: Some(false),
+        allowed: None,
+        min: Some("2020-01-01".into()),
+        max: None,
+    };
+    declaring.parameters = vec![day.try_into().unwrap()];
+    declaring.time_column = Some(TimeColumn::parse("metrics.date").unwrap());
+    declaring.limits = MetricLimits { rows: Some(10), time_ms: Some(500), ..MetricLimits::default() };
+    let definitions = Definitions {
+        metrics: vec![declaring.clone()],
+        contracts: BTreeMap::from([(declaring.metric_id.clone(), contract("a"))]),
+        ..one_metric("SELECT :day")
+    };
+    store(&repository, definitions.clone()).await;
+    let stored = repository.get_definition(&declaring.metric_id).await.unwrap();
+    assert_eq!((stored.metric, stored.contract), (declaring, Some(contract("a"))));
+    let changes = store(&repository, definitions).await;
+    assert_eq!(changes.metrics, Tally { unchanged: 1, ..Tally::default() });
+}
+
+/// A contract is about one SQL and one set of declarations, and ends with either; another one can be given at once.
+pub async fn a_contract_ends_with_what_it_is_about(repository: Repository) {
+    let id = MetricId::parse("m1").unwrap();
+    let with = |sql: &str, column: &str| Definitions {
+        contracts: BTreeMap::from([(MetricId::parse("m1").unwrap(), contract(column))]),
+        ..one_metric(sql)
+    };
+    let current = async || repository.get_definition(&id).await.unwrap().contract;
+    store(&repository, with("SELECT 1", "a")).await;
+    store(&repository, one_metric("SELECT 1")).await;
+    assert_eq!(current().await, Some(contract("a")), "nothing has changed");
+    store(&repository, one_metric("SELECT 2")).await;
+    assert_eq!(current().await, None, "the SQL has changed");
+    store(&repository, with("SELECT 3", "b")).await;
+    assert_eq!(current().await, Some(contract("b")));
+
+    let mut other = one_metric("SELECT 3");
+    other.metrics[0].editable = false;
+    store(&repository, other.clone()).await;
+    assert_eq!(current().await, Some(contract("b")), "nothing that it is about has changed");
+    other.metrics[0].time_column = Some(TimeColumn::parse("date").unwrap());
+    store(&repository, other).await;
+    assert_eq!(current().await, None, "a declaration has changed");
 }

@@ -1,10 +1,10 @@
 //! What a store promises of ingestions: knowledge, atomicity, reports.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use metricd_domain::{DashboardId, Location, MetricId, Outcome, QueryId, Refusal};
+use metricd_domain::{DashboardId, Location, MetricId, Outcome, QueryId, Refusal, SqlText};
 
 use super::builders::{Brought, dashboard, metric, query, record};
 use crate::{Conclusion, Definitions, Known, Mentioned, MetricRepository, RepositoryError};
@@ -15,13 +15,14 @@ fn definitions(query_id: &str, metric_id: &str) -> Definitions {
     Definitions {
         queries: vec![query(query_id, "SELECT 1")],
         metrics: vec![metric(metric_id, query_id)],
+        contracts: BTreeMap::new(),
         dashboards: vec![dashboard("d1", &[metric_id])],
     }
 }
 
 /// The knowledge is about the mentioned ids alone, and is what is stored.
 pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repository) {
-    for (query_id, metric_id) in [("q1", "m1"), ("q2", "m2")] {
+    for (query_id, metric_id) in [("q1", "m1"), ("q2", "m2"), ("q4", "m4")] {
         let (brought, _told) = Brought::keeping(definitions(query_id, metric_id), Vec::new());
         repository.ingest(Box::new(brought)).await.unwrap();
     }
@@ -29,15 +30,17 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
     let (mut brought, told) = Brought::keeping(Definitions::default(), Vec::new());
     brought.mentioned = Mentioned {
         query_ids: queries(&["q1", "q3"]),
+        metric_ids: BTreeSet::from([MetricId::parse("m2").unwrap(), MetricId::parse("m3").unwrap()]),
         dashboard_ids: BTreeSet::from([DashboardId::parse("d1").unwrap(), DashboardId::parse("d2").unwrap()]),
     };
     repository.ingest(Box::new(brought)).await.unwrap();
 
     let item = |id: &str| (DashboardId::parse("d1").unwrap(), MetricId::parse(id).unwrap());
+    let known = |id: &str, query_id: &str| (MetricId::parse(id).unwrap(), (metric(id, query_id), None));
     let expected = Known {
-        query_ids: queries(&["q1"]),
-        readers: BTreeSet::from([(QueryId::parse("q1").unwrap(), MetricId::parse("m1").unwrap())]),
-        dashboard_items: BTreeSet::from([item("m1"), item("m2")]),
+        queries: BTreeMap::from([(QueryId::parse("q1").unwrap(), SqlText::parse("SELECT 1").unwrap())]),
+        metrics: BTreeMap::from([known("m1", "q1"), known("m2", "q2")]),
+        dashboard_items: BTreeSet::from([item("m1"), item("m2"), item("m4")]),
     };
     assert_eq!(told.recv().unwrap().0, expected);
 }

@@ -1,8 +1,8 @@
 //! Expressions.
 
 use sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Interval, Subscript, TypedString,
-    UnaryOperator,
+    AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Ident, Interval, Subscript,
+    TypedString, UnaryOperator,
 };
 
 use super::{Walk, folded};
@@ -39,6 +39,10 @@ impl Walk<'_> {
                     self.place = first.span.start.into();
                     self.name(first);
                 }
+                for column in parts.iter().skip(1) {
+                    self.column(column);
+                }
+                self.qualifier(&parts.iter().collect::<Vec<_>>(), 3);
             }
             Expr::CompoundFieldAccess { root, access_chain } => {
                 self.expression(root);
@@ -178,9 +182,19 @@ impl Walk<'_> {
         }
     }
 
+    /// Remembers a schema before a table's name, where that is how the name begins.
+    pub(super) fn qualifier(&mut self, parts: &[&Ident], count: usize) {
+        if let [schema, table, ..] = parts
+            && parts.len() == count
+            && folded(schema) == "warehouse"
+        {
+            self.uses.qualifiers.push((schema.span.start.into(), table.span.start.into()));
+        }
+    }
+
     fn access(&mut self, access: &AccessExpr) {
         match access {
-            AccessExpr::Dot(Expr::Identifier(_)) => {}
+            AccessExpr::Dot(Expr::Identifier(field)) => self.column(field),
             // `(x).f(…)` is no PostgreSQL; the parser reads it so, and the function is judged as such.
             AccessExpr::Dot(expression) => self.expression(expression),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expression(index),
@@ -298,7 +312,7 @@ impl Walk<'_> {
     }
 
     /// Takes a word that PostgreSQL reserves and that stands where an expression may.
-    fn value_function(&mut self, ident: &sqlparser::ast::Ident) {
+    fn value_function(&mut self, ident: &Ident) {
         const CLOCK: [&str; 5] = ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"];
         let name = folded(ident);
         if CLOCK.contains(&name.as_str()) {

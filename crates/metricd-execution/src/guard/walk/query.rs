@@ -5,7 +5,7 @@ use sqlparser::ast::{
     SetExpr, SetOperator, SetQuantifier, TableAlias, TableAliasColumnDef, Values, With,
 };
 
-use super::Walk;
+use super::{Walk, folded};
 use crate::FindingCode;
 
 impl Walk<'_> {
@@ -22,6 +22,7 @@ impl Walk<'_> {
             format_clause,
             pipe_operators,
         } = query;
+        let names_around = self.with_names.len();
         if let Some(with) = with {
             self.with(with);
         }
@@ -38,21 +39,38 @@ impl Walk<'_> {
         }
         for lock in locks {
             let message = "a metric only reads: leave the locking clause out";
-            self.find(FindingCode::Locks, self.place_of(query), &lock.to_string(), message);
+            // What is in a query is walked through before its locking clause, which stands behind it.
+            let place = self.tree.locks.get(self.lock_count).copied().unwrap_or(self.place);
+            self.lock_count += 1;
+            self.find(FindingCode::Locks, place, &lock.to_string(), message);
         }
         self.refuse_if(for_clause.is_some(), "FOR XML, JSON or BROWSE");
         self.refuse_if(settings.is_some(), "SETTINGS");
         self.refuse_if(format_clause.is_some(), "FORMAT");
         self.refuse_if(!pipe_operators.is_empty(), "|>");
+        self.with_names.truncate(names_around);
     }
 
     fn with(&mut self, with: &With) {
-        let With { with_token: _, recursive: _, cte_tables } = with;
-        for Cte { alias, query, from, materialized: _, closing_paren_token: _ } in cte_tables {
-            self.alias(alias);
-            self.refuse_if(from.is_some(), "FROM behind a WITH query");
-            self.query(query);
+        let With { with_token: _, recursive, cte_tables } = with;
+        let name = |cte: &Cte| folded(&cte.alias.name);
+        if *recursive {
+            self.with_names.extend(cte_tables.iter().map(name));
         }
+        for cte in cte_tables {
+            self.with_query(cte);
+            // Without RECURSIVE a WITH query sees those before it, and not itself.
+            if !*recursive {
+                self.with_names.push(name(cte));
+            }
+        }
+    }
+
+    fn with_query(&mut self, cte: &Cte) {
+        let Cte { alias, query, from, materialized: _, closing_paren_token: _ } = cte;
+        self.alias(alias);
+        self.refuse_if(from.is_some(), "FROM behind a WITH query");
+        self.query(query);
     }
 
     pub(super) fn alias(&mut self, alias: &TableAlias) {

@@ -93,7 +93,10 @@ impl Walk<'_> {
             }
             SelectItem::QualifiedWildcard(kind, options) => {
                 match kind {
-                    SelectItemQualifiedWildcardKind::ObjectName(_) => {}
+                    SelectItemQualifiedWildcardKind::ObjectName(name) => {
+                        let idents = name.0.iter().filter_map(|part| part.as_ident());
+                        self.qualifier(&idents.collect::<Vec<_>>(), 2);
+                    }
                     SelectItemQualifiedWildcardKind::Expr(expression) => self.expression(expression),
                 }
                 self.wildcard(options);

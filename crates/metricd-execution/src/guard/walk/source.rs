@@ -1,11 +1,11 @@
 //! What a SELECT reads from.
 
 use sqlparser::ast::{
-    FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, TableFactor, TableFunctionArgs, TableSample,
-    TableSampleKind, TableSampleMethod, TableSampleModifier, TableSampleQuantity, TableWithJoins,
+    FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, Spanned, TableFactor, TableFunctionArgs,
+    TableSample, TableSampleKind, TableSampleMethod, TableSampleModifier, TableSampleQuantity, TableWithJoins,
 };
 
-use super::Walk;
+use super::{TableUse, Walk};
 use crate::FindingCode;
 
 impl Walk<'_> {
@@ -63,7 +63,7 @@ impl Walk<'_> {
                 index_hints,
             } => {
                 match args {
-                    None => self.relation(name),
+                    None => self.relation(name, alias.is_some()),
                     Some(TableFunctionArgs { args, settings }) => {
                         self.refuse_if(settings.is_some(), "SETTINGS");
                         self.function_name(name, &FunctionArguments::None);
@@ -120,7 +120,7 @@ impl Walk<'_> {
     }
 
     /// Takes the name of a table, a view or a WITH query.
-    fn relation(&mut self, name: &ObjectName) {
+    fn relation(&mut self, name: &ObjectName, has_alias: bool) {
         if let [sqlparser::ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() {
             self.name(ident);
         }
@@ -133,6 +133,10 @@ impl Walk<'_> {
         if is_foreign {
             let message = "a metric reads the tables and views of the schema `warehouse` alone: write one of those";
             self.find(FindingCode::RelationNotAllowed, self.place_of(name), &name.to_string(), message);
+        } else if schema.is_some() || !self.with_names.contains(&relation) {
+            let span = name.span();
+            let (begin, end) = (span.start.into(), span.end.into());
+            self.uses.tables.push(TableUse { table: relation, begin, end, has_alias, select: self.place });
         }
     }
 

@@ -3,13 +3,15 @@
 use metricd_domain::{InvalidId, Metric, MetricId, QueryId};
 
 use super::DraftDashboard;
+use super::declarations::{ItemDeclarations, judge_declarations};
 use super::object::{Object, at_pointer};
 use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
 use crate::judge::Located;
 
-const KEYS: [&str; 4] = ["id", "queryId", "query_id", "isEditable"];
+const KEYS: [&str; 8] =
+    ["id", "queryId", "query_id", "isEditable", "parameters", "timeColumn", "time_column", "limits"];
 
 /// Adds the item to the draft, or says everything that is wrong with it.
 pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
@@ -25,9 +27,11 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     let metric_id = judge_id(&object, "id", MetricId::parse, findings);
     let query_id = judge_query_id(&object, findings);
     let editable = judge_editable(&object, findings);
-    match (metric_id, query_id, editable) {
-        (Some(metric_id), Some(query_id), Some(editable)) if !repeated => {
-            let value = Metric { metric_id, query_id, editable };
+    let declarations = judge_declarations(&object, findings);
+    match (metric_id, query_id, editable, declarations) {
+        (Some(metric_id), Some(query_id), Some(editable), Some(declarations)) if !repeated => {
+            let ItemDeclarations { parameters, time_column, limits } = declarations;
+            let value = Metric { metric_id, query_id, editable, parameters, time_column, limits };
             draft.metrics.push(Located { value, location: object.here() });
         }
         (metric_id, ..) => draft.refused_ids.extend(metric_id),

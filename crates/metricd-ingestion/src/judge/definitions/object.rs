@@ -45,6 +45,11 @@ impl<'a> Object<'a> {
         at_pointer(self.file, &self.pointer_to(key))
     }
 
+    /// The place of what is inside of a member, by the rest of its pointer.
+    pub(super) fn under(&self, path: &str) -> Location {
+        at_pointer(self.file, &format!("{}/{path}", self.pointer))
+    }
+
     pub(super) fn refuse_type(&self, key: &str, expected: &str, found: &Json, findings: &mut Findings) {
         let message = format!("`{key}` is {}: expected {expected}", found.type_name());
         findings.refuse(self.at(key), Some(&found.shown()), Reason::TypeMismatch, message);

@@ -1,0 +1,79 @@
+//! The period that a request asks for.
+
+use std::collections::BTreeMap;
+
+use metricd_domain::{ParameterType, ParameterValue, ScalarType};
+use serde::Serialize;
+
+use super::InvalidArgument;
+
+/// The names of a period's days, in requests and in SQL.
+pub(super) const START_DATE: &str = "start_date";
+pub(super) const END_DATE: &str = "end_date";
+
+/// A period that was applied to a result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AppliedPeriod {
+    /// The first day, where the request named one.
+    pub start_date: Option<String>,
+    /// The last day, which is inside, where the request named one.
+    pub end_date: Option<String>,
+    /// How it was applied.
+    pub applied: PeriodApplication,
+}
+
+/// How a period was applied to a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeriodApplication {
+    /// The SQL names the days and got them bound.
+    Bound,
+    /// The SQL was run on the rows of its source table inside the period.
+    Narrowed,
+}
+
+/// What a request says of the period.
+#[derive(Debug, Default)]
+pub(super) struct PeriodRequest {
+    start: Option<ParameterValue>,
+    end: Option<ParameterValue>,
+}
+
+impl PeriodRequest {
+    /// The days that are good; what is wrong with the others, or with both together, is added to the faults.
+    pub(super) fn read(given: &BTreeMap<String, String>, faults: &mut Vec<InvalidArgument>) -> Self {
+        let date = ParameterType { scalar: ScalarType::Date, is_array: false };
+        let mut day = |name: &str| {
+            let parsed = date.parse_value(given.get(name)?);
+            parsed
+                .map_err(|error| faults.push(InvalidArgument { name: name.to_owned(), message: error.to_string() }))
+                .ok()
+        };
+        let (start, end) = (day(START_DATE), day(END_DATE));
+        if let (Some(start), Some(end)) = (&start, &end)
+            && start.as_str() > end.as_str()
+        {
+            let message = format!("the period ends before it starts, on `{}`", start.as_str());
+            faults.push(InvalidArgument { name: END_DATE.to_owned(), message });
+        }
+        Self { start, end }
+    }
+
+    /// Whether the request says nothing of a period.
+    pub(super) fn is_absent(&self, given: &BTreeMap<String, String>) -> bool {
+        !given.contains_key(START_DATE) && !given.contains_key(END_DATE)
+    }
+
+    /// Both days; a side without one is open.
+    pub(super) fn bounds(&self) -> [ParameterValue; 2] {
+        let open =
+            |day: &Option<ParameterValue>, open: &str| day.clone().unwrap_or_else(|| ParameterValue::unjudged(open));
+        [open(&self.start, "-infinity"), open(&self.end, "infinity")]
+    }
+
+    /// What is told of the period with the result.
+    pub(super) fn applied(&self, applied: PeriodApplication) -> Option<AppliedPeriod> {
+        let text = |day: &Option<ParameterValue>| day.as_ref().map(|day| day.as_str().to_owned());
+        Some(AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied })
+    }
+}

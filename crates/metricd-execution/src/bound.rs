@@ -1,0 +1,39 @@
+//! SQL with values for its parameters, as it is run.
+
+use std::sync::Arc;
+
+use metricd_domain::ParameterValue;
+
+use crate::Statement;
+
+/// A statement with a value for each of its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundStatement {
+    text: Arc<str>,
+    arguments: Vec<Option<ParameterValue>>,
+}
+
+impl BoundStatement {
+    /// The text has `$1`, `$2`, … for the arguments, can stand in parentheses, and is one statement.
+    pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
+        Self { text, arguments }
+    }
+
+    /// A statement without values. Where it has parameters, PostgreSQL refuses it.
+    #[must_use]
+    pub fn without_arguments(statement: &Statement) -> Self {
+        Self::new(statement.body().into(), Vec::new())
+    }
+
+    /// The text, with `$1`, `$2`, … for the arguments.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The values in the order of their numbers, in the text form that PostgreSQL reads; `None` is NULL.
+    #[must_use]
+    pub fn arguments(&self) -> &[Option<ParameterValue>] {
+        &self.arguments
+    }
+}

@@ -1,0 +1,201 @@
+//! The one door through which SQL comes into the store, whoever brings it: the guard, then PostgreSQL, then the guard's
+//! rules again on what PostgreSQL has made of the text.
+
+mod resolved;
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use metricd_domain::{Contract, ContractParameter, Metric, Parameter, Period, SqlText, TimeColumn};
+
+use self::resolved::judge_resolution;
+use crate::arguments::numbered;
+use crate::edit::Edited;
+use crate::place::place_of;
+use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
+use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
+
+/// Judges SQL before it is stored, and says what its contract is.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    guard: Guard,
+    resolver: Arc<dyn Resolver>,
+}
+
+/// Why SQL is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgeError {
+    /// Something is wrong with it.
+    #[error("the SQL is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<Finding>),
+    /// The database cannot be asked.
+    #[error("the SQL cannot be judged: {0}")]
+    Unavailable(String),
+}
+
+impl From<Vec<Finding>> for JudgeError {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self::Refused(findings)
+    }
+}
+
+/// What a definition says of its SQL beside the SQL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Declarations<'a> {
+    /// The declared parameters.
+    pub parameters: &'a [Parameter],
+    /// The column that says when a row was.
+    pub time_column: Option<&'a TimeColumn>,
+}
+
+impl<'a> Declarations<'a> {
+    /// What a metric declares.
+    #[must_use]
+    pub fn of(metric: &'a Metric) -> Self {
+        Self { parameters: &metric.parameters, time_column: metric.time_column.as_ref() }
+    }
+}
+
+impl Judge {
+    /// A judge who knows what the warehouse holds now, and allows the functions that the operator adds: `name` for one of
+    /// PostgreSQL's, `schema.name` for any other.
+    ///
+    /// # Errors
+    ///
+    /// [`JudgeError::Unavailable`] where the database cannot be asked.
+    pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, JudgeError> {
+        let warehouse = resolver.warehouse().map_err(|error| JudgeError::Unavailable(error.to_string()))?;
+        let allowed = Allowed { added_functions: added_functions.clone(), ..warehouse };
+        Ok(Self { guard: Guard::new(allowed), resolver })
+    }
+
+    /// Judges the SQL by its text alone, without asking PostgreSQL.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it.
+    pub fn screen(&self, sql: &SqlText) -> Result<(), Vec<Finding>> {
+        let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
+        self.guard.judge(&statement)
+    }
+
+    /// The contract of the SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`JudgeError::Refused`] with all that could be found: where the guard refuses, PostgreSQL is not asked.
+    pub fn judge(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, JudgeError> {
+        let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
+        let mut findings = self.guard.judge(&statement).err().unwrap_or_default();
+        findings.extend(unused(&statement, declared.parameters));
+        if !findings.is_empty() {
+            return Err(findings.into());
+        }
+        let numbered = numbered(&statement, declared.parameters, None);
+        let resolution = self.resolve(&statement, &numbered)?;
+        let findings = judge_resolution(&resolution, self.guard.allowed());
+        if !findings.is_empty() {
+            return Err(findings.into());
+        }
+        self.contract(&statement, declared, resolution)
+    }
+
+    fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, JudgeError> {
+        let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
+        let resolvable = Resolvable {
+            text: numbered.text.clone(),
+            parameter_count: statement.parameters().len(),
+            placeholders: placeholders.map(|(range, of)| (number_in(&numbered.text, range), of.index)).collect(),
+        };
+        self.resolver.resolve(&resolvable).map_err(|error| match error {
+            ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
+            ResolveError::ColumnRepeated(message) => {
+                let message = format!("PostgreSQL says: {message}; give each column a name of its own with AS");
+                JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
+            }
+            ResolveError::Refused { message, hint, character } => {
+                let origin = character.map(|character| numbered.origin(character));
+                let place = origin.map_or(Place::START, |origin| place_of(statement.text(), origin));
+                let words = origin.map(|origin| words_at(statement.text(), origin)).unwrap_or_default();
+                let hint = hint.map(|hint| format!("; {}", lowered(&hint))).unwrap_or_default();
+                let message = format!("PostgreSQL says: {message}{hint}");
+                JudgeError::Refused(vec![Finding::new(FindingCode::Unresolved, place, words, message)])
+            }
+        })
+    }
+
+    fn contract(
+        &self,
+        statement: &Statement,
+        declared: Declarations<'_>,
+        resolution: Resolution,
+    ) -> Result<Contract, JudgeError> {
+        let names = statement.parameters().iter().cloned();
+        let parameters = names.zip(resolution.parameter_types);
+        let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
+        let mut contract =
+            Contract { columns: resolution.columns, parameters, tables: resolution.tables, period: Period::Bound };
+        let source = contract.period_source(declared.time_column);
+        if let (Err(reason), Some(column)) = (&source, declared.time_column) {
+            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());
+            return Err(vec![finding].into());
+        }
+        let is_bound = |name: &str| ["start_date", "end_date"].contains(&name);
+        if statement.parameters().iter().any(|name| is_bound(name.as_str())) {
+            return Ok(contract);
+        }
+        contract.period = match source {
+            Err(reason) => Period::Unsupported { reason },
+            Ok(source) => {
+                let narrowed = numbered(statement, declared.parameters, Some(&source)).text;
+                match self.resolver.check(&narrowed) {
+                    Ok(()) => Period::Narrowed(source),
+                    Err(ResolveError::Unavailable(message)) => return Err(JudgeError::Unavailable(message)),
+                    Err(ResolveError::Refused { message, .. } | ResolveError::ColumnRepeated(message)) => {
+                        Period::Unsupported {
+                            reason: format!(
+                                "the SQL cannot be run on a part of `{}` ({message}): name `:start_date` and `:end_date` in it",
+                                source.table
+                            ),
+                        }
+                    }
+                }
+            }
+        };
+        Ok(contract)
+    }
+}
+
+/// Where `$n` is in `$n` or `CAST($n AS type)`.
+fn number_in(text: &str, range: Range<usize>) -> Range<usize> {
+    let words = text.get(range.clone()).unwrap_or_default();
+    let start = words.find('$').unwrap_or_default();
+    let digits = words[start..].chars().skip(1).take_while(char::is_ascii_digit).count();
+    range.start + start..range.start + start + 1 + digits
+}
+
+/// Declared parameters that do not stand in the SQL.
+fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
+    let is_unused = |parameter: &&Parameter| !statement.parameters().contains(parameter.name());
+    let finding = |parameter: &Parameter| {
+        let name = parameter.name().as_str();
+        let message = format!("the definition declares `{name}`, and the SQL does not have `:{name}`");
+        Finding::new(FindingCode::ParameterUnused, Place::START, name, message)
+    };
+    declared.iter().filter(is_unused).map(finding).collect()
+}
+
+/// The words of the text from the byte on, up to the end of the line.
+fn words_at(text: &str, offset: usize) -> &str {
+    let rest = text.get(offset..).unwrap_or_default();
+    let end = rest.find(|character: char| character.is_whitespace() || matches!(character, ',' | ')' | ';'));
+    rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
+}
+
+/// A sentence of PostgreSQL's as a part of one of ours.
+fn lowered(sentence: &str) -> String {
+    let sentence = sentence.trim_end_matches('.');
+    let mut characters = sentence.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,105 @@
+//! A statement that reads only the rows of a period.
+
+use std::ops::Range;
+
+use metricd_domain::PeriodSource;
+
+use crate::guard::{Uses, uses};
+use crate::place::Cursor;
+use crate::{Place, Statement};
+
+/// The edits that let the statement read only those rows of its source that are inside a period, wherever it reads the
+/// source: in joins, subqueries and WITH queries, under an alias, with its schema or without. The period's first day is the
+/// parameter `$first`, its last day the one after that.
+///
+/// A table is replaced by a subquery over it, which PostgreSQL pulls up, so that indexes on the time column serve.
+pub(crate) fn narrowing(statement: &Statement, source: &PeriodSource, first: usize) -> Vec<(Range<usize>, String)> {
+    let Uses { tables, qualifiers } = uses(statement);
+    let offset = |place: Place| Cursor::of(statement.text()).advance(place);
+    let (table, column) = (quoted(&source.table), quoted(&source.column));
+    let (start, end) = (format!("CAST(${first} AS date)"), format!("CAST(${} AS date)", first + 1));
+    let inside = if source.type_name == "date" {
+        format!("{column} >= {start} AND {column} <= {end}")
+    } else {
+        format!("{column} >= {start} AND {column} < {end} + 1")
+    };
+    let rows = format!("(SELECT * FROM warehouse.{table} WHERE {inside})");
+    let mut edits: Vec<_> =
+        qualifiers.iter().map(|(begin, end)| (offset(*begin)..offset(*end), String::new())).collect();
+    for read in tables.iter().filter(|read| read.table == source.table) {
+        let alias = if read.has_alias { String::new() } else { format!(" AS {table}") };
+        let select = offset(read.select);
+        let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
+        if is_short {
+            edits.push((select..offset(read.end), format!("SELECT * FROM {rows}{alias}")));
+        } else {
+            edits.push((offset(read.begin)..offset(read.end), format!("{rows}{alias}")));
+        }
+    }
+    edits
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::SqlText;
+
+    use super::*;
+    use crate::edit::Edited;
+
+    fn narrowed(sql: &str) -> String {
+        let statement = Statement::parse(&SqlText::parse(sql).unwrap()).unwrap();
+        let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+        let edits = narrowing(&statement, &source, 1);
+        let text = Edited::of(statement.text(), statement.body_range(), edits).text;
+        text.replace(
+            "(SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date))",
+            "ROWS",
+        )
+    }
+
+    #[test]
+    fn a_table_is_narrowed_wherever_it_is_read() {
+        for (sql, text) in [
+            ("SELECT * FROM metrics", "SELECT * FROM ROWS AS \"metrics\""),
+            ("SELECT * FROM METRICS m", "SELECT * FROM ROWS m"),
+            ("SELECT * FROM warehouse . metrics AS m", "SELECT * FROM ROWS AS m"),
+            (
+                "SELECT warehouse.metrics.id, warehouse.metrics.* FROM warehouse.metrics",
+                "SELECT metrics.id, metrics.* FROM ROWS AS \"metrics\"",
+            ),
+            ("TABLE metrics", "SELECT * FROM ROWS AS \"metrics\""),
+            ("WITH x AS (TABLE /* all */ metrics) TABLE x", "WITH x AS (SELECT * FROM ROWS AS \"metrics\") TABLE x"),
+            (
+                "SELECT * FROM orders o JOIN metrics USING (id)",
+                "SELECT * FROM orders o JOIN ROWS AS \"metrics\" USING (id)",
+            ),
+            (
+                "SELECT (SELECT max(id) FROM metrics) FROM orders WHERE EXISTS (SELECT FROM metrics m)",
+                "SELECT (SELECT max(id) FROM ROWS AS \"metrics\") FROM orders WHERE EXISTS (SELECT FROM ROWS m)",
+            ),
+            (
+                "WITH metrics AS (SELECT * FROM metrics) SELECT * FROM metrics",
+                "WITH metrics AS (SELECT * FROM ROWS AS \"metrics\") SELECT * FROM metrics",
+            ),
+            (
+                "WITH RECURSIVE metrics AS (SELECT * FROM metrics) SELECT * FROM warehouse.metrics",
+                "WITH RECURSIVE metrics AS (SELECT * FROM metrics) SELECT * FROM ROWS AS \"metrics\"",
+            ),
+            (
+                "SELECT 'metrics', \"metrics\".id FROM \"metrics\" -- metrics",
+                "SELECT 'metrics', \"metrics\".id FROM ROWS AS \"metrics\"",
+            ),
+            (
+                "SELECT * FROM a, LATERAL (SELECT * FROM metrics WHERE id = a.id) l UNION ALL SELECT * FROM metrics",
+                "SELECT * FROM a, LATERAL (SELECT * FROM ROWS AS \"metrics\" WHERE id = a.id) l UNION ALL SELECT * FROM ROWS AS \"metrics\"",
+            ),
+            ("SELECT * FROM other", "SELECT * FROM other"),
+        ] {
+            assert_eq!(narrowed(sql), text, "{sql}");
+        }
+    }
+}

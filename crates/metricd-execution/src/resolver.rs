@@ -1,0 +1,113 @@
+//! The port through which PostgreSQL says what a statement is, without running it.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use metricd_domain::{ContractColumn, ContractTable};
+
+use crate::Allowed;
+
+/// SQL as it is resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolvable {
+    /// The text, with `$1`, `$2`, … for the parameters. It can stand in parentheses, and is one query.
+    pub text: String,
+    /// How many parameters there are.
+    pub parameter_count: usize,
+    /// Where the parameters stand in the text, in its order: the bytes of `$n`, and `n` less one.
+    pub placeholders: Vec<(Range<usize>, usize)>,
+}
+
+impl Resolvable {
+    /// The text with what `value` says in the place of each parameter.
+    #[must_use]
+    pub fn with_values(&self, value: impl Fn(usize) -> String) -> String {
+        let mut text = String::with_capacity(self.text.len());
+        let mut at = 0;
+        for (range, index) in &self.placeholders {
+            text.push_str(self.text.get(at..range.start).unwrap_or_default());
+            text.push_str(&value(*index));
+            at = range.end;
+        }
+        text.push_str(self.text.get(at..).unwrap_or_default());
+        text
+    }
+}
+
+/// What PostgreSQL says of a statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// The columns of the result.
+    pub columns: Vec<ContractColumn>,
+    /// The types of the parameters, as `format_type` prints them, in the order of their numbers.
+    pub parameter_types: Vec<String>,
+    /// Every relation that is read, in any schema, in the order of schema and name; those that views read are not among them.
+    pub tables: Vec<ContractTable>,
+    /// Every function that is called, by name or by an operator or a cast.
+    pub functions: Vec<ResolvedFunction>,
+    /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
+    pub session_words: Vec<String>,
+}
+
+/// A function that a statement calls.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResolvedFunction {
+    /// The schema.
+    pub schema: String,
+    /// The name.
+    pub name: String,
+    /// Whether it may give another answer, or change something, whenever it is called.
+    pub is_volatile: bool,
+    /// Whether it runs with the rights of its owner.
+    pub is_security_definer: bool,
+    /// Whether the statement calls it by its name, and not through an operator or a cast.
+    pub is_named: bool,
+}
+
+/// Why a statement could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// PostgreSQL refuses it.
+    #[error("{message}")]
+    Refused {
+        /// PostgreSQL's message.
+        message: String,
+        /// PostgreSQL's hint.
+        hint: Option<String>,
+        /// The character of the numbered text at which it refuses, from 0, where it says so.
+        character: Option<usize>,
+    },
+    /// Two columns of the result have one name.
+    #[error("{0}")]
+    ColumnRepeated(String),
+    /// The database cannot be asked.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+}
+
+/// Asks PostgreSQL what a statement is.
+///
+/// The methods wait for the database on the caller's thread: they are called from where an ingestion is judged, which may
+/// block, see `metricd_repository::Ingestion`.
+pub trait Resolver: Debug + Send + Sync {
+    /// What the warehouse holds that SQL may use: its functions and its types. Nothing of [`Allowed::added_functions`].
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::Unavailable`].
+    fn warehouse(&self) -> Result<Allowed, ResolveError>;
+
+    /// What the statement is. It is never run, and nothing of it stays in the database.
+    ///
+    /// # Errors
+    ///
+    /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`].
+    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
+
+    /// Whether PostgreSQL can resolve a text with `$1`, `$2`, … for parameters.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::resolve`].
+    fn check(&self, text: &str) -> Result<(), ResolveError>;
+}

@@ -1,0 +1,98 @@
+//! Dashboards: their items, and layout entries that are for an item.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metricd_domain::{
+    Breakpoint, Dashboard, DashboardId, DashboardItem, EntryCounts, LayoutEntry, Location, Metric, MetricId,
+};
+use metricd_repository::Known;
+
+use super::references::notice_repeated;
+use super::suggestions::Faults;
+use super::{DraftDashboard, Located, merge};
+use crate::Reason;
+use crate::findings::Findings;
+
+/// The dashboards that may be stored, once it is known which metrics may.
+pub(super) fn judge_dashboards(
+    drafts: Vec<DraftDashboard>,
+    metrics: &BTreeMap<MetricId, Located<Metric>>,
+    known: &Known,
+    counts: &mut EntryCounts,
+    faults: &mut Faults,
+    findings: &mut Findings,
+) -> Vec<Dashboard> {
+    counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
+    let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
+    let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
+    let mut dashboards: Vec<Dashboard> = Vec::new();
+    let mut entries = Vec::new();
+    for draft in drafts {
+        let of_dashboard = items.entry(draft.dashboard_id.clone()).or_insert_with(|| {
+            let (dashboard_id, name) = (draft.dashboard_id.clone(), draft.name.clone());
+            dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
+            Vec::new()
+        });
+        let mut present: BTreeSet<_> = of_dashboard.iter().map(|item| item.metric_id.clone()).collect();
+        for Metric { metric_id, .. } in draft.metrics.iter().map(|metric| &metric.value) {
+            if metrics.contains_key(metric_id) && present.insert(metric_id.clone()) {
+                of_dashboard.push(DashboardItem { metric_id: metric_id.clone() });
+            }
+        }
+        for entry in draft.layout_entries {
+            let Located { value: (breakpoint, entry), location } = entry;
+            let known_item = (draft.dashboard_id.clone(), entry.metric_id.clone());
+            if present.contains(&entry.metric_id) || known.dashboard_items.contains(&known_item) {
+                entries.push(Located { value: (draft.dashboard_id.clone(), breakpoint, entry), location });
+            } else {
+                let was_refused = draft.refused_ids.contains(&entry.metric_id)
+                    || without_query.contains(&entry.metric_id)
+                    || faults.refused_with_sql.contains(&entry.metric_id);
+                refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
+            }
+        }
+    }
+    let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
+        (dashboard_id.clone(), *breakpoint, entry.metric_id.clone())
+    });
+    let name = |(_, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
+        format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id)
+    };
+    notice_repeated(&merged.repeated, name, findings);
+    counts.repeated = merged.repeated.len() as u64;
+    for (entry, first) in merged.conflicting {
+        let (_, breakpoint, LayoutEntry { metric_id, .. }) = &entry.value;
+        let place = merged.kept[first].location.pointer.clone().unwrap_or_default();
+        let message =
+            format!("`{metric_id}` stands in the layout `{breakpoint}` already, at `{place}`; the first stands");
+        findings.refuse(entry.location, Some(metric_id.as_str()), Reason::LayoutConflict, message);
+    }
+    counts.refused = counts.read - counts.repeated - merged.kept.len() as u64;
+    for Located { value: (dashboard_id, breakpoint, entry), .. } in merged.kept {
+        if let Some(dashboard) = dashboards.iter_mut().find(|dashboard| dashboard.dashboard_id == dashboard_id) {
+            dashboard.layouts.entry(breakpoint).or_default().push(entry);
+        }
+    }
+    for dashboard in &mut dashboards {
+        dashboard.items = items.remove(&dashboard.dashboard_id).unwrap_or_default();
+    }
+    dashboards
+}
+
+fn refuse_orphan(
+    entry: &LayoutEntry,
+    breakpoint: Breakpoint,
+    location: &Location,
+    was_refused: bool,
+    faults: &mut Faults,
+    findings: &mut Findings,
+) {
+    let id = &entry.metric_id;
+    let message = if was_refused {
+        format!("the layout `{breakpoint}` places `{id}`, whose item was refused")
+    } else {
+        faults.orphans.entry((location.file.clone(), id.clone())).or_default().push(breakpoint);
+        format!("the layout `{breakpoint}` places `{id}`, which no item defines")
+    };
+    findings.refuse(location.clone(), Some(id.as_str()), Reason::LayoutMetricUnknown, message);
+}

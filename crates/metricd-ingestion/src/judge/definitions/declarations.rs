@@ -1,0 +1,108 @@
+//! What an item declares of its metric's parameters, time column and limits.
+
+use std::collections::BTreeSet;
+
+use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, TimeColumn};
+
+use super::object::Object;
+use crate::Reason;
+use crate::findings::Findings;
+use crate::json::Json;
+
+/// What an item declares beside its ids.
+#[derive(Debug, Default)]
+pub(super) struct ItemDeclarations {
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) time_column: Option<TimeColumn>,
+    pub(super) limits: MetricLimits,
+}
+
+/// What the item declares, or `None` after saying everything that is wrong with it.
+pub(super) fn judge_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
+    let parameters = judge_parameters(object, findings);
+    let time_column = judge_time_column(object, findings);
+    let limits = judge_limits(object, findings);
+    Some(ItemDeclarations { parameters: parameters?, time_column: time_column?, limits: limits? })
+}
+
+fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<Parameter>> {
+    let entries = match object.get("parameters") {
+        None | Some(Json::Null) => return Some(Vec::new()),
+        Some(Json::Array(entries)) => entries,
+        Some(other) => {
+            object.refuse_type("parameters", "an array of parameters", other, findings);
+            return None;
+        }
+    };
+    let mut parameters: Vec<Parameter> = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut is_good = true;
+    for (index, entry) in entries.iter().enumerate() {
+        let at = format!("parameters/{index}");
+        let fault = match read::<ParameterDeclaration>(entry) {
+            Err(error) => error,
+            Ok(declaration) => match Parameter::try_from(declaration) {
+                Err(error) => error.to_string(),
+                Ok(parameter) if !names.insert(parameter.name().clone()) => {
+                    format!("the parameter `{}` is declared twice", parameter.name())
+                }
+                Ok(parameter) => {
+                    parameters.push(parameter);
+                    continue;
+                }
+            },
+        };
+        is_good = false;
+        findings.refuse(object.under(&at), Some(&entry.shown()), Reason::ParameterInvalid, fault);
+    }
+    is_good.then_some(parameters)
+}
+
+fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Option<Option<TimeColumn>> {
+    let present =
+        ["timeColumn", "time_column"].into_iter().find(|key| object.get(key).is_some_and(|value| *value != Json::Null));
+    let Some(key) = present else { return Some(None) };
+    match object.get(key) {
+        Some(Json::String(text)) => match TimeColumn::parse(text) {
+            Ok(column) => Some(Some(column)),
+            Err(error) => {
+                findings.refuse(object.at(key), Some(text), Reason::TimeColumnInvalid, error.to_string());
+                None
+            }
+        },
+        Some(other) => {
+            object.refuse_type(key, "a string", other, findings);
+            None
+        }
+        None => Some(None),
+    }
+}
+
+fn judge_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLimits> {
+    let value = match object.get("limits") {
+        None | Some(Json::Null) => return Some(MetricLimits::default()),
+        Some(value) => value,
+    };
+    let limits = read::<MetricLimits>(value).and_then(|limits| {
+        let is_positive = limits.is_positive();
+        is_positive
+            .then_some(limits)
+            .ok_or_else(|| "a limit of 0 lets nothing through: leave it out, or raise it".to_owned())
+    });
+    match limits {
+        Ok(limits) => Some(limits),
+        Err(message) => {
+            findings.refuse(object.at("limits"), Some(&value.shown()), Reason::LimitsInvalid, message);
+            None
+        }
+    }
+}
+
+/// A JSON value as what it should be; where it is not, serde says what was expected.
+fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
+    let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| {
+        let message = error.to_string();
+        message.split(" at line ").next().unwrap_or_default().to_owned()
+    })
+}

@@ -1,0 +1,103 @@
+-- What PostgreSQL has made of the statement. The rule of a view is its query as the parser has resolved it: every function,
+-- operator and relation by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
+WITH
+judged AS (
+    SELECT r.ev_class AS oid, r.ev_action::text AS tree FROM pg_rewrite r
+    WHERE r.ev_class = 'catalog.metricd_judged'::regclass
+),
+
+-- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts.
+called AS (
+    SELECT f.hit[1]::oid AS oid, f.hit[2] = '0' AS is_named
+    FROM judged,
+        regexp_matches(tree, '\{FUNCEXPR :funcid (\d+) :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d+)', 'g') AS f (hit)
+    UNION ALL
+    SELECT f.hit[1]::oid, TRUE FROM judged, regexp_matches(tree, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
+    UNION ALL
+    SELECT f.hit[1]::oid, FALSE
+    FROM judged, regexp_matches(tree, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid) (\d+)', 'g') AS f (hit)
+    UNION ALL
+    SELECT o.oprcode::oid, FALSE
+    FROM judged, regexp_matches(tree, ':(?:opno|eqop|sortop) (\d+)', 'g') AS f (hit)
+    JOIN pg_operator o ON o.oid = f.hit[1]::oid
+    UNION ALL
+    SELECT o.oprcode::oid, FALSE
+    FROM judged, regexp_matches(tree, ':opnos \(o ([\d ]+)\)', 'g') AS f (hit),
+        unnest(string_to_array(f.hit[1], ' ')::oid[]) AS operators (oid)
+    JOIN pg_operator o ON o.oid = operators.oid
+),
+
+-- An aggregate is never volatile itself; the functions that it is made of may be.
+parts AS (
+    SELECT oid, is_named FROM called
+    UNION ALL
+    SELECT part.oid, FALSE
+    FROM called
+    JOIN pg_aggregate a ON a.aggfnoid = called.oid,
+        unnest(ARRAY[
+            a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn,
+            a.aggmfinalfn
+        ]::oid[]) AS part (oid)
+),
+
+functions AS (
+    SELECT
+        n.nspname AS schema, p.proname AS name, bool_or(p.provolatile = 'v') AS is_volatile,
+        bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named
+    FROM parts
+    JOIN pg_proc p ON p.oid = parts.oid
+    JOIN pg_namespace n ON n.oid = p.pronamespace
+    GROUP BY n.nspname, p.proname
+),
+
+relations AS (
+    SELECT DISTINCT c.oid, n.nspname, c.relname
+    FROM judged, regexp_matches(tree, ':relid (\d+)', 'g') AS f (hit)
+    JOIN pg_class c ON c.oid = f.hit[1]::oid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid <> judged.oid
+),
+
+columns_read AS (
+    SELECT DISTINCT a.attrelid, a.attname
+    FROM judged
+    JOIN pg_rewrite r ON r.ev_class = judged.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.refobjsubid > 0 AND a.attrelid <> judged.oid
+),
+
+tables AS (
+    SELECT
+        r.nspname AS schema, r.relname AS name,
+        ARRAY(SELECT c.attname::text FROM columns_read c WHERE c.attrelid = r.oid ORDER BY c.attname::text) AS columns,
+        coalesce((
+            SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
+            FROM pg_attribute a
+            WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+                AND a.atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        ), '[]') AS time_columns
+    FROM relations r
+),
+
+-- What asks the session who it is (the operations after the clock's), makes XML, or looks a name up in the catalogs.
+session_words AS (
+    SELECT 'user, role, schema or catalog of the session' AS word
+    FROM judged, regexp_matches(tree, '\{SQLVALUEFUNCTION :op (\d+)', 'g') AS f (hit) WHERE f.hit[1]::integer > 8
+    UNION SELECT 'xml' FROM judged WHERE tree ~ '\{XMLEXPR|\{TABLEFUNC :functype 0|\{TABLEFUNC :ns_uris'
+    UNION SELECT t.typname::text
+    FROM judged, regexp_matches(tree, ':(?:consttype|resulttype|funcresulttype) (\d+)', 'g') AS f (hit)
+    JOIN pg_type t ON t.oid = f.hit[1]::oid
+    WHERE t.typname ~ '^reg' AND t.typname NOT IN ('regconfig', 'regdictionary')
+        AND t.typnamespace = 'pg_catalog'::regnamespace
+)
+
+SELECT jsonb_build_object(
+    'columns', coalesce((
+        SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
+        FROM pg_attribute a WHERE a.attrelid = (SELECT oid FROM judged) AND a.attnum > 0
+    ), '[]'),
+    'tables', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
+    'functions', coalesce((SELECT jsonb_agg(to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),
+    'session_words', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM session_words s), '[]')
+) AS account
