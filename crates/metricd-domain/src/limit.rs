@@ -2,18 +2,25 @@
 
 use std::fmt;
 
-/// A cap on the rows of a result: 1 to 10 000, 1 000 where nobody asks.
+/// A cap on the rows of a result. Of one that is answered whole: 1 to 10 000, 1 000 where nobody asks. Of one that is
+/// streamed: 1 to 1 000 000, which is what it is where nobody asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowLimit(u32);
 
 /// Why a number is no row limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a whole number from 1 to {}", RowLimit::MAX)]
-pub struct InvalidRowLimit;
+#[error("expected a whole number from 1 to {max}")]
+pub struct InvalidRowLimit {
+    /// The greatest limit that is taken there.
+    pub max: RowLimit,
+}
 
 impl RowLimit {
-    /// The greatest limit.
+    /// The greatest limit of a result that is answered whole.
     pub const MAX: Self = Self(10_000);
+
+    /// The greatest limit of a result that is streamed.
+    pub const STREAM_MAX: Self = Self(1_000_000);
 
     /// Takes a number in decimal digits.
     ///
@@ -21,10 +28,23 @@ impl RowLimit {
     ///
     /// [`InvalidRowLimit`] where the text is no whole number from 1 to 10 000.
     pub fn parse(text: &str) -> Result<Self, InvalidRowLimit> {
+        Self::parse_up_to(Self::MAX, text)
+    }
+
+    /// Takes a number in decimal digits as the limit of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRowLimit`] where the text is no whole number from 1 to 1 000 000.
+    pub fn parse_stream(text: &str) -> Result<Self, InvalidRowLimit> {
+        Self::parse_up_to(Self::STREAM_MAX, text)
+    }
+
+    fn parse_up_to(max: Self, text: &str) -> Result<Self, InvalidRowLimit> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
-            Ok(rows) if digits && (1..=Self::MAX.0).contains(&rows) => Ok(Self(rows)),
-            _ => Err(InvalidRowLimit),
+            Ok(rows) if digits && (1..=max.0).contains(&rows) => Ok(Self(rows)),
+            _ => Err(InvalidRowLimit { max }),
         }
     }
 
@@ -56,7 +76,10 @@ mod tests {
         assert_eq!(RowLimit::parse("1").map(RowLimit::rows), Ok(1));
         assert_eq!(RowLimit::parse("10000"), Ok(RowLimit::MAX));
         for text in ["", "0", "10001", "-1", "+1", "1.0", "1e3", " 1", "ten", "99999999999999999999"] {
-            assert_eq!(RowLimit::parse(text), Err(InvalidRowLimit), "{text:?}");
+            assert_eq!(RowLimit::parse(text), Err(InvalidRowLimit { max: RowLimit::MAX }), "{text:?}");
         }
+        assert_eq!(RowLimit::parse_stream("1000000"), Ok(RowLimit::STREAM_MAX));
+        let error = RowLimit::parse_stream("1000001").unwrap_err();
+        assert_eq!(error.to_string(), "expected a whole number from 1 to 1000000");
     }
 }

@@ -2,12 +2,19 @@
 
 mod array;
 mod calendar;
+mod csv;
 mod field;
 mod json_rows;
+mod ndjson;
 mod number;
+mod object;
 
+use async_trait::async_trait;
+
+pub use csv::CsvWriter;
 pub use field::FieldType;
 pub use json_rows::JsonRows;
+pub use ndjson::NdjsonWriter;
 
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +37,17 @@ pub struct EncodeError {
     pub type_name: String,
 }
 
+impl EncodeError {
+    fn of(column: &Column) -> Self {
+        Self { column: column.name.clone(), type_name: column.type_name.clone() }
+    }
+}
+
 /// Takes the rows of a result.
+///
+/// A sink that hands on what it has taken, as when it streams, says when it is full. It is then flushed before the next row,
+/// so that it holds a chunk and a row at most, however long the result is.
+#[async_trait]
 pub trait RowSink: Send {
     /// Takes the columns. Called once, before any row.
     ///
@@ -46,4 +63,36 @@ pub trait RowSink: Send {
     ///
     /// [`EncodeError`] where a value does not have the form of its type.
     fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError>;
+
+    /// Whether the sink takes no further row before it is flushed. Asked after each row, so it must cost next to nothing.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Waits until the sink takes rows again. It may take as long as a client takes to read: whoever gives up waiting drops
+    /// the future, and the run with it.
+    async fn flush(&mut self) {}
+}
+
+/// Writes rows into a buffer that belongs to the caller, who may empty it between any two rows.
+pub trait RowWriter: Send {
+    /// Takes the columns, and writes what stands before the rows. Called once, before any row.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] where such columns cannot be shown.
+    fn head(&mut self, columns: &[Column], out: &mut Vec<u8>) -> Result<(), EncodeError>;
+
+    /// Writes the next row, as [`RowSink::row`] takes it; one that would make the buffer longer than `max_bytes` is not
+    /// written.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] where a value does not have the form of its type.
+    fn row(
+        &mut self,
+        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
+        max_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EncodeError>;
 }

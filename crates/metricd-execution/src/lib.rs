@@ -2,7 +2,8 @@
 //!
 //! A [`Statement`] is SQL of which it is known that it is one statement. A [`MetricRunner`] runs it against the data and
 //! hands each row, still in PostgreSQL's binary format, to a [`RowSink`]. [`JsonRows`] is the sink that writes the rows as
-//! JSON, straight into the buffer that will be the response.
+//! JSON, straight into the buffer that will be the response. [`CsvWriter`] and [`NdjsonWriter`] write them for sinks that
+//! stream.
 //!
 //! ```
 //! use metricd_domain::SqlText;
@@ -38,7 +39,7 @@ pub mod testing;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication};
 pub use bound::BoundStatement;
-pub use encode::{Column, EncodeError, FieldType, JsonRows, RowSink};
+pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWriter, RowSink, RowWriter};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};

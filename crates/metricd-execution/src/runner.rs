@@ -15,14 +15,17 @@ pub struct RunLimits {
     pub rows: RowLimit,
     /// How many bytes the sink may hold at most; a row that would go past it is the first that is cut.
     pub size_bytes: usize,
-    /// How long the statement may run, from when it is sent until its last row has been read.
+    /// How long the statement may run, from when it is sent until its last row has been read. The time in which the sink
+    /// makes the run wait does not count.
     pub time: Duration,
+    /// How long the sink may make the run wait, all in all. A sink that is never full does not.
+    pub patience: Duration,
 }
 
 impl Default for RunLimits {
-    /// 1 000 rows, 16 MiB and 5 s.
+    /// 1 000 rows, 16 MiB, 5 s, and no patience.
     fn default() -> Self {
-        Self { rows: RowLimit::default(), size_bytes: 16 << 20, time: Duration::from_secs(5) }
+        Self { rows: RowLimit::default(), size_bytes: 16 << 20, time: Duration::from_secs(5), patience: Duration::ZERO }
     }
 }
 
@@ -53,6 +56,12 @@ pub enum RunError {
         /// The limit that it went past.
         limit: Duration,
     },
+    /// The rows were not taken as fast as they have to be, and the statement was stopped.
+    #[error("the rows were waited for longer than {} ms, and the statement was stopped", .patience.as_millis())]
+    NotTaken {
+        /// How long the sink may have made the run wait.
+        patience: Duration,
+    },
     /// The database refused the statement, or it failed while it ran.
     #[error("the statement failed: {message} (SQLSTATE {sqlstate})")]
     Failed {
@@ -72,6 +81,7 @@ pub enum RunError {
 ///
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
+/// - A sink that is full is flushed before it is handed the next row.
 /// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped
 ///   in the database. The connection that it ran on is not used again before that is done.
 /// - A run leaves nothing behind on a connection that the next run could see.

@@ -1,6 +1,7 @@
 //! A runner that answers what a test has told it to, for tests without a database.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -8,12 +9,26 @@ use async_trait::async_trait;
 use crate::{Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ScriptedResult {
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
+    /// What comes after them.
+    pub ending: Ending,
+}
+
+/// What comes after the rows of a result.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Ending {
+    /// The end.
+    #[default]
+    Complete,
+    /// An error.
+    Fails(fn() -> RunError),
+    /// Nothing, for as long as anybody waits for it.
+    Never,
 }
 
 /// What the runner answers to one SQL text.
@@ -23,6 +38,23 @@ type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 #[derive(Default)]
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
+    running: AtomicUsize,
+}
+
+/// Counts a run for as long as it has neither ended nor been given up.
+struct Running<'a>(&'a AtomicUsize);
+
+impl<'a> Running<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl std::fmt::Debug for ScriptedRunner {
@@ -44,7 +76,7 @@ impl ScriptedRunner {
         let column = Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text };
         self.script_result(sql, move || {
             let rows = answer()?.into_iter().map(|value| vec![value.map(String::into_bytes)]).collect();
-            Ok(ScriptedResult { columns: vec![column.clone()], rows })
+            Ok(ScriptedResult { columns: vec![column.clone()], rows, ending: Ending::Complete })
         });
     }
 
@@ -56,6 +88,12 @@ impl ScriptedRunner {
     ) {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.insert(sql.to_owned(), Box::new(answer));
+    }
+
+    /// How many runs have begun and neither ended nor been given up.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
     }
 
     fn answer(&self, sql: &str) -> Option<Result<ScriptedResult, RunError>> {
@@ -72,6 +110,7 @@ impl MetricRunner for ScriptedRunner {
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
+        let _running = Running::begin(&self.running);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
         let result = self.answer(statement.text()).ok_or_else(unknown)??;
         sink.columns(&result.columns)?;
@@ -83,8 +122,15 @@ impl MetricRunner for ScriptedRunner {
                 return Ok(RunOutcome { row_count, truncated: true });
             }
             row_count += 1;
+            if sink.is_full() {
+                sink.flush().await;
+            }
         }
-        Ok(RunOutcome { row_count, truncated: false })
+        match result.ending {
+            Ending::Complete => Ok(RunOutcome { row_count, truncated: false }),
+            Ending::Fails(error) => Err(error()),
+            Ending::Never => std::future::pending().await,
+        }
     }
 
     async fn check(&self) -> Result<(), RunError> {

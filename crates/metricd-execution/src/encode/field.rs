@@ -52,8 +52,9 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// Whether a value has at least as many bytes as JSON as it has in its binary form, but for a byte of version.
-    pub(super) fn is_longer_as_json(&self) -> bool {
+    /// Whether a value has at least as many bytes as JSON, and as CSV, as it has in its binary form, but for a byte of
+    /// version.
+    pub(super) fn is_longer_as_text(&self) -> bool {
         matches!(self, Self::Text | Self::Json | Self::Bytea)
     }
 }
@@ -97,7 +98,7 @@ fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
 }
 
 /// A database of the encoding `SQL_ASCII` sends whatever bytes it was given.
-fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
+pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
 

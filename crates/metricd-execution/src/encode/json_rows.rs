@@ -1,14 +1,12 @@
 //! The rows of a result as a JSON array of objects.
 
-use super::field::{Malformed, write_text, write_value};
+use super::object::Objects;
 use super::{Column, EncodeError, RowSink};
 
 /// Writes rows as `[{"day":"2025-06-02","amount":123.45},…]`, into one buffer.
 #[derive(Debug, Default)]
 pub struct JsonRows {
-    columns: Vec<Column>,
-    /// For each column what stands before its value: `{"day":`, `,"amount":`.
-    prefixes: Vec<Vec<u8>>,
+    objects: Objects,
     out: Vec<u8>,
 }
 
@@ -16,7 +14,7 @@ impl JsonRows {
     /// The columns, once they are known.
     #[must_use]
     pub fn result_columns(&self) -> &[Column] {
-        &self.columns
+        self.objects.columns()
     }
 
     /// The array, whole.
@@ -28,56 +26,19 @@ impl JsonRows {
         }
         self.out
     }
-
-    /// Writes a row, or the beginning of one that is too long: `false` then.
-    fn write_row(
-        &mut self,
-        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
-        max_bytes: usize,
-    ) -> Result<bool, EncodeError> {
-        self.out.push(if self.out.is_empty() { b'[' } else { b',' });
-        if self.columns.is_empty() {
-            self.out.push(b'{');
-        }
-        for ((column, prefix), field) in self.columns.iter().zip(&self.prefixes).zip(fields) {
-            self.out.extend_from_slice(prefix);
-            match field {
-                None => self.out.extend_from_slice(b"null"),
-                // A value of hundreds of megabytes is not worth the time that encoding it would take.
-                Some(bytes) if column.field_type.is_longer_as_json() && self.out.len() + bytes.len() > max_bytes => {
-                    return Ok(false);
-                }
-                Some(bytes) => {
-                    write_value(&column.field_type, bytes, &mut self.out).map_err(|Malformed| malformed(column))?;
-                }
-            }
-        }
-        self.out.push(b'}');
-        // The closing bracket counts as well.
-        Ok(self.out.len() < max_bytes)
-    }
-}
-
-fn malformed(column: &Column) -> EncodeError {
-    EncodeError { column: column.name.clone(), type_name: column.type_name.clone() }
 }
 
 impl RowSink for JsonRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        self.columns = columns.to_vec();
-        self.prefixes = Vec::with_capacity(columns.len());
-        for (index, column) in columns.iter().enumerate() {
-            let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
-            write_text(&column.name, &mut prefix).map_err(|Malformed| malformed(column))?;
-            prefix.push(b':');
-            self.prefixes.push(prefix);
-        }
+        self.objects = Objects::new(columns)?;
         Ok(())
     }
 
     fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
         let before = self.out.len();
-        let fits = self.write_row(fields, max_bytes)?;
+        self.out.push(if before == 0 { b'[' } else { b',' });
+        // The closing bracket counts as well.
+        let fits = self.objects.write(fields, max_bytes.saturating_sub(1), &mut self.out)?;
         if !fits {
             self.out.truncate(before);
         }

@@ -1,0 +1,56 @@
+//! A row as a JSON object.
+
+use super::field::{Malformed, write_text, write_value};
+use super::{Column, EncodeError};
+
+/// Writes rows as `{"day":"2025-06-02","amount":123.45}`.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    columns: Vec<Column>,
+    /// For each column what stands before its value: `{"day":`, `,"amount":`.
+    prefixes: Vec<Vec<u8>>,
+}
+
+impl Objects {
+    pub(super) fn new(columns: &[Column]) -> Result<Self, EncodeError> {
+        let mut prefixes = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter().enumerate() {
+            let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
+            write_text(&column.name, &mut prefix).map_err(|Malformed| EncodeError::of(column))?;
+            prefix.push(b':');
+            prefixes.push(prefix);
+        }
+        Ok(Self { columns: columns.to_vec(), prefixes })
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Writes a row, or the beginning of one that takes the buffer past `max_bytes`: `false` then.
+    pub(super) fn write(
+        &self,
+        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
+        max_bytes: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, EncodeError> {
+        if self.columns.is_empty() {
+            out.push(b'{');
+        }
+        for ((column, prefix), field) in self.columns.iter().zip(&self.prefixes).zip(fields) {
+            out.extend_from_slice(prefix);
+            match field {
+                None => out.extend_from_slice(b"null"),
+                // A value of hundreds of megabytes is not worth the time that encoding it would take.
+                Some(bytes) if column.field_type.is_longer_as_text() && out.len() + bytes.len() > max_bytes => {
+                    return Ok(false);
+                }
+                Some(bytes) => {
+                    write_value(&column.field_type, bytes, out).map_err(|Malformed| EncodeError::of(column))?;
+                }
+            }
+        }
+        out.push(b'}');
+        Ok(out.len() <= max_bytes)
+    }
+}
