@@ -1,6 +1,7 @@
 //! What happens to every request, whatever its route: an id, the time it took, a line in the log, and a problem document
 //! where something went wrong.
 
+use std::fmt;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -8,7 +9,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use uuid::Uuid;
 
 use crate::{Problem, ProblemCode};
@@ -19,12 +20,23 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The greatest length of a request id that is taken over from the client.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
+/// The request's id, among its extensions, for what is logged after the response has begun.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(String);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 pub(crate) async fn edge(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let request_id = request_id(&request);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), request.path().to_owned());
 
     let mut response = next.call(request).await?.map_into_boxed_body();

@@ -6,7 +6,7 @@ mod code;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, VARY};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -107,6 +107,9 @@ impl Problem {
         }
         if let Some(methods) = self.allow {
             response.insert_header((ALLOW, methods));
+        }
+        if self.code == ProblemCode::NotAcceptable {
+            response.insert_header((VARY, "accept"));
         }
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
         response.body(serde_json::to_vec(&document).unwrap_or_default())

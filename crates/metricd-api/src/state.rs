@@ -16,14 +16,22 @@ pub struct ApiState {
     pub runner: Arc<dyn MetricRunner>,
     /// How long a metric's SQL may run.
     pub query_timeout: Duration,
+    /// How long the client of a stream may make the database wait, all in all.
+    pub stream_patience: Duration,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
 
 impl ApiState {
-    /// With 5 s for a metric's SQL, and the system's clock.
+    /// With 5 s for a metric's SQL, 5 minutes for a client to read a stream, and the system's clock.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>, runner: Arc<dyn MetricRunner>) -> Self {
-        Self { repository, runner, query_timeout: Duration::from_secs(5), now: Utc::now }
+        Self {
+            repository,
+            runner,
+            query_timeout: Duration::from_secs(5),
+            stream_patience: Duration::from_secs(300),
+            now: Utc::now,
+        }
     }
 }

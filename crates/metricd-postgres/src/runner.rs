@@ -7,15 +7,17 @@
 mod cancel;
 mod error;
 mod lease;
+mod patience;
 mod plan;
 mod types;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::StreamExt;
 use metricd_execution::{MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
 use tokio_postgres::NoTls;
@@ -23,6 +25,7 @@ use tokio_postgres::error::SqlState;
 
 use self::error::{pool_error, run_error};
 use self::lease::Lease;
+use self::patience::Waits;
 use self::plan::{Plan, RawFields};
 use crate::DatabaseUrl;
 
@@ -39,6 +42,10 @@ const MAX_SHRINKAGE: usize = 8;
 /// What each session is told when it begins. The role has the first two as well; the others fix how values are printed.
 const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO \
                        -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1";
+
+/// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
+/// Not among the settings of `SESSION`, since PostgreSQL on Windows cannot do so and would refuse the session.
+const WATCH_CLIENT: &str = "SET client_connection_check_interval = '100ms'";
 
 /// How many connections the runner may have, and how long a run waits for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +93,14 @@ impl PgRunner {
             .wait_timeout(Some(config.acquire_timeout))
             .create_timeout(Some(CONNECT_TIMEOUT))
             .runtime(Runtime::Tokio1)
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    if let Err(error) = client.batch_execute(WATCH_CLIENT).await {
+                        log::debug!("PostgreSQL does not look whether its client is there: {error}");
+                    }
+                    Ok(())
+                })
+            }))
             .build()
             .map_err(|error| RunError::Unavailable(error.to_string()))?;
         Ok(Self { pool, config: session, acquire_timeout: config.acquire_timeout })
@@ -105,17 +120,20 @@ impl PgRunner {
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
     ) -> Result<RunOutcome, RunError> {
-        let run = run(&mut lease, statement, limits, sink, is_begun);
-        match tokio::time::timeout(limits.time, run).await {
-            Ok(outcome) => {
-                if matches!(outcome, Err(RunError::Unavailable(_))) {
-                    lease.set_unfit();
-                }
-                outcome
-            }
-            // The lease is dropped busy, which stops the statement.
-            Err(_elapsed) => Err(RunError::TimedOut { limit: limits.time }),
+        // Where this ends before the run does, the lease is dropped busy, which stops the statement.
+        let outcome = if limits.patience.is_zero() {
+            let run = run(&mut lease, statement, limits, sink, is_begun);
+            let timed_out = RunError::TimedOut { limit: limits.time };
+            tokio::time::timeout(limits.time, run).await.unwrap_or(Err(timed_out))
+        } else {
+            let waits = Waits::default();
+            let mut sink = waits.of(sink);
+            waits.limit(limits, run(&mut lease, statement, limits, &mut sink, is_begun)).await
+        };
+        if matches!(outcome, Err(RunError::Unavailable(_))) {
+            lease.set_unfit();
         }
+        outcome
     }
 }
 
@@ -191,7 +209,8 @@ async fn execute(
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
     }
     let client = lease.client();
-    let begin = client.batch_execute("BEGIN READ ONLY");
+    let begin = begin(limits);
+    let begin = client.batch_execute(&begin);
     let read = read(lease, plan, limits, sink, is_begun);
     let rollback = client.batch_execute("ROLLBACK");
     // Polled in this order, so sent in this order, and before the first answer has come.
@@ -209,6 +228,16 @@ async fn execute(
         client.batch_execute("ROLLBACK").await.map_err(fault)?;
     }
     Ok(outcome)
+}
+
+/// What opens the transaction. PostgreSQL counts the time in which nobody reads as the statement's, so that its own limit has
+/// to leave room for that; the runner's limit, which does not count it, holds as before.
+fn begin(limits: RunLimits) -> Cow<'static, str> {
+    if limits.patience.is_zero() {
+        return "BEGIN READ ONLY".into();
+    }
+    let milliseconds = (limits.time + limits.patience).as_millis();
+    format!("BEGIN READ ONLY; SET LOCAL statement_timeout = '{milliseconds}ms'").into()
 }
 
 /// Hands the rows to the sink, up to the limits.
@@ -239,7 +268,12 @@ async fn read(
         } else {
             Ok(false)
         };
-        row_count += usize::from(matches!(handed, Ok(true)));
+        if matches!(handed, Ok(true)) {
+            row_count += 1;
+            if sink.is_full() {
+                sink.flush().await;
+            }
+        }
     }
     // What is left of the result is of no use to anybody.
     lease.cancel().await;

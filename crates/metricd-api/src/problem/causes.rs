@@ -29,7 +29,7 @@ impl From<RunError> for Problem {
         let code = match &error {
             RunError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
-            RunError::TimedOut { .. } => ProblemCode::QueryTimeout,
+            RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { .. } => ProblemCode::QueryFailed,
             RunError::Encode(_) => ProblemCode::InternalError,
         };

@@ -55,6 +55,7 @@ problem_codes! {
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     IngestionNotFound = "ingestion-not-found", NOT_FOUND, "Ingestion not found", "There is no ingestion with this id.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed", "The path does not take this method; the header `Allow` names those it takes.";
+    NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "Nothing that the header `Accept` names can be answered: expected `application/json`, `text/csv` or `application/x-ndjson`.";
     InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are wrong; `errors` names each.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";

@@ -1,7 +1,9 @@
 //! The API over HTTP: a server on a free port, with a store in memory and a runner that answers by a script.
 
 mod edge;
+mod formats;
 mod health;
 mod ingestions;
 mod metrics;
+mod streams;
 mod support;

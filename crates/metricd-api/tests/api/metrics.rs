@@ -58,14 +58,17 @@ async fn a_result_that_is_cut_says_so() -> Result<()> {
 #[actix_web::test]
 async fn every_wrong_parameter_is_named_at_once() -> Result<()> {
     let app = TestApp::start().await?;
-    let cases: [(&str, &[&str]); 8] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("limit=0", &["limit"]),
         ("limit=10001", &["limit"]),
         ("limit=", &["limit"]),
         ("limit=1&limit=2", &["limit"]),
         ("format=xml", &["format"]),
         ("start_date=2025-06-01", &["start_date"]),
-        ("zeta=1&limit=ten&alpha=2&zeta=3&format=csv", &["limit", "format", "alpha", "zeta"]),
+        ("zeta=1&limit=ten&alpha=2&zeta=3&format=xml", &["format", "limit", "alpha", "zeta"]),
+        ("format=csv&limit=1000001", &["limit"]),
+        ("format=json&limit=10001", &["limit"]),
+        ("format=csv&format=csv", &["format"]),
         ("%00=%ff&limit=%31x", &["limit", "\0"]),
     ];
     for (query, fields) in cases {

@@ -1,12 +1,18 @@
 //! `GET /metrics/{metric_id}`
 
-use actix_web::http::header::HeaderName;
-use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, SecondsFormat, Utc};
-use metricd_domain::{MetricDefinition, MetricId, RowLimit};
-use metricd_execution::{Column, JsonRows, RunLimits, RunOutcome, Statement};
-use serde::Serialize;
+mod format;
+mod json;
+mod pipe;
+mod stream;
 
+use actix_web::http::Version;
+use actix_web::http::header::{HeaderName, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::{MetricDefinition, MetricId, RowLimit};
+use metricd_execution::{JsonRows, RunLimits, Statement};
+
+use self::format::Format;
+use self::stream::{Streamed, answer_stream};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -18,85 +24,50 @@ pub(in crate::routes) async fn get_metric(
     metric_id: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let rows = parse_query(request.query_string())?;
+    let (format, limit) = parse_query(&request)?;
     // What cannot be an id is no metric's.
     let metric_id = MetricId::parse(metric_id.into_inner()).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
     let definition = state.repository.get_definition(&metric_id).await?;
     let statement =
         Statement::parse(&definition.sql).map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
 
+    let Some(writer) = format.writer() else {
+        return answer_whole(&state, &definition, &statement, limit.unwrap_or_default()).await;
+    };
+    let streamed = Streamed { format, writer, statement, limit, is_chunked: request.version() >= Version::HTTP_11 };
+    answer_stream(&request, &state, &metric_id, streamed).await
+}
+
+/// Runs the statement to its end and answers with its result in one piece.
+async fn answer_whole(
+    state: &ApiState,
+    definition: &MetricDefinition,
+    statement: &Statement,
+    rows: RowLimit,
+) -> Result<HttpResponse, Problem> {
     let limits = RunLimits { rows, time: state.query_timeout, ..RunLimits::default() };
     let as_of = (state.now)();
     let mut result = JsonRows::default();
-    let outcome = state.runner.run(&statement, limits, &mut result).await?;
+    let outcome = state.runner.run(statement, limits, &mut result).await?;
 
     let mut response = HttpResponse::Ok();
     if outcome.truncated {
         response.insert_header((TRUNCATED, "true"));
     }
-    response.content_type("application/json");
-    Ok(response.body(write_body(&definition, result, outcome, as_of)))
+    response.insert_header((VARY, "accept")).content_type(Format::Json.content_type());
+    Ok(response.body(json::write_body(definition, result, outcome, as_of)))
 }
 
-fn parse_query(text: &str) -> Result<RowLimit, Problem> {
-    let mut query = QueryString::parse(text);
-    let rows = query.take("limit", RowLimit::parse).unwrap_or_default();
-    query.take("format", |format| if format == "json" { Ok(()) } else { Err("expected `json`") });
+/// The format, which the query string names before the header `Accept` does, and the limit, where the request has one.
+fn parse_query(request: &HttpRequest) -> Result<(Format, Option<RowLimit>), Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let named = query.take("format", Format::parse);
+    let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
+    let parse_limit = match negotiated {
+        Ok(Format::Csv | Format::Ndjson) => RowLimit::parse_stream,
+        Ok(Format::Json) | Err(_) => RowLimit::parse,
+    };
+    let limit = query.take("limit", parse_limit);
     query.finish()?;
-    Ok(rows)
-}
-
-#[derive(Serialize)]
-struct ColumnResponse<'a> {
-    name: &'a str,
-    r#type: &'a str,
-}
-
-impl<'a> From<&'a Column> for ColumnResponse<'a> {
-    fn from(column: &'a Column) -> Self {
-        Self { name: &column.name, r#type: &column.type_name }
-    }
-}
-
-/// What stands before the rows.
-#[derive(Serialize)]
-struct ResultHead<'a> {
-    metric_id: &'a str,
-    query_id: &'a str,
-    title: &'a str,
-    columns: Vec<ColumnResponse<'a>>,
-}
-
-/// What stands behind the rows.
-#[derive(Serialize)]
-struct ResultTail {
-    row_count: usize,
-    truncated: bool,
-    as_of: String,
-}
-
-/// The response, with the rows as they were encoded.
-fn write_body(definition: &MetricDefinition, result: JsonRows, outcome: RunOutcome, as_of: DateTime<Utc>) -> Vec<u8> {
-    let head = ResultHead {
-        metric_id: definition.metric.metric_id.as_str(),
-        query_id: definition.metric.query_id.as_str(),
-        title: definition.title(),
-        columns: result.result_columns().iter().map(ColumnResponse::from).collect(),
-    };
-    let tail = ResultTail {
-        row_count: outcome.row_count,
-        truncated: outcome.truncated,
-        as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
-    };
-    // Neither can fail: they have no maps, and only text for keys.
-    let mut body = serde_json::to_vec(&head).unwrap_or_default();
-    let tail = serde_json::to_vec(&tail).unwrap_or_default();
-    let rows = result.finish();
-    body.pop();
-    body.reserve_exact(rows.len() + tail.len() + 16);
-    body.extend_from_slice(b",\"rows\":");
-    body.extend_from_slice(&rows);
-    body.push(b',');
-    body.extend_from_slice(tail.get(1..).unwrap_or_default());
-    body
+    Ok((negotiated?, limit))
 }

@@ -1,0 +1,156 @@
+//! A result as CSV or NDJSON, sent while it is read.
+
+use std::fmt;
+
+use actix_web::http::header::{CONTENT_DISPOSITION, HeaderName, VARY};
+use actix_web::rt::task::JoinHandle;
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use metricd_domain::{MetricId, RowLimit};
+use metricd_execution::{RowWriter, RunError, RunLimits, RunOutcome, Statement};
+
+use super::TRUNCATED;
+use super::format::Format;
+use super::pipe::{Chunks, Piece, PipeSource, pipe};
+use crate::edge::RequestId;
+use crate::{ApiState, Problem};
+
+/// The number of rows that a stream has at most.
+const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
+
+/// The size of a chunk. A result that is no longer is answered in one piece.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What is to be streamed.
+pub(super) struct Streamed {
+    pub(super) format: Format,
+    pub(super) writer: Box<dyn RowWriter>,
+    pub(super) statement: Statement,
+    /// How many rows the client has asked for.
+    pub(super) limit: Option<RowLimit>,
+    /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
+    pub(super) is_chunked: bool,
+}
+
+/// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
+/// rest each chunk is sent when the client takes it.
+pub(super) async fn answer_stream(
+    request: &HttpRequest,
+    state: &ApiState,
+    metric_id: &MetricId,
+    streamed: Streamed,
+) -> Result<HttpResponse, Problem> {
+    let Streamed { format, writer, statement, limit, is_chunked } = streamed;
+    let rows = limit.unwrap_or(RowLimit::STREAM_MAX);
+    let limits = RunLimits { rows, time: state.query_timeout, patience: state.stream_patience, ..RunLimits::default() };
+    let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
+    let runner = state.runner.clone();
+    // A task of its own, so that its time limits hold while nobody reads.
+    let run = Run(actix_web::rt::spawn(async move {
+        let outcome = runner.run(&statement, limits, &mut sink).await;
+        sink.end(outcome);
+    }));
+
+    let mut response = HttpResponse::Ok();
+    response.content_type(format.content_type()).insert_header((VARY, "accept"));
+    if format == Format::Csv {
+        response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{metric_id}.csv\"")));
+    }
+    match source.next().await {
+        Piece::Last(body, outcome) => {
+            if outcome?.truncated {
+                response.insert_header((TRUNCATED, "true"));
+            }
+            Ok(response.body(body))
+        }
+        Piece::Part(first) => {
+            let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+            let begun = Begun { run, source, limit, metric_id: metric_id.clone(), request_id };
+            response.insert_header((ROW_LIMIT, rows.to_string()));
+            Ok(response.streaming(chunks(first, begun)))
+        }
+    }
+}
+
+/// A run, which is given up where this is dropped.
+struct Run(JoinHandle<()>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A stream that has begun.
+struct Begun {
+    #[expect(dead_code, reason = "is dropped with the stream")]
+    run: Run,
+    source: PipeSource,
+    limit: Option<RowLimit>,
+    metric_id: MetricId,
+    request_id: String,
+}
+
+/// Why a stream breaks off.
+#[derive(Debug)]
+enum Broken {
+    Failed(RunError),
+    /// There are more rows, or larger ones, than a stream may have, and the client has not asked for fewer.
+    Truncated(RunOutcome),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(formatter),
+            Self::Truncated(RunOutcome { row_count, .. }) => {
+                write!(formatter, "the result goes on after row {row_count}, where it was cut")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// What a stream does next.
+enum Next {
+    Send(Vec<u8>, Begun),
+    Read(Begun),
+    BreakOff(Broken),
+    End,
+}
+
+fn chunks(first: Vec<u8>, begun: Begun) -> impl Stream<Item = Result<Bytes, Broken>> {
+    unfold(Next::Send(first, begun), async |next| match next {
+        Next::Send(chunk, begun) => Some((Ok(chunk.into()), Next::Read(begun))),
+        Next::Read(begun) => match begun.source.next().await {
+            Piece::Part(chunk) => Some((Ok(chunk.into()), Next::Read(begun))),
+            Piece::Last(chunk, outcome) => {
+                let next = begun.judge(outcome).map_or_else(Next::BreakOff, |()| Next::End);
+                Some((Ok(chunk.into()), next))
+            }
+        },
+        Next::BreakOff(broken) => {
+            // The server drops what it has not sent yet, so it is given the time to send what it can.
+            tokio::task::yield_now().await;
+            Some((Err(broken), Next::End))
+        }
+        Next::End => None,
+    })
+}
+
+impl Begun {
+    /// Whether the stream is complete: it has all rows, or as many as the client has asked for.
+    fn judge(&self, outcome: Result<RunOutcome, RunError>) -> Result<(), Broken> {
+        let is_as_asked = |rows| self.limit.is_some_and(|limit| limit.rows() == rows);
+        let broken = match outcome {
+            Ok(outcome) if outcome.truncated && !is_as_asked(outcome.row_count) => Broken::Truncated(outcome),
+            Ok(_) => return Ok(()),
+            Err(error) => Broken::Failed(error),
+        };
+        log::error!("metric {}: the stream broke off: {broken} [{}]", self.metric_id, self.request_id);
+        Err(broken)
+    }
+}

@@ -1,0 +1,149 @@
+//! The time limits of a run whose sink may make it wait.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use metricd_execution::{Column, EncodeError, RowSink, RunError, RunLimits, RunOutcome};
+use tokio::time::{Instant, timeout_at};
+
+/// The limits are not looked at more often than this.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// How long a run has waited for its sink.
+#[derive(Debug, Default)]
+pub(super) struct Waits(Mutex<Waited>);
+
+#[derive(Debug, Default)]
+struct Waited {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Waits {
+    /// The sink, whose waits are counted.
+    pub(super) fn of<'a>(&'a self, sink: &'a mut dyn RowSink) -> impl RowSink + 'a {
+        Counted { sink, waits: self }
+    }
+
+    /// Ends the run when it has taken longer than its limit without the waits, or waited longer than the sink may make it.
+    pub(super) async fn limit(
+        &self,
+        limits: RunLimits,
+        run: impl Future<Output = Result<RunOutcome, RunError>>,
+    ) -> Result<RunOutcome, RunError> {
+        let mut run = std::pin::pin!(run);
+        let began = Instant::now();
+        let mut look_at = began + limits.time.min(limits.patience);
+        loop {
+            if let Ok(outcome) = timeout_at(look_at, &mut run).await {
+                return outcome;
+            }
+            let (now, waited) = (Instant::now(), self.total());
+            let left = limits.patience.saturating_sub(waited);
+            // Moves on while the run waits.
+            let end = began + limits.time + waited;
+            if left.is_zero() {
+                return Err(RunError::NotTaken { patience: limits.patience });
+            }
+            if end <= now {
+                return Err(RunError::TimedOut { limit: limits.time });
+            }
+            look_at = end.min(now + left).max(now + GRAIN);
+        }
+    }
+
+    fn total(&self) -> Duration {
+        let waited = self.lock();
+        waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Counted<'a> {
+    sink: &'a mut dyn RowSink,
+    waits: &'a Waits,
+}
+
+#[async_trait]
+impl RowSink for Counted<'_> {
+    fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
+        self.sink.columns(columns)
+    }
+
+    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.sink.row(fields, max_bytes)
+    }
+
+    fn is_full(&self) -> bool {
+        self.sink.is_full()
+    }
+
+    async fn flush(&mut self) {
+        self.waits.lock().since = Some(Instant::now());
+        self.sink.flush().await;
+        let total = self.waits.total();
+        *self.waits.lock() = Waited { before: total, since: None };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sink that is taken from after so long.
+    struct Slow(Duration);
+
+    #[async_trait]
+    impl RowSink for Slow {
+        fn columns(&mut self, _: &[Column]) -> Result<(), EncodeError> {
+            Ok(())
+        }
+
+        fn row(&mut self, _: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+            Ok(true)
+        }
+
+        async fn flush(&mut self) {
+            tokio::time::sleep(self.0).await;
+        }
+    }
+
+    /// Runs for three times so long in the database, and waits twice so long for the sink.
+    async fn run(working: u64, waiting: u64) -> Result<RunOutcome, RunError> {
+        let limits =
+            RunLimits { time: Duration::from_secs(5), patience: Duration::from_secs(60), ..RunLimits::default() };
+        let (waits, mut slow) = (Waits::default(), Slow(Duration::from_secs(waiting)));
+        let mut sink = waits.of(&mut slow);
+        let work = async || {
+            tokio::time::sleep(Duration::from_secs(working)).await;
+        };
+        let run = async {
+            work().await;
+            sink.flush().await;
+            work().await;
+            sink.flush().await;
+            work().await;
+            Ok(RunOutcome { row_count: 0, truncated: false })
+        };
+        waits.limit(limits, run).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_sink_takes_does_not_count_as_the_database_s_time() {
+        assert!(run(1, 20).await.is_ok());
+        let began = Instant::now();
+        assert!(matches!(run(2, 20).await, Err(RunError::TimedOut { .. })));
+        assert!(began.elapsed() < Duration::from_secs(46), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sink_may_make_the_run_wait_for_so_long_and_no_longer() {
+        let began = Instant::now();
+        assert!(matches!(run(1, 40).await, Err(RunError::NotTaken { .. })));
+        assert!(began.elapsed() < Duration::from_secs(63), "{:?}", began.elapsed());
+    }
+}
