@@ -83,9 +83,14 @@ pub(crate) struct ServeArguments {
     pub(crate) listen: SocketAddr,
 
     /// How many seconds a metric's SQL may run. The reader's own limit, 5 seconds unless an administrator has changed it,
-    /// holds as well.
+    /// holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
     #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) query_timeout_seconds: u64,
+
+    /// How many seconds the client of a CSV or NDJSON stream may keep the database waiting, all in all, beside the time that
+    /// the SQL takes. Then the stream breaks off.
+    #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(crate) stream_patience_seconds: u64,
 
     /// How many connections run stored SQL at once.
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]

@@ -6,4 +6,5 @@ mod judge;
 mod reader;
 mod runner;
 mod schema;
+mod streams;
 mod types;

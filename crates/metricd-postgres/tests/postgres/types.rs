@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
-use metricd_execution::{JsonRows, MetricRunner, RunLimits, Statement};
+use metricd_execution::{
+    Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits, Statement,
+};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
@@ -176,6 +178,48 @@ async fn every_type_comes_out_as_documented() -> Result<()> {
         assert_eq!((found_name.as_str(), found_json.as_str()), (*type_name, *json), "{expression}");
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn every_type_stands_in_csv_as_in_json_without_its_quotes() -> Result<()> {
+    let (_database, runner) = runner().await?;
+    for (expression, type_name, json) in CASES {
+        let statement = Statement::parse(&SqlText::parse(format!("SELECT {expression} AS v, 'z' AS z"))?)?;
+        let mut rows = CsvRows::default();
+        runner.run(&statement, RunLimits::default(), &mut rows).await.with_context(|| (*expression).to_owned())?;
+        let text = String::from_utf8(rows.out)?;
+        // The text of a JSON value keeps its quotes, and its `null` is not NULL.
+        let is_json = ["json", "jsonb"].contains(type_name) && !expression.starts_with("NULL");
+        let string: Option<String> = serde_json::from_str(json).ok().filter(|_| !is_json);
+        let expected = match *json {
+            "null" if !is_json => "",
+            json => string.as_deref().unwrap_or(json),
+        };
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let record = reader.records().next().context("a row")??;
+        assert_eq!(record.iter().collect::<Vec<_>>(), [expected, "z"], "{expression}: {text}");
+        if expected.is_empty() {
+            assert_eq!(text.ends_with("\n,z\r\n"), *json == "null", "{expression}: {text}");
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a result as CSV.
+#[derive(Default)]
+struct CsvRows {
+    writer: CsvWriter,
+    out: Vec<u8>,
+}
+
+impl RowSink for CsvRows {
+    fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
+        self.writer.head(columns, &mut self.out)
+    }
+
+    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.writer.row(fields, max_bytes, &mut self.out)
+    }
 }
 
 /// PostgreSQL builds JSON as well, more slowly. Where its form is ours, the two have to agree.

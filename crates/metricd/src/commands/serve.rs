@@ -38,7 +38,8 @@ pub(crate) async fn serve(arguments: &DatabaseArguments, serve: ServeArguments) 
     let metrics = repository.list_metrics(None, SUGGESTED_REQUESTS).await?;
 
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
-    let state = ApiState { query_timeout, ..ApiState::new(Arc::new(repository), Arc::new(runner)) };
+    let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
+    let state = ApiState { query_timeout, stream_patience, ..ApiState::new(Arc::new(repository), Arc::new(runner)) };
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
     let address = listener.local_addr()?;
     let mut interrupt = signal(SignalKind::interrupt())?;

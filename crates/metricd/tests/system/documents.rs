@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 fn every_path_that_a_document_names_exists() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("a workspace")?;
     let mut checked = 0;
-    for document in ["README.md", "ARCHITECTURE.md", "docs/ingestion.md", "docs/problems.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "docs/ingestion.md", "docs/problems.md", "docs/results.md"] {
         let text = fs::read_to_string(root.join(document))?;
         let folder = root.join(document).parent().context("a folder")?.to_owned();
         let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).map(|path| folder.join(path));

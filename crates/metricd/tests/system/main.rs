@@ -2,8 +2,10 @@
 
 mod commands;
 mod documents;
+mod giving_up;
 mod ingestion;
 mod operators;
 mod outage;
 mod private;
+mod streams;
 mod support;

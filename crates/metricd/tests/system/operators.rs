@@ -10,11 +10,11 @@ use secrecy::ExposeSecret;
 
 use crate::support::{Server, definitions, folder, metricd, run};
 
-fn cluster() -> Result<Cluster> {
+pub(crate) fn cluster() -> Result<Cluster> {
     Ok(Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?)
 }
 
-fn operators(connection: &ConnectionInfo, data_dir: &Path) -> Result<Command> {
+pub(crate) fn operators(connection: &ConnectionInfo, data_dir: &Path) -> Result<Command> {
     let mut command = metricd(data_dir);
     command.env("DATABASE_URL", connection.owner_url("postgres")?.expose_secret());
     command.env("READER_DATABASE_URL", connection.url("reader", "postgres")?.expose_secret());

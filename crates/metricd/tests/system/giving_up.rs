@@ -1,0 +1,190 @@
+//! A request that is given up leaves no statement running in the database.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use metricd_embedded::Cluster;
+use nix::sys::signal::Signal;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::operators::{cluster, operators};
+use crate::support::{Server, definitions, folder, run};
+
+/// Within this time the statement of a request that is given up has stopped.
+const AT_ONCE: Duration = Duration::from_millis(250);
+
+/// How often each way to give up is measured. One time may fall into a pause of the machine's, the median does not.
+const ATTEMPTS: usize = 5;
+
+/// A server on an operator's database, and a look into the latter.
+struct Watched {
+    server: Server,
+    client: Client,
+    folder: TempDir,
+    cluster: Cluster,
+}
+
+impl Watched {
+    /// Serves this SQL as the metric `m1`.
+    async fn start(sql: &str, arguments: &[&str]) -> Result<Self> {
+        let (cluster, folder) = (cluster()?, folder()?);
+        let command = || operators(cluster.connection(), folder.path());
+        assert_eq!(run(command()?.arg("migrate"))?.0, 0);
+        let files = definitions(folder.path(), sql)?;
+        assert_eq!(run(command()?.arg("ingest").arg(&files))?.0, 0);
+        let url = cluster.connection().owner_url("postgres")?;
+        let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls).await?;
+        actix_web::rt::spawn(connection);
+        let server = serve(&cluster, folder.path(), arguments)?;
+        Ok(Self { server, client, folder, cluster })
+    }
+
+    fn url(&self, query: &str) -> String {
+        format!("{}/metrics/m1?{query}", self.server.address)
+    }
+
+    /// Waits until a statement of the reader's has run for a moment, or none runs, and answers how long that took.
+    async fn until_running(&self, is_running: bool) -> Result<Duration> {
+        // A moment, so that it is the metric's statement and not what is sent before it.
+        let moment = if is_running { "50ms" } else { "0" };
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'reader' AND state = 'active'
+                            AND clock_timestamp() - query_start >= '{moment}')"
+        );
+        let began = Instant::now();
+        while self.client.query_one(&sql, &[]).await?.get::<_, bool>(0) != is_running {
+            ensure!(began.elapsed() < Duration::from_secs(20), "running = {is_running}: not within 20 s");
+        }
+        Ok(began.elapsed())
+    }
+}
+
+fn serve(cluster: &Cluster, folder: &Path, arguments: &[&str]) -> Result<Server> {
+    Server::start(operators(cluster.connection(), folder)?.arg("serve").args(arguments))
+}
+
+fn assert_at_once(what: &str, mut measured: Vec<Duration>) {
+    measured.sort();
+    let median = measured[measured.len() / 2];
+    println!("{what}: stopped after {median:?}, of {measured:?}");
+    assert!(median < AT_ONCE, "{what}: {measured:?}");
+}
+
+#[actix_web::test]
+async fn the_statement_stops_when_the_client_goes_before_the_first_row() -> Result<()> {
+    let watched = Watched::start("SELECT pg_sleep(60)", &["--query-timeout-seconds", "60"]).await?;
+    for format in ["json", "csv"] {
+        let mut measured = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let request = actix_web::rt::spawn(reqwest::get(watched.url(&format!("format={format}"))));
+            watched.until_running(true).await?;
+            request.abort();
+            measured.push(watched.until_running(false).await?);
+        }
+        assert_at_once(&format!("client gone, {format}"), measured);
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_statement_stops_when_the_client_goes_in_the_middle_of_a_stream() -> Result<()> {
+    // A megabyte, and then a long time of nothing.
+    let sql = "SELECT repeat('x', 1000), CASE WHEN n > 1000 THEN pg_sleep(60) END
+               FROM (SELECT generate_series(1, 2000) AS n) AS s";
+    let watched = Watched::start(sql, &["--query-timeout-seconds", "60"]).await?;
+    let mut measured = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let mut response = reqwest::get(watched.url("format=csv")).await?;
+        let mut size_bytes = 0;
+        while size_bytes < 900_000 {
+            size_bytes += response.chunk().await?.context("a chunk")?.len();
+        }
+        watched.until_running(true).await?;
+        drop(response);
+        measured.push(watched.until_running(false).await?);
+    }
+    assert_at_once("client gone in the middle", measured);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_statement_stops_when_a_client_that_does_not_read_goes_or_stays_too_long() -> Result<()> {
+    let sql = "SELECT repeat('x', 1000) FROM (SELECT generate_series(1, 900000)) AS s";
+    let watched = Watched::start(sql, &["--query-timeout-seconds", "2", "--stream-patience-seconds", "4"]).await?;
+    let mut measured = Vec::new();
+    for _ in 0..ATTEMPTS {
+        let response = reqwest::get(watched.url("format=ndjson")).await?;
+        watched.until_running(true).await?;
+        drop(response);
+        measured.push(watched.until_running(false).await?);
+    }
+    assert_at_once("client gone without reading", measured);
+
+    let response = reqwest::get(watched.url("format=ndjson")).await?;
+    let held = watched.until_running(false).await?;
+    println!("client that does not read: stopped after {held:?}");
+    // Its waiting does not count as the statement's time, and comes to an end.
+    assert!(held > Duration::from_secs(3) && held < Duration::from_secs(8), "{held:?}");
+    assert!(response.bytes().await.is_err(), "the client notices");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_statement_stops_at_its_time_limit() -> Result<()> {
+    let watched = Watched::start("SELECT pg_sleep(60)", &["--query-timeout-seconds", "1"]).await?;
+    for format in ["json", "csv"] {
+        let mut measured = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(watched.server.get(&format!("/metrics/m1?format={format}")).await?.0, 504);
+            measured.push(watched.until_running(false).await?);
+        }
+        assert_at_once(&format!("time limit, {format}"), measured);
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn no_statement_outlives_the_process_however_that_ends() -> Result<()> {
+    // Computes, without a look at its client, and for longer than any test.
+    let sql = "SELECT count(*) FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b";
+    let arguments = ["--query-timeout-seconds", "600", "--shutdown-timeout-seconds", "2"];
+    let mut watched = Watched::start(sql, &arguments).await?;
+    let ends: [(&str, &[Signal], Duration); 3] = [
+        ("the graceful stop is over", &[Signal::SIGTERM], Duration::from_secs(2)),
+        ("a second signal", &[Signal::SIGTERM, Signal::SIGINT], Duration::ZERO),
+        ("kill -9", &[Signal::SIGKILL], Duration::ZERO),
+    ];
+    for (what, signals, waits) in ends {
+        let request = actix_web::rt::spawn(reqwest::get(watched.url("format=csv")));
+        watched.until_running(true).await?;
+        let began = Instant::now();
+        for signal in signals {
+            watched.server.signal(*signal)?;
+            // Two signals of one time could arrive as one.
+            if signals.len() > 1 {
+                until_stopping(&watched.server.address).await?;
+            }
+        }
+        watched.server.process.wait()?;
+        let took = began.elapsed();
+        assert!(took >= waits && took < waits + Duration::from_secs(1), "{what}: the process took {took:?}");
+        let measured = watched.until_running(false).await?;
+        println!("{what}: the process ended after {took:?}, the statement {measured:?} later");
+        assert!(measured < AT_ONCE, "{what}: {measured:?}");
+        assert!(request.await?.is_err(), "{what}: the client notices");
+        watched.server = serve(&watched.cluster, watched.folder.path(), &arguments)?;
+    }
+    Ok(())
+}
+
+/// Waits until the server takes no new connections.
+async fn until_stopping(address: &str) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while tokio::net::TcpStream::connect(address.trim_start_matches("http://")).await.is_ok() {
+        ensure!(Instant::now() < deadline, "the server does not stop");
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Long results of the real program.
+
+use std::fs;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::support::{Server, definitions, folder, metricd, run};
+
+const ROWS: usize = 1_000_000;
+
+/// How much more memory than when it is idle the process may take, in bytes.
+const MAX_GROWTH: u64 = 32 << 20;
+
+/// A line of `/proc/<pid>/status`, in bytes.
+fn memory(pid: u32, name: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a line of the status")?;
+    let kilobytes: u64 = line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes << 10)
+}
+
+#[actix_web::test]
+async fn a_million_rows_take_next_to_no_memory() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let sql = "SELECT n, n * 1.25 AS amount, 'part \"' || n || '\"' AS name, date '2025-01-01' + n % 365 AS day,
+                      n % 7 = 0 AS flagged, n / 3.0::double precision AS share, NULL::text AS note
+               FROM (SELECT generate_series(1, 1000000) AS n) AS s";
+    let files = definitions(folder.path(), sql)?;
+    let server = Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", "120"]))?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+    assert_eq!(server.get("/metrics/m1?limit=1").await?.0, 200);
+    let pid = server.process.id();
+    for (format, lines) in [("csv", ROWS + 1), ("ndjson", ROWS)] {
+        // Sets the peak back to what is used now.
+        fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+        let idle = memory(pid, "VmRSS")?;
+        let began = Instant::now();
+        let mut response = reqwest::get(format!("{}/metrics/m1?format={format}", server.address)).await?;
+        let (mut found, mut size_bytes, mut first) = (0, 0, None);
+        while let Some(chunk) = response.chunk().await? {
+            first.get_or_insert_with(|| began.elapsed());
+            found += chunk.iter().filter(|byte| **byte == b'\n').count();
+            size_bytes += chunk.len();
+        }
+        let elapsed = began.elapsed();
+        let growth = memory(pid, "VmHWM")?.saturating_sub(idle);
+        println!(
+            "{format}: {} kB over {} kB idle; {size_bytes} bytes, the first after {first:?}, all after {elapsed:?}: {:.0} \
+             rows/s",
+            growth >> 10,
+            idle >> 10,
+            f64::from(u32::try_from(found)?) / elapsed.as_secs_f64(),
+        );
+        assert_eq!(found, lines);
+        assert!(growth < MAX_GROWTH, "{format}: {growth} bytes");
+        assert!(first.context("a chunk")? < elapsed / 2, "{format}: the first byte comes long before the last");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_error_in_the_middle_is_noticed_and_one_at_the_beginning_is_told() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let server = Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", "60"]))?;
+    for (fails_at, is_told) in [(500_000, false), (1, true)] {
+        let sql = format!("SELECT 1 / ({fails_at} - n) AS x FROM (SELECT generate_series(1, 600000) AS n) AS s");
+        let files = definitions(folder.path(), &sql)?;
+        assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+        for format in ["csv", "ndjson"] {
+            let response = reqwest::get(format!("{}/metrics/m1?format={format}", server.address)).await?;
+            assert_eq!(response.status(), if is_told { 500 } else { 200 });
+            assert_eq!(response.bytes().await.is_ok(), is_told, "{format}");
+        }
+    }
+    Ok(())
+}
