@@ -114,9 +114,9 @@ mod tests {
         Column { name: name.into(), type_name: "any".into(), field_type }
     }
 
-    fn csv(field_type: FieldType, bytes: &[u8]) -> String {
+    fn csv(field_type: &FieldType, bytes: &[u8]) -> String {
         let mut out = Vec::new();
-        write_field(&field_type, bytes, &mut Vec::new(), &mut out).unwrap();
+        write_field(field_type, bytes, &mut Vec::new(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -139,19 +139,19 @@ mod tests {
 
     #[test]
     fn values_stand_as_in_json_without_its_quotes() {
-        assert_eq!(csv(FieldType::Boolean, &[1]), "true");
-        assert_eq!(csv(FieldType::Double, &f64::NAN.to_be_bytes()), "NaN");
-        assert_eq!(csv(FieldType::Date, &0_i32.to_be_bytes()), "2000-01-01");
-        assert_eq!(csv(FieldType::TimestampTz, &1_i64.to_be_bytes()), "2000-01-01T00:00:00.000001Z");
-        assert_eq!(csv(FieldType::Uuid, &[0; 16]), "00000000-0000-0000-0000-000000000000");
-        assert_eq!(csv(FieldType::Bytea, &[1, 2, 3]), "AQID");
-        assert_eq!(csv(FieldType::Bytea, &[]), "\"\"");
-        assert_eq!(csv(FieldType::Void, &[]), "\"\"");
-        assert_eq!(csv(FieldType::Json, b"[1]"), "[1]");
-        assert_eq!(csv(FieldType::Jsonb, b"\x01{\"a\": \"b\"}"), "\"{\"\"a\"\": \"\"b\"\"}\"");
+        assert_eq!(csv(&FieldType::Boolean, &[1]), "true");
+        assert_eq!(csv(&FieldType::Double, &f64::NAN.to_be_bytes()), "NaN");
+        assert_eq!(csv(&FieldType::Date, &0_i32.to_be_bytes()), "2000-01-01");
+        assert_eq!(csv(&FieldType::TimestampTz, &1_i64.to_be_bytes()), "2000-01-01T00:00:00.000001Z");
+        assert_eq!(csv(&FieldType::Uuid, &[0; 16]), "00000000-0000-0000-0000-000000000000");
+        assert_eq!(csv(&FieldType::Bytea, &[1, 2, 3]), "AQID");
+        assert_eq!(csv(&FieldType::Bytea, &[]), "\"\"");
+        assert_eq!(csv(&FieldType::Void, &[]), "\"\"");
+        assert_eq!(csv(&FieldType::Json, b"[1]"), "[1]");
+        assert_eq!(csv(&FieldType::Jsonb, b"\x01{\"a\": \"b\"}"), "\"{\"\"a\"\": \"\"b\"\"}\"");
         let array = [[0, 0, 0, 1], [0; 4], [0, 0, 0, 25], [0, 0, 0, 2], [0, 0, 0, 1]].concat();
         let array = [array.as_slice(), &[0, 0, 0, 1, b'x', 255, 255, 255, 255]].concat();
-        assert_eq!(csv(FieldType::Array(Box::new(FieldType::Text)), &array), "\"[\"\"x\"\",null]\"");
+        assert_eq!(csv(&FieldType::Array(Box::new(FieldType::Text)), &array), "\"[\"\"x\"\",null]\"");
     }
 
     #[test]

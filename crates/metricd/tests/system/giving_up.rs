@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use crate::operators::{cluster, operators};
-use crate::support::{Server, definitions, folder, run};
+use crate::support::{Server, definitions, folder, run, show};
 
 /// Within this time the statement of a request that is given up has stopped.
 const AT_ONCE: Duration = Duration::from_millis(250);
@@ -69,7 +69,7 @@ fn serve(cluster: &Cluster, folder: &Path, arguments: &[&str]) -> Result<Server>
 fn assert_at_once(what: &str, mut measured: Vec<Duration>) {
     measured.sort();
     let median = measured[measured.len() / 2];
-    println!("{what}: stopped after {median:?}, of {measured:?}");
+    show(&format!("{what}: stopped after {median:?}, of {measured:?}"));
     assert!(median < AT_ONCE, "{what}: {measured:?}");
 }
 
@@ -125,7 +125,7 @@ async fn the_statement_stops_when_a_client_that_does_not_read_goes_or_stays_too_
 
     let response = reqwest::get(watched.url("format=ndjson")).await?;
     let held = watched.until_running(false).await?;
-    println!("client that does not read: stopped after {held:?}");
+    show(&format!("client that does not read: stopped after {held:?}"));
     // Its waiting does not count as the statement's time, and comes to an end.
     assert!(held > Duration::from_secs(3) && held < Duration::from_secs(8), "{held:?}");
     assert!(response.bytes().await.is_err(), "the client notices");
@@ -172,7 +172,7 @@ async fn no_statement_outlives_the_process_however_that_ends() -> Result<()> {
         let took = began.elapsed();
         assert!(took >= waits && took < waits + Duration::from_secs(1), "{what}: the process took {took:?}");
         let measured = watched.until_running(false).await?;
-        println!("{what}: the process ended after {took:?}, the statement {measured:?} later");
+        show(&format!("{what}: the process ended after {took:?}, the statement {measured:?} later"));
         assert!(measured < AT_ONCE, "{what}: {measured:?}");
         assert!(request.await?.is_err(), "{what}: the client notices");
         watched.server = serve(&watched.cluster, watched.folder.path(), &arguments)?;

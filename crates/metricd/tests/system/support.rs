@@ -134,6 +134,12 @@ pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(what: &str, is_
     Ok(())
 }
 
+/// Shows what a test has measured, to whoever runs it with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the numbers are worth as much as that they are within bounds")]
+pub(crate) fn show(measured: &str) {
+    println!("{measured}");
+}
+
 /// A port that another program has for as long as the listener lives.
 pub(crate) fn taken_port() -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
