@@ -27,6 +27,7 @@
 //! The crate knows no database and reads no environment. What a metric is, what may be stored and how SQL is run is decided
 //! in the crates below.
 
+mod definitions;
 mod edge;
 mod problem;
 mod query_string;
@@ -34,6 +35,7 @@ pub mod routes;
 mod server;
 mod state;
 
+pub use definitions::Definitions;
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use server::{ServerOptions, start};
 pub use state::ApiState;

@@ -1,8 +1,14 @@
 //! The parameters of a request, all of whose faults are told at once.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use metricd_execution::InvalidArgument;
 
 use crate::{FieldError, Problem, ProblemCode};
+
+/// How much of a parameter's name is shown.
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// The parameters of a query string. What is taken is known; what remains at the end is not.
 #[derive(Debug)]
@@ -36,24 +42,52 @@ impl<'a> QueryString<'a> {
         }
     }
 
-    /// Ends the reading.
+    /// Takes what has not been taken: the parameters by name. One that stands twice is an error.
+    pub(crate) fn take_rest(&mut self) -> BTreeMap<String, String> {
+        let mut rest = BTreeMap::new();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for (name, value) in std::mem::take(&mut self.pairs) {
+            *counts.entry(name.clone().into_owned()).or_default() += 1;
+            rest.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+        }
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
+            let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+            self.error(&shown, format!("the parameter stands {count} times: expected once"));
+        }
+        rest
+    }
+
+    /// Ends the reading with what else is wrong with the parameters.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names every parameter which is wrong, each once.
+    pub(crate) fn finish_with(mut self, invalid: Vec<InvalidArgument>) -> Result<(), Problem> {
+        for InvalidArgument { name, message } in invalid {
+            if !self.errors.iter().any(|error| error.field == name) {
+                self.error(&name, message);
+            }
+        }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            self.errors.sort_by(|left, right| left.field.cmp(&right.field));
+            Err(Problem::new(ProblemCode::InvalidParameters).with_errors(self.errors))
+        }
+    }
+
+    /// Ends the reading where no other parameters are known.
     ///
     /// # Errors
     ///
     /// A problem that names every parameter which is wrong or not known.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
-        let mut unknown: Vec<_> = std::mem::take(&mut self.pairs).into_iter().map(|(name, _)| name).collect();
-        unknown.sort();
-        unknown.dedup();
-        for name in unknown {
-            let shown: String = name.chars().take(100).collect();
-            self.error(&shown, "the parameter is not known".to_owned());
-        }
-        if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::new(ProblemCode::InvalidParameters).with_errors(self.errors))
-        }
+        let shown = |name: &String| name.chars().take(MAX_SHOWN_CHARS).collect();
+        let unknown = self.take_rest();
+        let unknown = unknown
+            .keys()
+            .map(|name| InvalidArgument { name: shown(name), message: "the parameter is not known".to_owned() });
+        self.finish_with(unknown.collect())
     }
 
     fn error(&mut self, field: &str, message: String) {

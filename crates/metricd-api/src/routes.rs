@@ -14,6 +14,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(get("/health", health::get_health))
         .service(get("/health/ready", health::get_readiness))
         .service(get("/metrics/{metric_id}", metrics::get_metric))
+        .service(get("/metrics/{metric_id}/definition", metrics::get_metric_definition))
         .service(get("/ingestions/{ingestion_id}", ingestions::get_ingestion))
         .default_service(web::to(edge::not_found));
 }

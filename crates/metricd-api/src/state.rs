@@ -4,18 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metricd_execution::MetricRunner;
+use metricd_execution::{MetricRunner, RunLimits};
 use metricd_repository::MetricRepository;
+
+use crate::Definitions;
 
 /// What every request shares: the store, the runner, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     /// The store of metrics.
     pub repository: Arc<dyn MetricRepository>,
+    /// Its definitions, as far as they are held in memory.
+    pub definitions: Arc<Definitions>,
     /// Runs their SQL.
     pub runner: Arc<dyn MetricRunner>,
     /// How long a metric's SQL may run.
     pub query_timeout: Duration,
+    /// What the planner may estimate that a metric's SQL costs, in its own unit: 1 is the reading of a page in sequence.
+    pub query_cost: u64,
     /// How long the client of a stream may make the database wait, all in all.
     pub stream_patience: Duration,
     /// The clock.
@@ -23,13 +29,15 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// With 5 s for a metric's SQL, 5 minutes for a client to read a stream, and the system's clock.
+    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 5 minutes for a client to read a stream, and the system's clock.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>, runner: Arc<dyn MetricRunner>) -> Self {
         Self {
+            definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             runner,
             query_timeout: Duration::from_secs(5),
+            query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
             now: Utc::now,
         }

@@ -48,6 +48,12 @@ impl RowLimit {
         }
     }
 
+    /// This limit, or that number of rows where it is less; at least one row.
+    #[must_use]
+    pub fn at_most(self, rows: u32) -> Self {
+        Self(self.0.min(rows.max(1)))
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn rows(self) -> usize {

@@ -102,6 +102,14 @@ impl MetricStatement {
         }
     }
 
+    /// The parameters: the name, the type where it is known, and whether a request must have a value.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<String>, bool)> {
+        self.slots.iter().map(|slot| {
+            let type_name = slot.type_name();
+            (slot.name.as_str(), (!type_name.is_empty()).then_some(type_name), slot.absent().is_err())
+        })
+    }
+
     /// Whether a value is judged by PostgreSQL alone, so that an error of its may be the request's.
     #[must_use]
     pub fn has_unjudged(&self) -> bool {
@@ -194,15 +202,19 @@ impl Slot {
         }
     }
 
-    fn is_time(&self) -> bool {
+    /// The type's name, empty where it is not known.
+    fn type_name(&self) -> String {
         let declared = self.declared.as_ref().map(|declared| declared.data_type().to_string());
-        let type_name = declared.as_deref().unwrap_or(&self.type_name);
+        declared.unwrap_or_else(|| self.type_name.clone())
+    }
+
+    fn is_time(&self) -> bool {
+        let type_name = self.type_name();
         type_name == "date" || (type_name.starts_with("timestamp") && !type_name.ends_with("[]"))
     }
 
     fn missing(&self) -> String {
-        let declared = self.declared.as_ref().map(|declared| declared.data_type().to_string());
-        let type_name = declared.as_deref().unwrap_or(&self.type_name);
+        let type_name = self.type_name();
         if type_name.is_empty() {
             "the metric needs a value for it".to_owned()
         } else {

@@ -23,6 +23,7 @@
 
 mod arguments;
 mod bound;
+mod check;
 mod edit;
 mod encode;
 mod finding;
@@ -39,6 +40,7 @@ pub mod testing;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication};
 pub use bound::BoundStatement;
+pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWriter, RowSink, RowWriter};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};

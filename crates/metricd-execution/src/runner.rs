@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_domain::RowLimit;
 
-use crate::{EncodeError, RowSink, Statement};
+use crate::{BoundStatement, EncodeError, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,14 +18,23 @@ pub struct RunLimits {
     /// How long the statement may run, from when it is sent until its last row has been read. The time in which the sink
     /// makes the run wait does not count.
     pub time: Duration,
+    /// What the planner may estimate that the statement costs, in its own unit: 1 is the reading of a page in sequence. The
+    /// estimate is asked for again when it is older than a minute.
+    pub cost: u64,
     /// How long the sink may make the run wait, all in all. A sink that is never full does not.
     pub patience: Duration,
 }
 
 impl Default for RunLimits {
-    /// 1 000 rows, 16 MiB, 5 s, and no patience.
+    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, and no patience.
     fn default() -> Self {
-        Self { rows: RowLimit::default(), size_bytes: 16 << 20, time: Duration::from_secs(5), patience: Duration::ZERO }
+        Self {
+            rows: RowLimit::default(),
+            size_bytes: 16 << 20,
+            time: Duration::from_secs(5),
+            cost: 10_000_000,
+            patience: Duration::ZERO,
+        }
     }
 }
 
@@ -55,6 +64,14 @@ pub enum RunError {
     TimedOut {
         /// The limit that it went past.
         limit: Duration,
+    },
+    /// The planner expects the statement to cost more than it may. It was not run.
+    #[error("the planner expects a cost of {cost:.0}, where {limit} is allowed")]
+    TooCostly {
+        /// The estimate, in the planner's own unit.
+        cost: f64,
+        /// The limit that it is past.
+        limit: u64,
     },
     /// The rows were not taken as fast as they have to be, and the statement was stopped.
     #[error("the rows were waited for longer than {} ms, and the statement was stopped", .patience.as_millis())]
@@ -94,7 +111,7 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// [`RunError`], after which the runner is ready for the next run.
     async fn run(
         &self,
-        statement: &Statement,
+        statement: &BoundStatement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;

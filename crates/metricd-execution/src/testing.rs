@@ -1,12 +1,14 @@
 //! A runner that answers what a test has told it to, for tests without a database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
+use metricd_domain::{ParameterValue, SqlText};
+
+use crate::{BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 #[derive(Default)]
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
+    echoed: Mutex<HashSet<String>>,
     running: AtomicUsize,
 }
 
@@ -87,13 +90,32 @@ impl ScriptedRunner {
         answer: impl Fn() -> Result<ScriptedResult, RunError> + Send + Sync + 'static,
     ) {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        scripts.insert(sql.to_owned(), Box::new(answer));
+        // The runner is given the statement without what stands around it.
+        let statement = SqlText::parse(sql).ok().and_then(|sql| Statement::parse(&sql).ok());
+        let sql = statement.map_or_else(|| sql.to_owned(), |statement| statement.body().to_owned());
+        scripts.insert(sql, Box::new(answer));
     }
 
     /// How many runs have begun and neither ended nor been given up.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// Tells to answer to this text, which has `$1`, `$2`, … for its arguments, with these: a row of text each.
+    pub fn script_arguments(&self, text: &str) {
+        let mut echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
+        echoed.insert(text.to_owned());
+    }
+
+    fn echo(&self, statement: &BoundStatement) -> Option<ScriptedResult> {
+        let echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = |value: &Option<ParameterValue>| value.as_ref().map(|value| value.as_str().as_bytes().to_vec());
+        echoed.contains(statement.text()).then(|| ScriptedResult {
+            columns: vec![Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text }],
+            rows: statement.arguments().iter().map(|argument| vec![value(argument)]).collect(),
+            ending: Ending::Complete,
+        })
     }
 
     fn answer(&self, sql: &str) -> Option<Result<ScriptedResult, RunError>> {
@@ -106,13 +128,14 @@ impl ScriptedRunner {
 impl MetricRunner for ScriptedRunner {
     async fn run(
         &self,
-        statement: &Statement,
+        statement: &BoundStatement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let _running = Running::begin(&self.running);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
-        let result = self.answer(statement.text()).ok_or_else(unknown)??;
+        let answer = self.echo(statement).map(Ok).or_else(|| self.answer(statement.text()));
+        let result = answer.ok_or_else(unknown)??;
         sink.columns(&result.columns)?;
         let mut row_count = 0;
         for row in &result.rows {

@@ -29,6 +29,7 @@ mod runner;
 #[rustfmt::skip]
 #[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
 mod schema;
+mod watch;
 
 pub use connection::{ConnectError, server_major};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -37,3 +38,4 @@ pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
 pub use resolver::PgResolver;
 pub use runner::{PgRunner, RunnerConfig};
+pub use watch::{DefinitionEvent, watch_definitions};

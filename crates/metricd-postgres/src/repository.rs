@@ -15,7 +15,8 @@ use async_trait::async_trait;
 use diesel::PgConnection;
 use diesel::r2d2::ConnectionManager;
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
+    QueryVersion,
 };
 use metricd_repository::{Ingestion, MetricRepository, Readiness, RepositoryError};
 use secrecy::ExposeSecret;
@@ -97,6 +98,11 @@ impl MetricRepository for PgRepository {
     async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
         let after = after.cloned();
         self.run(move |connection| definitions::list(connection, after.as_ref(), limit)).await
+    }
+
+    async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError> {
+        let after = after.cloned();
+        self.run(move |connection| definitions::list_queries(connection, after.as_ref(), limit)).await
     }
 
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {

@@ -4,7 +4,9 @@
 //! together. The rollback takes back whatever the statement may have set. A run that is given up cancels its statement, and
 //! its connection is not used again before PostgreSQL has ended it.
 
+mod argument;
 mod cancel;
+mod cost;
 mod error;
 mod lease;
 mod patience;
@@ -19,10 +21,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::StreamExt;
-use metricd_execution::{MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
+use metricd_execution::{BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
 use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
+use self::argument::Argument;
+use self::cost::Estimates;
 use self::error::{pool_error, run_error};
 use self::lease::Lease;
 use self::patience::Waits;
@@ -69,6 +73,7 @@ pub struct PgRunner {
     pool: Pool,
     config: tokio_postgres::Config,
     acquire_timeout: Duration,
+    estimates: Estimates,
 }
 
 impl fmt::Debug for PgRunner {
@@ -103,7 +108,8 @@ impl PgRunner {
             }))
             .build()
             .map_err(|error| RunError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, config: session, acquire_timeout: config.acquire_timeout })
+        let (acquire_timeout, estimates) = (config.acquire_timeout, Estimates::default());
+        Ok(Self { pool, config: session, acquire_timeout, estimates })
     }
 
     async fn lease(&self) -> Result<Lease, RunError> {
@@ -115,20 +121,20 @@ impl PgRunner {
     async fn attempt(
         &self,
         mut lease: Lease,
-        statement: &Statement,
+        statement: &BoundStatement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
     ) -> Result<RunOutcome, RunError> {
         // Where this ends before the run does, the lease is dropped busy, which stops the statement.
         let outcome = if limits.patience.is_zero() {
-            let run = run(&mut lease, statement, limits, sink, is_begun);
+            let run = run(&mut lease, &self.estimates, statement, limits, sink, is_begun);
             let timed_out = RunError::TimedOut { limit: limits.time };
             tokio::time::timeout(limits.time, run).await.unwrap_or(Err(timed_out))
         } else {
             let waits = Waits::default();
             let mut sink = waits.of(sink);
-            waits.limit(limits, run(&mut lease, statement, limits, &mut sink, is_begun)).await
+            waits.limit(limits, run(&mut lease, &self.estimates, statement, limits, &mut sink, is_begun)).await
         };
         if matches!(outcome, Err(RunError::Unavailable(_))) {
             lease.set_unfit();
@@ -141,7 +147,7 @@ impl PgRunner {
 impl MetricRunner for PgRunner {
     async fn run(
         &self,
-        statement: &Statement,
+        statement: &BoundStatement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
@@ -168,16 +174,29 @@ impl MetricRunner for PgRunner {
 
 async fn run(
     lease: &mut Lease,
-    statement: &Statement,
+    estimates: &Estimates,
+    statement: &BoundStatement,
     limits: RunLimits,
     sink: &mut dyn RowSink,
     is_begun: &mut bool,
 ) -> Result<RunOutcome, RunError> {
     lease.set_busy(true);
+    match estimates.of(lease.client(), statement).await.map_err(|error| run_error(&error, limits.time)) {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
+        Ok(cost) if cost > limits.cost as f64 => {
+            lease.set_busy(false);
+            return Err(RunError::TooCostly { cost, limit: limits.cost });
+        }
+        Ok(_) => {}
+        Err(error) => {
+            lease.set_busy(false);
+            return Err(error);
+        }
+    }
     let mut plan = Plan::prepare(lease.client(), statement).await.map_err(|error| run_error(&error, limits.time));
     for is_retry in [false, true] {
         let ended = match &plan {
-            Ok(plan) => execute(lease, plan, limits, sink, is_begun).await,
+            Ok(plan) => execute(lease, plan, statement, limits, sink, is_begun).await,
             Err(_) => break,
         };
         match ended {
@@ -200,18 +219,20 @@ async fn run(
 async fn execute(
     lease: &Lease,
     plan: &Plan,
+    statement: &BoundStatement,
     limits: RunLimits,
     sink: &mut dyn RowSink,
     is_begun: &mut bool,
 ) -> Result<RunOutcome, RunError> {
-    if !plan.statement.params().is_empty() {
-        let message = "the statement has parameters, which have no values".to_owned();
+    let (wanted, given) = (plan.statement.params().len(), statement.arguments().len());
+    if wanted != given {
+        let message = format!("the statement has {wanted} parameters and values for {given}");
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
     }
     let client = lease.client();
     let begin = begin(limits);
     let begin = client.batch_execute(&begin);
-    let read = read(lease, plan, limits, sink, is_begun);
+    let read = read(lease, plan, statement, limits, sink, is_begun);
     let rollback = client.batch_execute("ROLLBACK");
     // Polled in this order, so sent in this order, and before the first answer has come.
     let (opened, outcome, rolled_back) = futures_util::join!(begin, read, rollback);
@@ -244,13 +265,14 @@ fn begin(limits: RunLimits) -> Cow<'static, str> {
 async fn read(
     lease: &Lease,
     plan: &Plan,
+    statement: &BoundStatement,
     limits: RunLimits,
     sink: &mut dyn RowSink,
     is_begun: &mut bool,
 ) -> Result<RunOutcome, RunError> {
     let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 0] = [];
-    let rows = lease.client().query_raw(&plan.statement, parameters).await.map_err(fault)?;
+    let arguments = statement.arguments().iter().map(Argument::of);
+    let rows = lease.client().query_raw(&plan.statement, arguments).await.map_err(fault)?;
     *is_begun = true;
     let mut rows = pin!(rows);
     let told = sink.columns(&plan.columns);

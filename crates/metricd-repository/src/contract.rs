@@ -22,6 +22,7 @@ macro_rules! repository_contract {
             what_is_not_stored_is_not_found,
             a_stored_metric_comes_back_with_its_query,
             metrics_are_listed_in_the_order_of_their_ids,
+            queries_are_listed_in_the_order_of_their_ids,
             a_changed_query_becomes_a_new_version_and_the_old_one_stays,
             an_unchanged_definition_changes_nothing,
             what_an_ingestion_does_not_mention_stays,

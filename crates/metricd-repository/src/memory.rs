@@ -55,6 +55,15 @@ impl MetricRepository for MemoryRepository {
         Ok(self.lock().metrics.range((from, Bound::Unbounded)).take(limit).map(|(_, metric)| metric.clone()).collect())
     }
 
+    async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.lock();
+        let queries = state.queries.range((from, Bound::Unbounded)).filter_map(|(query_id, versions)| {
+            Some(Query { query_id: query_id.clone(), sql: versions.last()?.sql.clone() })
+        });
+        Ok(queries.take(limit).collect())
+    }
+
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
         Ok(self.lock().versions(id)?.iter().rev().cloned().collect())
     }

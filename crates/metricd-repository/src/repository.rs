@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
+    QueryVersion,
 };
 
 use crate::{Ingestion, RepositoryError};
@@ -34,6 +35,10 @@ pub trait MetricRepository: Debug + Send + Sync {
 
     /// The metrics in the order of their ids, at most `limit` of them, beginning after the id `after`.
     async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError>;
+
+    /// The current versions of the queries in the order of their ids, at most `limit` of them, beginning after the id
+    /// `after`. Ids are in the order of their characters' codes, here and for metrics.
+    async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError>;
 
     /// Every version of a query, the newest first.
     ///

@@ -24,6 +24,9 @@ struct CommandLine {
     #[command(flatten)]
     database: DatabaseArguments,
 
+    #[command(flatten)]
+    guard: GuardArguments,
+
     /// What to log: a level, or levels by module, as `env_logger` takes them.
     #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER")]
     log: String,
@@ -46,6 +49,12 @@ pub(crate) enum Command {
     /// are CSV with the columns `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`. Exit code:
     /// 0 stored, 2 refused in strict mode, 1 could not be done.
     Ingest(IngestArguments),
+    /// Judge everything that is stored against the database as it is now, and say what has drifted.
+    ///
+    /// A column that is gone, a type that has changed, a function that may no longer be called: each definition is judged as
+    /// if it were stored today, and its contract compared with the stored one. Nothing is changed. Exit code: 0 nothing has
+    /// drifted, 2 something has, 1 could not be done.
+    Check(CheckArguments),
     /// Bring the schema up to date, and make the reader with its rights.
     Migrate,
 }
@@ -74,6 +83,30 @@ pub(crate) struct DatabaseArguments {
     pub(crate) postgres_bin_dir: Option<PathBuf>,
 }
 
+/// What stored SQL may do beyond what is always allowed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Stored SQL")]
+pub(crate) struct GuardArguments {
+    /// A function that stored SQL may call beside those that docs/guard.md lists: `name` for one of PostgreSQL's own,
+    /// `schema.name` for any other. Whether it is harmless is yours to know. May be given several times, or with commas.
+    #[arg(
+        long = "allow-function",
+        env = "METRICD_ALLOW_FUNCTIONS",
+        global = true,
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub(crate) allow_functions: Vec<String>,
+}
+
+/// How to check.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckArguments {
+    /// How to print what has drifted.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
 /// How to serve.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Serving")]
@@ -91,6 +124,11 @@ pub(crate) struct ServeArguments {
     /// the SQL takes. Then the stream breaks off.
     #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(crate) stream_patience_seconds: u64,
+
+    /// What PostgreSQL's planner may estimate that a metric's SQL costs; 1 is the reading of a page in sequence. What would
+    /// cost more is refused before it runs.
+    #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) query_cost: u64,
 
     /// How many connections run stored SQL at once.
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -142,6 +180,7 @@ pub(crate) enum Format {
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) database: DatabaseArguments,
+    pub(crate) guard: GuardArguments,
     pub(crate) log: String,
     pub(crate) command: Command,
 }
@@ -155,8 +194,8 @@ impl Arguments {
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
-            Ok(CommandLine { database, log, command, serve }) => {
-                Ok(Self { database, log, command: command.unwrap_or(Command::Serve(serve)) })
+            Ok(CommandLine { database, guard, log, command, serve }) => {
+                Ok(Self { database, guard, log, command: command.unwrap_or(Command::Serve(serve)) })
             }
             Err(error) => {
                 output::usage(&error);

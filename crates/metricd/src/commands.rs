@@ -1,9 +1,11 @@
 //! The commands, one a file.
 
+mod check;
 mod ingest;
 mod migrate;
 mod serve;
 
+pub(crate) use check::check;
 pub(crate) use ingest::ingest;
 pub(crate) use migrate::migrate;
 pub(crate) use serve::serve;

@@ -13,14 +13,15 @@ use crate::arguments::{Arguments, Command};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    let Arguments { database, log, command } = match Arguments::read() {
+    let Arguments { database, guard, log, command } = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
     env_logger::Builder::new().parse_filters(&log).init();
     let outcome = match command {
-        Command::Serve(serve) => commands::serve(&database, serve).await,
-        Command::Ingest(ingest) => commands::ingest(&database, ingest).await,
+        Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
+        Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
+        Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate => commands::migrate(&database),
     };
     match outcome {

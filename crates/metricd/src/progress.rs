@@ -1,4 +1,4 @@
-//! A progress bar for ingestions, where standard error is a terminal.
+//! Progress bars, where standard error is a terminal.
 
 use std::time::Duration;
 
@@ -16,6 +16,13 @@ impl Bar {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         Self(ProgressBar::new(0).with_style(style.progress_chars("=> ")).with_message("reading"))
     }
+}
+
+/// A bar of things that are done one after the other. Where standard error is no terminal it is not shown at all.
+pub(crate) fn count_bar(total: u64, what: &'static str) -> ProgressBar {
+    let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(total).with_style(style.progress_chars("=> ")).with_message(what)
 }
 
 impl Progress for Bar {

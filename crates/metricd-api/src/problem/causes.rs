@@ -29,6 +29,7 @@ impl From<RunError> for Problem {
         let code = match &error {
             RunError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
+            RunError::TooCostly { .. } => ProblemCode::QueryTooCostly,
             RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { .. } => ProblemCode::QueryFailed,
             RunError::Encode(_) => ProblemCode::InternalError,

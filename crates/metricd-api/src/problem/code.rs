@@ -57,6 +57,7 @@ problem_codes! {
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed", "The path does not take this method; the header `Allow` names those it takes.";
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "Nothing that the header `Accept` names can be answered: expected `application/json`, `text/csv` or `application/x-ndjson`.";
     InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are wrong; `errors` names each.";
+    QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";

@@ -5,5 +5,6 @@ mod formats;
 mod health;
 mod ingestions;
 mod metrics;
+mod parameters;
 mod streams;
 mod support;

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use metricd_api::{ApiState, ServerOptions, start};
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, QueryId, QueryVersion,
+    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
+    QueryVersion,
 };
 use metricd_execution::testing::ScriptedRunner;
 use metricd_repository::contract::{Brought, metric, query};
@@ -64,7 +65,7 @@ impl TestApp {
         let definitions = Definitions {
             queries: vec![query("q1", "-- Title \"one\"\nSELECT 1")],
             metrics: vec![metric("m1", "q1")],
-            dashboards: Vec::new(),
+            ..Definitions::default()
         };
         let (brought, _told) = Brought::keeping(definitions, Vec::new());
         repository.ingest(Box::new(brought)).await?;
@@ -118,6 +119,10 @@ impl MetricRepository for FailingRepository {
     }
 
     async fn list_metrics(&self, _: Option<&MetricId>, _: usize) -> Result<Vec<Metric>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_queries(&self, _: Option<&QueryId>, _: usize) -> Result<Vec<Query>, RepositoryError> {
         Err(self.0())
     }
 

@@ -28,7 +28,8 @@ struct Reader<'a> {
 }
 
 /// Judges every query that is brought with the declarations of each metric that reads it, and every other metric that is
-/// brought with the stored SQL. What is stored already as it is brought keeps its contract.
+/// brought with the stored SQL; also what is stored already as it is brought, since the warehouse may have changed. A stored
+/// metric that is not brought keeps its contract unless the SQL that is brought is other than the stored one.
 ///
 /// # Errors
 ///
@@ -85,7 +86,7 @@ impl Contracts<'_> {
         let sql = &query.value.sql;
         let mut judged: Vec<(&Metric, Contract)> = Vec::new();
         for reader in readers {
-            if self.is_unchanged(reader.metric, sql) {
+            if reader.brought.is_none() && self.is_unchanged(reader.metric, sql) {
                 continue;
             }
             let same = |(other, _): &&(&Metric, Contract)| {
@@ -108,7 +109,6 @@ impl Contracts<'_> {
             }
         }
         if readers.is_empty()
-            && self.known.queries.get(&query.value.query_id) != Some(sql)
             && let Err(findings) = self.ask(sql, None)?
         {
             refuse_sql(&query.location, sql, &findings, self.findings);
@@ -119,9 +119,6 @@ impl Contracts<'_> {
     }
 
     fn judge_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
-        if self.is_unchanged(&metric.value, sql) {
-            return Ok(());
-        }
         match self.ask(sql, Some(&metric.value))? {
             Ok(contract) => {
                 self.contracts.insert(metric.value.metric_id.clone(), contract);

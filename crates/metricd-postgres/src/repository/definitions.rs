@@ -1,7 +1,9 @@
 //! Reading metrics and their queries.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, QueryVersion, SqlText};
+use diesel::sql_types::Text;
+use metricd_domain::{Metric, MetricDefinition, MetricId, Query, QueryId, QueryVersion, SqlText};
 use metricd_repository::RepositoryError;
 use serde_json::Value;
 
@@ -41,6 +43,26 @@ pub(super) fn list(
         .load(connection)
         .map_err(failed)?;
     rows.into_iter().map(Metric::try_from).collect()
+}
+
+pub(super) fn list_queries(
+    connection: &mut PgConnection,
+    after: Option<&QueryId>,
+    limit: usize,
+) -> Result<Vec<Query>, RepositoryError> {
+    // The column has the database's collation, which need not be that of the characters' codes.
+    let query_id = || sql::<Text>("query_id COLLATE \"C\"");
+    let rows: Vec<(String, String)> = queries::table
+        .filter(query_id().gt(after.map_or("", QueryId::as_str)))
+        .order(query_id())
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((queries::query_id, queries::sql))
+        .load(connection)
+        .map_err(failed)?;
+    let query = |(query_id, sql)| {
+        Ok(Query { query_id: QueryId::parse(query_id).map_err(corrupt)?, sql: SqlText::parse(sql).map_err(corrupt)? })
+    };
+    rows.into_iter().map(query).collect()
 }
 
 pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {

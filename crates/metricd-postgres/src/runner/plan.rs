@@ -24,7 +24,7 @@ impl Plan {
     /// database, so that they come as PostgreSQL prints them.
     pub(super) async fn prepare(
         client: &Client,
-        statement: &metricd_execution::Statement,
+        statement: &metricd_execution::BoundStatement,
     ) -> Result<Self, tokio_postgres::Error> {
         if client.statement_cache.size() >= MAX_PREPARED {
             client.statement_cache.clear();
@@ -41,7 +41,7 @@ impl Plan {
         });
         let columns = columns.collect();
         if has_foreign(&prepared) {
-            prepared = client.prepare_cached(&casting(statement.body(), prepared.columns())).await?;
+            prepared = client.prepare_cached(&casting(statement.text(), prepared.columns())).await?;
         }
         Ok(Self { statement: prepared, columns })
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
-use metricd_execution::{JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, prepare_reader};
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;
 
 async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
-    let statement = Statement::parse(&SqlText::parse(sql)?)?;
+    let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     let limits = RunLimits { time: Duration::from_secs(20), ..RunLimits::default() };
     match runner.run(&statement, limits, &mut JsonRows::default()).await {
         Ok(_) => Ok("none".to_owned()),

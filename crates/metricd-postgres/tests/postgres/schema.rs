@@ -25,7 +25,7 @@ async fn migrations_go_up_down_and_up_again() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 2);
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 3);
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 2);
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 0);

@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunError, RunLimits, RunOutcome,
-    Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunError, RunLimits,
+    RunOutcome, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -53,7 +53,7 @@ async fn run(
     limits: RunLimits,
     sink: &mut dyn RowSink,
 ) -> Result<Result<RunOutcome, RunError>> {
-    let statement = Statement::parse(&SqlText::parse(sql)?)?;
+    let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     Ok(runner.run(&statement, limits, sink).await)
 }
 

@@ -3,14 +3,15 @@
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{
-    Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits, Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
 /// The type's name and the value's JSON of one expression.
 async fn value(runner: &PgRunner, expression: &str) -> Result<(String, String)> {
-    let statement = Statement::parse(&SqlText::parse(format!("SELECT {expression} AS v"))?)?;
+    let statement =
+        BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(format!("SELECT {expression} AS v"))?)?);
     let mut rows = JsonRows::default();
     runner.run(&statement, RunLimits::default(), &mut rows).await.with_context(|| expression.to_owned())?;
     let type_name = rows.result_columns().first().context("a column")?.type_name.clone();
@@ -184,7 +185,9 @@ async fn every_type_comes_out_as_documented() -> Result<()> {
 async fn every_type_stands_in_csv_as_in_json_without_its_quotes() -> Result<()> {
     let (_database, runner) = runner().await?;
     for (expression, type_name, json) in CASES {
-        let statement = Statement::parse(&SqlText::parse(format!("SELECT {expression} AS v, 'z' AS z"))?)?;
+        let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(format!(
+            "SELECT {expression} AS v, 'z' AS z"
+        ))?)?);
         let mut rows = CsvRows::default();
         runner.run(&statement, RunLimits::default(), &mut rows).await.with_context(|| (*expression).to_owned())?;
         let text = String::from_utf8(rows.out)?;

@@ -71,6 +71,24 @@ pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository
     assert_eq!(ids, ["10", "9", "B", "_", "a", "a-1", "b"]);
 }
 
+/// Queries come in the order of their ids, in pages.
+pub async fn queries_are_listed_in_the_order_of_their_ids(repository: Repository) {
+    let ids = ["b", "A", "a-1", "Z", "_"];
+    let queries: Vec<_> = ids.iter().map(|id| query(id, &format!("SELECT '{id}'"))).collect();
+    store(&repository, Definitions { queries, ..Definitions::default() }).await;
+    store(&repository, Definitions { queries: vec![query("b", "SELECT 2")], ..Definitions::default() }).await;
+    let listed = async |after: Option<&str>, limit| {
+        let after = after.map(|id| QueryId::parse(id).unwrap());
+        let page = repository.list_queries(after.as_ref(), limit).await.unwrap();
+        page.into_iter().map(|query| format!("{} {}", query.query_id, query.sql)).collect::<Vec<_>>()
+    };
+    let all = ["A SELECT 'A'", "Z SELECT 'Z'", "_ SELECT '_'", "a-1 SELECT 'a-1'", "b SELECT 2"];
+    assert_eq!(listed(None, 10).await, all);
+    assert_eq!(listed(None, 2).await, all[..2]);
+    assert_eq!(listed(Some("Z"), 2).await, all[2..4]);
+    assert!(listed(Some("b"), 2).await.is_empty());
+}
+
 /// The next version of a query is served; the earlier ones stay, also when an earlier text returns.
 pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(repository: Repository) {
     for sql in ["SELECT 1", "SELECT 2", "SELECT 1"] {

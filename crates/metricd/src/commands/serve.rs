@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metricd_api::{ApiState, ServerOptions, start};
+use metricd_api::{ApiState, Definitions, ServerOptions, start};
 use metricd_domain::Metric;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
-use metricd_postgres::{PgRepository, PgRunner, RepositoryConfig, RunnerConfig};
+use metricd_postgres::{
+    DatabaseUrl, DefinitionEvent, PgRepository, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
+};
 use metricd_repository::MetricRepository;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::ingest::store;
-use crate::arguments::{DatabaseArguments, ServeArguments};
+use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
 use crate::database::Database;
 use crate::{output, sample};
 
@@ -28,18 +30,28 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const SUGGESTED_REQUESTS: usize = 5;
 
 /// Serves until a signal says to stop; then finishes the requests in flight and ends a private PostgreSQL.
-pub(crate) async fn serve(arguments: &DatabaseArguments, serve: ServeArguments) -> Result<ExitCode> {
+pub(crate) async fn serve(
+    arguments: &DatabaseArguments,
+    guard: &GuardArguments,
+    serve: ServeArguments,
+) -> Result<ExitCode> {
     let listener = bind(serve.listen)?;
     let mut database = Database::open(arguments)?;
     let (repository, runner) = connect(&database, &serve)?;
     if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
-        load_sample(&database).await?;
+        load_sample(&database, guard).await?;
     }
     let metrics = repository.list_metrics(None, SUGGESTED_REQUESTS).await?;
 
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
-    let state = ApiState { query_timeout, stream_patience, ..ApiState::new(Arc::new(repository), Arc::new(runner)) };
+    let state = ApiState {
+        query_timeout,
+        stream_patience,
+        query_cost: serve.query_cost,
+        ..ApiState::new(Arc::new(repository), Arc::new(runner))
+    };
+    actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
     let address = listener.local_addr()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -82,13 +94,23 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
     Ok((PgRepository::new(&database.owner, catalog)?, PgRunner::new(&database.reader, queries)?))
 }
 
-async fn load_sample(database: &Database) -> Result<()> {
+async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> {
     let folder = sample::write(Options::default().now)?;
     let inputs = Inputs::find(&[folder.path().to_owned()])?;
-    let report = store(database, inputs, Options::default(), Arc::new(())).await?;
+    let report = store(database, guard, inputs, Options::default(), Arc::new(())).await?;
     let shown = render(&report).replace(&format!("{}/", folder.path().display()), "data/");
     output::print(&format!("{shown}\n"));
     Ok(())
+}
+
+/// Lets go of definitions in memory when they change.
+async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
+    watch_definitions(&owner, |event| match event {
+        DefinitionEvent::Watching => definitions.watch_began(),
+        DefinitionEvent::Changed => definitions.changed(),
+        DefinitionEvent::Lost => definitions.watch_ended(),
+    })
+    .await;
 }
 
 fn greeting(address: SocketAddr, metrics: &[Metric]) -> String {

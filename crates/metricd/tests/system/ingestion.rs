@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use crate::support::{Server, definitions, folder, metricd, run, write};
+use crate::support::{Server, definitions, eventually, folder, metricd, run, write};
 
 #[actix_web::test]
 async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
@@ -22,7 +22,8 @@ async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
 
     definitions(folder.path(), "SELECT 2 AS two")?;
     assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
-    assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["two"], 2);
+    let is_changed = || async { Ok(server.get("/metrics/m1").await?.1["rows"][0]["two"] == 2) };
+    eventually("the changed SQL is run", is_changed).await?;
     server.stop(Signal::SIGTERM)?;
 
     let (code, report, _) = run(metricd(&data_dir).args(["ingest", "--format", "json"]).arg(&files))?;

@@ -7,8 +7,9 @@ use anyhow::Result;
 use metricd_embedded::{Cluster, ConnectionInfo, Search};
 use nix::sys::signal::Signal;
 use secrecy::ExposeSecret;
+use tokio_postgres::NoTls;
 
-use crate::support::{Server, definitions, folder, metricd, run};
+use crate::support::{Server, definitions, eventually, folder, metricd, run};
 
 pub(crate) fn cluster() -> Result<Cluster> {
     Ok(Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?)
@@ -31,16 +32,22 @@ async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
     assert_eq!(code, 1);
     assert!(error.contains("run `metricd migrate`"), "{error}");
 
-    for applied in [2, 0] {
+    for applied in [3, 0] {
         let (code, printed, error) = run(command()?.arg("migrate"))?;
         assert_eq!((code, error.as_str()), (0, ""));
         assert_eq!(printed.matches("applied migration").count(), applied, "{printed}");
     }
     let server = Server::start(&mut command()?)?;
     assert!(!server.greeting.contains("added"), "the sample is not loaded: {}", server.greeting);
-    let files = definitions(folder.path(), "SELECT current_user::text AS who")?;
+    let files = definitions(folder.path(), "SELECT 'nobody' AS who")?;
     assert_eq!(run(command()?.arg("ingest").arg(&files))?.0, 0);
-    assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["who"], "reader");
+    // What the guard would not have let in.
+    let url = cluster.connection().owner_url("postgres")?;
+    let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls).await?;
+    actix_web::rt::spawn(connection);
+    client.execute("UPDATE catalog.queries SET sql = 'SELECT current_user::text AS who'", &[]).await?;
+    let is_reader = || async { Ok(server.get("/metrics/m1").await?.1["rows"][0]["who"] == "reader") };
+    eventually("the changed SQL is run, as the reader", is_reader).await?;
     assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
     assert!(!data_dir.exists(), "no private database is made");
     Ok(())

@@ -1,13 +1,15 @@
 //! The quick start: a private PostgreSQL, the sample, requests to paste.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio_postgres::{Client, NoTls};
 
-use crate::support::{Server, definitions, eventually, folder, lives, metricd, postmaster, run, taken_port, write};
+use crate::support::{Server, definitions, eventually, folder, lives, metricd, postmaster, run, taken_port};
 
 #[actix_web::test]
 async fn the_first_run_loads_the_sample_and_every_suggested_request_works() -> Result<()> {
@@ -65,31 +67,43 @@ async fn a_private_database_that_ends_by_itself_is_started_again() -> Result<()>
     eventually("the metric is answered again", is_back).await
 }
 
-/// A server with the metric `m1`, which sleeps, and the metric `m2`, which counts how often `m1` runs just then.
-fn sleeping(folder: &Path, seconds: u32) -> Result<Server> {
-    let files = definitions(folder, &format!("SELECT pg_sleep({seconds}), 42 AS answer"))?;
-    let watch = "SELECT count(*) AS count FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%42 AS answer'";
-    write(&files, "more.csv", &format!("id,query\nq2,\"{watch}\"\n"))?;
-    write(&files, "more.json", r#"{"items": [{"id": "m2", "queryId": "q2", "isEditable": true}]}"#)?;
-    let server = Server::start(metricd(&folder.join("data")).arg("--no-sample"))?;
-    assert_eq!(run(metricd(&folder.join("data")).arg("ingest").arg(&files))?.0, 0);
-    Ok(server)
+/// A server with the metric `m1`, which counts to a number, and a look into its database.
+async fn counting(folder: &Path, to: u64) -> Result<(Server, Client)> {
+    let sql = format!("SELECT count(*) - count(*) + 42 AS answer FROM generate_series(1, {to}) AS n");
+    let files = definitions(folder, &sql)?;
+    let data_dir = folder.join("data");
+    let server = Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-cost", "1000000000000"]))?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+    let (client, connection) = tokio_postgres::connect(&owner_url(&data_dir)?, NoTls).await?;
+    actix_web::rt::spawn(connection);
+    Ok((server, client))
 }
 
-async fn until_sleeping(server: &Server, count: u32) -> Result<()> {
-    let is_so = || async { Ok(server.get("/metrics/m2").await?.1["rows"][0]["count"] == count) };
-    eventually("the query runs as often as that", is_so).await
+/// The private database as its owner, over the loopback.
+fn owner_url(data_dir: &Path) -> Result<String> {
+    let credentials: serde_json::Value = serde_json::from_str(&fs::read_to_string(data_dir.join("credentials.json"))?)?;
+    let pid_file = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
+    let port = pid_file.lines().nth(3).context("a port")?;
+    let password = credentials["metricd"].as_str().context("a password")?;
+    Ok(format!("postgres://metricd:{password}@127.0.0.1:{port}/metricd"))
+}
+
+async fn until_counting(client: &Client, is_counting: bool) -> Result<()> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'metricd_reader' AND state = 'active'
+                              AND query LIKE 'SELECT count(*) - %')";
+    let is_so = || async { Ok(client.query_one(sql, &[]).await?.get::<_, bool>(0) == is_counting) };
+    eventually("the query runs, or does not", is_so).await
 }
 
 #[actix_web::test]
 async fn a_statement_stops_when_its_client_goes_away() -> Result<()> {
     let folder = folder()?;
-    let server = sleeping(folder.path(), 4)?;
+    let (server, client) = counting(folder.path(), 10_000_000_000).await?;
     let began = Instant::now();
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_sleeping(&server, 1).await?;
+    until_counting(&client, true).await?;
     request.abort();
-    until_sleeping(&server, 0).await?;
+    until_counting(&client, false).await?;
     assert!(began.elapsed() < Duration::from_secs(4), "the statement has ended by itself");
     Ok(())
 }
@@ -97,9 +111,9 @@ async fn a_statement_stops_when_its_client_goes_away() -> Result<()> {
 #[actix_web::test]
 async fn requests_in_flight_are_finished() -> Result<()> {
     let folder = folder()?;
-    let server = sleeping(folder.path(), 1)?;
+    let (server, client) = counting(folder.path(), 5_000_000).await?;
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_sleeping(&server, 1).await?;
+    until_counting(&client, true).await?;
     let stopped = actix_web::rt::task::spawn_blocking(move || server.stop(Signal::SIGTERM));
     let response = request.await??;
     assert_eq!(response.status(), 200);

@@ -5,11 +5,13 @@ mod json;
 mod pipe;
 mod stream;
 
+use std::time::Duration;
+
 use actix_web::http::Version;
 use actix_web::http::header::{HeaderName, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{MetricDefinition, MetricId, RowLimit};
-use metricd_execution::{JsonRows, RunLimits, Statement};
+use metricd_domain::{MetricDefinition, MetricId, MetricLimits, RowLimit};
+use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
@@ -24,28 +26,101 @@ pub(in crate::routes) async fn get_metric(
     metric_id: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let (format, limit) = parse_query(&request)?;
     // What cannot be an id is no metric's.
     let metric_id = MetricId::parse(metric_id.into_inner()).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
-    let definition = state.repository.get_definition(&metric_id).await?;
-    let statement =
-        Statement::parse(&definition.sql).map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
+    let served = state.definitions.get(&metric_id).await?;
+    let definition = &served.definition;
+    let statement = served.statement.as_ref();
+    let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
+    let Asked { format, rows, bound, period } = Asked::parse(&request, statement)?;
 
+    let limits = limits(&state, definition.metric.limits, format, rows);
     let Some(writer) = format.writer() else {
-        return answer_whole(&state, &definition, &statement, limit.unwrap_or_default()).await;
+        let answered = answer_whole(&state, definition, &bound, limits, period).await;
+        return answered.map_err(|error| problem_of(error, statement));
     };
-    let streamed = Streamed { format, writer, statement, limit, is_chunked: request.version() >= Version::HTTP_11 };
-    answer_stream(&request, &state, &metric_id, streamed).await
+    let is_chunked = request.version() >= Version::HTTP_11;
+    let streamed = Streamed { format, writer, statement: bound, limits, limit: rows, is_chunked };
+    answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| problem_of(error, statement))
+}
+
+/// What a request asks for.
+struct Asked {
+    format: Format,
+    /// How many rows, where the request says so.
+    rows: Option<RowLimit>,
+    bound: BoundStatement,
+    period: Option<AppliedPeriod>,
+}
+
+impl Asked {
+    /// Reads the request: the format, which the query string names before the header `Accept` does, the limit, and the values
+    /// of the metric's parameters.
+    fn parse(request: &HttpRequest, statement: &MetricStatement) -> Result<Self, Problem> {
+        let mut query = QueryString::parse(request.query_string());
+        let named = query.take("format", Format::parse);
+        let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
+        let parse_limit = match negotiated {
+            Ok(Format::Csv | Format::Ndjson) => RowLimit::parse_stream,
+            Ok(Format::Json) | Err(_) => RowLimit::parse,
+        };
+        let rows = query.take("limit", parse_limit);
+        let (bound, period) = match statement.bind(&query.take_rest()) {
+            Ok(bound) => {
+                query.finish_with(Vec::new())?;
+                bound
+            }
+            Err(invalid) => {
+                query.finish_with(invalid)?;
+                return Err(Problem::new(ProblemCode::InvalidParameters));
+            }
+        };
+        Ok(Self { format: negotiated?, rows, bound, period })
+    }
+}
+
+/// What the run may take: the least of what the server, the metric and the request allow.
+fn limits(state: &ApiState, metric: MetricLimits, format: Format, rows: Option<RowLimit>) -> RunLimits {
+    let is_stream = format != Format::Json;
+    let default = RunLimits::default();
+    let rows = rows.unwrap_or(if is_stream { RowLimit::STREAM_MAX } else { default.rows });
+    let lowered = |server: u64, metric: Option<u64>| metric.map_or(server, |metric| metric.min(server));
+    let time_ms = lowered(u64::try_from(state.query_timeout.as_millis()).unwrap_or(u64::MAX), metric.time_ms);
+    let size_bytes = lowered(default.size_bytes as u64, metric.size_bytes);
+    RunLimits {
+        rows: metric.rows.map_or(rows, |metric| rows.at_most(metric)),
+        // A stream holds a chunk at a time.
+        size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
+        time: Duration::from_millis(time_ms),
+        cost: lowered(state.query_cost, metric.cost),
+        patience: if is_stream { state.stream_patience } else { Duration::ZERO },
+    }
+}
+
+/// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about.
+fn problem_of(error: RunError, statement: &MetricStatement) -> Problem {
+    match &error {
+        RunError::Failed { sqlstate, .. } if is_data_exception(sqlstate) && statement.has_unjudged() => {
+            let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
+            Problem::new(ProblemCode::InvalidParameters).with_detail(detail).caused_by(error)
+        }
+        _ => error.into(),
+    }
+}
+
+/// PostgreSQL's class 22: a value that is not of its type, or out of range.
+fn is_data_exception(sqlstate: &str) -> bool {
+    sqlstate.starts_with("22")
 }
 
 /// Runs the statement to its end and answers with its result in one piece.
 async fn answer_whole(
     state: &ApiState,
     definition: &MetricDefinition,
-    statement: &Statement,
-    rows: RowLimit,
-) -> Result<HttpResponse, Problem> {
-    let limits = RunLimits { rows, time: state.query_timeout, ..RunLimits::default() };
+    statement: &BoundStatement,
+    limits: RunLimits,
+    period: Option<AppliedPeriod>,
+) -> Result<HttpResponse, RunError> {
     let as_of = (state.now)();
     let mut result = JsonRows::default();
     let outcome = state.runner.run(statement, limits, &mut result).await?;
@@ -55,19 +130,5 @@ async fn answer_whole(
         response.insert_header((TRUNCATED, "true"));
     }
     response.insert_header((VARY, "accept")).content_type(Format::Json.content_type());
-    Ok(response.body(json::write_body(definition, result, outcome, as_of)))
-}
-
-/// The format, which the query string names before the header `Accept` does, and the limit, where the request has one.
-fn parse_query(request: &HttpRequest) -> Result<(Format, Option<RowLimit>), Problem> {
-    let mut query = QueryString::parse(request.query_string());
-    let named = query.take("format", Format::parse);
-    let negotiated = named.map_or_else(|| Format::negotiate(request), Ok);
-    let parse_limit = match negotiated {
-        Ok(Format::Csv | Format::Ndjson) => RowLimit::parse_stream,
-        Ok(Format::Json) | Err(_) => RowLimit::parse,
-    };
-    let limit = query.take("limit", parse_limit);
-    query.finish()?;
-    Ok((negotiated?, limit))
+    Ok(response.body(json::write_body(definition, result, outcome, period, as_of)))
 }

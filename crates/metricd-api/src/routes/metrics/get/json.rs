@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use metricd_domain::MetricDefinition;
-use metricd_execution::{Column, JsonRows, RunOutcome};
+use metricd_execution::{AppliedPeriod, Column, JsonRows, RunOutcome};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -31,6 +31,7 @@ struct ResultHead<'a> {
 struct ResultTail {
     row_count: usize,
     truncated: bool,
+    period: Option<AppliedPeriod>,
     as_of: String,
 }
 
@@ -39,6 +40,7 @@ pub(super) fn write_body(
     definition: &MetricDefinition,
     result: JsonRows,
     outcome: RunOutcome,
+    period: Option<AppliedPeriod>,
     as_of: DateTime<Utc>,
 ) -> Vec<u8> {
     let head = ResultHead {
@@ -50,6 +52,7 @@ pub(super) fn write_body(
     let tail = ResultTail {
         row_count: outcome.row_count,
         truncated: outcome.truncated,
+        period,
         as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
     };
     // Neither can fail: they have no maps, and only text for keys.

@@ -9,13 +9,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use metricd_domain::{MetricId, RowLimit};
-use metricd_execution::{RowWriter, RunError, RunLimits, RunOutcome, Statement};
+use metricd_execution::{BoundStatement, RowWriter, RunError, RunLimits, RunOutcome};
 
 use super::TRUNCATED;
 use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
+use crate::ApiState;
 use crate::edge::RequestId;
-use crate::{ApiState, Problem};
 
 /// The number of rows that a stream has at most.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
@@ -27,7 +27,8 @@ const CHUNK_BYTES: usize = 64 << 10;
 pub(super) struct Streamed {
     pub(super) format: Format,
     pub(super) writer: Box<dyn RowWriter>,
-    pub(super) statement: Statement,
+    pub(super) statement: BoundStatement,
+    pub(super) limits: RunLimits,
     /// How many rows the client has asked for.
     pub(super) limit: Option<RowLimit>,
     /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
@@ -41,10 +42,8 @@ pub(super) async fn answer_stream(
     state: &ApiState,
     metric_id: &MetricId,
     streamed: Streamed,
-) -> Result<HttpResponse, Problem> {
-    let Streamed { format, writer, statement, limit, is_chunked } = streamed;
-    let rows = limit.unwrap_or(RowLimit::STREAM_MAX);
-    let limits = RunLimits { rows, time: state.query_timeout, patience: state.stream_patience, ..RunLimits::default() };
+) -> Result<HttpResponse, RunError> {
+    let Streamed { format, writer, statement, limits, limit, is_chunked } = streamed;
     let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
     let runner = state.runner.clone();
     // A task of its own, so that its time limits hold while nobody reads.
@@ -68,7 +67,7 @@ pub(super) async fn answer_stream(
         Piece::Part(first) => {
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
             let begun = Begun { run, source, limit, metric_id: metric_id.clone(), request_id };
-            response.insert_header((ROW_LIMIT, rows.to_string()));
+            response.insert_header((ROW_LIMIT, limits.rows.to_string()));
             Ok(response.streaming(chunks(first, begun)))
         }
     }

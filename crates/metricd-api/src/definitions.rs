@@ -1,0 +1,123 @@
+//! The definitions that are in use, in memory: read once, taken apart once, and let go when any of them changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use metricd_domain::{MetricDefinition, MetricId};
+use metricd_execution::{InvalidStatement, MetricStatement};
+use metricd_repository::{MetricRepository, RepositoryError};
+use moka::sync::Cache;
+
+/// How many definitions are held at most; the ones that are used least make room.
+const MAX_HELD: u64 = 10_000;
+
+/// A definition with its statement, ready to be given values.
+#[derive(Debug)]
+pub(crate) struct ServedMetric {
+    pub(crate) definition: MetricDefinition,
+    pub(crate) statement: Result<MetricStatement, InvalidStatement>,
+}
+
+/// The definitions of a store, held in memory for as long as somebody tells of every change.
+///
+/// Nothing is held until [`Self::watch_began`] says that changes are told of from now on, nor after
+/// [`Self::watch_ended`]: a definition is then read for each request.
+#[derive(Debug)]
+pub struct Definitions {
+    repository: Arc<dyn MetricRepository>,
+    held: Cache<MetricId, Arc<ServedMetric>>,
+    is_watched: AtomicBool,
+    /// Counts the changes, so that what was read before one is not held after it.
+    generation: AtomicU64,
+}
+
+impl Definitions {
+    /// The definitions of the store.
+    #[must_use]
+    pub fn new(repository: Arc<dyn MetricRepository>) -> Self {
+        let (is_watched, generation) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { repository, held: Cache::new(MAX_HELD), is_watched, generation }
+    }
+
+    /// Says that every change is told of from now on.
+    pub fn watch_began(&self) {
+        self.changed();
+        self.is_watched.store(true, Ordering::SeqCst);
+    }
+
+    /// Says that changes may be missed from now on.
+    pub fn watch_ended(&self) {
+        self.is_watched.store(false, Ordering::SeqCst);
+        self.changed();
+    }
+
+    /// Says that definitions have changed.
+    pub fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.held.invalidate_all();
+    }
+
+    /// The definition.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::MetricNotFound`] where no metric has the id, and whatever else the store fails with.
+    pub(crate) async fn get(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
+        if let Some(held) = self.held.get(id) {
+            return Ok(held);
+        }
+        let generation = self.generation.load(Ordering::SeqCst);
+        let is_watched = self.is_watched.load(Ordering::SeqCst);
+        let definition = self.repository.get_definition(id).await?;
+        let statement = MetricStatement::of(&definition);
+        let served = Arc::new(ServedMetric { definition, statement });
+        if is_watched && self.generation.load(Ordering::SeqCst) == generation {
+            self.held.insert(id.clone(), Arc::clone(&served));
+            // A change between the two lines before may have let go of everything but this.
+            if self.generation.load(Ordering::SeqCst) != generation {
+                self.held.invalidate(id);
+            }
+        }
+        Ok(served)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_repository::contract::{Brought, metric, query};
+    use metricd_repository::{Definitions as Stored, MemoryRepository};
+
+    use super::*;
+
+    async fn store(repository: &MemoryRepository, sql: &str) {
+        let definitions =
+            Stored { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Stored::default() };
+        let (brought, _told) = Brought::keeping(definitions, Vec::new());
+        repository.ingest(Box::new(brought)).await.unwrap();
+    }
+
+    #[actix_web::test]
+    async fn a_definition_is_held_only_while_changes_are_told_of() {
+        let repository = Arc::new(MemoryRepository::default());
+        let definitions = Definitions::new(repository.clone());
+        let id = MetricId::parse("m1").unwrap();
+        let sql = async || definitions.get(&id).await.unwrap().definition.sql.to_string();
+        assert!(matches!(definitions.get(&id).await, Err(RepositoryError::MetricNotFound(_))));
+
+        store(&repository, "SELECT 1").await;
+        assert_eq!(sql().await, "SELECT 1");
+        store(&repository, "SELECT 2").await;
+        assert_eq!(sql().await, "SELECT 2", "nobody watches, so nothing is held");
+
+        definitions.watch_began();
+        assert_eq!(sql().await, "SELECT 2");
+        store(&repository, "SELECT 3").await;
+        assert_eq!(sql().await, "SELECT 2", "held, since nobody has told");
+        definitions.changed();
+        assert_eq!(sql().await, "SELECT 3");
+
+        store(&repository, "SELECT 4").await;
+        definitions.watch_ended();
+        assert_eq!(sql().await, "SELECT 4");
+    }
+}

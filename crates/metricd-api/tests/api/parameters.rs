@@ -1,0 +1,212 @@
+//! Parameters, periods and definitions of metrics.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use metricd_domain::{
+    Contract, ContractColumn, ContractParameter, ContractTable, MetricId, MetricLimits, Parameter,
+    ParameterDeclaration, ParameterName, Period, PeriodSource,
+};
+use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
+
+use crate::support::TestApp;
+
+const NARROWED: &str = "SELECT count(*) FROM (SELECT * FROM warehouse.\"orders\" WHERE \"placed\" >= CAST($1 AS date) AND \"placed\" <= CAST($2 AS date)) AS \"orders\"";
+
+fn parameter(name: &str, type_name: &str, change: impl Fn(&mut ParameterDeclaration)) -> Result<Parameter> {
+    let mut declaration = ParameterDeclaration {
+        name: name.into(),
+        r#type: type_name.into(),
+        default: None,
+        required: None,
+        allowed: None,
+        min: None,
+        max: None,
+    };
+    change(&mut declaration);
+    Ok(declaration.try_into()?)
+}
+
+fn column(name: &str, type_name: &str) -> ContractColumn {
+    ContractColumn { name: name.into(), type_name: type_name.into() }
+}
+
+/// A server with the metrics `declared`, `bound`, `narrowed`, `plain` and `unjudged`.
+async fn app() -> Result<TestApp> {
+    let repository = MemoryRepository::default();
+    let mut declared = metric("declared", "declared");
+    declared.parameters = vec![
+        parameter("kinds", "text[]", |kinds| kinds.allowed = Some(vec!["critical".into(), "minor".into()]))?,
+        parameter("top", "integer", |top| {
+            (top.default, top.min, top.max) = (Some(10.into()), Some(1.into()), Some(100.into()));
+        })?,
+        parameter("note", "text", |note| note.required = Some(false))?,
+    ];
+    declared.limits = MetricLimits { rows: Some(2), ..MetricLimits::default() };
+    let types = |types: &[(&str, &str)]| -> Result<Contract> {
+        let parameter = |(name, type_name): &(&str, &str)| {
+            Ok(ContractParameter { name: ParameterName::parse(*name)?, type_name: (*type_name).to_owned() })
+        };
+        Ok(Contract { parameters: types.iter().map(parameter).collect::<Result<_>>()?, ..Contract::default() })
+    };
+    let source = PeriodSource { table: "orders".into(), column: "placed".into(), type_name: "date".into() };
+    let orders = ContractTable {
+        schema: "warehouse".into(),
+        name: "orders".into(),
+        columns: vec!["placed".into()],
+        time_columns: vec![column("placed", "date")],
+    };
+    let narrowed = Contract {
+        columns: vec![column("count", "bigint")],
+        tables: vec![orders],
+        period: Period::Narrowed(source),
+        ..Contract::default()
+    };
+    let contracts = [
+        ("declared", types(&[("kinds", "text[]"), ("top", "integer"), ("note", "text")])?),
+        ("bound", Contract { period: Period::Bound, ..types(&[("start_date", "date"), ("end_date", "date")])? }),
+        ("narrowed", narrowed),
+        ("plain", types(&[("id", "uuid"), ("span", "interval")])?),
+    ];
+    let sql = [
+        ("declared", "SELECT :kinds, :top, :note"),
+        ("bound", "SELECT :start_date, :end_date"),
+        ("narrowed", "SELECT count(*) FROM orders"),
+        ("plain", "SELECT :id, :span"),
+        ("unjudged", "SELECT :anything"),
+    ];
+    let others = ["bound", "narrowed", "plain", "unjudged"].map(|id| metric(id, id));
+    let definitions = Definitions {
+        queries: sql.iter().map(|(id, sql)| query(id, sql)).collect(),
+        metrics: [declared].into_iter().chain(others).collect(),
+        contracts: contracts
+            .into_iter()
+            .map(|(id, contract)| Ok((MetricId::parse(id)?, contract)))
+            .collect::<Result<BTreeMap<_, _>>>()?,
+        ..Definitions::default()
+    };
+    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    repository.ingest(Box::new(brought)).await?;
+    let app = TestApp::with(Arc::new(repository))?;
+    for text in [
+        "SELECT CAST($1 AS text[]), CAST($2 AS integer), CAST($3 AS text)",
+        "SELECT $1, $2",
+        "SELECT count(*) FROM orders",
+        NARROWED,
+        "SELECT $1",
+    ] {
+        app.runner.script_arguments(text);
+    }
+    Ok(app)
+}
+
+/// The values that the statement was run with.
+async fn values(app: &TestApp, path: &str) -> Result<Vec<serde_json::Value>> {
+    let answer = app.get(path).await?;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    Ok(answer.json()?["rows"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| row["value"].clone())
+        .collect())
+}
+
+#[actix_web::test]
+async fn values_are_bound_by_their_names() -> Result<()> {
+    let app = app().await?;
+    for (path, expected) in [
+        ("/metrics/declared?kinds=critical,minor", r#"["{\"critical\",\"minor\"}","10"]"#),
+        ("/metrics/declared?kinds=minor&top=7&note=it's", r#"["{\"minor\"}","7"]"#),
+        (
+            "/metrics/plain?id=A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11&span=2%20days",
+            r#"["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","2 days"]"#,
+        ),
+        ("/metrics/unjudged?anything='%3B--", r#"["';--"]"#),
+    ] {
+        let values = serde_json::to_string(&values(&app, path).await?)?;
+        assert_eq!(values, expected, "{path}");
+    }
+    // The metric's own limit of 2 rows holds, and says so.
+    let answer = app.get("/metrics/declared?kinds=minor&limit=100").await?;
+    assert_eq!((answer.json()?["truncated"].clone(), answer.header("x-truncated")), (true.into(), "true"));
+    Ok(())
+}
+
+#[actix_web::test]
+async fn everything_that_is_wrong_with_values_is_named() -> Result<()> {
+    let app = app().await?;
+    for (path, fields) in [
+        ("/metrics/declared", vec!["kinds"]),
+        ("/metrics/declared?kinds=critical,major", vec!["kinds"]),
+        ("/metrics/declared?kinds=minor&top=0", vec!["top"]),
+        ("/metrics/declared?kinds=minor&top=101", vec!["top"]),
+        ("/metrics/declared?kinds=minor&top=1.5", vec!["top"]),
+        ("/metrics/declared?kinds=minor&top=1&top=2", vec!["top"]),
+        ("/metrics/declared?kind=minor&top=x&limit=0&format=xml", vec!["format", "kind", "kinds", "limit", "top"]),
+        ("/metrics/plain?id=1&span=x", vec!["id"]),
+        ("/metrics/plain?id=&span=%00", vec!["id", "span"]),
+        ("/metrics/plain?ID=1", vec!["ID", "id", "span"]),
+        ("/metrics/bound?start_date=2025-02-30", vec!["start_date"]),
+        ("/metrics/bound?start_date=2025-06-30&end_date=2025-06-01", vec!["end_date"]),
+        ("/metrics/narrowed?start_date=2025-06-30&end_date=2025-06-01&x=1", vec!["end_date", "x"]),
+        ("/metrics/narrowed?start_date=today", vec!["start_date"]),
+        ("/metrics/plain?id=a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11&span=x&start_date=2025-06-01", vec!["start_date"]),
+        ("/metrics/unjudged?anything=1&end_date=2025-06-01", vec!["end_date"]),
+    ] {
+        let answer = app.get(path).await?;
+        let instance = path.split('?').next().unwrap_or_default();
+        let problem = answer.assert_problem(422, "invalid-parameters", instance)?;
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let named: Vec<_> = errors.iter().filter_map(|error| error["field"].as_str()).collect();
+        assert_eq!(named, fields, "{path}: {problem}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_period_is_bound_or_narrows_and_is_told_with_the_result() -> Result<()> {
+    let app = app().await?;
+    for (path, expected, period) in [
+        ("/metrics/bound", r#"["-infinity","infinity"]"#, r#"{"start_date":null,"end_date":null,"applied":"bound"}"#),
+        (
+            "/metrics/bound?end_date=2025-06-30",
+            r#"["-infinity","2025-06-30"]"#,
+            r#"{"start_date":null,"end_date":"2025-06-30","applied":"bound"}"#,
+        ),
+        ("/metrics/narrowed", "[]", "null"),
+        (
+            "/metrics/narrowed?start_date=2025-06-01",
+            r#"["2025-06-01","infinity"]"#,
+            r#"{"start_date":"2025-06-01","end_date":null,"applied":"narrowed"}"#,
+        ),
+        (
+            "/metrics/narrowed?start_date=2025-06-01&end_date=2025-06-01",
+            r#"["2025-06-01","2025-06-01"]"#,
+            r#"{"start_date":"2025-06-01","end_date":"2025-06-01","applied":"narrowed"}"#,
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&values(&app, path).await?)?, expected, "{path}");
+        let told = app.get(path).await?.body;
+        assert!(told.contains(&format!("\"period\":{period},")), "{path}: {told}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_definition_shows_the_contract_and_the_version() -> Result<()> {
+    let app = app().await?;
+    for id in ["declared", "narrowed", "unjudged"] {
+        let definition = app.get(&format!("/metrics/{id}/definition")).await?;
+        assert_eq!(definition.status, 200, "{definition:?}");
+        insta::assert_snapshot!(format!("definition_{id}"), serde_json::to_string_pretty(&definition.json()?)?);
+    }
+    let missing = app.get("/metrics/none/definition").await?;
+    missing.assert_problem(404, "metric-not-found", "/metrics/none/definition")?;
+    let unknown = app.get("/metrics/narrowed/definition?limit=1").await?;
+    unknown.assert_problem(422, "invalid-parameters", "/metrics/narrowed/definition")?;
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Judging everything that is stored once more, against the database as it is now.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, SqlText};
+use metricd_repository::{MetricRepository, RepositoryError};
+use serde::Serialize;
+
+use crate::{Declarations, Judge, JudgeError};
+
+/// How many definitions are read at once.
+const PAGE: usize = 200;
+
+/// What has drifted since it was stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CheckReport {
+    /// How many metrics were judged.
+    pub metrics: u64,
+    /// How many queries that no metric reads were judged.
+    pub unused_queries: u64,
+    /// What is not as it was, in the order of the ids: metrics, then queries that no metric reads.
+    pub drifts: Vec<Drift>,
+}
+
+/// A definition that is not as it was when it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// The metric; absent for a query that no metric reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric_id: Option<MetricId>,
+    /// The query.
+    pub query_id: QueryId,
+    /// What is different, a sentence each.
+    pub messages: Vec<String>,
+}
+
+/// Why the definitions could not be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The store failed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The database could not be asked about SQL.
+    #[error("the definitions cannot be judged: {0}")]
+    Unavailable(String),
+}
+
+/// Judges every metric, and every query that no metric reads. `advance` is told of each that is done.
+///
+/// # Errors
+///
+/// [`CheckError`]; what is wrong with definitions is in the report.
+pub async fn check_definitions(
+    repository: &dyn MetricRepository,
+    judge: &Judge,
+    mut advance: impl FnMut(),
+) -> Result<CheckReport, CheckError> {
+    let mut report = CheckReport::default();
+    let mut read = BTreeSet::new();
+    let mut after: Option<MetricId> = None;
+    loop {
+        let page = repository.list_metrics(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.metric_id.clone());
+        for Metric { metric_id, .. } in page {
+            let definition = match repository.get_definition(&metric_id).await {
+                // Taken away since the page was read.
+                Err(RepositoryError::MetricNotFound(_)) => continue,
+                definition => definition?,
+            };
+            let query_id = definition.metric.query_id.clone();
+            let messages = drift(judge, definition).await?;
+            report.metrics += 1;
+            if !messages.is_empty() {
+                report.drifts.push(Drift { metric_id: Some(metric_id), query_id: query_id.clone(), messages });
+            }
+            read.insert(query_id);
+            advance();
+        }
+    }
+    let mut after: Option<QueryId> = None;
+    loop {
+        let page = repository.list_queries(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(report) };
+        after = Some(last.query_id.clone());
+        for query in page.into_iter().filter(|query| !read.contains(&query.query_id)) {
+            report.unused_queries += 1;
+            let judged = ask(judge, query.sql, None).await?;
+            if let Err(messages) = judged {
+                report.drifts.push(Drift { metric_id: None, query_id: query.query_id, messages });
+            }
+            advance();
+        }
+    }
+}
+
+/// What is different about the metric, or wrong with it.
+async fn drift(judge: &Judge, definition: MetricDefinition) -> Result<Vec<String>, CheckError> {
+    let MetricDefinition { metric, sql, contract, .. } = definition;
+    Ok(match (ask(judge, sql, Some(metric)).await?, contract) {
+        (Err(messages), _) => messages,
+        (Ok(_), None) => vec!["it was stored without a contract: ingest its query again".to_owned()],
+        (Ok(now), Some(stored)) => stored.drift(&now),
+    })
+}
+
+/// The contract, or what is wrong.
+async fn ask(
+    judge: &Judge,
+    sql: SqlText,
+    metric: Option<Metric>,
+) -> Result<Result<metricd_domain::Contract, Vec<String>>, CheckError> {
+    let judge = Arc::new(judge.clone());
+    let work = move || judge.judge(&sql, metric.as_ref().map_or_else(Declarations::default, Declarations::of));
+    let judged = tokio::task::spawn_blocking(work).await;
+    match judged.map_err(|error| CheckError::Unavailable(format!("judging panicked: {error}")))? {
+        Ok(contract) => Ok(Ok(contract)),
+        Err(JudgeError::Refused(findings)) => {
+            Ok(Err(findings.iter().map(|f| format!("{}: {f}", f.code.code())).collect()))
+        }
+        Err(JudgeError::Unavailable(message)) => Err(CheckError::Unavailable(message)),
+    }
+}

@@ -1,0 +1,59 @@
+//! `metricd check`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use metricd_execution::{CheckReport, check_definitions};
+use metricd_postgres::{PgRepository, RepositoryConfig};
+use metricd_repository::MetricRepository;
+
+use super::ingest::judge;
+use crate::arguments::{CheckArguments, DatabaseArguments, Format, GuardArguments};
+use crate::database::Database;
+use crate::output;
+use crate::progress::count_bar;
+
+/// The exit code where something has drifted.
+const DRIFTED: u8 = 2;
+
+/// Judges everything that is stored once more, and prints what is not as it was.
+pub(crate) async fn check(
+    arguments: &DatabaseArguments,
+    guard: &GuardArguments,
+    call: CheckArguments,
+) -> Result<ExitCode> {
+    let database = Database::open_or_join(arguments)?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
+    let judge = judge(&database, guard).await?;
+    let bar = count_bar(repository.check().await?.metric_count, "judging");
+    let report = check_definitions(&repository, &judge, || bar.inc(1)).await?;
+    bar.finish_and_clear();
+    database.close()?;
+    output::print(&match call.format {
+        Format::Text => render(&report),
+        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+    });
+    Ok(if report.drifts.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DRIFTED) })
+}
+
+/// The report for people.
+fn render(report: &CheckReport) -> String {
+    let mut lines = Vec::new();
+    for drift in &report.drifts {
+        lines.push(match &drift.metric_id {
+            Some(metric_id) => format!("metric `{metric_id}`, of the query `{}`:", drift.query_id),
+            None => format!("query `{}`, which no metric reads:", drift.query_id),
+        });
+        lines.extend(drift.messages.iter().map(|message| format!("  {message}")));
+    }
+    let unused = match report.unused_queries {
+        0 => String::new(),
+        count => format!(" and {count} queries that no metric reads"),
+    };
+    let drifted = match report.drifts.len() {
+        0 => "nothing has drifted".to_owned(),
+        count => format!("{count} drifted"),
+    };
+    lines.push(format!("judged {} metrics{unused}: {drifted}", report.metrics));
+    lines.join("\n") + "\n"
+}
