@@ -2,7 +2,7 @@
 //!
 //! [`PgRepository`] is the store of metrics: schema `catalog`, as the owner role, on Diesel and r2d2. [`PgRunner`] runs
 //! stored SQL: schema `warehouse`, as the reader role, on an async driver. [`migrate`] makes the schema and
-//! [`prepare_reader`] the reader role with its rights.
+//! [`prepare_reader`] the reader role with its rights; [`harden`] takes from PUBLIC what no reader should have.
 //!
 //! ```no_run
 //! use metricd_postgres::{DatabaseUrl, PgRepository, RepositoryConfig, migrate};
@@ -21,6 +21,7 @@
 
 mod connection;
 mod database_url;
+mod hardening;
 mod migrations;
 mod reader;
 mod repository;
@@ -33,6 +34,10 @@ mod watch;
 
 pub use connection::{ConnectError, server_major};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use hardening::{
+    HardeningError, HardeningPlan, HarmClass, Right, harden, harm_classes, harm_of, open_classes, plan_hardening,
+    plan_undoing, undo_hardening,
+};
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};

@@ -8,6 +8,7 @@ use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect};
+use crate::hardening::LOCK;
 
 /// What the reader may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,11 +87,10 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         message,
         advice: format!("Have an administrator run: CREATE ROLE {role} LOGIN PASSWORD '…'; {settings}"),
     };
-    // Roles belong to all databases of a server, and changing one twice at once is an error in PostgreSQL.
-    let lock = "SELECT pg_advisory_xact_lock(hashtextextended('metricd.reader', 0))";
     let mut prepare = || -> diesel::QueryResult<()> {
         connection.batch_execute("BEGIN")?;
-        connection.batch_execute(lock)?;
+        // Changing a role, or the rights of the database, twice at once is an error in PostgreSQL.
+        connection.batch_execute(LOCK)?;
         if !role_exists(&mut connection, reader.user())? {
             connection.batch_execute(&create_role(&role, reader))?;
         }
@@ -103,7 +103,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
     prepare().map_err(|error| refused(error.to_string()))
 }
 
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -73,6 +73,15 @@ pub mod catalog {
         }
     }
 
+    diesel::table! {
+        catalog.taken_rights (privilege, object) {
+            privilege -> Text,
+            object -> Text,
+            granted_to -> Nullable<Text>,
+            created_at -> Timestamptz,
+        }
+    }
+
     diesel::joinable!(dashboard_items -> dashboards (dashboard_id));
     diesel::joinable!(dashboard_items -> metrics (metric_id));
     diesel::joinable!(metrics -> queries (query_id));
@@ -86,5 +95,6 @@ pub mod catalog {
         metrics,
         queries,
         query_history,
+        taken_rights,
     );
 }

@@ -1,14 +1,14 @@
 //! For tests alone: databases of their own, on a PostgreSQL that the tests start.
 //!
 //! Each test binary starts one cluster when its first test asks for a database. The schema is migrated once, into a
-//! template, of which every [`TestDatabase`] is a copy. The cluster ends with the test binary, in whatever way that ends.
+//! template, of which every [`TestDatabase`] is a copy, hardened or not. The cluster ends with the test binary, in whatever way that ends.
 
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 use metricd_embedded::{Cluster, ConnectionInfo, Search};
-use metricd_postgres::{DatabaseUrl, ReaderLimits, create_database, migrate, prepare_reader};
+use metricd_postgres::{DatabaseUrl, ReaderLimits, create_database, harden, migrate, prepare_reader};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
@@ -17,6 +17,7 @@ use tokio_postgres::{Client, NoTls};
 pub const READER: &str = "metricd_reader";
 
 const TEMPLATE: &str = "template_metricd";
+const HARDENED_TEMPLATE: &str = "template_metricd_hardened";
 
 /// The cluster of this test binary. A copy of the template is made under the lock, since it is made one at a time.
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::const_new(None);
@@ -35,12 +36,29 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A copy of the template.
+    /// A hardened database, as a private one is.
     ///
     /// # Errors
     ///
     /// Where PostgreSQL cannot be started, or refuses.
     pub async fn new() -> Result<Self> {
+        let database = Self::copy(HARDENED_TEMPLATE).await?;
+        // The rights on the database itself are not copied.
+        let owner = database.owner.clone();
+        tokio::task::spawn_blocking(move || harden(&owner)).await??;
+        Ok(database)
+    }
+
+    /// A database as an operator's is before anybody hardens it: PUBLIC has what PostgreSQL gives it.
+    ///
+    /// # Errors
+    ///
+    /// Where PostgreSQL cannot be started, or refuses.
+    pub async fn unhardened() -> Result<Self> {
+        Self::copy(TEMPLATE).await
+    }
+
+    async fn copy(template: &str) -> Result<Self> {
         let mut cluster = CLUSTER.lock().await;
         let started = match cluster.take() {
             Some(started) => started,
@@ -49,7 +67,7 @@ impl TestDatabase {
         let started = cluster.insert(started);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let server = connect(&started.connection().owner_url("postgres")?).await?;
-        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await?;
+        server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         let database = Self::of(started.connection(), &name)?;
         let (owner, reader) = (database.owner.clone(), database.reader.clone());
         tokio::task::spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
@@ -90,12 +108,17 @@ impl TestDatabase {
     }
 }
 
-/// A cluster with the template on it.
+/// A cluster with the templates on it.
 fn start() -> Result<Cluster> {
     let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;
-    let template = TestDatabase::of(cluster.connection(), TEMPLATE)?;
-    create_database(&template.owner)?;
-    migrate(&template.owner)?;
+    for name in [TEMPLATE, HARDENED_TEMPLATE] {
+        let template = TestDatabase::of(cluster.connection(), name)?;
+        create_database(&template.owner)?;
+        migrate(&template.owner)?;
+        if name == HARDENED_TEMPLATE {
+            harden(&template.owner)?;
+        }
+    }
     Ok(cluster)
 }
 

@@ -130,7 +130,7 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
 
 #[tokio::test]
 async fn the_roles_own_time_limit_holds_without_ours() -> Result<()> {
-    let database = TestDatabase::new().await?;
+    let database = TestDatabase::unhardened().await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let outcome = sqlstate(&runner, "SELECT pg_sleep(60)").await?;
     assert_eq!(outcome, "the statement ran longer than 20000 ms and was stopped");

@@ -14,8 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_postgres::Client;
 
+/// On a database where nothing but the runner itself keeps order.
 async fn runner(max_connections: usize) -> Result<(TestDatabase, PgRunner)> {
-    let database = TestDatabase::new().await?;
+    let database = TestDatabase::unhardened().await?;
     let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_millis(200) };
     let runner = PgRunner::new(&database.reader, config)?;
     Ok((database, runner))
@@ -330,7 +331,7 @@ async fn says_that_the_database_is_not_there() -> Result<()> {
 
 #[tokio::test]
 async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
-    let database = TestDatabase::new().await?;
+    let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;
     let (wire, url) = Wire::listen(&client).await?;
     let runner = PgRunner::new(&url, RunnerConfig { max_connections: 4, ..RunnerConfig::default() })?;

@@ -1,0 +1,111 @@
+//! The statements that take rights or give them back.
+
+use std::fmt::Write;
+
+use super::{Direction, LOCK, Right};
+use crate::reader::quoted;
+
+/// What a superuser runs by hand: the statements as one transaction, which holds itself to its word.
+pub(super) fn transaction(direction: Direction, rights: &[Right], database: &str) -> String {
+    let statements = statements(direction, rights, database);
+    let check = match direction {
+        Direction::Take => CHECK,
+        Direction::GiveBack => "",
+    };
+    format!("BEGIN;\n{LOCK};\n{statements}{check}COMMIT;\n")
+}
+
+/// PostgreSQL warns, and goes on, where a REVOKE takes nothing.
+const CHECK: &str = "DO $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM catalog.taken_rights
+        WHERE CASE privilege
+            WHEN 'EXECUTE' THEN has_function_privilege('public', to_regprocedure(object)::oid, 'EXECUTE')
+            ELSE has_database_privilege('public', current_database(), 'TEMPORARY')
+        END
+    ) THEN
+        RAISE EXCEPTION 'PUBLIC still has some of these rights: expected a superuser to run this';
+    END IF;
+END
+$$;
+";
+
+pub(super) fn statements(direction: Direction, rights: &[Right], database: &str) -> String {
+    let mut sql = String::new();
+    for right in rights {
+        let privilege = &right.privilege;
+        let object = match privilege.as_str() {
+            "EXECUTE" => format!("FUNCTION {}", right.object),
+            _ => format!("DATABASE {}", quoted(database)),
+        };
+        let keeper = right.keeper.as_deref().map(quoted);
+        // Writing to a string does not fail.
+        let _ = match direction {
+            Direction::Take => take(&mut sql, right, &object, keeper.as_deref()),
+            Direction::GiveBack => give_back(&mut sql, privilege, &object, keeper.as_deref()),
+        };
+    }
+    if direction == Direction::GiveBack {
+        sql += "DELETE FROM catalog.taken_rights;\n";
+    }
+    sql
+}
+
+fn take(sql: &mut String, right: &Right, object: &str, keeper: Option<&str>) -> std::fmt::Result {
+    let privilege = &right.privilege;
+    writeln!(sql, "REVOKE {privilege} ON {object} FROM PUBLIC;")?;
+    if let Some(keeper) = keeper {
+        writeln!(sql, "GRANT {privilege} ON {object} TO {keeper};")?;
+    }
+    let granted_to = right.keeper.as_deref().map_or("NULL".to_owned(), literal);
+    // Where somebody has given a right back by hand since, it is known already whom it was granted to.
+    writeln!(
+        sql,
+        "INSERT INTO catalog.taken_rights (privilege, object, granted_to) VALUES ('{privilege}', {}, {granted_to}) \
+         ON CONFLICT (privilege, object) DO UPDATE SET granted_to = coalesce(taken_rights.granted_to, excluded.granted_to);",
+        literal(&right.object)
+    )
+}
+
+fn give_back(sql: &mut String, privilege: &str, object: &str, keeper: Option<&str>) -> std::fmt::Result {
+    writeln!(sql, "GRANT {privilege} ON {object} TO PUBLIC;")?;
+    keeper.map_or(Ok(()), |keeper| writeln!(sql, "REVOKE {privilege} ON {object} FROM {keeper};"))
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn right(privilege: &str, object: &str, keeper: Option<&str>) -> Right {
+        Right {
+            class: "c".to_owned(),
+            privilege: privilege.to_owned(),
+            object: object.to_owned(),
+            keeper: keeper.map(str::to_owned),
+            losers: Vec::new(),
+            is_permitted: true,
+        }
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        let rights = [right("TEMPORARY", "database", Some("o'\"r"))];
+        let sql = transaction(Direction::Take, &rights, "d\"b");
+        assert!(sql.contains("REVOKE TEMPORARY ON DATABASE \"d\"\"b\" FROM PUBLIC;"), "{sql}");
+        assert!(sql.contains("GRANT TEMPORARY ON DATABASE \"d\"\"b\" TO \"o'\"\"r\";"), "{sql}");
+        assert!(sql.contains("VALUES ('TEMPORARY', 'database', 'o''\"r')"), "{sql}");
+    }
+
+    #[test]
+    fn what_is_given_back_is_forgotten() {
+        let rights = [right("EXECUTE", "pg_catalog.lo_create(oid)", None)];
+        let sql = transaction(Direction::GiveBack, &rights, "d");
+        assert_eq!(sql.matches("GRANT EXECUTE ON FUNCTION pg_catalog.lo_create(oid) TO PUBLIC;").count(), 1);
+        assert!(sql.contains("DELETE FROM catalog.taken_rights;") && !sql.contains("REVOKE"), "{sql}");
+    }
+}
