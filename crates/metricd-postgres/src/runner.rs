@@ -1,7 +1,7 @@
 //! Runs stored SQL: schema `warehouse`, as the reader role, on an async driver.
 //!
-//! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and `ROLLBACK` are sent
-//! together. The rollback takes back whatever the statement may have set. A run that is given up cancels its statement, and
+//! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and [`CLEAN`] are sent
+//! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
 //! its connection is not used again before PostgreSQL has ended it.
 
 mod argument;
@@ -50,6 +50,10 @@ const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
 /// Not among the settings of `SESSION`, since PostgreSQL on Windows cannot do so and would refuse the session.
 const WATCH_CLIENT: &str = "SET client_connection_check_interval = '100ms'";
+
+/// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
+/// session, which a statement may take where the database is not hardened.
+const CLEAN: &str = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()";
 
 /// How many connections the runner may have, and how long a run waits for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,21 +237,24 @@ async fn execute(
     let begin = begin(limits);
     let begin = client.batch_execute(&begin);
     let read = read(lease, plan, statement, limits, sink, is_begun);
-    let rollback = client.batch_execute("ROLLBACK");
+    let clean = client.batch_execute(CLEAN);
     // Polled in this order, so sent in this order, and before the first answer has come.
-    let (opened, outcome, rolled_back) = futures_util::join!(begin, read, rollback);
+    let (opened, outcome, cleaned) = futures_util::join!(begin, read, clean);
     let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
     if opened.is_ok() && matches!(outcome, Err(RunError::Unavailable(_))) {
         // PostgreSQL answers BEGIN at once, and the statement only when it has rows: it may have run, and may be what the
         // connection was lost by.
         *is_begun = true;
     }
+    if cleaned.is_err() {
+        // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
+        if let Err(error) = client.batch_execute(CLEAN).await {
+            lease.set_unfit();
+            return outcome.and(Err(fault(error)));
+        }
+    }
     let outcome = outcome?;
     opened.map_err(fault)?;
-    if rolled_back.is_err() {
-        // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
-        client.batch_execute("ROLLBACK").await.map_err(fault)?;
-    }
     Ok(outcome)
 }
 

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::config::Config;
 
+use super::CLEAN;
 use super::cancel::{CANCEL_TIMEOUT, cancel};
 
 /// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
@@ -73,10 +74,10 @@ impl Drop for Lease {
 /// Stops what runs on the connection and gives it back to the pool, or closes it where that does not work.
 async fn clean_up(client: Client, config: Config) {
     let cancelled = cancel(&client.cancel_token(), &config).await;
-    let rolled_back = timeout(CANCEL_TIMEOUT, client.batch_execute("ROLLBACK")).await;
-    if let (Ok(()), Ok(Ok(()))) = (&cancelled, &rolled_back) {
+    let cleaned = timeout(CANCEL_TIMEOUT, client.batch_execute(CLEAN)).await;
+    if let (Ok(()), Ok(Ok(()))) = (&cancelled, &cleaned) {
         return;
     }
-    log::warn!("a connection is closed, since its statement could not be stopped: {cancelled:?}, {rolled_back:?}");
+    log::warn!("a connection is closed, since its statement could not be stopped: {cancelled:?}, {cleaned:?}");
     drop(Object::take(client));
 }

@@ -95,7 +95,7 @@ async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
 #[tokio::test]
 async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let config = RepositoryConfig { max_connections: 1, acquire_timeout: std::time::Duration::from_millis(100) };
+    let config = RepositoryConfig { max_connections: 1, acquire_timeout: std::time::Duration::from_secs(1) };
     let repository = PgRepository::new(&database.owner, config)?;
     let (brought, _told) = Brought::keeping(definitions(), Vec::new());
     let lock = database.connect().await?;

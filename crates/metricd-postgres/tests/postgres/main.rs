@@ -9,3 +9,4 @@ mod runner;
 mod schema;
 mod streams;
 mod types;
+mod walls;
