@@ -55,8 +55,8 @@ pub(crate) enum Command {
     /// if it were stored today, and its contract compared with the stored one. Nothing is changed. Exit code: 0 nothing has
     /// drifted, 2 something has, 1 could not be done.
     Check(CheckArguments),
-    /// Bring the schema up to date, and make the reader with its rights.
-    Migrate,
+    /// Bring the schema up to date, and make the reader with its rights; harden the database where asked for.
+    Migrate(MigrateArguments),
 }
 
 /// Which database to use.
@@ -167,6 +167,41 @@ pub(crate) struct IngestArguments {
     pub(crate) format: Format,
 }
 
+/// What to do beyond migrating.
+#[derive(Debug, Clone, Copy, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(crate) struct MigrateArguments {
+    /// Take from PUBLIC, in this database, the functions that do harm even in a read-only transaction, and temporary tables.
+    /// Says first what would be taken from whom, and asks. The owner keeps its rights. A private database is always hardened.
+    #[arg(long)]
+    pub(crate) harden: bool,
+
+    /// Give back to PUBLIC exactly what --harden has taken.
+    #[arg(long, conflicts_with = "harden")]
+    pub(crate) undo_hardening: bool,
+
+    /// Change nothing, and say what --harden or --undo-hardening would change.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Do not ask.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+
+    /// How to say it: for people, or as the SQL that a superuser may run instead.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(crate) format: PlanFormat,
+}
+
+/// How to print what would change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    /// For people.
+    Text,
+    /// As SQL.
+    Sql,
+}
+
 /// How to print a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -191,6 +226,7 @@ impl Arguments {
         let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
             refuse_passwords(&matches)?;
             refuse_misplaced(&matches)?;
+            refuse_vain(&matches)?;
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
@@ -243,6 +279,23 @@ fn refuse_misplaced(matches: &ArgMatches) -> Result<(), clap::Error> {
     Ok(())
 }
 
+/// What says how to harden is of no use where nothing is hardened, and a script is of use only where nothing else is done.
+fn refuse_vain(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let Some(("migrate", migrate)) = matches.subcommand() else { return Ok(()) };
+    let is_given = |id: &str| migrate.value_source(id) == Some(ValueSource::CommandLine);
+    let refusal = if (is_given("dry_run") || is_given("yes") || is_given("format"))
+        && !is_given("harden")
+        && !is_given("undo_hardening")
+    {
+        "--dry-run, --yes and --format belong to --harden or --undo-hardening"
+    } else if is_given("format") && !is_given("dry_run") {
+        "--format belongs to --dry-run"
+    } else {
+        return Ok(());
+    };
+    Err(CommandLine::command().error(clap::error::ErrorKind::MissingRequiredArgument, refusal))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +327,22 @@ mod tests {
         assert!(check(&["metricd", "--listen", "127.0.0.1:1"]).is_ok());
         assert!(check(&["metricd", "--data-dir", "d", "serve", "--listen", "127.0.0.1:1"]).is_ok());
         assert!(check(&["metricd", "--data-dir", "d", "migrate"]).is_ok());
+    }
+
+    #[test]
+    fn what_says_how_to_harden_needs_hardening() {
+        let check = |arguments: &str| {
+            let arguments = format!("metricd migrate {arguments}");
+            refuse_vain(&CommandLine::command().try_get_matches_from(arguments.split_whitespace()).unwrap())
+        };
+        for vain in ["--yes", "--dry-run", "--format sql", "--harden --format sql"] {
+            assert!(check(vain).is_err(), "{vain}");
+        }
+        for good in ["", "--harden", "--undo-hardening --yes", "--harden --dry-run --format sql"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        let both = ["metricd", "migrate", "--harden", "--undo-hardening"];
+        assert!(CommandLine::command().try_get_matches_from(both).is_err());
     }
 
     #[test]

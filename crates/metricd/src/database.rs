@@ -5,7 +5,8 @@ use std::env;
 use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
-    DatabaseUrl, ReaderLimits, check_reader, create_database, migrate, pending_migrations, prepare_reader, server_major,
+    DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, pending_migrations, prepare_reader,
+    server_major,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -100,6 +101,8 @@ impl Database {
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
         migrate(&owner)?;
+        // Nobody else has a use for what this takes.
+        harden(&owner)?;
         prepare_reader(&owner, &reader, ReaderLimits::default())?;
         check_reader(&reader)?;
         Ok(Self { owner, reader, cluster: None, is_private: true })
@@ -125,7 +128,7 @@ pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
     Ok(())
 }
 
-fn require_schema(owner: &DatabaseUrl) -> Result<()> {
+pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {
     require_version(owner)?;
     let pending = pending_migrations(owner)?;
     ensure!(pending == 0, "the database {owner} lacks {pending} migrations: run `metricd migrate`");

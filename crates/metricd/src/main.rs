@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
-        Command::Migrate => commands::migrate(&database),
+        Command::Migrate(migrate) => commands::migrate(&database, migrate),
     };
     match outcome {
         Ok(code) => code,

@@ -1,36 +1,52 @@
 //! `metricd migrate`
 
+mod hardening;
+
 use std::process::ExitCode;
 
-use anyhow::Result;
-use metricd_postgres::{ReaderLimits, check_reader, prepare_reader};
+use anyhow::{Result, ensure};
+use metricd_postgres::{DatabaseUrl, ReaderLimits, check_reader, prepare_reader};
 
-use crate::arguments::DatabaseArguments;
-use crate::database::{Database, Source, require_reader, require_version};
+use crate::arguments::{DatabaseArguments, MigrateArguments};
+use crate::database::{Database, Source, require_reader, require_schema, require_version};
 use crate::output;
 
-/// Brings the schema up to date and makes the reader.
-pub(crate) fn migrate(arguments: &DatabaseArguments) -> Result<ExitCode> {
+/// Brings the schema up to date and makes the reader; hardens the database, or undoes that, where asked for.
+pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> Result<ExitCode> {
     match Source::of(arguments)? {
         // Opening a private database is all that it needs.
         Source::Private(_) => {
+            ensure!(!call.undo_hardening, "a private database is always hardened");
             Database::open_or_join(arguments)?.close()?;
-            output::print("the private database is up to date\n");
+            output::print("the private database is up to date, and hardened\n");
+        }
+        Source::Operators { owner, .. } if call.undo_hardening => {
+            require_schema(&owner)?;
+            hardening::undo(&owner, call)?;
+        }
+        Source::Operators { owner, .. } if call.dry_run => {
+            require_schema(&owner)?;
+            hardening::harden(&owner, call)?;
         }
         Source::Operators { owner, reader } => {
-            let reader = require_reader(reader)?;
-            require_version(&owner)?;
-            let applied = metricd_postgres::migrate(&owner)?;
-            for version in &applied {
-                output::print(&format!("applied migration {version}\n"));
+            bring_up_to_date(&owner, &require_reader(reader)?)?;
+            if call.harden {
+                hardening::harden(&owner, call)?;
             }
-            prepare_reader(&owner, &reader, ReaderLimits::default())?;
-            check_reader(&reader)?;
-            output::print(&format!(
-                "the database {owner} is up to date; `{}` may read `warehouse` and nothing else\n",
-                reader.user()
-            ));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<()> {
+    require_version(owner)?;
+    let applied = metricd_postgres::migrate(owner)?;
+    for version in &applied {
+        output::print(&format!("applied migration {version}\n"));
+    }
+    prepare_reader(owner, reader, ReaderLimits::default())?;
+    check_reader(reader)?;
+    let reader = reader.user();
+    output::print(&format!("the database {owner} is up to date; `{reader}` may read `warehouse` and nothing else\n"));
+    Ok(())
 }

@@ -53,6 +53,46 @@ async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
     Ok(())
 }
 
+#[actix_web::test]
+async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
+    let (cluster, folder) = (cluster()?, folder()?);
+    let data_dir = folder.path().join("data");
+    let call = |arguments: &[&str]| run(operators(cluster.connection(), &data_dir)?.arg("migrate").args(arguments));
+
+    let (code, _, error) = call(&["--harden", "--dry-run"])?;
+    assert!(code == 1 && error.contains("run `metricd migrate`"), "a dry run makes no schema: {error}");
+    assert_eq!(call(&[])?.0, 0);
+    let (code, planned, _) = call(&["--harden", "--dry-run"])?;
+    assert_eq!(code, 0);
+    for part in
+        ["EXECUTE on pg_catalog.lo_create(oid)", "TEMPORARY on database", "`reader`: all", "Superusers keep them"]
+    {
+        assert!(planned.contains(part), "{planned}");
+    }
+    let (code, script, _) = call(&["--harden", "--dry-run", "--format", "sql"])?;
+    assert!(code == 0 && script.starts_with("BEGIN;") && script.contains("REVOKE EXECUTE ON FUNCTION"), "{script}");
+
+    let (code, printed, error) = call(&["--harden"])?;
+    assert_eq!(code, 1);
+    assert!(printed.contains("lo_create") && error.contains("say --yes") && error.lines().count() == 1, "{error}");
+    assert_eq!(call(&["--harden", "--dry-run"])?.1, planned, "nothing has changed");
+
+    let (code, printed, _) = call(&["--harden", "--yes"])?;
+    assert!(code == 0 && printed.contains("rights were taken"), "{printed}");
+    for again in [&["--harden"] as &[_], &["--harden", "--yes"], &["--harden", "--dry-run"]] {
+        let (code, printed, _) = call(again)?;
+        assert!(code == 0 && printed.contains("PUBLIC has nothing that would be taken"), "{printed}");
+    }
+    let (code, printed, _) = call(&["--undo-hardening", "--dry-run"])?;
+    assert!(code == 0 && printed.contains("EXECUTE on pg_catalog.lo_create(oid)"), "{printed}");
+    let (code, printed, _) = call(&["--undo-hardening", "--yes"])?;
+    assert!(code == 0 && printed.contains("rights were given back"), "{printed}");
+    assert_eq!(call(&["--harden", "--dry-run"])?.1, planned);
+    let (code, printed, _) = call(&["--undo-hardening"])?;
+    assert!(code == 0 && printed.contains("nothing was taken"), "{printed}");
+    Ok(())
+}
+
 #[test]
 fn what_is_wrong_with_the_urls_is_said_without_their_passwords() -> Result<()> {
     let folder = folder()?;

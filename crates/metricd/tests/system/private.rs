@@ -1,15 +1,16 @@
 //! The quick start: a private PostgreSQL, the sample, requests to paste.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
-use crate::support::{Server, definitions, eventually, folder, lives, metricd, postmaster, run, taken_port};
+use crate::support::{
+    Server, connect_as_owner, definitions, eventually, folder, lives, metricd, postmaster, run, taken_port,
+};
 
 #[actix_web::test]
 async fn the_first_run_loads_the_sample_and_every_suggested_request_works() -> Result<()> {
@@ -67,58 +68,70 @@ async fn a_private_database_that_ends_by_itself_is_started_again() -> Result<()>
     eventually("the metric is answered again", is_back).await
 }
 
-/// A server with the metric `m1`, which counts to a number, and a look into its database.
-async fn counting(folder: &Path, to: u64) -> Result<(Server, Client)> {
-    let sql = format!("SELECT count(*) - count(*) + 42 AS answer FROM generate_series(1, {to}) AS n");
-    let files = definitions(folder, &sql)?;
+/// A server with the metric `m1`, whose statement waits for as long as the owner's transaction, which has locked its table.
+async fn waiting(folder: &Path) -> Result<(Server, Client)> {
+    let files = definitions(folder, "SELECT count(*) + 42 AS answer FROM metrics")?;
     let data_dir = folder.join("data");
-    let server = Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-cost", "1000000000000"]))?;
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
     assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
-    let (client, connection) = tokio_postgres::connect(&owner_url(&data_dir)?, NoTls).await?;
-    actix_web::rt::spawn(connection);
-    Ok((server, client))
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute("BEGIN; LOCK TABLE warehouse.metrics").await?;
+    Ok((server, owner))
 }
 
-/// The private database as its owner, over the loopback.
-fn owner_url(data_dir: &Path) -> Result<String> {
-    let credentials: serde_json::Value = serde_json::from_str(&fs::read_to_string(data_dir.join("credentials.json"))?)?;
-    let pid_file = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
-    let port = pid_file.lines().nth(3).context("a port")?;
-    let password = credentials["metricd"].as_str().context("a password")?;
-    Ok(format!("postgres://metricd:{password}@127.0.0.1:{port}/metricd"))
-}
-
-async fn until_counting(client: &Client, is_counting: bool) -> Result<()> {
-    let sql = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'metricd_reader' AND state = 'active'
-                              AND query LIKE 'SELECT count(*) - %')";
-    let is_so = || async { Ok(client.query_one(sql, &[]).await?.get::<_, bool>(0) == is_counting) };
-    eventually("the query runs, or does not", is_so).await
+/// Waits until as many statements as that wait for the owner.
+async fn until_waiting(owner: &Client, count: i64) -> Result<()> {
+    let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'warehouse.metrics'::regclass";
+    let is_so = || async { Ok(owner.query_one(sql, &[]).await?.get::<_, i64>(0) == count) };
+    eventually("as many statements wait as that", is_so).await
 }
 
 #[actix_web::test]
 async fn a_statement_stops_when_its_client_goes_away() -> Result<()> {
     let folder = folder()?;
-    let (server, client) = counting(folder.path(), 10_000_000_000).await?;
+    let (server, owner) = waiting(folder.path()).await?;
     let began = Instant::now();
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_counting(&client, true).await?;
+    until_waiting(&owner, 1).await?;
     request.abort();
-    until_counting(&client, false).await?;
-    assert!(began.elapsed() < Duration::from_secs(4), "the statement has ended by itself");
+    until_waiting(&owner, 0).await?;
+    assert!(began.elapsed() < Duration::from_secs(4), "the statement has ended by its own time limit");
     Ok(())
 }
 
 #[actix_web::test]
 async fn requests_in_flight_are_finished() -> Result<()> {
     let folder = folder()?;
-    let (server, client) = counting(folder.path(), 5_000_000).await?;
+    let (server, owner) = waiting(folder.path()).await?;
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_counting(&client, true).await?;
+    until_waiting(&owner, 1).await?;
+    let address = server.address.clone();
     let stopped = actix_web::rt::task::spawn_blocking(move || server.stop(Signal::SIGTERM));
+    let is_stopping = || async { Ok(reqwest::get(format!("{address}/health")).await.is_err()) };
+    eventually("nothing new is taken", is_stopping).await?;
+    owner.batch_execute("ROLLBACK").await?;
     let response = request.await??;
     assert_eq!(response.status(), 200);
     assert!(response.text().await?.contains("\"answer\":42"));
     assert_eq!(stopped.await??.0, 0);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_private_database_is_hardened_without_being_asked_for() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let harm = "SELECT pg_notify('everybody', 'hello')";
+    let files = definitions(folder.path(), harm)?;
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+    assert_ne!(server.get("/metrics/m1").await?.0, 200);
+    let owner = connect_as_owner(&data_dir).await?;
+    let open = "SELECT has_function_privilege('public', 'pg_notify(text, text)', 'EXECUTE')
+                OR has_database_privilege('public', current_database(), 'TEMPORARY')";
+    assert!(!owner.query_one(open, &[]).await?.get::<_, bool>(0));
+    let (code, _, error) = run(metricd(&data_dir).args(["migrate", "--undo-hardening"]))?;
+    assert!(code == 1 && error.contains("a private database is always hardened"), "{error}");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
 
 /// A folder that every user may enter.
 pub(crate) fn folder() -> Result<TempDir> {
@@ -117,6 +118,19 @@ impl Drop for Server {
 pub(crate) fn postmaster(data_dir: &Path) -> Result<i32> {
     let noted = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
     Ok(noted.lines().next().context("a process id")?.trim().parse()?)
+}
+
+/// A connection to a private PostgreSQL as the owner.
+pub(crate) async fn connect_as_owner(data_dir: &Path) -> Result<Client> {
+    let passwords: Value = serde_json::from_str(&fs::read_to_string(data_dir.join("credentials.json"))?)?;
+    let noted = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
+    let port = noted.lines().nth(3).context("a port")?.parse()?;
+    let mut config = tokio_postgres::Config::new();
+    config.host("127.0.0.1").port(port).dbname("metricd").user("metricd");
+    let (client, connection) =
+        config.password(passwords["metricd"].as_str().context("a password")?).connect(NoTls).await?;
+    actix_web::rt::spawn(connection);
+    Ok(client)
 }
 
 pub(crate) fn lives(pid: i32) -> bool {

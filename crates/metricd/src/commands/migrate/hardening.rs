@@ -1,0 +1,104 @@
+//! `metricd migrate --harden` and `--undo-hardening`: says what changes for whom, asks, and does it.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, IsTerminal};
+
+use anyhow::{Result, bail, ensure};
+use metricd_postgres::{DatabaseUrl, HardeningPlan, Right, harm_of, plan_hardening, plan_undoing, undo_hardening};
+
+use crate::arguments::{MigrateArguments, PlanFormat};
+use crate::output;
+
+/// Takes from PUBLIC what does harm.
+pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
+    let plan = plan_hardening(owner)?;
+    if call.format == PlanFormat::Sql {
+        output::print(&plan.to_sql(owner.database()));
+        return Ok(());
+    }
+    if plan.rights.is_empty() {
+        output::print(&format!("the database {owner} is hardened: PUBLIC has nothing that would be taken\n"));
+        return Ok(());
+    }
+    output::print(&format!("PUBLIC has rights on {owner} that do harm even in a read-only transaction.\n"));
+    output::print(&listed(&plan, "would be taken"));
+    output::print(&losses(&plan.rights));
+    if call.dry_run {
+        return Ok(());
+    }
+    confirm("Take them?", call)?;
+    let done = metricd_postgres::harden(owner)?;
+    output::print(&format!(
+        "{} rights were taken; `metricd migrate --undo-hardening` gives them back\n",
+        done.rights.len()
+    ));
+    Ok(())
+}
+
+/// Gives back to PUBLIC what was taken.
+pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
+    let plan = plan_undoing(owner)?;
+    if call.format == PlanFormat::Sql {
+        output::print(&plan.to_sql(owner.database()));
+        return Ok(());
+    }
+    if plan.rights.is_empty() {
+        output::print(&format!("nothing was taken from PUBLIC on {owner} that could be given back\n"));
+        return Ok(());
+    }
+    output::print(&listed(&plan, "would be given back to PUBLIC"));
+    if call.dry_run {
+        return Ok(());
+    }
+    confirm("Give them back?", call)?;
+    let done = undo_hardening(owner)?;
+    output::print(&format!("{} rights were given back to PUBLIC\n", done.rights.len()));
+    Ok(())
+}
+
+/// The rights by class, each with what its functions do.
+fn listed(plan: &HardeningPlan, what: &str) -> String {
+    let mut lines = vec![format!("{} rights {what}:", plan.rights.len())];
+    for rights in plan.rights.chunk_by(|one, next| one.class == next.class) {
+        let class = &rights[0].class;
+        lines.push(format!("\n  {class}: they {}", harm_of(class)));
+        lines.extend(rights.iter().map(|right| format!("    {} on {}", right.privilege, right.object)));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Who loses what, and who keeps it.
+fn losses(rights: &[Right]) -> String {
+    let mut losers: BTreeMap<&str, usize> = BTreeMap::new();
+    for role in rights.iter().flat_map(|right| &right.losers) {
+        *losers.entry(role).or_default() += 1;
+    }
+    let mut lines = vec!["\nRoles that have these rights by PUBLIC only, and would lose them:".to_owned()];
+    lines.extend(losers.iter().map(|(role, count)| match rights.len() - count {
+        0 => format!("    `{role}`: all"),
+        kept => format!("    `{role}`: all but {kept}"),
+    }));
+    if losers.is_empty() {
+        lines.push("    none that may log in".to_owned());
+    }
+    let keeper = rights.iter().find_map(|right| right.keeper.as_deref());
+    let kept = keeper.map(|keeper| format!(", and `{keeper}`, which is granted them by name")).unwrap_or_default();
+    lines.push(format!("Superusers keep them{kept}. Other databases of the server are not touched.\n"));
+    lines.join("\n")
+}
+
+/// Asks on the terminal. Where there is none, `--yes` has to stand for the answer.
+fn confirm(question: &str, call: MigrateArguments) -> Result<()> {
+    if call.yes {
+        return Ok(());
+    }
+    let stdin = io::stdin();
+    ensure!(stdin.is_terminal(), "nothing was changed: there is no terminal to ask on, so say --yes");
+    output::print(&format!("\n{question} [y/N] "));
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
+        bail!("nothing was changed");
+    }
+    Ok(())
+}
