@@ -5,8 +5,8 @@ use std::env;
 use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
-    DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, pending_migrations, prepare_reader,
-    server_major,
+    DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
+    prepare_reader, server_major,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -93,6 +93,15 @@ impl Database {
     fn operators(owner: DatabaseUrl, reader: DatabaseUrl) -> Result<Self> {
         require_schema(&owner)?;
         check_reader(&reader)?;
+        let open = open_classes(&reader)?;
+        if !open.is_empty() {
+            log::warn!(
+                "{owner} is not hardened: stored SQL runs as `{}`, which PostgreSQL's defaults let do harm in a read-only \
+                 transaction ({}); see docs/hardening.md, and run `metricd migrate --harden`",
+                reader.user(),
+                open.join(", ")
+            );
+        }
         Ok(Self { owner, reader, cluster: None, is_private: false })
     }
 

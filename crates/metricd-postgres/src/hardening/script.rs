@@ -63,7 +63,7 @@ fn take(sql: &mut String, right: &Right, object: &str, keeper: Option<&str>) -> 
     writeln!(
         sql,
         "INSERT INTO catalog.taken_rights (privilege, object, granted_to) VALUES ('{privilege}', {}, {granted_to}) \
-         ON CONFLICT (privilege, object) DO UPDATE SET granted_to = coalesce(taken_rights.granted_to, excluded.granted_to);",
+         ON CONFLICT (privilege, object) DO UPDATE SET granted_to = coalesce(excluded.granted_to, taken_rights.granted_to);",
         literal(&right.object)
     )
 }

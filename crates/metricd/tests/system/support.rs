@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -58,6 +59,7 @@ pub(crate) struct Server {
     pub(crate) greeting: String,
     pub(crate) address: String,
     stdout: BufReader<ChildStdout>,
+    log: Option<JoinHandle<String>>,
 }
 
 impl Server {
@@ -81,7 +83,7 @@ impl Server {
             greeting += &line;
             if let Some((_, rest)) = line.split_once("listens on ") {
                 let address = rest.split(';').next().context("an address")?.to_owned();
-                return Ok(Self { process, greeting, address, stdout });
+                return Ok(Self { process, greeting, address, stdout, log: Some(log) });
             }
         }
     }
@@ -103,6 +105,16 @@ impl Server {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest)?;
         Ok((status.code().context("ended by the signal")?, rest))
+    }
+}
+
+impl Server {
+    /// Ends the server, and answers with what it logged.
+    pub(crate) fn log(mut self) -> Result<String> {
+        self.signal(Signal::SIGTERM)?;
+        self.process.wait()?;
+        let log = self.log.take().context("taken once")?;
+        log.join().map_err(|_| anyhow::anyhow!("the log could not be read"))
     }
 }
 
