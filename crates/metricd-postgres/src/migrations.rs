@@ -1,6 +1,10 @@
 //! The schema: the migrations of the folder `migrations`, embedded.
 
 use diesel::connection::SimpleConnection;
+use diesel::migration::MigrationSource;
+use diesel::pg::Pg;
+use diesel::sql_types::Bool;
+use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::DatabaseUrl;
@@ -59,6 +63,18 @@ pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
 }
 
 pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, String> {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Bool)]
+        answer: bool,
+    }
+    // Diesel makes its table where it asks for it, and asking is to change nothing.
+    let looked = sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS answer");
+    let is_begun = looked.get_result::<Answer>(connection).map_err(|error| error.to_string())?.answer;
+    if !is_begun {
+        let all = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| error.to_string())?;
+        return Ok(all.len());
+    }
     connection.pending_migrations(MIGRATIONS).map(|pending| pending.len()).map_err(|error| error.to_string())
 }
 
@@ -82,8 +98,7 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
 }
 
 fn refuse_newer(connection: &mut diesel::PgConnection) -> Result<(), MigrateError> {
-    use diesel::migration::MigrationSource;
-    let known = MigrationSource::<diesel::pg::Pg>::migrations(&MIGRATIONS).map_err(failed)?;
+    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(failed)?;
     let known: Vec<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
     let applied = connection.applied_migrations().map_err(failed)?;
     match applied.into_iter().map(|version| version.to_string()).find(|version| !known.contains(version)) {

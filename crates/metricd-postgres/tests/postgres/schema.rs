@@ -33,6 +33,20 @@ async fn migrations_go_up_down_and_up_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let owner = database.owner.clone();
+    spawn_blocking(move || revert_all(&owner)).await??;
+    client.batch_execute("DROP TABLE __diesel_schema_migrations").await?;
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 3);
+    let count = "SELECT count(*) FROM pg_class WHERE relname = '__diesel_schema_migrations'";
+    assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_database_of_a_later_release_is_left_alone() -> Result<()> {
     let database = TestDatabase::new().await?;
     let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
