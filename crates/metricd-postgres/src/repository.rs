@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use diesel::PgConnection;
-use diesel::r2d2::ConnectionManager;
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use metricd_domain::{
     Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
     QueryVersion,
@@ -23,19 +24,21 @@ use secrecy::ExposeSecret;
 
 use crate::DatabaseUrl;
 
-/// How many connections the store may have, and how long a call waits for one.
+/// How many connections the store may have, how long a call waits for one, and how long its statements may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepositoryConfig {
     /// How many connections there may be at once.
     pub max_connections: u32,
     /// How long a call waits for one to become free.
     pub acquire_timeout: Duration,
+    /// How long a statement may take, waiting for locks included. Ingestions take what they need.
+    pub statement_timeout: Duration,
 }
 
 impl Default for RepositoryConfig {
-    /// 8 connections, 1 s.
+    /// 8 connections, 1 s, 30 s.
     fn default() -> Self {
-        Self { max_connections: 8, acquire_timeout: Duration::from_secs(1) }
+        Self { max_connections: 8, acquire_timeout: Duration::from_secs(1), statement_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -63,6 +66,7 @@ impl PgRepository {
             // A connection that the database has closed meanwhile must not fail the call that gets it.
             .test_on_check_out(true)
             .error_handler(Box::new(error::LogQuietly))
+            .connection_customizer(Box::new(Limited(config.statement_timeout)))
             .build_unchecked(manager);
         Ok(Self { pool })
     }
@@ -79,6 +83,17 @@ impl PgRepository {
         };
         let ended = tokio::task::spawn_blocking(work).await;
         ended.map_err(|cause| RepositoryError::Failed(format!("the operation panicked: {cause}")))?
+    }
+}
+
+/// Gives each connection its time limit.
+#[derive(Debug)]
+struct Limited(Duration);
+
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Limited {
+    fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
+        let limit = format!("SET statement_timeout = {}", self.0.as_millis());
+        connection.batch_execute(&limit).map_err(diesel::r2d2::Error::QueryError)
     }
 }
 

@@ -39,7 +39,9 @@ pub(super) fn failed(error: Error) -> RepositoryError {
             Some(constraint) => {
                 RepositoryError::Constraint { constraint: constraint.to_owned(), message: info.message().to_owned() }
             }
-            None if is_connection_lost(info.message()) => RepositoryError::Unavailable(first_line(info.message())),
+            None if is_connection_lost(info.message()) || is_past_its_time(info.message()) => {
+                RepositoryError::Unavailable(first_line(info.message()))
+            }
             None => RepositoryError::Failed(info.message().to_owned()),
         },
         // What a statement before has broken is told by the statement's own error; what is left here is the connection.
@@ -58,6 +60,11 @@ fn is_connection_lost(message: &str) -> bool {
     ]
     .iter()
     .any(|words| message.contains(words))
+}
+
+/// As where a table is locked for long. Diesel gives no SQLSTATE for this either.
+fn is_past_its_time(message: &str) -> bool {
+    message.starts_with("canceling statement due to")
 }
 
 /// A stored value that breaks a rule of the domain, which the schema's checks should have kept out.

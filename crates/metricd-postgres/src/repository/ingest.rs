@@ -11,6 +11,9 @@ use super::rows::{MetricRow, contract};
 use super::{changes, records};
 use crate::schema::catalog::{dashboard_items, ingestions, metrics, queries};
 
+/// How long the statements of an ingestion take depends on its files; how long it waits, on the ingestion before.
+const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
+
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]
 enum Unkept {
@@ -48,7 +51,13 @@ pub(super) fn ingest(
         Err(Unkept::Failed(error)) => Err(error),
         Err(Unkept::Concluded(conclusion)) => {
             if let Conclusion::KeepReport(report) = &*conclusion {
-                keep_report(connection, report)?;
+                let kept = connection.transaction(|connection| {
+                    connection.batch_execute(UNLIMITED)?;
+                    Ok(keep_report(connection, report)?)
+                });
+                if let Err(Unkept::Failed(error)) = kept {
+                    return Err(error);
+                }
             }
             Ok(conclusion.into_report())
         }
@@ -56,6 +65,7 @@ pub(super) fn ingest(
 }
 
 fn run(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Conclusion, Unkept> {
+    connection.batch_execute(UNLIMITED)?;
     // Ingestions run one after the other. Reading is not kept waiting. An advisory lock would do as well, but any role can
     // take one of those, the reader included.
     connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;

@@ -95,7 +95,7 @@ async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
 #[tokio::test]
 async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let config = RepositoryConfig { max_connections: 1, acquire_timeout: std::time::Duration::from_secs(1) };
+    let config = RepositoryConfig { max_connections: 1, ..RepositoryConfig::default() };
     let repository = PgRepository::new(&database.owner, config)?;
     let (brought, _told) = Brought::keeping(definitions(), Vec::new());
     let lock = database.connect().await?;
@@ -117,5 +117,33 @@ async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()>
     let outcome = PgRepository::new(&nowhere, config)?.check().await;
     let Err(RepositoryError::Unavailable(message)) = outcome else { panic!("{outcome:?}") };
     assert!(!message.contains("s3cret"), "{message}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let statement_timeout = std::time::Duration::from_millis(100);
+    let config = RepositoryConfig { max_connections: 2, statement_timeout, ..RepositoryConfig::default() };
+    let repository = PgRepository::new(&database.owner, config)?;
+    let lock = database.connect().await?;
+    lock.batch_execute("BEGIN; LOCK TABLE catalog.metrics, catalog.ingestions").await?;
+    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    let busy = repository.clone();
+    let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
+    let outcome = repository.get_definition(&MetricId::parse("m1")?).await;
+    assert!(matches!(&outcome, Err(RepositoryError::Unavailable(why)) if why.contains("timeout")), "{outcome:?}");
+    // The ingestion waits for longer than that, however long it took it to begin.
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                   AND query LIKE 'LOCK TABLE%' AND clock_timestamp() - query_start > interval '300 ms'";
+    let watcher = database.connect().await?;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(20);
+    while watcher.query(waiting, &[]).await?.is_empty() {
+        assert!(tokio::time::Instant::now() < deadline && !running.is_finished(), "the ingestion does not wait");
+        tokio::task::yield_now().await;
+    }
+    lock.batch_execute("ROLLBACK").await?;
+    running.await??;
+    repository.get_definition(&MetricId::parse("m1")?).await?;
     Ok(())
 }
