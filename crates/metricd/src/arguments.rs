@@ -115,8 +115,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
 
-    /// How many seconds a metric's SQL may run. The reader's own limit, 5 seconds unless an administrator has changed it,
-    /// holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
+    /// How many seconds a metric's SQL may run. On a database of yours the reader's own limit, 5 seconds unless an
+    /// administrator has changed it, holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
     #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) query_timeout_seconds: u64,
 

@@ -1,6 +1,7 @@
 //! The database that the program runs on: the operator's, or a private one.
 
 use std::env;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
@@ -17,6 +18,9 @@ const READER: &str = "metricd_reader";
 
 /// The oldest PostgreSQL that will do.
 const MIN_MAJOR: u32 = 15;
+
+/// How much longer than ours the reader's own time limit is, so that ours ends a statement and says why.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A database with the schema in place, as its owner and as the reader.
 #[derive(Debug)]
@@ -57,13 +61,15 @@ impl Source {
 }
 
 impl Database {
-    /// The database to serve from. A private one must not be in use by another server.
-    pub(crate) fn open(arguments: &DatabaseArguments) -> Result<Self> {
+    /// The database to serve from, where statements may run as long as that. A private one must not be in use by another
+    /// server.
+    pub(crate) fn open(arguments: &DatabaseArguments, query_timeout: Duration) -> Result<Self> {
         match Source::of(arguments)? {
             Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?),
             Source::Private(options) => {
                 let cluster = Cluster::open(&options)?;
-                let database = Self::private(cluster.connection())?;
+                let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..ReaderLimits::default() };
+                let database = Self::private(cluster.connection(), Some(limits))?;
                 Ok(Self { cluster: Some(cluster), ..database })
             }
         }
@@ -79,7 +85,9 @@ impl Database {
             }
             Source::Private(options) => {
                 let access = open_or_join(&options)?;
-                let database = Self::private(access.connection())?;
+                // Whoever has the database open has prepared the reader, with limits of its own.
+                let limits = matches!(access, Access::Opened(_)).then(ReaderLimits::default);
+                let database = Self::private(access.connection(), limits)?;
                 let cluster = match access {
                     Access::Opened(cluster) => Some(cluster),
                     Access::Joined(_) => None,
@@ -105,15 +113,17 @@ impl Database {
         Ok(Self { owner, reader, cluster: None, is_private: false })
     }
 
-    fn private(connection: &ConnectionInfo) -> Result<Self> {
+    fn private(connection: &ConnectionInfo, limits: Option<ReaderLimits>) -> Result<Self> {
         let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
         migrate(&owner)?;
         // Nobody else has a use for what this takes.
         harden(&owner)?;
-        prepare_reader(&owner, &reader, ReaderLimits::default())?;
-        check_reader(&reader)?;
+        if let Some(limits) = limits {
+            prepare_reader(&owner, &reader, limits)?;
+            check_reader(&reader)?;
+        }
         Ok(Self { owner, reader, cluster: None, is_private: true })
     }
 

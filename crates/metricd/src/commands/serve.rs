@@ -36,14 +36,14 @@ pub(crate) async fn serve(
     serve: ServeArguments,
 ) -> Result<ExitCode> {
     let listener = bind(serve.listen)?;
-    let mut database = Database::open(arguments)?;
+    let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
+    let mut database = Database::open(arguments, query_timeout)?;
     let (repository, runner) = connect(&database, &serve)?;
     if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
     let metrics = repository.list_metrics(None, SUGGESTED_REQUESTS).await?;
 
-    let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         query_timeout,

@@ -118,6 +118,26 @@ async fn requests_in_flight_are_finished() -> Result<()> {
 }
 
 #[actix_web::test]
+async fn the_time_limit_of_the_command_line_holds_there() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let files = definitions(folder.path(), "SELECT current_setting('statement_timeout') AS own")?;
+    for (seconds, own) in [("20", "21s"), ("2", "3s")] {
+        let server =
+            Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", seconds]))?;
+        // Which joins the server's database, and leaves the limit as it is.
+        assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+        assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["own"], own);
+        let owner = connect_as_owner(&data_dir).await?;
+        let kept = "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'metricd_reader'";
+        let kept: String = owner.query_one(kept, &[]).await?.get(0);
+        assert!(kept.contains(&format!("statement_timeout={}000ms", own.trim_end_matches('s'))), "{kept}");
+        server.stop(Signal::SIGTERM)?;
+    }
+    Ok(())
+}
+
+#[actix_web::test]
 async fn a_private_database_is_hardened_without_being_asked_for() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
