@@ -242,7 +242,7 @@ impl Ingestion for FileIngestion {
 
     fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
         let judged = std::mem::take(&mut self.brought).judge(known, &self.judge, &mut self.findings);
-        self.references = judged.map_err(io::Error::other)?;
+        self.references = judged.map_err(|message| io::Error::new(io::ErrorKind::NotConnected, message))?;
         Ok(std::mem::take(&mut self.references.definitions))
     }
 

@@ -1,7 +1,8 @@
 //! The database that the program runs on: the operator's, or a private one.
 
 use std::env;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
@@ -21,6 +22,10 @@ const MIN_MAJOR: u32 = 15;
 
 /// How much longer than ours the reader's own time limit is, so that ours ends a statement and says why.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// How long joining a private PostgreSQL is tried that does not answer, and how long each try waits for the next.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
+const JOIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// A database with the schema in place, as its owner and as the reader.
 #[derive(Debug)]
@@ -83,18 +88,33 @@ impl Database {
                 let reader = reader.unwrap_or_else(|| owner.clone());
                 Ok(Self { owner, reader, cluster: None, is_private: false })
             }
-            Source::Private(options) => {
-                let access = open_or_join(&options)?;
-                // Whoever has the database open has prepared the reader, with limits of its own.
-                let limits = matches!(access, Access::Opened(_)).then(ReaderLimits::default);
-                let database = Self::private(access.connection(), limits)?;
-                let cluster = match access {
-                    Access::Opened(cluster) => Some(cluster),
-                    Access::Joined(_) => None,
-                };
-                Ok(Self { cluster, ..database })
+            Source::Private(options) => Self::open_or_join_private(&options),
+        }
+    }
+
+    fn open_or_join_private(options: &Options) -> Result<Self> {
+        let began = Instant::now();
+        loop {
+            let (connection, cluster) = match open_or_join(options)? {
+                Access::Opened(cluster) => (cluster.connection().clone(), Some(cluster)),
+                Access::Joined(connection) => (connection, None),
+            };
+            // Whoever has the database open has prepared the reader, with limits of its own.
+            let limits = cluster.is_some().then(ReaderLimits::default);
+            match Self::private(&connection, limits) {
+                // Whoever has it open may just be ending it.
+                Err(error) if cluster.is_none() && began.elapsed() < JOIN_TIMEOUT => {
+                    log::debug!("joining the private PostgreSQL is tried again: {error}");
+                    thread::sleep(JOIN_PAUSE);
+                }
+                database => return Ok(Self { cluster, ..database? }),
             }
         }
+    }
+
+    /// Whether it is a private database that another program runs, and may end.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.is_private && self.cluster.is_none()
     }
 
     /// The operator's database, which has to be in order: nothing is changed there without being asked for.

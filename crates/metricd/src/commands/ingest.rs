@@ -1,13 +1,15 @@
 //! `metricd ingest`
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
-use metricd_execution::Judge;
-use metricd_ingestion::{Inputs, Options, Progress, ingest as ingest_files, render};
+use metricd_execution::{Judge, JudgeError};
+use metricd_ingestion::{IngestError, Inputs, Options, Progress, ingest as ingest_files, render};
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
+use metricd_repository::RepositoryError;
 
 use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments};
 use crate::database::Database;
@@ -17,6 +19,9 @@ use crate::progress::Bar;
 /// The exit code where strict mode has refused something.
 const REFUSED: u8 = 2;
 
+/// How often an ingestion is begun, where the database is ended under it.
+const MAX_ATTEMPTS: u32 = 5;
+
 /// Judges and stores files, and prints the report.
 pub(crate) async fn ingest(
     arguments: &DatabaseArguments,
@@ -25,17 +30,50 @@ pub(crate) async fn ingest(
 ) -> Result<ExitCode> {
     // A path that leads nowhere is said before a database is started for it.
     let inputs = Inputs::find(&call.paths)?;
-    let database = Database::open_or_join(arguments)?;
-    let mode = if call.strict { IngestionMode::Strict } else { IngestionMode::Lenient };
-    let options = Options { mode, dry_run: call.dry_run, ..Options::default() };
-    let report = store(&database, guard, inputs, options, Arc::new(Bar::new())).await?;
-    database.close()?;
+    let report = store_anywhere(arguments, guard, &inputs, &call).await?;
     output::print(&match call.format {
         Format::Text => render(&report),
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",
     });
     let refused = call.strict && report.refusal_count > 0;
     Ok(if refused { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+}
+
+/// Stores in the database that the arguments name. A private one that another program runs may end before the ingestion has;
+/// what was not stored by then is begun anew, which an ingestion can be, on a database that this program opens or joins.
+async fn store_anywhere(
+    arguments: &DatabaseArguments,
+    guard: &GuardArguments,
+    inputs: &Inputs,
+    call: &IngestArguments,
+) -> Result<IngestionReport> {
+    let mode = if call.strict { IngestionMode::Strict } else { IngestionMode::Lenient };
+    let mut attempt = 1;
+    loop {
+        let database = Database::open_or_join(arguments)?;
+        // With an id of its own: the attempt before may have been stored although nobody was told.
+        let options = Options { mode, dry_run: call.dry_run, ..Options::default() };
+        match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
+            Err(error) if database.is_joined() && is_unavailable(&error) && attempt < MAX_ATTEMPTS => {
+                log::info!("the private PostgreSQL was ended by the program that ran it; the ingestion begins anew");
+                attempt += 1;
+            }
+            report => {
+                let report = report?;
+                database.close()?;
+                return Ok(report);
+            }
+        }
+    }
+}
+
+fn is_unavailable(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(IngestError::Repository(RepositoryError::Unavailable(_))) => true,
+        // What judges SQL has a connection of its own.
+        Some(IngestError::Repository(RepositoryError::Input(cause))) => cause.kind() == io::ErrorKind::NotConnected,
+        _ => matches!(error.downcast_ref(), Some(JudgeError::Unavailable(_))),
+    }
 }
 
 /// Judges and stores files in the database.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 
-use crate::support::{Server, definitions, eventually, folder, metricd, run, write};
+use crate::support::{Server, connect_as_owner, definitions, eventually, folder, metricd, run, write};
 
 #[actix_web::test]
 async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
@@ -115,5 +115,49 @@ fn killed_at_any_moment_it_leaves_the_state_before_or_the_state_after() -> Resul
     }
     run(metricd(&data_dir).arg("ingest").arg(&files))?;
     assert_eq!(counts(&ask(&data_dir)?.1)?, (0, 0));
+    Ok(())
+}
+
+#[actix_web::test]
+async fn goes_on_by_itself_when_the_database_that_it_joined_ends() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let files = definitions(folder.path(), "SELECT 1 AS one")?;
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute("BEGIN; LOCK TABLE catalog.ingestions").await?;
+    let mut command = metricd(&data_dir);
+    let ingesting = command.arg("ingest").arg(&files).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let waiting =
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'catalog.ingestions'::regclass)";
+    let is_waiting = || async { Ok(owner.query_one(waiting, &[]).await?.get(0)) };
+    eventually("the ingestion waits", is_waiting).await?;
+    server.stop(Signal::SIGTERM)?;
+    let output = ingesting.wait_with_output()?;
+    let error = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(String::from_utf8(output.stdout)?.contains("1 read: 1 added"), "{error}");
+    assert!(error.contains("the ingestion begins anew"), "{error}");
+
+    let again = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    assert_eq!(again.get("/metrics/m1").await?.0, 200);
+    Ok(())
+}
+
+#[test]
+fn several_at_once_on_a_folder_that_nobody_serves_are_all_stored() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let mut ingesting = Vec::new();
+    for number in 0..4 {
+        let file = write(folder.path(), &format!("q{number}.csv"), &format!("id,query\nq{number},SELECT {number}\n"))?;
+        let mut command = metricd(&data_dir);
+        ingesting.push(command.arg("ingest").arg(file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?);
+    }
+    for process in ingesting {
+        let output = process.wait_with_output()?;
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8(output.stderr)?);
+        assert!(String::from_utf8(output.stdout)?.contains("1 added"));
+    }
     Ok(())
 }
