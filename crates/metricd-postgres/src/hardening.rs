@@ -51,8 +51,8 @@ pub enum HardeningError {
     Connect(#[from] ConnectError),
     /// PostgreSQL lets only the owner of a function, which is a superuser, change its rights.
     #[error(
-        "`{role}` may not change the rights of PUBLIC on {}; nothing was changed: have a superuser run what `metricd migrate {flag} --dry-run --format sql` prints",
-        objects.join(", ")
+        "`{role}` may not change the rights of PUBLIC; nothing was changed: have a superuser run what `metricd migrate {flag} --dry-run --format sql` prints; it is about {}",
+        names(objects)
     )]
     NotPermitted {
         /// The role that has tried.
@@ -63,11 +63,20 @@ pub enum HardeningError {
         flag: &'static str,
     },
     /// The statements have run and the rights are not as they should be, as where somebody else has granted them.
-    #[error("PUBLIC still has {}, which another role than the owner has granted; nothing was changed", .0.join(", "))]
+    #[error("PUBLIC still has rights on {}, which another role than the owner has granted; nothing was changed", .0.join(", "))]
     NotTaken(Vec<String>),
     /// Something else that PostgreSQL objects to.
     #[error("PostgreSQL refused to change the rights of PUBLIC: {0}")]
     Refused(#[from] diesel::result::Error),
+}
+
+/// Each function once, without what is the same for all of them and without its arguments.
+fn names(objects: &[String]) -> String {
+    let names =
+        objects.iter().map(|object| object.trim_start_matches("pg_catalog.").split('(').next().unwrap_or(object));
+    let mut names: Vec<_> = names.collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// What [`harden`] would take. Any role may ask.

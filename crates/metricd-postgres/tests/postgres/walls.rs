@@ -21,7 +21,7 @@ const HARM: &[(&str, &[&str])] = &[
             "SELECT * FROM metrics FOR KEY SHARE",
             "SELECT nextval('tickets')",
             "SELECT setval('tickets', 7)",
-            "SELECT ts_debug_free()",
+            "SELECT wipe()",
         ],
     ),
     (
@@ -127,8 +127,7 @@ async fn hardened() -> Result<TestDatabase> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
     client.batch_execute("CREATE SEQUENCE warehouse.tickets; SELECT lo_create(4711)").await?;
-    let named =
-        "CREATE FUNCTION warehouse.ts_debug_free() RETURNS void LANGUAGE sql AS 'DELETE FROM warehouse.metrics'";
+    let named = "CREATE FUNCTION warehouse.wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM warehouse.metrics'";
     client.batch_execute(named).await?;
     Ok(database)
 }
@@ -233,6 +232,21 @@ async fn a_connection_comes_back_clean_where_nothing_is_hardened() -> Result<()>
     }
     let after = run(&runner, "SELECT pg_backend_pid() AS pid", RunLimits::default()).await?;
     assert_eq!(after, session, "all of it went over one connection");
+    Ok(())
+}
+
+/// PostgreSQL hides it from roles that are no superusers, hardened or not.
+#[tokio::test]
+async fn what_other_roles_run_is_not_seen_where_nothing_is_hardened() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let owner = database.connect().await?;
+    owner.batch_execute("SELECT 'of the owner'").await?;
+    let seen = "SELECT count(*) AS sessions, count(*) FILTER (WHERE query LIKE '%of the ' || 'owner%') AS seen
+                FROM pg_stat_activity WHERE datname = current_database() AND usename <> current_user";
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    assert_eq!(run(&runner, seen, RunLimits::default()).await?, r#"[{"sessions":1,"seen":0}]"#);
+    let as_owner = seen.replace("<>", "=");
+    assert_eq!(owner.query_one(&as_owner, &[]).await?.get::<_, i64>("sessions"), 1);
     Ok(())
 }
 
