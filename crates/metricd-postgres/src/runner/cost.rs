@@ -8,6 +8,7 @@ use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 use tokio_postgres::Error;
 
+use super::CLEAN;
 use super::argument::Argument;
 use super::plan::RawFields;
 
@@ -41,6 +42,14 @@ impl Estimates {
 
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
 async fn explain(client: &Client, statement: &BoundStatement) -> Result<f64, Error> {
+    // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
+    client.batch_execute("BEGIN READ ONLY").await?;
+    let cost = explain_within(client, statement).await;
+    client.batch_execute(CLEAN).await?;
+    cost
+}
+
+async fn explain_within(client: &Client, statement: &BoundStatement) -> Result<f64, Error> {
     let explaining = client.prepare(&format!("EXPLAIN (FORMAT JSON) {}", statement.text())).await?;
     if explaining.params().len() != statement.arguments().len() {
         // The run says what is wrong.

