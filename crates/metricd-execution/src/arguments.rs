@@ -131,13 +131,13 @@ impl MetricStatement {
         };
         if names(START_DATE) || names(END_DATE) {
             fault(&|name| format!("the metric's SQL names a period of its own, without `:{name}`"));
-            return (Arc::clone(&self.text), period.applied(PeriodApplication::Bound));
+            return (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)));
         }
         match (&self.period, &self.narrowed) {
-            _ if period.is_absent(given) => (Arc::clone(&self.text), None),
+            _ if !given.contains_key(START_DATE) && !given.contains_key(END_DATE) => (Arc::clone(&self.text), None),
             (Period::Narrowed(_), Some(narrowed)) => {
                 arguments.extend(period.bounds().map(Some));
-                (Arc::clone(narrowed), period.applied(PeriodApplication::Narrowed))
+                (Arc::clone(narrowed), Some(period.applied(PeriodApplication::Narrowed)))
             }
             (Period::Unsupported { reason }, _) => {
                 fault(&|_| format!("the metric has no period: {reason}"));

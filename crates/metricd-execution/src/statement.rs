@@ -200,11 +200,10 @@ impl Reading {
         for TokenWithSpan { token, span } in tokens {
             let range = cursor.advance(span.start.into())..cursor.advance(span.end.into());
             match token {
-                Token::EOF => {}
                 Token::Whitespace(Whitespace::SingleLineComment { .. } | Whitespace::MultiLineComment(_)) => {
                     self.statement.blanks.push(range);
                 }
-                Token::Whitespace(_) => {}
+                Token::Whitespace(_) | Token::EOF => {}
                 token => words.push(Word { token, range, place: span.start.into() }),
             }
         }

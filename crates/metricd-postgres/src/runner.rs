@@ -278,7 +278,7 @@ async fn read(
     is_begun: &mut bool,
 ) -> Result<RunOutcome, RunError> {
     let fault = |error: tokio_postgres::Error| run_error(&error, limits.time);
-    let arguments = statement.arguments().iter().map(Argument::of);
+    let arguments = statement.arguments().iter().map(|value| Argument::of(value.as_ref()));
     let rows = lease.client().query_raw(&plan.statement, arguments).await.map_err(fault)?;
     *is_begun = true;
     let mut rows = pin!(rows);

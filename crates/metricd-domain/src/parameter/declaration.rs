@@ -126,7 +126,7 @@ impl Parameter {
         let shown = || text.chars().take(60).collect::<String>();
         if !self.allowed.is_empty() {
             let scalar = ParameterType { is_array: false, ..self.data_type };
-            let elements = if self.data_type.is_array { self.data_type.elements(text)? } else { vec![text.to_owned()] };
+            let elements = if self.data_type.is_array { super::value::elements(text)? } else { vec![text.to_owned()] };
             for element in elements {
                 if !self
                     .allowed

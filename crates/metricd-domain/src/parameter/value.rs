@@ -235,20 +235,11 @@ impl ParameterType {
         if !self.is_array {
             return self.scalar.parse_value(text).map(ParameterValue);
         }
-        let elements = self.elements(text)?;
+        let elements = elements(text)?;
         let elements =
             elements.iter().map(|element| self.scalar.parse_value(element)).collect::<Result<Vec<_>, _>>()?;
         let quoted = |element: &String| format!("\"{}\"", element.replace('\\', "\\\\").replace('"', "\\\""));
         Ok(ParameterValue(format!("{{{}}}", elements.iter().map(quoted).collect::<Vec<_>>().join(","))))
-    }
-
-    /// The elements of an array as a request writes it.
-    pub(super) fn elements(self, text: &str) -> Result<Vec<String>, InvalidParameterValue> {
-        let elements = elements(text)?;
-        if elements.len() > MAX_ELEMENTS {
-            return Err(InvalidParameterValue::TooManyElements { elements: elements.len() });
-        }
-        Ok(elements)
     }
 
     /// The order of two values, where the type has one that is more than that of its letters.
@@ -267,7 +258,16 @@ enum Element {
     Number(serde_json::Number),
 }
 
-fn elements(text: &str) -> Result<Vec<String>, InvalidParameterValue> {
+/// The elements of an array as a request writes it, at most [`MAX_ELEMENTS`].
+pub(super) fn elements(text: &str) -> Result<Vec<String>, InvalidParameterValue> {
+    let elements = split(text)?;
+    if elements.len() > MAX_ELEMENTS {
+        return Err(InvalidParameterValue::TooManyElements { elements: elements.len() });
+    }
+    Ok(elements)
+}
+
+fn split(text: &str) -> Result<Vec<String>, InvalidParameterValue> {
     if text.is_empty() {
         return Ok(Vec::new());
     }

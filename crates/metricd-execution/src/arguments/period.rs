@@ -59,11 +59,6 @@ impl PeriodRequest {
         Self { start, end }
     }
 
-    /// Whether the request says nothing of a period.
-    pub(super) fn is_absent(&self, given: &BTreeMap<String, String>) -> bool {
-        !given.contains_key(START_DATE) && !given.contains_key(END_DATE)
-    }
-
     /// Both days; a side without one is open.
     pub(super) fn bounds(&self) -> [ParameterValue; 2] {
         let open =
@@ -72,8 +67,8 @@ impl PeriodRequest {
     }
 
     /// What is told of the period with the result.
-    pub(super) fn applied(&self, applied: PeriodApplication) -> Option<AppliedPeriod> {
+    pub(super) fn applied(&self, applied: PeriodApplication) -> AppliedPeriod {
         let text = |day: &Option<ParameterValue>| day.as_ref().map(|day| day.as_str().to_owned());
-        Some(AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied })
+        AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied }
     }
 }

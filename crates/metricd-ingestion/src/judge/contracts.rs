@@ -41,7 +41,7 @@ pub(super) fn judge_contracts(
     judge: &Judge,
     findings: &mut Findings,
 ) -> Result<Judged, String> {
-    let mut contracts = Contracts { known, judge, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
+    let mut asking = Asking { known, judge, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
     let mut readers: BTreeMap<&QueryId, Vec<Reader<'_>>> = BTreeMap::new();
     for metric in metrics.values() {
         let reader = Reader { metric: &metric.value, brought: Some(metric) };
@@ -53,17 +53,17 @@ pub(super) fn judge_contracts(
     let mut kept = BTreeSet::new();
     for query in &queries {
         let readers = readers.remove(&query.value.query_id).unwrap_or_default();
-        if contracts.judge_query(query, &readers)? {
+        if asking.judge_query(query, &readers)? {
             kept.insert(query.value.query_id.clone());
         }
     }
     // What remains names queries that are stored and not brought again; of those only metrics that are brought are judged.
     for reader in readers.into_values().flatten() {
         if let (Some(metric), Some(sql)) = (reader.brought, known.queries.get(&reader.metric.query_id)) {
-            contracts.judge_metric(metric, sql)?;
+            asking.judge_metric(metric, sql)?;
         }
     }
-    let Contracts { contracts, refused, .. } = contracts;
+    let Asking { contracts, refused, .. } = asking;
     Ok(Judged {
         queries: queries.into_iter().filter(|query| kept.contains(&query.value.query_id)).collect(),
         metrics: metrics.into_iter().filter(|(metric_id, _)| !refused.contains(metric_id)).collect(),
@@ -72,7 +72,7 @@ pub(super) fn judge_contracts(
     })
 }
 
-struct Contracts<'a> {
+struct Asking<'a> {
     known: &'a Known,
     judge: &'a Judge,
     findings: &'a mut Findings,
@@ -80,7 +80,7 @@ struct Contracts<'a> {
     refused: BTreeSet<MetricId>,
 }
 
-impl Contracts<'_> {
+impl Asking<'_> {
     /// Judges a query for each of its readers; answers whether it stands.
     fn judge_query(&mut self, query: &Located<Query>, readers: &[Reader<'_>]) -> Result<bool, String> {
         let sql = &query.value.sql;

@@ -11,8 +11,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 pub(super) struct Argument<'a>(Option<&'a str>);
 
 impl<'a> Argument<'a> {
-    pub(super) fn of(value: &'a Option<ParameterValue>) -> Self {
-        Self(value.as_ref().map(ParameterValue::as_str))
+    pub(super) fn of(value: Option<&'a ParameterValue>) -> Self {
+        Self(value.map(ParameterValue::as_str))
     }
 }
 

@@ -55,7 +55,7 @@ async fn explain_within(client: &Client, statement: &BoundStatement) -> Result<f
         // The run says what is wrong.
         return Ok(0.0);
     }
-    let arguments: Vec<_> = statement.arguments().iter().map(Argument::of).collect();
+    let arguments: Vec<_> = statement.arguments().iter().map(|value| Argument::of(value.as_ref())).collect();
     let arguments: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
         arguments.iter().map(|argument| argument as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
     let row = client.query_one(&explaining, &arguments).await?;

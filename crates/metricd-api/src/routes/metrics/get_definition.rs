@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricId, MetricLimits, ParameterDeclaration, Period,
 };
+use metricd_execution::MetricStatement;
 use serde::Serialize;
 
 use crate::query_string::QueryString;
@@ -60,7 +61,7 @@ pub(in crate::routes) async fn get_metric_definition(
     let metric_id = MetricId::parse(metric_id.into_inner()).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
     let served = state.definitions.get(&metric_id).await?;
     let (definition, metric) = (&served.definition, &served.definition.metric);
-    let parameters = served.statement.iter().flat_map(|statement| statement.parameters());
+    let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
     let parameters = parameters.map(|(name, r#type, required)| {
         let declared = metric.parameters.iter().find(|parameter| parameter.name().as_str() == name);
         ParameterResponse { name, r#type, required, declared: declared.cloned().map(ParameterDeclaration::from) }

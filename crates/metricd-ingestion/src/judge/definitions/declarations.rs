@@ -17,12 +17,15 @@ pub(super) struct ItemDeclarations {
     pub(super) limits: MetricLimits,
 }
 
+/// Something has been refused.
+struct Refused;
+
 /// What the item declares, or `None` after saying everything that is wrong with it.
 pub(super) fn judge_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
     let parameters = judge_parameters(object, findings);
     let time_column = judge_time_column(object, findings);
     let limits = judge_limits(object, findings);
-    Some(ItemDeclarations { parameters: parameters?, time_column: time_column?, limits: limits? })
+    Some(ItemDeclarations { parameters: parameters?, time_column: time_column.ok()?, limits: limits? })
 }
 
 fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<Parameter>> {
@@ -58,23 +61,24 @@ fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<
     is_good.then_some(parameters)
 }
 
-fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Option<Option<TimeColumn>> {
+/// The time column, where there is one; an error after saying what is wrong with it.
+fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Option<TimeColumn>, Refused> {
     let present =
         ["timeColumn", "time_column"].into_iter().find(|key| object.get(key).is_some_and(|value| *value != Json::Null));
-    let Some(key) = present else { return Some(None) };
+    let Some(key) = present else { return Ok(None) };
     match object.get(key) {
         Some(Json::String(text)) => match TimeColumn::parse(text) {
-            Ok(column) => Some(Some(column)),
+            Ok(column) => Ok(Some(column)),
             Err(error) => {
                 findings.refuse(object.at(key), Some(text), Reason::TimeColumnInvalid, error.to_string());
-                None
+                Err(Refused)
             }
         },
         Some(other) => {
             object.refuse_type(key, "a string", other, findings);
-            None
+            Err(Refused)
         }
-        None => Some(None),
+        None => Ok(None),
     }
 }
 
