@@ -1,0 +1,131 @@
+//! From an empty folder to the report.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::Options;
+use crate::figures::Round;
+use crate::load::Target;
+use crate::metricd::{Metricd, build};
+use crate::pgbench::script;
+use crate::process::Server;
+use crate::report::{Cell, Report, Setting};
+use crate::workload::Workload;
+use crate::{data, fixed_body, load};
+
+/// How often the bar is drawn anew.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Measures, prints the table and writes the figures.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    // One thread: the load generator is to leave the cores to what is measured.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = runtime.block_on(prepare_and_measure(options))?;
+    report.print();
+    report.write(&options.json)
+}
+
+async fn prepare_and_measure(options: &Options) -> Result<Report> {
+    let folder = tempfile::Builder::new().prefix("metricd-bench-").tempdir()?;
+    // For root the private PostgreSQL belongs to another user, who has to get in.
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+    let path = |name: &str| folder.path().join(name);
+    let bar = progress_bar();
+
+    bar.set_message("building metricd");
+    let program = match &options.metricd {
+        Some(program) => program.canonicalize().with_context(|| format!("there is no `{}`", program.display()))?,
+        None => build().await?,
+    };
+    bar.set_message("ingesting");
+    fs::create_dir(path("files"))?;
+    data::write(&path("files"), options.size())?;
+    let metricd = Metricd::new(program, path("data"));
+    metricd.ingest(&path("files")).await?;
+
+    let server = metricd.serve(&path("metricd.log")).await?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let measured = tokio::select! {
+        measured = measure(options, &metricd, &server, folder.path(), &bar) => measured,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+    };
+    bar.finish_and_clear();
+    server.stop().await?;
+    measured
+}
+
+async fn measure(
+    options: &Options,
+    metricd: &Metricd,
+    server: &Server,
+    folder: &Path,
+    bar: &ProgressBar,
+) -> Result<Report> {
+    let postgres = metricd.postgres()?;
+    postgres.analyze().await?;
+    let bodies = folder.join("bodies");
+    fs::create_dir(&bodies)?;
+    let mut cells = Vec::new();
+    for workload in Workload::ALL {
+        let body = load::get(server.address, &workload.path()).await?;
+        check_body(workload, &body)?;
+        fs::write(bodies.join(workload.name()), &body)?;
+        fs::write(folder.join(workload.name()), script(workload))?;
+        if options.workloads.contains(&workload) {
+            for clients in &options.clients {
+                cells.push(Cell::new(workload, *clients, body.len())?);
+            }
+        }
+    }
+    let mut itself = Command::new(std::env::current_exe()?);
+    let web = Server::start(itself.arg("fixed-bodies").arg(&bodies), &folder.join("fixed-bodies.log")).await?;
+
+    let duration = options.duration();
+    bar.set_length(u64::try_from(cells.len())? * u64::from(options.rounds) * 3);
+    for round in 1..=options.rounds {
+        for cell in &mut cells {
+            let (workload, clients) = (cell.workload, cell.clients);
+            let step = |what: &str| {
+                bar.inc(1);
+                bar.set_message(format!("round {round}: {}, {clients} clients, {what}", workload.name()));
+            };
+            let target = |address, path| Target { address, path, body_bytes: cell.body_bytes };
+            step("pgbench");
+            let pgbench_tps = postgres.measure(&folder.join(workload.name()), clients, duration).await?;
+            step("web server");
+            let http = load::measure(&target(web.address, fixed_body::path(workload)), clients, duration).await?;
+            step("metricd");
+            let metricd = load::measure(&target(server.address, workload.path()), clients, duration).await?;
+            let (http_rps, metricd_rps) = (http.requests_per_second, metricd.requests_per_second);
+            cell.add(Round { pgbench_tps, http_rps, metricd_rps }, &metricd.latencies, server.memory())?;
+        }
+    }
+    Ok(Report { setting: Setting::of(options), start: server.start, memory: server.memory(), cells })
+}
+
+/// The result has to be the one that is meant, or the comparison says nothing.
+fn check_body(workload: Workload, body: &[u8]) -> Result<()> {
+    let result: Value = serde_json::from_slice(body).context("metricd's answer is no JSON")?;
+    let rows = result["rows"].as_array().map_or(0, Vec::len);
+    ensure!(rows == usize::try_from(workload.rows())?, "the {} has {rows} rows", workload.name());
+    Ok(())
+}
+
+/// Not shown where standard error is no terminal.
+fn progress_bar() -> ProgressBar {
+    let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
+    bar.enable_steady_tick(TICK);
+    bar
+}

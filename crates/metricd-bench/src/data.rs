@@ -1,0 +1,133 @@
+//! What is ingested: as many records and definitions as were asked for.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::workload::Workload;
+
+/// How many records each query has, and so the rows of the listing.
+pub(crate) const LISTING_ROWS: u32 = 4_000;
+
+/// How many records a query has of each day.
+const RECORDS_A_DAY: u32 = 10;
+
+const ALERT_TYPES: [&str; 4] = ["End of life", "Shortage", "Price change", "Not recommended for new designs"];
+const CATEGORIES: [&str; 3] = ["Resolved", "Need approval", "Informational"];
+
+/// How much is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) records: u32,
+    pub(crate) definitions: u32,
+}
+
+/// Writes the files for `metricd ingest` into the folder.
+pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
+    let file = |name: &str| File::create(folder.join(name)).map(BufWriter::new);
+    let queries = size.definitions.max(size.records.div_ceil(LISTING_ROWS));
+    let mut out = file("queries.csv")?;
+    writeln!(out, "id,query")?;
+    for number in 0..queries {
+        writeln!(out, "{},\"{}\"", id(number), sql(number))?;
+    }
+    out.flush()?;
+
+    let item = |number| json!({"id": id(number), "queryId": id(number), "isEditable": false});
+    let items: Vec<_> = (0..size.definitions).map(item).collect();
+    let mut out = file("metrics.json")?;
+    serde_json::to_writer(&mut out, &json!({"name": "Benchmark", "items": items}))?;
+    out.flush()?;
+
+    let mut out = file("records.csv")?;
+    writeln!(out, "id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category")?;
+    for number in 0..size.records {
+        writeln!(out, "{}", record(number))?;
+    }
+    out.flush()
+}
+
+/// The first ids are the workloads', the others only take room.
+fn id(number: u32) -> String {
+    let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
+    workload.map_or_else(|| format!("bench-other-{number}"), |workload| workload.id())
+}
+
+fn sql(number: u32) -> String {
+    let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
+    workload.map_or_else(|| format!("SELECT COUNT(*) AS n FROM metrics WHERE id = '{}'", id(number)), |it| it.sql())
+}
+
+/// A record: the queries' ones stand after each other, each of them in the order of its days.
+fn record(number: u32) -> String {
+    let of_query = number % LISTING_ROWS;
+    // A plain recurrence, so that the data are the same each time.
+    let noise = number.wrapping_mul(2_654_435_761) >> 8;
+    let choose = |names: &[&'static str]| names[usize::try_from(noise).unwrap_or_default() % names.len()];
+    format!(
+        "{},{},{}.{:02},{},{},{}.{:02},{}",
+        id(number / LISTING_ROWS),
+        day(of_query / RECORDS_A_DAY),
+        noise % 5_000,
+        noise % 97,
+        choose(&ALERT_TYPES),
+        noise % 40,
+        9_000 + noise % 3_000,
+        noise % 89,
+        choose(&CATEGORIES),
+    )
+}
+
+/// The days from 2025-01-01 on.
+fn day(mut number: u32) -> String {
+    for (year, month, days) in [
+        (2025, 1, 31),
+        (2025, 2, 28),
+        (2025, 3, 31),
+        (2025, 4, 30),
+        (2025, 5, 31),
+        (2025, 6, 30),
+        (2025, 7, 31),
+        (2025, 8, 31),
+        (2025, 9, 30),
+        (2025, 10, 31),
+        (2025, 11, 30),
+        (2025, 12, 31),
+        (2026, 1, 31),
+    ] {
+        if number < days {
+            return format!("{year}-{month:02}-{:02}", number + 1);
+        }
+        number -= days;
+    }
+    format!("2026-02-{:02}", number + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_follow_each_other_and_end_where_the_queries_windows_do() {
+        assert_eq!(
+            [0, 30, 31, 58, 59, 364, 365].map(day),
+            ["2025-01-01", "2025-01-31", "2025-02-01", "2025-02-28", "2025-03-01", "2025-12-31", "2026-01-01",]
+        );
+        assert_eq!(day(LISTING_ROWS / RECORDS_A_DAY - 1), "2026-02-04");
+    }
+
+    #[test]
+    fn each_query_has_as_many_records_as_the_listing_has_rows() {
+        let records = (0..3 * LISTING_ROWS).map(record);
+        let of_series = records.filter(|record| record.starts_with("bench-series,"));
+        assert_eq!(of_series.count(), usize::try_from(LISTING_ROWS).unwrap());
+    }
+
+    #[test]
+    fn the_series_has_thirty_days() {
+        let days: std::collections::BTreeSet<_> = (0..400).map(day).filter(|day| day.as_str() > "2026-01-05").collect();
+        assert_eq!(days.len(), usize::try_from(Workload::Series.rows()).unwrap());
+    }
+}

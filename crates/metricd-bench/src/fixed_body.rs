@@ -1,0 +1,55 @@
+//! The web server alone: bodies of the same sizes, ready before they are asked for. This program starts itself as this.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+
+use actix_web::web::Bytes;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::{Context, Result};
+
+use crate::workload::Workload;
+
+/// Where the body for the workload is served.
+pub(crate) fn path(workload: Workload) -> String {
+    format!("/{}", workload.name())
+}
+
+/// Serves the folder's files until standard input is closed, which it is at the latest by the end of the program that has
+/// started this one.
+pub(crate) fn serve(folder: &Path) -> Result<()> {
+    let read = |workload: Workload| Ok((path(workload), Bytes::from(fs::read(folder.join(workload.name()))?)));
+    let bodies: Vec<(String, Bytes)> = Workload::ALL.into_iter().map(read).collect::<io::Result<_>>()?;
+    actix_web::rt::System::new().block_on(async move {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let app = move || {
+            bodies.iter().cloned().fold(App::new(), |app, (path, body)| {
+                let answer = move || {
+                    let body = body.clone();
+                    async move { HttpResponse::Ok().content_type("application/json").body(body) }
+                };
+                app.route(&path, web::get().to(answer))
+            })
+        };
+        // As metricd does it.
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let send_at_once = |connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions| {
+            if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
+                let _ = stream.set_nodelay(true);
+            }
+        };
+        let server = HttpServer::new(app).workers(workers).on_connect(send_at_once).listen(listener)?.run();
+        let handle = server.handle();
+        let server = actix_web::rt::spawn(server);
+        let mut out = io::stdout();
+        writeln!(out, "listens on http://{address}")?;
+        out.flush()?;
+        let input = actix_web::rt::task::spawn_blocking(|| io::stdin().read_to_end(&mut Vec::new()));
+        input.await.context("standard input could not be read")??;
+        handle.stop(false).await;
+        server.await.context("the web server failed")??;
+        Ok(())
+    })
+}

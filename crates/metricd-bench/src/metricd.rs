@@ -1,0 +1,69 @@
+//! metricd as users run it: the release build, with a private PostgreSQL.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use metricd_embedded::{Cluster, Installation, Search};
+use tokio::process::Command;
+
+use crate::pgbench::Postgres;
+use crate::process::{Server, run};
+
+/// What metricd calls the private PostgreSQL's database and reader.
+pub(crate) const DATABASE: &str = "metricd";
+pub(crate) const READER: &str = "metricd_reader";
+
+/// The program, and the folder of its data.
+#[derive(Debug)]
+pub(crate) struct Metricd {
+    program: PathBuf,
+    data_dir: PathBuf,
+}
+
+impl Metricd {
+    pub(crate) fn new(program: PathBuf, data_dir: PathBuf) -> Self {
+        Self { program, data_dir }
+    }
+
+    /// Judges and stores the files of the folder.
+    pub(crate) async fn ingest(&self, folder: &Path) -> Result<()> {
+        run(self.command().args(["ingest", "--strict"]).arg(folder)).await.map(drop)
+    }
+
+    pub(crate) async fn serve(&self, log: &Path) -> Result<Server> {
+        Server::start(self.command().args(["serve", "--no-sample", "--listen", "127.0.0.1:0"]), log).await
+    }
+
+    /// The PostgreSQL that the server has started.
+    pub(crate) fn postgres(&self) -> Result<Postgres> {
+        let installation = Installation::find(&Search::system(env::var_os("PATH")), None)?;
+        let connection = Cluster::join(&self.data_dir)?.context("the private PostgreSQL is not there")?;
+        Ok(Postgres { bin_dir: installation.bin_dir().to_owned(), connection })
+    }
+
+    /// The program with nothing set but the data folder, whatever this program's environment sets.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in env::vars_os() {
+            let is_setting = name.to_string_lossy().starts_with("METRICD_");
+            if is_setting || name == "DATABASE_URL" || name == "READER_DATABASE_URL" {
+                command.env_remove(name);
+            }
+        }
+        command.env("METRICD_DATA_DIR", &self.data_dir);
+        command
+    }
+}
+
+/// Builds metricd beside this program, and answers where it is.
+pub(crate) async fn build() -> Result<PathBuf> {
+    let this = env::current_exe().context("it is not known where this program is")?;
+    let folder = this.parent().context("this program is in no folder")?;
+    let target = folder.parent().context("this program is in no target folder")?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "-p", "metricd", "--target-dir"]);
+    run(command.arg(target)).await?;
+    Ok(target.join("release").join("metricd"))
+}

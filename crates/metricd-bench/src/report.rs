@@ -1,0 +1,216 @@
+//! What was measured: a table for people, a file for programs.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::arguments::Options;
+use crate::figures::{Round, median};
+use crate::load;
+use crate::process::Memory;
+use crate::workload::Workload;
+
+/// The measurements of a workload with so many clients.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) workload: Workload,
+    pub(crate) clients: u32,
+    pub(crate) body_bytes: usize,
+    rounds: Vec<Round>,
+    /// metricd's, of all rounds, in microseconds.
+    latencies: Histogram<u64>,
+    memory: Option<Memory>,
+}
+
+impl Cell {
+    pub(crate) fn new(workload: Workload, clients: u32, body_bytes: usize) -> Result<Self> {
+        let latencies = load::latencies()?;
+        Ok(Self { workload, clients, body_bytes, rounds: Vec::new(), latencies, memory: None })
+    }
+
+    /// Takes a round's measurements, and the memory that metricd had in use after them.
+    pub(crate) fn add(&mut self, round: Round, latencies: &Histogram<u64>, memory: Option<Memory>) -> Result<()> {
+        self.rounds.push(round);
+        self.latencies.add(latencies)?;
+        self.memory = memory;
+        Ok(())
+    }
+
+    fn median(&self, of: impl Fn(&Round) -> f64) -> f64 {
+        median(self.rounds.iter().map(of))
+    }
+
+    fn milliseconds(&self, quantile: f64) -> f64 {
+        Duration::from_micros(self.latencies.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
+    }
+
+    fn row(&self) -> String {
+        format!(
+            "{:<10} {:>7} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
+            self.workload.name(),
+            self.clients,
+            self.median(|round| round.pgbench_tps),
+            self.median(|round| round.http_rps),
+            self.median(|round| round.floor()),
+            self.median(|round| round.metricd_rps),
+            self.median(|round| round.ratio()),
+            self.milliseconds(0.5),
+            self.milliseconds(0.99),
+            self.milliseconds(0.99) / self.milliseconds(0.5),
+            megabytes(self.memory),
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "workload": self.workload,
+            "clients": self.clients,
+            "rows": self.workload.rows(),
+            "body_bytes": self.body_bytes,
+            "pgbench_tps": self.median(|round| round.pgbench_tps),
+            "http_rps": self.median(|round| round.http_rps),
+            "floor_rps": self.median(|round| round.floor()),
+            "metricd_rps": self.median(|round| round.metricd_rps),
+            "ratio": self.median(|round| round.ratio()),
+            "p50_ms": self.milliseconds(0.5),
+            "p99_ms": self.milliseconds(0.99),
+            "max_ms": self.milliseconds(1.0),
+            "memory": self.memory,
+            "rounds": self.rounds,
+        })
+    }
+}
+
+const HEAD: &str =
+    "workload   clients   pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+
+fn megabytes(memory: Option<Memory>) -> String {
+    memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.resident_bytes))
+}
+
+fn tenths_of_mebibytes(bytes: u64) -> String {
+    let tenths = bytes * 10 / (1 << 20);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// What was asked for, and on what.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Setting {
+    seconds: u64,
+    rounds: u32,
+    records: u32,
+    definitions: u32,
+    cores: usize,
+}
+
+impl Setting {
+    pub(crate) fn of(options: &Options) -> Self {
+        Self {
+            seconds: options.duration().as_secs(),
+            rounds: options.rounds,
+            records: options.size().records,
+            definitions: options.size().definitions,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// All measurements.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) setting: Setting,
+    /// How long metricd and its private PostgreSQL took to start.
+    pub(crate) start: Duration,
+    /// metricd's memory after all of it.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Report {
+    /// Prints the table.
+    pub(crate) fn print(&self) {
+        let mut out = std::io::stdout().lock();
+        // A reader that has gone away is no error.
+        let _ = out.write_all(self.render().as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes the figures, and the folder of the file where it is missing.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        }
+        let text = serde_json::to_string_pretty(&self.json())? + "\n";
+        fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
+    }
+
+    fn render(&self) -> String {
+        let Setting { seconds, rounds, records, definitions, cores } = self.setting;
+        let mut text = format!(
+            "{records} records, {definitions} definitions, {cores} cores; {rounds} rounds of {seconds} s each; rates a second\n\n"
+        );
+        text += HEAD;
+        for cell in &self.cells {
+            text += &cell.row();
+            text.push('\n');
+        }
+        let peak = self.memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.peak_bytes));
+        let (memory, start) = (megabytes(self.memory), self.start.as_secs_f64());
+        let _ = writeln!(text, "\nmetricd after all of it: {memory} MB, at most {peak} MB; started in {start:.2} s");
+        text
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "setting": self.setting,
+            "start_seconds": self.start.as_secs_f64(),
+            "memory": self.memory,
+            "cells": self.cells.iter().map(Cell::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut cell = Cell::new(Workload::Series, 8, 1_234).unwrap();
+        let mut latencies = load::latencies().unwrap();
+        latencies.record_n(1_000, 98).unwrap();
+        latencies.record_n(4_000, 2).unwrap();
+        let memory = Some(Memory { resident_bytes: 20 << 20, peak_bytes: 21 << 20 });
+        for metricd_rps in [700.0, 720.0, 100.0] {
+            let round = Round { pgbench_tps: 1_000.0, http_rps: 4_000.0, metricd_rps };
+            cell.add(round, &latencies, memory).unwrap();
+        }
+        let setting = Setting { seconds: 5, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
+        Report { setting, start: Duration::from_millis(1_250), memory, cells: vec![cell] }
+    }
+
+    #[test]
+    fn the_table_has_medians_and_its_columns_stand_below_their_names() {
+        let text = report().render();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[2].len(), lines[3].len(), "{text}");
+        let columns: Vec<_> = lines[3].split_whitespace().collect();
+        assert_eq!(columns, ["series", "8", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]);
+        assert!(text.ends_with("metricd after all of it: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"), "{text}");
+    }
+
+    #[test]
+    fn the_file_has_the_rounds_as_well() {
+        let json = report().json();
+        let cell = &json["cells"][0];
+        assert_eq!((cell["workload"].as_str(), cell["clients"].as_u64()), (Some("series"), Some(8)));
+        assert_eq!(cell["rounds"].as_array().map(Vec::len), Some(3));
+        assert!((cell["ratio"].as_f64().unwrap() - 0.875).abs() < 1e-9);
+        assert_eq!(json["memory"]["resident_bytes"], 20 << 20);
+    }
+}

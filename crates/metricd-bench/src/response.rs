@@ -1,0 +1,64 @@
+//! Just so much of HTTP/1.1 as a response of a server that one has started oneself needs.
+
+use anyhow::{Context, Result, ensure};
+
+/// The head of a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    /// With the empty line at its end.
+    pub(crate) size_bytes: usize,
+    pub(crate) body_bytes: usize,
+}
+
+impl Head {
+    /// Reads the head at the beginning of the bytes; `None` where its end is not among them yet.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>> {
+        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
+        let head = std::str::from_utf8(&bytes[..end]).context("the head of a response is no text")?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|line| line.get(..3));
+        let status = status.and_then(|status| status.parse().ok()).context("a response has no status")?;
+        let mut lengths = lines.filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then_some(value.trim())
+        });
+        let length = lengths.next().context("a response does not say its length")?;
+        ensure!(lengths.next().is_none(), "a response says its length twice");
+        let body_bytes = length.parse().with_context(|| format!("a response is `{length}` bytes long"))?;
+        Ok(Some(Self { status, size_bytes: end + 4, body_bytes }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_status_and_length() {
+        let bytes = b"HTTP/1.1 200 OK\r\nX-A: 1\r\ncontent-LENGTH:  17\r\n\r\n{\"a\"";
+        assert_eq!(Head::parse(bytes).unwrap(), Some(Head { status: 200, size_bytes: 48, body_bytes: 17 }));
+    }
+
+    #[test]
+    fn waits_for_the_whole_head() {
+        let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n";
+        for end in 0..bytes.len() {
+            assert_eq!(Head::parse(&bytes[..end]).unwrap(), None, "{end}");
+        }
+        assert!(Head::parse(bytes).unwrap().is_some());
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        for text in [
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "ICY 200 OK\r\nContent-Length: 1\r\n\r\n",
+            "HTTP/1.1 2x0 OK\r\nContent-Length: 1\r\n\r\n",
+        ] {
+            assert!(Head::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}
