@@ -6,31 +6,33 @@
 
 mod argument;
 mod cancel;
+mod connection;
 mod cost;
 mod error;
 mod lease;
 mod patience;
 mod plan;
+mod pool;
 mod types;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use futures_util::StreamExt;
 use metricd_execution::{BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
-use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
 use self::argument::Argument;
 use self::cost::Estimates;
-use self::error::{pool_error, run_error};
+use self::error::run_error;
 use self::lease::Lease;
 use self::patience::Waits;
 use self::plan::{Plan, RawFields};
+use self::pool::Pool;
 use crate::DatabaseUrl;
 
 /// How long connecting may take.
@@ -75,14 +77,13 @@ impl Default for RunnerConfig {
 #[derive(Clone)]
 pub struct PgRunner {
     pool: Pool,
-    config: tokio_postgres::Config,
-    acquire_timeout: Duration,
+    session: Arc<tokio_postgres::Config>,
     estimates: Estimates,
 }
 
 impl fmt::Debug for PgRunner {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PgRunner").field("pool", &self.pool.status()).finish_non_exhaustive()
+        formatter.debug_struct("PgRunner").field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
@@ -95,30 +96,15 @@ impl PgRunner {
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
         let mut session = reader.config().clone();
         session.application_name("metricd").options(SESSION).connect_timeout(CONNECT_TIMEOUT);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(session.clone(), NoTls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(config.max_connections)
-            .wait_timeout(Some(config.acquire_timeout))
-            .create_timeout(Some(CONNECT_TIMEOUT))
-            .runtime(Runtime::Tokio1)
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(async move {
-                    if let Err(error) = client.batch_execute(WATCH_CLIENT).await {
-                        log::debug!("PostgreSQL does not look whether its client is there: {error}");
-                    }
-                    Ok(())
-                })
-            }))
-            .build()
-            .map_err(|error| RunError::Unavailable(error.to_string()))?;
-        let (acquire_timeout, estimates) = (config.acquire_timeout, Estimates::default());
-        Ok(Self { pool, config: session, acquire_timeout, estimates })
+        if config.max_connections == 0 {
+            return Err(RunError::Unavailable("expected at least one connection".to_owned()));
+        }
+        let pool = Pool::new(session.clone(), config);
+        Ok(Self { pool, session: Arc::new(session), estimates: Estimates::default() })
     }
 
     async fn lease(&self) -> Result<Lease, RunError> {
-        let client = self.pool.get().await.map_err(|error| pool_error(&error, self.acquire_timeout))?;
-        Ok(Lease::new(client, self.config.clone()))
+        Ok(Lease::new(self.pool.get().await?, Arc::clone(&self.session)))
     }
 
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
@@ -158,7 +144,7 @@ impl MetricRunner for PgRunner {
         let mut is_begun = false;
         // The pool may not have noticed yet that the database has closed its connections, as when it was restarted. Each
         // attempt takes one of them out; where the database is away, no new one comes in their place.
-        for _ in 0..self.pool.status().max_size {
+        for _ in 0..self.pool.max_connections() {
             let lease = self.lease().await?;
             match self.attempt(lease, statement, limits, sink, &mut is_begun).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
@@ -206,7 +192,7 @@ async fn run(
         match ended {
             // A table has changed since the statement was prepared.
             Err(error) if !is_retry && !*is_begun && error::is_stale_plan(&error) => {
-                lease.client().statement_cache.clear();
+                lease.client().forget_plans();
                 plan = Plan::prepare(lease.client(), statement).await.map_err(|error| run_error(&error, limits.time));
             }
             ended => {
@@ -219,7 +205,10 @@ async fn run(
     plan.and_then(|_| Err(RunError::Unavailable("the statement could not be prepared".to_owned())))
 }
 
-/// Runs a prepared statement in a transaction that is rolled back, in one round trip.
+/// Runs a prepared statement so that nothing of it remains, in one round trip.
+///
+/// Where the role could leave something behind, that is in a transaction that is rolled back. Where it cannot, the statement
+/// is sent alone: PostgreSQL runs it in a read-only transaction of its own, and answers once instead of three times.
 async fn execute(
     lease: &Lease,
     plan: &Plan,
@@ -234,6 +223,13 @@ async fn execute(
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
     }
     let client = lease.client();
+    // PostgreSQL's own limit of time can only be changed within a transaction.
+    if client.is_harmless() && limits.patience.is_zero() {
+        let outcome = read(lease, plan, statement, limits, sink, is_begun).await;
+        // Nothing tells whether it has run, and it may be what the connection was lost by.
+        *is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
+        return outcome;
+    }
     let begin = begin(limits);
     let begin = client.batch_execute(&begin);
     let read = read(lease, plan, statement, limits, sink, is_begun);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Client;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 use tokio_postgres::Error;
 
 use super::CLEAN;
 use super::argument::Argument;
+use super::connection::Connection;
 use super::plan::RawFields;
 
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
@@ -30,7 +30,7 @@ impl Default for Estimates {
 
 impl Estimates {
     /// What the planner expects the statement to cost, in its own unit.
-    pub(super) async fn of(&self, client: &Client, statement: &BoundStatement) -> Result<f64, Error> {
+    pub(super) async fn of(&self, client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
         if let Some(cost) = self.0.get(statement.text()) {
             return Ok(cost);
         }
@@ -41,7 +41,7 @@ impl Estimates {
 }
 
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
-async fn explain(client: &Client, statement: &BoundStatement) -> Result<f64, Error> {
+async fn explain(client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     client.batch_execute("BEGIN READ ONLY").await?;
     let cost = explain_within(client, statement).await;
@@ -49,7 +49,7 @@ async fn explain(client: &Client, statement: &BoundStatement) -> Result<f64, Err
     cost
 }
 
-async fn explain_within(client: &Client, statement: &BoundStatement) -> Result<f64, Error> {
+async fn explain_within(client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
     let explaining = client.prepare(&format!("EXPLAIN (FORMAT JSON) {}", statement.text())).await?;
     if explaining.params().len() != statement.arguments().len() {
         // The run says what is wrong.

@@ -3,24 +3,17 @@
 use std::error::Error;
 use std::time::Duration;
 
-use deadpool_postgres::{PoolError, TimeoutType};
 use metricd_execution::RunError;
 use tokio_postgres::error::SqlState;
 
 use crate::connection::first_line;
 
-/// Why the pool gave no connection.
-pub(super) fn pool_error(error: &PoolError, waited: Duration) -> RunError {
-    match error {
-        PoolError::Timeout(TimeoutType::Wait) => RunError::NoConnection { waited },
-        PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) => {
-            RunError::Unavailable("connecting took too long".to_owned())
-        }
-        PoolError::Backend(error) if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) => {
-            RunError::NoConnection { waited }
-        }
-        PoolError::Backend(error) => RunError::Unavailable(describe(error)),
-        other => RunError::Unavailable(other.to_string()),
+/// Why a connection could not be opened.
+pub(super) fn connect_error(error: &tokio_postgres::Error, waited: Duration) -> RunError {
+    if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) {
+        RunError::NoConnection { waited }
+    } else {
+        RunError::Unavailable(describe(error))
     }
 }
 

@@ -1,34 +1,36 @@
 //! A connection for the length of a run.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deadpool_postgres::{Client, Object};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::config::Config;
 
 use super::CLEAN;
 use super::cancel::{CANCEL_TIMEOUT, cancel};
+use super::connection::Connection;
+use super::pool::Pooled;
 
 /// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
 /// gone away, goes back to the pool only after the statement was stopped.
 #[derive(Debug)]
 pub(super) struct Lease {
     /// `None` only once this is dropped.
-    client: Option<Client>,
-    config: Config,
+    place: Option<Pooled>,
+    config: Arc<Config>,
     is_busy: bool,
     is_unfit: AtomicBool,
 }
 
 impl Lease {
-    pub(super) fn new(client: Client, config: Config) -> Self {
-        Self { client: Some(client), config, is_busy: false, is_unfit: AtomicBool::new(false) }
+    pub(super) fn new(place: Pooled, config: Arc<Config>) -> Self {
+        Self { place: Some(place), config, is_busy: false, is_unfit: AtomicBool::new(false) }
     }
 
-    pub(super) fn client(&self) -> &Client {
-        match &self.client {
-            Some(client) => client,
+    pub(super) fn client(&self) -> &Connection {
+        match &self.place {
+            Some(place) => place.connection(),
             None => unreachable!("a lease has its connection until it is dropped"),
         }
     }
@@ -55,29 +57,30 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(client) = self.client.take() else { return };
+        let Some(place) = self.place.take() else { return };
         match Handle::try_current() {
             _ if !self.is_busy => {
                 if self.is_unfit.load(Ordering::Relaxed) {
-                    drop(Object::take(client));
+                    place.close();
                 }
             }
             Ok(runtime) => {
-                runtime.spawn(clean_up(client, self.config.clone()));
+                runtime.spawn(clean_up(place, Arc::clone(&self.config)));
             }
             // Without a runtime nothing can be waited for; closing the connection is all that is left.
-            Err(_) => drop(Object::take(client)),
+            Err(_) => place.close(),
         }
     }
 }
 
 /// Stops what runs on the connection and gives it back to the pool, or closes it where that does not work.
-async fn clean_up(client: Client, config: Config) {
+async fn clean_up(place: Pooled, config: Arc<Config>) {
+    let client = place.connection();
     let cancelled = cancel(&client.cancel_token(), &config).await;
     let cleaned = timeout(CANCEL_TIMEOUT, client.batch_execute(CLEAN)).await;
     if let (Ok(()), Ok(Ok(()))) = (&cancelled, &cleaned) {
         return;
     }
     log::warn!("a connection is closed, since its statement could not be stopped: {cancelled:?}, {cleaned:?}");
-    drop(Object::take(client));
+    place.close();
 }

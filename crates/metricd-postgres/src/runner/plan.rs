@@ -1,16 +1,14 @@
 //! A prepared statement with its columns.
 
 use std::error::Error;
+use std::sync::Arc;
 
-use deadpool_postgres::Client;
 use metricd_execution::Column;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 
+use super::connection::Connection;
 use super::types::{field_type, is_array, text_type, type_name};
-
-/// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
-const MAX_PREPARED: usize = 256;
 
 /// A statement that is prepared on a connection, and the columns of its result.
 #[derive(Debug)]
@@ -23,17 +21,13 @@ impl Plan {
     /// Prepares the statement, or finds it prepared. Values of types that have no form of their own are cast to text in the
     /// database, so that they come as PostgreSQL prints them.
     pub(super) async fn prepare(
-        client: &Client,
+        connection: &Connection,
         statement: &metricd_execution::BoundStatement,
-    ) -> Result<Self, tokio_postgres::Error> {
-        if client.statement_cache.size() >= MAX_PREPARED {
-            client.statement_cache.clear();
+    ) -> Result<Arc<Self>, tokio_postgres::Error> {
+        if let Some(plan) = connection.plan(statement.text()) {
+            return Ok(plan);
         }
-        let mut prepared = client.prepare_cached(statement.text()).await?;
-        if has_foreign(&prepared) {
-            // The casts hide from PostgreSQL that a column has become another since, so that it would not object.
-            prepared = client.prepare(statement.text()).await?;
-        }
+        let mut prepared = connection.prepare(statement.text()).await?;
         let columns = prepared.columns().iter().map(|column| Column {
             name: column.name().to_owned(),
             type_name: type_name(column.type_()),
@@ -41,9 +35,20 @@ impl Plan {
         });
         let columns = columns.collect();
         if has_foreign(&prepared) {
-            prepared = client.prepare_cached(&casting(statement.text(), prepared.columns())).await?;
+            // The casts hide from PostgreSQL that a column has become another since, so that it would not object: what the
+            // columns are is asked each time. The statement with the casts is kept under its own text, which tells them.
+            let casting = casting(statement.text(), prepared.columns());
+            prepared = match connection.plan(&casting) {
+                Some(plan) => plan.statement.clone(),
+                None => connection.prepare(&casting).await?,
+            };
+            let plan = Arc::new(Self { statement: prepared, columns });
+            connection.keep_plan(&casting, &plan);
+            return Ok(plan);
         }
-        Ok(Self { statement: prepared, columns })
+        let plan = Arc::new(Self { statement: prepared, columns });
+        connection.keep_plan(statement.text(), &plan);
+        Ok(plan)
     }
 }
 

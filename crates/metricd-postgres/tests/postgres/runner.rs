@@ -319,6 +319,84 @@ async fn a_prepared_statement_costs_one_round_trip() -> Result<()> {
     Ok(())
 }
 
+/// How many transactions a run takes, by PostgreSQL's own count of them in the session.
+async fn transactions(runner: &PgRunner) -> Result<i32> {
+    let sql = "SELECT split_part(virtualtransaction, '/', 2)::integer AS n FROM pg_locks
+               WHERE pid = pg_backend_pid() LIMIT 1";
+    let mut counts = [0; 2];
+    rows(runner, sql).await?;
+    for count in &mut counts {
+        *count = rows(runner, sql).await?.trim_matches(|it: char| !it.is_ascii_digit()).parse()?;
+    }
+    Ok(counts[1] - counts[0])
+}
+
+/// Takes from every role the functions of that name. The rights are those of one database.
+async fn revoke(client: &Client, names: &str) -> Result<()> {
+    let sql = format!(
+        "DO $$ DECLARE f regprocedure; BEGIN
+         FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^({names})$'
+         LOOP EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || f || ' FROM PUBLIC'; END LOOP; END $$"
+    );
+    Ok(client.batch_execute(&sql).await?)
+}
+
+#[tokio::test]
+async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    let runner = || PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() });
+    assert_eq!(transactions(&runner()?).await?, 2);
+    revoke(
+        &client,
+        "set_config|pg_notify|pg_logical_emit_message|lo_.*|lowrite|pg_(try_)?advisory_lock(_shared)?|setseed",
+    )
+    .await?;
+    let hardened = runner()?;
+    assert_eq!(transactions(&hardened).await?, 1);
+    assert_eq!(sqlstate(&hardened, "SELECT set_config('statement_timeout', '0', false)").await?, "42501");
+    client.batch_execute("CREATE TABLE warehouse.t (a integer); GRANT ALL ON warehouse.t TO metricd_reader").await?;
+    assert_eq!(sqlstate(&hardened, "WITH w AS (DELETE FROM t RETURNING a) SELECT a FROM w").await?, "25006");
+    assert_eq!(transactions(&hardened).await?, 1);
+    // Somebody else's function may do what PostgreSQL's own no longer do.
+    client.batch_execute("CREATE FUNCTION warehouse.f() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'").await?;
+    assert_eq!(transactions(&runner()?).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn locks_of_the_session_do_not_outlive_a_run() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    rows(&runner, "SELECT pg_advisory_lock(42)").await?;
+    let client = database.connect().await?;
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
+                 (SELECT oid FROM pg_database WHERE datname = current_database())";
+    assert_eq!(client.query_one(locks, &[]).await?.get::<_, i64>(0), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    let config = RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10) };
+    let runner = PgRunner::new(&database.reader, config)?;
+    let spawn = |sql: &'static str| {
+        let runner = runner.clone();
+        tokio::spawn(async move { rows(&runner, sql).await })
+    };
+    let busy = spawn("SELECT pg_sleep(0.3)");
+    until_running(&client, "pg_sleep", 1).await?;
+    let given_up = spawn("SELECT 1 AS one");
+    tokio::task::yield_now().await;
+    let next = spawn("SELECT 2 AS two");
+    tokio::task::yield_now().await;
+    given_up.abort();
+    busy.await??;
+    assert_eq!(next.await??, r#"[{"two":2}]"#);
+    Ok(())
+}
+
 #[tokio::test]
 async fn says_that_the_database_is_not_there() -> Result<()> {
     let nowhere = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
@@ -339,7 +417,8 @@ async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
     let task = tokio::spawn(async move { rows(&runner, "SELECT pg_sleep(4)").await });
     // As a statement does that is the end of its process each time. BEGIN has been answered by then.
     while !task.is_finished() {
-        let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'";
+        let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'
+                       AND clock_timestamp() - query_start > '100ms'";
         if !client.query(running, &[]).await?.is_empty() && wire.is_answered() {
             wire.cut.notify_waiters();
         }

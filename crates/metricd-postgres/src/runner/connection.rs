@@ -1,0 +1,131 @@
+//! A session of the reader.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use metricd_execution::RunError;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::error::connect_error;
+use super::plan::Plan;
+use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
+
+/// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
+const MAX_PREPARED: usize = 256;
+
+/// Functions of PostgreSQL whose effect outlives a read-only transaction, or that only a rollback takes back. By default
+/// every role may call them.
+///
+/// Gone through by class in `pg_proc` of version 15: settings, locks of the session, notifications, large objects, messages
+/// in the log of changes. What else has an effect is kept from plain roles by PostgreSQL itself.
+const LASTING: &[&str] = &[
+    "set_config",
+    "pg_advisory_lock",
+    "pg_advisory_lock_shared",
+    "pg_try_advisory_lock",
+    "pg_try_advisory_lock_shared",
+    "pg_notify",
+    "pg_logical_emit_message",
+    "lo_creat",
+    "lo_create",
+    "lo_from_bytea",
+    "lo_import",
+    "lo_put",
+    "lo_truncate",
+    "lo_truncate64",
+    "lo_unlink",
+    "lo_open",
+    "lowrite",
+    "setseed",
+];
+
+/// Whether the role can do nothing in a SELECT that outlives it: it may call none of [`LASTING`], and no volatile function
+/// that is not PostgreSQL's own, such as an extension's that changes a setting.
+const IS_HARMLESS: &str = "
+    SELECT NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p
+        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ($1)
+               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                  AND p.provolatile = 'v' AND has_schema_privilege(p.pronamespace, 'USAGE'))
+        AND has_function_privilege(p.oid, 'EXECUTE')
+    ) AND current_setting('transaction_read_only') = 'on'";
+
+/// A session, with the statements that are prepared in it.
+pub(super) struct Connection {
+    client: Client,
+    home: ThreadId,
+    is_harmless: bool,
+    plans: Mutex<HashMap<String, Arc<Plan>>>,
+}
+
+impl Connection {
+    /// Connects. The connection belongs to this thread, whose runtime drives it.
+    pub(super) async fn open(session: &Config, waited: Duration) -> Result<Self, RunError> {
+        let connected = timeout(CONNECT_TIMEOUT, session.connect(NoTls)).await;
+        let too_slow = |_| RunError::Unavailable("connecting took too long".to_owned());
+        let (client, driver) = connected.map_err(too_slow)?.map_err(|error| connect_error(&error, waited))?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                log::debug!("a connection has ended: {error}");
+            }
+        });
+        if let Err(error) = client.batch_execute(WATCH_CLIENT).await {
+            log::debug!("PostgreSQL does not look whether its client is there: {error}");
+        }
+        let answer = timeout(CONNECT_TIMEOUT, client.query_one(IS_HARMLESS, &[&LASTING])).await;
+        let answer = answer.map_err(too_slow)?.map_err(|error| connect_error(&error, waited))?;
+        let is_harmless = answer.try_get(0).unwrap_or_default();
+        Ok(Self { client, home: thread::current().id(), is_harmless, plans: Mutex::default() })
+    }
+
+    /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
+    /// a right that is given later is seen by later connections.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.is_harmless
+    }
+
+    /// The thread that has opened the connection.
+    pub(super) fn home(&self) -> ThreadId {
+        self.home
+    }
+
+    /// What is prepared for this text.
+    pub(super) fn plan(&self, text: &str) -> Option<Arc<Plan>> {
+        self.plans().get(text).cloned()
+    }
+
+    pub(super) fn keep_plan(&self, text: &str, plan: &Arc<Plan>) {
+        let mut plans = self.plans();
+        if plans.len() >= MAX_PREPARED {
+            plans.clear();
+        }
+        plans.insert(text.to_owned(), Arc::clone(plan));
+    }
+
+    pub(super) fn forget_plans(&self) {
+        self.plans().clear();
+    }
+
+    fn plans(&self) -> MutexGuard<'_, HashMap<String, Arc<Plan>>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").field("home", &self.home).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,164 @@
+//! The runner's connections: so many in all, each of them first of all for the thread that has opened it.
+//!
+//! A connection's driver is a task on the runtime that has opened it. The web server has a runtime for each of its threads,
+//! and a request that uses another thread's connection wakes that thread for each piece of the answer. So a thread gets its
+//! own connections where it can; another one's, rather than none, where those are busy.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use metricd_execution::RunError;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_postgres::Config;
+
+use super::RunnerConfig;
+use super::connection::Connection;
+
+/// How long a run waits while other threads' connections go to runs of those threads.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The connections that are open, and who waits for one.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+struct Shared {
+    session: Config,
+    config: RunnerConfig,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many connections there are or will be in a moment.
+    open: usize,
+    idle: Vec<Connection>,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    home: ThreadId,
+    since: Instant,
+    turn: oneshot::Sender<Pooled>,
+}
+
+/// One of as many places as there may be connections. It has one, but for the moment in which that is opened.
+pub(super) struct Pooled {
+    connection: Option<Connection>,
+    pool: Arc<Shared>,
+}
+
+impl Pool {
+    pub(super) fn new(session: Config, config: RunnerConfig) -> Self {
+        Self(Arc::new(Shared { session, config, state: Mutex::default() }))
+    }
+
+    pub(super) fn max_connections(&self) -> usize {
+        self.0.config.max_connections
+    }
+
+    /// An idle connection, a new one, or the next one that becomes free.
+    pub(super) async fn get(&self) -> Result<Pooled, RunError> {
+        let mut place = match self.0.take() {
+            Ok(place) => place,
+            Err(turn) => {
+                let waited = self.0.config.acquire_timeout;
+                let turn = timeout(waited, turn).await.ok().and_then(Result::ok);
+                turn.ok_or(RunError::NoConnection { waited })?
+            }
+        };
+        if place.connection.is_none() {
+            place.connection = Some(Connection::open(&self.0.session, self.0.config.acquire_timeout).await?);
+        }
+        Ok(place)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.0.state();
+        let mut shown = formatter.debug_struct("Pool");
+        shown.field("open", &state.open).field("idle", &state.idle.len()).field("waiting", &state.waiting.len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place, or what tells when there is one.
+    fn take(self: &Arc<Self>) -> Result<Pooled, oneshot::Receiver<Pooled>> {
+        let home = thread::current().id();
+        let mut state = self.state();
+        let idle_before = state.idle.len();
+        state.idle.retain(|connection| !connection.is_closed());
+        state.open -= idle_before - state.idle.len();
+        let own = state.idle.iter().rposition(|connection| connection.home() == home);
+        let connection = if let Some(index) = own {
+            Some(state.idle.swap_remove(index))
+        } else if state.open < self.config.max_connections {
+            state.open += 1;
+            None
+        } else if let Some(connection) = state.idle.pop() {
+            Some(connection)
+        } else {
+            state.waiting.retain(|waiting| !waiting.turn.is_closed());
+            let (turn, told) = oneshot::channel();
+            state.waiting.push_back(Waiting { home, since: Instant::now(), turn });
+            return Err(told);
+        };
+        Ok(Pooled { connection, pool: Arc::clone(self) })
+    }
+
+    /// Passes a place on, or keeps its connection for later.
+    fn put(self: &Arc<Self>, connection: Option<Connection>) {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.turn.is_closed());
+        let is_patient = state.waiting.front().is_some_and(|first| first.since.elapsed() < PATIENCE);
+        let home = connection.as_ref().map(Connection::home).filter(|_| is_patient);
+        let own = home.and_then(|home| state.waiting.iter().position(|waiting| waiting.home == home));
+        match state.waiting.remove(own.unwrap_or_default()) {
+            Some(waiting) => {
+                drop(state);
+                // Whoever has given up meanwhile passes it on, by dropping it.
+                drop(waiting.turn.send(Pooled { connection, pool: Arc::clone(self) }));
+            }
+            None => match connection {
+                Some(connection) => state.idle.push(connection),
+                None => state.open -= 1,
+            },
+        }
+    }
+}
+
+impl Pooled {
+    pub(super) fn connection(&self) -> &Connection {
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a place is given away with its connection"),
+        }
+    }
+
+    /// Closes the connection; the place is free for another one.
+    pub(super) fn close(mut self) {
+        self.connection = None;
+    }
+}
+
+impl fmt::Debug for Pooled {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pooled").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        let connection = self.connection.take().filter(|connection| !connection.is_closed());
+        self.pool.put(connection);
+    }
+}
