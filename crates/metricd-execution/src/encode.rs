@@ -3,6 +3,7 @@
 mod array;
 mod calendar;
 mod csv;
+mod digits;
 mod field;
 mod json_rows;
 mod ndjson;

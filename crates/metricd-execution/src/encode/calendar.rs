@@ -3,7 +3,7 @@
 //! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`. Its
 //! years reach from 4713 BC to 5 874 897, which no date type of the usual crates covers.
 
-use std::io::Write;
+use super::digits::write_padded;
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
@@ -31,8 +31,11 @@ fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil_from_days(days + EPOCH_DAYS);
     let before_christ = year <= 0;
     let shown_year = if before_christ { 1 - year } else { year };
-    // Writing into a vector cannot fail.
-    let _ = write!(out, "{shown_year:04}-{month:02}-{day:02}");
+    write_padded(shown_year, 4, out);
+    for part in [month, day] {
+        out.push(b'-');
+        write_padded(part, 2, out);
+    }
     before_christ
 }
 
@@ -73,10 +76,14 @@ pub(super) fn write_timestamp(microseconds: i64, is_instant: bool, out: &mut Vec
 
 fn write_time(microseconds: i64, out: &mut Vec<u8>) {
     let seconds = microseconds / 1_000_000;
-    let _ = write!(out, "T{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    for (separator, part) in [(b'T', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+        out.push(separator);
+        write_padded(part, 2, out);
+    }
     let fraction = microseconds % 1_000_000;
     if fraction != 0 {
-        let _ = write!(out, ".{fraction:06}");
+        out.push(b'.');
+        write_padded(fraction, 6, out);
         while out.last() == Some(&b'0') {
             out.pop();
         }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::array::write_array;
 use super::calendar::{write_date, write_timestamp};
+use super::digits::write_integer;
 use super::number::{write_float, write_numeric};
 
 /// The binary form in which the values of a column arrive. Types that are not here arrive as [`FieldType::Text`].
@@ -111,10 +112,10 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
             [1] => out.extend_from_slice(b"true"),
             _ => return Err(Malformed),
         },
-        FieldType::SmallInt => drop(write!(out, "{}", i16::from_be_bytes(exactly(bytes)?))),
-        FieldType::Integer => drop(write!(out, "{}", i32::from_be_bytes(exactly(bytes)?))),
-        FieldType::BigInt => drop(write!(out, "{}", i64::from_be_bytes(exactly(bytes)?))),
-        FieldType::Oid => drop(write!(out, "{}", u32::from_be_bytes(exactly(bytes)?))),
+        FieldType::SmallInt => write_integer(i16::from_be_bytes(exactly(bytes)?), out),
+        FieldType::Integer => write_integer(i32::from_be_bytes(exactly(bytes)?), out),
+        FieldType::BigInt => write_integer(i64::from_be_bytes(exactly(bytes)?), out),
+        FieldType::Oid => write_integer(u32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
         FieldType::Numeric => write_numeric(bytes, out)?,

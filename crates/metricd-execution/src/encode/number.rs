@@ -1,7 +1,6 @@
 //! Numbers, with every digit that PostgreSQL holds.
 
-use std::io::Write;
-
+use super::digits::{write_integer, write_padded};
 use super::field::{Malformed, Reader};
 
 /// Writes a float as a JSON number, the shortest that is read back as the same; what JSON lacks as a string.
@@ -43,31 +42,32 @@ pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
         NEGATIVE_INFINITY => return write_word("-Infinity", out),
         _ => return Err(Malformed),
     }
-    let mut digits = Vec::with_capacity(count);
-    for _ in 0..count {
-        digits.push(reader.u16().ok().filter(|digit| *digit < 10_000).ok_or(Malformed)?);
-    }
-    if !reader.0.is_empty() || scale > MAX_SCALE {
+    let (digits, rest) = reader.0.as_chunks();
+    let value = |digit: &[u8; 2]| i64::from(u16::from_be_bytes(*digit));
+    if digits.len() != count
+        || !rest.is_empty()
+        || scale > MAX_SCALE
+        || !digits.iter().all(|digit| value(digit) < 10_000)
+    {
         return Err(Malformed);
     }
     let digit = |position: i32| {
         let index = usize::try_from(weight - position).ok();
-        index.and_then(|index| digits.get(index)).copied().unwrap_or_default()
+        index.and_then(|index| digits.get(index)).map(value).unwrap_or_default()
     };
     if sign == NEGATIVE {
         out.push(b'-');
     }
-    // Writing into a vector cannot fail.
-    let _ = write!(out, "{}", digit(weight.max(0)));
+    write_integer(digit(weight.max(0)), out);
     for position in (0..weight).rev() {
-        let _ = write!(out, "{:04}", digit(position));
+        write_padded(digit(position), 4, out);
     }
     if scale > 0 {
         out.push(b'.');
         let end = out.len() + usize::from(scale);
         let mut position = -1;
         while out.len() < end {
-            let _ = write!(out, "{:04}", digit(position));
+            write_padded(digit(position), 4, out);
             position -= 1;
         }
         out.truncate(end);
@@ -77,7 +77,9 @@ pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
 
 #[expect(clippy::unnecessary_wraps, reason = "reads as the last step of writing a numeric")]
 fn write_word(word: &str, out: &mut Vec<u8>) -> Result<(), Malformed> {
-    let _ = write!(out, "\"{word}\"");
+    out.push(b'"');
+    out.extend_from_slice(word.as_bytes());
+    out.push(b'"');
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The real program on a real PostgreSQL.
 
+mod checking;
 mod commands;
 mod documents;
 mod giving_up;

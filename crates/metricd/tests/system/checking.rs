@@ -1,0 +1,52 @@
+//! `metricd check`: what has drifted since it was stored.
+
+use anyhow::Result;
+
+use crate::support::{Server, connect_as_owner, definitions, folder, metricd, run, write};
+
+#[actix_web::test]
+async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    let owner = connect_as_owner(&data_dir).await?;
+    owner
+        .batch_execute(
+            "CREATE TABLE warehouse.orders (placed date, total numeric, status text);
+             CREATE FUNCTION warehouse.net(gross numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT gross * 0.8'",
+        )
+        .await?;
+    let files = definitions(folder.path(), "SELECT placed, sum(net(total)) AS net FROM orders GROUP BY placed")?;
+    write(&files, "more.csv", "id,query\nunused,SELECT status FROM orders\n")?;
+    let (code, report, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
+    assert!(code == 0 && report.contains("nothing was refused"), "{report}{error}");
+
+    let check = |arguments: &[&str]| run(metricd(&data_dir).arg("check").args(arguments));
+    let (code, told, error) = check(&[])?;
+    assert_eq!(
+        (code, told.as_str(), error.as_str()),
+        (0, "judged 1 metrics and 1 queries that no metric reads: nothing has drifted\n", "")
+    );
+
+    owner.batch_execute("ALTER TABLE warehouse.orders ALTER placed TYPE timestamp").await?;
+    let (code, told, _) = check(&[])?;
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("the column `placed` was `date` and is `timestamp without time zone`"), "{told}");
+
+    owner.batch_execute("ALTER FUNCTION warehouse.net VOLATILE; ALTER TABLE warehouse.orders DROP status").await?;
+    let (code, told, _) = check(&["--format", "json"])?;
+    let told: serde_json::Value = serde_json::from_str(&told)?;
+    assert_eq!((code, told["drifts"].as_array().map(Vec::len)), (2, Some(2)), "{told}");
+    assert!(
+        told["drifts"][0]["messages"][0].as_str().unwrap_or_default().contains("sql-function-not-allowed"),
+        "{told}"
+    );
+    assert!(told["drifts"][1]["messages"][0].as_str().unwrap_or_default().contains("status"), "{told}");
+
+    // What was put into the store past every judgement is told as well.
+    owner.batch_execute("UPDATE catalog.queries SET sql = 'SELECT current_user AS who' WHERE query_id = 'q1'").await?;
+    let (code, told, _) = check(&[])?;
+    assert!(code == 2 && told.contains("sql-function-not-allowed"), "{told}");
+    drop(server);
+    Ok(())
+}
