@@ -112,6 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_code_is_documented_with_its_meaning() {
+        let document = include_str!("../../../docs/guard.md");
+        let documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows: Vec<_> = FindingCode::ALL.iter().map(|code| format!("| `{}` | {} |", code.code(), code.meaning())).collect();
+        assert_eq!(documented, rows);
+    }
+
+    #[test]
     fn every_code_is_there_once_and_the_words_are_bounded() {
         let codes: BTreeSet<_> = FindingCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), FindingCode::ALL.len());
