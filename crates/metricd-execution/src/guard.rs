@@ -10,6 +10,7 @@ mod words;
 
 pub use allowed::Allowed;
 pub(crate) use walk::Uses;
+pub(crate) use words::is_reserved;
 
 use self::walk::Walk;
 use crate::syntax::with_tree;

@@ -3,6 +3,7 @@
 mod dialect;
 mod placeholder;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use metricd_domain::{InvalidParameterName, ParameterName, SqlText};
@@ -99,7 +100,8 @@ impl Statement {
     /// Takes SQL that is one statement, with or without semicolons and comments around it.
     ///
     /// Where the tokenizer knows less than PostgreSQL, the text is refused rather than split in the wrong place: an `E'…'`
-    /// string that spells a character as two surrogates (`\ud83d\ude00`) cannot be read.
+    /// string that spells a character as two surrogates (`\ud83d\ude00`) cannot be read, nor can one that goes on in another
+    /// piece, whose backslashes PostgreSQL reads as it does those of the first.
     ///
     /// # Errors
     ///
@@ -153,6 +155,8 @@ struct Word<'a> {
 /// A text while its tokens are looked at.
 struct Reading {
     statement: Statement,
+    /// Which of the parameters has which name.
+    indexes: HashMap<String, usize>,
     brackets: Brackets,
 }
 
@@ -165,12 +169,12 @@ impl Reading {
             placeholders: Vec::new(),
             blanks: Vec::new(),
         };
-        Self { statement, brackets: Brackets::default() }
+        Self { statement, indexes: HashMap::new(), brackets: Brackets::default() }
     }
 
     fn read(mut self, tokens: &[TokenWithSpan]) -> Result<Statement, InvalidStatement> {
         let sql = self.statement.sql.clone();
-        let words = self.words(&sql, tokens);
+        let words = self.words(&sql, tokens)?;
         // A statement may stand behind a semicolon as well as before one.
         let is_semicolon = |word: &&Word<'_>| *word.token == Token::SemiColon;
         let begin = words.iter().position(|word| !is_semicolon(&word)).ok_or(InvalidStatement::Empty)?;
@@ -194,9 +198,9 @@ impl Reading {
     }
 
     /// The tokens that mean something; comments are blanks.
-    fn words<'a>(&mut self, sql: &SqlText, tokens: &'a [TokenWithSpan]) -> Vec<Word<'a>> {
+    fn words<'a>(&mut self, sql: &SqlText, tokens: &'a [TokenWithSpan]) -> Result<Vec<Word<'a>>, InvalidStatement> {
         let mut cursor = Cursor::of(sql.as_str());
-        let mut words = Vec::new();
+        let mut words: Vec<Word<'a>> = Vec::new();
         for TokenWithSpan { token, span } in tokens {
             let range = cursor.advance(span.start.into())..cursor.advance(span.end.into());
             match token {
@@ -204,10 +208,14 @@ impl Reading {
                     self.statement.blanks.push(range);
                 }
                 Token::Whitespace(_) | Token::EOF => {}
-                token => words.push(Word { token, range, place: span.start.into() }),
+                token => {
+                    let word = Word { token, range, place: span.start.into() };
+                    misread(sql.as_str(), words.last(), &word)?;
+                    words.push(word);
+                }
             }
         }
-        words
+        Ok(words)
     }
 
     /// Takes the next word of the statement; `rest` is what follows it.
@@ -238,11 +246,11 @@ impl Reading {
 
     fn placeholder(&mut self, place: Place, range: Range<usize>, name: &str) -> Result<(), InvalidStatement> {
         let name = ParameterName::parse(name).map_err(|cause| InvalidStatement::ParameterName { place, cause })?;
-        let known = self.statement.parameters.iter().position(|known| *known == name);
-        let index = known.unwrap_or_else(|| {
+        let next = self.statement.parameters.len();
+        let index = *self.indexes.entry(name.as_str().to_owned()).or_insert(next);
+        if index == next {
             self.statement.parameters.push(name);
-            self.statement.parameters.len() - 1
-        });
+        }
         self.statement.placeholders.push(Placeholder { index, range });
         Ok(())
     }
@@ -266,6 +274,21 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// Refuses what PostgreSQL splits in other places than the tokenizer does: a comment that begins inside of an operator, as
+/// in `|/*`, and an `E'…'` string that goes on in another piece.
+fn misread(text: &str, before: Option<&Word<'_>>, word: &Word<'_>) -> Result<(), InvalidStatement> {
+    let Some(before) = before else { return Ok(()) };
+    let syntax = |message: &str| Err(InvalidStatement::Syntax { place: word.place, message: message.to_owned() });
+    let joint = text.get(before.range.end.saturating_sub(1)..word.range.start + 1);
+    if before.range.end == word.range.start && matches!(joint, Some("--" | "/*")) {
+        return syntax("a comment behind an operator: put a blank between them");
+    }
+    if matches!((before.token, word.token), (Token::EscapedStringLiteral(_), Token::SingleQuotedString(_))) {
+        return syntax("a string that begins with E and goes on in another piece: write it in one piece");
+    }
+    Ok(())
 }
 
 /// Whether a query may begin with this: PostgreSQL's `SelectStmt`.
@@ -332,6 +355,47 @@ mod tests {
         assert!(matches!(parse("SELECT /* x"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT $t$ x $u$"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
+    }
+
+    /// PostgreSQL cuts a run of operator characters where a comment begins in it. Wherever that is not seen, the quote in the
+    /// comment would begin a string, in which anything could stand unseen.
+    #[test]
+    fn a_comment_is_found_behind_every_operator() {
+        let characters = ["+", "-", "*", "/", "<", ">", "=", "~", "!", "@", "#", "%", "^", "&", "|", "`", "?"];
+        let mut operators = vec![String::new()];
+        for _ in 0..3 {
+            let longer =
+                operators.iter().flat_map(|operator| characters.map(|character| format!("{operator}{character}")));
+            operators = longer.chain(operators.iter().cloned()).collect();
+        }
+        for operator in operators {
+            for (comment, rest) in [("--'", "\n2"), ("/*'*/", "2")] {
+                let run = format!("{operator}{comment}");
+                let begin = [run.find("--"), run.find("/*")].into_iter().flatten().min();
+                // Otherwise the comment begins in the operator itself, and is a different one.
+                if begin == Some(operator.len()) {
+                    let sql = format!("SELECT 1 {run}{rest} AS x, ';' AS y");
+                    if let Ok(statement) = parse(&sql) {
+                        let at = sql.find(comment).unwrap();
+                        assert!(statement.blanks().iter().any(|blank| blank.start == at), "{sql:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_what_postgresql_splits_in_other_places() {
+        for sql in [
+            "SELECT E'a'\n'\\'||' , pg_sleep(5)::text -- '",
+            "SELECT e'a' -- more\n'b'",
+            "SELECT 5 #--'\n 1, pg_sleep(5) --'",
+            "SELECT 5 |/*'*/ 1, pg_sleep(5) --'",
+            "SELECT '' ||/*'*/ '', pg_sleep(5) --'",
+        ] {
+            assert!(matches!(parse(sql), Err(InvalidStatement::Syntax { .. })), "{sql:?}");
+        }
+        assert!(parse("SELECT E'a' || 'b', 'a'\n'b', 5 # -1, |/ 4, 4 - -1").is_ok());
     }
 
     #[test]

@@ -14,7 +14,7 @@ const RESERVED: &str = " all analyse analyze and any array as asc asymmetric aut
     true union unique user using variadic verbose when where window with ";
 
 /// Whether PostgreSQL reserves the word.
-pub(super) fn is_reserved(word: &str) -> bool {
+pub(crate) fn is_reserved(word: &str) -> bool {
     let word = word.to_ascii_lowercase();
     !word.contains(' ') && RESERVED.contains(&format!(" {word} "))
 }

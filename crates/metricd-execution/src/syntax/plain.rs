@@ -3,6 +3,8 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use crate::guard::is_reserved;
+
 /// The tokens without white space, and with plainer words for what PostgreSQL knows and the parser does not. Nothing that is
 /// left out has an expression in it, and what is put in stands for the same. The tree is for looking at alone: what
 /// PostgreSQL is given is the author's text.
@@ -113,21 +115,70 @@ fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
     phrases.iter().find(stands).map_or(0, |phrase| phrase.len())
 }
 
-/// How many tokens `SEARCH … SET name` or `CYCLE … SET name [TO constant DEFAULT constant] USING name` behind a WITH query
-/// has; 0 where there is neither.
+/// How many tokens `SEARCH DEPTH FIRST BY name, … SET name` or `CYCLE name, … SET name [TO constant DEFAULT constant] USING
+/// name` behind a WITH query has; 0 where there is neither. Taken word by word: SEARCH, CYCLE and SET are names as well, and
+/// what looks like the clause may be a query's own, which must not be left out.
 fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
-    let is_set = |token: &TokenWithSpan| is_word(token, "SET");
-    let is_name = |token: &TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Comma);
-    let Some(set) = tokens.iter().take_while(|token| is_name(token)).position(is_set) else { return 0 };
-    let searches = ["BREADTH", "DEPTH"].iter().any(|word| tokens.get(1).is_some_and(|token| is_word(token, word)));
-    if is_word(&tokens[0], "SEARCH") {
-        return if searches { set + 2 } else { 0 };
-    }
-    let is_constant = |token: &TokenWithSpan| {
-        is_name(token) || matches!(token.token, Token::SingleQuotedString(_) | Token::Number(..))
+    let mut clause = Clause { rest: tokens };
+    let is_whole = if clause.word("SEARCH") {
+        (clause.word("BREADTH") || clause.word("DEPTH"))
+            && clause.word("FIRST")
+            && clause.word("BY")
+            && clause.names()
+            && clause.word("SET")
+            && clause.name()
+    } else {
+        clause.word("CYCLE")
+            && clause.names()
+            && clause.word("SET")
+            && clause.name()
+            && (!clause.word("TO") || (clause.constant() && clause.word("DEFAULT") && clause.constant()))
+            && clause.word("USING")
+            && clause.name()
     };
-    let behind = tokens[set..].iter().take_while(|token| is_constant(token));
-    behind.enumerate().find(|(_, token)| is_word(token, "USING")).map_or(0, |(using, _)| set + using + 2)
+    if is_whole { tokens.len() - clause.rest.len() } else { 0 }
+}
+
+/// Tokens that are taken one by one.
+struct Clause<'a> {
+    rest: &'a [TokenWithSpan],
+}
+
+impl Clause<'_> {
+    fn take(&mut self, is_it: impl Fn(&TokenWithSpan) -> bool) -> bool {
+        let [first, behind @ ..] = self.rest else { return false };
+        let is_it = is_it(first);
+        if is_it {
+            self.rest = behind;
+        }
+        is_it
+    }
+
+    fn word(&mut self, word: &str) -> bool {
+        self.take(|token| is_word(token, word))
+    }
+
+    fn name(&mut self) -> bool {
+        self.take(|token| match &token.token {
+            Token::Word(word) => word.quote_style == Some('"') || !is_reserved(&word.value),
+            _ => false,
+        })
+    }
+
+    fn names(&mut self) -> bool {
+        let mut is_name = self.name();
+        while is_name && self.take(|token| token.token == Token::Comma) {
+            is_name = self.name();
+        }
+        is_name
+    }
+
+    fn constant(&mut self) -> bool {
+        self.take(|token| {
+            matches!(token.token, Token::SingleQuotedString(_) | Token::Number(..))
+                || ["TRUE", "FALSE", "NULL"].iter().any(|word| is_word(token, word))
+        })
+    }
 }
 
 pub(super) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
