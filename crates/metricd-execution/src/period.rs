@@ -5,7 +5,7 @@ use std::ops::Range;
 use metricd_domain::PeriodSource;
 
 use crate::guard::{Uses, uses};
-use crate::place::Cursor;
+use crate::place::Lines;
 use crate::{Place, Statement};
 
 /// The edits that let the statement read only those rows of its source that are inside a period, wherever it reads the
@@ -15,7 +15,8 @@ use crate::{Place, Statement};
 /// A table is replaced by a subquery over it, which PostgreSQL pulls up, so that indexes on the time column serve.
 pub(crate) fn narrowing(statement: &Statement, source: &PeriodSource, first: usize) -> Vec<(Range<usize>, String)> {
     let Uses { tables, qualifiers } = uses(statement);
-    let offset = |place: Place| Cursor::of(statement.text()).advance(place);
+    let lines = Lines::of(statement.text());
+    let offset = |place: Place| lines.offset(place);
     let (table, column) = (quoted(&source.table), quoted(&source.column));
     let (start, end) = (format!("CAST(${first} AS date)"), format!("CAST(${} AS date)", first + 1));
     let inside = if source.type_name == "date" {

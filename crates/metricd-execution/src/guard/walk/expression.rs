@@ -97,13 +97,7 @@ impl Walk<'_> {
                 self.binary_operator(compare_op);
                 self.expression(right);
             }
-            Expr::Cast { kind, expr, data_type, format } => {
-                self.refuse_if(!matches!(kind, CastKind::Cast | CastKind::DoubleColon), "TRY_CAST and SAFE_CAST");
-                self.refuse_if(format.is_some(), "CAST … FORMAT");
-                self.expression(expr);
-                let place = self.place_of(expression);
-                self.data_type(data_type, place);
-            }
+            Expr::Cast { .. } => self.casts(expression),
             Expr::AtTimeZone { timestamp, time_zone } => self.expressions([timestamp.as_ref(), time_zone.as_ref()]),
             Expr::Ceil { expr, field } | Expr::Floor { expr, field } => {
                 let is_plain = matches!(field, CeilFloorKind::DateTimeField(sqlparser::ast::DateTimeField::NoDateTime));
@@ -177,6 +171,22 @@ impl Walk<'_> {
             | Expr::Prior(_)
             | Expr::Lambda(_)
             | Expr::MemberOf(_) => self.refuse(expression, "this expression"),
+        }
+    }
+
+    /// Takes casts that follow each other, `x::date::text`, together: all of them are where the innermost value is.
+    fn casts(&mut self, mut expression: &Expr) {
+        let mut types = Vec::new();
+        while let Expr::Cast { kind, expr, data_type, format } = expression {
+            self.refuse_if(!matches!(kind, CastKind::Cast | CastKind::DoubleColon), "TRY_CAST and SAFE_CAST");
+            self.refuse_if(format.is_some(), "CAST … FORMAT");
+            types.push(data_type);
+            expression = expr;
+        }
+        self.expression(expression);
+        let place = self.place_of(expression);
+        for data_type in types.into_iter().rev() {
+            self.data_type(data_type, place);
         }
     }
 
