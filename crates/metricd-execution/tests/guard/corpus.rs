@@ -14,10 +14,10 @@ struct Corpus {
 
 /// A statement, and why it is in the corpus.
 #[derive(Debug, Deserialize)]
-struct Entry {
-    name: String,
+pub(crate) struct Entry {
+    pub(crate) name: String,
     why: String,
-    sql: String,
+    pub(crate) sql: String,
 }
 
 fn read(text: &str) -> Vec<Entry> {
@@ -28,7 +28,7 @@ fn read(text: &str) -> Vec<Entry> {
     corpus.statement
 }
 
-fn honest() -> Vec<Entry> {
+pub(crate) fn honest() -> Vec<Entry> {
     read(include_str!("../corpus/honest.toml"))
 }
 
@@ -42,7 +42,7 @@ const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];
 const TYPES: [&str; 3] = ["order_status", "amount", "dimensions"];
 
 /// What the guard finds; nothing but the refusal where the text is no SQL to begin with.
-fn judge(sql: &str) -> Result<(), Vec<Finding>> {
+pub(crate) fn judge(sql: &str) -> Result<(), Vec<Finding>> {
     let sql = SqlText::parse(sql).map_err(|_| Vec::new())?;
     let statement = Statement::parse(&sql).map_err(|error| vec![Finding::from(&error)])?;
     guard().judge(&statement)

@@ -7,6 +7,12 @@ use crate::{FindingCode, Place};
 
 impl Walk<'_> {
     pub(super) fn data_type(&mut self, data_type: &DataType, place: Place) {
+        if let DataType::Custom(_, modifiers) = data_type
+            && !modifiers.iter().all(|modifier| modifier.bytes().all(|byte| byte.is_ascii_digit()))
+        {
+            let message = "a type's length and precision are numbers";
+            return self.find(FindingCode::NotUnderstood, place, &data_type.to_string(), message);
+        }
         let name = match data_type {
             DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
                 return self.data_type(element, place);
