@@ -115,7 +115,8 @@ mod tests {
     fn every_code_is_documented_with_its_meaning() {
         let document = include_str!("../../../docs/guard.md");
         let documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
-        let rows: Vec<_> = FindingCode::ALL.iter().map(|code| format!("| `{}` | {} |", code.code(), code.meaning())).collect();
+        let rows: Vec<_> =
+            FindingCode::ALL.iter().map(|code| format!("| `{}` | {} |", code.code(), code.meaning())).collect();
         assert_eq!(documented, rows);
     }
 

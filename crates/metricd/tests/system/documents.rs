@@ -9,11 +9,13 @@ use anyhow::{Context, Result};
 fn every_path_that_a_document_names_exists() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("a workspace")?;
     let mut checked = 0;
-    let documents = ["guard", "hardening", "ingestion", "parameters", "problems", "results"].map(|name| format!("docs/{name}.md"));
+    let documents =
+        ["guard", "hardening", "ingestion", "parameters", "problems", "results"].map(|name| format!("docs/{name}.md"));
     for document in ["README.md".to_owned(), "ARCHITECTURE.md".to_owned()].into_iter().chain(documents) {
         let text = fs::read_to_string(root.join(&document))?;
         let folder = root.join(&document).parent().context("a folder")?.to_owned();
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()).map(|path| folder.join(path));
+        let links =
+            text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()).map(|path| folder.join(path));
         let named =
             text.split('`').skip(1).step_by(2).filter(|word| word.starts_with("crates/") || word.starts_with(".ci/"));
         for path in links.chain(named.map(|path| root.join(path))) {
