@@ -76,7 +76,9 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
             message: format!("more than {MAX_DEPTH} levels stand in each other"),
         },
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            let fallback = parser.peek_token().span.start.into();
+            let end = || place_of(statement.text(), statement.body_range().end);
+            let next = parser.peek_token();
+            let fallback = if next.token == Token::EOF { end() } else { next.span.start.into() };
             let (message, place) = split_place(&message);
             NotUnderstood { place: place.unwrap_or(fallback), message }
         }

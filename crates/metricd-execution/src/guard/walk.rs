@@ -100,10 +100,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the name of a column of a table. `row.f` calls the function `f` where the row has no such column, and
-    /// PostgreSQL's own functions that nobody should call begin so.
+    /// Takes the name of a column of a table, or of a field. `value.f` calls the function `f` where the value has no such
+    /// field, be it a row or a number: `(0).lo_create` creates a large object.
     fn column(&mut self, ident: &Ident) {
-        if folded(ident).starts_with("pg_") {
+        if words::calls_as_attribute(&folded(ident)) {
             let message =
                 "behind a point this may be a function of PostgreSQL's: give the column another name in a view";
             self.find(FindingCode::FunctionNotAllowed, ident.span.start.into(), &ident.value, message);
