@@ -7,6 +7,7 @@ mod giving_up;
 mod ingestion;
 mod operators;
 mod outage;
+mod parameters;
 mod private;
 mod streams;
 mod support;
