@@ -199,3 +199,6 @@ fn lowered(sentence: &str) -> String {
     let mut characters = sentence.chars();
     characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

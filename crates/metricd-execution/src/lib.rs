@@ -35,7 +35,7 @@ mod resolver;
 mod runner;
 mod statement;
 mod syntax;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication};

@@ -20,8 +20,10 @@ const MAX_DEPTH: usize = 100;
 /// there are of them.
 const STACK_BYTES: usize = 256 << 20;
 
-/// Up to this size of a text the caller's stack is enough.
+/// Up to this size of a text, which most have, a smaller stack is enough. The caller's may not be: [`MAX_DEPTH`] levels have
+/// been more than the 2 MB of a thread.
 const MAX_SHALLOW_BYTES: usize = 1_000;
+const SHALLOW_STACK_BYTES: usize = 32 << 20;
 
 /// A statement's tree, with what the tree itself does not say.
 #[derive(Debug)]
@@ -50,7 +52,8 @@ pub(crate) struct NotUnderstood {
 /// Hands the statement's tree to `look`, on a stack that is large enough for it.
 pub(crate) fn with_tree<T>(statement: &Statement, look: impl FnOnce(Result<&Tree, NotUnderstood>) -> T) -> T {
     let work = || look(parse(statement).as_ref().map_err(Clone::clone));
-    if statement.text().len() <= MAX_SHALLOW_BYTES { work() } else { stacker::grow(STACK_BYTES, work) }
+    let is_shallow = statement.text().len() <= MAX_SHALLOW_BYTES;
+    stacker::grow(if is_shallow { SHALLOW_STACK_BYTES } else { STACK_BYTES }, work)
 }
 
 fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {

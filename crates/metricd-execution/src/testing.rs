@@ -1,13 +1,15 @@
-//! A runner that answers what a test has told it to, for tests without a database.
+//! A runner and a resolver that answer what a test has told them to, for tests without a database.
+
+mod resolver;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-
 use metricd_domain::{ParameterValue, SqlText};
 
+pub use self::resolver::ScriptedResolver;
 use crate::{BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.

@@ -41,6 +41,9 @@ pub(crate) fn is_reserved(word: &str) -> bool {
 pub(super) fn at(text: &str, place: Place) -> &str {
     let offset = Cursor::of(text).advance(place);
     let rest = text.get(offset..).unwrap_or_default();
+    if rest.starts_with(char::is_whitespace) {
+        return "";
+    }
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     let end = rest.find(|character| !is_part(character)).unwrap_or(rest.len());
     let end = if end == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { end };

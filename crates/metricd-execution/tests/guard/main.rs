@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
+mod binding;
 mod corpus;
+mod findings;
 mod graft;
+mod size;

@@ -1,0 +1,67 @@
+//! What the fuzzers do with each input.
+
+use std::collections::BTreeMap;
+
+use metricd_domain::{Contract, Metric, MetricDefinition, MetricId, Period, PeriodSource, QueryId, SqlText};
+use metricd_execution::{Guard, MetricStatement, Statement};
+use serde::Deserialize;
+
+/// Judges the bytes as SQL, and binds and narrows what is one statement.
+///
+/// # Panics
+///
+/// Where the guard does, or breaks what it promises: that an accepted statement's body is one as well, and that a statement
+/// with parameters can be bound.
+pub fn look(bytes: &[u8]) {
+    let Ok(sql) = SqlText::parse(String::from_utf8_lossy(bytes)) else { return };
+    let Ok(statement) = Statement::parse(&sql) else { return };
+    let verdict = Guard::default().judge(&statement);
+    if let Err(findings) = &verdict {
+        assert!(!findings.is_empty(), "refused without a reason");
+        let lines = sql.as_str().split('\n').count() as u64;
+        assert!(findings.iter().all(|finding| (1..=lines).contains(&finding.place.line)), "a place outside of the text");
+    }
+    // Leaving the comments and semicolons around it out changes nothing.
+    let body = SqlText::parse(statement.body()).and_then(|body| Ok(Statement::parse(&body)));
+    let body = body.ok().and_then(Result::ok).expect("the body of a statement is one");
+    assert_eq!(Guard::default().judge(&body).is_ok(), verdict.is_ok(), "the body is judged in another way");
+    run(&sql, &statement);
+}
+
+/// Gives each parameter a value, with a period and without.
+fn run(sql: &SqlText, statement: &Statement) {
+    let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+    let contract = Contract { period: Period::Narrowed(source), ..Contract::default() };
+    let ids = (MetricId::parse("m").expect("an id"), QueryId::parse("q").expect("an id"));
+    let metric = Metric::new(ids.0, ids.1, false);
+    let definition = MetricDefinition { metric, sql: sql.clone(), query_version: 1, contract: Some(contract) };
+    let bound = MetricStatement::of(&definition).expect("it is a statement");
+    let value = |name: &str| if name.ends_with("_date") { "2025-01-31" } else { "x" };
+    let mut given: BTreeMap<String, String> =
+        statement.parameters().iter().map(|name| (name.to_string(), value(name.as_str()).to_owned())).collect();
+    let (plain, _) = bound.bind(&given).expect("every parameter has a value");
+    assert_eq!(plain.arguments().len(), statement.parameters().len());
+    given.insert("start_date".to_owned(), "2025-01-01".to_owned());
+    let _ = bound.bind(&given);
+}
+
+/// The statements of the corpora.
+#[must_use]
+pub fn seeds() -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Corpus {
+        statement: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        sql: String,
+    }
+    let corpora = [
+        include_str!("../../tests/corpus/honest.toml"),
+        include_str!("../../tests/corpus/hostile.toml"),
+        include_str!("../../tests/corpus/hostile_resolved.toml"),
+        include_str!("../../tests/corpus/not_understood.toml"),
+    ];
+    let statements = corpora.map(|corpus| toml::from_str::<Corpus>(corpus).expect("a corpus").statement);
+    statements.into_iter().flatten().map(|entry| entry.sql).collect()
+}

@@ -1,0 +1,122 @@
+//! The judge, with a resolver that answers by a script.
+
+use std::sync::Arc;
+
+use metricd_domain::{ContractColumn, ContractTable, Parameter, PeriodSource};
+use serde_json::json;
+
+use super::*;
+use crate::resolver::ResolvedFunction;
+use crate::testing::ScriptedResolver;
+
+fn judge(resolver: &Arc<ScriptedResolver>, sql: &str, parameters: &[Parameter]) -> Result<Contract, JudgeError> {
+    let judge = Judge::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new())?;
+    judge.judge(&SqlText::parse(sql).unwrap(), Declarations { parameters, time_column: None })
+}
+
+fn findings(result: Result<Contract, JudgeError>) -> Vec<Finding> {
+    match result {
+        Err(JudgeError::Refused(findings)) => findings,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn declared() -> Vec<Parameter> {
+    serde_json::from_value(json!([{"name": "day", "type": "date"}])).unwrap()
+}
+
+fn refused(message: &str, character: Option<usize>) -> ResolveError {
+    ResolveError::Refused { message: message.into(), hint: Some("Perhaps another.".into()), character }
+}
+
+fn metrics() -> ContractTable {
+    let column = ContractColumn { name: "date".into(), type_name: "date".into() };
+    ContractTable {
+        schema: "warehouse".into(),
+        name: "metrics".into(),
+        columns: Vec::new(),
+        time_columns: vec![column],
+    }
+}
+
+#[test]
+fn postgresql_is_not_asked_about_what_the_guard_refuses() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let found = findings(judge(&resolver, "SELECT pg_sleep(1)", &declared()));
+    let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, [FindingCode::FunctionNotAllowed, FindingCode::ParameterUnused]);
+    assert!(resolver.asked().is_empty());
+}
+
+#[test]
+fn a_place_of_postgresqls_is_one_of_the_authors_text() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let sql = "-- é\n/* :day */ SELECT :day, ':x', :n,\n  'é', nosuch FROM metrics;";
+    let text = "SELECT CAST($1 AS date), ':x', $2,\n  'é', nosuch FROM metrics";
+    let character = text[..text.find("nosuch").unwrap()].chars().count();
+    resolver.answer(text, Err(refused("there is no such column", Some(character))));
+    let found = findings(judge(&resolver, sql, &declared()));
+    assert_eq!(resolver.asked(), [text]);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 3, column: 8 }, "nosuch"));
+    assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
+    // A place inside of what stands for a parameter is the parameter's.
+    resolver.answer(text, Err(refused("no", Some(text.find("AS date").unwrap()))));
+    let found = findings(judge(&resolver, sql, &declared()));
+    assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 2, column: 19 }, ":day"));
+}
+
+#[test]
+fn what_postgresql_makes_of_the_text_is_judged_again() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let function = |schema: &str, name: &str, is_volatile, is_security_definer, is_named| ResolvedFunction {
+        schema: schema.into(),
+        name: name.into(),
+        is_volatile,
+        is_security_definer,
+        is_named,
+    };
+    let functions = vec![
+        function("pg_catalog", "int4pl", false, false, false),
+        function("pg_catalog", "lower", false, false, true),
+        function("warehouse", "net", false, false, true),
+        function("pg_catalog", "int4in", false, false, true),
+        function("pg_catalog", "lo_create", true, false, false),
+        function("warehouse", "audit", false, true, true),
+        function("public", "anything", false, false, true),
+    ];
+    let foreign = ContractTable { schema: "catalog".into(), name: "queries".into(), ..metrics() };
+    let session_words = vec!["xml".to_owned()];
+    let resolution = Resolution { functions, session_words, tables: vec![metrics(), foreign], ..Resolution::default() };
+    resolver.answer("SELECT 1", Ok(resolution));
+    let words: Vec<_> = findings(judge(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.words).collect();
+    let expected =
+        ["catalog.queries", "pg_catalog.int4in", "pg_catalog.lo_create", "warehouse.audit", "public.anything", "xml"];
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn a_period_narrows_where_postgresql_takes_the_narrowed_text() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let sql = "SELECT id FROM metrics";
+    resolver.answer(sql, Ok(Resolution { tables: vec![metrics()], ..Resolution::default() }));
+    let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+    assert_eq!(judge(&resolver, sql, &[]).unwrap().period, Period::Narrowed(source));
+    let [_, narrowed] = resolver.asked().try_into().unwrap();
+    assert!(narrowed.contains("CAST($1 AS date)"), "{narrowed}");
+    resolver.answer(&narrowed, Err(refused("it groups by a key", None)));
+    let period = judge(&resolver, sql, &[]).unwrap().period;
+    assert!(matches!(&period, Period::Unsupported { reason } if reason.contains("it groups by a key")), "{period:?}");
+}
+
+#[test]
+fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    resolver.answer("SELECT 1 a, 2 a", Err(ResolveError::ColumnRepeated("twice".into())));
+    assert_eq!(findings(judge(&resolver, "SELECT 1 a, 2 a", &[]))[0].code, FindingCode::ColumnRepeated);
+    let known = Judge::new(Arc::clone(&resolver) as Arc<dyn Resolver>, &BTreeSet::new()).unwrap();
+    resolver.stop();
+    let sql = SqlText::parse("SELECT 1").unwrap();
+    assert!(matches!(known.judge(&sql, Declarations::default()), Err(JudgeError::Unavailable(_))));
+    assert!(matches!(judge(&resolver, "SELECT 1", &[]), Err(JudgeError::Unavailable(_))));
+}

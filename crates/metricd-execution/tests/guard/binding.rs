@@ -1,0 +1,157 @@
+//! From a request's words to values: what is missing, unknown, of the wrong type or out of range, and what a period does.
+
+use std::collections::BTreeMap;
+
+use metricd_domain::{
+    Contract, ContractParameter, Metric, MetricDefinition, MetricId, ParameterName, Period, PeriodSource, QueryId,
+    SqlText,
+};
+use metricd_execution::{AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication};
+use serde_json::{Value, json};
+
+type Bound = Result<(BoundStatement, Option<AppliedPeriod>), Vec<InvalidArgument>>;
+
+/// A statement with declared parameters, and with what PostgreSQL says of the types of all.
+fn statement(sql: &str, declared: Value, types: &[(&str, &str)], period: Period) -> MetricStatement {
+    let mut metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
+    metric.parameters = serde_json::from_value(declared).unwrap();
+    let parameter = |(name, type_name): &(&str, &str)| ContractParameter {
+        name: ParameterName::parse(*name).unwrap(),
+        type_name: (*type_name).into(),
+    };
+    let contract = Contract { parameters: types.iter().map(parameter).collect(), period, ..Contract::default() };
+    let sql = SqlText::parse(sql).unwrap();
+    MetricStatement::of(&MetricDefinition { metric, sql, query_version: 1, contract: Some(contract) }).unwrap()
+}
+
+fn bind(statement: &MetricStatement, given: &[(&str, &str)]) -> Bound {
+    statement
+        .bind(&given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>())
+}
+
+fn arguments(bound: Bound) -> Vec<Option<String>> {
+    bound.unwrap().0.arguments().iter().map(|value| value.as_ref().map(|value| value.as_str().to_owned())).collect()
+}
+
+/// The names, each with what is wrong.
+fn faults(bound: Bound) -> Vec<(String, String)> {
+    bound.unwrap_err().into_iter().map(|fault| (fault.name, fault.message)).collect()
+}
+
+fn some(values: &[&str]) -> Vec<Option<String>> {
+    values.iter().map(|value| Some((*value).to_owned())).collect()
+}
+
+fn narrowed(type_name: &str) -> Period {
+    Period::Narrowed(PeriodSource { table: "metrics".into(), column: "date".into(), type_name: type_name.into() })
+}
+
+#[test]
+fn values_are_bound_by_number_and_cast_where_they_are_declared() {
+    let declared = json!([{"name": "kind", "type": "text"}, {"name": "ids", "type": "integer[]"}]);
+    let metric = statement(
+        "SELECT ':kind', :kind, :n FROM t WHERE id = ANY (:ids) AND k = :kind; -- :x",
+        declared,
+        &[("kind", "text"), ("n", "bigint"), ("ids", "integer[]")],
+        Period::default(),
+    );
+    let bound = bind(&metric, &[("kind", "a'; DROP"), ("n", "7"), ("ids", "1,2")]).unwrap().0;
+    let text =
+        "SELECT ':kind', CAST($1 AS text), $2 FROM t WHERE id = ANY (CAST($3 AS integer[])) AND k = CAST($1 AS text)";
+    assert_eq!(bound.text(), text);
+    assert_eq!(arguments(Ok((bound, None))), some(&["a'; DROP", "7", "{\"1\",\"2\"}"]));
+    assert!(!metric.has_unjudged());
+}
+
+#[test]
+fn defaults_stand_in_and_what_need_not_be_there_is_null() {
+    let declared = json!([
+        {"name": "a", "type": "integer", "default": 5},
+        {"name": "b", "type": "text", "required": false},
+        {"name": "c", "type": "text[]", "default": ["x", "y"]},
+    ]);
+    let metric = statement("SELECT :a, :b, :c", declared, &[], Period::default());
+    assert_eq!(arguments(bind(&metric, &[])), [Some("5".to_owned()), None, Some("{\"x\",\"y\"}".to_owned())]);
+    assert_eq!(arguments(bind(&metric, &[("a", "6"), ("b", ""), ("c", "")])), some(&["6", "", "{}"]));
+}
+
+#[test]
+fn every_fault_is_told_in_the_order_of_the_names() {
+    let declared = json!([
+        {"name": "size", "type": "integer", "min": 1, "max": 10},
+        {"name": "kind", "type": "text", "allowed": ["a", "b"]},
+        {"name": "day", "type": "date"},
+    ]);
+    let types = [("n", "bigint"), ("flags", "boolean[]")];
+    let metric = statement("SELECT :size, :kind, :day, :n, :flags, :free", declared, &types, Period::default());
+    let given =
+        [("size", "11"), ("kind", "c"), ("day", "2025-02-30"), ("flags", "true,maybe"), ("zzz", "1"), ("Size", "1")];
+    let told = faults(bind(&metric, &given));
+    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["Size", "day", "flags", "free", "kind", "n", "size", "zzz"]);
+    let message =
+        |name: &str| told.iter().find(|(fault, _)| fault == name).map(|(_, message)| message.as_str()).unwrap();
+    assert_eq!(message("n"), "the metric needs a value for it, of the type `bigint`");
+    assert_eq!(message("free"), "the metric needs a value for it");
+    assert_eq!(message("size"), "`11` is too great: expected at most `10`");
+    assert!(message("kind").starts_with("`c` is not allowed: expected one of"), "{}", message("kind"));
+    assert!(message("zzz").contains("it takes `size`, `kind`, `day`, `n`, `flags`, `free`"), "{}", message("zzz"));
+    let too_small = [("size", "0"), ("kind", "a"), ("day", "2025-02-28"), ("n", "1"), ("flags", ""), ("free", "x")];
+    let small = [("size".to_owned(), "`0` is too small: expected at least `1`".to_owned())];
+    assert_eq!(faults(bind(&metric, &too_small)), small);
+}
+
+#[test]
+fn a_value_of_another_type_is_postgresqls_to_judge() {
+    let metric = statement("SELECT :r", json!([]), &[("r", "daterange")], Period::default());
+    assert!(metric.has_unjudged());
+    assert_eq!(arguments(bind(&metric, &[("r", "[2025-01-01,)")])), some(&["[2025-01-01,)"]));
+    assert_eq!(faults(bind(&metric, &[("r", "a\0")])).len(), 1);
+}
+
+#[test]
+fn a_period_that_the_sql_names_is_bound_and_open_where_it_is_not_given() {
+    let types = [("start_date", "date"), ("end_date", "timestamp with time zone")];
+    let metric = statement("SELECT :start_date, :end_date", json!([]), &types, Period::Bound);
+    let (start, end) = (("start_date", "2025-01-01"), ("end_date", "2025-01-31"));
+    assert_eq!(arguments(bind(&metric, &[])), some(&["-infinity", "infinity"]));
+    assert_eq!(arguments(bind(&metric, &[start]))[0].as_deref(), Some("2025-01-01"));
+    let applied = bind(&metric, &[end]).unwrap().1.unwrap();
+    assert_eq!((applied.start_date, applied.end_date.as_deref()), (None, Some("2025-01-31")));
+    assert_eq!(applied.applied, PeriodApplication::Bound);
+    let one = statement("SELECT :start_date", json!([]), &types[..1], Period::Bound);
+    assert_eq!(faults(bind(&one, &[start, end]))[0].0, "end_date");
+}
+
+#[test]
+fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
+    let sql = "SELECT count(*) FROM metrics WHERE id = :id";
+    let metric = statement(sql, json!([]), &[("id", "text")], narrowed("date"));
+    let plain = bind(&metric, &[("id", "a")]).unwrap();
+    assert_eq!((plain.0.text(), plain.1), ("SELECT count(*) FROM metrics WHERE id = $1", None));
+    let (bound, applied) = bind(&metric, &[("id", "a"), ("end_date", "2025-01-31")]).unwrap();
+    assert_eq!(
+        bound.text(),
+        "SELECT count(*) FROM (SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($2 AS date) AND \"date\" <= \
+         CAST($3 AS date)) AS \"metrics\" WHERE id = $1"
+    );
+    assert_eq!(applied.unwrap().applied, PeriodApplication::Narrowed);
+    assert_eq!(arguments(Ok((bound, None))), some(&["a", "-infinity", "2025-01-31"]));
+    let instants = statement(sql, json!([]), &[("id", "text")], narrowed("timestamp with time zone"));
+    let (bound, _) = bind(&instants, &[("id", "a"), ("start_date", "2025-01-01")]).unwrap();
+    assert!(bound.text().contains("\"date\" < CAST($3 AS date) + 1)"), "{}", bound.text());
+}
+
+#[test]
+fn a_period_that_cannot_be_is_a_fault() {
+    let metric = statement("SELECT 1 FROM metrics", json!([]), &[], narrowed("date"));
+    let reversed = [("start_date", "2025-02-01"), ("end_date", "2025-01-31")];
+    let told = [("end_date".to_owned(), "the period ends before it starts, on `2025-02-01`".to_owned())];
+    assert_eq!(faults(bind(&metric, &reversed)), told);
+    assert_eq!(faults(bind(&metric, &[("start_date", "yesterday")]))[0].0, "start_date");
+    assert!(bind(&metric, &[("start_date", "2025-01-31"), ("end_date", "2025-01-31")]).is_ok());
+    let none = statement("SELECT 1", json!([]), &[], Period::Unsupported { reason: "there is none".into() });
+    let told = faults(bind(&none, &[("start_date", "2025-01-01")]));
+    assert_eq!(told, [("start_date".to_owned(), "the metric has no period: there is none".to_owned())]);
+    assert!(bind(&none, &[]).is_ok());
+}
