@@ -417,7 +417,7 @@ async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
     let task = tokio::spawn(async move { rows(&runner, "SELECT pg_sleep(4)").await });
     // As a statement does that is the end of its process each time. BEGIN has been answered by then.
     while !task.is_finished() {
-        let running = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'
+        let running = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%' AND state = 'active'
                        AND clock_timestamp() - query_start > '1s'";
         if !client.query(running, &[]).await?.is_empty() && wire.is_answered() {
             wire.cut.notify_waiters();
