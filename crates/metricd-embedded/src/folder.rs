@@ -119,7 +119,11 @@ fn create_for(path: &Path, account: Account, innermost: bool) -> io::Result<()> 
     if let Some(parent) = path.parent() {
         create_for(parent, account, false)?;
     }
-    fs::create_dir(path)?;
+    match fs::create_dir(path) {
+        // Another process that starts at the same time has been faster by a moment, and means the same.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        created => created?,
+    }
     // Another account has to get through, whatever the umask says; nobody has to list the data folder.
     let mode = match account {
         Account::Invoker if innermost => 0o700,
