@@ -15,7 +15,9 @@ called AS (
     SELECT f.hit[1]::oid, TRUE FROM judged, regexp_matches(tree, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
     UNION ALL
     SELECT f.hit[1]::oid, FALSE
-    FROM judged, regexp_matches(tree, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid) (\d+)', 'g') AS f (hit)
+    FROM judged,
+        regexp_matches(tree, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid|startInRangeFunc|endInRangeFunc) (\d+)', 'g') AS f (hit)
+    WHERE f.hit[1] <> '0'
     UNION ALL
     SELECT o.oprcode::oid, FALSE
     FROM judged, regexp_matches(tree, ':(?:opno|eqop|sortop) (\d+)', 'g') AS f (hit)
@@ -80,15 +82,16 @@ tables AS (
     FROM relations r
 ),
 
--- What asks the session who it is (the operations after the clock's), makes XML, or looks a name up in the catalogs.
+-- What asks the session who it is (the operations after the clock's), makes XML, locks rows, or looks a name up in the catalogs.
 session_words AS (
     SELECT 'user, role, schema or catalog of the session' AS word
     FROM judged, regexp_matches(tree, '\{SQLVALUEFUNCTION :op (\d+)', 'g') AS f (hit) WHERE f.hit[1]::integer > 8
     UNION SELECT 'xml' FROM judged WHERE tree ~ '\{XMLEXPR|\{TABLEFUNC :functype 0|\{TABLEFUNC :ns_uris'
+    UNION SELECT 'a locking clause' FROM judged WHERE tree ~ ':hasForUpdate true'
     UNION SELECT t.typname::text
-    FROM judged, regexp_matches(tree, ':(?:consttype|resulttype|funcresulttype) (\d+)', 'g') AS f (hit)
+    FROM judged, regexp_matches(tree, ':(?:consttype|resulttype|funcresulttype|vartype) (\d+)', 'g') AS f (hit)
     JOIN pg_type t ON t.oid = f.hit[1]::oid
-    WHERE t.typname ~ '^reg' AND t.typname NOT IN ('regconfig', 'regdictionary')
+    WHERE t.typname ~ '^_?reg' AND ltrim(t.typname, '_') NOT IN ('regconfig', 'regdictionary')
         AND t.typnamespace = 'pg_catalog'::regnamespace
 )
 
