@@ -4,13 +4,12 @@
 mod resolved;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::Arc;
 
 use metricd_domain::{Contract, ContractParameter, Metric, Parameter, Period, SqlText, TimeColumn};
 
 use self::resolved::judge_resolution;
-use crate::arguments::numbered;
+use crate::arguments::{is_period, numbered};
 use crate::edit::Edited;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
@@ -105,8 +104,7 @@ impl Judge {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
         let resolvable = Resolvable {
             text: numbered.text.clone(),
-            parameter_count: statement.parameters().len(),
-            placeholders: placeholders.map(|(range, of)| (number_in(&numbered.text, range), of.index)).collect(),
+            placeholders: placeholders.map(|(range, of)| (range, of.index)).collect(),
         };
         self.resolver.resolve(&resolvable).map_err(|error| match error {
             ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
@@ -141,8 +139,7 @@ impl Judge {
             let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());
             return Err(vec![finding].into());
         }
-        let is_bound = |name: &str| ["start_date", "end_date"].contains(&name);
-        if statement.parameters().iter().any(|name| is_bound(name.as_str())) {
+        if statement.parameters().iter().any(|name| is_period(name.as_str())) {
             return Ok(contract);
         }
         contract.period = match source {
@@ -165,14 +162,6 @@ impl Judge {
         };
         Ok(contract)
     }
-}
-
-/// Where `$n` is in `$n` or `CAST($n AS type)`.
-fn number_in(text: &str, range: Range<usize>) -> Range<usize> {
-    let words = text.get(range.clone()).unwrap_or_default();
-    let start = words.find('$').unwrap_or_default();
-    let digits = words[start..].chars().skip(1).take_while(char::is_ascii_digit).count();
-    range.start + start..range.start + start + 1 + digits
 }
 
 /// Declared parameters that do not stand in the SQL.

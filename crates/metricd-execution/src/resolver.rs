@@ -12,13 +12,18 @@ use crate::Allowed;
 pub struct Resolvable {
     /// The text, with `$1`, `$2`, … for the parameters. It can stand in parentheses, and is one query.
     pub text: String,
-    /// How many parameters there are.
-    pub parameter_count: usize,
-    /// Where the parameters stand in the text, in its order: the bytes of `$n`, and `n` less one.
+    /// Where the parameters stand in the text, in its order: the bytes of `$n`, with the cast to its type where it is
+    /// declared, and `n` less one.
     pub placeholders: Vec<(Range<usize>, usize)>,
 }
 
 impl Resolvable {
+    /// How many parameters there are.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.placeholders.iter().map(|(_, index)| index + 1).max().unwrap_or_default()
+    }
+
     /// The text with what `value` says in the place of each parameter.
     #[must_use]
     pub fn with_values(&self, value: impl Fn(usize) -> String) -> String {

@@ -27,7 +27,7 @@ impl Resolver for Agreeing {
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         self.check(&statement.text)?;
-        let parameter_types = vec!["text".to_owned(); statement.parameter_count];
+        let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(Resolution { parameter_types, ..Resolution::default() })
     }
 

@@ -69,7 +69,7 @@ impl Resolver for ScriptedResolver {
     }
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        let parameter_types = vec!["text".to_owned(); statement.parameter_count];
+        let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(self.ask(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
     }
 

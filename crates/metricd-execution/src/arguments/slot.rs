@@ -1,0 +1,93 @@
+//! A parameter of a statement, and what is known of its values.
+
+use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue};
+
+use super::period::{END_DATE, START_DATE};
+
+/// A parameter of a statement.
+#[derive(Debug)]
+pub(super) struct Slot {
+    name: ParameterName,
+    values: Values,
+}
+
+/// What its values are.
+#[derive(Debug)]
+enum Values {
+    /// What the definition declares.
+    Declared(Parameter),
+    /// Of the type that PostgreSQL infers and calls so, which is one of ours.
+    Inferred(ParameterType, String),
+    /// Whatever PostgreSQL takes: of the type that it calls so, or of one that nobody has asked for.
+    Unjudged(Option<String>),
+}
+
+impl Slot {
+    pub(super) fn new(name: &ParameterName, declared: &[Parameter], contract: Option<&Contract>) -> Self {
+        let declared = declared.iter().find(|parameter| parameter.name() == name);
+        let parameters = contract.map(|contract| contract.parameters.as_slice()).unwrap_or_default();
+        let resolved = parameters.iter().find(|parameter| parameter.name == *name);
+        let type_name = resolved.map(|parameter| parameter.type_name.clone());
+        let inferred = type_name.as_deref().and_then(ParameterType::of_postgres);
+        let values = match (declared, inferred, type_name) {
+            (Some(declared), ..) => Values::Declared(declared.clone()),
+            (None, Some(inferred), Some(type_name)) => Values::Inferred(inferred, type_name),
+            (None, _, type_name) => Values::Unjudged(type_name),
+        };
+        Self { name: name.clone(), values }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Whether PostgreSQL alone judges the values.
+    pub(super) fn is_unjudged(&self) -> bool {
+        matches!(self.values, Values::Unjudged(_))
+    }
+
+    /// The type's name, where it is known.
+    pub(super) fn type_name(&self) -> Option<String> {
+        match &self.values {
+            Values::Declared(declared) => Some(declared.data_type().to_string()),
+            Values::Inferred(_, type_name) => Some(type_name.clone()),
+            Values::Unjudged(type_name) => type_name.clone(),
+        }
+    }
+
+    /// The value that a request gives.
+    pub(super) fn value(&self, text: &str) -> Result<ParameterValue, String> {
+        match &self.values {
+            Values::Declared(declared) => declared.accept(text).map_err(|error| error.to_string()),
+            Values::Inferred(inferred, _) => inferred.parse_value(text).map_err(|error| error.to_string()),
+            Values::Unjudged(_) if text.contains('\0') => Err("expected text without NUL characters".to_owned()),
+            Values::Unjudged(_) => Ok(ParameterValue::unjudged(text)),
+        }
+    }
+
+    /// The value where the request has none.
+    pub(super) fn absent(&self) -> Result<Option<ParameterValue>, String> {
+        let is_day = |name: &str| self.name() == name && self.is_time();
+        match &self.values {
+            Values::Declared(declared) if declared.default().is_some() => Ok(declared.default().cloned()),
+            Values::Declared(declared) if declared.is_required() => Err(self.missing()),
+            // A period that is open on a side has no bound there.
+            _ if is_day(START_DATE) => Ok(Some(ParameterValue::unjudged("-infinity"))),
+            _ if is_day(END_DATE) => Ok(Some(ParameterValue::unjudged("infinity"))),
+            Values::Declared(_) => Ok(None),
+            Values::Inferred(..) | Values::Unjudged(_) => Err(self.missing()),
+        }
+    }
+
+    fn is_time(&self) -> bool {
+        let is_time = |name: &str| name == "date" || (name.starts_with("timestamp") && !name.ends_with("[]"));
+        self.type_name().is_some_and(|name| is_time(&name))
+    }
+
+    fn missing(&self) -> String {
+        match self.type_name() {
+            None => "the metric needs a value for it".to_owned(),
+            Some(type_name) => format!("the metric needs a value for it, of the type `{type_name}`"),
+        }
+    }
+}
