@@ -54,7 +54,8 @@ impl PgResolver {
             };
             let begin = format!(
                 "BEGIN; SET LOCAL search_path = warehouse; SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; \
-                 SET LOCAL lock_timeout = '{STEP_TIMEOUT}'; SET LOCAL timezone = 'UTC'"
+                 SET LOCAL lock_timeout = '{STEP_TIMEOUT}'; SET LOCAL timezone = 'UTC'; \
+                 SET LOCAL standard_conforming_strings = on"
             );
             let answer = connection.batch_execute(&begin).map_err(refused).and_then(|()| operation(&mut connection));
             let is_over = connection.batch_execute("ROLLBACK").is_ok();
@@ -119,7 +120,7 @@ fn prepare(connection: &mut PgConnection, text: &str) -> Result<Vec<String>, Res
         types: Vec<String>,
     }
     // A prepared statement outlives a transaction that is rolled back, as it does one that fails here.
-    connection.batch_execute("DEALLOCATE ALL; SAVEPOINT metricd_judged").map_err(refused)?;
+    connection.batch_execute("DEALLOCATE ALL").map_err(refused)?;
     sql_query(format!("{PREPARE}{text}")).execute(connection).map_err(refused)?;
     let types = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'metricd_judged'";
     let types: Types = sql_query(types).get_result(connection).map_err(refused)?;
@@ -176,7 +177,10 @@ fn refused(error: Error) -> ResolveError {
         Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
             ResolveError::Unavailable(info.message().to_owned())
         }
-        // Diesel tells no SQLSTATE.
+        // Diesel tells no SQLSTATE. Where the database had no time for it, the SQL is not to blame.
+        Error::DatabaseError(_, info) if info.message().starts_with("canceling statement due to") => {
+            ResolveError::Unavailable(info.message().to_owned())
+        }
         Error::DatabaseError(_, info) if info.message().ends_with("specified more than once") => {
             ResolveError::ColumnRepeated(info.message().to_owned())
         }

@@ -45,9 +45,11 @@ const BLOATING_BYTES: usize = 4 << 20;
 /// four times as many bytes in its binary form as in JSON.
 const MAX_SHRINKAGE: usize = 8;
 
-/// What each session is told when it begins. The role has the first two as well; the others fix how values are printed.
-const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c timezone=UTC -c datestyle=ISO \
-                       -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1";
+/// What each session is told when it begins. The role has the first two as well; the third is how the guard has read the
+/// SQL, whatever the database is set to; the others fix how values are printed.
+const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c standard_conforming_strings=on \
+                       -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex \
+                       -c extra_float_digits=1";
 
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
 /// Not among the settings of `SESSION`, since PostgreSQL on Windows cannot do so and would refuse the session.

@@ -9,7 +9,7 @@ use metricd_domain::{
 };
 use metricd_execution::{
     Allowed, BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner,
-    MetricStatement, RunLimits,
+    MetricStatement, Resolvable, Resolver, RunLimits, Statement,
 };
 use metricd_postgres::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -136,6 +136,65 @@ async fn every_allowed_function_is_there_and_never_volatile() -> Result<()> {
     assert!(volatile.is_empty(), "{:?}", volatile.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>());
     let known = client.query(query, &[&names, &true]).await?.len();
     assert!(known > 300, "{known} of {} are known to this server", names.len());
+    Ok(())
+}
+
+/// What the guard would refuse by its text is seen in PostgreSQL's account as well.
+#[tokio::test]
+async fn the_account_tells_what_a_text_could_hide() -> Result<()> {
+    let database = warehouse().await?;
+    let resolver = PgResolver::new(&database.owner);
+    let resolve =
+        move |sql: &'static str| resolver.resolve(&Resolvable { text: sql.to_owned(), placeholders: Vec::new() });
+    let told = tokio::task::spawn_blocking(move || {
+        [
+            "SELECT id FROM metrics FOR UPDATE",
+            "SELECT n FROM (SELECT id AS n FROM metrics FOR SHARE) s",
+            "SELECT '{catalog.queries}'::regclass[] AS a",
+            "SELECT a FROM json_to_recordset('[]') AS t (a regclass)",
+            "SELECT 'catalog.queries'::regclass AS a",
+            "SELECT current_role AS a",
+            "SELECT xmlelement(name a) AS a",
+        ]
+        .map(|sql| resolve(sql).map(|resolution| resolution.session_words))
+    });
+    for (index, words) in told.await?.into_iter().enumerate() {
+        assert!(words.as_ref().is_ok_and(|words| !words.is_empty()), "{index}: {words:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_functions_behind_a_range_of_a_window_are_told() -> Result<()> {
+    let database = warehouse().await?;
+    let resolver = PgResolver::new(&database.owner);
+    let sql = "SELECT count(*) OVER (ORDER BY date RANGE interval '1 day' PRECEDING) AS n FROM metrics";
+    let resolvable = Resolvable { text: sql.to_owned(), placeholders: Vec::new() };
+    let resolution = tokio::task::spawn_blocking(move || resolver.resolve(&resolvable)).await??;
+    assert!(resolution.functions.iter().any(|function| function.name == "in_range"), "{resolution:?}");
+    Ok(())
+}
+
+/// With the setting off, the first string would go on to the second quote, and what follows it would be SQL.
+#[tokio::test]
+async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<()> {
+    let database = warehouse().await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database()); END $$",
+        )
+        .await?;
+    let sql = r"SELECT '\' AS a, ', 1 AS b --' AS c";
+    let judge = judge(&database).await?;
+    let contract = plain(&judge, sql).await?.unwrap();
+    let names: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["a", "c"]);
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    let mut rows = JsonRows::default();
+    let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
+    runner.run(&statement, RunLimits::default(), &mut rows).await?;
+    assert_eq!(String::from_utf8(rows.finish())?, r#"[{"a":"\\","c":", 1 AS b --"}]"#);
     Ok(())
 }
 
