@@ -49,7 +49,11 @@ fn run(duration: Duration, seed: u64) -> ExitCode {
         slowest = slowest.max(before.elapsed());
         count += 1;
         if !is_good || before.elapsed() > LONGEST {
-            println!("input {count} of seed {seed}, after {:?}: {:?}", before.elapsed(), String::from_utf8_lossy(&input));
+            println!(
+                "input {count} of seed {seed}, after {:?}: {:?}",
+                before.elapsed(),
+                String::from_utf8_lossy(&input)
+            );
             return ExitCode::FAILURE;
         }
     }
@@ -65,8 +69,8 @@ struct Pool {
 
 /// What is rare in statements and common in attacks on those who read them.
 const SPICES: [&str; 30] = [
-    "'", "\"", "$$", "$a$", "E'", "U&'", "N'", "--", "/*", "*/", "\\", ";", ":", "::", ":a", "$1", "(", ")", "[", "]", "\u{a0}",
-    "\u{2028}", "\u{17f}", "\u{212a}", "\r", "\u{b}", "\u{c}", "#-", "|/", "😀",
+    "'", "\"", "$$", "$a$", "E'", "U&'", "N'", "--", "/*", "*/", "\\", ";", ":", "::", ":a", "$1", "(", ")", "[", "]",
+    "\u{a0}", "\u{2028}", "\u{17f}", "\u{212a}", "\r", "\u{b}", "\u{c}", "#-", "|/", "😀",
 ];
 
 impl Pool {
@@ -139,7 +143,9 @@ fn split(statement: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     for character in statement.chars() {
         match words.last_mut() {
-            Some(word) if kind(character) < 2 && word.ends_with(|last| kind(last) == kind(character)) => word.push(character),
+            Some(word) if kind(character) < 2 && word.ends_with(|last| kind(last) == kind(character)) => {
+                word.push(character)
+            }
             _ => words.push(character.to_string()),
         }
     }

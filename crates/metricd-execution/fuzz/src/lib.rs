@@ -19,7 +19,10 @@ pub fn look(bytes: &[u8]) {
     if let Err(findings) = &verdict {
         assert!(!findings.is_empty(), "refused without a reason");
         let lines = sql.as_str().split('\n').count() as u64;
-        assert!(findings.iter().all(|finding| (1..=lines).contains(&finding.place.line)), "a place outside of the text");
+        assert!(
+            findings.iter().all(|finding| (1..=lines).contains(&finding.place.line)),
+            "a place outside of the text"
+        );
     }
     // Leaving the comments and semicolons around it out changes nothing.
     let body = SqlText::parse(statement.body()).and_then(|body| Ok(Statement::parse(&body)));
