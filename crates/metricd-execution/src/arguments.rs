@@ -112,7 +112,7 @@ impl MetricStatement {
     /// Whether a value is judged by PostgreSQL alone, so that an error of its may be the request's.
     #[must_use]
     pub fn has_unjudged(&self) -> bool {
-        self.slots.iter().any(|slot| slot.is_unjudged())
+        self.slots.iter().any(Slot::is_unjudged)
     }
 
     fn apply(

@@ -15,7 +15,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 enum Values {
     /// What the definition declares.
-    Declared(Parameter),
+    Declared(Box<Parameter>),
     /// Of the type that PostgreSQL infers and calls so, which is one of ours.
     Inferred(ParameterType, String),
     /// Whatever PostgreSQL takes: of the type that it calls so, or of one that nobody has asked for.
@@ -30,7 +30,7 @@ impl Slot {
         let type_name = resolved.map(|parameter| parameter.type_name.clone());
         let inferred = type_name.as_deref().and_then(ParameterType::of_postgres);
         let values = match (declared, inferred, type_name) {
-            (Some(declared), ..) => Values::Declared(declared.clone()),
+            (Some(declared), ..) => Values::Declared(Box::new(declared.clone())),
             (None, Some(inferred), Some(type_name)) => Values::Inferred(inferred, type_name),
             (None, _, type_name) => Values::Unjudged(type_name),
         };
