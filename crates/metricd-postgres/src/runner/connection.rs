@@ -14,42 +14,18 @@ use tokio_postgres::{Client, Config, NoTls};
 use super::error::connect_error;
 use super::plan::Plan;
 use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
+use crate::hardening::harm_classes;
 
 /// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
 const MAX_PREPARED: usize = 256;
 
-/// Functions of PostgreSQL whose effect outlives a read-only transaction, or that only a rollback takes back. By default
-/// every role may call them.
-///
-/// Gone through by class in `pg_proc` of version 15: settings, locks of the session, notifications, large objects, messages
-/// in the log of changes. What else has an effect is kept from plain roles by PostgreSQL itself.
-const LASTING: &[&str] = &[
-    "set_config",
-    "pg_advisory_lock",
-    "pg_advisory_lock_shared",
-    "pg_try_advisory_lock",
-    "pg_try_advisory_lock_shared",
-    "pg_notify",
-    "pg_logical_emit_message",
-    "lo_creat",
-    "lo_create",
-    "lo_from_bytea",
-    "lo_import",
-    "lo_put",
-    "lo_truncate",
-    "lo_truncate64",
-    "lo_unlink",
-    "lo_open",
-    "lowrite",
-    "setseed",
-];
-
-/// Whether the role can do nothing in a SELECT that outlives it: it may call none of [`LASTING`], and no volatile function
-/// that is not PostgreSQL's own, such as an extension's that changes a setting.
+/// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
+/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting.
 const IS_HARMLESS: &str = "
     SELECT NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc p
-        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = ANY ($1)
+        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
+                   p.proname = ANY ($1) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY ($1))
                OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
                   AND p.provolatile = 'v' AND has_schema_privilege(p.pronamespace, 'USAGE'))
         AND has_function_privilege(p.oid, 'EXECUTE')
@@ -77,7 +53,8 @@ impl Connection {
         if let Err(error) = client.batch_execute(WATCH_CLIENT).await {
             log::debug!("PostgreSQL does not look whether its client is there: {error}");
         }
-        let answer = timeout(CONNECT_TIMEOUT, client.query_one(IS_HARMLESS, &[&LASTING])).await;
+        let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
+        let answer = timeout(CONNECT_TIMEOUT, client.query_one(IS_HARMLESS, &[&harmful])).await;
         let answer = answer.map_err(too_slow)?.map_err(|error| connect_error(&error, waited))?;
         let is_harmless = answer.try_get(0).unwrap_or_default();
         Ok(Self { client, home: thread::current().id(), is_harmless, plans: Mutex::default() })

@@ -1,17 +1,15 @@
 //! Running stored SQL against the real database.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod connections;
+mod wire;
+
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
-use metricd_postgres::{DatabaseUrl, PgRunner, RunnerConfig};
+use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 /// On a database where nothing but the runner itself keeps order.
@@ -54,64 +52,6 @@ async fn until_running(client: &Client, word: &str, count: i64) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Stands between a runner and its database, and counts what goes over the wire.
-#[derive(Clone, Default)]
-struct Wire {
-    /// `>` for bytes to the database, `<` for bytes from it.
-    seen: Arc<Mutex<String>>,
-    opened: Arc<AtomicUsize>,
-    /// Closes the connections that are open.
-    cut: Arc<Notify>,
-}
-
-impl Wire {
-    async fn listen(database: &Client) -> Result<(Self, DatabaseUrl)> {
-        let port: u16 = database.query_one("SHOW port", &[]).await?.get::<_, String>(0).parse()?;
-        let name: String = database.query_one("SELECT current_database()::text", &[]).await?.get(0);
-        let role = format!("wired_{name}");
-        database.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'wired'")).await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("postgres://{role}:wired@127.0.0.1:{}/{name}", listener.local_addr()?.port());
-        let wire = Self::default();
-        let accepting = wire.clone();
-        tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(accepting.clone().pass(near, port));
-            }
-        });
-        Ok((wire, DatabaseUrl::parse(url)?))
-    }
-
-    async fn pass(self, mut near: TcpStream, port: u16) -> Result<()> {
-        self.opened.fetch_add(1, Ordering::SeqCst);
-        let mut far = TcpStream::connect(("127.0.0.1", port)).await?;
-        let (mut sent, mut answered) = ([0; 8_192], [0; 8_192]);
-        loop {
-            let (bytes, mark, to) = tokio::select! {
-                count = near.read(&mut sent) => (&sent[..count?], '>', &mut far),
-                count = far.read(&mut answered) => (&answered[..count?], '<', &mut near),
-                () = self.cut.notified() => return Ok(()),
-            };
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
-            to.write_all(bytes).await?;
-        }
-    }
-
-    /// Whether the last bytes came from the database.
-    fn is_answered(&self) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ends_with('<')
-    }
-
-    /// How often the runner has waited for an answer since this was last asked.
-    fn round_trips(&self) -> usize {
-        let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
-        seen.replace(">>", ">").matches("><").count()
-    }
 }
 
 #[tokio::test]
@@ -302,170 +242,6 @@ async fn casts_keep_the_order_of_the_rows() -> Result<()> {
     let (_database, runner) = runner(1).await?;
     let sql = "SELECT n * interval '1 day' AS d FROM generate_series(1, 3) AS n ORDER BY n DESC -- longest first";
     assert_eq!(rows(&runner, sql).await?, r#"[{"d":"3 days"},{"d":"2 days"},{"d":"1 day"}]"#);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_prepared_statement_costs_one_round_trip() -> Result<()> {
-    let database = TestDatabase::new().await?;
-    let (wire, url) = Wire::listen(&database.connect().await?).await?;
-    let runner = PgRunner::new(&url, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
-    for (sql, expected) in [("SELECT 1 AS a", 1), ("SELECT interval '1 day' AS a", 2)] {
-        rows(&runner, sql).await?;
-        wire.round_trips();
-        rows(&runner, sql).await?;
-        assert_eq!(wire.round_trips(), expected, "{sql}");
-    }
-    Ok(())
-}
-
-/// How many transactions a run takes, by PostgreSQL's own count of them in the session.
-async fn transactions(runner: &PgRunner) -> Result<i32> {
-    let sql = "SELECT split_part(virtualtransaction, '/', 2)::integer AS n FROM pg_locks
-               WHERE pid = pg_backend_pid() LIMIT 1";
-    let mut counts = [0; 2];
-    rows(runner, sql).await?;
-    for count in &mut counts {
-        *count = rows(runner, sql).await?.trim_matches(|it: char| !it.is_ascii_digit()).parse()?;
-    }
-    Ok(counts[1] - counts[0])
-}
-
-/// Takes from every role the functions of that name. The rights are those of one database.
-async fn revoke(client: &Client, names: &str) -> Result<()> {
-    let sql = format!(
-        "DO $$ DECLARE f regprocedure; BEGIN
-         FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^({names})$'
-         LOOP EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || f || ' FROM PUBLIC'; END LOOP; END $$"
-    );
-    Ok(client.batch_execute(&sql).await?)
-}
-
-#[tokio::test]
-async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -> Result<()> {
-    let database = TestDatabase::unhardened().await?;
-    let client = database.connect().await?;
-    let runner = || PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() });
-    assert_eq!(transactions(&runner()?).await?, 2);
-    revoke(
-        &client,
-        "set_config|pg_notify|pg_logical_emit_message|lo_.*|lowrite|pg_(try_)?advisory_lock(_shared)?|setseed",
-    )
-    .await?;
-    let hardened = runner()?;
-    assert_eq!(transactions(&hardened).await?, 1);
-    assert_eq!(sqlstate(&hardened, "SELECT set_config('statement_timeout', '0', false)").await?, "42501");
-    client.batch_execute("CREATE TABLE warehouse.t (a integer); GRANT ALL ON warehouse.t TO metricd_reader").await?;
-    assert_eq!(sqlstate(&hardened, "WITH w AS (DELETE FROM t RETURNING a) SELECT a FROM w").await?, "25006");
-    assert_eq!(transactions(&hardened).await?, 1);
-    // Somebody else's function may do what PostgreSQL's own no longer do.
-    client.batch_execute("CREATE FUNCTION warehouse.f() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'").await?;
-    assert_eq!(transactions(&runner()?).await?, 2);
-    Ok(())
-}
-
-#[tokio::test]
-async fn locks_of_the_session_do_not_outlive_a_run() -> Result<()> {
-    let (database, runner) = runner(1).await?;
-    rows(&runner, "SELECT pg_advisory_lock(42)").await?;
-    let client = database.connect().await?;
-    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database =
-                 (SELECT oid FROM pg_database WHERE datname = current_database())";
-    assert_eq!(client.query_one(locks, &[]).await?.get::<_, i64>(0), 0);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> Result<()> {
-    let database = TestDatabase::unhardened().await?;
-    let client = database.connect().await?;
-    let config = RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10) };
-    let runner = PgRunner::new(&database.reader, config)?;
-    let spawn = |sql: &'static str| {
-        let runner = runner.clone();
-        tokio::spawn(async move { rows(&runner, sql).await })
-    };
-    let busy = spawn("SELECT pg_sleep(0.3)");
-    until_running(&client, "pg_sleep", 1).await?;
-    let given_up = spawn("SELECT 1 AS one");
-    tokio::task::yield_now().await;
-    let next = spawn("SELECT 2 AS two");
-    tokio::task::yield_now().await;
-    given_up.abort();
-    busy.await??;
-    assert_eq!(next.await??, r#"[{"two":2}]"#);
-    Ok(())
-}
-
-#[tokio::test]
-async fn says_that_the_database_is_not_there() -> Result<()> {
-    let nowhere = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
-    let url = DatabaseUrl::parse(format!("postgres://ann:s3cret@127.0.0.1:{nowhere}/m"))?;
-    let runner = PgRunner::new(&url, RunnerConfig::default())?;
-    for outcome in [rows(&runner, "SELECT 1").await.map(drop), runner.check().await] {
-        assert!(matches!(&outcome, Err(RunError::Unavailable(why)) if !why.contains("s3cret")), "{outcome:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
-    let database = TestDatabase::unhardened().await?;
-    let client = database.connect().await?;
-    let (wire, url) = Wire::listen(&client).await?;
-    let runner = PgRunner::new(&url, RunnerConfig { max_connections: 4, ..RunnerConfig::default() })?;
-    let task = tokio::spawn(async move { rows(&runner, "SELECT pg_sleep(4)").await });
-    // As a statement does that is the end of its process each time. BEGIN has been answered by then.
-    while !task.is_finished() {
-        let running = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%' AND state = 'active'
-                       AND clock_timestamp() - query_start > '1s'";
-        if !client.query(running, &[]).await?.is_empty() && wire.is_answered() {
-            wire.cut.notify_waiters();
-        }
-    }
-    let outcome = task.await?;
-    assert!(matches!(outcome, Err(RunError::Unavailable(_))), "{outcome:?}");
-    assert_eq!(wire.opened.load(Ordering::SeqCst), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn says_that_no_connection_is_free() -> Result<()> {
-    let (database, runner) = runner(1).await?;
-    let busy = runner.clone();
-    let task = tokio::spawn(async move { rows(&busy, "SELECT pg_sleep(4)").await });
-    until_running(&database.connect().await?, "pg_sleep", 1).await?;
-    let outcome = rows(&runner, "SELECT 1").await;
-    assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
-    task.abort();
-    Ok(())
-}
-
-#[tokio::test]
-async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
-    let (database, runner) = runner(2).await?;
-    rows(&runner, "SELECT 1").await?;
-    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    database.connect().await?.batch_execute(others).await?;
-    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_share_few_connections() -> Result<()> {
-    let database = TestDatabase::new().await?;
-    let config = RunnerConfig { max_connections: 4, acquire_timeout: Duration::from_secs(20) };
-    let runner = PgRunner::new(&database.reader, config)?;
-    let mut runs = tokio::task::JoinSet::new();
-    for number in 0..1_000 {
-        let runner = runner.clone();
-        runs.spawn(async move { (number, rows(&runner, &format!("SELECT {} AS n", number % 300)).await) });
-    }
-    while let Some(ended) = runs.join_next().await {
-        let (number, rows) = ended?;
-        assert_eq!(rows?, format!(r#"[{{"n":{}}}]"#, number % 300));
-    }
     Ok(())
 }
 
