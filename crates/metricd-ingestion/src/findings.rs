@@ -46,7 +46,7 @@ impl Findings {
 pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], findings: &mut Findings) {
     for finding in found {
         let location = Location { column: Some("query".to_owned()), ..location.clone() };
-        findings.refuse(location, Some(sql.as_str()), Reason::of(finding.code), finding.to_string());
+        findings.refuse(location, Some(sql.as_str()), Reason::Sql(finding.code), finding.to_string());
     }
 }
 

@@ -3,22 +3,25 @@
 use metricd_execution::FindingCode;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $code:literal: $meaning:literal,)*) => {
+    ($($name:ident = $code:literal: $meaning:literal,)*) => {
         /// Why something is refused or noticed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason {
             $(#[doc = $meaning] $name,)*
+            /// What the guard or PostgreSQL finds in the SQL.
+            Sql(FindingCode),
         }
 
         impl Reason {
-            /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// Every reason but those of [`FindingCode`].
+            pub const OWN: &[Self] = &[$(Self::$name,)*];
 
             /// The code, which does not change from one release to the next.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$name => $code,)*
+                    Self::Sql(finding) => finding.code(),
                 }
             }
 
@@ -27,6 +30,7 @@ macro_rules! reasons {
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$name => $meaning,)*
+                    Self::Sql(finding) => finding.meaning(),
                 }
             }
         }
@@ -59,24 +63,7 @@ reasons! {
     TimeColumnInvalid = "time-column-invalid": "the time column is no name of a column, or of a table and a column",
     LimitsInvalid = "limits-invalid": "the limits of the metric are no whole numbers from 1 on, or unknown",
     EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
-    SqlBlank = "sql-blank": "the SQL is blank or has nothing but comments",
     SqlTooLong = "sql-too-long": "the SQL is longer than it may be",
-    SqlNotAQuery = "sql-not-a-query": "the SQL is a statement other than a query",
-    SqlSeveralStatements = "sql-several-statements": "the SQL has more than one statement",
-    SqlUnreadable = "sql-unreadable": "the SQL cannot be split into tokens, as with a string that does not end",
-    SqlNotUnderstood = "sql-not-understood": "the guard does not understand this part of the SQL, and so cannot vouch for it",
-    SqlWrites = "sql-writes": "a part of the SQL would write: INSERT, UPDATE, DELETE, MERGE or INTO",
-    SqlLocks = "sql-locks": "a locking clause such as FOR UPDATE",
-    SqlRelationNotAllowed = "sql-relation-not-allowed": "a relation outside the schema `warehouse`",
-    SqlFunctionNotAllowed = "sql-function-not-allowed": "a function that stored SQL may not call",
-    SqlTypeNotAllowed = "sql-type-not-allowed": "a type that stored SQL may not name",
-    SqlOperatorNotAllowed = "sql-operator-not-allowed": "an operator outside PostgreSQL's own ones",
-    SqlNumberedParameter = "sql-numbered-parameter": "a parameter by number where parameters have names",
-    SqlParameterName = "sql-parameter-name": "a parameter whose name no request can use",
-    SqlParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",
-    SqlColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
-    SqlTimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
-    SqlUnresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
     BreakpointUnknown = "breakpoint-unknown": "the layout's breakpoint is not one of lg, md, sm, xs, xxs",
     LayoutOutOfRange = "layout-out-of-range": "a position or size of the layout entry is out of range",
     LayoutMetricUnknown = "layout-metric-unknown": "the layout entry is for a metric that the dashboard does not have",
@@ -101,32 +88,6 @@ reasons! {
     RecordUnread = "record-unread": "no stored query has the id that the records carry, so that no metric shows them",
 }
 
-impl Reason {
-    /// The reason for what was found in SQL.
-    #[must_use]
-    pub fn of(code: FindingCode) -> Self {
-        match code {
-            FindingCode::Blank => Self::SqlBlank,
-            FindingCode::NotAQuery => Self::SqlNotAQuery,
-            FindingCode::SeveralStatements => Self::SqlSeveralStatements,
-            FindingCode::Unreadable => Self::SqlUnreadable,
-            FindingCode::NotUnderstood => Self::SqlNotUnderstood,
-            FindingCode::Writes => Self::SqlWrites,
-            FindingCode::Locks => Self::SqlLocks,
-            FindingCode::RelationNotAllowed => Self::SqlRelationNotAllowed,
-            FindingCode::FunctionNotAllowed => Self::SqlFunctionNotAllowed,
-            FindingCode::TypeNotAllowed => Self::SqlTypeNotAllowed,
-            FindingCode::OperatorNotAllowed => Self::SqlOperatorNotAllowed,
-            FindingCode::NumberedParameter => Self::SqlNumberedParameter,
-            FindingCode::ParameterName => Self::SqlParameterName,
-            FindingCode::ParameterUnused => Self::SqlParameterUnused,
-            FindingCode::ColumnRepeated => Self::SqlColumnRepeated,
-            FindingCode::TimeColumn => Self::SqlTimeColumn,
-            FindingCode::Unresolved => Self::SqlUnresolved,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -138,22 +99,15 @@ mod tests {
         let document = include_str!("../../../docs/ingestion.md");
         let documented: Vec<_> = document.lines().filter(|line| line.starts_with("| `")).collect();
         let rows: Vec<_> =
-            Reason::ALL.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.meaning())).collect();
+            Reason::OWN.iter().map(|reason| format!("| `{}` | {} |", reason.code(), reason.meaning())).collect();
         let codes: Vec<_> = documented.into_iter().filter(|row| !row.starts_with("| `--")).collect();
         assert_eq!(codes, rows);
     }
 
     #[test]
-    fn what_is_found_in_sql_keeps_its_code_and_its_meaning() {
-        for code in FindingCode::ALL {
-            let reason = Reason::of(*code);
-            assert_eq!((reason.code(), reason.meaning()), (code.code(), code.meaning()));
-        }
-    }
-
-    #[test]
     fn every_code_is_there_once() {
-        let codes: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        assert_eq!(codes.len(), Reason::ALL.len());
+        let findings = FindingCode::ALL.iter().map(|code| Reason::Sql(*code));
+        let codes: BTreeSet<_> = Reason::OWN.iter().copied().chain(findings).map(Reason::code).collect();
+        assert_eq!(codes.len(), Reason::OWN.len() + FindingCode::ALL.len());
     }
 }

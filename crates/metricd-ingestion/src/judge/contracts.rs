@@ -174,7 +174,7 @@ impl Asking<'_> {
     fn refuse_metric(&mut self, metric: &Located<Metric>, findings: &[Finding]) {
         for finding in findings {
             let id = metric.value.metric_id.as_str();
-            self.findings.refuse(metric.location.clone(), Some(id), Reason::of(finding.code), finding.to_string());
+            self.findings.refuse(metric.location.clone(), Some(id), Reason::Sql(finding.code), finding.to_string());
         }
         self.refused.insert(metric.value.metric_id.clone());
     }

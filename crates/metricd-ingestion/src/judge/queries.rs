@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use metricd_domain::{InvalidSql, Query, QueryId, SqlText};
-use metricd_execution::Judge;
+use metricd_execution::{FindingCode, Judge};
 
 use super::csv_faults::{at_column, at_line, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
 use super::merge::Located;
@@ -67,7 +67,7 @@ fn judge_sql(file: &str, line: u64, bytes: &[u8], judge: &Judge, findings: &mut 
     match SqlText::parse(text) {
         Err(error) => {
             let reason = match error {
-                InvalidSql::Blank => Reason::SqlBlank,
+                InvalidSql::Blank => Reason::Sql(FindingCode::Blank),
                 InvalidSql::TooLong { .. } => Reason::SqlTooLong,
                 InvalidSql::Nul => Reason::TextNul,
             };
