@@ -16,15 +16,7 @@ use crate::support::TestApp;
 const NARROWED: &str = "SELECT count(*) FROM (SELECT * FROM warehouse.\"orders\" WHERE \"placed\" >= CAST($1 AS date) AND \"placed\" <= CAST($2 AS date)) AS \"orders\"";
 
 fn parameter(name: &str, type_name: &str, change: impl Fn(&mut ParameterDeclaration)) -> Result<Parameter> {
-    let mut declaration = ParameterDeclaration {
-        name: name.into(),
-        r#type: type_name.into(),
-        default: None,
-        required: None,
-        allowed: None,
-        min: None,
-        max: None,
-    };
+    let mut declaration = ParameterDeclaration::new(name, type_name);
     change(&mut declaration);
     Ok(declaration.try_into()?)
 }

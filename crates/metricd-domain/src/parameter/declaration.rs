@@ -35,6 +35,14 @@ pub struct ParameterDeclaration {
     pub max: Option<Value>,
 }
 
+impl ParameterDeclaration {
+    /// Declares no more than a name and a type, such as `date` or `text[]`.
+    pub fn new(name: impl Into<String>, r#type: impl Into<String>) -> Self {
+        let (name, r#type) = (name.into(), r#type.into());
+        Self { name, r#type, default: None, required: None, allowed: None, min: None, max: None }
+    }
+}
+
 /// Why a declaration is none, or a value breaks it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidParameter {

@@ -68,16 +68,7 @@ async fn plain(judge: &Arc<Judge>, sql: &str) -> Result<Result<Contract, Vec<Fin
 }
 
 fn parameter(name: &str, type_name: &str) -> Result<Parameter> {
-    let declaration = ParameterDeclaration {
-        name: name.into(),
-        r#type: type_name.into(),
-        default: None,
-        required: None,
-        allowed: None,
-        min: None,
-        max: None,
-    };
-    Ok(declaration.try_into()?)
+    Ok(ParameterDeclaration::new(name, type_name).try_into()?)
 }
 
 #[tokio::test]

@@ -216,13 +216,10 @@ fn contract(column: &str) -> Contract {
 pub async fn declarations_and_contracts_come_back(repository: Repository) {
     let mut declaring = metric("m1", "q1");
     let day = ParameterDeclaration {
-        name: "day".into(),
-        r#type: "date".into(),
         default: Some("2025-06-01".into()),
         required: Some(false),
-        allowed: None,
         min: Some("2020-01-01".into()),
-        max: None,
+        ..ParameterDeclaration::new("day", "date")
     };
     declaring.parameters = vec![day.try_into().unwrap()];
     declaring.time_column = Some(TimeColumn::parse("metrics.date").unwrap());
