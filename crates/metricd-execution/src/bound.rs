@@ -36,4 +36,9 @@ impl BoundStatement {
     pub fn arguments(&self) -> &[Option<ParameterValue>] {
         &self.arguments
     }
+
+    /// The same values, as they are sent.
+    pub fn texts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.arguments.iter().map(|value| value.as_ref().map(ParameterValue::as_str))
+    }
 }

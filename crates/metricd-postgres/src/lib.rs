@@ -1,7 +1,7 @@
 //! metricd on PostgreSQL.
 //!
 //! [`PgRepository`] is the store of metrics: schema `catalog`, as the owner role, on Diesel and r2d2. [`PgRunner`] runs
-//! stored SQL: schema `warehouse`, as the reader role, on an async driver. [`migrate`] makes the schema and
+//! stored SQL: schema `warehouse`, as the reader role, without blocking a thread. [`migrate`] makes the schema and
 //! [`prepare_reader`] the reader role with its rights; [`harden`] takes from PUBLIC what no reader should have.
 //!
 //! ```no_run

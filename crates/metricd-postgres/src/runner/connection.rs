@@ -1,18 +1,15 @@
-//! A session of the reader.
+//! A session of the reader, with what is known about it.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 
-use metricd_execution::RunError;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Config;
+use tokio_postgres::types::{Oid, Type};
 
-use super::error::connect_error;
 use super::plan::Plan;
+use super::session::{Session, SessionError};
 use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
 use crate::hardening::harm_classes;
 
@@ -22,42 +19,38 @@ const MAX_PREPARED: usize = 256;
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
 /// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting.
 const IS_HARMLESS: &str = "
-    SELECT NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc p
+    WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
+    SELECT (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p, harmful
         WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
-                   p.proname = ANY ($1) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY ($1))
+                   p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
                OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
                   AND p.provolatile = 'v' AND has_schema_privilege(p.pronamespace, 'USAGE'))
         AND has_function_privilege(p.oid, 'EXECUTE')
-    ) AND current_setting('transaction_read_only') = 'on'";
+    ) AND current_setting('transaction_read_only') = 'on')::text";
 
 /// A session, with the statements that are prepared in it.
+#[derive(Debug)]
 pub(super) struct Connection {
-    client: Client,
+    pub(super) session: Session,
     home: ThreadId,
     is_harmless: bool,
-    plans: Mutex<HashMap<String, Arc<Plan>>>,
+    plans: HashMap<String, Arc<Plan>>,
+    /// How many statements were ever prepared, each under a name of its own.
+    prepared: u64,
+    /// The types that are not built in, as they were looked up.
+    pub(super) types: HashMap<Oid, Type>,
 }
 
 impl Connection {
-    /// Connects. The connection belongs to this thread, whose runtime drives it.
-    pub(super) async fn open(session: &Config, waited: Duration) -> Result<Self, RunError> {
-        let connected = timeout(CONNECT_TIMEOUT, session.connect(NoTls)).await;
-        let too_slow = |_| RunError::Unavailable("connecting took too long".to_owned());
-        let (client, driver) = connected.map_err(too_slow)?.map_err(|error| connect_error(&error, waited))?;
-        tokio::spawn(async move {
-            if let Err(error) = driver.await {
-                log::debug!("a connection has ended: {error}");
-            }
-        });
-        if let Err(error) = client.batch_execute(WATCH_CLIENT).await {
-            log::debug!("PostgreSQL does not look whether its client is there: {error}");
-        }
-        let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
-        let answer = timeout(CONNECT_TIMEOUT, client.query_one(IS_HARMLESS, &[&harmful])).await;
-        let answer = answer.map_err(too_slow)?.map_err(|error| connect_error(&error, waited))?;
-        let is_harmless = answer.try_get(0).unwrap_or_default();
-        Ok(Self { client, home: thread::current().id(), is_harmless, plans: Mutex::default() })
+    /// Connects. The connection belongs to this thread, whose runtime tells of what has come.
+    pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
+        let mut session = Session::open(config).await?;
+        let asked = timeout(CONNECT_TIMEOUT, is_harmless(&mut session)).await;
+        let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
+        let is_harmless = asked.map_err(too_slow)??;
+        let home = thread::current().id();
+        Ok(Self { session, home, is_harmless, plans: HashMap::new(), prepared: 0, types: HashMap::new() })
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
@@ -71,38 +64,36 @@ impl Connection {
         self.home
     }
 
+    /// A name that no prepared statement has had.
+    pub(super) fn new_name(&mut self) -> String {
+        self.prepared += 1;
+        format!("metricd_{}", self.prepared)
+    }
+
     /// What is prepared for this text.
     pub(super) fn plan(&self, text: &str) -> Option<Arc<Plan>> {
-        self.plans().get(text).cloned()
+        self.plans.get(text).cloned()
     }
 
-    pub(super) fn keep_plan(&self, text: &str, plan: &Arc<Plan>) {
-        let mut plans = self.plans();
-        if plans.len() >= MAX_PREPARED {
-            plans.clear();
+    pub(super) fn keep_plan(&mut self, text: &str, plan: &Arc<Plan>) -> Result<(), SessionError> {
+        if self.plans.len() >= MAX_PREPARED {
+            self.forget_plans()?;
         }
-        plans.insert(text.to_owned(), Arc::clone(plan));
+        self.plans.insert(text.to_owned(), Arc::clone(plan));
+        Ok(())
     }
 
-    pub(super) fn forget_plans(&self) {
-        self.plans().clear();
-    }
-
-    fn plans(&self) -> MutexGuard<'_, HashMap<String, Arc<Plan>>> {
-        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn forget_plans(&mut self) -> Result<(), SessionError> {
+        self.plans.drain().try_for_each(|(_, plan)| self.session.forget(&plan.name))
     }
 }
 
-impl Deref for Connection {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.client
+async fn is_harmless(session: &mut Session) -> Result<bool, SessionError> {
+    session.ask(WATCH_CLIENT)?;
+    if let Err(SessionError::Refused { message, .. }) = session.finish().await {
+        log::debug!("PostgreSQL does not look whether its client is there: {message}");
     }
-}
-
-impl fmt::Debug for Connection {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Connection").field("home", &self.home).finish_non_exhaustive()
-    }
+    let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
+    let row = session.row(IS_HARMLESS, &harmful.join("\n")).await?;
+    Ok(row.first().is_some_and(|is_harmless| is_harmless.as_deref() == Some("true")))
 }

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
-use tokio_postgres::Error;
 
 use super::CLEAN;
-use super::argument::Argument;
-use super::connection::Connection;
-use super::plan::RawFields;
+use super::session::{Answer, Session, SessionError};
 
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
@@ -30,36 +27,34 @@ impl Default for Estimates {
 
 impl Estimates {
     /// What the planner expects the statement to cost, in its own unit.
-    pub(super) async fn of(&self, client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
+    pub(super) async fn of(&self, session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
         if let Some(cost) = self.0.get(statement.text()) {
             return Ok(cost);
         }
-        let cost = explain(client, statement).await?;
+        let cost = explain(session, statement).await?;
         self.0.insert(statement.text().into(), cost);
         Ok(cost)
     }
 }
 
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
-async fn explain(client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
+async fn explain(session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
-    client.batch_execute("BEGIN READ ONLY").await?;
-    let cost = explain_within(client, statement).await;
-    client.batch_execute(CLEAN).await?;
+    session.ask("BEGIN READ ONLY")?;
+    session.ask_once(&format!("EXPLAIN (FORMAT JSON) {}", statement.text()), statement.texts())?;
+    session.ask(CLEAN)?;
+    session.finish().await?;
+    let cost = read_cost(session).await;
+    session.finish().await?;
     cost
 }
 
-async fn explain_within(client: &Connection, statement: &BoundStatement) -> Result<f64, Error> {
-    let explaining = client.prepare(&format!("EXPLAIN (FORMAT JSON) {}", statement.text())).await?;
-    if explaining.params().len() != statement.arguments().len() {
-        // The run says what is wrong.
-        return Ok(0.0);
+async fn read_cost(session: &mut Session) -> Result<f64, SessionError> {
+    let mut cost = 0.0;
+    while session.next(usize::MAX).await? != Answer::End {
+        let plan = session.fields().next().flatten().and_then(|json| serde_json::from_slice(json).ok());
+        let plan: serde_json::Value = plan.unwrap_or_default();
+        cost = plan.pointer("/0/Plan/Total Cost").and_then(serde_json::Value::as_f64).unwrap_or_default();
     }
-    let arguments: Vec<_> = statement.arguments().iter().map(|value| Argument::of(value.as_ref())).collect();
-    let arguments: Vec<&(dyn tokio_postgres::types::ToSql + Sync)> =
-        arguments.iter().map(|argument| argument as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
-    let row = client.query_one(&explaining, &arguments).await?;
-    let plan = RawFields::of(&row).next().flatten().and_then(|json| serde_json::from_slice(json).ok());
-    let plan: serde_json::Value = plan.unwrap_or_default();
-    Ok(plan.pointer("/0/Plan/Total Cost").and_then(serde_json::Value::as_f64).unwrap_or_default())
+    Ok(cost)
 }

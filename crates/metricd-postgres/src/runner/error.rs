@@ -1,37 +1,42 @@
-//! The driver's errors in the words of the port.
+//! A session's errors in the words of the port.
 
-use std::error::Error;
 use std::time::Duration;
 
 use metricd_execution::RunError;
 use tokio_postgres::error::SqlState;
 
-use crate::connection::first_line;
+use super::session::SessionError;
 
 /// Why a connection could not be opened.
-pub(super) fn connect_error(error: &tokio_postgres::Error, waited: Duration) -> RunError {
-    if error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS) {
-        RunError::NoConnection { waited }
-    } else {
-        RunError::Unavailable(describe(error))
+pub(super) fn connect_error(error: SessionError, waited: Duration) -> RunError {
+    match error {
+        SessionError::Refused { sqlstate, .. } if sqlstate == SqlState::TOO_MANY_CONNECTIONS.code() => {
+            RunError::NoConnection { waited }
+        }
+        SessionError::Refused { message, .. } | SessionError::Lost(message) => RunError::Unavailable(message),
     }
 }
 
 /// Why a statement did not run. A statement that was cancelled has gone past the role's own limit: nobody else cancels it
 /// while it is waited for.
-pub(super) fn run_error(error: &tokio_postgres::Error, limit: Duration) -> RunError {
-    let Some(answer) = error.as_db_error() else {
-        return RunError::Unavailable(describe(error));
+pub(super) fn run_error(error: SessionError, limit: Duration) -> RunError {
+    let (sqlstate, message) = match error {
+        SessionError::Lost(message) => return RunError::Unavailable(message),
+        SessionError::Refused { sqlstate, message } => (sqlstate, message),
     };
-    let code = answer.code();
-    let is_gone = [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code);
-    if *code == SqlState::QUERY_CANCELED {
+    let code = SqlState::from_code(&sqlstate);
+    if code == SqlState::QUERY_CANCELED {
         RunError::TimedOut { limit }
-    } else if is_gone || code.code().starts_with("08") {
-        RunError::Unavailable(answer.message().to_owned())
+    } else if is_gone(&code) || sqlstate.starts_with("08") {
+        RunError::Unavailable(message)
     } else {
-        RunError::Failed { sqlstate: code.code().to_owned(), message: answer.message().to_owned() }
+        RunError::Failed { sqlstate, message }
     }
+}
+
+/// Whether PostgreSQL has closed the session, or lets nobody in.
+fn is_gone(code: &SqlState) -> bool {
+    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
 }
 
 /// Whether a prepared statement no longer fits the tables that it reads.
@@ -43,10 +48,4 @@ pub(super) fn is_stale_plan(error: &RunError) -> bool {
         }
         _ => false,
     }
-}
-
-/// The driver's own words are few; its cause says more.
-fn describe(error: &tokio_postgres::Error) -> String {
-    let cause = error.source().map(|cause| format!(": {}", first_line(&cause.to_string()))).unwrap_or_default();
-    format!("{error}{cause}")
 }

@@ -1,109 +1,97 @@
 //! A prepared statement with its columns.
 
-use std::error::Error;
 use std::sync::Arc;
 
-use metricd_execution::Column;
-use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, Type};
+use metricd_execution::{BoundStatement, Column, FieldType};
+use tokio_postgres::types::Type;
 
 use super::connection::Connection;
+use super::session::{Prepared, SessionError};
 use super::types::{field_type, is_array, text_type, type_name};
+
+/// How many bytes a value may take on the wire beyond those that any format gives it: its length, and a number of up to eight
+/// bytes that is printed as one digit.
+const FIELD_OVERHEAD_BYTES: usize = 16;
+
+/// How many times larger an array may be on the wire than printed: each number in it has its own length.
+const ARRAY_SHRINKAGE: usize = 8;
 
 /// A statement that is prepared on a connection, and the columns of its result.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) statement: tokio_postgres::Statement,
+    /// The name under which it is prepared.
+    pub(super) name: String,
+    /// How many parameters it has.
+    pub(super) parameters: usize,
     pub(super) columns: Vec<Column>,
 }
 
 impl Plan {
+    /// A row of more bytes than that on the wire does not fit into so many, whatever its format. The message that it comes in
+    /// is counted as well.
+    pub(super) fn max_row_bytes(&self, size_bytes: usize) -> usize {
+        let has_arrays = self.columns.iter().any(|column| matches!(column.field_type, FieldType::Array(_)));
+        let shrinkage = if has_arrays { ARRAY_SHRINKAGE } else { 1 };
+        size_bytes.saturating_mul(shrinkage).saturating_add(FIELD_OVERHEAD_BYTES * (self.columns.len() + 1))
+    }
+
     /// Prepares the statement, or finds it prepared. Values of types that have no form of their own are cast to text in the
     /// database, so that they come as PostgreSQL prints them.
     pub(super) async fn prepare(
-        connection: &Connection,
-        statement: &metricd_execution::BoundStatement,
-    ) -> Result<Arc<Self>, tokio_postgres::Error> {
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<Arc<Self>, SessionError> {
         if let Some(plan) = connection.plan(statement.text()) {
             return Ok(plan);
         }
-        let mut prepared = connection.prepare(statement.text()).await?;
-        let columns = prepared.columns().iter().map(|column| Column {
-            name: column.name().to_owned(),
-            type_name: type_name(column.type_()),
-            field_type: field_type(column.type_()).unwrap_or_else(|| text_type(column.type_())),
+        let mut name = connection.new_name();
+        let prepared = connection.session.prepare(&name, statement.text()).await?;
+        let types = types(connection, &prepared).await?;
+        let columns = prepared.columns.iter().zip(&types).map(|((name, _), data_type)| Column {
+            name: name.clone(),
+            type_name: type_name(data_type),
+            field_type: field_type(data_type).unwrap_or_else(|| text_type(data_type)),
         });
         let columns = columns.collect();
-        if has_foreign(&prepared) {
-            // The casts hide from PostgreSQL that a column has become another since, so that it would not object: what the
-            // columns are is asked each time. The statement with the casts is kept under its own text, which tells them.
-            let casting = casting(statement.text(), prepared.columns());
-            prepared = match connection.plan(&casting) {
-                Some(plan) => plan.statement.clone(),
-                None => connection.prepare(&casting).await?,
-            };
-            let plan = Arc::new(Self { statement: prepared, columns });
-            connection.keep_plan(&casting, &plan);
+        let parameters = prepared.parameters;
+        if types.iter().all(|data_type| field_type(data_type).is_some()) {
+            let plan = Arc::new(Self { name, parameters, columns });
+            connection.keep_plan(statement.text(), &plan)?;
             return Ok(plan);
         }
-        let plan = Arc::new(Self { statement: prepared, columns });
-        connection.keep_plan(statement.text(), &plan);
+        // The casts hide from PostgreSQL that a column has become another since, so that it would not object: what the
+        // columns are is asked each time. The statement with the casts is kept under its own text, which tells them.
+        connection.session.forget(&name)?;
+        let casting = casting(statement.text(), &types);
+        if let Some(plan) = connection.plan(&casting) {
+            name.clone_from(&plan.name);
+        } else {
+            name = connection.new_name();
+            connection.session.prepare(&name, &casting).await?;
+        }
+        let plan = Arc::new(Self { name, parameters, columns });
+        connection.keep_plan(&casting, &plan)?;
         Ok(plan)
     }
 }
 
-/// Whether a column's type has no form of its own.
-fn has_foreign(prepared: &tokio_postgres::Statement) -> bool {
-    prepared.columns().iter().any(|column| field_type(column.type_()).is_none())
+async fn types(connection: &mut Connection, prepared: &Prepared) -> Result<Vec<Type>, SessionError> {
+    let mut types = Vec::with_capacity(prepared.columns.len());
+    for (_, oid) in &prepared.columns {
+        types.push(connection.data_type(*oid).await?);
+    }
+    Ok(types)
 }
 
 /// The statement with those columns cast to text that have no form of their own.
-fn casting(body: &str, columns: &[tokio_postgres::Column]) -> String {
+fn casting(body: &str, types: &[Type]) -> String {
     // The columns are named anew, since two of them may have one name.
-    let names: Vec<_> = (1..=columns.len()).map(|number| format!("c{number}")).collect();
-    let cast = columns.iter().zip(&names).map(|(column, name)| match field_type(column.type_()) {
+    let names: Vec<_> = (1..=types.len()).map(|number| format!("c{number}")).collect();
+    let cast = types.iter().zip(&names).map(|(data_type, name)| match field_type(data_type) {
         Some(_) => name.clone(),
-        None if is_array(column.type_()) => format!("{name}::text[]"),
+        None if is_array(data_type) => format!("{name}::text[]"),
         None => format!("{name}::text"),
     });
     let cast: Vec<_> = cast.collect();
     format!("SELECT {} FROM (\n{body}\n) AS result ({})", cast.join(", "), names.join(", "))
-}
-
-/// The fields of a row as they came.
-pub(super) struct RawFields<'a> {
-    row: &'a Row,
-    next: usize,
-}
-
-impl<'a> RawFields<'a> {
-    pub(super) fn of(row: &'a Row) -> Self {
-        Self { row, next: 0 }
-    }
-}
-
-impl<'a> Iterator for RawFields<'a> {
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next == self.row.len() {
-            return None;
-        }
-        let field: Result<Option<Raw<'a>>, _> = self.row.try_get(self.next);
-        self.next += 1;
-        field.ok().map(|field| field.map(|Raw(bytes)| bytes))
-    }
-}
-
-/// The bytes of a value, whatever its type.
-struct Raw<'a>(&'a [u8]);
-
-impl<'a> FromSql<'a> for Raw<'a> {
-    fn from_sql(_: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Self(bytes))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
 }

@@ -1,8 +1,8 @@
 //! The runner's connections: so many in all, each of them first of all for the thread that has opened it.
 //!
-//! A connection's driver is a task on the runtime that has opened it. The web server has a runtime for each of its threads,
-//! and a request that uses another thread's connection wakes that thread for each piece of the answer. So a thread gets its
-//! own connections where it can; another one's, rather than none, where those are busy.
+//! What has come on a connection is noticed by the runtime that has opened it. The web server has a runtime for each of its
+//! threads, and a request that uses another thread's connection is woken by that thread for each piece of the answer. So a
+//! thread gets its own connections where it can; another one's, rather than none, where those are busy.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,6 +17,7 @@ use tokio_postgres::Config;
 
 use super::RunnerConfig;
 use super::connection::Connection;
+use super::error::connect_error;
 
 /// How long a run waits while other threads' connections go to runs of those threads.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -70,8 +71,9 @@ impl Pool {
                 turn.ok_or(RunError::NoConnection { waited })?
             }
         };
-        if place.connection.is_none() {
-            place.connection = Some(Connection::open(&self.0.session, self.0.config.acquire_timeout).await?);
+        if place.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
+            let opened = Connection::open(&self.0.session).await;
+            place.connection = Some(opened.map_err(|error| connect_error(error, self.0.config.acquire_timeout))?);
         }
         Ok(place)
     }
@@ -95,9 +97,6 @@ impl Shared {
     fn take(self: &Arc<Self>) -> Result<Pooled, oneshot::Receiver<Pooled>> {
         let home = thread::current().id();
         let mut state = self.state();
-        let idle_before = state.idle.len();
-        state.idle.retain(|connection| !connection.is_closed());
-        state.open -= idle_before - state.idle.len();
         let own = state.idle.iter().rposition(|connection| connection.home() == home);
         let connection = if let Some(index) = own {
             Some(state.idle.swap_remove(index))
@@ -137,8 +136,8 @@ impl Shared {
 }
 
 impl Pooled {
-    pub(super) fn connection(&self) -> &Connection {
-        match &self.connection {
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        match &mut self.connection {
             Some(connection) => connection,
             None => unreachable!("a place is given away with its connection"),
         }
@@ -158,7 +157,7 @@ impl fmt::Debug for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let connection = self.connection.take().filter(|connection| !connection.is_closed());
+        let connection = self.connection.take().filter(|connection| connection.session.is_idle());
         self.pool.put(connection);
     }
 }

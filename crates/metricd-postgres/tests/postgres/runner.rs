@@ -94,6 +94,26 @@ async fn a_row_that_is_far_too_large_is_cut_and_the_runner_goes_on() -> Result<(
     Ok(())
 }
 
+/// Arrays of numbers are the values that take the most bytes on the wire for those that they are printed in.
+#[tokio::test]
+async fn a_row_is_measured_as_it_is_printed() -> Result<()> {
+    let (_database, runner) = runner(1).await?;
+    let columns: Vec<_> = (0..1_600).map(|number| format!("1::bigint AS c{number}")).collect();
+    for sql in [
+        "SELECT array_agg(1::bigint) AS a FROM generate_series(1, 100000)",
+        "SELECT array_agg(1::numeric) AS a FROM generate_series(1, 100000)",
+        "SELECT array_agg(ARRAY[n % 10, 1]) AS a FROM generate_series(1, 100000) AS n",
+        &format!("SELECT {}", columns.join(", ")),
+    ] {
+        let json = rows(&runner, sql).await?;
+        let exactly = RunLimits { size_bytes: json.len(), ..RunLimits::default() };
+        let (outcome, found) = run(&runner, sql, exactly).await?;
+        assert_eq!(outcome, RunOutcome { row_count: 1, truncated: false }, "{}", sql.get(..60).unwrap_or(sql));
+        assert_eq!(found.len(), json.len());
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_endless_result_costs_what_is_read_of_it() -> Result<()> {
     let (database, runner) = runner(1).await?;

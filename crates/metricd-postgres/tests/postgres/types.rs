@@ -190,6 +190,11 @@ async fn every_type_stands_in_csv_as_in_json_without_its_quotes() -> Result<()> 
         ))?)?);
         let mut rows = CsvRows::default();
         runner.run(&statement, RunLimits::default(), &mut rows).await.with_context(|| (*expression).to_owned())?;
+        // So many bytes are enough, however many they were on the wire.
+        let limits = RunLimits { size_bytes: rows.out.len(), ..RunLimits::default() };
+        let outcome = runner.run(&statement, limits, &mut CsvRows::default()).await?;
+        assert_eq!((outcome.row_count, outcome.truncated), (1, false), "{expression}");
+
         let text = String::from_utf8(rows.out)?;
         // The text of a JSON value keeps its quotes, and its `null` is not NULL.
         let is_json = ["json", "jsonb"].contains(type_name) && !expression.starts_with("NULL");

@@ -1,0 +1,146 @@
+//! One run of a statement on a connection.
+
+use std::borrow::Cow;
+
+use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+use tokio_postgres::error::SqlState;
+
+use super::CLEAN;
+use super::connection::Connection;
+use super::cost::Estimates;
+use super::error::{is_stale_plan, run_error};
+use super::plan::Plan;
+use super::session::{Answer, Session, SessionError};
+
+/// A statement that is to be run, and who takes its rows.
+pub(super) struct Run<'a> {
+    pub(super) statement: &'a BoundStatement,
+    pub(super) limits: RunLimits,
+    pub(super) sink: &'a mut dyn RowSink,
+    /// Whether the sink has been told anything, or the statement may have run: it is not run again then.
+    pub(super) is_begun: &'a mut bool,
+}
+
+impl Run<'_> {
+    /// Runs the statement.
+    pub(super) async fn on(
+        mut self,
+        connection: &mut Connection,
+        estimates: &Estimates,
+    ) -> Result<RunOutcome, RunError> {
+        match self.prepare_and_execute(connection, estimates).await {
+            // A table has changed since the statement was prepared.
+            Err(error) if !*self.is_begun && is_stale_plan(&error) => {
+                connection.forget_plans().map_err(|error| self.fault(error))?;
+                self.prepare_and_execute(connection, estimates).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn prepare_and_execute(
+        &mut self,
+        connection: &mut Connection,
+        estimates: &Estimates,
+    ) -> Result<RunOutcome, RunError> {
+        let plan = Plan::prepare(connection, self.statement).await.map_err(|error| self.fault(error))?;
+        let (wanted, given) = (plan.parameters, self.statement.arguments().len());
+        if wanted != given {
+            let message = format!("the statement has {wanted} parameters and values for {given}");
+            return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
+        }
+        let cost = estimates.of(&mut connection.session, self.statement).await.map_err(|error| self.fault(error))?;
+        let limit = self.limits.cost;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
+        if cost > limit as f64 {
+            return Err(RunError::TooCostly { cost, limit });
+        }
+        // PostgreSQL's own limit of time can only be changed within a transaction.
+        if connection.is_harmless() && self.limits.patience.is_zero() {
+            self.execute_alone(&mut connection.session, &plan).await
+        } else {
+            self.execute_within_transaction(&mut connection.session, &plan).await
+        }
+    }
+
+    /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of
+    /// its own, and answers once.
+    async fn execute_alone(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
+        session.ask_prepared(&plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+        let outcome = self.read(session, plan).await;
+        // Nothing tells whether it has run, and it may be what the connection was lost by.
+        *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
+        outcome
+    }
+
+    /// Runs a prepared statement so that nothing of it remains, in a transaction that is rolled back; in one round trip.
+    async fn execute_within_transaction(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
+        session.ask(&begin(self.limits)).map_err(|error| self.fault(error))?;
+        session.ask_prepared(&plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+        session.ask(CLEAN).map_err(|error| self.fault(error))?;
+        session.finish().await.map_err(|error| self.fault(error))?;
+        let outcome = self.read(session, plan).await;
+        // PostgreSQL answers BEGIN at once, and the statement only when it has rows: it may have run, and may be what the
+        // connection was lost by.
+        *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
+        if let Err(SessionError::Refused { .. }) = session.finish().await {
+            // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
+            session.ask(CLEAN).map_err(|error| self.fault(error))?;
+            session.finish().await.map_err(|error| self.fault(error))?;
+        }
+        outcome
+    }
+
+    /// Hands the rows to the sink, up to the limits.
+    async fn read(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
+        let RunLimits { rows, size_bytes, .. } = self.limits;
+        let max_row_bytes = plan.max_row_bytes(size_bytes);
+        let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
+        *self.is_begun = true;
+        let mut row_count = 0;
+        let mut taken = self.sink.columns(&plan.columns).map(|()| true);
+        while answer != Answer::End {
+            if matches!(taken, Ok(true)) {
+                taken = match answer {
+                    Answer::Row if row_count < rows.rows() => self.sink.row(&mut session.fields(), size_bytes),
+                    _ => Ok(false),
+                };
+            }
+            if !matches!(taken, Ok(true)) {
+                stop(session).await;
+                break;
+            }
+            row_count += 1;
+            if self.sink.is_full() {
+                self.sink.flush().await;
+            }
+            answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
+        }
+        taken.map(|is_whole| RunOutcome { row_count, truncated: !is_whole }).map_err(RunError::from)
+    }
+
+    fn fault(&self, error: SessionError) -> RunError {
+        run_error(error, self.limits.time)
+    }
+}
+
+/// What opens the transaction. PostgreSQL counts the time in which nobody reads as the statement's, so that its own limit has
+/// to leave room for that; the runner's limit, which does not count it, holds as before.
+fn begin(limits: RunLimits) -> Cow<'static, str> {
+    if limits.patience.is_zero() {
+        return "BEGIN READ ONLY".into();
+    }
+    let milliseconds = (limits.time + limits.patience).as_millis();
+    format!("BEGIN READ ONLY; SET LOCAL statement_timeout = '{milliseconds}ms'").into()
+}
+
+/// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
+async fn stop(session: &mut Session) {
+    if let Err(error) = session.cancel().await {
+        // The role's time limit stops it then.
+        log::warn!("a statement could not be cancelled: {error}");
+    }
+    if let Err(SessionError::Lost(message)) = session.finish().await {
+        log::warn!("a connection was lost while its statement was stopped: {message}");
+    }
+}

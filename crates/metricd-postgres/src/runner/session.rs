@@ -1,0 +1,319 @@
+//! A session with PostgreSQL, whose protocol is spoken by whoever runs a statement.
+//!
+//! The driver logs in; from then on its socket is read and written here, in the task of the run. So nothing is handed from one
+//! task to another, a row is encoded from the bytes in which it has come, and one that is too large is passed over without
+//! being held.
+//!
+//! Any number of things may be asked before the first answer is read. Answers come in the order of the questions, and each
+//! is read to its end, so that a future may be dropped at any point: [`Session::settle`] reads what is left.
+
+mod address;
+mod error;
+mod wire;
+
+use std::fmt;
+use std::io;
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{
+    DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG, ROW_DESCRIPTION_TAG,
+};
+use postgres_protocol::message::frontend;
+use postgres_protocol::{IsNull, Oid};
+use tokio::time::timeout;
+use tokio_postgres::{CancelToken, Config, NoTls};
+
+use self::address::Address;
+pub(super) use self::address::CANCEL_TIMEOUT;
+pub(super) use self::error::SessionError;
+use self::wire::{Incoming, Wire};
+use super::CONNECT_TIMEOUT;
+
+/// Values are sent as text, and come in binary form.
+const BINARY: i16 = 1;
+
+/// Of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// A row: [`Session::fields`].
+    Row,
+    /// A row that is larger than was asked for. It is passed over.
+    LargeRow,
+    /// The end.
+    End,
+}
+
+/// A statement that PostgreSQL has prepared.
+#[derive(Debug, Default)]
+pub(super) struct Prepared {
+    /// How many parameters it has.
+    pub(super) parameters: usize,
+    /// The names of its columns, and their types.
+    pub(super) columns: Vec<(String, Oid)>,
+}
+
+pub(super) struct Session {
+    wire: Wire,
+    address: Address,
+    cancel: CancelToken,
+    /// How many answers have not come to their end.
+    unanswered: usize,
+    /// What was wrong with the statement whose answer is being read.
+    fault: Option<SessionError>,
+    is_in_transaction: bool,
+    is_lost: bool,
+}
+
+impl Session {
+    /// Connects and logs in.
+    pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
+        let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
+        for address in Address::all(config) {
+            let opened = timeout(CONNECT_TIMEOUT, Self::open_at(address, config)).await;
+            outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn open_at(address: Address, config: &Config) -> Result<Self, SessionError> {
+        let mut socket = address.connect(config).await?;
+        let (client, driver) = config.connect_raw(&mut socket, NoTls).await?;
+        let cancel = client.cancel_token();
+        // Neither says goodbye unless it is polled; the socket is ours again.
+        drop((client, driver));
+        Ok(Self {
+            wire: Wire::new(socket),
+            address,
+            cancel,
+            unanswered: 0,
+            fault: None,
+            is_in_transaction: false,
+            is_lost: false,
+        })
+    }
+
+    /// Whether everything is answered, and no transaction open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unanswered == 0 && !self.is_in_transaction && !self.is_lost
+    }
+
+    /// Whether the session was found to have ended.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
+    pub(super) fn is_closed(&mut self) -> bool {
+        self.is_lost = self.is_lost || self.wire.is_closed();
+        self.is_lost
+    }
+
+    /// Stops the statement that runs. Once this is through, PostgreSQL has told the session's process.
+    pub(super) async fn cancel(&mut self) -> io::Result<()> {
+        self.address.cancel(&self.cancel).await
+    }
+
+    /// Asks for one or more statements without parameters.
+    pub(super) fn ask(&mut self, sql: &str) -> Result<(), SessionError> {
+        self.encode(|unsent| frontend::query(sql, unsent))
+    }
+
+    /// Asks to run a prepared statement with values as text.
+    pub(super) fn ask_prepared<'a>(
+        &mut self,
+        name: &str,
+        arguments: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<(), SessionError> {
+        self.encode(|unsent| {
+            bind(name, arguments, unsent)?;
+            frontend::execute("", 0, unsent)?;
+            frontend::sync(unsent);
+            Ok(())
+        })
+    }
+
+    /// Asks to prepare a statement and to run it once.
+    pub(super) fn ask_once<'a>(
+        &mut self,
+        sql: &str,
+        arguments: impl Iterator<Item = Option<&'a str>>,
+    ) -> Result<(), SessionError> {
+        self.encode(|unsent| {
+            frontend::parse("", sql, [], unsent)?;
+            bind("", arguments, unsent)?;
+            frontend::execute("", 0, unsent)?;
+            frontend::sync(unsent);
+            Ok(())
+        })
+    }
+
+    /// Forgets a prepared statement, when something is asked next.
+    pub(super) fn forget(&mut self, name: &str) -> Result<(), SessionError> {
+        self.wire.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
+    }
+
+    /// Prepares a statement under a name; without one, until the next is prepared.
+    pub(super) async fn prepare(&mut self, name: &str, sql: &str) -> Result<Prepared, SessionError> {
+        self.encode(|unsent| {
+            frontend::parse(name, sql, [], unsent)?;
+            frontend::describe(b'S', name, unsent)?;
+            frontend::sync(unsent);
+            Ok(())
+        })?;
+        let mut prepared = Prepared::default();
+        loop {
+            match self.next_message(usize::MAX).await? {
+                Incoming::Message(PARAMETER_DESCRIPTION_TAG | ROW_DESCRIPTION_TAG) => self.describe(&mut prepared)?,
+                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(prepared), Err),
+                _ => {}
+            }
+        }
+    }
+
+    /// The only row of a statement, with its values as text.
+    pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
+        self.ask_once(sql, [Some(argument)].into_iter())?;
+        let mut values = Vec::new();
+        while self.next(usize::MAX).await? != Answer::End {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            values = self.fields().map(|field| field.map(text)).collect();
+        }
+        Ok(values)
+    }
+
+    /// Reads on in the answer to what was asked first. What was wrong is told at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. Where the session is not lost, the answer has come to its end.
+    pub(super) async fn next(&mut self, max_row_bytes: usize) -> Result<Answer, SessionError> {
+        loop {
+            match self.next_message(max_row_bytes).await? {
+                Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
+                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(Answer::End), Err),
+                Incoming::Message(_) => {}
+                Incoming::LargeRow => return Ok(Answer::LargeRow),
+            }
+        }
+    }
+
+    /// The fields of the row that was answered last.
+    pub(super) fn fields(&self) -> Fields<'_> {
+        // Their number precedes them.
+        Fields(self.wire.body().get(2..).unwrap_or_default())
+    }
+
+    /// Reads the answer to its end.
+    pub(super) async fn finish(&mut self) -> Result<(), SessionError> {
+        while self.next(0).await? != Answer::End {}
+        Ok(())
+    }
+
+    /// Reads everything that is still to come.
+    pub(super) async fn settle(&mut self) -> Result<(), SessionError> {
+        while self.unanswered > 0 {
+            match self.finish().await {
+                Err(error @ SessionError::Lost(_)) => return Err(error),
+                Ok(()) | Err(SessionError::Refused { .. }) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, messages: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), SessionError> {
+        self.wire.write(messages)?;
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// The next message. An error is kept until the end of its answer.
+    async fn next_message(&mut self, max_row_bytes: usize) -> Result<Incoming, SessionError> {
+        let incoming = match self.wire.next(max_row_bytes).await {
+            Ok(incoming) => incoming,
+            Err(error) => {
+                self.is_lost = true;
+                // PostgreSQL says why it closes a session.
+                return Err(self.fault.take().unwrap_or_else(|| error.into()));
+            }
+        };
+        match incoming {
+            Incoming::Message(ERROR_RESPONSE_TAG) => self.fault = Some(SessionError::refused(self.wire.body())),
+            Incoming::Message(READY_FOR_QUERY_TAG) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.is_in_transaction = self.wire.body() != b"I";
+                if self.unanswered == 0 {
+                    self.wire.shrink();
+                }
+            }
+            _ => {}
+        }
+        Ok(incoming)
+    }
+
+    /// Takes what a description says into account.
+    fn describe(&mut self, prepared: &mut Prepared) -> Result<(), SessionError> {
+        match Message::parse(&mut self.wire.take_message())? {
+            Some(Message::ParameterDescription(body)) => {
+                prepared.parameters = body.parameters().count()?;
+            }
+            Some(Message::RowDescription(body)) => {
+                let columns = body.fields().map(|field| Ok((field.name().to_owned(), field.type_oid())));
+                prepared.columns = columns.collect()?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.is_idle() {
+            self.wire.terminate();
+        }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Session").field("unanswered", &self.unanswered).finish_non_exhaustive()
+    }
+}
+
+/// Binds values to the statement.
+fn bind<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
+    let write = |argument: Option<&str>, unsent: &mut BytesMut| {
+        let Some(text) = argument else { return Ok(IsNull::Yes) };
+        unsent.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    };
+    frontend::bind("", name, [], arguments, write, [BINARY], unsent).map_err(|error| match error {
+        frontend::BindError::Serialization(error) => error,
+        frontend::BindError::Conversion(error) => io::Error::other(error),
+    })
+}
+
+/// The fields of a row as they came: each a length, -1 for NULL, and so many bytes.
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Option<&'a [u8]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (size_bytes, rest) = self.0.split_first_chunk()?;
+        let size_bytes = i32::from_be_bytes(*size_bytes);
+        let (field, rest) = match usize::try_from(size_bytes) {
+            Ok(size_bytes) => {
+                let (field, rest) = rest.split_at_checked(size_bytes)?;
+                (Some(field), rest)
+            }
+            Err(_) => (None, rest),
+        };
+        self.0 = rest;
+        Some(field)
+    }
+}

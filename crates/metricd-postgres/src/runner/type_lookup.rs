@@ -1,0 +1,34 @@
+//! What the database says about types that are not built in.
+
+use tokio_postgres::types::{Kind, Oid, Type};
+
+use super::connection::Connection;
+use super::session::SessionError;
+
+const LOOK_UP: &str = "
+    SELECT t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::text,
+           CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END
+    FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+    WHERE t.oid = $1::text::oid";
+
+impl Connection {
+    /// The type.
+    pub(super) async fn data_type(&mut self, oid: Oid) -> Result<Type, SessionError> {
+        if let Some(known) = Type::from_oid(oid).or_else(|| self.types.get(&oid).cloned()) {
+            return Ok(known);
+        }
+        let row = self.session.row(LOOK_UP, &oid.to_string()).await?;
+        let text = |index: usize| row.get(index).cloned().flatten();
+        let oid_at = |index| text(index).and_then(|text| text.parse().ok());
+        let kind = match (text(2).as_deref(), oid_at(3), oid_at(4)) {
+            // What its values are called is of no interest.
+            (Some("e"), ..) => Kind::Enum(Vec::new()),
+            (Some("d"), Some(base), _) => Kind::Domain(Box::pin(self.data_type(base)).await?),
+            (_, _, Some(element)) => Kind::Array(Box::pin(self.data_type(element)).await?),
+            _ => Kind::Simple,
+        };
+        let data_type = Type::new(text(0).unwrap_or_default(), oid, kind, text(1).unwrap_or_default());
+        self.types.insert(oid, data_type.clone());
+        Ok(data_type)
+    }
+}
