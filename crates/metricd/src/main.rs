@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod database;
+mod log_lines;
 mod output;
 mod progress;
 mod sample;
@@ -17,13 +18,15 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    env_logger::Builder::new().parse_filters(&log).init();
+    // Nobody else has set a logger.
+    let log = log_lines::start(&log, matches!(command, Command::Serve(_))).ok();
     let outcome = match command {
         Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
     };
+    drop(log);
     match outcome {
         Ok(code) => code,
         Err(error) => {

@@ -176,3 +176,17 @@ async fn what_stands_in_the_way_is_said_in_a_sentence() -> Result<()> {
     assert!(error.contains(&expected) && error.contains("--data-dir"), "{error}");
     Ok(())
 }
+
+/// Lines are written some at a time, and none is lost by that.
+#[tokio::test]
+async fn the_log_is_whole_when_the_server_ends() -> Result<()> {
+    let data_dir = folder()?;
+    let server = Server::start(metricd(data_dir.path()).arg("--no-sample"))?;
+    for _ in 0..50 {
+        server.get("/health").await?;
+    }
+    let log = server.log()?;
+    assert_eq!(log.matches("GET /health 200").count(), 50, "{log}");
+    assert!(log.contains("stopping"), "{log}");
+    Ok(())
+}
