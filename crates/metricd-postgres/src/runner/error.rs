@@ -7,12 +7,15 @@ use tokio_postgres::error::SqlState;
 
 use super::session::SessionError;
 
+/// Whether PostgreSQL lets nobody in, since as many are there as it, the database or the role may have.
+pub(super) fn is_full(error: &SessionError) -> bool {
+    matches!(error, SessionError::Refused { sqlstate, .. } if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code())
+}
+
 /// Why a connection could not be opened.
 pub(super) fn connect_error(error: SessionError, waited: Duration) -> RunError {
     match error {
-        SessionError::Refused { sqlstate, .. } if sqlstate == SqlState::TOO_MANY_CONNECTIONS.code() => {
-            RunError::NoConnection { waited }
-        }
+        error if is_full(&error) => RunError::NoConnection { waited },
         SessionError::Refused { message, .. } | SessionError::Lost(message) => RunError::Unavailable(message),
     }
 }

@@ -12,15 +12,18 @@ use std::time::{Duration, Instant};
 
 use metricd_execution::RunError;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tokio_postgres::Config;
 
 use super::RunnerConfig;
 use super::connection::Connection;
-use super::error::connect_error;
+use super::error::{connect_error, is_full};
 
 /// How long a run waits while other threads' connections go to runs of those threads.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long no further connection is opened when PostgreSQL has refused one for there being too many.
+const FULL_FOR: Duration = Duration::from_secs(1);
 
 /// The connections that are open, and who waits for one.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ struct State {
     open: usize,
     idle: Vec<Connection>,
     waiting: VecDeque<Waiting>,
+    /// When PostgreSQL has refused a connection for there being too many, its own or the role's.
+    full_since: Option<Instant>,
 }
 
 struct Waiting {
@@ -49,6 +54,8 @@ struct Waiting {
 /// One of as many places as there may be connections. It has one, but for the moment in which that is opened.
 pub(super) struct Pooled {
     connection: Option<Connection>,
+    /// Whether PostgreSQL has none for it. It is not passed on then.
+    is_refused: bool,
     pool: Arc<Shared>,
 }
 
@@ -63,19 +70,29 @@ impl Pool {
 
     /// An idle connection, a new one, or the next one that becomes free.
     pub(super) async fn get(&self) -> Result<Pooled, RunError> {
-        let mut place = match self.0.take() {
-            Ok(place) => place,
-            Err(turn) => {
-                let waited = self.0.config.acquire_timeout;
-                let turn = timeout(waited, turn).await.ok().and_then(Result::ok);
-                turn.ok_or(RunError::NoConnection { waited })?
+        let waited = self.0.config.acquire_timeout;
+        let deadline = tokio::time::Instant::now() + waited;
+        loop {
+            let mut place = match self.0.take() {
+                Ok(place) => place,
+                Err(turn) => {
+                    let turn = timeout_at(deadline, turn).await.ok().and_then(Result::ok);
+                    turn.ok_or(RunError::NoConnection { waited })?
+                }
+            };
+            if place.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
+                return Ok(place);
             }
-        };
-        if place.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
-            let opened = Connection::open(&self.0.session).await;
-            place.connection = Some(opened.map_err(|error| connect_error(error, self.0.config.acquire_timeout))?);
+            match Connection::open(&self.0.session).await {
+                Ok(connection) => {
+                    place.connection = Some(connection);
+                    return Ok(place);
+                }
+                // One of those that are open will do.
+                Err(error) if is_full(&error) && self.0.refuse(place) => {}
+                Err(error) => return Err(connect_error(error, waited)),
+            }
         }
-        Ok(place)
     }
 }
 
@@ -100,7 +117,7 @@ impl Shared {
         let own = state.idle.iter().rposition(|connection| connection.home() == home);
         let connection = if let Some(index) = own {
             Some(state.idle.swap_remove(index))
-        } else if state.open < self.config.max_connections {
+        } else if state.has_room(self.config.max_connections) {
             state.open += 1;
             None
         } else if let Some(connection) = state.idle.pop() {
@@ -111,12 +128,24 @@ impl Shared {
             state.waiting.push_back(Waiting { home, since: Instant::now(), turn });
             return Err(told);
         };
-        Ok(Pooled { connection, pool: Arc::clone(self) })
+        Ok(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
+    }
+
+    /// Takes note that PostgreSQL lets in no more. Says whether there are other connections to wait for.
+    fn refuse(&self, mut place: Pooled) -> bool {
+        (place.connection, place.is_refused) = (None, true);
+        drop(place);
+        self.state().open > 0
     }
 
     /// Passes a place on, or keeps its connection for later.
-    fn put(self: &Arc<Self>, connection: Option<Connection>) {
+    fn put(self: &Arc<Self>, connection: Option<Connection>, is_refused: bool) {
         let mut state = self.state();
+        if is_refused {
+            state.open -= 1;
+            state.full_since = Some(Instant::now());
+            return;
+        }
         state.waiting.retain(|waiting| !waiting.turn.is_closed());
         let is_patient = state.waiting.front().is_some_and(|first| first.since.elapsed() < PATIENCE);
         let home = connection.as_ref().map(Connection::home).filter(|_| is_patient);
@@ -125,13 +154,21 @@ impl Shared {
             Some(waiting) => {
                 drop(state);
                 // Whoever has given up meanwhile passes it on, by dropping it.
-                drop(waiting.turn.send(Pooled { connection, pool: Arc::clone(self) }));
+                drop(waiting.turn.send(Pooled { connection, is_refused: false, pool: Arc::clone(self) }));
             }
             None => match connection {
                 Some(connection) => state.idle.push(connection),
                 None => state.open -= 1,
             },
         }
+    }
+}
+
+impl State {
+    /// Whether a further connection may be opened.
+    fn has_room(&self, max_connections: usize) -> bool {
+        let is_full = self.full_since.is_some_and(|since| since.elapsed() < FULL_FOR);
+        self.open < if is_full { 1 } else { max_connections }
     }
 }
 
@@ -158,6 +195,6 @@ impl fmt::Debug for Pooled {
 impl Drop for Pooled {
     fn drop(&mut self) {
         let connection = self.connection.take().filter(|connection| connection.session.is_idle());
-        self.pool.put(connection);
+        self.pool.put(connection, self.is_refused);
     }
 }

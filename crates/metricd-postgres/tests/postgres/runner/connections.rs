@@ -144,6 +144,41 @@ async fn says_that_no_connection_is_free() -> Result<()> {
     Ok(())
 }
 
+/// As when another metricd uses the same database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let (wire, url) = Wire::listen(&client).await?;
+    let role = format!(
+        "ALTER ROLE wired_{} CONNECTION LIMIT",
+        client.query_one("SELECT current_database()::text", &[]).await?.get::<_, &str>(0)
+    );
+    client.batch_execute(&format!("{role} 2")).await?;
+    let config = RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20) };
+    let runner = PgRunner::new(&url, config)?;
+    let mut runs = tokio::task::JoinSet::new();
+    for number in 0..500 {
+        let runner = runner.clone();
+        runs.spawn(async move { (number, rows(&runner, &format!("SELECT {number} AS n")).await) });
+    }
+    while let Some(ended) = runs.join_next().await {
+        let (number, rows) = ended?;
+        assert_eq!(rows?, format!(r#"[{{"n":{number}}}]"#));
+    }
+    // The first ones try together; from then on one does now and then.
+    let opened = wire.opened.load(Ordering::SeqCst);
+    assert!(opened < 50, "{opened}");
+
+    // Where nobody is let in there is nothing to wait for.
+    client.batch_execute(&format!("{role} 0")).await?;
+    let began = tokio::time::Instant::now();
+    let outcome = rows(&PgRunner::new(&url, config)?, "SELECT 1").await;
+    assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
+    assert!(began.elapsed() < config.acquire_timeout);
+    Ok(())
+}
+
 #[tokio::test]
 async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
     let (database, runner) = runner(2).await?;
