@@ -24,10 +24,22 @@ const PREPARE: &str = "PREPARE metricd_judged AS ";
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
 
+/// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
+/// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`.
+const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
+                        SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
+                        SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
 /// Asks PostgreSQL as the owner role, on a connection of its own, which is made when it is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
-    connection: Mutex<Option<PgConnection>>,
+    session: Mutex<Option<Session>>,
+}
+
+/// A connection, and whether the account is prepared in it: planning it costs more than all else.
+struct Session {
+    connection: PgConnection,
+    has_account: bool,
 }
 
 impl fmt::Debug for PgResolver {
@@ -40,34 +52,87 @@ impl PgResolver {
     /// A resolver as the owner role. Does not connect yet.
     #[must_use]
     pub fn new(owner: &DatabaseUrl) -> Self {
-        Self { owner: owner.clone(), connection: Mutex::new(None) }
+        Self { owner: owner.clone(), session: Mutex::new(None) }
     }
 
-    /// Runs the operation in a transaction that is rolled back, with the names that stored SQL is run with.
-    fn ask<T>(&self, operation: impl Fn(&mut PgConnection) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
-        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Runs the operation in a transaction that is rolled back.
+    fn ask<T>(&self, operation: impl Fn(&mut Session) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
+        let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         // The database may have closed the connection since it was last used: once more with a new one, then.
         for is_retry in [false, true] {
-            let mut connection = match kept.take() {
-                Some(connection) if !is_retry => connection,
-                _ => connect(&self.owner).map_err(|error| ResolveError::Unavailable(error.to_string()))?,
+            let mut session = match kept.take() {
+                Some(session) if !is_retry => session,
+                _ => Session::open(&self.owner)?,
             };
-            let begin = format!(
-                "BEGIN; SET LOCAL search_path = warehouse; SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; \
-                 SET LOCAL lock_timeout = '{STEP_TIMEOUT}'; SET LOCAL timezone = 'UTC'; \
-                 SET LOCAL standard_conforming_strings = on"
-            );
-            let answer = connection.batch_execute(&begin).map_err(refused).and_then(|()| operation(&mut connection));
-            let is_over = connection.batch_execute("ROLLBACK").is_ok();
-            if is_over {
-                *kept = Some(connection);
+            let answer = session.begin().and_then(|()| operation(&mut session));
+            if session.end(answer.is_err()).is_ok() {
+                *kept = Some(session);
                 return answer;
-            }
-            if is_retry {
-                return Err(ResolveError::Unavailable("the connection was lost".to_owned()));
             }
         }
         Err(ResolveError::Unavailable("the connection was lost".to_owned()))
+    }
+}
+
+impl Session {
+    fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
+        let connection = connect(owner).map_err(|error| ResolveError::Unavailable(error.to_string()))?;
+        Ok(Self { connection, has_account: false })
+    }
+
+    fn begin(&mut self) -> Result<(), ResolveError> {
+        let limits =
+            format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{STEP_TIMEOUT}'");
+        self.connection.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
+    }
+
+    /// Takes everything back. A prepared statement outlives a transaction that is rolled back, so that one which failed may
+    /// have left its own.
+    fn end(&mut self, has_failed: bool) -> QueryResult<()> {
+        self.connection.batch_execute("ROLLBACK")?;
+        if has_failed {
+            self.has_account = false;
+            self.connection.batch_execute("DEALLOCATE ALL")?;
+        }
+        Ok(())
+    }
+
+    /// The types of the parameters. The statement is not kept prepared.
+    fn prepare(&mut self, text: &str) -> Result<Vec<String>, ResolveError> {
+        #[derive(QueryableByName)]
+        struct Types {
+            #[diesel(sql_type = Array<Text>)]
+            types: Vec<String>,
+        }
+        sql_query(format!("{PREPARE}{text}")).execute(&mut self.connection).map_err(refused)?;
+        let types = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'metricd_judged'";
+        let types: Types = sql_query(types).get_result(&mut self.connection).map_err(refused)?;
+        self.connection.batch_execute("DEALLOCATE metricd_judged").map_err(refused)?;
+        Ok(types.types)
+    }
+
+    /// What the catalogs say of the view.
+    fn account(&mut self) -> QueryResult<Resolution> {
+        #[derive(QueryableByName)]
+        struct Document {
+            #[diesel(sql_type = Jsonb)]
+            account: serde_json::Value,
+        }
+        if !self.has_account {
+            self.connection.batch_execute(&format!("PREPARE metricd_account (regclass) AS {ACCOUNT}"))?;
+            self.has_account = true;
+        }
+        let execute = "EXECUTE metricd_account ('catalog.metricd_judged')";
+        let document: Document = sql_query(execute).get_result(&mut self.connection)?;
+        let account: Account =
+            serde_json::from_value(document.account).map_err(|error| Error::DeserializationError(Box::new(error)))?;
+        Ok(Resolution {
+            columns: account.columns,
+            parameter_types: Vec::new(),
+            tables: account.tables,
+            functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
+            session_words: account.session_words,
+        })
     }
 }
 
@@ -80,8 +145,9 @@ impl Resolver for PgResolver {
             #[diesel(sql_type = Array<Text>)]
             types: Vec<String>,
         }
-        self.ask(|connection| {
-            let Names { functions, types } = sql_query(WAREHOUSE).get_result(connection).map_err(refused)?;
+        self.ask(|session| {
+            let Names { functions, types } =
+                sql_query(WAREHOUSE).get_result(&mut session.connection).map_err(refused)?;
             Ok(Allowed {
                 warehouse_functions: functions.into_iter().collect(),
                 warehouse_types: types.into_iter().collect(),
@@ -91,8 +157,8 @@ impl Resolver for PgResolver {
     }
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        self.ask(|connection| {
-            let parameter_types = prepare(connection, &statement.text)?;
+        self.ask(|session| {
+            let parameter_types = session.prepare(&statement.text)?;
             let value = |index: usize| {
                 let type_name = parameter_types.get(index).map_or("text", String::as_str);
                 format!("CAST(NULL AS {type_name})")
@@ -100,32 +166,16 @@ impl Resolver for PgResolver {
             let body = statement.with_values(value);
             // The name is seen by nobody else, and the transaction is never kept.
             sql_query(format!("CREATE VIEW catalog.metricd_judged AS\n{body}\n"))
-                .execute(connection)
+                .execute(&mut session.connection)
                 .map_err(|error| without_place(refused(error)))?;
-            let account = account(connection).map_err(refused)?;
+            let account = session.account().map_err(refused)?;
             Ok(Resolution { parameter_types, ..account })
         })
     }
 
     fn check(&self, text: &str) -> Result<(), ResolveError> {
-        self.ask(|connection| prepare(connection, text).map(|_| ()))
+        self.ask(|session| session.prepare(text).map(|_| ()))
     }
-}
-
-/// The types of the parameters. The statement is not kept prepared.
-fn prepare(connection: &mut PgConnection, text: &str) -> Result<Vec<String>, ResolveError> {
-    #[derive(QueryableByName)]
-    struct Types {
-        #[diesel(sql_type = Array<Text>)]
-        types: Vec<String>,
-    }
-    // A prepared statement outlives a transaction that is rolled back, as it does one that fails here.
-    connection.batch_execute("DEALLOCATE ALL").map_err(refused)?;
-    sql_query(format!("{PREPARE}{text}")).execute(connection).map_err(refused)?;
-    let types = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'metricd_judged'";
-    let types: Types = sql_query(types).get_result(connection).map_err(refused)?;
-    connection.batch_execute("DEALLOCATE metricd_judged").map_err(refused)?;
-    Ok(types.types)
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,25 +200,6 @@ impl From<FunctionRow> for ResolvedFunction {
         let FunctionRow { schema, name, is_volatile, is_security_definer, is_named } = row;
         Self { schema, name, is_volatile, is_security_definer, is_named }
     }
-}
-
-/// What the catalogs say of the view.
-fn account(connection: &mut PgConnection) -> QueryResult<Resolution> {
-    #[derive(QueryableByName)]
-    struct Document {
-        #[diesel(sql_type = Jsonb)]
-        account: serde_json::Value,
-    }
-    let document: Document = sql_query(ACCOUNT).get_result(connection)?;
-    let account: Account =
-        serde_json::from_value(document.account).map_err(|error| Error::DeserializationError(Box::new(error)))?;
-    Ok(Resolution {
-        columns: account.columns,
-        parameter_types: Vec::new(),
-        tables: account.tables,
-        functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
-        session_words: account.session_words,
-    })
 }
 
 /// What PostgreSQL's refusal means.

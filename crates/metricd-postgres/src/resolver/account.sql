@@ -1,9 +1,10 @@
 -- What PostgreSQL has made of the statement. The rule of a view is its query as the parser has resolved it: every function,
 -- operator and relation by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
+-- $1 is the view.
 WITH
 judged AS (
     SELECT r.ev_class AS oid, r.ev_action::text AS tree FROM pg_rewrite r
-    WHERE r.ev_class = 'catalog.metricd_judged'::regclass
+    WHERE r.ev_class = $1
 ),
 
 -- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts.
