@@ -241,7 +241,8 @@ impl Ingestion for FileIngestion {
     }
 
     fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
-        let judged = std::mem::take(&mut self.brought).judge(known, &self.judge, &mut self.findings);
+        let brought = std::mem::take(&mut self.brought);
+        let judged = brought.judge(known, &self.judge, self.progress.as_ref(), &mut self.findings);
         self.references = judged.map_err(|message| io::Error::new(io::ErrorKind::NotConnected, message))?;
         Ok(std::mem::take(&mut self.references.definitions))
     }

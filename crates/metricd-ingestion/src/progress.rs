@@ -11,6 +11,9 @@ pub trait Progress: Debug + Send + Sync {
     /// This many more bytes have been read.
     fn advance(&self, bytes: u64);
 
+    /// So many of the queries have been judged by the database. What is read after that are records.
+    fn judge(&self, done: u64, total: u64);
+
     /// All has been read, and is being stored.
     fn store(&self);
 }
@@ -20,6 +23,8 @@ impl Progress for () {
     fn begin(&self, _total_bytes: u64) {}
 
     fn advance(&self, _bytes: u64) {}
+
+    fn judge(&self, _done: u64, _total: u64) {}
 
     fn store(&self) {}
 }

@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use chrono::DateTime;
 use metricd_domain::{EntryCounts, IngestionId, IngestionMode, IngestionReport, Outcome};
 use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
-use metricd_ingestion::{Inputs, Options, ingest, render};
+use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
 use metricd_repository::{MemoryRepository, MetricRepository};
 
 /// A database that can resolve whatever the guard lets through, but for a text that says `nonsense`.
@@ -69,6 +69,42 @@ fn check_sums(report: &IngestionReport) -> Result<()> {
     Ok(())
 }
 
+/// What a progress bar would have been told.
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    fn say(&self, what: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+    }
+
+    /// Each query is told of once, in order, and storing comes last.
+    fn check(&self) -> Result<()> {
+        let told = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (last, judged) = told.split_last().context("something is told")?;
+        let total = judged.len();
+        let expected: Vec<_> = (1..=total).map(|done| format!("{done} of {total}")).collect();
+        if last != "storing" || judged != expected {
+            bail!("{told:?}");
+        }
+        Ok(())
+    }
+}
+
+impl Progress for Told {
+    fn begin(&self, _total_bytes: u64) {}
+
+    fn advance(&self, _bytes: u64) {}
+
+    fn judge(&self, done: u64, total: u64) {
+        self.say(format!("{done} of {total}"));
+    }
+
+    fn store(&self) {
+        self.say("storing".to_owned());
+    }
+}
+
 async fn run(folder: &Path) -> Result<String> {
     let repository = MemoryRepository::default();
     let mut text = String::new();
@@ -79,7 +115,9 @@ async fn run(folder: &Path) -> Result<String> {
         files.sort();
         let inputs = Inputs::find(&files)?;
         let judge = Judge::new(Arc::new(Agreeing), &BTreeSet::new())?;
-        let report = ingest(&repository, judge, inputs, options(folder)?, Arc::new(())).await?;
+        let told = Arc::new(Told::default());
+        let report = ingest(&repository, judge, inputs, options(folder)?, told.clone()).await?;
+        told.check()?;
         check_sums(&report)?;
         if report.outcome != Outcome::DryRun {
             assert_eq!(repository.get_ingestion(report.ingestion_id).await?, report);

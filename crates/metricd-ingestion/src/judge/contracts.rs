@@ -7,8 +7,8 @@ use metricd_execution::{Declarations, Finding, FindingCode, Judge, JudgeError};
 use metricd_repository::Known;
 
 use super::Located;
-use crate::Reason;
 use crate::findings::{Findings, refuse_sql};
+use crate::{Progress, Reason};
 
 /// What is left of queries and metrics once their SQL is judged, and the contracts of those metrics that have new ones.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub(super) fn judge_contracts(
     metrics: BTreeMap<MetricId, Located<Metric>>,
     known: &Known,
     judge: &Judge,
+    progress: &dyn Progress,
     findings: &mut Findings,
 ) -> Result<Judged, String> {
     let mut asking = Asking { known, judge, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
@@ -51,11 +52,13 @@ pub(super) fn judge_contracts(
         readers.entry(&metric.query_id).or_default().push(Reader { metric, brought: None });
     }
     let mut kept = BTreeSet::new();
-    for query in &queries {
+    let total = queries.len() as u64;
+    for (query, done) in queries.iter().zip(1..) {
         let readers = readers.remove(&query.value.query_id).unwrap_or_default();
         if asking.judge_query(query, &readers)? {
             kept.insert(query.value.query_id.clone());
         }
+        progress.judge(done, total);
     }
     // What remains names queries that are stored and not brought again; of those only metrics that are brought are judged.
     for reader in readers.into_values().flatten() {

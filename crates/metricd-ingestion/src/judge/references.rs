@@ -10,8 +10,8 @@ use super::contracts::{judge_contracts, refuse_with_query};
 use super::dashboards::judge_dashboards;
 use super::suggestions::{Faults, suggest};
 use super::{DraftDashboard, Located, merge};
-use crate::Reason;
 use crate::findings::Findings;
+use crate::{Progress, Reason};
 
 /// What the files bring, each entry good in itself.
 #[derive(Debug, Default)]
@@ -55,7 +55,13 @@ impl Brought {
     /// # Errors
     ///
     /// A sentence, where the database cannot be asked about SQL.
-    pub(crate) fn judge(self, known: &Known, judge: &Judge, findings: &mut Findings) -> Result<References, String> {
+    pub(crate) fn judge(
+        self,
+        known: &Known,
+        judge: &Judge,
+        progress: &dyn Progress,
+        findings: &mut Findings,
+    ) -> Result<References, String> {
         let mut references = References::default();
         let mut faults = Faults::default();
 
@@ -74,7 +80,7 @@ impl Brought {
         }
         let named = NamedQueries { brought: &queries.kept, refused: &self.refused_queries, known };
         let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
-        let judged = judge_contracts(queries.kept, metrics, known, judge, findings)?;
+        let judged = judge_contracts(queries.kept, metrics, known, judge, progress, findings)?;
         faults.refused_with_sql.extend(judged.refused);
         let (queries, metrics) = (judged.queries, judged.metrics);
         references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
