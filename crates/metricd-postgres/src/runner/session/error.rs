@@ -20,7 +20,8 @@ pub(in crate::runner) enum SessionError {
 }
 
 impl SessionError {
-    /// Reads an error: fields, each a byte that says what it is, a text and a zero. The last may have been cut.
+    /// Reads an error: fields, each a byte that says what it is, a text and a zero; at the end another zero. Where that is
+    /// missing, the last field was cut.
     pub(super) fn refused(fields: &[u8]) -> Self {
         let (mut sqlstate, mut message) = (String::new(), String::new());
         for field in fields.split(|byte| *byte == 0) {
@@ -29,6 +30,11 @@ impl SessionError {
                 [b'M', text @ ..] => message = String::from_utf8_lossy(text).into_owned(),
                 _ => {}
             }
+        }
+        if !fields.ends_with(&[0]) && !message.is_empty() {
+            // Half a character may stand at the end.
+            message.truncate(message.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
+            message.push('…');
         }
         Self::Refused { sqlstate, message }
     }
@@ -60,7 +66,8 @@ mod tests {
         let refused = |fields: &[u8]| SessionError::refused(fields);
         let expected = |message: &str| SessionError::Refused { sqlstate: "22P02".into(), message: message.into() };
         assert_eq!(refused(b"SERROR\0VERROR\0C22P02\0Mno integer\0P8\0\0"), expected("no integer"));
-        assert_eq!(refused(b"SERROR\0C22P02\0Mno inte"), expected("no inte"));
+        assert_eq!(refused(b"SERROR\0C22P02\0Mno inte"), expected("no inte…"));
+        assert_eq!(refused(b"SERROR\0C22P02\0Mno int\xc3"), expected("no int…"));
         assert_eq!(refused(b"SERROR\0C22P02\0"), expected(""));
         assert_eq!(refused(b""), SessionError::Refused { sqlstate: String::new(), message: String::new() });
     }

@@ -19,7 +19,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 const KEPT_BYTES: usize = 1 << 20;
 
 /// How much is held of a message that may hold a whole value in its words, as an error's does.
-const CUT_BYTES: usize = 64 << 10;
+const CUT_BYTES: usize = 4 << 10;
 
 /// The tag of a message and its length precede what it says.
 const HEADER_BYTES: usize = 5;
