@@ -22,6 +22,7 @@ use postgres_protocol::message::backend::{
 use postgres_protocol::message::frontend;
 use postgres_protocol::{IsNull, Oid};
 use tokio::time::timeout;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{CancelToken, Config, NoTls};
 
 use self::address::Address;
@@ -69,7 +70,7 @@ impl Session {
     /// Connects and logs in.
     pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
         let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
-        for address in Address::all(config) {
+        for address in Address::to_try(config) {
             let opened = timeout(CONNECT_TIMEOUT, Self::open_at(address, config)).await;
             outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
             if outcome.is_ok() {
@@ -85,7 +86,7 @@ impl Session {
         let cancel = client.cancel_token();
         // Neither says goodbye unless it is polled; the socket is ours again.
         drop((client, driver));
-        Ok(Self {
+        let mut session = Self {
             wire: Wire::new(socket),
             address,
             cancel,
@@ -93,7 +94,24 @@ impl Session {
             fault: None,
             is_in_transaction: false,
             is_lost: false,
-        })
+        };
+        session.check_target(config.get_target_session_attrs()).await?;
+        Ok(session)
+    }
+
+    /// Holds the server to what the URL wants it to be. Whether it can be written to is asked of the server: this session could
+    /// not write anyhow.
+    async fn check_target(&mut self, target: TargetSessionAttrs) -> Result<(), SessionError> {
+        let wants_standby = match target {
+            TargetSessionAttrs::ReadWrite => "false",
+            TargetSessionAttrs::ReadOnly => "true",
+            _ => return Ok(()),
+        };
+        let row = self.row("SELECT (pg_catalog.pg_is_in_recovery() = $1::boolean)::text", wants_standby).await?;
+        match row.first() {
+            Some(Some(is_wanted)) if is_wanted == "true" => Ok(()),
+            _ => Err(SessionError::Lost(format!("the server is not as `target_session_attrs` wants it: {target:?}"))),
+        }
     }
 
     /// Whether everything is answered, and no transaction open.

@@ -1,5 +1,6 @@
 //! Where a session connects to.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
-use tokio_postgres::config::{Config, Host};
+use tokio_postgres::config::{Config, Host, LoadBalanceHosts};
 use tokio_postgres::{CancelToken, NoTls};
 
 use super::wire::Socket;
@@ -27,8 +28,19 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Every address that the URL names, in its order.
-    pub(super) fn all(config: &Config) -> Vec<Self> {
+    /// Every address that the URL names, in the order in which they are to be tried: the URL's, or from one at random where the
+    /// URL asks for that.
+    pub(super) fn to_try(config: &Config) -> Vec<Self> {
+        let mut addresses = Self::all(config);
+        if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
+            let random = usize::try_from(RandomState::new().build_hasher().finish() % (1 << 16)).unwrap_or_default();
+            let first = random % addresses.len().max(1);
+            addresses.rotate_left(first);
+        }
+        addresses
+    }
+
+    fn all(config: &Config) -> Vec<Self> {
         let ports = config.get_ports();
         let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
         let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
@@ -57,9 +69,10 @@ impl Address {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
                 if config.get_keepalives() {
-                    let keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
-                    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                    SockRef::from(&stream).set_tcp_keepalive(&keepalive(config))?;
                 }
+                #[cfg(target_os = "linux")]
+                SockRef::from(&stream).set_tcp_user_timeout(config.get_tcp_user_timeout().copied())?;
                 Ok(Box::new(stream))
             }
         }
@@ -81,6 +94,17 @@ impl Address {
     }
 }
 
+fn keepalive(config: &Config) -> TcpKeepalive {
+    let mut keepalive = TcpKeepalive::new().with_time(config.get_keepalives_idle());
+    if let Some(interval) = config.get_keepalives_interval() {
+        keepalive = keepalive.with_interval(interval);
+    }
+    match config.get_keepalives_retries() {
+        Some(retries) => keepalive.with_retries(retries),
+        None => keepalive,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +121,17 @@ mod tests {
         assert_eq!(all("postgres://ann@a/m?hostaddr=10.0.0.1"), [tcp("10.0.0.1", 5_432)]);
         assert_eq!(all("postgres:///m?user=ann"), [tcp("localhost", 5_432)]);
         assert_eq!(all("postgres://ann@/m?host=%2Frun&port=5"), [Address::Unix("/run/.s.PGSQL.5".into())]);
+    }
+
+    #[test]
+    fn begins_anywhere_where_the_url_says_so() {
+        let first = |url: &str| {
+            let config = url.parse().unwrap();
+            (0..200).map(|_| Address::to_try(&config)[0].clone()).collect::<Vec<_>>()
+        };
+        let named = all("postgres://ann@a,b,c/m");
+        assert!(first("postgres://ann@a,b,c/m").iter().all(|first| *first == named[0]));
+        let random = first("postgres://ann@a,b,c/m?load_balance_hosts=random");
+        assert!(named.iter().all(|address| random.contains(address)), "{random:?}");
     }
 }

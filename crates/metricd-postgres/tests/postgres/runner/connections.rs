@@ -112,6 +112,21 @@ async fn says_that_the_database_is_not_there() -> Result<()> {
 }
 
 #[tokio::test]
+async fn holds_the_server_to_what_the_url_wants() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let (_wire, url) = Wire::listen_at(&database.connect().await?).await?;
+    for (target, is_served) in [("any", true), ("read-write", true), ("read-only", false)] {
+        let url = DatabaseUrl::parse(format!("{url}?target_session_attrs={target}"))?;
+        let outcome = rows(&PgRunner::new(&url, RunnerConfig::default())?, "SELECT 1 AS one").await;
+        match outcome {
+            Err(RunError::Unavailable(why)) if !is_served => assert!(why.contains("target_session_attrs"), "{why}"),
+            outcome => assert_eq!(outcome.is_ok(), is_served, "{target}: {outcome:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;

@@ -22,6 +22,12 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) async fn listen(database: &Client) -> Result<(Self, DatabaseUrl)> {
+        let (wire, url) = Self::listen_at(database).await?;
+        Ok((wire, DatabaseUrl::parse(url)?))
+    }
+
+    /// The same, with the URL as text.
+    pub(super) async fn listen_at(database: &Client) -> Result<(Self, String)> {
         let port: u16 = database.query_one("SHOW port", &[]).await?.get::<_, String>(0).parse()?;
         let name: String = database.query_one("SELECT current_database()::text", &[]).await?.get(0);
         let role = format!("wired_{name}");
@@ -35,7 +41,7 @@ impl Wire {
                 tokio::spawn(accepting.clone().pass(near, port));
             }
         });
-        Ok((wire, DatabaseUrl::parse(url)?))
+        Ok((wire, url))
     }
 
     async fn pass(self, mut near: TcpStream, port: u16) -> Result<()> {
