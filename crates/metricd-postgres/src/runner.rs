@@ -22,6 +22,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_execution::{BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
 
+use tokio::time::timeout;
+
 use self::cost::Estimates;
 use self::error::run_error;
 use self::lease::Lease;
@@ -42,6 +44,9 @@ const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
 /// Not among the settings of `SESSION`, since PostgreSQL on Windows cannot do so and would refuse the session.
 const WATCH_CLIENT: &str = "SET client_connection_check_interval = '100ms'";
+
+/// Begins a run that may have something to leave behind.
+const BEGIN: &str = "BEGIN READ ONLY";
 
 /// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
 /// session, which a statement may take where the database is not hardened.
@@ -98,17 +103,17 @@ impl PgRunner {
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
     async fn attempt(
         &self,
+        mut lease: Lease,
         statement: &BoundStatement,
         limits: RunLimits,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
     ) -> Result<RunOutcome, RunError> {
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
-        let mut lease = self.lease().await?;
         let connection = lease.connection();
         if limits.patience.is_zero() {
             let run = Run { statement, limits, sink, is_begun };
-            let ended = tokio::time::timeout(limits.time, run.on(connection, &self.estimates)).await;
+            let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let waits = Waits::default();
@@ -129,14 +134,14 @@ impl MetricRunner for PgRunner {
     ) -> Result<RunOutcome, RunError> {
         let mut is_begun = false;
         // A connection may be found closed only when it is used, as when the database was restarted this moment. Each attempt
-        // takes one of them out; where the database is away, no new one comes in their place.
+        // takes one of them out. Where a new one cannot be opened, the database is away.
         for _ in 0..self.pool.max_connections() {
-            match self.attempt(statement, limits, sink, &mut is_begun).await {
+            match self.attempt(self.lease().await?, statement, limits, sink, &mut is_begun).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
                 outcome => return outcome,
             }
         }
-        self.attempt(statement, limits, sink, &mut is_begun).await
+        self.attempt(self.lease().await?, statement, limits, sink, &mut is_begun).await
     }
 
     async fn check(&self) -> Result<(), RunError> {
@@ -144,6 +149,7 @@ impl MetricRunner for PgRunner {
         let session = &mut lease.connection().session;
         let fault = |error| run_error(error, CONNECT_TIMEOUT);
         session.ask("SELECT 1").map_err(fault)?;
-        session.finish().await.map_err(fault)
+        let too_slow = |_| RunError::Unavailable("PostgreSQL took too long to answer".to_owned());
+        timeout(CONNECT_TIMEOUT, session.finish()).await.map_err(too_slow)?.map_err(fault)
     }
 }

@@ -17,7 +17,8 @@ use crate::hardening::harm_classes;
 const MAX_PREPARED: usize = 256;
 
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
-/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting.
+/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
+/// that it may not use: a view may call it.
 const IS_HARMLESS: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
@@ -25,7 +26,7 @@ const IS_HARMLESS: &str = "
         WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
                    p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
                OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-                  AND p.provolatile = 'v' AND has_schema_privilege(p.pronamespace, 'USAGE'))
+                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
         AND has_function_privilege(p.oid, 'EXECUTE')
     ) AND current_setting('transaction_read_only') = 'on')::text";
 
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     plans: HashMap<String, Arc<Plan>>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
+    /// The last of those names, until its plan is kept.
+    unkept: Option<String>,
     /// The types that are not built in, as they were looked up.
     pub(super) types: HashMap<Oid, Type>,
 }
@@ -50,7 +53,7 @@ impl Connection {
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
         let is_harmless = asked.map_err(too_slow)??;
         let home = thread::current().id();
-        Ok(Self { session, home, is_harmless, plans: HashMap::new(), prepared: 0, types: HashMap::new() })
+        Ok(Self { session, home, is_harmless, plans: HashMap::new(), prepared: 0, unkept: None, types: HashMap::new() })
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
@@ -64,10 +67,15 @@ impl Connection {
         self.home
     }
 
-    /// A name that no prepared statement has had.
-    pub(super) fn new_name(&mut self) -> String {
+    /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
+    pub(super) fn new_name(&mut self) -> Result<String, SessionError> {
+        if let Some(name) = self.unkept.take() {
+            self.session.forget(&name)?;
+        }
         self.prepared += 1;
-        format!("metricd_{}", self.prepared)
+        let name = format!("metricd_{}", self.prepared);
+        self.unkept = Some(name.clone());
+        Ok(name)
     }
 
     /// What is prepared for this text.
@@ -79,6 +87,7 @@ impl Connection {
         if self.plans.len() >= MAX_PREPARED {
             self.forget_plans()?;
         }
+        self.unkept = None;
         self.plans.insert(text.to_owned(), Arc::clone(plan));
         Ok(())
     }

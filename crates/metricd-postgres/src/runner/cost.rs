@@ -6,8 +6,8 @@ use std::time::Duration;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
-use super::CLEAN;
 use super::session::{Answer, Session, SessionError};
+use super::{BEGIN, CLEAN};
 
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
@@ -40,10 +40,9 @@ impl Estimates {
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
 async fn explain(session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
-    session.ask("BEGIN READ ONLY")?;
-    session.ask_once(&format!("EXPLAIN (FORMAT JSON) {}", statement.text()), statement.texts())?;
+    let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.text());
+    session.ask_once(&[BEGIN.into()], &explain, statement.texts())?;
     session.ask(CLEAN)?;
-    session.finish().await?;
     let cost = read_cost(session).await;
     session.finish().await?;
     cost

@@ -42,13 +42,13 @@ fn is_gone(code: &SqlState) -> bool {
     [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
 }
 
-/// Whether a prepared statement no longer fits the tables that it reads.
+/// Whether a prepared statement may no longer fit the tables that it reads.
 pub(super) fn is_stale_plan(error: &RunError) -> bool {
     match error {
-        RunError::Failed { sqlstate, message } => {
-            let changed = *sqlstate == *SqlState::FEATURE_NOT_SUPPORTED.code() && message.contains("cached plan");
-            changed || *sqlstate == *SqlState::INVALID_SQL_STATEMENT_NAME.code()
-        }
+        // The first of them has other reasons as well, which only words tell apart, in the server's language.
+        RunError::Failed { sqlstate, .. } => [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME]
+            .iter()
+            .any(|code| code.code() == sqlstate),
         _ => false,
     }
 }

@@ -56,6 +56,9 @@ async fn clean_up(mut place: Pooled) {
 
 async fn stop(connection: &mut Connection) -> Result<(), SessionError> {
     let session = &mut connection.session;
+    if !session.is_sent() {
+        return Err(SessionError::Lost("it was not asked to its end".to_owned()));
+    }
     session.cancel().await?;
     session.settle().await?;
     session.ask(CLEAN)?;

@@ -13,8 +13,12 @@ use super::types::{field_type, is_array, text_type, type_name};
 /// bytes that is printed as one digit.
 const FIELD_OVERHEAD_BYTES: usize = 16;
 
-/// How many times larger an array may be on the wire than printed: each number in it has its own length.
-const ARRAY_SHRINKAGE: usize = 8;
+/// How many times larger an array may be on the wire than printed: each element in it has its own length, and an array that is
+/// an element, as in an array of a domain over arrays, a head of its own.
+const ARRAY_SHRINKAGE: usize = 12;
+
+/// The same for elements that are printed as they come.
+const TEXT_ARRAY_SHRINKAGE: usize = 3;
 
 /// A statement that is prepared on a connection, and the columns of its result.
 #[derive(Debug)]
@@ -30,8 +34,7 @@ impl Plan {
     /// A row of more bytes than that on the wire does not fit into so many, whatever its format. The message that it comes in
     /// is counted as well.
     pub(super) fn max_row_bytes(&self, size_bytes: usize) -> usize {
-        let has_arrays = self.columns.iter().any(|column| matches!(column.field_type, FieldType::Array(_)));
-        let shrinkage = if has_arrays { ARRAY_SHRINKAGE } else { 1 };
+        let shrinkage = self.columns.iter().map(|column| shrinkage(&column.field_type)).max().unwrap_or(1);
         size_bytes.saturating_mul(shrinkage).saturating_add(FIELD_OVERHEAD_BYTES * (self.columns.len() + 1))
     }
 
@@ -44,7 +47,7 @@ impl Plan {
         if let Some(plan) = connection.plan(statement.text()) {
             return Ok(plan);
         }
-        let mut name = connection.new_name();
+        let name = connection.new_name()?;
         let prepared = connection.session.prepare(&name, statement.text()).await?;
         let types = types(connection, &prepared).await?;
         let columns = prepared.columns.iter().zip(&types).map(|((name, _), data_type)| Column {
@@ -61,17 +64,27 @@ impl Plan {
         }
         // The casts hide from PostgreSQL that a column has become another since, so that it would not object: what the
         // columns are is asked each time. The statement with the casts is kept under its own text, which tells them.
-        connection.session.forget(&name)?;
+        // No SQL has a NUL, so that nobody's own text is taken for it.
         let casting = casting(statement.text(), &types);
-        if let Some(plan) = connection.plan(&casting) {
-            name.clone_from(&plan.name);
-        } else {
-            name = connection.new_name();
-            connection.session.prepare(&name, &casting).await?;
+        let key = format!("\0{casting}");
+        if let Some(kept) = connection.plan(&key) {
+            return Ok(Arc::new(Self { name: kept.name.clone(), parameters, columns }));
         }
+        let name = connection.new_name()?;
+        connection.session.prepare(&name, &casting).await?;
         let plan = Arc::new(Self { name, parameters, columns });
-        connection.keep_plan(&casting, &plan)?;
+        connection.keep_plan(&key, &plan)?;
         Ok(plan)
+    }
+}
+
+fn shrinkage(field_type: &FieldType) -> usize {
+    match field_type {
+        FieldType::Array(element) => match **element {
+            FieldType::Text | FieldType::Json | FieldType::Jsonb | FieldType::Bytea => TEXT_ARRAY_SHRINKAGE,
+            _ => ARRAY_SHRINKAGE,
+        },
+        _ => 1,
     }
 }
 

@@ -144,6 +144,10 @@ impl Shared {
         if is_refused {
             state.open -= 1;
             state.full_since = Some(Instant::now());
+            if state.open == 0 {
+                // There is nothing to wait for.
+                state.waiting.clear();
+            }
             return;
         }
         state.waiting.retain(|waiting| !waiting.turn.is_closed());

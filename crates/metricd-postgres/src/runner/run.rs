@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
 use tokio_postgres::error::SqlState;
 
-use super::CLEAN;
 use super::connection::Connection;
 use super::cost::Estimates;
 use super::error::{is_stale_plan, run_error};
 use super::plan::Plan;
 use super::session::{Answer, Session, SessionError};
+use super::{BEGIN, CLEAN};
 
 /// A statement that is to be run, and who takes its rows.
 pub(super) struct Run<'a> {
@@ -66,7 +66,7 @@ impl Run<'_> {
     /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of
     /// its own, and answers once.
     async fn execute_alone(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        session.ask_prepared(&plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+        session.ask_prepared(&[], &plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
@@ -75,14 +75,14 @@ impl Run<'_> {
 
     /// Runs a prepared statement so that nothing of it remains, in a transaction that is rolled back; in one round trip.
     async fn execute_within_transaction(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        session.ask(&begin(self.limits)).map_err(|error| self.fault(error))?;
-        session.ask_prepared(&plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+        let begin = begin(self.limits);
+        session.ask_prepared(&begin, &plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
-        session.finish().await.map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
-        // PostgreSQL answers BEGIN at once, and the statement only when it has rows: it may have run, and may be what the
-        // connection was lost by.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
+        if session.is_lost() {
+            return outcome;
+        }
         if let Err(SessionError::Refused { .. }) = session.finish().await {
             // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
             session.ask(CLEAN).map_err(|error| self.fault(error))?;
@@ -126,19 +126,21 @@ impl Run<'_> {
 
 /// What opens the transaction. PostgreSQL counts the time in which nobody reads as the statement's, so that its own limit has
 /// to leave room for that; the runner's limit, which does not count it, holds as before.
-fn begin(limits: RunLimits) -> Cow<'static, str> {
-    if limits.patience.is_zero() {
-        return "BEGIN READ ONLY".into();
+fn begin(limits: RunLimits) -> Vec<Cow<'static, str>> {
+    let mut begin = vec![BEGIN.into()];
+    if !limits.patience.is_zero() {
+        let milliseconds = (limits.time + limits.patience).as_millis();
+        begin.push(format!("SET LOCAL statement_timeout = '{milliseconds}ms'").into());
     }
-    let milliseconds = (limits.time + limits.patience).as_millis();
-    format!("BEGIN READ ONLY; SET LOCAL statement_timeout = '{milliseconds}ms'").into()
+    begin
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
 async fn stop(session: &mut Session) {
     if let Err(error) = session.cancel().await {
-        // The role's time limit stops it then.
+        // The connection is closed then, and PostgreSQL notices that.
         log::warn!("a statement could not be cancelled: {error}");
+        return;
     }
     if let Err(SessionError::Lost(message)) = session.finish().await {
         log::warn!("a connection was lost while its statement was stopped: {message}");

@@ -11,6 +11,7 @@ mod address;
 mod error;
 mod wire;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -25,8 +26,8 @@ use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{CancelToken, Config, NoTls};
 
-use self::address::Address;
 pub(super) use self::address::CANCEL_TIMEOUT;
+use self::address::{Address, Peer};
 pub(super) use self::error::SessionError;
 use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
@@ -56,7 +57,7 @@ pub(super) struct Prepared {
 
 pub(super) struct Session {
     wire: Wire,
-    address: Address,
+    peer: Peer,
     cancel: CancelToken,
     /// How many answers have not come to their end.
     unanswered: usize,
@@ -81,14 +82,14 @@ impl Session {
     }
 
     async fn open_at(address: Address, config: &Config) -> Result<Self, SessionError> {
-        let mut socket = address.connect(config).await?;
+        let (mut socket, peer) = address.connect(config).await?;
         let (client, driver) = config.connect_raw(&mut socket, NoTls).await?;
         let cancel = client.cancel_token();
         // Neither says goodbye unless it is polled; the socket is ours again.
         drop((client, driver));
         let mut session = Self {
             wire: Wire::new(socket),
-            address,
+            peer,
             cancel,
             unanswered: 0,
             fault: None,
@@ -130,9 +131,18 @@ impl Session {
         self.is_lost
     }
 
-    /// Stops the statement that runs. Once this is through, PostgreSQL has told the session's process.
+    /// Stops the statement that runs. Once this is through, PostgreSQL has told the session's process. Otherwise the session is
+    /// lost: the request may still be on its way, and would stop a later statement.
     pub(super) async fn cancel(&mut self) -> io::Result<()> {
-        self.address.cancel(&self.cancel).await
+        self.is_lost = true;
+        self.peer.cancel(&self.cancel).await?;
+        self.is_lost = false;
+        Ok(())
+    }
+
+    /// Whether PostgreSQL has been sent everything that it was asked.
+    pub(super) fn is_sent(&self) -> bool {
+        self.wire.is_sent()
     }
 
     /// Asks for one or more statements without parameters.
@@ -140,13 +150,16 @@ impl Session {
         self.encode(|unsent| frontend::query(sql, unsent))
     }
 
-    /// Asks to run a prepared statement with values as text.
+    /// Asks to run a prepared statement with values as text, after others that have neither parameters nor rows. Where one of
+    /// those fails, what follows it is not run.
     pub(super) fn ask_prepared<'a>(
         &mut self,
+        before: &[Cow<'_, str>],
         name: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
         self.encode(|unsent| {
+            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
             bind(name, arguments, unsent)?;
             frontend::execute("", 0, unsent)?;
             frontend::sync(unsent);
@@ -154,16 +167,16 @@ impl Session {
         })
     }
 
-    /// Asks to prepare a statement and to run it once.
+    /// The same for a statement that is prepared for this once.
     pub(super) fn ask_once<'a>(
         &mut self,
+        before: &[Cow<'_, str>],
         sql: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
         self.encode(|unsent| {
-            frontend::parse("", sql, [], unsent)?;
-            bind("", arguments, unsent)?;
-            frontend::execute("", 0, unsent)?;
+            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
+            once(sql, arguments, unsent)?;
             frontend::sync(unsent);
             Ok(())
         })
@@ -194,7 +207,7 @@ impl Session {
 
     /// The only row of a statement, with its values as text.
     pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
-        self.ask_once(sql, [Some(argument)].into_iter())?;
+        self.ask_once(&[], sql, [Some(argument)].into_iter())?;
         let mut values = Vec::new();
         while self.next(usize::MAX).await? != Answer::End {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -255,7 +268,10 @@ impl Session {
             Err(error) => {
                 self.is_lost = true;
                 // PostgreSQL says why it closes a session.
-                return Err(self.fault.take().unwrap_or_else(|| error.into()));
+                return Err(match self.fault.take() {
+                    Some(SessionError::Refused { message, .. }) => SessionError::Lost(message),
+                    _ => error.into(),
+                });
             }
         };
         match incoming {
@@ -300,6 +316,13 @@ impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("unanswered", &self.unanswered).finish_non_exhaustive()
     }
+}
+
+/// Prepares a statement for this once and runs it.
+fn once<'a>(sql: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
+    frontend::parse("", sql, [], unsent)?;
+    bind("", arguments, unsent)?;
+    frontend::execute("", 0, unsent)
 }
 
 /// Binds values to the statement.

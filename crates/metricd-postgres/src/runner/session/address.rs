@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,9 +63,9 @@ impl Address {
         all
     }
 
-    pub(super) async fn connect(&self, config: &Config) -> io::Result<Box<dyn Socket>> {
+    pub(super) async fn connect(&self, config: &Config) -> io::Result<(Box<dyn Socket>, Peer)> {
         match self {
-            Self::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Self::Unix(path) => Ok((Box::new(UnixStream::connect(path).await?), Peer::Unix(path.clone()))),
             Self::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
@@ -73,11 +74,21 @@ impl Address {
                 }
                 #[cfg(target_os = "linux")]
                 SockRef::from(&stream).set_tcp_user_timeout(config.get_tcp_user_timeout().copied())?;
-                Ok(Box::new(stream))
+                let peer = Peer::Tcp(stream.peer_addr()?);
+                Ok((Box::new(stream), peer))
             }
         }
     }
+}
 
+/// Who a session is with: of the servers that one name may stand for, this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Peer {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Peer {
     /// Stops the statement of the token's session.
     pub(super) async fn cancel(&self, token: &CancelToken) -> io::Result<()> {
         timeout(CANCEL_TIMEOUT, self.send_cancel(token)).await?
@@ -86,11 +97,12 @@ impl Address {
     async fn send_cancel(&self, token: &CancelToken) -> io::Result<()> {
         let mut socket: Box<dyn Socket> = match self {
             Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
-            Self::Tcp(host, port) => Box::new(TcpStream::connect((host.as_str(), *port)).await?),
+            Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
         };
         token.cancel_query_raw(&mut socket, NoTls).await.map_err(io::Error::other)?;
         // PostgreSQL closes the connection of a cancel request when it has passed the request on.
-        socket.read_to_end(&mut Vec::new()).await.map(drop)
+        while socket.read(&mut [0; 64]).await? > 0 {}
+        Ok(())
     }
 }
 

@@ -47,11 +47,13 @@ pub(super) struct Wire {
     held: usize,
     /// How much of what follows is not looked at.
     passed_over: usize,
+    /// The most that was to be held of a message since memory was last given back.
+    largest: usize,
 }
 
 impl Wire {
     pub(super) fn new(socket: Box<dyn Socket>) -> Self {
-        Self { socket, unsent: BytesMut::new(), received: BytesMut::new(), held: 0, passed_over: 0 }
+        Self { socket, unsent: BytesMut::new(), received: BytesMut::new(), held: 0, passed_over: 0, largest: 0 }
     }
 
     /// Writes messages, which are sent while something is waited for. Of messages that cannot be written, nothing is sent.
@@ -87,6 +89,7 @@ impl Wire {
                     DATA_ROW_TAG | ROW_DESCRIPTION_TAG | PARAMETER_DESCRIPTION_TAG => size_bytes,
                     _ => size_bytes.min(CUT_BYTES),
                 };
+                self.largest = self.largest.max(held);
                 if self.received.len() >= held {
                     (self.held, self.passed_over) = (held, size_bytes - held);
                     return Ok(Incoming::Message(header.tag()));
@@ -108,9 +111,14 @@ impl Wire {
 
     /// Gives memory back that an answer has needed.
     pub(super) fn shrink(&mut self) {
-        if self.received.capacity() > KEPT_BYTES {
+        if std::mem::take(&mut self.largest) > KEPT_BYTES {
             self.received = BytesMut::from(&self.received[..]);
         }
+    }
+
+    /// Whether everything that was written has been sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.unsent.is_empty()
     }
 
     /// Whether PostgreSQL has ended the session. Only to be asked when nothing is to come: PostgreSQL may still tell of a
@@ -219,6 +227,20 @@ mod tests {
         }
         assert!(most_bytes <= 4 * CHUNK_BYTES, "{most_bytes}");
         assert_eq!(wire.body(), b"I");
+        sending.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn gives_back_the_memory_of_a_large_row() {
+        let (mut wire, far) = wire();
+        let sent = [message(DATA_ROW_TAG, &vec![0; 8 << 20]), message(READY_FOR_QUERY_TAG, b"I")];
+        let sending = tokio::spawn(send(far, sent.concat(), 1 << 20));
+        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(DATA_ROW_TAG));
+        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(READY_FOR_QUERY_TAG));
+        wire.shrink();
+        assert_eq!(wire.body(), b"I");
+        assert!(wire.received.capacity() <= KEPT_BYTES);
+        assert!(!wire.received.try_reclaim(KEPT_BYTES), "the memory is kept behind what is looked at");
         sending.await.unwrap();
     }
 

@@ -60,6 +60,9 @@ async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -
         "GRANT EXECUTE ON FUNCTION pg_catalog.lo_get(oid) TO metricd_reader",
         "REVOKE EXECUTE ON FUNCTION pg_catalog.lo_get(oid) FROM metricd_reader;
          CREATE FUNCTION warehouse.f() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'",
+        // A view calls it for those who may not use its schema.
+        "DROP FUNCTION warehouse.f; CREATE SCHEMA private;
+         CREATE FUNCTION private.f() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'",
     ] {
         client.batch_execute(right).await?;
         assert!(!is_alone(&client, &PgRunner::new(&database.reader, config)?).await?, "{right}");
@@ -133,11 +136,11 @@ async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
     let (wire, url) = Wire::listen(&client).await?;
     let runner = PgRunner::new(&url, RunnerConfig { max_connections: 4, ..RunnerConfig::default() })?;
     let task = tokio::spawn(async move { rows(&runner, "SELECT pg_sleep(4)").await });
-    // As a statement does that is the end of its process each time. BEGIN has been answered by then.
+    // As a statement does that is the end of its process each time.
     while !task.is_finished() {
         let running = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%' AND state = 'active'
                        AND clock_timestamp() - query_start > '1s'";
-        if !client.query(running, &[]).await?.is_empty() && wire.is_answered() {
+        if !client.query(running, &[]).await?.is_empty() {
             wire.cut.notify_waiters();
         }
     }
@@ -191,6 +194,34 @@ async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
     let outcome = rows(&PgRunner::new(&url, config)?, "SELECT 1").await;
     assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
     assert!(began.elapsed() < config.acquire_timeout);
+    Ok(())
+}
+
+/// The client leaves at any moment of a run: while it prepares, asks what it costs, runs, or is stopped.
+#[tokio::test]
+async fn whenever_a_run_is_given_up_the_connection_serves_the_next() -> Result<()> {
+    let (database, runner) = runner(1).await?;
+    let client = database.connect().await?;
+    for microseconds in (0..20_000).step_by(400) {
+        let sql = format!("SELECT set_config('search_path', 'elsewhere', false), {microseconds} AS n, pg_sleep(0.005)");
+        let run = rows(&runner, &sql);
+        drop(tokio::time::timeout(Duration::from_micros(microseconds), run).await);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+        let found = loop {
+            match rows(
+                &runner,
+                "SELECT current_setting('search_path') AS s, current_setting('transaction_read_only') AS r",
+            )
+            .await
+            {
+                Err(RunError::NoConnection { .. }) if tokio::time::Instant::now() < deadline => {}
+                found => break found?,
+            }
+        };
+        assert_eq!(found, r#"[{"s":"warehouse","r":"on"}]"#, "{microseconds} µs");
+    }
+    let opened = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename <> current_user";
+    assert_eq!(client.query_one(opened, &[]).await?.get::<_, i64>(0), 1);
     Ok(())
 }
 

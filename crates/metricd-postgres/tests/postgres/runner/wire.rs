@@ -62,11 +62,6 @@ impl Wire {
         }
     }
 
-    /// Whether the last bytes came from the database.
-    pub(super) fn is_answered(&self) -> bool {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).ends_with('<')
-    }
-
     /// How often the runner has waited for an answer since this was last asked.
     pub(super) fn round_trips(&self) -> usize {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner));
