@@ -13,6 +13,9 @@ use super::session::{Session, SessionError};
 use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
 use crate::hardening::harm_classes;
 
+/// What the keys of statements that cast values begin with. No SQL has a NUL, so that nobody's own text is taken for one.
+pub(super) const CASTING_KEY: char = '\0';
+
 /// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
 const MAX_PREPARED: usize = 256;
 
@@ -92,7 +95,14 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn forget_plans(&mut self) -> Result<(), SessionError> {
+    /// Forgets what is prepared for this text, and all statements that cast values: which of those are of this text is not
+    /// known.
+    pub(super) fn forget_plans_of(&mut self, text: &str) -> Result<(), SessionError> {
+        let of_text = |key: &String, _: &mut Arc<Plan>| key == text || key.starts_with(CASTING_KEY);
+        self.plans.extract_if(of_text).try_for_each(|(_, plan)| self.session.forget(&plan.name))
+    }
+
+    fn forget_plans(&mut self) -> Result<(), SessionError> {
         self.plans.drain().try_for_each(|(_, plan)| self.session.forget(&plan.name))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metricd_execution::{BoundStatement, Column, FieldType};
 use tokio_postgres::types::Type;
 
-use super::connection::Connection;
+use super::connection::{CASTING_KEY, Connection};
 use super::session::{Prepared, SessionError};
 use super::types::{field_type, is_array, text_type, type_name};
 
@@ -64,9 +64,8 @@ impl Plan {
         }
         // The casts hide from PostgreSQL that a column has become another since, so that it would not object: what the
         // columns are is asked each time. The statement with the casts is kept under its own text, which tells them.
-        // No SQL has a NUL, so that nobody's own text is taken for it.
         let casting = casting(statement.text(), &types);
-        let key = format!("\0{casting}");
+        let key = format!("{CASTING_KEY}{casting}");
         if let Some(kept) = connection.plan(&key) {
             return Ok(Arc::new(Self { name: kept.name.clone(), parameters, columns }));
         }

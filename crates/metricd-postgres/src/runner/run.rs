@@ -31,7 +31,7 @@ impl Run<'_> {
         match self.prepare_and_execute(connection, estimates).await {
             // A table has changed since the statement was prepared.
             Err(error) if !*self.is_begun && is_stale_plan(&error) => {
-                connection.forget_plans().map_err(|error| self.fault(error))?;
+                connection.forget_plans_of(self.statement.text()).map_err(|error| self.fault(error))?;
                 self.prepare_and_execute(connection, estimates).await
             }
             outcome => outcome,
