@@ -8,6 +8,8 @@ use metricd_embedded::Cluster;
 use nix::sys::signal::Signal;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
 use crate::operators::{cluster, operators};
@@ -185,8 +187,11 @@ async fn no_statement_outlives_the_process_however_that_ends() -> Result<()> {
 /// Waits until the server takes no new connections.
 async fn until_stopping(address: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    while tokio::net::TcpStream::connect(address.trim_start_matches("http://")).await.is_ok() {
+    // A request to connect that finds the queue of a server full is sent again only after a second.
+    let connect = || timeout(Duration::from_millis(50), TcpStream::connect(address.trim_start_matches("http://")));
+    while !matches!(connect().await, Ok(Err(_))) {
         ensure!(Instant::now() < deadline, "the server does not stop");
+        sleep(Duration::from_millis(1)).await;
     }
     Ok(())
 }
