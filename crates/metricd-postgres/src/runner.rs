@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use metricd_execution::{BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
-
 use tokio::time::timeout;
 
 use self::cost::Estimates;

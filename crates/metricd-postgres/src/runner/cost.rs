@@ -41,7 +41,7 @@ impl Estimates {
 async fn explain(session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.text());
-    session.ask_once(&[BEGIN.into()], &explain, statement.texts())?;
+    session.ask_once(&[BEGIN], &explain, statement.texts())?;
     session.ask(CLEAN)?;
     let cost = read_cost(session).await;
     session.finish().await?;

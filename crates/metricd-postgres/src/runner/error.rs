@@ -27,19 +27,11 @@ pub(super) fn run_error(error: SessionError, limit: Duration) -> RunError {
         SessionError::Lost(message) => return RunError::Unavailable(message),
         SessionError::Refused { sqlstate, message } => (sqlstate, message),
     };
-    let code = SqlState::from_code(&sqlstate);
-    if code == SqlState::QUERY_CANCELED {
+    if sqlstate == *SqlState::QUERY_CANCELED.code() {
         RunError::TimedOut { limit }
-    } else if is_gone(&code) || sqlstate.starts_with("08") {
-        RunError::Unavailable(message)
     } else {
         RunError::Failed { sqlstate, message }
     }
-}
-
-/// Whether PostgreSQL has closed the session, or lets nobody in.
-fn is_gone(code: &SqlState) -> bool {
-    [SqlState::ADMIN_SHUTDOWN, SqlState::CRASH_SHUTDOWN, SqlState::CANNOT_CONNECT_NOW].contains(code)
 }
 
 /// Whether a prepared statement may no longer fit the tables that it reads.

@@ -1,6 +1,6 @@
 //! One run of a statement on a connection.
 
-use std::borrow::Cow;
+use std::iter;
 
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
 use tokio_postgres::error::SqlState;
@@ -75,7 +75,8 @@ impl Run<'_> {
 
     /// Runs a prepared statement so that nothing of it remains, in a transaction that is rolled back; in one round trip.
     async fn execute_within_transaction(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        let begin = begin(self.limits);
+        let timeout = statement_timeout(self.limits);
+        let begin: Vec<_> = iter::once(BEGIN).chain(timeout.as_deref()).collect();
         session.ask_prepared(&begin, &plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
@@ -124,15 +125,11 @@ impl Run<'_> {
     }
 }
 
-/// What opens the transaction. PostgreSQL counts the time in which nobody reads as the statement's, so that its own limit has
-/// to leave room for that; the runner's limit, which does not count it, holds as before.
-fn begin(limits: RunLimits) -> Vec<Cow<'static, str>> {
-    let mut begin = vec![BEGIN.into()];
-    if !limits.patience.is_zero() {
-        let milliseconds = (limits.time + limits.patience).as_millis();
-        begin.push(format!("SET LOCAL statement_timeout = '{milliseconds}ms'").into());
-    }
-    begin
+/// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
+/// statement's, so that its own limit has to leave room for that; the runner's limit, which does not count it, holds as before.
+fn statement_timeout(limits: RunLimits) -> Option<String> {
+    let milliseconds = (limits.time + limits.patience).as_millis();
+    (!limits.patience.is_zero()).then(|| format!("SET LOCAL statement_timeout = '{milliseconds}ms'"))
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.

@@ -11,7 +11,6 @@ mod address;
 mod error;
 mod wire;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -154,32 +153,21 @@ impl Session {
     /// those fails, what follows it is not run.
     pub(super) fn ask_prepared<'a>(
         &mut self,
-        before: &[Cow<'_, str>],
+        before: &[&str],
         name: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
-        self.encode(|unsent| {
-            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
-            bind(name, arguments, unsent)?;
-            frontend::execute("", 0, unsent)?;
-            frontend::sync(unsent);
-            Ok(())
-        })
+        self.ask_after(before, |unsent| execute(name, arguments, unsent))
     }
 
     /// The same for a statement that is prepared for this once.
     pub(super) fn ask_once<'a>(
         &mut self,
-        before: &[Cow<'_, str>],
+        before: &[&str],
         sql: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
-        self.encode(|unsent| {
-            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
-            once(sql, arguments, unsent)?;
-            frontend::sync(unsent);
-            Ok(())
-        })
+        self.ask_after(before, |unsent| once(sql, arguments, unsent))
     }
 
     /// Forgets a prepared statement, when something is asked next.
@@ -187,13 +175,11 @@ impl Session {
         self.wire.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
     }
 
-    /// Prepares a statement under a name; without one, until the next is prepared.
+    /// Prepares a statement under a name.
     pub(super) async fn prepare(&mut self, name: &str, sql: &str) -> Result<Prepared, SessionError> {
-        self.encode(|unsent| {
+        self.ask_after(&[], |unsent| {
             frontend::parse(name, sql, [], unsent)?;
-            frontend::describe(b'S', name, unsent)?;
-            frontend::sync(unsent);
-            Ok(())
+            frontend::describe(b'S', name, unsent)
         })?;
         let mut prepared = Prepared::default();
         loop {
@@ -253,6 +239,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    fn ask_after(
+        &mut self,
+        before: &[&str],
+        messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
+    ) -> Result<(), SessionError> {
+        self.encode(|unsent| {
+            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
+            messages(unsent)?;
+            frontend::sync(unsent);
+            Ok(())
+        })
     }
 
     fn encode(&mut self, messages: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), SessionError> {
@@ -321,12 +320,11 @@ impl fmt::Debug for Session {
 /// Prepares a statement for this once and runs it.
 fn once<'a>(sql: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
     frontend::parse("", sql, [], unsent)?;
-    bind("", arguments, unsent)?;
-    frontend::execute("", 0, unsent)
+    execute("", arguments, unsent)
 }
 
-/// Binds values to the statement.
-fn bind<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
+/// Runs a prepared statement with these values.
+fn execute<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
     let write = |argument: Option<&str>, unsent: &mut BytesMut| {
         let Some(text) = argument else { return Ok(IsNull::Yes) };
         unsent.extend_from_slice(text.as_bytes());
@@ -335,7 +333,8 @@ fn bind<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent
     frontend::bind("", name, [], arguments, write, [BINARY], unsent).map_err(|error| match error {
         frontend::BindError::Serialization(error) => error,
         frontend::BindError::Conversion(error) => io::Error::other(error),
-    })
+    })?;
+    frontend::execute("", 0, unsent)
 }
 
 /// The fields of a row as they came: each a length, -1 for NULL, and so many bytes.
