@@ -152,6 +152,17 @@ pub struct Dashboard {
     pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
+/// A dashboard, without what stands on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DashboardSummary {
+    /// The id under which clients ask for the dashboard.
+    pub dashboard_id: DashboardId,
+    /// What people call it.
+    pub name: DashboardName,
+    /// How many metrics stand on it.
+    pub item_count: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Contract, MetricId, MetricLimits, Parameter, QueryId, SqlText, TimeColumn};
+use crate::{Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameter, QueryId, SqlText, TimeColumn};
 
 /// SQL under an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,25 +54,46 @@ impl Metric {
     }
 }
 
-/// All that is needed to run a metric: the metric with the current version of its query.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// All that is known of a metric: what it is called, what it reads, and the current version of its query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,
+    /// The words that it was given.
+    pub caption: Caption,
     /// The current SQL of the metric's query.
     pub sql: SqlText,
     /// The version of that SQL.
     pub query_version: u32,
-    /// What PostgreSQL said of it when it was stored; absent where nobody has asked, as when the SQL was put into the store by
-    /// another way.
+    /// Counts the changes of everything but the contract, from 1 without gaps: its SQL's, its declarations', its words', and
+    /// being taken out of service and brought back.
+    pub version: u32,
+    /// When it was stored for the first time.
+    pub created_at: DateTime<Utc>,
+    /// When the current version became the current one.
+    pub updated_at: DateTime<Utc>,
+    /// Since when it is out of service; absent while it is in service.
+    pub deleted_at: Option<DateTime<Utc>>,
+    /// What PostgreSQL said of its SQL when it was stored; absent where nobody has asked, as when the SQL was put into the
+    /// store by another way.
     pub contract: Option<Contract>,
 }
 
 impl MetricDefinition {
-    /// What to call the metric: the title in its SQL's leading comment, otherwise its id.
+    /// The first version of a metric in service that was given no words.
+    #[must_use]
+    pub fn new(metric: Metric, sql: SqlText, contract: Option<Contract>) -> Self {
+        let (created_at, updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
+        let (query_version, version, deleted_at, caption) = (1, 1, None, Caption::default());
+        Self { metric, caption, sql, query_version, version, created_at, updated_at, deleted_at, contract }
+    }
+
+    /// What to call the metric: the title that it was given, otherwise the one in its SQL's leading comment, otherwise its
+    /// id.
     #[must_use]
     pub fn title(&self) -> &str {
-        self.sql.title().unwrap_or(self.metric.metric_id.as_str())
+        let given = self.caption.title.as_ref().map(MetricTitle::as_str);
+        given.or_else(|| self.sql.title()).unwrap_or(self.metric.metric_id.as_str())
     }
 }
 
@@ -81,14 +102,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_without_a_title_is_called_by_its_id() {
-        let definition = |sql: &str| MetricDefinition {
-            metric: Metric::new(MetricId::parse("m1").unwrap(), QueryId::parse("q1").unwrap(), true),
-            sql: SqlText::parse(sql).unwrap(),
-            query_version: 1,
-            contract: None,
+    fn a_metric_is_called_by_its_title_its_comment_or_its_id() {
+        let definition = |sql: &str| {
+            let metric = Metric::new(MetricId::parse("m1").unwrap(), QueryId::parse("q1").unwrap(), true);
+            MetricDefinition::new(metric, SqlText::parse(sql).unwrap(), None)
         };
         assert_eq!(definition("SELECT 1").title(), "m1");
         assert_eq!(definition("-- One\nSELECT 1").title(), "One");
+        let title = MetricTitle::parse("Two").unwrap();
+        let titled = MetricDefinition {
+            caption: Caption { title: Some(title), ..Caption::default() },
+            ..definition("-- One\nSELECT 1")
+        };
+        assert_eq!(titled.title(), "Two");
     }
 }

@@ -3,7 +3,7 @@
 //! A [`Query`] is SQL that is stored under a [`QueryId`]; a [`Metric`] gives one query to the world under a [`MetricId`].
 //! Together they are a [`MetricDefinition`]. A [`Dashboard`] groups metrics and says where each one stands, by
 //! [`Breakpoint`]. A [`Record`] is a row of the data that queries read. What happened to files of all these is told by an
-//! [`IngestionReport`].
+//! [`IngestionReport`]; who changed a metric and what it was before, by its [`MetricVersion`]s.
 //!
 //! Each value that has rules can only be made by a constructor which checks them, so that a value which exists is valid:
 //!
@@ -22,10 +22,12 @@
 //! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe and what it
 //! returns is the business of `metricd-execution`.
 
+mod caption;
 mod contract;
 mod dashboard;
 mod decimal;
 mod definition;
+mod history;
 mod id;
 mod limit;
 mod metric_limits;
@@ -34,12 +36,18 @@ mod record;
 mod report;
 mod sql;
 
+pub use caption::{
+    Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
+};
 pub use contract::{
     Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, Period, PeriodSource, TimeColumn,
 };
-pub use dashboard::{Breakpoint, Dashboard, DashboardItem, DashboardName, InvalidBreakpoint, InvalidName, LayoutEntry};
+pub use dashboard::{
+    Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidName, LayoutEntry,
+};
 pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
+pub use history::{Actor, ChangeAction, ChangeWay, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
 pub use metric_limits::MetricLimits;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, SqlText};
-use metricd_repository::{MetricRepository, RepositoryError};
+use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
 use crate::{Declarations, Judge, JudgeError};
@@ -60,16 +60,13 @@ pub async fn check_definitions(
     let mut read = BTreeSet::new();
     let mut after: Option<MetricId> = None;
     loop {
-        let page = repository.list_metrics(after.as_ref(), PAGE).await?;
+        // One that is out of service may be brought back, so that it is judged as well.
+        let filter = DefinitionFilter { state: ServiceState::Any, ..DefinitionFilter::default() };
+        let page = repository.list_definitions(&filter, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.metric_id.clone());
-        for Metric { metric_id, .. } in page {
-            let definition = match repository.get_definition(&metric_id).await {
-                // Taken away since the page was read.
-                Err(RepositoryError::MetricNotFound(_)) => continue,
-                definition => definition?,
-            };
-            let query_id = definition.metric.query_id.clone();
+        after = Some(last.metric.metric_id.clone());
+        for definition in page {
+            let Metric { metric_id, query_id, .. } = definition.metric.clone();
             let messages = drift(judge, definition).await?;
             report.metrics += 1;
             if !messages.is_empty() {

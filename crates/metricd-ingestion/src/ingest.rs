@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome, QueryId, Record,
-    RecordCounts,
+    Actor, ChangeWay, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome, QueryId,
+    Record, RecordCounts,
 };
 use metricd_execution::Judge;
 use metricd_repository::{
-    Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, MetricRepository, RepositoryError, Tally,
+    Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned, MetricRepository, RepositoryError,
+    Tally,
 };
 use uuid::Uuid;
 
@@ -41,6 +42,10 @@ pub struct Options {
     pub dry_run: bool,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
+    /// Who ingests; absent where nothing more is known than the ingestion's id.
+    pub actor: Option<Actor>,
+    /// The request's mark, where it has one.
+    pub idempotency: Option<Idempotency>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
@@ -48,7 +53,14 @@ pub struct Options {
 impl Default for Options {
     /// Lenient, with a fresh id and the system's clock.
     fn default() -> Self {
-        Self { mode: IngestionMode::Lenient, dry_run: false, ingestion_id: IngestionId(Uuid::now_v7()), now: Utc::now }
+        Self {
+            mode: IngestionMode::Lenient,
+            dry_run: false,
+            ingestion_id: IngestionId(Uuid::now_v7()),
+            actor: None,
+            idempotency: None,
+            now: Utc::now,
+        }
     }
 }
 
@@ -236,6 +248,15 @@ impl FileIngestion {
 }
 
 impl Ingestion for FileIngestion {
+    fn actor(&self) -> Actor {
+        let actor = self.options.actor.clone();
+        Actor { ingestion_id: Some(self.options.ingestion_id), ..actor.unwrap_or(Actor::by(ChangeWay::Ingestion)) }
+    }
+
+    fn idempotency(&self) -> Option<Idempotency> {
+        self.options.idempotency.clone()
+    }
+
     fn mentioned(&self) -> Mentioned {
         self.brought.mentioned()
     }

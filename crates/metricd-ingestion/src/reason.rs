@@ -59,6 +59,7 @@ reasons! {
     QueryMissing = "query-missing": "the metric's query is neither in the files nor stored",
     QueryRefused = "query-refused": "the metric's query was refused, and the metric with it",
     QueryUnused = "query-unused": "no metric reads the query",
+    MetricDeleted = "metric-deleted": "the metric is out of service and stays so; what the files say of it is stored",
     ParameterInvalid = "parameter-invalid": "the declaration of a parameter breaks a rule",
     TimeColumnInvalid = "time-column-invalid": "the time column is no name of a column, or of a table and a column",
     LimitsInvalid = "limits-invalid": "the limits of the metric are no whole numbers from 1 on, or unknown",

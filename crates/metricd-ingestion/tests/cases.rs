@@ -45,6 +45,7 @@ fn options(folder: &Path) -> Result<Options> {
         dry_run: mode.trim() == "dry-run",
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
+        ..Options::default()
     })
 }
 

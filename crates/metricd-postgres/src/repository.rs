@@ -4,7 +4,9 @@ mod changes;
 mod dashboards;
 mod definitions;
 mod error;
+mod idempotency;
 mod ingest;
+mod metrics;
 mod records;
 mod rows;
 
@@ -12,14 +14,17 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
-    QueryVersion,
+    Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
+    MetricVersion, Query, QueryId, QueryVersion,
 };
-use metricd_repository::{Ingestion, MetricRepository, Readiness, RepositoryError};
+use metricd_repository::{
+    DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness, RepositoryError,
+};
 use secrecy::ExposeSecret;
 
 use crate::DatabaseUrl;
@@ -110,9 +115,47 @@ impl MetricRepository for PgRepository {
         self.run(move |connection| definitions::get(connection, &id)).await
     }
 
-    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
-        let after = after.cloned();
-        self.run(move |connection| definitions::list(connection, after.as_ref(), limit)).await
+    async fn list_definitions(
+        &self,
+        filter: &DefinitionFilter,
+        after: Option<&MetricId>,
+        limit: usize,
+    ) -> Result<Vec<MetricDefinition>, RepositoryError> {
+        let (filter, after) = (filter.clone(), after.cloned());
+        self.run(move |connection| definitions::list(connection, &filter, after.as_ref(), limit)).await
+    }
+
+    async fn list_metric_versions(
+        &self,
+        id: &MetricId,
+        before: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<MetricVersion>, RepositoryError> {
+        let id = id.clone();
+        self.run(move |connection| definitions::list_metric_versions(connection, &id, before, limit)).await
+    }
+
+    async fn insert_metric(
+        &self,
+        metric: NewMetric,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(MetricDefinition, bool), RepositoryError> {
+        self.run(move |connection| metrics::insert(connection, metric, idempotency.as_ref())).await
+    }
+
+    async fn change_metric(
+        &self,
+        id: &MetricId,
+        version: u32,
+        change: MetricChange,
+        actor: Actor,
+    ) -> Result<MetricDefinition, RepositoryError> {
+        let id = id.clone();
+        self.run(move |connection| metrics::change(connection, &id, version, change, &actor)).await
+    }
+
+    async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError> {
+        self.run(move |connection| metrics::purge(connection, deleted_before)).await
     }
 
     async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError> {
@@ -123,6 +166,15 @@ impl MetricRepository for PgRepository {
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
         let id = id.clone();
         self.run(move |connection| definitions::list_versions(connection, &id)).await
+    }
+
+    async fn list_dashboards(
+        &self,
+        after: Option<&DashboardId>,
+        limit: usize,
+    ) -> Result<Vec<DashboardSummary>, RepositoryError> {
+        let after = after.cloned();
+        self.run(move |connection| dashboards::list(connection, after.as_ref(), limit)).await
     }
 
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {

@@ -19,6 +19,16 @@ pub mod catalog {
     }
 
     diesel::table! {
+        catalog.idempotency_keys (operation, key) {
+            operation -> Text,
+            key -> Text,
+            fingerprint -> Bytea,
+            answer -> Nullable<Jsonb>,
+            created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
         catalog.ingestions (ingestion_id) {
             ingestion_id -> Uuid,
             report -> Jsonb,
@@ -41,6 +51,24 @@ pub mod catalog {
     }
 
     diesel::table! {
+        catalog.metric_versions (metric_id, version) {
+            metric_id -> Text,
+            version -> Int4,
+            action -> Text,
+            changed_at -> Timestamptz,
+            changed_by -> Jsonb,
+            query_id -> Text,
+            query_version -> Int4,
+            title -> Nullable<Text>,
+            description -> Nullable<Text>,
+            editable -> Bool,
+            parameters -> Jsonb,
+            time_column -> Nullable<Text>,
+            limits -> Jsonb,
+        }
+    }
+
+    diesel::table! {
         catalog.metrics (metric_id) {
             metric_id -> Text,
             query_id -> Text,
@@ -51,6 +79,12 @@ pub mod catalog {
             time_column -> Nullable<Text>,
             limits -> Jsonb,
             contract -> Nullable<Jsonb>,
+            title -> Nullable<Text>,
+            description -> Nullable<Text>,
+            version -> Int4,
+            query_version -> Int4,
+            changed_by -> Jsonb,
+            deleted_at -> Nullable<Timestamptz>,
         }
     }
 
@@ -61,6 +95,8 @@ pub mod catalog {
             sql -> Text,
             created_at -> Timestamptz,
             updated_at -> Timestamptz,
+            title -> Nullable<Text>,
+            changed_by -> Jsonb,
         }
     }
 
@@ -84,14 +120,18 @@ pub mod catalog {
 
     diesel::joinable!(dashboard_items -> dashboards (dashboard_id));
     diesel::joinable!(dashboard_items -> metrics (metric_id));
+    diesel::joinable!(metric_versions -> metrics (metric_id));
+    diesel::joinable!(metric_versions -> queries (query_id));
     diesel::joinable!(metrics -> queries (query_id));
     diesel::joinable!(query_history -> queries (query_id));
 
     diesel::allow_tables_to_appear_in_same_query!(
         dashboard_items,
         dashboards,
+        idempotency_keys,
         ingestions,
         layout_entries,
+        metric_versions,
         metrics,
         queries,
         query_history,

@@ -6,11 +6,13 @@
 mod builders;
 mod definitions;
 mod ingestions;
+mod metrics;
 mod records;
 
 pub use builders::{Brought, dashboard, layout_entry, metric, query, record, report};
 pub use definitions::*;
 pub use ingestions::*;
+pub use metrics::*;
 pub use records::*;
 
 /// Makes a test of every promise, on a store from `$new`: an expression that is awaited and gives a guard, whatever keeps
@@ -32,6 +34,18 @@ macro_rules! repository_contract {
             many_definitions_are_stored_at_once,
             declarations_and_contracts_come_back,
             a_contract_ends_with_what_it_is_about,
+            a_new_metric_comes_back_with_a_query_of_its_own,
+            an_id_is_given_once,
+            the_same_request_again_is_answered_and_not_done_again,
+            a_change_makes_one_version_and_is_remembered_with_its_author,
+            a_change_of_another_version_is_refused,
+            of_changes_at_once_one_is_made,
+            a_metric_gets_a_query_of_its_own_where_others_read_it,
+            a_deleted_metric_stays_and_comes_back,
+            an_ingestion_keeps_what_a_metric_was_given,
+            what_was_deleted_long_ago_is_purged,
+            definitions_are_searched_and_filtered,
+            dashboards_are_listed_with_their_sizes,
             the_store_says_what_it_knows_of_mentioned_ids,
             a_report_comes_back_as_it_was,
             a_kept_report_keeps_nothing_else,

@@ -17,6 +17,21 @@ pub enum RepositoryError {
     /// No ingestion has this id.
     #[error("there is no ingestion `{0}`")]
     IngestionNotFound(IngestionId),
+    /// A metric has this id already, in service or not.
+    #[error("there is a metric `{0}` already")]
+    MetricExists(MetricId),
+    /// The metric is out of service.
+    #[error("the metric `{0}` is out of service")]
+    MetricDeleted(MetricId),
+    /// The metric has another version than the one that was to be changed.
+    #[error("the metric has the version {current}")]
+    VersionMismatch {
+        /// The version that it has.
+        current: u32,
+    },
+    /// The client's key has marked another request before.
+    #[error("the idempotency key has marked another request before")]
+    IdempotencyKeyReused,
     /// The store cannot be reached.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -5,8 +5,10 @@ use std::fmt::Debug;
 use std::io;
 
 use metricd_domain::{
-    Contract, Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record, SqlText,
+    Actor, Contract, Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record, SqlText,
 };
+
+use crate::Idempotency;
 
 /// The ids that an ingestion mentions, about which the store is to say what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,10 +26,21 @@ pub struct Mentioned {
 pub struct Known {
     /// The mentioned queries that are stored, with their current SQL.
     pub queries: BTreeMap<QueryId, SqlText>,
-    /// The stored metrics that are mentioned, or read a mentioned query, with their contracts.
-    pub metrics: BTreeMap<MetricId, (Metric, Option<Contract>)>,
+    /// The stored metrics that are mentioned, or read a mentioned query.
+    pub metrics: BTreeMap<MetricId, KnownMetric>,
     /// The items of the mentioned dashboards that are stored.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
+}
+
+/// A metric that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMetric {
+    /// The metric.
+    pub metric: Metric,
+    /// Its contract.
+    pub contract: Option<Contract>,
+    /// Whether it is out of service.
+    pub is_deleted: bool,
 }
 
 /// Definitions to store. Each id stands once.
@@ -93,6 +106,15 @@ impl Conclusion {
 /// What an ingestion brings. The store calls the methods in this order, within one transaction and on one thread, which
 /// they may block.
 pub trait Ingestion: Debug + Send {
+    /// Who ingests.
+    fn actor(&self) -> Actor;
+
+    /// The request's mark, where it has one. An ingestion of that mark which is remembered answers in this one's place, and
+    /// nothing else of this one is asked for.
+    fn idempotency(&self) -> Option<Idempotency> {
+        None
+    }
+
     /// The ids about which the store is to say what it knows.
     fn mentioned(&self) -> Mentioned;
 

@@ -1,7 +1,8 @@
 //! The storage port of metricd: what a store of metrics promises, whatever it is made of.
 //!
-//! [`MetricRepository`] is the port. Definitions and records come in through one of its methods,
-//! [`MetricRepository::ingest`], which pulls them from an [`Ingestion`] within one transaction; everything else reads.
+//! [`MetricRepository`] is the port. Files of definitions and records come in through one of its methods,
+//! [`MetricRepository::ingest`], which pulls them from an [`Ingestion`] within one transaction. Single metrics are stored as
+//! a [`NewMetric`], and changed, taken out of service and brought back by a [`MetricChange`]; each change is a version.
 //! [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is in `metricd-postgres`. Both pass the
 //! suite in `contract` (feature `testing`), and a third store would have to as well.
 //!
@@ -26,9 +27,13 @@ pub mod contract;
 mod error;
 mod ingestion;
 mod memory;
+mod metric;
 mod repository;
 
 pub use error::RepositoryError;
-pub use ingestion::{Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, Tally};
+pub use ingestion::{Changes, Conclusion, Definitions, Ingestion, Known, KnownMetric, Mentioned, Tally};
 pub use memory::MemoryRepository;
+pub use metric::{
+    DefinitionFilter, IDEMPOTENCY_HOURS, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,
+};
 pub use repository::{MetricRepository, Readiness};

@@ -1,18 +1,23 @@
 //! A complete store in memory, for tests and for trying things out.
 
-use std::collections::{BTreeMap, HashMap};
+mod definitions;
+mod state;
+
+use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Contract, Dashboard, DashboardId, DashboardItem, IngestionId, IngestionReport, LayoutEntry, Metric,
-    MetricDefinition, MetricId, Query, QueryId, QueryVersion, Record,
+    Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
+    MetricVersion, Query, QueryId, QueryVersion, Record,
 };
 
+use self::state::State;
 use crate::{
-    Changes, Conclusion, Definitions, Ingestion, Known, Mentioned, MetricRepository, Readiness, RepositoryError, Tally,
+    Conclusion, DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness,
+    RepositoryError,
 };
 
 /// A store of metrics in memory; it keeps every promise of [`MetricRepository`] but to outlive its process.
@@ -33,26 +38,84 @@ impl MemoryRepository {
         // A change is made on a copy and put in place whole, so that a panic cannot have left a broken state behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Makes a change, whole or not at all.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> Result<T, RepositoryError>) -> Result<T, RepositoryError> {
+        let mut state = self.lock();
+        let mut next = state.clone();
+        let answer = change(&mut next)?;
+        *state = next;
+        Ok(answer)
+    }
 }
 
 #[async_trait]
 impl MetricRepository for MemoryRepository {
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+        self.lock().definition(id)
+    }
+
+    async fn list_definitions(
+        &self,
+        filter: &DefinitionFilter,
+        after: Option<&MetricId>,
+        limit: usize,
+    ) -> Result<Vec<MetricDefinition>, RepositoryError> {
         let state = self.lock();
-        let metric = state.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
-        let versions = state.versions(&metric.query_id)?;
-        let current = versions.last().ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
-        Ok(MetricDefinition {
-            metric: metric.clone(),
-            sql: current.sql.clone(),
-            query_version: current.version,
-            contract: state.contracts.get(id).cloned(),
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let definitions = state.metrics.range((from, Bound::Unbounded)).map(|(id, _)| state.definition(id));
+        let is_wanted = |definition: &Result<MetricDefinition, _>| {
+            definition.as_ref().map_or(true, |definition| state.lets_through(filter, definition))
+        };
+        definitions.filter(is_wanted).take(limit).collect()
+    }
+
+    async fn list_metric_versions(
+        &self,
+        id: &MetricId,
+        before: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<MetricVersion>, RepositoryError> {
+        let state = self.lock();
+        let versions = state.stored(id)?.versions.iter().rev();
+        Ok(versions
+            .filter(|version| before.is_none_or(|before| version.version < before))
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn insert_metric(
+        &self,
+        metric: NewMetric,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(MetricDefinition, bool), RepositoryError> {
+        self.change(|state| {
+            if let Some(idempotency) = &idempotency
+                && let Some(answer) = state.remembered_metric(idempotency)?
+            {
+                return Ok((answer, false));
+            }
+            let definition = state.insert_metric(metric)?;
+            if let Some(idempotency) = idempotency {
+                state.remember_metric(idempotency, definition.clone());
+            }
+            Ok((definition, true))
         })
     }
 
-    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(self.lock().metrics.range((from, Bound::Unbounded)).take(limit).map(|(_, metric)| metric.clone()).collect())
+    async fn change_metric(
+        &self,
+        id: &MetricId,
+        version: u32,
+        change: MetricChange,
+        actor: Actor,
+    ) -> Result<MetricDefinition, RepositoryError> {
+        self.change(|state| state.change_metric(id, version, change, &actor))
+    }
+
+    async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError> {
+        self.change(|state| Ok(state.purge(deleted_before)))
     }
 
     async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError> {
@@ -65,7 +128,22 @@ impl MetricRepository for MemoryRepository {
     }
 
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
-        Ok(self.lock().versions(id)?.iter().rev().cloned().collect())
+        Ok(self.lock().query_versions(id)?.iter().rev().cloned().collect())
+    }
+
+    async fn list_dashboards(
+        &self,
+        after: Option<&DashboardId>,
+        limit: usize,
+    ) -> Result<Vec<DashboardSummary>, RepositoryError> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let state = self.lock();
+        let summary = |dashboard: &Dashboard| DashboardSummary {
+            dashboard_id: dashboard.dashboard_id.clone(),
+            name: dashboard.name.clone(),
+            item_count: dashboard.items.len() as u64,
+        };
+        Ok(state.dashboards.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| summary(one)).collect())
     }
 
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
@@ -74,9 +152,16 @@ impl MetricRepository for MemoryRepository {
 
     async fn ingest(&self, mut ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
         let mut state = self.lock();
+        let idempotency = ingestion.idempotency();
+        if let Some(idempotency) = &idempotency
+            && let Some(report) = state.remembered_report(idempotency)?
+        {
+            return Ok(report);
+        }
         let mut next = state.clone();
         let known = next.known(&ingestion.mentioned());
-        let mut changes = next.store(ingestion.definitions(&known).map_err(RepositoryError::Input)?)?;
+        let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+        let mut changes = next.store(definitions, &ingestion.actor())?;
         let mut brought = HashMap::new();
         while let Some(record) = ingestion.next_record() {
             *brought.entry(record.map_err(RepositoryError::Input)?).or_insert(0_usize) += 1;
@@ -85,12 +170,10 @@ impl MetricRepository for MemoryRepository {
         let conclusion = ingestion.conclude(&changes);
         match &conclusion {
             Conclusion::Keep(report) => {
-                next.ingestions.insert(report.ingestion_id, report.clone());
+                next.keep_report(report.clone(), idempotency);
                 *state = next;
             }
-            Conclusion::KeepReport(report) => {
-                state.ingestions.insert(report.ingestion_id, report.clone());
-            }
+            Conclusion::KeepReport(report) => state.keep_report(report.clone(), idempotency),
             Conclusion::Discard(_) => {}
         }
         Ok(conclusion.into_report())
@@ -101,158 +184,8 @@ impl MetricRepository for MemoryRepository {
     }
 
     async fn check(&self) -> Result<Readiness, RepositoryError> {
-        Ok(Readiness { pending_migrations: 0, metric_count: self.lock().metrics.len() as u64 })
+        let state = self.lock();
+        let active = state.metrics.values().filter(|stored| stored.deleted_at.is_none());
+        Ok(Readiness { pending_migrations: 0, metric_count: active.count() as u64 })
     }
-}
-
-#[derive(Debug, Default, Clone)]
-struct State {
-    queries: BTreeMap<QueryId, Vec<QueryVersion>>,
-    metrics: BTreeMap<MetricId, Metric>,
-    contracts: BTreeMap<MetricId, Contract>,
-    dashboards: BTreeMap<DashboardId, Dashboard>,
-    /// How often each record is stored.
-    records: HashMap<Record, usize>,
-    ingestions: BTreeMap<IngestionId, IngestionReport>,
-}
-
-impl State {
-    fn versions(&self, id: &QueryId) -> Result<&Vec<QueryVersion>, RepositoryError> {
-        self.queries.get(id).ok_or_else(|| RepositoryError::QueryNotFound(id.clone()))
-    }
-
-    fn known(&self, mentioned: &Mentioned) -> Known {
-        let stored = |id: &QueryId| Some((id.clone(), self.queries.get(id)?.last()?.sql.clone()));
-        let is_mentioned = |metric: &&Metric| {
-            mentioned.query_ids.contains(&metric.query_id) || mentioned.metric_ids.contains(&metric.metric_id)
-        };
-        let with_contract = |metric: &Metric| {
-            let contract = self.contracts.get(&metric.metric_id).cloned();
-            (metric.metric_id.clone(), (metric.clone(), contract))
-        };
-        let dashboards = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id));
-        Known {
-            queries: mentioned.query_ids.iter().filter_map(stored).collect(),
-            metrics: self.metrics.values().filter(is_mentioned).map(with_contract).collect(),
-            dashboard_items: dashboards
-                .flat_map(|dashboard| {
-                    dashboard.items.iter().map(|item| (dashboard.dashboard_id.clone(), item.metric_id.clone()))
-                })
-                .collect(),
-        }
-    }
-
-    fn store(&mut self, definitions: Definitions) -> Result<Changes, RepositoryError> {
-        let mut changes = Changes::default();
-        for query in definitions.queries {
-            self.store_query(query, &mut changes.queries);
-        }
-        for metric in definitions.metrics {
-            self.store_metric(&metric, &mut changes.metrics)?;
-        }
-        for (metric_id, contract) in definitions.contracts {
-            if self.metrics.contains_key(&metric_id) {
-                self.contracts.insert(metric_id, contract);
-            }
-        }
-        for dashboard in definitions.dashboards {
-            self.store_dashboard(dashboard, &mut changes.layout_entries)?;
-        }
-        Ok(changes)
-    }
-
-    fn store_query(&mut self, query: Query, tally: &mut Tally) {
-        let query_id = query.query_id.clone();
-        let versions = self.queries.entry(query.query_id).or_default();
-        match versions.last() {
-            Some(current) if current.sql == query.sql => tally.unchanged += 1,
-            current => {
-                let version = current.map_or(1, |current| current.version + 1);
-                if version == 1 {
-                    tally.added += 1;
-                } else {
-                    tally.changed += 1;
-                }
-                versions.push(QueryVersion { version, sql: query.sql, created_at: Utc::now() });
-                let metrics = &self.metrics;
-                self.contracts
-                    .retain(|metric_id, _| metrics.get(metric_id).is_none_or(|metric| metric.query_id != query_id));
-            }
-        }
-    }
-
-    fn store_metric(&mut self, metric: &Metric, tally: &mut Tally) -> Result<(), RepositoryError> {
-        if !self.queries.contains_key(&metric.query_id) {
-            return Err(broken("metrics_query_id_fkey", format!("there is no query `{}`", metric.query_id)));
-        }
-        match self.metrics.insert(metric.metric_id.clone(), metric.clone()) {
-            None => tally.added += 1,
-            Some(before) if before == *metric => tally.unchanged += 1,
-            Some(before) => {
-                tally.changed += 1;
-                if (&before.query_id, &before.parameters, &before.time_column)
-                    != (&metric.query_id, &metric.parameters, &metric.time_column)
-                {
-                    self.contracts.remove(&metric.metric_id);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn store_dashboard(&mut self, brought: Dashboard, tally: &mut Tally) -> Result<(), RepositoryError> {
-        if let Some(item) = brought.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
-            return Err(broken("dashboard_items_metric_id_fkey", format!("there is no metric `{}`", item.metric_id)));
-        }
-        let empty =
-            Dashboard { items: Vec::new(), layouts: BTreeMap::new(), name: brought.name.clone(), ..brought.clone() };
-        let stored = self.dashboards.entry(brought.dashboard_id).or_insert(empty);
-        stored.name = brought.name;
-        for item in brought.items {
-            if !stored.items.contains(&item) {
-                stored.items.push(item);
-            }
-        }
-        for (breakpoint, entries) in brought.layouts {
-            for entry in entries {
-                if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id.clone() }) {
-                    let message = format!("the dashboard has no item `{}`", entry.metric_id);
-                    return Err(broken("layout_entries_dashboard_item_fkey", message));
-                }
-                store_layout_entry(stored.layouts.entry(breakpoint).or_default(), entry, tally);
-            }
-        }
-        Ok(())
-    }
-
-    fn store_records(&mut self, brought: HashMap<Record, usize>, changes: &mut Changes) {
-        for (record, count) in brought {
-            if !self.queries.contains_key(&record.query_id) {
-                *changes.unread_records.entry(record.query_id.clone()).or_default() += count as u64;
-            }
-            let stored = self.records.entry(record).or_default();
-            let missing = count.saturating_sub(*stored);
-            changes.records.added += missing as u64;
-            changes.records.unchanged += (count - missing) as u64;
-            *stored += missing;
-        }
-    }
-}
-
-fn store_layout_entry(stored: &mut Vec<LayoutEntry>, entry: LayoutEntry, tally: &mut Tally) {
-    match stored.iter_mut().find(|before| before.metric_id == entry.metric_id) {
-        None => {
-            stored.push(entry);
-            tally.added += 1;
-        }
-        Some(before) if *before == entry => tally.unchanged += 1,
-        Some(before) => {
-            *before = entry;
-            tally.changed += 1;
-        }
-    }
-}
-
-fn broken(constraint: &str, message: String) -> RepositoryError {
-    RepositoryError::Constraint { constraint: constraint.to_owned(), message }
 }

@@ -3,19 +3,22 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
-    QueryVersion,
+    Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
+    MetricVersion, Query, QueryId, QueryVersion,
 };
 
-use crate::{Ingestion, RepositoryError};
+#[cfg(doc)]
+use crate::IDEMPOTENCY_HOURS;
+use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError};
 
 /// What a store says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
     /// How many migrations the store still lacks.
     pub pending_migrations: usize,
-    /// How many metrics it holds.
+    /// How many metrics in service it holds.
     pub metric_count: u64,
 }
 
@@ -26,15 +29,69 @@ pub struct Readiness {
 /// method names are those beside.
 #[async_trait]
 pub trait MetricRepository: Debug + Send + Sync {
-    /// The metric with the current version of its query.
+    /// The metric with the current version of its query, in service or not.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::MetricNotFound`] where no metric has the id.
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError>;
 
-    /// The metrics in the order of their ids, at most `limit` of them, beginning after the id `after`.
-    async fn list_metrics(&self, after: Option<&MetricId>, limit: usize) -> Result<Vec<Metric>, RepositoryError>;
+    /// The metrics that the filter lets through in the order of their ids, at most `limit` of them, beginning after the id
+    /// `after`.
+    async fn list_definitions(
+        &self,
+        filter: &DefinitionFilter,
+        after: Option<&MetricId>,
+        limit: usize,
+    ) -> Result<Vec<MetricDefinition>, RepositoryError>;
+
+    /// What the metric was after each change, the newest first, at most `limit` of them, beginning before the version
+    /// `before`.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::MetricNotFound`] where no metric has the id.
+    async fn list_metric_versions(
+        &self,
+        id: &MetricId,
+        before: Option<u32>,
+        limit: usize,
+    ) -> Result<Vec<MetricVersion>, RepositoryError>;
+
+    /// Stores a metric that may be edited, with a query of its own. The query has the metric's id where no query has that,
+    /// otherwise the id with a number after it. Says whether it was stored now, or a request of this mark has stored it
+    /// within the last [`IDEMPOTENCY_HOURS`]; the definition is then what that request was answered.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::MetricExists`], [`RepositoryError::IdempotencyKeyReused`] where the key has marked a request with
+    /// another fingerprint. Nothing is stored then, and the key is not remembered.
+    async fn insert_metric(
+        &self,
+        metric: NewMetric,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(MetricDefinition, bool), RepositoryError>;
+
+    /// Changes a metric and answers with what it is then. What it is already makes no version.
+    ///
+    /// Where its SQL becomes another and other metrics read its query, it gets a query of its own, as for
+    /// [`Self::insert_metric`]: no other metric is changed with it.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] where it has another version than `version`;
+    /// [`RepositoryError::MetricDeleted`] where it is out of service and not to be restored.
+    async fn change_metric(
+        &self,
+        id: &MetricId,
+        version: u32,
+        change: MetricChange,
+        actor: Actor,
+    ) -> Result<MetricDefinition, RepositoryError>;
+
+    /// Removes for good what was taken out of service before an instant: metrics with their history, their places on
+    /// dashboards, and queries that no other metric reads. Answers with their ids, in order.
+    async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError>;
 
     /// The current versions of the queries in the order of their ids, at most `limit` of them, beginning after the id
     /// `after`. Ids are in the order of their characters' codes, here and for metrics.
@@ -46,6 +103,13 @@ pub trait MetricRepository: Debug + Send + Sync {
     ///
     /// [`RepositoryError::QueryNotFound`] where no query has the id.
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError>;
+
+    /// The dashboards in the order of their ids, at most `limit` of them, beginning after the id `after`.
+    async fn list_dashboards(
+        &self,
+        after: Option<&DashboardId>,
+        limit: usize,
+    ) -> Result<Vec<DashboardSummary>, RepositoryError>;
 
     /// The dashboard: its items in the order in which they were first stored, its layout entries likewise.
     ///
@@ -60,13 +124,14 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// Ingestions run one after the other: what one is told to be [`Known`](crate::Known) holds until it is concluded. The order of the
     /// calls is that of the methods of [`Ingestion`]; none is called twice but [`Ingestion::next_record`].
     ///
-    /// Nothing that is stored disappears because the ingestion does not mention it. A query whose SQL differs from the
+    /// Nothing that is stored disappears because the ingestion does not mention it: no words that a metric was given, and a
+    /// metric that is out of service stays so. A query whose SQL differs from the
     /// stored one gets the next version. A record is stored where the ingestion brings it more often than it is stored
     /// already; records are compared in all their columns.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Input`] where a record could not be read or definitions could not be judged, [`RepositoryError::Constraint`] where the ingestion
+    /// [`RepositoryError::IdempotencyKeyReused`], [`RepositoryError::Input`] where a record could not be read or definitions could not be judged, [`RepositoryError::Constraint`] where the ingestion
     /// brings what no store may hold, such as a metric whose query is neither known nor brought. Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 

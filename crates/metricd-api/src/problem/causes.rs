@@ -11,11 +11,15 @@ impl From<RepositoryError> for Problem {
         let code = match &error {
             RepositoryError::MetricNotFound(_) => return Self::new(ProblemCode::MetricNotFound),
             RepositoryError::IngestionNotFound(_) => return Self::new(ProblemCode::IngestionNotFound),
+            RepositoryError::MetricExists(_) => return Self::new(ProblemCode::MetricExists),
+            RepositoryError::MetricDeleted(_) => return Self::new(ProblemCode::MetricDeleted),
+            RepositoryError::VersionMismatch { .. } => return Self::new(ProblemCode::VersionMismatch),
+            RepositoryError::IdempotencyKeyReused => return Self::new(ProblemCode::IdempotencyKeyReused),
+            RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RepositoryError::NoConnection => ProblemCode::NoConnection,
             // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.
             RepositoryError::QueryNotFound(_)
-            | RepositoryError::DashboardNotFound(_)
             | RepositoryError::Input(_)
             | RepositoryError::Constraint { .. }
             | RepositoryError::Failed(_) => ProblemCode::InternalError,

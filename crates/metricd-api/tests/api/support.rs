@@ -6,15 +6,18 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use metricd_api::{ApiState, ServerOptions, start};
 use metricd_domain::{
-    Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition, MetricId, Query, QueryId,
-    QueryVersion,
+    Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
+    MetricVersion, Query, QueryId, QueryVersion,
 };
 use metricd_execution::testing::ScriptedRunner;
 use metricd_repository::contract::{Brought, metric, query};
-use metricd_repository::{Definitions, Ingestion, MemoryRepository, MetricRepository, Readiness, RepositoryError};
+use metricd_repository::{
+    DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
+    Readiness, RepositoryError,
+};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -118,7 +121,51 @@ impl MetricRepository for FailingRepository {
         Err(self.0())
     }
 
-    async fn list_metrics(&self, _: Option<&MetricId>, _: usize) -> Result<Vec<Metric>, RepositoryError> {
+    async fn list_definitions(
+        &self,
+        _: &DefinitionFilter,
+        _: Option<&MetricId>,
+        _: usize,
+    ) -> Result<Vec<MetricDefinition>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_metric_versions(
+        &self,
+        _: &MetricId,
+        _: Option<u32>,
+        _: usize,
+    ) -> Result<Vec<MetricVersion>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn insert_metric(
+        &self,
+        _: NewMetric,
+        _: Option<Idempotency>,
+    ) -> Result<(MetricDefinition, bool), RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn change_metric(
+        &self,
+        _: &MetricId,
+        _: u32,
+        _: MetricChange,
+        _: Actor,
+    ) -> Result<MetricDefinition, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn purge_metrics(&self, _: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError> {
+        Err(self.0())
+    }
+
+    async fn list_dashboards(
+        &self,
+        _: Option<&DashboardId>,
+        _: usize,
+    ) -> Result<Vec<DashboardSummary>, RepositoryError> {
         Err(self.0())
     }
 

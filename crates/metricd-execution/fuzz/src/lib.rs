@@ -37,7 +37,7 @@ fn run(sql: &SqlText, statement: &Statement) {
     let contract = Contract { period: Period::Narrowed(source), ..Contract::default() };
     let ids = (MetricId::parse("m").expect("an id"), QueryId::parse("q").expect("an id"));
     let metric = Metric::new(ids.0, ids.1, false);
-    let definition = MetricDefinition { metric, sql: sql.clone(), query_version: 1, contract: Some(contract) };
+    let definition = MetricDefinition::new(metric, sql.clone(), Some(contract));
     let bound = MetricStatement::of(&definition).expect("it is a statement");
     let value = |name: &str| if name.ends_with("_date") { "2025-01-31" } else { "x" };
     let mut given: BTreeMap<String, String> =

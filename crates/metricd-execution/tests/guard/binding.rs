@@ -21,7 +21,7 @@ fn statement(sql: &str, declared: Value, types: &[(&str, &str)], period: Period)
     };
     let contract = Contract { parameters: types.iter().map(parameter).collect(), period, ..Contract::default() };
     let sql = SqlText::parse(sql).unwrap();
-    MetricStatement::of(&MetricDefinition { metric, sql, query_version: 1, contract: Some(contract) }).unwrap()
+    MetricStatement::of(&MetricDefinition::new(metric, sql, Some(contract))).unwrap()
 }
 
 fn bind(statement: &MetricStatement, given: &[(&str, &str)]) -> Bound {

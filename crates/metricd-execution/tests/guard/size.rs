@@ -20,7 +20,7 @@ fn look(sql: &str) {
     let source = PeriodSource { table: "a".into(), column: "date".into(), type_name: "date".into() };
     let contract = Some(Contract { period: Period::Narrowed(source), ..Contract::default() });
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
-    let metric = MetricStatement::of(&MetricDefinition { metric, sql, query_version: 1, contract }).unwrap();
+    let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, contract)).unwrap();
     let mut given: BTreeMap<_, _> =
         statement.parameters().iter().map(|name| (name.to_string(), "2025-01-01".into())).collect();
     assert!(metric.bind(&given).is_ok());

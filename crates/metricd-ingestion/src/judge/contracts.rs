@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{Contract, Metric, MetricId, Query, QueryId, SqlText};
 use metricd_execution::{Declarations, Finding, FindingCode, Judge, JudgeError};
-use metricd_repository::Known;
+use metricd_repository::{Known, KnownMetric};
 
 use super::Located;
 use crate::findings::{Findings, refuse_sql};
@@ -48,7 +48,8 @@ pub(super) fn judge_contracts(
         let reader = Reader { metric: &metric.value, brought: Some(metric) };
         readers.entry(&metric.value.query_id).or_default().push(reader);
     }
-    for (metric, _) in known.metrics.values().filter(|(metric, _)| !metrics.contains_key(&metric.metric_id)) {
+    let stored = known.metrics.values().map(|known| &known.metric);
+    for metric in stored.filter(|metric| !metrics.contains_key(&metric.metric_id)) {
         readers.entry(&metric.query_id).or_default().push(Reader { metric, brought: None });
     }
     let mut kept = BTreeSet::new();
@@ -134,7 +135,7 @@ impl Asking<'_> {
     /// Whether the metric is stored as it is, with this SQL and a contract.
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.known.metrics.get(&metric.metric_id);
-        let has_contract = stored.is_some_and(|(stored, contract)| {
+        let has_contract = stored.is_some_and(|KnownMetric { metric: stored, contract, .. }| {
             contract.is_some()
                 && (&stored.query_id, &stored.parameters, &stored.time_column)
                     == (&metric.query_id, &metric.parameters, &metric.time_column)

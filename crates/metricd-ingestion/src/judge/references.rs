@@ -85,6 +85,7 @@ impl Brought {
         let (queries, metrics) = (judged.queries, judged.metrics);
         references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
         references.metrics.refused = references.metrics.read - references.metrics.repeated - metrics.len() as u64;
+        notice_deleted(&metrics, known, findings);
         notice_unused(&queries, &metrics, known, &mut faults, findings);
         let dashboards =
             judge_dashboards(self.drafts, &metrics, known, &mut references.layout_entries, &mut faults, findings);
@@ -178,6 +179,14 @@ pub(super) fn item_name(location: &Location) -> String {
     index.map_or_else(|| "the item".to_owned(), |index| format!("item {}", index + 1))
 }
 
+fn notice_deleted(metrics: &BTreeMap<MetricId, Located<Metric>>, known: &Known, findings: &mut Findings) {
+    let is_deleted = |id: &MetricId| known.metrics.get(id).is_some_and(|known| known.is_deleted);
+    for (id, metric) in metrics.iter().filter(|(id, _)| is_deleted(id)) {
+        let message = format!("the metric `{id}` is out of service; restore it to have it answered again");
+        findings.notice(metric.location.clone(), Reason::MetricDeleted, message);
+    }
+}
+
 fn notice_unused(
     queries: &[Located<Query>],
     metrics: &BTreeMap<MetricId, Located<Metric>>,
@@ -187,7 +196,7 @@ fn notice_unused(
 ) {
     // A stored metric that is brought anew reads what it reads now.
     let stored = known.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
-    let stored = stored.map(|(_, (metric, _))| &metric.query_id);
+    let stored = stored.map(|(_, known)| &known.metric.query_id);
     let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();
     for query in queries.iter().filter(|query| !read.contains(&query.value.query_id)) {
         let message = format!("no metric reads the query `{}`", query.value.query_id);

@@ -7,22 +7,28 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
-use metricd_domain::{Contract, Dashboard, MetricId, Query};
+use metricd_domain::{Actor, Contract, Dashboard, MetricId, Query};
 use metricd_repository::{Changes, Definitions, RepositoryError, Tally};
+use serde_json::Value;
 
 use super::error::{corrupt, failed};
-use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow};
+use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow, said_by};
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
 
 /// How many rows one statement brings: PostgreSQL takes 65 535 parameters, a row has at most eight.
 const ROWS_A_STATEMENT: usize = 1_000;
 
 /// Stores the definitions. Nobody else may change definitions meanwhile.
-pub(super) fn store(connection: &mut PgConnection, definitions: Definitions) -> Result<Changes, RepositoryError> {
+pub(super) fn store(
+    connection: &mut PgConnection,
+    definitions: Definitions,
+    actor: &Actor,
+) -> Result<Changes, RepositoryError> {
     let mut changes = Changes::default();
-    store_queries(connection, definitions.queries, &mut changes.queries).map_err(failed)?;
+    let actor = said_by(actor)?;
+    store_queries(connection, definitions.queries, &actor, &mut changes.queries).map_err(failed)?;
     let metrics = definitions.metrics.into_iter().map(MetricRow::try_from).collect::<Result<Vec<_>, _>>()?;
-    store_metrics(connection, &metrics, &mut changes.metrics).map_err(failed)?;
+    store_metrics(connection, &metrics, &actor, &mut changes.metrics).map_err(failed)?;
     store_contracts(connection, &definitions.contracts)?;
     for dashboard in definitions.dashboards {
         store_dashboard(connection, dashboard, &mut changes.layout_entries).map_err(failed)?;
@@ -30,27 +36,39 @@ pub(super) fn store(connection: &mut PgConnection, definitions: Definitions) -> 
     Ok(changes)
 }
 
-fn store_queries(connection: &mut PgConnection, brought: Vec<Query>, tally: &mut Tally) -> QueryResult<()> {
+fn store_queries(
+    connection: &mut PgConnection,
+    brought: Vec<Query>,
+    actor: &Value,
+    tally: &mut Tally,
+) -> QueryResult<()> {
     let rows: Vec<QueryRow> = brought.into_iter().map(QueryRow::from).collect();
     for rows in rows.chunks(ROWS_A_STATEMENT) {
         let ids: Vec<_> = rows.iter().map(|row| &row.query_id).collect();
         let stored = queries::table.filter(queries::query_id.eq_any(ids)).select(QueryRow::as_select());
         let differing = differing(rows, stored.load(connection)?, |row| row.query_id.clone(), tally);
+        let differing: Vec<_> = differing.into_iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
         diesel::insert_into(queries::table)
             .values(differing)
             .on_conflict(queries::query_id)
             .do_update()
-            .set(queries::sql.eq(excluded(queries::sql)))
+            .set((queries::sql.eq(excluded(queries::sql)), queries::changed_by.eq(actor)))
             .execute(connection)?;
     }
     Ok(())
 }
 
-fn store_metrics(connection: &mut PgConnection, rows: &[MetricRow], tally: &mut Tally) -> QueryResult<()> {
+fn store_metrics(
+    connection: &mut PgConnection,
+    rows: &[MetricRow],
+    actor: &Value,
+    tally: &mut Tally,
+) -> QueryResult<()> {
     for rows in rows.chunks(ROWS_A_STATEMENT) {
         let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
         let stored = metrics::table.filter(metrics::metric_id.eq_any(ids)).select(MetricRow::as_select());
         let differing = differing(rows, stored.load(connection)?, |row| row.metric_id.clone(), tally);
+        let differing: Vec<_> = differing.into_iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
         diesel::insert_into(metrics::table)
             .values(differing)
             .on_conflict(metrics::metric_id)
@@ -61,7 +79,8 @@ fn store_metrics(connection: &mut PgConnection, rows: &[MetricRow], tally: &mut 
                 metrics::parameters.eq(excluded(metrics::parameters)),
                 metrics::time_column.eq(excluded(metrics::time_column)),
                 metrics::limits.eq(excluded(metrics::limits)),
-                metrics::updated_at.eq(diesel::dsl::now),
+                // Not `excluded`, from which the trigger of an insertion has taken the word already.
+                metrics::changed_by.eq(actor),
             ))
             .execute(connection)?;
     }
@@ -69,7 +88,7 @@ fn store_metrics(connection: &mut PgConnection, rows: &[MetricRow], tally: &mut 
 }
 
 /// Stores contracts of metrics that are stored; what was stored of them before is replaced.
-fn store_contracts(
+pub(super) fn store_contracts(
     connection: &mut PgConnection,
     contracts: &BTreeMap<MetricId, Contract>,
 ) -> Result<(), RepositoryError> {

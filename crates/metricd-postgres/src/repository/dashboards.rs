@@ -2,13 +2,42 @@
 
 use std::collections::BTreeMap;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, LayoutEntry, MetricId};
+use diesel::sql_types::Text;
+use metricd_domain::{
+    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, DashboardSummary, LayoutEntry, MetricId,
+};
 use metricd_repository::RepositoryError;
 
 use super::error::{corrupt, failed};
 use super::rows::LayoutEntryRow;
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries};
+
+pub(super) fn list(
+    connection: &mut PgConnection,
+    after: Option<&DashboardId>,
+    limit: usize,
+) -> Result<Vec<DashboardSummary>, RepositoryError> {
+    // The column has the database's collation, which need not be that of the characters' codes.
+    let dashboard_id = || sql::<Text>("dashboards.dashboard_id COLLATE \"C\"");
+    let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboards::dashboard_id)).count();
+    let rows: Vec<(String, String, Option<i64>)> = dashboards::table
+        .filter(dashboard_id().gt(after.map_or("", DashboardId::as_str)))
+        .order(dashboard_id())
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .select((dashboards::dashboard_id, dashboards::name, items.single_value()))
+        .load(connection)
+        .map_err(failed)?;
+    let summary = |(id, name, count): (String, String, Option<i64>)| {
+        Ok(DashboardSummary {
+            dashboard_id: DashboardId::parse(id).map_err(corrupt)?,
+            name: DashboardName::parse(&name).map_err(corrupt)?,
+            item_count: count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
+        })
+    };
+    rows.into_iter().map(summary).collect()
+}
 
 pub(super) fn get(connection: &mut PgConnection, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
     // The three statements see one state.

@@ -1,48 +1,106 @@
 //! Reading metrics and their queries.
 
+use std::collections::HashMap;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
-use metricd_domain::{Metric, MetricDefinition, MetricId, Query, QueryId, QueryVersion, SqlText};
-use metricd_repository::RepositoryError;
-use serde_json::Value;
+use diesel::sql_types::{Nullable, Text};
+use metricd_domain::{MetricDefinition, MetricId, MetricVersion, Query, QueryId, QueryVersion, SqlText};
+use metricd_repository::{DefinitionFilter, RepositoryError, ServiceState};
 
 use super::error::{corrupt, failed};
-use super::rows::{MetricRow, contract, query_version};
-use crate::schema::catalog::{metrics, queries, query_history};
+use super::rows::{CurrentSqlRow, MetricRow, MetricVersionRow, StateRow, definition, query_version};
+use crate::schema::catalog::{dashboard_items, metric_versions, metrics, queries, query_history};
+
+#[declare_sql_function]
+extern "SQL" {
+    fn lower(text: Text) -> Text;
+    fn strpos(text: Text, words: Text) -> Integer;
+    #[sql_name = "coalesce"]
+    fn coalesce_3(first: Nullable<Text>, second: Nullable<Text>, third: Text) -> Text;
+}
 
 pub(super) fn get(connection: &mut PgConnection, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
     let row = metrics::table
         .inner_join(queries::table)
         .filter(metrics::metric_id.eq(id.as_str()))
-        .select((MetricRow::as_select(), queries::sql, queries::version, metrics::contract))
-        .first::<(MetricRow, String, i32, Option<Value>)>(connection)
+        .select((MetricRow::as_select(), StateRow::as_select(), CurrentSqlRow::as_select()))
+        .first(connection)
         .optional()
         .map_err(failed)?;
-    let (metric, sql, version, document) = row.ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?;
-    Ok(MetricDefinition {
-        metric: metric.try_into()?,
-        sql: SqlText::parse(sql).map_err(corrupt)?,
-        query_version: u32::try_from(version).map_err(corrupt)?,
-        contract: contract(document)?,
-    })
+    definition(row.ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))?)
 }
 
 pub(super) fn list(
     connection: &mut PgConnection,
+    filter: &DefinitionFilter,
     after: Option<&MetricId>,
     limit: usize,
-) -> Result<Vec<Metric>, RepositoryError> {
-    // No id is empty, so that every one of them comes after that.
-    let after = after.map_or("", MetricId::as_str);
-    let rows = metrics::table
-        .filter(metrics::metric_id.gt(after))
+) -> Result<Vec<MetricDefinition>, RepositoryError> {
+    let mut query = metrics::table
+        .inner_join(queries::table)
+        // No id is empty, so that every one of them comes after that.
+        .filter(metrics::metric_id.gt(after.map_or("", MetricId::as_str)))
         .order(metrics::metric_id)
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-        .select(MetricRow::as_select())
-        .load(connection)
-        .map_err(failed)?;
-    rows.into_iter().map(Metric::try_from).collect()
+        .select((MetricRow::as_select(), StateRow::as_select(), CurrentSqlRow::as_select()))
+        .into_boxed();
+    query = match filter.state {
+        ServiceState::Active => query.filter(metrics::deleted_at.is_null()),
+        ServiceState::Deleted => query.filter(metrics::deleted_at.is_not_null()),
+        ServiceState::Any => query,
+    };
+    if let Some(words) = &filter.search {
+        let called = coalesce_3(metrics::title, queries::title, metrics::metric_id);
+        let in_title = strpos(lower(called), lower(words)).gt(0);
+        let in_description = strpos(lower(metrics::description.assume_not_null()), lower(words)).gt(0);
+        query = query.filter(in_title.or(metrics::description.is_not_null().and(in_description)));
+    }
+    if let Some(dashboard_id) = &filter.dashboard_id {
+        let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboard_id.as_str()));
+        query = query.filter(metrics::metric_id.eq_any(items.select(dashboard_items::metric_id)));
+    }
+    query.load(connection).map_err(failed)?.into_iter().map(definition).collect()
+}
+
+pub(super) fn list_metric_versions(
+    connection: &mut PgConnection,
+    id: &MetricId,
+    before: Option<u32>,
+    limit: usize,
+) -> Result<Vec<MetricVersion>, RepositoryError> {
+    let before = before.and_then(|before| i32::try_from(before).ok()).unwrap_or(i32::MAX);
+    // The statements see one state.
+    let read = connection.build_transaction().read_only().repeatable_read().run(|connection| {
+        let is_stored =
+            metrics::table.filter(metrics::metric_id.eq(id.as_str())).count().get_result::<i64>(connection)?;
+        let rows = metric_versions::table
+            .filter(metric_versions::metric_id.eq(id.as_str()).and(metric_versions::version.lt(before)))
+            .order(metric_versions::version.desc())
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .select(MetricVersionRow::as_select())
+            .load(connection)?;
+        let ids: Vec<_> = rows.iter().map(|row| &row.query_id).collect();
+        let wanted: Vec<_> = rows.iter().map(|row| row.query_version).collect();
+        let current = queries::table
+            .filter(queries::query_id.eq_any(&ids).and(queries::version.eq_any(&wanted)))
+            .select((queries::query_id, queries::version, queries::sql));
+        let replaced = query_history::table
+            .filter(query_history::query_id.eq_any(&ids).and(query_history::version.eq_any(&wanted)))
+            .select((query_history::query_id, query_history::version, query_history::sql));
+        let texts = current.union_all(replaced).load::<(String, i32, String)>(connection)?;
+        QueryResult::Ok((is_stored > 0, rows, texts))
+    });
+    let (is_stored, rows, texts) = read.map_err(failed)?;
+    if !is_stored {
+        return Err(RepositoryError::MetricNotFound(id.clone()));
+    }
+    let texts: HashMap<_, _> = texts.into_iter().map(|(query_id, version, sql)| ((query_id, version), sql)).collect();
+    let with_sql = |row: MetricVersionRow| {
+        let sql = texts.get(&(row.query_id.clone(), row.query_version)).cloned();
+        row.with_sql(sql.ok_or_else(|| corrupt("a metric's version names a query's version that is not there"))?)
+    };
+    rows.into_iter().map(with_sql).collect()
 }
 
 pub(super) fn list_queries(
@@ -86,7 +144,9 @@ pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Resu
     Ok(versions)
 }
 
+/// How many are in service.
 pub(super) fn count(connection: &mut PgConnection) -> Result<u64, RepositoryError> {
-    let count: i64 = metrics::table.count().get_result(connection).map_err(failed)?;
+    let count: i64 =
+        metrics::table.filter(metrics::deleted_at.is_null()).count().get_result(connection).map_err(failed)?;
     Ok(u64::try_from(count).unwrap_or_default())
 }

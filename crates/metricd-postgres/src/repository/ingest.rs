@@ -1,12 +1,14 @@
 //! An ingestion as one transaction.
 
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use metricd_domain::{DashboardId, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
-use metricd_repository::{Conclusion, Ingestion, Known, Mentioned, RepositoryError};
+use metricd_repository::{Conclusion, Idempotency, Ingestion, Known, KnownMetric, Mentioned, RepositoryError};
 use serde_json::Value;
 
 use super::error::{corrupt, failed};
+use super::idempotency::{self, Operation};
 use super::rows::{MetricRow, contract};
 use super::{changes, records};
 use crate::schema::catalog::{dashboard_items, ingestions, metrics, queries};
@@ -17,6 +19,8 @@ const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]
 enum Unkept {
+    /// It was asked for before.
+    Remembered(IngestionId),
     /// As it concluded itself.
     Concluded(Box<Conclusion>),
     /// Because something failed.
@@ -39,9 +43,10 @@ pub(super) fn ingest(
     connection: &mut PgConnection,
     mut ingestion: Box<dyn Ingestion>,
 ) -> Result<IngestionReport, RepositoryError> {
-    let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut())? {
+    let mark = ingestion.idempotency();
+    let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), mark.as_ref())? {
         Conclusion::Keep(report) => {
-            keep_report(connection, &report)?;
+            keep_report(connection, &report, mark.as_ref())?;
             Ok(report)
         }
         unkept => Err(Unkept::Concluded(Box::new(unkept))),
@@ -49,11 +54,12 @@ pub(super) fn ingest(
     match kept {
         Ok(report) => Ok(report),
         Err(Unkept::Failed(error)) => Err(error),
+        Err(Unkept::Remembered(ingestion_id)) => get_report(connection, ingestion_id),
         Err(Unkept::Concluded(conclusion)) => {
             if let Conclusion::KeepReport(report) = &*conclusion {
                 let kept = connection.transaction(|connection| {
                     connection.batch_execute(UNLIMITED)?;
-                    Ok(keep_report(connection, report)?)
+                    Ok(keep_report(connection, report, mark.as_ref())?)
                 });
                 if let Err(Unkept::Failed(error)) = kept {
                     return Err(error);
@@ -64,16 +70,28 @@ pub(super) fn ingest(
     }
 }
 
-fn run(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Conclusion, Unkept> {
+fn run(
+    connection: &mut PgConnection,
+    ingestion: &mut dyn Ingestion,
+    mark: Option<&Idempotency>,
+) -> Result<Conclusion, Unkept> {
     connection.batch_execute(UNLIMITED)?;
     // Ingestions run one after the other. Reading is not kept waiting. An advisory lock would do as well, but any role can
     // take one of those, the reader included.
     connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
+    if let Some(mark) = mark
+        && let Some(ingestion_id) = idempotency::remembered(connection, Operation::Ingestion, mark)?
+    {
+        return Err(Unkept::Remembered(ingestion_id));
+    }
     let known = look_up(connection, &ingestion.mentioned())?;
-    let mut changes = changes::store(connection, ingestion.definitions(&known).map_err(RepositoryError::Input)?)?;
+    let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+    let mut changes = changes::store(connection, definitions, &ingestion.actor())?;
     records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
 }
+
+type KnownRow = (MetricRow, Option<Value>, Option<DateTime<Utc>>);
 
 fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known, RepositoryError> {
     let query_ids: Vec<_> = mentioned.query_ids.iter().map(QueryId::as_str).collect();
@@ -81,18 +99,20 @@ fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known
     let dashboard_ids: Vec<_> = mentioned.dashboard_ids.iter().map(DashboardId::as_str).collect();
     let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((queries::query_id, queries::sql));
     let is_mentioned = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
-    let known = metrics::table.filter(is_mentioned).select((MetricRow::as_select(), metrics::contract));
+    let known =
+        metrics::table.filter(is_mentioned).select((MetricRow::as_select(), metrics::contract, metrics::deleted_at));
     let items = dashboard_items::table
         .filter(dashboard_items::dashboard_id.eq_any(&dashboard_ids))
         .select((dashboard_items::dashboard_id, dashboard_items::metric_id));
     let stored: Vec<(String, String)> = stored.load(connection).map_err(failed)?;
-    let known: Vec<(MetricRow, Option<Value>)> = known.load(connection).map_err(failed)?;
+    let known: Vec<KnownRow> = known.load(connection).map_err(failed)?;
     let items: Vec<(String, String)> = items.load(connection).map_err(failed)?;
     let query =
         |(query_id, sql)| Ok((QueryId::parse(query_id).map_err(corrupt)?, SqlText::parse(sql).map_err(corrupt)?));
-    let metric = |(row, document): (MetricRow, _)| {
+    let metric = |(row, document, deleted_at): KnownRow| {
         let metric = Metric::try_from(row)?;
-        Ok((metric.metric_id.clone(), (metric, contract(document)?)))
+        let (contract, is_deleted) = (contract(document)?, deleted_at.is_some());
+        Ok((metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted }))
     };
     let item = |(dashboard_id, metric_id)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
@@ -104,7 +124,14 @@ fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known
     })
 }
 
-fn keep_report(connection: &mut PgConnection, report: &IngestionReport) -> Result<(), RepositoryError> {
+fn keep_report(
+    connection: &mut PgConnection,
+    report: &IngestionReport,
+    mark: Option<&Idempotency>,
+) -> Result<(), RepositoryError> {
+    if let Some(mark) = mark {
+        idempotency::remember(connection, Operation::Ingestion, mark, &report.ingestion_id)?;
+    }
     let document = serde_json::to_value(report).map_err(corrupt)?;
     diesel::insert_into(ingestions::table)
         .values((ingestions::ingestion_id.eq(report.ingestion_id.0), ingestions::report.eq(document)))

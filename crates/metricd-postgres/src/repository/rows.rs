@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::{Insertable, Queryable, Selectable};
 use metricd_domain::{
-    Breakpoint, Contract, DashboardId, LayoutEntry, Metric, MetricId, Query, QueryId, QueryVersion, SqlText, TimeColumn,
+    Actor, Breakpoint, Caption, Contract, DashboardId, LayoutEntry, Metric, MetricDefinition, MetricDescription,
+    MetricId, MetricTitle, MetricVersion, Query, QueryId, QueryVersion, SqlText, TimeColumn,
 };
 use metricd_repository::RepositoryError;
 use serde_json::Value;
 
 use super::error::corrupt;
-use crate::schema::catalog::{dashboard_items, layout_entries, metrics, queries};
+use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
 
 /// A query as the catalog holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
@@ -65,6 +66,97 @@ impl TryFrom<MetricRow> for Metric {
             limits: serde_json::from_value(row.limits).map_err(corrupt)?,
         })
     }
+}
+
+/// Everything about a metric beside what files say of it, and its query.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = metrics)]
+pub(super) struct StateRow {
+    title: Option<String>,
+    description: Option<String>,
+    version: i32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+    contract: Option<Value>,
+}
+
+/// The current version of a query, as a metric is joined to it.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = queries)]
+pub(super) struct CurrentSqlRow {
+    sql: String,
+    version: i32,
+}
+
+/// A metric with its query, from their columns.
+pub(super) fn definition(
+    (metric, state, query): (MetricRow, StateRow, CurrentSqlRow),
+) -> Result<MetricDefinition, RepositoryError> {
+    Ok(MetricDefinition {
+        metric: metric.try_into()?,
+        caption: caption(state.title, state.description)?,
+        sql: SqlText::parse(query.sql).map_err(corrupt)?,
+        query_version: u32::try_from(query.version).map_err(corrupt)?,
+        version: u32::try_from(state.version).map_err(corrupt)?,
+        created_at: state.created_at,
+        updated_at: state.updated_at,
+        deleted_at: state.deleted_at,
+        contract: contract(state.contract)?,
+    })
+}
+
+fn caption(title: Option<String>, description: Option<String>) -> Result<Caption, RepositoryError> {
+    Ok(Caption {
+        title: title.map(MetricTitle::try_from).transpose().map_err(corrupt)?,
+        description: description.map(MetricDescription::try_from).transpose().map_err(corrupt)?,
+    })
+}
+
+/// What a metric was after a change, as the catalog holds it.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = metric_versions)]
+pub(super) struct MetricVersionRow {
+    version: i32,
+    action: String,
+    changed_at: DateTime<Utc>,
+    changed_by: Value,
+    pub(super) query_id: String,
+    pub(super) query_version: i32,
+    title: Option<String>,
+    description: Option<String>,
+    editable: bool,
+    parameters: Value,
+    time_column: Option<String>,
+    limits: Value,
+}
+
+impl MetricVersionRow {
+    /// With the SQL of its version of its query.
+    pub(super) fn with_sql(self, sql: String) -> Result<MetricVersion, RepositoryError> {
+        Ok(MetricVersion {
+            version: u32::try_from(self.version).map_err(corrupt)?,
+            action: serde_json::from_value(Value::String(self.action)).map_err(corrupt)?,
+            changed_at: self.changed_at,
+            changed_by: serde_json::from_value(self.changed_by).map_err(corrupt)?,
+            caption: caption(self.title, self.description)?,
+            query_id: QueryId::parse(self.query_id).map_err(corrupt)?,
+            sql: SqlText::parse(sql).map_err(corrupt)?,
+            editable: self.editable,
+            parameters: serde_json::from_value(self.parameters).map_err(corrupt)?,
+            time_column: self.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
+            limits: serde_json::from_value(self.limits).map_err(corrupt)?,
+        })
+    }
+}
+
+/// Who writes, as the catalog's triggers take it: with the key `said`, which they do not keep.
+pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
+    let mut document = serde_json::to_value(actor).map_err(corrupt)?;
+    if let Some(object) = document.as_object_mut() {
+        object.insert("said".to_owned(), Value::Bool(true));
+    }
+    Ok(document)
 }
 
 /// A contract as the catalog holds it.

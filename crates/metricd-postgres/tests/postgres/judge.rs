@@ -279,7 +279,7 @@ async fn definition(judge: &Arc<Judge>, sql: &str, time_column: Option<&str>) ->
     let contract = contract.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
     let mut metric = Metric::new(MetricId::parse("m1")?, QueryId::parse("q1")?, true);
     metric.time_column = time_column.map(TimeColumn::parse).transpose()?;
-    Ok(MetricDefinition { metric, sql: SqlText::parse(sql)?, query_version: 1, contract: Some(contract) })
+    Ok(MetricDefinition::new(metric, SqlText::parse(sql)?, Some(contract)))
 }
 
 fn bound(definition: &MetricDefinition, given: &[(&str, &str)]) -> Result<BoundStatement> {

@@ -25,7 +25,7 @@ async fn migrations_go_up_down_and_up_again() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 4);
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 5);
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 2);
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 0);
@@ -40,7 +40,7 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     client.batch_execute("DROP TABLE __diesel_schema_migrations").await?;
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 4);
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 5);
     let count = "SELECT count(*) FROM pg_class WHERE relname = '__diesel_schema_migrations'";
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     Ok(())
@@ -147,5 +147,52 @@ async fn every_constraint_and_index_has_a_name_of_its_table() -> Result<()> {
         )
         .await?;
     assert!(unindexed.is_empty(), "{unindexed:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn whoever_changes_a_metric_past_the_store_is_named_by_the_role() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let said = r#"'{"way": "http", "subject": "ann", "said": true}'"#;
+    client.batch_execute(QUERY).await?;
+    client
+        .batch_execute(&format!(
+            "INSERT INTO catalog.metrics (metric_id, query_id, editable, changed_by) VALUES ('m1', 'q1', true, {said})"
+        ))
+        .await?;
+    for sql in [
+        "UPDATE catalog.metrics SET title = 'T'",
+        "UPDATE catalog.metrics SET title = 'T'",
+        "UPDATE catalog.queries SET sql = 'SELECT 2'",
+        "BEGIN; UPDATE catalog.metrics SET title = 'U'; UPDATE catalog.queries SET sql = 'SELECT 3';
+         UPDATE catalog.metrics SET deleted_at = now(); COMMIT",
+    ] {
+        client.batch_execute(sql).await?;
+    }
+    let versions = client
+        .query(
+            "SELECT version, action, changed_by ->> 'subject', coalesce(title, '-'), query_version, changed_by ? 'said'
+             FROM catalog.metric_versions ORDER BY version",
+            &[],
+        )
+        .await?;
+    let told = |row: &tokio_postgres::Row| {
+        let (version, query_version, is_said): (i32, i32, bool) = (row.get(0), row.get(4), row.get(5));
+        let (action, subject, title): (&str, &str, &str) = (row.get(1), row.get(2), row.get(3));
+        assert!(!is_said);
+        format!("{version} {action} by {subject}: {title} {query_version}")
+    };
+    let role = database.owner.user();
+    assert_eq!(
+        versions.iter().map(told).collect::<Vec<_>>(),
+        [
+            "1 created by ann: - 1".to_owned(),
+            format!("2 changed by {role}: T 1"),
+            format!("3 changed by {role}: T 2"),
+            // What one transaction does is one version.
+            format!("4 changed by {role}: U 3"),
+        ]
+    );
     Ok(())
 }

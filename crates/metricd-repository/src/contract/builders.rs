@@ -5,12 +5,13 @@ use std::io;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
-    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId, IngestionMode,
-    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, SqlText,
+    Actor, Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId,
+    IngestionMode, IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record,
+    RecordCounts, SqlText,
 };
 use uuid::Uuid;
 
-use crate::{Changes, Conclusion, Definitions, Ingestion, Known, Mentioned};
+use crate::{Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned};
 
 /// An ingestion that brings what a test has put into it.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Brought {
     pub seen: std::sync::mpsc::Sender<(Known, Changes)>,
     /// The report.
     pub report: IngestionReport,
+    /// The request's mark.
+    pub idempotency: Option<Idempotency>,
     known: Known,
 }
 
@@ -50,6 +53,7 @@ impl Brought {
             conclude: Conclusion::Keep,
             seen,
             report: report(),
+            idempotency: None,
             known: Known::default(),
         };
         (brought, told)
@@ -57,6 +61,14 @@ impl Brought {
 }
 
 impl Ingestion for Brought {
+    fn actor(&self) -> Actor {
+        Actor::ingestion(self.report.ingestion_id)
+    }
+
+    fn idempotency(&self) -> Option<Idempotency> {
+        self.idempotency.clone()
+    }
+
     fn mentioned(&self) -> Mentioned {
         self.mentioned.clone()
     }

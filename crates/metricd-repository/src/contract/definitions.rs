@@ -10,17 +10,17 @@ use metricd_domain::{
 use uuid::Uuid;
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
-use crate::{Changes, Definitions, MetricRepository, RepositoryError, Tally};
+use crate::{Changes, DefinitionFilter, Definitions, MetricRepository, RepositoryError, Tally};
 
 type Repository = Arc<dyn MetricRepository>;
 
-async fn store(repository: &Repository, definitions: Definitions) -> Changes {
+pub(super) async fn store(repository: &Repository, definitions: Definitions) -> Changes {
     let (brought, told) = Brought::keeping(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await.unwrap();
     told.recv().unwrap().1
 }
 
-fn one_metric(sql: &str) -> Definitions {
+pub(super) fn one_metric(sql: &str) -> Definitions {
     Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Definitions::default() }
 }
 
@@ -61,11 +61,11 @@ pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository
     store(&repository, definitions).await;
     let mut listed = Vec::new();
     loop {
-        let page = repository.list_metrics(listed.last(), 3).await.unwrap();
+        let page = repository.list_definitions(&DefinitionFilter::default(), listed.last(), 3).await.unwrap();
         if page.is_empty() {
             break;
         }
-        listed.extend(page.into_iter().map(|metric| metric.metric_id));
+        listed.extend(page.into_iter().map(|definition| definition.metric.metric_id));
     }
     let ids: Vec<_> = listed.iter().map(MetricId::as_str).collect();
     assert_eq!(ids, ["10", "9", "B", "_", "a", "a-1", "b"]);

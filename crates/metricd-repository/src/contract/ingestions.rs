@@ -7,7 +7,7 @@ use std::sync::Arc;
 use metricd_domain::{DashboardId, Location, MetricId, Outcome, QueryId, Refusal, SqlText};
 
 use super::builders::{Brought, dashboard, metric, query, record};
-use crate::{Conclusion, Definitions, Known, Mentioned, MetricRepository, RepositoryError};
+use crate::{Conclusion, Definitions, Known, KnownMetric, Mentioned, MetricRepository, RepositoryError};
 
 type Repository = Arc<dyn MetricRepository>;
 
@@ -36,7 +36,10 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
     repository.ingest(Box::new(brought)).await.unwrap();
 
     let item = |id: &str| (DashboardId::parse("d1").unwrap(), MetricId::parse(id).unwrap());
-    let known = |id: &str, query_id: &str| (MetricId::parse(id).unwrap(), (metric(id, query_id), None));
+    let known = |id: &str, query_id: &str| {
+        let known = KnownMetric { metric: metric(id, query_id), contract: None, is_deleted: false };
+        (MetricId::parse(id).unwrap(), known)
+    };
     let expected = Known {
         queries: BTreeMap::from([(QueryId::parse("q1").unwrap(), SqlText::parse("SELECT 1").unwrap())]),
         metrics: BTreeMap::from([known("m1", "q1"), known("m2", "q2")]),

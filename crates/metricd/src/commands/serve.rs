@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_api::{ApiState, Definitions, ServerOptions, start};
-use metricd_domain::Metric;
+use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
 use metricd_postgres::{
     DatabaseUrl, DefinitionEvent, PgRepository, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
 };
-use metricd_repository::MetricRepository;
+use metricd_repository::{DefinitionFilter, MetricRepository};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
-    let metrics = repository.list_metrics(None, SUGGESTED_REQUESTS).await?;
+    let metrics = repository.list_definitions(&DefinitionFilter::default(), None, SUGGESTED_REQUESTS).await?;
 
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
@@ -113,9 +113,9 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
     .await;
 }
 
-fn greeting(address: SocketAddr, metrics: &[Metric]) -> String {
+fn greeting(address: SocketAddr, metrics: &[MetricDefinition]) -> String {
     let mut lines = vec![format!("metricd listens on http://{address}; Ctrl-C stops it. Try:")];
-    lines.extend(metrics.iter().map(|metric| format!("  curl http://{address}/metrics/{}", metric.metric_id)));
+    lines.extend(metrics.iter().map(|of| format!("  curl http://{address}/metrics/{}", of.metric.metric_id)));
     if metrics.is_empty() {
         lines.push(format!("  curl http://{address}/health/ready"));
         lines.push("  metricd ingest PATH…".to_owned());

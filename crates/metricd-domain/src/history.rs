@@ -1,0 +1,92 @@
+//! Who changed a metric, when, and what it was afterwards.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Caption, IngestionId, MetricLimits, Parameter, QueryId, SqlText, TimeColumn};
+
+/// By what way a change came into the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeWay {
+    /// A request over HTTP.
+    Http,
+    /// An ingestion of files.
+    Ingestion,
+    /// Somebody who wrote into the database past metricd.
+    Database,
+}
+
+/// Who changed something, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// By what way.
+    pub way: ChangeWay,
+    /// Who: of a request the subject of its token, past metricd the database's role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The address that the request came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The request's id, as its answer and the log have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The ingestion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingestion_id: Option<IngestionId>,
+}
+
+impl Actor {
+    /// Nobody in particular, by this way.
+    #[must_use]
+    pub fn by(way: ChangeWay) -> Self {
+        Self { way, subject: None, address: None, request_id: None, ingestion_id: None }
+    }
+
+    /// An ingestion.
+    #[must_use]
+    pub fn ingestion(ingestion_id: IngestionId) -> Self {
+        Self { ingestion_id: Some(ingestion_id), ..Self::by(ChangeWay::Ingestion) }
+    }
+}
+
+/// What a change did to a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeAction {
+    /// Stored it for the first time.
+    Created,
+    /// Changed its definition.
+    Changed,
+    /// Took it out of service.
+    Deleted,
+    /// Brought it back.
+    Restored,
+}
+
+/// What a metric was after a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricVersion {
+    /// Counts the changes from 1 without gaps.
+    pub version: u32,
+    /// What the change did.
+    pub action: ChangeAction,
+    /// When.
+    pub changed_at: DateTime<Utc>,
+    /// Who.
+    pub changed_by: Actor,
+    /// The words that it was given.
+    pub caption: Caption,
+    /// The query that it read.
+    pub query_id: QueryId,
+    /// The SQL of that query.
+    pub sql: SqlText,
+    /// Whether it could be changed over HTTP.
+    pub editable: bool,
+    /// The declared parameters.
+    pub parameters: Vec<Parameter>,
+    /// The time column.
+    pub time_column: Option<TimeColumn>,
+    /// The limits.
+    pub limits: MetricLimits,
+}

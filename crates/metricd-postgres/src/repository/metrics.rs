@@ -1,0 +1,224 @@
+//! Storing, changing and removing single metrics. Versions and history are the triggers' business.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, Text};
+use metricd_domain::{Actor, MAX_ID_CHARS, Metric, MetricDefinition, MetricId, QueryId, SqlText};
+use metricd_repository::{Idempotency, MetricChange, MetricContent, NewMetric, RepositoryError};
+use serde_json::Value;
+
+use super::error::{corrupt, failed};
+use super::idempotency::{self, Operation};
+use super::rows::{MetricRow, said_by};
+use super::{changes, definitions};
+use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
+
+/// An error of a statement or of the store, out of a transaction.
+struct Failure(RepositoryError);
+
+impl From<diesel::result::Error> for Failure {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(failed(error))
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        Self(error)
+    }
+}
+
+pub(super) fn insert(
+    connection: &mut PgConnection,
+    new: NewMetric,
+    mark: Option<&Idempotency>,
+) -> Result<(MetricDefinition, bool), RepositoryError> {
+    let metric_id = new.metric_id.clone();
+    let stored = connection.transaction(|connection| {
+        if let Some(mark) = mark
+            && let Some(answer) = idempotency::remembered(connection, Operation::Metric, mark)?
+        {
+            return Ok((answer, false));
+        }
+        let definition = insert_new(connection, new)?;
+        if let Some(mark) = mark {
+            idempotency::remember(connection, Operation::Metric, mark, &definition)?;
+        }
+        Ok((definition, true))
+    });
+    stored.map_err(|Failure(error)| match error {
+        RepositoryError::Constraint { constraint, .. } if constraint == "metrics_pkey" => {
+            RepositoryError::MetricExists(metric_id)
+        }
+        error => error,
+    })
+}
+
+fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDefinition, Failure> {
+    let NewMetric { metric_id, content, actor } = new;
+    let actor = said_by(&actor)?;
+    let query_id = insert_query(connection, &metric_id, &content.sql, &actor)?;
+    let metric = Metric {
+        parameters: content.parameters,
+        time_column: content.time_column,
+        limits: content.limits,
+        ..Metric::new(metric_id.clone(), query_id, true)
+    };
+    diesel::insert_into(metrics::table)
+        .values((
+            MetricRow::try_from(metric)?,
+            metrics::title.eq(content.caption.title.map(String::from)),
+            metrics::description.eq(content.caption.description.map(String::from)),
+            metrics::changed_by.eq(&actor),
+        ))
+        .execute(connection)?;
+    changes::store_contracts(connection, &BTreeMap::from([(metric_id.clone(), content.contract)]))?;
+    Ok(definitions::get(connection, &metric_id)?)
+}
+
+/// Stores SQL as a query of the metric's own: under the metric's id where it is free, otherwise with a number after it.
+fn insert_query(
+    connection: &mut PgConnection,
+    metric_id: &MetricId,
+    sql: &SqlText,
+    actor: &Value,
+) -> Result<QueryId, Failure> {
+    for number in 1_u64.. {
+        let ending = if number == 1 { String::new() } else { format!("-{number}") };
+        let stem: String = metric_id.as_str().chars().take(MAX_ID_CHARS - ending.len()).collect();
+        let query_id = QueryId::parse(format!("{stem}{ending}")).map_err(corrupt)?;
+        let is_stored = diesel::insert_into(queries::table)
+            .values((
+                queries::query_id.eq(query_id.as_str()),
+                queries::sql.eq(sql.as_str()),
+                queries::changed_by.eq(actor),
+            ))
+            .on_conflict_do_nothing()
+            .execute(connection)?;
+        if is_stored == 1 {
+            return Ok(query_id);
+        }
+    }
+    Err(Failure(corrupt("every id for a query is taken")))
+}
+
+pub(super) fn change(
+    connection: &mut PgConnection,
+    id: &MetricId,
+    version: u32,
+    change: MetricChange,
+    actor: &Actor,
+) -> Result<MetricDefinition, RepositoryError> {
+    let actor = said_by(actor)?;
+    let changed = connection.transaction(|connection| {
+        // Whoever changes it meanwhile waits.
+        let locked = metrics::table.find(id.as_str()).select(metrics::metric_id).for_update();
+        locked.first::<String>(connection).optional()?;
+        let before = definitions::get(connection, id)?;
+        if before.version != version {
+            return Err(RepositoryError::VersionMismatch { current: before.version }.into());
+        }
+        if before.deleted_at.is_some() && change != MetricChange::Restore {
+            return Err(RepositoryError::MetricDeleted(id.clone()).into());
+        }
+        match change {
+            MetricChange::Content(content) => put_content(connection, before, *content, &actor)?,
+            MetricChange::Delete => set_deleted(connection, id, Some(Utc::now()), &actor)?,
+            MetricChange::Restore if before.deleted_at.is_none() => return Ok(before),
+            MetricChange::Restore => set_deleted(connection, id, None, &actor)?,
+        }
+        Ok(definitions::get(connection, id)?)
+    });
+    changed.map_err(|Failure(error)| error)
+}
+
+fn set_deleted(
+    connection: &mut PgConnection,
+    id: &MetricId,
+    deleted_at: Option<DateTime<Utc>>,
+    actor: &Value,
+) -> QueryResult<()> {
+    diesel::update(metrics::table.find(id.as_str()))
+        .set((metrics::deleted_at.eq(deleted_at), metrics::changed_by.eq(actor)))
+        .execute(connection)
+        .map(|_| ())
+}
+
+fn put_content(
+    connection: &mut PgConnection,
+    before: MetricDefinition,
+    content: MetricContent,
+    actor: &Value,
+) -> Result<(), Failure> {
+    let MetricDefinition { metric, caption, sql, .. } = before;
+    let before_row = MetricRow::try_from(metric.clone())?;
+    let id = metric.metric_id.clone();
+    let mut query_id = metric.query_id.clone();
+    if sql != content.sql {
+        let others = metrics::query_id.eq(query_id.as_str()).and(metrics::metric_id.ne(id.as_str()));
+        if metrics::table.filter(others).count().get_result::<i64>(connection)? > 0 {
+            query_id = insert_query(connection, &id, &content.sql, actor)?;
+        }
+    }
+    let metric = Metric {
+        query_id: query_id.clone(),
+        parameters: content.parameters,
+        time_column: content.time_column,
+        limits: content.limits,
+        ..metric
+    };
+    let row = MetricRow::try_from(metric)?;
+    if sql != content.sql {
+        // Under an id of its own, the query has this SQL already, and nothing happens.
+        diesel::update(queries::table.find(query_id.as_str()))
+            .filter(queries::sql.ne(content.sql.as_str()))
+            .set((queries::sql.eq(content.sql.as_str()), queries::changed_by.eq(actor)))
+            .execute(connection)?;
+    }
+    // What is as it was is not written, so that the actor's word is never left without a change that it is about.
+    if row != before_row || content.caption != caption {
+        diesel::update(metrics::table.find(id.as_str()))
+            .set((
+                metrics::query_id.eq(row.query_id),
+                metrics::parameters.eq(row.parameters),
+                metrics::time_column.eq(row.time_column),
+                metrics::limits.eq(row.limits),
+                metrics::title.eq(content.caption.title.map(String::from)),
+                metrics::description.eq(content.caption.description.map(String::from)),
+                metrics::changed_by.eq(actor),
+            ))
+            .execute(connection)?;
+    }
+    changes::store_contracts(connection, &BTreeMap::from([(id, content.contract)]))?;
+    Ok(())
+}
+
+pub(super) fn purge(
+    connection: &mut PgConnection,
+    deleted_before: DateTime<Utc>,
+) -> Result<Vec<MetricId>, RepositoryError> {
+    let purged = connection.transaction(|connection| -> Result<Vec<String>, Failure> {
+        let due = metrics::table
+            .filter(metrics::deleted_at.lt(deleted_before))
+            .order(metrics::metric_id)
+            .select((metrics::metric_id, metrics::query_id))
+            .for_update()
+            .load::<(String, String)>(connection)?;
+        let (ids, mut query_ids): (Vec<_>, Vec<_>) = due.into_iter().unzip();
+        let read_before = metric_versions::table.filter(metric_versions::metric_id.eq_any(&ids));
+        query_ids.extend(read_before.select(metric_versions::query_id).distinct().load::<String>(connection)?);
+        diesel::delete(layout_entries::table.filter(layout_entries::metric_id.eq_any(&ids))).execute(connection)?;
+        diesel::delete(dashboard_items::table.filter(dashboard_items::metric_id.eq_any(&ids))).execute(connection)?;
+        diesel::delete(metrics::table.filter(metrics::metric_id.eq_any(&ids))).execute(connection)?;
+        let unread = "DELETE FROM catalog.queries AS q WHERE q.query_id = ANY ($1)
+                      AND NOT EXISTS (SELECT FROM catalog.metrics AS m WHERE m.query_id = q.query_id)
+                      AND NOT EXISTS (SELECT FROM catalog.metric_versions AS v WHERE v.query_id = q.query_id)";
+        sql_query(unread).bind::<Array<Text>, _>(query_ids).execute(connection)?;
+        Ok(ids)
+    });
+    let ids = purged.map_err(|Failure(error)| error)?;
+    ids.into_iter().map(|id| MetricId::parse(id).map_err(corrupt)).collect()
+}

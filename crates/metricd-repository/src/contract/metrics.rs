@@ -1,0 +1,334 @@
+//! What a store promises of single metrics: versions, history, being out of service, requests that are sent again.
+
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use metricd_domain::{
+    Actor, Breakpoint, Caption, ChangeAction, ChangeWay, Contract, DashboardId, MetricDefinition, MetricDescription,
+    MetricId, MetricLimits, MetricTitle, MetricVersion, QueryId, SqlText,
+};
+
+use super::builders::{Brought, dashboard, layout_entry, metric, query};
+use super::definitions::{one_metric, store};
+use crate::{
+    DefinitionFilter, Definitions, Idempotency, MetricChange, MetricContent, MetricRepository, NewMetric,
+    RepositoryError, ServiceState,
+};
+
+type Repository = Arc<dyn MetricRepository>;
+
+fn id(id: &str) -> MetricId {
+    MetricId::parse(id).unwrap()
+}
+
+fn somebody(name: &str) -> Actor {
+    Actor { subject: Some(name.to_owned()), request_id: Some("r-1".to_owned()), ..Actor::by(ChangeWay::Http) }
+}
+
+fn content(title: &str, sql: &str) -> MetricContent {
+    let description = MetricDescription::parse("What it is for.\nAnd more.").unwrap();
+    MetricContent {
+        caption: Caption { title: Some(MetricTitle::parse(title).unwrap()), description: Some(description) },
+        sql: SqlText::parse(sql).unwrap(),
+        parameters: Vec::new(),
+        time_column: None,
+        limits: MetricLimits { rows: Some(7), ..MetricLimits::default() },
+        contract: Contract::default(),
+    }
+}
+
+fn new(metric_id: &str, sql: &str) -> NewMetric {
+    NewMetric { metric_id: id(metric_id), content: content("Title", sql), actor: somebody("ann") }
+}
+
+fn content_of(definition: &MetricDefinition) -> MetricContent {
+    MetricContent {
+        caption: definition.caption.clone(),
+        sql: definition.sql.clone(),
+        parameters: definition.metric.parameters.clone(),
+        time_column: definition.metric.time_column.clone(),
+        limits: definition.metric.limits,
+        contract: definition.contract.clone().unwrap_or_default(),
+    }
+}
+
+async fn change(
+    repository: &Repository,
+    metric_id: &str,
+    version: u32,
+    change: MetricChange,
+) -> Result<MetricDefinition, RepositoryError> {
+    repository.change_metric(&id(metric_id), version, change, somebody("bob")).await
+}
+
+async fn versions(repository: &Repository, metric_id: &str) -> Vec<MetricVersion> {
+    repository.list_metric_versions(&id(metric_id), None, 100).await.unwrap()
+}
+
+async fn listed(repository: &Repository, filter: DefinitionFilter) -> Vec<String> {
+    let definitions = repository.list_definitions(&filter, None, 100).await.unwrap();
+    definitions.iter().map(|definition| definition.metric.metric_id.to_string()).collect()
+}
+
+/// A metric comes back as it was stored. Its query has its id, or one with a number where that is taken.
+pub async fn a_new_metric_comes_back_with_a_query_of_its_own(repository: Repository) {
+    store(&repository, Definitions { queries: vec![query("m2", "SELECT 2")], ..Definitions::default() }).await;
+    for (metric_id, query_id) in [("m1", "m1"), ("m2", "m2-2")] {
+        let (stored, is_new) = repository.insert_metric(new(metric_id, "SELECT 1"), None).await.unwrap();
+        assert!(is_new);
+        assert_eq!(repository.get_definition(&id(metric_id)).await.unwrap(), stored);
+        assert_eq!(content_of(&stored), content("Title", "SELECT 1"));
+        assert_eq!((stored.version, stored.query_version, stored.deleted_at), (1, 1, None));
+        assert_eq!(stored.metric.query_id.as_str(), query_id);
+        assert!(stored.metric.editable);
+        let versions = versions(&repository, metric_id).await;
+        assert_eq!((versions.len(), versions[0].action), (1, ChangeAction::Created));
+        assert_eq!(versions[0].changed_by, somebody("ann"));
+        assert_eq!(versions[0].changed_at, stored.updated_at);
+    }
+}
+
+/// An id that a metric has, in service or not, is not given again; nothing is stored then.
+pub async fn an_id_is_given_once(repository: Repository) {
+    repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    let again = repository.insert_metric(new("m1", "SELECT 2"), None).await;
+    assert!(matches!(again, Err(RepositoryError::MetricExists(_))), "{again:?}");
+    change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
+    let again = repository.insert_metric(new("m1", "SELECT 2"), None).await;
+    assert!(matches!(again, Err(RepositoryError::MetricExists(_))), "{again:?}");
+    assert_eq!(repository.list_queries(None, 10).await.unwrap().len(), 1);
+}
+
+/// A request of a known mark is answered as it was, whatever has happened since; of another content it is refused. One that
+/// failed was never there.
+pub async fn the_same_request_again_is_answered_and_not_done_again(repository: Repository) {
+    let mark = |fingerprint: &str| {
+        Some(Idempotency { key: "k \u{e4}'1".to_owned(), fingerprint: fingerprint.as_bytes().to_vec() })
+    };
+    repository.insert_metric(new("taken", "SELECT 1"), None).await.unwrap();
+    let failed = repository.insert_metric(new("taken", "SELECT 1"), mark("one")).await;
+    assert!(matches!(failed, Err(RepositoryError::MetricExists(_))), "{failed:?}");
+
+    let (first, is_new) = repository.insert_metric(new("m1", "SELECT 1"), mark("two")).await.unwrap();
+    assert!(is_new);
+    change(&repository, "m1", 1, MetricChange::Content(Box::new(content("Other", "SELECT 2")))).await.unwrap();
+    let again = repository.insert_metric(new("m1", "SELECT 1"), mark("two")).await.unwrap();
+    assert_eq!(again, (first, false));
+    let reused = repository.insert_metric(new("m3", "SELECT 1"), mark("three")).await;
+    assert!(matches!(reused, Err(RepositoryError::IdempotencyKeyReused)), "{reused:?}");
+
+    // An ingestion's keys are its own.
+    let ingest = async |fingerprint: &str| {
+        let (mut brought, _told) = Brought::keeping(one_metric("SELECT 1"), Vec::new());
+        brought.idempotency = mark(fingerprint);
+        let id = brought.report.ingestion_id;
+        repository.ingest(Box::new(brought)).await.map(|report| (report.ingestion_id, id))
+    };
+    let (first, asked) = ingest("two").await.unwrap();
+    assert_eq!(first, asked);
+    let (again, asked) = ingest("two").await.unwrap();
+    assert!(again == first && again != asked);
+    assert!(matches!(ingest("three").await, Err(RepositoryError::IdempotencyKeyReused)));
+
+    let at_once = (0..8).map(|_| {
+        repository.insert_metric(
+            new("m4", "SELECT 4"),
+            Some(Idempotency { key: "at once".to_owned(), fingerprint: vec![0, 255] }),
+        )
+    });
+    let answers = futures_util::future::join_all(at_once).await;
+    let done = answers.iter().filter(|answer| answer.as_ref().unwrap().1);
+    assert_eq!(done.count(), 1);
+}
+
+/// Whatever one change is about, it is one version. What is as it was makes none.
+pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(repository: Repository) {
+    let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    let same = change(&repository, "m1", 1, MetricChange::Content(Box::new(content_of(&first)))).await.unwrap();
+    assert_eq!(same, first);
+
+    let mut other = content("Other", "SELECT 2");
+    (other.caption.description, other.limits) = (None, MetricLimits::default());
+    let changed = change(&repository, "m1", 1, MetricChange::Content(Box::new(other.clone()))).await.unwrap();
+    assert_eq!(content_of(&changed), other);
+    assert_eq!((changed.version, changed.query_version), (2, 2));
+    assert_eq!(changed.metric.query_id, first.metric.query_id);
+    assert!(changed.updated_at > first.updated_at && changed.created_at == first.created_at);
+
+    let versions = versions(&repository, "m1").await;
+    let told: Vec<_> = versions.iter().map(|one| (one.version, one.action, one.sql.as_str())).collect();
+    assert_eq!(told, [(2, ChangeAction::Changed, "SELECT 2"), (1, ChangeAction::Created, "SELECT 1")]);
+    assert_eq!((&versions[0].caption, versions[0].limits), (&other.caption, other.limits));
+    assert_eq!(versions[0].changed_by, somebody("bob"));
+    let paged = repository.list_metric_versions(&id("m1"), Some(2), 1).await.unwrap();
+    assert_eq!(paged, versions[1..]);
+    assert!(repository.list_metric_versions(&id("m1"), Some(1), 1).await.unwrap().is_empty());
+    let absent = repository.list_metric_versions(&id("m2"), None, 1).await;
+    assert!(matches!(absent, Err(RepositoryError::MetricNotFound(_))), "{absent:?}");
+}
+
+/// Whoever has seen another version changes nothing.
+pub async fn a_change_of_another_version_is_refused(repository: Repository) {
+    let absent = change(&repository, "m1", 1, MetricChange::Delete).await;
+    assert!(matches!(absent, Err(RepositoryError::MetricNotFound(_))), "{absent:?}");
+    let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    for attempt in
+        [MetricChange::Content(Box::new(content("Other", "SELECT 2"))), MetricChange::Delete, MetricChange::Restore]
+    {
+        let refused = change(&repository, "m1", 2, attempt).await;
+        assert!(matches!(refused, Err(RepositoryError::VersionMismatch { current: 1 })), "{refused:?}");
+    }
+    assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), first);
+}
+
+/// Of changes of one version that come at once, one is made, and the others are told.
+pub async fn of_changes_at_once_one_is_made(repository: Repository) {
+    repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    let changes = (0..6).map(|number| {
+        let other = content("Other", &format!("SELECT {number} + 2"));
+        change(&repository, "m1", 1, MetricChange::Content(Box::new(other)))
+    });
+    let answers = futures_util::future::join_all(changes).await;
+    let made: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+    assert_eq!(made.len(), 1, "{answers:?}");
+    let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+    assert!(
+        refused.clone().all(|error| matches!(error, RepositoryError::VersionMismatch { current: 2 })),
+        "{answers:?}"
+    );
+    assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), *made[0]);
+}
+
+/// Nobody's SQL is changed through another metric; an ingestion of the query changes all who read it.
+pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    definitions.metrics.push(metric("m2", "q1"));
+    store(&repository, definitions.clone()).await;
+    let before = repository.get_definition(&id("m1")).await.unwrap();
+    let other = MetricContent { sql: SqlText::parse("SELECT 2").unwrap(), ..content_of(&before) };
+    let changed = change(&repository, "m1", 1, MetricChange::Content(Box::new(other))).await.unwrap();
+    assert_eq!((changed.metric.query_id.as_str(), changed.query_version, changed.version), ("m1", 1, 2));
+    let untouched = repository.get_definition(&id("m2")).await.unwrap();
+    assert_eq!((untouched.sql.as_str(), untouched.version), ("SELECT 1", 1));
+    assert_eq!(versions(&repository, "m1").await[1].query_id, QueryId::parse("q1").unwrap());
+
+    definitions.queries = vec![query("q1", "SELECT 3")];
+    definitions.metrics.remove(0);
+    definitions.metrics[0].editable = false;
+    store(&repository, definitions).await;
+    let ingested = repository.get_definition(&id("m2")).await.unwrap();
+    assert_eq!((ingested.sql.as_str(), ingested.version, ingested.query_version), ("SELECT 3", 2, 2));
+    let versions = versions(&repository, "m2").await;
+    assert_eq!(versions[0].changed_by.way, ChangeWay::Ingestion);
+    assert!(!versions[0].editable && versions[1].editable);
+    assert_ne!(versions[0].changed_by, versions[1].changed_by);
+}
+
+/// Out of service nothing of a metric is lost, and nothing is changed but that it is brought back.
+pub async fn a_deleted_metric_stays_and_comes_back(repository: Repository) {
+    let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    let same = change(&repository, "m1", 1, MetricChange::Restore).await.unwrap();
+    assert_eq!(same, first);
+    let deleted = change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
+    assert_eq!((deleted.version, deleted.deleted_at.is_some()), (2, true));
+    assert_eq!(content_of(&deleted), content_of(&first));
+    assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), deleted);
+    assert_eq!(repository.check().await.unwrap().metric_count, 0);
+    for attempt in [MetricChange::Content(Box::new(content_of(&first))), MetricChange::Delete] {
+        let refused = change(&repository, "m1", 2, attempt).await;
+        assert!(matches!(refused, Err(RepositoryError::MetricDeleted(_))), "{refused:?}");
+    }
+    assert!(listed(&repository, DefinitionFilter::default()).await.is_empty());
+    for state in [ServiceState::Deleted, ServiceState::Any] {
+        assert_eq!(listed(&repository, DefinitionFilter { state, ..DefinitionFilter::default() }).await, ["m1"]);
+    }
+
+    let restored = change(&repository, "m1", 2, MetricChange::Restore).await.unwrap();
+    assert_eq!((restored.version, restored.deleted_at), (3, None));
+    assert_eq!(restored.contract, first.contract);
+    let actions: Vec<_> = versions(&repository, "m1").await.iter().map(|version| version.action).collect();
+    assert_eq!(actions, [ChangeAction::Restored, ChangeAction::Deleted, ChangeAction::Created]);
+}
+
+/// Files say nothing of a metric's words, nor of its being in service.
+pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) {
+    let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
+    change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
+    let mut definitions = one_metric("SELECT 5");
+    definitions.metrics[0].editable = false;
+    let (brought, told) = Brought::keeping(definitions, Vec::new());
+    repository.ingest(Box::new(brought)).await.unwrap();
+    assert!(told.recv().unwrap().0.metrics[&id("m1")].is_deleted);
+    let now = repository.get_definition(&id("m1")).await.unwrap();
+    assert_eq!((&now.caption, now.deleted_at.is_some()), (&first.caption, true));
+    assert_eq!((now.sql.as_str(), now.version, now.contract), ("SELECT 5", 3, None));
+    assert_eq!(versions(&repository, "m1").await[0].action, ChangeAction::Changed);
+}
+
+/// What is out of service since before the instant is gone for good, and only that; its id can be given anew.
+pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
+    let mut definitions = one_metric("SELECT 1");
+    definitions.metrics.extend([metric("m2", "q1"), metric("m3", "q1")]);
+    let mut board = dashboard("d1", &["m1", "m2"]);
+    board.layouts = [(Breakpoint::Lg, vec![layout_entry("m1", 0), layout_entry("m2", 1)])].into();
+    definitions.dashboards = vec![board];
+    store(&repository, definitions).await;
+    repository.insert_metric(new("own", "SELECT 1"), None).await.unwrap();
+    for metric_id in ["m1", "own"] {
+        change(&repository, metric_id, 1, MetricChange::Delete).await.unwrap();
+    }
+    let (past, future) = (Utc::now() - TimeDelta::hours(1), Utc::now() + TimeDelta::hours(1));
+    assert!(repository.purge_metrics(past).await.unwrap().is_empty());
+    assert_eq!(repository.purge_metrics(future).await.unwrap(), [id("m1"), id("own")]);
+    assert!(repository.purge_metrics(future).await.unwrap().is_empty());
+
+    let any = DefinitionFilter { state: ServiceState::Any, ..DefinitionFilter::default() };
+    assert_eq!(listed(&repository, any).await, ["m2", "m3"]);
+    let board = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.unwrap();
+    assert_eq!((board.items.len(), board.layouts[&Breakpoint::Lg].len()), (1, 1));
+    let queries = repository.list_queries(None, 10).await.unwrap();
+    assert_eq!(queries.iter().map(|query| query.query_id.as_str()).collect::<Vec<_>>(), ["q1"]);
+    let (anew, _) = repository.insert_metric(new("own", "SELECT 9"), None).await.unwrap();
+    assert_eq!((anew.version, anew.metric.query_id.as_str()), (1, "own"));
+}
+
+/// The words are looked for in what a metric is called by and in its description, as they stand; filters add up.
+pub async fn definitions_are_searched_and_filtered(repository: Repository) {
+    let sql = "\n  ---- Weekly Alerts_50% \r\nSELECT 1";
+    let queries = vec![query("q1", sql), query("q2", "SELECT 2")];
+    let metrics = vec![metric("commented", "q1"), metric("unnamed", "q2")];
+    let dashboards = vec![dashboard("d1", &["commented"]), dashboard("d2", &[])];
+    store(&repository, Definitions { queries, metrics, dashboards, ..Definitions::default() }).await;
+    repository.insert_metric(new("titled", sql), None).await.unwrap();
+    let search = async |words: &str| {
+        listed(&repository, DefinitionFilter { search: Some(words.to_owned()), ..DefinitionFilter::default() }).await
+    };
+    assert_eq!(search("weekly ALERTS").await, ["commented"]);
+    assert_eq!(search("alerts_50%").await, ["commented"]);
+    assert!(search("alerts%50").await.is_empty());
+    assert_eq!(search("title").await, ["titled"]);
+    assert_eq!(search("for.\nand").await, ["titled"]);
+    assert_eq!(search("named").await, ["unnamed"]);
+    assert!(search("'; --").await.is_empty());
+    let on = async |dashboard: &str, words: Option<&str>| {
+        let dashboard_id = Some(DashboardId::parse(dashboard).unwrap());
+        let search = words.map(str::to_owned);
+        listed(&repository, DefinitionFilter { search, dashboard_id, ..DefinitionFilter::default() }).await
+    };
+    assert_eq!(on("d1", None).await, ["commented"]);
+    assert_eq!(on("d1", Some("weekly")).await, ["commented"]);
+    assert!(on("d1", Some("unnamed")).await.is_empty());
+    assert!(on("d2", None).await.is_empty());
+    assert!(on("none", None).await.is_empty());
+}
+
+/// Dashboards come in the order of their ids, in pages.
+pub async fn dashboards_are_listed_with_their_sizes(repository: Repository) {
+    let dashboards = vec![dashboard("b", &["m1"]), dashboard("A", &[]), dashboard("a-1", &[]), dashboard("_", &[])];
+    store(&repository, Definitions { dashboards, ..one_metric("SELECT 1") }).await;
+    let first = repository.list_dashboards(None, 3).await.unwrap();
+    let rest = repository.list_dashboards(Some(&first[2].dashboard_id), 3).await.unwrap();
+    let told: Vec<_> = first.iter().chain(&rest).map(|one| (one.dashboard_id.as_str(), one.item_count)).collect();
+    assert_eq!(told, [("A", 0), ("_", 0), ("a-1", 0), ("b", 1)]);
+    assert_eq!(rest[0].name.as_str(), "b");
+}

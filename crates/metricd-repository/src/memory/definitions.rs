@@ -1,0 +1,233 @@
+//! Single metrics in memory: their versions, and what changes them.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use metricd_domain::{
+    Actor, Caption, ChangeAction, Contract, MAX_ID_CHARS, Metric, MetricDefinition, MetricId, MetricVersion, QueryId,
+    SqlText,
+};
+
+use super::state::State;
+use crate::{DefinitionFilter, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState};
+
+/// A metric with everything about it but its query.
+#[derive(Debug, Clone)]
+pub(super) struct StoredMetric {
+    pub(super) metric: Metric,
+    pub(super) caption: Caption,
+    pub(super) deleted_at: Option<DateTime<Utc>>,
+    pub(super) contract: Option<Contract>,
+    /// What it was after each change, the oldest first. There is one at least.
+    pub(super) versions: Vec<MetricVersion>,
+}
+
+impl State {
+    pub(super) fn stored(&self, id: &MetricId) -> Result<&StoredMetric, RepositoryError> {
+        self.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))
+    }
+
+    pub(super) fn definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+        let StoredMetric { metric, caption, deleted_at, contract, versions } = self.stored(id)?.clone();
+        let query = self.query_versions(&metric.query_id)?.last();
+        let query = query.ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
+        let absent = || RepositoryError::MetricNotFound(id.clone());
+        let (first, last) = (versions.first().ok_or_else(absent)?, versions.last().ok_or_else(absent)?);
+        Ok(MetricDefinition {
+            metric,
+            caption,
+            sql: query.sql.clone(),
+            query_version: query.version,
+            version: last.version,
+            created_at: first.changed_at,
+            updated_at: last.changed_at,
+            deleted_at,
+            contract,
+        })
+    }
+
+    pub(super) fn lets_through(&self, filter: &DefinitionFilter, definition: &MetricDefinition) -> bool {
+        let is_in_state = match filter.state {
+            ServiceState::Active => definition.deleted_at.is_none(),
+            ServiceState::Deleted => definition.deleted_at.is_some(),
+            ServiceState::Any => true,
+        };
+        let is_found = filter.search.as_ref().is_none_or(|words| {
+            let has = |text: &str| text.to_lowercase().contains(&words.to_lowercase());
+            let description = definition.caption.description.as_ref();
+            has(definition.title()) || description.is_some_and(|description| has(description.as_str()))
+        });
+        let is_item = filter.dashboard_id.as_ref().is_none_or(|id| {
+            let items = self.dashboards.get(id).map(|dashboard| dashboard.items.as_slice()).unwrap_or_default();
+            items.iter().any(|item| item.metric_id == definition.metric.metric_id)
+        });
+        is_in_state && is_found && is_item
+    }
+
+    /// Takes note of what a metric is now.
+    pub(super) fn add_version(&mut self, id: &MetricId, action: ChangeAction, actor: &Actor) {
+        let Some(stored) = self.metrics.get(id) else { return };
+        let Some(query) = self.queries.get(&stored.metric.query_id).and_then(|versions| versions.last()) else {
+            return;
+        };
+        let metric = &stored.metric;
+        let version = MetricVersion {
+            version: stored.versions.last().map_or(1, |last| last.version + 1),
+            action,
+            changed_at: Utc::now(),
+            changed_by: actor.clone(),
+            caption: stored.caption.clone(),
+            query_id: metric.query_id.clone(),
+            sql: query.sql.clone(),
+            editable: metric.editable,
+            parameters: metric.parameters.clone(),
+            time_column: metric.time_column.clone(),
+            limits: metric.limits,
+        };
+        let Some(stored) = self.metrics.get_mut(id) else { return };
+        match stored.versions.last_mut() {
+            // What one ingestion changes is one version.
+            Some(last) if last.changed_by == *actor && actor.ingestion_id.is_some() => {
+                *last = MetricVersion { version: last.version, action: last.action, ..version };
+            }
+            _ => stored.versions.push(version),
+        }
+    }
+
+    pub(super) fn insert_metric(&mut self, new: NewMetric) -> Result<MetricDefinition, RepositoryError> {
+        let NewMetric { metric_id, content, actor } = new;
+        if self.metrics.contains_key(&metric_id) {
+            return Err(RepositoryError::MetricExists(metric_id));
+        }
+        let query_id = self.free_query_id(&metric_id);
+        self.put_sql(&query_id, content.sql, None, &actor);
+        let metric = Metric {
+            parameters: content.parameters,
+            time_column: content.time_column,
+            limits: content.limits,
+            ..Metric::new(metric_id.clone(), query_id, true)
+        };
+        let (caption, contract) = (content.caption, Some(content.contract));
+        let stored = StoredMetric { metric, caption, deleted_at: None, contract, versions: Vec::new() };
+        self.metrics.insert(metric_id.clone(), stored);
+        self.add_version(&metric_id, ChangeAction::Created, &actor);
+        self.definition(&metric_id)
+    }
+
+    pub(super) fn change_metric(
+        &mut self,
+        id: &MetricId,
+        version: u32,
+        change: MetricChange,
+        actor: &Actor,
+    ) -> Result<MetricDefinition, RepositoryError> {
+        let before = self.definition(id)?;
+        if before.version != version {
+            return Err(RepositoryError::VersionMismatch { current: before.version });
+        }
+        if before.deleted_at.is_some() && change != MetricChange::Restore {
+            return Err(RepositoryError::MetricDeleted(id.clone()));
+        }
+        let action = match change {
+            MetricChange::Restore if before.deleted_at.is_none() => return Ok(before),
+            MetricChange::Restore => {
+                self.set_deleted(id, None);
+                ChangeAction::Restored
+            }
+            MetricChange::Delete => {
+                self.set_deleted(id, Some(Utc::now()));
+                ChangeAction::Deleted
+            }
+            MetricChange::Content(content) => {
+                if !self.put_content(id, &before, *content, actor) {
+                    return self.definition(id);
+                }
+                ChangeAction::Changed
+            }
+        };
+        self.add_version(id, action, actor);
+        self.definition(id)
+    }
+
+    fn set_deleted(&mut self, id: &MetricId, deleted_at: Option<DateTime<Utc>>) {
+        if let Some(stored) = self.metrics.get_mut(id) {
+            stored.deleted_at = deleted_at;
+        }
+    }
+
+    /// Says whether anything is different.
+    fn put_content(&mut self, id: &MetricId, before: &MetricDefinition, content: MetricContent, actor: &Actor) -> bool {
+        let mut query_id = before.metric.query_id.clone();
+        let is_other_sql = before.sql != content.sql;
+        if is_other_sql {
+            let is_shared =
+                self.metrics.values().any(|other| other.metric.query_id == query_id && other.metric.metric_id != *id);
+            if is_shared {
+                query_id = self.free_query_id(id);
+            }
+            self.put_sql(&query_id, content.sql, Some(id), actor);
+        }
+        let Some(stored) = self.metrics.get_mut(id) else { return false };
+        let metric = Metric {
+            query_id,
+            parameters: content.parameters,
+            time_column: content.time_column,
+            limits: content.limits,
+            ..stored.metric.clone()
+        };
+        let is_other = is_other_sql || metric != stored.metric || content.caption != stored.caption;
+        (stored.metric, stored.caption, stored.contract) = (metric, content.caption, Some(content.contract));
+        is_other
+    }
+
+    /// The id for a query that is this metric's alone.
+    fn free_query_id(&self, id: &MetricId) -> QueryId {
+        let candidates = query_ids_of(id);
+        let mut free = candidates.filter(|candidate| !self.queries.contains_key(candidate));
+        free.next().unwrap_or_else(|| unreachable!("there are more candidates than queries"))
+    }
+
+    pub(super) fn purge(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
+        let is_due = |stored: &StoredMetric| stored.deleted_at.is_some_and(|at| at < deleted_before);
+        let (purged, kept): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.metrics).into_iter().partition(|(_, stored)| is_due(stored));
+        self.metrics = kept;
+        for dashboard in self.dashboards.values_mut() {
+            dashboard.items.retain(|item| self.metrics.contains_key(&item.metric_id));
+            for entries in dashboard.layouts.values_mut() {
+                entries.retain(|entry| self.metrics.contains_key(&entry.metric_id));
+            }
+            dashboard.layouts.retain(|_, entries| !entries.is_empty());
+        }
+        for stored in purged.values() {
+            if !self.metrics.values().any(|other| other.metric.query_id == stored.metric.query_id) {
+                self.queries.remove(&stored.metric.query_id);
+            }
+        }
+        purged.into_keys().collect()
+    }
+
+    /// Stores SQL under the id. Every metric that reads it has a version more, but for the one that is changed with it.
+    pub(super) fn put_sql(&mut self, query_id: &QueryId, sql: SqlText, changed: Option<&MetricId>, actor: &Actor) {
+        self.push_query_version(query_id, sql);
+        let reading = self.metrics.values_mut().filter(|stored| stored.metric.query_id == *query_id);
+        let mut told = Vec::new();
+        for stored in reading {
+            stored.contract = None;
+            told.push(stored.metric.metric_id.clone());
+        }
+        for id in told.iter().filter(|id| changed != Some(*id)) {
+            self.add_version(id, ChangeAction::Changed, actor);
+        }
+    }
+}
+
+/// The ids that a query of a metric's own may have, the best one first; endless.
+fn query_ids_of(id: &MetricId) -> impl Iterator<Item = QueryId> {
+    let candidate = |number: u64| {
+        let ending = if number == 1 { String::new() } else { format!("-{number}") };
+        let stem: String = id.as_str().chars().take(MAX_ID_CHARS - ending.len()).collect();
+        QueryId::parse(format!("{stem}{ending}")).ok()
+    };
+    (1..).filter_map(candidate)
+}

@@ -1,0 +1,220 @@
+//! What is stored in memory, and how an ingestion changes it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use metricd_domain::{
+    Actor, Caption, ChangeAction, Dashboard, DashboardId, DashboardItem, IngestionId, IngestionReport, LayoutEntry,
+    Metric, MetricDefinition, MetricId, Query, QueryId, QueryVersion, Record, SqlText,
+};
+
+use super::definitions::StoredMetric;
+use crate::{
+    Changes, Definitions, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, Mentioned, RepositoryError, Tally,
+};
+
+/// Everything that is stored.
+#[derive(Debug, Default, Clone)]
+pub(super) struct State {
+    pub(super) queries: BTreeMap<QueryId, Vec<QueryVersion>>,
+    pub(super) metrics: BTreeMap<MetricId, StoredMetric>,
+    pub(super) dashboards: BTreeMap<DashboardId, Dashboard>,
+    /// How often each record is stored.
+    pub(super) records: HashMap<Record, usize>,
+    pub(super) ingestions: BTreeMap<IngestionId, IngestionReport>,
+    /// What requests were answered, by their clients' keys.
+    metric_answers: HashMap<String, Answered<MetricDefinition>>,
+    report_answers: HashMap<String, Answered<IngestionId>>,
+}
+
+#[derive(Debug, Clone)]
+struct Answered<T> {
+    fingerprint: Vec<u8>,
+    at: DateTime<Utc>,
+    answer: T,
+}
+
+impl State {
+    pub(super) fn query_versions(&self, id: &QueryId) -> Result<&Vec<QueryVersion>, RepositoryError> {
+        self.queries.get(id).ok_or_else(|| RepositoryError::QueryNotFound(id.clone()))
+    }
+
+    pub(super) fn known(&self, mentioned: &Mentioned) -> Known {
+        let stored = |id: &QueryId| Some((id.clone(), self.queries.get(id)?.last()?.sql.clone()));
+        let is_mentioned = |stored: &&StoredMetric| {
+            let Metric { query_id, metric_id, .. } = &stored.metric;
+            mentioned.query_ids.contains(query_id) || mentioned.metric_ids.contains(metric_id)
+        };
+        let known = |stored: &StoredMetric| {
+            let StoredMetric { metric, contract, .. } = stored.clone();
+            (metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted: stored.deleted_at.is_some() })
+        };
+        let dashboards = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id));
+        Known {
+            queries: mentioned.query_ids.iter().filter_map(stored).collect(),
+            metrics: self.metrics.values().filter(is_mentioned).map(known).collect(),
+            dashboard_items: dashboards
+                .flat_map(|dashboard| {
+                    dashboard.items.iter().map(|item| (dashboard.dashboard_id.clone(), item.metric_id.clone()))
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn store(&mut self, definitions: Definitions, actor: &Actor) -> Result<Changes, RepositoryError> {
+        let mut changes = Changes::default();
+        for query in definitions.queries {
+            self.store_query(query, actor, &mut changes.queries);
+        }
+        for metric in definitions.metrics {
+            self.store_metric(metric, actor, &mut changes.metrics)?;
+        }
+        for (metric_id, contract) in definitions.contracts {
+            if let Some(stored) = self.metrics.get_mut(&metric_id) {
+                stored.contract = Some(contract);
+            }
+        }
+        for dashboard in definitions.dashboards {
+            self.store_dashboard(dashboard, &mut changes.layout_entries)?;
+        }
+        Ok(changes)
+    }
+
+    pub(super) fn push_query_version(&mut self, query_id: &QueryId, sql: SqlText) {
+        let versions = self.queries.entry(query_id.clone()).or_default();
+        let version = versions.last().map_or(1, |current| current.version + 1);
+        versions.push(QueryVersion { version, sql, created_at: Utc::now() });
+    }
+
+    fn store_query(&mut self, query: Query, actor: &Actor, tally: &mut Tally) {
+        match self.queries.get(&query.query_id).and_then(|versions| versions.last()) {
+            Some(current) if current.sql == query.sql => tally.unchanged += 1,
+            current => {
+                let counted = if current.is_none() { &mut tally.added } else { &mut tally.changed };
+                *counted += 1;
+                self.put_sql(&query.query_id, query.sql, None, actor);
+            }
+        }
+    }
+
+    fn store_metric(&mut self, metric: Metric, actor: &Actor, tally: &mut Tally) -> Result<(), RepositoryError> {
+        if !self.queries.contains_key(&metric.query_id) {
+            return Err(broken("metrics_query_id_fkey", format!("there is no query `{}`", metric.query_id)));
+        }
+        let metric_id = metric.metric_id.clone();
+        let action = match self.metrics.get_mut(&metric_id) {
+            None => {
+                tally.added += 1;
+                let (caption, versions) = (Caption::default(), Vec::new());
+                let stored = StoredMetric { metric, caption, deleted_at: None, contract: None, versions };
+                self.metrics.insert(metric_id.clone(), stored);
+                ChangeAction::Created
+            }
+            Some(stored) if stored.metric == metric => {
+                tally.unchanged += 1;
+                return Ok(());
+            }
+            Some(stored) => {
+                tally.changed += 1;
+                let before = std::mem::replace(&mut stored.metric, metric);
+                if (&before.query_id, &before.parameters, &before.time_column)
+                    != (&stored.metric.query_id, &stored.metric.parameters, &stored.metric.time_column)
+                {
+                    stored.contract = None;
+                }
+                ChangeAction::Changed
+            }
+        };
+        self.add_version(&metric_id, action, actor);
+        Ok(())
+    }
+
+    fn store_dashboard(&mut self, brought: Dashboard, tally: &mut Tally) -> Result<(), RepositoryError> {
+        if let Some(item) = brought.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
+            return Err(broken("dashboard_items_metric_id_fkey", format!("there is no metric `{}`", item.metric_id)));
+        }
+        let empty =
+            Dashboard { items: Vec::new(), layouts: BTreeMap::new(), name: brought.name.clone(), ..brought.clone() };
+        let stored = self.dashboards.entry(brought.dashboard_id).or_insert(empty);
+        stored.name = brought.name;
+        for item in brought.items {
+            if !stored.items.contains(&item) {
+                stored.items.push(item);
+            }
+        }
+        for (breakpoint, entries) in brought.layouts {
+            for entry in entries {
+                if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id.clone() }) {
+                    let message = format!("the dashboard has no item `{}`", entry.metric_id);
+                    return Err(broken("layout_entries_dashboard_item_fkey", message));
+                }
+                store_layout_entry(stored.layouts.entry(breakpoint).or_default(), entry, tally);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn store_records(&mut self, brought: HashMap<Record, usize>, changes: &mut Changes) {
+        for (record, count) in brought {
+            if !self.queries.contains_key(&record.query_id) {
+                *changes.unread_records.entry(record.query_id.clone()).or_default() += count as u64;
+            }
+            let stored = self.records.entry(record).or_default();
+            let missing = count.saturating_sub(*stored);
+            changes.records.added += missing as u64;
+            changes.records.unchanged += (count - missing) as u64;
+            *stored += missing;
+        }
+    }
+
+    pub(super) fn keep_report(&mut self, report: IngestionReport, idempotency: Option<Idempotency>) {
+        if let Some(Idempotency { key, fingerprint }) = idempotency {
+            let answered = Answered { fingerprint, at: Utc::now(), answer: report.ingestion_id };
+            self.report_answers.insert(key, answered);
+        }
+        self.ingestions.insert(report.ingestion_id, report);
+    }
+
+    pub(super) fn remembered_report(&self, asked: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
+        let id = remembered(&self.report_answers, asked)?;
+        Ok(id.and_then(|id| self.ingestions.get(&id).cloned()))
+    }
+
+    pub(super) fn remember_metric(&mut self, asked: Idempotency, answer: MetricDefinition) {
+        let answered = Answered { fingerprint: asked.fingerprint, at: Utc::now(), answer };
+        self.metric_answers.insert(asked.key, answered);
+    }
+
+    pub(super) fn remembered_metric(&self, asked: &Idempotency) -> Result<Option<MetricDefinition>, RepositoryError> {
+        remembered(&self.metric_answers, asked)
+    }
+}
+
+fn remembered<T: Clone>(
+    answers: &HashMap<String, Answered<T>>,
+    asked: &Idempotency,
+) -> Result<Option<T>, RepositoryError> {
+    let oldest = Utc::now() - TimeDelta::hours(IDEMPOTENCY_HOURS);
+    match answers.get(&asked.key).filter(|answered| answered.at > oldest) {
+        Some(answered) if answered.fingerprint != asked.fingerprint => Err(RepositoryError::IdempotencyKeyReused),
+        answered => Ok(answered.map(|answered| answered.answer.clone())),
+    }
+}
+
+fn store_layout_entry(stored: &mut Vec<LayoutEntry>, entry: LayoutEntry, tally: &mut Tally) {
+    match stored.iter_mut().find(|before| before.metric_id == entry.metric_id) {
+        None => {
+            stored.push(entry);
+            tally.added += 1;
+        }
+        Some(before) if *before == entry => tally.unchanged += 1,
+        Some(before) => {
+            *before = entry;
+            tally.changed += 1;
+        }
+    }
+}
+
+fn broken(constraint: &str, message: String) -> RepositoryError {
+    RepositoryError::Constraint { constraint: constraint.to_owned(), message }
+}
