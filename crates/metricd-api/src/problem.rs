@@ -6,7 +6,7 @@ mod code;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, VARY};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     extensions: Map<String, Value>,
-    allow: Option<&'static str>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Problem {
     /// A problem with the detail that its code has.
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
-        Self { code, detail: None, errors: Vec::new(), extensions: Map::new(), allow: None, cause: None }
+        Self { code, detail: None, errors: Vec::new(), extensions: Map::new(), headers: Vec::new(), cause: None }
     }
 
     /// Says more than the code does. A problem of the server's keeps the detail of its code: what it could say more is for
@@ -64,10 +64,10 @@ impl Problem {
         self
     }
 
-    /// Says which methods the path takes.
+    /// Adds a header to the response.
     #[must_use]
-    pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
-        self.allow = Some(methods);
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -105,8 +105,8 @@ impl Problem {
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(methods) = self.allow {
-            response.insert_header((ALLOW, methods));
+        for header in &self.headers {
+            response.insert_header(header.clone());
         }
         if self.code == ProblemCode::NotAcceptable {
             response.insert_header((VARY, "accept"));

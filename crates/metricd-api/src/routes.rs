@@ -3,33 +3,21 @@
 mod health;
 mod ingestions;
 mod metrics;
+mod resource;
 
-use actix_web::{HttpResponse, Resource, Responder, guard, web};
+use actix_web::http::Method;
+use actix_web::web;
 
-use crate::{Problem, ProblemCode, edge};
+use self::resource::resource;
+use crate::edge;
 
-/// Adds every route.
+/// Adds every route. `HEAD`, `OPTIONS` and the refusal of other methods follow from what is named here.
 pub fn configure(config: &mut web::ServiceConfig) {
     config
-        .service(get("/health", health::get_health))
-        .service(get("/health/ready", health::get_readiness))
-        .service(get("/metrics/{metric_id}", metrics::get_metric))
-        .service(get("/metrics/{metric_id}/definition", metrics::get_metric_definition))
-        .service(get("/ingestions/{ingestion_id}", ingestions::get_ingestion))
+        .service(resource("/health").on(Method::GET, health::get_health))
+        .service(resource("/health/ready").on(Method::GET, health::get_readiness))
+        .service(resource("/metrics/{metric_id}").on(Method::GET, metrics::get_metric))
+        .service(resource("/metrics/{metric_id}/definition").on(Method::GET, metrics::get_metric_definition))
+        .service(resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion))
         .default_service(web::to(edge::not_found));
-}
-
-/// A path that is only read.
-fn get<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: actix_web::Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    let read = guard::Any(guard::Get()).or(guard::Head());
-    web::resource(path).route(web::route().guard(read).to(handler)).default_service(web::to(method_not_allowed))
-}
-
-async fn method_not_allowed() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(ProblemCode::MethodNotAllowed).allowing("GET, HEAD"))
 }

@@ -26,18 +26,40 @@ async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let answer = app.send(reqwest::Client::new().request(method, app.url(path)).body("{")).await?;
             answer.assert_problem(405, "method-not-allowed", path)?;
-            assert_eq!(answer.header("allow"), "GET, HEAD");
+            assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
         }
     }
     Ok(())
 }
 
 #[actix_web::test]
+async fn options_says_what_a_path_takes() -> Result<()> {
+    let app = TestApp::start().await?;
+    let ask = |path: &str| app.send(reqwest::Client::new().request(Method::OPTIONS, app.url(path)));
+    for path in ["/health", "/health/ready", "/metrics/m1", "/metrics/none/definition", "/ingestions/x"] {
+        let answer = ask(path).await?;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
+        assert_eq!(answer.header("content-length"), "", "{path}");
+    }
+    ask("/nowhere").await?.assert_problem(404, "not-found", "/nowhere")?;
+    Ok(())
+}
+
+#[actix_web::test]
 async fn head_answers_as_get_without_the_body() -> Result<()> {
     let app = TestApp::start().await?;
-    let answer = app.send(reqwest::Client::new().head(app.url("/health"))).await?;
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
-    assert_eq!(answer.header("content-type"), "application/json");
+    let client = reqwest::Client::new();
+    for path in
+        ["/health", "/health/ready", "/metrics/m1/definition", "/metrics/none", "/nowhere", "/metrics/m1?limit=0"]
+    {
+        let (get, head) = (app.get(path).await?, app.send(client.head(app.url(path))).await?);
+        assert_eq!((head.status, head.body.as_str()), (get.status, ""), "{path}");
+        for header in ["content-type", "content-length", "allow"] {
+            assert_eq!(head.header(header), get.header(header), "{path}: {header}");
+        }
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
+    }
     Ok(())
 }
 
