@@ -51,18 +51,22 @@ macro_rules! problem_codes {
 
 problem_codes! {
     BadRequest = "bad-request", BAD_REQUEST, "Bad request", "The request is malformed.";
+    MalformedJson = "malformed-json", BAD_REQUEST, "Malformed JSON", "The body is not well-formed JSON.";
     NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";
     IngestionNotFound = "ingestion-not-found", NOT_FOUND, "Ingestion not found", "There is no ingestion with this id.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed", "The path does not take this method; the header `Allow` names those it takes.";
     MetricNotEditable = "metric-not-editable", FORBIDDEN, "Metric not editable", "The metric's definition says that it is not to be changed over HTTP: change the files that it comes from.";
+    RequestTimeout = "request-timeout", REQUEST_TIMEOUT, "Request timed out", "The request did not arrive in time.";
     MetricExists = "metric-exists", CONFLICT, "Metric exists", "There is a metric with this id already, in service or not: give another id.";
     MetricDeleted = "metric-deleted", GONE, "Metric deleted", "The metric was taken out of service. `POST /metrics/{id}/restore` brings it back.";
     VersionMismatch = "version-mismatch", PRECONDITION_FAILED, "Version mismatch", "The metric has changed since it was read: read its definition again, and send the `ETag` that it has now as `If-Match`.";
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "Nothing that the header `Accept` names can be answered: expected `application/json`, `text/csv` or `application/x-ndjson`.";
     InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are wrong; `errors` names each.";
-    InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "Invalid body", "Fields of the request's body are wrong; `errors` names each.";
+    ContentTooLarge = "content-too-large", PAYLOAD_TOO_LARGE, "Content too large", "The body is larger than this path takes.";
+    UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "The path does not take bodies of this type; the header `Accept` names those it takes.";
+    InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "Invalid body", "The body is JSON, but not what this path takes; `errors` names each field that is wrong.";
     SqlRefused = "sql-refused", UNPROCESSABLE_ENTITY, "SQL refused", "The SQL may not be stored; `findings` says what is wrong with it, where, and what to write instead.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency key reused", "The header `Idempotency-Key` has marked a request with another content within the last day: give each request a key of its own.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
