@@ -57,12 +57,25 @@ impl Definitions {
         self.held.invalidate_all();
     }
 
-    /// The definition.
+    /// The definition of a metric in service.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::get`], and [`RepositoryError::MetricDeleted`].
+    pub(crate) async fn get_in_service(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
+        let served = self.get(id).await?;
+        match served.definition.deleted_at {
+            None => Ok(served),
+            Some(_) => Err(RepositoryError::MetricDeleted(id.clone())),
+        }
+    }
+
+    /// The definition, in service or not.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::MetricNotFound`] where no metric has the id, and whatever else the store fails with.
-    pub(crate) async fn get(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
+    async fn get(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
         if let Some(held) = self.held.get(id) {
             return Ok(held);
         }

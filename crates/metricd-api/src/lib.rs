@@ -1,19 +1,20 @@
 //! metricd over HTTP.
 //!
-//! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a store of metrics and a runner of
-//! their SQL, whatever these are made of. Everything that goes wrong answers with a problem document (RFC 9457), whose
+//! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a store of metrics, a runner of
+//! their SQL and a resolver that says what new SQL is, whatever these are made of. Everything that goes wrong answers with a problem document (RFC 9457), whose
 //! codes are [`ProblemCode`].
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use metricd_api::{ApiState, ServerOptions, start};
-//! use metricd_execution::testing::ScriptedRunner;
+//! use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 //! use metricd_repository::MemoryRepository;
 //!
 //! # #[actix_web::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let state = ApiState::new(Arc::new(MemoryRepository::default()), Arc::new(ScriptedRunner::default()));
+//! let (repository, runner) = (MemoryRepository::default(), ScriptedRunner::default());
+//! let state = ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(ScriptedResolver::default()));
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let server = start(listener, state, ServerOptions::default())?;
 //! let handle = server.handle();
@@ -30,8 +31,12 @@
 pub mod body;
 mod definitions;
 mod edge;
+mod etag;
+mod fields;
+mod paging;
 mod problem;
 mod query_string;
+mod requester;
 pub mod routes;
 mod server;
 mod state;

@@ -26,11 +26,11 @@ pub struct FieldError {
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: ProblemCode,
-    detail: Option<String>,
+    detail: Option<Box<str>>,
     errors: Vec<FieldError>,
     extensions: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 impl Problem {
@@ -45,7 +45,7 @@ impl Problem {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         if !self.code.status().is_server_error() {
-            self.detail = Some(detail.into());
+            self.detail = Some(detail.into().into());
         }
         self
     }
@@ -74,7 +74,7 @@ impl Problem {
     /// Tells the log what caused the problem.
     #[must_use]
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
-        self.cause = Some(cause.to_string());
+        self.cause = Some(cause.to_string().into());
         self
     }
 

@@ -1,5 +1,6 @@
 //! The index of the API: every path, and what answers there.
 
+mod dashboards;
 mod health;
 mod ingestions;
 mod metrics;
@@ -16,8 +17,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config
         .service(resource("/health").on(Method::GET, health::get_health))
         .service(resource("/health/ready").on(Method::GET, health::get_readiness))
-        .service(resource("/metrics/{metric_id}").on(Method::GET, metrics::get_metric))
+        .service(resource("/metrics").on(Method::GET, metrics::list_metrics).on(Method::POST, metrics::create_metric))
+        .service(
+            resource("/metrics/{metric_id}")
+                .on(Method::GET, metrics::get_metric)
+                .on(Method::PATCH, metrics::update_metric)
+                .on(Method::DELETE, metrics::delete_metric),
+        )
         .service(resource("/metrics/{metric_id}/definition").on(Method::GET, metrics::get_metric_definition))
+        .service(resource("/metrics/{metric_id}/restore").on(Method::POST, metrics::restore_metric))
+        .service(resource("/metrics/{metric_id}/history").on(Method::GET, metrics::list_metric_history))
+        .service(resource("/dashboards").on(Method::GET, dashboards::list_dashboards))
+        .service(resource("/dashboards/{dashboard_id}").on(Method::GET, dashboards::get_dashboard))
         .service(resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion))
         .default_service(web::to(edge::not_found));
 }

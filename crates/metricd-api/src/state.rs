@@ -1,15 +1,16 @@
 //! What every request shares.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use metricd_execution::{MetricRunner, RunLimits};
+use metricd_execution::{MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 
 use crate::Definitions;
 
-/// What every request shares: the store, the runner, and the rules that are the operator's to set.
+/// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     /// The store of metrics.
@@ -18,6 +19,10 @@ pub struct ApiState {
     pub definitions: Arc<Definitions>,
     /// Runs their SQL.
     pub runner: Arc<dyn MetricRunner>,
+    /// Says what SQL is that is to be stored.
+    pub resolver: Arc<dyn Resolver>,
+    /// The functions that stored SQL may call beside those of the guard's list.
+    pub allowed_functions: Arc<BTreeSet<String>>,
     /// How long a metric's SQL may run.
     pub query_timeout: Duration,
     /// What the planner may estimate that a metric's SQL costs, in its own unit: 1 is the reading of a page in sequence.
@@ -31,11 +36,17 @@ pub struct ApiState {
 impl ApiState {
     /// With 5 s and a cost of 10 000 000 for a metric's SQL, 5 minutes for a client to read a stream, and the system's clock.
     #[must_use]
-    pub fn new(repository: Arc<dyn MetricRepository>, runner: Arc<dyn MetricRunner>) -> Self {
+    pub fn new(
+        repository: Arc<dyn MetricRepository>,
+        runner: Arc<dyn MetricRunner>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
         Self {
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             runner,
+            resolver,
+            allowed_functions: Arc::default(),
             query_timeout: Duration::from_secs(5),
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),

@@ -33,7 +33,7 @@ pub(super) fn check_well_formed(body: &[u8]) -> Result<&str, String> {
 /// Line and column of what comes next, each from 1; columns count bytes, as those of `serde_json` do.
 fn position(before: &[u8]) -> (usize, usize) {
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    (before.iter().filter(|byte| **byte == b'\n').count() + 1, before.len() - line_start + 1)
+    (before.split(|byte| *byte == b'\n').count(), before.len() - line_start + 1)
 }
 
 /// A value below which so many levels may stand.

@@ -10,7 +10,7 @@ use crate::support::TestApp;
 #[actix_web::test]
 async fn a_path_that_is_none_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
-    for path in ["/", "/metrics", "/metrics/", "/metrics/m1/x", "/health/", "/%2e%2e/etc"] {
+    for path in ["/", "/metric", "/metrics/", "/metrics/m1/x", "/health/", "/%2e%2e/etc"] {
         let answer = app.get(path).await?;
         assert_eq!(answer.status, 404, "{path}");
         assert_eq!(answer.header("content-type"), "application/problem+json", "{path}");
@@ -22,7 +22,7 @@ async fn a_path_that_is_none_is_a_problem() -> Result<()> {
 #[actix_web::test]
 async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
-    for path in ["/health", "/health/ready", "/metrics/m1", "/ingestions/x"] {
+    for path in ["/health", "/health/ready", "/metrics/m1/definition", "/ingestions/x"] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let answer = app.send(reqwest::Client::new().request(method, app.url(path)).body("{")).await?;
             answer.assert_problem(405, "method-not-allowed", path)?;
@@ -36,10 +36,19 @@ async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
 async fn options_says_what_a_path_takes() -> Result<()> {
     let app = TestApp::start().await?;
     let ask = |path: &str| app.send(reqwest::Client::new().request(Method::OPTIONS, app.url(path)));
-    for path in ["/health", "/health/ready", "/metrics/m1", "/metrics/none/definition", "/ingestions/x"] {
+    let reads = "GET, HEAD, OPTIONS";
+    for (path, allow) in [
+        ("/health", reads),
+        ("/health/ready", reads),
+        ("/metrics", "GET, HEAD, OPTIONS, POST"),
+        ("/metrics/m1", "GET, HEAD, OPTIONS, PATCH, DELETE"),
+        ("/metrics/none/definition", reads),
+        ("/metrics/m1/restore", "OPTIONS, POST"),
+        ("/ingestions/x", reads),
+    ] {
         let answer = ask(path).await?;
         assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
-        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS", "{path}");
+        assert_eq!(answer.header("allow"), allow, "{path}");
         assert_eq!(answer.header("content-length"), "", "{path}");
     }
     ask("/nowhere").await?.assert_problem(404, "not-found", "/nowhere")?;

@@ -12,7 +12,7 @@ use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
     MetricVersion, Query, QueryId, QueryVersion,
 };
-use metricd_execution::testing::ScriptedRunner;
+use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 use metricd_repository::contract::{Brought, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
@@ -26,6 +26,7 @@ pub(crate) struct TestApp {
     address: String,
     pub(crate) repository: Arc<dyn MetricRepository>,
     pub(crate) runner: Arc<ScriptedRunner>,
+    pub(crate) resolver: Arc<ScriptedResolver>,
     handle: ServerHandle,
 }
 
@@ -44,6 +45,12 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The fields that a problem names.
+    pub(crate) fn fields(&self) -> Result<Vec<String>> {
+        let errors = self.json()?["errors"].as_array().cloned().unwrap_or_default();
+        Ok(errors.iter().filter_map(|error| Some(error["field"].as_str()?.to_owned())).collect())
     }
 
     /// Asserts that this is a problem document of the code, complete and consistent.
@@ -78,19 +85,39 @@ impl TestApp {
     /// A server on this store.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
         let runner = Arc::new(ScriptedRunner::default());
+        let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-        let state = ApiState { now, ..ApiState::new(Arc::clone(&repository), runner.clone()) };
+        let state = ApiState { now, ..ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone()) };
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);
         let server = start(listener, state, ServerOptions { workers: 1, ..ServerOptions::default() })?;
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Self { address, repository, runner, handle })
+        Ok(Self { address, repository, runner, resolver, handle })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
         self.send(reqwest::Client::new().get(self.url(path))).await
+    }
+
+    /// Sends a body as JSON, with these headers.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Result<Answer> {
+        let mut request = reqwest::Client::new().request(method.parse()?, self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

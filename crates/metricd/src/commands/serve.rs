@@ -12,7 +12,7 @@ use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
 use metricd_postgres::{
-    DatabaseUrl, DefinitionEvent, PgRepository, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
+    DatabaseUrl, DefinitionEvent, PgRepository, PgResolver, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
 };
 use metricd_repository::{DefinitionFilter, MetricRepository};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -49,7 +49,8 @@ pub(crate) async fn serve(
         query_timeout,
         stream_patience,
         query_cost: serve.query_cost,
-        ..ApiState::new(Arc::new(repository), Arc::new(runner))
+        allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
+        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)))
     };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);

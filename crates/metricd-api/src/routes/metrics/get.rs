@@ -10,11 +10,12 @@ use std::time::Duration;
 use actix_web::http::Version;
 use actix_web::http::header::{HeaderName, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{MetricDefinition, MetricId, MetricLimits, RowLimit};
+use metricd_domain::{MetricDefinition, MetricLimits, RowLimit};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
+use super::metric_id;
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -23,12 +24,11 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 /// Runs the metric's stored SQL and answers with its result.
 pub(in crate::routes) async fn get_metric(
     request: HttpRequest,
-    metric_id: web::Path<String>,
+    path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    // What cannot be an id is no metric's.
-    let metric_id = MetricId::parse(metric_id.into_inner()).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
-    let served = state.definitions.get(&metric_id).await?;
+    let metric_id = metric_id(&path)?;
+    let served = state.definitions.get_in_service(&metric_id).await?;
     let definition = &served.definition;
     let statement = served.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;

@@ -1,0 +1,124 @@
+//! The fields of a JSON body, all of whose faults are told at once.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{FieldError, Problem, ProblemCode};
+
+/// How much of a field's name is shown.
+const MAX_SHOWN_CHARS: usize = 100;
+
+/// What a body says of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Field<T> {
+    /// Nothing, or what is wrong and has been noted.
+    Absent,
+    /// That there is none.
+    Null,
+    /// This.
+    Given(T),
+}
+
+impl<T> Field<T> {
+    /// What is given, if anything is.
+    pub(crate) fn given(self) -> Option<T> {
+        match self {
+            Self::Given(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// What is so after the field has been applied to what was so before.
+    pub(crate) fn applied_to(self, before: Option<T>) -> Option<T> {
+        match self {
+            Self::Absent => before,
+            Self::Null => None,
+            Self::Given(value) => Some(value),
+        }
+    }
+}
+
+/// The fields of a body. What is taken is known; what remains at the end is not.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    rest: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    pub(crate) fn of(body: Map<String, Value>) -> Self {
+        Self { rest: body, errors: Vec::new() }
+    }
+
+    /// The field, as `parse` reads it.
+    pub(crate) fn take<T, E: ToString>(&mut self, name: &str, parse: impl FnOnce(Value) -> Result<T, E>) -> Field<T> {
+        match self.rest.remove(name) {
+            None => Field::Absent,
+            Some(Value::Null) => Field::Null,
+            Some(value) => match parse(value) {
+                Ok(value) => Field::Given(value),
+                Err(error) => {
+                    self.error(name, error.to_string());
+                    Field::Absent
+                }
+            },
+        }
+    }
+
+    /// The field, which is a string that `parse` reads.
+    pub(crate) fn take_text<T, E: ToString>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Field<T> {
+        self.take(name, |value| match value {
+            Value::String(text) => parse(&text).map_err(|error| error.to_string()),
+            other => Err(format!("expected a string, not {}", kind(&other))),
+        })
+    }
+
+    /// Takes note of what is wrong.
+    pub(crate) fn error(&mut self, field: &str, message: impl Into<String>) {
+        self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
+    }
+
+    /// Takes note of a field that has to be there, unless something else is wrong with it.
+    pub(crate) fn require(&mut self, field: &str, is_there: bool) {
+        if !is_there && !self.errors.iter().any(|error| error.field == field) {
+            self.error(field, "the field is missing");
+        }
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names every field which is wrong or not known.
+    pub(crate) fn finish(mut self) -> Result<(), Problem> {
+        for name in std::mem::take(&mut self.rest).keys() {
+            let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+            self.error(&shown, "the field is not known");
+        }
+        if self.errors.is_empty() {
+            return Ok(());
+        }
+        self.errors.sort_by(|left, right| left.field.cmp(&right.field));
+        Err(Problem::new(ProblemCode::InvalidBody).with_errors(self.errors))
+    }
+}
+
+/// A value as what it should be; where it is not, what was expected.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

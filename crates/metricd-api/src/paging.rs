@@ -1,0 +1,72 @@
+//! Pages of a list: each one says where the next begins, by the key of its last entry.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::query_string::QueryString;
+
+/// How many entries a page has where the request does not say.
+const DEFAULT_LIMIT: usize = 50;
+
+/// How many entries a page can have.
+const MAX_LIMIT: usize = 200;
+
+/// The page that a request asks for.
+#[derive(Debug)]
+pub(crate) struct PageRequest<K> {
+    /// The key after which it begins.
+    pub(crate) after: Option<K>,
+    limit: usize,
+}
+
+/// A page, as it is answered.
+#[derive(Debug, Serialize)]
+pub(crate) struct PageResponse<T> {
+    pub(crate) items: Vec<T>,
+    /// Where the next page begins; null on the last one.
+    pub(crate) next_cursor: Option<String>,
+}
+
+impl<K> PageRequest<K> {
+    /// Takes `limit` and `cursor`; what is wrong with them is told with what else is.
+    pub(crate) fn take(query: &mut QueryString<'_>, parse_key: impl Fn(&str) -> Option<K>) -> Self {
+        let limit = query.take("limit", |text| {
+            let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+            limit.ok_or(format!("expected a whole number from 1 to {MAX_LIMIT}"))
+        });
+        let after = query.take("cursor", |text| {
+            let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|key| String::from_utf8(key).ok());
+            key.and_then(|key| parse_key(&key)).ok_or("expected a `next_cursor` as it was answered")
+        });
+        Self { after, limit: limit.unwrap_or(DEFAULT_LIMIT) }
+    }
+
+    /// How many entries to ask for: one more than are answered, which says whether there is a next page.
+    pub(crate) fn wanted(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// How many entries are answered.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+/// Where the page after an entry begins.
+pub(crate) fn cursor(key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(key)
+}
+
+/// The page of what was asked for.
+pub(crate) fn page<T, R>(
+    limit: usize,
+    mut found: Vec<T>,
+    key: impl Fn(&T) -> String,
+    respond: impl Fn(T) -> R,
+) -> PageResponse<R> {
+    let has_next = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| has_next).map(|last| cursor(&key(last)));
+    PageResponse { items: found.into_iter().map(respond).collect(), next_cursor }
+}

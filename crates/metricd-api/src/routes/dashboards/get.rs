@@ -1,0 +1,44 @@
+//! `GET /dashboards/{dashboard_id}`
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, LayoutEntry};
+use serde::Serialize;
+
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, ProblemCode};
+
+/// A dashboard, as it is answered.
+#[derive(Debug, Serialize)]
+struct DashboardResponse {
+    id: String,
+    name: String,
+    /// The metrics, in the order of their first appearance. One that is out of service is among them.
+    items: Vec<DashboardItem>,
+    /// Where the metrics stand, by the class of the screen's width, in grid units.
+    layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+}
+
+impl From<Dashboard> for DashboardResponse {
+    fn from(dashboard: Dashboard) -> Self {
+        let Dashboard { dashboard_id, name, items, layouts } = dashboard;
+        Self { id: dashboard_id.into(), name: name.into(), items, layouts }
+    }
+}
+
+/// Answers with the dashboard: its items, and its layouts by breakpoint.
+pub(in crate::routes) async fn get_dashboard(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    Ok(HttpResponse::Ok().json(DashboardResponse::from(dashboard)))
+}
+
+/// The dashboard's id in a path. What cannot be an id is no dashboard's.
+pub(super) fn dashboard_id(path: &str) -> Result<DashboardId, Problem> {
+    DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))
+}

@@ -1,0 +1,36 @@
+//! `GET /dashboards`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::{DashboardId, DashboardSummary};
+use serde::Serialize;
+
+use crate::paging::{PageRequest, page};
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem};
+
+/// A dashboard in a list.
+#[derive(Debug, Serialize)]
+struct DashboardSummaryResponse {
+    id: String,
+    name: String,
+    item_count: u64,
+}
+
+impl From<DashboardSummary> for DashboardSummaryResponse {
+    fn from(summary: DashboardSummary) -> Self {
+        Self { id: summary.dashboard_id.into(), name: summary.name.into(), item_count: summary.item_count }
+    }
+}
+
+/// Lists the dashboards.
+pub(in crate::routes) async fn list_dashboards(
+    request: HttpRequest,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let asked = PageRequest::take(&mut query, |key| DashboardId::parse(key).ok());
+    query.finish()?;
+    let found = state.repository.list_dashboards(asked.after.as_ref(), asked.wanted()).await?;
+    let key = |summary: &DashboardSummary| summary.dashboard_id.to_string();
+    Ok(HttpResponse::Ok().json(page(asked.limit(), found, key, DashboardSummaryResponse::from)))
+}

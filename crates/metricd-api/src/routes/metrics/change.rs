@@ -1,0 +1,48 @@
+//! What every change of a stored metric has in common: who may make it, of which version, and what is answered.
+
+use actix_web::HttpRequest;
+use metricd_domain::{MetricDefinition, MetricId};
+use metricd_repository::{MetricChange, RepositoryError};
+
+use crate::{ApiState, Problem, ProblemCode, etag, requester};
+
+/// How often a change is made anew where somebody else was faster, and the client has named no version.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Changes the metric to what `draft` makes of the definition that it has.
+///
+/// # Errors
+///
+/// 404, 410 where it is out of service and not to be restored, 403 where it is not editable, 412 where the request has named
+/// another version, and those of `draft`.
+pub(super) async fn change(
+    request: &HttpRequest,
+    state: &ApiState,
+    id: &MetricId,
+    draft: impl AsyncFn(&MetricDefinition) -> Result<MetricChange, Problem>,
+) -> Result<MetricDefinition, Problem> {
+    let mut attempt = 1;
+    loop {
+        // From the store, not from memory: this server may not have been told yet of the last change.
+        let before = state.repository.get_definition(id).await?;
+        if !before.metric.editable {
+            return Err(Problem::new(ProblemCode::MetricNotEditable));
+        }
+        let change = draft(&before).await?;
+        if before.deleted_at.is_some() && change != MetricChange::Restore {
+            return Err(Problem::new(ProblemCode::MetricDeleted));
+        }
+        etag::check(request, &etag::of_definition(&before))?;
+        match state.repository.change_metric(id, before.version, change, requester::actor(request)).await {
+            Err(RepositoryError::VersionMismatch { .. })
+                if !etag::has_precondition(request) && attempt < MAX_ATTEMPTS =>
+            {
+                attempt += 1;
+            }
+            changed => {
+                state.definitions.changed();
+                return Ok(changed?);
+            }
+        }
+    }
+}

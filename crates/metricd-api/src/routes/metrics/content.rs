@@ -1,0 +1,165 @@
+//! What a request says of a metric, and what becomes of it with what PostgreSQL says.
+
+use std::collections::BTreeSet;
+
+use metricd_domain::{
+    Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
+    SqlText, TimeColumn,
+};
+use metricd_execution::{Declarations, Finding, Judge, JudgeError};
+use metricd_repository::MetricContent;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::fields::{Field, Fields, read};
+use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// What a request says of a metric's content.
+#[derive(Debug)]
+pub(super) struct ContentRequest {
+    pub(super) title: Field<MetricTitle>,
+    description: Field<MetricDescription>,
+    pub(super) sql: Field<SqlText>,
+    parameters: Field<Vec<Parameter>>,
+    time_column: Field<TimeColumn>,
+    limits: Field<MetricLimits>,
+}
+
+impl ContentRequest {
+    /// Takes what the body says of it; what is wrong is told with what else is.
+    pub(super) fn take(fields: &mut Fields) -> Self {
+        let title = fields.take_text("title", MetricTitle::parse);
+        let description = fields.take_text("description", MetricDescription::parse);
+        let sql = fields.take_text("sql", |text| SqlText::parse(text));
+        if sql == Field::Null {
+            fields.error("sql", "expected a string, not null");
+        }
+        let time_column = fields.take_text("time_column", TimeColumn::parse);
+        let limits = fields.take("limits", |value| {
+            let limits: MetricLimits = read(value)?;
+            let is_positive = limits.is_positive().then_some(limits);
+            is_positive.ok_or_else(|| "a limit of 0 lets nothing through: leave it out, or raise it".to_owned())
+        });
+        let parameters = take_parameters(fields);
+        Self { title, description, sql, parameters, time_column, limits }
+    }
+
+    /// The content of a metric that is not stored yet.
+    pub(super) fn new_content(self, sql: SqlText) -> DraftContent {
+        DraftContent {
+            caption: Caption { title: self.title.given(), description: self.description.given() },
+            sql,
+            parameters: self.parameters.given().unwrap_or_default(),
+            time_column: self.time_column.given(),
+            limits: self.limits.given().unwrap_or_default(),
+        }
+    }
+
+    /// The content of a stored metric, with what the request says of it.
+    pub(super) fn applied_to(self, before: &MetricDefinition) -> DraftContent {
+        let MetricDefinition { metric, caption, sql, .. } = before.clone();
+        let title = self.title.applied_to(caption.title);
+        let description = self.description.applied_to(caption.description);
+        DraftContent {
+            caption: Caption { title, description },
+            sql: self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone()),
+            parameters: self.parameters.applied_to(Some(metric.parameters)).unwrap_or_default(),
+            time_column: self.time_column.applied_to(metric.time_column),
+            limits: self.limits.applied_to(Some(metric.limits)).unwrap_or_default(),
+        }
+    }
+}
+
+/// The declared parameters, each of whose faults is named by its place.
+fn take_parameters(fields: &mut Fields) -> Field<Vec<Parameter>> {
+    let entries = match fields.take("parameters", read::<Vec<Value>>) {
+        Field::Given(entries) => entries,
+        Field::Null => return Field::Null,
+        Field::Absent => return Field::Absent,
+    };
+    let (mut parameters, mut names) = (Vec::new(), BTreeSet::new());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let parameter = read::<ParameterDeclaration>(entry)
+            .and_then(|declaration| Parameter::try_from(declaration).map_err(|error| error.to_string()));
+        match parameter {
+            Ok(parameter) if names.insert(parameter.name().clone()) => parameters.push(parameter),
+            Ok(parameter) => {
+                let message = format!("the parameter `{}` is declared twice", parameter.name());
+                fields.error(&format!("parameters[{index}]"), message);
+            }
+            Err(message) => fields.error(&format!("parameters[{index}]"), message),
+        }
+    }
+    Field::Given(parameters)
+}
+
+/// What a metric is to be, before PostgreSQL was asked.
+#[derive(Debug, Clone)]
+pub(super) struct DraftContent {
+    caption: Caption,
+    sql: SqlText,
+    parameters: Vec<Parameter>,
+    time_column: Option<TimeColumn>,
+    limits: MetricLimits,
+}
+
+impl DraftContent {
+    /// With its contract, through the same door as every SQL that is stored.
+    ///
+    /// # Errors
+    ///
+    /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
+    pub(super) async fn judged(self, state: &ApiState) -> Result<MetricContent, Problem> {
+        let Self { caption, sql, parameters, time_column, limits } = self;
+        let contract = judge(state, sql.clone(), parameters.clone(), time_column.clone()).await?;
+        Ok(MetricContent { caption, sql, parameters, time_column, limits, contract })
+    }
+}
+
+async fn judge(
+    state: &ApiState,
+    sql: SqlText,
+    parameters: Vec<Parameter>,
+    time_column: Option<TimeColumn>,
+) -> Result<Contract, Problem> {
+    let (resolver, allowed) = (state.resolver.clone(), state.allowed_functions.clone());
+    let work = move || {
+        let judge = Judge::new(resolver, &allowed)?;
+        judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
+    };
+    let judged = actix_web::web::block(work).await;
+    match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
+        Ok(contract) => Ok(contract),
+        Err(JudgeError::Refused(findings)) => Err(refused(&findings)),
+        Err(error @ JudgeError::Unavailable(_)) => Err(Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error)),
+    }
+}
+
+/// A finding, as it is answered.
+#[derive(Debug, Serialize)]
+struct FindingResponse<'a> {
+    code: &'static str,
+    line: u64,
+    column: u64,
+    words: &'a str,
+    message: &'a str,
+}
+
+fn refused(findings: &[Finding]) -> Problem {
+    let errors = findings.iter().map(|finding| FieldError {
+        field: "sql".to_owned(),
+        message: format!("line {}, column {}: {}", finding.place.line, finding.place.column, finding.message),
+    });
+    let responses: Vec<_> = findings
+        .iter()
+        .map(|finding| FindingResponse {
+            code: finding.code.code(),
+            line: finding.place.line,
+            column: finding.place.column,
+            words: &finding.words,
+            message: &finding.message,
+        })
+        .collect();
+    let responses = serde_json::to_value(responses).unwrap_or_default();
+    Problem::new(ProblemCode::SqlRefused).with_errors(errors.collect()).with_extension("findings", responses)
+}

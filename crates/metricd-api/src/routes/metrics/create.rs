@@ -1,0 +1,104 @@
+//! `POST /metrics`
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::MetricId;
+use metricd_execution::MetricStatement;
+use metricd_repository::{NewMetric, RepositoryError};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::content::ContentRequest;
+use super::definition::DefinitionResponse;
+use crate::body::Json;
+use crate::fields::{Field, Fields};
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, etag, requester};
+
+/// The greatest number of characters that an id is given of a title, so that there is room for what tells it from others.
+const MAX_SLUG_CHARS: usize = 48;
+
+/// How often an id is made of a title that is taken already.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Creates a metric from its SQL.
+pub(in crate::routes) async fn create_metric(
+    request: HttpRequest,
+    state: web::Data<ApiState>,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let idempotency = requester::idempotency(&request, &body)?;
+    let mut fields = Fields::of(body);
+    let id = fields.take_text("id", |text| MetricId::parse(text)).given();
+    let content = ContentRequest::take(&mut fields);
+    fields.require("title", content.title != Field::Absent && content.title != Field::Null);
+    fields.require("sql", content.sql != Field::Absent);
+    fields.finish()?;
+    let (Field::Given(title), Field::Given(sql)) = (content.title.clone(), content.sql.clone()) else {
+        return Err(Problem::new(crate::ProblemCode::InvalidBody));
+    };
+
+    let content = content.new_content(sql).judged(&state).await?;
+    let actor = requester::actor(&request);
+    let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
+    let mut attempt = 1;
+    let (definition, is_new) = loop {
+        let metric = NewMetric { metric_id: metric_id.clone(), content: content.clone(), actor: actor.clone() };
+        match state.repository.insert_metric(metric, idempotency.clone()).await {
+            // The client has named no id, so that any other will do.
+            Err(RepositoryError::MetricExists(_)) if id.is_none() && attempt < MAX_ATTEMPTS => {
+                attempt += 1;
+                let random = Uuid::new_v4().simple().to_string();
+                metric_id = id_of(title.as_str(), random.get(..8).unwrap_or_default());
+            }
+            stored => break stored?,
+        }
+    };
+    state.definitions.changed();
+
+    let statement = MetricStatement::of(&definition).ok();
+    let mut response = HttpResponse::Created();
+    response.insert_header(etag::header(&etag::of_definition(&definition)));
+    response.insert_header((LOCATION, format!("/metrics/{}", definition.metric.metric_id)));
+    if !is_new {
+        response.insert_header(("idempotent-replayed", "true"));
+    }
+    Ok(response.json(DefinitionResponse::of(&definition, statement.as_ref())))
+}
+
+/// An id from the letters and digits of a title.
+fn id_of(title: &str, ending: &str) -> MetricId {
+    let mut slug = String::new();
+    for character in title.chars().flat_map(char::to_lowercase) {
+        if character.is_ascii_alphanumeric() {
+            slug.push(character);
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.truncate(MAX_SLUG_CHARS);
+    let slug = slug.trim_end_matches('-');
+    let slug = if slug.is_empty() { "metric" } else { slug };
+    let id = if ending.is_empty() { slug.to_owned() } else { format!("{slug}-{ending}") };
+    MetricId::parse(id).unwrap_or_else(|_| unreachable!("a slug has nothing but letters, digits and hyphens"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_made_of_the_words_of_the_title() {
+        for (title, id) in [
+            ("Daily alerts, by type!", "daily-alerts-by-type"),
+            ("  -- ", "metric"),
+            ("日本", "metric"),
+            ("Größe 2", "gr-e-2"),
+            (&"a b ".repeat(100), &"a-b-".repeat(12)[..47]),
+        ] {
+            assert_eq!(id_of(title, "").as_str(), id);
+        }
+        assert_eq!(id_of("A", "1f").as_str(), "a-1f");
+    }
+}

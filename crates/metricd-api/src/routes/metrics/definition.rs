@@ -1,0 +1,126 @@
+//! A definition, as it is answered.
+
+use chrono::{DateTime, Utc};
+use metricd_domain::{
+    Contract, ContractColumn, ContractParameter, ContractTable, MetricDefinition, MetricDescription, MetricLimits,
+    ParameterDeclaration, Period,
+};
+use metricd_execution::MetricStatement;
+use serde::Serialize;
+
+/// A metric's definition: its SQL, and what PostgreSQL has said of it.
+#[derive(Debug, Serialize)]
+pub(super) struct DefinitionResponse<'a> {
+    id: &'a str,
+    query_id: &'a str,
+    title: &'a str,
+    description: Option<&'a str>,
+    editable: bool,
+    /// Counts the changes of all of this but the contract, from 1.
+    version: u32,
+    sql: &'a str,
+    /// Counts the changes of the SQL, from 1.
+    sql_version: u32,
+    parameters: Vec<ParameterResponse<'a>>,
+    time_column: Option<String>,
+    limits: MetricLimits,
+    contract: Option<ContractResponse<'a>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+/// A definition in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct DefinitionSummary {
+    id: String,
+    query_id: String,
+    title: String,
+    description: Option<String>,
+    editable: bool,
+    version: u32,
+    parameters: serde_json::Value,
+    /// Null where nobody has asked PostgreSQL.
+    columns: Option<Vec<ContractColumn>>,
+    deleted_at: Option<DateTime<Utc>>,
+}
+
+/// A parameter with what is declared of it, if anything is.
+#[derive(Debug, Serialize)]
+struct ParameterResponse<'a> {
+    name: &'a str,
+    r#type: Option<String>,
+    required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declared: Option<ParameterDeclaration>,
+}
+
+#[derive(Debug, Serialize)]
+struct ContractResponse<'a> {
+    columns: &'a [ContractColumn],
+    parameters: &'a [ContractParameter],
+    tables: &'a [ContractTable],
+    period: &'a Period,
+}
+
+impl<'a> From<&'a Contract> for ContractResponse<'a> {
+    fn from(contract: &'a Contract) -> Self {
+        let Contract { columns, parameters, tables, period } = contract;
+        Self { columns, parameters, tables, period }
+    }
+}
+
+impl<'a> DefinitionResponse<'a> {
+    /// The definition, with its statement where its SQL is one.
+    pub(super) fn of(definition: &'a MetricDefinition, statement: Option<&'a MetricStatement>) -> Self {
+        let metric = &definition.metric;
+        Self {
+            id: metric.metric_id.as_str(),
+            query_id: metric.query_id.as_str(),
+            title: definition.title(),
+            description: definition.caption.description.as_ref().map(MetricDescription::as_str),
+            editable: metric.editable,
+            version: definition.version,
+            sql: definition.sql.as_str(),
+            sql_version: definition.query_version,
+            parameters: parameters(definition, statement),
+            time_column: metric.time_column.as_ref().map(ToString::to_string),
+            limits: metric.limits,
+            contract: definition.contract.as_ref().map(ContractResponse::from),
+            created_at: definition.created_at,
+            updated_at: definition.updated_at,
+            deleted_at: definition.deleted_at,
+        }
+    }
+}
+
+impl From<MetricDefinition> for DefinitionSummary {
+    fn from(definition: MetricDefinition) -> Self {
+        let statement = MetricStatement::of(&definition).ok();
+        let parameters = serde_json::to_value(parameters(&definition, statement.as_ref())).unwrap_or_default();
+        let title = definition.title().to_owned();
+        Self {
+            id: definition.metric.metric_id.into(),
+            query_id: definition.metric.query_id.into(),
+            title,
+            description: definition.caption.description.map(String::from),
+            editable: definition.metric.editable,
+            version: definition.version,
+            parameters,
+            columns: definition.contract.map(|contract| contract.columns),
+            deleted_at: definition.deleted_at,
+        }
+    }
+}
+
+fn parameters<'a>(
+    definition: &'a MetricDefinition,
+    statement: Option<&'a MetricStatement>,
+) -> Vec<ParameterResponse<'a>> {
+    let parameters = statement.into_iter().flat_map(MetricStatement::parameters);
+    let response = |(name, r#type, required)| {
+        let declared = definition.metric.parameters.iter().find(|parameter| parameter.name().as_str() == name);
+        ParameterResponse { name, r#type, required, declared: declared.cloned().map(ParameterDeclaration::from) }
+    };
+    parameters.map(response).collect()
+}

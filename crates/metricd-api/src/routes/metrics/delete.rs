@@ -1,0 +1,20 @@
+//! `DELETE /metrics/{metric_id}`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_repository::MetricChange;
+
+use super::change::change;
+use super::metric_id;
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, etag};
+
+/// Takes the metric out of service. Its definition and history stay.
+pub(in crate::routes) async fn delete_metric(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let deleted = change(&request, &state, &metric_id(&path)?, async |_| Ok(MetricChange::Delete)).await?;
+    Ok(HttpResponse::NoContent().insert_header(etag::header(&etag::of_definition(&deleted))).finish())
+}

@@ -1,0 +1,81 @@
+//! `GET /metrics/{metric_id}/history`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use metricd_domain::{Actor, ChangeAction, MetricVersion};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::metric_id;
+use crate::paging::{PageRequest, PageResponse, cursor};
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem};
+
+/// A change, as it is answered.
+#[derive(Debug, Serialize)]
+struct ChangeResponse {
+    version: u32,
+    action: ChangeAction,
+    changed_at: DateTime<Utc>,
+    changed_by: Actor,
+    /// What is different from the version before.
+    changes: Vec<FieldChange>,
+}
+
+#[derive(Debug, Serialize)]
+struct FieldChange {
+    field: String,
+    before: Value,
+    after: Value,
+}
+
+/// Answers with who changed the metric, when, and what; the newest change first. Also of one that is out of service.
+pub(in crate::routes) async fn list_metric_history(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let asked = PageRequest::take(&mut query, |key| key.parse::<u32>().ok());
+    query.finish()?;
+    let found = state.repository.list_metric_versions(&metric_id(&path)?, asked.after, asked.wanted()).await?;
+    // The one past the page is what the last one on it is compared with.
+    let has_next = found.len() > asked.limit();
+    let next_cursor = found.get(asked.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));
+    let items = found.iter().enumerate().take(asked.limit());
+    let items = items.map(|(index, version)| respond(version, found.get(index + 1))).collect();
+    Ok(HttpResponse::Ok().json(PageResponse { items, next_cursor }))
+}
+
+fn respond(version: &MetricVersion, before: Option<&MetricVersion>) -> ChangeResponse {
+    let (mut before, after) = (before.map(fields).unwrap_or_default(), fields(version));
+    let changes = after.into_iter().filter_map(|(field, after)| {
+        let before = before.remove(&field).unwrap_or_default();
+        (before != after).then_some(FieldChange { field, before, after })
+    });
+    ChangeResponse {
+        version: version.version,
+        action: version.action,
+        changed_at: version.changed_at,
+        changed_by: version.changed_by.clone(),
+        changes: changes.collect(),
+    }
+}
+
+/// What of a version is compared.
+fn fields(version: &MetricVersion) -> Map<String, Value> {
+    let fields = json!({
+        "title": version.caption.title,
+        "description": version.caption.description,
+        "query_id": version.query_id,
+        "sql": version.sql,
+        "editable": version.editable,
+        "parameters": version.parameters,
+        "time_column": version.time_column,
+        "limits": version.limits,
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

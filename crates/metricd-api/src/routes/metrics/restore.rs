@@ -1,0 +1,25 @@
+//! `POST /metrics/{metric_id}/restore`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_execution::MetricStatement;
+use metricd_repository::MetricChange;
+
+use super::change::change;
+use super::definition::DefinitionResponse;
+use super::metric_id;
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, etag};
+
+/// Brings a metric back that was taken out of service. One that is in service stays as it is.
+pub(in crate::routes) async fn restore_metric(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let restored = change(&request, &state, &metric_id(&path)?, async |_| Ok(MetricChange::Restore)).await?;
+    let statement = MetricStatement::of(&restored).ok();
+    let mut response = HttpResponse::Ok();
+    response.insert_header(etag::header(&etag::of_definition(&restored)));
+    Ok(response.json(DefinitionResponse::of(&restored, statement.as_ref())))
+}

@@ -1,0 +1,41 @@
+//! `PATCH /metrics/{metric_id}`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_execution::MetricStatement;
+use metricd_repository::MetricChange;
+use serde_json::{Map, Value};
+
+use super::change::change;
+use super::content::ContentRequest;
+use super::definition::DefinitionResponse;
+use super::metric_id;
+use crate::body::Json;
+use crate::fields::Fields;
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, ProblemCode, etag};
+
+/// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
+/// (RFC 7396).
+pub(in crate::routes) async fn update_metric(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+    Json(body): Json<Map<String, Value>>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let id = metric_id(&path)?;
+    let definition = change(&request, &state, &id, async |before| {
+        if before.deleted_at.is_some() {
+            return Err(Problem::new(ProblemCode::MetricDeleted));
+        }
+        let mut fields = Fields::of(body.clone());
+        let content = ContentRequest::take(&mut fields);
+        fields.finish()?;
+        Ok(MetricChange::Content(Box::new(content.applied_to(before).judged(&state).await?)))
+    })
+    .await?;
+    let statement = MetricStatement::of(&definition).ok();
+    let mut response = HttpResponse::Ok();
+    response.insert_header(etag::header(&etag::of_definition(&definition)));
+    Ok(response.json(DefinitionResponse::of(&definition, statement.as_ref())))
+}

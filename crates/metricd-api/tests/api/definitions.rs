@@ -1,0 +1,272 @@
+//! `/metrics` as a list, and what creates, changes, deletes and restores metrics.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use metricd_execution::ResolveError;
+use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, TestApp};
+
+fn alerts() -> Value {
+    json!({"title": "Alerts, by day", "description": "How many.", "sql": "SELECT :kind AS kind",
+        "parameters": [{"name": "kind", "type": "text", "default": "all"}]})
+}
+
+async fn create(app: &TestApp, body: Value) -> Result<Answer> {
+    app.call("POST", "/metrics", &[], Some(body)).await
+}
+
+#[actix_web::test]
+async fn a_clients_day() -> Result<()> {
+    let app = TestApp::start().await?;
+    let created = create(&app, alerts()).await?;
+    assert_eq!((created.status, created.header("location")), (201, "/metrics/alerts-by-day"), "{created:?}");
+    let definition = app.get("/metrics/alerts-by-day/definition").await?;
+    assert_eq!((&definition.body, definition.header("etag")), (&created.body, created.header("etag")));
+    let shown = created.json()?;
+    assert_eq!((&shown["version"], &shown["sql_version"], &shown["editable"]), (&json!(1), &json!(1), &json!(true)));
+    assert_eq!(shown["contract"]["parameters"], json!([{"name": "kind", "type": "text"}]));
+    app.runner.script("SELECT CAST($1 AS text) AS kind", || Ok(vec![Some("all".into())]));
+    assert_eq!(app.get("/metrics/alerts-by-day").await?.json()?["title"], "Alerts, by day");
+
+    let patch = json!({"title": "Alerts", "description": null, "limits": {"rows": 5}});
+    let first = [("if-match", created.header("etag"))];
+    let patched = app.call("PATCH", "/metrics/alerts-by-day", &first, Some(patch.clone())).await?;
+    assert_eq!((patched.status, &patched.json()?["version"]), (200, &json!(2)), "{patched:?}");
+    assert_eq!(patched.json()?["parameters"], shown["parameters"], "what is not named stays");
+    let conflict = app.call("PATCH", "/metrics/alerts-by-day", &first, Some(json!({"title": "Mine"}))).await?;
+    conflict.assert_problem(412, "version-mismatch", "/metrics/alerts-by-day")?;
+    let again = app.call("PATCH", "/metrics/alerts-by-day", &[], Some(patch)).await?;
+    assert_eq!(again.json()?["version"], 2, "nothing is different");
+
+    let deleted = app.call("DELETE", "/metrics/alerts-by-day", &[("if-match", patched.header("etag"))], None).await?;
+    assert_eq!((deleted.status, deleted.body.as_str()), (204, ""));
+    for (method, path, body) in [
+        ("GET", "/metrics/alerts-by-day", None),
+        ("GET", "/metrics/alerts-by-day/definition", None),
+        ("DELETE", "/metrics/alerts-by-day", None),
+        ("PATCH", "/metrics/alerts-by-day", Some(json!({"title": "x"}))),
+    ] {
+        app.call(method, path, &[], body).await?.assert_problem(410, "metric-deleted", path)?;
+    }
+    create(&app, json!({"id": "alerts-by-day", "title": "x", "sql": "SELECT 1"})).await?.assert_problem(
+        409,
+        "metric-exists",
+        "/metrics",
+    )?;
+    assert_eq!(ids(&app, "deleted=true").await?, ["alerts-by-day"]);
+
+    let restored = app.call("POST", "/metrics/alerts-by-day/restore", &[], None).await?;
+    assert_eq!((restored.status, &restored.json()?["version"]), (200, &json!(4)), "{restored:?}");
+    assert_eq!(app.get("/metrics/alerts-by-day").await?.status, 200);
+
+    let history = app.get("/metrics/alerts-by-day/history").await?.json()?;
+    let actions: Vec<_> = history["items"].as_array().context("items")?.iter().map(|item| &item["action"]).collect();
+    assert_eq!(actions, ["restored", "deleted", "changed", "created"]);
+    let changed = &history["items"][2];
+    assert_eq!(changed["changed_by"]["way"], "http");
+    assert_eq!(changed["changed_by"]["address"], "127.0.0.1");
+    assert_eq!(changed["changed_by"]["request_id"], patched.header("x-request-id"));
+    assert_eq!(
+        changed["changes"],
+        json!([
+            {"field": "description", "before": "How many.", "after": null},
+            {"field": "limits", "before": {}, "after": {"rows": 5}},
+            {"field": "title", "before": "Alerts, by day", "after": "Alerts"},
+        ])
+    );
+    let page = app.get("/metrics/alerts-by-day/history?limit=3").await?.json()?;
+    assert_eq!(page["items"][2], *changed, "a page's last entry is compared with what comes after the page");
+    let cursor = page["next_cursor"].as_str().context("cursor")?;
+    let rest = app.get(&format!("/metrics/alerts-by-day/history?limit=3&cursor={cursor}")).await?.json()?;
+    assert_eq!((&rest["items"][0]["action"], &rest["next_cursor"]), (&json!("created"), &Value::Null));
+    Ok(())
+}
+
+#[actix_web::test]
+async fn every_fault_of_a_body_is_told_at_once() -> Result<()> {
+    let app = TestApp::start().await?;
+    let cases = [
+        (json!({}), vec!["sql", "title"]),
+        (json!({"title": null, "sql": null}), vec!["sql", "title"]),
+        (json!({"title": " ", "sql": "", "id": "a b", "description": 5}), vec!["description", "id", "sql", "title"]),
+        (json!({"title": "x", "sql": "SELECT 1", "prompt": "words", "SQL": 1}), vec!["SQL", "prompt"]),
+        (
+            json!({"title": "x", "sql": "SELECT 1", "limits": {"rows": 0}, "time_column": "a.b.c"}),
+            vec!["limits", "time_column"],
+        ),
+        (
+            json!({"title": "x", "sql": "SELECT 1", "limits": {"seconds": 1}, "parameters": {}}),
+            vec!["limits", "parameters"],
+        ),
+        (
+            json!({"title": "x", "sql": "SELECT 1", "parameters": [
+                {"name": "a", "type": "text"}, {"name": "a", "type": "text"}, {"name": "b", "type": "money"}, 5, {"type": "text"}
+            ]}),
+            vec!["parameters[1]", "parameters[2]", "parameters[3]", "parameters[4]"],
+        ),
+    ];
+    for (body, fields) in cases {
+        let answer = create(&app, body.clone()).await?;
+        answer.assert_problem(422, "invalid-body", "/metrics")?;
+        assert_eq!(answer.fields()?, fields, "{body}");
+    }
+    let answer = app.call("PATCH", "/metrics/m1", &[], Some(json!({"sql": null, "titel": "x"}))).await?;
+    answer.assert_problem(422, "invalid-body", "/metrics/m1")?;
+    assert_eq!(answer.fields()?, ["sql", "titel"]);
+    create(&app, json!([1])).await?.assert_problem(422, "invalid-body", "/metrics")?;
+    let text = app.send(reqwest::Client::new().post(app.url("/metrics")).body("{")).await?;
+    text.assert_problem(415, "unsupported-media-type", "/metrics")?;
+    assert_eq!(ids(&app, "").await?, ["m1"], "nothing of it was stored");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn sql_that_is_refused_is_told_with_its_places() -> Result<()> {
+    let app = TestApp::start().await?;
+    let sql = "SELECT pg_sleep(1),\n  lo_import('/etc/passwd')";
+    let answer = create(&app, json!({"title": "x", "sql": sql})).await?;
+    let problem = answer.assert_problem(422, "sql-refused", "/metrics")?;
+    let findings = problem["findings"].as_array().context("findings")?;
+    assert_eq!((findings.len(), &findings[0]["code"]), (2, &json!("sql-function-not-allowed")));
+    assert_eq!(
+        (&findings[1]["line"], &findings[1]["column"], &findings[1]["words"]),
+        (&json!(2), &json!(3), &json!("lo_import"))
+    );
+    assert_eq!(answer.fields()?, ["sql", "sql"]);
+
+    let refused = ResolveError::Refused { message: "no such column".into(), hint: None, character: Some(7) };
+    app.resolver.answer("SELECT nonsense", Err(refused));
+    let answer = app.call("PATCH", "/metrics/m1", &[], Some(json!({"sql": "SELECT nonsense"}))).await?;
+    let problem = answer.assert_problem(422, "sql-refused", "/metrics/m1")?;
+    assert_eq!(
+        (&problem["findings"][0]["code"], &problem["findings"][0]["column"]),
+        (&json!("sql-unresolved"), &json!(8))
+    );
+    // Declarations are judged with the SQL, whichever of them changes.
+    let unused = json!({"parameters": [{"name": "kind", "type": "text"}]});
+    let answer = app.call("PATCH", "/metrics/m1", &[], Some(unused)).await?;
+    answer.assert_problem(422, "sql-refused", "/metrics/m1")?;
+
+    app.resolver.stop();
+    create(&app, alerts()).await?.assert_problem(503, "database-unavailable", "/metrics")?;
+    assert_eq!(ids(&app, "").await?, ["m1"]);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_not_editable_is_left_alone() -> Result<()> {
+    let repository = MemoryRepository::default();
+    let mut fixed = metric("m1", "q1");
+    fixed.editable = false;
+    let definitions =
+        Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![fixed], ..Definitions::default() };
+    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    repository.ingest(Box::new(brought)).await?;
+    let app = TestApp::with(Arc::new(repository))?;
+    for (method, path, body) in [
+        ("PATCH", "/metrics/m1", Some(json!({"title": "x"}))),
+        ("DELETE", "/metrics/m1", None),
+        ("POST", "/metrics/m1/restore", None),
+    ] {
+        app.call(method, path, &[], body).await?.assert_problem(403, "metric-not-editable", path)?;
+    }
+    assert_eq!(app.get("/metrics/m1/history").await?.json()?["items"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
+#[actix_web::test]
+async fn preconditions_are_read_as_http_means_them() -> Result<()> {
+    let app = TestApp::start().await?;
+    let current = async || anyhow::Ok(app.get("/metrics/m1/definition").await?.header("etag").to_owned());
+    for (if_match, status) in [
+        ("*", 200),
+        ("TAG", 200),
+        ("\"other\", TAG", 200),
+        ("W/TAG", 412),
+        ("\"other\"", 412),
+        ("\"\"", 412),
+        ("nonsense", 400),
+        ("", 400),
+    ] {
+        let tag = current().await?;
+        let patch = Some(json!({"title": format!("Title for {if_match}")}));
+        let headers = [("if-match", if_match.replace("TAG", &tag))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let answer = app.call("PATCH", "/metrics/m1", &headers, patch).await?;
+        assert_eq!(answer.status, status, "{if_match}: {answer:?}");
+        let now = current().await?;
+        assert_eq!(now != tag, status == 200);
+        let known = app.call("GET", "/metrics/m1/definition", &[("if-none-match", &now)], None).await?;
+        assert_eq!((known.status, known.body.as_str(), known.header("etag")), (304, "", now.as_str()));
+    }
+    for unknown in ["\"other\"", "nonsense"] {
+        let answer = app.call("GET", "/metrics/m1/definition", &[("if-none-match", unknown)], None).await?;
+        assert_eq!(answer.status, 200, "{unknown}");
+    }
+    let any = app.call("GET", "/metrics/m1/definition", &[("if-none-match", "*")], None).await?;
+    assert_eq!(any.status, 304);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_request_that_is_sent_again_is_done_once() -> Result<()> {
+    let app = TestApp::start().await?;
+    let send =
+        async |key: &str, body: Value| app.call("POST", "/metrics", &[("idempotency-key", key)], Some(body)).await;
+    let first = send("k-1", alerts()).await?;
+    app.call("PATCH", "/metrics/alerts-by-day", &[], Some(json!({"title": "Other"}))).await?;
+    let again = send("k-1", alerts()).await?;
+    assert_eq!((again.status, &again.body, again.header("etag")), (201, &first.body, first.header("etag")));
+    assert_eq!((first.header("idempotent-replayed"), again.header("idempotent-replayed")), ("", "true"));
+    let reused = send("k-1", json!({"title": "x", "sql": "SELECT 1"})).await?;
+    reused.assert_problem(422, "idempotency-key-reused", "/metrics")?;
+    for key in ["", "a b", &"x".repeat(256), "\u{e4}"] {
+        let answer = send(key, alerts()).await?;
+        assert_eq!((answer.status, answer.fields()?), (422, vec!["Idempotency-Key".to_owned()]), "{key}");
+    }
+    // Without a key, and without an id, a metric of the same title is another one.
+    let other = create(&app, alerts()).await?;
+    assert!(other.header("location").starts_with("/metrics/alerts-by-day-"), "{other:?}");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn changes_at_once_are_all_made_where_nobody_names_a_version() -> Result<()> {
+    let app = TestApp::start().await?;
+    let patches = (0..4)
+        .map(|number| app.call("PATCH", "/metrics/m1", &[], Some(json!({"description": format!("Number {number}")}))));
+    let answers = try_join_all(patches).await?;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(app.get("/metrics/m1/definition").await?.json()?["version"], 5);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn metrics_are_listed_searched_and_paged() -> Result<()> {
+    let app = TestApp::start().await?;
+    create(&app, alerts()).await?;
+    let first = app.get("/metrics?limit=1").await?.json()?;
+    assert_eq!(first["items"][0]["id"], "alerts-by-day");
+    assert_eq!(first["items"][0]["parameters"][0]["name"], "kind");
+    assert_eq!(first["items"][0]["columns"], json!([]));
+    let cursor = first["next_cursor"].as_str().context("cursor")?;
+    assert_eq!(ids(&app, &format!("limit=1&cursor={cursor}")).await?, ["m1"]);
+    assert_eq!(ids(&app, "q=BY+DAY").await?, ["alerts-by-day"]);
+    assert_eq!(ids(&app, "q=%25").await?, Vec::<String>::new());
+    assert_eq!(ids(&app, "dashboard=none").await?, Vec::<String>::new());
+    let wrong = app.get("/metrics?limit=0&cursor=%2F&q=&dashboard=a+b&deleted=yes&page=2").await?;
+    wrong.assert_problem(422, "invalid-parameters", "/metrics")?;
+    assert_eq!(wrong.fields()?, ["cursor", "dashboard", "deleted", "limit", "page", "q"]);
+    Ok(())
+}
+
+async fn ids(app: &TestApp, query: &str) -> Result<Vec<String>> {
+    let list = app.get(&format!("/metrics?{query}")).await?.json()?;
+    let items = list["items"].as_array().with_context(|| list.to_string())?;
+    Ok(items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect())
+}
