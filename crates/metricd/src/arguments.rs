@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -57,6 +58,11 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Bring the schema up to date, and make the reader with its rights; harden the database where asked for.
     Migrate(MigrateArguments),
+    /// Remove for good what was taken out of service long ago: metrics with their history.
+    ///
+    /// Without --yes it says which metrics these are, and removes nothing. Queries that nothing else reads go with them, and
+    /// so do their places on dashboards. Exit code: 0 done or said, 1 could not be done.
+    Purge(PurgeArguments),
 }
 
 /// Which database to use.
@@ -105,6 +111,18 @@ pub(crate) struct CheckArguments {
     /// How to print what has drifted.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// What to purge.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PurgeArguments {
+    /// For how long a metric has been out of service at least: `30d`, `12h`, `2weeks`. `0s` is all of them.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) older_than: Duration,
+
+    /// Do it.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// How to serve.

@@ -3,9 +3,11 @@
 mod check;
 mod ingest;
 mod migrate;
+mod purge;
 mod serve;
 
 pub(crate) use check::check;
 pub(crate) use ingest::ingest;
 pub(crate) use migrate::migrate;
+pub(crate) use purge::purge;
 pub(crate) use serve::serve;

@@ -25,6 +25,7 @@ async fn main() -> ExitCode {
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
+        Command::Purge(purge) => commands::purge(&database, &purge).await,
     };
     drop(log);
     match outcome {

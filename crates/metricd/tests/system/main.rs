@@ -2,6 +2,7 @@
 
 mod checking;
 mod commands;
+mod definitions;
 mod documents;
 mod giving_up;
 mod ingestion;
