@@ -29,6 +29,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/metrics/{metric_id}/history").on(Method::GET, metrics::list_metric_history))
         .service(resource("/dashboards").on(Method::GET, dashboards::list_dashboards))
         .service(resource("/dashboards/{dashboard_id}").on(Method::GET, dashboards::get_dashboard))
+        .service(resource("/ingestions").on(Method::POST, ingestions::create_ingestion))
         .service(resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion))
         .default_service(web::to(edge::not_found));
 }

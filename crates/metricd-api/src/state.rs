@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use metricd_execution::{MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
+use tokio::sync::Semaphore;
 
 use crate::Definitions;
 
@@ -29,12 +30,17 @@ pub struct ApiState {
     pub query_cost: u64,
     /// How long the client of a stream may make the database wait, all in all.
     pub stream_patience: Duration,
+    /// How many bytes an upload may have.
+    pub max_upload_bytes: u64,
+    /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
+    pub ingesting: Arc<Semaphore>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
 
 impl ApiState {
-    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 5 minutes for a client to read a stream, and the system's clock.
+    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 5 minutes for a client to read a stream,
+    /// 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
         repository: Arc<dyn MetricRepository>,
@@ -50,6 +56,8 @@ impl ApiState {
             query_timeout: Duration::from_secs(5),
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
+            max_upload_bytes: 256 << 20,
+            ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }
     }

@@ -1,5 +1,7 @@
 //! The report of an ingestion: what was read, what was stored, what was refused and why.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,17 @@ pub enum FileKind {
     Records,
     /// None of these; the refusals say what was wrong with the file.
     Unknown,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Definitions => "definitions",
+            Self::Queries => "queries",
+            Self::Records => "records",
+            Self::Unknown => "nothing that is known",
+        })
+    }
 }
 
 /// A file that was read.

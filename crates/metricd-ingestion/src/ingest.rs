@@ -161,6 +161,15 @@ impl FileIngestion {
                 FileKind::Unknown
             }
         };
+        let kind = match input.expected() {
+            Some(expected) if kind != expected && kind != FileKind::Unknown => {
+                let location = Location { file: file.to_owned(), ..Location::default() };
+                let message = format!("the file was sent as {expected}, and holds {kind}");
+                self.findings.refuse(location, None, Reason::FileMistaken, message);
+                FileKind::Unknown
+            }
+            _ => kind,
+        };
         self.files.push(IngestedFile { file: file.to_owned(), kind, size_bytes: input.size_bytes() });
         match kind {
             FileKind::Unknown => self.progress.advance(input.size_bytes()),

@@ -5,12 +5,15 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use metricd_domain::FileKind;
+
 /// A file to ingest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     name: String,
     path: PathBuf,
     size_bytes: u64,
+    expected: Option<FileKind>,
 }
 
 /// The files of a call.
@@ -119,10 +122,24 @@ impl Input {
     fn open(path: &Path) -> Result<Self, InputError> {
         let unreadable = |cause| InputError::Unreadable { path: path.to_owned(), cause };
         let size_bytes = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
-        Ok(Self { name: path.display().to_string(), path: path.to_owned(), size_bytes })
+        Ok(Self { name: path.display().to_string(), path: path.to_owned(), size_bytes, expected: None })
     }
 
-    /// The file as the caller named it.
+    /// The file at `path`, which its sender has called otherwise and said to be of a kind.
+    ///
+    /// # Errors
+    ///
+    /// [`InputError::Unreadable`] where it cannot be opened.
+    pub fn sent(path: &Path, name: impl Into<String>, kind: FileKind) -> Result<Self, InputError> {
+        Ok(Self { name: name.into(), expected: Some(kind), ..Self::open(path)? })
+    }
+
+    /// The kind that its sender has said it to be of, where somebody has.
+    pub(crate) fn expected(&self) -> Option<FileKind> {
+        self.expected
+    }
+
+    /// The file as the caller or its sender named it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -130,7 +147,7 @@ impl Input {
 
     /// The name without folders and ending.
     pub(crate) fn stem(&self) -> String {
-        self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+        Path::new(&self.name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
     /// The size when the file was found, in bytes.

@@ -41,6 +41,7 @@ reasons! {
     FileEmpty = "file-empty": "the file has nothing in it",
     FileEncoding = "file-encoding": "the file is not UTF-8",
     FileUnrecognised = "file-unrecognised": "the content is neither definitions, queries nor records",
+    FileMistaken = "file-mistaken": "the file holds another kind of content than it was sent as",
     FileTooLarge = "file-too-large": "the file of definitions or queries is larger than it may be",
     FileRepeated = "file-repeated": "the file was named more than once and is read once",
     FilePassedOver = "file-passed-over": "a file of the folder ends neither in .json nor in .csv and is not read",

@@ -1,5 +1,8 @@
-//! Ingestions.
+//! `/ingestions`
 
+mod create;
 mod get;
+mod upload;
 
+pub(super) use create::create_ingestion;
 pub(super) use get::get_ingestion;

@@ -1,10 +1,38 @@
-//! `GET /ingestions/{ingestion_id}`
+//! `/ingestions`
+
+use std::sync::Arc;
 
 use anyhow::Result;
+use futures_util::future::join_all;
 use metricd_repository::Definitions;
 use metricd_repository::contract::Brought;
+use metricd_repository::{MemoryRepository, RepositoryError};
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{Answer, FailingRepository, TestApp};
+
+const QUERIES: &str = "id,query\nq9,SELECT 9\n";
+const METRICS: &str = r#"{"items": [{"id": "m9", "queryId": "q9", "isEditable": true}], "layouts": {}}"#;
+const RECORDS: &str = "id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category\n\
+                       q9,2025-06-01,1,critical,2,3,x\n";
+
+fn form(parts: &[(&'static str, &str, &str)]) -> Form {
+    let part = |text: &str, name: &str| Part::text(text.to_owned()).file_name(name.to_owned());
+    parts.iter().fold(Form::new(), |form, (field, name, text)| form.part(*field, part(text, name)))
+}
+
+async fn upload(app: &TestApp, query: &str, key: Option<&str>, form: Form) -> Result<Answer> {
+    let mut request = reqwest::Client::new().post(app.url(&format!("/ingestions{query}"))).multipart(form);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    app.send(request).await
+}
+
+fn good() -> Form {
+    form(&[("metrics", "metrics.json", METRICS), ("queries", "queries.csv", QUERIES), ("records", "r.csv", RECORDS)])
+}
 
 #[actix_web::test]
 async fn a_report_comes_back_as_json() -> Result<()> {
@@ -24,5 +52,136 @@ async fn what_is_no_ingestion_is_not_found() -> Result<()> {
         let path = format!("/ingestions/{id}");
         app.get(&path).await?.assert_problem(404, "ingestion-not-found", &path)?;
     }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_upload_is_judged_and_stored_as_files_are() -> Result<()> {
+    let app = TestApp::start().await?;
+    let dry = upload(&app, "?dry_run=true", None, good()).await?;
+    assert_eq!((dry.status, &dry.json()?["outcome"], dry.header("location")), (200, &json!("dry_run"), ""), "{dry:?}");
+    assert_eq!(app.get("/metrics/m9/definition").await?.status, 404);
+
+    let stored = upload(&app, "?mode=strict", None, good()).await?;
+    let report = stored.json()?;
+    assert_eq!((stored.status, &report["refusal_count"]), (201, &json!(0)), "{stored:?}");
+    assert_eq!((&report["metrics"]["added"], &report["records"]["added"]), (&json!(1), &json!(1)));
+    let names: Vec<_> = report["files"].as_array().into_iter().flatten().map(|file| &file["file"]).collect();
+    assert_eq!(names, ["metrics.json", "queries.csv", "r.csv"]);
+    assert_eq!(app.get(stored.header("location")).await?.json()?, report);
+    let history = app.get("/metrics/m9/history").await?.json()?;
+    let changed_by = &history["items"][0]["changed_by"];
+    assert_eq!((&changed_by["way"], &changed_by["ingestion_id"]), (&json!("ingestion"), &report["ingestion_id"]));
+    assert_eq!(changed_by["request_id"], stored.header("x-request-id"));
+    assert_eq!(app.get("/dashboards/metrics").await?.status, 200, "called by the name of its file");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_refused_is_reported_and_in_strict_mode_nothing_is_stored() -> Result<()> {
+    let app = TestApp::start().await?;
+    let bad =
+        || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\nq9,SELECT 9\n"), ("records", "q9.csv", QUERIES)]);
+    let refused = upload(&app, "?mode=strict", None, bad()).await?;
+    let problem = refused.assert_problem(422, "ingestion-refused", "/ingestions")?;
+    let reasons = |report: &Value| {
+        let refusals = report["refusals"].as_array().cloned().unwrap_or_default();
+        refusals.iter().map(|refusal| refusal["reason"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&problem["report"]), ["sql-not-a-query", "file-mistaken"], "{problem}");
+    assert!(!refused.body.contains("/tmp"), "{problem}");
+    let id = problem["report"]["ingestion_id"].as_str().unwrap_or_default();
+    assert_eq!(app.get(&format!("/ingestions/{id}")).await?.json()?, problem["report"]);
+    assert!(app.repository.list_queries(None, 10).await?.iter().all(|query| query.query_id.as_str() == "q1"));
+
+    let lenient = upload(&app, "", None, bad()).await?;
+    assert_eq!((lenient.status, &lenient.json()?["queries"]["added"]), (201, &json!(1)), "{lenient:?}");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
+    let app = TestApp::start().await?;
+    let unknown =
+        upload(&app, "", None, form(&[("query", "q.csv", QUERIES), ("records", "r.csv", RECORDS), ("", "x", "")]))
+            .await?;
+    unknown.assert_problem(422, "invalid-body", "/ingestions")?;
+    assert_eq!(unknown.fields()?, ["query", ""]);
+    let empty = upload(&app, "", None, Form::new()).await?;
+    assert!([400, 422].contains(&empty.status), "{empty:?}");
+    let wrong = upload(&app, "?mode=loose&dry_run=1&x=1", None, good()).await?;
+    assert_eq!((wrong.status, wrong.fields()?), (422, vec!["dry_run".to_owned(), "mode".to_owned(), "x".to_owned()]));
+
+    let post = |content_type: &'static str, body: &'static str| {
+        app.send(reqwest::Client::new().post(app.url("/ingestions")).header("content-type", content_type).body(body))
+    };
+    let json = post("application/json", "{}").await?;
+    json.assert_problem(415, "unsupported-media-type", "/ingestions")?;
+    assert_eq!(json.header("accept"), "multipart/form-data");
+    for (content_type, body) in [
+        ("multipart/form-data", "--x"),
+        ("multipart/form-data; boundary=x", "nonsense"),
+        ("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"queries\"\r\n\r\nid,qu"),
+    ] {
+        let answer = post(content_type, body).await?;
+        answer.assert_problem(400, "bad-request", "/ingestions")?;
+    }
+    let listed = app.repository.list_queries(None, 10).await?;
+    assert_eq!(listed.len(), 1);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_upload_has_a_greatest_size() -> Result<()> {
+    let app = TestApp::limited(Arc::new(MemoryRepository::default()), 4_096)?;
+    let large = upload(&app, "", None, form(&[("records", "r.csv", &"x".repeat(10_000))])).await?;
+    large.assert_problem(413, "content-too-large", "/ingestions")?;
+    // Where nobody says beforehand how large it is.
+    let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 100]));
+    let head = b"--x\r\nContent-Disposition: form-data; name=\"records\"\r\n\r\n".to_vec();
+    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(std::iter::once(Ok(head)).chain(pieces)));
+    let request = reqwest::Client::new().post(app.url("/ingestions"));
+    let streamed = app.send(request.header("content-type", "multipart/form-data; boundary=x").body(body)).await?;
+    streamed.assert_problem(413, "content-too-large", "/ingestions")?;
+    assert_eq!(upload(&app, "", None, form(&[("queries", "q.csv", QUERIES)])).await?.status, 201);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_upload_that_is_sent_again_is_done_once() -> Result<()> {
+    let app = TestApp::start().await?;
+    let first = upload(&app, "", Some("k"), good()).await?;
+    let again = upload(&app, "", Some("k"), good()).await?;
+    assert_eq!((again.status, &again.body, again.header("idempotent-replayed")), (201, &first.body, "true"));
+    let other = upload(&app, "?mode=strict", Some("k"), good()).await?;
+    other.assert_problem(422, "idempotency-key-reused", "/ingestions")?;
+    let other = upload(&app, "", Some("k"), form(&[("queries", "queries.csv", QUERIES)])).await?;
+    other.assert_problem(422, "idempotency-key-reused", "/ingestions")?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn uploads_at_once_do_not_mix() -> Result<()> {
+    let app = TestApp::start().await?;
+    let uploads = (0..6).map(|number| {
+        let text = format!("id,query\nat-once-{number},SELECT {number}\n");
+        upload(&app, "", None, form(&[("queries", "queries.csv", &text)]))
+    });
+    for answer in join_all(uploads).await {
+        assert_eq!(answer?.json()?["queries"]["added"], 1);
+    }
+    assert_eq!(app.repository.list_queries(None, 10).await?.len(), 7);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_upload_that_cannot_be_stored_is_a_problem() -> Result<()> {
+    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))?;
+    let answer = upload(&app, "", None, good()).await?;
+    answer.assert_problem(503, "database-unavailable", "/ingestions")?;
+    let app = TestApp::start().await?;
+    app.resolver.stop();
+    let answer = upload(&app, "", None, good()).await?;
+    answer.assert_problem(503, "database-unavailable", "/ingestions")?;
     Ok(())
 }

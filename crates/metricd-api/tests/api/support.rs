@@ -84,11 +84,20 @@ impl TestApp {
 
     /// A server on this store.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
+        Self::limited(repository, 1 << 20)
+    }
+
+    /// A server on this store that takes uploads of so many bytes.
+    pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
         let runner = Arc::new(ScriptedRunner::default());
         let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-        let state = ApiState { now, ..ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone()) };
+        let state = ApiState {
+            now,
+            max_upload_bytes,
+            ..ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone())
+        };
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);
         let server = start(listener, state, ServerOptions { workers: 1, ..ServerOptions::default() })?;

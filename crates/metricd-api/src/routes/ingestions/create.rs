@@ -1,0 +1,105 @@
+//! `POST /ingestions`
+
+use std::sync::Arc;
+
+use actix_multipart::Multipart;
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::{Actor, ChangeWay, IngestionMode, IngestionReport, Outcome};
+use metricd_execution::{Judge, JudgeError};
+use metricd_ingestion::{IngestError, Options, ingest};
+use metricd_repository::{Idempotency, RepositoryError};
+use tokio::runtime::Handle;
+
+use super::upload::{Upload, receive};
+use crate::query_string::QueryString;
+use crate::{ApiState, Problem, ProblemCode, requester};
+
+/// Judges the files of an upload and stores what is good, as `metricd ingest` does.
+pub(in crate::routes) async fn create_ingestion(
+    request: HttpRequest,
+    body: Multipart,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let mode = query.take("mode", |text| match text {
+        "lenient" => Ok(IngestionMode::Lenient),
+        "strict" => Ok(IngestionMode::Strict),
+        _ => Err("expected `lenient` or `strict`"),
+    });
+    let dry_run = query.take("dry_run", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
+    query.finish()?;
+    let key = requester::idempotency_key(&request)?;
+    let upload = receive(&request, body, state.max_upload_bytes).await?;
+
+    let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, mode, dry_run) });
+    let actor = Actor { way: ChangeWay::Ingestion, ..requester::actor(&request) };
+    let options = Options {
+        mode: mode.unwrap_or(IngestionMode::Lenient),
+        dry_run: dry_run.unwrap_or_default(),
+        actor: Some(actor),
+        idempotency,
+        now: state.now,
+        ..Options::default()
+    };
+    let asked = options.ingestion_id;
+    let report = run(&state, upload, options).await?;
+    respond(&report, report.ingestion_id != asked)
+}
+
+/// An upload that is sent again for something else is another one.
+fn fingerprint(upload: &Upload, mode: Option<IngestionMode>, dry_run: Option<bool>) -> Vec<u8> {
+    let mut fingerprint = upload.fingerprint.clone();
+    fingerprint.push(u8::from(mode == Some(IngestionMode::Strict)));
+    fingerprint.push(u8::from(dry_run == Some(true)));
+    fingerprint
+}
+
+/// Ingests the upload. Once it has begun it goes on to its end, whether the client waits for it or not.
+async fn run(state: &web::Data<ApiState>, upload: Upload, options: Options) -> Result<IngestionReport, Problem> {
+    let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);
+    let turn = Arc::clone(&state.ingesting).acquire_owned().await.map_err(|error| failed(&error))?;
+    let (state, runtime) = (state.clone(), Handle::current());
+    let work = move || {
+        let judge = Judge::new(state.resolver.clone(), &state.allowed_functions).map_err(unjudged)?;
+        let Upload { folder, inputs, .. } = upload;
+        let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
+        state.definitions.changed();
+        drop((folder, turn));
+        report.map_err(problem)
+    };
+    web::block(work).await.map_err(|error| failed(&error))?
+}
+
+fn respond(report: &IngestionReport, is_replay: bool) -> Result<HttpResponse, Problem> {
+    let mut response = match report.outcome {
+        Outcome::Stored => HttpResponse::Created(),
+        Outcome::DryRun => HttpResponse::Ok(),
+        Outcome::Refused => {
+            let report = serde_json::to_value(report).unwrap_or_default();
+            return Err(Problem::new(ProblemCode::IngestionRefused).with_extension("report", report));
+        }
+    };
+    if report.outcome == Outcome::Stored {
+        response.insert_header((LOCATION, format!("/ingestions/{}", report.ingestion_id)));
+    }
+    if is_replay {
+        response.insert_header(("idempotent-replayed", "true"));
+    }
+    Ok(response.json(report))
+}
+
+fn unjudged(error: JudgeError) -> Problem {
+    Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error)
+}
+
+fn problem(error: IngestError) -> Problem {
+    match error {
+        // What judges SQL has a connection of its own.
+        IngestError::Repository(RepositoryError::Input(cause)) if cause.kind() == std::io::ErrorKind::NotConnected => {
+            Problem::new(ProblemCode::DatabaseUnavailable).caused_by(cause)
+        }
+        IngestError::Repository(error) => error.into(),
+        IngestError::Input(error) => Problem::new(ProblemCode::InternalError).caused_by(error),
+    }
+}

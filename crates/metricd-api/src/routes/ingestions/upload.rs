@@ -1,0 +1,183 @@
+//! An upload: the parts of a multipart body (RFC 7578), each a file in a folder that goes with it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use actix_multipart::{Field, Multipart, MultipartError};
+use actix_web::HttpRequest;
+use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
+use futures_util::StreamExt;
+use metricd_domain::FileKind;
+use metricd_ingestion::{Input, Inputs};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use crate::{FieldError, Problem, ProblemCode};
+
+/// How many files an upload may have.
+const MAX_FILES: usize = 100;
+
+/// How long the next piece of an upload may take.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The greatest number of characters of a file's name.
+const MAX_NAME_CHARS: usize = 100;
+
+/// What an upload has brought.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// Where the files are, for as long as this lives.
+    pub(super) folder: TempDir,
+    /// The files.
+    pub(super) inputs: Inputs,
+    /// Tells this upload from one of any other content.
+    pub(super) fingerprint: Vec<u8>,
+}
+
+/// Reads the body into files.
+///
+/// # Errors
+///
+/// 415 where it is no multipart body, 413 where it is larger than it may be, 408 where it does not arrive, 400 where it
+/// breaks off, 422 for parts that are none of `queries`, `metrics` and `records`, or where there is none.
+pub(super) async fn receive(request: &HttpRequest, body: Multipart, max_bytes: u64) -> Result<Upload, Problem> {
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|size_bytes| size_bytes > max_bytes) {
+        return Err(too_large(max_bytes));
+    }
+    let folder = tempfile::Builder::new().prefix("metricd-upload-").tempdir().map_err(broken)?;
+    let mut receiving =
+        Receiving { folder: folder.path(), left_bytes: max_bytes, max_bytes, hash: Sha256::new(), faults: Vec::new() };
+    let mut files = Vec::new();
+    let mut body = body;
+    while let Some(part) = next(body.next()).await? {
+        let part = part.map_err(unreadable)?;
+        if files.len() == MAX_FILES {
+            let message = format!("the upload has more than {MAX_FILES} parts");
+            return Err(invalid(vec![FieldError { field: "parts".to_owned(), message }]));
+        }
+        files.extend(receiving.file(part, files.len()).await?);
+    }
+    if files.is_empty() && receiving.faults.is_empty() {
+        let message = "the upload has no part: expected any of `queries`, `metrics` and `records`".to_owned();
+        receiving.faults.push(FieldError { field: "parts".to_owned(), message });
+    }
+    if !receiving.faults.is_empty() {
+        return Err(invalid(receiving.faults));
+    }
+    let fingerprint = receiving.hash.finalize().to_vec();
+    Ok(Upload { folder, inputs: Inputs { files, ..Inputs::default() }, fingerprint })
+}
+
+struct Receiving<'a> {
+    folder: &'a Path,
+    left_bytes: u64,
+    max_bytes: u64,
+    hash: Sha256,
+    faults: Vec<FieldError>,
+}
+
+impl Receiving<'_> {
+    /// Writes a part into a file; `None` where it is of no use, which is noted.
+    async fn file(&mut self, mut part: Field, index: usize) -> Result<Option<Input>, Problem> {
+        let field = part.name().unwrap_or_default().to_owned();
+        let kind = match field.as_str() {
+            "queries" => Some(FileKind::Queries),
+            "metrics" => Some(FileKind::Definitions),
+            "records" => Some(FileKind::Records),
+            _ => None,
+        };
+        let given = part.content_disposition().and_then(|disposition| disposition.get_filename());
+        let name = file_name(given.unwrap_or_default(), &field);
+        if kind.is_none() {
+            let message = "the part is not known: expected `queries`, `metrics` or `records`".to_owned();
+            self.faults.push(FieldError { field: field.chars().take(MAX_NAME_CHARS).collect(), message });
+        }
+        for text in [&field, &name] {
+            self.hash.update(text.len().to_be_bytes());
+            self.hash.update(text);
+        }
+        let path = self.folder.join(index.to_string());
+        let mut file = File::create(&path).await.map_err(broken)?;
+        let mut size_bytes = 0_u64;
+        while let Some(piece) = next(part.next()).await? {
+            let piece = piece.map_err(unreadable)?;
+            size_bytes += piece.len() as u64;
+            self.left_bytes =
+                self.left_bytes.checked_sub(piece.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
+            self.hash.update(&piece);
+            // A part that is of no use is read on, so that what follows it is judged as well.
+            if kind.is_some() {
+                file.write_all(&piece).await.map_err(broken)?;
+            }
+        }
+        self.hash.update(size_bytes.to_be_bytes());
+        file.flush().await.map_err(broken)?;
+        kind.map(|kind| Input::sent(&path, name, kind).map_err(broken)).transpose()
+    }
+}
+
+/// The last part of the name that the client gives, without what a report should not show; the part's name where that leaves
+/// nothing.
+fn file_name(given: &str, field: &str) -> String {
+    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name: String = last.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
+    if name.trim().is_empty() { field.to_owned() } else { name }
+}
+
+async fn next<T>(piece: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(PIECE_TIMEOUT, piece).await.map_err(|_| {
+        let detail = format!("Nothing of the body has arrived for {} s.", PIECE_TIMEOUT.as_secs());
+        Problem::new(ProblemCode::RequestTimeout).with_detail(detail)
+    })
+}
+
+fn invalid(faults: Vec<FieldError>) -> Problem {
+    let detail = "The upload is not what this path takes; `errors` names each part that is wrong.";
+    Problem::new(ProblemCode::InvalidBody).with_detail(detail).with_errors(faults)
+}
+
+fn too_large(max_bytes: u64) -> Problem {
+    Problem::new(ProblemCode::ContentTooLarge).with_detail(format!("The upload is larger than {max_bytes} bytes."))
+}
+
+fn broken(error: impl std::fmt::Display) -> Problem {
+    Problem::new(ProblemCode::InternalError).caused_by(format!("an upload could not be kept: {error}"))
+}
+
+fn unreadable(error: MultipartError) -> Problem {
+    match error {
+        MultipartError::ContentTypeMissing
+        | MultipartError::ContentTypeParse
+        | MultipartError::ContentTypeIncompatible => Problem::new(ProblemCode::UnsupportedMediaType)
+            .with_detail("The header `Content-Type` has to be `multipart/form-data`.")
+            .with_header(ACCEPT, HeaderValue::from_static("multipart/form-data")),
+        MultipartError::BoundaryMissing => Problem::new(ProblemCode::BadRequest)
+            .with_detail("The header `Content-Type` names no `boundary` for the parts of the body."),
+        other => Problem::new(ProblemCode::BadRequest)
+            .with_detail("The body is no multipart body, or breaks off.")
+            .caused_by(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_the_last_part_of_its_name() {
+        for (given, expected) in [
+            ("metrics.json", "metrics.json"),
+            ("/etc/passwd", "passwd"),
+            ("..\\..\\a.csv", "a.csv"),
+            ("a\nb\u{1b}.csv", "ab.csv"),
+            ("", "queries"),
+            ("a/", "queries"),
+        ] {
+            assert_eq!(file_name(given, "queries"), expected, "{given:?}");
+        }
+        assert_eq!(file_name(&"ä".repeat(300), "queries").chars().count(), 100);
+    }
+}
