@@ -1,6 +1,6 @@
 //! The port through which stored SQL is run.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -92,6 +92,24 @@ pub enum RunError {
     Encode(#[from] EncodeError),
 }
 
+/// One statement of several that are run together.
+pub struct BatchRun<'a> {
+    /// The statement.
+    pub statement: &'a BoundStatement,
+    /// What it may take. The sink is never full, so that its patience is of no meaning.
+    pub limits: RunLimits,
+    /// Who takes its rows.
+    pub sink: &'a mut dyn RowSink,
+}
+
+impl fmt::Debug for BatchRun<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { statement, limits, sink: _ } = self;
+        let mut shown = formatter.debug_struct("BatchRun");
+        shown.field("statement", statement).field("limits", limits).finish_non_exhaustive()
+    }
+}
+
 /// Runs stored SQL against the data.
 ///
 /// # Contract
@@ -115,6 +133,21 @@ pub trait MetricRunner: Debug + Send + Sync {
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
+
+    /// Runs several statements on one snapshot of the data: none of them sees a change that another does not. They are run
+    /// side by side where that pays and connections are free. Answers in their order; what one of them fails with is its own.
+    ///
+    /// Each has its own limits, and all of them together may take `time`: what has not ended by then is stopped, and its error
+    /// is [`RunError::TimedOut`] with that limit.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where none of them could be run.
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        time: Duration,
+    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError>;
 
     /// Says whether a statement could be run now.
     ///

@@ -3,14 +3,19 @@
 mod resolver;
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use metricd_domain::{ParameterValue, SqlText};
 
 pub use self::resolver::ScriptedResolver;
-use crate::{BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement};
+use crate::{
+    BatchRun, BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement,
+};
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
 #[derive(Debug, Clone)]
@@ -156,6 +161,24 @@ impl MetricRunner for ScriptedRunner {
             Ending::Fails(error) => Err(error()),
             Ending::Never => std::future::pending().await,
         }
+    }
+
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        time: Duration,
+    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
+        let mut outcomes = Vec::new();
+        for BatchRun { statement, limits, sink } in runs {
+            // A test's clock may stand still, so that only what never ends goes past the time.
+            let mut run = std::pin::pin!(self.run(statement, limits, sink));
+            let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
+            outcomes.push(match ended {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => Err(RunError::TimedOut { limit: time }),
+            });
+        }
+        Ok(outcomes)
     }
 
     async fn check(&self) -> Result<(), RunError> {

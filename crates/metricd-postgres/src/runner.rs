@@ -7,12 +7,14 @@
 mod connection;
 mod cost;
 mod error;
+mod exporter;
 mod lease;
 mod patience;
 mod plan;
 mod pool;
 mod run;
 mod session;
+mod together;
 mod type_lookup;
 mod types;
 
@@ -20,15 +22,17 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
+use metricd_execution::{BatchRun, BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
 use tokio::time::timeout;
 
 use self::cost::Estimates;
 use self::error::run_error;
+use self::exporter::Exporter;
 use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
-use self::run::Run;
+use self::run::{Rest, Run};
+use self::together::Together;
 use crate::DatabaseUrl;
 
 /// How long connecting may take.
@@ -72,6 +76,7 @@ impl Default for RunnerConfig {
 pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
+    exporter: Exporter,
 }
 
 impl fmt::Debug for PgRunner {
@@ -92,7 +97,14 @@ impl PgRunner {
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
-        Ok(Self { pool: Pool::new(session, config), estimates: Estimates::default() })
+        Ok(Self { pool: Pool::new(session, config), estimates: Estimates::default(), exporter: Exporter::default() })
+    }
+
+    /// The same, and the owner role gives statements that are run together one snapshot on several connections. A reader may
+    /// not where the database is hardened; without this, they are run on one connection.
+    #[must_use]
+    pub fn exporting_as(self, owner: &DatabaseUrl) -> Self {
+        Self { exporter: Exporter::new(owner), ..self }
     }
 
     async fn lease(&self) -> Result<Lease, RunError> {
@@ -111,13 +123,13 @@ impl PgRunner {
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
         let connection = lease.connection();
         if limits.patience.is_zero() {
-            let run = Run { statement, limits, sink, is_begun };
+            let run = Run { statement, limits, sink, is_begun, rest: Rest::Stopped };
             let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let waits = Waits::default();
             let mut sink = waits.of(sink);
-            let run = Run { statement, limits, sink: &mut sink, is_begun };
+            let run = Run { statement, limits, sink: &mut sink, is_begun, rest: Rest::Stopped };
             waits.limit(limits, run.on(connection, &self.estimates)).await
         }
     }
@@ -141,6 +153,23 @@ impl MetricRunner for PgRunner {
             }
         }
         self.attempt(self.lease().await?, statement, limits, sink, &mut is_begun).await
+    }
+
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        time: Duration,
+    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
+        let mut together = Together::new(runs, &self.pool, &self.estimates, &self.exporter);
+        for _ in 0..self.pool.max_connections() {
+            match together.attempt(self.lease().await?, time).await {
+                Err(RunError::Unavailable(_)) if !together.is_begun() => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(together.into_outcomes(time)),
+            }
+        }
+        together.attempt(self.lease().await?, time).await?;
+        Ok(together.into_outcomes(time))
     }
 
     async fn check(&self) -> Result<(), RunError> {

@@ -59,8 +59,20 @@ async fn stop(connection: &mut Connection) -> Result<(), SessionError> {
     if !session.is_sent() {
         return Err(SessionError::Lost("it was not asked to its end".to_owned()));
     }
-    session.cancel().await?;
-    session.settle().await?;
+    // Of statements that were sent together, each is stopped when it is its turn.
+    while !session.is_answered() {
+        session.cancel().await?;
+        if let Err(error @ SessionError::Lost(_)) = session.finish().await {
+            return Err(error);
+        }
+    }
     session.ask(CLEAN)?;
-    session.finish().await
+    match session.finish().await {
+        // The last cancelling may have come too late for what it was about.
+        Err(SessionError::Refused { .. }) => {
+            session.ask(CLEAN)?;
+            session.finish().await
+        }
+        ended => ended,
+    }
 }

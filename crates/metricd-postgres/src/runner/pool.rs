@@ -68,6 +68,23 @@ impl Pool {
         self.0.config.max_connections
     }
 
+    /// An idle connection or a new one, where nobody waits for one and it can be had at once.
+    pub(super) async fn get_free(&self) -> Option<Pooled> {
+        let mut place = self.0.take_free()?;
+        if place.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
+            match Connection::open(&self.0.session).await {
+                Ok(connection) => place.connection = Some(connection),
+                Err(error) => {
+                    if is_full(&error) {
+                        self.0.refuse(place);
+                    }
+                    return None;
+                }
+            }
+        }
+        Some(place)
+    }
+
     /// An idle connection, a new one, or the next one that becomes free.
     pub(super) async fn get(&self) -> Result<Pooled, RunError> {
         let waited = self.0.config.acquire_timeout;
@@ -129,6 +146,26 @@ impl Shared {
             return Err(told);
         };
         Ok(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
+    }
+
+    /// A place that nobody waits for.
+    fn take_free(self: &Arc<Self>) -> Option<Pooled> {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.turn.is_closed());
+        if !state.waiting.is_empty() {
+            return None;
+        }
+        let home = thread::current().id();
+        let own = state.idle.iter().rposition(|connection| connection.home() == home);
+        let connection = match own {
+            Some(index) => Some(state.idle.swap_remove(index)),
+            None if state.has_room(self.config.max_connections) => {
+                state.open += 1;
+                None
+            }
+            None => Some(state.idle.pop()?),
+        };
+        Some(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
     }
 
     /// Takes note that PostgreSQL lets in no more. Says whether there are other connections to wait for.

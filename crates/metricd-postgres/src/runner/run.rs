@@ -1,6 +1,7 @@
 //! One run of a statement on a connection.
 
 use std::iter;
+use std::sync::Arc;
 
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
 use tokio_postgres::error::SqlState;
@@ -19,6 +20,17 @@ pub(super) struct Run<'a> {
     pub(super) sink: &'a mut dyn RowSink,
     /// Whether the sink has been told anything, or the statement may have run: it is not run again then.
     pub(super) is_begun: &'a mut bool,
+    /// What becomes of the rows past the limits.
+    pub(super) rest: Rest,
+}
+
+/// What becomes of the rows that are past a run's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The statement is stopped.
+    Stopped,
+    /// They are passed over, since the next statement has been sent already and would be stopped instead.
+    PassedOver,
 }
 
 impl Run<'_> {
@@ -43,18 +55,8 @@ impl Run<'_> {
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
-        let plan = Plan::prepare(connection, self.statement).await.map_err(|error| self.fault(error))?;
-        let (wanted, given) = (plan.parameters, self.statement.arguments().len());
-        if wanted != given {
-            let message = format!("the statement has {wanted} parameters and values for {given}");
-            return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
-        }
-        let cost = estimates.of(&mut connection.session, self.statement).await.map_err(|error| self.fault(error))?;
-        let limit = self.limits.cost;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
-        if cost > limit as f64 {
-            return Err(RunError::TooCostly { cost, limit });
-        }
+        let plan = prepare(connection, self.statement, self.limits).await?;
+        estimate(connection, estimates, self.statement, self.limits).await?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
         if connection.is_harmless() && self.limits.patience.is_zero() {
             self.execute_alone(&mut connection.session, &plan).await
@@ -93,7 +95,7 @@ impl Run<'_> {
     }
 
     /// Hands the rows to the sink, up to the limits.
-    async fn read(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
+    pub(super) async fn read(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
         let RunLimits { rows, size_bytes, .. } = self.limits;
         let max_row_bytes = plan.max_row_bytes(size_bytes);
         let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
@@ -108,7 +110,10 @@ impl Run<'_> {
                 };
             }
             if !matches!(taken, Ok(true)) {
-                stop(session).await;
+                match self.rest {
+                    Rest::Stopped => stop(session).await,
+                    Rest::PassedOver => session.finish().await.map_err(|error| self.fault(error))?,
+                }
                 break;
             }
             row_count += 1;
@@ -125,6 +130,34 @@ impl Run<'_> {
     }
 }
 
+/// The statement, prepared on the connection for as many values as there are.
+pub(super) async fn prepare(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+    limits: RunLimits,
+) -> Result<Arc<Plan>, RunError> {
+    let plan = Plan::prepare(connection, statement).await.map_err(|error| run_error(error, limits.time))?;
+    let (wanted, given) = (plan.parameters, statement.arguments().len());
+    if wanted != given {
+        let message = format!("the statement has {wanted} parameters and values for {given}");
+        return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
+    }
+    Ok(plan)
+}
+
+/// What the planner expects the statement to cost, where that is within its limit.
+pub(super) async fn estimate(
+    connection: &mut Connection,
+    estimates: &Estimates,
+    statement: &BoundStatement,
+    limits: RunLimits,
+) -> Result<f64, RunError> {
+    let cost = estimates.of(&mut connection.session, statement).await;
+    let (cost, limit) = (cost.map_err(|error| run_error(error, limits.time))?, limits.cost);
+    #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
+    if cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(cost) }
+}
+
 /// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
 /// statement's, so that its own limit has to leave room for that; the runner's limit, which does not count it, holds as before.
 fn statement_timeout(limits: RunLimits) -> Option<String> {
@@ -133,7 +166,7 @@ fn statement_timeout(limits: RunLimits) -> Option<String> {
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
-async fn stop(session: &mut Session) {
+pub(super) async fn stop(session: &mut Session) {
     if let Err(error) = session.cancel().await {
         // The connection is closed then, and PostgreSQL notices that.
         log::warn!("a statement could not be cancelled: {error}");

@@ -5,7 +5,7 @@
 //! being held.
 //!
 //! Any number of things may be asked before the first answer is read. Answers come in the order of the questions, and each
-//! is read to its end, so that a future may be dropped at any point: [`Session::settle`] reads what is left.
+//! is read to its end, so that a future may be dropped at any point: [`Session::finish`] reads what is left of one.
 
 mod address;
 mod error;
@@ -119,6 +119,11 @@ impl Session {
         self.unanswered == 0 && !self.is_in_transaction && !self.is_lost
     }
 
+    /// Whether every answer has come to its end.
+    pub(super) fn is_answered(&self) -> bool {
+        self.unanswered == 0
+    }
+
     /// Whether the session was found to have ended.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost
@@ -227,17 +232,6 @@ impl Session {
     /// Reads the answer to its end.
     pub(super) async fn finish(&mut self) -> Result<(), SessionError> {
         while self.next(0).await? != Answer::End {}
-        Ok(())
-    }
-
-    /// Reads everything that is still to come.
-    pub(super) async fn settle(&mut self) -> Result<(), SessionError> {
-        while self.unanswered > 0 {
-            match self.finish().await {
-                Err(error @ SessionError::Lost(_)) => return Err(error),
-                Ok(()) | Err(SessionError::Refused { .. }) => {}
-            }
-        }
         Ok(())
     }
 

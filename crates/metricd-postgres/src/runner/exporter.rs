@@ -1,0 +1,97 @@
+//! Snapshots that several sessions share. The owner role exports them: in a hardened database no reader may.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::timeout;
+use tokio_postgres::Config;
+
+use super::CONNECT_TIMEOUT;
+use super::session::{Answer, Session, SessionError};
+use crate::DatabaseUrl;
+
+/// How many sessions are kept for the next snapshots.
+const MAX_IDLE: usize = 2;
+
+const EXPORT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
+
+/// Exports snapshots, where there is somebody who may.
+#[derive(Clone, Default)]
+pub(super) struct Exporter(Option<Arc<Shared>>);
+
+struct Shared {
+    owner: Config,
+    idle: Mutex<Vec<Session>>,
+}
+
+/// A snapshot, which others can take over for as long as this lives.
+pub(super) struct Snapshot {
+    session: Session,
+    exporter: Arc<Shared>,
+    pub(super) id: String,
+}
+
+impl Exporter {
+    pub(super) fn new(owner: &DatabaseUrl) -> Self {
+        let mut config = owner.config().clone();
+        config.application_name("metricd snapshot").connect_timeout(CONNECT_TIMEOUT);
+        Self(Some(Arc::new(Shared { owner: config, idle: Mutex::default() })))
+    }
+
+    /// A snapshot of the data as it is now; none where nobody may export one.
+    pub(super) async fn export(&self) -> Option<Snapshot> {
+        let exporter = self.0.clone()?;
+        let answer = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await;
+        match answer {
+            Ok(Ok((session, id))) => Some(Snapshot { session, exporter, id }),
+            Ok(Err(error)) => {
+                log::warn!("no snapshot can be shared, so that metrics are run one after the other: {error:?}");
+                None
+            }
+            Err(_) => {
+                log::warn!("no snapshot can be shared: PostgreSQL took too long to answer");
+                None
+            }
+        }
+    }
+
+    async fn export_with(exporter: &Shared) -> Result<(Session, String), SessionError> {
+        let mut idle = exporter.idle().pop();
+        if idle.as_mut().is_some_and(Session::is_closed) {
+            idle = None;
+        }
+        let mut session = match idle {
+            Some(session) => session,
+            None => Session::open(&exporter.owner).await?,
+        };
+        session.ask(EXPORT)?;
+        let mut id = String::new();
+        while session.next(usize::MAX).await? != Answer::End {
+            let field = session.fields().next().flatten().unwrap_or_default();
+            id = String::from_utf8_lossy(field).into_owned();
+        }
+        // It is put into a statement.
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(SessionError::Lost(format!("a snapshot is called `{id}`")));
+        }
+        Ok((session, id))
+    }
+}
+
+impl Snapshot {
+    /// Ends the sharing. Who has taken the snapshot over keeps it.
+    pub(super) async fn release(self) {
+        let Self { mut session, exporter, .. } = self;
+        if session.ask("ROLLBACK").is_ok() && session.finish().await.is_ok() {
+            let mut idle = exporter.idle();
+            if idle.len() < MAX_IDLE {
+                idle.push(session);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn idle(&self) -> MutexGuard<'_, Vec<Session>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
