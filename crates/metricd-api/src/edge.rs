@@ -1,6 +1,8 @@
 //! What happens to every request, whatever its route: an id, the time it took, a line in the log, and a problem document
 //! where something went wrong.
 
+mod headers;
+
 use std::fmt;
 use std::time::Instant;
 
@@ -45,7 +47,9 @@ pub(crate) async fn edge(
             log::error!("{method} {path}: {cause} [{request_id}]");
         }
         response = response.into_response(problem.respond(&path));
+        headers::keep_out_of_caches(response.headers_mut());
     }
+    headers::secure(response.headers_mut());
 
     let elapsed = began.elapsed();
     let milliseconds = elapsed.as_secs_f64() * 1_000.0;

@@ -73,6 +73,20 @@ async fn head_answers_as_get_without_the_body() -> Result<()> {
 }
 
 #[actix_web::test]
+async fn every_response_tells_browsers_to_make_nothing_of_it() -> Result<()> {
+    let app = TestApp::start().await?;
+    for (path, is_problem) in [("/health", false), ("/metrics/m1/definition", false), ("/nowhere", true)] {
+        let answer = app.get(path).await?;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        let policy = "default-src 'none'; frame-ancestors 'none'";
+        assert_eq!(answer.header("content-security-policy"), policy, "{path}");
+        assert_eq!(answer.header("cache-control") == "no-store", is_problem, "{path}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
 async fn every_response_has_an_id_and_its_time() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/health", "/nowhere", "/metrics/none", "/metrics/m1?limit=0"] {
