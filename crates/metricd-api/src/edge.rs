@@ -2,6 +2,7 @@
 //! where something went wrong.
 
 mod headers;
+mod limits;
 
 use std::fmt;
 use std::time::Instant;
@@ -39,9 +40,12 @@ pub(crate) async fn edge(
     let began = Instant::now();
     let request_id = request_id(&request);
     request.extensions_mut().insert(RequestId(request_id.clone()));
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let (method, path) = (request.method().clone(), limits::shown_path(&request));
 
-    let mut response = next.call(request).await?.map_into_boxed_body();
+    let mut response = match limits::check(&request) {
+        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.error_response(problem),
+    };
     if let Some(problem) = problem_of(&response) {
         if let Some(cause) = problem.cause() {
             log::error!("{method} {path}: {cause} [{request_id}]");

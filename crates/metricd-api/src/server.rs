@@ -16,15 +16,17 @@ use crate::{ApiState, edge, routes};
 pub struct ServerOptions {
     /// How many threads answer requests.
     pub workers: usize,
+    /// How long the head of a connection's first request may take to arrive.
+    pub request_timeout: Duration,
     /// How long a graceful stop waits for the requests in flight.
     pub shutdown_timeout: Duration,
 }
 
 impl Default for ServerOptions {
-    /// A thread for each core, 30 s.
+    /// A thread for each core, 10 s for a request to arrive, 30 s to stop.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, shutdown_timeout: Duration::from_secs(30) }
+        Self { workers, request_timeout: Duration::from_secs(10), shutdown_timeout: Duration::from_secs(30) }
     }
 }
 
@@ -42,7 +44,7 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
         .disable_signals()
         // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
         .h1_allow_half_closed(false)
-        .client_request_timeout(Duration::from_secs(10))
+        .client_request_timeout(options.request_timeout)
         .on_connect(|connection: &dyn Any, _| send_at_once(connection))
         .listen(listener)?;
     Ok(server.run())

@@ -65,11 +65,13 @@ problem_codes! {
     NotAcceptable = "not-acceptable", NOT_ACCEPTABLE, "Not acceptable", "Nothing that the header `Accept` names can be answered: expected `application/json`, `text/csv` or `application/x-ndjson`.";
     InvalidParameters = "invalid-parameters", UNPROCESSABLE_ENTITY, "Invalid parameters", "Parameters of the request are wrong; `errors` names each.";
     ContentTooLarge = "content-too-large", PAYLOAD_TOO_LARGE, "Content too large", "The body is larger than this path takes.";
+    UriTooLong = "uri-too-long", URI_TOO_LONG, "URI too long", "The path with its query string is longer than 8192 bytes.";
     UnsupportedMediaType = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type", "The path does not take bodies of this type; the header `Accept` names those it takes.";
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "Invalid body", "The body is JSON, but not what this path takes; `errors` names each field that is wrong.";
     SqlRefused = "sql-refused", UNPROCESSABLE_ENTITY, "SQL refused", "The SQL may not be stored; `findings` says what is wrong with it, where, and what to write instead.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency key reused", "The header `Idempotency-Key` has marked a request with another content within the last day: give each request a key of its own.";
     IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Something in the files was refused, and the mode is strict: nothing is stored. `report` says what, where and why.";
+    HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes altogether.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";

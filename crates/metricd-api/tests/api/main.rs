@@ -3,6 +3,7 @@
 mod dashboards;
 mod definitions;
 mod edge;
+mod edge_limits;
 mod formats;
 mod health;
 mod ingestions;

@@ -20,6 +20,7 @@ use metricd_repository::{
 };
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 /// A server on a free port, which ends with the test.
 pub(crate) struct TestApp {
@@ -84,11 +85,20 @@ impl TestApp {
 
     /// A server on this store.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
-        Self::limited(repository, 1 << 20)
+        Self::run(repository, ServerOptions::default(), 1 << 20)
     }
 
     /// A server on this store that takes uploads of so many bytes.
     pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
+        Self::run(repository, ServerOptions::default(), max_upload_bytes)
+    }
+
+    /// A server that is run so, with one thread, on a store that is empty.
+    pub(crate) fn with_options(options: ServerOptions) -> Result<Self> {
+        Self::run(Arc::new(MemoryRepository::default()), options, 1 << 20)
+    }
+
+    fn run(repository: Arc<dyn MetricRepository>, options: ServerOptions, max_upload_bytes: u64) -> Result<Self> {
         let runner = Arc::new(ScriptedRunner::default());
         let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
@@ -100,7 +110,7 @@ impl TestApp {
         };
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);
-        let server = start(listener, state, ServerOptions { workers: 1, ..ServerOptions::default() })?;
+        let server = start(listener, state, ServerOptions { workers: 1, ..options })?;
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Ok(Self { address, repository, runner, resolver, handle })
@@ -131,6 +141,11 @@ impl TestApp {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// A connection, to write what no client would.
+    pub(crate) async fn connect(&self) -> Result<TcpStream> {
+        Ok(TcpStream::connect(self.address.trim_start_matches("http://")).await?)
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
