@@ -4,6 +4,7 @@ mod dashboards;
 mod health;
 mod ingestions;
 mod metrics;
+mod problems;
 mod resource;
 
 use actix_web::http::Method;
@@ -31,5 +32,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/dashboards/{dashboard_id}").on(Method::GET, dashboards::get_dashboard))
         .service(resource("/ingestions").on(Method::POST, ingestions::create_ingestion))
         .service(resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion))
+        .service(resource("/problems").on(Method::GET, problems::list_problems))
+        .service(resource("/problems/{code}").on(Method::GET, problems::get_problem))
         .default_service(web::to(edge::not_found));
 }

@@ -9,5 +9,6 @@ mod health;
 mod ingestions;
 mod metrics;
 mod parameters;
+mod problems;
 mod streams;
 mod support;

@@ -1,0 +1,24 @@
+//! `GET /problems/{code}`
+
+use actix_web::http::header::{ContentType, VARY};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::{ProblemResponse, page, prefers_html};
+use crate::query_string::QueryString;
+use crate::{Problem, ProblemCode};
+
+/// Answers with what the code means.
+pub(in crate::routes) async fn get_problem(
+    request: HttpRequest,
+    code: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let known = ProblemCode::ALL.iter().find(|known| known.code() == code.as_str());
+    let code = *known.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header((VARY, "accept"));
+    if prefers_html(&request) {
+        return Ok(response.content_type(ContentType::html()).body(page::of_one(code)));
+    }
+    Ok(response.json(ProblemResponse::from(code)))
+}

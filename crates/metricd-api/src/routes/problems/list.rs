@@ -1,0 +1,28 @@
+//! `GET /problems`
+
+use actix_web::http::header::{ContentType, VARY};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+
+use super::{ProblemResponse, page, prefers_html};
+use crate::query_string::QueryString;
+use crate::{Problem, ProblemCode};
+
+/// Every code. There are so few that they need no pages.
+#[derive(Serialize)]
+struct ProblemsResponse {
+    items: Vec<ProblemResponse>,
+    next_cursor: Option<String>,
+}
+
+/// Answers with everything that can go wrong.
+pub(in crate::routes) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header((VARY, "accept"));
+    if prefers_html(&request) {
+        return Ok(response.content_type(ContentType::html()).body(page::of_all()));
+    }
+    let items = ProblemCode::ALL.iter().copied().map(ProblemResponse::from).collect();
+    Ok(response.json(ProblemsResponse { items, next_cursor: None }))
+}
