@@ -1,6 +1,7 @@
 //! What happens to every request, whatever its route: an id, the time it took, a line in the log, and a problem document
 //! where something went wrong.
 
+mod compression;
 mod headers;
 mod limits;
 
@@ -54,6 +55,7 @@ pub(crate) async fn edge(
         headers::keep_out_of_caches(response.headers_mut());
     }
     headers::secure(response.headers_mut());
+    response = compression::compress(response);
 
     let elapsed = began.elapsed();
     let milliseconds = elapsed.as_secs_f64() * 1_000.0;

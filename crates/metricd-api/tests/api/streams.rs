@@ -10,20 +10,20 @@ use tokio::net::TcpStream;
 
 use crate::support::TestApp;
 
-const SQL: &str = "-- Title \"one\"\nSELECT 1";
+pub(crate) const SQL: &str = "-- Title \"one\"\nSELECT 1";
 
 /// As many rows of 100 bytes, and what comes after them.
-fn script(runner: &ScriptedRunner, rows: usize, ending: Ending) {
+pub(crate) fn script(runner: &ScriptedRunner, rows: usize, ending: Ending) {
     let column = Column { name: "value".into(), type_name: "text".into(), field_type: FieldType::Text };
     let rows = vec![vec![Some(vec![b'x'; 100])]; rows];
     runner.script_result(SQL, move || Ok(ScriptedResult { columns: vec![column.clone()], rows: rows.clone(), ending }));
 }
 
-fn failing() -> Ending {
+pub(crate) fn failing() -> Ending {
     Ending::Fails(|| RunError::Failed { sqlstate: "22012".into(), message: "division by zero".into() })
 }
 
-async fn eventually(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is_so() {
         ensure!(Instant::now() < deadline, "{what}: not within 10 s");

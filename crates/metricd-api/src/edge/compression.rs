@@ -1,0 +1,87 @@
+//! Compression of what is worth it, as far as the client takes it.
+//!
+//! actix-web has a middleware for this, which holds back what it is given until its encoder has enough, so that the first
+//! rows of a stream would wait for the last ones; it also takes bodies of any size and type, and sends each to another
+//! thread.
+
+mod body;
+mod coding;
+mod encoder;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ResponseHead, ServiceResponse};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, VARY,
+};
+use actix_web::http::{StatusCode, Version};
+
+use self::body::CompressedBody;
+use self::coding::Coding;
+use self::encoder::encode;
+
+/// The size of a body from which on compressing it is worth it: what is smaller fits into a packet anyway.
+const MIN_BYTES: u64 = 1 << 10;
+
+/// The size of a body up to which it is compressed at once, and keeps a length that is known.
+const MAX_WHOLE_BYTES: usize = 64 << 10;
+
+/// Compresses the body where that is worth it and the client takes it. Elsewhere this costs a look at a few headers.
+pub(super) fn compress(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    if is_unchanged || is_worth_it(&response) {
+        // It depends on the header whether it is there or not.
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    // A client that knows no chunks could not tell a body that has ended from one that broke off.
+    if is_unchanged || response.request().version() < Version::HTTP_11 {
+        return response;
+    }
+    let Some(coding) = Coding::negotiate(response.request().headers()) else { return response };
+    if is_worth_it(&response) { response.map_body(|head, body| encoded(head, body, coding)) } else { response }
+}
+
+fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
+    let is_large = match response.response().body().size() {
+        BodySize::Stream => true,
+        BodySize::Sized(size_bytes) => size_bytes >= MIN_BYTES,
+        BodySize::None => false,
+    };
+    let headers = response.headers();
+    let is_text = || headers.get(CONTENT_TYPE).is_some_and(|value| is_text(value.as_bytes()));
+    let is_to_stay = || {
+        let no_transform = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-transform"));
+        headers.contains_key(CONTENT_ENCODING)
+            || headers.contains_key(CONTENT_RANGE)
+            // A strong tag names these very bytes. A weak one in its place would be of no use in `If-Match`.
+            || headers.get(ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"))
+            || headers.get_all(CACHE_CONTROL).any(no_transform)
+    };
+    is_large && is_text() && !is_to_stay()
+}
+
+fn is_text(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    essence.starts_with(b"text/")
+        || essence.ends_with(b"+json")
+        || essence.ends_with(b"+xml")
+        || matches!(essence, b"application/json" | b"application/x-ndjson" | b"application/javascript")
+}
+
+fn encoded(head: &mut ResponseHead, body: BoxBody, coding: Coding) -> BoxBody {
+    let encoded = match body.try_into_bytes() {
+        Ok(whole) if whole.len() <= MAX_WHOLE_BYTES => match encode(coding, &whole) {
+            Ok(encoded) if encoded.len() < whole.len() => BoxBody::new(encoded),
+            // Nothing is gained, or the encoder had no memory: the body goes as it is.
+            _ => return BoxBody::new(whole),
+        },
+        Ok(whole) => CompressedBody::of_whole(coding, whole).boxed(),
+        Err(stream) => CompressedBody::of_stream(coding, stream).boxed(),
+    };
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_ENCODING, coding.name());
+    headers.remove(CONTENT_LENGTH);
+    encoded
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! A body that is compressed while it is sent.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::web::Bytes;
+
+use super::coding::Coding;
+use super::encoder::Encoder;
+
+/// How much is compressed before others have their turn.
+const TURN_BYTES: usize = 64 << 10;
+
+/// A body that is compressed as it is asked for. Each piece goes out as it came in, and dropping this drops its source, so
+/// that whoever makes the pieces waits for the client, and ends with it, as if nothing stood between them.
+pub(super) struct CompressedBody {
+    source: Source,
+    coding: Coding,
+    state: State,
+}
+
+enum State {
+    /// An encoder takes memory, which is not spent on a body that is never sent, as for `HEAD`.
+    New,
+    Encoding(Encoder),
+    Ended,
+}
+
+impl CompressedBody {
+    pub(super) fn of_stream(coding: Coding, stream: BoxBody) -> Self {
+        Self { source: Source::Stream(stream), coding, state: State::New }
+    }
+
+    /// A body that is there as a whole, but would keep others waiting if it were compressed at once.
+    pub(super) fn of_whole(coding: Coding, whole: Bytes) -> Self {
+        Self { source: Source::Whole { rest: whole, is_turn_over: false }, coding, state: State::New }
+    }
+}
+
+impl MessageBody for CompressedBody {
+    type Error = Box<dyn Error>;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        loop {
+            let encoder = match &mut this.state {
+                State::New => {
+                    this.state = State::Encoding(Encoder::new(this.coding)?);
+                    continue;
+                }
+                State::Encoding(encoder) => encoder,
+                State::Ended => return Poll::Ready(None),
+            };
+            let made = match ready!(this.source.poll_next(context)) {
+                // What breaks off gets no end, which would make it look complete.
+                Some(piece) => encoder.encode(&piece?)?,
+                None => match std::mem::replace(&mut this.state, State::Ended) {
+                    State::Encoding(encoder) => encoder.finish()?,
+                    State::New | State::Ended => Vec::new(),
+                },
+            };
+            // A chunk without a byte is the end of the body.
+            if !made.is_empty() {
+                return Poll::Ready(Some(Ok(made.into())));
+            }
+        }
+    }
+}
+
+enum Source {
+    Stream(BoxBody),
+    Whole { rest: Bytes, is_turn_over: bool },
+}
+
+impl Source {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn Error>>>> {
+        match self {
+            Self::Stream(stream) => Pin::new(stream).poll_next(context),
+            Self::Whole { rest, .. } if rest.is_empty() => Poll::Ready(None),
+            Self::Whole { is_turn_over, .. } if *is_turn_over => {
+                *is_turn_over = false;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Whole { rest, is_turn_over } => {
+                *is_turn_over = true;
+                let piece = rest.split_to(rest.len().min(TURN_BYTES));
+                Poll::Ready(Some(Ok(piece)))
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The encoders of both codings as one.
+//!
+//! The levels are low: what is served is made while its client waits, and so repetitive that more effort gains little. 18 KB
+//! of JSON become 2.3 KB in 40 µs by zstd, 2.9 KB in 65 µs by gzip, which at level 6 makes 2.7 KB of it in 115 µs.
+
+use std::io::{self, Write};
+use std::mem;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::coding::Coding;
+
+const GZIP_LEVEL: Compression = Compression::new(2);
+const ZSTD_LEVEL: i32 = 1;
+
+/// Compresses what is there as a whole.
+pub(super) fn encode(coding: Coding, whole: &[u8]) -> io::Result<Vec<u8>> {
+    match coding {
+        Coding::Zstd => zstd::bulk::compress(whole, ZSTD_LEVEL),
+        Coding::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(whole.len() / 4), GZIP_LEVEL);
+            encoder.write_all(whole)?;
+            encoder.finish()
+        }
+    }
+}
+
+/// Compresses piece by piece.
+pub(super) enum Encoder {
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Zstd(Box<zstd::Encoder<'static, Vec<u8>>>),
+}
+
+impl Encoder {
+    pub(super) fn new(coding: Coding) -> io::Result<Self> {
+        Ok(match coding {
+            Coding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), GZIP_LEVEL))),
+            Coding::Zstd => Self::Zstd(Box::new(zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?)),
+        })
+    }
+
+    /// All that the client needs to read the piece: nothing of it is held back for the next one.
+    pub(super) fn encode(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip(encoder) => {
+                encoder.write_all(piece)?;
+                encoder.flush()?;
+                Ok(mem::take(encoder.get_mut()))
+            }
+            Self::Zstd(encoder) => {
+                encoder.write_all(piece)?;
+                encoder.flush()?;
+                Ok(mem::take(encoder.get_mut()))
+            }
+        }
+    }
+
+    /// What stands at the end.
+    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Zstd(encoder) => encoder.finish(),
+        }
+    }
+}
