@@ -2,10 +2,12 @@
 //! where something went wrong.
 
 mod compression;
+mod cors;
 mod headers;
 mod limits;
 
 use std::fmt;
+use std::rc::Rc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -16,6 +18,8 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpResponse};
 use uuid::Uuid;
 
+pub(crate) use self::cors::Cors;
+pub use self::cors::{AllowedOrigin, InvalidOrigin};
 use crate::{Problem, ProblemCode};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,6 +39,7 @@ impl fmt::Display for RequestId {
 }
 
 pub(crate) async fn edge(
+    cors: Rc<Cors>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -44,7 +49,10 @@ pub(crate) async fn edge(
     let (method, path) = (request.method().clone(), limits::shown_path(&request));
 
     let mut response = match limits::check(&request) {
-        Ok(()) => next.call(request).await?.map_into_boxed_body(),
+        Ok(()) => match cors.preflight(&request) {
+            Some(answer) => request.into_response(answer),
+            None => next.call(request).await?.map_into_boxed_body(),
+        },
         Err(problem) => request.error_response(problem),
     };
     if let Some(problem) = problem_of(&response) {
@@ -55,6 +63,7 @@ pub(crate) async fn edge(
         headers::keep_out_of_caches(response.headers_mut());
     }
     headers::secure(response.headers_mut());
+    cors.grant(&mut response);
     response = compression::compress(response);
 
     let elapsed = began.elapsed();

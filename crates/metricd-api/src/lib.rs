@@ -42,6 +42,7 @@ mod server;
 mod state;
 
 pub use definitions::Definitions;
+pub use edge::{AllowedOrigin, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use server::{ServerOptions, start};
 pub use state::ApiState;

@@ -3,16 +3,19 @@
 use std::any::Any;
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::time::Duration;
 
+use actix_web::body::BoxBody;
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
 
-use crate::{ApiState, edge, routes};
+use crate::edge::{self, AllowedOrigin, Cors};
+use crate::{ApiState, routes};
 
 /// How the server is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
     /// How many threads answer requests.
     pub workers: usize,
@@ -20,13 +23,20 @@ pub struct ServerOptions {
     pub request_timeout: Duration,
     /// How long a graceful stop waits for the requests in flight.
     pub shutdown_timeout: Duration,
+    /// The origins whose pages may read answers, from a browser.
+    pub cors_origins: Vec<AllowedOrigin>,
 }
 
 impl Default for ServerOptions {
-    /// A thread for each core, 10 s for a request to arrive, 30 s to stop.
+    /// A thread for each core, 10 s for a request to arrive, 30 s to stop, no pages of other origins.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { workers, request_timeout: Duration::from_secs(10), shutdown_timeout: Duration::from_secs(30) }
+        Self {
+            workers,
+            request_timeout: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+            cors_origins: Vec::new(),
+        }
     }
 }
 
@@ -37,7 +47,12 @@ impl Default for ServerOptions {
 /// Where the listener cannot be used.
 pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> io::Result<Server> {
     let state = web::Data::new(state);
-    let app = move || App::new().app_data(state.clone()).wrap(from_fn(edge::edge)).configure(routes::configure);
+    let cors_origins = options.cors_origins;
+    let app = move || {
+        let cors = Rc::new(Cors::new(cors_origins.clone()));
+        let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&cors), request, next));
+        App::new().app_data(state.clone()).wrap(edge).configure(routes::configure)
+    };
     let server = HttpServer::new(app)
         .workers(options.workers)
         .shutdown_timeout(options.shutdown_timeout.as_secs())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use metricd_api::AllowedOrigin;
 use metricd_postgres::DatabaseUrl;
 
 use crate::output;
@@ -159,6 +160,11 @@ pub(crate) struct ServeArguments {
     /// How many seconds a graceful stop waits for the requests in flight.
     #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
     pub(crate) shutdown_timeout_seconds: u64,
+
+    /// An origin whose pages may read answers from a browser, as `https://example.org`, or `*` for anybody's; without one
+    /// only the pages of metricd itself may. May be given several times, or with commas.
+    #[arg(long = "cors-origin", env = "METRICD_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) cors_origins: Vec<AllowedOrigin>,
 
     /// Do not load the sample into an empty private PostgreSQL.
     #[arg(long, env = "METRICD_NO_SAMPLE")]

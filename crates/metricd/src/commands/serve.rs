@@ -57,7 +57,8 @@ pub(crate) async fn serve(
     let address = listener.local_addr()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let server = start(listener, state, ServerOptions { shutdown_timeout, ..ServerOptions::default() })?;
+    let options = ServerOptions { shutdown_timeout, cors_origins: serve.cors_origins, ..ServerOptions::default() };
+    let server = start(listener, state, options)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
     output::print(&greeting(address, &metrics));

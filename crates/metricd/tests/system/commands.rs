@@ -21,6 +21,7 @@ fn help_names_every_option_with_its_variable() -> Result<()> {
         "METRICD_CATALOG_CONNECTIONS",
         "METRICD_SHUTDOWN_TIMEOUT_SECONDS",
         "METRICD_NO_SAMPLE",
+        "METRICD_CORS_ORIGINS",
     ] {
         assert!(help.contains(&format!("[env: {variable}")), "{variable}: {help}");
     }
@@ -32,8 +33,13 @@ fn help_names_every_option_with_its_variable() -> Result<()> {
 #[test]
 fn a_wrong_command_line_is_an_error_of_its_own() -> Result<()> {
     let folder = folder()?;
-    for arguments in [["serv", ""], ["--listen", "here"], ["ingest", "--format=xml"], ["--query-timeout-seconds", "0"]]
-    {
+    for arguments in [
+        ["serv", ""],
+        ["--listen", "here"],
+        ["ingest", "--format=xml"],
+        ["--query-timeout-seconds", "0"],
+        ["--cors-origin", "example.org"],
+    ] {
         let (code, _, error) = run(metricd(folder.path()).args(arguments.iter().filter(|word| !word.is_empty())))?;
         assert_eq!(code, 1, "{arguments:?}: {error}");
         assert!(error.contains("--help"), "{error}");

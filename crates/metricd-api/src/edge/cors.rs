@@ -1,0 +1,85 @@
+//! Which pages of other origins may read what is answered (CORS, <https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//!
+//! Without an origin that is allowed, nothing is said, and browsers keep answers from the pages of others. Credentials of the
+//! browser's are never asked for: who calls says so in a header that the page itself has set.
+
+mod origin;
+
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
+};
+
+pub use self::origin::{AllowedOrigin, InvalidOrigin};
+
+/// Whatever any path takes. What a path does not take it refuses itself, with a problem that the page can then read.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+
+/// What a page may send beside what it always may.
+const REQUEST_HEADERS: HeaderValue =
+    HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id");
+
+/// What a page may read beside what it always may.
+const RESPONSE_HEADERS: HeaderValue =
+    HeaderValue::from_static("etag, location, retry-after, server-timing, x-request-id, x-row-limit, x-truncated");
+
+/// How many seconds a browser may remember what a preflight was answered.
+const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
+
+/// The origins whose pages may read answers.
+#[derive(Debug, Default)]
+pub(crate) struct Cors {
+    allowed: Vec<AllowedOrigin>,
+}
+
+impl Cors {
+    pub(crate) fn new(allowed: Vec<AllowedOrigin>) -> Self {
+        Self { allowed }
+    }
+
+    /// The answer to a browser that asks whether a page may make a request. It has no token yet, so nothing else may judge
+    /// it; and whether there is such a path is for the request itself to find out.
+    pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        let is_preflight =
+            request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if !is_preflight || self.granted(request.headers().get(ORIGIN)).is_none() {
+            return None;
+        }
+        let mut response = HttpResponse::NoContent();
+        response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, METHODS));
+        response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS));
+        response.insert_header((ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS));
+        Some(response.finish())
+    }
+
+    /// Says who may read the response.
+    pub(super) fn grant(&self, response: &mut ServiceResponse<BoxBody>) {
+        if self.allowed.is_empty() {
+            return;
+        }
+        let granted = self.granted(response.request().headers().get(ORIGIN));
+        let headers = response.headers_mut();
+        if !self.allowed.contains(&AllowedOrigin::Any) {
+            // A cache must not show one origin what it was told for another, nor for none.
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        }
+        if let Some(granted) = granted {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, granted);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+        }
+    }
+
+    /// To whom the response is open, where that includes this origin.
+    fn granted(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let origin = origin?;
+        let fitting = self.allowed.iter().filter(|allowed| allowed.is(origin.as_bytes()));
+        // The same for everybody is the same in every cache.
+        let is_any = fitting.clone().any(|allowed| *allowed == AllowedOrigin::Any);
+        let granted = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
+        fitting.last().map(|_| granted)
+    }
+}
