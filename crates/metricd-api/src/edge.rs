@@ -57,7 +57,10 @@ pub(crate) async fn edge(
     };
     if let Some(problem) = problem_of(&response) {
         if let Some(cause) = problem.cause() {
-            log::error!("{method} {path}: {cause} [{request_id}]");
+            log::error!(
+                method = method.as_str(), path = path.as_str(), request_id = request_id.as_str();
+                "{method} {path}: {cause} [{request_id}]"
+            );
         }
         response = response.into_response(problem.respond(&path));
         headers::keep_out_of_caches(response.headers_mut());
@@ -75,7 +78,12 @@ pub(crate) async fn edge(
     if let Ok(value) = HeaderValue::try_from(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
-    log::info!("{method} {path} {} {milliseconds:.1} ms [{request_id}]", response.status().as_u16());
+    let status = response.status().as_u16();
+    log::info!(
+        method = method.as_str(), path = path.as_str(), status,
+        duration_ms = (milliseconds * 1_000.0).round() / 1_000.0, request_id = request_id.as_str();
+        "{method} {path} {status} {milliseconds:.1} ms [{request_id}]"
+    );
     Ok(response)
 }
 

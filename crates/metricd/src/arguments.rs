@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use metricd_api::AllowedOrigin;
 use metricd_postgres::DatabaseUrl;
 
+use crate::log_format::LogFormat;
 use crate::output;
 
 /// Other crates' chatter is of use to nobody at the level of our own.
@@ -32,6 +33,10 @@ struct CommandLine {
     /// What to log: a level, or levels by module, as `env_logger` takes them.
     #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER")]
     log: String,
+
+    /// How to log: lines for people, or a JSON object a line for programs.
+    #[arg(long, env = "METRICD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -241,6 +246,7 @@ pub(crate) struct Arguments {
     pub(crate) database: DatabaseArguments,
     pub(crate) guard: GuardArguments,
     pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
     pub(crate) command: Command,
 }
 
@@ -254,8 +260,8 @@ impl Arguments {
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
-            Ok(CommandLine { database, guard, log, command, serve }) => {
-                Ok(Self { database, guard, log, command: command.unwrap_or(Command::Serve(serve)) })
+            Ok(CommandLine { database, guard, log, log_format, command, serve }) => {
+                Ok(Self { database, guard, log, log_format, command: command.unwrap_or(Command::Serve(serve)) })
             }
             Err(error) => {
                 output::usage(&error);

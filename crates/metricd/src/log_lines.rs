@@ -12,6 +12,8 @@ use std::time::Duration;
 use env_logger::{Builder, Logger, Target};
 use log::{Level, Log, Metadata, Record, SetLoggerError};
 
+use crate::log_format::LogFormat;
+
 /// How long a line waits for others at most.
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -32,22 +34,25 @@ impl Drop for LogGuard {
 }
 
 /// Begins to log what the filter lets through; many lines at once where there may be many of them.
-pub(crate) fn start(filter: &str, are_many: bool) -> Result<LogGuard, SetLoggerError> {
+pub(crate) fn start(filter: &str, format: LogFormat, are_many: bool) -> Result<LogGuard, SetLoggerError> {
     let mut builder = Builder::new();
     builder.parse_filters(filter);
-    if !are_many || io::stderr().is_terminal() {
-        return builder.try_init().map(|()| LogGuard(None));
+    format.set_up(&mut builder);
+    let lines = (are_many && !io::stderr().is_terminal()).then(Lines::start);
+    if let Some(lines) = &lines {
+        builder.target(Target::Pipe(Box::new(lines.clone())));
     }
-    let lines = Lines::start();
-    let logger = builder.target(Target::Pipe(Box::new(lines.clone()))).build();
+    let logger = builder.build();
     log::set_max_level(logger.filter());
-    log::set_boxed_logger(Box::new(LineLog { logger, lines: lines.clone() })).map(|()| LogGuard(Some(lines)))
+    let log = LineLog { logger, format, lines: lines.clone() };
+    log::set_boxed_logger(Box::new(log)).map(|()| LogGuard(lines))
 }
 
 /// Makes lines, and sees to those that must not wait.
 struct LineLog {
     logger: Logger,
-    lines: Lines,
+    format: LogFormat,
+    lines: Option<Lines>,
 }
 
 impl Log for LineLog {
@@ -56,14 +61,19 @@ impl Log for LineLog {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.logger.log(record);
+        if !self.logger.matches(record) {
+            return;
+        }
+        self.format.pass(record, &self.logger);
         if record.level() <= Level::Warn {
             self.flush();
         }
     }
 
     fn flush(&self) {
-        self.lines.write_out();
+        if let Some(lines) = &self.lines {
+            lines.write_out();
+        }
     }
 }
 

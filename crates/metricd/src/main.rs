@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod database;
+mod log_format;
 mod log_lines;
 mod output;
 mod progress;
@@ -11,15 +12,16 @@ mod sample;
 use std::process::ExitCode;
 
 use crate::arguments::{Arguments, Command};
+use crate::log_format::LogFormat;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    let Arguments { database, guard, log, command } = match Arguments::read() {
+    let Arguments { database, guard, log, log_format, command } = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
     // Nobody else has set a logger.
-    let log = log_lines::start(&log, matches!(command, Command::Serve(_))).ok();
+    let log = log_lines::start(&log, log_format, matches!(command, Command::Serve(_))).ok();
     let outcome = match command {
         Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
@@ -27,11 +29,17 @@ async fn main() -> ExitCode {
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
         Command::Purge(purge) => commands::purge(&database, &purge).await,
     };
+    if let (Err(error), LogFormat::Json) = (&outcome, log_format) {
+        // Programs that read the log read nothing else.
+        log::error!("{}", output::message(error));
+    }
     drop(log);
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            output::error(&error);
+            if log_format == LogFormat::Text || !log::log_enabled!(log::Level::Error) {
+                output::error(&error);
+            }
             ExitCode::FAILURE
         }
     }

@@ -8,8 +8,13 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Prints why the program could not do what it was asked for, on one line: each cause that the words before do not tell.
+/// Prints why the program could not do what it was asked for.
 pub(crate) fn error(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "metricd: {}", message(error));
+}
+
+/// The error on one line, with each cause that the words before do not tell.
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // What the operating system says ends in its number, which tells nobody anything.
@@ -18,7 +23,7 @@ pub(crate) fn error(error: &anyhow::Error) {
             message = format!("{message}: {cause}");
         }
     }
-    let _ = writeln!(io::stderr(), "metricd: {message}");
+    message
 }
 
 /// Prints help, the version, or what is wrong with the command line.

@@ -15,6 +15,7 @@ fn help_names_every_option_with_its_variable() -> Result<()> {
         "METRICD_DATA_DIR",
         "METRICD_POSTGRES_BIN_DIR",
         "METRICD_LOG",
+        "METRICD_LOG_FORMAT",
         "METRICD_LISTEN",
         "METRICD_QUERY_TIMEOUT_SECONDS",
         "METRICD_QUERY_CONNECTIONS",

@@ -4,6 +4,7 @@ mod checking;
 mod commands;
 mod definitions;
 mod documents;
+mod edges;
 mod giving_up;
 mod ingestion;
 mod operators;

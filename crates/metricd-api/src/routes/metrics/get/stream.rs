@@ -149,7 +149,11 @@ impl Begun {
             Ok(_) => return Ok(()),
             Err(error) => Broken::Failed(error),
         };
-        log::error!("metric {}: the stream broke off: {broken} [{}]", self.metric_id, self.request_id);
+        let Self { metric_id, request_id, .. } = self;
+        log::error!(
+            metric_id = metric_id.as_str(), request_id = request_id.as_str();
+            "metric {metric_id}: the stream broke off: {broken} [{request_id}]"
+        );
         Err(broken)
     }
 }

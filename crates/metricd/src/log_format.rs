@@ -1,0 +1,224 @@
+//! What a line of the log looks like: text for people, or a JSON object for programs.
+//!
+//! Messages quote what clients send, also by way of PostgreSQL's. Whatever that is, a record is one line, and does nothing
+//! to the terminal that shows it.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use env_logger::Builder;
+use env_logger::fmt::{Formatter, hidden_kv_format};
+use log::Record;
+use log::kv::{self, Key, Value, VisitSource, VisitValue};
+use serde_json::Value as Json;
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: an object a line.
+    Json,
+}
+
+/// What every object has.
+const MEMBERS: [&str; 4] = ["time", "level", "target", "message"];
+
+impl LogFormat {
+    /// Tells the logger how to write.
+    pub(crate) fn set_up(self, builder: &mut Builder) {
+        match self {
+            // What these say stands in the message as well.
+            Self::Text => builder.format_key_values(hidden_kv_format),
+            Self::Json => builder.format(write_json),
+        };
+    }
+
+    /// Gives the logger the record, safe to be written in this form.
+    pub(crate) fn pass(self, record: &Record<'_>, logger: &impl log::Log) {
+        match self {
+            Self::Text => {
+                let message = record.args().as_str().map_or_else(|| record.args().to_string().into(), Cow::Borrowed);
+                let escaped = escape_text(&message);
+                logger.log(&record.to_builder().args(format_args!("{escaped}")).build());
+            }
+            Self::Json => logger.log(record),
+        }
+    }
+}
+
+/// Whether a character may end a line, steer a terminal, or change the order in which others are shown.
+fn is_unsafe(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escape_text(message: &str) -> Cow<'_, str> {
+    if !message.contains(is_unsafe) {
+        return message.into();
+    }
+    let mut escaped = String::with_capacity(message.len() + 16);
+    for character in message.chars() {
+        if is_unsafe(character) {
+            escaped.extend(character.escape_default());
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.into()
+}
+
+fn write_json(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let time = line.timestamp_millis();
+    write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"target\":", record.level())?;
+    write_json_text(line, record.target())?;
+    line.write_all(b",\"message\":")?;
+    write_json_text(line, &record.args().to_string())?;
+    record.key_values().visit(&mut Members(line)).map_err(io::Error::other)?;
+    line.write_all(b"}\n")
+}
+
+/// JSON itself escapes of these only what ASCII has.
+fn write_json_text(line: &mut impl Write, text: &str) -> io::Result<()> {
+    let mut json = Json::from(text).to_string();
+    if json.contains(is_unsafe) {
+        let mut escaped = String::with_capacity(json.len() + 16);
+        for character in json.chars() {
+            // All of them are of the plane that has four digits.
+            let _ = if is_unsafe(character) {
+                write!(escaped, "\\u{:04x}", u32::from(character))
+            } else {
+                escaped.write_char(character)
+            };
+        }
+        json = escaped;
+    }
+    line.write_all(json.as_bytes())
+}
+
+/// Writes key-values as members of the object.
+struct Members<'a, W>(&'a mut W);
+
+impl<'kvs, W: Write> VisitSource<'kvs> for Members<'_, W> {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
+        if MEMBERS.contains(&key.as_str()) {
+            return Ok(());
+        }
+        let mut json = ToJson(Json::Null);
+        value.visit(&mut json)?;
+        self.0.write_all(b",")?;
+        write_json_text(self.0, key.as_str())?;
+        self.0.write_all(b":")?;
+        match json.0 {
+            Json::String(text) => write_json_text(self.0, &text)?,
+            other => write!(self.0, "{other}")?,
+        }
+        Ok(())
+    }
+}
+
+struct ToJson(Json);
+
+impl VisitValue<'_> for ToJson {
+    fn visit_any(&mut self, value: Value<'_>) -> Result<(), kv::Error> {
+        self.0 = value.to_string().into();
+        Ok(())
+    }
+
+    fn visit_null(&mut self) -> Result<(), kv::Error> {
+        self.0 = Json::Null;
+        Ok(())
+    }
+
+    fn visit_u64(&mut self, value: u64) -> Result<(), kv::Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_i64(&mut self, value: i64) -> Result<(), kv::Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_f64(&mut self, value: f64) -> Result<(), kv::Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_bool(&mut self, value: bool) -> Result<(), kv::Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+
+    fn visit_str(&mut self, value: &str) -> Result<(), kv::Error> {
+        self.0 = value.into();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use env_logger::Target;
+    use log::{Level, LevelFilter};
+
+    use super::*;
+
+    const HOSTILE: &str =
+        "a\n[2026-01-01T00:00:00Z INFO  metricd] forged\r\n\u{1b}[2J\u{9b}1m \"}\\ \u{2028}\u{202e}\0\u{7f} ü";
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line that a record becomes.
+    fn line(format: LogFormat, message: &str, path: &str) -> String {
+        let written = Written::default();
+        let mut builder = Builder::new();
+        builder.filter_level(LevelFilter::Info).target(Target::Pipe(Box::new(written.clone())));
+        format.set_up(&mut builder);
+        let logger = builder.build();
+        let fields =
+            [("path", Value::from(path)), ("status", 200_u16.into()), ("duration_ms", 1.5.into()), ("time", 1.into())];
+        let mut record = Record::builder();
+        record.level(Level::Info).target("metricd").key_values(&fields);
+        format.pass(&record.args(format_args!("{message}")).build(), &logger);
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn assert_is_one_safe_line(line: &str) {
+        let line = line.strip_suffix('\n').unwrap();
+        assert!(!line.contains(is_unsafe), "{line:?}");
+    }
+
+    #[test]
+    fn text_is_one_line_whatever_is_in_it() {
+        let text = line(LogFormat::Text, HOSTILE, "/");
+        assert_is_one_safe_line(&text);
+        assert!(text.contains(r"INFO  metricd] a\n[2026-01-01T00:00:00Z INFO  metricd] forged\r\n\u{1b}[2J"), "{text}");
+        assert!(text.contains('ü') && !text.contains("status"), "{text}");
+    }
+
+    #[test]
+    fn json_is_one_object_that_says_the_same() {
+        let json = line(LogFormat::Json, HOSTILE, HOSTILE);
+        assert_is_one_safe_line(&json);
+        let members: Json = serde_json::from_str(&json).unwrap();
+        assert_eq!((&members["message"], &members["path"]), (&HOSTILE.into(), &HOSTILE.into()));
+        assert_eq!((&members["status"], &members["duration_ms"]), (&200.into(), &1.5.into()));
+        assert_eq!((&members["level"], &members["target"]), (&"INFO".into(), &"metricd".into()));
+        assert!(members["time"].as_str().unwrap().ends_with('Z'), "{json}");
+        assert_eq!(json.matches("\"time\"").count(), 1, "{json}");
+    }
+}
