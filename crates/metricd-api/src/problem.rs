@@ -89,7 +89,8 @@ impl Problem {
     }
 
     /// The response; `instance` is the path that was asked for.
-    pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
+    /// The document, as JSON.
+    pub(crate) fn document(&self, instance: &str) -> Vec<u8> {
         let code = self.code.code();
         let document = Document {
             r#type: format!("/problems/{code}"),
@@ -101,6 +102,10 @@ impl Problem {
             errors: &self.errors,
             extensions: &self.extensions,
         };
+        serde_json::to_vec(&document).unwrap_or_default()
+    }
+
+    pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.code.retry_after() {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
@@ -112,7 +117,7 @@ impl Problem {
             response.insert_header((VARY, "accept"));
         }
         response.insert_header((CONTENT_TYPE, "application/problem+json"));
-        response.body(serde_json::to_vec(&document).unwrap_or_default())
+        response.body(self.document(instance))
     }
 }
 

@@ -42,6 +42,13 @@ impl<'a> QueryString<'a> {
         }
     }
 
+    /// Every value of the parameter, in their order.
+    pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
+        let (taken, rest): (Vec<_>, Vec<_>) = self.pairs.drain(..).partition(|(key, _)| key == name);
+        self.pairs = rest;
+        taken.into_iter().map(|(_, value)| value.into_owned()).collect()
+    }
+
     /// Takes what has not been taken: the parameters by name. One that stands twice is an error.
     pub(crate) fn take_rest(&mut self) -> BTreeMap<String, String> {
         let mut rest = BTreeMap::new();
@@ -90,7 +97,8 @@ impl<'a> QueryString<'a> {
         self.finish_with(unknown.collect())
     }
 
-    fn error(&mut self, field: &str, message: String) {
+    /// Takes note of what is wrong.
+    pub(crate) fn error(&mut self, field: &str, message: String) {
         self.errors.push(FieldError { field: field.to_owned(), message });
     }
 }

@@ -6,6 +6,7 @@ mod ingestions;
 mod metrics;
 mod problems;
 mod resource;
+mod results;
 
 use actix_web::http::Method;
 use actix_web::web;
@@ -30,6 +31,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(resource("/metrics/{metric_id}/history").on(Method::GET, metrics::list_metric_history))
         .service(resource("/dashboards").on(Method::GET, dashboards::list_dashboards))
         .service(resource("/dashboards/{dashboard_id}").on(Method::GET, dashboards::get_dashboard))
+        .service(resource("/dashboards/{dashboard_id}/results").on(Method::GET, dashboards::get_dashboard_results))
+        .service(resource("/results").on(Method::GET, results::get_results))
         .service(resource("/ingestions").on(Method::POST, ingestions::create_ingestion))
         .service(resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion))
         .service(resource("/problems").on(Method::GET, problems::list_problems))

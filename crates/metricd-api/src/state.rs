@@ -26,6 +26,8 @@ pub struct ApiState {
     pub allowed_functions: Arc<BTreeSet<String>>,
     /// How long a metric's SQL may run.
     pub query_timeout: Duration,
+    /// How long all metrics of one call may run.
+    pub results_timeout: Duration,
     /// What the planner may estimate that a metric's SQL costs, in its own unit: 1 is the reading of a page in sequence.
     pub query_cost: u64,
     /// How long the client of a stream may make the database wait, all in all.
@@ -39,7 +41,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 5 minutes for a client to read a stream,
+    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to read a stream,
     /// 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
@@ -54,6 +56,7 @@ impl ApiState {
             resolver,
             allowed_functions: Arc::default(),
             query_timeout: Duration::from_secs(5),
+            results_timeout: Duration::from_secs(15),
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
             max_upload_bytes: 256 << 20,

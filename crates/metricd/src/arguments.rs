@@ -144,6 +144,15 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) query_timeout_seconds: u64,
 
+    /// How many seconds the metrics of one call to `/results`, or of a dashboard, may run together. Each of them has its own
+    /// limit beside.
+    #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) results_timeout_seconds: u64,
+
+    /// How many MiB an upload to `/ingestions` may have. Its files are kept in the folder for temporary files meanwhile.
+    #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) max_upload_mib: u64,
+
     /// How many seconds the client of a CSV or NDJSON stream may keep the database waiting, all in all, beside the time that
     /// the SQL takes. Then the stream breaks off.
     #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]

@@ -2,6 +2,8 @@
 
 mod get;
 mod list;
+mod results;
 
 pub(super) use get::get_dashboard;
 pub(super) use list::list_dashboards;
+pub(super) use results::get_dashboard_results;

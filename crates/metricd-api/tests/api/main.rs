@@ -12,5 +12,6 @@ mod ingestions;
 mod metrics;
 mod parameters;
 mod problems;
+mod results;
 mod streams;
 mod support;

@@ -47,7 +47,9 @@ pub(crate) async fn serve(
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         query_timeout,
+        results_timeout: Duration::from_secs(serve.results_timeout_seconds),
         stream_patience,
+        max_upload_bytes: serve.max_upload_mib << 20,
         query_cost: serve.query_cost,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)))
@@ -93,7 +95,8 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository, PgRunner)> {
     let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
     let queries = RunnerConfig { max_connections: serve.query_connections.try_into()?, ..Default::default() };
-    Ok((PgRepository::new(&database.owner, catalog)?, PgRunner::new(&database.reader, queries)?))
+    let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner);
+    Ok((PgRepository::new(&database.owner, catalog)?, runner))
 }
 
 async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> {

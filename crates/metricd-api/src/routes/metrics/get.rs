@@ -1,21 +1,20 @@
 //! `GET /metrics/{metric_id}`
 
 mod format;
-mod json;
 mod pipe;
 mod stream;
-
-use std::time::Duration;
 
 use actix_web::http::Version;
 use actix_web::http::header::{HeaderName, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{MetricDefinition, MetricLimits, RowLimit};
+use metricd_domain::{MetricDefinition, RowLimit};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
 use super::metric_id;
+use super::run::{run_limits, run_problem};
+use super::write_result;
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -34,14 +33,14 @@ pub(in crate::routes) async fn get_metric(
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
     let Asked { format, rows, bound, period } = Asked::parse(&request, statement)?;
 
-    let limits = limits(&state, definition.metric.limits, format, rows);
+    let limits = run_limits(&state, definition.metric.limits, format != Format::Json, rows);
     let Some(writer) = format.writer() else {
         let answered = answer_whole(&state, definition, &bound, limits, period).await;
-        return answered.map_err(|error| problem_of(error, statement));
+        return answered.map_err(|error| run_problem(error, statement));
     };
     let is_chunked = request.version() >= Version::HTTP_11;
     let streamed = Streamed { format, writer, statement: bound, limits, limit: rows, is_chunked };
-    answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| problem_of(error, statement))
+    answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| run_problem(error, statement))
 }
 
 /// What a request asks for.
@@ -79,40 +78,6 @@ impl Asked {
     }
 }
 
-/// What the run may take: the least of what the server, the metric and the request allow.
-fn limits(state: &ApiState, metric: MetricLimits, format: Format, rows: Option<RowLimit>) -> RunLimits {
-    let is_stream = format != Format::Json;
-    let default = RunLimits::default();
-    let rows = rows.unwrap_or(if is_stream { RowLimit::STREAM_MAX } else { default.rows });
-    let lowered = |server: u64, metric: Option<u64>| metric.map_or(server, |metric| metric.min(server));
-    let time_ms = lowered(u64::try_from(state.query_timeout.as_millis()).unwrap_or(u64::MAX), metric.time_ms);
-    let size_bytes = lowered(default.size_bytes as u64, metric.size_bytes);
-    RunLimits {
-        rows: metric.rows.map_or(rows, |metric| rows.at_most(metric)),
-        // A stream holds a chunk at a time.
-        size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
-        time: Duration::from_millis(time_ms),
-        cost: lowered(state.query_cost, metric.cost),
-        patience: if is_stream { state.stream_patience } else { Duration::ZERO },
-    }
-}
-
-/// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about.
-fn problem_of(error: RunError, statement: &MetricStatement) -> Problem {
-    match &error {
-        RunError::Failed { sqlstate, .. } if is_data_exception(sqlstate) && statement.has_unjudged() => {
-            let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
-            Problem::new(ProblemCode::InvalidParameters).with_detail(detail).caused_by(error)
-        }
-        _ => error.into(),
-    }
-}
-
-/// PostgreSQL's class 22: a value that is not of its type, or out of range.
-fn is_data_exception(sqlstate: &str) -> bool {
-    sqlstate.starts_with("22")
-}
-
 /// Runs the statement to its end and answers with its result in one piece.
 async fn answer_whole(
     state: &ApiState,
@@ -130,5 +95,5 @@ async fn answer_whole(
         response.insert_header((TRUNCATED, "true"));
     }
     response.insert_header((VARY, "accept")).content_type(Format::Json.content_type());
-    Ok(response.body(json::write_body(definition, result, outcome, period, as_of)))
+    Ok(response.body(write_result(definition, result, outcome, period, as_of)))
 }

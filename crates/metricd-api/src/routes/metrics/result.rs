@@ -36,7 +36,7 @@ struct ResultTail {
 }
 
 /// The response, with the rows as they were encoded.
-pub(super) fn write_body(
+pub(in crate::routes) fn write_result(
     definition: &MetricDefinition,
     result: JsonRows,
     outcome: RunOutcome,

@@ -1,0 +1,22 @@
+//! `GET /dashboards/{dashboard_id}/results`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::get::dashboard_id;
+use crate::query_string::QueryString;
+use crate::routes::results::{ResultsRequest, answer_results};
+use crate::{ApiState, Problem};
+
+/// Answers with the results of all metrics on the dashboard, in the order of its items, as `/results` does.
+pub(in crate::routes) async fn get_dashboard_results(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let asked = ResultsRequest::take(&mut query);
+    query.finish_with(Vec::new())?;
+    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    let ids: Vec<_> = dashboard.items.into_iter().map(|item| String::from(item.metric_id)).collect();
+    answer_results(&request, &state, &ids, &asked).await
+}

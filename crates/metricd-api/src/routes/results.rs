@@ -1,0 +1,139 @@
+//! `GET /results`, and what every call for several results has in common.
+
+mod entry;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::{MetricId, RowLimit};
+use metricd_execution::{BatchRun, MetricStatement};
+use metricd_repository::RepositoryError;
+
+use self::entry::{Entry, Prepared};
+use crate::query_string::QueryString;
+use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// How many metrics a call can ask for.
+const MAX_METRICS: usize = 50;
+
+/// How many bytes the results of a call may have together; each may have its share.
+const MAX_BYTES: usize = 64 << 20;
+
+/// How much of a parameter's name is shown.
+const MAX_SHOWN_CHARS: usize = 100;
+
+const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+
+/// What a call asks of every metric.
+#[derive(Debug)]
+pub(super) struct ResultsRequest {
+    rows: Option<RowLimit>,
+    /// The values of parameters. Each metric is given those that it has.
+    given: BTreeMap<String, String>,
+}
+
+impl ResultsRequest {
+    /// Takes all that is left of the query string; what is wrong with it is told with what else is.
+    pub(super) fn take(query: &mut QueryString<'_>) -> Self {
+        let rows = query.take("limit", RowLimit::parse);
+        Self { rows, given: query.take_rest() }
+    }
+}
+
+/// Answers with the results of several metrics on one snapshot of the data, in the order asked.
+pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    let ids = query.take_all("metric_id");
+    if !(1..=MAX_METRICS).contains(&ids.len()) {
+        query.error("metric_id", format!("expected 1 to {MAX_METRICS} of them, found {}", ids.len()));
+    }
+    let asked = ResultsRequest::take(&mut query);
+    query.finish_with(Vec::new())?;
+    answer_results(&request, &state, &ids, &asked).await
+}
+
+/// Runs the metrics, each once however often it is asked for, and answers with an entry for each that is asked for.
+///
+/// # Errors
+///
+/// 422 for parameters that none of the metrics has, 503 where none of them can be run. What is wrong with one of them is in
+/// its entry.
+pub(super) async fn answer_results(
+    request: &HttpRequest,
+    state: &ApiState,
+    ids: &[String],
+    asked: &ResultsRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut entries: HashMap<&str, Entry> = HashMap::new();
+    let mut known = BTreeSet::new();
+    let distinct: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let max_bytes = MAX_BYTES / distinct.len().max(1);
+    for id in &distinct {
+        let entry = match MetricId::parse(*id) {
+            Err(_) => Entry::Problem(Problem::new(ProblemCode::MetricNotFound)),
+            Ok(id) => match state.definitions.get_in_service(&id).await {
+                Ok(served) => {
+                    let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
+                    known.extend(parameters.map(|(name, _, _)| name.to_owned()));
+                    Prepared::of(served, state, asked, max_bytes).map_or_else(Entry::Problem, Entry::Prepared)
+                }
+                Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
+                    return Err(error.into());
+                }
+                Err(error) => Entry::Problem(error.into()),
+            },
+        };
+        entries.insert(id, entry);
+    }
+    refuse_unknown(&known, asked)?;
+
+    let as_of = (state.now)();
+    let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
+    let runs = prepared.iter_mut().map(|prepared| BatchRun {
+        statement: &prepared.bound,
+        limits: prepared.limits,
+        sink: &mut prepared.rows,
+    });
+    let outcomes = state.runner.run_together(runs.collect(), state.results_timeout).await?;
+    for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
+        prepared.outcome = Some(outcome);
+    }
+    let answered: HashMap<_, _> =
+        entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
+
+    let mut body = br#"{"results":["#.to_vec();
+    body.reserve(ids.iter().filter_map(|id| answered.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
+    for (index, entry) in ids.iter().filter_map(|id| answered.get(id.as_str())).enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&entry.body);
+    }
+    let as_of = as_of.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    body.extend_from_slice(format!(r#"],"as_of":"{as_of}"}}"#).as_bytes());
+    let mut response = HttpResponse::Ok();
+    if answered.values().any(|entry| entry.is_truncated) {
+        response.insert_header((TRUNCATED, "true"));
+    }
+    Ok(response.content_type("application/json").body(body))
+}
+
+/// Refuses parameters that none of the metrics has: one of them is probably misspelt.
+fn refuse_unknown(known: &BTreeSet<String>, asked: &ResultsRequest) -> Result<(), Problem> {
+    let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
+    let unknown = asked.given.keys().filter(is_unknown).map(|name| FieldError {
+        field: name.chars().take(MAX_SHOWN_CHARS).collect(),
+        message: "none of the metrics has this parameter".to_owned(),
+    });
+    let unknown: Vec<_> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::InvalidParameters).with_errors(unknown))
+}
+
+/// Whether the parameter is every metric's.
+fn is_period(name: &str) -> bool {
+    ["start_date", "end_date"].contains(&name)
+}

@@ -1,0 +1,112 @@
+//! One of several results.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use actix_web::{HttpMessage, HttpRequest};
+use chrono::{DateTime, Utc};
+use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome};
+
+use super::{ResultsRequest, is_period};
+use crate::definitions::ServedMetric;
+use crate::edge::RequestId;
+use crate::routes::metrics::{run_limits, run_problem, write_result};
+use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// A metric that is asked for.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// It is to be run, or has been.
+    Prepared(Box<Prepared>),
+    /// It cannot be run.
+    Problem(Problem),
+}
+
+/// A metric with the values of its parameters.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    served: Arc<ServedMetric>,
+    period: Option<AppliedPeriod>,
+    pub(super) bound: BoundStatement,
+    pub(super) limits: RunLimits,
+    pub(super) rows: JsonRows,
+    pub(super) outcome: Option<Result<RunOutcome, RunError>>,
+}
+
+/// An entry, as it is answered.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) body: Vec<u8>,
+    pub(super) is_truncated: bool,
+}
+
+impl Prepared {
+    /// The metric with those of the values that it has parameters for.
+    pub(super) fn of(
+        served: Arc<ServedMetric>,
+        state: &ApiState,
+        asked: &ResultsRequest,
+        max_bytes: usize,
+    ) -> Result<Box<Self>, Problem> {
+        let statement = served.statement.as_ref();
+        let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
+        let has = |name: &String| is_period(name) || statement.parameters().any(|(known, _, _)| known == name);
+        let given: BTreeMap<_, _> = asked
+            .given
+            .iter()
+            .filter(|(name, _)| has(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let (bound, period) = statement.bind(&given).map_err(|invalid| {
+            let error =
+                |fault: metricd_execution::InvalidArgument| FieldError { field: fault.name, message: fault.message };
+            Problem::new(ProblemCode::InvalidParameters).with_errors(invalid.into_iter().map(error).collect())
+        })?;
+        let limits = run_limits(state, served.definition.metric.limits, false, asked.rows);
+        let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
+        Ok(Box::new(Self { served, period, bound, limits, rows: JsonRows::default(), outcome: None }))
+    }
+}
+
+impl Entry {
+    pub(super) fn prepared(&mut self) -> Option<&mut Prepared> {
+        match self {
+            Self::Prepared(prepared) => Some(prepared),
+            Self::Problem(_) => None,
+        }
+    }
+
+    /// The entry's document: the result that the metric's own path would answer with, or its problem.
+    pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> Answered {
+        let problem = match self {
+            Self::Problem(problem) => problem,
+            Self::Prepared(prepared) => {
+                let Prepared { served, period, rows, outcome, .. } = *prepared;
+                match (outcome, served.statement.as_ref()) {
+                    (Some(Ok(outcome)), _) => {
+                        let result = write_result(&served.definition, rows, outcome, period, as_of);
+                        return Answered { body: entry(id, 200, "result", &result), is_truncated: outcome.truncated };
+                    }
+                    (Some(Err(error)), Ok(statement)) => run_problem(error, statement),
+                    _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
+                }
+            }
+        };
+        if let Some(cause) = problem.cause() {
+            let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+            log::error!("metric {}: {cause} [{request_id}]", id.escape_debug());
+        }
+        let status = problem.code().status().as_u16();
+        let document = problem.document(&format!("/metrics/{id}"));
+        Answered { body: entry(id, status, "problem", &document), is_truncated: false }
+    }
+}
+
+fn entry(id: &str, status: u16, key: &str, document: &[u8]) -> Vec<u8> {
+    // It cannot fail: it is text.
+    let id = serde_json::to_string(id).unwrap_or_default();
+    let mut body = format!(r#"{{"metric_id":{id},"status":{status},"{key}":"#).into_bytes();
+    body.extend_from_slice(document);
+    body.push(b'}');
+    body
+}
