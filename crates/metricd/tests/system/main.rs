@@ -11,5 +11,6 @@ mod operators;
 mod outage;
 mod parameters;
 mod private;
+mod results;
 mod streams;
 mod support;
