@@ -160,16 +160,16 @@ impl MetricRunner for PgRunner {
         runs: Vec<BatchRun<'_>>,
         time: Duration,
     ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
-        let mut together = Together::new(runs, &self.pool, &self.estimates, &self.exporter);
+        let mut together = Together::new(runs, &self.pool, &self.estimates, &self.exporter, time);
         for _ in 0..self.pool.max_connections() {
-            match together.attempt(self.lease().await?, time).await {
+            match together.attempt(self.lease().await?).await {
                 Err(RunError::Unavailable(_)) if !together.is_begun() => {}
                 Err(error) => return Err(error),
-                Ok(()) => return Ok(together.into_outcomes(time)),
+                Ok(()) => return Ok(together.into_outcomes()),
             }
         }
-        together.attempt(self.lease().await?, time).await?;
-        Ok(together.into_outcomes(time))
+        together.attempt(self.lease().await?).await?;
+        Ok(together.into_outcomes())
     }
 
     async fn check(&self) -> Result<(), RunError> {

@@ -166,7 +166,7 @@ fn statement_timeout(limits: RunLimits) -> Option<String> {
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
-pub(super) async fn stop(session: &mut Session) {
+async fn stop(session: &mut Session) {
     if let Err(error) = session.cancel().await {
         // The connection is closed then, and PostgreSQL notices that.
         log::warn!("a statement could not be cancelled: {error}");

@@ -13,11 +13,14 @@ mod wire;
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{
-    DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG, ROW_DESCRIPTION_TAG,
+    COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG,
+    ROW_DESCRIPTION_TAG,
 };
 use postgres_protocol::message::frontend;
 use postgres_protocol::{IsNull, Oid};
@@ -62,8 +65,38 @@ pub(super) struct Session {
     unanswered: usize,
     /// What was wrong with the statement whose answer is being read.
     fault: Option<SessionError>,
+    /// What is still to come of statements that were asked for as one.
+    batch: Batch,
     is_in_transaction: bool,
     is_lost: bool,
+    /// Whether a request to cancel has been begun by somebody else and not come to its end.
+    is_being_cancelled: Arc<AtomicBool>,
+}
+
+/// Stops what runs in a session, for somebody who does not have the session.
+pub(super) struct Canceller {
+    peer: Peer,
+    token: CancelToken,
+    is_under_way: Arc<AtomicBool>,
+}
+
+impl Canceller {
+    /// As [`Session::cancel`]; the session is lost where this does not come to its end.
+    pub(super) async fn cancel(self) -> io::Result<()> {
+        self.is_under_way.store(true, Ordering::Relaxed);
+        self.peer.cancel(&self.token).await?;
+        self.is_under_way.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// How many statements of one question have not ended.
+#[derive(Debug, Clone, Copy, Default)]
+struct Batch {
+    /// Of those that have no answer of interest.
+    ahead: usize,
+    /// Of the others, each of which has an answer of its own.
+    left: usize,
 }
 
 impl Session {
@@ -92,8 +125,10 @@ impl Session {
             cancel,
             unanswered: 0,
             fault: None,
+            batch: Batch::default(),
             is_in_transaction: false,
             is_lost: false,
+            is_being_cancelled: Arc::default(),
         };
         session.check_target(config.get_target_session_attrs()).await?;
         Ok(session)
@@ -116,7 +151,7 @@ impl Session {
 
     /// Whether everything is answered, and no transaction open.
     pub(super) fn is_idle(&self) -> bool {
-        self.unanswered == 0 && !self.is_in_transaction && !self.is_lost
+        self.unanswered == 0 && !self.is_in_transaction && !self.is_lost()
     }
 
     /// Whether every answer has come to its end.
@@ -124,9 +159,14 @@ impl Session {
         self.unanswered == 0
     }
 
+    /// Whether a transaction is open, as of the last answer.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.is_in_transaction
+    }
+
     /// Whether the session was found to have ended.
     pub(super) fn is_lost(&self) -> bool {
-        self.is_lost
+        self.is_lost || self.is_being_cancelled.load(Ordering::Relaxed)
     }
 
     /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
@@ -142,6 +182,15 @@ impl Session {
         self.peer.cancel(&self.cancel).await?;
         self.is_lost = false;
         Ok(())
+    }
+
+    /// What stops the statement that runs while its answer is being read.
+    pub(super) fn canceller(&self) -> Canceller {
+        Canceller {
+            peer: self.peer.clone(),
+            token: self.cancel.clone(),
+            is_under_way: Arc::clone(&self.is_being_cancelled),
+        }
     }
 
     /// Whether PostgreSQL has been sent everything that it was asked.
@@ -173,6 +222,27 @@ impl Session {
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
         self.ask_after(before, |unsent| once(sql, arguments, unsent))
+    }
+
+    /// Asks to run several prepared statements, after and before others that have neither parameters nor an answer of interest.
+    /// Each has an answer of its own. Where one of all these fails, what follows it is not run, and has no answer. Nothing
+    /// else may be unanswered.
+    pub(super) fn ask_prepared_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
+        &mut self,
+        before: &[&str],
+        statements: impl Iterator<Item = (&'a str, A)>,
+        after: &[&str],
+    ) -> Result<(), SessionError> {
+        let mut left = 0;
+        self.ask_after(before, |unsent| {
+            for (name, arguments) in statements {
+                left += 1;
+                execute(name, arguments, unsent)?;
+            }
+            after.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))
+        })?;
+        self.batch = Batch { ahead: before.len(), left };
+        Ok(())
     }
 
     /// Forgets a prepared statement, when something is asked next.
@@ -216,6 +286,11 @@ impl Session {
         loop {
             match self.next_message(max_row_bytes).await? {
                 Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
+                Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.ahead > 0 => self.batch.ahead -= 1,
+                Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.left > 0 => {
+                    self.batch.left -= 1;
+                    return Ok(Answer::End);
+                }
                 Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(Answer::End), Err),
                 Incoming::Message(_) => {}
                 Incoming::LargeRow => return Ok(Answer::LargeRow),
@@ -270,6 +345,7 @@ impl Session {
         match incoming {
             Incoming::Message(ERROR_RESPONSE_TAG) => self.fault = Some(SessionError::refused(self.wire.body())),
             Incoming::Message(READY_FOR_QUERY_TAG) => {
+                self.batch = Batch::default();
                 self.unanswered = self.unanswered.saturating_sub(1);
                 self.is_in_transaction = self.wire.body() != b"I";
                 if self.unanswered == 0 {

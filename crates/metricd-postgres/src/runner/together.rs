@@ -6,12 +6,13 @@
 
 use std::collections::VecDeque;
 use std::iter;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use metricd_execution::{BatchRun, RunError, RunOutcome};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::connection::Connection;
 use super::cost::Estimates;
@@ -20,8 +21,8 @@ use super::exporter::{Exporter, Snapshot};
 use super::lease::Lease;
 use super::plan::Plan;
 use super::pool::Pool;
-use super::run::{Rest, Run, estimate, prepare, stop};
-use super::session::SessionError;
+use super::run::{Rest, Run, estimate, prepare};
+use super::session::{CANCEL_TIMEOUT, SessionError};
 use super::{CLEAN, CONNECT_TIMEOUT};
 
 /// What a statement costs at most, in the planner's unit, that is sent together with others: some milliseconds.
@@ -31,6 +32,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const SAVE: &str = "SAVEPOINT metricd_run";
 const BACK: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 
+/// The end of a transaction whose role can leave nothing else behind, and of any other.
+const END_HARMLESS: &[&str] = &["ROLLBACK"];
+const END: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
+
 /// Statements that are run together, and what has become of them.
 pub(super) struct Together<'a, 'r> {
     jobs: Vec<Mutex<Option<Job<'r>>>>,
@@ -38,6 +43,9 @@ pub(super) struct Together<'a, 'r> {
     pool: &'a Pool,
     estimates: &'a Estimates,
     exporter: &'a Exporter,
+    /// How long all of them may take, and until when.
+    time: Duration,
+    deadline: Instant,
 }
 
 /// A statement that has no outcome yet.
@@ -53,10 +61,12 @@ impl<'a, 'r> Together<'a, 'r> {
         pool: &'a Pool,
         estimates: &'a Estimates,
         exporter: &'a Exporter,
+        time: Duration,
     ) -> Self {
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let job = |run| Mutex::new(Some(Job { run, cost: 0.0, is_begun: false }));
-        Self { jobs: runs.into_iter().map(job).collect(), outcomes, pool, estimates, exporter }
+        let deadline = Instant::now() + time;
+        Self { jobs: runs.into_iter().map(job).collect(), outcomes, pool, estimates, exporter, time, deadline }
     }
 
     /// Whether a sink has been told anything, or a statement may have run.
@@ -66,15 +76,15 @@ impl<'a, 'r> Together<'a, 'r> {
     }
 
     /// What has become of the statements. One that was not ended was past the time of all of them.
-    pub(super) fn into_outcomes(self, time: Duration) -> Vec<Result<RunOutcome, RunError>> {
+    pub(super) fn into_outcomes(self) -> Vec<Result<RunOutcome, RunError>> {
         let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(RunError::TimedOut { limit: time }))).collect()
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(RunError::TimedOut { limit: self.time }))).collect()
     }
 
     /// Runs what has no outcome yet, beginning with this connection.
-    pub(super) async fn attempt(&mut self, mut lease: Lease, time: Duration) -> Result<(), RunError> {
-        // Where the time is up, the connections are dropped while their statements run, which stops them.
-        timeout(time, self.run(&mut lease)).await.unwrap_or(Ok(()))
+    pub(super) async fn attempt(&mut self, mut lease: Lease) -> Result<(), RunError> {
+        // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
+        timeout_at((self.deadline + 2 * CANCEL_TIMEOUT).into(), self.run(&mut lease)).await.unwrap_or(Ok(()))
     }
 
     async fn run(&self, lease: &mut Lease) -> Result<(), RunError> {
@@ -93,7 +103,6 @@ impl<'a, 'r> Together<'a, 'r> {
         let dear = Mutex::new(dear.into_iter().map(|(_, index)| index).collect::<VecDeque<_>>());
         let (mut others, snapshot) = self.others(&dear, !cheap.is_empty()).await;
         let Some(snapshot) = snapshot else {
-            begin(connection, None).await?;
             return self.work(connection, &cheap, &dear).await;
         };
         let id = Some(snapshot.id.as_str());
@@ -150,18 +159,28 @@ impl<'a, 'r> Together<'a, 'r> {
         }
     }
 
-    /// Runs the cheap statements, then dear ones for as long as there are any, and ends the transaction.
+    /// Runs the cheap statements, then dear ones for as long as there are any, in a transaction that is begun here unless it
+    /// has been, and ended.
     async fn work(
         &self,
         connection: &mut Connection,
         cheap: &[usize],
         dear: &Mutex<VecDeque<usize>>,
     ) -> Result<(), RunError> {
-        let mut again = self.run_cheap(connection, cheap).await?;
-        while let Some(index) = again.pop().or_else(|| locked(dear).pop_front()) {
+        let is_all = locked(dear).is_empty();
+        let mut by_themselves = self.run_cheap(connection, cheap, is_all).await?;
+        while self.has_time()
+            && let Some(index) = by_themselves.pop().or_else(|| locked(dear).pop_front())
+        {
+            if !connection.session.is_in_transaction() {
+                begin(connection, None).await?;
+            }
             self.run_one(connection, index).await?;
         }
         let session = &mut connection.session;
+        if !session.is_in_transaction() {
+            return Ok(());
+        }
         session.ask(CLEAN).map_err(lost)?;
         match session.finish().await {
             // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
@@ -173,49 +192,83 @@ impl<'a, 'r> Together<'a, 'r> {
         }
     }
 
-    /// Runs statements in one round trip. Answers with those that have to be run again, by themselves.
-    async fn run_cheap(&self, connection: &mut Connection, cheap: &[usize]) -> Result<Vec<usize>, RunError> {
+    /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
+    /// What follows one that fails is asked for once more, from the savepoint on. Answers with those that have to be run by
+    /// themselves.
+    async fn run_cheap(
+        &self,
+        connection: &mut Connection,
+        cheap: &[usize],
+        is_all: bool,
+    ) -> Result<Vec<usize>, RunError> {
+        let mut by_themselves = Vec::new();
         let mut sent: VecDeque<(usize, Job<'r>, Arc<Plan>)> = VecDeque::new();
         for index in cheap {
             let Some(job) = self.take(*index) else { continue };
-            // It was prepared a moment ago; one of very many may have been forgotten since.
-            let Some(plan) = connection.plan(job.run.statement.text()) else {
+            // It was prepared a moment ago; one of very many may have been forgotten since, and one with casts is kept otherwise.
+            if let Some(plan) = connection.plan(job.run.statement.text()) {
+                sent.push_back((*index, job, plan));
+            } else {
                 self.put_back(*index, job);
-                continue;
-            };
-            let asked = connection.session.ask_prepared(&[BACK], &plan.name, job.run.statement.texts());
-            sent.push_back((*index, job, plan));
-            asked.map_err(lost)?;
-        }
-        let mut again: Vec<_> = cheap.iter().copied().filter(|index| self.is_open(*index)).collect();
-        let mut is_cancelled = false;
-        while let Some((index, mut job, plan)) = sent.pop_front() {
-            if is_cancelled {
-                // It may have been stopped in the place of the one before.
-                self.put_back(index, job);
-                again.push(index);
-                if let Err(error @ SessionError::Lost(_)) = connection.session.finish().await {
-                    return Err(lost(error));
-                }
-                continue;
+                by_themselves.push(*index);
             }
-            match self.read(connection, &mut job, &plan, Rest::PassedOver).await {
+        }
+        let is_last = is_all && by_themselves.is_empty();
+        let end = if connection.is_harmless() { END_HARMLESS } else { END };
+        let mut before: &[&str] = if connection.session.is_in_transaction() { &[] } else { &[BEGIN, SAVE] };
+        while !sent.is_empty() && self.has_time() {
+            let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
+            let asked = connection.session.ask_prepared_all(before, statements, if is_last { end } else { &[] });
+            let read = match asked.map_err(lost) {
+                Ok(()) => self.read_cheap(connection, &mut sent, &mut by_themselves).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = read {
+                sent.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
+                return Err(error);
+            }
+            before = &[BACK];
+        }
+        Ok(by_themselves)
+    }
+
+    /// Reads the answers of statements that were sent together, up to one that fails; those behind it have not run.
+    async fn read_cheap(
+        &self,
+        connection: &mut Connection,
+        sent: &mut VecDeque<(usize, Job<'r>, Arc<Plan>)>,
+        by_themselves: &mut Vec<usize>,
+    ) -> Result<(), RunError> {
+        while let Some((index, mut job, plan)) = sent.pop_front() {
+            let outcome = self.read(connection, &mut job, &plan, Rest::PassedOver).await;
+            let has_failed = outcome.is_err();
+            match outcome {
                 Err(error @ RunError::Unavailable(_)) => {
                     self.put_back(index, job);
-                    sent.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
                     return Err(error);
                 }
                 Err(error) if !job.is_begun && is_stale_plan(&error) => {
                     self.put_back(index, job);
-                    again.push(index);
+                    by_themselves.push(index);
                 }
-                outcome => {
-                    is_cancelled = matches!(outcome, Err(RunError::TimedOut { .. }));
-                    self.conclude(index, outcome);
-                }
+                outcome => self.conclude(index, outcome),
+            }
+            if has_failed {
+                break;
             }
         }
-        Ok(again)
+        // The end of the answer. One that was stopped too late may have let others run, which nobody has read.
+        while !connection.session.is_answered() {
+            if let Err(error @ SessionError::Lost(_)) = connection.session.finish().await {
+                return Err(lost(error));
+            }
+        }
+        if !connection.session.is_in_transaction() {
+            for (index, job, _) in sent.drain(..) {
+                self.conclude(index, Err(RunError::TimedOut { limit: job.run.limits.time }));
+            }
+        }
+        Ok(())
     }
 
     /// Runs a statement by itself, once more where its plan was stale.
@@ -246,7 +299,10 @@ impl<'a, 'r> Together<'a, 'r> {
         self.read(connection, job, &plan, Rest::Stopped).await
     }
 
-    /// Reads a statement's answer, within the statement's own time.
+    /// Reads a statement's answer, within the statement's own time and that of all.
+    ///
+    /// PostgreSQL may hold back the answers of statements that were sent together until one behind them has ended. So what is
+    /// past its time is stopped, and then the answer is read: it may be the next one that was stopped, and is told so.
     async fn read(
         &self,
         connection: &mut Connection,
@@ -256,17 +312,28 @@ impl<'a, 'r> Together<'a, 'r> {
     ) -> Result<RunOutcome, RunError> {
         let BatchRun { statement, limits, sink } = &mut job.run;
         let limits = *limits;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let time = limits.time.min(left);
+        let canceller = connection.session.canceller();
         let mut run = Run { statement, limits, sink: &mut **sink, is_begun: &mut job.is_begun, rest };
-        let ended = timeout(limits.time, run.read(&mut connection.session, plan)).await;
-        if let Ok(outcome) = ended {
-            return outcome;
+        let mut reading = pin!(run.read(&mut connection.session, plan));
+        let outcome = match timeout(time, &mut reading).await {
+            Ok(outcome) => outcome,
+            Err(_past) => {
+                let lost = |message: String| RunError::Unavailable(format!("a statement goes on: {message}"));
+                canceller.cancel().await.map_err(|error| lost(error.to_string()))?;
+                let ended = timeout(CANCEL_TIMEOUT, reading).await;
+                ended.map_err(|_| lost("PostgreSQL took too long to answer".to_owned()))?
+            }
+        };
+        match outcome {
+            Err(RunError::TimedOut { .. }) if left < limits.time => Err(RunError::TimedOut { limit: self.time }),
+            outcome => outcome,
         }
-        job.is_begun = true;
-        stop(&mut connection.session).await;
-        if connection.session.is_lost() {
-            return Err(RunError::Unavailable("the connection was lost".to_owned()));
-        }
-        Err(RunError::TimedOut { limit: limits.time })
+    }
+
+    fn has_time(&self) -> bool {
+        Instant::now() < self.deadline
     }
 
     fn take(&self, index: usize) -> Option<Job<'r>> {
@@ -277,10 +344,6 @@ impl<'a, 'r> Together<'a, 'r> {
         if let Some(place) = self.jobs.get(index) {
             *locked(place) = Some(job);
         }
-    }
-
-    fn is_open(&self, index: usize) -> bool {
-        self.jobs.get(index).is_some_and(|job| locked(job).is_some())
     }
 
     fn conclude(&self, index: usize, outcome: Result<RunOutcome, RunError>) {
