@@ -40,6 +40,7 @@ macro_rules! repository_contract {
             a_change_makes_one_version_and_is_remembered_with_its_author,
             a_change_of_another_version_is_refused,
             of_changes_at_once_one_is_made,
+            changes_and_ingestions_at_once_are_all_made,
             a_metric_gets_a_query_of_its_own_where_others_read_it,
             a_deleted_metric_stays_and_comes_back,
             an_ingestion_keeps_what_a_metric_was_given,

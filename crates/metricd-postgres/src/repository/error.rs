@@ -62,9 +62,9 @@ fn is_connection_lost(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// As where a table is locked for long. Diesel gives no SQLSTATE for this either.
+/// As where a table is locked for long, or two wait for each other. Diesel gives no SQLSTATE for this either.
 fn is_past_its_time(message: &str) -> bool {
-    message.starts_with("canceling statement due to")
+    message.starts_with("canceling statement due to") || message.starts_with("deadlock detected")
 }
 
 /// A stored value that breaks a rule of the domain, which the schema's checks should have kept out.

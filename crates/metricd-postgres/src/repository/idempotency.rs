@@ -29,6 +29,30 @@ impl Operation {
     }
 }
 
+/// Not all at once, and none that a request holds.
+const FORGOTTEN: &str = "DELETE FROM catalog.idempotency_keys WHERE (operation, key) IN (
+    SELECT operation, key FROM catalog.idempotency_keys WHERE created_at < now() - make_interval(hours => $1)
+    LIMIT 1000 FOR UPDATE SKIP LOCKED
+)";
+
+/// One that is older than that is taken anew.
+const TAKE: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint) VALUES ($1, $2, $3)
+    ON CONFLICT (operation, key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = NULL, created_at = now()
+    WHERE k.created_at < now() - make_interval(hours => $4)";
+
+const REMEMBER: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint, answer)
+    VALUES ($1, $2, $3, $4)
+    ON CONFLICT (operation, key) DO UPDATE SET answer = excluded.answer WHERE k.fingerprint = excluded.fingerprint";
+
+/// Forgets keys that are old. Outside of any transaction, so that nobody waits for what is under way.
+pub(super) fn forget_old(connection: &mut PgConnection) -> Result<(), RepositoryError> {
+    sql_query(FORGOTTEN).bind::<Integer, _>(hours()?).execute(connection).map(|_| ()).map_err(failed)
+}
+
+fn hours() -> Result<i32, RepositoryError> {
+    i32::try_from(IDEMPOTENCY_HOURS).map_err(corrupt)
+}
+
 /// What a request of this mark was answered before, or nothing; the key is then this transaction's, and another one that
 /// comes with it waits.
 pub(super) fn remembered<T: DeserializeOwned>(
@@ -36,15 +60,11 @@ pub(super) fn remembered<T: DeserializeOwned>(
     operation: Operation,
     mark: &Idempotency,
 ) -> Result<Option<T>, RepositoryError> {
-    let old = "DELETE FROM catalog.idempotency_keys WHERE created_at < now() - make_interval(hours => $1)";
-    let hours = i32::try_from(IDEMPOTENCY_HOURS).map_err(corrupt)?;
-    sql_query(old).bind::<Integer, _>(hours).execute(connection).map_err(failed)?;
-    let taken = "INSERT INTO catalog.idempotency_keys (operation, key, fingerprint) VALUES ($1, $2, $3) \
-                 ON CONFLICT DO NOTHING";
-    let is_taken = sql_query(taken)
+    let is_taken = sql_query(TAKE)
         .bind::<Text, _>(operation.as_str())
         .bind::<Text, _>(&mark.key)
         .bind::<Binary, _>(&mark.fingerprint)
+        .bind::<Integer, _>(hours()?)
         .execute(connection)
         .map_err(failed)?;
     if is_taken == 1 {
@@ -70,14 +90,13 @@ pub(super) fn remember(
     answer: &impl Serialize,
 ) -> Result<(), RepositoryError> {
     let answer = serde_json::to_value(answer).map_err(corrupt)?;
-    let remember = "INSERT INTO catalog.idempotency_keys (operation, key, fingerprint, answer) VALUES ($1, $2, $3, $4) \
-                    ON CONFLICT (operation, key) DO UPDATE SET answer = excluded.answer";
-    sql_query(remember)
+    let is_remembered = sql_query(REMEMBER)
         .bind::<Text, _>(operation.as_str())
         .bind::<Text, _>(&mark.key)
         .bind::<Binary, _>(&mark.fingerprint)
         .bind::<Jsonb, _>(answer)
         .execute(connection)
-        .map(|_| ())
-        .map_err(failed)
+        .map_err(failed)?;
+    // Somebody else's request may have taken the key since this one let go of it.
+    if is_remembered == 1 { Ok(()) } else { Err(RepositoryError::IdempotencyKeyReused) }
 }

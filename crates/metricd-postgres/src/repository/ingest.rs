@@ -44,6 +44,9 @@ pub(super) fn ingest(
     mut ingestion: Box<dyn Ingestion>,
 ) -> Result<IngestionReport, RepositoryError> {
     let mark = ingestion.idempotency();
+    if mark.is_some() {
+        idempotency::forget_old(connection)?;
+    }
     let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), mark.as_ref())? {
         Conclusion::Keep(report) => {
             keep_report(connection, &report, mark.as_ref())?;

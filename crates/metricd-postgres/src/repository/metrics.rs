@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Text};
@@ -15,6 +16,10 @@ use super::idempotency::{self, Operation};
 use super::rows::{MetricRow, said_by};
 use super::{changes, definitions};
 use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
+
+/// How long a change waits for somebody else's, as for an ingestion that has changed the same metric: not so long that those who
+/// wait hold all connections.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
 /// An error of a statement or of the store, out of a transaction.
 struct Failure(RepositoryError);
@@ -37,6 +42,9 @@ pub(super) fn insert(
     mark: Option<&Idempotency>,
 ) -> Result<(MetricDefinition, bool), RepositoryError> {
     let metric_id = new.metric_id.clone();
+    if mark.is_some() {
+        idempotency::forget_old(connection)?;
+    }
     let stored = connection.transaction(|connection| {
         if let Some(mark) = mark
             && let Some(answer) = idempotency::remembered(connection, Operation::Metric, mark)?
@@ -114,9 +122,8 @@ pub(super) fn change(
 ) -> Result<MetricDefinition, RepositoryError> {
     let actor = said_by(actor)?;
     let changed = connection.transaction(|connection| {
-        // Whoever changes it meanwhile waits.
-        let locked = metrics::table.find(id.as_str()).select(metrics::metric_id).for_update();
-        locked.first::<String>(connection).optional()?;
+        connection.batch_execute(LOCK_TIMEOUT)?;
+        lock(connection, id)?;
         let before = definitions::get(connection, id)?;
         if before.version != version {
             return Err(RepositoryError::VersionMismatch { current: before.version }.into());
@@ -133,6 +140,20 @@ pub(super) fn change(
         Ok(definitions::get(connection, id)?)
     });
     changed.map_err(|Failure(error)| error)
+}
+
+/// Keeps others from changing the metric and its query. The query first, as ingestions do, whose change of a query changes the
+/// metrics that read it: so none waits for the other while the other waits for it.
+fn lock(connection: &mut PgConnection, id: &MetricId) -> QueryResult<()> {
+    loop {
+        let read = metrics::table.find(id.as_str()).select(metrics::query_id);
+        let Some(query_id) = read.first::<String>(connection).optional()? else { return Ok(()) };
+        queries::table.find(&query_id).select(queries::query_id).for_no_key_update().first::<String>(connection)?;
+        let now = read.for_no_key_update().first::<String>(connection).optional()?;
+        if now.is_none_or(|now| now == query_id) {
+            return Ok(());
+        }
+    }
 }
 
 fn set_deleted(
@@ -201,8 +222,14 @@ pub(super) fn purge(
     deleted_before: DateTime<Utc>,
 ) -> Result<Vec<MetricId>, RepositoryError> {
     let purged = connection.transaction(|connection| -> Result<Vec<String>, Failure> {
+        // No ingestion meanwhile, and queries before metrics, as whoever else changes both.
+        connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
+        let is_due = metrics::deleted_at.lt(deleted_before);
+        let read = metrics::table.filter(is_due).select(metrics::query_id);
+        let locked = queries::table.filter(queries::query_id.eq_any(read)).order(queries::query_id);
+        locked.select(queries::query_id).for_update().load::<String>(connection)?;
         let due = metrics::table
-            .filter(metrics::deleted_at.lt(deleted_before))
+            .filter(is_due)
             .order(metrics::metric_id)
             .select((metrics::metric_id, metrics::query_id))
             .for_update()

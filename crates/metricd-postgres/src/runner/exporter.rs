@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
@@ -9,8 +10,8 @@ use super::CONNECT_TIMEOUT;
 use super::session::{Answer, Session, SessionError};
 use crate::DatabaseUrl;
 
-/// How many sessions are kept for the next snapshots.
-const MAX_IDLE: usize = 2;
+/// How many sessions there are at most. They export for moments, so that few are enough.
+const MAX_SESSIONS: usize = 4;
 
 const EXPORT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
 
@@ -21,6 +22,7 @@ pub(super) struct Exporter(Option<Arc<Shared>>);
 struct Shared {
     owner: Config,
     idle: Mutex<Vec<Session>>,
+    turns: Arc<Semaphore>,
 }
 
 /// A snapshot, which others can take over for as long as this lives.
@@ -28,13 +30,18 @@ pub(super) struct Snapshot {
     session: Session,
     exporter: Arc<Shared>,
     pub(super) id: String,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Exporter {
     pub(super) fn new(owner: &DatabaseUrl) -> Self {
         let mut config = owner.config().clone();
         config.application_name("metricd snapshot").connect_timeout(CONNECT_TIMEOUT);
-        Self(Some(Arc::new(Shared { owner: config, idle: Mutex::default() })))
+        Self(Some(Arc::new(Shared {
+            owner: config,
+            idle: Mutex::default(),
+            turns: Arc::new(Semaphore::new(MAX_SESSIONS)),
+        })))
     }
 
     /// A snapshot of the data as it is now; none where nobody may export one.
@@ -42,7 +49,7 @@ impl Exporter {
         let exporter = self.0.clone()?;
         let answer = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await;
         match answer {
-            Ok(Ok((session, id))) => Some(Snapshot { session, exporter, id }),
+            Ok(Ok((session, id, turn))) => Some(Snapshot { session, exporter, id, _turn: turn }),
             Ok(Err(error)) => {
                 log::warn!("no snapshot can be shared, so that metrics are run one after the other: {error:?}");
                 None
@@ -54,7 +61,9 @@ impl Exporter {
         }
     }
 
-    async fn export_with(exporter: &Shared) -> Result<(Session, String), SessionError> {
+    async fn export_with(exporter: &Shared) -> Result<(Session, String, OwnedSemaphorePermit), SessionError> {
+        let closed = |_| SessionError::Lost("nobody exports any more".to_owned());
+        let turn = Arc::clone(&exporter.turns).acquire_owned().await.map_err(closed)?;
         let mut idle = exporter.idle().pop();
         if idle.as_mut().is_some_and(Session::is_closed) {
             idle = None;
@@ -73,7 +82,7 @@ impl Exporter {
         if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             return Err(SessionError::Lost(format!("a snapshot is called `{id}`")));
         }
-        Ok((session, id))
+        Ok((session, id, turn))
     }
 }
 
@@ -82,10 +91,7 @@ impl Snapshot {
     pub(super) async fn release(self) {
         let Self { mut session, exporter, .. } = self;
         if session.ask("ROLLBACK").is_ok() && session.finish().await.is_ok() {
-            let mut idle = exporter.idle();
-            if idle.len() < MAX_IDLE {
-                idle.push(session);
-            }
+            exporter.idle().push(session);
         }
     }
 }

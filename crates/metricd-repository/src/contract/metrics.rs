@@ -199,6 +199,33 @@ pub async fn of_changes_at_once_one_is_made(repository: Repository) {
     assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), *made[0]);
 }
 
+/// Whatever comes at once is made one after the other; nobody waits for somebody who waits for him.
+pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository) {
+    let ids = ["a", "b", "c", "d"];
+    let all = |round: usize| Definitions {
+        // Each round in another order.
+        queries: (0..4).map(|at| query(ids[(at + round) % 4], &format!("SELECT {at}, {round}"))).collect(),
+        metrics: (0..4).map(|at| metric(ids[(at + 2 * round) % 4], ids[(at + 2 * round) % 4])).collect(),
+        ..Definitions::default()
+    };
+    store(&repository, all(0)).await;
+    for round in 1..15 {
+        let ingesting = store(&repository, all(round));
+        let changing = ids.iter().rev().map(async |metric_id| {
+            let before = repository.get_definition(&id(metric_id)).await.unwrap();
+            let other = content("Other", &format!("SELECT 'changed', {round}"));
+            let other = MetricChange::Content(Box::new(other));
+            match change(&repository, metric_id, before.version, other).await {
+                // The ingestion was faster.
+                Ok(_) | Err(RepositoryError::VersionMismatch { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        });
+        futures_util::future::join(ingesting, futures_util::future::join_all(changing)).await;
+    }
+    assert_eq!(repository.purge_metrics(Utc::now()).await.unwrap(), []);
+}
+
 /// Nobody's SQL is changed through another metric; an ingestion of the query changes all who read it.
 pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
