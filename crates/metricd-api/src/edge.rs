@@ -57,8 +57,10 @@ pub(crate) async fn edge(
     };
     if let Some(problem) = problem_of(&response) {
         if let Some(cause) = problem.cause() {
-            log::error!(
-                method = method.as_str(), path = path.as_str(), request_id = request_id.as_str();
+            // What a client has done wrong is no error of the server's.
+            let level = if problem.code().status().is_server_error() { log::Level::Error } else { log::Level::Info };
+            log::log!(
+                level, method = method.as_str(), path = path.as_str(), request_id = request_id.as_str();
                 "{method} {path}: {cause} [{request_id}]"
             );
         }

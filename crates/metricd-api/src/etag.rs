@@ -27,8 +27,12 @@ pub(crate) fn is_unchanged(request: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
-/// Whether the request names the state that it is to change.
-pub(crate) fn has_precondition(request: &HttpRequest) -> bool {
+/// Whether the request names a version that it is about.
+pub(crate) fn names_version(request: &HttpRequest) -> bool {
+    has_precondition(request) && !matches!(IfMatch::parse(request), Ok(IfMatch::Any))
+}
+
+fn has_precondition(request: &HttpRequest) -> bool {
     request.headers().contains_key(IF_MATCH)
 }
 

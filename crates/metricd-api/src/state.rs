@@ -11,6 +11,9 @@ use tokio::sync::Semaphore;
 
 use crate::Definitions;
 
+/// How many uploads there may be at once, those that wait to be ingested included.
+const MAX_UPLOADS: usize = 8;
+
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
 pub struct ApiState {
@@ -34,6 +37,8 @@ pub struct ApiState {
     pub stream_patience: Duration,
     /// How many bytes an upload may have.
     pub max_upload_bytes: u64,
+    /// Lets so many uploads in at once, each of which takes room on the disk.
+    pub uploading: Arc<Semaphore>,
     /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
     pub ingesting: Arc<Semaphore>,
     /// The clock.
@@ -60,6 +65,7 @@ impl ApiState {
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
             max_upload_bytes: 256 << 20,
+            uploading: Arc::new(Semaphore::new(MAX_UPLOADS)),
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }

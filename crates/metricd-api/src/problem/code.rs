@@ -78,6 +78,7 @@ problem_codes! {
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment. Try again.";
     NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No connection free", "All database connections are taken at the moment. Try again.";
+    TooManyUploads = "too-many-uploads", SERVICE_UNAVAILABLE, "Too many uploads", "As many uploads are under way as there may be at once. Try again.";
     NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready", "The server cannot answer for metrics yet; `checks` says why.";
 }
 

@@ -1,6 +1,7 @@
 //! `POST /ingestions`
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_multipart::Multipart;
 use actix_web::http::header::LOCATION;
@@ -10,10 +11,14 @@ use metricd_execution::{Judge, JudgeError};
 use metricd_ingestion::{IngestError, Options, ingest};
 use metricd_repository::{Idempotency, RepositoryError};
 use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::upload::{Upload, receive};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode, requester};
+
+/// How long an upload may take to arrive.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Judges the files of an upload and stores what is good, as `metricd ingest` does.
 pub(in crate::routes) async fn create_ingestion(
@@ -30,7 +35,14 @@ pub(in crate::routes) async fn create_ingestion(
     let dry_run = query.take("dry_run", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
     let key = requester::idempotency_key(&request)?;
-    let upload = receive(&request, body, state.max_upload_bytes).await?;
+    let Ok(place) = Arc::clone(&state.uploading).try_acquire_owned() else {
+        return Err(Problem::new(ProblemCode::TooManyUploads));
+    };
+    let receiving = tokio::time::timeout(UPLOAD_TIMEOUT, receive(&request, body, state.max_upload_bytes));
+    let upload = receiving.await.unwrap_or_else(|_| {
+        let detail = format!("The upload did not arrive within {} s.", UPLOAD_TIMEOUT.as_secs());
+        Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail))
+    })?;
 
     let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, mode, dry_run) });
     let actor = Actor { way: ChangeWay::Ingestion, ..requester::actor(&request) };
@@ -43,7 +55,7 @@ pub(in crate::routes) async fn create_ingestion(
         ..Options::default()
     };
     let asked = options.ingestion_id;
-    let report = run(&state, upload, options).await?;
+    let report = run(&state, upload, place, options).await?;
     respond(&report, report.ingestion_id != asked)
 }
 
@@ -56,7 +68,12 @@ fn fingerprint(upload: &Upload, mode: Option<IngestionMode>, dry_run: Option<boo
 }
 
 /// Ingests the upload. Once it has begun it goes on to its end, whether the client waits for it or not.
-async fn run(state: &web::Data<ApiState>, upload: Upload, options: Options) -> Result<IngestionReport, Problem> {
+async fn run(
+    state: &web::Data<ApiState>,
+    upload: Upload,
+    place: OwnedSemaphorePermit,
+    options: Options,
+) -> Result<IngestionReport, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);
     let turn = Arc::clone(&state.ingesting).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
@@ -65,7 +82,7 @@ async fn run(state: &web::Data<ApiState>, upload: Upload, options: Options) -> R
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
         state.definitions.changed();
-        drop((folder, turn));
+        drop((folder, turn, place));
         report.map_err(problem)
     };
     web::block(work).await.map_err(|error| failed(&error))?

@@ -2,23 +2,24 @@
 
 use actix_web::HttpRequest;
 use metricd_domain::{MetricDefinition, MetricId};
-use metricd_repository::{MetricChange, RepositoryError};
+use metricd_repository::{MetricChange, RepositoryError, ServiceState};
 
 use crate::{ApiState, Problem, ProblemCode, etag, requester};
 
 /// How often a change is made anew where somebody else was faster, and the client has named no version.
 const MAX_ATTEMPTS: usize = 5;
 
-/// Changes the metric to what `draft` makes of the definition that it has.
+/// Changes a metric that is in this state to what `draft` makes of the definition that it has.
 ///
 /// # Errors
 ///
-/// 404, 410 where it is out of service and not to be restored, 403 where it is not editable, 412 where the request has named
+/// 404, 410 where it is out of service and `of` is of those in service, 403 where it is not editable, 412 where the request has named
 /// another version, and those of `draft`.
 pub(super) async fn change(
     request: &HttpRequest,
     state: &ApiState,
     id: &MetricId,
+    of: ServiceState,
     draft: impl AsyncFn(&MetricDefinition) -> Result<MetricChange, Problem>,
 ) -> Result<MetricDefinition, Problem> {
     let mut attempt = 1;
@@ -28,15 +29,13 @@ pub(super) async fn change(
         if !before.metric.editable {
             return Err(Problem::new(ProblemCode::MetricNotEditable));
         }
-        let change = draft(&before).await?;
-        if before.deleted_at.is_some() && change != MetricChange::Restore {
+        if before.deleted_at.is_some() && of == ServiceState::Active {
             return Err(Problem::new(ProblemCode::MetricDeleted));
         }
         etag::check(request, &etag::of_definition(&before))?;
+        let change = draft(&before).await?;
         match state.repository.change_metric(id, before.version, change, requester::actor(request)).await {
-            Err(RepositoryError::VersionMismatch { .. })
-                if !etag::has_precondition(request) && attempt < MAX_ATTEMPTS =>
-            {
+            Err(RepositoryError::VersionMismatch { .. }) if !etag::names_version(request) && attempt < MAX_ATTEMPTS => {
                 attempt += 1;
             }
             changed => {

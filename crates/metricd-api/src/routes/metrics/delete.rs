@@ -1,7 +1,7 @@
 //! `DELETE /metrics/{metric_id}`
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_repository::MetricChange;
+use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
 use super::metric_id;
@@ -15,6 +15,7 @@ pub(in crate::routes) async fn delete_metric(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let deleted = change(&request, &state, &metric_id(&path)?, async |_| Ok(MetricChange::Delete)).await?;
+    let deleted =
+        change(&request, &state, &metric_id(&path)?, ServiceState::Active, async |_| Ok(MetricChange::Delete)).await?;
     Ok(HttpResponse::NoContent().insert_header(etag::header(&etag::of_definition(&deleted))).finish())
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_execution::MetricStatement;
-use metricd_repository::MetricChange;
+use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
 use super::definition::DefinitionResponse;
@@ -17,7 +17,8 @@ pub(in crate::routes) async fn restore_metric(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let restored = change(&request, &state, &metric_id(&path)?, async |_| Ok(MetricChange::Restore)).await?;
+    let restored =
+        change(&request, &state, &metric_id(&path)?, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
     let statement = MetricStatement::of(&restored).ok();
     let mut response = HttpResponse::Ok();
     response.insert_header(etag::header(&etag::of_definition(&restored)));

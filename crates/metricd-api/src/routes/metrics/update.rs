@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_execution::MetricStatement;
-use metricd_repository::MetricChange;
+use metricd_repository::{MetricChange, ServiceState};
 use serde_json::{Map, Value};
 
 use super::change::change;
@@ -12,7 +12,7 @@ use super::metric_id;
 use crate::body::Json;
 use crate::fields::Fields;
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, etag};
+use crate::{ApiState, Problem, etag};
 
 /// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
 /// (RFC 7396).
@@ -24,10 +24,7 @@ pub(in crate::routes) async fn update_metric(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&path)?;
-    let definition = change(&request, &state, &id, async |before| {
-        if before.deleted_at.is_some() {
-            return Err(Problem::new(ProblemCode::MetricDeleted));
-        }
+    let definition = change(&request, &state, &id, ServiceState::Active, async |before| {
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);
         fields.finish()?;

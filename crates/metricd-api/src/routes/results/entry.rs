@@ -7,11 +7,16 @@ use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::{ResultsRequest, is_period};
 use crate::definitions::ServedMetric;
 use crate::edge::RequestId;
 use crate::routes::metrics::{run_limits, run_problem, write_result};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.
+const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A metric that is asked for.
 #[derive(Debug)]
@@ -94,10 +99,11 @@ impl Entry {
         };
         if let Some(cause) = problem.cause() {
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-            log::error!("metric {}: {cause} [{request_id}]", id.escape_debug());
+            let level = if problem.code().status().is_server_error() { log::Level::Error } else { log::Level::Info };
+            log::log!(level, "metric {}: {cause} [{request_id}]", id.escape_debug());
         }
         let status = problem.code().status().as_u16();
-        let document = problem.document(&format!("/metrics/{id}"));
+        let document = problem.document(&format!("/metrics/{}", utf8_percent_encode(id, PATH_SEGMENT)));
         Answered { body: entry(id, status, "problem", &document), is_truncated: false }
     }
 }
