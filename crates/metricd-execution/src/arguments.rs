@@ -109,6 +109,17 @@ impl MetricStatement {
         self.slots.iter().map(|slot| (slot.name(), slot.type_name(), slot.absent().is_err()))
     }
 
+    /// The same for a definition whose SQL need not be taken apart for it, since its contract names them; nothing where there is
+    /// no contract.
+    pub fn contract_parameters(definition: &MetricDefinition) -> impl Iterator<Item = (String, Option<String>, bool)> {
+        let known = definition.contract.as_ref();
+        let parameters = known.map(|contract| contract.parameters.as_slice()).unwrap_or_default();
+        parameters.iter().map(move |parameter| {
+            let slot = Slot::new(&parameter.name, &definition.metric.parameters, known);
+            (slot.name().to_owned(), slot.type_name(), slot.absent().is_err())
+        })
+    }
+
     /// Whether a value is judged by PostgreSQL alone, so that an error of its may be the request's.
     #[must_use]
     pub fn has_unjudged(&self) -> bool {

@@ -39,6 +39,7 @@ pub(super) struct DefinitionSummary {
     description: Option<String>,
     editable: bool,
     version: u32,
+    /// Those that the contract names.
     parameters: serde_json::Value,
     /// Null where nobody has asked PostgreSQL.
     columns: Option<Vec<ContractColumn>>,
@@ -96,8 +97,10 @@ impl<'a> DefinitionResponse<'a> {
 
 impl From<MetricDefinition> for DefinitionSummary {
     fn from(definition: MetricDefinition) -> Self {
-        let statement = MetricStatement::of(&definition).ok();
-        let parameters = serde_json::to_value(parameters(&definition, statement.as_ref())).unwrap_or_default();
+        // A list is long; taking apart each SQL would cost more than all else.
+        let known: Vec<_> = MetricStatement::contract_parameters(&definition).collect();
+        let known = known.iter().map(|(name, r#type, required)| (name.as_str(), r#type.clone(), *required));
+        let parameters = serde_json::to_value(responses(&definition, known)).unwrap_or_default();
         let title = definition.title().to_owned();
         Self {
             id: definition.metric.metric_id.into(),
@@ -117,7 +120,13 @@ fn parameters<'a>(
     definition: &'a MetricDefinition,
     statement: Option<&'a MetricStatement>,
 ) -> Vec<ParameterResponse<'a>> {
-    let parameters = statement.into_iter().flat_map(MetricStatement::parameters);
+    responses(definition, statement.into_iter().flat_map(MetricStatement::parameters))
+}
+
+fn responses<'a>(
+    definition: &'a MetricDefinition,
+    parameters: impl Iterator<Item = (&'a str, Option<String>, bool)>,
+) -> Vec<ParameterResponse<'a>> {
     let response = |(name, r#type, required)| {
         let declared = definition.metric.parameters.iter().find(|parameter| parameter.name().as_str() == name);
         ParameterResponse { name, r#type, required, declared: declared.cloned().map(ParameterDeclaration::from) }
