@@ -164,12 +164,11 @@ impl MetricRunner for PgRunner {
         for _ in 0..self.pool.max_connections() {
             match together.attempt(self.lease().await?).await {
                 Err(RunError::Unavailable(_)) if !together.is_begun() => {}
-                Err(error) => return Err(error),
-                Ok(()) => return Ok(together.into_outcomes()),
+                ended => return together.into_outcomes(ended),
             }
         }
-        together.attempt(self.lease().await?).await?;
-        Ok(together.into_outcomes())
+        let ended = together.attempt(self.lease().await?).await;
+        together.into_outcomes(ended)
     }
 
     async fn check(&self) -> Result<(), RunError> {

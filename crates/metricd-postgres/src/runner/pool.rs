@@ -85,6 +85,11 @@ impl Pool {
         Some(place)
     }
 
+    /// Whether somebody waits for a connection.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.0.state().waiting.iter().any(|waiting| !waiting.turn.is_closed())
+    }
+
     /// An idle connection, a new one, or the next one that becomes free.
     pub(super) async fn get(&self) -> Result<Pooled, RunError> {
         let waited = self.0.config.acquire_timeout;

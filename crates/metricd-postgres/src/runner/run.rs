@@ -2,8 +2,10 @@
 
 use std::iter;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
 use super::connection::Connection;
@@ -12,6 +14,9 @@ use super::error::{is_stale_plan, run_error};
 use super::plan::Plan;
 use super::session::{Answer, Session, SessionError};
 use super::{BEGIN, CLEAN};
+
+/// How long rows that nobody wants are passed over before their statement is stopped.
+const PASSED_OVER: Duration = Duration::from_millis(20);
 
 /// A statement that is to be run, and who takes its rows.
 pub(super) struct Run<'a> {
@@ -29,7 +34,8 @@ pub(super) struct Run<'a> {
 pub(super) enum Rest {
     /// The statement is stopped.
     Stopped,
-    /// They are passed over, since the next statement has been sent already and would be stopped instead.
+    /// They are passed over, since the next statement has been sent already and may be stopped instead. Where they are many,
+    /// the statement is stopped all the same.
     PassedOver,
 }
 
@@ -112,7 +118,12 @@ impl Run<'_> {
             if !matches!(taken, Ok(true)) {
                 match self.rest {
                     Rest::Stopped => stop(session).await,
-                    Rest::PassedOver => session.finish().await.map_err(|error| self.fault(error))?,
+                    Rest::PassedOver => match timeout(PASSED_OVER, session.finish()).await {
+                        Ok(Err(error @ SessionError::Lost(_))) => return Err(self.fault(error)),
+                        // What is wrong with rows that nobody wants is of no interest.
+                        Ok(_) => {}
+                        Err(_) => stop(session).await,
+                    },
                 }
                 break;
             }

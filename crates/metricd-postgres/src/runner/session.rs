@@ -69,6 +69,8 @@ pub(super) struct Session {
     batch: Batch,
     is_in_transaction: bool,
     is_lost: bool,
+    /// Whether what runs has been cancelled since several statements were last asked for as one.
+    was_cancelled: bool,
     /// Whether a request to cancel has been begun by somebody else and not come to its end.
     is_being_cancelled: Arc<AtomicBool>,
 }
@@ -82,7 +84,7 @@ pub(super) struct Canceller {
 
 impl Canceller {
     /// As [`Session::cancel`]; the session is lost where this does not come to its end.
-    pub(super) async fn cancel(self) -> io::Result<()> {
+    pub(super) async fn cancel(&self) -> io::Result<()> {
         self.is_under_way.store(true, Ordering::Relaxed);
         self.peer.cancel(&self.token).await?;
         self.is_under_way.store(false, Ordering::Relaxed);
@@ -128,6 +130,7 @@ impl Session {
             batch: Batch::default(),
             is_in_transaction: false,
             is_lost: false,
+            was_cancelled: false,
             is_being_cancelled: Arc::default(),
         };
         session.check_target(config.get_target_session_attrs()).await?;
@@ -179,9 +182,16 @@ impl Session {
     /// lost: the request may still be on its way, and would stop a later statement.
     pub(super) async fn cancel(&mut self) -> io::Result<()> {
         self.is_lost = true;
+        self.was_cancelled = true;
         self.peer.cancel(&self.cancel).await?;
         self.is_lost = false;
         Ok(())
+    }
+
+    /// Whether [`Self::cancel`] has been called since several statements were last asked for as one: any of them may be what
+    /// was stopped.
+    pub(super) fn was_cancelled(&self) -> bool {
+        self.was_cancelled
     }
 
     /// What stops the statement that runs while its answer is being read.
@@ -241,6 +251,7 @@ impl Session {
             }
             after.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))
         })?;
+        self.was_cancelled = false;
         self.batch = Batch { ahead: before.len(), left };
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Several statements on one snapshot.
 
+mod trouble;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -174,7 +176,7 @@ async fn what_has_not_ended_in_the_time_of_all_is_stopped() -> Result<()> {
     let asked =
         [("SELECT 1 AS one", slow), (endless, slow), ("SELECT pg_sleep(30)::text AS endless", slow), (endless, slow)];
     let outcomes = together(&runner, &asked, Duration::from_secs(2)).await?;
-    assert_eq!(told(&outcomes[0]), r#"[{"one":1}]"#);
+    assert_eq!(told(&outcomes[0]), r#"[{"one":1}]"#, "{outcomes:?}");
     for outcome in &outcomes[1..] {
         assert!(matches!(outcome, Err(RunError::TimedOut { limit }) if limit.as_secs() == 2), "{outcome:?}");
     }

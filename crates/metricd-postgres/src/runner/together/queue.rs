@@ -1,0 +1,92 @@
+//! In what pieces, and in which order, statements that are run together go to connections.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// What statements that are sent together cost at most, in the planner's unit: some tens of milliseconds. What costs no more
+/// than that beside the dearest is not worth a second connection, whose snapshot takes a millisecond to share.
+const CHEAP: f64 = 10_000.0;
+
+/// A statement, by its place among all of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Judged {
+    pub(super) index: usize,
+    pub(super) cost: f64,
+    /// How long it may take.
+    pub(super) time: Duration,
+}
+
+/// What a connection does in one go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// These are sent together. They may take equally long, each of them.
+    Cheap(Vec<usize>),
+    /// This is run by itself.
+    Dear(usize),
+}
+
+/// Units in the order in which several connections take them: the dearest first, so that none of them is what all wait for
+/// at the end. In each of them, the cheapest first.
+pub(super) fn units(mut judged: Vec<Judged>) -> VecDeque<Unit> {
+    judged.sort_by(|left, right| left.time.cmp(&right.time).then(left.cost.total_cmp(&right.cost)));
+    let mut units: Vec<(f64, Duration, Unit)> = Vec::new();
+    for Judged { index, cost, time } in judged {
+        match units.last_mut() {
+            _ if cost > CHEAP => units.push((cost, time, Unit::Dear(index))),
+            Some((sum, unit_time, Unit::Cheap(unit))) if *sum + cost <= CHEAP && *unit_time == time => {
+                *sum += cost;
+                unit.push(index);
+            }
+            _ => units.push((cost, time, Unit::Cheap(vec![index]))),
+        }
+    }
+    units.sort_by(|(left, ..), (right, ..)| right.total_cmp(left));
+    units.into_iter().map(|(_, _, unit)| unit).collect()
+}
+
+/// How many connections there is use for.
+pub(super) fn useful_connections(judged: &[Judged], units: usize) -> usize {
+    let costs = judged.iter().map(|judged| judged.cost);
+    let (sum, dearest) = costs.fold((0.0, 0.0_f64), |(sum, dearest), cost| (sum + cost, dearest.max(cost)));
+    if sum - dearest > CHEAP { units } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(costs: &[f64]) -> Vec<Judged> {
+        let one = |(index, cost): (usize, &f64)| Judged { index, cost: *cost, time: Duration::from_secs(5) };
+        costs.iter().enumerate().map(one).collect()
+    }
+
+    #[test]
+    fn cheap_statements_go_together_as_long_as_they_are_cheap_together() {
+        assert_eq!(units(judged(&[1.0, 3.0, 2.0])), [Unit::Cheap(vec![0, 2, 1])]);
+        assert_eq!(
+            units(judged(&[1.0, 6_000.0, 90_000.0, 10_000.0, 5_000.0, 20_000.0])),
+            [Unit::Dear(2), Unit::Dear(5), Unit::Cheap(vec![3]), Unit::Cheap(vec![1]), Unit::Cheap(vec![0, 4])]
+        );
+        assert!(units(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn those_with_other_limits_of_time_go_by_themselves() {
+        let mut judged = judged(&[1.0, 2.0, 3.0]);
+        judged[1].time = Duration::from_secs(1);
+        assert_eq!(units(judged), [Unit::Cheap(vec![0, 2]), Unit::Cheap(vec![1])]);
+    }
+
+    #[test]
+    fn further_connections_are_of_use_where_much_is_left_beside_the_dearest() {
+        for (costs, expected) in [
+            ([1.0, 2.0, 3.0], 1),
+            ([90_000.0, 5_000.0, 5_000.0], 1),
+            ([90_000.0, 6_000.0, 5_000.0], 3),
+            ([9_000.0, 9_000.0, 9_000.0], 3),
+        ] {
+            let judged = judged(&costs);
+            assert_eq!(useful_connections(&judged, units(judged.clone()).len()), expected, "{costs:?}");
+        }
+    }
+}

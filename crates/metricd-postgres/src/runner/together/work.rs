@@ -1,0 +1,278 @@
+//! What one connection does of it.
+//!
+//! PostgreSQL holds back the answers of statements that were sent together until there are many of them. So the limit of
+//! their time is PostgreSQL's own, which it counts for each from when that begins; and they are stopped from here only where
+//! there is no time left for any of them, or a cut result goes on.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use metricd_execution::{BoundStatement, RunError, RunLimits, RunOutcome};
+use tokio::time::timeout;
+
+use super::queue::Unit;
+use super::{Job, Together, locked, unavailable};
+use crate::runner::CLEAN;
+use crate::runner::connection::Connection;
+use crate::runner::error::is_stale_plan;
+use crate::runner::plan::Plan;
+use crate::runner::run::{Rest, Run, prepare};
+use crate::runner::session::{CANCEL_TIMEOUT, Canceller, SessionError};
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const SAVE: &str = "SAVEPOINT metricd_run";
+const BACK: &str = "ROLLBACK TO SAVEPOINT metricd_run";
+
+/// The end of a transaction whose role can leave nothing else behind, and of any other.
+const END_HARMLESS: &[&str] = &["ROLLBACK"];
+const END: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
+
+/// How long what is to be stopped has, before it is told once more.
+const CANCEL_AGAIN: Duration = Duration::from_millis(100);
+
+/// Statements that were sent, in their order.
+type Sent<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;
+
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The only one: there is nobody else who takes from the queue.
+    Whole,
+    /// The first of several.
+    First,
+    /// One of the others, which is given back when somebody waits for it.
+    Other,
+}
+
+impl<'r> Together<'_, 'r> {
+    /// Runs units for as long as there are any, in a transaction that is begun here unless it has been, and ended.
+    pub(super) async fn work(&self, connection: &mut Connection, part: Part) -> Result<(), RunError> {
+        // The cheapest are certain to have their time then.
+        let mut next = if part == Part::First { locked(&self.queue).pop_back() } else { None };
+        while self.has_time()
+            && !(part == Part::Other && self.pool.is_waited_for())
+            && let Some(unit) = next.take().or_else(|| self.next_unit(part))
+        {
+            match unit {
+                Unit::Cheap(indexes) => {
+                    let is_last = part == Part::Whole && locked(&self.queue).is_empty();
+                    self.run_cheap(connection, indexes, is_last).await?;
+                }
+                Unit::Dear(index) => self.run_one(connection, index).await?,
+            }
+        }
+        end(connection).await
+    }
+
+    fn next_unit(&self, part: Part) -> Option<Unit> {
+        let mut queue = locked(&self.queue);
+        if part == Part::Whole { queue.pop_back() } else { queue.pop_front() }
+    }
+
+    /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
+    /// What follows one that fails is asked for once more, from the savepoint on.
+    async fn run_cheap(&self, connection: &mut Connection, indexes: Vec<usize>, is_last: bool) -> Result<(), RunError> {
+        let mut sent = Sent::new();
+        let mut stale = Vec::new();
+        let mut ended = self.prepare_all(connection, indexes, &mut sent).await;
+        while ended.is_ok() && !sent.is_empty() && self.has_time() {
+            let end = if connection.is_harmless() { END_HARMLESS } else { END };
+            let end = if is_last && stale.is_empty() { end } else { &[] };
+            ended = self.ask_and_read(connection, &mut sent, &mut stale, end).await;
+        }
+        sent.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
+        ended?;
+        for index in stale {
+            self.run_one(connection, index).await?;
+        }
+        Ok(())
+    }
+
+    async fn prepare_all(
+        &self,
+        connection: &mut Connection,
+        indexes: Vec<usize>,
+        sent: &mut Sent<'r>,
+    ) -> Result<(), RunError> {
+        for index in indexes {
+            let Some(job) = self.take(index) else { continue };
+            // It is known but where this is not the first connection, or its values are cast.
+            let plan = match connection.plan(job.run.statement.text()) {
+                Some(plan) => Ok(plan),
+                None => self.prepare(connection, job.run.statement, job.run.limits).await,
+            };
+            match plan {
+                Ok(plan) => sent.push_back((index, job, plan)),
+                Err(error) => {
+                    self.end_job(index, job, Err(error))?;
+                    back(connection).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        connection: &mut Connection,
+        statement: &BoundStatement,
+        limits: RunLimits,
+    ) -> Result<Arc<Plan>, RunError> {
+        let canceller = connection.session.canceller();
+        self.limited(canceller, limits.time, prepare(connection, statement, limits)).await
+    }
+
+    async fn ask_and_read(
+        &self,
+        connection: &mut Connection,
+        sent: &mut Sent<'r>,
+        stale: &mut Vec<usize>,
+        end: &[&str],
+    ) -> Result<(), RunError> {
+        let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
+        let limit = statement_timeout(time);
+        let session = &mut connection.session;
+        let begun: &[&str] = if session.is_in_transaction() { &[BACK, &limit] } else { &[BEGIN, &limit, SAVE] };
+        let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
+        session.ask_prepared_all(begun, statements, end).map_err(unavailable)?;
+        // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
+        while !connection.session.is_answered()
+            && let Some((index, mut job, plan)) = sent.pop_front()
+        {
+            match self.read(connection, &mut job, &plan, Rest::PassedOver).await {
+                Err(error) if !job.is_begun && is_stale_plan(&error) => {
+                    self.put_back(index, job);
+                    stale.push(index);
+                }
+                // One that was cut had ended when it was stopped, so that this was stopped instead.
+                Err(RunError::TimedOut { .. })
+                    if !job.is_begun && connection.session.was_cancelled() && self.has_time() =>
+                {
+                    sent.push_front((index, job, plan));
+                }
+                outcome => self.end_job(index, job, outcome)?,
+            }
+        }
+        while !connection.session.is_answered() {
+            if let Err(error @ SessionError::Lost(_)) = connection.session.finish().await {
+                return Err(unavailable(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement by itself, once more where its plan was stale.
+    async fn run_one(&self, connection: &mut Connection, index: usize) -> Result<(), RunError> {
+        let Some(mut job) = self.take(index) else { return Ok(()) };
+        let mut outcome = self.prepare_and_run(connection, &mut job).await;
+        if !job.is_begun && outcome.as_ref().is_err_and(is_stale_plan) {
+            connection.forget_plans_of(job.run.statement.text()).map_err(unavailable)?;
+            outcome = self.prepare_and_run(connection, &mut job).await;
+        }
+        self.end_job(index, job, outcome)
+    }
+
+    async fn prepare_and_run(&self, connection: &mut Connection, job: &mut Job<'r>) -> Result<RunOutcome, RunError> {
+        if connection.session.is_in_transaction() {
+            back(connection).await?;
+        } else {
+            begin(connection, None).await.map_err(unavailable)?;
+        }
+        let plan = self.prepare(connection, job.run.statement, job.run.limits).await?;
+        connection.session.ask_prepared(&[], &plan.name, job.run.statement.texts()).map_err(unavailable)?;
+        self.read(connection, job, &plan, Rest::Stopped).await
+    }
+
+    /// Reads a statement's answer. The statement's own time is counted here where it is run by itself.
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        job: &mut Job<'r>,
+        plan: &Plan,
+        rest: Rest,
+    ) -> Result<RunOutcome, RunError> {
+        let (statement, limits) = (job.run.statement, job.run.limits);
+        let time = if rest == Rest::Stopped { limits.time } else { Duration::MAX };
+        let canceller = connection.session.canceller();
+        let mut run = Run { statement, limits, sink: &mut *job.run.sink, is_begun: &mut job.is_begun, rest };
+        let outcome = self.limited(canceller, time, run.read(&mut connection.session, plan)).await;
+        if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {
+            self.is_begun.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Gives work in a session this time, and no more than all have. Past that, what runs is stopped, and how the work ends
+    /// is waited for.
+    pub(super) async fn limited<T>(
+        &self,
+        canceller: Canceller,
+        time: Duration,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        let mut work = pin!(work);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let outcome = match timeout(time.min(left), &mut work).await {
+            Ok(outcome) => outcome,
+            Err(_past) => {
+                let lost = |message: String| RunError::Unavailable(format!("a statement goes on: {message}"));
+                let stopping = async {
+                    loop {
+                        canceller.cancel().await.map_err(|error| lost(error.to_string()))?;
+                        if let Ok(outcome) = timeout(CANCEL_AGAIN, &mut work).await {
+                            return outcome;
+                        }
+                    }
+                };
+                let stopped = timeout(CANCEL_TIMEOUT, stopping).await;
+                stopped.unwrap_or_else(|_| Err(lost("PostgreSQL took too long to answer".to_owned())))
+            }
+        };
+        match outcome {
+            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.time }),
+            outcome => outcome,
+        }
+    }
+}
+
+/// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
+pub(super) async fn begin(connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
+    let take = snapshot.map(|id| format!("; SET TRANSACTION SNAPSHOT '{id}'")).unwrap_or_default();
+    connection.session.ask(&format!("{BEGIN}{take}; {SAVE}"))?;
+    connection.session.finish().await
+}
+
+/// Goes back to where nothing has failed.
+async fn back(connection: &mut Connection) -> Result<(), RunError> {
+    if !connection.session.is_in_transaction() {
+        return Ok(());
+    }
+    connection.session.ask(BACK).map_err(unavailable)?;
+    connection.session.finish().await.map_err(unavailable)
+}
+
+/// Ends the transaction, if there is one, without a trace.
+pub(super) async fn end(connection: &mut Connection) -> Result<(), RunError> {
+    let session = &mut connection.session;
+    if !session.is_in_transaction() {
+        return Ok(());
+    }
+    session.ask(CLEAN).map_err(unavailable)?;
+    match session.finish().await {
+        // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
+        Err(SessionError::Refused { .. }) => {
+            session.ask(CLEAN).map_err(unavailable)?;
+            session.finish().await.map_err(unavailable)
+        }
+        ended => ended.map_err(unavailable),
+    }
+}
+
+/// PostgreSQL's limit of time for each statement that follows. Of none it makes no limit.
+fn statement_timeout(time: Duration) -> String {
+    let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
+    format!("SET LOCAL statement_timeout = {milliseconds}")
+}
