@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -19,10 +20,14 @@ pub(super) const CASTING_KEY: char = '\0';
 /// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
 const MAX_PREPARED: usize = 256;
 
+/// By how much the role's limit of time may be longer than a statement's to be taken for that: the server gives the role a
+/// second more than statements have.
+const LEEWAY: Duration = Duration::from_secs(1);
+
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
 /// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
-/// that it may not use: a view may call it.
-const IS_HARMLESS: &str = "
+/// that it may not use: a view may call it. Then the session's limit of time.
+const ABOUT: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc p, harmful
@@ -31,7 +36,8 @@ const IS_HARMLESS: &str = "
                OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
                   AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
         AND has_function_privilege(p.oid, 'EXECUTE')
-    ) AND current_setting('transaction_read_only') = 'on')::text";
+    ) AND current_setting('transaction_read_only') = 'on')::text,
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text";
 
 /// A session, with the statements that are prepared in it.
 #[derive(Debug)]
@@ -39,6 +45,8 @@ pub(super) struct Connection {
     pub(super) session: Session,
     home: ThreadId,
     is_harmless: bool,
+    /// PostgreSQL's own limit of a statement's time in this session; zero is none.
+    timeout: Duration,
     plans: HashMap<String, Arc<Plan>>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
@@ -52,17 +60,23 @@ impl Connection {
     /// Connects. The connection belongs to this thread, whose runtime tells of what has come.
     pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
         let mut session = Session::open(config).await?;
-        let asked = timeout(CONNECT_TIMEOUT, is_harmless(&mut session)).await;
+        let asked = timeout(CONNECT_TIMEOUT, ask_about(&mut session)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let is_harmless = asked.map_err(too_slow)??;
+        let (is_harmless, timeout) = asked.map_err(too_slow)??;
         let home = thread::current().id();
-        Ok(Self { session, home, is_harmless, plans: HashMap::new(), prepared: 0, unkept: None, types: HashMap::new() })
+        let (plans, types) = (HashMap::new(), HashMap::new());
+        Ok(Self { session, home, is_harmless, timeout, plans, prepared: 0, unkept: None, types })
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
     /// a right that is given later is seen by later connections.
     pub(super) fn is_harmless(&self) -> bool {
         self.is_harmless
+    }
+
+    /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
+    pub(super) fn limits_time_to(&self, time: Duration) -> bool {
+        (time..=time.saturating_add(LEEWAY)).contains(&self.timeout) && !self.timeout.is_zero()
     }
 
     /// The thread that has opened the connection.
@@ -107,12 +121,14 @@ impl Connection {
     }
 }
 
-async fn is_harmless(session: &mut Session) -> Result<bool, SessionError> {
+/// Whether the session is harmless, and its limit of time.
+async fn ask_about(session: &mut Session) -> Result<(bool, Duration), SessionError> {
     session.ask(WATCH_CLIENT)?;
     if let Err(SessionError::Refused { message, .. }) = session.finish().await {
         log::debug!("PostgreSQL does not look whether its client is there: {message}");
     }
     let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
-    let row = session.row(IS_HARMLESS, &harmful.join("\n")).await?;
-    Ok(row.first().is_some_and(|is_harmless| is_harmless.as_deref() == Some("true")))
+    let row = session.row(ABOUT, &harmful.join("\n")).await?;
+    let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+    Ok((told(0) == "true", Duration::from_millis(told(1).parse().unwrap_or_default())))
 }

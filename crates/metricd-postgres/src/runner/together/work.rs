@@ -5,6 +5,7 @@
 //! there is no time left for any of them, or a cut result goes on.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -133,11 +134,12 @@ impl<'r> Together<'_, 'r> {
         end: &[&str],
     ) -> Result<(), RunError> {
         let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
-        let limit = statement_timeout(time);
+        let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
         let session = &mut connection.session;
-        let begun: &[&str] = if session.is_in_transaction() { &[BACK, &limit] } else { &[BEGIN, &limit, SAVE] };
+        let (first, last) = if session.is_in_transaction() { (BACK, None) } else { (BEGIN, Some(SAVE)) };
+        let begun: Vec<_> = iter::once(first).chain(limit.as_deref()).chain(last).collect();
         let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
-        session.ask_prepared_all(begun, statements, end).map_err(unavailable)?;
+        session.ask_prepared_all(&begun, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
         while !connection.session.is_answered()
             && let Some((index, mut job, plan)) = sent.pop_front()
