@@ -5,7 +5,6 @@
 //! there is no time left for any of them, or a cut result goes on.
 
 use std::collections::VecDeque;
-use std::iter;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -136,8 +135,9 @@ impl<'r> Together<'_, 'r> {
         let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
         let session = &mut connection.session;
-        let (first, last) = if session.is_in_transaction() { (BACK, None) } else { (BEGIN, Some(SAVE)) };
-        let begun: Vec<_> = iter::once(first).chain(limit.as_deref()).chain(last).collect();
+        let begin: &[&str] = if session.is_in_transaction() { &[BACK] } else { &[BEGIN, SAVE] };
+        // After the savepoint, so that going back to it takes the limit away from what has another.
+        let begun: Vec<_> = begin.iter().copied().chain(limit.as_deref()).collect();
         let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
         session.ask_prepared_all(&begun, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.

@@ -107,6 +107,23 @@ async fn each_has_its_own_time_from_when_it_begins() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_short_time_of_one_is_not_that_of_those_after_it() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    database.connect().await?.batch_execute(SLOW).await?;
+    let runner = runner(&database, 1)?;
+    let limits = RunLimits::default();
+    let short = RunLimits { time: Duration::from_millis(100), ..limits };
+    // Dearer than the first one, which is therefore run first.
+    let slow = "SELECT warehouse.slow(0.3) AS slow FROM generate_series(1, 1)";
+    let dear = dear("warehouse.slow(0.3) AS slow");
+    let asked = [("SELECT 0 AS zero", short), (slow, limits), (dear.as_str(), limits)];
+    let outcomes = together(&runner, &asked, LONG).await?;
+    let rows: Vec<_> = outcomes.iter().map(told).collect();
+    assert_eq!(rows, [r#"[{"zero":0}]"#, r#"[{"slow":1}]"#, r#"[{"slow":1}]"#], "{outcomes:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn one_whose_table_is_locked_is_the_only_one_without_rows() -> Result<()> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
