@@ -8,34 +8,35 @@
 //! is read to its end, so that a future may be dropped at any point: [`Session::finish`] reads what is left of one.
 
 mod address;
+mod cancel;
 mod error;
+mod fields;
+mod question;
 mod wire;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
+use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{
     COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG,
     ROW_DESCRIPTION_TAG,
 };
 use postgres_protocol::message::frontend;
-use postgres_protocol::{IsNull, Oid};
 use tokio::time::timeout;
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{CancelToken, Config, NoTls};
+use tokio_postgres::{Config, NoTls};
 
+use self::address::Address;
 pub(super) use self::address::CANCEL_TIMEOUT;
-use self::address::{Address, Peer};
+pub(super) use self::cancel::Canceller;
 pub(super) use self::error::SessionError;
+pub(super) use self::fields::Fields;
+use self::question::{execute, once};
 use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
-
-/// Values are sent as text, and come in binary form.
-const BINARY: i16 = 1;
 
 /// Of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,8 +60,7 @@ pub(super) struct Prepared {
 
 pub(super) struct Session {
     wire: Wire,
-    peer: Peer,
-    cancel: CancelToken,
+    canceller: Canceller,
     /// How many answers have not come to their end.
     unanswered: usize,
     /// What was wrong with the statement whose answer is being read.
@@ -71,25 +71,6 @@ pub(super) struct Session {
     is_lost: bool,
     /// Whether what runs has been cancelled since several statements were last asked for as one.
     was_cancelled: bool,
-    /// Whether a request to cancel has been begun by somebody else and not come to its end.
-    is_being_cancelled: Arc<AtomicBool>,
-}
-
-/// Stops what runs in a session, for somebody who does not have the session.
-pub(super) struct Canceller {
-    peer: Peer,
-    token: CancelToken,
-    is_under_way: Arc<AtomicBool>,
-}
-
-impl Canceller {
-    /// As [`Session::cancel`]; the session is lost where this does not come to its end.
-    pub(super) async fn cancel(&self) -> io::Result<()> {
-        self.is_under_way.store(true, Ordering::Relaxed);
-        self.peer.cancel(&self.token).await?;
-        self.is_under_way.store(false, Ordering::Relaxed);
-        Ok(())
-    }
 }
 
 /// How many statements of one question have not ended.
@@ -118,20 +99,18 @@ impl Session {
     async fn open_at(address: Address, config: &Config) -> Result<Self, SessionError> {
         let (mut socket, peer) = address.connect(config).await?;
         let (client, driver) = config.connect_raw(&mut socket, NoTls).await?;
-        let cancel = client.cancel_token();
+        let canceller = Canceller::new(peer, client.cancel_token());
         // Neither says goodbye unless it is polled; the socket is ours again.
         drop((client, driver));
         let mut session = Self {
             wire: Wire::new(socket),
-            peer,
-            cancel,
+            canceller,
             unanswered: 0,
             fault: None,
             batch: Batch::default(),
             is_in_transaction: false,
             is_lost: false,
             was_cancelled: false,
-            is_being_cancelled: Arc::default(),
         };
         session.check_target(config.get_target_session_attrs()).await?;
         Ok(session)
@@ -169,23 +148,19 @@ impl Session {
 
     /// Whether the session was found to have ended.
     pub(super) fn is_lost(&self) -> bool {
-        self.is_lost || self.is_being_cancelled.load(Ordering::Relaxed)
+        self.is_lost || self.canceller.is_under_way()
     }
 
     /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
     pub(super) fn is_closed(&mut self) -> bool {
         self.is_lost = self.is_lost || self.wire.is_closed();
-        self.is_lost
+        self.is_lost()
     }
 
-    /// Stops the statement that runs. Once this is through, PostgreSQL has told the session's process. Otherwise the session is
-    /// lost: the request may still be on its way, and would stop a later statement.
+    /// Stops the statement that runs. Where this does not come to its end, the session is lost.
     pub(super) async fn cancel(&mut self) -> io::Result<()> {
-        self.is_lost = true;
         self.was_cancelled = true;
-        self.peer.cancel(&self.cancel).await?;
-        self.is_lost = false;
-        Ok(())
+        self.canceller.cancel().await
     }
 
     /// Whether [`Self::cancel`] has been called since several statements were last asked for as one: any of them may be what
@@ -196,11 +171,7 @@ impl Session {
 
     /// What stops the statement that runs while its answer is being read.
     pub(super) fn canceller(&self) -> Canceller {
-        Canceller {
-            peer: self.peer.clone(),
-            token: self.cancel.clone(),
-            is_under_way: Arc::clone(&self.is_being_cancelled),
-        }
+        self.canceller.clone()
     }
 
     /// Whether PostgreSQL has been sent everything that it was asked.
@@ -395,46 +366,5 @@ impl Drop for Session {
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Session").field("unanswered", &self.unanswered).finish_non_exhaustive()
-    }
-}
-
-/// Prepares a statement for this once and runs it.
-fn once<'a>(sql: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
-    frontend::parse("", sql, [], unsent)?;
-    execute("", arguments, unsent)
-}
-
-/// Runs a prepared statement with these values.
-fn execute<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
-    let write = |argument: Option<&str>, unsent: &mut BytesMut| {
-        let Some(text) = argument else { return Ok(IsNull::Yes) };
-        unsent.extend_from_slice(text.as_bytes());
-        Ok(IsNull::No)
-    };
-    frontend::bind("", name, [], arguments, write, [BINARY], unsent).map_err(|error| match error {
-        frontend::BindError::Serialization(error) => error,
-        frontend::BindError::Conversion(error) => io::Error::other(error),
-    })?;
-    frontend::execute("", 0, unsent)
-}
-
-/// The fields of a row as they came: each a length, -1 for NULL, and so many bytes.
-pub(super) struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Option<&'a [u8]>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (size_bytes, rest) = self.0.split_first_chunk()?;
-        let size_bytes = i32::from_be_bytes(*size_bytes);
-        let (field, rest) = match usize::try_from(size_bytes) {
-            Ok(size_bytes) => {
-                let (field, rest) = rest.split_at_checked(size_bytes)?;
-                (Some(field), rest)
-            }
-            Err(_) => (None, rest),
-        };
-        self.0 = rest;
-        Some(field)
     }
 }

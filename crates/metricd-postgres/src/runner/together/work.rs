@@ -137,9 +137,9 @@ impl<'r> Together<'_, 'r> {
         let session = &mut connection.session;
         let begin: &[&str] = if session.is_in_transaction() { &[BACK] } else { &[BEGIN, SAVE] };
         // After the savepoint, so that going back to it takes the limit away from what has another.
-        let begun: Vec<_> = begin.iter().copied().chain(limit.as_deref()).collect();
+        let before: Vec<_> = begin.iter().copied().chain(limit.as_deref()).collect();
         let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
-        session.ask_prepared_all(&begun, statements, end).map_err(unavailable)?;
+        session.ask_prepared_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
         while !connection.session.is_answered()
             && let Some((index, mut job, plan)) = sent.pop_front()

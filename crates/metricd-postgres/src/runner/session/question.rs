@@ -1,0 +1,38 @@
+//! What is sent to have statements run.
+
+use std::io;
+
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend;
+
+/// Values are sent as text, and come in binary form.
+const BINARY: i16 = 1;
+
+/// Prepares a statement for this once and runs it.
+pub(super) fn once<'a>(
+    sql: &str,
+    arguments: impl Iterator<Item = Option<&'a str>>,
+    unsent: &mut BytesMut,
+) -> io::Result<()> {
+    frontend::parse("", sql, [], unsent)?;
+    execute("", arguments, unsent)
+}
+
+/// Runs a prepared statement with these values.
+pub(super) fn execute<'a>(
+    name: &str,
+    arguments: impl Iterator<Item = Option<&'a str>>,
+    unsent: &mut BytesMut,
+) -> io::Result<()> {
+    let write = |argument: Option<&str>, unsent: &mut BytesMut| {
+        let Some(text) = argument else { return Ok(IsNull::Yes) };
+        unsent.extend_from_slice(text.as_bytes());
+        Ok(IsNull::No)
+    };
+    frontend::bind("", name, [], arguments, write, [BINARY], unsent).map_err(|error| match error {
+        frontend::BindError::Serialization(error) => error,
+        frontend::BindError::Conversion(error) => io::Error::other(error),
+    })?;
+    frontend::execute("", 0, unsent)
+}
