@@ -6,6 +6,7 @@ DROP TRIGGER metrics_count_version ON catalog.metrics;
 DROP TRIGGER metrics_count_first_version ON catalog.metrics;
 DROP FUNCTION catalog.keep_metric_version();
 DROP FUNCTION catalog.count_metric_version();
+DROP FUNCTION catalog.versioned(catalog.metrics);
 
 CREATE OR REPLACE FUNCTION catalog.keep_query_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path = catalog, pg_temp AS $$

@@ -92,6 +92,15 @@ FOR EACH ROW EXECUTE FUNCTION catalog.keep_query_version();
 DROP TRIGGER metrics_end_contract ON catalog.metrics;
 DROP FUNCTION catalog.end_contract();
 
+-- What a version of a metric is about.
+CREATE FUNCTION catalog.versioned(m catalog.metrics) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = catalog, pg_temp AS $$
+    SELECT jsonb_build_array(
+        m.query_id, m.query_version, m.title, m.description, m.editable, m.parameters, m.time_column, m.limits,
+        m.deleted_at IS NULL
+    )
+$$;
+
 CREATE FUNCTION catalog.count_metric_version() RETURNS trigger
 LANGUAGE plpgsql SET search_path = catalog, pg_temp AS $$
 BEGIN
@@ -123,13 +132,7 @@ FOR EACH ROW EXECUTE FUNCTION catalog.count_metric_version();
 
 CREATE TRIGGER metrics_count_version
 BEFORE UPDATE ON catalog.metrics
-FOR EACH ROW WHEN (
-    (OLD.query_id, OLD.query_version, OLD.title, OLD.description, OLD.editable, OLD.parameters, OLD.time_column,
-        OLD.limits, OLD.deleted_at)
-    IS DISTINCT FROM
-    (NEW.query_id, NEW.query_version, NEW.title, NEW.description, NEW.editable, NEW.parameters, NEW.time_column,
-        NEW.limits, NEW.deleted_at)
-)
+FOR EACH ROW WHEN (catalog.versioned(OLD) <> catalog.versioned(NEW))
 EXECUTE FUNCTION catalog.count_metric_version();
 
 CREATE FUNCTION catalog.keep_metric_version() RETURNS trigger
@@ -149,7 +152,11 @@ BEGIN
         NEW.description, NEW.editable, NEW.parameters, NEW.time_column, NEW.limits
     )
     ON CONFLICT ON CONSTRAINT metric_versions_pkey DO UPDATE SET
-        query_id = excluded.query_id, query_version = excluded.query_version, title = excluded.title,
+        action = CASE
+            WHEN metric_versions.action = 'created' OR excluded.action = 'changed' THEN metric_versions.action
+            ELSE excluded.action
+        END,
+        changed_by = excluded.changed_by, query_id = excluded.query_id, query_version = excluded.query_version, title = excluded.title,
         description = excluded.description, editable = excluded.editable, parameters = excluded.parameters,
         time_column = excluded.time_column, limits = excluded.limits;
     RETURN NULL;
@@ -162,13 +169,7 @@ FOR EACH ROW EXECUTE FUNCTION catalog.keep_metric_version();
 
 CREATE TRIGGER metrics_keep_version
 AFTER UPDATE ON catalog.metrics
-FOR EACH ROW WHEN (
-    (OLD.query_id, OLD.query_version, OLD.title, OLD.description, OLD.editable, OLD.parameters, OLD.time_column,
-        OLD.limits, OLD.deleted_at)
-    IS DISTINCT FROM
-    (NEW.query_id, NEW.query_version, NEW.title, NEW.description, NEW.editable, NEW.parameters, NEW.time_column,
-        NEW.limits, NEW.deleted_at)
-)
+FOR EACH ROW WHEN (catalog.versioned(OLD) <> catalog.versioned(NEW))
 EXECUTE FUNCTION catalog.keep_metric_version();
 
 -- What requests of a client's key were answered, for a day, so that one which is sent again is not done again.

@@ -35,5 +35,6 @@ pub use ingestion::{Changes, Conclusion, Definitions, Ingestion, Known, KnownMet
 pub use memory::MemoryRepository;
 pub use metric::{
     DefinitionFilter, IDEMPOTENCY_HOURS, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,
+    own_query_ids,
 };
 pub use repository::{MetricRepository, Readiness};

@@ -1,6 +1,9 @@
 //! What single metrics are stored with, how they are changed, and which ones are listed.
 
-use metricd_domain::{Actor, Caption, Contract, DashboardId, MetricId, MetricLimits, Parameter, SqlText, TimeColumn};
+use metricd_domain::{
+    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, Parameter, QueryId, SqlText,
+    TimeColumn,
+};
 
 /// All that somebody says of a metric, and what PostgreSQL says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +31,16 @@ pub struct NewMetric {
     pub content: MetricContent,
     /// Who stores it.
     pub actor: Actor,
+}
+
+/// The ids that a query of a metric's own may have, the best one first: the metric's, then with a number after it. Endless.
+pub fn own_query_ids(id: &MetricId) -> impl Iterator<Item = QueryId> {
+    let candidate = |number: u64| {
+        let ending = if number == 1 { String::new() } else { format!("-{number}") };
+        let stem: String = id.as_str().chars().take(MAX_ID_CHARS - ending.len()).collect();
+        QueryId::parse(format!("{stem}{ending}")).ok()
+    };
+    (1..).filter_map(candidate)
 }
 
 /// What is to become of a metric.
@@ -75,4 +88,17 @@ pub struct DefinitionFilter {
     pub search: Option<String>,
     /// They are items of this dashboard.
     pub dashboard_id: Option<DashboardId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_called_like_its_metric_or_with_a_number() {
+        let ids = |id: &str| own_query_ids(&MetricId::parse(id).unwrap()).take(2).map(String::from).collect::<Vec<_>>();
+        assert_eq!(ids("m"), ["m", "m-2"]);
+        let long = "x".repeat(MAX_ID_CHARS);
+        assert_eq!(ids(&long), [long.clone(), format!("{}-2", &long[2..])]);
+    }
 }

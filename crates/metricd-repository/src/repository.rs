@@ -125,14 +125,16 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// calls is that of the methods of [`Ingestion`]; none is called twice but [`Ingestion::next_record`].
     ///
     /// Nothing that is stored disappears because the ingestion does not mention it: no words that a metric was given, and a
-    /// metric that is out of service stays so. A query whose SQL differs from the
-    /// stored one gets the next version. A record is stored where the ingestion brings it more often than it is stored
-    /// already; records are compared in all their columns.
+    /// metric that is out of service stays so. A query whose SQL differs from the stored one gets the next version. A record
+    /// is stored where the ingestion brings it more often than it is stored already; records are compared in all their
+    /// columns.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::IdempotencyKeyReused`], [`RepositoryError::Input`] where a record could not be read or definitions could not be judged, [`RepositoryError::Constraint`] where the ingestion
-    /// brings what no store may hold, such as a metric whose query is neither known nor brought. Nothing is stored then.
+    /// [`RepositoryError::IdempotencyKeyReused`] where its key has marked an ingestion with another fingerprint,
+    /// [`RepositoryError::Input`] where a record could not be read or definitions could not be judged,
+    /// [`RepositoryError::Constraint`] where the ingestion brings what no store may hold, such as a metric whose query is
+    /// neither known nor brought. Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 
     /// The report of an ingestion that was stored or refused.

@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Text};
-use metricd_domain::{Actor, MAX_ID_CHARS, Metric, MetricDefinition, MetricId, QueryId, SqlText};
-use metricd_repository::{Idempotency, MetricChange, MetricContent, NewMetric, RepositoryError};
+use metricd_domain::{Actor, Metric, MetricDefinition, MetricId, QueryId, SqlText};
+use metricd_repository::{Idempotency, MetricChange, MetricContent, NewMetric, RepositoryError, own_query_ids};
 use serde_json::Value;
 
 use super::error::{corrupt, failed};
@@ -87,17 +87,14 @@ fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDef
     Ok(definitions::get(connection, &metric_id)?)
 }
 
-/// Stores SQL as a query of the metric's own: under the metric's id where it is free, otherwise with a number after it.
+/// Stores SQL as a query of the metric's own.
 fn insert_query(
     connection: &mut PgConnection,
     metric_id: &MetricId,
     sql: &SqlText,
     actor: &Value,
 ) -> Result<QueryId, Failure> {
-    for number in 1_u64.. {
-        let ending = if number == 1 { String::new() } else { format!("-{number}") };
-        let stem: String = metric_id.as_str().chars().take(MAX_ID_CHARS - ending.len()).collect();
-        let query_id = QueryId::parse(format!("{stem}{ending}")).map_err(corrupt)?;
+    for query_id in own_query_ids(metric_id) {
         let is_stored = diesel::insert_into(queries::table)
             .values((
                 queries::query_id.eq(query_id.as_str()),

@@ -191,7 +191,7 @@ async fn whoever_changes_a_metric_past_the_store_is_named_by_the_role() -> Resul
             format!("2 changed by {role}: T 1"),
             format!("3 changed by {role}: T 2"),
             // What one transaction does is one version.
-            format!("4 changed by {role}: U 3"),
+            format!("4 deleted by {role}: U 3"),
         ]
     );
     Ok(())

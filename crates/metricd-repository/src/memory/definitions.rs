@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, Contract, MAX_ID_CHARS, Metric, MetricDefinition, MetricId, MetricVersion, QueryId,
-    SqlText,
+    Actor, Caption, ChangeAction, Contract, Metric, MetricDefinition, MetricId, MetricVersion, QueryId, SqlText,
 };
 
 use super::state::State;
-use crate::{DefinitionFilter, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState};
+use crate::{DefinitionFilter, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState, own_query_ids};
 
 /// A metric with everything about it but its query.
 #[derive(Debug, Clone)]
@@ -182,8 +181,7 @@ impl State {
 
     /// The id for a query that is this metric's alone.
     fn free_query_id(&self, id: &MetricId) -> QueryId {
-        let candidates = query_ids_of(id);
-        let mut free = candidates.filter(|candidate| !self.queries.contains_key(candidate));
+        let mut free = own_query_ids(id).filter(|candidate| !self.queries.contains_key(candidate));
         free.next().unwrap_or_else(|| unreachable!("there are more candidates than queries"))
     }
 
@@ -220,14 +218,4 @@ impl State {
             self.add_version(id, ChangeAction::Changed, actor);
         }
     }
-}
-
-/// The ids that a query of a metric's own may have, the best one first; endless.
-fn query_ids_of(id: &MetricId) -> impl Iterator<Item = QueryId> {
-    let candidate = |number: u64| {
-        let ending = if number == 1 { String::new() } else { format!("-{number}") };
-        let stem: String = id.as_str().chars().take(MAX_ID_CHARS - ending.len()).collect();
-        QueryId::parse(format!("{stem}{ending}")).ok()
-    };
-    (1..).filter_map(candidate)
 }
