@@ -46,8 +46,8 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to read a stream,
-    /// 256 MiB for an upload, and the system's clock.
+    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
+    /// read a stream, 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
         repository: Arc<dyn MetricRepository>,

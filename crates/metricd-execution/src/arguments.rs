@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use metricd_domain::{MetricDefinition, Parameter, ParameterValue, Period, PeriodSource};
 
-pub(crate) use self::period::is_period;
-pub use self::period::{AppliedPeriod, PeriodApplication};
+pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
 use crate::edit::Edited;

@@ -38,7 +38,7 @@ mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication};
+pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::BoundStatement;
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWriter, RowSink, RowWriter};

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{MetricId, RowLimit};
-use metricd_execution::{BatchRun, MetricStatement};
+use metricd_execution::{BatchRun, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Entry, Prepared};
@@ -132,9 +132,4 @@ fn refuse_unknown(known: &BTreeSet<String>, asked: &ResultsRequest) -> Result<()
         return Ok(());
     }
     Err(Problem::new(ProblemCode::InvalidParameters).with_errors(unknown))
-}
-
-/// Whether the parameter is every metric's.
-fn is_period(name: &str) -> bool {
-    ["start_date", "end_date"].contains(&name)
 }

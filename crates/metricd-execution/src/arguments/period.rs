@@ -12,7 +12,8 @@ pub(super) const START_DATE: &str = "start_date";
 pub(super) const END_DATE: &str = "end_date";
 
 /// Whether the name is that of a period's first or last day.
-pub(crate) fn is_period(name: &str) -> bool {
+#[must_use]
+pub fn is_period(name: &str) -> bool {
     [START_DATE, END_DATE].contains(&name)
 }
 

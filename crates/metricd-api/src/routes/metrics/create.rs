@@ -3,17 +3,16 @@
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::MetricId;
-use metricd_execution::MetricStatement;
 use metricd_repository::{NewMetric, RepositoryError};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::content::ContentRequest;
-use super::definition::DefinitionResponse;
+use super::definition::respond;
 use crate::body::Json;
 use crate::fields::{Field, Fields};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, etag, requester};
+use crate::{ApiState, Problem, requester};
 
 /// The greatest number of characters that an id is given of a title, so that there is room for what tells it from others.
 const MAX_SLUG_CHARS: usize = 48;
@@ -57,14 +56,12 @@ pub(in crate::routes) async fn create_metric(
     };
     state.definitions.changed();
 
-    let statement = MetricStatement::of(&definition).ok();
     let mut response = HttpResponse::Created();
-    response.insert_header(etag::header(&etag::of_definition(&definition)));
     response.insert_header((LOCATION, format!("/metrics/{}", definition.metric.metric_id)));
     if !is_new {
         response.insert_header(("idempotent-replayed", "true"));
     }
-    Ok(response.json(DefinitionResponse::of(&definition, statement.as_ref())))
+    Ok(respond(response, &definition))
 }
 
 /// An id from the letters and digits of a title.

@@ -1,5 +1,6 @@
 //! A definition, as it is answered.
 
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricDefinition, MetricDescription, MetricLimits,
@@ -7,6 +8,8 @@ use metricd_domain::{
 };
 use metricd_execution::MetricStatement;
 use serde::Serialize;
+
+use crate::etag;
 
 /// A metric's definition: its SQL, and what PostgreSQL has said of it.
 #[derive(Debug, Serialize)]
@@ -69,6 +72,13 @@ impl<'a> From<&'a Contract> for ContractResponse<'a> {
         let Contract { columns, parameters, tables, period } = contract;
         Self { columns, parameters, tables, period }
     }
+}
+
+/// Answers with the definition and its tag.
+pub(super) fn respond(mut response: HttpResponseBuilder, definition: &MetricDefinition) -> HttpResponse {
+    let statement = MetricStatement::of(definition).ok();
+    response.insert_header(etag::header(&etag::of_definition(definition)));
+    response.json(DefinitionResponse::of(definition, statement.as_ref()))
 }
 
 impl<'a> DefinitionResponse<'a> {

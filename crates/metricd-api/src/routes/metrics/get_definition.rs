@@ -17,10 +17,10 @@ pub(in crate::routes) async fn get_metric_definition(
     QueryString::parse(request.query_string()).finish()?;
     let served = state.definitions.get_in_service(&metric_id(&path)?).await?;
     let tag = etag::of_definition(&served.definition);
-    let mut response =
-        if etag::is_unchanged(&request, &tag) { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    let is_unchanged = etag::is_unchanged(&request, &tag);
+    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header(etag::header(&tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    if etag::is_unchanged(&request, &tag) {
+    if is_unchanged {
         return Ok(response.finish());
     }
     Ok(response.json(DefinitionResponse::of(&served.definition, served.statement.as_ref().ok())))

@@ -1,14 +1,13 @@
 //! `POST /metrics/{metric_id}/restore`
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_execution::MetricStatement;
 use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
-use super::definition::DefinitionResponse;
+use super::definition::respond;
 use super::metric_id;
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, etag};
+use crate::{ApiState, Problem};
 
 /// Brings a metric back that was taken out of service. One that is in service stays as it is.
 pub(in crate::routes) async fn restore_metric(
@@ -19,8 +18,5 @@ pub(in crate::routes) async fn restore_metric(
     QueryString::parse(request.query_string()).finish()?;
     let restored =
         change(&request, &state, &metric_id(&path)?, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
-    let statement = MetricStatement::of(&restored).ok();
-    let mut response = HttpResponse::Ok();
-    response.insert_header(etag::header(&etag::of_definition(&restored)));
-    Ok(response.json(DefinitionResponse::of(&restored, statement.as_ref())))
+    Ok(respond(HttpResponse::Ok(), &restored))
 }

@@ -1,18 +1,17 @@
 //! `PATCH /metrics/{metric_id}`
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_execution::MetricStatement;
 use metricd_repository::{MetricChange, ServiceState};
 use serde_json::{Map, Value};
 
 use super::change::change;
 use super::content::ContentRequest;
-use super::definition::DefinitionResponse;
+use super::definition::respond;
 use super::metric_id;
 use crate::body::Json;
 use crate::fields::Fields;
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, etag};
+use crate::{ApiState, Problem};
 
 /// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
 /// (RFC 7396).
@@ -31,8 +30,5 @@ pub(in crate::routes) async fn update_metric(
         Ok(MetricChange::Content(Box::new(content.applied_to(before).judged(&state).await?)))
     })
     .await?;
-    let statement = MetricStatement::of(&definition).ok();
-    let mut response = HttpResponse::Ok();
-    response.insert_header(etag::header(&etag::of_definition(&definition)));
-    Ok(response.json(DefinitionResponse::of(&definition, statement.as_ref())))
+    Ok(respond(HttpResponse::Ok(), &definition))
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
-use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome};
+use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome, is_period};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{ResultsRequest, is_period};
+use super::ResultsRequest;
 use crate::definitions::ServedMetric;
 use crate::edge::RequestId;
 use crate::routes::metrics::{run_limits, run_problem, write_result};
