@@ -68,6 +68,20 @@ async fn a_body_that_nobody_reads_is_not_kept_and_is_no_second_request() -> Resu
 }
 
 #[actix_web::test]
+async fn a_large_body_where_none_is_read_is_refused() -> Result<()> {
+    let app = TestApp::start().await?;
+    let client = reqwest::Client::new();
+    for (size_bytes, status) in [(0, 200), (64 << 10, 200), ((64 << 10) + 1, 413)] {
+        let answer = app.send(client.get(app.url("/health")).body(vec![b'x'; size_bytes])).await?;
+        assert_eq!(answer.status, status, "{size_bytes}");
+    }
+    let pieces = futures_util::stream::iter([Ok::<_, std::io::Error>("x")]);
+    let chunked = client.delete(app.url("/metrics/m1")).body(reqwest::Body::wrap_stream(pieces));
+    app.send(chunked).await?.assert_problem(413, "content-too-large", "/metrics/m1")?;
+    Ok(())
+}
+
+#[actix_web::test]
 async fn a_small_body_that_nobody_reads_leaves_an_answer() -> Result<()> {
     let app = TestApp::start().await?;
     let mut stream = app.connect().await?;

@@ -8,6 +8,7 @@ use metricd_embedded::Cluster;
 use nix::sys::signal::Signal;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
@@ -74,6 +75,27 @@ fn assert_at_once(what: &str, mut measured: Vec<Duration>) {
     let median = measured[measured.len() / 2];
     show(&format!("{what}: stopped after {median:?}, of {measured:?}"));
     assert!(median < AT_ONCE, "{what}: {measured:?}");
+}
+
+#[actix_web::test]
+async fn a_body_that_nobody_reads_does_not_hide_that_its_client_has_gone() -> Result<()> {
+    let watched = Watched::start("SELECT pg_sleep(60) IS NULL AS slept", &["--query-timeout-seconds", "60"]).await?;
+    let address = watched.server.address.trim_start_matches("http://").to_owned();
+    for size_bytes in [0_usize, 60 << 10, 300 << 10] {
+        let mut stream = TcpStream::connect(&address).await?;
+        let head = format!("GET /metrics/m1 HTTP/1.1\r\nHost: x\r\nContent-Length: {size_bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        // The server need not take it.
+        let _ = timeout(Duration::from_millis(300), stream.write_all(&vec![b'x'; size_bytes])).await;
+        let is_running = size_bytes <= 64 << 10;
+        if is_running {
+            watched.until_running(true).await?;
+        }
+        drop(stream);
+        let stopped = watched.until_running(false).await?;
+        assert!(stopped < 2 * AT_ONCE, "{size_bytes}: {stopped:?}");
+    }
+    Ok(())
 }
 
 #[actix_web::test]
