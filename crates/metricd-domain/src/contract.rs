@@ -19,6 +19,7 @@ pub struct Contract {
 
 /// A column with its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractColumn {
     /// The name.
     pub name: String,
@@ -29,6 +30,7 @@ pub struct ContractColumn {
 
 /// A parameter with its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractParameter {
     /// The name.
     pub name: ParameterName,
@@ -39,6 +41,7 @@ pub struct ContractParameter {
 
 /// A table or a view that the SQL reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractTable {
     /// The schema: `warehouse`, for SQL that was judged.
     pub schema: String,
@@ -52,6 +55,7 @@ pub struct ContractTable {
 
 /// What a request's `start_date` and `end_date` do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "applied", rename_all = "snake_case")]
 pub enum Period {
     /// The SQL names them, and gets them bound.
@@ -73,6 +77,7 @@ impl Default for Period {
 
 /// The table whose rows a period selects, and the column that says when a row was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodSource {
     /// The table, in the schema `warehouse`.
     pub table: String,

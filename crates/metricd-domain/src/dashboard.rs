@@ -56,6 +56,7 @@ impl From<DashboardName> for String {
 
 /// A class of screen widths, as react-grid-layout names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Breakpoint {
     /// Large.
@@ -111,6 +112,7 @@ impl fmt::Display for Breakpoint {
 ///
 /// `y` may be far below everything else: react-grid-layout writes 9999999 for "at the bottom".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LayoutEntry {
     /// The metric that stands here.
     pub metric_id: MetricId,
@@ -132,6 +134,7 @@ pub struct LayoutEntry {
 
 /// One metric of a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DashboardItem {
     /// The metric.
     pub metric_id: MetricId,

@@ -7,6 +7,7 @@ use crate::{Caption, IngestionId, MetricLimits, Parameter, QueryId, SqlText, Tim
 
 /// By what way a change came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeWay {
     /// A request over HTTP.
@@ -19,6 +20,7 @@ pub enum ChangeWay {
 
 /// Who changed something, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// By what way.
     pub way: ChangeWay,
@@ -52,6 +54,7 @@ impl Actor {
 
 /// What a change did to a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeAction {
     /// Stored it for the first time.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Limits of a metric. Each lowers the server's own; a greater one than the server's has no effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, expecting = "an object of limits")]
 pub struct MetricLimits {
     /// How many rows a result may have.

@@ -12,6 +12,7 @@ pub const MAX_LISTED_FINDINGS: usize = 1_000;
 
 /// What to do when something is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IngestionMode {
     /// Store what is good.
@@ -22,6 +23,7 @@ pub enum IngestionMode {
 
 /// How an ingestion ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// What is good is stored.
@@ -34,6 +36,7 @@ pub enum Outcome {
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// Metrics and layouts, as JSON.
@@ -59,6 +62,7 @@ impl fmt::Display for FileKind {
 
 /// A file that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestedFile {
     /// The file as the caller named it.
     pub file: String,
@@ -70,6 +74,7 @@ pub struct IngestedFile {
 
 /// What became of the entries of one kind; `read` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryCounts {
     /// How many entries the files have.
     pub read: u64,
@@ -87,6 +92,7 @@ pub struct EntryCounts {
 
 /// What became of the records; `read` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordCounts {
     /// How many records the files have.
     pub read: u64,
@@ -100,6 +106,7 @@ pub struct RecordCounts {
 
 /// Where in the input a finding is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Location {
     /// The file as the caller named it.
     pub file: String,
@@ -116,6 +123,7 @@ pub struct Location {
 
 /// Something that was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusal {
     /// Where it is.
     #[serde(flatten)]
@@ -131,6 +139,7 @@ pub struct Refusal {
 
 /// Something that was stored or passed over and that a careful reader would want to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notice {
     /// Where it is.
     #[serde(flatten)]
@@ -143,6 +152,7 @@ pub struct Notice {
 
 /// A probable cause that several faults share, and what would repair it. Nothing is ever repaired by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Suggestion {
     /// Where a change would repair it.
     #[serde(flatten)]
@@ -153,6 +163,7 @@ pub struct Suggestion {
 
 /// The report of one ingestion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestionReport {
     /// The ingestion's id.
     pub ingestion_id: IngestionId,
@@ -176,11 +187,11 @@ pub struct IngestionReport {
     pub records: RecordCounts,
     /// How many refusals there are, with those that are not listed.
     pub refusal_count: u64,
-    /// The first [`MAX_LISTED_FINDINGS`] refusals.
+    /// The first 1 000 refusals.
     pub refusals: Vec<Refusal>,
     /// How many notices there are, with those that are not listed.
     pub notice_count: u64,
-    /// The first [`MAX_LISTED_FINDINGS`] notices.
+    /// The first 1 000 notices.
     pub notices: Vec<Notice>,
     /// What probably caused the refusals.
     pub suggestions: Vec<Suggestion>,

@@ -12,6 +12,7 @@ const MAX_ALLOWED: usize = 1_000;
 
 /// A declaration as it is written, in files, requests and the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, expecting = "an object with `name` and `type`")]
 pub struct ParameterDeclaration {
     /// The name.

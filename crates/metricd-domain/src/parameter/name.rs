@@ -27,6 +27,8 @@ pub enum InvalidParameterName {
 /// case differ.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(max_length = 63, pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
 pub struct ParameterName(String);
 
 impl ParameterName {

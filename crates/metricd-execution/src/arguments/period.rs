@@ -19,10 +19,13 @@ pub fn is_period(name: &str) -> bool {
 
 /// A period that was applied to a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AppliedPeriod {
     /// The first day, where the request named one.
+    #[cfg_attr(feature = "openapi", schema(required, format = Date))]
     pub start_date: Option<String>,
     /// The last day, which is inside, where the request named one.
+    #[cfg_attr(feature = "openapi", schema(required, format = Date))]
     pub end_date: Option<String>,
     /// How it was applied.
     pub applied: PeriodApplication,
@@ -31,6 +34,7 @@ pub struct AppliedPeriod {
 /// How a period was applied to a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum PeriodApplication {
     /// The SQL names the days and got them bound.
     Bound,
