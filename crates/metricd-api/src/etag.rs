@@ -13,6 +13,11 @@ pub(crate) fn of_definition(definition: &MetricDefinition) -> EntityTag {
     EntityTag::new_strong(format!("{}-{}", definition.version, short_hash(&beside)))
 }
 
+/// The tag of something that does not change unless its bytes do.
+pub(crate) fn of_content(content: &[u8]) -> EntityTag {
+    EntityTag::new_strong(short_hash(content))
+}
+
 /// As a header.
 pub(crate) fn header(tag: &EntityTag) -> (HeaderName, String) {
     (ETAG, tag.to_string())

@@ -33,6 +33,7 @@ mod definitions;
 mod edge;
 mod etag;
 mod fields;
+pub mod openapi;
 mod paging;
 mod problem;
 mod query_string;

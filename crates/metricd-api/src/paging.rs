@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::query_string::QueryString;
 
@@ -21,10 +22,12 @@ pub(crate) struct PageRequest<K> {
 }
 
 /// A page, as it is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
 pub(crate) struct PageResponse<T> {
     pub(crate) items: Vec<T>,
     /// Where the next page begins; null on the last one.
+    #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 

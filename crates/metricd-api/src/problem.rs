@@ -2,6 +2,7 @@
 
 mod causes;
 mod code;
+mod schema;
 
 use std::fmt;
 
@@ -10,11 +11,13 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 pub use self::code::ProblemCode;
+pub(crate) use self::schema::ProblemSchema;
 
 /// One input that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The input's name.
     pub field: String,
@@ -88,8 +91,7 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// The response; `instance` is the path that was asked for.
-    /// The document, as JSON.
+    /// The document, as JSON; `instance` is the path that was asked for.
     pub(crate) fn document(&self, instance: &str) -> Vec<u8> {
         let code = self.code.code();
         let document = Document {
@@ -105,6 +107,7 @@ impl Problem {
         serde_json::to_vec(&document).unwrap_or_default()
     }
 
+    /// The response; `instance` is the path that was asked for.
     pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.code.retry_after() {
@@ -121,17 +124,31 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
+/// What went wrong (RFC 9457).
+#[derive(Serialize, ToSchema)]
 struct Document<'a> {
+    /// Names the kind of problem, and is the path of a page that explains it: `/problems/<code>`.
+    #[schema(format = "uri-reference")]
     r#type: String,
+    /// The kind of problem, in words that are the same each time.
     title: &'a str,
+    /// The response's status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What is wrong this time, and what to do.
     detail: &'a str,
+    /// The path that was asked for.
+    #[schema(format = "uri-reference")]
     instance: &'a str,
+    /// The kind of problem, as programs tell it.
+    #[schema(schema_with = schema::code)]
     code: &'a str,
+    /// The inputs that are wrong: all of them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
     #[serde(flatten)]
+    #[schema(ignore)]
     extensions: &'a Map<String, Value>,
 }
 

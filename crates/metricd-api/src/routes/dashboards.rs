@@ -1,8 +1,8 @@
 //! `/dashboards`
 
-mod get;
-mod list;
-mod results;
+pub(super) mod get;
+pub(super) mod list;
+pub(super) mod results;
 
 pub(super) use get::get_dashboard;
 pub(super) use list::list_dashboards;

@@ -1,7 +1,7 @@
 //! `/ingestions`
 
-mod create;
-mod get;
+pub(super) mod create;
+pub(super) mod get;
 mod upload;
 
 pub(super) use create::create_ingestion;

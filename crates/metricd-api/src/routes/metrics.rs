@@ -1,18 +1,18 @@
 //! `/metrics`: the definitions, and their results.
 
 mod change;
-mod content;
-mod create;
+pub(crate) mod content;
+pub(super) mod create;
 mod definition;
-mod delete;
-mod get;
-mod get_definition;
-mod history;
-mod list;
-mod restore;
-mod result;
+pub(super) mod delete;
+pub(super) mod get;
+pub(super) mod get_definition;
+pub(super) mod history;
+pub(super) mod list;
+pub(super) mod restore;
+pub(crate) mod result;
 mod run;
-mod update;
+pub(super) mod update;
 
 use metricd_domain::MetricId;
 
@@ -30,6 +30,6 @@ pub(super) use run::{run_limits, run_problem};
 pub(super) use update::update_metric;
 
 /// The metric's id in a path. What cannot be an id is no metric's.
-fn metric_id(path: &str) -> Result<MetricId, Problem> {
+pub(in crate::routes) fn metric_id(path: &str) -> Result<MetricId, Problem> {
     MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))
 }

@@ -1,7 +1,7 @@
 //! `/problems`: what each problem's `type` points at.
 
-mod get;
-mod list;
+pub(super) mod get;
+pub(super) mod list;
 mod page;
 
 pub(super) use self::get::get_problem;
@@ -10,14 +10,19 @@ pub(super) use self::list::list_problems;
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ProblemCode;
 
 /// What a code means.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemKind)]
 struct ProblemResponse {
     code: &'static str,
+    /// The path of the page that explains it.
     r#type: String,
+    /// The status that it is answered with.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
     title: &'static str,
     detail: &'static str,

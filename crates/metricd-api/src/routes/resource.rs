@@ -9,11 +9,18 @@ use crate::{Problem, ProblemCode};
 
 /// A path that takes nothing yet.
 pub(super) fn resource(path: &str) -> PathResource {
-    PathResource { resource: web::resource(path), methods: Vec::new() }
+    PathResource {
+        #[cfg(test)]
+        path: path.to_owned(),
+        resource: web::resource(path),
+        methods: Vec::new(),
+    }
 }
 
 /// A path and the methods that it takes.
 pub(super) struct PathResource {
+    #[cfg(test)]
+    path: String,
     resource: Resource,
     methods: Vec<Method>,
 }
@@ -33,6 +40,16 @@ impl PathResource {
         self.resource = self.resource.route(web::route().guard(asked).to(handler));
         self.methods.push(method);
         self
+    }
+
+    #[cfg(test)]
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    #[cfg(test)]
+    pub(super) fn methods(&self) -> Vec<String> {
+        self.methods.iter().map(ToString::to_string).collect()
     }
 
     /// The value of `Allow`.

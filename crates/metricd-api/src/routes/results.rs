@@ -1,6 +1,7 @@
 //! `GET /results`, and what every call for several results has in common.
 
 mod entry;
+mod schema;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,6 +12,9 @@ use metricd_execution::{BatchRun, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Entry, Prepared};
+pub(in crate::routes) use self::schema::ResultsSchema;
+pub(crate) use self::schema::{entry_schema, results_schema};
+use crate::openapi::{ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
@@ -41,7 +45,29 @@ impl ResultsRequest {
     }
 }
 
+problems!(GetResultsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
+
 /// Answers with the results of several metrics on one snapshot of the data, in the order asked.
+///
+/// Each metric is given those of the parameters that it has. What is wrong with one of them is in its own entry.
+#[utoipa::path(
+    get,
+    path = "/results",
+    tag = "results",
+    params(
+        ("metric_id" = Vec<String>, Query, description = "The metrics' ids.", min_items = 1, max_items = 50),
+        ResultParameters,
+    ),
+    responses(
+        (
+            status = OK,
+            description = "An entry for each: its result, or its problem.",
+            body = ResultsSchema,
+            headers(("X-Truncated" = String, description = "`true` where a result is cut."))
+        ),
+        GetResultsProblems,
+    )
+)]
 pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
     let ids = query.take_all("metric_id");

@@ -22,6 +22,8 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+use crate::document;
+
 /// A server on a free port, which ends with the test.
 pub(crate) struct TestApp {
     address: String,
@@ -149,9 +151,13 @@ impl TestApp {
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
-        let response = request.send().await?;
+        let request = request.build()?;
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = reqwest::Client::new().execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(Answer { status, headers, body: response.text().await? })
+        let answer = Answer { status, headers, body: response.text().await? };
+        document::check(&method, &path, &answer)?;
+        Ok(answer)
     }
 }
 

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, LayoutEntry};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::openapi::{DashboardIdParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// A dashboard, as it is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Dashboard)]
 struct DashboardResponse {
     id: String,
     name: String,
@@ -27,7 +30,16 @@ impl From<Dashboard> for DashboardResponse {
     }
 }
 
+problems!(GetDashboardProblems: DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
+
 /// Answers with the dashboard: its items, and its layouts by breakpoint.
+#[utoipa::path(
+    get,
+    path = "/dashboards/{dashboard_id}",
+    tag = "dashboards",
+    params(DashboardIdParameter),
+    responses((status = OK, description = "The dashboard.", body = DashboardResponse), GetDashboardProblems)
+)]
 pub(in crate::routes) async fn get_dashboard(
     request: HttpRequest,
     path: web::Path<String>,
@@ -39,6 +51,6 @@ pub(in crate::routes) async fn get_dashboard(
 }
 
 /// The dashboard's id in a path. What cannot be an id is no dashboard's.
-pub(super) fn dashboard_id(path: &str) -> Result<DashboardId, Problem> {
+pub(in crate::routes) fn dashboard_id(path: &str) -> Result<DashboardId, Problem> {
     DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))
 }

@@ -3,16 +3,20 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{DashboardId, DashboardSummary};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::paging::{PageRequest, page};
+use crate::openapi::{PageParameters, problems};
+use crate::paging::{PageRequest, PageResponse, page};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem};
 
 /// A dashboard in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DashboardSummary)]
 struct DashboardSummaryResponse {
     id: String,
     name: String,
+    /// How many metrics stand on it.
     item_count: u64,
 }
 
@@ -22,7 +26,19 @@ impl From<DashboardSummary> for DashboardSummaryResponse {
     }
 }
 
-/// Lists the dashboards.
+problems!(ListDashboardsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
+
+/// Lists the dashboards, by their ids.
+#[utoipa::path(
+    get,
+    path = "/dashboards",
+    tag = "dashboards",
+    params(PageParameters),
+    responses(
+        (status = OK, description = "A page of them.", body = PageResponse<DashboardSummaryResponse>),
+        ListDashboardsProblems,
+    )
+)]
 pub(in crate::routes) async fn list_dashboards(
     request: HttpRequest,
     state: web::Data<ApiState>,

@@ -3,11 +3,29 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::get::dashboard_id;
+use crate::openapi::{DashboardIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::routes::results::{ResultsRequest, answer_results};
+use crate::routes::results::{ResultsRequest, ResultsSchema, answer_results};
 use crate::{ApiState, Problem};
 
+problems!(GetDashboardResultsProblems: DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
+
 /// Answers with the results of all metrics on the dashboard, in the order of its items, as `/results` does.
+#[utoipa::path(
+    get,
+    path = "/dashboards/{dashboard_id}/results",
+    tag = "dashboards",
+    params(DashboardIdParameter, ResultParameters),
+    responses(
+        (
+            status = OK,
+            description = "An entry for each: its result, or its problem.",
+            body = ResultsSchema,
+            headers(("X-Truncated" = String, description = "`true` where a result is cut."))
+        ),
+        GetDashboardResultsProblems,
+    )
+)]
 pub(in crate::routes) async fn get_dashboard_results(
     request: HttpRequest,
     path: web::Path<String>,

@@ -2,13 +2,22 @@
 
 use actix_web::{HttpResponse, Responder};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
 struct HealthResponse {
+    /// `ok`.
     status: &'static str,
 }
 
 /// Says that the process lives; touches nothing else.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    responses((status = OK, description = "The process lives.", body = HealthResponse))
+)]
 pub(in crate::routes) async fn get_health() -> impl Responder {
     HttpResponse::Ok().json(HealthResponse { status: "ok" })
 }

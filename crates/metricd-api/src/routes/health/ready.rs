@@ -2,24 +2,37 @@
 
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use crate::openapi::problems;
 use crate::{ApiState, Problem, ProblemCode};
 
+problems!(ReadinessProblems: NotReady);
+
 /// One line for each thing that the server needs: `ok`, or what is wrong in a few words.
-#[derive(Serialize)]
-struct ChecksResponse {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Checks)]
+pub(crate) struct ChecksResponse {
     database: &'static str,
     migrations: &'static str,
     definitions: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Readiness)]
 struct ReadyResponse {
+    /// `ready`.
     status: &'static str,
     checks: ChecksResponse,
 }
 
 /// Says whether the database can be reached as both roles, the schema is up to date, and the definitions can be read.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    responses((status = OK, description = "The server can answer for metrics.", body = ReadyResponse), ReadinessProblems)
+)]
 pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let (stored, running) = (state.repository.check().await, state.runner.check().await);
     let mut causes = Vec::new();

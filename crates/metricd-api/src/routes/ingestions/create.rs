@@ -13,14 +13,45 @@ use metricd_repository::{Idempotency, RepositoryError};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::upload::{Upload, receive};
+use super::upload::{Upload, UploadBody, receive};
+use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode, requester};
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
+problems!(
+    CreateIngestionProblems:
+    BadRequest, RequestTimeout, ContentTooLarge, UnsupportedMediaType, InvalidParameters, InvalidBody, IdempotencyKeyReused,
+    IngestionRefused, DatabaseUnavailable, NoConnection, TooManyUploads
+);
+
 /// Judges the files of an upload and stores what is good, as `metricd ingest` does.
+#[utoipa::path(
+    post,
+    path = "/ingestions",
+    tag = "ingestions",
+    params(
+        ("mode" = Option<IngestionMode>, Query, description = "`strict` stores nothing unless all of it is good; `lenient`, which is what happens where nothing is said, stores what is."),
+        ("dry_run" = Option<bool>, Query, description = "Tells what would happen, and stores nothing."),
+        IdempotencyKeyParameter,
+    ),
+    request_body(content = UploadBody, content_type = "multipart/form-data"),
+    responses(
+        (
+            status = CREATED,
+            description = "What is good is stored; the report says what, and what was refused.",
+            body = IngestionReport,
+            headers(
+                ("Location" = String, description = "The path of the report."),
+                ("Idempotent-Replayed" = String, description = "`true` where the request was made before, and nothing was done now."),
+            )
+        ),
+        (status = OK, description = "What would happen: nothing is stored.", body = IngestionReport),
+        CreateIngestionProblems,
+    )
+)]
 pub(in crate::routes) async fn create_ingestion(
     request: HttpRequest,
     body: Multipart,

@@ -1,11 +1,21 @@
 //! `GET /ingestions/{ingestion_id}`
 
 use actix_web::{HttpResponse, web};
-use metricd_domain::IngestionId;
+use metricd_domain::{IngestionId, IngestionReport};
 
+use crate::openapi::problems;
 use crate::{ApiState, Problem, ProblemCode};
 
+problems!(GetIngestionProblems: IngestionNotFound, DatabaseUnavailable, NoConnection);
+
 /// Answers with the report of an ingestion.
+#[utoipa::path(
+    get,
+    path = "/ingestions/{ingestion_id}",
+    tag = "ingestions",
+    params(("ingestion_id" = Uuid, Path, description = "The ingestion's id.")),
+    responses((status = OK, description = "The report.", body = IngestionReport), GetIngestionProblems)
+)]
 pub(in crate::routes) async fn get_ingestion(
     ingestion_id: web::Path<String>,
     state: web::Data<ApiState>,

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use utoipa::ToSchema;
 
 use crate::{FieldError, Problem, ProblemCode};
 
@@ -24,6 +25,22 @@ const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The greatest number of characters of a file's name.
 const MAX_NAME_CHARS: usize = 100;
+
+/// The parts of an upload: at least one file, of any of the kinds.
+#[derive(ToSchema)]
+#[schema(as = Upload)]
+#[expect(dead_code, reason = "read by the document alone")]
+pub(super) struct UploadBody {
+    /// Queries, as CSV with the columns `id,query`.
+    #[schema(content_media_type = "text/csv")]
+    queries: Option<Vec<String>>,
+    /// Metrics and layouts, as JSON.
+    #[schema(content_media_type = "application/json")]
+    metrics: Option<Vec<String>>,
+    /// Rows of data, as CSV.
+    #[schema(content_media_type = "text/csv")]
+    records: Option<Vec<String>>,
+}
 
 /// What an upload has brought.
 #[derive(Debug)]

@@ -8,11 +8,53 @@ use metricd_domain::{
 };
 use metricd_execution::{Declarations, Finding, Judge, JudgeError};
 use metricd_repository::MetricContent;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::fields::{Field, Fields, read};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// What a metric is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewMetric)]
+#[expect(dead_code, reason = "read by the document alone")]
+pub(super) struct NewMetricBody {
+    /// The id that it is given; where there is none, one is made of the title.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    id: Option<String>,
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    #[schema(min_length = 1, max_length = 2000)]
+    description: Option<String>,
+    /// One SELECT, over the tables of the schema `warehouse`.
+    #[schema(min_length = 1)]
+    sql: String,
+    /// What its parameters take. PostgreSQL infers the types of those that are not named here.
+    parameters: Option<Vec<ParameterDeclaration>>,
+    /// The column that says when a row was, where it is not the only one: `column` or `table.column`.
+    time_column: Option<String>,
+    limits: Option<MetricLimits>,
+}
+
+/// What is to be different: what is not named stays, what is null goes (RFC 7396).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MetricPatch)]
+#[expect(dead_code, reason = "read by the document alone")]
+pub(super) struct MetricPatchBody {
+    #[schema(min_length = 1, max_length = 200)]
+    title: Option<String>,
+    #[schema(min_length = 1, max_length = 2000)]
+    description: Option<String>,
+    /// One SELECT, over the tables of the schema `warehouse`.
+    #[schema(nullable = false, min_length = 1)]
+    sql: Option<String>,
+    parameters: Option<Vec<ParameterDeclaration>>,
+    time_column: Option<String>,
+    limits: Option<MetricLimits>,
+}
 
 /// What a request says of a metric's content.
 #[derive(Debug)]
@@ -135,13 +177,19 @@ async fn judge(
     }
 }
 
-/// A finding, as it is answered.
-#[derive(Debug, Serialize)]
-struct FindingResponse<'a> {
+/// Something in the SQL that keeps it from being stored.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Finding)]
+pub(crate) struct FindingResponse<'a> {
+    /// The kind of fault, as programs tell it.
     code: &'static str,
+    /// The line in the SQL, from 1.
     line: u64,
+    /// The column in characters, from 1.
     column: u64,
+    /// The words that it is about.
     words: &'a str,
+    /// What is wrong, and what to write instead.
     message: &'a str,
 }
 

@@ -7,10 +7,11 @@ use metricd_repository::{NewMetric, RepositoryError};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::content::ContentRequest;
-use super::definition::respond;
+use super::content::{ContentRequest, NewMetricBody};
+use super::definition::{DefinitionResponse, respond};
 use crate::body::Json;
 use crate::fields::{Field, Fields};
+use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, requester};
 
@@ -20,7 +21,35 @@ const MAX_SLUG_CHARS: usize = 48;
 /// How often an id is made of a title that is taken already.
 const MAX_ATTEMPTS: usize = 5;
 
+problems!(
+    CreateMetricProblems:
+    BadRequest, MalformedJson, RequestTimeout, MetricExists, UnsupportedMediaType, InvalidBody, InvalidParameters, SqlRefused,
+    IdempotencyKeyReused, DatabaseUnavailable, NoConnection
+);
+
 /// Creates a metric from its SQL.
+///
+/// The SQL is judged, and PostgreSQL asked what it takes and returns, before anything is stored.
+#[utoipa::path(
+    post,
+    path = "/metrics",
+    tag = "definitions",
+    params(IdempotencyKeyParameter),
+    request_body = NewMetricBody,
+    responses(
+        (
+            status = CREATED,
+            description = "It is stored.",
+            body = DefinitionResponse,
+            headers(
+                ("ETag" = String, description = "The definition's version, for `If-Match`."),
+                ("Location" = String, description = "The path of its results."),
+                ("Idempotent-Replayed" = String, description = "`true` where the request was made before, and nothing was done now."),
+            )
+        ),
+        CreateMetricProblems,
+    )
+)]
 pub(in crate::routes) async fn create_metric(
     request: HttpRequest,
     state: web::Data<ApiState>,

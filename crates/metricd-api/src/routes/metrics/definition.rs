@@ -8,16 +8,20 @@ use metricd_domain::{
 };
 use metricd_execution::MetricStatement;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::etag;
 
 /// A metric's definition: its SQL, and what PostgreSQL has said of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Definition)]
 pub(super) struct DefinitionResponse<'a> {
     id: &'a str,
     query_id: &'a str,
     title: &'a str,
+    #[schema(required)]
     description: Option<&'a str>,
+    /// Whether it may be changed over HTTP.
     editable: bool,
     /// Counts the changes of all of this but the contract, from 1.
     version: u32,
@@ -25,44 +29,67 @@ pub(super) struct DefinitionResponse<'a> {
     /// Counts the changes of the SQL, from 1.
     sql_version: u32,
     parameters: Vec<ParameterResponse<'a>>,
+    /// The column that says when a row was, where the definition names one: `column` or `table.column`.
+    #[schema(required)]
     time_column: Option<String>,
     limits: MetricLimits,
+    /// What PostgreSQL says of the SQL; null where nobody has asked it.
+    #[schema(required)]
     contract: Option<ContractResponse<'a>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// When it was taken out of service; null while it is in service.
+    #[schema(required)]
     deleted_at: Option<DateTime<Utc>>,
 }
 
 /// A definition in a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = DefinitionSummary)]
 pub(super) struct DefinitionSummary {
     id: String,
     query_id: String,
     title: String,
+    #[schema(required)]
     description: Option<String>,
+    /// Whether it may be changed over HTTP.
     editable: bool,
+    /// Counts the changes, from 1.
     version: u32,
     /// Those that the contract names.
+    #[schema(value_type = Vec<ParameterResponse>)]
     parameters: serde_json::Value,
     /// Null where nobody has asked PostgreSQL.
+    #[schema(required)]
     columns: Option<Vec<ContractColumn>>,
+    /// When it was taken out of service; null while it is in service.
+    #[schema(required)]
     deleted_at: Option<DateTime<Utc>>,
 }
 
 /// A parameter with what is declared of it, if anything is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Parameter)]
 struct ParameterResponse<'a> {
     name: &'a str,
+    /// The type, by PostgreSQL's name for it: the declared one, or the one that PostgreSQL infers; null where nobody has asked it.
+    #[schema(required)]
     r#type: Option<String>,
+    /// Whether a request must have a value.
     required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     declared: Option<ParameterDeclaration>,
 }
 
-#[derive(Debug, Serialize)]
+/// What PostgreSQL says of the SQL.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Contract)]
 struct ContractResponse<'a> {
+    /// The columns of the result, in their order.
     columns: &'a [ContractColumn],
+    /// The parameters, in the order in which they first stand in the SQL.
     parameters: &'a [ContractParameter],
+    /// The tables and views that are read, in the order of their names.
     tables: &'a [ContractTable],
     period: &'a Period,
 }

@@ -5,10 +5,30 @@ use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
 use super::metric_id;
+use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, etag};
 
+problems!(
+    DeleteMetricProblems:
+    MetricNotEditable, MetricNotFound, MetricDeleted, VersionMismatch, InvalidParameters, DatabaseUnavailable, NoConnection
+);
+
 /// Takes the metric out of service. Its definition and history stay.
+#[utoipa::path(
+    delete,
+    path = "/metrics/{metric_id}",
+    tag = "definitions",
+    params(MetricIdParameter, IfMatchParameter),
+    responses(
+        (
+            status = NO_CONTENT,
+            description = "It is out of service.",
+            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+        ),
+        DeleteMetricProblems,
+    )
+)]
 pub(in crate::routes) async fn delete_metric(
     request: HttpRequest,
     path: web::Path<String>,

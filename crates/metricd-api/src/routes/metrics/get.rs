@@ -13,14 +13,51 @@ use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
 use super::metric_id;
+use super::result::{ResultSchema, write_result};
 use super::run::{run_limits, run_problem};
-use super::write_result;
+use crate::openapi::{MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
+problems!(
+    GetMetricProblems:
+    MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, QueryTooCostly, InternalError, QueryFailed,
+    DatabaseUnavailable, NoConnection, QueryTimeout
+);
+
 /// Runs the metric's stored SQL and answers with its result.
+///
+/// JSON comes in one piece, and a result that is cut says so. CSV and NDJSON are sent while they are read: where something goes
+/// wrong in the middle, the connection is closed without the end of the body.
+#[utoipa::path(
+    get,
+    path = "/metrics/{metric_id}",
+    tag = "results",
+    params(
+        MetricIdParameter,
+        ResultParameters,
+        ("format" = inline(Option<Format>), Query, description = "The format, before what `Accept` says."),
+    ),
+    responses(
+        (
+            status = OK,
+            description = "The result.",
+            content(
+                (ResultSchema = "application/json"),
+                (String = "text/csv"),
+                (String = "application/x-ndjson"),
+            ),
+            headers(
+                ("X-Truncated" = String, description = "`true` where the result is cut."),
+                ("X-Row-Limit" = u32, description = "How many rows a stream has at most."),
+                ("Vary" = String, description = "`accept`: the format is negotiated."),
+            )
+        ),
+        GetMetricProblems,
+    )
+)]
 pub(in crate::routes) async fn get_metric(
     request: HttpRequest,
     path: web::Path<String>,

@@ -5,10 +5,35 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::definition::DefinitionResponse;
 use super::metric_id;
+use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, etag};
 
+problems!(
+    GetMetricDefinitionProblems:
+    MetricNotFound, MetricDeleted, InvalidParameters, DatabaseUnavailable, NoConnection
+);
+
 /// Answers with the metric's definition.
+#[utoipa::path(
+    get,
+    path = "/metrics/{metric_id}/definition",
+    tag = "definitions",
+    params(
+        MetricIdParameter,
+        IfNoneMatchParameter,
+    ),
+    responses(
+        (
+            status = OK,
+            description = "The definition.",
+            body = DefinitionResponse,
+            headers(("ETag" = String, description = "The definition's version, for `If-Match` and `If-None-Match`."))
+        ),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetMetricDefinitionProblems,
+    )
+)]
 pub(in crate::routes) async fn get_metric_definition(
     request: HttpRequest,
     path: web::Path<String>,

@@ -5,15 +5,19 @@ use chrono::{DateTime, Utc};
 use metricd_domain::{Actor, ChangeAction, MetricVersion};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::metric_id;
+use crate::openapi::{MetricIdParameter, PageParameters, problems};
 use crate::paging::{PageRequest, PageResponse, cursor};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem};
 
 /// A change, as it is answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
 struct ChangeResponse {
+    /// The definition's version after it.
     version: u32,
     action: ChangeAction,
     changed_at: DateTime<Utc>,
@@ -22,14 +26,28 @@ struct ChangeResponse {
     changes: Vec<FieldChange>,
 }
 
-#[derive(Debug, Serialize)]
+/// What became of a field.
+#[derive(Debug, Serialize, ToSchema)]
 struct FieldChange {
     field: String,
+    /// What it was; null where it was nothing.
     before: Value,
     after: Value,
 }
 
+problems!(ListMetricHistoryProblems: MetricNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
+
 /// Answers with who changed the metric, when, and what; the newest change first. Also of one that is out of service.
+#[utoipa::path(
+    get,
+    path = "/metrics/{metric_id}/history",
+    tag = "definitions",
+    params(MetricIdParameter, PageParameters),
+    responses(
+        (status = OK, description = "A page of changes.", body = PageResponse<ChangeResponse>),
+        ListMetricHistoryProblems,
+    )
+)]
 pub(in crate::routes) async fn list_metric_history(
     request: HttpRequest,
     path: web::Path<String>,

@@ -5,14 +5,32 @@ use metricd_domain::{DashboardId, MetricDefinition, MetricId};
 use metricd_repository::{DefinitionFilter, ServiceState};
 
 use super::definition::DefinitionSummary;
-use crate::paging::{PageRequest, page};
+use crate::openapi::{PageParameters, problems};
+use crate::paging::{PageRequest, PageResponse, page};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem};
 
 /// The greatest number of characters that are searched for.
 const MAX_SEARCH_CHARS: usize = 200;
 
-/// Lists the definitions.
+problems!(ListMetricsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
+
+/// Lists the definitions, by their ids.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "definitions",
+    params(
+        PageParameters,
+        ("q" = Option<String>, Query, description = "Only those that have this in their title or description, whatever its case.", min_length = 1, max_length = 200),
+        ("dashboard" = Option<String>, Query, description = "Only those on the dashboard with this id.", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+        ("deleted" = Option<bool>, Query, description = "Only those that are out of service, instead of those in service."),
+    ),
+    responses(
+        (status = OK, description = "A page of them.", body = PageResponse<DefinitionSummary>),
+        ListMetricsProblems,
+    )
+)]
 pub(in crate::routes) async fn list_metrics(
     request: HttpRequest,
     state: web::Data<ApiState>,

@@ -4,12 +4,33 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
-use super::definition::respond;
+use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
+use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem};
 
+problems!(
+    RestoreMetricProblems:
+    MetricNotEditable, MetricNotFound, VersionMismatch, InvalidParameters, DatabaseUnavailable, NoConnection
+);
+
 /// Brings a metric back that was taken out of service. One that is in service stays as it is.
+#[utoipa::path(
+    post,
+    path = "/metrics/{metric_id}/restore",
+    tag = "definitions",
+    params(MetricIdParameter, IfMatchParameter),
+    responses(
+        (
+            status = OK,
+            description = "The definition as it is now.",
+            body = DefinitionResponse,
+            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+        ),
+        RestoreMetricProblems,
+    )
+)]
 pub(in crate::routes) async fn restore_metric(
     request: HttpRequest,
     path: web::Path<String>,

@@ -4,10 +4,16 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use metricd_domain::MetricDefinition;
 use metricd_execution::{AppliedPeriod, Column, JsonRows, RunOutcome};
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
-#[derive(Serialize)]
+/// A column of a result.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Column)]
 struct ColumnResponse<'a> {
     name: &'a str,
+    /// The type, by PostgreSQL's name for it.
     r#type: &'a str,
 }
 
@@ -17,22 +23,76 @@ impl<'a> From<&'a Column> for ColumnResponse<'a> {
     }
 }
 
-/// What stands before the rows.
-#[derive(Serialize)]
+/// A metric's rows, with what says what they are.
+#[derive(Serialize, ToSchema)]
 struct ResultHead<'a> {
     metric_id: &'a str,
     query_id: &'a str,
     title: &'a str,
+    /// The columns, in the order of the SELECT.
     columns: Vec<ColumnResponse<'a>>,
 }
 
 /// What stands behind the rows.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct ResultTail {
     row_count: usize,
+    /// Whether there are more rows than were asked for, or than there may be.
     truncated: bool,
+    /// The period that was asked for, and how it was applied; null where none was.
+    #[schema(required)]
     period: Option<AppliedPeriod>,
+    /// When it was asked of the database.
+    #[schema(format = DateTime)]
     as_of: String,
+}
+
+/// A result as a schema: what [`write_result`] writes.
+pub(in crate::routes) struct ResultSchema;
+
+impl PartialSchema for ResultSchema {
+    fn schema() -> RefOr<Schema> {
+        RefOr::T(result_schema(None, any_row()))
+    }
+}
+
+impl ToSchema for ResultSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Result".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        ResultHead::schemas(schemas);
+        ResultTail::schemas(schemas);
+    }
+}
+
+/// The schema of a result with such rows: of this metric, or of any.
+pub(crate) fn result_schema(metric_id: Option<&str>, row: RefOr<Schema>) -> Schema {
+    let (mut head, tail) = (object(ResultHead::schema()), object(ResultTail::schema()));
+    if let (Some(id), Some(RefOr::T(Schema::Object(property)))) = (metric_id, head.properties.get_mut("metric_id")) {
+        property.enum_values = Some(vec![id.into()]);
+    }
+    let rows = ArrayBuilder::new().items(row).description(Some("The rows: values by the names of their columns."));
+    head.properties.insert("rows".to_owned(), RefOr::T(rows.into()));
+    head.required.push("rows".to_owned());
+    head.properties.extend(tail.properties);
+    head.required.extend(tail.required);
+    head.into()
+}
+
+/// A row of any metric.
+fn any_row() -> RefOr<Schema> {
+    let values = AdditionalProperties::<Schema>::FreeForm(true);
+    RefOr::T(ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(values)).into())
+}
+
+/// The schema of a struct.
+fn object(schema: RefOr<Schema>) -> Object {
+    match schema {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
+    }
 }
 
 /// The response, with the rows as they were encoded.

@@ -5,16 +5,39 @@ use metricd_repository::{MetricChange, ServiceState};
 use serde_json::{Map, Value};
 
 use super::change::change;
-use super::content::ContentRequest;
-use super::definition::respond;
+use super::content::{ContentRequest, MetricPatchBody};
+use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
 use crate::body::Json;
 use crate::fields::Fields;
+use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem};
 
+problems!(
+    UpdateMetricProblems:
+    BadRequest, MalformedJson, MetricNotEditable, MetricNotFound, RequestTimeout, MetricDeleted, VersionMismatch,
+    UnsupportedMediaType, InvalidBody, InvalidParameters, SqlRefused, DatabaseUnavailable, NoConnection
+);
+
 /// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
 /// (RFC 7396).
+#[utoipa::path(
+    patch,
+    path = "/metrics/{metric_id}",
+    tag = "definitions",
+    params(MetricIdParameter, IfMatchParameter),
+    request_body = MetricPatchBody,
+    responses(
+        (
+            status = OK,
+            description = "The definition as it is now.",
+            body = DefinitionResponse,
+            headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
+        ),
+        UpdateMetricProblems,
+    )
+)]
 pub(in crate::routes) async fn update_metric(
     request: HttpRequest,
     path: web::Path<String>,

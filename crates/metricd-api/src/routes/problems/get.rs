@@ -4,10 +4,26 @@ use actix_web::http::header::{ContentType, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{ProblemResponse, page, prefers_html};
+use crate::openapi::problems;
 use crate::query_string::QueryString;
 use crate::{Problem, ProblemCode};
 
+problems!(GetProblemProblems: NotFound, InvalidParameters);
+
 /// Answers with what the code means.
+#[utoipa::path(
+    get,
+    path = "/problems/{code}",
+    tag = "problems",
+    params(("code" = String, Path, description = "The code of a problem.", example = "metric-not-found")),
+    responses(
+        (status = OK, description = "What it means: a page where `Accept` would rather have HTML.", content(
+            (ProblemResponse = "application/json"),
+            (String = "text/html"),
+        )),
+        GetProblemProblems,
+    )
+)]
 pub(in crate::routes) async fn get_problem(
     request: HttpRequest,
     code: web::Path<String>,

@@ -3,19 +3,37 @@
 use actix_web::http::header::{ContentType, VARY};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{ProblemResponse, page, prefers_html};
+use crate::openapi::problems;
 use crate::query_string::QueryString;
 use crate::{Problem, ProblemCode};
 
 /// Every code. There are so few that they need no pages.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ProblemKinds)]
 struct ProblemsResponse {
     items: Vec<ProblemResponse>,
+    #[schema(required)]
     next_cursor: Option<String>,
 }
 
+problems!(ListProblemsProblems: InvalidParameters);
+
 /// Answers with everything that can go wrong.
+#[utoipa::path(
+    get,
+    path = "/problems",
+    tag = "problems",
+    responses(
+        (status = OK, description = "Every code: a page where `Accept` would rather have HTML.", content(
+            (ProblemsResponse = "application/json"),
+            (String = "text/html"),
+        )),
+        ListProblemsProblems,
+    )
+)]
 pub(in crate::routes) async fn list_problems(request: HttpRequest) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let mut response = HttpResponse::Ok();

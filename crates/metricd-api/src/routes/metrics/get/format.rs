@@ -3,11 +3,13 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header, Quality};
 use metricd_execution::{CsvWriter, NdjsonWriter, RowWriter};
+use utoipa::ToSchema;
 
 use crate::{Problem, ProblemCode};
 
 /// The form in which a result is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub(super) enum Format {
     Json,
     Csv,

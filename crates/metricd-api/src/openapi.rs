@@ -1,0 +1,79 @@
+//! The OpenAPI documents: one of the API itself, and one of stored metrics, typed by their contracts.
+//!
+//! What an operation takes and answers is said where it is handled; what every operation has in common, the edge's answers and
+//! headers, is added here. The examples are answers that the server has really given.
+
+mod column;
+mod examples;
+mod finish;
+mod metric;
+mod parameters;
+mod problems;
+
+use std::sync::LazyLock;
+
+use metricd_domain::{Dashboard, MetricDefinition, MetricId};
+use utoipa::openapi::OpenApi;
+
+pub(crate) use self::column::value_schema;
+use self::metric::MetricDocument;
+pub(crate) use self::parameters::{
+    DashboardIdParameter, IdempotencyKeyParameter, IfMatchParameter, IfNoneMatchParameter, MetricIdParameter,
+    PageParameters, ResultParameters,
+};
+pub(crate) use self::problems::{problem_responses, problems};
+use crate::routes::Api;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The document of the API, as JSON.
+#[must_use]
+pub fn api_document() -> &'static str {
+    static DOCUMENT: LazyLock<String> = LazyLock::new(|| json(api()));
+    &DOCUMENT
+}
+
+/// The document of a stored metric, as JSON: the operation that runs it, with its parameters and the columns of its rows.
+#[must_use]
+pub fn metric_document(definition: &MetricDefinition) -> String {
+    let mut document = MetricDocument::new();
+    document.add_metric(definition);
+    json(&document.finish(definition.title(), &definition.version.to_string()))
+}
+
+/// The document of a dashboard, as JSON: its results in one call, and the operation of each of its metrics.
+/// `definitions` are those of its metrics that are stored; one that is out of service has no operation.
+#[must_use]
+pub fn dashboard_document(dashboard: &Dashboard, definitions: &[&MetricDefinition]) -> String {
+    let Dashboard { dashboard_id, name, items, .. } = dashboard;
+    let is_of = |definition: &&MetricDefinition, id: &MetricId| {
+        definition.metric.metric_id == *id && definition.deleted_at.is_none()
+    };
+    let of = |id: &MetricId| definitions.iter().copied().find(|definition| is_of(definition, id));
+    let items: Vec<_> = items.iter().map(|item| (item.metric_id.as_str(), of(&item.metric_id))).collect();
+    let mut document = MetricDocument::new();
+    document.add_dashboard(dashboard_id, name.as_str(), &items);
+    for (_, definition) in &items {
+        if let Some(definition) = definition {
+            document.add_metric(definition);
+        }
+    }
+    json(&document.finish(name.as_str(), VERSION))
+}
+
+/// The API, with its examples and all that its operations have in common.
+fn api() -> &'static OpenApi {
+    static API: LazyLock<OpenApi> = LazyLock::new(|| {
+        let mut api = <Api as utoipa::OpenApi>::openapi();
+        VERSION.clone_into(&mut api.info.version);
+        examples::add(&mut api);
+        finish::finish(&mut api);
+        api
+    });
+    &API
+}
+
+fn json(api: &OpenApi) -> String {
+    // It cannot fail: it has text for keys, and nothing that refuses to be written.
+    serde_json::to_string_pretty(api).unwrap_or_default()
+}

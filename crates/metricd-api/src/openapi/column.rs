@@ -1,0 +1,58 @@
+//! PostgreSQL's types as JSON schemas.
+
+use utoipa::openapi::schema::{
+    AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+
+/// What a value of the type is in JSON; `null` is among it, since any expression may be NULL. `docs/results.md` says the same in
+/// words.
+pub(crate) fn value_schema(type_name: &str) -> Schema {
+    let named = format!("PostgreSQL's `{type_name}`.");
+    match type_name.strip_suffix("[]") {
+        Some(element) => array(element).description(Some(named)).into(),
+        None => match type_name {
+            "numeric" | "real" | "double precision" => number(type_name).description(Some(named)).into(),
+            _ => scalar(type_name).description(Some(named)).into(),
+        },
+    }
+}
+
+/// PostgreSQL does not say how many dimensions an array has.
+fn array(element: &str) -> ArrayBuilder {
+    let inner = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
+    let element = AnyOfBuilder::new().item(value_schema(element)).item(inner);
+    ArrayBuilder::new().schema_type(SchemaType::Array(vec![Type::Array, Type::Null])).items(element)
+}
+
+/// `NaN` and the infinities, which JSON lacks, are strings.
+fn number(type_name: &str) -> AnyOfBuilder {
+    let infinities = ["NaN", "Infinity", "-Infinity"];
+    let format = match type_name {
+        "real" => Some(SchemaFormat::KnownFormat(KnownFormat::Float)),
+        "double precision" => Some(SchemaFormat::KnownFormat(KnownFormat::Double)),
+        _ => None,
+    };
+    AnyOfBuilder::new()
+        .item(or_null(Type::Number).format(format))
+        .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(infinities)))
+}
+
+fn scalar(type_name: &str) -> ObjectBuilder {
+    let text = |format: KnownFormat| or_null(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+    match type_name {
+        "smallint" | "oid" => or_null(Type::Integer),
+        "integer" => or_null(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32))),
+        "bigint" => or_null(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))),
+        "boolean" => or_null(Type::Boolean),
+        "date" => text(KnownFormat::Date),
+        "timestamp with time zone" => text(KnownFormat::DateTime),
+        "uuid" => text(KnownFormat::Uuid),
+        "bytea" => or_null(Type::String).content_encoding("base64"),
+        "json" | "jsonb" => ObjectBuilder::new().schema_type(SchemaType::AnyValue),
+        _ => or_null(Type::String),
+    }
+}
+
+fn or_null(of: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::Array(vec![of, Type::Null]))
+}

@@ -1,0 +1,154 @@
+//! The documents of stored metrics: the operations of the API made narrower, each by its metric's contract.
+
+mod argument;
+mod schema;
+
+use std::collections::BTreeMap;
+
+use metricd_domain::{DashboardId, MetricDefinition, Period};
+use metricd_execution::{MetricStatement, is_period};
+use utoipa::openapi::path::{Operation, Parameter};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr};
+
+use self::argument::parameter;
+use self::schema::{results_of, row_schema};
+use super::api;
+use crate::routes::metrics::result::result_schema;
+
+/// A document of stored metrics, which grows with each of them.
+pub(super) struct MetricDocument {
+    paths: Paths,
+    /// The schemas of the metrics; those of the API are added at the end.
+    schemas: BTreeMap<String, RefOr<Schema>>,
+}
+
+impl MetricDocument {
+    pub(super) fn new() -> Self {
+        Self { paths: Paths::new(), schemas: BTreeMap::new() }
+    }
+
+    /// Adds the operation of a metric.
+    pub(super) fn add_metric(&mut self, definition: &MetricDefinition) {
+        let id = &definition.metric.metric_id;
+        let Some(mut operation) = operation_of("/metrics/{metric_id}") else { return };
+        operation.operation_id = Some(format!("get_metric_{id}"));
+        operation.summary = Some(definition.title().to_owned());
+        operation.description = definition.caption.description.as_ref().map(|text| text.as_str().to_owned());
+        let own = parameters(definition);
+        let general = operation.parameters.take().unwrap_or_default();
+        let general = general.into_iter().filter(|parameter| is_kept(parameter, definition, &own));
+        operation.parameters = Some(own.iter().cloned().map(RefOr::T).chain(general).collect());
+
+        let (row, result) = (row_name(definition), result_name(definition));
+        self.schemas.insert(row.clone(), RefOr::T(row_schema(definition.contract.as_ref())));
+        let schema = result_schema(Some(id.as_str()), Ref::from_schema_name(row).into());
+        self.schemas.insert(result.clone(), RefOr::T(schema));
+        answer_with(&mut operation, &Ref::from_schema_name(result).into());
+        self.add(&format!("/metrics/{id}"), operation);
+    }
+
+    /// Adds the operation that runs all metrics of a dashboard, whose definitions have been added: `None` stands for one that is
+    /// out of service.
+    pub(super) fn add_dashboard(&mut self, id: &DashboardId, name: &str, items: &[(&str, Option<&MetricDefinition>)]) {
+        let Some(mut operation) = operation_of("/dashboards/{dashboard_id}/results") else { return };
+        operation.operation_id = Some(format!("get_dashboard_results_{id}"));
+        operation.summary = Some(format!("{name}: all results"));
+        let general = operation.parameters.take().unwrap_or_default();
+        operation.parameters =
+            Some(general.into_iter().filter(|parameter| name_of(parameter) != "dashboard_id").collect());
+        let entries = items.iter().map(|(id, definition)| (*id, definition.map(result_name)));
+        answer_with(&mut operation, &RefOr::T(results_of(entries)));
+        self.add(&format!("/dashboards/{id}/results"), operation);
+    }
+
+    fn add(&mut self, path: &str, operation: Operation) {
+        let mut item = PathItem::default();
+        item.get = Some(operation);
+        self.paths.paths.insert(path.to_owned(), item);
+    }
+
+    /// The document, with what it needs of the API's.
+    pub(super) fn finish(self, title: &str, version: &str) -> OpenApi {
+        let mut components = api().components.clone().unwrap_or_default();
+        components.schemas.extend(self.schemas);
+        let info = InfoBuilder::new().title(title).version(version).license(api().info.license.clone());
+        let builder = OpenApiBuilder::new().info(info.build()).servers(api().servers.clone());
+        let mut document = builder.paths(self.paths).components(Some(components)).build();
+        keep_what_is_used(&mut document);
+        document
+    }
+}
+
+/// The operation of the API on this path.
+fn operation_of(path: &str) -> Option<Operation> {
+    api().paths.paths.get(path)?.get.clone()
+}
+
+/// Has the operation answer with this, where all goes well.
+fn answer_with(operation: &mut Operation, schema: &RefOr<Schema>) {
+    let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
+    for (media_type, content) in &mut response.content {
+        let RefOr::T(content) = content else { continue };
+        // They are of another metric.
+        content.examples.clear();
+        if media_type == "application/json" {
+            content.schema = Some(schema.clone());
+        }
+    }
+}
+
+/// The parameters that the metric has beside those of every metric.
+fn parameters(definition: &MetricDefinition) -> Vec<Parameter> {
+    let statement = MetricStatement::of(definition).ok();
+    let known = statement.iter().flat_map(MetricStatement::parameters);
+    known.map(|(name, type_name, required)| parameter(definition, name, type_name.as_deref(), required)).collect()
+}
+
+/// Whether a parameter that every metric has is one of this metric's.
+fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Parameter]) -> bool {
+    let name = name_of(general);
+    match name {
+        "metric_id" | "parameters" => false,
+        name if is_period(name) => {
+            let period = definition.contract.as_ref().map(|contract| &contract.period);
+            !own.iter().any(|parameter| parameter.name == name) && matches!(period, Some(Period::Narrowed(_)))
+        }
+        _ => true,
+    }
+}
+
+fn name_of(parameter: &RefOr<Parameter>) -> &str {
+    match parameter {
+        RefOr::T(parameter) => &parameter.name,
+        RefOr::Ref(_) => "",
+    }
+}
+
+/// The name of the schema of the metric's rows.
+fn row_name(definition: &MetricDefinition) -> String {
+    format!("{}.row", definition.metric.metric_id)
+}
+
+/// The name of the schema of the metric's result.
+fn result_name(definition: &MetricDefinition) -> String {
+    format!("{}.result", definition.metric.metric_id)
+}
+
+/// Leaves out the schemas that nothing refers to.
+fn keep_what_is_used(document: &mut OpenApi) {
+    let Some(mut components) = document.components.take() else { return };
+    let mut rest = std::mem::take(&mut components.schemas);
+    let mut text = serde_json::to_string(&*document).unwrap_or_default();
+    loop {
+        let is_used = |name: &String| text.contains(&format!("\"#/components/schemas/{name}\""));
+        let (used, unused): (BTreeMap<_, _>, _) = rest.into_iter().partition(|(name, _)| is_used(name));
+        rest = unused;
+        if used.is_empty() {
+            break;
+        }
+        text = serde_json::to_string(&used).unwrap_or_default();
+        components.schemas.extend(used);
+    }
+    document.components = Some(components);
+}

@@ -1,0 +1,53 @@
+//! The schema of problem documents.
+
+use metricd_domain::IngestionReport;
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::{Document, ProblemCode};
+use crate::routes::health::ready::ChecksResponse;
+use crate::routes::metrics::content::FindingResponse;
+
+/// A problem document, with the members that some problems have beside those of all.
+pub(crate) struct ProblemSchema;
+
+impl PartialSchema for ProblemSchema {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut document)) = Document::schema() else { return Document::schema() };
+        let findings = ArrayBuilder::new().items(reference::<FindingResponse>());
+        let findings = findings.description(Some("What is wrong with the SQL: with `sql-refused`."));
+        document.properties.insert("findings".to_owned(), RefOr::T(findings.into()));
+        document.properties.insert("report".to_owned(), reference::<IngestionReport>());
+        document.properties.insert("checks".to_owned(), reference::<ChecksResponse>());
+        RefOr::T(Schema::Object(document))
+    }
+}
+
+impl ToSchema for ProblemSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Problem".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Document::schemas(schemas);
+        add::<FindingResponse>(schemas);
+        add::<IngestionReport>(schemas);
+        add::<ChecksResponse>(schemas);
+    }
+}
+
+fn reference<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+/// The codes that there are.
+pub(super) fn code() -> Object {
+    let codes = ProblemCode::ALL.iter().map(|code| code.code());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).build()
+}

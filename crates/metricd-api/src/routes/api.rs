@@ -1,0 +1,55 @@
+//! The index of the API once more, as a document. A test holds it to [`resources`](super::resources).
+
+use crate::problem::ProblemSchema;
+
+/// The API, as the attributes of its handlers describe it.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "metricd",
+        description = "Stored SQL as metrics: each is run by its id, and answers with typed JSON.\n\n\
+            Every path that takes `GET` takes `HEAD` as well, and every path `OPTIONS`. What goes wrong is answered with a problem \
+            document (RFC 9457), whose codes stand at the tag `problems`.\n\n\
+            This document describes the API for any metric. `/metrics/{metric_id}/openapi.json` and \
+            `/dashboards/{dashboard_id}/openapi.json` describe stored metrics by their contracts, with the parameters of each and \
+            the columns of its rows: a typed client is generated from those.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "results", description = "Metrics are run, and answer with their rows."),
+        (name = "definitions", description = "What metrics are: their SQL, its contract, and who changed it."),
+        (name = "dashboards", description = "Metrics that are shown together."),
+        (name = "ingestions", description = "Files of definitions, SQL and data are judged and stored."),
+        (name = "documents", description = "What the API says about itself."),
+        (name = "health", description = "Whether the server lives, and whether it can work."),
+        (name = "problems", description = "What can go wrong."),
+    ),
+    paths(
+        super::metrics::list::list_metrics,
+        super::metrics::create::create_metric,
+        super::metrics::get::get_metric,
+        super::metrics::update::update_metric,
+        super::metrics::delete::delete_metric,
+        super::metrics::get_definition::get_metric_definition,
+        super::metrics::restore::restore_metric,
+        super::metrics::history::list_metric_history,
+        super::documents::metric::get_metric_openapi,
+        super::results::get_results,
+        super::dashboards::list::list_dashboards,
+        super::dashboards::get::get_dashboard,
+        super::dashboards::results::get_dashboard_results,
+        super::documents::dashboard::get_dashboard_openapi,
+        super::ingestions::create::create_ingestion,
+        super::ingestions::get::get_ingestion,
+        super::documents::api::get_openapi,
+        super::documents::docs::get_docs,
+        super::documents::docs::get_docs_file,
+        super::problems::list::list_problems,
+        super::problems::get::get_problem,
+        super::health::live::get_health,
+        super::health::ready::get_readiness,
+    ),
+    components(schemas(ProblemSchema)),
+)]
+pub(crate) struct Api;

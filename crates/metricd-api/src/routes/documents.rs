@@ -1,0 +1,25 @@
+//! What the API says about itself: OpenAPI documents, and a page that shows them.
+
+pub(super) mod api;
+pub(super) mod dashboard;
+pub(super) mod docs;
+pub(super) mod metric;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+
+pub(super) use self::api::get_openapi;
+pub(super) use self::dashboard::get_dashboard_openapi;
+pub(super) use self::docs::{get_docs, get_docs_file};
+pub(super) use self::metric::get_metric_openapi;
+
+use crate::etag;
+
+/// Answers with a document, unless the client has it already.
+fn respond(request: &HttpRequest, content_type: &str, document: Vec<u8>) -> HttpResponse {
+    let tag = etag::of_content(&document);
+    let is_unchanged = etag::is_unchanged(request, &tag);
+    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header(etag::header(&tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    if is_unchanged { response.finish() } else { response.content_type(content_type).body(document) }
+}

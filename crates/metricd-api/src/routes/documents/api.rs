@@ -1,0 +1,32 @@
+//! `GET /openapi.json`
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::respond;
+use crate::Problem;
+use crate::openapi::{IfNoneMatchParameter, api_document, problems};
+use crate::query_string::QueryString;
+
+problems!(GetOpenapiProblems: InvalidParameters);
+
+/// Answers with the OpenAPI document of the API.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "documents",
+    params(IfNoneMatchParameter),
+    responses(
+        (
+            status = OK,
+            description = "The document, of OpenAPI 3.1.",
+            body = serde_json::Value,
+            headers(("ETag" = String, description = "For `If-None-Match`."))
+        ),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetOpenapiProblems,
+    )
+)]
+pub(in crate::routes) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    Ok(respond(&request, "application/json", api_document().into()))
+}

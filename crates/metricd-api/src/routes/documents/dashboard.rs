@@ -1,0 +1,52 @@
+//! `GET /dashboards/{dashboard_id}/openapi.json`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_repository::RepositoryError;
+
+use super::respond;
+use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, dashboard_document, problems};
+use crate::query_string::QueryString;
+use crate::routes::dashboards::get::dashboard_id;
+use crate::{ApiState, Problem};
+
+problems!(
+    GetDashboardOpenapiProblems:
+    DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection
+);
+
+/// Answers with the OpenAPI document of a dashboard: its results in one call, and each of its metrics.
+#[utoipa::path(
+    get,
+    path = "/dashboards/{dashboard_id}/openapi.json",
+    tag = "documents",
+    params(DashboardIdParameter, IfNoneMatchParameter),
+    responses(
+        (
+            status = OK,
+            description = "The document, of OpenAPI 3.1.",
+            body = serde_json::Value,
+            headers(("ETag" = String, description = "For `If-None-Match`."))
+        ),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetDashboardOpenapiProblems,
+    )
+)]
+pub(in crate::routes) async fn get_dashboard_openapi(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    let mut served = Vec::new();
+    for item in &dashboard.items {
+        match state.definitions.get_in_service(&item.metric_id).await {
+            Ok(metric) => served.push(metric),
+            // It stands on the dashboard, and its entry among the results is a problem.
+            Err(RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let definitions: Vec<_> = served.iter().map(|metric| &metric.definition).collect();
+    Ok(respond(&request, "application/json", dashboard_document(&dashboard, &definitions).into_bytes()))
+}

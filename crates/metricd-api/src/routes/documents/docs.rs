@@ -1,0 +1,91 @@
+//! `GET /docs`, and what its page needs: Swagger UI, which is a part of the program.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa_swagger_ui::Config;
+
+use super::respond;
+use crate::openapi::{IfNoneMatchParameter, problems};
+use crate::query_string::QueryString;
+use crate::{Problem, ProblemCode};
+
+/// The page is given nothing but what this server has. Swagger UI writes styles into its elements.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+const PAGE: &str = include_str!("docs/page.html");
+const SCRIPT: &str = include_str!("docs/page.js");
+
+/// The files of Swagger UI that the page needs.
+const VENDORED: &[&str] = &["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+
+problems!(GetDocsProblems: InvalidParameters);
+problems!(GetDocsFileProblems: NotFound, InvalidParameters);
+
+/// Answers with a page that shows the OpenAPI documents, and tries their operations.
+#[utoipa::path(
+    get,
+    path = "/docs",
+    tag = "documents",
+    params(
+        ("metric_id" = Option<String>, Query, description = "Shows the document of this metric."),
+        ("dashboard_id" = Option<String>, Query, description = "Shows the document of this dashboard."),
+        IfNoneMatchParameter,
+    ),
+    responses(
+        (status = OK, description = "The page.", body = String, content_type = "text/html"),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetDocsProblems,
+    )
+)]
+pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let mut query = QueryString::parse(request.query_string());
+    // The script on the page reads them.
+    let named = ["metric_id", "dashboard_id"].map(|name| query.take(name, |text| Ok::<_, String>(text.to_owned())));
+    if named.iter().all(Option::is_some) {
+        query.error("dashboard_id", "expected `metric_id` or `dashboard_id`, not both".to_owned());
+    }
+    query.finish()?;
+    let mut response = respond(&request, "text/html; charset=utf-8", PAGE.into());
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    Ok(response)
+}
+
+/// Answers with a file that the page needs.
+#[utoipa::path(
+    get,
+    path = "/docs/{file}",
+    tag = "documents",
+    params(("file" = String, Path, description = "The file's name.", example = "page.js"), IfNoneMatchParameter),
+    responses(
+        (status = OK, description = "The file.", content(
+            (String = "text/css"),
+            (String = "text/javascript"),
+            (String = "image/png"),
+        )),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetDocsFileProblems,
+    )
+)]
+pub(in crate::routes) async fn get_docs_file(
+    request: HttpRequest,
+    file: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(Arc::default);
+
+    QueryString::parse(request.query_string()).finish()?;
+    if file.as_str() == "page.js" {
+        return Ok(respond(&request, "text/javascript", SCRIPT.into()));
+    }
+    let name = VENDORED.iter().find(|name| **name == file.as_str());
+    let name = name.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+    match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
+        Ok(Some(found)) => Ok(respond(&request, &found.content_type, found.bytes.into_owned())),
+        Ok(None) => Err(Problem::new(ProblemCode::NotFound)),
+        Err(error) => Err(Problem::new(ProblemCode::InternalError).caused_by(error)),
+    }
+}

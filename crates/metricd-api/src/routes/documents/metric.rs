@@ -1,0 +1,41 @@
+//! `GET /metrics/{metric_id}/openapi.json`
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::respond;
+use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, metric_document, problems};
+use crate::query_string::QueryString;
+use crate::routes::metrics::metric_id;
+use crate::{ApiState, Problem};
+
+problems!(
+    GetMetricOpenapiProblems:
+    MetricNotFound, MetricDeleted, InvalidParameters, DatabaseUnavailable, NoConnection
+);
+
+/// Answers with the OpenAPI document of a metric: its parameters, and its rows by their columns.
+#[utoipa::path(
+    get,
+    path = "/metrics/{metric_id}/openapi.json",
+    tag = "documents",
+    params(MetricIdParameter, IfNoneMatchParameter),
+    responses(
+        (
+            status = OK,
+            description = "The document, of OpenAPI 3.1.",
+            body = serde_json::Value,
+            headers(("ETag" = String, description = "For `If-None-Match`."))
+        ),
+        (status = NOT_MODIFIED, description = "It is as the request says."),
+        GetMetricOpenapiProblems,
+    )
+)]
+pub(in crate::routes) async fn get_metric_openapi(
+    request: HttpRequest,
+    path: web::Path<String>,
+    state: web::Data<ApiState>,
+) -> Result<HttpResponse, Problem> {
+    QueryString::parse(request.query_string()).finish()?;
+    let served = state.definitions.get_in_service(&metric_id(&path)?).await?;
+    Ok(respond(&request, "application/json", metric_document(&served.definition).into_bytes()))
+}

@@ -1,0 +1,115 @@
+//! The OpenAPI documents, and the page that shows them.
+
+use anyhow::{Context, Result};
+use metricd_api::openapi::api_document;
+use metricd_domain::ContractColumn;
+use metricd_execution::Resolution;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+/// A metric that PostgreSQL, as the script has it, says this of.
+async fn create(app: &TestApp, id: &str) -> Result<()> {
+    let columns = [("day", "date"), ("total", "numeric")];
+    let columns =
+        columns.map(|(name, type_name)| ContractColumn { name: name.into(), type_name: type_name.into() }).to_vec();
+    let resolution = Resolution { columns, parameter_types: vec!["text[]".into()], ..Resolution::default() };
+    app.resolver.answer("SELECT day, total FROM sales WHERE kind = ANY (CAST($1 AS text[]))", Ok(resolution));
+    let sql = "SELECT day, total FROM sales WHERE kind = ANY (:kinds)";
+    let parameters = json!([{"name": "kinds", "type": "text[]", "allowed": ["a", "b"], "default": ["a"]}]);
+    let body = json!({"id": id, "title": "Sales", "sql": sql, "parameters": parameters});
+    let created = app.call("POST", "/metrics", &[], Some(body)).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    Ok(())
+}
+
+#[test]
+fn the_document_of_the_api() {
+    insta::assert_snapshot!("api", api_document());
+}
+
+#[actix_web::test]
+async fn the_document_is_served_and_known_by_its_tag() -> Result<()> {
+    let app = TestApp::start().await?;
+    let served = app.get("/openapi.json").await?;
+    assert_eq!((served.status, served.body.as_str()), (200, api_document()));
+    assert_eq!(served.json()?["openapi"], "3.1.0");
+    let unchanged = app.call("GET", "/openapi.json", &[("if-none-match", served.header("etag"))], None).await?;
+    assert_eq!((unchanged.status, unchanged.header("etag")), (304, served.header("etag")));
+    assert_eq!(app.get("/openapi.json?x=1").await?.fields()?, ["x"]);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_metrics_document_follows_its_definition() -> Result<()> {
+    let app = TestApp::start().await?;
+    create(&app, "sales").await?;
+    let served = app.get("/metrics/sales/openapi.json").await?;
+    let document = served.json()?;
+    let row = &document["components"]["schemas"]["sales.row"];
+    assert_eq!(row["required"], json!(["day", "total"]), "{document:#}");
+    let operation = &document["paths"]["/metrics/sales"]["get"];
+    assert_eq!((&operation["operationId"], &operation["summary"]), (&json!("get_metric_sales"), &json!("Sales")));
+    assert_eq!(operation["parameters"][0]["name"], "kinds");
+
+    let changed = app.call("PATCH", "/metrics/sales", &[], Some(json!({"title": "Sales by day"}))).await?;
+    assert_eq!(changed.status, 200);
+    let tag = [("if-none-match", served.header("etag"))];
+    let changed = app.call("GET", "/metrics/sales/openapi.json", &tag, None).await?;
+    assert_eq!((changed.status, &changed.json()?["info"]["title"]), (200, &json!("Sales by day")));
+
+    app.get("/metrics/none/openapi.json").await?.assert_problem(
+        404,
+        "metric-not-found",
+        "/metrics/none/openapi.json",
+    )?;
+    app.call("DELETE", "/metrics/sales", &[], None).await?;
+    let gone = app.get("/metrics/sales/openapi.json").await?;
+    gone.assert_problem(410, "metric-deleted", "/metrics/sales/openapi.json")?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_page_needs_nothing_from_elsewhere() -> Result<()> {
+    let app = TestApp::start().await?;
+    let page = app.get("/docs?metric_id=m1").await?;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("script-src 'self';"), "{page:?}");
+    let named: Vec<_> = page.body.split('"').filter(|part| part.starts_with('/') || part.contains("://")).collect();
+    assert_eq!(named.len(), 5, "{named:?}");
+    for path in named {
+        let file = app.get(path).await?;
+        assert_eq!(file.status, 200, "{path}");
+        assert!(!file.body.is_empty() && file.header("content-type") != "application/octet-stream", "{path}");
+    }
+    assert_eq!(app.get("/docs?metric_id=a&dashboard_id=b").await?.fields()?, ["dashboard_id"]);
+    for file in ["none.js", "swagger-initializer.js", "..%2f..%2fetc%2fpasswd"] {
+        let path = format!("/docs/{file}");
+        assert_eq!(app.get(&path).await?.status, 404, "{path}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_reference_leads_somewhere() -> Result<()> {
+    let document: Value = serde_json::from_str(api_document())?;
+    let mut references = Vec::new();
+    collect(&document, &mut references);
+    assert!(references.len() > 100);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').context(reference.clone())?;
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+    Ok(())
+}
+
+fn collect(value: &Value, references: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            references.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|member| collect(member, references));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
+        _ => {}
+    }
+}
