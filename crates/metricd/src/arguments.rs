@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use metricd_api::AllowedOrigin;
+use metricd_domain::{DashboardId, MetricId};
 use metricd_postgres::DatabaseUrl;
 
 use crate::log_format::LogFormat;
@@ -64,6 +65,13 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Bring the schema up to date, and make the reader with its rights; harden the database where asked for.
     Migrate(MigrateArguments),
+    /// Print the OpenAPI document of the API, or of stored metrics.
+    ///
+    /// The API's describes every operation for any metric; a metric's or a dashboard's describes what is stored, with the
+    /// parameters and the columns of each metric, and is what a typed client is generated from. A server answers with the
+    /// same at `/openapi.json`, `/metrics/{id}/openapi.json` and `/dashboards/{id}/openapi.json`. The database is asked only
+    /// with --metric or --dashboard.
+    Openapi(OpenapiArguments),
     /// Remove for good what was taken out of service long ago: metrics with their history.
     ///
     /// Without --yes it says which metrics these are, and removes nothing. Queries that nothing else reads go with them, and
@@ -117,6 +125,18 @@ pub(crate) struct CheckArguments {
     /// How to print what has drifted.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// Which document to print.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OpenapiArguments {
+    /// The metric whose document is printed, instead of the API's.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| MetricId::parse(text))]
+    pub(crate) metric: Option<MetricId>,
+
+    /// The dashboard whose document is printed, instead of the API's.
+    #[arg(long, value_name = "ID", value_parser = |text: &str| DashboardId::parse(text), conflicts_with = "metric")]
+    pub(crate) dashboard: Option<DashboardId>,
 }
 
 /// What to purge.

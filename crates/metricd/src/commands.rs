@@ -3,11 +3,13 @@
 mod check;
 mod ingest;
 mod migrate;
+mod openapi;
 mod purge;
 mod serve;
 
 pub(crate) use check::check;
 pub(crate) use ingest::ingest;
 pub(crate) use migrate::migrate;
+pub(crate) use openapi::openapi;
 pub(crate) use purge::purge;
 pub(crate) use serve::serve;

@@ -27,6 +27,7 @@ async fn main() -> ExitCode {
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
+        Command::Openapi(openapi) => commands::openapi(&database, &openapi).await,
         Command::Purge(purge) => commands::purge(&database, &purge).await,
     };
     if let (Err(error), LogFormat::Json) = (&outcome, log_format) {

@@ -1,8 +1,10 @@
 //! Help and the command line.
 
 use anyhow::Result;
+use nix::sys::signal::Signal;
+use serde_json::Value;
 
-use crate::support::{folder, metricd, run};
+use crate::support::{Server, folder, metricd, run};
 
 #[test]
 fn help_names_every_option_with_its_variable() -> Result<()> {
@@ -45,5 +47,35 @@ fn a_wrong_command_line_is_an_error_of_its_own() -> Result<()> {
         assert_eq!(code, 1, "{arguments:?}: {error}");
         assert!(error.contains("--help"), "{error}");
     }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_documents_are_printed_as_they_are_served() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let printed = |arguments: &[&str]| run(metricd(&data_dir).arg("openapi").args(arguments));
+    let (code, document, error) = printed(&[])?;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let document: Value = serde_json::from_str(&document)?;
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(!data_dir.exists(), "the document of the API needs no database");
+
+    let server = Server::start(&mut metricd(&data_dir))?;
+    for arguments in [["--metric", "alerts-by-type"], ["--dashboard", "spare-parts"]] {
+        let (code, document, error) = printed(&arguments)?;
+        assert_eq!(code, 0, "{error}");
+        let path = format!("/{}s/{}/openapi.json", arguments[0].trim_start_matches("--"), arguments[1]);
+        let served = reqwest::get(format!("{}{path}", server.address)).await?.text().await?;
+        assert_eq!(document.trim_end(), served, "{path}");
+    }
+    for (arguments, says) in
+        [(["--metric", "none"], "none"), (["--dashboard", "none"], "none"), (["--metric", "a b"], "--metric")]
+    {
+        let (code, document, error) = printed(&arguments)?;
+        assert_eq!((code, document.as_str()), (1, ""), "{error}");
+        assert!(error.contains(says), "{error}");
+    }
+    server.stop(Signal::SIGTERM)?;
     Ok(())
 }
