@@ -17,6 +17,8 @@ pub use field::FieldType;
 pub use json_rows::JsonRows;
 pub use ndjson::NdjsonWriter;
 
+use crate::RunTiming;
+
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -69,6 +71,9 @@ pub trait RowSink: Send {
     fn is_full(&self) -> bool {
         false
     }
+
+    /// Takes notice of where the run's time has gone so far. Not called for each row.
+    fn timed(&mut self, _timing: RunTiming) {}
 
     /// Waits until the sink takes rows again. It may take as long as a client takes to read: whoever gives up waiting drops
     /// the future, and the run with it.

@@ -47,5 +47,5 @@ pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};
 pub use place::Place;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
-pub use runner::{BatchRun, MetricRunner, RunError, RunLimits, RunOutcome};
+pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use statement::{InvalidStatement, Statement};

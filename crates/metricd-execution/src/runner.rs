@@ -47,6 +47,17 @@ pub struct RunOutcome {
     pub truncated: bool,
 }
 
+/// Where a run's time goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunTiming {
+    /// Until there was a connection, be it that one had to be opened.
+    pub queue: Duration,
+    /// For PostgreSQL: preparing the statement, running it, and waiting for its rows.
+    pub database: Duration,
+    /// For the sink, as it takes rows. What it makes the run wait is not counted at all.
+    pub encode: Duration,
+}
+
 /// Why a run has no result. The sink's content is of no use then.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -110,6 +121,16 @@ impl fmt::Debug for BatchRun<'_> {
     }
 }
 
+/// What several statements that were run together leave beside the rows in their sinks.
+#[derive(Debug)]
+pub struct BatchOutcome {
+    /// What each of them leaves, or fails with, in their order.
+    pub outcomes: Vec<Result<RunOutcome, RunError>>,
+    /// Where the time of all of them went, by the clock: no two of the parts overlap, also where several connections were at
+    /// work.
+    pub timing: RunTiming,
+}
+
 /// Runs stored SQL against the data.
 ///
 /// # Contract
@@ -117,6 +138,8 @@ impl fmt::Debug for BatchRun<'_> {
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
 /// - A sink that is full is flushed before it is handed the next row.
+/// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
+///   ended, also where it has failed.
 /// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped
 ///   in the database. The connection that it ran on is not used again before that is done.
 /// - A run leaves nothing behind on a connection that the next run could see.
@@ -135,7 +158,7 @@ pub trait MetricRunner: Debug + Send + Sync {
     ) -> Result<RunOutcome, RunError>;
 
     /// Runs several statements on one snapshot of the data: none of them sees a change that another does not. They are run
-    /// side by side where that pays and connections are free. Answers in their order; what one of them fails with is its own.
+    /// side by side where that pays and connections are free. What one of them fails with is its own.
     ///
     /// Each has its own limits, and all of them together may take `time`: what has not ended by then is stopped, and its error
     /// is [`RunError::TimedOut`] with that limit.
@@ -143,11 +166,7 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where none of them could be run.
-    async fn run_together(
-        &self,
-        runs: Vec<BatchRun<'_>>,
-        time: Duration,
-    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError>;
+    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError>;
 
     /// Says whether a statement could be run now.
     ///

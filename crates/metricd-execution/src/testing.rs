@@ -14,7 +14,8 @@ use metricd_domain::{ParameterValue, SqlText};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchRun, BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
+    RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -77,6 +78,14 @@ impl ScriptedRunner {
     /// The name of the column that a result of [`Self::script`] has.
     pub const COLUMN: &'static str = "value";
 
+    /// Where the time of each run has gone, as its sink is told at its end; before the columns, it is this without the
+    /// encoding.
+    pub const TIMING: RunTiming = RunTiming {
+        queue: Duration::from_millis(1),
+        database: Duration::from_millis(2),
+        encode: Duration::from_millis(3),
+    };
+
     /// Tells what to answer to this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`].
     pub fn script(
         &self,
@@ -129,11 +138,8 @@ impl ScriptedRunner {
         let scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
         scripts.get(sql).map(|script| script())
     }
-}
 
-#[async_trait]
-impl MetricRunner for ScriptedRunner {
-    async fn run(
+    async fn answer_into(
         &self,
         statement: &BoundStatement,
         limits: RunLimits,
@@ -143,6 +149,7 @@ impl MetricRunner for ScriptedRunner {
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
         let answer = self.echo(statement).map(Ok).or_else(|| self.answer(statement.text()));
         let result = answer.ok_or_else(unknown)??;
+        sink.timed(RunTiming { encode: Duration::ZERO, ..Self::TIMING });
         sink.columns(&result.columns)?;
         let mut row_count = 0;
         for row in &result.rows {
@@ -162,23 +169,33 @@ impl MetricRunner for ScriptedRunner {
             Ending::Never => std::future::pending().await,
         }
     }
+}
 
-    async fn run_together(
+#[async_trait]
+impl MetricRunner for ScriptedRunner {
+    async fn run(
         &self,
-        runs: Vec<BatchRun<'_>>,
-        time: Duration,
-    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
+        statement: &BoundStatement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
+        let outcome = self.answer_into(statement, limits, sink).await;
+        sink.timed(Self::TIMING);
+        outcome
+    }
+
+    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError> {
         let mut outcomes = Vec::new();
         for BatchRun { statement, limits, sink } in runs {
             // A test's clock may stand still, so that only what never ends goes past the time.
-            let mut run = std::pin::pin!(self.run(statement, limits, sink));
+            let mut run = std::pin::pin!(self.answer_into(statement, limits, sink));
             let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
             outcomes.push(match ended {
                 Poll::Ready(outcome) => outcome,
                 Poll::Pending => Err(RunError::TimedOut { limit: time }),
             });
         }
-        Ok(outcomes)
+        Ok(BatchOutcome { outcomes, timing: Self::TIMING })
     }
 
     async fn check(&self) -> Result<(), RunError> {

@@ -14,15 +14,18 @@ mod plan;
 mod pool;
 mod run;
 mod session;
+mod timing;
 mod together;
 mod type_lookup;
 mod types;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_execution::{BatchRun, BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome};
+use metricd_execution::{
+    BatchOutcome, BatchRun, BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
+};
 use tokio::time::timeout;
 
 use self::cost::Estimates;
@@ -32,6 +35,7 @@ use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
 use self::run::{Rest, Run};
+use self::timing::Clock;
 use self::together::Together;
 use crate::DatabaseUrl;
 
@@ -111,6 +115,35 @@ impl PgRunner {
         Ok(Lease::new(self.pool.get().await?))
     }
 
+    /// The same, and the clock takes note of how long that takes.
+    async fn timed_lease(&self, clock: &mut Clock) -> Result<Lease, RunError> {
+        let began = Instant::now();
+        let lease = self.lease().await;
+        clock.queue += began.elapsed();
+        lease
+    }
+
+    /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
+    /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
+    async fn attempts(
+        &self,
+        statement: &BoundStatement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+        clock: &mut Clock,
+    ) -> Result<RunOutcome, RunError> {
+        let mut is_begun = false;
+        for _ in 0..self.pool.max_connections() {
+            let lease = self.timed_lease(clock).await?;
+            match self.attempt(lease, statement, limits, sink, &mut is_begun, clock).await {
+                Err(RunError::Unavailable(_)) if !is_begun => {}
+                outcome => return outcome,
+            }
+        }
+        let lease = self.timed_lease(clock).await?;
+        self.attempt(lease, statement, limits, sink, &mut is_begun, clock).await
+    }
+
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
     async fn attempt(
         &self,
@@ -119,19 +152,24 @@ impl PgRunner {
         limits: RunLimits,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
+        clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
         let connection = lease.connection();
-        if limits.patience.is_zero() {
-            let run = Run { statement, limits, sink, is_begun, rest: Rest::Stopped };
+        let outcome = if limits.patience.is_zero() {
+            let run = Run { statement, limits, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
             let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let waits = Waits::default();
             let mut sink = waits.of(sink);
-            let run = Run { statement, limits, sink: &mut sink, is_begun, rest: Rest::Stopped };
-            waits.limit(limits, run.on(connection, &self.estimates)).await
-        }
+            let run = Run { statement, limits, sink: &mut sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
+            let outcome = waits.limit(limits, run.on(connection, &self.estimates)).await;
+            clock.waits += waits.total();
+            outcome
+        };
+        clock.encode += lease.connection().session.encoding().take();
+        outcome
     }
 }
 
@@ -143,32 +181,23 @@ impl MetricRunner for PgRunner {
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
-        let mut is_begun = false;
-        // A connection may be found closed only when it is used, as when the database was restarted this moment. Each attempt
-        // takes one of them out. Where a new one cannot be opened, the database is away.
-        for _ in 0..self.pool.max_connections() {
-            match self.attempt(self.lease().await?, statement, limits, sink, &mut is_begun).await {
-                Err(RunError::Unavailable(_)) if !is_begun => {}
-                outcome => return outcome,
-            }
-        }
-        self.attempt(self.lease().await?, statement, limits, sink, &mut is_begun).await
+        let mut clock = Clock::start();
+        let outcome = self.attempts(statement, limits, sink, &mut clock).await;
+        sink.timed(clock.timing());
+        outcome
     }
 
-    async fn run_together(
-        &self,
-        runs: Vec<BatchRun<'_>>,
-        time: Duration,
-    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
+    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError> {
+        let mut clock = Clock::start();
         let mut together = Together::new(runs, &self.pool, &self.estimates, &self.exporter, time);
         for _ in 0..self.pool.max_connections() {
-            match together.attempt(self.lease().await?).await {
+            match together.attempt(self.timed_lease(&mut clock).await?).await {
                 Err(RunError::Unavailable(_)) if !together.is_begun() => {}
-                ended => return together.into_outcomes(ended),
+                ended => return together.into_outcome(ended, clock),
             }
         }
-        let ended = together.attempt(self.lease().await?).await;
-        together.into_outcomes(ended)
+        let ended = together.attempt(self.timed_lease(&mut clock).await?).await;
+        together.into_outcome(ended, clock)
     }
 
     async fn check(&self) -> Result<(), RunError> {

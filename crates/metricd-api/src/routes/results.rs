@@ -122,7 +122,7 @@ pub(super) async fn answer_results(
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let outcomes = state.runner.run_together(runs.collect(), state.results_timeout).await?;
+    let outcomes = state.runner.run_together(runs.collect(), state.results_timeout).await?.outcomes;
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);
     }

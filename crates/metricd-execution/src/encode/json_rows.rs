@@ -2,12 +2,14 @@
 
 use super::object::Objects;
 use super::{Column, EncodeError, RowSink};
+use crate::RunTiming;
 
 /// Writes rows as `[{"day":"2025-06-02","amount":123.45},…]`, into one buffer.
 #[derive(Debug, Default)]
 pub struct JsonRows {
     objects: Objects,
     out: Vec<u8>,
+    timing: RunTiming,
 }
 
 impl JsonRows {
@@ -15,6 +17,12 @@ impl JsonRows {
     #[must_use]
     pub fn result_columns(&self) -> &[Column] {
         self.objects.columns()
+    }
+
+    /// Where the run's time has gone, as far as it was told.
+    #[must_use]
+    pub fn timing(&self) -> RunTiming {
+        self.timing
     }
 
     /// The array, whole.
@@ -43,6 +51,10 @@ impl RowSink for JsonRows {
             self.out.truncate(before);
         }
         Ok(fits)
+    }
+
+    fn timed(&mut self, timing: RunTiming) {
+        self.timing = timing;
     }
 }
 

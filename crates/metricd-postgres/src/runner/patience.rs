@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{Column, EncodeError, RowSink, RunError, RunLimits, RunOutcome};
+use metricd_execution::{Column, EncodeError, RowSink, RunError, RunLimits, RunOutcome, RunTiming};
 use tokio::time::{Instant, timeout_at};
 
 /// The limits are not looked at more often than this.
@@ -53,7 +53,8 @@ impl Waits {
         }
     }
 
-    fn total(&self) -> Duration {
+    /// In all.
+    pub(super) fn total(&self) -> Duration {
         let waited = self.lock();
         waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default()
     }
@@ -80,6 +81,10 @@ impl RowSink for Counted<'_> {
 
     fn is_full(&self) -> bool {
         self.sink.is_full()
+    }
+
+    fn timed(&mut self, timing: RunTiming) {
+        self.sink.timed(timing);
     }
 
     async fn flush(&mut self) {

@@ -13,6 +13,7 @@ use super::cost::Estimates;
 use super::error::{is_stale_plan, run_error};
 use super::plan::Plan;
 use super::session::{Answer, Session, SessionError};
+use super::timing::Clock;
 use super::{BEGIN, CLEAN};
 
 /// How long rows that nobody wants are passed over before their statement is stopped.
@@ -27,6 +28,8 @@ pub(super) struct Run<'a> {
     pub(super) is_begun: &'a mut bool,
     /// What becomes of the rows past the limits.
     pub(super) rest: Rest,
+    /// Where the time has gone so far, which the sink is told before the columns.
+    pub(super) clock: Option<&'a Clock>,
 }
 
 /// What becomes of the rows that are past a run's limits.
@@ -106,6 +109,10 @@ impl Run<'_> {
         let max_row_bytes = plan.max_row_bytes(size_bytes);
         let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
         *self.is_begun = true;
+        if let Some(clock) = self.clock {
+            self.sink.timed(clock.timing());
+        }
+        session.encoding().resume();
         let mut row_count = 0;
         let mut taken = self.sink.columns(&plan.columns).map(|()| true);
         while answer != Answer::End {
@@ -116,6 +123,7 @@ impl Run<'_> {
                 };
             }
             if !matches!(taken, Ok(true)) {
+                session.encoding().pause();
                 match self.rest {
                     Rest::Stopped => stop(session).await,
                     Rest::PassedOver => match timeout(PASSED_OVER, session.finish()).await {
@@ -129,7 +137,9 @@ impl Run<'_> {
             }
             row_count += 1;
             if self.sink.is_full() {
+                session.encoding().pause();
                 self.sink.flush().await;
+                session.encoding().resume();
             }
             answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
         }

@@ -37,6 +37,7 @@ pub(super) use self::fields::Fields;
 use self::question::{execute, once};
 use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
+use super::timing::Stopwatch;
 
 /// Of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +140,11 @@ impl Session {
     /// Whether every answer has come to its end.
     pub(super) fn is_answered(&self) -> bool {
         self.unanswered == 0
+    }
+
+    /// Counts the time in which rows are encoded, once it was resumed: it stands still while PostgreSQL is waited for.
+    pub(super) fn encoding(&mut self) -> &mut Stopwatch {
+        &mut self.wire.encoding
     }
 
     /// Whether a transaction is open, as of the last answer.

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use metricd_execution::{BatchRun, RunError, RunOutcome};
+use metricd_execution::{BatchOutcome, BatchRun, RunError, RunOutcome};
 use tokio::time::timeout_at;
 
 use self::queue::{Judged, Unit, units, useful_connections};
@@ -27,6 +27,7 @@ use super::lease::Lease;
 use super::pool::Pool;
 use super::run::{estimate, prepare};
 use super::session::{CANCEL_TIMEOUT, SessionError};
+use super::timing::Clock;
 
 /// Statements that are run together, and what has become of them.
 pub(super) struct Together<'a, 'r> {
@@ -34,6 +35,8 @@ pub(super) struct Together<'a, 'r> {
     outcomes: Mutex<Vec<Option<Result<RunOutcome, RunError>>>>,
     queue: Mutex<VecDeque<Unit>>,
     is_begun: AtomicBool,
+    /// What the sinks have taken. No two of them are at work at once, since all connections are read by one task.
+    encode: Mutex<Duration>,
     pool: &'a Pool,
     estimates: &'a Estimates,
     exporter: &'a Exporter,
@@ -58,8 +61,9 @@ impl<'a, 'r> Together<'a, 'r> {
     ) -> Self {
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
-        let (queue, is_begun, deadline) = (Mutex::default(), AtomicBool::default(), Instant::now() + time);
-        Self { jobs, outcomes, queue, is_begun, pool, estimates, exporter, time, deadline }
+        let (queue, encode) = (Mutex::default(), Mutex::default());
+        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
+        Self { jobs, outcomes, queue, is_begun, encode, pool, estimates, exporter, time, deadline }
     }
 
     /// Whether a sink has been told anything, or a statement has run.
@@ -73,10 +77,8 @@ impl<'a, 'r> Together<'a, 'r> {
     /// # Errors
     ///
     /// That of the attempt, where no statement has anything else to tell.
-    pub(super) fn into_outcomes(
-        self,
-        ended: Result<(), RunError>,
-    ) -> Result<Vec<Result<RunOutcome, RunError>>, RunError> {
+    pub(super) fn into_outcome(self, ended: Result<(), RunError>, mut clock: Clock) -> Result<BatchOutcome, RunError> {
+        clock.encode = *locked(&self.encode);
         let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let lost = match ended {
             Err(error) if outcomes.iter().all(Option::is_none) => return Err(error),
@@ -90,7 +92,8 @@ impl<'a, 'r> Together<'a, 'r> {
             Some(message) => RunError::Unavailable(message.clone()),
             None => RunError::TimedOut { limit: self.time },
         };
-        Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing()))).collect())
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing()))).collect();
+        Ok(BatchOutcome { outcomes, timing: clock.timing() })
     }
 
     /// Runs what has no outcome yet, beginning with this connection.

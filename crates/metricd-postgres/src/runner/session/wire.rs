@@ -12,6 +12,8 @@ use postgres_protocol::message::backend::{
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
+use crate::runner::timing::Stopwatch;
+
 /// How much is read at once. PostgreSQL sends pieces of 8 KiB.
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -49,11 +51,14 @@ pub(super) struct Wire {
     passed_over: usize,
     /// The most that was to be held of a message since memory was last given back.
     largest: usize,
+    /// Stands still while something is waited for.
+    pub(super) encoding: Stopwatch,
 }
 
 impl Wire {
     pub(super) fn new(socket: Box<dyn Socket>) -> Self {
-        Self { socket, unsent: BytesMut::new(), received: BytesMut::new(), held: 0, passed_over: 0, largest: 0 }
+        let (unsent, received) = (BytesMut::new(), BytesMut::new());
+        Self { socket, unsent, received, held: 0, passed_over: 0, largest: 0, encoding: Stopwatch::default() }
     }
 
     /// Writes messages, which are sent while something is waited for. Of messages that cannot be written, nothing is sent.
@@ -146,6 +151,7 @@ impl Wire {
     /// Sends what is to be sent, and waits until more has come. Both at once, since PostgreSQL may not read on before its
     /// own answers are read.
     async fn exchange(&mut self) -> io::Result<()> {
+        let is_encoding = self.encoding.pause();
         let Self { socket, unsent, received, .. } = self;
         received.reserve(CHUNK_BYTES);
         let exchanged = poll_fn(|context| {
@@ -159,7 +165,11 @@ impl Wire {
             }
             pin!(socket.read_buf(received)).poll(context)
         });
-        match exchanged.await? {
+        let count = exchanged.await?;
+        if is_encoding {
+            self.encoding.resume();
+        }
+        match count {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "PostgreSQL has closed the connection")),
             _ => Ok(()),
         }

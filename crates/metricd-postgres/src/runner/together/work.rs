@@ -199,8 +199,10 @@ impl<'r> Together<'_, 'r> {
         let (statement, limits) = (job.run.statement, job.run.limits);
         let time = if rest == Rest::Stopped { limits.time } else { Duration::MAX };
         let canceller = connection.session.canceller();
-        let mut run = Run { statement, limits, sink: &mut *job.run.sink, is_begun: &mut job.is_begun, rest };
+        let (sink, is_begun) = (&mut *job.run.sink, &mut job.is_begun);
+        let mut run = Run { statement, limits, sink, is_begun, rest, clock: None };
         let outcome = self.limited(canceller, time, run.read(&mut connection.session, plan)).await;
+        *locked(&self.encode) += connection.session.encoding().take();
         if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {
             self.is_begun.store(true, Ordering::Relaxed);
         }

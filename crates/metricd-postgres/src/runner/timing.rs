@@ -1,0 +1,54 @@
+//! Where a run's time goes.
+
+use std::time::{Duration, Instant};
+
+use metricd_execution::RunTiming;
+
+/// Tells the parts of a run's time from each other.
+#[derive(Debug)]
+pub(super) struct Clock {
+    began: Instant,
+    pub(super) queue: Duration,
+    pub(super) encode: Duration,
+    /// For how long a sink that was full has made the run wait.
+    pub(super) waits: Duration,
+}
+
+impl Clock {
+    pub(super) fn start() -> Self {
+        let (queue, encode, waits) = Default::default();
+        Self { began: Instant::now(), queue, encode, waits }
+    }
+
+    /// The parts so far. What is nobody else's is PostgreSQL's.
+    pub(super) fn timing(&self) -> RunTiming {
+        let Self { began, queue, encode, waits } = *self;
+        RunTiming { queue, database: began.elapsed().saturating_sub(queue + encode + waits), encode }
+    }
+}
+
+/// Adds up the times for which it runs.
+#[derive(Debug, Default)]
+pub(super) struct Stopwatch {
+    total: Duration,
+    since: Option<Instant>,
+}
+
+impl Stopwatch {
+    pub(super) fn resume(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// Says whether it has run.
+    pub(super) fn pause(&mut self) -> bool {
+        let since = self.since.take();
+        self.total += since.map(|since| since.elapsed()).unwrap_or_default();
+        since.is_some()
+    }
+
+    /// Stops it and begins anew.
+    pub(super) fn take(&mut self) -> Duration {
+        self.pause();
+        std::mem::take(&mut self.total)
+    }
+}
