@@ -5,6 +5,7 @@ mod compression;
 mod cors;
 mod headers;
 mod limits;
+mod timing;
 
 use std::fmt;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ use uuid::Uuid;
 
 pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
+use self::timing::Parts;
+pub(crate) use self::timing::{encoding, note_run};
 use crate::{Problem, ProblemCode};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -71,19 +74,20 @@ pub(crate) async fn edge(
     cors.grant(&mut response);
     response = compression::compress(response);
 
-    let elapsed = began.elapsed();
-    let milliseconds = elapsed.as_secs_f64() * 1_000.0;
+    let parts = Parts::of(response.request(), began.elapsed());
     let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::try_from(format!("total;dur={milliseconds:.3}")) {
+    if let Some(value) = parts.header() {
         headers.insert(SERVER_TIMING, value);
     }
     if let Ok(value) = HeaderValue::try_from(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
+    let milliseconds = parts.total_ms();
     log::info!(
-        method = method.as_str(), path = path.as_str(), status,
-        duration_ms = (milliseconds * 1_000.0).round() / 1_000.0, request_id = request_id.as_str();
+        method = method.as_str(), path = path.as_str(), status, duration_ms = milliseconds,
+        queue_ms = parts.queue_ms(), database_ms = parts.database_ms(), encode_ms = parts.encode_ms(),
+        request_id = request_id.as_str();
         "{method} {path} {status} {milliseconds:.1} ms [{request_id}]"
     );
     Ok(response)

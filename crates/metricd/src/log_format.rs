@@ -97,7 +97,7 @@ fn write_json_text(line: &mut impl Write, text: &str) -> io::Result<()> {
     line.write_all(json.as_bytes())
 }
 
-/// Writes key-values as members of the object.
+/// Writes key-values as members of the object, but for those without a value.
 struct Members<'a, W>(&'a mut W);
 
 impl<'kvs, W: Write> VisitSource<'kvs> for Members<'_, W> {
@@ -107,6 +107,9 @@ impl<'kvs, W: Write> VisitSource<'kvs> for Members<'_, W> {
         }
         let mut json = ToJson(Json::Null);
         value.visit(&mut json)?;
+        if json.0.is_null() {
+            return Ok(());
+        }
         self.0.write_all(b",")?;
         write_json_text(self.0, key.as_str())?;
         self.0.write_all(b":")?;
@@ -189,8 +192,13 @@ mod tests {
         builder.filter_level(LevelFilter::Info).target(Target::Pipe(Box::new(written.clone())));
         format.set_up(&mut builder);
         let logger = builder.build();
-        let fields =
-            [("path", Value::from(path)), ("status", 200_u16.into()), ("duration_ms", 1.5.into()), ("time", 1.into())];
+        let fields = [
+            ("path", Value::from(path)),
+            ("status", 200_u16.into()),
+            ("duration_ms", 1.5.into()),
+            ("queue_ms", Value::null()),
+            ("time", 1.into()),
+        ];
         let mut record = Record::builder();
         record.level(Level::Info).target("metricd").key_values(&fields);
         format.pass(&record.args(format_args!("{message}")).build(), &logger);
@@ -220,5 +228,6 @@ mod tests {
         assert_eq!((&members["level"], &members["target"]), (&"INFO".into(), &"metricd".into()));
         assert!(members["time"].as_str().unwrap().ends_with('Z'), "{json}");
         assert_eq!(json.matches("\"time\"").count(), 1, "{json}");
+        assert!(!json.contains("queue_ms"), "{json}");
     }
 }

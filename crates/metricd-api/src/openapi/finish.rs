@@ -22,7 +22,7 @@ const EDGE: &[ProblemCode] = &[
 const HEADERS: &[(&str, &str)] = &[
     (
         "Server-Timing",
-        "How long the server took, in milliseconds: `total;dur=…`, and parts of it where they are known.",
+        "How long the server took, in milliseconds: `total;dur=…`, and where SQL was run `queue`, `database` and `encode` before it.",
     ),
     (
         "X-Request-Id",

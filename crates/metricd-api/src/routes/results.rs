@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit};
-use metricd_execution::{BatchRun, MetricStatement, is_period};
+use metricd_execution::{BatchOutcome, BatchRun, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
+use crate::edge::{encoding, note_run};
 use crate::openapi::{ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
@@ -122,10 +124,21 @@ pub(super) async fn answer_results(
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let outcomes = state.runner.run_together(runs.collect(), state.results_timeout).await?.outcomes;
+    let BatchOutcome { outcomes, timing } = state.runner.run_together(runs.collect(), state.results_timeout).await?;
+    note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);
     }
+    Ok(encoding(request, || write_results(request, ids, entries, as_of)))
+}
+
+/// The response: an entry for each of the ids, in their order.
+fn write_results(
+    request: &HttpRequest,
+    ids: &[String],
+    entries: HashMap<&str, Entry>,
+    as_of: DateTime<Utc>,
+) -> HttpResponse {
     let answered: HashMap<_, _> =
         entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
 
@@ -143,7 +156,7 @@ pub(super) async fn answer_results(
     if answered.values().any(|entry| entry.is_truncated) {
         response.insert_header((TRUNCATED, "true"));
     }
-    Ok(response.content_type("application/json").body(body))
+    response.content_type("application/json").body(body)
 }
 
 /// Refuses parameters that none of the metrics has: one of them is probably misspelt.

@@ -17,3 +17,4 @@ mod problems;
 mod results;
 mod streams;
 mod support;
+mod timing;

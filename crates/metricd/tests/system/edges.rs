@@ -40,6 +40,8 @@ async fn the_log_is_an_object_a_line_where_programs_read_it() -> Result<()> {
     let request = client.get(format!("{}/health", server.address)).header("x-request-id", "mine");
     let response = request.header("origin", "https://example.org").send().await?;
     assert_eq!(response.headers()["access-control-allow-origin"], "https://example.org");
+    let metric = client.get(format!("{}/metrics/parts-flagged-last-week", server.address)).send().await?;
+    let header = metric.headers()["server-timing"].to_str()?.to_owned();
     ask_hostile_things(&server).await?;
     let log = server.log()?;
     let lines =
@@ -48,6 +50,15 @@ async fn the_log_is_an_object_a_line_where_programs_read_it() -> Result<()> {
     assert_eq!((&health["method"], &health["status"]), (&"GET".into(), &200.into()));
     assert_eq!((&health["request_id"], &health["level"]), (&"mine".into(), &"INFO".into()));
     assert!(health["duration_ms"].is_f64() && health["time"].is_string(), "{health}");
+    assert!(health.get("queue_ms").is_none(), "{health}");
+    let metric = lines.iter().find(|line| line["path"] == "/metrics/parts-flagged-last-week").context("a line")?;
+    let mut told = Vec::new();
+    for (part, field) in
+        [("queue", "queue_ms"), ("database", "database_ms"), ("encode", "encode_ms"), ("total", "duration_ms")]
+    {
+        told.push(format!("{part};dur={:.3}", metric[field].as_f64().context(field)?));
+    }
+    assert_eq!(told.join(", "), header);
     for line in &lines {
         assert!(line["message"].is_string() && line["target"].is_string(), "{line}");
         assert!(!line["message"].as_str().is_some_and(|message| message.starts_with("forged")), "{line}");

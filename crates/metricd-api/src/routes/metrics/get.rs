@@ -15,6 +15,7 @@ use self::stream::{Streamed, answer_stream};
 use super::metric_id;
 use super::result::{ResultSchema, write_result};
 use super::run::{run_limits, run_problem};
+use crate::edge::{encoding, note_run};
 use crate::openapi::{MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode};
@@ -72,7 +73,7 @@ pub(in crate::routes) async fn get_metric(
 
     let limits = run_limits(&state, definition.metric.limits, format != Format::Json, rows);
     let Some(writer) = format.writer() else {
-        let answered = answer_whole(&state, definition, &bound, limits, period).await;
+        let answered = answer_whole(&request, &state, definition, &bound, limits, period).await;
         return answered.map_err(|error| run_problem(error, statement));
     };
     let is_chunked = request.version() >= Version::HTTP_11;
@@ -117,6 +118,7 @@ impl Asked {
 
 /// Runs the statement to its end and answers with its result in one piece.
 async fn answer_whole(
+    request: &HttpRequest,
     state: &ApiState,
     definition: &MetricDefinition,
     statement: &BoundStatement,
@@ -125,12 +127,14 @@ async fn answer_whole(
 ) -> Result<HttpResponse, RunError> {
     let as_of = (state.now)();
     let mut result = JsonRows::default();
-    let outcome = state.runner.run(statement, limits, &mut result).await?;
+    let ran = state.runner.run(statement, limits, &mut result).await;
+    note_run(request, result.timing());
+    let outcome = ran?;
 
     let mut response = HttpResponse::Ok();
     if outcome.truncated {
         response.insert_header((TRUNCATED, "true"));
     }
     response.insert_header((VARY, "accept")).content_type(Format::Json.content_type());
-    Ok(response.body(write_result(definition, result, outcome, period, as_of)))
+    Ok(response.body(encoding(request, || write_result(definition, result, outcome, period, as_of))))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{Column, EncodeError, RowSink, RowWriter, RunError, RunOutcome};
+use metricd_execution::{Column, EncodeError, RowSink, RowWriter, RunError, RunOutcome, RunTiming};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -51,6 +51,7 @@ struct State {
     chunk: Vec<u8>,
     /// Whether the chunk has more than what stands before the rows.
     has_rows: bool,
+    timing: RunTiming,
     outcome: Option<Result<RunOutcome, RunError>>,
 }
 
@@ -108,6 +109,10 @@ impl RowSink for PipeSink {
         self.shared.is_full(&self.shared.state())
     }
 
+    fn timed(&mut self, timing: RunTiming) {
+        self.shared.state().timing = timing;
+    }
+
     async fn flush(&mut self) {
         while self.is_full() {
             self.shared.taken.notified().await;
@@ -122,6 +127,11 @@ pub(super) struct PipeSource {
 }
 
 impl PipeSource {
+    /// Where the run's time has gone, as far as it is known.
+    pub(super) fn timing(&self) -> RunTiming {
+        self.shared.state().timing
+    }
+
     /// The next piece. After the last one there is none, and this waits for ever.
     pub(super) async fn next(&self) -> Piece {
         match self.shared.chunks {

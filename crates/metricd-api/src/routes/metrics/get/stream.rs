@@ -15,7 +15,7 @@ use super::TRUNCATED;
 use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
 use crate::ApiState;
-use crate::edge::RequestId;
+use crate::edge::{RequestId, note_run};
 
 /// The number of rows that a stream has at most.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
@@ -57,7 +57,9 @@ pub(super) async fn answer_stream(
     if format == Format::Csv {
         response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{metric_id}.csv\"")));
     }
-    match source.next().await {
+    let piece = source.next().await;
+    note_run(request, source.timing());
+    match piece {
         Piece::Last(body, outcome) => {
             if outcome?.truncated {
                 response.insert_header((TRUNCATED, "true"));
