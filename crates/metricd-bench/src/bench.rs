@@ -11,15 +11,15 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::arguments::Options;
+use crate::arguments::{Options, Part};
 use crate::figures::Round;
-use crate::load::Target;
+use crate::load::{Asked, Target};
 use crate::metricd::{Metricd, build};
-use crate::pgbench::script;
+use crate::pgbench::{Postgres, script};
 use crate::process::Server;
 use crate::report::{Cell, Report, Setting};
 use crate::workload::Workload;
-use crate::{data, fixed_body, load};
+use crate::{data, fixed_body, load, pairs};
 
 /// How often the bar is drawn anew.
 const TICK: Duration = Duration::from_millis(200);
@@ -73,6 +73,22 @@ async fn measure(
 ) -> Result<Report> {
     let postgres = metricd.postgres()?;
     postgres.analyze().await?;
+    let cells = if options.parts.contains(&Part::Floor) {
+        measure_floor(options, &postgres, server, folder, bar).await?
+    } else {
+        Vec::new()
+    };
+    let pairs = pairs::measure(options, &postgres, server.address, bar).await?;
+    Ok(Report { setting: Setting::of(options), start: server.start, memory: server.memory(), cells, pairs })
+}
+
+async fn measure_floor(
+    options: &Options,
+    postgres: &Postgres,
+    server: &Server,
+    folder: &Path,
+    bar: &ProgressBar,
+) -> Result<Vec<Cell>> {
     let bodies = folder.join("bodies");
     fs::create_dir(&bodies)?;
     let mut cells = Vec::new();
@@ -99,7 +115,7 @@ async fn measure(
                 bar.inc(1);
                 bar.set_message(format!("round {round}: {}, {clients} clients, {what}", workload.name()));
             };
-            let target = |address, path| Target { address, path, body_bytes: cell.body_bytes };
+            let target = |address, path: String| Target { address, asked: vec![Asked::ok(path, cell.body_bytes)] };
             step("pgbench");
             let pgbench_tps = postgres.measure(&folder.join(workload.name()), clients, duration).await?;
             step("web server");
@@ -110,7 +126,7 @@ async fn measure(
             cell.add(Round { pgbench_tps, http_rps, metricd_rps }, &metricd.latencies, server.memory())?;
         }
     }
-    Ok(Report { setting: Setting::of(options), start: server.start, memory: server.memory(), cells })
+    Ok(cells)
 }
 
 /// The result has to be the one that is meant, or the comparison says nothing.

@@ -11,6 +11,15 @@ use crate::workload::Workload;
 /// How many records each query has, and so the rows of the listing.
 pub(crate) const LISTING_ROWS: u32 = 4_000;
 
+/// How many metrics are asked for together.
+pub(crate) const TOGETHER: u32 = 10;
+
+/// The workloads come before all other definitions.
+const WORKLOADS: u32 = 3;
+
+/// The fewest definitions that there are.
+pub(crate) const MIN_DEFINITIONS: u32 = WORKLOADS + TOGETHER;
+
 /// How many records a query has of each day.
 const RECORDS_A_DAY: u32 = 10;
 
@@ -49,15 +58,28 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
     out.flush()
 }
 
-/// The first ids are the workloads', the others only take room.
+/// The ids of the metrics that are asked for together.
+pub(crate) fn together() -> Vec<String> {
+    (WORKLOADS..MIN_DEFINITIONS).map(id).collect()
+}
+
+/// The first ids are the workloads'.
 fn id(number: u32) -> String {
     let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
     workload.map_or_else(|| format!("bench-other-{number}"), |workload| workload.id())
 }
 
+/// That of the others costs PostgreSQL little: the totals of a day, of 10 records.
 fn sql(number: u32) -> String {
     let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
-    workload.map_or_else(|| format!("SELECT COUNT(*) AS n FROM metrics WHERE id = '{}'", id(number)), |it| it.sql())
+    let totals = || {
+        format!(
+            "SELECT COUNT(*) AS alerts, SUM(parts_flagged) AS parts_flagged FROM metrics \
+             WHERE id = '{}' AND date = '2026-02-03'",
+            id(number)
+        )
+    };
+    workload.map_or_else(totals, |workload| workload.sql())
 }
 
 /// A record: the queries' ones stand after each other, each of them in the order of its days.
@@ -123,6 +145,17 @@ mod tests {
         let records = (0..3 * LISTING_ROWS).map(record);
         let of_series = records.filter(|record| record.starts_with("bench-series,"));
         assert_eq!(of_series.count(), usize::try_from(LISTING_ROWS).unwrap());
+    }
+
+    #[test]
+    fn those_that_are_asked_for_together_are_no_workloads_and_have_records() {
+        let ids: std::collections::BTreeSet<_> = together().into_iter().collect();
+        assert_eq!(ids.len(), usize::try_from(TOGETHER).unwrap());
+        assert!(Workload::ALL.iter().all(|workload| !ids.contains(&workload.id())));
+        let days = (0..MIN_DEFINITIONS * LISTING_ROWS).map(record).filter(|record| record.contains(",2026-02-03,"));
+        let with_records: std::collections::BTreeSet<_> =
+            days.filter_map(|record| Some(record.split_once(',')?.0.to_owned())).collect();
+        assert!(ids.is_subset(&with_records));
     }
 
     #[test]

@@ -37,6 +37,38 @@ impl Round {
     }
 }
 
+/// The rates of one round of a pair.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct PairRound {
+    pub(crate) first: f64,
+    pub(crate) second: f64,
+}
+
+impl PairRound {
+    pub(crate) fn ratio(self) -> f64 {
+        self.second / self.first
+    }
+}
+
+/// What a ratio should be.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    /// So much or more.
+    AtLeast(f64),
+    /// Neither rate is more than so many times the other.
+    Within(f64),
+}
+
+impl Goal {
+    pub(crate) fn is_met(self, ratio: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => ratio >= least,
+            Self::Within(most) => (1.0 / most..=most).contains(&ratio),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +88,14 @@ mod tests {
         assert!(is_near(median([3.0, 1.0, 100.0]), 3.0));
         assert!(is_near(median([4.0, 1.0]), 2.5));
         assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn a_goal_is_met_or_it_is_not() {
+        assert!(is_near(PairRound { first: 2.0, second: 6.0 }.ratio(), 3.0));
+        assert!(Goal::AtLeast(3.0).is_met(3.0) && !Goal::AtLeast(3.0).is_met(2.9));
+        assert!([0.7, 1.0, 1.5].into_iter().all(|ratio| Goal::Within(1.5).is_met(ratio)));
+        assert!(![0.6, 1.6, f64::NAN].into_iter().any(|ratio| Goal::Within(1.5).is_met(ratio)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::response::Head;
+use crate::response::{Head, header};
 
 /// How long there is load before it counts: connections are opened and statements prepared meanwhile.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -23,12 +23,42 @@ const MAX_MICROSECONDS: u64 = 60_000_000;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What is asked for, and how large the answer has to be.
+/// What is asked for, one after the other and then anew.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
+    pub(crate) asked: Vec<Asked>,
+}
+
+/// A request, and what its answer has to be.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
     pub(crate) path: String,
+    /// The entity tag that the client has.
+    pub(crate) tag: Option<String>,
+    pub(crate) status: u16,
     pub(crate) body_bytes: usize,
+}
+
+impl Asked {
+    /// A request that is answered with a body of this size.
+    pub(crate) fn ok(path: impl Into<String>, body_bytes: usize) -> Self {
+        Self { path: path.into(), tag: None, status: 200, body_bytes }
+    }
+
+    fn request(&self, address: SocketAddr) -> Vec<u8> {
+        let condition = self.tag.as_ref().map(|tag| format!("If-None-Match: {tag}\r\n")).unwrap_or_default();
+        format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{condition}\r\n", self.path).into_bytes()
+    }
+}
+
+/// An answer to a single request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// The entity tag.
+    pub(crate) tag: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What the clients have seen.
@@ -59,54 +89,61 @@ pub(crate) async fn measure(target: &Target, clients: u32, duration: Duration) -
     Ok(Load { requests_per_second: f64::from(requests) / duration.as_secs_f64(), latencies: all })
 }
 
+/// Asks once, as a client that has this entity tag.
+pub(crate) async fn ask(address: SocketAddr, path: &str, tag: Option<String>) -> Result<Answer> {
+    let mut client = Client::connect(address).await?;
+    let head = client.ask(&Asked { tag, ..Asked::ok(path, 0) }.request(address)).await?;
+    let body = client.buffer.split_off(head.size_bytes);
+    Ok(Answer { status: head.status, tag: header(&client.buffer, "etag").map(str::to_owned), body })
+}
+
 /// Asks once, and answers with the body.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let mut client = Client::connect(address, path).await?;
-    let head = client.ask().await?;
-    ensure!(head.status == 200, "{path} answers with {}", head.status);
-    let mut body = client.buffer.split_off(head.size_bytes);
-    body.truncate(head.body_bytes);
+    let Answer { status, body, .. } = ask(address, path, None).await?;
+    ensure!(status == 200, "{path} answers with {status}");
     Ok(body)
 }
 
 /// What counts is what is answered between the two points in time.
 async fn ask_until(target: Target, begin: Instant, end: Instant) -> Result<Histogram<u64>> {
-    let mut client = Client::connect(target.address, &target.path).await?;
+    let mut client = Client::connect(target.address).await?;
+    let requests: Vec<_> = target.asked.iter().map(|asked| (asked, asked.request(target.address))).collect();
     let mut latencies = latencies()?;
-    let mut asked = Instant::now();
-    while asked < end {
-        let head = client.ask().await?;
+    let mut sent = Instant::now();
+    for (asked, request) in requests.iter().cycle() {
+        if sent >= end {
+            break;
+        }
+        let head = client.ask(request).await?;
         let answered = Instant::now();
-        if head.status != 200 || head.body_bytes != target.body_bytes {
-            let expected = target.body_bytes;
-            bail!("{} answers with {} and {} bytes, not {expected}", target.path, head.status, head.body_bytes);
+        if head.status != asked.status || head.body_bytes != asked.body_bytes {
+            let Asked { path, status, body_bytes, .. } = asked;
+            bail!("{path} answers with {} and {} bytes, not {status} and {body_bytes}", head.status, head.body_bytes);
         }
         if answered >= begin && answered < end {
-            latencies.saturating_record(u64::try_from((answered - asked).as_micros())?);
+            latencies.saturating_record(u64::try_from((answered - sent).as_micros())?);
         }
-        asked = answered;
+        sent = answered;
     }
     Ok(latencies)
 }
 
-/// A connection, and the bytes that are sent on it for each request.
+/// A connection, and what was last read from it.
 struct Client {
     stream: TcpStream,
-    request: Vec<u8>,
     buffer: Vec<u8>,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr, path: &str) -> Result<Self> {
+    async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
-        Ok(Self { stream, request, buffer: Vec::with_capacity(BUFFER_BYTES) })
+        Ok(Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES) })
     }
 
     /// Asks, and reads the whole response.
-    async fn ask(&mut self) -> Result<Head> {
-        self.stream.write_all(&self.request).await?;
+    async fn ask(&mut self, request: &[u8]) -> Result<Head> {
+        self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
             let count = self.stream.read_buf(&mut self.buffer).await?;
@@ -154,9 +191,20 @@ mod tests {
     async fn counts_what_is_answered_in_full() {
         let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789").await;
         assert_eq!(get(address, "/").await.unwrap(), b"0123456789");
-        let target = Target { address, path: "/".to_owned(), body_bytes: 10 };
+        let target = Target { address, asked: vec![Asked::ok("/", 10), Asked::ok("/2", 10)] };
         let load = measure(&target, 2, Duration::from_millis(50)).await.unwrap();
         assert!(load.requests_per_second > 0.0 && load.latencies.max() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_a_tag_says_so_and_may_be_told_that_nothing_has_changed() {
+        let address = server(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n").await;
+        let answer = ask(address, "/", Some("\"a\"".to_owned())).await.unwrap();
+        assert_eq!((answer.status, answer.tag.as_deref(), answer.body.len()), (304, Some("\"a\""), 0));
+        let asked = Asked { tag: answer.tag, status: 304, ..Asked::ok("/", 0) };
+        assert!(String::from_utf8(asked.request(address)).unwrap().ends_with("\r\nIf-None-Match: \"a\"\r\n\r\n"));
+        let target = Target { address, asked: vec![asked] };
+        assert!(measure(&target, 1, Duration::from_millis(50)).await.unwrap().requests_per_second > 0.0);
     }
 
     #[tokio::test]
@@ -164,7 +212,7 @@ mod tests {
         for answer in
             ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"]
         {
-            let target = Target { address: server(answer.as_bytes()).await, path: "/".to_owned(), body_bytes: 2 };
+            let target = Target { address: server(answer.as_bytes()).await, asked: vec![Asked::ok("/", 2)] };
             let error = measure(&target, 1, Duration::from_millis(50)).await.unwrap_err();
             assert!(error.to_string().contains("answers with"), "{error}");
         }

@@ -26,6 +26,14 @@ impl Postgres {
         run(command.args(["-X", "-q", "-d", DATABASE, "-c", "VACUUM ANALYZE"])).await.map(drop)
     }
 
+    /// Stores as many copies of the definitions that there are, in a moment, as they would be stored if they were ingested.
+    pub(crate) async fn copy_definitions(&self, copies: u32) -> Result<()> {
+        let mut command = self.program("psql", OWNER_ROLE)?;
+        command.args(["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", DATABASE]);
+        run(command.arg("-c").arg(copies_sql(copies))).await?;
+        self.analyze().await
+    }
+
     /// The rate of so many clients.
     pub(crate) async fn measure(&self, script: &Path, clients: u32, duration: Duration) -> Result<f64> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -45,6 +53,26 @@ impl Postgres {
         command.env("PGPASSWORD", self.connection.password(role)?.expose_secret());
         Ok(command)
     }
+}
+
+/// Each copy has a query of its own, and the contract of its original, which is that of its SQL but for a literal.
+fn copies_sql(copies: u32) -> String {
+    let id = "format('bench-copy-%s', lpad(number::text, 7, '0'))";
+    format!(
+        r#"
+        CREATE TEMPORARY TABLE originals AS
+        SELECT m.*, q.sql, q.changed_by || '{{"said": true}}' AS said,
+               row_number() OVER (ORDER BY m.metric_id) - 1 AS place, count(*) OVER () AS originals
+        FROM catalog.metrics m JOIN catalog.queries q USING (query_id);
+        INSERT INTO catalog.queries (query_id, sql, changed_by)
+        SELECT {id}, replace(sql, query_id, {id}), said
+        FROM generate_series(1, {copies}) AS number JOIN originals ON place = number % originals;
+        INSERT INTO catalog.metrics
+            (metric_id, query_id, editable, parameters, time_column, limits, contract, title, description, changed_by)
+        SELECT {id}, {id}, editable, parameters, time_column, limits, contract, title, description, said
+        FROM generate_series(1, {copies}) AS number JOIN originals ON place = number % originals;
+        "#
+    )
 }
 
 /// Beside the server's program, also where only a link to that stands in the folder; otherwise wherever the system finds it.

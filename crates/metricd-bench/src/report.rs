@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use crate::arguments::Options;
 use crate::figures::{Round, median};
 use crate::load;
+use crate::pair::{self, PairCell};
+use crate::pairs::Measured;
 use crate::process::Memory;
 use crate::workload::Workload;
 
@@ -104,6 +106,7 @@ fn tenths_of_mebibytes(bytes: u64) -> String {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Setting {
     seconds: u64,
+    pair_seconds: u64,
     rounds: u32,
     records: u32,
     definitions: u32,
@@ -114,6 +117,7 @@ impl Setting {
     pub(crate) fn of(options: &Options) -> Self {
         Self {
             seconds: options.duration().as_secs(),
+            pair_seconds: options.pair_duration().as_secs(),
             rounds: options.rounds,
             records: options.size().records,
             definitions: options.size().definitions,
@@ -131,6 +135,7 @@ pub(crate) struct Report {
     /// metricd's memory after all of it.
     pub(crate) memory: Option<Memory>,
     pub(crate) cells: Vec<Cell>,
+    pub(crate) pairs: Measured,
 }
 
 impl Report {
@@ -151,15 +156,15 @@ impl Report {
     }
 
     fn render(&self) -> String {
-        let Setting { seconds, rounds, records, definitions, cores } = self.setting;
+        let Setting { seconds, pair_seconds, rounds, records, definitions, cores } = self.setting;
         let mut text = format!(
-            "{records} records, {definitions} definitions, {cores} cores; {rounds} rounds of {seconds} s each; rates a second\n\n"
+            "{records} records, {definitions} definitions, {cores} cores; {rounds} rounds of {seconds} s each, \
+             {pair_seconds} s for pairs; rates a second\n"
         );
-        text += HEAD;
-        for cell in &self.cells {
-            text += &cell.row();
-            text.push('\n');
-        }
+        let Measured { cells: pairs, notes } = &self.pairs;
+        table(&mut text, HEAD, self.cells.iter().map(Cell::row));
+        table(&mut text, pair::HEAD, pairs.iter().map(PairCell::row));
+        table(&mut text, "", notes.iter().cloned());
         let peak = self.memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.peak_bytes));
         let (memory, start) = (megabytes(self.memory), self.start.as_secs_f64());
         let _ = writeln!(text, "\nmetricd after all of it: {memory} MB, at most {peak} MB; started in {start:.2} s");
@@ -172,7 +177,17 @@ impl Report {
             "start_seconds": self.start.as_secs_f64(),
             "memory": self.memory,
             "cells": self.cells.iter().map(Cell::json).collect::<Vec<_>>(),
+            "pairs": self.pairs.cells.iter().map(PairCell::json).collect::<Vec<_>>(),
+            "notes": self.pairs.notes,
         })
+    }
+}
+
+/// Adds a table, with an empty line before it, where it has rows.
+fn table(text: &mut String, head: &str, rows: impl Iterator<Item = String>) {
+    let rows: Vec<_> = rows.map(|row| row + "\n").collect();
+    if !rows.is_empty() {
+        let _ = write!(text, "\n{head}{}", rows.concat());
     }
 }
 
@@ -190,8 +205,9 @@ mod tests {
             let round = Round { pgbench_tps: 1_000.0, http_rps: 4_000.0, metricd_rps };
             cell.add(round, &latencies, memory).unwrap();
         }
-        let setting = Setting { seconds: 5, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
-        Report { setting, start: Duration::from_millis(1_250), memory, cells: vec![cell] }
+        let pairs = Measured { cells: vec![pair::tests::cell()], notes: vec!["304 was not measured".to_owned()] };
+        let setting = Setting { seconds: 5, pair_seconds: 1, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
+        Report { setting, start: Duration::from_millis(1_250), memory, cells: vec![cell], pairs }
     }
 
     #[test]
@@ -201,6 +217,8 @@ mod tests {
         assert_eq!(lines[2].len(), lines[3].len(), "{text}");
         let columns: Vec<_> = lines[3].split_whitespace().collect();
         assert_eq!(columns, ["series", "8", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]);
+        assert!(text.contains(&format!("\n\n{}alone ", pair::HEAD)), "{text}");
+        assert!(text.contains("\n\n304 was not measured\n\n"), "{text}");
         assert!(text.ends_with("metricd after all of it: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"), "{text}");
     }
 
@@ -212,5 +230,6 @@ mod tests {
         assert_eq!(cell["rounds"].as_array().map(Vec::len), Some(3));
         assert!((cell["ratio"].as_f64().unwrap() - 0.875).abs() < 1e-9);
         assert_eq!(json["memory"]["resident_bytes"], 20 << 20);
+        assert_eq!((&json["pairs"][0]["clients"], &json["notes"][0]), (&8.into(), &"304 was not measured".into()));
     }
 }

@@ -2,6 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 
+/// A response that may not have a body, whatever it says of one's length.
+pub(crate) const NOT_MODIFIED: u16 = 304;
+
 /// The head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -19,15 +22,25 @@ impl Head {
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|line| line.get(..3));
         let status = status.and_then(|status| status.parse().ok()).context("a response has no status")?;
-        let mut lengths = lines.filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then_some(value.trim())
-        });
+        if status == NOT_MODIFIED {
+            return Ok(Some(Self { status, size_bytes: end + 4, body_bytes: 0 }));
+        }
+        let mut lengths = lines.filter_map(|line| value_of("content-length", line));
         let length = lengths.next().context("a response does not say its length")?;
         ensure!(lengths.next().is_none(), "a response says its length twice");
         let body_bytes = length.parse().with_context(|| format!("a response is `{length}` bytes long"))?;
         Ok(Some(Self { status, size_bytes: end + 4, body_bytes }))
     }
+}
+
+/// What a head says under this name.
+pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
+    std::str::from_utf8(head).ok()?.split("\r\n").find_map(|line| value_of(name, line))
+}
+
+fn value_of<'a>(name: &str, line: &'a str) -> Option<&'a str> {
+    let (found, value) = line.split_once(':')?;
+    found.eq_ignore_ascii_case(name).then_some(value.trim())
 }
 
 #[cfg(test)]
@@ -38,6 +51,17 @@ mod tests {
     fn reads_status_and_length() {
         let bytes = b"HTTP/1.1 200 OK\r\nX-A: 1\r\ncontent-LENGTH:  17\r\n\r\n{\"a\"";
         assert_eq!(Head::parse(bytes).unwrap(), Some(Head { status: 200, size_bytes: 48, body_bytes: 17 }));
+    }
+
+    #[test]
+    fn what_is_not_modified_has_no_body() {
+        for length in ["", "Content-Length: 17\r\n"] {
+            let bytes = format!("HTTP/1.1 304 Not Modified\r\n{length}ETag: \"a\"\r\n\r\n");
+            let expected = Head { status: 304, size_bytes: bytes.len(), body_bytes: 0 };
+            assert_eq!(Head::parse(bytes.as_bytes()).unwrap(), Some(expected));
+            assert_eq!(header(bytes.as_bytes(), "etag"), Some("\"a\""));
+            assert_eq!(header(bytes.as_bytes(), "age"), None);
+        }
     }
 
     #[test]
