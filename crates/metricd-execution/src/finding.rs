@@ -47,6 +47,7 @@ finding_codes! {
     FunctionNotAllowed = "sql-function-not-allowed": "a function that stored SQL may not call",
     TypeNotAllowed = "sql-type-not-allowed": "a type that stored SQL may not name",
     OperatorNotAllowed = "sql-operator-not-allowed": "an operator outside PostgreSQL's own ones",
+    FrozenTime = "sql-frozen-time": "a constant such as `date 'today'`, whose value PostgreSQL settles when it prepares the statement",
     NumberedParameter = "sql-numbered-parameter": "a parameter by number where parameters have names",
     ParameterName = "sql-parameter-name": "a parameter whose name no request can use",
     ParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",

@@ -20,6 +20,24 @@ const CASES: &[Case] = &[
     ),
     ("SELECT 'a", &[("sql-unreadable", (1, 8), "", "the SQL cannot be read: Unterminated string literal")]),
     (
+        "SELECT date 'today', ' Yesterday 10:00'::timestamp::date, CAST('now' AS timestamptz), 'today'::text::date",
+        &[
+            (
+                "sql-frozen-time",
+                (1, 13),
+                "today",
+                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE",
+            ),
+            (
+                "sql-frozen-time",
+                (1, 22),
+                " Yesterday 10:00",
+                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE - 1",
+            ),
+            ("sql-frozen-time", (1, 64), "now", "PostgreSQL settles this when it prepares the statement: write now()"),
+        ],
+    ),
+    (
         "SELECT 1 #--x\n 2",
         &[(
             "sql-unreadable",

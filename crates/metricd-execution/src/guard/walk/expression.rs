@@ -133,6 +133,7 @@ impl Walk<'_> {
                 let place = value.span.start.into();
                 self.data_type(data_type, place);
                 self.literal(value);
+                self.refuse_frozen_time(value, data_type);
             }
             Expr::Function(function) => self.function(function),
             Expr::Case { case_token: _, end_token: _, operand, conditions, else_result } => {
@@ -184,6 +185,9 @@ impl Walk<'_> {
             expression = expr;
         }
         self.expression(expression);
+        if let (Expr::Value(literal), Some(data_type)) = (expression, types.last()) {
+            self.refuse_frozen_time(literal, data_type);
+        }
         let place = self.place_of(expression);
         for data_type in types.into_iter().rev() {
             self.data_type(data_type, place);
