@@ -15,6 +15,10 @@ pub struct Contract {
     pub tables: Vec<ContractTable>,
     /// What a request's `start_date` and `end_date` do.
     pub period: Period,
+    /// A fingerprint of the tables that are read, where the result follows from their rows and the parameters alone; none
+    /// where it may depend on the clock, or on anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// A column with its type.

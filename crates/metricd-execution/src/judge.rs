@@ -13,7 +13,7 @@ use crate::arguments::{is_period, numbered};
 use crate::edit::Edited;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
-use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
+use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement, names_a_moment};
 
 /// Judges SQL before it is stored, and says what its contract is.
 #[derive(Debug, Clone)]
@@ -132,8 +132,15 @@ impl Judge {
         let names = statement.parameters().iter().cloned();
         let parameters = names.zip(resolution.parameter_types);
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
-        let mut contract =
-            Contract { columns: resolution.columns, parameters, tables: resolution.tables, period: Period::Bound };
+        // A constant such as `'yesterday'` has been read when PostgreSQL tells of the statement.
+        let fingerprint = resolution.fingerprint.filter(|_| !names_a_moment(statement.text()));
+        let mut contract = Contract {
+            columns: resolution.columns,
+            parameters,
+            tables: resolution.tables,
+            period: Period::Bound,
+            fingerprint,
+        };
         let source = contract.period_source(declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
             let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());

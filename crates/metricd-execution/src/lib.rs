@@ -29,6 +29,7 @@ mod encode;
 mod finding;
 mod guard;
 mod judge;
+mod mark;
 mod period;
 mod place;
 mod resolver;
@@ -45,6 +46,7 @@ pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWrit
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};
+pub use mark::{DataMark, names_a_moment};
 pub use place::Place;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};

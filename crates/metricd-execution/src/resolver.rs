@@ -50,6 +50,8 @@ pub struct Resolution {
     pub tables: Vec<ContractTable>,
     /// Every function that is called, by name or by an operator or a cast.
     pub functions: Vec<ResolvedFunction>,
+    /// A fingerprint of the tables that are read, where nothing but their rows and the parameters decides the result.
+    pub fingerprint: Option<String>,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
 }

@@ -4,9 +4,9 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_domain::RowLimit;
+use metricd_domain::{ContractTable, RowLimit};
 
-use crate::{BoundStatement, EncodeError, RowSink};
+use crate::{BoundStatement, DataMark, EncodeError, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,6 +167,20 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where none of them could be run.
     async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError>;
+
+    /// A mark of the data as it is now; none where PostgreSQL cannot tell, as on a standby.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn data_mark(&self) -> Result<Option<DataMark>, RunError>;
+
+    /// The fingerprint that a contract over these tables would have now; none where it would have none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
     /// Says whether a statement could be run now.
     ///

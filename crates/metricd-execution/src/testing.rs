@@ -5,17 +5,17 @@ mod resolver;
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_domain::{ParameterValue, SqlText};
+use metricd_domain::{ContractTable, ParameterValue, SqlText};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchOutcome, BatchRun, BoundStatement, Column, FieldType, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
-    RunTiming, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, RowSink, RunError, RunLimits,
+    RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -50,6 +50,15 @@ pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
     running: AtomicUsize,
+    begun: AtomicUsize,
+    data: Mutex<Option<Data>>,
+}
+
+/// What the runner says of the data.
+#[derive(Debug)]
+struct Data {
+    snapshot: String,
+    fingerprint: String,
 }
 
 /// Counts a run for as long as it has neither ended nor been given up.
@@ -118,6 +127,18 @@ impl ScriptedRunner {
         self.running.load(Ordering::Relaxed)
     }
 
+    /// How many runs have begun.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Tells what snapshot of the data there is, and what fingerprint tables have; until then there is neither.
+    pub fn set_data(&self, snapshot: &str, fingerprint: &str) {
+        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        *data = Some(Data { snapshot: snapshot.to_owned(), fingerprint: fingerprint.to_owned() });
+    }
+
     /// Tells to answer to this text, which has `$1`, `$2`, … for its arguments, with these: a row of text each.
     pub fn script_arguments(&self, text: &str) {
         let mut echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,6 +167,7 @@ impl ScriptedRunner {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let _running = Running::begin(&self.running);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
         let answer = self.echo(statement).map(Ok).or_else(|| self.answer(statement.text()));
         let result = answer.ok_or_else(unknown)??;
@@ -196,6 +218,19 @@ impl MetricRunner for ScriptedRunner {
             });
         }
         Ok(BatchOutcome { outcomes, timing: Self::TIMING })
+    }
+
+    async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
+        static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+        let session_since = *STARTED;
+        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(data.as_ref().map(|data| DataMark::new(data.snapshot.clone(), Instant::now(), session_since)))
+    }
+
+    async fn fingerprint(&self, _: &[ContractTable]) -> Result<Option<String>, RunError> {
+        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(data.as_ref().map(|data| data.fingerprint.clone()))
     }
 
     async fn check(&self) -> Result<(), RunError> {

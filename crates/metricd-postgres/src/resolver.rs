@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection;
 use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, Jsonb, Text};
+use diesel::sql_types::{Array, Jsonb, Nullable, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use metricd_domain::{ContractColumn, ContractTable};
 use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
@@ -22,6 +22,7 @@ const STEP_TIMEOUT: &str = "10s";
 const PREPARE: &str = "PREPARE metricd_judged AS ";
 
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
+const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
 
 /// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
@@ -126,13 +127,28 @@ impl Session {
         let document: Document = sql_query(execute).get_result(&mut self.connection)?;
         let account: Account =
             serde_json::from_value(document.account).map_err(|error| Error::DeserializationError(Box::new(error)))?;
+        let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
         Ok(Resolution {
+            fingerprint,
             columns: account.columns,
             parameter_types: Vec::new(),
             tables: account.tables,
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
             session_words: account.session_words,
         })
+    }
+}
+
+impl Session {
+    fn fingerprint(&mut self, tables: &[ContractTable]) -> QueryResult<Option<String>> {
+        #[derive(QueryableByName)]
+        struct Fingerprint {
+            #[diesel(sql_type = Nullable<Text>)]
+            fingerprint: Option<String>,
+        }
+        let tables = serde_json::to_value(tables).map_err(|error| Error::SerializationError(Box::new(error)))?;
+        let found: Fingerprint = sql_query(FINGERPRINT).bind::<Jsonb, _>(tables).get_result(&mut self.connection)?;
+        Ok(found.fingerprint)
     }
 }
 
@@ -184,6 +200,8 @@ struct Account {
     tables: Vec<ContractTable>,
     functions: Vec<FunctionRow>,
     session_words: Vec<String>,
+    /// Whether nothing but the rows of the tables and the parameters decides the result.
+    is_repeatable: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -9,6 +9,7 @@ mod cost;
 mod error;
 mod exporter;
 mod lease;
+mod mark;
 mod patience;
 mod plan;
 mod pool;
@@ -23,8 +24,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metricd_domain::ContractTable;
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
+    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
 
@@ -120,7 +122,9 @@ impl PgRunner {
         let began = Instant::now();
         let lease = self.lease().await;
         clock.queue += began.elapsed();
-        lease
+        let mut lease = lease?;
+        clock.session_since = lease.connection().opened();
+        Ok(lease)
     }
 
     /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
@@ -198,6 +202,14 @@ impl MetricRunner for PgRunner {
         }
         let ended = together.attempt(self.timed_lease(&mut clock).await?).await;
         together.into_outcome(ended, clock)
+    }
+
+    async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
+        self.mark().await
+    }
+
+    async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
+        self.fingerprint_of(tables).await
     }
 
     async fn check(&self) -> Result<(), RunError> {

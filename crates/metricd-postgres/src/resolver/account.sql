@@ -94,9 +94,46 @@ session_words AS (
     JOIN pg_type t ON t.oid = f.hit[1]::oid
     WHERE t.typname ~ '^_?reg' AND ltrim(t.typname, '_') NOT IN ('regconfig', 'regdictionary')
         AND t.typnamespace = 'pg_catalog'::regnamespace
+),
+
+-- What keeps the result from following from rows and parameters alone.
+unrepeatable AS (
+    -- A function that is no function of its arguments. Those that are named depend on the session's settings besides, which are
+    -- the same for every session that runs metrics, or on a type's definition, which changes in a transaction.
+    SELECT FROM parts
+    JOIN pg_proc p ON p.oid = parts.oid
+    WHERE p.pronamespace <> 'pg_catalog'::regnamespace
+        OR p.provolatile <> 'i' AND NOT (p.provolatile = 's' AND p.proname IN (
+            'array_to_json', 'array_to_string', 'concat', 'concat_ws', 'anytextcat', 'textanycat', 'quote_literal',
+            'quote_nullable', 'enum_first', 'enum_last', 'enum_range',
+            'json_agg', 'json_build_array', 'json_build_object', 'json_object_agg', 'jsonb_agg', 'jsonb_build_array',
+            'jsonb_build_object', 'jsonb_object_agg', 'row_to_json', 'to_json', 'to_jsonb', 'json_agg_transfn',
+            'json_object_agg_transfn', 'jsonb_agg_transfn', 'jsonb_object_agg_transfn', 'json_agg_finalfn',
+            'json_object_agg_finalfn', 'jsonb_agg_finalfn', 'jsonb_object_agg_finalfn',
+            'date', 'time', 'timestamp', 'timestamptz', 'date_part', 'date_trunc', 'extract', 'generate_series',
+            'make_timestamptz', 'overlaps', 'timezone',
+            'timestamptz_pl_interval', 'timestamptz_mi_interval', 'interval_pl_timestamptz',
+            'date_eq_timestamptz', 'date_ne_timestamptz', 'date_lt_timestamptz', 'date_le_timestamptz',
+            'date_gt_timestamptz', 'date_ge_timestamptz', 'timestamptz_eq_date', 'timestamptz_ne_date',
+            'timestamptz_lt_date', 'timestamptz_le_date', 'timestamptz_gt_date', 'timestamptz_ge_date',
+            'timestamp_eq_timestamptz', 'timestamp_ne_timestamptz', 'timestamp_lt_timestamptz',
+            'timestamp_le_timestamptz', 'timestamp_gt_timestamptz', 'timestamp_ge_timestamptz',
+            'timestamptz_eq_timestamp', 'timestamptz_ne_timestamp', 'timestamptz_lt_timestamp',
+            'timestamptz_le_timestamp', 'timestamptz_gt_timestamp', 'timestamptz_ge_timestamp'
+        ))
+    -- The clock, a sample, and what makes values of texts by the types' own input.
+    UNION ALL
+    SELECT FROM judged WHERE tree ~ '\{SQLVALUEFUNCTION|\{TABLESAMPLECLAUSE|\{TABLEFUNC|\{JSONEXPR|\{NEXTVALUEEXPR'
+    -- A text that is cast is read by its new type's input: that of dates and times knows words for the clock.
+    UNION ALL
+    SELECT FROM judged, regexp_matches(tree, ':resulttype (\d+)', 'g') AS f (hit)
+    JOIN pg_type t ON t.oid = f.hit[1]::oid
+    JOIN pg_proc p ON p.oid = t.typinput
+    WHERE tree ~ '\{COERCEVIAIO' AND (p.provolatile <> 'i' OR t.typnamespace <> 'pg_catalog'::regnamespace)
 )
 
 SELECT jsonb_build_object(
+    'is_repeatable', NOT EXISTS (SELECT FROM unrepeatable),
     'columns', coalesce((
         SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
         FROM pg_attribute a WHERE a.attrelid = (SELECT oid FROM judged) AND a.attnum > 0

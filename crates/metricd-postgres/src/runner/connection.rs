@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -44,6 +44,7 @@ const ABOUT: &str = "
 pub(super) struct Connection {
     pub(super) session: Session,
     home: ThreadId,
+    opened: Instant,
     is_harmless: bool,
     /// PostgreSQL's own limit of a statement's time in this session; zero is none.
     timeout: Duration,
@@ -65,7 +66,8 @@ impl Connection {
         let (is_harmless, timeout) = asked.map_err(too_slow)??;
         let home = thread::current().id();
         let (plans, types) = (HashMap::new(), HashMap::new());
-        Ok(Self { session, home, is_harmless, timeout, plans, prepared: 0, unkept: None, types })
+        let opened = Instant::now();
+        Ok(Self { session, home, opened, is_harmless, timeout, plans, prepared: 0, unkept: None, types })
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
@@ -82,6 +84,11 @@ impl Connection {
     /// The thread that has opened the connection.
     pub(super) fn home(&self) -> ThreadId {
         self.home
+    }
+
+    /// When it was open at the latest.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.

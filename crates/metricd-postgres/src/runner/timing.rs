@@ -8,6 +8,8 @@ use metricd_execution::RunTiming;
 #[derive(Debug)]
 pub(super) struct Clock {
     began: Instant,
+    /// When at the latest the connection was open that was used last.
+    pub(super) session_since: Instant,
     pub(super) queue: Duration,
     pub(super) encode: Duration,
     /// For how long a sink that was full has made the run wait.
@@ -17,12 +19,13 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn start() -> Self {
         let (queue, encode, waits) = Default::default();
-        Self { began: Instant::now(), queue, encode, waits }
+        let began = Instant::now();
+        Self { began, session_since: began, queue, encode, waits }
     }
 
     /// The parts so far. What is nobody else's is PostgreSQL's.
     pub(super) fn timing(&self) -> RunTiming {
-        let Self { began, queue, encode, waits } = *self;
+        let Self { began, session_since: _, queue, encode, waits } = *self;
         RunTiming { queue, database: began.elapsed().saturating_sub(queue + encode + waits), encode }
     }
 }

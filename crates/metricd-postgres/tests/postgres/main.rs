@@ -5,6 +5,7 @@ mod hardening;
 mod ingestions;
 mod judge;
 mod reader;
+mod repeatable;
 mod runner;
 mod schema;
 mod streams;

@@ -96,7 +96,7 @@ struct ContractResponse<'a> {
 
 impl<'a> From<&'a Contract> for ContractResponse<'a> {
     fn from(contract: &'a Contract) -> Self {
-        let Contract { columns, parameters, tables, period } = contract;
+        let Contract { columns, parameters, tables, period, fingerprint: _ } = contract;
         Self { columns, parameters, tables, period }
     }
 }

@@ -1,0 +1,57 @@
+//! What PostgreSQL says of the state of the data.
+
+use std::time::Instant;
+
+use metricd_domain::{ContractTable, SqlText};
+use metricd_execution::{BoundStatement, Column, DataMark, EncodeError, RowSink, RunError, RunLimits, Statement};
+
+use super::PgRunner;
+use super::timing::Clock;
+
+/// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
+const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
+
+const FINGERPRINT: &str = include_str!("../fingerprint.sql");
+
+impl PgRunner {
+    /// As for [`MetricRunner::data_mark`](metricd_execution::MetricRunner::data_mark).
+    pub(super) async fn mark(&self) -> Result<Option<DataMark>, RunError> {
+        let read_at = Instant::now();
+        let (snapshot, session_since) = self.text(SNAPSHOT).await?;
+        Ok(snapshot.map(|snapshot| DataMark::new(snapshot, read_at, session_since)))
+    }
+
+    /// As for [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).
+    pub(super) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
+        // It has names of PostgreSQL's, and no member that could not be written.
+        let tables = serde_json::to_string(tables).unwrap_or_default();
+        let literal = format!("'{}'", tables.replace('\'', "''"));
+        Ok(self.text(&FINGERPRINT.replace("$1", &literal)).await?.0)
+    }
+
+    /// The only value of a statement, and since when the session lives that has answered.
+    async fn text(&self, sql: &str) -> Result<(Option<String>, Instant), RunError> {
+        let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
+        let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
+        let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
+        let (mut value, mut clock) = (Value(None), Clock::start());
+        let statement = BoundStatement::without_arguments(&statement);
+        self.attempts(&statement, RunLimits::default(), &mut value, &mut clock).await?;
+        Ok((value.0, clock.session_since))
+    }
+}
+
+/// Takes the value of a single row and column.
+struct Value(Option<String>);
+
+impl RowSink for Value {
+    fn columns(&mut self, _: &[Column]) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+        let value = fields.next().flatten();
+        self.0 = value.map(|value| String::from_utf8_lossy(value).into_owned());
+        Ok(true)
+    }
+}
