@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use actix_web::http::header::EntityTag;
 use metricd_domain::{MetricDefinition, MetricId};
 use metricd_execution::{InvalidStatement, MetricStatement};
 use metricd_repository::{MetricRepository, RepositoryError};
 use moka::sync::Cache;
+
+use crate::etag;
 
 /// How many definitions are held at most; the ones that are used least make room.
 const MAX_HELD: u64 = 10_000;
@@ -16,6 +19,8 @@ const MAX_HELD: u64 = 10_000;
 pub(crate) struct ServedMetric {
     pub(crate) definition: MetricDefinition,
     pub(crate) statement: Result<MetricStatement, InvalidStatement>,
+    /// The definition's tag.
+    pub(crate) tag: EntityTag,
 }
 
 /// The definitions of a store, held in memory for as long as somebody tells of every change.
@@ -83,7 +88,8 @@ impl Definitions {
         let is_watched = self.is_watched.load(Ordering::SeqCst);
         let definition = self.repository.get_definition(id).await?;
         let statement = MetricStatement::of(&definition);
-        let served = Arc::new(ServedMetric { definition, statement });
+        let tag = etag::of_definition(&definition);
+        let served = Arc::new(ServedMetric { definition, statement, tag });
         if is_watched && self.generation.load(Ordering::SeqCst) == generation {
             self.held.insert(id.clone(), Arc::clone(&served));
             // A change between the two lines before may have let go of everything but this.

@@ -33,6 +33,7 @@ mod definitions;
 mod edge;
 mod etag;
 mod fields;
+mod known_results;
 pub mod openapi;
 mod paging;
 mod problem;
@@ -44,6 +45,7 @@ mod state;
 
 pub use definitions::Definitions;
 pub use edge::{AllowedOrigin, InvalidOrigin};
+pub use known_results::KnownResults;
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use server::{ServerOptions, start};
 pub use state::ApiState;

@@ -9,7 +9,7 @@ use metricd_execution::{MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
-use crate::Definitions;
+use crate::{Definitions, KnownResults};
 
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
@@ -21,6 +21,8 @@ pub struct ApiState {
     pub repository: Arc<dyn MetricRepository>,
     /// Its definitions, as far as they are held in memory.
     pub definitions: Arc<Definitions>,
+    /// What is known of their results.
+    pub known_results: Arc<KnownResults>,
     /// Runs their SQL.
     pub runner: Arc<dyn MetricRunner>,
     /// Says what SQL is that is to be stored.
@@ -57,6 +59,7 @@ impl ApiState {
         Self {
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
+            known_results: Arc::default(),
             runner,
             resolver,
             allowed_functions: Arc::default(),

@@ -1,6 +1,7 @@
 //! The API over HTTP: a server on a free port, with a store in memory and a runner that answers by a script.
 
 mod compression;
+mod conditional;
 mod cors;
 mod dashboards;
 mod definitions;

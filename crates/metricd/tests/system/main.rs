@@ -2,6 +2,7 @@
 
 mod checking;
 mod commands;
+mod conditional;
 mod definitions;
 mod documents;
 mod edges;

@@ -5,20 +5,22 @@ mod pipe;
 mod stream;
 
 use actix_web::http::Version;
-use actix_web::http::header::{HeaderName, VARY};
-use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{MetricDefinition, RowLimit};
+use actix_web::http::header::{CACHE_CONTROL, EntityTag, HeaderName, HeaderValue, VARY};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use metricd_domain::RowLimit;
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
 use super::metric_id;
-use super::result::{ResultSchema, write_result};
+use super::result::{ResultSchema, stable_part, write_result};
 use super::run::{run_limits, run_problem};
+use crate::definitions::ServedMetric;
 use crate::edge::{encoding, note_run};
-use crate::openapi::{MetricIdParameter, ResultParameters, problems};
+use crate::known_results::Asking;
+use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode, etag};
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
@@ -40,6 +42,7 @@ problems!(
         MetricIdParameter,
         ResultParameters,
         ("format" = inline(Option<Format>), Query, description = "The format, before what `Accept` says."),
+        IfNoneMatchParameter,
     ),
     responses(
         (
@@ -53,9 +56,11 @@ problems!(
             headers(
                 ("X-Truncated" = String, description = "`true` where the result is cut."),
                 ("X-Row-Limit" = u32, description = "How many rows a stream has at most."),
+                ("ETag" = String, description = "Of JSON, for `If-None-Match`: another where the definition, the parameters or the rows are."),
                 ("Vary" = String, description = "`accept`: the format is negotiated."),
             )
         ),
+        (status = NOT_MODIFIED, description = "The result is as the request says."),
         GetMetricProblems,
     )
 )]
@@ -73,7 +78,7 @@ pub(in crate::routes) async fn get_metric(
 
     let limits = run_limits(&state, definition.metric.limits, format != Format::Json, rows);
     let Some(writer) = format.writer() else {
-        let answered = answer_whole(&request, &state, definition, &bound, limits, period).await;
+        let answered = answer_whole(&request, &state, &served, &bound, limits, period).await;
         return answered.map_err(|error| run_problem(error, statement));
     };
     let is_chunked = request.version() >= Version::HTTP_11;
@@ -116,25 +121,47 @@ impl Asked {
     }
 }
 
-/// Runs the statement to its end and answers with its result in one piece.
+/// Runs the statement to its end and answers with its result in one piece, unless the client has it already.
 async fn answer_whole(
     request: &HttpRequest,
     state: &ApiState,
-    definition: &MetricDefinition,
+    served: &ServedMetric,
     statement: &BoundStatement,
     limits: RunLimits,
     period: Option<AppliedPeriod>,
 ) -> Result<HttpResponse, RunError> {
+    let mut asking = Asking::of(state, request, served, statement, limits);
+    if let Some(tag) = asking.unchanged().await {
+        return Ok(not_modified(&tag));
+    }
     let as_of = (state.now)();
     let mut result = JsonRows::default();
     let ran = state.runner.run(statement, limits, &mut result).await;
     note_run(request, result.timing());
     let outcome = ran?;
 
-    let mut response = HttpResponse::Ok();
+    let (body, tag) = encoding(request, || {
+        let body = write_result(&served.definition, result, outcome, period, as_of);
+        let tag = asking.answered(stable_part(&body));
+        (body, tag)
+    });
+    if etag::is_unchanged(request, &tag) {
+        return Ok(not_modified(&tag));
+    }
+    let mut response = respond(HttpResponse::Ok(), &tag);
     if outcome.truncated {
         response.insert_header((TRUNCATED, "true"));
     }
-    response.insert_header((VARY, "accept")).content_type(Format::Json.content_type());
-    Ok(response.body(encoding(request, || write_result(definition, result, outcome, period, as_of))))
+    Ok(response.content_type(Format::Json.content_type()).body(body))
+}
+
+fn not_modified(tag: &EntityTag) -> HttpResponse {
+    respond(HttpResponse::NotModified(), tag).finish()
+}
+
+/// What a result and the word that it has not changed have in common. Whoever keeps it asks again before using it.
+fn respond(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+    response.insert_header(etag::header(tag)).insert_header((VARY, "accept"));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    response
 }

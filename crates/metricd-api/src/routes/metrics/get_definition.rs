@@ -41,10 +41,11 @@ pub(in crate::routes) async fn get_metric_definition(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let served = state.definitions.get_in_service(&metric_id(&path)?).await?;
-    let tag = etag::of_definition(&served.definition);
-    let is_unchanged = etag::is_unchanged(&request, &tag);
+    let is_unchanged = etag::is_unchanged(&request, &served.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header(etag::header(&tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    response
+        .insert_header(etag::header(&served.tag))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     if is_unchanged {
         return Ok(response.finish());
     }

@@ -95,7 +95,15 @@ fn object(schema: RefOr<Schema>) -> Object {
     }
 }
 
-/// The response, with the rows as they were encoded.
+/// How many bytes at the end of a result say when it was asked for.
+const AS_OF_BYTES: usize = r#","as_of":"2026-11-24T01:51:41.940Z"}"#.len();
+
+/// The part of a result that is the same whenever it is asked for.
+pub(in crate::routes) fn stable_part(result: &[u8]) -> &[u8] {
+    result.get(..result.len().saturating_sub(AS_OF_BYTES)).unwrap_or_default()
+}
+
+/// The response, with the rows as they were encoded. It ends with `as_of`.
 pub(in crate::routes) fn write_result(
     definition: &MetricDefinition,
     result: JsonRows,

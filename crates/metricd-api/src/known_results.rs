@@ -1,0 +1,116 @@
+//! What is known of results that were answered: by which tag a client knows them, and of which state of the data they are.
+//!
+//! Only a client that has a result already asks by its tag, and only such a request pays for what is kept here. The first one
+//! runs the SQL and has its result kept as known; a later one is answered without a run while the data are as they were.
+
+use std::fmt;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
+use metricd_domain::Contract;
+use metricd_execution::{BoundStatement, DataMark, RunLimits, names_a_moment};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::definitions::ServedMetric;
+use crate::{ApiState, etag};
+
+/// How many results are known at most; the ones that are used least make room.
+const MAX_KNOWN: u64 = 10_000;
+
+/// Tells a question from every other: a definition as it is, values, limits.
+type Question = [u8; 32];
+
+/// The results that are known.
+pub struct KnownResults {
+    held: Cache<Question, Known>,
+}
+
+/// A result that was answered.
+#[derive(Clone)]
+struct Known {
+    tag: EntityTag,
+    mark: DataMark,
+}
+
+impl Default for KnownResults {
+    fn default() -> Self {
+        Self { held: Cache::new(MAX_KNOWN) }
+    }
+}
+
+impl fmt::Debug for KnownResults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KnownResults").finish_non_exhaustive()
+    }
+}
+
+/// A question, with what has to be known to answer it once more without a run.
+pub(crate) struct Asking<'a> {
+    state: &'a ApiState,
+    request: &'a HttpRequest,
+    question: Sha256,
+    /// The contract of a result that follows from data and values alone.
+    repeatable: Option<&'a Contract>,
+    /// The state of the data before the run, where its result is to be known.
+    mark: Option<DataMark>,
+}
+
+impl<'a> Asking<'a> {
+    pub(crate) fn of(
+        state: &'a ApiState,
+        request: &'a HttpRequest,
+        served: &'a ServedMetric,
+        statement: &BoundStatement,
+        limits: RunLimits,
+    ) -> Self {
+        let mut question = Sha256::new();
+        let mut add = |part: &[u8]| {
+            question.update(part.len().to_le_bytes());
+            question.update(part);
+        };
+        add(served.definition.metric.metric_id.as_str().as_bytes());
+        add(served.tag.tag().as_bytes());
+        add(statement.text().as_bytes());
+        for value in statement.texts() {
+            add(&[u8::from(value.is_some())]);
+            add(value.unwrap_or_default().as_bytes());
+        }
+        add(&limits.rows.rows().to_le_bytes());
+        add(&limits.size_bytes.to_le_bytes());
+        let contract = served.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
+        let repeatable = contract.filter(|_| !statement.texts().flatten().any(names_a_moment));
+        Self { state, request, question, repeatable, mark: None }
+    }
+
+    /// The tag by which the client has the result, where it is known to be the same still.
+    pub(crate) async fn unchanged(&mut self) -> Option<EntityTag> {
+        let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
+        // Where PostgreSQL cannot be asked, the run will say so.
+        let mark = self.state.runner.data_mark().await.ok().flatten()?;
+        let known = self.state.known_results.held.get(&self.key()).filter(|known| mark.is_still(&known.mark));
+        if let Some(known) = known {
+            return etag::is_unchanged(self.request, &known.tag).then_some(known.tag);
+        }
+        // What a table was made of when the SQL was judged may be another by now. A later change is after the mark.
+        let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();
+        self.mark = Some(mark).filter(|_| fingerprint == contract.fingerprint);
+        None
+    }
+
+    /// The tag of the result of a run: weak, since the time at which it was asked for is no part of `stable`.
+    pub(crate) fn answered(self, stable: &[u8]) -> EntityTag {
+        let key = self.key();
+        let hash = self.question.chain_update(stable).finalize();
+        let hash = hash.iter().take(16).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
+        let tag = EntityTag::new_weak(hash);
+        if let Some(mark) = self.mark {
+            self.state.known_results.held.insert(key, Known { tag: tag.clone(), mark });
+        }
+        tag
+    }
+
+    fn key(&self) -> Question {
+        self.question.clone().finalize().into()
+    }
+}

@@ -1,0 +1,98 @@
+//! Conditional requests for results.
+
+use anyhow::Result;
+use metricd_execution::Resolution;
+use serde_json::json;
+
+use crate::support::{Answer, TestApp};
+
+/// A metric `sales` whose result follows from rows and values alone, as the script has it.
+async fn app() -> Result<TestApp> {
+    let app = TestApp::start().await?;
+    let resolution =
+        Resolution { parameter_types: vec!["text".into()], fingerprint: Some("f1".into()), ..Resolution::default() };
+    app.resolver.answer("SELECT CAST($1 AS text) AS kind", Ok(resolution));
+    let parameters = json!([{"name": "kind", "type": "text", "default": "all"}]);
+    let body = json!({"id": "sales", "title": "Sales", "sql": "SELECT :kind AS kind", "parameters": parameters});
+    let created = app.call("POST", "/metrics", &[], Some(body)).await?;
+    assert_eq!(created.status, 201, "{created:?}");
+    app.runner.script("SELECT CAST($1 AS text) AS kind", || Ok(vec![Some("a".into())]));
+    app.runner.set_data("7:7:", "f1");
+    Ok(app)
+}
+
+async fn get(app: &TestApp, path: &str, known: &str) -> Result<Answer> {
+    app.call("GET", path, &[("if-none-match", known)], None).await
+}
+
+#[actix_web::test]
+async fn a_result_is_known_by_a_tag_that_tells_it_from_others() -> Result<()> {
+    let app = app().await?;
+    let first = app.get("/metrics/sales").await?;
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with("W/\"") && first.header("cache-control") == "private, no-cache", "{first:?}");
+    assert_eq!(app.get("/metrics/sales").await?.header("etag"), tag);
+    assert_eq!(app.call("HEAD", "/metrics/sales", &[], None).await?.header("etag"), tag);
+    for path in ["/metrics/sales?kind=b", "/metrics/sales?limit=1"] {
+        assert_ne!(app.get(path).await?.header("etag"), tag, "{path}");
+    }
+    app.call("PATCH", "/metrics/sales", &[], Some(json!({"description": "Another."}))).await?;
+    assert_ne!(app.get("/metrics/sales").await?.header("etag"), tag, "the definition is another");
+    for path in ["/metrics/sales?format=csv", "/metrics/sales?format=ndjson", "/metrics/none"] {
+        assert_eq!(app.get(path).await?.header("etag"), "", "{path}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_is_known_is_answered_without_a_run_while_the_data_are_the_same() -> Result<()> {
+    let app = app().await?;
+    let tag = app.get("/metrics/sales").await?.header("etag").to_owned();
+    for runs in [2, 2, 2] {
+        let unchanged = get(&app, "/metrics/sales", &tag).await?;
+        assert_eq!((unchanged.status, unchanged.header("etag")), (304, tag.as_str()), "{unchanged:?}");
+        assert_eq!((unchanged.header("vary"), unchanged.header("cache-control")), ("accept", "private, no-cache"));
+        assert_eq!(app.runner.begun(), runs);
+    }
+    let strong = tag.trim_start_matches("W/").to_owned();
+    for known in [strong.as_str(), "*", &format!("\"x\", {tag}")] {
+        assert_eq!(get(&app, "/metrics/sales", known).await?.status, 304, "{known}");
+    }
+    assert_eq!(app.runner.begun(), 2);
+    assert_eq!(get(&app, "/metrics/sales", "\"x\"").await?.status, 200, "the client has another one");
+    assert_eq!(get(&app, "/metrics/sales?kind=b", &tag).await?.status, 200, "another question");
+    assert_eq!(app.runner.begun(), 4);
+
+    app.runner.set_data("7:8:", "f1");
+    assert_eq!(get(&app, "/metrics/sales", &tag).await?.status, 304, "the same rows");
+    assert_eq!(app.runner.begun(), 5, "the data may be others");
+    assert_eq!(get(&app, "/metrics/sales", &tag).await?.status, 304);
+    assert_eq!(app.runner.begun(), 5);
+
+    app.runner.script("SELECT CAST($1 AS text) AS kind", || Ok(vec![Some("b".into())]));
+    app.runner.set_data("7:9:", "f1");
+    let changed = get(&app, "/metrics/sales", &tag).await?;
+    assert_eq!((changed.status, &changed.json()?["rows"]), (200, &json!([{"value": "b"}])));
+    assert_ne!(changed.header("etag"), tag);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn what_may_be_another_result_each_time_is_always_run() -> Result<()> {
+    let app = app().await?;
+    let asks = async |path: &str| {
+        let tag = app.get(path).await?.header("etag").to_owned();
+        let before = app.runner.begun();
+        for _ in 0..3 {
+            assert_eq!(get(&app, path, &tag).await?.status, 304, "{path}");
+        }
+        anyhow::Ok(app.runner.begun() - before)
+    };
+    assert_eq!(asks("/metrics/sales").await?, 1);
+    assert_eq!(asks("/metrics/sales?kind=Yesterday").await?, 3, "PostgreSQL may take it for a day");
+    app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
+    assert_eq!(asks("/metrics/m1").await?, 3, "nobody has said that it is repeatable");
+    app.runner.set_data("8:8:", "f2");
+    assert_eq!(asks("/metrics/sales").await?, 3, "the tables are others than when the SQL was judged");
+    Ok(())
+}
