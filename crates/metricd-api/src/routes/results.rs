@@ -9,7 +9,7 @@ use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit};
-use metricd_execution::{BatchOutcome, BatchRun, MetricStatement, is_period};
+use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Entry, Prepared};
@@ -18,7 +18,7 @@ pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::edge::{encoding, note_run};
 use crate::openapi::{ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, FieldError, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode};
 
 /// How many metrics a call can ask for.
 const MAX_METRICS: usize = 50;
@@ -72,27 +72,28 @@ problems!(GetResultsProblems: InvalidParameters, DatabaseUnavailable, NoConnecti
 )]
 pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
-    let ids = query.take_all("metric_id");
+    let mut ids = query.take_all("metric_id");
     if !(1..=MAX_METRICS).contains(&ids.len()) {
         query.error("metric_id", format!("expected 1 to {MAX_METRICS} of them, found {}", ids.len()));
+        ids.truncate(MAX_METRICS);
     }
-    let asked = ResultsRequest::take(&mut query);
-    query.finish_with(Vec::new())?;
-    answer_results(&request, &state, &ids, &asked).await
+    answer_results(&request, &state, &ids, query).await
 }
 
-/// Runs the metrics, each once however often it is asked for, and answers with an entry for each that is asked for.
+/// Runs the metrics, each once however often it is asked for, and answers with an entry for each that is asked for. What is
+/// left of the query string is for all of them.
 ///
 /// # Errors
 ///
-/// 422 for parameters that none of the metrics has, 503 where none of them can be run. What is wrong with one of them is in
+/// 422 for what is wrong with the call, parameters that none of the metrics has among it, 503 where none of them can be run. What is wrong with one of them is in
 /// its entry.
 pub(super) async fn answer_results(
     request: &HttpRequest,
     state: &ApiState,
     ids: &[String],
-    asked: &ResultsRequest,
+    mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
+    let asked = &ResultsRequest::take(&mut query);
     let mut entries: HashMap<&str, Entry> = HashMap::new();
     let mut known = BTreeSet::new();
     let distinct: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
@@ -115,7 +116,7 @@ pub(super) async fn answer_results(
         };
         entries.insert(id, entry);
     }
-    refuse_unknown(&known, asked)?;
+    query.finish_with(unknown(&known, asked))?;
 
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
@@ -159,16 +160,12 @@ fn write_results(
     response.content_type("application/json").body(body)
 }
 
-/// Refuses parameters that none of the metrics has: one of them is probably misspelt.
-fn refuse_unknown(known: &BTreeSet<String>, asked: &ResultsRequest) -> Result<(), Problem> {
+/// The parameters that none of the metrics has: one of them is probably misspelt.
+fn unknown(known: &BTreeSet<String>, asked: &ResultsRequest) -> Vec<InvalidArgument> {
     let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
-    let unknown = asked.given.keys().filter(is_unknown).map(|name| FieldError {
-        field: name.chars().take(MAX_SHOWN_CHARS).collect(),
+    let unknown = asked.given.keys().filter(is_unknown).map(|name| InvalidArgument {
+        name: name.chars().take(MAX_SHOWN_CHARS).collect(),
         message: "none of the metrics has this parameter".to_owned(),
     });
-    let unknown: Vec<_> = unknown.collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    Err(Problem::new(ProblemCode::InvalidParameters).with_errors(unknown))
+    unknown.collect()
 }

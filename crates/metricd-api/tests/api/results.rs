@@ -97,6 +97,7 @@ async fn what_is_wrong_with_the_call_is_told_at_once() -> Result<()> {
         ("", vec!["metric_id"]),
         (many.as_str(), vec!["metric_id"]),
         ("limit=0&kind=a&kind=b", vec!["kind", "limit", "metric_id"]),
+        ("metric_id=one&limit=0&kond=a", vec!["kond", "limit"]),
     ] {
         let answer = app.get(&format!("/results?{query}")).await?;
         answer.assert_problem(422, "invalid-parameters", "/results")?;

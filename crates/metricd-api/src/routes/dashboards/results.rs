@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::get::dashboard_id;
 use crate::openapi::{DashboardIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::routes::results::{ResultsRequest, ResultsSchema, answer_results};
+use crate::routes::results::{ResultsSchema, answer_results};
 use crate::{ApiState, Problem};
 
 problems!(GetDashboardResultsProblems: DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
@@ -31,10 +31,7 @@ pub(in crate::routes) async fn get_dashboard_results(
     path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let mut query = QueryString::parse(request.query_string());
-    let asked = ResultsRequest::take(&mut query);
-    query.finish_with(Vec::new())?;
     let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
     let ids: Vec<_> = dashboard.items.into_iter().map(|item| String::from(item.metric_id)).collect();
-    answer_results(&request, &state, &ids, &asked).await
+    answer_results(&request, &state, &ids, QueryString::parse(request.query_string())).await
 }
