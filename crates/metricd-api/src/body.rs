@@ -80,13 +80,18 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     if mime.as_ref().and_then(|mime| mime.get_param("charset")).is_some_and(|charset| charset != "utf-8") {
         return Err(unsupported.with_detail("JSON is taken in UTF-8 alone.").with_header(takes_json.0, takes_json.1));
     }
+    check_coding(request)
+}
+
+/// Whether the body comes as it is.
+pub(crate) fn check_coding(request: &HttpRequest) -> Result<(), Problem> {
     let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !request.headers().get_all(CONTENT_ENCODING).all(is_plain) {
-        return Err(unsupported
-            .with_detail("Bodies that are compressed are not taken.")
-            .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    if request.headers().get_all(CONTENT_ENCODING).all(is_plain) {
+        return Ok(());
     }
-    Ok(())
+    Err(Problem::new(ProblemCode::UnsupportedMediaType)
+        .with_detail("Bodies that are compressed are not taken.")
+        .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
 async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {

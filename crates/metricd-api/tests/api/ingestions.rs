@@ -118,6 +118,12 @@ async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
     let json = post("application/json", "{}").await?;
     json.assert_problem(415, "unsupported-media-type", "/ingestions")?;
     assert_eq!(json.header("accept"), "multipart/form-data");
+    let form = reqwest::multipart::Form::new().text("queries", "id,query\n");
+    let compressed =
+        reqwest::Client::new().post(app.url("/ingestions")).header("content-encoding", "gzip").multipart(form);
+    let compressed = app.send(compressed).await?;
+    compressed.assert_problem(415, "unsupported-media-type", "/ingestions")?;
+    assert_eq!(compressed.header("accept-encoding"), "identity");
     for (content_type, body) in [
         ("multipart/form-data", "--x"),
         ("multipart/form-data; boundary=x", "nonsense"),

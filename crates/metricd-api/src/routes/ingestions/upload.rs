@@ -15,6 +15,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use utoipa::ToSchema;
 
+use crate::body::check_coding;
 use crate::{FieldError, Problem, ProblemCode};
 
 /// How many files an upload may have.
@@ -57,9 +58,10 @@ pub(super) struct Upload {
 ///
 /// # Errors
 ///
-/// 415 where it is no multipart body, 413 where it is larger than it may be, 408 where it does not arrive, 400 where it
+/// 415 where it is no multipart body or a compressed one, 413 where it is larger than it may be, 408 where it does not arrive, 400 where it
 /// breaks off, 422 for parts that are none of `queries`, `metrics` and `records`, or where there is none.
 pub(super) async fn receive(request: &HttpRequest, body: Multipart, max_bytes: u64) -> Result<Upload, Problem> {
+    check_coding(request)?;
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|size_bytes| size_bytes > max_bytes) {
         return Err(too_large(max_bytes));
