@@ -30,6 +30,16 @@ pub struct ContractColumn {
     /// The type, as PostgreSQL's `format_type` prints it, without modifiers.
     #[serde(rename = "type")]
     pub type_name: String,
+    /// The comment of the table's column that this one shows as it is, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+impl ContractColumn {
+    /// A column without a description.
+    pub fn new(name: impl Into<String>, type_name: impl Into<String>) -> Self {
+        Self { name: name.into(), type_name: type_name.into(), description: None }
+    }
 }
 
 /// A parameter with its type.
@@ -154,7 +164,7 @@ impl Contract {
             let is_new = |(name, _): &&(&str, &str)| !before.iter().any(|(other, _)| other == name);
             drift.extend(after.iter().filter(is_new).map(|(name, _)| format!("the {kind} `{name}` is new")));
         }
-        if drift.is_empty() && self.columns != now.columns {
+        if drift.is_empty() && columns(&self.columns) != columns(&now.columns) {
             drift.push("the columns are in another order".to_owned());
         }
         if self.period != now.period {
@@ -233,7 +243,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, type_name: &str) -> ContractColumn {
-        ContractColumn { name: name.into(), type_name: type_name.into() }
+        ContractColumn::new(name, type_name)
     }
 
     fn table(name: &str, time_columns: &[&str]) -> ContractTable {
@@ -271,10 +281,15 @@ mod tests {
 
     #[test]
     fn drift_tells_what_is_gone_new_and_changed() {
-        let before = Contract { columns: vec![column("a", "date"), column("b", "text")], ..Contract::default() };
+        let mut before = Contract { columns: vec![column("a", "date"), column("b", "text")], ..Contract::default() };
         let after = Contract { columns: vec![column("a", "text"), column("c", "text")], ..Contract::default() };
         let drift = ["the column `a` was `date` and is `text`", "the column `b` is gone", "the column `c` is new"];
         assert_eq!(before.drift(&after), drift);
         assert!(before.drift(&before).is_empty());
+        let after = Contract { columns: vec![column("b", "text"), column("a", "date")], ..Contract::default() };
+        assert_eq!(before.drift(&after), ["the columns are in another order"]);
+        let described = before.clone();
+        before.columns[0].description = Some("Another word for it.".into());
+        assert!(before.drift(&described).is_empty(), "a comment is no part of what clients rely on");
     }
 }

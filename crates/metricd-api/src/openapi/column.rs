@@ -6,8 +6,11 @@ use utoipa::openapi::schema::{
 
 /// What a value of the type is in JSON; `null` is among it, since any expression may be NULL. `docs/results.md` says the same in
 /// words.
-pub(crate) fn value_schema(type_name: &str) -> Schema {
-    let named = format!("PostgreSQL's `{type_name}`.");
+pub(crate) fn value_schema(type_name: &str, description: Option<&str>) -> Schema {
+    let named = match description {
+        Some(description) => format!("{description}\n\nPostgreSQL's `{type_name}`."),
+        None => format!("PostgreSQL's `{type_name}`."),
+    };
     match type_name.strip_suffix("[]") {
         Some(element) => array(element).description(Some(named)).into(),
         None => match type_name {
@@ -20,7 +23,7 @@ pub(crate) fn value_schema(type_name: &str) -> Schema {
 /// PostgreSQL does not say how many dimensions an array has.
 fn array(element: &str) -> ArrayBuilder {
     let inner = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
-    let element = AnyOfBuilder::new().item(value_schema(element)).item(inner);
+    let element = AnyOfBuilder::new().item(value_schema(element, None)).item(inner);
     ArrayBuilder::new().schema_type(SchemaType::Array(vec![Type::Array, Type::Null])).items(element)
 }
 

@@ -11,8 +11,7 @@ use crate::support::TestApp;
 /// A metric that PostgreSQL, as the script has it, says this of.
 async fn create(app: &TestApp, id: &str) -> Result<()> {
     let columns = [("day", "date"), ("total", "numeric")];
-    let columns =
-        columns.map(|(name, type_name)| ContractColumn { name: name.into(), type_name: type_name.into() }).to_vec();
+    let columns = columns.map(|(name, type_name)| ContractColumn::new(name, type_name)).to_vec();
     let resolution = Resolution { columns, parameter_types: vec!["text[]".into()], ..Resolution::default() };
     app.resolver.answer("SELECT day, total FROM sales WHERE kind = ANY (CAST($1 AS text[]))", Ok(resolution));
     let sql = "SELECT day, total FROM sales WHERE kind = ANY (:kinds)";

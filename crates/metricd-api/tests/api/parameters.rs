@@ -22,7 +22,7 @@ fn parameter(name: &str, type_name: &str, change: impl Fn(&mut ParameterDeclarat
 }
 
 fn column(name: &str, type_name: &str) -> ContractColumn {
-    ContractColumn { name: name.into(), type_name: type_name.into() }
+    ContractColumn::new(name, type_name)
 }
 
 /// A server with the metrics `declared`, `bound`, `narrowed`, `plain` and `unjudged`.

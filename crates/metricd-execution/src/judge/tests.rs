@@ -30,7 +30,7 @@ fn refused(message: &str, character: Option<usize>) -> ResolveError {
 }
 
 fn metrics() -> ContractTable {
-    let column = ContractColumn { name: "date".into(), type_name: "date".into() };
+    let column = ContractColumn::new("date", "date");
     ContractTable {
         schema: "warehouse".into(),
         name: "metrics".into(),

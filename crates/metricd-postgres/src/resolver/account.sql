@@ -130,13 +130,30 @@ unrepeatable AS (
     JOIN pg_type t ON t.oid = f.hit[1]::oid
     JOIN pg_proc p ON p.oid = t.typinput
     WHERE tree ~ '\{COERCEVIAIO' AND (p.provolatile <> 'i' OR t.typnamespace <> 'pg_catalog'::regnamespace)
+),
+
+-- The columns of the result that show a table's column as it is. A query within the statement may have a column of the same
+-- place and name; where the two are not of one origin, there is none.
+origins AS (
+    SELECT
+        f.hit[1]::integer AS attnum, regexp_replace(f.hit[2], '\\(.)', '\1', 'g') AS attname,
+        min(f.hit[3]::oid::bigint)::oid AS attrelid, min(f.hit[4]::integer) AS origin_attnum
+    FROM judged,
+        regexp_matches(tree, ':resno (\d+) :resname ((?:\\.|[^\s\\])+) :ressortgroupref \d+ :resorigtbl (\d+) :resorigcol (\d+)', 'g') AS f (hit)
+    GROUP BY 1, 2
+    HAVING count(DISTINCT (f.hit[3], f.hit[4])) = 1
 )
 
 SELECT jsonb_build_object(
     'is_repeatable', NOT EXISTS (SELECT FROM unrepeatable),
     'columns', coalesce((
-        SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
-        FROM pg_attribute a WHERE a.attrelid = (SELECT oid FROM judged) AND a.attnum > 0
+        SELECT jsonb_agg(jsonb_build_object(
+            'name', a.attname, 'type', format_type(a.atttypid, NULL),
+            'description', col_description(o.attrelid, o.origin_attnum)
+        ) ORDER BY a.attnum)
+        FROM pg_attribute a
+        LEFT JOIN origins o ON o.attnum = a.attnum AND o.attname = a.attname AND o.attrelid <> 0
+        WHERE a.attrelid = (SELECT oid FROM judged) AND a.attnum > 0
     ), '[]'),
     'tables', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
     'functions', coalesce((SELECT jsonb_agg(to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),

@@ -357,3 +357,27 @@ async fn the_index_on_the_time_column_is_used() -> Result<()> {
     assert!(plan.iter().any(|line| line.contains("deliveries_at_idx")), "{}", plan.join("\n"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> {
+    let database = warehouse().await?;
+    let comments = "COMMENT ON COLUMN warehouse.orders.ordered_on IS 'The day of the order, in the shop''s time.';
+                    COMMENT ON COLUMN warehouse.orders.total IS 'With taxes.'";
+    database.connect().await?.batch_execute(comments).await?;
+    let judge = judge(&database).await?;
+    let (day, total) = (Some("The day of the order, in the shop's time."), Some("With taxes."));
+    for (sql, expected) in [
+        ("SELECT ordered_on, total, status FROM orders", vec![day, total, None]),
+        ("SELECT o.total AS \"in all\", o.ordered_on AS day FROM orders o", vec![total, day]),
+        ("WITH o AS (SELECT ordered_on AS day, total FROM orders) SELECT day, total FROM o", vec![day, total]),
+        ("SELECT ordered_on, sum(total) AS total FROM orders GROUP BY ordered_on", vec![day, None]),
+        ("SELECT x.d FROM (SELECT max(ordered_on) AS d FROM orders) AS x", vec![None]),
+        ("SELECT sum(x.d) AS d FROM (SELECT total AS d FROM orders) AS x", vec![None]),
+        ("SELECT ordered_on FROM orders UNION ALL SELECT ordered_on FROM orders", vec![None]),
+    ] {
+        let contract = plain(&judge, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
+        let described: Vec<_> = contract.columns.iter().map(|column| column.description.as_deref()).collect();
+        assert_eq!(described, expected, "{sql}");
+    }
+    Ok(())
+}

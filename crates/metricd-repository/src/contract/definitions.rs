@@ -208,7 +208,7 @@ pub async fn many_definitions_are_stored_at_once(repository: Repository) {
 }
 
 fn contract(column: &str) -> Contract {
-    let column = ContractColumn { name: column.into(), type_name: "text".into() };
+    let column = ContractColumn::new(column, "text");
     Contract { columns: vec![column], period: Period::Bound, ..Contract::default() }
 }
 

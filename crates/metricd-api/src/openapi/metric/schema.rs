@@ -13,10 +13,10 @@ pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
     let Some(contract) = contract else {
         return row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true))).into();
     };
-    let row = contract
-        .columns
-        .iter()
-        .fold(row, |row, column| row.property(&column.name, value_schema(&column.type_name)).required(&column.name));
+    let row = contract.columns.iter().fold(row, |row, column| {
+        row.property(&column.name, value_schema(&column.type_name, column.description.as_deref()))
+            .required(&column.name)
+    });
     row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false))).into()
 }
 
