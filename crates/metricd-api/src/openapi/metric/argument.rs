@@ -19,11 +19,11 @@ pub(super) fn parameter(
     let declared = definition.metric.parameters.iter().find(|parameter| parameter.name().as_str() == name);
     let declared = declared.cloned().map(ParameterDeclaration::from);
     let type_name = declared.as_ref().map(|declared| declared.r#type.as_str()).or(type_name).unwrap_or("text");
-    let (schema, is_array) = match type_name.strip_suffix("[]") {
-        Some(element) => {
-            (Schema::from(ArrayBuilder::new().items(scalar(element, declared.as_ref(), true)).build()), true)
-        }
-        None => (Schema::from(scalar(type_name, declared.as_ref(), false).build()), false),
+    let default = declared.as_ref().and_then(|declared| declared.default.clone());
+    let element = type_name.strip_suffix("[]");
+    let schema = match element {
+        Some(element) => Schema::from(ArrayBuilder::new().items(scalar(element, declared.as_ref())).default(default)),
+        None => Schema::from(scalar(type_name, declared.as_ref()).default(default)),
     };
     ParameterBuilder::new()
         .name(name)
@@ -31,8 +31,8 @@ pub(super) fn parameter(
         .required(if is_required { Required::True } else { Required::False })
         .description(Some(description(type_name, declared.as_ref())))
         // Elements stand between commas.
-        .style(is_array.then_some(ParameterStyle::Form))
-        .explode(is_array.then_some(false))
+        .style(element.map(|_| ParameterStyle::Form))
+        .explode(element.map(|_| false))
         .schema(Some(schema))
         .build()
 }
@@ -50,8 +50,8 @@ fn description(type_name: &str, declared: Option<&ParameterDeclaration>) -> Stri
     description
 }
 
-/// A single value, or an element of an array; a default is that of the whole.
-fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>, is_element: bool) -> ObjectBuilder {
+/// A single value, or an element of an array.
+fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>) -> ObjectBuilder {
     let text_of = |format: KnownFormat| {
         ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
     };
@@ -69,11 +69,10 @@ fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>, is_element: 
         _ => ObjectBuilder::new().schema_type(Type::String),
     };
     let Some(declared) = declared else { return schema };
-    let schema = schema
+    schema
         .enum_values(declared.allowed.clone())
         .minimum(declared.min.as_ref().and_then(number))
-        .maximum(declared.max.as_ref().and_then(number));
-    if is_element { schema } else { schema.default(declared.default.clone()) }
+        .maximum(declared.max.as_ref().and_then(number))
 }
 
 /// The value as a number, where it is one.
@@ -84,4 +83,42 @@ fn number(value: &Value) -> Option<Number> {
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::SqlText;
+    use metricd_repository::contract::metric;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The parameter as the document has it, of a metric that declares it so.
+    fn shown(declaration: Value) -> Value {
+        let declaration: ParameterDeclaration = serde_json::from_value(declaration).unwrap();
+        let name = declaration.name.clone();
+        let mut metric = metric("m1", "q1");
+        metric.parameters = vec![declaration.try_into().unwrap()];
+        let definition = MetricDefinition::new(metric, SqlText::parse("SELECT 1").unwrap(), None);
+        let parameter = parameter(&definition, &name, Some("text"), false);
+        serde_json::to_value(parameter).unwrap()
+    }
+
+    #[test]
+    fn a_declaration_becomes_a_schema() {
+        let top = shown(json!({"name": "top", "type": "integer", "default": 10, "min": 1, "max": 100}));
+        let schema = json!({"type": "integer", "format": "int32", "default": 10, "minimum": 1, "maximum": 100});
+        assert_eq!((&top["schema"], &top["required"]), (&schema, &json!(false)));
+
+        let kinds = shown(json!({"name": "kinds", "type": "text[]", "allowed": ["a", "b"], "default": ["a"]}));
+        let schema = json!({"type": "array", "items": {"type": "string", "enum": ["a", "b"]}, "default": ["a"]});
+        assert_eq!((&kinds["schema"], &kinds["style"], &kinds["explode"]), (&schema, &json!("form"), &json!(false)));
+
+        let since = shown(json!({"name": "since", "type": "date", "min": "2020-01-01"}));
+        assert_eq!(since["schema"], json!({"type": "string", "format": "date"}));
+        assert_eq!(since["description"], "PostgreSQL's `date`. At least 2020-01-01.");
+
+        let share = shown(json!({"name": "share", "type": "numeric", "max": 0.5}));
+        assert_eq!(share["schema"], json!({"type": "number", "maximum": 0.5}));
+    }
 }
