@@ -8,7 +8,7 @@ use std::fmt;
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
 use metricd_domain::Contract;
-use metricd_execution::{BoundStatement, DataMark, RunLimits, names_a_moment};
+use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
@@ -63,6 +63,7 @@ impl<'a> Asking<'a> {
         served: &'a ServedMetric,
         statement: &BoundStatement,
         limits: RunLimits,
+        period: Option<&AppliedPeriod>,
     ) -> Self {
         let mut question = Sha256::new();
         let mut add = |part: &[u8]| {
@@ -76,10 +77,16 @@ impl<'a> Asking<'a> {
             add(&[u8::from(value.is_some())]);
             add(value.unwrap_or_default().as_bytes());
         }
+        for day in period.iter().flat_map(|period| [&period.start_date, &period.end_date]) {
+            add(&[u8::from(day.is_some())]);
+            add(day.as_deref().unwrap_or_default().as_bytes());
+        }
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());
         let contract = served.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
-        let repeatable = contract.filter(|_| !statement.texts().flatten().any(names_a_moment));
+        // What a text means that PostgreSQL alone can read is not known.
+        let is_judged = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
+        let repeatable = contract.filter(|_| is_judged);
         Self { state, request, question, repeatable, mark: None }
     }
 

@@ -11,9 +11,10 @@ use metricd_domain::{Contract, ContractParameter, Metric, Parameter, Period, Sql
 use self::resolved::judge_resolution;
 use crate::arguments::{is_period, numbered};
 use crate::edit::Edited;
+use crate::moment::may_name_a_moment;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
-use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement, names_a_moment};
+use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
 
 /// Judges SQL before it is stored, and says what its contract is.
 #[derive(Debug, Clone)]
@@ -133,7 +134,7 @@ impl Judge {
         let parameters = names.zip(resolution.parameter_types);
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
         // A constant such as `'yesterday'` has been read when PostgreSQL tells of the statement.
-        let fingerprint = resolution.fingerprint.filter(|_| !names_a_moment(statement.text()));
+        let fingerprint = resolution.fingerprint.filter(|_| !may_name_a_moment(statement));
         let mut contract = Contract {
             columns: resolution.columns,
             parameters,

@@ -30,6 +30,7 @@ mod finding;
 mod guard;
 mod judge;
 mod mark;
+mod moment;
 mod period;
 mod place;
 mod resolver;
@@ -46,7 +47,7 @@ pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWrit
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};
-pub use mark::{DataMark, names_a_moment};
+pub use mark::DataMark;
 pub use place::Place;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};

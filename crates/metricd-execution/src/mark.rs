@@ -29,15 +29,6 @@ impl DataMark {
     }
 }
 
-/// Whether the text has a word that PostgreSQL takes for a moment of its clock, where it reads a date or a time.
-#[must_use]
-pub fn names_a_moment(text: &str) -> bool {
-    let mut words = text.split(|character: char| !character.is_ascii_alphabetic());
-    words.any(|word| MOMENTS.iter().any(|moment| moment.eq_ignore_ascii_case(word)))
-}
-
-const MOMENTS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -58,16 +49,6 @@ mod tests {
             (mark("9:9:", at(20), at(0)), false),
         ] {
             assert_eq!(now.is_still(&before), is_still, "{now:?}");
-        }
-    }
-
-    #[test]
-    fn moments_are_found_as_words() {
-        for text in ["'now'", "SELECT 'Today 10:00'", "tomorrow", "x='YESTERDAY'"] {
-            assert!(names_a_moment(text), "{text}");
-        }
-        for text in ["", "known", "SELECT 1", "nowhere", "todays"] {
-            assert!(!names_a_moment(text), "{text}");
         }
     }
 }

@@ -1,4 +1,5 @@
--- A fingerprint of tables: what they are made of, as far as it decides what SQL over them means. Null where one of them is no
+-- A fingerprint of tables: what they are made of, as far as it decides what SQL over them means, and with which functions,
+-- operators and casts of somebody's own their values could be meant. Null where one of them is no
 -- table whose rows follow from transactions of this database alone, the same for everybody: a view, which may read the clock, a
 -- foreign table or a parent of one, or a table with row-level security.
 -- $1 is [{"schema", "name", "columns"}].
@@ -18,6 +19,17 @@ found AS (
     FROM asked
     JOIN pg_catalog.pg_namespace n ON n.nspname = asked.schema
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
+),
+
+-- A row that is written anew has another xmin.
+own AS (
+    SELECT 'function' AS kind, p.oid, p.xmin FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'warehouse'
+    UNION ALL
+    SELECT 'operator', o.oid, o.xmin FROM pg_catalog.pg_operator o
+    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname = 'warehouse'
+    UNION ALL
+    SELECT 'cast', c.oid, c.xmin FROM pg_catalog.pg_cast c WHERE c.oid >= 16384
 )
 
 SELECT CASE
@@ -27,5 +39,9 @@ SELECT CASE
         AND NOT (
             EXISTS (SELECT FROM found WHERE is_parent) AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE relkind = 'f')
         )
-    THEN md5(coalesce((SELECT string_agg(concat_ws(' ', oid, relkind, columns), '; ' ORDER BY oid) FROM found), ''))
+    THEN md5(concat_ws(
+        '/',
+        (SELECT string_agg(concat_ws(' ', oid, relkind, columns), '; ' ORDER BY oid) FROM found),
+        (SELECT string_agg(concat_ws(' ', kind, oid, xmin), '; ' ORDER BY kind, oid) FROM own)
+    ))
 END AS fingerprint

@@ -83,6 +83,8 @@ pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
     exporter: Exporter,
+    /// Whether all sessions are with one server, as far as the URL says.
+    has_one_server: bool,
 }
 
 impl fmt::Debug for PgRunner {
@@ -103,7 +105,13 @@ impl PgRunner {
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
-        Ok(Self { pool: Pool::new(session, config), estimates: Estimates::default(), exporter: Exporter::default() })
+        let has_one_server = session.get_hosts().len() <= 1 && session.get_hostaddrs().len() <= 1;
+        Ok(Self {
+            has_one_server,
+            pool: Pool::new(session, config),
+            estimates: Estimates::default(),
+            exporter: Exporter::default(),
+        })
     }
 
     /// The same, and the owner role gives statements that are run together one snapshot on several connections. A reader may

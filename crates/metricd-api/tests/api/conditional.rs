@@ -89,7 +89,16 @@ async fn what_may_be_another_result_each_time_is_always_run() -> Result<()> {
         anyhow::Ok(app.runner.begun() - before)
     };
     assert_eq!(asks("/metrics/sales").await?, 1);
-    assert_eq!(asks("/metrics/sales?kind=Yesterday").await?, 3, "PostgreSQL may take it for a day");
+    let resolution = Resolution {
+        parameter_types: vec!["tstzrange".into()],
+        fingerprint: Some("f1".into()),
+        ..Resolution::default()
+    };
+    app.resolver.answer("SELECT lower($1) AS since", Ok(resolution));
+    let body = json!({"id": "range", "title": "Range", "sql": "SELECT lower(:within) AS since"});
+    assert_eq!(app.call("POST", "/metrics", &[], Some(body)).await?.status, 201);
+    app.runner.script_arguments("SELECT lower($1) AS since");
+    assert_eq!(asks("/metrics/range?within=%5Bn%5Cow,)").await?, 3, "PostgreSQL alone can read the value");
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     assert_eq!(asks("/metrics/m1").await?, 3, "nobody has said that it is repeatable");
     app.runner.set_data("8:8:", "f2");

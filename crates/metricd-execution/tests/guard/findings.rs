@@ -38,6 +38,23 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "SELECT daterange '[tod\\ay,)', '{\"n\\ow\"}'::timestamptz[], 'known'::text",
+        &[
+            (
+                "sql-frozen-time",
+                (1, 8),
+                "[tod\\\\ay,)",
+                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE",
+            ),
+            (
+                "sql-frozen-time",
+                (1, 31),
+                "{\\\"n\\\\ow\\\"}",
+                "PostgreSQL settles this when it prepares the statement: write now()",
+            ),
+        ],
+    ),
+    (
         "SELECT 1 #--x\n 2",
         &[(
             "sql-unreadable",

@@ -1,6 +1,6 @@
 //! What PostgreSQL says of the state of the data.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, SqlText};
 use metricd_execution::{BoundStatement, Column, DataMark, EncodeError, RowSink, RunError, RunLimits, Statement};
@@ -11,11 +11,18 @@ use super::timing::Clock;
 /// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
 const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
 
+/// How long PostgreSQL may take to answer.
+const MAX_TIME: Duration = Duration::from_secs(1);
+
 const FINGERPRINT: &str = include_str!("../fingerprint.sql");
 
 impl PgRunner {
     /// As for [`MetricRunner::data_mark`](metricd_execution::MetricRunner::data_mark).
     pub(super) async fn mark(&self) -> Result<Option<DataMark>, RunError> {
+        // Of several, one may be behind another.
+        if !self.has_one_server {
+            return Ok(None);
+        }
         let read_at = Instant::now();
         let (snapshot, session_since) = self.text(SNAPSHOT).await?;
         Ok(snapshot.map(|snapshot| DataMark::new(snapshot, read_at, session_since)))
@@ -36,7 +43,8 @@ impl PgRunner {
         let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
         let (mut value, mut clock) = (Value(None), Clock::start());
         let statement = BoundStatement::without_arguments(&statement);
-        self.attempts(&statement, RunLimits::default(), &mut value, &mut clock).await?;
+        let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
+        self.attempts(&statement, limits, &mut value, &mut clock).await?;
         Ok((value.0, clock.session_since))
     }
 }

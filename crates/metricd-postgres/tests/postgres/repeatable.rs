@@ -14,6 +14,8 @@ use metricd_test_support::TestDatabase;
 const WAREHOUSE: &str = "
     SET search_path = warehouse;
     CREATE TABLE days (d date, at timestamp, atz timestamptz, label text, n integer, doc jsonb, tags text[]);
+    CREATE TABLE payments (paid money);
+    CREATE DOMAIN small AS integer CHECK (value < extract(epoch FROM now()));
     CREATE TABLE parts (d date) PARTITION BY RANGE (d);
     CREATE TABLE parts_1 PARTITION OF parts DEFAULT;
     CREATE TABLE guarded (d date);
@@ -21,6 +23,7 @@ const WAREHOUSE: &str = "
     CREATE MATERIALIZED VIEW kept AS SELECT d FROM days;
     CREATE VIEW clock AS SELECT d FROM days WHERE d < CURRENT_DATE;
     CREATE FUNCTION steady(n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n';
+    CREATE FUNCTION steady_too(t varchar, n integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT n';
     GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO metricd_reader";
 
 /// Results that follow from rows and parameters alone.
@@ -80,6 +83,15 @@ const OTHERS: &[&str] = &[
     "SELECT count(*) FILTER (WHERE d = CURRENT_DATE) AS n FROM days",
     "SELECT sum(n) OVER (ORDER BY age(at)) AS n FROM days",
     "SELECT d FROM days ORDER BY d = CURRENT_DATE",
+    "SELECT n, xmax FROM days",
+    "SELECT cmin::text AS c FROM days",
+    "SELECT n::small AS s FROM days",
+    "SELECT quote_ident(label) AS q FROM days",
+    "SELECT n::money AS m FROM days",
+    "SELECT paid FROM payments",
+    "SELECT at::time AT TIME ZONE 'Europe/Berlin' AS t FROM days",
+    "SELECT d FROM days WHERE d > 'to'\n'day'",
+    "SELECT d FROM days WHERE daterange '[2025-01-01,2025-02-01)' @> d AND label ~ '\\d'",
     "SELECT d FROM days LIMIT extract(day FROM now())::integer",
 ];
 
@@ -150,9 +162,20 @@ async fn a_fingerprint_is_another_when_a_table_is() -> Result<()> {
     owner.batch_execute("INSERT INTO warehouse.days (n) VALUES (1); ALTER TABLE warehouse.days ADD y date").await?;
     assert_eq!(fingerprint().await?, contract.fingerprint, "what is not read does not count");
 
-    owner.batch_execute("ALTER TABLE warehouse.days ALTER label TYPE varchar(9)").await?;
-    let altered = fingerprint().await?;
-    assert!(altered.is_some() && altered != contract.fingerprint, "{altered:?}");
+    let mut before = contract.fingerprint.clone();
+    for sql in [
+        "ALTER TABLE warehouse.days ALTER label TYPE varchar(9)",
+        "CREATE FUNCTION warehouse.length(varchar) RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OR REPLACE FUNCTION warehouse.length(varchar) RETURNS integer LANGUAGE sql AS 'SELECT 2'",
+        "CREATE OPERATOR warehouse.+ (leftarg = varchar, rightarg = integer, function = warehouse.steady_too)",
+        "CREATE TYPE warehouse.en AS ENUM ('a'); CREATE FUNCTION en_json(warehouse.en) RETURNS json LANGUAGE sql AS 'SELECT NULL::json'; \
+         CREATE CAST (warehouse.en AS json) WITH FUNCTION en_json(warehouse.en)",
+    ] {
+        owner.batch_execute(sql).await.context(sql)?;
+        let after = fingerprint().await?;
+        assert!(after.is_some() && after != before, "{sql}: {after:?}");
+        before = after;
+    }
     owner.batch_execute("ALTER TABLE warehouse.days ENABLE ROW LEVEL SECURITY").await?;
     assert_eq!(fingerprint().await?, None);
     owner.batch_execute("ALTER TABLE warehouse.days RENAME TO gone").await?;

@@ -41,6 +41,7 @@ problems!(
     params(
         MetricIdParameter,
         ResultParameters,
+        ("limit" = Option<u32>, Query, description = "How many rows are answered at most: 1 to 10 000 in JSON, 1 000 where nothing is said; 1 to 1 000 000 in a stream.", minimum = 1, maximum = 1_000_000),
         ("format" = inline(Option<Format>), Query, description = "The format, before what `Accept` says."),
         IfNoneMatchParameter,
     ),
@@ -55,12 +56,13 @@ problems!(
             ),
             headers(
                 ("X-Truncated" = String, description = "`true` where the result is cut."),
+                ("Content-Disposition" = String, description = "Of CSV: a file's name."),
                 ("X-Row-Limit" = u32, description = "How many rows a stream has at most."),
                 ("ETag" = String, description = "Of JSON, for `If-None-Match`: another where the definition, the parameters or the rows are."),
-                ("Vary" = String, description = "`accept`: the format is negotiated."),
+                ("Vary" = String, description = "`accept`, since the format is negotiated, and `accept-encoding`."),
             )
         ),
-        (status = NOT_MODIFIED, description = "The result is as the request says."),
+        (status = NOT_MODIFIED, description = "The client has the result already, by the tag that it has sent."),
         GetMetricProblems,
     )
 )]
@@ -130,7 +132,7 @@ async fn answer_whole(
     limits: RunLimits,
     period: Option<AppliedPeriod>,
 ) -> Result<HttpResponse, RunError> {
-    let mut asking = Asking::of(state, request, served, statement, limits);
+    let mut asking = Asking::of(state, request, served, statement, limits, period.as_ref());
     if let Some(tag) = asking.unchanged().await {
         return Ok(not_modified(&tag));
     }

@@ -1,13 +1,10 @@
 //! Constants.
 
-use sqlparser::ast::{DataType, Value, ValueWithSpan};
+use sqlparser::ast::{ArrayElemTypeDef, DataType, Value, ValueWithSpan};
 
 use super::Walk;
 use crate::FindingCode;
-
-/// What stands for a moment in a constant of a date or a time, and what to write instead.
-const CLOCK_WORDS: [(&str, &str); 4] =
-    [("now", "now()"), ("today", "CURRENT_DATE"), ("tomorrow", "CURRENT_DATE + 1"), ("yesterday", "CURRENT_DATE - 1")];
+use crate::moment::moment_in;
 
 impl Walk<'_> {
     pub(super) fn literal(&mut self, literal: &ValueWithSpan) {
@@ -45,20 +42,26 @@ impl Walk<'_> {
     /// Refuses a constant of a date or a time that names a moment by a word. PostgreSQL reads it when the statement is
     /// prepared, so that the metric would stand still for as long as it stays so.
     pub(super) fn refuse_frozen_time(&mut self, literal: &ValueWithSpan, data_type: &DataType) {
-        let is_time =
-            matches!(data_type, DataType::Date | DataType::Datetime(_) | DataType::Time(..) | DataType::Timestamp(..));
-        let is_time = is_time || matches!(data_type, DataType::Custom(name, _) if is_time_name(&name.to_string()));
-        let Some(text) = literal.value.clone().into_string().filter(|_| is_time) else { return };
-        let words = text.split(|character: char| !character.is_ascii_alphabetic());
-        let named = |word: &str| CLOCK_WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
-        if let Some((_, instead)) = words.into_iter().find_map(named) {
+        let Some(text) = literal.value.clone().into_string().filter(|_| is_time(data_type)) else { return };
+        if let Some(instead) = moment_in(&text) {
             let message = format!("PostgreSQL settles this when it prepares the statement: write {instead}");
             self.find(FindingCode::FrozenTime, literal.span.start.into(), &text, message);
         }
     }
 }
 
-/// Whether the name, which is no word of the grammar, is that of a type with a date or a time.
-fn is_time_name(name: &str) -> bool {
-    ["timestamptz", "timetz", "abstime"].contains(&name.to_lowercase().as_str())
+/// Whether the type has a date or a time in it: as it is, in an array or in a range.
+fn is_time(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Date | DataType::Datetime(_) | DataType::Time(..) | DataType::Timestamp(..) => true,
+        DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
+            is_time(element)
+        }
+        DataType::Custom(name, _) => {
+            let name = name.to_string().to_lowercase();
+            let names = ["timestamptz", "timetz", "daterange", "tsrange", "tstzrange"];
+            names.contains(&name.as_str()) || name.ends_with("multirange")
+        }
+        _ => false,
+    }
 }
