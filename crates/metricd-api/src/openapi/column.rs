@@ -15,6 +15,8 @@ pub(crate) fn value_schema(type_name: &str, description: Option<&str>) -> Schema
         Some(element) => array(element).description(Some(named)).into(),
         None => match type_name {
             "numeric" | "real" | "double precision" => number(type_name).description(Some(named)).into(),
+            "date" => moment(KnownFormat::Date, &named).into(),
+            "timestamp with time zone" => moment(KnownFormat::DateTime, &named).into(),
             _ => scalar(type_name).description(Some(named)).into(),
         },
     }
@@ -40,6 +42,16 @@ fn number(type_name: &str) -> AnyOfBuilder {
         .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(infinities)))
 }
 
+/// A day or an instant of a calendar, or one that is before or after all of them.
+fn moment(format: KnownFormat, named: &str) -> AnyOfBuilder {
+    let infinities = ["infinity", "-infinity"];
+    let described = format!("{named} Years before 1 and after 9999 stand as PostgreSQL prints them.");
+    AnyOfBuilder::new()
+        .item(or_null(Type::String).format(Some(SchemaFormat::KnownFormat(format))))
+        .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(infinities)))
+        .description(Some(described))
+}
+
 fn scalar(type_name: &str) -> ObjectBuilder {
     let text = |format: KnownFormat| or_null(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
     match type_name {
@@ -47,8 +59,6 @@ fn scalar(type_name: &str) -> ObjectBuilder {
         "integer" => or_null(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32))),
         "bigint" => or_null(Type::Integer).format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))),
         "boolean" => or_null(Type::Boolean),
-        "date" => text(KnownFormat::Date),
-        "timestamp with time zone" => text(KnownFormat::DateTime),
         "uuid" => text(KnownFormat::Uuid),
         "bytea" => or_null(Type::String).content_encoding("base64"),
         "json" | "jsonb" => ObjectBuilder::new().schema_type(SchemaType::AnyValue),

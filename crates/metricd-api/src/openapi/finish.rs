@@ -38,6 +38,9 @@ pub(super) fn finish(api: &mut OpenApi) {
             operation.responses.responses.entry(status.clone()).or_insert_with(|| response.clone());
         }
         operation.responses.responses.values_mut().for_each(add_headers);
+        if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
+            unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag by which the client has it.")));
+        }
     }
     let components = api.components.get_or_insert_default();
     add_problems(components);

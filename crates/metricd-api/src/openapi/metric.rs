@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 
 use metricd_domain::{DashboardId, MetricDefinition, Period};
 use metricd_execution::{MetricStatement, is_period};
+use serde::Serialize;
+use utoipa::PartialSchema;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr};
+use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required};
 
 use self::argument::parameter;
 use self::schema::{results_of, row_schema};
@@ -19,7 +21,7 @@ use crate::routes::metrics::result::result_schema;
 /// A document of stored metrics, which grows with each of them.
 pub(super) struct MetricDocument {
     paths: Paths,
-    /// The schemas of the metrics; those of the API are added at the end.
+    /// The schemas of the metrics; what the API has is added at the end.
     schemas: BTreeMap<String, RefOr<Schema>>,
 }
 
@@ -34,7 +36,8 @@ impl MetricDocument {
         let Some(mut operation) = operation_of("/metrics/{metric_id}") else { return };
         operation.operation_id = Some(format!("get_metric_{id}"));
         operation.summary = Some(definition.title().to_owned());
-        operation.description = definition.caption.description.as_ref().map(|text| text.as_str().to_owned());
+        let own = definition.caption.description.as_ref().map(|text| text.as_str().to_owned());
+        operation.description = Some(own.into_iter().chain(operation.description).collect::<Vec<_>>().join("\n\n"));
         let own = parameters(definition);
         let general = operation.parameters.take().unwrap_or_default();
         let general = general.into_iter().filter(|parameter| is_kept(parameter, definition, &own));
@@ -55,8 +58,8 @@ impl MetricDocument {
         operation.operation_id = Some(format!("get_dashboard_results_{id}"));
         operation.summary = Some(format!("{name}: all results"));
         let general = operation.parameters.take().unwrap_or_default();
-        operation.parameters =
-            Some(general.into_iter().filter(|parameter| name_of(parameter) != "dashboard_id").collect());
+        let general = general.into_iter().filter(|general| !["dashboard_id", "parameters"].contains(&name_of(general)));
+        operation.parameters = Some(general.chain(shared_parameters(items)).collect());
         let entries = items.iter().map(|(id, definition)| (*id, definition.map(result_name)));
         answer_with(&mut operation, &RefOr::T(results_of(entries)));
         self.add(&format!("/dashboards/{id}/results"), operation);
@@ -105,6 +108,29 @@ fn parameters(definition: &MetricDefinition) -> Vec<Parameter> {
     known.map(|(name, type_name, required)| parameter(definition, name, type_name.as_deref(), required)).collect()
 }
 
+/// The parameters of all metrics of a dashboard. Each metric is given those that it has; one that lacks a value that it must
+/// have is a problem among the results.
+fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<Parameter>> {
+    let mut shared: BTreeMap<String, Parameter> = BTreeMap::new();
+    for (id, definition) in items {
+        let own = definition.map(parameters).unwrap_or_default();
+        for mut parameter in own.into_iter().filter(|parameter| !is_period(&parameter.name)) {
+            let says = format!("Of `{id}`: {}", parameter.description.take().unwrap_or_default());
+            let Some(known) = shared.get_mut(&parameter.name) else {
+                parameter.required = Required::False;
+                parameter.description = Some(says);
+                shared.insert(parameter.name.clone(), parameter);
+                continue;
+            };
+            // What one takes the other may not.
+            known.schema = known.schema.take().filter(|schema| parameter.schema.as_ref() == Some(schema));
+            known.schema.get_or_insert_with(String::schema);
+            known.description = known.description.take().map(|known| format!("{known}\n\n{says}"));
+        }
+    }
+    shared.into_values().map(RefOr::T).collect()
+}
+
 /// Whether a parameter that every metric has is one of this metric's.
 fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Parameter]) -> bool {
     let name = name_of(general);
@@ -135,20 +161,63 @@ fn result_name(definition: &MetricDefinition) -> String {
     format!("{}.result", definition.metric.metric_id)
 }
 
-/// Leaves out the schemas that nothing refers to.
+/// Leaves out the components that nothing refers to.
 fn keep_what_is_used(document: &mut OpenApi) {
-    let Some(mut components) = document.components.take() else { return };
-    let mut rest = std::mem::take(&mut components.schemas);
+    let Some(mut kept) = document.components.take() else { return };
+    let mut schemas = std::mem::take(&mut kept.schemas);
+    let mut responses = std::mem::take(&mut kept.responses);
+    let mut examples = std::mem::take(&mut kept.examples);
     let mut text = serde_json::to_string(&*document).unwrap_or_default();
-    loop {
-        let is_used = |name: &String| text.contains(&format!("\"#/components/schemas/{name}\""));
-        let (used, unused): (BTreeMap<_, _>, _) = rest.into_iter().partition(|(name, _)| is_used(name));
-        rest = unused;
-        if used.is_empty() {
-            break;
-        }
-        text = serde_json::to_string(&used).unwrap_or_default();
-        components.schemas.extend(used);
+    while !text.is_empty() {
+        text = take_used("responses", &text, &mut responses, &mut kept.responses)
+            + &take_used("schemas", &text, &mut schemas, &mut kept.schemas)
+            + &take_used("examples", &text, &mut examples, &mut kept.examples);
     }
-    document.components = Some(components);
+    document.components = Some(kept);
+}
+
+/// Keeps the components of a kind that the text refers to, and answers with what they refer to in turn.
+fn take_used<T: Serialize>(
+    kind: &str,
+    text: &str,
+    rest: &mut BTreeMap<String, T>,
+    kept: &mut BTreeMap<String, T>,
+) -> String {
+    let is_used = |name: &str| text.contains(&format!("\"#/components/{kind}/{name}\""));
+    let all = std::mem::take(rest).into_iter();
+    let (used, unused): (BTreeMap<_, _>, _) = all.partition(|(name, _)| is_used(name));
+    *rest = unused;
+    let text = if used.is_empty() { String::new() } else { serde_json::to_string(&used).unwrap_or_default() };
+    kept.extend(used);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::{ParameterDeclaration, SqlText};
+    use metricd_repository::contract::metric;
+    use serde_json::json;
+
+    use super::*;
+
+    fn definition(id: &str, type_name: &str) -> MetricDefinition {
+        let mut metric = metric(id, "q1");
+        metric.parameters = vec![ParameterDeclaration::new("kind", type_name).try_into().unwrap()];
+        MetricDefinition::new(metric, SqlText::parse("SELECT :kind AS kind").unwrap(), None)
+    }
+
+    #[test]
+    fn a_dashboard_has_the_parameters_of_its_metrics() {
+        let (one, two, three) =
+            (definition("one", "integer"), definition("two", "integer"), definition("three", "text"));
+        let kind = |items: &[(&str, Option<&MetricDefinition>)]| {
+            let shared = shared_parameters(items);
+            assert_eq!(shared.len(), 1);
+            serde_json::to_value(&shared[0]).unwrap()
+        };
+        let alike = kind(&[("one", Some(&one)), ("two", Some(&two)), ("gone", None)]);
+        assert_eq!((&alike["required"], &alike["schema"]["type"]), (&json!(false), &json!("integer")));
+        assert!(alike["description"].as_str().unwrap().contains("Of `two`"), "{alike}");
+        assert_eq!(kind(&[("one", Some(&one)), ("three", Some(&three))])["schema"], json!({"type": "string"}));
+    }
 }

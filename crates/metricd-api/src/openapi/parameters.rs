@@ -48,9 +48,6 @@ pub(crate) struct ResultParameters {
     /// The last day of the period, which is inside.
     #[param(value_type = Option<String>, format = Date)]
     end_date: Option<String>,
-    /// How many rows are answered at most: 1 to 10 000 in JSON, 1 000 where nothing is said; 1 to 1 000 000 in a stream.
-    #[param(minimum = 1, maximum = 1_000_000)]
-    limit: Option<u32>,
     /// The values of the metric's own parameters, each by its name: `?alert_type=critical`.
     #[param(style = Form, explode)]
     parameters: Option<BTreeMap<String, String>>,
@@ -62,7 +59,7 @@ pub(crate) struct ResultParameters {
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IfMatchParameter {
     /// The `ETag` of the definition that is changed: where it is another by now, the answer is 412 and nothing is changed.
-    #[param(rename = "If-Match", pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)]
+    #[param(rename = "If-Match", nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)]
     if_match: Option<String>,
 }
 
@@ -72,7 +69,7 @@ pub(crate) struct IfMatchParameter {
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IdempotencyKeyParameter {
     /// Marks the request: where it is sent again within a day, it is answered as before, and nothing is done twice.
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     idempotency_key: Option<String>,
 }
 
@@ -82,6 +79,6 @@ pub(crate) struct IdempotencyKeyParameter {
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IfNoneMatchParameter {
     /// An `ETag` that was answered: where it is still the one, the answer is 304.
-    #[param(rename = "If-None-Match")]
+    #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }

@@ -44,9 +44,15 @@ async fn results_are_as_their_documents_say() -> Result<()> {
     let (status, mut result) = server.get("/metrics/types").await?;
     assert_eq!((status, &result["row_count"]), (200, &json!(2)), "{result}");
     let schema = answered(&document, "/metrics/types")?;
-    // The day that is later than any other is no date of a calendar; formats say what a text means, and not what it must be.
-    assert_eq!(faults(&document, schema, &result)?, ["/rows/0/l: \"infinity\" is not a \"date\""]);
-    for (column, wrong) in [("b", json!("1")), ("d", json!("1.5")), ("h", json!(1)), ("s", json!(1)), ("i", json!(1))] {
+    assert_eq!(faults(&document, schema, &result)?, Vec::<String>::new());
+    for (column, wrong) in [
+        ("b", json!("1")),
+        ("d", json!("1.5")),
+        ("h", json!(1)),
+        ("s", json!(1)),
+        ("i", json!(1)),
+        ("l", json!("soon")),
+    ] {
         result["rows"][1][column] = wrong;
         let found = faults(&document, schema, &result)?;
         assert!(found.iter().any(|fault| fault.starts_with(&format!("/rows/1/{column}"))), "{column}: {found:?}");

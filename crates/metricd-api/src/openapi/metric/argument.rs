@@ -30,7 +30,6 @@ pub(super) fn parameter(
         .parameter_in(ParameterIn::Query)
         .required(if is_required { Required::True } else { Required::False })
         .description(Some(description(type_name, declared.as_ref())))
-        // Elements stand between commas.
         .style(element.map(|_| ParameterStyle::Form))
         .explode(element.map(|_| false))
         .schema(Some(schema))
@@ -40,6 +39,9 @@ pub(super) fn parameter(
 /// What JSON schemas cannot say stands in words.
 fn description(type_name: &str, declared: Option<&ParameterDeclaration>) -> String {
     let mut description = format!("PostgreSQL's `{type_name}`.");
+    if type_name.ends_with("[]") {
+        description += " Elements stand between commas; those with a comma in them, in a JSON array: `[\"a,b\"]`.";
+    }
     let Some(declared) = declared else { return description };
     let bounds = [("At least", &declared.min), ("At most", &declared.max)];
     for (words, bound) in bounds {

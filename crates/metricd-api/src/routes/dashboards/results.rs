@@ -15,7 +15,11 @@ problems!(GetDashboardResultsProblems: DashboardNotFound, InvalidParameters, Dat
     get,
     path = "/dashboards/{dashboard_id}/results",
     tag = "dashboards",
-    params(DashboardIdParameter, ResultParameters),
+    params(
+        DashboardIdParameter,
+        ResultParameters,
+        ("limit" = Option<u32>, Query, description = "How many rows each result has at most; 1 000 where nothing is said.", minimum = 1, maximum = 10_000),
+    ),
     responses(
         (
             status = OK,

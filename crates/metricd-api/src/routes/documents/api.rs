@@ -22,7 +22,7 @@ problems!(GetOpenapiProblems: InvalidParameters);
             body = serde_json::Value,
             headers(("ETag" = String, description = "For `If-None-Match`."))
         ),
-        (status = NOT_MODIFIED, description = "It is as the request says."),
+        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
         GetOpenapiProblems,
     )
 )]

@@ -38,7 +38,7 @@ problems!(GetDocsFileProblems: NotFound, InvalidParameters);
     ),
     responses(
         (status = OK, description = "The page.", body = String, content_type = "text/html"),
-        (status = NOT_MODIFIED, description = "It is as the request says."),
+        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
         GetDocsProblems,
     )
 )]
@@ -67,7 +67,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
             (String = "text/javascript"),
             (String = "image/png"),
         )),
-        (status = NOT_MODIFIED, description = "It is as the request says."),
+        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
         GetDocsFileProblems,
     )
 )]

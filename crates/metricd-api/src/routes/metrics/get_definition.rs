@@ -30,7 +30,7 @@ problems!(
             body = DefinitionResponse,
             headers(("ETag" = String, description = "The definition's version, for `If-Match` and `If-None-Match`."))
         ),
-        (status = NOT_MODIFIED, description = "It is as the request says."),
+        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
         GetMetricDefinitionProblems,
     )
 )]
