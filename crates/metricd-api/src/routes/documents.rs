@@ -7,6 +7,7 @@ pub(super) mod metric;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
+use utoipa::IntoResponses;
 
 pub(super) use self::api::get_openapi;
 pub(super) use self::dashboard::get_dashboard_openapi;
@@ -14,6 +15,22 @@ pub(super) use self::docs::{get_docs, get_docs_file};
 pub(super) use self::metric::get_metric_openapi;
 
 use crate::etag;
+
+/// What is answered where a document is asked for.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "read by the document alone")]
+enum DocumentResponses {
+    /// The document, of OpenAPI 3.1.
+    #[response(
+        status = OK,
+        content_type = "application/json",
+        headers(("ETag" = String, description = "For `If-None-Match`."))
+    )]
+    Whole(serde_json::Value),
+    /// The client has it already, by the tag that it has sent.
+    #[response(status = NOT_MODIFIED)]
+    Unchanged,
+}
 
 /// Answers with a document, unless the client has it already.
 fn respond(request: &HttpRequest, content_type: &str, document: Vec<u8>) -> HttpResponse {

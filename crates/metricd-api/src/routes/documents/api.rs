@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::respond;
+use super::{DocumentResponses, respond};
 use crate::Problem;
 use crate::openapi::{IfNoneMatchParameter, api_document, problems};
 use crate::query_string::QueryString;
@@ -15,16 +15,7 @@ problems!(GetOpenapiProblems: InvalidParameters);
     path = "/openapi.json",
     tag = "documents",
     params(IfNoneMatchParameter),
-    responses(
-        (
-            status = OK,
-            description = "The document, of OpenAPI 3.1.",
-            body = serde_json::Value,
-            headers(("ETag" = String, description = "For `If-None-Match`."))
-        ),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
-        GetOpenapiProblems,
-    )
+    responses(DocumentResponses, GetOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_repository::RepositoryError;
 
-use super::respond;
+use super::{DocumentResponses, respond};
 use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, dashboard_document, problems};
 use crate::query_string::QueryString;
 use crate::routes::dashboards::get::dashboard_id;
@@ -20,16 +20,7 @@ problems!(
     path = "/dashboards/{dashboard_id}/openapi.json",
     tag = "documents",
     params(DashboardIdParameter, IfNoneMatchParameter),
-    responses(
-        (
-            status = OK,
-            description = "The document, of OpenAPI 3.1.",
-            body = serde_json::Value,
-            headers(("ETag" = String, description = "For `If-None-Match`."))
-        ),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
-        GetDashboardOpenapiProblems,
-    )
+    responses(DocumentResponses, GetDashboardOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_dashboard_openapi(
     request: HttpRequest,

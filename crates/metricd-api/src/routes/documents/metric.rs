@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::respond;
+use super::{DocumentResponses, respond};
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, metric_document, problems};
 use crate::query_string::QueryString;
 use crate::routes::metrics::metric_id;
@@ -19,16 +19,7 @@ problems!(
     path = "/metrics/{metric_id}/openapi.json",
     tag = "documents",
     params(MetricIdParameter, IfNoneMatchParameter),
-    responses(
-        (
-            status = OK,
-            description = "The document, of OpenAPI 3.1.",
-            body = serde_json::Value,
-            headers(("ETag" = String, description = "For `If-None-Match`."))
-        ),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
-        GetMetricOpenapiProblems,
-    )
+    responses(DocumentResponses, GetMetricOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_metric_openapi(
     request: HttpRequest,
