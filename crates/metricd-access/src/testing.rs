@@ -1,0 +1,122 @@
+//! Issuers of tokens, good and bad, for tests: their keys are made on the spot, and they sign whatever they are given.
+
+use std::error::Error;
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
+use aws_lc_rs::{rsa, signature};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::EncodingKey;
+use jsonwebtoken::jwk::Jwk;
+use serde_json::{Value, json};
+
+use crate::Algorithm;
+
+/// What goes wrong where a key is made or used.
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Somebody who signs.
+pub struct Issuer {
+    algorithm: Algorithm,
+    key: EncodingKey,
+    public_pem: String,
+}
+
+impl std::fmt::Debug for Issuer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Issuer").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+impl Issuer {
+    /// With a secret.
+    #[must_use]
+    pub fn with_secret(secret: &[u8]) -> Self {
+        Self { algorithm: Algorithm::Hs256, key: EncodingKey::from_secret(secret), public_pem: String::new() }
+    }
+
+    /// With a new key.
+    ///
+    /// # Errors
+    ///
+    /// Where none can be made; HS256 has no public key.
+    pub fn new(algorithm: Algorithm) -> Result<Self> {
+        let (private, public) = match algorithm {
+            Algorithm::Hs256 => return Err("HS256 has no public key".into()),
+            Algorithm::Rs256 | Algorithm::Ps256 => {
+                let pair = signature::RsaKeyPair::generate(rsa::KeySize::Rsa2048)?;
+                let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)?.as_ref().to_vec();
+                (private, pair.public_key().as_der()?.as_ref().to_vec())
+            }
+            Algorithm::Es256 => {
+                let private = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())?
+                    .as_ref()
+                    .to_vec();
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private)?;
+                (private, pair.public_key().as_der()?.as_ref().to_vec())
+            }
+            Algorithm::EdDsa => {
+                let private = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new())?.as_ref().to_vec();
+                let pair = Ed25519KeyPair::from_pkcs8(&private)?;
+                (private, pair.public_key().as_der()?.as_ref().to_vec())
+            }
+        };
+        let private = pem("PRIVATE KEY", &private);
+        let key = match algorithm {
+            Algorithm::Es256 => EncodingKey::from_ec_pem(private.as_bytes())?,
+            Algorithm::EdDsa => EncodingKey::from_ed_pem(private.as_bytes())?,
+            _ => EncodingKey::from_rsa_pem(private.as_bytes())?,
+        };
+        Ok(Self { algorithm, key, public_pem: pem("PUBLIC KEY", &public) })
+    }
+
+    /// The public key, as PEM.
+    #[must_use]
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
+    }
+
+    /// The public key, as a JWK with that id.
+    ///
+    /// # Errors
+    ///
+    /// Where the library cannot make one.
+    pub fn jwk(&self, kid: &str) -> Result<Value> {
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm.library())?)?;
+        jwk["kid"] = json!(kid);
+        jwk["use"] = json!("sig");
+        Ok(jwk)
+    }
+
+    /// A token with this header, to which `alg` and `typ` are added where it has none, and these claims.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be signed.
+    pub fn sign(&self, header: &Value, claims: &Value) -> Result<String> {
+        let mut whole = json!({"typ": "JWT", "alg": self.algorithm.name()});
+        for (name, value) in header.as_object().into_iter().flatten() {
+            whole[name] = value.clone();
+        }
+        self.sign_text(&whole.to_string(), &claims.to_string())
+    }
+
+    /// A token of these two texts, whatever they are.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be signed.
+    pub fn sign_text(&self, header: &str, claims: &str) -> Result<String> {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm.library())?;
+        Ok(format!("{message}.{signature}"))
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}

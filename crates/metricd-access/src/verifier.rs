@@ -1,0 +1,158 @@
+//! Tokens become callers.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jsonwebtoken::Validation;
+use jsonwebtoken::errors::{Error, ErrorKind};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::claims::Claims;
+use crate::header::TokenHeader;
+use crate::keys::VerificationKey;
+use crate::{Algorithm, Caller, Keys, Refusal};
+
+/// The length of a token at most. A longer one is not looked at.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
+
+/// The library does not say which claim it could not read.
+const MALFORMED_CLAIMS: &str = "the claims are no JSON object, or one of them is malformed or there twice";
+
+/// How many good tokens are remembered at most; the ones that are used least make room.
+const MAX_REMEMBERED: u64 = 10_000;
+
+/// What tokens are held to, beside their signature and their times.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The algorithms that are taken; where none is named, those that the keys are for.
+    pub algorithms: Vec<Algorithm>,
+    /// Who may have issued a token: one of these is its `iss`. Where there is none, anybody who has the key.
+    pub issuers: Vec<String>,
+    /// Who a token may be for: one of these is its `aud`, or in it. Where there is none, anybody.
+    pub audiences: Vec<String>,
+    /// By how much clocks may differ.
+    pub leeway: Duration,
+    /// The clock.
+    pub now: fn() -> SystemTime,
+}
+
+impl Default for Rules {
+    /// Those algorithms that the keys are for, any issuer, any audience, 30 s, and the system's clock.
+    fn default() -> Self {
+        let (algorithms, issuers, audiences) = (Vec::new(), Vec::new(), Vec::new());
+        Self { algorithms, issuers, audiences, leeway: Duration::from_secs(30), now: SystemTime::now }
+    }
+}
+
+/// The rules leave no key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no key is left to verify tokens with: none serves the algorithms that are accepted")]
+pub struct NoKeys;
+
+/// Verifies tokens.
+#[derive(Debug)]
+pub struct Verifier {
+    keys: Keys,
+    rules: Rules,
+    algorithms: Vec<Algorithm>,
+    /// Good tokens, by their hash, so that none is kept in memory.
+    remembered: Cache<[u8; 32], Arc<Caller>>,
+}
+
+impl Verifier {
+    /// A verifier with these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKeys`] where none of them serves an algorithm that is taken.
+    pub fn new(keys: Keys, rules: Rules) -> Result<Self, NoKeys> {
+        let taken = if rules.algorithms.is_empty() { Algorithm::ALL } else { &rules.algorithms };
+        let keys = keys.only(taken);
+        let algorithms = keys.algorithms();
+        if algorithms.is_empty() {
+            return Err(NoKeys);
+        }
+        Ok(Self { keys, rules, algorithms, remembered: Cache::new(MAX_REMEMBERED) })
+    }
+
+    /// The algorithms that are taken.
+    #[must_use]
+    pub fn algorithms(&self) -> &[Algorithm] {
+        &self.algorithms
+    }
+
+    /// Who the token was issued to. One that was good is remembered until it expires.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`].
+    pub fn verify(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+        let bytes = token.len();
+        if bytes > MAX_TOKEN_BYTES {
+            return Err(Refusal::TooLong { bytes, max_bytes: MAX_TOKEN_BYTES });
+        }
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        if let Some(caller) = self.remembered.get(&hash) {
+            if (self.rules.now)() < caller.expires_at {
+                return Ok(caller);
+            }
+            self.remembered.invalidate(&hash);
+            return Err(Refusal::Expired);
+        }
+        let caller = Arc::new(self.verify_anew(token)?);
+        self.remembered.insert(hash, Arc::clone(&caller));
+        Ok(caller)
+    }
+
+    /// The same, without what is remembered.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::verify`].
+    pub fn verify_anew(&self, token: &str) -> Result<Caller, Refusal> {
+        let header = TokenHeader::of(token)?;
+        let algorithm = header.algorithm.parse().ok().filter(|algorithm| self.algorithms.contains(algorithm));
+        let algorithm: Algorithm = algorithm.ok_or_else(|| Refusal::Algorithm(self.algorithms.clone()))?;
+        let mut refusal = Refusal::UnknownKey;
+        for key in self.keys.of(algorithm, header.kid.as_deref()) {
+            match self.verify_with(token, algorithm, key) {
+                Err(Refusal::Signature) => refusal = Refusal::Signature,
+                judged => return judged,
+            }
+        }
+        Err(refusal)
+    }
+
+    fn verify_with(&self, token: &str, algorithm: Algorithm, key: &VerificationKey) -> Result<Caller, Refusal> {
+        let Rules { issuers, audiences, leeway, now, .. } = &self.rules;
+        let mut validation = Validation::new(algorithm.library());
+        // The library has a clock of its own, of whole seconds, by which a token could be good that is remembered as expired.
+        validation.validate_exp = false;
+        let mut required = Vec::new();
+        if !issuers.is_empty() {
+            validation.set_issuer(issuers);
+            required.push("iss");
+        }
+        validation.validate_aud = !audiences.is_empty();
+        if !audiences.is_empty() {
+            validation.set_audience(audiences);
+            required.push("aud");
+        }
+        validation.set_required_spec_claims(&required);
+        let decoded = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
+        decoded.map_err(|error| refusal(&error))?.claims.into_caller(now(), *leeway)
+    }
+}
+
+fn refusal(error: &Error) -> Refusal {
+    match error.kind() {
+        ErrorKind::InvalidIssuer => Refusal::Issuer,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => Refusal::Issuer,
+        ErrorKind::InvalidAudience | ErrorKind::MissingRequiredClaim(_) => Refusal::Audience,
+        ErrorKind::Base64(_) => Refusal::Malformed("a part is not base64url"),
+        ErrorKind::Json(_) => Refusal::Malformed(MALFORMED_CLAIMS),
+        // That the signature is another's, or that the key cannot be used, which has signed nothing then.
+        _ => Refusal::Signature,
+    }
+}

@@ -1,0 +1,76 @@
+//! Texts that have keys, and texts that have none.
+
+use metricd_access::testing::Issuer;
+use metricd_access::{Algorithm, InvalidKeys, Keys, Rules};
+use serde_json::json;
+
+use crate::{Outcome, SECRET, claims, secret, verifier};
+
+#[test]
+fn what_has_no_public_keys_is_refused_with_advice() -> Outcome {
+    let ec = Issuer::new(Algorithm::Es256)?;
+    let pem = ec.public_pem();
+    let other = |kind: &str| pem.replace("PUBLIC KEY", kind);
+    let mut private = ec.jwk("k")?;
+    private["d"] = json!("AAAA");
+    let short = json!({"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}).to_string();
+    let secret = json!({"keys": [{"kty": "oct", "k": "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"}]}).to_string();
+    let many = json!({"keys": vec![ec.jwk("k")?; 33]}).to_string();
+    let cases = [
+        ("", InvalidKeys::Unknown),
+        ("ssh-ed25519 AAAA", InvalidKeys::Unknown),
+        ("{", InvalidKeys::Unknown),
+        (r#"{"keys": {}}"#, InvalidKeys::Unknown),
+        (r#"{"keys": []}"#, InvalidKeys::None),
+        (pem.split_at(40).0, InvalidKeys::Unknown),
+        (&other("PRIVATE KEY"), InvalidKeys::Private),
+        (&other("EC PRIVATE KEY"), InvalidKeys::Private),
+        (&other("CERTIFICATE"), InvalidKeys::Certificate),
+        (&format!("{pem}{}", pem.replace('M', "N")), InvalidKeys::Unusable { number: 2 }),
+        (&json!({"keys": [private]}).to_string(), InvalidKeys::Private),
+        (&short, InvalidKeys::None),
+        (&secret, InvalidKeys::None),
+        (&many, InvalidKeys::TooMany { count: 33 }),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(Keys::parse(text).unwrap_err(), expected, "{text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn keys_of_a_set_that_are_for_something_else_are_passed_over() -> Outcome {
+    let (ec, rsa) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Rs256)?);
+    let mut encrypts = rsa.jwk("k2")?;
+    encrypts["use"] = json!("enc");
+    let unknown = json!({"kty": "AKP", "alg": "ML-DSA-44", "pub": "AAAA"});
+    let jwks = json!({"keys": [unknown, ec.jwk("k1")?, encrypts]}).to_string();
+    let verifier = verifier(Keys::parse(&jwks)?, Rules::default())?;
+    assert_eq!(verifier.algorithms(), [Algorithm::Es256]);
+    assert!(verifier.verify(&ec.sign(&json!({}), &claims())?).is_ok());
+    assert!(verifier.verify(&rsa.sign(&json!({}), &claims())?).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_file_may_have_several_keys_and_notes_around_them() -> Outcome {
+    let issuers = [Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::EdDsa)?];
+    let [first, second] = &issuers;
+    let text = format!("Ours:\n{}\nTheirs:\n{}", first.public_pem(), second.public_pem().trim_end());
+    let verifier = verifier(Keys::parse(&text)?, Rules::default())?;
+    for issuer in &issuers {
+        assert!(verifier.verify(&issuer.sign(&json!({}), &claims())?).is_ok());
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_that_is_shown_has_a_secret_or_a_key() -> Outcome {
+    let keys = Keys::parse(Issuer::new(Algorithm::Es256)?.public_pem())?.with_secret(&secret()?);
+    let verifier = verifier(keys.clone(), Rules::default())?;
+    let bytes = SECRET.as_bytes().iter().take(8).map(u8::to_string).collect::<Vec<_>>().join(", ");
+    for shown in [format!("{keys:?}"), format!("{verifier:#?}"), format!("{:?}", secret()?)] {
+        assert!(!shown.contains("horse") && !shown.contains(&bytes), "{shown}");
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Good tokens, and what their claims say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
+
+use metricd_access::testing::Issuer;
+use metricd_access::{Algorithm, Keys, NewToken, NoKeys, Refusal, Rules, Scope, Verifier};
+use serde_json::json;
+
+use crate::{Outcome, SECRET, claims, claims_with, secret, verifier};
+
+#[test]
+fn takes_the_tokens_of_every_algorithm_by_pem_and_by_jwks() -> Outcome {
+    for algorithm in [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
+        let issuer = Issuer::new(algorithm)?;
+        let jwks = json!({"keys": [issuer.jwk("k1")?]}).to_string();
+        for keys in [issuer.public_pem(), &jwks] {
+            let verifier = verifier(Keys::parse(keys)?, Rules::default())?;
+            for header in [json!({}), json!({"kid": "k1"})] {
+                let caller = verifier.verify(&issuer.sign(&header, &claims())?)?;
+                assert_eq!(caller.subject(), Some("ann"), "{algorithm}");
+            }
+            let stranger = Issuer::new(algorithm)?.sign(&json!({}), &claims())?;
+            assert_eq!(verifier.verify(&stranger).unwrap_err(), Refusal::Signature, "{algorithm}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn several_keys_are_told_apart_by_their_ids() -> Outcome {
+    let (old, new) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Es256)?);
+    let jwks = json!({"keys": [old.jwk("old")?, new.jwk("new")?]}).to_string();
+    let verifier = verifier(Keys::parse(&jwks)?.with_secret(&secret()?), Rules::default())?;
+    assert!(verifier.verify(&old.sign(&json!({"kid": "old"}), &claims())?).is_ok());
+    assert!(verifier.verify(&new.sign(&json!({"kid": "new"}), &claims())?).is_ok());
+    assert!(verifier.verify(&new.sign(&json!({}), &claims())?).is_ok(), "one that names none is tried on all");
+    let crossed = verifier.verify(&new.sign(&json!({"kid": "old"}), &claims())?);
+    assert_eq!(crossed.unwrap_err(), Refusal::Signature);
+    let unknown = verifier.verify(&new.sign(&json!({"kid": "other"}), &claims())?);
+    assert_eq!(unknown.unwrap_err(), Refusal::UnknownKey);
+    assert!(verifier.verify(&Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?).is_ok());
+    Ok(())
+}
+
+#[test]
+fn scopes_come_in_either_claim_as_text_or_as_an_array() -> Outcome {
+    let verifier = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
+    let issuer = Issuer::with_secret(SECRET.as_bytes());
+    let read_and_write = [
+        json!({"scope": "metrics:read openid metrics:write"}),
+        json!({"scope": ["metrics:write", "metrics:read"]}),
+        json!({"scope": "", "scp": ["metrics:read", "metrics:write", "other"]}),
+        json!({"scope": "metrics:read", "scp": "metrics:write"}),
+    ];
+    for scopes in read_and_write {
+        let caller = verifier.verify(&issuer.sign(&json!({}), &claims_with(&scopes))?)?;
+        let may = Scope::ALL.iter().map(|scope| caller.may(*scope)).collect::<Vec<_>>();
+        assert_eq!(may, [true, true, false], "{scopes}");
+    }
+    let none = [
+        json!({"scope": "metrics:READ metrics:read\u{200b} metrics:read\tmetrics:write"}),
+        json!({"scope": "metrics:re\u{0430}d metrics\u{ff1a}read \u{a0}metrics:read"}),
+        json!({"scope": "metrics metrics:* metrics:read,metrics:write"}),
+        json!({"scope": ["metrics:read metrics:write", "", " metrics:read"]}),
+        json!({"scope": null, "scp": []}),
+    ];
+    for scopes in none {
+        let token = issuer.sign(&json!({}), &claims_with(&scopes))?;
+        match verifier.verify(&token) {
+            Ok(caller) => assert!(Scope::ALL.iter().all(|scope| !caller.may(*scope)), "{scopes}"),
+            Err(refusal) => assert_eq!(refusal, Refusal::Claim("scope"), "{scopes}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_remembered_is_still_held_to_its_expiry() -> Outcome {
+    static SECONDS: AtomicU64 = AtomicU64::new(1_000);
+    let now = || UNIX_EPOCH + Duration::from_secs(SECONDS.load(Ordering::SeqCst));
+    let verifier = verifier(Keys::default().with_secret(&secret()?), Rules { now, ..Rules::default() })?;
+    let issuer = Issuer::with_secret(SECRET.as_bytes());
+    let token = issuer.sign(&json!({}), &json!({"exp": 1_100, "nbf": 1_030, "iat": 1_000.5}))?;
+    let first = verifier.verify(&token)?;
+    assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "it is remembered");
+    SECONDS.store(1_129, Ordering::SeqCst);
+    assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "the leeway is 30 s");
+    SECONDS.store(1_130, Ordering::SeqCst);
+    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "as remembered");
+    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "and as read anew");
+    Ok(())
+}
+
+#[test]
+fn issues_tokens_that_it_takes_itself() -> Outcome {
+    let rules = Rules { issuers: vec!["us".into()], audiences: vec!["metricd".into()], ..Rules::default() };
+    let verifier = verifier(Keys::default().with_secret(&secret()?), rules)?;
+    let new = NewToken::new([Scope::Ingest], Duration::from_secs(60)).of("ann").by("us").meant_for("metricd");
+    let caller = verifier.verify(&secret()?.sign(&new)?)?;
+    assert!(caller.may(Scope::Ingest) && !caller.may(Scope::Read));
+    assert_eq!(caller.subject(), Some("ann"));
+    for bad in [
+        NewToken::new([Scope::Read], Duration::ZERO),
+        NewToken::new([Scope::Read], Duration::MAX),
+        NewToken::new([Scope::Read], Duration::from_secs(1)).of(" "),
+        NewToken::new([Scope::Read], Duration::from_secs(1)).of("a\nb"),
+    ] {
+        assert!(secret()?.sign(&bad).is_err(), "{bad:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn rules_that_leave_no_key_are_refused() -> Outcome {
+    let rules = Rules { algorithms: vec![Algorithm::Rs256], ..Rules::default() };
+    assert_eq!(Verifier::new(Keys::default().with_secret(&secret()?), rules).unwrap_err(), NoKeys);
+    assert_eq!(Verifier::new(Keys::default(), Rules::default()).unwrap_err(), NoKeys);
+    Ok(())
+}
