@@ -28,6 +28,7 @@
 //! The crate knows no database and reads no environment. What a metric is, what may be stored and how SQL is run is decided
 //! in the crates below.
 
+mod access;
 pub mod body;
 mod definitions;
 mod edge;

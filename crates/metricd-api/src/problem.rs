@@ -91,6 +91,11 @@ impl Problem {
         self.cause.as_deref()
     }
 
+    /// The detail that the client is told.
+    pub(crate) fn shown_detail(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.code.detail())
+    }
+
     /// The document, as JSON; `instance` is the path that was asked for.
     pub(crate) fn document(&self, instance: &str) -> Vec<u8> {
         let code = self.code.code();
@@ -98,7 +103,7 @@ impl Problem {
             r#type: format!("/problems/{code}"),
             title: self.code.title(),
             status: self.code.status().as_u16(),
-            detail: self.detail.as_deref().unwrap_or(self.code.detail()),
+            detail: self.shown_detail(),
             instance,
             code,
             errors: &self.errors,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::edge::RequestId;
-use crate::{FieldError, Problem, ProblemCode};
+use crate::{FieldError, Problem, ProblemCode, access};
 
 /// The header that marks a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -18,6 +18,7 @@ const MAX_KEY_CHARS: usize = 255;
 /// Who makes the request.
 pub(crate) fn actor(request: &HttpRequest) -> Actor {
     Actor {
+        subject: access::caller(request).and_then(|caller| caller.subject().map(str::to_owned)),
         address: request.peer_addr().map(|address| address.ip().to_string()),
         request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
         ..Actor::by(ChangeWay::Http)
@@ -46,9 +47,17 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
     let is_sane =
         |key: &&str| (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     let key = key.to_str().ok().filter(is_sane).filter(|_| keys.next().is_none());
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| {
+    key.map(|key| Some(owned_key(request, key))).ok_or_else(|| {
         let message = format!("expected one key of 1 to {MAX_KEY_CHARS} visible ASCII characters, such as a UUID");
         let error = FieldError { field: "Idempotency-Key".to_owned(), message };
         Problem::new(ProblemCode::InvalidParameters).with_errors(vec![error])
     })
+}
+
+/// The key as it is kept: two callers may use the same one, and neither is told what the other was answered.
+fn owned_key(request: &HttpRequest, key: &str) -> String {
+    let caller = access::caller(request);
+    let Some(subject) = caller.as_ref().and_then(|caller| caller.subject()) else { return key.to_owned() };
+    let hash = Sha256::new().chain_update(subject).chain_update([0]).chain_update(key).finalize();
+    hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -12,6 +12,7 @@ pub(crate) mod results;
 
 use actix_web::http::Method;
 use actix_web::web;
+use metricd_access::Scope;
 
 pub(crate) use self::api::Api;
 use self::resource::{PathResource, resource};
@@ -25,32 +26,49 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.default_service(web::to(edge::not_found));
 }
 
-/// Every path, with what answers there.
+/// The operations that need a scope: path, method, and which.
+pub(crate) fn scopes() -> Vec<(String, Method, Scope)> {
+    let of = |resource: PathResource| {
+        let path = resource.path().to_owned();
+        resource.scopes().into_iter().map(move |(method, scope)| (path.clone(), method, scope))
+    };
+    resources().into_iter().flat_map(of).collect()
+}
+
+/// Every path, with what answers there, and which scope a token needs for it.
 fn resources() -> Vec<PathResource> {
     vec![
-        resource("/health").on(Method::GET, health::get_health),
-        resource("/health/ready").on(Method::GET, health::get_readiness),
-        resource("/metrics").on(Method::GET, metrics::list_metrics).on(Method::POST, metrics::create_metric),
+        resource("/health").open(Method::GET, health::get_health),
+        resource("/health/ready").open(Method::GET, health::get_readiness),
+        resource("/metrics").on(Method::GET, Scope::Read, metrics::list_metrics).on(
+            Method::POST,
+            Scope::Write,
+            metrics::create_metric,
+        ),
         resource("/metrics/{metric_id}")
-            .on(Method::GET, metrics::get_metric)
-            .on(Method::PATCH, metrics::update_metric)
-            .on(Method::DELETE, metrics::delete_metric),
-        resource("/metrics/{metric_id}/definition").on(Method::GET, metrics::get_metric_definition),
-        resource("/metrics/{metric_id}/restore").on(Method::POST, metrics::restore_metric),
-        resource("/metrics/{metric_id}/history").on(Method::GET, metrics::list_metric_history),
-        resource("/metrics/{metric_id}/openapi.json").on(Method::GET, documents::get_metric_openapi),
-        resource("/results").on(Method::GET, results::get_results),
-        resource("/dashboards").on(Method::GET, dashboards::list_dashboards),
-        resource("/dashboards/{dashboard_id}").on(Method::GET, dashboards::get_dashboard),
-        resource("/dashboards/{dashboard_id}/results").on(Method::GET, dashboards::get_dashboard_results),
-        resource("/dashboards/{dashboard_id}/openapi.json").on(Method::GET, documents::get_dashboard_openapi),
-        resource("/ingestions").on(Method::POST, ingestions::create_ingestion),
-        resource("/ingestions/{ingestion_id}").on(Method::GET, ingestions::get_ingestion),
-        resource("/openapi.json").on(Method::GET, documents::get_openapi),
-        resource("/docs").on(Method::GET, documents::get_docs),
-        resource("/docs/{file}").on(Method::GET, documents::get_docs_file),
-        resource("/problems").on(Method::GET, problems::list_problems),
-        resource("/problems/{code}").on(Method::GET, problems::get_problem),
+            .on(Method::GET, Scope::Read, metrics::get_metric)
+            .on(Method::PATCH, Scope::Write, metrics::update_metric)
+            .on(Method::DELETE, Scope::Write, metrics::delete_metric),
+        resource("/metrics/{metric_id}/definition").on(Method::GET, Scope::Read, metrics::get_metric_definition),
+        resource("/metrics/{metric_id}/restore").on(Method::POST, Scope::Write, metrics::restore_metric),
+        resource("/metrics/{metric_id}/history").on(Method::GET, Scope::Read, metrics::list_metric_history),
+        resource("/metrics/{metric_id}/openapi.json").on(Method::GET, Scope::Read, documents::get_metric_openapi),
+        resource("/results").on(Method::GET, Scope::Read, results::get_results),
+        resource("/dashboards").on(Method::GET, Scope::Read, dashboards::list_dashboards),
+        resource("/dashboards/{dashboard_id}").on(Method::GET, Scope::Read, dashboards::get_dashboard),
+        resource("/dashboards/{dashboard_id}/results").on(Method::GET, Scope::Read, dashboards::get_dashboard_results),
+        resource("/dashboards/{dashboard_id}/openapi.json").on(
+            Method::GET,
+            Scope::Read,
+            documents::get_dashboard_openapi,
+        ),
+        resource("/ingestions").on(Method::POST, Scope::Ingest, ingestions::create_ingestion),
+        resource("/ingestions/{ingestion_id}").on(Method::GET, Scope::Read, ingestions::get_ingestion),
+        resource("/openapi.json").open(Method::GET, documents::get_openapi),
+        resource("/docs").open(Method::GET, documents::get_docs),
+        resource("/docs/{file}").open(Method::GET, documents::get_docs_file),
+        resource("/problems").open(Method::GET, problems::list_problems),
+        resource("/problems/{code}").open(Method::GET, problems::get_problem),
     ]
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use metricd_access::Access;
 use metricd_execution::{MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
@@ -17,6 +18,8 @@ const MAX_UPLOADS: usize = 8;
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
 pub struct ApiState {
+    /// Whom the server answers.
+    pub access: Access,
     /// The store of metrics.
     pub repository: Arc<dyn MetricRepository>,
     /// Its definitions, as far as they are held in memory.
@@ -48,7 +51,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// With 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
+    /// For anybody, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
     /// read a stream, 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
@@ -57,6 +60,7 @@ impl ApiState {
         resolver: Arc<dyn Resolver>,
     ) -> Self {
         Self {
+            access: Access::default(),
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             known_results: Arc::default(),

@@ -1,13 +1,17 @@
 //! What all operations have in common.
 
+use actix_web::http::Method;
+use metricd_access::Scope;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::Tag;
 use utoipa::openapi::{Header, HeaderBuilder, OpenApi, Ref, RefOr, Response};
 
 use super::problem_responses;
 use super::problems::{add_problems, table};
 use crate::ProblemCode;
+use crate::routes::scopes;
 
 /// What the edge answers, whatever is asked for.
 const EDGE: &[ProblemCode] = &[
@@ -30,8 +34,20 @@ const HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Adds the edge's problems and headers to every operation, and what operations refer to.
+/// What is answered, beside that, where a token is needed.
+const GUARDED: &[ProblemCode] = &[ProblemCode::TokenMissing, ProblemCode::TokenInvalid, ProblemCode::ScopeMissing];
+
+/// The name of what guards operations.
+const BEARER: &str = "bearer";
+
+/// Adds the edge's problems and headers to every operation, the scope that it needs, and what operations refer to.
 pub(super) fn finish(api: &mut OpenApi) {
+    for (path, method, scope) in scopes() {
+        let item = api.paths.paths.get_mut(&path);
+        if let Some(operation) = item.and_then(|item| operation_mut(item, &method)) {
+            guard(operation, scope);
+        }
+    }
     let edge = problem_responses(EDGE);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         for (status, response) in &edge {
@@ -43,6 +59,7 @@ pub(super) fn finish(api: &mut OpenApi) {
         }
     }
     let components = api.components.get_or_insert_default();
+    components.add_security_scheme(BEARER, bearer());
     add_problems(components);
     components.responses.values_mut().for_each(add_headers);
     components.headers.extend(HEADERS.iter().map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
@@ -50,6 +67,34 @@ pub(super) fn finish(api: &mut OpenApi) {
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
         tag.description = Some(format!("What can go wrong.\n\n{}", table()));
     }
+}
+
+/// Says that the operation needs a token with the scope.
+fn guard(operation: &mut Operation, scope: Scope) {
+    operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.name()])]);
+    let own = operation.responses.responses.get("403").and_then(described);
+    let responses = &mut operation.responses.responses;
+    for (status, response) in problem_responses(GUARDED) {
+        responses.insert(status, response);
+    }
+    if let Some(own) = own {
+        let codes: Vec<_> = GUARDED.iter().copied().chain([own]).filter(|code| code.status() == own.status()).collect();
+        responses.extend(problem_responses(&codes));
+    }
+}
+
+/// The problem that the response is.
+fn described(response: &RefOr<Response>) -> Option<ProblemCode> {
+    let RefOr::Ref(reference) = response else { return None };
+    let name = reference.ref_location.rsplit('/').next()?;
+    ProblemCode::ALL.iter().copied().find(|code| code.code() == name)
+}
+
+fn bearer() -> SecurityScheme {
+    let says = "A JWT with the scope that the operation needs, in its claim `scope` or `scp`, as `Authorization: Bearer …`. A \
+                server that was started without a key to verify tokens with asks for none, and looks at none.";
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(says));
+    SecurityScheme::Http(scheme.build())
 }
 
 fn add_headers(response: &mut RefOr<Response>) {
@@ -64,6 +109,12 @@ fn add_headers(response: &mut RefOr<Response>) {
 pub(super) fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     let PathItem { get, post, patch, delete, .. } = path;
     [get, post, patch, delete].into_iter().flatten()
+}
+
+fn operation_mut<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+    let PathItem { get, post, patch, delete, .. } = item;
+    let found = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
+    found.into_iter().find(|(of, _)| of == method)?.1.as_mut()
 }
 
 fn header(says: &str) -> Header {

@@ -65,7 +65,13 @@ fn response(codes: &[ProblemCode]) -> Response {
         content.examples.insert(code.code().to_owned(), example);
     }
     let response = ResponseBuilder::new().description(described.join("\n\n"));
-    let response = response.content("application/problem+json", content);
+    let mut response = response.content("application/problem+json", content);
+    if codes.iter().any(|code| code.challenges()) {
+        let challenge = HeaderBuilder::new()
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .description(Some("What was wrong with the token, as RFC 6750 has it."));
+        response = response.header("WWW-Authenticate", challenge.build());
+    }
     if codes.iter().all(|code| code.retry_after().is_none()) {
         return response.build();
     }

@@ -52,6 +52,9 @@ macro_rules! problem_codes {
 problem_codes! {
     BadRequest = "bad-request", BAD_REQUEST, "Bad request", "The request is malformed.";
     MalformedJson = "malformed-json", BAD_REQUEST, "Malformed JSON", "The body is not well-formed JSON.";
+    TokenMissing = "token-missing", UNAUTHORIZED, "Token missing", "The request needs a token: send one as `Authorization: Bearer …`.";
+    TokenInvalid = "token-invalid", UNAUTHORIZED, "Token invalid", "The token is not accepted.";
+    ScopeMissing = "scope-missing", FORBIDDEN, "Scope missing", "The token lacks the scope that the request needs.";
     NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";
@@ -83,6 +86,11 @@ problem_codes! {
 }
 
 impl ProblemCode {
+    /// Whether the problem is about a token, so that the header `WWW-Authenticate` says which one is wanted.
+    pub(crate) fn challenges(self) -> bool {
+        matches!(self, Self::TokenMissing | Self::TokenInvalid | Self::ScopeMissing)
+    }
+
     /// After how many seconds a client may try again, where trying again makes sense.
     #[must_use]
     pub fn retry_after(self) -> Option<u32> {

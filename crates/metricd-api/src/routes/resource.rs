@@ -1,33 +1,52 @@
 //! A path with the methods that it takes, of which `HEAD`, `OPTIONS`, `Allow` and the answer to every other method follow.
 
-use actix_web::dev::{AppService, HttpServiceFactory};
+use std::rc::Rc;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
+use metricd_access::Scope;
 
-use crate::{Problem, ProblemCode};
+use crate::{Problem, ProblemCode, access};
 
 /// A path that takes nothing yet.
 pub(super) fn resource(path: &str) -> PathResource {
-    PathResource {
-        #[cfg(test)]
-        path: path.to_owned(),
-        resource: web::resource(path),
-        methods: Vec::new(),
-    }
+    PathResource { path: path.to_owned(), resource: web::resource(path), methods: Vec::new() }
 }
 
 /// A path and the methods that it takes.
 pub(super) struct PathResource {
-    #[cfg(test)]
     path: String,
     resource: Resource,
-    methods: Vec<Method>,
+    methods: Vec<(Method, Option<Scope>)>,
 }
 
 impl PathResource {
-    /// Answers the method with the handler. What answers `GET` answers `HEAD` as well: the server leaves the body out.
-    pub(super) fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    /// Answers the method with the handler, where the caller may. What answers `GET` answers `HEAD` as well: the server leaves
+    /// the body out.
+    pub(super) fn on<F, Args>(self, method: Method, scope: Scope, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.answer(method, Some(scope), handler)
+    }
+
+    /// The same for anybody, with or without a token.
+    pub(super) fn open<F, Args>(self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.answer(method, None, handler)
+    }
+
+    fn answer<F, Args>(mut self, method: Method, scope: Option<Scope>, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -38,24 +57,29 @@ impl PathResource {
             asked = asked.or(guard::Head());
         }
         self.resource = self.resource.route(web::route().guard(asked).to(handler));
-        self.methods.push(method);
+        self.methods.push((method, scope));
         self
     }
 
-    #[cfg(test)]
     pub(super) fn path(&self) -> &str {
         &self.path
     }
 
     #[cfg(test)]
     pub(super) fn methods(&self) -> Vec<String> {
-        self.methods.iter().map(ToString::to_string).collect()
+        self.methods.iter().map(|(method, _)| method.to_string()).collect()
+    }
+
+    /// The scope that each method needs, where it needs one.
+    pub(super) fn scopes(&self) -> Vec<(Method, Scope)> {
+        self.methods.iter().filter_map(|(method, scope)| Some((method.clone(), (*scope)?))).collect()
     }
 
     /// The value of `Allow`.
     fn allow(&self) -> String {
-        let reads = if self.methods.contains(&Method::GET) { "GET, HEAD, OPTIONS" } else { "OPTIONS" };
-        let writes = self.methods.iter().filter(|method| **method != Method::GET);
+        let methods = || self.methods.iter().map(|(method, _)| method);
+        let reads = if methods().any(|method| *method == Method::GET) { "GET, HEAD, OPTIONS" } else { "OPTIONS" };
+        let writes = methods().filter(|method| **method != Method::GET);
         writes.fold(reads.to_owned(), |allow, method| format!("{allow}, {method}"))
     }
 }
@@ -73,7 +97,21 @@ impl HttpServiceFactory for PathResource {
             let problem = Problem::new(ProblemCode::MethodNotAllowed).with_header(ALLOW, allow.clone());
             async { Err::<HttpResponse, _>(problem) }
         };
-        self.resource.route(web::method(Method::OPTIONS).to(options)).default_service(web::to(refuse)).register(config);
+        let scopes = Rc::new(self.scopes());
+        // Before a body is read, or anything is taken from the database.
+        let guarded = from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+            let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+            let scope = scopes.iter().find(|(of, _)| of == method).map(|(_, scope)| *scope);
+            let checked = scope.map_or(Ok(()), |scope| access::check(&request, scope));
+            async move {
+                match checked {
+                    Ok(()) => next.call(request).await,
+                    Err(problem) => Ok(request.error_response(problem)),
+                }
+            }
+        });
+        let resource = self.resource.route(web::method(Method::OPTIONS).to(options));
+        resource.default_service(web::to(refuse)).wrap(guarded).register(config);
     }
 }
 
@@ -85,7 +123,7 @@ mod tests {
     fn allow_names_what_follows_from_the_methods() {
         let answer = || async { "" };
         let allow = |methods: &[Method]| {
-            methods.iter().fold(resource("/"), |path, method| path.on(method.clone(), answer)).allow()
+            methods.iter().fold(resource("/"), |path, method| path.open(method.clone(), answer)).allow()
         };
         assert_eq!(allow(&[Method::GET]), "GET, HEAD, OPTIONS");
         assert_eq!(allow(&[Method::POST]), "OPTIONS, POST");

@@ -1,5 +1,6 @@
 //! The API over HTTP: a server on a free port, with a store in memory and a runner that answers by a script.
 
+mod access;
 mod compression;
 mod conditional;
 mod cors;

@@ -7,6 +7,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use metricd_access::{Access, Verifier};
 use metricd_api::{ApiState, ServerOptions, start};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
@@ -74,6 +75,11 @@ impl Answer {
 impl TestApp {
     /// A server whose store has the metric `m1` on the query `q1`: `SELECT 1`.
     pub(crate) async fn start() -> Result<Self> {
+        Self::with(Self::store().await?)
+    }
+
+    /// A store that has it.
+    pub(crate) async fn store() -> Result<Arc<dyn MetricRepository>> {
         let repository = MemoryRepository::default();
         let definitions = Definitions {
             queries: vec![query("q1", "-- Title \"one\"\nSELECT 1")],
@@ -82,30 +88,41 @@ impl TestApp {
         };
         let (brought, _told) = Brought::keeping(definitions, Vec::new());
         repository.ingest(Box::new(brought)).await?;
-        Self::with(Arc::new(repository))
+        Ok(Arc::new(repository))
     }
 
     /// A server on this store.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), 1 << 20)
+        Self::run(repository, ServerOptions::default(), 1 << 20, Access::Anonymous)
+    }
+
+    /// A server that asks for tokens, on this store.
+    pub(crate) fn guarded(repository: Arc<dyn MetricRepository>, verifier: Verifier) -> Result<Self> {
+        Self::run(repository, ServerOptions::default(), 1 << 20, Access::Tokens(Arc::new(verifier)))
     }
 
     /// A server on this store that takes uploads of so many bytes.
     pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), max_upload_bytes)
+        Self::run(repository, ServerOptions::default(), max_upload_bytes, Access::Anonymous)
     }
 
     /// A server that is run so, with one thread, on a store that is empty.
     pub(crate) fn with_options(options: ServerOptions) -> Result<Self> {
-        Self::run(Arc::new(MemoryRepository::default()), options, 1 << 20)
+        Self::run(Arc::new(MemoryRepository::default()), options, 1 << 20, Access::Anonymous)
     }
 
-    fn run(repository: Arc<dyn MetricRepository>, options: ServerOptions, max_upload_bytes: u64) -> Result<Self> {
+    fn run(
+        repository: Arc<dyn MetricRepository>,
+        options: ServerOptions,
+        max_upload_bytes: u64,
+        access: Access,
+    ) -> Result<Self> {
         let runner = Arc::new(ScriptedRunner::default());
         let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
         let state = ApiState {
+            access,
             now,
             max_upload_bytes,
             ..ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone())

@@ -1,0 +1,93 @@
+//! Who may do what over HTTP: bearer tokens (RFC 6750).
+
+use std::sync::Arc;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::{HttpMessage, HttpRequest, web};
+use metricd_access::{Access, Caller, Scope};
+
+use crate::{ApiState, Problem, ProblemCode};
+
+/// The parameter of a query string that others take a token by (RFC 6750, section 2.3).
+const TOKEN_PARAMETER: &str = "access_token";
+
+/// What is said of a request without a token.
+const CHALLENGE: &str = r#"Bearer realm="metricd""#;
+
+/// Lets the request pass where whoever makes it may do what needs the scope. Who that is stands among its extensions then.
+///
+/// # Errors
+///
+/// 401 without a token that is good, 403 where it lacks the scope.
+pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
+    // A request that reaches a route has a state.
+    let Some(state) = request.app_data::<web::Data<ApiState>>() else {
+        return Err(Problem::new(ProblemCode::InternalError).caused_by("the server has no state"));
+    };
+    let Access::Tokens(verifier) = &state.access else { return Ok(()) };
+    let token = token(request).map_err(|problem| logged(request, problem))?;
+    let caller = verifier.verify(token).map_err(|refusal| {
+        let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{refusal}""#);
+        let problem = challenged(ProblemCode::TokenInvalid, &challenge).with_detail(sentence(&refusal.to_string()));
+        logged(request, problem)
+    })?;
+    if !caller.may(scope) {
+        let challenge = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
+        let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
+        let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
+        let subject = caller.subject().unwrap_or_default();
+        return Err(problem.caused_by(format!("`{subject}` {} lacks the scope `{scope}`", from(request))));
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// Whose token the request has; nobody's where none was asked for.
+pub(crate) fn caller(request: &HttpRequest) -> Option<Arc<Caller>> {
+    request.extensions().get::<Arc<Caller>>().cloned()
+}
+
+/// The token that the request has, in the one place where it may be.
+fn token(request: &ServiceRequest) -> Result<&str, Problem> {
+    if form_urlencoded::parse(request.query_string().as_bytes()).any(|(name, _)| name == TOKEN_PARAMETER) {
+        let detail = "A token in a URL ends up in logs and histories: take it out of there, have it replaced by another, and send \
+                      that as `Authorization: Bearer …`.";
+        return Err(challenged(ProblemCode::TokenMissing, CHALLENGE).with_detail(detail));
+    }
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let Some(header) = headers.next() else { return Err(challenged(ProblemCode::TokenMissing, CHALLENGE)) };
+    if headers.next().is_some() {
+        let detail = "The request has several headers `Authorization`: expected one.";
+        return Err(challenged(ProblemCode::TokenInvalid, CHALLENGE).with_detail(detail));
+    }
+    let credentials = header.to_str().ok().and_then(|header| header.split_once(' '));
+    let token = credentials.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+    token.map(str::trim).filter(|token| !token.is_empty()).ok_or_else(|| {
+        let detail = "The header `Authorization` has no token: expected `Bearer`, a space, and the token.";
+        challenged(ProblemCode::TokenInvalid, CHALLENGE).with_detail(detail)
+    })
+}
+
+fn challenged(code: ProblemCode, challenge: &str) -> Problem {
+    // What is said of tokens is ASCII without quotation marks.
+    let value = HeaderValue::try_from(challenge).unwrap_or_else(|_| HeaderValue::from_static(CHALLENGE));
+    Problem::new(code).with_header(WWW_AUTHENTICATE, value)
+}
+
+/// The problem, whose detail the log is told as well.
+fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
+    let cause = format!("{} {}", problem.shown_detail(), from(request));
+    problem.caused_by(cause)
+}
+
+/// Where the request came from.
+fn from(request: &ServiceRequest) -> String {
+    request.peer_addr().map(|address| format!("from {}", address.ip())).unwrap_or_default()
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", letters.as_str())
+}
