@@ -1,5 +1,7 @@
 //! The command line, with environment variables behind it.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +13,7 @@ use metricd_api::AllowedOrigin;
 use metricd_domain::{DashboardId, MetricId};
 use metricd_postgres::DatabaseUrl;
 
+pub(crate) use self::access::{AccessArguments, TokenArguments};
 use crate::log_format::LogFormat;
 use crate::output;
 
@@ -77,6 +80,11 @@ pub(crate) enum Command {
     /// Without --yes it says which metrics these are, and removes nothing. Queries that nothing else reads go with them, and
     /// so do their places on dashboards. Exit code: 0 done or said, 1 could not be done.
     Purge(PurgeArguments),
+    /// Make a token for the HTTP API, signed with the server's secret, and print it.
+    ///
+    /// Send it as `Authorization: Bearer TOKEN`. The secret is read from `METRICD_JWT_SECRET`, or from a file; what verifies
+    /// tokens with public keys gets them from who has the private ones.
+    Token(TokenArguments),
 }
 
 /// Which database to use.
@@ -203,6 +211,9 @@ pub(crate) struct ServeArguments {
     /// Do not load the sample into an empty private PostgreSQL.
     #[arg(long, env = "METRICD_NO_SAMPLE")]
     pub(crate) no_sample: bool,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
 }
 
 /// What to ingest.

@@ -6,6 +6,7 @@ mod migrate;
 mod openapi;
 mod purge;
 mod serve;
+mod token;
 
 pub(crate) use check::check;
 pub(crate) use ingest::ingest;
@@ -13,3 +14,4 @@ pub(crate) use migrate::migrate;
 pub(crate) use openapi::openapi;
 pub(crate) use purge::purge;
 pub(crate) use serve::serve;
+pub(crate) use token::token;

@@ -1,5 +1,6 @@
 //! The metricd program: arguments, wiring, exit codes. What metricd does stands in the crates beside this one.
 
+mod access;
 mod arguments;
 mod commands;
 mod database;
@@ -28,6 +29,7 @@ async fn main() -> ExitCode {
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
         Command::Openapi(openapi) => commands::openapi(&database, &openapi).await,
+        Command::Token(token) => commands::token(&token),
         Command::Purge(purge) => commands::purge(&database, &purge).await,
     };
     if let (Err(error), LogFormat::Json) = (&outcome, log_format) {

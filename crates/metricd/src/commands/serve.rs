@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use metricd_access::Access;
 use metricd_api::{ApiState, Definitions, ServerOptions, start};
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
@@ -19,6 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::ingest::store;
+use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
 use crate::database::Database;
 use crate::{output, sample};
@@ -35,6 +37,9 @@ pub(crate) async fn serve(
     guard: &GuardArguments,
     serve: ServeArguments,
 ) -> Result<ExitCode> {
+    let exposure = Exposure { is_operators_database: arguments.database_url.is_some(), address: serve.listen };
+    let access = access(&serve.access, exposure)?;
+    let is_open = matches!(access, Access::Anonymous);
     let listener = bind(serve.listen)?;
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let mut database = Database::open(arguments, query_timeout)?;
@@ -46,6 +51,7 @@ pub(crate) async fn serve(
 
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
+        access,
         query_timeout,
         results_timeout: Duration::from_secs(serve.results_timeout_seconds),
         stream_patience,
@@ -63,7 +69,7 @@ pub(crate) async fn serve(
     let server = start(listener, state, options)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
-    output::print(&greeting(address, &metrics));
+    output::print(&greeting(address, &metrics, is_open));
 
     wait_for_stop(&mut database.cluster, &mut interrupt, &mut terminate).await;
     log::info!("stopping: requests in flight are finished; a second signal stops at once");
@@ -118,9 +124,16 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
     .await;
 }
 
-fn greeting(address: SocketAddr, metrics: &[MetricDefinition]) -> String {
-    let mut lines = vec![format!("metricd listens on http://{address}; Ctrl-C stops it. Try:")];
-    lines.extend(metrics.iter().map(|of| format!("  curl http://{address}/metrics/{}", of.metric.metric_id)));
+fn greeting(address: SocketAddr, metrics: &[MetricDefinition], is_open: bool) -> String {
+    let mut lines = vec![format!("metricd listens on http://{address}; Ctrl-C stops it.")];
+    let header = if is_open {
+        lines.push("No token is asked for: whoever reaches this address may read, write and ingest. Try:".to_owned());
+        ""
+    } else {
+        lines.push("A token is asked for; `metricd token --help` says how to make one. Try:".to_owned());
+        "-H \"Authorization: Bearer $TOKEN\" "
+    };
+    lines.extend(metrics.iter().map(|of| format!("  curl {header}http://{address}/metrics/{}", of.metric.metric_id)));
     if metrics.is_empty() {
         lines.push(format!("  curl http://{address}/health/ready"));
         lines.push("  metricd ingest PATH…".to_owned());

@@ -25,6 +25,12 @@ fn help_names_every_option_with_its_variable() -> Result<()> {
         "METRICD_SHUTDOWN_TIMEOUT_SECONDS",
         "METRICD_NO_SAMPLE",
         "METRICD_CORS_ORIGINS",
+        "METRICD_JWT_SECRET_FILE",
+        "METRICD_JWT_KEYS",
+        "METRICD_JWT_ALGORITHMS",
+        "METRICD_JWT_ISSUERS",
+        "METRICD_JWT_AUDIENCES",
+        "METRICD_INSECURE_ALLOW_ANONYMOUS",
     ] {
         assert!(help.contains(&format!("[env: {variable}")), "{variable}: {help}");
     }

@@ -1,5 +1,6 @@
 //! The real program on a real PostgreSQL.
 
+mod access;
 mod checking;
 mod commands;
 mod conditional;

@@ -12,6 +12,7 @@ async fn answers_503_while_the_database_is_down_and_goes_on_when_it_is_back() ->
     let folder = folder()?;
     let command = || -> Result<_> {
         let mut command = metricd(folder.path());
+        command.env("METRICD_INSECURE_ALLOW_ANONYMOUS", "true");
         command.env("DATABASE_URL", cluster.connection().owner_url("postgres")?.expose_secret());
         command.env("READER_DATABASE_URL", cluster.connection().url("reader", "postgres")?.expose_secret());
         Ok(command)

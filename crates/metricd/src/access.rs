@@ -1,0 +1,92 @@
+//! Whom the program serves, by what the operator has said.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use metricd_access::{Access, Keys, Rules, Secret, Verifier};
+
+use crate::arguments::AccessArguments;
+
+/// Where the secret itself may stand. There is no flag for it, since every user of the machine sees those.
+const SECRET: &str = "METRICD_JWT_SECRET";
+
+/// What may be served without being asked for a token: a database of nobody else's, to this machine alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exposure {
+    /// Whether the database is an operator's.
+    pub(crate) is_operators_database: bool,
+    /// Where the server listens.
+    pub(crate) address: SocketAddr,
+}
+
+/// Whom to serve.
+pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<Access> {
+    let secret = find_secret(arguments.jwt_secret_file.as_deref())?;
+    let has_key = secret.is_some() || arguments.jwt_keys.is_some();
+    let has_rules = !arguments.jwt_algorithms.is_empty()
+        || !arguments.jwt_issuers.is_empty()
+        || !arguments.jwt_audiences.is_empty();
+    match (has_key, arguments.insecure_allow_anonymous) {
+        (true, true) => bail!(
+            "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the two"
+        ),
+        (true, false) => verifier(arguments, secret.as_ref()).map(|verifier| Access::Tokens(Arc::new(verifier))),
+        (false, _) if has_rules => bail!(
+            "--jwt-algorithm, --jwt-issuer and --jwt-audience say what tokens are held to, and there is no key to verify them \
+             with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
+        ),
+        (false, true) => {
+            log::warn!(
+                "anybody who reaches {} may read, write and ingest without a token, as --insecure-allow-anonymous says",
+                exposure.address
+            );
+            Ok(Access::Anonymous)
+        }
+        (false, false) => {
+            let Exposure { is_operators_database, address } = exposure;
+            let what = if is_operators_database { "a database of yours".to_owned() } else { format!("on {address}") };
+            ensure!(
+                !is_operators_database && address.ip().is_loopback(),
+                "serving {what} needs a key to verify tokens with: set {SECRET} to at least 32 random bytes, or give \
+                 --jwt-secret-file or --jwt-keys; --insecure-allow-anonymous serves anybody instead"
+            );
+            Ok(Access::Anonymous)
+        }
+    }
+}
+
+/// The secret, from the environment or a file.
+pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
+    let text = match (env::var_os(SECRET), file) {
+        (Some(_), Some(file)) => {
+            bail!("{SECRET} is set and {} is to have the secret as well: give one of the two", file.display())
+        }
+        (Some(text), None) => text.into_string().ok().with_context(|| format!("{SECRET} is no UTF-8"))?,
+        (None, Some(file)) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        (None, None) => return Ok(None),
+    };
+    let named = || file.map_or_else(|| SECRET.to_owned(), |file| file.display().to_string());
+    Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", named()))
+}
+
+fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Verifier> {
+    let mut keys = Keys::default();
+    if let Some(file) = &arguments.jwt_keys {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        keys = Keys::parse(&text).with_context(|| format!("{} has no public keys", file.display()))?;
+    }
+    if let Some(secret) = secret {
+        keys = keys.with_secret(secret);
+    }
+    let AccessArguments { jwt_algorithms, jwt_issuers, jwt_audiences, .. } = arguments.clone();
+    let rules =
+        Rules { algorithms: jwt_algorithms, issuers: jwt_issuers, audiences: jwt_audiences, ..Rules::default() };
+    let verifier = Verifier::new(keys, rules)?;
+    let names: Vec<_> = verifier.algorithms().iter().map(|algorithm| algorithm.name()).collect();
+    log::info!("a token is asked for, signed by {}", names.join(", "));
+    Ok(verifier)
+}

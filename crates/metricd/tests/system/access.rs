@@ -1,0 +1,163 @@
+//! Whom the program serves, and what it says of keys and tokens.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use metricd_access::Algorithm;
+use metricd_access::testing::Issuer;
+use nix::sys::signal::Signal;
+use reqwest::Client;
+use serde_json::json;
+
+use crate::support::{Server, folder, metricd, run, write};
+
+const SECRET: &str = "correct horse battery staple, and then some";
+
+/// The program with the secret.
+fn with_secret(data_dir: &Path) -> Command {
+    let mut command = metricd(data_dir);
+    command.env("METRICD_JWT_SECRET", SECRET);
+    command
+}
+
+/// What the server answers to a request with this token.
+async fn status(server: &Server, path: &str, token: &str) -> Result<u16> {
+    let request = Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);
+    Ok(request.send().await?.status().as_u16())
+}
+
+#[actix_web::test]
+async fn a_private_database_on_loopback_is_open_and_the_start_says_so() -> Result<()> {
+    let folder = folder()?;
+    let server = Server::start(metricd(&folder.path().join("data")).env("METRICD_NO_SAMPLE", "true"))?;
+    assert_eq!(server.get("/metrics").await?.0, 200);
+    let (code, greeting) = server.stop(Signal::SIGTERM)?;
+    assert_eq!(code, 0);
+    assert!(greeting.contains("No token is asked for"), "{greeting}");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn anything_else_needs_a_key_or_that_somebody_says_it() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let url = "postgres://ann@127.0.0.1:1/metricd";
+    let exposed: [&[(&str, &str)]; 3] = [
+        &[("METRICD_LISTEN", "0.0.0.0:0")],
+        &[("METRICD_LISTEN", "[::]:0")],
+        &[("DATABASE_URL", url), ("READER_DATABASE_URL", url)],
+    ];
+    for environment in exposed {
+        let (code, printed, error) = run(metricd(&data_dir).envs(environment.iter().copied()))?;
+        assert_eq!((code, printed.as_str()), (1, ""), "{error}");
+        assert!(error.contains("METRICD_JWT_SECRET") && error.contains("--insecure-allow-anonymous"), "{error}");
+    }
+    assert!(!data_dir.exists(), "nothing is begun");
+    for _ in 0..2 {
+        let mut command = metricd(&data_dir);
+        command.env("METRICD_LISTEN", "0.0.0.0:0").env("METRICD_NO_SAMPLE", "true");
+        let log = Server::start(command.args(["serve", "--insecure-allow-anonymous"]))?.log()?;
+        assert!(log.contains("WARN") && log.contains("without a token"), "{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let file = |name: &str, text: &str| write(folder.path(), name, text).map(|path| path.display().to_string());
+    let short = "s3cret s3cret";
+    let (short_file, good_file) = (file("short", short)?, file("good", SECRET)?);
+    let private = file("private.pem", "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n")?;
+    let missing = folder.path().join("missing").display().to_string();
+    let cases: [(&[(&str, &str)], &str); 10] = [
+        (&[("METRICD_JWT_SECRET", short)], "the secret has 13 bytes: expected at least 32"),
+        (&[("METRICD_JWT_SECRET", "")], "the secret has 0 bytes"),
+        (&[("METRICD_JWT_SECRET_FILE", &short_file)], "the secret has 13 bytes"),
+        (&[("METRICD_JWT_SECRET_FILE", &missing)], "cannot read"),
+        (&[("METRICD_JWT_SECRET_FILE", &good_file), ("METRICD_JWT_SECRET", SECRET)], "give one of the two"),
+        (&[("METRICD_JWT_KEYS", &private)], "found a private key"),
+        (&[("METRICD_JWT_KEYS", &good_file)], "expected a JWKS"),
+        (&[("METRICD_JWT_AUDIENCES", "metricd")], "there is no key to verify them"),
+        (&[("METRICD_JWT_SECRET", SECRET), ("METRICD_JWT_ALGORITHMS", "ES256")], "no key is left"),
+        (&[("METRICD_JWT_SECRET", SECRET), ("METRICD_INSECURE_ALLOW_ANONYMOUS", "true")], "give one of the two"),
+    ];
+    for (environment, expected) in cases {
+        let (code, printed, error) = run(metricd(&data_dir).envs(environment.iter().copied()))?;
+        assert_eq!((code, printed.as_str()), (1, ""), "{error}");
+        assert!(error.contains(expected), "{expected}: {error}");
+        assert!(!error.contains("s3cret") && !error.contains("horse"), "{error}");
+    }
+    let (code, _, error) = run(metricd(&data_dir).env("METRICD_JWT_ALGORITHMS", "none"))?;
+    assert!(code == 1 && error.contains("expected one of `HS256`"), "{error}");
+    assert!(!data_dir.exists(), "nothing is begun");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_again() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let make = |arguments: &str| run(with_secret(&data_dir).arg("token").args(arguments.split_whitespace()));
+    let (code, token, error) = make("--scope metrics:read --ttl 15m --subject ann")?;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let (token, other) = (token.trim(), make("--scope metrics:write,metrics:ingest --subject bob")?.1);
+    let refused = [
+        ("--scope metrics:all --subject ann", "expected one of `metrics:read`"),
+        ("--subject ann", "--scope"),
+        ("--scope metrics:read", "--subject"),
+        ("--scope metrics:read --subject ann --ttl soon", "--ttl"),
+        ("--scope metrics:read --subject ann --ttl 0s", "the lifetime is no time"),
+    ];
+    for (arguments, expected) in refused {
+        let (code, printed, error) = make(arguments)?;
+        assert_eq!((code, printed.as_str()), (1, ""), "{arguments}");
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+    let (code, _, error) = run(metricd(&data_dir).args(["token", "--scope", "metrics:read", "--subject", "ann"]))?;
+    assert!(code == 1 && error.contains("METRICD_JWT_SECRET"), "{error}");
+
+    let mut command = with_secret(&data_dir);
+    let server = Server::start(command.env("METRICD_NO_SAMPLE", "true").env("METRICD_LOG", "debug"))?;
+    assert_eq!(status(&server, "/metrics", token).await?, 200);
+    assert_eq!(status(&server, "/metrics", other.trim()).await?, 403);
+    assert_eq!(status(&server, "/metrics", "x.y.z").await?, 401);
+    assert_eq!(status(&server, &format!("/metrics?access_token={token}"), "").await?, 401);
+    let (code, problem) = server.get("/metrics").await?;
+    assert_eq!((code, &problem["code"]), (401, &json!("token-missing")));
+    assert_eq!(server.get("/health/ready").await?.0, 200);
+    let greeting = server.greeting.clone();
+    let printed = greeting + &server.log()?;
+    assert!(printed.contains("signed by HS256"), "{printed}");
+    let refusals =
+        ["`bob` from 127.0.0.1 lacks the scope `metrics:read`", "The token is malformed", "A token in a URL"];
+    for refusal in refusals {
+        assert!(printed.contains(refusal), "{refusal}: {printed}");
+    }
+    let signature = token.rsplit('.').next().context("a signature")?;
+    for secret in [SECRET, token, signature, other.trim(), "horse"] {
+        assert!(!printed.contains(secret), "{printed}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn tokens_of_an_issuer_are_verified_with_its_public_keys() -> Result<()> {
+    let folder = folder()?;
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
+    let issuer = Issuer::new(Algorithm::EdDsa).map_err(failed)?;
+    let jwks = json!({"keys": [issuer.jwk("k1").map_err(failed)?]}).to_string();
+    let keys = write(folder.path(), "jwks.json", &jwks)?;
+    let mut command = metricd(&folder.path().join("data"));
+    command.env("METRICD_NO_SAMPLE", "true").env("METRICD_JWT_KEYS", keys);
+    command.env("METRICD_JWT_ISSUERS", "https://issuer.example").env("METRICD_LISTEN", "127.0.0.1:0");
+    let server = Server::start(&mut command)?;
+    let claims = json!({"iss": "https://issuer.example", "exp": 4_000_000_000_u64, "scp": ["metrics:read"]});
+    let good = issuer.sign(&json!({"kid": "k1"}), &claims).map_err(failed)?;
+    assert_eq!(status(&server, "/metrics", &good).await?, 200);
+    let unknown = issuer.sign(&json!({"kid": "k2"}), &claims).map_err(failed)?;
+    assert_eq!(status(&server, "/metrics", &unknown).await?, 401);
+    Ok(())
+}
