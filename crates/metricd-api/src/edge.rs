@@ -23,7 +23,7 @@ pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
 use self::timing::Parts;
 pub(crate) use self::timing::{encoding, note_run};
-use crate::{Problem, ProblemCode};
+use crate::{Problem, ProblemCode, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -47,6 +47,7 @@ pub(crate) async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
+    let under_way = connections::begin(&request);
     let request_id = request_id(&request);
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), limits::shown_path(&request));
@@ -90,7 +91,10 @@ pub(crate) async fn edge(
         request_id = request_id.as_str();
         "{method} {path} {status} {milliseconds:.1} ms [{request_id}]"
     );
-    Ok(response)
+    Ok(match under_way {
+        Some(under_way) => under_way.until_sent(response),
+        None => response,
+    })
 }
 
 /// The client's id where it is sane, otherwise one of ours.

@@ -12,7 +12,7 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
 
 use crate::edge::{self, AllowedOrigin, Cors};
-use crate::{ApiState, routes};
+use crate::{ApiState, connections, routes};
 
 /// How the server is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct ServerOptions {
     pub workers: usize,
     /// How long the head of a connection's first request may take to arrive.
     pub request_timeout: Duration,
+    /// How long a connection may be idle between two requests. The head of the next one has the time of the first one's besides.
+    pub keep_alive: Duration,
     /// How long a graceful stop waits for the requests in flight.
     pub shutdown_timeout: Duration,
     /// The origins whose pages may read answers, from a browser.
@@ -28,12 +30,13 @@ pub struct ServerOptions {
 }
 
 impl Default for ServerOptions {
-    /// A thread for each core, 10 s for a request to arrive, 30 s to stop, no pages of other origins.
+    /// A thread for each core, 10 s for a request to arrive, 5 s between two, 30 s to stop, no pages of other origins.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             workers,
             request_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
         }
@@ -53,6 +56,7 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
         let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&cors), request, next));
         App::new().app_data(state.clone()).wrap(edge).configure(routes::configure)
     };
+    let max_idle = options.keep_alive + options.request_timeout;
     let server = HttpServer::new(app)
         .workers(options.workers)
         .shutdown_timeout(options.shutdown_timeout.as_secs())
@@ -60,7 +64,11 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
         // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
         .h1_allow_half_closed(false)
         .client_request_timeout(options.request_timeout)
-        .on_connect(|connection: &dyn Any, _| send_at_once(connection))
+        .keep_alive(options.keep_alive)
+        .on_connect(move |connection: &dyn Any, data| {
+            send_at_once(connection);
+            connections::watch(connection, data, max_idle);
+        })
         .listen(listener)?;
     Ok(server.run())
 }

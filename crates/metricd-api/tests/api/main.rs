@@ -3,6 +3,7 @@
 mod access;
 mod compression;
 mod conditional;
+mod connections;
 mod cors;
 mod dashboards;
 mod definitions;

@@ -108,7 +108,12 @@ impl TestApp {
 
     /// A server that is run so, with one thread, on a store that is empty.
     pub(crate) fn with_options(options: ServerOptions) -> Result<Self> {
-        Self::run(Arc::new(MemoryRepository::default()), options, 1 << 20, Access::Anonymous)
+        Self::with_options_on(Arc::new(MemoryRepository::default()), options)
+    }
+
+    /// The same on this store.
+    pub(crate) fn with_options_on(repository: Arc<dyn MetricRepository>, options: ServerOptions) -> Result<Self> {
+        Self::run(repository, options, 1 << 20, Access::Anonymous)
     }
 
     fn run(
