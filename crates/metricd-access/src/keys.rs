@@ -82,6 +82,13 @@ impl Keys {
         self
     }
 
+    /// These and those.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The same, without what serves none of these algorithms.
     pub(crate) fn only(mut self, algorithms: &[Algorithm]) -> Self {
         for key in &mut self.0 {

@@ -17,7 +17,7 @@ pub enum Refusal {
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
     /// Its header names an algorithm that is not taken here.
-    #[error("the token's algorithm is not accepted: expected {}", names(.0))]
+    #[error("the token's algorithm is not accepted{}", expected(.0))]
     Algorithm(Vec<Algorithm>),
     /// No key is known by the id that its header names.
     #[error("the token's key is not known here: its `kid` names none of the issuer's keys")]
@@ -45,6 +45,7 @@ pub enum Refusal {
     Claim(&'static str),
 }
 
-fn names(algorithms: &[Algorithm]) -> String {
-    algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>().join(", ")
+fn expected(algorithms: &[Algorithm]) -> String {
+    let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    if names.is_empty() { String::new() } else { format!(": expected {}", names.join(", ")) }
 }

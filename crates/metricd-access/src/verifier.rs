@@ -1,6 +1,7 @@
 //! Tokens become callers.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::Validation;
@@ -51,13 +52,30 @@ impl Default for Rules {
 pub struct NoKeys;
 
 /// Verifies tokens.
-#[derive(Debug)]
 pub struct Verifier {
-    keys: Keys,
     rules: Rules,
-    algorithms: Vec<Algorithm>,
+    known: RwLock<Arc<Known>>,
     /// Good tokens, by their hash, so that none is kept in memory.
-    remembered: Cache<[u8; 32], Arc<Caller>>,
+    remembered: Cache<[u8; 32], Remembered>,
+    /// Told of each token that names a key which is not known.
+    unknown_key: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// The keys of the moment.
+#[derive(Debug)]
+struct Known {
+    keys: Keys,
+    algorithms: Vec<Algorithm>,
+    /// Counts how often they were renewed.
+    generation: u64,
+}
+
+/// A token that was good.
+#[derive(Clone)]
+struct Remembered {
+    caller: Arc<Caller>,
+    /// Of the keys that it was verified with.
+    generation: u64,
 }
 
 impl Verifier {
@@ -67,22 +85,48 @@ impl Verifier {
     ///
     /// [`NoKeys`] where none of them serves an algorithm that is taken.
     pub fn new(keys: Keys, rules: Rules) -> Result<Self, NoKeys> {
-        let taken = if rules.algorithms.is_empty() { Algorithm::ALL } else { &rules.algorithms };
-        let keys = keys.only(taken);
+        let verifier = Self::without_keys(rules);
+        verifier.renew(keys)?;
+        Ok(verifier)
+    }
+
+    /// A verifier that refuses every token, until [`Self::renew`] gives it keys.
+    #[must_use]
+    pub fn without_keys(rules: Rules) -> Self {
+        let known = Known { keys: Keys::default(), algorithms: Vec::new(), generation: 0 };
+        let remembered = Cache::new(MAX_REMEMBERED);
+        Self { rules, known: RwLock::new(Arc::new(known)), remembered, unknown_key: None }
+    }
+
+    /// The same, and this is told of each token that names a key which is not known: there may be a new one.
+    #[must_use]
+    pub fn telling_of_unknown_keys(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { unknown_key: Some(Box::new(tell)), ..self }
+    }
+
+    /// Takes these keys instead of those before. What was good with those is verified anew.
+    ///
+    /// # Errors
+    ///
+    /// [`NoKeys`] where none of them serves an algorithm that is taken; those before are kept then.
+    pub fn renew(&self, keys: Keys) -> Result<(), NoKeys> {
+        let keys = keys.only(self.taken());
         let algorithms = keys.algorithms();
         if algorithms.is_empty() {
             return Err(NoKeys);
         }
-        Ok(Self { keys, rules, algorithms, remembered: Cache::new(MAX_REMEMBERED) })
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(Known { keys, algorithms, generation: known.generation + 1 });
+        Ok(())
     }
 
     /// The algorithms that are taken.
     #[must_use]
-    pub fn algorithms(&self) -> &[Algorithm] {
-        &self.algorithms
+    pub fn algorithms(&self) -> Vec<Algorithm> {
+        self.known().algorithms.clone()
     }
 
-    /// Who the token was issued to. One that was good is remembered until it expires.
+    /// Who the token was issued to. One that was good is remembered until it expires, or the keys change.
     ///
     /// # Errors
     ///
@@ -92,17 +136,34 @@ impl Verifier {
         if bytes > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong { bytes, max_bytes: MAX_TOKEN_BYTES });
         }
+        let known = self.known();
         let hash: [u8; 32] = Sha256::digest(token).into();
-        if let Some(caller) = self.remembered.get(&hash) {
+        let remembered = self.remembered.get(&hash).filter(|of| of.generation == known.generation);
+        if let Some(Remembered { caller, .. }) = remembered {
             if (self.rules.now)() < caller.expires_at {
                 return Ok(caller);
             }
             self.remembered.invalidate(&hash);
             return Err(Refusal::Expired);
         }
-        let caller = Arc::new(self.verify_anew(token)?);
-        self.remembered.insert(hash, Arc::clone(&caller));
+        let caller = Arc::new(self.verify_by(&known, token)?);
+        let remembered = Remembered { caller: Arc::clone(&caller), generation: known.generation };
+        self.remembered.insert(hash, remembered);
         Ok(caller)
+    }
+
+    /// Whether a key of this algorithm may be among the next ones. A secret is never among those that are fetched.
+    fn may_come(&self, algorithm: Algorithm) -> bool {
+        self.unknown_key.is_some() && algorithm != Algorithm::Hs256 && self.taken().contains(&algorithm)
+    }
+
+    /// The algorithms that are taken where there is a key for them.
+    fn taken(&self) -> &[Algorithm] {
+        if self.rules.algorithms.is_empty() { Algorithm::ALL } else { &self.rules.algorithms }
+    }
+
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The same, without what is remembered.
@@ -111,15 +172,24 @@ impl Verifier {
     ///
     /// As for [`Self::verify`].
     pub fn verify_anew(&self, token: &str) -> Result<Caller, Refusal> {
+        self.verify_by(&self.known(), token)
+    }
+
+    fn verify_by(&self, known: &Known, token: &str) -> Result<Caller, Refusal> {
         let header = TokenHeader::of(token)?;
-        let algorithm = header.algorithm.parse().ok().filter(|algorithm| self.algorithms.contains(algorithm));
-        let algorithm: Algorithm = algorithm.ok_or_else(|| Refusal::Algorithm(self.algorithms.clone()))?;
+        let is_taken = |algorithm: &Algorithm| known.algorithms.contains(algorithm) || self.may_come(*algorithm);
+        let Some(algorithm) = header.algorithm.parse().ok().filter(is_taken) else {
+            return Err(Refusal::Algorithm(known.algorithms.clone()));
+        };
         let mut refusal = Refusal::UnknownKey;
-        for key in self.keys.of(algorithm, header.kid.as_deref()) {
+        for key in known.keys.of(algorithm, header.kid.as_deref()) {
             match self.verify_with(token, algorithm, key) {
                 Err(Refusal::Signature) => refusal = Refusal::Signature,
                 judged => return judged,
             }
+        }
+        if let (Refusal::UnknownKey, Some(tell)) = (&refusal, &self.unknown_key) {
+            tell();
         }
         Err(refusal)
     }
@@ -142,6 +212,13 @@ impl Verifier {
         validation.set_required_spec_claims(&required);
         let decoded = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
         decoded.map_err(|error| refusal(&error))?.claims.into_caller(now(), *leeway)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Verifier");
+        shown.field("rules", &self.rules).field("known", &self.known()).finish_non_exhaustive()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whom the program serves, by what the operator has said.
 
+mod issuer;
+
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
@@ -8,7 +10,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use metricd_access::{Access, Keys, Rules, Secret, Verifier};
+use tokio::sync::Notify;
 
+use self::issuer::Issuer;
 use crate::arguments::AccessArguments;
 
 /// Where the secret itself may stand. There is no flag for it, since every user of the machine sees those.
@@ -34,7 +38,7 @@ pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<
         (true, true) => bail!(
             "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the two"
         ),
-        (true, false) => verifier(arguments, secret.as_ref()).map(|verifier| Access::Tokens(Arc::new(verifier))),
+        (true, false) => verifier(arguments, secret.as_ref()).map(Access::Tokens),
         (false, _) if has_rules => bail!(
             "--jwt-algorithm, --jwt-issuer and --jwt-audience say what tokens are held to, and there is no key to verify them \
              with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
@@ -73,20 +77,43 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
     Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", named()))
 }
 
-fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Verifier> {
+/// The verifier; where the keys are at a URL, they are fetched in the background from now on.
+fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<Verifier>> {
+    let AccessArguments { jwt_keys, jwt_algorithms, jwt_issuers, jwt_audiences, .. } = arguments.clone();
+    let rules =
+        Rules { algorithms: jwt_algorithms, issuers: jwt_issuers, audiences: jwt_audiences, ..Rules::default() };
     let mut keys = Keys::default();
-    if let Some(file) = &arguments.jwt_keys {
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        keys = Keys::parse(&text).with_context(|| format!("{} has no public keys", file.display()))?;
-    }
     if let Some(secret) = secret {
         keys = keys.with_secret(secret);
     }
-    let AccessArguments { jwt_algorithms, jwt_issuers, jwt_audiences, .. } = arguments.clone();
-    let rules =
-        Rules { algorithms: jwt_algorithms, issuers: jwt_issuers, audiences: jwt_audiences, ..Rules::default() };
+    match jwt_keys {
+        Some(url) if url.contains("://") => fetching(&url, keys, rules),
+        Some(file) => {
+            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+            let public = Keys::parse(&text).with_context(|| format!("{file} has no public keys"))?;
+            with_keys(public.and(keys), rules)
+        }
+        None => with_keys(keys, rules),
+    }
+}
+
+fn with_keys(keys: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let verifier = Verifier::new(keys, rules)?;
     let names: Vec<_> = verifier.algorithms().iter().map(|algorithm| algorithm.name()).collect();
     log::info!("a token is asked for, signed by {}", names.join(", "));
+    Ok(Arc::new(verifier))
+}
+
+fn fetching(url: &str, own: Keys, rules: Rules) -> Result<Arc<Verifier>> {
+    let issuer = Issuer::new(url, own.clone())?;
+    let unknown_key = Arc::new(Notify::new());
+    // What is told while keys are being fetched is answered by these.
+    let told = Arc::clone(&unknown_key);
+    let verifier = Verifier::without_keys(rules).telling_of_unknown_keys(move || told.notify_waiters());
+    // Without one of its own, there is none until the issuer has answered.
+    let _ = verifier.renew(own);
+    let verifier = Arc::new(verifier);
+    actix_web::rt::spawn(issuer.keep_up_to_date(Arc::clone(&verifier), unknown_key));
+    log::info!("a token is asked for, signed by a key of {url}");
     Ok(verifier)
 }

@@ -16,9 +16,10 @@ pub(crate) struct AccessArguments {
     pub(crate) jwt_secret_file: Option<PathBuf>,
 
     /// A file with the public keys of those who issue tokens, as PEM or as a JWKS: of RSA for RS256 and PS256, of P-256 for
-    /// ES256, of Ed25519 for `EdDSA`. Of a JWKS, `kid` is respected.
-    #[arg(long, env = "METRICD_JWT_KEYS", value_name = "FILE")]
-    pub(crate) jwt_keys: Option<PathBuf>,
+    /// ES256, of Ed25519 for `EdDSA`. Or the URL of a JWKS, such as an issuer's `/.well-known/jwks.json`, which is fetched
+    /// every 15 minutes, and when a token names a key that is not known, then at most once a minute.
+    #[arg(long, env = "METRICD_JWT_KEYS", value_name = "FILE|URL")]
+    pub(crate) jwt_keys: Option<String>,
 
     /// An algorithm that is accepted, where it is not each one that there is a key for: HS256, RS256, PS256, ES256 or
     /// `EdDSA`. May be given several times, or with commas.

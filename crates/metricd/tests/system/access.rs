@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use metricd_access::Algorithm;
@@ -9,8 +11,10 @@ use metricd_access::testing::Issuer;
 use nix::sys::signal::Signal;
 use reqwest::Client;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
-use crate::support::{Server, folder, metricd, run, write};
+use crate::support::{Server, eventually, folder, metricd, run, write};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
@@ -72,7 +76,9 @@ fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
     let (short_file, good_file) = (file("short", short)?, file("good", SECRET)?);
     let private = file("private.pem", "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n")?;
     let missing = folder.path().join("missing").display().to_string();
-    let cases: [(&[(&str, &str)], &str); 10] = [
+    let cases: [(&[(&str, &str)], &str); 12] = [
+        (&[("METRICD_JWT_KEYS", "http://example.org/jwks.json")], "give an https URL"),
+        (&[("METRICD_JWT_KEYS", "https://")], "is no URL"),
         (&[("METRICD_JWT_SECRET", short)], "the secret has 13 bytes: expected at least 32"),
         (&[("METRICD_JWT_SECRET", "")], "the secret has 0 bytes"),
         (&[("METRICD_JWT_SECRET_FILE", &short_file)], "the secret has 13 bytes"),
@@ -159,5 +165,55 @@ async fn tokens_of_an_issuer_are_verified_with_its_public_keys() -> Result<()> {
     assert_eq!(status(&server, "/metrics", &good).await?, 200);
     let unknown = issuer.sign(&json!({"kid": "k2"}), &claims).map_err(failed)?;
     assert_eq!(status(&server, "/metrics", &unknown).await?, 401);
+    Ok(())
+}
+
+/// Answers every request with what the set of keys is at the moment, and counts them.
+async fn publish(listener: TcpListener, keys: Arc<Mutex<String>>, fetched: Arc<AtomicUsize>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await;
+        fetched.fetch_add(1, Ordering::SeqCst);
+        let body = keys.lock().map(|keys| keys.clone()).unwrap_or_default();
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+        let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+    }
+}
+
+#[actix_web::test]
+async fn keys_at_a_url_are_fetched_again_when_a_token_names_another_and_kept_while_it_is_down() -> Result<()> {
+    let folder = folder()?;
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
+    let (old, new) = (Issuer::new(Algorithm::Es256).map_err(failed)?, Issuer::new(Algorithm::Es256).map_err(failed)?);
+    let set = |issuers: &[(&Issuer, &str)]| -> Result<String> {
+        let keys: Vec<_> =
+            issuers.iter().map(|(issuer, kid)| issuer.jwk(kid).map_err(failed)).collect::<Result<_>>()?;
+        Ok(json!({"keys": keys}).to_string())
+    };
+    let sign = |issuer: &Issuer, kid: &str| {
+        let claims = json!({"exp": 4_000_000_000_u64, "scope": "metrics:read"});
+        issuer.sign(&json!({"kid": kid}), &claims).map_err(failed)
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/jwks.json", listener.local_addr()?);
+    let (keys, fetched) = (Arc::new(Mutex::new(set(&[(&old, "a")])?)), Arc::new(AtomicUsize::new(0)));
+    let publishing = actix_web::rt::spawn(publish(listener, Arc::clone(&keys), Arc::clone(&fetched)));
+    let mut command = metricd(&folder.path().join("data"));
+    let server = Server::start(command.env("METRICD_NO_SAMPLE", "true").env("METRICD_JWT_KEYS", &url))?;
+
+    let (of_old, of_new) = (sign(&old, "a")?, sign(&new, "b")?);
+    eventually("the keys are fetched", || async { Ok(status(&server, "/metrics", &of_old).await? == 200) }).await?;
+    let before = fetched.load(Ordering::SeqCst);
+    *keys.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = set(&[(&old, "a"), (&new, "b")])?;
+    eventually("the new key is fetched", || async { Ok(status(&server, "/metrics", &of_new).await? == 200) }).await?;
+    assert_eq!(status(&server, "/metrics", &of_old).await?, 200);
+    // Once more in this minute is no more.
+    for kid in ["c", "d", "e"] {
+        assert_eq!(status(&server, "/metrics", &sign(&new, kid)?).await?, 401);
+    }
+    let after = fetched.load(Ordering::SeqCst);
+    assert!(after <= before + 2, "{before} and {after}");
+    publishing.abort();
+    assert_eq!(status(&server, "/metrics", &of_new).await?, 200);
     Ok(())
 }

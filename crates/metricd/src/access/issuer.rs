@@ -1,0 +1,93 @@
+//! The keys of an issuer that publishes them: fetched in the background, again and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use metricd_access::{Keys, Verifier};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// How often keys are fetched, whether a token names another or not.
+const INTERVAL: Duration = Duration::from_secs(15 * 60);
+
+/// How long after a failure they are fetched again.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// How often they are fetched at most because a token names one that is not known, which anybody can have it do.
+const MIN_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long fetching may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How large a set of keys may be.
+const MAX_BYTES: usize = 1 << 20;
+
+/// An issuer that publishes its keys.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    url: Url,
+    client: Client,
+    /// Keys that are there besides.
+    own: Keys,
+}
+
+impl Issuer {
+    /// The issuer with this URL.
+    pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
+        let url = Url::parse(url).with_context(|| format!("{url} is no URL"))?;
+        ensure!(
+            url.scheme() == "https" || is_loopback(&url),
+            "the keys at {url} would come without TLS, so that whoever is on the way could replace them: give an https URL"
+        );
+        let client = Client::builder().redirect(Policy::none()).timeout(FETCH_TIMEOUT).build()?;
+        Ok(Self { url, client, own })
+    }
+
+    /// Keeps the verifier's keys up to date, for ever. Where they cannot be fetched, those before stay.
+    pub(super) async fn keep_up_to_date(self, verifier: Arc<Verifier>, unknown_key: Arc<Notify>) {
+        let mut not_before = Instant::now();
+        loop {
+            let pause = match self.fetch().await.and_then(|keys| Ok(verifier.renew(keys)?)) {
+                Ok(()) => {
+                    log::info!("the keys of {} are up to date", self.url);
+                    INTERVAL
+                }
+                Err(error) => {
+                    log::error!("the keys of {} cannot be fetched, and those before are kept: {error:#}", self.url);
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = async {
+                    unknown_key.notified().await;
+                    sleep_until(not_before).await;
+                } => not_before = Instant::now() + MIN_PAUSE,
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Keys> {
+        let mut response = self.client.get(self.url.clone()).send().await?;
+        ensure!(response.status() == 200, "it answers {}", response.status());
+        let mut body = Vec::new();
+        while let Some(chunk) = timeout(FETCH_TIMEOUT, response.chunk()).await?? {
+            body.extend_from_slice(&chunk);
+            ensure!(body.len() <= MAX_BYTES, "it answers with more than {MAX_BYTES} bytes");
+        }
+        let text = String::from_utf8(body).context("it answers with what is no UTF-8")?;
+        Ok(Keys::parse(&text)?.and(self.own.clone()))
+    }
+}
+
+/// Whether the host is this machine.
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|host| host.is_loopback()),
+        None => false,
+    }
+}
