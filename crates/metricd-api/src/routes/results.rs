@@ -5,20 +5,21 @@ mod schema;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use actix_web::http::header::HeaderName;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::header::{CACHE_CONTROL, EntityTag, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit};
 use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
+use sha2::{Digest, Sha256};
 
-use self::entry::{Entry, Prepared};
+use self::entry::{Answered, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::edge::{encoding, note_run};
-use crate::openapi::{ResultParameters, problems};
+use crate::openapi::{IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode, etag};
 
 /// How many metrics a call can ask for.
 const MAX_METRICS: usize = 50;
@@ -60,14 +61,19 @@ problems!(GetResultsProblems: InvalidParameters, DatabaseUnavailable, NoConnecti
         ("metric_id" = Vec<String>, Query, description = "The metrics' ids.", min_items = 1, max_items = 50),
         ResultParameters,
         ("limit" = Option<u32>, Query, description = "How many rows each result has at most; 1 000 where nothing is said.", minimum = 1, maximum = 10_000),
+        IfNoneMatchParameter,
     ),
     responses(
         (
             status = OK,
             description = "An entry for each: its result, or its problem.",
             body = ResultsSchema,
-            headers(("X-Truncated" = String, description = "`true` where a result is cut."))
+            headers(
+                ("X-Truncated" = String, description = "`true` where a result is cut."),
+                ("ETag" = String, description = "For `If-None-Match`: another where an entry is. None where an entry is a failure of the server's."),
+            )
         ),
+        (status = NOT_MODIFIED, description = "The client has the results already, by the tag that it has sent."),
         GetResultsProblems,
     )
 )]
@@ -144,6 +150,14 @@ fn write_results(
     let answered: HashMap<_, _> =
         entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
 
+    let tag = tag(ids, &answered);
+    let mut response = HttpResponse::Ok();
+    if let Some(tag) = &tag {
+        if etag::is_unchanged(request, tag) {
+            return with_tag(HttpResponse::NotModified(), tag).finish();
+        }
+        response = with_tag(response, tag);
+    }
     let mut body = br#"{"results":["#.to_vec();
     body.reserve(ids.iter().filter_map(|id| answered.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
     for (index, entry) in ids.iter().filter_map(|id| answered.get(id.as_str())).enumerate() {
@@ -154,11 +168,28 @@ fn write_results(
     }
     let as_of = as_of.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     body.extend_from_slice(format!(r#"],"as_of":"{as_of}"}}"#).as_bytes());
-    let mut response = HttpResponse::Ok();
     if answered.values().any(|entry| entry.is_truncated) {
         response.insert_header((TRUNCATED, "true"));
     }
     response.content_type("application/json").body(body)
+}
+
+/// The tag of the entries in this order; none where one of them is a failure of the server's. Weak, as that of one result is.
+fn tag(ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> {
+    let entries = ids.iter().filter_map(|id| Some((id, answered.get(id.as_str())?)));
+    let hash = entries.map(|(id, entry)| Some((id, entry.stable?))).try_fold(Sha256::new(), |hash, entry| {
+        let (id, stable) = entry?;
+        Some(hash.chain_update(id).chain_update([0]).chain_update(stable))
+    })?;
+    let hash = hash.finalize();
+    Some(EntityTag::new_weak(hash.iter().take(16).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))))
+}
+
+/// Whoever keeps the results asks again before using them.
+fn with_tag(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+    response.insert_header(etag::header(tag));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    response
 }
 
 /// The parameters that none of the metrics has: one of them is probably misspelt.

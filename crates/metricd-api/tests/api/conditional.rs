@@ -1,7 +1,7 @@
 //! Conditional requests for results.
 
 use anyhow::Result;
-use metricd_execution::Resolution;
+use metricd_execution::{Resolution, RunError};
 use serde_json::json;
 
 use crate::support::{Answer, TestApp};
@@ -103,5 +103,28 @@ async fn what_may_be_another_result_each_time_is_always_run() -> Result<()> {
     assert_eq!(asks("/metrics/m1").await?, 3, "nobody has said that it is repeatable");
     app.runner.set_data("8:8:", "f2");
     assert_eq!(asks("/metrics/sales").await?, 3, "the tables are others than when the SQL was judged");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn several_results_have_a_tag_of_all_of_them() -> Result<()> {
+    let app = app().await?;
+    app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
+    let path = "/results?metric_id=sales&metric_id=m1&metric_id=none";
+    let first = app.get(path).await?;
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with("W/\"") && first.header("cache-control") == "private, no-cache", "{first:?}");
+    let unchanged = get(&app, path, &tag).await?;
+    assert_eq!((unchanged.status, unchanged.header("etag")), (304, tag.as_str()), "{unchanged:?}");
+    let others = ["/results?metric_id=m1&metric_id=sales&metric_id=none", "/results?metric_id=sales&metric_id=m1"];
+    for other in others {
+        let answer = get(&app, other, &tag).await?;
+        assert!(answer.status == 200 && answer.header("etag") != tag, "{other}: {answer:?}");
+    }
+    app.runner.script("SELECT 1", || Ok(vec![Some("2".into())]));
+    assert_eq!(get(&app, path, &tag).await?.status, 200, "a row is another");
+    app.runner.script("SELECT 1", || Err(RunError::Unavailable("away".into())));
+    let failed = get(&app, path, "*").await?;
+    assert_eq!((failed.status, failed.header("etag")), (200, ""), "what the server has failed at is not kept");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::get::dashboard_id;
-use crate::openapi::{DashboardIdParameter, ResultParameters, problems};
+use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::routes::results::{ResultsSchema, answer_results};
 use crate::{ApiState, Problem};
@@ -19,14 +19,19 @@ problems!(GetDashboardResultsProblems: DashboardNotFound, InvalidParameters, Dat
         DashboardIdParameter,
         ResultParameters,
         ("limit" = Option<u32>, Query, description = "How many rows each result has at most; 1 000 where nothing is said.", minimum = 1, maximum = 10_000),
+        IfNoneMatchParameter,
     ),
     responses(
         (
             status = OK,
             description = "An entry for each: its result, or its problem.",
             body = ResultsSchema,
-            headers(("X-Truncated" = String, description = "`true` where a result is cut."))
+            headers(
+                ("X-Truncated" = String, description = "`true` where a result is cut."),
+                ("ETag" = String, description = "For `If-None-Match`: another where an entry is. None where an entry is a failure of the server's."),
+            )
         ),
+        (status = NOT_MODIFIED, description = "The client has the results already, by the tag that it has sent."),
         GetDashboardResultsProblems,
     )
 )]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome, is_period};
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest, Sha256};
 
 use super::ResultsRequest;
 use crate::definitions::ServedMetric;
 use crate::edge::RequestId;
-use crate::routes::metrics::{run_limits, run_problem, write_result};
+use crate::routes::metrics::{run_limits, run_problem, stable_part, write_result};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.
@@ -43,6 +43,8 @@ pub(super) struct Prepared {
 pub(super) struct Answered {
     pub(super) body: Vec<u8>,
     pub(super) is_truncated: bool,
+    /// A hash of what is the same whenever it is asked for; none where the server has failed, which is not to be kept.
+    pub(super) stable: Option<[u8; 32]>,
 }
 
 impl Prepared {
@@ -90,7 +92,11 @@ impl Entry {
                 match (outcome, served.statement.as_ref()) {
                     (Some(Ok(outcome)), _) => {
                         let result = write_result(&served.definition, rows, outcome, period, as_of);
-                        return Answered { body: entry(id, 200, "result", &result), is_truncated: outcome.truncated };
+                        return Answered {
+                            body: entry(id, 200, "result", &result),
+                            is_truncated: outcome.truncated,
+                            stable: Some(Sha256::digest(stable_part(&result)).into()),
+                        };
                     }
                     (Some(Err(error)), Ok(statement)) => run_problem(error, statement),
                     _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
@@ -104,7 +110,8 @@ impl Entry {
         }
         let status = problem.code().status().as_u16();
         let document = problem.document(&format!("/metrics/{}", utf8_percent_encode(id, PATH_SEGMENT)));
-        Answered { body: entry(id, status, "problem", &document), is_truncated: false }
+        let stable = (!problem.code().status().is_server_error()).then(|| Sha256::digest(&document).into());
+        Answered { body: entry(id, status, "problem", &document), is_truncated: false, stable }
     }
 }
 
