@@ -24,8 +24,9 @@ const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id");
 
 /// What a page may read beside what it always may.
-const RESPONSE_HEADERS: HeaderValue =
-    HeaderValue::from_static("etag, location, retry-after, server-timing, x-request-id, x-row-limit, x-truncated");
+const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+    "etag, location, retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
+);
 
 /// How many seconds a browser may remember what a preflight was answered.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
