@@ -114,6 +114,6 @@ fn fetching(url: &str, own: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let _ = verifier.renew(own);
     let verifier = Arc::new(verifier);
     actix_web::rt::spawn(issuer.keep_up_to_date(Arc::clone(&verifier), unknown_key));
-    log::info!("a token is asked for, signed by a key of {url}");
+    log::info!("a token is asked for, signed by a key of the issuer");
     Ok(verifier)
 }

@@ -29,6 +29,8 @@ const MAX_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Issuer {
     url: Url,
+    /// The same without a query string, which may be a secret.
+    shown: Url,
     client: Client,
     /// Keys that are there besides.
     own: Keys,
@@ -37,13 +39,20 @@ pub(super) struct Issuer {
 impl Issuer {
     /// The issuer with this URL.
     pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
-        let url = Url::parse(url).with_context(|| format!("{url} is no URL"))?;
+        let url = Url::parse(url).context("what is given as the URL of keys is none")?;
+        // It is shown in the log.
+        ensure!(
+            url.username().is_empty() && url.password().is_none(),
+            "the URL of keys has a user or a password: keys that are public need neither"
+        );
         ensure!(
             url.scheme() == "https" || is_loopback(&url),
-            "the keys at {url} would come without TLS, so that whoever is on the way could replace them: give an https URL"
+            "the keys would come without TLS, so that whoever is on the way could replace them: give an https URL"
         );
         let client = Client::builder().redirect(Policy::none()).timeout(FETCH_TIMEOUT).build()?;
-        Ok(Self { url, client, own })
+        let mut shown = url.clone();
+        shown.set_query(None);
+        Ok(Self { url, shown, client, own })
     }
 
     /// Keeps the verifier's keys up to date, for ever. Where they cannot be fetched, those before stay.
@@ -52,11 +61,11 @@ impl Issuer {
         loop {
             let pause = match self.fetch().await.and_then(|keys| Ok(verifier.renew(keys)?)) {
                 Ok(()) => {
-                    log::info!("the keys of {} are up to date", self.url);
+                    log::info!("the keys of {} are up to date", self.shown);
                     INTERVAL
                 }
                 Err(error) => {
-                    log::error!("the keys of {} cannot be fetched, and those before are kept: {error:#}", self.url);
+                    log::error!("the keys of {} cannot be fetched, and those before are kept: {error:#}", self.shown);
                     RETRY
                 }
             };
@@ -71,7 +80,7 @@ impl Issuer {
     }
 
     async fn fetch(&self) -> Result<Keys> {
-        let mut response = self.client.get(self.url.clone()).send().await?;
+        let mut response = self.client.get(self.url.clone()).send().await.map_err(reqwest::Error::without_url)?;
         ensure!(response.status() == 200, "it answers {}", response.status());
         let mut body = Vec::new();
         while let Some(chunk) = timeout(FETCH_TIMEOUT, response.chunk()).await?? {

@@ -76,9 +76,10 @@ fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
     let (short_file, good_file) = (file("short", short)?, file("good", SECRET)?);
     let private = file("private.pem", "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n")?;
     let missing = folder.path().join("missing").display().to_string();
-    let cases: [(&[(&str, &str)], &str); 12] = [
+    let cases: [(&[(&str, &str)], &str); 13] = [
+        (&[("METRICD_JWT_KEYS", "https://ann:s3cret@example.org/jwks.json")], "has a user or a password"),
         (&[("METRICD_JWT_KEYS", "http://example.org/jwks.json")], "give an https URL"),
-        (&[("METRICD_JWT_KEYS", "https://")], "is no URL"),
+        (&[("METRICD_JWT_KEYS", "https://")], "is none"),
         (&[("METRICD_JWT_SECRET", short)], "the secret has 13 bytes: expected at least 32"),
         (&[("METRICD_JWT_SECRET", "")], "the secret has 0 bytes"),
         (&[("METRICD_JWT_SECRET_FILE", &short_file)], "the secret has 13 bytes"),
