@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metricd_access::{Keys, Verifier};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use rustls::crypto::aws_lc_rs;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, sleep_until};
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+use url::Url;
 
 /// How often keys are fetched, whether a token names another or not.
 const INTERVAL: Duration = Duration::from_secs(15 * 60);
@@ -23,7 +26,7 @@ const MIN_PAUSE: Duration = Duration::from_secs(60);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How large a set of keys may be.
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// An issuer that publishes its keys.
 #[derive(Debug)]
@@ -31,7 +34,7 @@ pub(super) struct Issuer {
     url: Url,
     /// The same without a query string, which may be a secret.
     shown: Url,
-    client: Client,
+    agent: Agent,
     /// Keys that are there besides.
     own: Keys,
 }
@@ -49,10 +52,19 @@ impl Issuer {
             url.scheme() == "https" || is_loopback(&url),
             "the keys would come without TLS, so that whoever is on the way could replace them: give an https URL"
         );
-        let client = Client::builder().redirect(Policy::none()).timeout(FETCH_TIMEOUT).build()?;
+        let tls = TlsConfig::builder()
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .root_certs(RootCerts::PlatformVerifier);
+        let agent = Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_global(Some(FETCH_TIMEOUT))
+            .max_redirects(0)
+            .http_status_as_error(false)
+            .build()
+            .new_agent();
         let mut shown = url.clone();
         shown.set_query(None);
-        Ok(Self { url, shown, client, own })
+        Ok(Self { url, shown, agent, own })
     }
 
     /// Keeps the verifier's keys up to date, for ever. Where they cannot be fetched, those before stay.
@@ -80,15 +92,13 @@ impl Issuer {
     }
 
     async fn fetch(&self) -> Result<Keys> {
-        let mut response = self.client.get(self.url.clone()).send().await.map_err(reqwest::Error::without_url)?;
-        ensure!(response.status() == 200, "it answers {}", response.status());
-        let mut body = Vec::new();
-        while let Some(chunk) = timeout(FETCH_TIMEOUT, response.chunk()).await?? {
-            body.extend_from_slice(&chunk);
-            ensure!(body.len() <= MAX_BYTES, "it answers with more than {MAX_BYTES} bytes");
-        }
-        let text = String::from_utf8(body).context("it answers with what is no UTF-8")?;
-        Ok(Keys::parse(&text)?.and(self.own.clone()))
+        let (agent, url) = (self.agent.clone(), self.url.clone());
+        let fetched = spawn_blocking(move || -> Result<String> {
+            let mut response = agent.get(url.as_str()).call()?;
+            ensure!(response.status() == 200, "it answers {}", response.status());
+            Ok(response.body_mut().with_config().limit(MAX_BYTES).read_to_string()?)
+        });
+        Ok(Keys::parse(&fetched.await??)?.and(self.own.clone()))
     }
 }
 
