@@ -53,12 +53,7 @@ impl Claims {
     fn subject(&self) -> Result<Option<String>, Refusal> {
         match self.0.get("sub") {
             None => Ok(None),
-            Some(Value::String(subject))
-                if (1..=MAX_SUBJECT_CHARS).contains(&subject.chars().count())
-                    && !subject.chars().any(char::is_control) =>
-            {
-                Ok(Some(subject.clone()))
-            }
+            Some(Value::String(subject)) if is_subject(subject) => Ok(Some(subject.clone())),
             Some(_) => Err(Refusal::Claim("sub")),
         }
     }
@@ -77,6 +72,12 @@ impl Claims {
         };
         Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
     }
+}
+
+/// Whether the text names somebody, on one line.
+pub(crate) fn is_subject(text: &str) -> bool {
+    let is_short = text.chars().nth(MAX_SUBJECT_CHARS).is_none();
+    is_short && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
 /// The scopes of a new token, as a claim.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::Scopes;
-use crate::claims::scope_claim;
+use crate::claims::{is_subject, scope_claim};
 
 /// A token that is to be signed.
 #[derive(Debug, Clone)]
@@ -64,10 +64,7 @@ impl NewToken {
         if self.lifetime.as_secs() == 0 || self.lifetime > MAX_LIFETIME {
             return Err(IssueError::Lifetime);
         }
-        let is_sane = |subject: &String| {
-            !subject.trim().is_empty() && subject.chars().count() <= 255 && !subject.chars().any(char::is_control)
-        };
-        if !self.subject.as_ref().is_none_or(is_sane) {
+        if self.subject.as_deref().is_some_and(|subject| !is_subject(subject)) {
             return Err(IssueError::Subject);
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

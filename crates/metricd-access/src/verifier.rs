@@ -65,7 +65,6 @@ pub struct Verifier {
 #[derive(Debug)]
 struct Known {
     keys: Keys,
-    algorithms: Vec<Algorithm>,
     /// Counts how often they were renewed.
     generation: u64,
 }
@@ -93,7 +92,7 @@ impl Verifier {
     /// A verifier that refuses every token, until [`Self::renew`] gives it keys.
     #[must_use]
     pub fn without_keys(rules: Rules) -> Self {
-        let known = Known { keys: Keys::default(), algorithms: Vec::new(), generation: 0 };
+        let known = Known { keys: Keys::default(), generation: 0 };
         let remembered = Cache::new(MAX_REMEMBERED);
         Self { rules, known: RwLock::new(Arc::new(known)), remembered, unknown_key: None }
     }
@@ -111,19 +110,18 @@ impl Verifier {
     /// [`NoKeys`] where none of them serves an algorithm that is taken; those before are kept then.
     pub fn renew(&self, keys: Keys) -> Result<(), NoKeys> {
         let keys = keys.only(self.taken());
-        let algorithms = keys.algorithms();
-        if algorithms.is_empty() {
+        if keys.algorithms().is_empty() {
             return Err(NoKeys);
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        *known = Arc::new(Known { keys, algorithms, generation: known.generation + 1 });
+        *known = Arc::new(Known { keys, generation: known.generation + 1 });
         Ok(())
     }
 
     /// The algorithms that are taken.
     #[must_use]
     pub fn algorithms(&self) -> Vec<Algorithm> {
-        self.known().algorithms.clone()
+        self.known().keys.algorithms()
     }
 
     /// Who the token was issued to. One that was good is remembered until it expires, or the keys change.
@@ -177,9 +175,10 @@ impl Verifier {
 
     fn verify_by(&self, known: &Known, token: &str) -> Result<Caller, Refusal> {
         let header = TokenHeader::of(token)?;
-        let is_taken = |algorithm: &Algorithm| known.algorithms.contains(algorithm) || self.may_come(*algorithm);
+        let algorithms = known.keys.algorithms();
+        let is_taken = |algorithm: &Algorithm| algorithms.contains(algorithm) || self.may_come(*algorithm);
         let Some(algorithm) = header.algorithm.parse().ok().filter(is_taken) else {
-            return Err(Refusal::Algorithm(known.algorithms.clone()));
+            return Err(Refusal::Algorithm(algorithms));
         };
         let mut refusal = Refusal::UnknownKey;
         for key in known.keys.of(algorithm, header.kid.as_deref()) {

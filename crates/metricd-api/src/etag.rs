@@ -1,7 +1,9 @@
 //! Entity tags of definitions, and the preconditions that name them (RFC 9110, section 13).
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{ETAG, EntityTag, Header, HeaderName, IF_MATCH, IfMatch, IfNoneMatch};
+use actix_web::http::header::{
+    CACHE_CONTROL, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH, IfMatch, IfNoneMatch,
+};
+use actix_web::{HttpRequest, HttpResponseBuilder};
 use metricd_domain::MetricDefinition;
 use sha2::{Digest, Sha256};
 
@@ -62,7 +64,25 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
     }
 }
 
+/// The weak tag of results with this hash: the time at which they were asked for is no part of it.
+pub(crate) fn of_results(hash: &[u8]) -> EntityTag {
+    EntityTag::new_weak(hex(hash.get(..16).unwrap_or(hash)))
+}
+
+/// The response with the tag of its results. Whoever keeps them asks again before using them.
+pub(crate) fn tagged(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+    response.insert_header(header(tag));
+    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+    response
+}
+
 /// 48 bits of a hash, in hexadecimal digits.
 fn short_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(6).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
+    let hash = Sha256::digest(bytes);
+    hex(hash.get(..6).unwrap_or_default())
+}
+
+/// The bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

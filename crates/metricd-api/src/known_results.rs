@@ -109,8 +109,7 @@ impl<'a> Asking<'a> {
     pub(crate) fn answered(self, stable: &[u8]) -> EntityTag {
         let key = self.key();
         let hash = self.question.chain_update(stable).finalize();
-        let hash = hash.iter().take(16).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"));
-        let tag = EntityTag::new_weak(hash);
+        let tag = etag::of_results(&hash);
         if let Some(mark) = self.mark {
             self.state.known_results.held.insert(key, Known { tag: tag.clone(), mark });
         }

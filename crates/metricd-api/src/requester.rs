@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::edge::RequestId;
+use crate::etag::hex;
 use crate::{FieldError, Problem, ProblemCode, access};
 
 /// The header that marks a request.
@@ -59,5 +60,5 @@ fn owned_key(request: &HttpRequest, key: &str) -> String {
     let caller = access::caller(request);
     let Some(subject) = caller.as_ref().and_then(|caller| caller.subject()) else { return key.to_owned() };
     let hash = Sha256::new().chain_update(subject).chain_update([0]).chain_update(key).finalize();
-    hash.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hex(&hash)
 }

@@ -5,8 +5,8 @@ mod schema;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use actix_web::http::header::{CACHE_CONTROL, EntityTag, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::http::header::{EntityTag, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit};
 use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
@@ -154,9 +154,9 @@ fn write_results(
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
         if etag::is_unchanged(request, tag) {
-            return with_tag(HttpResponse::NotModified(), tag).finish();
+            return etag::tagged(HttpResponse::NotModified(), tag).finish();
         }
-        response = with_tag(response, tag);
+        response = etag::tagged(response, tag);
     }
     let mut body = br#"{"results":["#.to_vec();
     body.reserve(ids.iter().filter_map(|id| answered.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
@@ -181,15 +181,7 @@ fn tag(ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> 
         let (id, stable) = entry?;
         Some(hash.chain_update(id).chain_update([0]).chain_update(stable))
     })?;
-    let hash = hash.finalize();
-    Some(EntityTag::new_weak(hash.iter().take(16).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))))
-}
-
-/// Whoever keeps the results asks again before using them.
-fn with_tag(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
-    response.insert_header(etag::header(tag));
-    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
-    response
+    Some(etag::of_results(&hash.finalize()))
 }
 
 /// The parameters that none of the metrics has: one of them is probably misspelt.

@@ -5,7 +5,7 @@ mod pipe;
 mod stream;
 
 use actix_web::http::Version;
-use actix_web::http::header::{CACHE_CONTROL, EntityTag, HeaderName, HeaderValue, VARY};
+use actix_web::http::header::{EntityTag, HeaderName, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use metricd_domain::RowLimit;
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
@@ -161,9 +161,9 @@ fn not_modified(tag: &EntityTag) -> HttpResponse {
     respond(HttpResponse::NotModified(), tag).finish()
 }
 
-/// What a result and the word that it has not changed have in common. Whoever keeps it asks again before using it.
-fn respond(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
-    response.insert_header(etag::header(tag)).insert_header((VARY, "accept"));
-    response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
+/// What a result and the word that it has not changed have in common.
+fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+    let mut response = etag::tagged(response, tag);
+    response.insert_header((VARY, "accept"));
     response
 }

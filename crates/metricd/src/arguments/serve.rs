@@ -1,0 +1,65 @@
+//! How the server is run.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use metricd_api::AllowedOrigin;
+
+use super::AccessArguments;
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct ServeArguments {
+    /// The address to listen on.
+    #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub(crate) listen: SocketAddr,
+
+    /// How many seconds a metric's SQL may run. On a database of yours the reader's own limit, 5 seconds unless an
+    /// administrator has changed it, holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
+    #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) query_timeout_seconds: u64,
+
+    /// How many seconds the metrics of one call to `/results`, or of a dashboard, may run together. Each of them has its own
+    /// limit beside.
+    #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) results_timeout_seconds: u64,
+
+    /// How many MiB an upload to `/ingestions` may have. Its files are kept in the folder for temporary files meanwhile.
+    #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) max_upload_mib: u64,
+
+    /// How many seconds the client of a CSV or NDJSON stream may keep the database waiting, all in all, beside the time that
+    /// the SQL takes. Then the stream breaks off.
+    #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(crate) stream_patience_seconds: u64,
+
+    /// What PostgreSQL's planner may estimate that a metric's SQL costs; 1 is the reading of a page in sequence. What would
+    /// cost more is refused before it runs.
+    #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) query_cost: u64,
+
+    /// How many connections run stored SQL at once.
+    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(crate) query_connections: u32,
+
+    /// How many connections read and store definitions at once.
+    #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) catalog_connections: u32,
+
+    /// How many seconds a graceful stop waits for the requests in flight.
+    #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) shutdown_timeout_seconds: u64,
+
+    /// An origin whose pages may read answers from a browser, as `https://example.org`, or `*` for anybody's; without one
+    /// only the pages of metricd itself may. May be given several times, or with commas.
+    #[arg(long = "cors-origin", env = "METRICD_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub(crate) cors_origins: Vec<AllowedOrigin>,
+
+    /// Do not load the sample into an empty private PostgreSQL.
+    #[arg(long, env = "METRICD_NO_SAMPLE")]
+    pub(crate) no_sample: bool,
+
+    #[command(flatten)]
+    pub(crate) access: AccessArguments,
+}
