@@ -35,6 +35,7 @@ mod parameter;
 mod record;
 mod report;
 mod sql;
+mod tenant;
 
 pub use caption::{
     Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
@@ -61,3 +62,4 @@ pub use report::{
     Outcome, RecordCounts, Refusal, Suggestion,
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
+pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};

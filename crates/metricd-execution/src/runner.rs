@@ -4,7 +4,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_domain::{ContractTable, RowLimit};
+use metricd_domain::{ContractTable, RowLimit, Tenant};
 
 use crate::{BoundStatement, DataMark, EncodeError, RowSink};
 
@@ -136,6 +136,8 @@ pub struct BatchOutcome {
 /// # Contract
 ///
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
+/// - Where it is run on behalf of a tenant, the row security policies of the database know that from first to last, and the
+///   statement can name no other.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
 /// - A sink that is full is flushed before it is handed the next row.
 /// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
@@ -145,7 +147,7 @@ pub struct BatchOutcome {
 /// - A run leaves nothing behind on a connection that the next run could see.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
-    /// Runs the statement and hands its rows to the sink.
+    /// Runs the statement, on behalf of the tenant where there is one, and hands its rows to the sink.
     ///
     /// # Errors
     ///
@@ -153,11 +155,12 @@ pub trait MetricRunner: Debug + Send + Sync {
     async fn run(
         &self,
         statement: &BoundStatement,
+        tenant: Option<&Tenant>,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
 
-    /// Runs several statements on one snapshot of the data: none of them sees a change that another does not. They are run
+    /// Runs several statements on behalf of one tenant, or of none, on one snapshot of the data: none of them sees a change that another does not. They are run
     /// side by side where that pays and connections are free. What one of them fails with is its own.
     ///
     /// Each has its own limits, and all of them together may take `time`: what has not ended by then is stopped, and its error
@@ -166,7 +169,12 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where none of them could be run.
-    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError>;
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+    ) -> Result<BatchOutcome, RunError>;
 
     /// A mark of the data as it is now; none where PostgreSQL cannot tell, as on a standby.
     ///

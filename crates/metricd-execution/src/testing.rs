@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_domain::{ContractTable, ParameterValue, SqlText};
+use metricd_domain::{ContractTable, ParameterValue, SqlText, Tenant};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
@@ -49,6 +49,7 @@ type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
+    telling_tenant: Mutex<HashSet<String>>,
     running: AtomicUsize,
     begun: AtomicUsize,
     data: Mutex<Option<Data>>,
@@ -145,12 +146,27 @@ impl ScriptedRunner {
         echoed.insert(text.to_owned());
     }
 
-    fn echo(&self, statement: &BoundStatement) -> Option<ScriptedResult> {
-        let echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = |value: &Option<ParameterValue>| value.as_ref().map(|value| value.as_str().as_bytes().to_vec());
-        echoed.contains(statement.text()).then(|| ScriptedResult {
+    /// Tells to answer to this text with the tenant on whose behalf it is run: a row of text, NULL where that is nobody.
+    pub fn script_tenant(&self, text: &str) {
+        let mut telling = self.telling_tenant.lock().unwrap_or_else(PoisonError::into_inner);
+        telling.insert(text.to_owned());
+    }
+
+    fn echo(&self, statement: &BoundStatement, tenant: Option<&Tenant>) -> Option<ScriptedResult> {
+        let is_among = |texts: &Mutex<HashSet<String>>| {
+            texts.lock().unwrap_or_else(PoisonError::into_inner).contains(statement.text())
+        };
+        let argument = |value: &Option<ParameterValue>| value.as_ref().map(|value| value.as_str().as_bytes().to_vec());
+        let values: Vec<_> = if is_among(&self.echoed) {
+            statement.arguments().iter().map(argument).collect()
+        } else if is_among(&self.telling_tenant) {
+            vec![tenant.map(|tenant| tenant.as_str().as_bytes().to_vec())]
+        } else {
+            return None;
+        };
+        Some(ScriptedResult {
             columns: vec![Column { name: Self::COLUMN.into(), type_name: "text".into(), field_type: FieldType::Text }],
-            rows: statement.arguments().iter().map(|argument| vec![value(argument)]).collect(),
+            rows: values.into_iter().map(|value| vec![value]).collect(),
             ending: Ending::Complete,
         })
     }
@@ -163,13 +179,14 @@ impl ScriptedRunner {
     async fn answer_into(
         &self,
         statement: &BoundStatement,
+        tenant: Option<&Tenant>,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let _running = Running::begin(&self.running);
         self.begun.fetch_add(1, Ordering::Relaxed);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
-        let answer = self.echo(statement).map(Ok).or_else(|| self.answer(statement.text()));
+        let answer = self.echo(statement, tenant).map(Ok).or_else(|| self.answer(statement.text()));
         let result = answer.ok_or_else(unknown)??;
         sink.timed(RunTiming { encode: Duration::ZERO, ..Self::TIMING });
         sink.columns(&result.columns)?;
@@ -198,19 +215,25 @@ impl MetricRunner for ScriptedRunner {
     async fn run(
         &self,
         statement: &BoundStatement,
+        tenant: Option<&Tenant>,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
-        let outcome = self.answer_into(statement, limits, sink).await;
+        let outcome = self.answer_into(statement, tenant, limits, sink).await;
         sink.timed(Self::TIMING);
         outcome
     }
 
-    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError> {
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+    ) -> Result<BatchOutcome, RunError> {
         let mut outcomes = Vec::new();
         for BatchRun { statement, limits, sink } in runs {
             // A test's clock may stand still, so that only what never ends goes past the time.
-            let mut run = std::pin::pin!(self.answer_into(statement, limits, sink));
+            let mut run = std::pin::pin!(self.answer_into(statement, tenant, limits, sink));
             let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
             outcomes.push(match ended {
                 Poll::Ready(outcome) => outcome,

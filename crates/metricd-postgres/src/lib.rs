@@ -42,5 +42,5 @@ pub use migrations::{MigrateError, create_database, migrate, pending_migrations,
 pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
 pub use resolver::PgResolver;
-pub use runner::{PgRunner, RunnerConfig};
+pub use runner::{PgRunner, RunnerConfig, TenantKey, tenant_key};
 pub use watch::{DefinitionEvent, watch_definitions};

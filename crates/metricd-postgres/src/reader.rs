@@ -137,6 +137,8 @@ fn grants(role: &str, database: &str) -> String {
          GRANT USAGE ON SCHEMA warehouse TO {role};
          GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO {role};
          ALTER DEFAULT PRIVILEGES IN SCHEMA warehouse GRANT SELECT ON TABLES TO {role};
+         GRANT USAGE ON SCHEMA tenancy TO {role};
+         GRANT EXECUTE ON FUNCTION tenancy.enter(text), tenancy.current_tenant() TO {role};
          REVOKE ALL ON SCHEMA catalog FROM PUBLIC, {role};
          REVOKE ALL ON ALL TABLES IN SCHEMA catalog FROM PUBLIC, {role};
          REVOKE ALL ON ALL FUNCTIONS IN SCHEMA catalog FROM PUBLIC, {role};"
@@ -199,12 +201,14 @@ const FAULTS: &str = "
     WHERE rolname = current_user AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
     UNION ALL SELECT 'it is a member of `' || r.rolname || '`' FROM pg_roles r
     WHERE r.rolname <> current_user AND pg_has_role(current_user, r.oid, 'MEMBER')
-    UNION ALL SELECT 'the schema `' || n.name || '` is missing' FROM (VALUES ('catalog'), ('warehouse')) AS n (name)
+    UNION ALL SELECT 'the schema `' || n.name || '` is missing' FROM (VALUES ('catalog'), ('tenancy'), ('warehouse')) AS n (name)
     WHERE to_regnamespace(n.name) IS NULL
     UNION ALL SELECT 'it may use the schema `catalog`'
     WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
     UNION ALL SELECT 'it may not use the schema `warehouse`'
     WHERE NOT has_schema_privilege(to_regnamespace('warehouse')::oid, 'USAGE')
+    UNION ALL SELECT 'it may not use the schema `tenancy`'
+    WHERE NOT has_schema_privilege(to_regnamespace('tenancy')::oid, 'USAGE')
     UNION ALL SELECT 'it may create in the schema `' || n.nspname || '`' FROM pg_namespace n
     WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_(toast_)?temp_'
     UNION ALL SELECT 'it may write `' || c.oid::regclass || '`' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

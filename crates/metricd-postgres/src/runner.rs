@@ -15,6 +15,7 @@ mod plan;
 mod pool;
 mod run;
 mod session;
+mod tenancy;
 mod timing;
 mod together;
 mod type_lookup;
@@ -24,7 +25,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_domain::ContractTable;
+use metricd_domain::{ContractTable, Tenant};
 use metricd_execution::{
     BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
 };
@@ -36,7 +37,9 @@ use self::exporter::Exporter;
 use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
-use self::run::{Rest, Run};
+use self::run::{Rest, Run, Task};
+use self::tenancy::Tenancy;
+pub use self::tenancy::{TenantKey, tenant_key};
 use self::timing::Clock;
 use self::together::Together;
 use crate::DatabaseUrl;
@@ -83,6 +86,8 @@ pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
     exporter: Exporter,
+    /// By which tenants are named to PostgreSQL.
+    tenant_key: Option<TenantKey>,
     /// Whether all sessions are with one server, as far as the URL says.
     has_one_server: bool,
 }
@@ -111,6 +116,7 @@ impl PgRunner {
             pool: Pool::new(session, config),
             estimates: Estimates::default(),
             exporter: Exporter::default(),
+            tenant_key: None,
         })
     }
 
@@ -119,6 +125,21 @@ impl PgRunner {
     #[must_use]
     pub fn exporting_as(self, owner: &DatabaseUrl) -> Self {
         Self { exporter: Exporter::new(owner), ..self }
+    }
+
+    /// The same, and statements can be run on behalf of tenants.
+    #[must_use]
+    pub fn naming_tenants_by(self, key: TenantKey) -> Self {
+        Self { tenant_key: Some(key), ..self }
+    }
+
+    /// How the tenant is named to PostgreSQL. Without a key nothing is run on anybody's behalf.
+    fn tenancy<'a>(&'a self, tenant: Option<&'a Tenant>) -> Result<Option<Tenancy<'a>>, RunError> {
+        let Some(tenant) = tenant else { return Ok(None) };
+        let Some(key) = &self.tenant_key else {
+            return Err(RunError::Unavailable("the runner has no key to name tenants by".to_owned()));
+        };
+        Ok(Some(Tenancy { tenant, key }))
     }
 
     async fn lease(&self) -> Result<Lease, RunError> {
@@ -139,43 +160,43 @@ impl PgRunner {
     /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
     async fn attempts(
         &self,
-        statement: &BoundStatement,
-        limits: RunLimits,
+        task: Task<'_>,
         sink: &mut dyn RowSink,
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         let mut is_begun = false;
         for _ in 0..self.pool.max_connections() {
             let lease = self.timed_lease(clock).await?;
-            match self.attempt(lease, statement, limits, sink, &mut is_begun, clock).await {
+            match self.attempt(lease, task, sink, &mut is_begun, clock).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
                 outcome => return outcome,
             }
         }
         let lease = self.timed_lease(clock).await?;
-        self.attempt(lease, statement, limits, sink, &mut is_begun, clock).await
+        self.attempt(lease, task, sink, &mut is_begun, clock).await
     }
 
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
     async fn attempt(
         &self,
         mut lease: Lease,
-        statement: &BoundStatement,
-        limits: RunLimits,
+        task: Task<'_>,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
         let connection = lease.connection();
+        let limits = task.limits;
         let outcome = if limits.patience.is_zero() {
-            let run = Run { statement, limits, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
+            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
             let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let waits = Waits::default();
             let mut sink = waits.of(sink);
-            let run = Run { statement, limits, sink: &mut sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
+            let sink = &mut sink;
+            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
             let outcome = waits.limit(limits, run.on(connection, &self.estimates)).await;
             clock.waits += waits.total();
             outcome
@@ -190,18 +211,25 @@ impl MetricRunner for PgRunner {
     async fn run(
         &self,
         statement: &BoundStatement,
+        tenant: Option<&Tenant>,
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let mut clock = Clock::start();
-        let outcome = self.attempts(statement, limits, sink, &mut clock).await;
+        let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
+        let outcome = self.attempts(task, sink, &mut clock).await;
         sink.timed(clock.timing());
         outcome
     }
 
-    async fn run_together(&self, runs: Vec<BatchRun<'_>>, time: Duration) -> Result<BatchOutcome, RunError> {
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+    ) -> Result<BatchOutcome, RunError> {
         let mut clock = Clock::start();
-        let mut together = Together::new(runs, &self.pool, &self.estimates, &self.exporter, time);
+        let mut together = Together::new(runs, self, self.tenancy(tenant)?, time);
         for _ in 0..self.pool.max_connections() {
             match together.attempt(self.timed_lease(&mut clock).await?).await {
                 Err(RunError::Unavailable(_)) if !together.is_begun() => {}

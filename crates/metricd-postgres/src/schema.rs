@@ -110,6 +110,15 @@ pub mod catalog {
     }
 
     diesel::table! {
+        catalog.tenant_key (is_only) {
+            is_only -> Bool,
+            key -> Bytea,
+            inner_pad -> Bytea,
+            outer_pad -> Bytea,
+        }
+    }
+
+    diesel::table! {
         catalog.taken_rights (privilege, object) {
             privilege -> Text,
             object -> Text,
@@ -135,6 +144,7 @@ pub mod catalog {
         metrics,
         queries,
         query_history,
+        tenant_key,
         taken_rights,
     );
 }

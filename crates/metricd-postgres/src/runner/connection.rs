@@ -11,6 +11,7 @@ use tokio_postgres::types::{Oid, Type};
 
 use super::plan::Plan;
 use super::session::{Session, SessionError};
+use super::tenancy::{ENTER, Entry, Tenancy};
 use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
 use crate::hardening::harm_classes;
 
@@ -26,7 +27,8 @@ const LEEWAY: Duration = Duration::from_secs(1);
 
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
 /// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
-/// that it may not use: a view may call it. Then the session's limit of time.
+/// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
+/// and the process that it is with.
 const ABOUT: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
@@ -34,10 +36,12 @@ const ABOUT: &str = "
         WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
                    p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
                OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                  AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
                   AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
         AND has_function_privilege(p.oid, 'EXECUTE')
     ) AND current_setting('transaction_read_only') = 'on')::text,
-    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text";
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
+    pg_backend_pid()::text";
 
 /// A session, with the statements that are prepared in it.
 #[derive(Debug)]
@@ -48,6 +52,10 @@ pub(super) struct Connection {
     is_harmless: bool,
     /// PostgreSQL's own limit of a statement's time in this session; zero is none.
     timeout: Duration,
+    /// PostgreSQL's process.
+    pid: String,
+    /// Whether the statement that names a tenant is prepared.
+    has_entrance: bool,
     plans: HashMap<String, Arc<Plan>>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
@@ -63,11 +71,23 @@ impl Connection {
         let mut session = Session::open(config).await?;
         let asked = timeout(CONNECT_TIMEOUT, ask_about(&mut session)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let (is_harmless, timeout) = asked.map_err(too_slow)??;
+        let About { is_harmless, timeout, pid } = asked.map_err(too_slow)??;
         let home = thread::current().id();
         let (plans, types) = (HashMap::new(), HashMap::new());
         let opened = Instant::now();
-        Ok(Self { session, home, opened, is_harmless, timeout, plans, prepared: 0, unkept: None, types })
+        Ok(Self {
+            session,
+            home,
+            opened,
+            is_harmless,
+            timeout,
+            pid,
+            has_entrance: false,
+            plans,
+            prepared: 0,
+            unkept: None,
+            types,
+        })
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
@@ -89,6 +109,16 @@ impl Connection {
     /// When it was open at the latest.
     pub(super) fn opened(&self) -> Instant {
         self.opened
+    }
+
+    /// What names the tenant in this session, ahead of what is run on its behalf.
+    pub(super) async fn entry(&mut self, tenancy: Option<Tenancy<'_>>) -> Result<Option<Entry>, SessionError> {
+        let Some(tenancy) = tenancy else { return Ok(None) };
+        if !self.has_entrance {
+            self.session.prepare(ENTER.name, ENTER.sql).await?;
+            self.has_entrance = true;
+        }
+        Ok(Some(tenancy.entry(&self.pid)))
     }
 
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
@@ -128,8 +158,14 @@ impl Connection {
     }
 }
 
-/// Whether the session is harmless, and its limit of time.
-async fn ask_about(session: &mut Session) -> Result<(bool, Duration), SessionError> {
+/// What [`ABOUT`] asks.
+struct About {
+    is_harmless: bool,
+    timeout: Duration,
+    pid: String,
+}
+
+async fn ask_about(session: &mut Session) -> Result<About, SessionError> {
     session.ask(WATCH_CLIENT)?;
     if let Err(SessionError::Refused { message, .. }) = session.finish().await {
         log::debug!("PostgreSQL does not look whether its client is there: {message}");
@@ -137,5 +173,6 @@ async fn ask_about(session: &mut Session) -> Result<(bool, Duration), SessionErr
     let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
     let row = session.row(ABOUT, &harmful.join("\n")).await?;
     let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
-    Ok((told(0) == "true", Duration::from_millis(told(1).parse().unwrap_or_default())))
+    let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
+    Ok(About { is_harmless: told(0) == "true", timeout, pid: told(2).to_owned() })
 }

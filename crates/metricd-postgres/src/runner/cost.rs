@@ -6,7 +6,7 @@ use std::time::Duration;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
-use super::session::{Answer, Session, SessionError};
+use super::session::{Ahead, Answer, Session, SessionError};
 use super::{BEGIN, CLEAN};
 
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
@@ -41,7 +41,7 @@ impl Estimates {
 async fn explain(session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.text());
-    session.ask_once(&[BEGIN], &explain, statement.texts())?;
+    session.ask_once(&[Ahead::Sql(BEGIN)], &explain, statement.texts())?;
     session.ask(CLEAN)?;
     let cost = read_cost(session).await;
     session.finish().await?;

@@ -6,6 +6,7 @@ use metricd_domain::{ContractTable, SqlText};
 use metricd_execution::{BoundStatement, Column, DataMark, EncodeError, RowSink, RunError, RunLimits, Statement};
 
 use super::PgRunner;
+use super::run::Task;
 use super::timing::Clock;
 
 /// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
@@ -44,7 +45,7 @@ impl PgRunner {
         let (mut value, mut clock) = (Value(None), Clock::start());
         let statement = BoundStatement::without_arguments(&statement);
         let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
-        self.attempts(&statement, limits, &mut value, &mut clock).await?;
+        self.attempts(Task { statement: &statement, tenancy: None, limits }, &mut value, &mut clock).await?;
         Ok((value.0, clock.session_since))
     }
 }

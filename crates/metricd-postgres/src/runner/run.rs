@@ -1,6 +1,5 @@
 //! One run of a statement on a connection.
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +11,26 @@ use super::connection::Connection;
 use super::cost::Estimates;
 use super::error::{is_stale_plan, run_error};
 use super::plan::Plan;
-use super::session::{Answer, Session, SessionError};
+use super::session::{Ahead, Answer, Session, SessionError};
+use super::tenancy::{Entry, Tenancy};
 use super::timing::Clock;
 use super::{BEGIN, CLEAN};
 
 /// How long rows that nobody wants are passed over before their statement is stopped.
 const PASSED_OVER: Duration = Duration::from_millis(20);
 
-/// A statement that is to be run, and who takes its rows.
-pub(super) struct Run<'a> {
+/// What is to be run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
     pub(super) statement: &'a BoundStatement,
+    /// On whose behalf.
+    pub(super) tenancy: Option<Tenancy<'a>>,
     pub(super) limits: RunLimits,
+}
+
+/// A task, and who takes the rows.
+pub(super) struct Run<'a> {
+    pub(super) task: Task<'a>,
     pub(super) sink: &'a mut dyn RowSink,
     /// Whether the sink has been told anything, or the statement may have run: it is not run again then.
     pub(super) is_begun: &'a mut bool,
@@ -52,7 +60,7 @@ impl Run<'_> {
         match self.prepare_and_execute(connection, estimates).await {
             // A table has changed since the statement was prepared.
             Err(error) if !*self.is_begun && is_stale_plan(&error) => {
-                connection.forget_plans_of(self.statement.text()).map_err(|error| self.fault(error))?;
+                connection.forget_plans_of(self.task.statement.text()).map_err(|error| self.fault(error))?;
                 self.prepare_and_execute(connection, estimates).await
             }
             outcome => outcome,
@@ -64,20 +72,28 @@ impl Run<'_> {
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
-        let plan = prepare(connection, self.statement, self.limits).await?;
-        estimate(connection, estimates, self.statement, self.limits).await?;
+        let plan = prepare(connection, self.task.statement, self.task.limits).await?;
+        estimate(connection, estimates, self.task.statement, self.task.limits).await?;
+        let entry = connection.entry(self.task.tenancy).await.map_err(|error| self.fault(error))?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
-        if connection.is_harmless() && self.limits.patience.is_zero() {
-            self.execute_alone(&mut connection.session, &plan).await
+        if connection.is_harmless() && self.task.limits.patience.is_zero() {
+            self.execute_alone(&mut connection.session, &plan, entry.as_ref()).await
         } else {
-            self.execute_within_transaction(&mut connection.session, &plan).await
+            self.execute_within_transaction(&mut connection.session, &plan, entry.as_ref()).await
         }
     }
 
     /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of
     /// its own, and answers once.
-    async fn execute_alone(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        session.ask_prepared(&[], &plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+    async fn execute_alone(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        entry: Option<&Entry>,
+    ) -> Result<RunOutcome, RunError> {
+        // What is sent together is one transaction, which the entry is for.
+        let entry: Vec<_> = entry.map(Entry::ahead).into_iter().collect();
+        session.ask_prepared(&entry, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
@@ -85,10 +101,16 @@ impl Run<'_> {
     }
 
     /// Runs a prepared statement so that nothing of it remains, in a transaction that is rolled back; in one round trip.
-    async fn execute_within_transaction(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        let timeout = statement_timeout(self.limits);
-        let begin: Vec<_> = iter::once(BEGIN).chain(timeout.as_deref()).collect();
-        session.ask_prepared(&begin, &plan.name, self.statement.texts()).map_err(|error| self.fault(error))?;
+    async fn execute_within_transaction(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        entry: Option<&Entry>,
+    ) -> Result<RunOutcome, RunError> {
+        let timeout = statement_timeout(self.task.limits);
+        let begin = [Some(Ahead::Sql(BEGIN)), entry.map(Entry::ahead), timeout.as_deref().map(Ahead::Sql)];
+        let begin: Vec<_> = begin.into_iter().flatten().collect();
+        session.ask_prepared(&begin, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
@@ -105,7 +127,7 @@ impl Run<'_> {
 
     /// Hands the rows to the sink, up to the limits.
     pub(super) async fn read(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
-        let RunLimits { rows, size_bytes, .. } = self.limits;
+        let RunLimits { rows, size_bytes, .. } = self.task.limits;
         let max_row_bytes = plan.max_row_bytes(size_bytes);
         let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
         *self.is_begun = true;
@@ -147,7 +169,7 @@ impl Run<'_> {
     }
 
     fn fault(&self, error: SessionError) -> RunError {
-        run_error(error, self.limits.time)
+        run_error(error, self.task.limits.time)
     }
 }
 

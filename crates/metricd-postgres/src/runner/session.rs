@@ -34,6 +34,7 @@ pub(super) use self::address::CANCEL_TIMEOUT;
 pub(super) use self::cancel::Canceller;
 pub(super) use self::error::SessionError;
 pub(super) use self::fields::Fields;
+pub(super) use self::question::Ahead;
 use self::question::{execute, once};
 use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
@@ -77,9 +78,9 @@ pub(super) struct Session {
 /// How many statements of one question have not ended.
 #[derive(Debug, Clone, Copy, Default)]
 struct Batch {
-    /// Of those that have no answer of interest.
+    /// Of those whose answers are passed over.
     ahead: usize,
-    /// Of the others, each of which has an answer of its own.
+    /// Of the others, where each of them has an answer of its own.
     left: usize,
 }
 
@@ -190,11 +191,16 @@ impl Session {
         self.encode(|unsent| frontend::query(sql, unsent))
     }
 
-    /// Asks to run a prepared statement with values as text, after others that have neither parameters nor rows. Where one of
-    /// those fails, what follows it is not run.
+    /// Asks for several statements, whose answers are passed over. Where one of them fails, what follows it is not run.
+    pub(super) fn ask_all(&mut self, statements: &[Ahead<'_>]) -> Result<(), SessionError> {
+        self.ask_after(statements, |_| Ok(()))
+    }
+
+    /// Asks to run a prepared statement with values as text, after others. Where one of those fails, what follows it is not
+    /// run.
     pub(super) fn ask_prepared<'a>(
         &mut self,
-        before: &[&str],
+        before: &[Ahead<'_>],
         name: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
@@ -204,19 +210,18 @@ impl Session {
     /// The same for a statement that is prepared for this once.
     pub(super) fn ask_once<'a>(
         &mut self,
-        before: &[&str],
+        before: &[Ahead<'_>],
         sql: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
         self.ask_after(before, |unsent| once(sql, arguments, unsent))
     }
 
-    /// Asks to run several prepared statements, after and before others that have neither parameters nor an answer of interest.
-    /// Each has an answer of its own. Where one of all these fails, what follows it is not run, and has no answer. Nothing
-    /// else may be unanswered.
+    /// Asks to run several prepared statements, after others and before others that have neither parameters nor an answer of
+    /// interest. Each has an answer of its own. Where one of all these fails, what follows it is not run, and has no answer.
     pub(super) fn ask_prepared_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
         &mut self,
-        before: &[&str],
+        before: &[Ahead<'_>],
         statements: impl Iterator<Item = (&'a str, A)>,
         after: &[&str],
     ) -> Result<(), SessionError> {
@@ -229,7 +234,7 @@ impl Session {
             after.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))
         })?;
         self.was_cancelled = false;
-        self.batch = Batch { ahead: before.len(), left };
+        self.batch.left = left;
         Ok(())
     }
 
@@ -273,6 +278,7 @@ impl Session {
     pub(super) async fn next(&mut self, max_row_bytes: usize) -> Result<Answer, SessionError> {
         loop {
             match self.next_message(max_row_bytes).await? {
+                Incoming::Message(DATA_ROW_TAG) | Incoming::LargeRow if self.batch.ahead > 0 => {}
                 Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
                 Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.ahead > 0 => self.batch.ahead -= 1,
                 Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.left > 0 => {
@@ -298,17 +304,20 @@ impl Session {
         Ok(())
     }
 
+    /// Nothing else may be unanswered.
     fn ask_after(
         &mut self,
-        before: &[&str],
+        before: &[Ahead<'_>],
         messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
     ) -> Result<(), SessionError> {
         self.encode(|unsent| {
-            before.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))?;
+            before.iter().try_for_each(|statement| statement.write(unsent))?;
             messages(unsent)?;
             frontend::sync(unsent);
             Ok(())
-        })
+        })?;
+        self.batch = Batch { ahead: before.len(), left: 0 };
+        Ok(())
     }
 
     fn encode(&mut self, messages: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), SessionError> {

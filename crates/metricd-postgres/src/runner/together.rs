@@ -19,14 +19,14 @@ use metricd_execution::{BatchOutcome, BatchRun, RunError, RunOutcome};
 use tokio::time::timeout_at;
 
 use self::queue::{Judged, Unit, units, useful_connections};
-use self::work::{Part, begin, end};
+use self::work::{Part, end};
+use super::PgRunner;
 use super::connection::Connection;
-use super::cost::Estimates;
-use super::exporter::{Exporter, Snapshot};
+use super::exporter::Snapshot;
 use super::lease::Lease;
-use super::pool::Pool;
 use super::run::{estimate, prepare};
 use super::session::{CANCEL_TIMEOUT, SessionError};
+use super::tenancy::Tenancy;
 use super::timing::Clock;
 
 /// Statements that are run together, and what has become of them.
@@ -37,9 +37,9 @@ pub(super) struct Together<'a, 'r> {
     is_begun: AtomicBool,
     /// What the sinks have taken. No two of them are at work at once, since all connections are read by one task.
     encode: Mutex<Duration>,
-    pool: &'a Pool,
-    estimates: &'a Estimates,
-    exporter: &'a Exporter,
+    runner: &'a PgRunner,
+    /// On whose behalf all of them are run.
+    tenancy: Option<Tenancy<'a>>,
     /// How long all of them may take, and until when.
     time: Duration,
     deadline: Instant,
@@ -54,16 +54,15 @@ struct Job<'a> {
 impl<'a, 'r> Together<'a, 'r> {
     pub(super) fn new(
         runs: Vec<BatchRun<'r>>,
-        pool: &'a Pool,
-        estimates: &'a Estimates,
-        exporter: &'a Exporter,
+        runner: &'a PgRunner,
+        tenancy: Option<Tenancy<'a>>,
         time: Duration,
     ) -> Self {
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
         let (queue, encode) = (Mutex::default(), Mutex::default());
         let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
-        Self { jobs, outcomes, queue, is_begun, encode, pool, estimates, exporter, time, deadline }
+        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline }
     }
 
     /// Whether a sink has been told anything, or a statement has run.
@@ -115,14 +114,14 @@ impl<'a, 'r> Together<'a, 'r> {
         };
         let id = Some(snapshot.id.as_str());
         let leases = iter::once(&mut *lease).chain(&mut others);
-        let begun = join_all(leases.map(|lease| async { begin(lease.connection(), id).await })).await;
+        let begun = join_all(leases.map(|lease| async { self.begin(lease.connection(), id).await })).await;
         snapshot.release().await;
         let mut begun = begun.into_iter();
         if let Err(error) = begun.next().unwrap_or(Ok(())) {
             if matches!(error, SessionError::Lost(_)) {
                 return Err(unavailable(error));
             }
-            self.exporter.rest(&error);
+            self.runner.exporter.rest(&error);
             drop(others);
             end(lease.connection()).await?;
             return self.work(lease.connection(), Part::Whole).await;
@@ -141,7 +140,7 @@ impl<'a, 'r> Together<'a, 'r> {
         let canceller = connection.session.canceller();
         let judging = async {
             prepare(connection, statement, limits).await?;
-            estimate(connection, self.estimates, statement, limits).await
+            estimate(connection, &self.runner.estimates, statement, limits).await
         };
         match self.limited(canceller, limits.time, judging).await {
             Ok(cost) => {
@@ -160,12 +159,13 @@ impl<'a, 'r> Together<'a, 'r> {
     /// So many further connections at most, with a snapshot for all of them.
     async fn others(&self, wanted: usize) -> Option<(Vec<Lease>, Snapshot)> {
         // At once, since some of them may have to be opened.
-        let places = join_all((0..wanted.min(self.pool.max_connections())).map(|_| self.pool.get_free())).await;
+        let places =
+            join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.get_free())).await;
         let others: Vec<_> = places.into_iter().flatten().map(Lease::new).collect();
         if others.is_empty() {
             return None;
         }
-        Some((others, self.exporter.export().await?))
+        Some((others, self.runner.exporter.export().await?))
     }
 
     fn has_time(&self) -> bool {

@@ -184,7 +184,7 @@ async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let mut rows = JsonRows::default();
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
-    runner.run(&statement, RunLimits::default(), &mut rows).await?;
+    runner.run(&statement, None, RunLimits::default(), &mut rows).await?;
     assert_eq!(String::from_utf8(rows.finish())?, r#"[{"a":"\\","c":", 1 AS b --"}]"#);
     Ok(())
 }
@@ -333,7 +333,7 @@ async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
         let definition = definition(&judge, sql, Some("deliveries.at")).await?;
         for (given, n) in [(&june[..], 720), (&since[..], 16), (&[][..], 10_000)] {
             let mut rows = JsonRows::default();
-            runner.run(&bound(&definition, given)?, RunLimits::default(), &mut rows).await?;
+            runner.run(&bound(&definition, given)?, None, RunLimits::default(), &mut rows).await?;
             assert_eq!(String::from_utf8(rows.finish())?, format!("[{{\"n\":{n}}}]"), "{sql} {given:?}");
         }
     }

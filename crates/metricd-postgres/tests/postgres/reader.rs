@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     let limits = RunLimits { time: Duration::from_secs(20), ..RunLimits::default() };
-    match runner.run(&statement, limits, &mut JsonRows::default()).await {
+    match runner.run(&statement, None, limits, &mut JsonRows::default()).await {
         Ok(_) => Ok("none".to_owned()),
         Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
         Err(other) => Ok(other.to_string()),

@@ -27,7 +27,7 @@ async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<(RunOutc
     let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
     let statement = BoundStatement::without_arguments(&Statement::parse(&sql).map_err(|error| malformed(&error))?);
     let mut rows = JsonRows::default();
-    let outcome = runner.run(&statement, limits, &mut rows).await?;
+    let outcome = runner.run(&statement, None, limits, &mut rows).await?;
     Ok((outcome, String::from_utf8_lossy(&rows.finish()).into_owned()))
 }
 

@@ -18,15 +18,15 @@ async fn broken(database: &TestDatabase, sql: &str) -> Result<String> {
 async fn migrations_go_up_down_and_up_again() -> Result<()> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
-    let count = "SELECT count(*) FROM pg_namespace WHERE nspname IN ('catalog', 'warehouse')";
+    let count = "SELECT count(*) FROM pg_namespace WHERE nspname IN ('catalog', 'tenancy', 'warehouse')";
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 0);
     let owner = database.owner.clone();
     spawn_blocking(move || revert_all(&owner)).await??;
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 5);
-    assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 2);
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 6);
+    assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 3);
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 0);
     Ok(())
@@ -40,7 +40,7 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     client.batch_execute("DROP TABLE __diesel_schema_migrations").await?;
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 5);
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 6);
     let count = "SELECT count(*) FROM pg_class WHERE relname = '__diesel_schema_migrations'";
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     Ok(())
@@ -130,7 +130,7 @@ async fn every_constraint_and_index_has_a_name_of_its_table() -> Result<()> {
         .query(
             "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
              JOIN pg_namespace n ON n.oid = relnamespace
-             WHERE nspname IN ('catalog', 'warehouse')
+             WHERE nspname IN ('catalog', 'tenancy', 'warehouse')
              AND conname !~ ('^' || relname || '_[a-z_]*(pkey|fkey|check)$')",
             &[],
         )

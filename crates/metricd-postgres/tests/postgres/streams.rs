@@ -54,7 +54,7 @@ async fn run(
     sink: &mut dyn RowSink,
 ) -> Result<Result<RunOutcome, RunError>> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
-    Ok(runner.run(&statement, limits, sink).await)
+    Ok(runner.run(&statement, None, limits, sink).await)
 }
 
 async fn runner() -> Result<(TestDatabase, PgRunner)> {

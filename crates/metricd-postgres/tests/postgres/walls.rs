@@ -137,7 +137,7 @@ async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<String, 
     let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
     let statement = BoundStatement::without_arguments(&Statement::parse(&sql).map_err(|error| malformed(&error))?);
     let mut rows = JsonRows::default();
-    runner.run(&statement, limits, &mut rows).await?;
+    runner.run(&statement, None, limits, &mut rows).await?;
     Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
 }
 

@@ -9,6 +9,25 @@ use postgres_protocol::message::frontend;
 /// Values are sent as text, and come in binary form.
 const BINARY: i16 = 1;
 
+/// A statement that is asked for ahead of others. Its answer is passed over.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::runner) enum Ahead<'a> {
+    /// SQL without parameters.
+    Sql(&'a str),
+    /// A prepared statement, by its name, with its only value.
+    Prepared(&'a str, &'a str),
+}
+
+impl Ahead<'_> {
+    /// Runs it.
+    pub(super) fn write(&self, unsent: &mut BytesMut) -> io::Result<()> {
+        match *self {
+            Self::Sql(sql) => once(sql, [].into_iter(), unsent),
+            Self::Prepared(name, value) => execute(name, [Some(value)].into_iter(), unsent),
+        }
+    }
+}
+
 /// Prepares a statement for this once and runs it.
 pub(super) fn once<'a>(
     sql: &str,

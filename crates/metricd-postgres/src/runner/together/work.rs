@@ -19,8 +19,9 @@ use crate::runner::CLEAN;
 use crate::runner::connection::Connection;
 use crate::runner::error::is_stale_plan;
 use crate::runner::plan::Plan;
-use crate::runner::run::{Rest, Run, prepare};
-use crate::runner::session::{CANCEL_TIMEOUT, Canceller, SessionError};
+use crate::runner::run::{Rest, Run, Task, prepare};
+use crate::runner::session::{Ahead, CANCEL_TIMEOUT, Canceller, SessionError};
+use crate::runner::tenancy::Entry;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const SAVE: &str = "SAVEPOINT metricd_run";
@@ -53,7 +54,7 @@ impl<'r> Together<'_, 'r> {
         // The cheapest are certain to have their time then.
         let mut next = if part == Part::First { locked(&self.queue).pop_back() } else { None };
         while self.has_time()
-            && !(part == Part::Other && self.pool.is_waited_for())
+            && !(part == Part::Other && self.runner.pool.is_waited_for())
             && let Some(unit) = next.take().or_else(|| self.next_unit(part))
         {
             match unit {
@@ -134,10 +135,12 @@ impl<'r> Together<'_, 'r> {
     ) -> Result<(), RunError> {
         let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
+        let entry = connection.entry(self.tenancy).await.map_err(unavailable)?;
         let session = &mut connection.session;
-        let begin: &[&str] = if session.is_in_transaction() { &[BACK] } else { &[BEGIN, SAVE] };
+        let mut before =
+            if session.is_in_transaction() { vec![Ahead::Sql(BACK)] } else { beginning(None, entry.as_ref()) };
         // After the savepoint, so that going back to it takes the limit away from what has another.
-        let before: Vec<_> = begin.iter().copied().chain(limit.as_deref()).collect();
+        before.extend(limit.as_deref().map(Ahead::Sql));
         let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
         session.ask_prepared_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
@@ -181,7 +184,7 @@ impl<'r> Together<'_, 'r> {
         if connection.session.is_in_transaction() {
             back(connection).await?;
         } else {
-            begin(connection, None).await.map_err(unavailable)?;
+            self.begin(connection, None).await.map_err(unavailable)?;
         }
         let plan = self.prepare(connection, job.run.statement, job.run.limits).await?;
         connection.session.ask_prepared(&[], &plan.name, job.run.statement.texts()).map_err(unavailable)?;
@@ -200,13 +203,22 @@ impl<'r> Together<'_, 'r> {
         let time = if rest == Rest::Stopped { limits.time } else { Duration::MAX };
         let canceller = connection.session.canceller();
         let (sink, is_begun) = (&mut *job.run.sink, &mut job.is_begun);
-        let mut run = Run { statement, limits, sink, is_begun, rest, clock: None };
+        let task = Task { statement, tenancy: self.tenancy, limits };
+        let mut run = Run { task, sink, is_begun, rest, clock: None };
         let outcome = self.limited(canceller, time, run.read(&mut connection.session, plan)).await;
         *locked(&self.encode) += connection.session.encoding().take();
         if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {
             self.is_begun.store(true, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
+    pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
+        let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
+        let entry = connection.entry(self.tenancy).await?;
+        connection.session.ask_all(&beginning(take.as_deref(), entry.as_ref()))?;
+        connection.session.finish().await
     }
 
     /// Gives work in a session this time, and no more than all have. Past that, what runs is stopped, and how the work ends
@@ -242,11 +254,10 @@ impl<'r> Together<'_, 'r> {
     }
 }
 
-/// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
-pub(super) async fn begin(connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
-    let take = snapshot.map(|id| format!("; SET TRANSACTION SNAPSHOT '{id}'")).unwrap_or_default();
-    connection.session.ask(&format!("{BEGIN}{take}; {SAVE}"))?;
-    connection.session.finish().await
+/// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
+fn beginning<'a>(take: Option<&'a str>, entry: Option<&'a Entry>) -> Vec<Ahead<'a>> {
+    let beginning = [Some(Ahead::Sql(BEGIN)), take.map(Ahead::Sql), entry.map(Entry::ahead), Some(Ahead::Sql(SAVE))];
+    beginning.into_iter().flatten().collect()
 }
 
 /// Goes back to where nothing has failed.

@@ -67,7 +67,7 @@ struct Told {
 impl Told {
     async fn of(runner: &PgRunner, sql: &str, limits: RunLimits, mut sink: Slow) -> Result<Self> {
         let (statement, began) = (statement(sql)?, Instant::now());
-        let outcome = runner.run(&statement, limits, &mut sink).await;
+        let outcome = runner.run(&statement, None, limits, &mut sink).await;
         Ok(Self { outcome, timings: sink.told, elapsed: began.elapsed() })
     }
 
@@ -172,7 +172,7 @@ async fn several_tell_the_time_of_all_of_them_by_the_clock() -> Result<()> {
     let run = |(statement, sink)| BatchRun { statement, limits: RunLimits::default(), sink };
     let runs = statements.iter().zip(sinks.iter_mut().map(|sink| sink as &mut dyn RowSink)).map(run).collect();
     let began = Instant::now();
-    let BatchOutcome { outcomes, timing } = runner.run_together(runs, Duration::from_secs(20)).await?;
+    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, Duration::from_secs(20)).await?;
     let elapsed = began.elapsed();
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert!(timing.encode >= Duration::from_millis(5 * 13), "{timing:?}");

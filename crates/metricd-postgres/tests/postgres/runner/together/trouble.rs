@@ -73,7 +73,7 @@ async fn a_sink_that_cannot_show_its_rows_is_the_only_one_without() -> Result<()
         let limits = RunLimits::default();
         let sinks: [&mut dyn RowSink; 3] = [&mut first, &mut blind, &mut last];
         let runs = sinks.into_iter().map(|sink| BatchRun { statement: &statement, limits, sink }).collect();
-        let outcomes = runner.run_together(runs, LONG).await?.outcomes;
+        let outcomes = runner.run_together(runs, None, LONG).await?.outcomes;
         assert!(matches!(outcomes[..], [Ok(_), Err(RunError::Encode(_)), Ok(_)]), "{outcomes:?}");
         assert_eq!((first.finish(), last.finish()), (br#"[{"one":1}]"#.to_vec(), br#"[{"one":1}]"#.to_vec()));
     }
