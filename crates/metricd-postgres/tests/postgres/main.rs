@@ -9,5 +9,6 @@ mod repeatable;
 mod runner;
 mod schema;
 mod streams;
+mod tenants;
 mod types;
 mod walls;
