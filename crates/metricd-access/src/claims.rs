@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use metricd_domain::{MetricPattern, MetricPatterns, Tenant};
 use serde::de::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::unique::UniqueMap;
-use crate::{Caller, Refusal, Scopes};
+use crate::{Caller, Refusal, Rules, Scopes};
 
 /// The greatest length of a subject.
 const MAX_SUBJECT_CHARS: usize = 255;
@@ -26,7 +27,8 @@ impl<'de> Deserialize<'de> for Claims {
 
 impl Claims {
     /// Who the token was issued to. The library has checked `iss` and `aud`.
-    pub(crate) fn into_caller(self, now: SystemTime, leeway: Duration) -> Result<Caller, Refusal> {
+    pub(crate) fn into_caller(self, rules: &Rules) -> Result<Caller, Refusal> {
+        let (now, leeway) = ((rules.now)(), rules.leeway);
         let expires_at = self.time("exp")?.ok_or(Refusal::NoExpiry)? + leeway;
         if expires_at <= now {
             return Err(Refusal::Expired);
@@ -38,7 +40,9 @@ impl Claims {
         }
         let mut scopes = self.scopes("scope")?;
         scopes.extend(self.scopes("scp")?);
-        Ok(Caller { subject: self.subject()?, scopes: scopes.into_iter().collect(), expires_at })
+        let tenant = rules.tenant_claim.as_deref().map(|name| self.tenant(name)).transpose()?.flatten();
+        let (subject, metrics) = (self.subject()?, self.metrics()?);
+        Ok(Caller { subject, scopes: scopes.into_iter().collect(), tenant, metrics, expires_at })
     }
 
     /// A time, which may have a fraction.
@@ -58,19 +62,43 @@ impl Claims {
         }
     }
 
+    /// The tenant: a text, or a whole number.
+    fn tenant(&self, name: &str) -> Result<Option<Tenant>, Refusal> {
+        let text = match self.0.get(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) if number.is_i64() || number.is_u64() => number.to_string(),
+            Some(_) => return Err(Refusal::Tenant),
+        };
+        Tenant::parse(text).map(Some).map_err(|_| Refusal::Tenant)
+    }
+
+    /// The metrics that the token is limited to: patterns as an array, or in one text with single spaces between them.
+    fn metrics(&self) -> Result<Option<MetricPatterns>, Refusal> {
+        let Some(texts) = self.texts("metrics")? else { return Ok(None) };
+        let patterns = texts.into_iter().map(str::parse).collect::<Result<Vec<MetricPattern>, _>>();
+        let patterns = patterns.ok().and_then(|patterns| MetricPatterns::new(patterns).ok());
+        patterns.map(Some).ok_or(Refusal::Claim("metrics"))
+    }
+
     /// The scopes that are known: names with single spaces between them (RFC 8693), or an array of names. Others are somebody
     /// else's.
     fn scopes(&self, name: &'static str) -> Result<Vec<crate::Scope>, Refusal> {
-        let names: Vec<&str> = match self.0.get(name) {
-            None => Vec::new(),
-            Some(Value::String(names)) => names.split(' ').collect(),
-            Some(Value::Array(names)) => {
-                let names = names.iter().map(|name| name.as_str());
-                names.collect::<Option<_>>().ok_or(Refusal::Claim(name))?
-            }
-            Some(_) => return Err(Refusal::Claim(name)),
-        };
+        let names = self.texts(name)?.unwrap_or_default();
         Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Texts in an array, or in one text with single spaces between them.
+    fn texts(&self, name: &'static str) -> Result<Option<Vec<&str>>, Refusal> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Value::String(texts)) => Ok(Some(texts.split(' ').collect())),
+            Some(Value::Array(texts)) => {
+                let texts: Option<Vec<_>> = texts.iter().map(Value::as_str).collect();
+                texts.map(Some).ok_or(Refusal::Claim(name))
+            }
+            Some(_) => Err(Refusal::Claim(name)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use metricd_domain::{MetricPattern, MetricPatterns, Tenant};
 use serde_json::{Value, json};
 
 use crate::Scopes;
@@ -15,6 +16,9 @@ pub struct NewToken {
     subject: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
+    /// The claim that names the tenant, and the tenant.
+    tenant: Option<(String, Tenant)>,
+    metrics: Option<MetricPatterns>,
 }
 
 /// Why no token can be issued.
@@ -26,6 +30,9 @@ pub enum IssueError {
     /// It would be refused.
     #[error("the subject is blank, longer than 255 characters, or has control characters")]
     Subject,
+    /// Its tenant is named by a claim that says something else.
+    #[error("the claim for the tenant is one that says something else already")]
+    TenantClaim,
     /// The library could not sign it.
     #[error("the token could not be signed: {0}")]
     Unsigned(String),
@@ -39,7 +46,7 @@ impl NewToken {
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = crate::Scope>, lifetime: Duration) -> Self {
         let scopes = scopes.into_iter().collect();
-        Self { scopes, lifetime, subject: None, issuer: None, audience: None }
+        Self { scopes, lifetime, subject: None, issuer: None, audience: None, tenant: None, metrics: None }
     }
 
     /// The same, and who it is issued to.
@@ -60,6 +67,18 @@ impl NewToken {
         Self { audience: Some(audience.into()), ..self }
     }
 
+    /// The same, and on whose behalf, by the claim of this name.
+    #[must_use]
+    pub fn on_behalf_of(self, claim: impl Into<String>, tenant: Tenant) -> Self {
+        Self { tenant: Some((claim.into(), tenant)), ..self }
+    }
+
+    /// The same, limited to these metrics.
+    #[must_use]
+    pub fn limited_to(self, metrics: MetricPatterns) -> Self {
+        Self { metrics: Some(metrics), ..self }
+    }
+
     pub(crate) fn claims(&self) -> Result<Value, IssueError> {
         if self.lifetime.as_secs() == 0 || self.lifetime > MAX_LIFETIME {
             return Err(IssueError::Lifetime);
@@ -73,6 +92,16 @@ impl NewToken {
             if let Some(value) = value {
                 claims[name] = json!(value);
             }
+        }
+        if let Some(metrics) = &self.metrics {
+            claims["metrics"] = metrics.as_slice().iter().map(MetricPattern::as_str).collect();
+        }
+        if let Some((claim, tenant)) = &self.tenant {
+            // Another claim would be lost.
+            if claims.get(claim).is_some() {
+                return Err(IssueError::TenantClaim);
+            }
+            claims[claim] = json!(tenant.as_str());
         }
         Ok(claims)
     }

@@ -43,6 +43,9 @@ pub enum Refusal {
     /// A claim is not what it has to be.
     #[error("the token's claim `{0}` is malformed")]
     Claim(&'static str),
+    /// The claim that names the tenant does not name one.
+    #[error("the token's claim for the tenant is neither a text of 1 to 255 characters nor a whole number")]
+    Tenant,
 }
 
 fn expected(algorithms: &[Algorithm]) -> String {

@@ -32,6 +32,8 @@ pub struct Rules {
     pub issuers: Vec<String>,
     /// Who a token may be for: one of these is its `aud`, or in it. Where there is none, anybody.
     pub audiences: Vec<String>,
+    /// The claim that names the tenant on whose behalf a caller asks, where there are tenants.
+    pub tenant_claim: Option<String>,
     /// By how much clocks may differ.
     pub leeway: Duration,
     /// The clock.
@@ -39,10 +41,11 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// Those algorithms that the keys are for, any issuer, any audience, 30 s, and the system's clock.
+    /// Those algorithms that the keys are for, any issuer, any audience, no tenants, 30 s, and the system's clock.
     fn default() -> Self {
         let (algorithms, issuers, audiences) = (Vec::new(), Vec::new(), Vec::new());
-        Self { algorithms, issuers, audiences, leeway: Duration::from_secs(30), now: SystemTime::now }
+        let (tenant_claim, leeway) = (None, Duration::from_secs(30));
+        Self { algorithms, issuers, audiences, tenant_claim, leeway, now: SystemTime::now }
     }
 }
 
@@ -194,7 +197,7 @@ impl Verifier {
     }
 
     fn verify_with(&self, token: &str, algorithm: Algorithm, key: &VerificationKey) -> Result<Caller, Refusal> {
-        let Rules { issuers, audiences, leeway, now, .. } = &self.rules;
+        let Rules { issuers, audiences, .. } = &self.rules;
         let mut validation = Validation::new(algorithm.library());
         // The library has a clock of its own, of whole seconds, by which a token could be good that is remembered as expired.
         validation.validate_exp = false;
@@ -210,7 +213,7 @@ impl Verifier {
         }
         validation.set_required_spec_claims(&required);
         let decoded = jsonwebtoken::decode::<Claims>(token, &key.key, &validation);
-        decoded.map_err(|error| refusal(&error))?.claims.into_caller(now(), *leeway)
+        decoded.map_err(|error| refusal(&error))?.claims.into_caller(&self.rules)
     }
 }
 

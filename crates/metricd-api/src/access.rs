@@ -1,11 +1,14 @@
 //! Who may do what over HTTP: bearer tokens (RFC 6750).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpMessage, HttpRequest, web};
 use metricd_access::{Access, Caller, Scope};
+use metricd_domain::{MetricId, MetricPatterns, Tenant};
+use uuid::Uuid;
 
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -37,7 +40,8 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
         let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
         let subject = caller.subject().unwrap_or_default();
-        return Err(problem.caused_by(format!("`{subject}` {} lacks the scope `{scope}`", from(request))));
+        let from = address(request.peer_addr());
+        return Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")));
     }
     request.extensions_mut().insert(caller);
     Ok(())
@@ -46,6 +50,72 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
 /// Whose token the request has; nobody's where none was asked for.
 pub(crate) fn caller(request: &HttpRequest) -> Option<Arc<Caller>> {
     request.extensions().get::<Arc<Caller>>().cloned()
+}
+
+/// On whose behalf SQL is run for the request, where the server serves tenants.
+///
+/// # Errors
+///
+/// 403 where the token names no tenant.
+pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<Tenant>, Problem> {
+    if state.tenants.is_none() {
+        return Ok(None);
+    }
+    let caller = caller(request);
+    match caller.as_ref().and_then(|caller| caller.tenant()) {
+        Some(tenant) => Ok(Some(tenant.clone())),
+        None => Err(denied(request, Problem::new(ProblemCode::TenantMissing))),
+    }
+}
+
+/// The metrics that the request's token is limited to; none where it is not limited to any.
+pub(crate) fn limited_to(request: &HttpRequest) -> Option<MetricPatterns> {
+    caller(request)?.metrics().cloned()
+}
+
+/// Lets the request pass where its token is not limited to some metrics.
+///
+/// # Errors
+///
+/// 403 where it is.
+pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
+    match limited_to(request) {
+        None => Ok(()),
+        Some(_) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
+    }
+}
+
+/// Lets the request pass where its token is not limited to other metrics than this.
+///
+/// # Errors
+///
+/// 403 where it is.
+pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
+    match caller(request) {
+        Some(caller) if !caller.sees(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
+        _ => Ok(()),
+    }
+}
+
+/// The id to go on with: where the token is limited to other metrics, one that no metric has. So a metric that the caller may not
+/// read is looked for, and not found, just as one that is not there.
+pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
+    match caller(request) {
+        Some(caller) if !caller.sees(&id) => {
+            let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+            MetricId::parse(random).unwrap_or_else(|_| unreachable!("64 hexadecimal digits are an id"))
+        }
+        _ => id,
+    }
+}
+
+/// The problem, of which the log is told who has it.
+fn denied(request: &HttpRequest, problem: Problem) -> Problem {
+    let caller = caller(request);
+    let subject = caller.as_ref().and_then(|caller| caller.subject()).unwrap_or_default();
+    let from = address(request.peer_addr());
+    let cause = format!("`{subject}` {from}: {}", problem.shown_detail());
+    problem.caused_by(cause)
 }
 
 /// The token that the request has, in the one place where it may be.
@@ -77,13 +147,13 @@ fn challenged(code: ProblemCode, challenge: &str) -> Problem {
 
 /// The problem, whose detail the log is told as well.
 fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
-    let cause = format!("{} {}", problem.shown_detail(), from(request));
+    let cause = format!("{} {}", problem.shown_detail(), address(request.peer_addr()));
     problem.caused_by(cause)
 }
 
-/// Where the request came from.
-fn from(request: &ServiceRequest) -> String {
-    request.peer_addr().map(|address| format!("from {}", address.ip())).unwrap_or_default()
+/// Where a request came from.
+fn address(peer: Option<SocketAddr>) -> String {
+    peer.map(|address| format!("from {}", address.ip())).unwrap_or_default()
 }
 
 fn sentence(text: &str) -> String {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
-use metricd_domain::Contract;
+use metricd_domain::{Contract, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use crate::{ApiState, etag};
 /// How many results are known at most; the ones that are used least make room.
 const MAX_KNOWN: u64 = 10_000;
 
-/// Tells a question from every other: a definition as it is, values, limits.
+/// Tells a question from every other: a definition as it is, on whose behalf, values, limits.
 type Question = [u8; 32];
 
 /// The results that are known.
@@ -62,6 +62,7 @@ impl<'a> Asking<'a> {
         request: &'a HttpRequest,
         served: &'a ServedMetric,
         statement: &BoundStatement,
+        tenant: Option<&Tenant>,
         limits: RunLimits,
         period: Option<&AppliedPeriod>,
     ) -> Self {
@@ -73,6 +74,8 @@ impl<'a> Asking<'a> {
         add(served.definition.metric.metric_id.as_str().as_bytes());
         add(served.tag.tag().as_bytes());
         add(statement.text().as_bytes());
+        add(&[u8::from(tenant.is_some())]);
+        add(tenant.map_or("", Tenant::as_str).as_bytes());
         for value in statement.texts() {
             add(&[u8::from(value.is_some())]);
             add(value.unwrap_or_default().as_bytes());

@@ -44,6 +44,7 @@ mod requester;
 pub mod routes;
 mod server;
 mod state;
+mod tenants;
 
 pub use definitions::Definitions;
 pub use edge::{AllowedOrigin, InvalidOrigin};
@@ -51,3 +52,4 @@ pub use known_results::KnownResults;
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use server::{ServerOptions, start};
 pub use state::ApiState;
+pub use tenants::{NotSecured, Tenants};

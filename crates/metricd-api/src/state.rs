@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
+use metricd_domain::Tenant;
 use metricd_execution::{MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
-use crate::{Definitions, KnownResults};
+use crate::definitions::ServedMetric;
+use crate::{Definitions, KnownResults, Problem, ProblemCode, Tenants};
 
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
@@ -20,6 +22,8 @@ const MAX_UPLOADS: usize = 8;
 pub struct ApiState {
     /// Whom the server answers.
     pub access: Access,
+    /// Whose rows are kept apart, where SQL runs on behalf of the tenant that a token names.
+    pub tenants: Option<Arc<Tenants>>,
     /// The store of metrics.
     pub repository: Arc<dyn MetricRepository>,
     /// Its definitions, as far as they are held in memory.
@@ -51,7 +55,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// For anybody, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
+    /// For anybody and without tenants, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
     /// read a stream, 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
@@ -61,6 +65,7 @@ impl ApiState {
     ) -> Self {
         Self {
             access: Access::default(),
+            tenants: None,
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             known_results: Arc::default(),
@@ -76,5 +81,16 @@ impl ApiState {
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }
+    }
+
+    /// Lets the metric be run where that is on behalf of nobody, or policies keep the tenant's rows apart.
+    ///
+    /// # Errors
+    ///
+    /// 500 where they do not: that is the operator's to mend. 503 where the database cannot be asked.
+    pub(crate) async fn keeps_apart(&self, tenant: Option<&Tenant>, served: &ServedMetric) -> Result<(), Problem> {
+        let (Some(_), Some(tenants)) = (tenant, &self.tenants) else { return Ok(()) };
+        let checked = tenants.check(self.runner.as_ref(), served.definition.contract.as_ref()).await?;
+        checked.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
-use crate::{DashboardId, MetricId};
+use crate::{DashboardId, MetricId, MetricPatterns};
 
 /// The greatest number of characters of a dashboard's name.
 const MAX_NAME_CHARS: usize = 200;
@@ -155,6 +155,18 @@ pub struct Dashboard {
     pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
+impl Dashboard {
+    /// The dashboard without the metrics that are not among these.
+    #[must_use]
+    pub fn among(mut self, patterns: &MetricPatterns) -> Self {
+        self.items.retain(|item| patterns.contain(&item.metric_id));
+        for entries in self.layouts.values_mut() {
+            entries.retain(|entry| patterns.contain(&entry.metric_id));
+        }
+        self
+    }
+}
+
 /// A dashboard, without what stands on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DashboardSummary {
@@ -184,6 +196,23 @@ mod tests {
         let mut fields: Vec<_> = errors.field_errors().keys().map(ToString::to_string).collect();
         fields.sort();
         assert_eq!(fields, ["width", "x"]);
+    }
+
+    #[test]
+    fn a_metric_that_is_left_out_is_in_no_layout() {
+        let id = |id: &str| MetricId::parse(id).unwrap();
+        let entry = |of: &str| LayoutEntry { metric_id: id(of), x: 0, y: 0, width: 1, height: 1, is_static: false };
+        let dashboard = Dashboard {
+            dashboard_id: DashboardId::parse("d").unwrap(),
+            name: DashboardName::parse("D").unwrap(),
+            items: ["a", "b"].map(|of| DashboardItem { metric_id: id(of) }).to_vec(),
+            layouts: Breakpoint::ALL.map(|breakpoint| (breakpoint, vec![entry("b"), entry("a")])).into(),
+        };
+        let patterns = MetricPatterns::new(vec!["b*".parse().unwrap()]).unwrap();
+        let left = dashboard.among(&patterns);
+        assert_eq!(left.items, [DashboardItem { metric_id: id("b") }]);
+        assert!(left.layouts.values().all(|entries| *entries == [entry("b")]));
+        assert!(left.among(&MetricPatterns::default()).items.is_empty());
     }
 
     #[test]

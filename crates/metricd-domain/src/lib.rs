@@ -3,7 +3,8 @@
 //! A [`Query`] is SQL that is stored under a [`QueryId`]; a [`Metric`] gives one query to the world under a [`MetricId`].
 //! Together they are a [`MetricDefinition`]. A [`Dashboard`] groups metrics and says where each one stands, by
 //! [`Breakpoint`]. A [`Record`] is a row of the data that queries read. What happened to files of all these is told by an
-//! [`IngestionReport`]; who changed a metric and what it was before, by its [`MetricVersion`]s.
+//! [`IngestionReport`]; who changed a metric and what it was before, by its [`MetricVersion`]s. Who may see what of them is
+//! told by [`MetricPatterns`], which metrics, and by a [`Tenant`], whose rows.
 //!
 //! Each value that has rules can only be made by a constructor which checks them, so that a value which exists is valid:
 //!
@@ -31,6 +32,7 @@ mod history;
 mod id;
 mod limit;
 mod metric_limits;
+mod metric_patterns;
 mod parameter;
 mod record;
 mod report;
@@ -52,6 +54,9 @@ pub use history::{Actor, ChangeAction, ChangeWay, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
 pub use metric_limits::MetricLimits;
+pub use metric_patterns::{
+    InvalidMetricPattern, MAX_METRIC_PATTERNS, MetricPattern, MetricPatterns, TooManyMetricPatterns,
+};
 pub use parameter::{
     InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
     ParameterDeclaration, ParameterName, ParameterType, ParameterValue, ScalarType,

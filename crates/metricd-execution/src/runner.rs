@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, DataMark, EncodeError, RowSink};
+use crate::{BoundStatement, DataMark, EncodeError, Relation, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +189,13 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
+
+    /// The relations that statements may read, by their names.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn relations(&self) -> Result<Vec<Relation>, RunError>;
 
     /// Says whether a statement could be run now.
     ///

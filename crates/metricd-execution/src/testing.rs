@@ -14,8 +14,8 @@ use metricd_domain::{ContractTable, ParameterValue, SqlText, Tenant};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, RowSink, RunError, RunLimits,
-    RunOutcome, RunTiming, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, RowSink, RunError,
+    RunLimits, RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -53,6 +53,7 @@ pub struct ScriptedRunner {
     running: AtomicUsize,
     begun: AtomicUsize,
     data: Mutex<Option<Data>>,
+    relations: Mutex<Vec<Relation>>,
 }
 
 /// What the runner says of the data.
@@ -138,6 +139,11 @@ impl ScriptedRunner {
     pub fn set_data(&self, snapshot: &str, fingerprint: &str) {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         *data = Some(Data { snapshot: snapshot.to_owned(), fingerprint: fingerprint.to_owned() });
+    }
+
+    /// Tells which relations there are; until then there is none.
+    pub fn set_relations(&self, relations: Vec<Relation>) {
+        *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
     }
 
     /// Tells to answer to this text, which has `$1`, `$2`, … for its arguments, with these: a row of text each.
@@ -254,6 +260,10 @@ impl MetricRunner for ScriptedRunner {
     async fn fingerprint(&self, _: &[ContractTable]) -> Result<Option<String>, RunError> {
         let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(data.as_ref().map(|data| data.fingerprint.clone()))
+    }
+
+    async fn relations(&self) -> Result<Vec<Relation>, RunError> {
+        Ok(self.relations.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     async fn check(&self) -> Result<(), RunError> {

@@ -7,6 +7,7 @@ mod error;
 mod idempotency;
 mod ingest;
 mod metrics;
+mod patterns;
 mod records;
 mod rows;
 
@@ -20,7 +21,7 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{ConnectionManager, CustomizeConnection};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
 };
 use metricd_repository::{
     DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness, RepositoryError,
@@ -170,11 +171,12 @@ impl MetricRepository for PgRepository {
 
     async fn list_dashboards(
         &self,
+        among: Option<&MetricPatterns>,
         after: Option<&DashboardId>,
         limit: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError> {
-        let after = after.cloned();
-        self.run(move |connection| dashboards::list(connection, after.as_ref(), limit)).await
+        let (among, after) = (among.cloned(), after.cloned());
+        self.run(move |connection| dashboards::list(connection, among.as_ref(), after.as_ref(), limit)).await
     }
 
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {

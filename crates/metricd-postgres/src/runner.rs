@@ -4,12 +4,13 @@
 //! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
 //! its connection is not used again before PostgreSQL has ended it.
 
+mod asking;
 mod connection;
 mod cost;
 mod error;
 mod exporter;
 mod lease;
-mod mark;
+
 mod patience;
 mod plan;
 mod pool;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, Tenant};
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
+    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Relation, RowSink, RunError, RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
 
@@ -246,6 +247,10 @@ impl MetricRunner for PgRunner {
 
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         self.fingerprint_of(tables).await
+    }
+
+    async fn relations(&self) -> Result<Vec<Relation>, RunError> {
+        self.relations_of_warehouse().await
     }
 
     async fn check(&self) -> Result<(), RunError> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricVersion, Query, QueryId, QueryVersion, Record,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion, Record,
 };
 
 use self::state::State;
@@ -133,15 +133,17 @@ impl MetricRepository for MemoryRepository {
 
     async fn list_dashboards(
         &self,
+        among: Option<&MetricPatterns>,
         after: Option<&DashboardId>,
         limit: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let state = self.lock();
+        let is_among = |id: &MetricId| among.is_none_or(|patterns| patterns.contain(id));
         let summary = |dashboard: &Dashboard| DashboardSummary {
             dashboard_id: dashboard.dashboard_id.clone(),
             name: dashboard.name.clone(),
-            item_count: dashboard.items.len() as u64,
+            item_count: dashboard.items.iter().filter(|item| is_among(&item.metric_id)).count() as u64,
         };
         Ok(state.dashboards.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| summary(one)).collect())
     }

@@ -1,8 +1,8 @@
 //! What single metrics are stored with, how they are changed, and which ones are listed.
 
 use metricd_domain::{
-    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, Parameter, QueryId, SqlText,
-    TimeColumn,
+    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameter, QueryId,
+    SqlText, TimeColumn,
 };
 
 /// All that somebody says of a metric, and what PostgreSQL says of it.
@@ -88,6 +88,8 @@ pub struct DefinitionFilter {
     pub search: Option<String>,
     /// They are items of this dashboard.
     pub dashboard_id: Option<DashboardId>,
+    /// They are among these.
+    pub among: Option<MetricPatterns>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
 };
 
 #[cfg(doc)]
@@ -104,9 +104,11 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`RepositoryError::QueryNotFound`] where no query has the id.
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError>;
 
-    /// The dashboards in the order of their ids, at most `limit` of them, beginning after the id `after`.
+    /// The dashboards in the order of their ids, at most `limit` of them, beginning after the id `after`. Of their items, those
+    /// are counted that are among these.
     async fn list_dashboards(
         &self,
+        among: Option<&MetricPatterns>,
         after: Option<&DashboardId>,
         limit: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError>;

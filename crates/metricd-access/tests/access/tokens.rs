@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use metricd_access::testing::Issuer;
 use metricd_access::{Algorithm, Keys, NewToken, NoKeys, Refusal, Rules, Scope, Verifier};
+use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use serde_json::json;
 
 use crate::{Outcome, SECRET, claims, claims_with, secret, verifier};
@@ -147,5 +148,99 @@ fn keys_can_be_renewed_and_what_was_good_with_others_is_good_no_longer() -> Outc
     verifier.renew(keys(&new, "b")?)?;
     assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "though it was remembered");
     assert!(verifier.verify(&later).is_ok());
+    Ok(())
+}
+
+#[test]
+fn the_tenant_is_named_by_the_claim_that_the_rules_name() -> Outcome {
+    let rules = Rules { tenant_claim: Some("https://example.org/tenant".to_owned()), ..Rules::default() };
+    let naming = verifier(Keys::default().with_secret(&secret()?), rules)?;
+    let without = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
+    let issuer = Issuer::with_secret(SECRET.as_bytes());
+    for (tenant, expected) in [
+        (json!("acme"), Ok("acme")),
+        (json!(" Acme's\\ "), Ok(" Acme's\\ ")),
+        (json!(42), Ok("42")),
+        (json!(-7), Ok("-7")),
+        (json!(18_446_744_073_709_551_615_u64), Ok("18446744073709551615")),
+        (json!(1.0), Err(Refusal::Tenant)),
+        (json!(""), Err(Refusal::Tenant)),
+        (json!("  "), Err(Refusal::Tenant)),
+        (json!("a\0b"), Err(Refusal::Tenant)),
+        (json!("x".repeat(256)), Err(Refusal::Tenant)),
+        (json!(null), Err(Refusal::Tenant)),
+        (json!(true), Err(Refusal::Tenant)),
+        (json!(["acme"]), Err(Refusal::Tenant)),
+        (json!({"id": "acme"}), Err(Refusal::Tenant)),
+    ] {
+        let token = issuer.sign(&json!({}), &claims_with(&json!({"https://example.org/tenant": tenant})))?;
+        let caller = naming.verify(&token);
+        let found = caller.as_ref().map(|caller| caller.tenant().map(Tenant::as_str));
+        assert_eq!(found, expected.as_ref().map(|name| Some(*name)), "{tenant}");
+        assert!(without.verify(&token)?.tenant().is_none());
+    }
+    // One claim is not another by its letters' case, or because it is usual.
+    let others = issuer.sign(&json!({}), &claims_with(&json!({"tenant": "a", "HTTPS://EXAMPLE.ORG/TENANT": "b"})))?;
+    assert!(naming.verify(&others)?.tenant().is_none());
+    Ok(())
+}
+
+#[test]
+fn a_token_may_be_limited_to_metrics() -> Outcome {
+    let verifier = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
+    let issuer = Issuer::with_secret(SECRET.as_bytes());
+    let verify = |metrics: &serde_json::Value| {
+        let token = issuer.sign(&json!({}), &claims_with(&json!({"metrics": metrics})))?;
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(verifier.verify(&token))
+    };
+    let ids = ["alerts", "alerts-by-type", "parts"].map(|id| MetricId::parse(id).unwrap());
+    for (metrics, expected) in [
+        (json!(["alerts"]), [true, false, false]),
+        (json!("alerts parts"), [true, false, true]),
+        (json!(["alerts*"]), [true, true, false]),
+        (json!("*"), [true, true, true]),
+        (json!([]), [false, false, false]),
+        (json!(["ALERTS"]), [false, false, false]),
+    ] {
+        let caller = verify(&metrics)??;
+        assert_eq!(ids.each_ref().map(|id| caller.sees(id)), expected, "{metrics}");
+        assert!(caller.metrics().is_some());
+    }
+    for metrics in [
+        json!(""),
+        json!(null),
+        json!(1),
+        json!({}),
+        json!([1]),
+        json!([""]),
+        json!(["a b"]),
+        json!("alerts  parts"),
+        json!("alerts,parts"),
+        json!(["%"]),
+        json!(["x".repeat(65)]),
+        json!(vec!["a"; 101]),
+    ] {
+        assert_eq!(verify(&metrics)?.unwrap_err(), Refusal::Claim("metrics"), "{metrics}");
+    }
+    let unlimited = verifier.verify(&issuer.sign(&json!({}), &claims())?)?;
+    assert!(unlimited.metrics().is_none() && ids.iter().all(|id| unlimited.sees(id)));
+    Ok(())
+}
+
+#[test]
+fn a_token_of_our_own_names_its_tenant_and_its_metrics() -> Outcome {
+    let tenant = Tenant::parse("acme")?;
+    let metrics = MetricPatterns::new(vec!["alerts*".parse()?])?;
+    let new = NewToken::new([Scope::Read], Duration::from_secs(60)).limited_to(metrics);
+    let rules = Rules { tenant_claim: Some("org".to_owned()), ..Rules::default() };
+    let verifier = verifier(Keys::default().with_secret(&secret()?), rules)?;
+    let caller = verifier.verify(&secret()?.sign(&new.clone().on_behalf_of("org", tenant.clone()))?)?;
+    assert_eq!(caller.tenant(), Some(&tenant));
+    assert!(caller.sees(&MetricId::parse("alerts-2")?));
+    assert!(!caller.sees(&MetricId::parse("parts")?));
+    for claim in ["scope", "exp", "iat", "metrics"] {
+        let lost = secret()?.sign(&new.clone().on_behalf_of(claim, tenant.clone()));
+        assert!(lost.is_err(), "{claim}");
+    }
     Ok(())
 }

@@ -55,6 +55,8 @@ problem_codes! {
     TokenMissing = "token-missing", UNAUTHORIZED, "Token missing", "The request needs a token: send one as `Authorization: Bearer …`.";
     TokenInvalid = "token-invalid", UNAUTHORIZED, "Token invalid", "The token is not accepted.";
     ScopeMissing = "scope-missing", FORBIDDEN, "Scope missing", "The token lacks the scope that the request needs.";
+    TenantMissing = "tenant-missing", FORBIDDEN, "Tenant missing", "The token names no tenant, and the rows of a metric are those of one.";
+    TokenLimited = "token-limited", FORBIDDEN, "Token limited", "The token is limited to some metrics, and the request is about others.";
     NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";

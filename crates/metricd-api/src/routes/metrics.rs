@@ -14,9 +14,10 @@ pub(crate) mod result;
 mod run;
 pub(super) mod update;
 
+use actix_web::HttpRequest;
 use metricd_domain::MetricId;
 
-use crate::{Problem, ProblemCode};
+use crate::{Problem, ProblemCode, access};
 
 pub(super) use create::create_metric;
 pub(super) use delete::delete_metric;
@@ -29,7 +30,8 @@ pub(super) use result::{stable_part, write_result};
 pub(super) use run::{run_limits, run_problem};
 pub(super) use update::update_metric;
 
-/// The metric's id in a path. What cannot be an id is no metric's.
-pub(in crate::routes) fn metric_id(path: &str) -> Result<MetricId, Problem> {
-    MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))
+/// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.
+pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &str) -> Result<MetricId, Problem> {
+    let id = MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
+    Ok(access::seen(request, id))
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use actix_web::http::header::{EntityTag, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
-use metricd_domain::{MetricId, RowLimit};
+use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::edge::{encoding, note_run};
 use crate::openapi::{IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, etag};
+use crate::{ApiState, Problem, ProblemCode, access, etag};
 
 /// How many metrics a call can ask for.
 const MAX_METRICS: usize = 50;
@@ -48,7 +48,7 @@ impl ResultsRequest {
     }
 }
 
-problems!(GetResultsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
+problems!(GetResultsProblems: TenantMissing, InvalidParameters, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of several metrics on one snapshot of the data, in the order asked.
 ///
@@ -78,16 +78,17 @@ problems!(GetResultsProblems: InvalidParameters, DatabaseUnavailable, NoConnecti
     )
 )]
 pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
+    let tenant = access::tenant(&request, &state)?;
     let mut query = QueryString::parse(request.query_string());
     let mut ids = query.take_all("metric_id");
     if !(1..=MAX_METRICS).contains(&ids.len()) {
         query.error("metric_id", format!("expected 1 to {MAX_METRICS} of them, found {}", ids.len()));
         ids.truncate(MAX_METRICS);
     }
-    answer_results(&request, &state, &ids, query).await
+    answer_results(&request, &state, tenant.as_ref(), &ids, query).await
 }
 
-/// Runs the metrics, each once however often it is asked for, and answers with an entry for each that is asked for. What is
+/// Runs the metrics on behalf of the tenant, each once however often it is asked for, and answers with an entry for each that is asked for. What is
 /// left of the query string is for all of them.
 ///
 /// # Errors
@@ -97,6 +98,7 @@ pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>
 pub(super) async fn answer_results(
     request: &HttpRequest,
     state: &ApiState,
+    tenant: Option<&Tenant>,
     ids: &[String],
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
@@ -109,11 +111,16 @@ pub(super) async fn answer_results(
     for id in &distinct {
         let entry = match MetricId::parse(*id) {
             Err(_) => Entry::Problem(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.definitions.get_in_service(&id).await {
+            Ok(id) => match state.definitions.get_in_service(&access::seen(request, id)).await {
                 Ok(served) => {
                     let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
                     known.extend(parameters.map(|(name, _, _)| name.to_owned()));
-                    Prepared::of(served, state, asked, max_bytes).map_or_else(Entry::Problem, Entry::Prepared)
+                    match state.keeps_apart(tenant, &served).await {
+                        Ok(()) => {
+                            Prepared::of(served, state, asked, max_bytes).map_or_else(Entry::Problem, Entry::Prepared)
+                        }
+                        Err(problem) => Entry::Problem(problem),
+                    }
                 }
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
                     return Err(error.into());
@@ -132,17 +139,19 @@ pub(super) async fn answer_results(
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let BatchOutcome { outcomes, timing } = state.runner.run_together(runs.collect(), state.results_timeout).await?;
+    let BatchOutcome { outcomes, timing } =
+        state.runner.run_together(runs.collect(), tenant, state.results_timeout).await?;
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);
     }
-    Ok(encoding(request, || write_results(request, ids, entries, as_of)))
+    Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)))
 }
 
 /// The response: an entry for each of the ids, in their order.
 fn write_results(
     request: &HttpRequest,
+    tenant: Option<&Tenant>,
     ids: &[String],
     entries: HashMap<&str, Entry>,
     as_of: DateTime<Utc>,
@@ -150,7 +159,7 @@ fn write_results(
     let answered: HashMap<_, _> =
         entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
 
-    let tag = tag(ids, &answered);
+    let tag = tag(tenant, ids, &answered);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
         if etag::is_unchanged(request, tag) {
@@ -174,10 +183,11 @@ fn write_results(
     response.content_type("application/json").body(body)
 }
 
-/// The tag of the entries in this order; none where one of them is a failure of the server's. Weak, as that of one result is.
-fn tag(ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> {
+/// The tag of the entries in this order for this tenant; none where one of them is a failure of the server's. Weak, as that of one result is.
+fn tag(tenant: Option<&Tenant>, ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> {
     let entries = ids.iter().filter_map(|id| Some((id, answered.get(id.as_str())?)));
-    let hash = entries.map(|(id, entry)| Some((id, entry.stable?))).try_fold(Sha256::new(), |hash, entry| {
+    let hash = Sha256::new().chain_update(tenant.map_or("", Tenant::as_str)).chain_update([0]);
+    let hash = entries.map(|(id, entry)| Some((id, entry.stable?))).try_fold(hash, |hash, entry| {
         let (id, stable) = entry?;
         Some(hash.chain_update(id).chain_update([0]).chain_update(stable))
     })?;

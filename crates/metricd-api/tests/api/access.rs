@@ -1,5 +1,8 @@
 //! Who may do what: every operation of the document, with tokens good and bad.
 
+mod limited;
+mod tenants;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

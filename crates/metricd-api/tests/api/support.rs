@@ -11,7 +11,7 @@ use metricd_access::{Access, Verifier};
 use metricd_api::{ApiState, ServerOptions, start};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
-    MetricVersion, Query, QueryId, QueryVersion,
+    MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
 };
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 use metricd_repository::contract::{Brought, metric, query};
@@ -93,17 +93,25 @@ impl TestApp {
 
     /// A server on this store.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), 1 << 20, Access::Anonymous)
+        Self::ruled(repository, |state| state)
     }
 
     /// A server that asks for tokens, on this store.
     pub(crate) fn guarded(repository: Arc<dyn MetricRepository>, verifier: Verifier) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), 1 << 20, Access::Tokens(Arc::new(verifier)))
+        Self::ruled(repository, |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state })
+    }
+
+    /// A server with rules of its own, on this store.
+    pub(crate) fn ruled(
+        repository: Arc<dyn MetricRepository>,
+        rules: impl FnOnce(ApiState) -> ApiState,
+    ) -> Result<Self> {
+        Self::run(repository, ServerOptions::default(), rules)
     }
 
     /// A server on this store that takes uploads of so many bytes.
     pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), max_upload_bytes, Access::Anonymous)
+        Self::ruled(repository, |state| ApiState { max_upload_bytes, ..state })
     }
 
     /// A server that is run so, with one thread, on a store that is empty.
@@ -113,25 +121,20 @@ impl TestApp {
 
     /// The same on this store.
     pub(crate) fn with_options_on(repository: Arc<dyn MetricRepository>, options: ServerOptions) -> Result<Self> {
-        Self::run(repository, options, 1 << 20, Access::Anonymous)
+        Self::run(repository, options, |state| state)
     }
 
     fn run(
         repository: Arc<dyn MetricRepository>,
         options: ServerOptions,
-        max_upload_bytes: u64,
-        access: Access,
+        rules: impl FnOnce(ApiState) -> ApiState,
     ) -> Result<Self> {
         let runner = Arc::new(ScriptedRunner::default());
         let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-        let state = ApiState {
-            access,
-            now,
-            max_upload_bytes,
-            ..ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone())
-        };
+        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone());
+        let state = rules(ApiState { now, max_upload_bytes: 1 << 20, ..state });
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);
         let server = start(listener, state, ServerOptions { workers: 1, ..options })?;
@@ -242,6 +245,7 @@ impl MetricRepository for FailingRepository {
 
     async fn list_dashboards(
         &self,
+        _: Option<&MetricPatterns>,
         _: Option<&DashboardId>,
         _: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError> {

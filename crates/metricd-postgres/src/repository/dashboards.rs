@@ -7,21 +7,26 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use metricd_domain::{
     Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, DashboardSummary, LayoutEntry, MetricId,
+    MetricPatterns,
 };
 use metricd_repository::RepositoryError;
 
 use super::error::{corrupt, failed};
+use super::patterns::{Matches, regular_expression};
 use super::rows::LayoutEntryRow;
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries};
 
 pub(super) fn list(
     connection: &mut PgConnection,
+    among: Option<&MetricPatterns>,
     after: Option<&DashboardId>,
     limit: usize,
 ) -> Result<Vec<DashboardSummary>, RepositoryError> {
     // The column has the database's collation, which need not be that of the characters' codes.
     let dashboard_id = || sql::<Text>("dashboards.dashboard_id COLLATE \"C\"");
-    let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboards::dashboard_id)).count();
+    let counted = Matches::new(dashboard_items::metric_id, regular_expression(among).into_sql::<Text>());
+    let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboards::dashboard_id));
+    let items = items.filter(counted).count();
     let rows: Vec<(String, String, Option<i64>)> = dashboards::table
         .filter(dashboard_id().gt(after.map_or("", DashboardId::as_str)))
         .order(dashboard_id())

@@ -9,6 +9,7 @@ use metricd_domain::{MetricDefinition, MetricId, MetricVersion, Query, QueryId, 
 use metricd_repository::{DefinitionFilter, RepositoryError, ServiceState};
 
 use super::error::{corrupt, failed};
+use super::patterns::{Matches, regular_expression};
 use super::rows::{CurrentSqlRow, MetricRow, MetricVersionRow, StateRow, definition, query_version};
 use crate::schema::catalog::{dashboard_items, metric_versions, metrics, queries, query_history};
 
@@ -59,6 +60,10 @@ pub(super) fn list(
     if let Some(dashboard_id) = &filter.dashboard_id {
         let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboard_id.as_str()));
         query = query.filter(metrics::metric_id.eq_any(items.select(dashboard_items::metric_id)));
+    }
+    if filter.among.is_some() {
+        let among = regular_expression(filter.among.as_ref());
+        query = query.filter(Matches::new(metrics::metric_id, among.into_sql::<Text>()));
     }
     query.load(connection).map_err(failed)?.into_iter().map(definition).collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{TimeDelta, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Caption, ChangeAction, ChangeWay, Contract, DashboardId, MetricDefinition, MetricDescription,
-    MetricId, MetricLimits, MetricTitle, MetricVersion, QueryId, SqlText,
+    MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, QueryId, SqlText,
 };
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
@@ -63,6 +63,10 @@ async fn change(
 
 async fn versions(repository: &Repository, metric_id: &str) -> Vec<MetricVersion> {
     repository.list_metric_versions(&id(metric_id), None, 100).await.unwrap()
+}
+
+fn metric_patterns(patterns: &[&str]) -> MetricPatterns {
+    MetricPatterns::new(patterns.iter().map(|pattern| pattern.parse().unwrap()).collect()).unwrap()
 }
 
 async fn listed(repository: &Repository, filter: DefinitionFilter) -> Vec<String> {
@@ -347,15 +351,31 @@ pub async fn definitions_are_searched_and_filtered(repository: Repository) {
     assert!(on("d1", Some("unnamed")).await.is_empty());
     assert!(on("d2", None).await.is_empty());
     assert!(on("none", None).await.is_empty());
+    let among = async |patterns: &[&str]| {
+        listed(&repository, DefinitionFilter { among: Some(metric_patterns(patterns)), ..DefinitionFilter::default() })
+            .await
+    };
+    assert_eq!(among(&["*"]).await, ["commented", "titled", "unnamed"]);
+    assert_eq!(among(&["titled", "none"]).await, ["titled"]);
+    assert_eq!(among(&["*m*n*d", "t*"]).await, ["commented", "titled"]);
+    assert_eq!(among(&["un*"]).await, ["unnamed"]);
+    for nothing in [&[][..], &["TITLED"], &["title_"], &["t_tled"], &["t"], &["*-*"]] {
+        assert!(among(nothing).await.is_empty(), "{nothing:?}");
+    }
 }
 
 /// Dashboards come in the order of their ids, in pages.
 pub async fn dashboards_are_listed_with_their_sizes(repository: Repository) {
     let dashboards = vec![dashboard("b", &["m1"]), dashboard("A", &[]), dashboard("a-1", &[]), dashboard("_", &[])];
     store(&repository, Definitions { dashboards, ..one_metric("SELECT 1") }).await;
-    let first = repository.list_dashboards(None, 3).await.unwrap();
-    let rest = repository.list_dashboards(Some(&first[2].dashboard_id), 3).await.unwrap();
+    let first = repository.list_dashboards(None, None, 3).await.unwrap();
+    let rest = repository.list_dashboards(None, Some(&first[2].dashboard_id), 3).await.unwrap();
     let told: Vec<_> = first.iter().chain(&rest).map(|one| (one.dashboard_id.as_str(), one.item_count)).collect();
     assert_eq!(told, [("A", 0), ("_", 0), ("a-1", 0), ("b", 1)]);
     assert_eq!(rest[0].name.as_str(), "b");
+    for (patterns, count) in [(&["m*"][..], 1), (&["m_"], 0), (&["m2", "*1"], 1), (&[], 0)] {
+        let listed = repository.list_dashboards(Some(&metric_patterns(patterns)), None, 9).await.unwrap();
+        let told: Vec<_> = listed.iter().map(|one| one.item_count).collect();
+        assert_eq!(told, [0, 0, 0, count], "{patterns:?}");
+    }
 }

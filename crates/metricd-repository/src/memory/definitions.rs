@@ -60,7 +60,8 @@ impl State {
             let items = self.dashboards.get(id).map(|dashboard| dashboard.items.as_slice()).unwrap_or_default();
             items.iter().any(|item| item.metric_id == definition.metric.metric_id)
         });
-        is_in_state && is_found && is_item
+        let is_among = filter.among.as_ref().is_none_or(|among| among.contain(&definition.metric.metric_id));
+        is_in_state && is_found && is_item && is_among
     }
 
     /// Takes note of what a metric is now.

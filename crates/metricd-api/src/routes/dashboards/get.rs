@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::openapi::{DashboardIdParameter, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode, access};
 
 /// A dashboard, as it is answered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,11 +46,24 @@ pub(in crate::routes) async fn get_dashboard(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    let dashboard = dashboard(&request, &state, &path).await?;
     Ok(HttpResponse::Ok().json(DashboardResponse::from(dashboard)))
 }
 
-/// The dashboard's id in a path. What cannot be an id is no dashboard's.
-pub(in crate::routes) fn dashboard_id(path: &str) -> Result<DashboardId, Problem> {
-    DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))
+/// The dashboard of a path, without the metrics that the caller may not read. What cannot be an id is no dashboard's.
+///
+/// # Errors
+///
+/// 404, and whatever else the store fails with.
+pub(in crate::routes) async fn dashboard(
+    request: &HttpRequest,
+    state: &ApiState,
+    path: &str,
+) -> Result<Dashboard, Problem> {
+    let id = DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))?;
+    let dashboard = state.repository.get_dashboard(&id).await?;
+    Ok(match access::limited_to(request) {
+        Some(patterns) => dashboard.among(&patterns),
+        None => dashboard,
+    })
 }

@@ -2,13 +2,13 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::get::dashboard_id;
+use super::get::dashboard;
 use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::routes::results::{ResultsSchema, answer_results};
-use crate::{ApiState, Problem};
+use crate::{ApiState, Problem, access};
 
-problems!(GetDashboardResultsProblems: DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
+problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of all metrics on the dashboard, in the order of its items, as `/results` does.
 #[utoipa::path(
@@ -40,7 +40,8 @@ pub(in crate::routes) async fn get_dashboard_results(
     path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    let tenant = access::tenant(&request, &state)?;
+    let dashboard = dashboard(&request, &state, &path).await?;
     let ids: Vec<_> = dashboard.items.into_iter().map(|item| String::from(item.metric_id)).collect();
-    answer_results(&request, &state, &ids, QueryString::parse(request.query_string())).await
+    answer_results(&request, &state, tenant.as_ref(), &ids, QueryString::parse(request.query_string())).await
 }

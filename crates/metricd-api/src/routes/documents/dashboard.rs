@@ -6,7 +6,7 @@ use metricd_repository::RepositoryError;
 use super::{DocumentResponses, respond};
 use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, dashboard_document, problems};
 use crate::query_string::QueryString;
-use crate::routes::dashboards::get::dashboard_id;
+use crate::routes::dashboards::get::dashboard;
 use crate::{ApiState, Problem};
 
 problems!(
@@ -28,7 +28,7 @@ pub(in crate::routes) async fn get_dashboard_openapi(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let dashboard = state.repository.get_dashboard(&dashboard_id(&path)?).await?;
+    let dashboard = dashboard(&request, &state, &path).await?;
     let mut served = Vec::new();
     for item in &dashboard.items {
         match state.definitions.get_in_service(&item.metric_id).await {

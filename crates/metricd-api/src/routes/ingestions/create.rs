@@ -16,14 +16,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::upload::{Upload, UploadBody, receive};
 use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, requester};
+use crate::{ApiState, Problem, ProblemCode, access, requester};
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 problems!(
     CreateIngestionProblems:
-    BadRequest, RequestTimeout, ContentTooLarge, UnsupportedMediaType, InvalidParameters, InvalidBody, IdempotencyKeyReused,
+    BadRequest, TokenLimited, RequestTimeout, ContentTooLarge, UnsupportedMediaType, InvalidParameters, InvalidBody, IdempotencyKeyReused,
     IngestionRefused, DatabaseUnavailable, NoConnection, TooManyUploads
 );
 
@@ -57,6 +57,8 @@ pub(in crate::routes) async fn create_ingestion(
     body: Multipart,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
+    // It may bring any metric.
+    access::require_unlimited(&request)?;
     let mut query = QueryString::parse(request.query_string());
     let mode = query.take("mode", |text| match text {
         "lenient" => Ok(IngestionMode::Lenient),

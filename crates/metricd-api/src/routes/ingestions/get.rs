@@ -1,12 +1,12 @@
 //! `GET /ingestions/{ingestion_id}`
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{IngestionId, IngestionReport};
 
 use crate::openapi::problems;
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode, access};
 
-problems!(GetIngestionProblems: IngestionNotFound, DatabaseUnavailable, NoConnection);
+problems!(GetIngestionProblems: TokenLimited, IngestionNotFound, DatabaseUnavailable, NoConnection);
 
 /// Answers with the report of an ingestion.
 #[utoipa::path(
@@ -17,9 +17,12 @@ problems!(GetIngestionProblems: IngestionNotFound, DatabaseUnavailable, NoConnec
     responses((status = OK, description = "The report.", body = IngestionReport), GetIngestionProblems)
 )]
 pub(in crate::routes) async fn get_ingestion(
+    request: HttpRequest,
     ingestion_id: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
+    // It tells of every metric that was brought.
+    access::require_unlimited(&request)?;
     let ingestion_id =
         ingestion_id.parse().map(IngestionId).map_err(|_| Problem::new(ProblemCode::IngestionNotFound))?;
     let report = state.repository.get_ingestion(ingestion_id).await?;

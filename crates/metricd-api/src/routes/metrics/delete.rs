@@ -35,7 +35,9 @@ pub(in crate::routes) async fn delete_metric(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let deleted =
-        change(&request, &state, &metric_id(&path)?, ServiceState::Active, async |_| Ok(MetricChange::Delete)).await?;
+    let deleted = change(&request, &state, &metric_id(&request, &path)?, ServiceState::Active, async |_| {
+        Ok(MetricChange::Delete)
+    })
+    .await?;
     Ok(HttpResponse::NoContent().insert_header(etag::header(&etag::of_definition(&deleted))).finish())
 }

@@ -7,7 +7,7 @@ mod stream;
 use actix_web::http::Version;
 use actix_web::http::header::{EntityTag, HeaderName, VARY};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use metricd_domain::RowLimit;
+use metricd_domain::{RowLimit, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
 
 use self::format::Format;
@@ -20,13 +20,13 @@ use crate::edge::{encoding, note_run};
 use crate::known_results::Asking;
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, etag};
+use crate::{ApiState, Problem, ProblemCode, access, etag};
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
 problems!(
     GetMetricProblems:
-    MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, QueryTooCostly, InternalError, QueryFailed,
+    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, QueryTooCostly, InternalError, QueryFailed,
     DatabaseUnavailable, NoConnection, QueryTimeout
 );
 
@@ -71,8 +71,10 @@ pub(in crate::routes) async fn get_metric(
     path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let metric_id = metric_id(&path)?;
+    let tenant = access::tenant(&request, &state)?;
+    let metric_id = metric_id(&request, &path)?;
     let served = state.definitions.get_in_service(&metric_id).await?;
+    state.keeps_apart(tenant.as_ref(), &served).await?;
     let definition = &served.definition;
     let statement = served.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
@@ -80,11 +82,11 @@ pub(in crate::routes) async fn get_metric(
 
     let limits = run_limits(&state, definition.metric.limits, format != Format::Json, rows);
     let Some(writer) = format.writer() else {
-        let answered = answer_whole(&request, &state, &served, &bound, limits, period).await;
+        let answered = answer_whole(&request, &state, &served, &bound, tenant.as_ref(), limits, period).await;
         return answered.map_err(|error| run_problem(error, statement));
     };
     let is_chunked = request.version() >= Version::HTTP_11;
-    let streamed = Streamed { format, writer, statement: bound, limits, limit: rows, is_chunked };
+    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked };
     answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| run_problem(error, statement))
 }
 
@@ -129,16 +131,17 @@ async fn answer_whole(
     state: &ApiState,
     served: &ServedMetric,
     statement: &BoundStatement,
+    tenant: Option<&Tenant>,
     limits: RunLimits,
     period: Option<AppliedPeriod>,
 ) -> Result<HttpResponse, RunError> {
-    let mut asking = Asking::of(state, request, served, statement, limits, period.as_ref());
+    let mut asking = Asking::of(state, request, served, statement, tenant, limits, period.as_ref());
     if let Some(tag) = asking.unchanged().await {
         return Ok(not_modified(&tag));
     }
     let as_of = (state.now)();
     let mut result = JsonRows::default();
-    let ran = state.runner.run(statement, limits, &mut result).await;
+    let ran = state.runner.run(statement, tenant, limits, &mut result).await;
     note_run(request, result.timing());
     let outcome = ran?;
 

@@ -56,7 +56,8 @@ pub(in crate::routes) async fn list_metric_history(
     let mut query = QueryString::parse(request.query_string());
     let asked = PageRequest::take(&mut query, |key| key.parse::<u32>().ok());
     query.finish()?;
-    let found = state.repository.list_metric_versions(&metric_id(&path)?, asked.after, asked.wanted()).await?;
+    let found =
+        state.repository.list_metric_versions(&metric_id(&request, &path)?, asked.after, asked.wanted()).await?;
     // The one past the page is what the last one on it is compared with.
     let has_next = found.len() > asked.limit();
     let next_cursor = found.get(asked.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));

@@ -38,6 +38,7 @@ pub(in crate::routes) async fn restore_metric(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let restored =
-        change(&request, &state, &metric_id(&path)?, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
+        change(&request, &state, &metric_id(&request, &path)?, ServiceState::Any, async |_| Ok(MetricChange::Restore))
+            .await?;
     Ok(respond(HttpResponse::Ok(), &restored))
 }

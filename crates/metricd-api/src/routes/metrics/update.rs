@@ -45,7 +45,7 @@ pub(in crate::routes) async fn update_metric(
     Json(body): Json<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let id = metric_id(&path)?;
+    let id = metric_id(&request, &path)?;
     let definition = change(&request, &state, &id, ServiceState::Active, async |before| {
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);

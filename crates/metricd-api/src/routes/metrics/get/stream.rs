@@ -8,7 +8,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use metricd_domain::{MetricId, RowLimit};
+use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{BoundStatement, RowWriter, RunError, RunLimits, RunOutcome};
 
 use super::TRUNCATED;
@@ -28,6 +28,8 @@ pub(super) struct Streamed {
     pub(super) format: Format,
     pub(super) writer: Box<dyn RowWriter>,
     pub(super) statement: BoundStatement,
+    /// On whose behalf.
+    pub(super) tenant: Option<Tenant>,
     pub(super) limits: RunLimits,
     /// How many rows the client has asked for.
     pub(super) limit: Option<RowLimit>,
@@ -43,12 +45,12 @@ pub(super) async fn answer_stream(
     metric_id: &MetricId,
     streamed: Streamed,
 ) -> Result<HttpResponse, RunError> {
-    let Streamed { format, writer, statement, limits, limit, is_chunked } = streamed;
+    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked } = streamed;
     let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
     let runner = state.runner.clone();
     // A task of its own, so that its time limits hold while nobody reads.
     let run = Run(actix_web::rt::spawn(async move {
-        let outcome = runner.run(&statement, limits, &mut sink).await;
+        let outcome = runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
         sink.end(outcome);
     }));
 

@@ -1,9 +1,11 @@
-//! What PostgreSQL says of the state of the data.
+//! What PostgreSQL says of the data and their state.
 
 use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, SqlText};
-use metricd_execution::{BoundStatement, Column, DataMark, EncodeError, RowSink, RunError, RunLimits, Statement};
+use metricd_execution::{
+    BoundStatement, Column, DataMark, EncodeError, Relation, RowSink, RunError, RunLimits, Statement,
+};
 
 use super::PgRunner;
 use super::run::Task;
@@ -14,6 +16,8 @@ const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT 
 
 /// How long PostgreSQL may take to answer.
 const MAX_TIME: Duration = Duration::from_secs(1);
+
+const RELATIONS: &str = include_str!("../relations.sql");
 
 const FINGERPRINT: &str = include_str!("../fingerprint.sql");
 
@@ -35,6 +39,15 @@ impl PgRunner {
         let tables = serde_json::to_string(tables).unwrap_or_default();
         let literal = format!("'{}'", tables.replace('\'', "''"));
         Ok(self.text(&FINGERPRINT.replace("$1", &literal)).await?.0)
+    }
+
+    /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
+    pub(super) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
+        let (told, _) = self.text(RELATIONS).await?;
+        let told: Result<Vec<(String, bool)>, _> = serde_json::from_str(&told.unwrap_or_default());
+        let told =
+            told.map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))?;
+        Ok(told.into_iter().map(|(name, is_row_secured)| Relation { name, is_row_secured }).collect())
     }
 
     /// The only value of a statement, and since when the session lives that has answered.
