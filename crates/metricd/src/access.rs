@@ -30,18 +30,23 @@ pub(crate) struct Exposure {
 /// Whom to serve.
 pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<Access> {
     let secret = find_secret(arguments.jwt_secret_file.as_deref())?;
+    ensure!(
+        arguments.shared_tables.is_empty() || arguments.tenant_claim.is_some(),
+        "--shared-table names what tenants share, and there are none: give --tenant-claim as well"
+    );
     let has_key = secret.is_some() || arguments.jwt_keys.is_some();
     let has_rules = !arguments.jwt_algorithms.is_empty()
         || !arguments.jwt_issuers.is_empty()
-        || !arguments.jwt_audiences.is_empty();
+        || !arguments.jwt_audiences.is_empty()
+        || arguments.tenant_claim.is_some();
     match (has_key, arguments.insecure_allow_anonymous) {
         (true, true) => bail!(
             "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the two"
         ),
         (true, false) => verifier(arguments, secret.as_ref()).map(Access::Tokens),
         (false, _) if has_rules => bail!(
-            "--jwt-algorithm, --jwt-issuer and --jwt-audience say what tokens are held to, and there is no key to verify them \
-             with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
+            "--jwt-algorithm, --jwt-issuer, --jwt-audience and --tenant-claim are about tokens, and there is no key to verify \
+             them with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
         ),
         (false, true) => {
             log::warn!(
@@ -79,9 +84,14 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
 
 /// The verifier; where the keys are at a URL, they are fetched in the background from now on.
 fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<Verifier>> {
-    let AccessArguments { jwt_keys, jwt_algorithms, jwt_issuers, jwt_audiences, .. } = arguments.clone();
-    let rules =
-        Rules { algorithms: jwt_algorithms, issuers: jwt_issuers, audiences: jwt_audiences, ..Rules::default() };
+    let AccessArguments { jwt_keys, jwt_algorithms, jwt_issuers, jwt_audiences, tenant_claim, .. } = arguments.clone();
+    let rules = Rules {
+        algorithms: jwt_algorithms,
+        issuers: jwt_issuers,
+        audiences: jwt_audiences,
+        tenant_claim,
+        ..Rules::default()
+    };
     let mut keys = Keys::default();
     if let Some(secret) = secret {
         keys = keys.with_secret(secret);

@@ -9,6 +9,7 @@ mod log_lines;
 mod output;
 mod progress;
 mod sample;
+mod tenants;
 
 use std::process::ExitCode;
 

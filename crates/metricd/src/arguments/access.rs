@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use metricd_access::{Algorithm, Scope};
+use metricd_domain::{MetricPattern, Tenant};
 
 /// Whom to serve.
 #[derive(Debug, Clone, Args)]
@@ -40,6 +42,17 @@ pub(crate) struct AccessArguments {
     #[arg(long = "jwt-audience", env = "METRICD_JWT_AUDIENCES", value_name = "AUDIENCE", value_delimiter = ',')]
     pub(crate) jwt_audiences: Vec<String>,
 
+    /// The claim that names the tenant on whose behalf SQL runs, such as `tenant`. Row security policies on the tables of
+    /// `warehouse` say which rows that tenant sees, by `tenancy.current_tenant()`; the server does not start while a relation
+    /// there has none. A token without the claim gets no rows.
+    #[arg(long, env = "METRICD_TENANT_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) tenant_claim: Option<String>,
+
+    /// A table, view or materialized view of `warehouse` of which every tenant may see every row. May be given several times,
+    /// or with commas.
+    #[arg(long = "shared-table", env = "METRICD_SHARED_TABLES", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) shared_tables: Vec<String>,
+
     /// Serve anybody who reaches the address, without a token: read, write and ingest. Needed where there is no key, unless
     /// the private PostgreSQL is served on loopback.
     #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS")]
@@ -61,6 +74,19 @@ pub(crate) struct TokenArguments {
     /// Who the token is for, as history will name them.
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: String,
+
+    /// A metric that the token may read, by its id or a pattern in which `*` stands for any characters; without one it may
+    /// read all of them. May be given several times, or with commas.
+    #[arg(long = "metric", value_name = "PATTERN", value_delimiter = ',')]
+    pub(crate) metrics: Vec<MetricPattern>,
+
+    /// On whose behalf the token reads, where the server serves tenants.
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Tenant::parse(text), requires = "tenant_claim")]
+    pub(crate) tenant: Option<Tenant>,
+
+    /// The claim that names the tenant, as for the server.
+    #[arg(long, env = "METRICD_TENANT_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) tenant_claim: Option<String>,
 
     /// Who issues it, where the server wants an `iss`.
     #[arg(long, value_name = "ISSUER")]

@@ -23,6 +23,7 @@ use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
 use crate::database::Database;
+use crate::tenants::tenants;
 use crate::{output, sample};
 
 /// How often it is looked whether a private PostgreSQL still runs.
@@ -47,11 +48,13 @@ pub(crate) async fn serve(
     if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
+    let (runner, tenants) = tenants(&serve.access, &database, runner).await?;
     let metrics = repository.list_definitions(&DefinitionFilter::default(), None, SUGGESTED_REQUESTS).await?;
 
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         access,
+        tenants,
         query_timeout,
         results_timeout: Duration::from_secs(serve.results_timeout_seconds),
         stream_patience,

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use metricd_access::NewToken;
+use metricd_domain::MetricPatterns;
 
 use crate::access::find_secret;
 use crate::arguments::TokenArguments;
@@ -20,6 +21,12 @@ pub(crate) fn token(arguments: &TokenArguments) -> Result<ExitCode> {
     }
     if let Some(audience) = &arguments.audience {
         new = new.meant_for(audience);
+    }
+    if !arguments.metrics.is_empty() {
+        new = new.limited_to(MetricPatterns::new(arguments.metrics.clone())?);
+    }
+    if let (Some(claim), Some(tenant)) = (&arguments.tenant_claim, &arguments.tenant) {
+        new = new.on_behalf_of(claim, tenant.clone());
     }
     output::print(&format!("{}\n", secret.sign(&new)?));
     Ok(ExitCode::SUCCESS)

@@ -17,4 +17,5 @@ mod private;
 mod results;
 mod streams;
 mod support;
+mod tenants;
 mod typed;

@@ -83,7 +83,7 @@ async fn a_metric_that_one_may_not_read_answers_as_one_that_is_not_there() -> Re
         assert_eq!(call(&app, "POST", "/metrics/margins/restore", &unlimited, None).await?.status, 200);
     }
     let untouched = call(&app, "GET", "/metrics/margins/definition", &unlimited, None).await?.json()?;
-    assert_eq!((&untouched["title"], &untouched["version"]), (&json!("margins"), &json!(3)), "{untouched:#}");
+    assert_eq!((&untouched["title"], &untouched["version"]), (&json!("margins"), &json!(7)), "{untouched:#}");
     Ok(())
 }
 

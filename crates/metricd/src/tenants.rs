@@ -1,0 +1,40 @@
+//! Tenants of a server: that their rows are kept apart is looked at before anything is served.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use metricd_api::Tenants;
+use metricd_execution::MetricRunner;
+use metricd_postgres::{PgRunner, tenant_key};
+
+use crate::arguments::AccessArguments;
+use crate::database::Database;
+
+/// The runner that runs SQL on behalf of tenants, where the arguments name a claim for them.
+pub(crate) async fn tenants(
+    arguments: &AccessArguments,
+    database: &Database,
+    runner: PgRunner,
+) -> Result<(PgRunner, Option<Arc<Tenants>>)> {
+    let Some(claim) = &arguments.tenant_claim else { return Ok((runner, None)) };
+    let runner = runner.naming_tenants_by(tenant_key(&database.owner)?);
+
+    let relations: BTreeSet<_> = runner.relations().await?.into_iter().map(|relation| relation.name).collect();
+    let unknown: Vec<_> = arguments.shared_tables.iter().filter(|name| !relations.contains(*name)).collect();
+    ensure!(
+        unknown.is_empty(),
+        "--shared-table names what `warehouse` does not have, or the reader may not read: {}",
+        unknown.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+    );
+    let tenants = Tenants::sharing(arguments.shared_tables.iter().cloned());
+    // As for SQL that may read anything.
+    if let Err(open) = tenants.check(&runner, None).await? {
+        anyhow::bail!(
+            "{open}: enable row level security there and write a policy, give a view `security_invoker`, or name what every \
+             tenant may see whole with --shared-table; docs/tenants.md shows how"
+        );
+    }
+    log::info!("SQL runs on behalf of the tenant that the claim `{}` of a token names", claim.escape_debug());
+    Ok((runner, Some(Arc::new(tenants))))
+}

@@ -1,0 +1,186 @@
+//! Tenants over HTTP, set up as docs/tenants.md says.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::support::{Server, connect_as_owner, folder, metricd, run, show, write};
+
+const DOCUMENT: &str = include_str!("../../../../docs/tenants.md");
+const SECRET: &str = "correct horse battery staple, and then some";
+const TENANTS: [&str; 2] = ["acme", "o'neil"];
+
+/// So many orders has each tenant.
+const ORDERS: usize = 20_000;
+
+/// The SQL of the document.
+fn documented() -> String {
+    DOCUMENT.split("```sql\n").skip(1).filter_map(|block| block.split("```").next()).collect()
+}
+
+fn with_secret(command: &mut Command) -> &mut Command {
+    command.env("METRICD_JWT_SECRET", SECRET).env("METRICD_NO_SAMPLE", "true").env("RUST_LOG", "warn")
+}
+
+const QUERIES: &str = "id,query
+whose,\"SELECT tenant, count(*) AS count FROM orders GROUP BY tenant\"
+all,\"SELECT tenant, ordered_on, repeat('x', 100) AS note FROM orders\"
+large,\"SELECT DISTINCT tenant FROM large_orders\"
+slow,\"SELECT a.tenant FROM orders AS a, orders AS b WHERE a.amount * b.amount < 0\"
+open,SELECT tenant FROM notes
+";
+
+const METRICS: &str = r#"{"items": [
+    {"id": "whose", "queryId": "whose"}, {"id": "all", "queryId": "all"}, {"id": "large", "queryId": "large"},
+    {"id": "slow", "queryId": "slow"}, {"id": "open", "queryId": "open"}
+]}"#;
+
+#[derive(Debug, Default)]
+struct Counts {
+    whole: AtomicUsize,
+    several: AtomicUsize,
+    cut: AtomicUsize,
+    cancelled: AtomicUsize,
+    rows: AtomicUsize,
+}
+
+#[actix_web::test]
+async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let private = Server::start(with_secret(&mut metricd(&data_dir)))?;
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute(&documented()).await?;
+    owner
+        .batch_execute(&format!(
+            "INSERT INTO warehouse.orders
+             SELECT tenant, DATE '2025-01-01' + n % 365, n FROM unnest(ARRAY['acme', 'o''neil']) AS tenant, generate_series(1, {ORDERS}) AS n;
+             ANALYZE warehouse.orders;
+             CREATE TABLE warehouse.notes AS SELECT 'acme' AS tenant"
+        ))
+        .await?;
+    let files = [write(folder.path(), "queries.csv", QUERIES)?, write(folder.path(), "metrics.json", METRICS)?];
+    let (code, report, error) = run(metricd(&data_dir).arg("ingest").args(&files))?;
+    ensure!(code == 0, "{report}{error}");
+
+    // What is not kept apart is told before anything is served.
+    drop(private);
+    let serve = |shared: &str| {
+        let mut command = metricd(&data_dir);
+        with_secret(&mut command).env("METRICD_TENANT_CLAIM", "tenant").env("METRICD_QUERY_CONNECTIONS", "3");
+        if !shared.is_empty() {
+            command.env("METRICD_SHARED_TABLES", shared);
+        }
+        command
+    };
+    for (shared, expected) in [
+        ("", "`warehouse.metrics`, `warehouse.notes`: enable row level security"),
+        ("metrics", "apart in `warehouse.notes`: enable"),
+        ("metrics,nots", "does not have, or the reader may not read: `nots`"),
+    ] {
+        let (code, printed, error) = run(&mut serve(shared))?;
+        ensure!((code, printed.as_str()) == (1, "") && error.contains(expected), "{shared}: {error}");
+    }
+    let server = Server::start(&mut serve("metrics,notes"))?;
+    // One that was made since.
+    connect_as_owner(&data_dir).await?.batch_execute("CREATE TABLE warehouse.later AS SELECT 1 AS one").await?;
+
+    let mut tokens = Vec::new();
+    for tenant in TENANTS {
+        let mut command = metricd(&data_dir);
+        command.args(["token", "--scope", "metrics:read,metrics:write", "--subject", tenant]);
+        let (code, token, error) =
+            run(with_secret(&mut command).args(["--tenant-claim", "tenant", "--tenant", tenant]))?;
+        ensure!(code == 0, "{error}");
+        tokens.push(token.trim().to_owned());
+    }
+    let counts = Arc::new(Counts::default());
+    let clients: Vec<_> = (0..8)
+        .map(|client| {
+            let (tenant, token) = (TENANTS[client % 2], tokens[client % 2].clone());
+            actix_web::rt::spawn(ask_much(server.address.clone(), tenant, token, Arc::clone(&counts)))
+        })
+        .collect();
+    for client in clients {
+        client.await??;
+    }
+    let told = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    show(&format!("two tenants over HTTP: {counts:?}"));
+    ensure!(told(&counts.whole) + told(&counts.several) >= 2_000, "{counts:?}");
+    ensure!(told(&counts.cut) >= 300 && told(&counts.cancelled) >= 300, "{counts:?}");
+
+    // Nor is a table read that nobody has secured, or by a token without a tenant.
+    let get = |path: &str, token: &str| Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);
+    let new = serde_json::json!({"id": "later", "title": "Later", "sql": "SELECT one FROM later"});
+    let create = Client::new().post(format!("{}/metrics", server.address)).bearer_auth(&tokens[0]).json(&new);
+    ensure!(create.send().await?.status() == 201, "creating");
+    ensure!(get("/metrics/later", &tokens[0]).send().await?.status() == 500, "what no policy keeps apart is read");
+    let mut nobody = metricd(&data_dir);
+    nobody.args(["token", "--scope", "metrics:read", "--subject", "nobody"]);
+    let nobody = run(with_secret(&mut nobody))?.1;
+    ensure!(get("/metrics/whose", nobody.trim()).send().await?.status() == 403, "without a tenant");
+    let log = server.log()?;
+    ensure!(log.contains("apart in `warehouse.later`") && log.contains("`nobody` from 127.0.0.1"), "{log}");
+    Ok(())
+}
+
+/// Asks in every way that there is, and looks at every row that comes.
+async fn ask_much(address: String, tenant: &'static str, token: String, counts: Arc<Counts>) -> Result<()> {
+    let client = Client::new();
+    let get = |path: &str| client.get(format!("{address}{path}")).bearer_auth(&token);
+    for turn in 0..500 {
+        match turn % 5 {
+            0 | 1 => {
+                let body = text(get("/metrics/whose")).await?;
+                let rows = serde_json::from_str::<Value>(&body)?["rows"].clone();
+                ensure!(rows == serde_json::json!([{"tenant": tenant, "count": ORDERS}]), "{tenant}: {body}");
+                counts.whole.fetch_add(1, Ordering::Relaxed);
+            }
+            2 => {
+                let body = text(get("/results?metric_id=whose&metric_id=large&metric_id=whose")).await?;
+                let foreign = TENANTS.iter().find(|name| **name != tenant).context("another")?;
+                ensure!(body.matches(&format!(r#""tenant":"{tenant}""#)).count() == 3, "{tenant}: {body}");
+                ensure!(!body.contains(*foreign), "{tenant}: {body}");
+                counts.several.fetch_add(1, Ordering::Relaxed);
+            }
+            3 => {
+                // The connection is closed in the middle.
+                let mut response = get("/metrics/all?format=csv").send().await?;
+                let mut read = Vec::new();
+                while read.len() <= (turn % 7) * 64 * 1_024
+                    && let Some(chunk) = response.chunk().await?
+                {
+                    read.extend_from_slice(&chunk);
+                }
+                drop(response);
+                let read = String::from_utf8_lossy(&read).into_owned();
+                let (whole, _) = read.rsplit_once("\r\n").context("a line")?;
+                for line in whole.lines().skip(1) {
+                    ensure!(line.split(',').next() == Some(tenant), "{tenant}: {line}");
+                    counts.rows.fetch_add(1, Ordering::Relaxed);
+                }
+                counts.cut.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {
+                let answered = timeout(Duration::from_millis(1 + turn as u64 % 9), text(get("/metrics/slow"))).await;
+                ensure!(answered.is_err(), "it was to be slow: {answered:?}");
+                counts.cancelled.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn text(request: RequestBuilder) -> Result<String> {
+    let response = request.send().await?;
+    let status = response.status();
+    let body = response.text().await?;
+    ensure!(status == 200, "{status}: {body}");
+    Ok(body)
+}
