@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpMessage, HttpRequest, web};
-use metricd_access::{Access, Caller, Scope};
+use metricd_access::{Access, Caller, Scope, Verifier};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
+use crate::quotas::{Exceeded, Standing, Turn};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The parameter of a query string that others take a token by (RFC 6750, section 2.3).
@@ -18,17 +19,34 @@ const TOKEN_PARAMETER: &str = "access_token";
 /// What is said of a request without a token.
 const CHALLENGE: &str = r#"Bearer realm="metricd""#;
 
-/// Lets the request pass where whoever makes it may do what needs the scope. Who that is stands among its extensions then.
+/// Lets the request pass where whoever makes it may do what needs the scope, and has not made too many. Who that is, and how it
+/// stands with their rate, is among its extensions then.
 ///
 /// # Errors
 ///
-/// 401 without a token that is good, 403 where it lacks the scope.
+/// 401 without a token that is good, 403 where it lacks the scope; 429 where too many requests of the caller came, or too many
+/// from the address were refused.
 pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
     // A request that reaches a route has a state.
     let Some(state) = request.app_data::<web::Data<ApiState>>() else {
         return Err(Problem::new(ProblemCode::InternalError).caused_by("the server has no state"));
     };
     let Access::Tokens(verifier) = &state.access else { return Ok(()) };
+    let caller = allowed(request, verifier, scope).map_err(|problem| refused(request, state, problem))?;
+    match state.quotas.count_request(&caller) {
+        Ok(standing) => standing.into_iter().for_each(|standing| note(request, standing)),
+        Err(exceeded) => {
+            let subject = caller.subject().unwrap_or_default();
+            let from = address(request.peer_addr());
+            return Err(too_many(request, exceeded).caused_by(format!("`{subject}` {from} makes too many requests")));
+        }
+    }
+    request.extensions_mut().insert(caller);
+    Ok(())
+}
+
+/// Who makes the request, where they may do what needs the scope.
+fn allowed(request: &ServiceRequest, verifier: &Verifier, scope: Scope) -> Result<Arc<Caller>, Problem> {
     let token = token(request).map_err(|problem| logged(request, problem))?;
     let caller = verifier.verify(token).map_err(|refusal| {
         let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{refusal}""#);
@@ -43,8 +61,31 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         let from = address(request.peer_addr());
         return Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")));
     }
-    request.extensions_mut().insert(caller);
-    Ok(())
+    Ok(caller)
+}
+
+/// The problem, or that there are too many of the kind from the address.
+fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Problem {
+    let Some(peer) = request.peer_addr() else { return problem };
+    match state.quotas.count_refusal(peer.ip()) {
+        Ok(()) => problem,
+        Err(exceeded) => {
+            let refused = problem.cause().unwrap_or_default();
+            let cause = format!("{refused}; too many of that kind");
+            too_many(request, exceeded).caused_by(cause)
+        }
+    }
+}
+
+fn too_many(request: &ServiceRequest, Exceeded(standing): Exceeded) -> Problem {
+    note(request, standing);
+    let seconds = standing.more_in();
+    Problem::new(ProblemCode::TooManyRequests).with_header(RETRY_AFTER, seconds.into())
+}
+
+/// Keeps for the response how it stands with a rate.
+fn note(request: &ServiceRequest, standing: Standing) {
+    request.extensions_mut().insert(standing);
 }
 
 /// Whose token the request has; nobody's where none was asked for.
@@ -66,6 +107,22 @@ pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<T
         Some(tenant) => Ok(Some(tenant.clone())),
         None => Err(denied(request, Problem::new(ProblemCode::TenantMissing))),
     }
+}
+
+/// Waits for the caller's turn to run SQL, which lasts for as long as this is held.
+///
+/// # Errors
+///
+/// 429 where too much of the caller's runs, and goes on.
+pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
+    let caller = caller(request);
+    let turn = state.quotas.turn(caller.as_deref()).await;
+    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+}
+
+/// What the planner may estimate that SQL costs for the request.
+pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
+    state.quotas.query_cost(caller(request).as_deref(), state.query_cost)
 }
 
 /// The metrics that the request's token is limited to; none where it is not limited to any.

@@ -23,6 +23,7 @@ pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
 use self::timing::Parts;
 pub(crate) use self::timing::{encoding, note_run};
+use crate::quotas::Standing;
 use crate::{Problem, ProblemCode, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -76,7 +77,11 @@ pub(crate) async fn edge(
     response = compression::compress(response);
 
     let parts = Parts::of(response.request(), began.elapsed());
+    let standing = response.request().extensions().get::<Standing>().copied();
     let headers = response.headers_mut();
+    if let Some(standing) = standing {
+        standing.tell(headers);
+    }
     if let Some(value) = parts.header() {
         headers.insert(SERVER_TIMING, value);
     }

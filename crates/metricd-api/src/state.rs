@@ -12,7 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::definitions::ServedMetric;
-use crate::{Definitions, KnownResults, Problem, ProblemCode, Tenants};
+use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, Tenants};
 
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
@@ -22,6 +22,8 @@ const MAX_UPLOADS: usize = 8;
 pub struct ApiState {
     /// Whom the server answers.
     pub access: Access,
+    /// How much each of them may ask for.
+    pub quotas: Arc<Quotas>,
     /// Whose rows are kept apart, where SQL runs on behalf of the tenant that a token names.
     pub tenants: Option<Arc<Tenants>>,
     /// The store of metrics.
@@ -55,7 +57,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// For anybody and without tenants, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
+    /// For anybody, without tenants and quotas, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
     /// read a stream, 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
@@ -65,6 +67,7 @@ impl ApiState {
     ) -> Self {
         Self {
             access: Access::default(),
+            quotas: Arc::default(),
             tenants: None,
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,

@@ -54,6 +54,7 @@ pub struct ScriptedRunner {
     begun: AtomicUsize,
     data: Mutex<Option<Data>>,
     relations: Mutex<Vec<Relation>>,
+    last_limits: Mutex<Option<RunLimits>>,
 }
 
 /// What the runner says of the data.
@@ -141,6 +142,12 @@ impl ScriptedRunner {
         *data = Some(Data { snapshot: snapshot.to_owned(), fingerprint: fingerprint.to_owned() });
     }
 
+    /// What the run that has begun last may take.
+    #[must_use]
+    pub fn last_limits(&self) -> Option<RunLimits> {
+        *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Tells which relations there are; until then there is none.
     pub fn set_relations(&self, relations: Vec<Relation>) {
         *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
@@ -191,6 +198,7 @@ impl ScriptedRunner {
     ) -> Result<RunOutcome, RunError> {
         let _running = Running::begin(&self.running);
         self.begun.fetch_add(1, Ordering::Relaxed);
+        *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(limits);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
         let answer = self.echo(statement, tenant).map(Ok).or_else(|| self.answer(statement.text()));
         let result = answer.ok_or_else(unknown)??;

@@ -25,7 +25,7 @@ const REQUEST_HEADERS: HeaderValue =
 
 /// What a page may read beside what it always may.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "etag, location, retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
+    "etag, location, ratelimit, ratelimit-policy, retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
 );
 
 /// How many seconds a browser may remember what a preflight was answered.

@@ -35,7 +35,20 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// What is answered, beside that, where a token is needed.
-const GUARDED: &[ProblemCode] = &[ProblemCode::TokenMissing, ProblemCode::TokenInvalid, ProblemCode::ScopeMissing];
+const GUARDED: &[ProblemCode] =
+    &[ProblemCode::TokenMissing, ProblemCode::TokenInvalid, ProblemCode::ScopeMissing, ProblemCode::TooManyRequests];
+
+/// The headers that a response may have where a token is needed.
+const RATE_HEADERS: &[(&str, &str)] = &[
+    (
+        "RateLimit-Policy",
+        "Where requests are limited: `\"requests\"`, how many there may be as `q`, within how many seconds as `w`.",
+    ),
+    (
+        "RateLimit",
+        "Where requests are limited: `\"requests\"`, how many are left as `r`, in how many seconds there are more as `t`.",
+    ),
+];
 
 /// The name of what guards operations.
 const BEARER: &str = "bearer";
@@ -53,7 +66,7 @@ pub(super) fn finish(api: &mut OpenApi) {
         for (status, response) in &edge {
             operation.responses.responses.entry(status.clone()).or_insert_with(|| response.clone());
         }
-        operation.responses.responses.values_mut().for_each(add_headers);
+        operation.responses.responses.values_mut().for_each(|response| add_headers(response, HEADERS));
         if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
             unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag by which the client has it.")));
         }
@@ -61,8 +74,15 @@ pub(super) fn finish(api: &mut OpenApi) {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(BEARER, bearer());
     add_problems(components);
-    components.responses.values_mut().for_each(add_headers);
-    components.headers.extend(HEADERS.iter().map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
+    for (code, response) in &mut components.responses {
+        add_headers(response, HEADERS);
+        if code == ProblemCode::TooManyRequests.code() {
+            add_headers(response, RATE_HEADERS);
+        }
+    }
+    components
+        .headers
+        .extend(HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
         tag.description = Some(format!("What can go wrong.\n\n{}", table()));
@@ -72,14 +92,14 @@ pub(super) fn finish(api: &mut OpenApi) {
 /// Says that the operation needs a token with the scope.
 fn guard(operation: &mut Operation, scope: Scope) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.name()])]);
-    let own = operation.responses.responses.get("403").and_then(described);
     let responses = &mut operation.responses.responses;
-    for (status, response) in problem_responses(GUARDED) {
-        responses.insert(status, response);
-    }
-    if let Some(own) = own {
-        let codes: Vec<_> = GUARDED.iter().copied().chain([own]).filter(|code| code.status() == own.status()).collect();
-        responses.extend(problem_responses(&codes));
+    let own = responses.values().filter_map(described);
+    let codes: Vec<_> = GUARDED.iter().copied().chain(own).collect();
+    let is_guarded = |code: &ProblemCode| GUARDED.iter().any(|guarded| guarded.status() == code.status());
+    let codes: Vec<_> = codes.into_iter().filter(is_guarded).collect();
+    responses.extend(problem_responses(&codes));
+    for response in responses.values_mut() {
+        add_headers(response, RATE_HEADERS);
     }
 }
 
@@ -97,9 +117,9 @@ fn bearer() -> SecurityScheme {
     SecurityScheme::Http(scheme.build())
 }
 
-fn add_headers(response: &mut RefOr<Response>) {
+fn add_headers(response: &mut RefOr<Response>, headers: &[(&str, &str)]) {
     let RefOr::T(response) = response else { return };
-    for (name, _) in HEADERS {
+    for (name, _) in headers {
         let header = RefOr::Ref(Ref::new(format!("#/components/headers/{name}")));
         response.headers.insert((*name).to_owned(), header);
     }

@@ -78,6 +78,8 @@ problem_codes! {
     IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Something in the files was refused, and the mode is strict: nothing is stored. `report` says what, where and why.";
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes altogether.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
+    TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests", "More requests came within a second than may: wait as long as `Retry-After` says.";
+    TooManyQueries = "too-many-queries", TOO_MANY_REQUESTS, "Too many queries", "As many requests of the token's subject run SQL as may at once, and none of them has ended within a second. Try again.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";
@@ -96,7 +98,8 @@ impl ProblemCode {
     /// After how many seconds a client may try again, where trying again makes sense.
     #[must_use]
     pub fn retry_after(self) -> Option<u32> {
-        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
+        let is_for_now = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status());
+        is_for_now.then_some(1)
     }
 }
 

@@ -48,7 +48,7 @@ impl ResultsRequest {
     }
 }
 
-problems!(GetResultsProblems: TenantMissing, InvalidParameters, DatabaseUnavailable, NoConnection);
+problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of several metrics on one snapshot of the data, in the order asked.
 ///
@@ -103,6 +103,7 @@ pub(super) async fn answer_results(
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
     let asked = &ResultsRequest::take(&mut query);
+    let query_cost = access::query_cost(request, state);
     let mut entries: HashMap<&str, Entry> = HashMap::new();
     let mut known = BTreeSet::new();
     let distinct: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
@@ -116,9 +117,8 @@ pub(super) async fn answer_results(
                     let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
                     known.extend(parameters.map(|(name, _, _)| name.to_owned()));
                     match state.keeps_apart(tenant, &served).await {
-                        Ok(()) => {
-                            Prepared::of(served, state, asked, max_bytes).map_or_else(Entry::Problem, Entry::Prepared)
-                        }
+                        Ok(()) => Prepared::of(served, state, query_cost, asked, max_bytes)
+                            .map_or_else(Entry::Problem, Entry::Prepared),
                         Err(problem) => Entry::Problem(problem),
                     }
                 }
@@ -132,6 +132,7 @@ pub(super) async fn answer_results(
     }
     query.finish_with(unknown(&known, asked))?;
 
+    let _turn = access::turn(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     let runs = prepared.iter_mut().map(|prepared| BatchRun {

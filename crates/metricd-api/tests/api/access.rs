@@ -1,6 +1,7 @@
 //! Who may do what: every operation of the document, with tokens good and bad.
 
 mod limited;
+mod quotas;
 mod tenants;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::query_string::QueryString;
 use crate::routes::results::{ResultsSchema, answer_results};
 use crate::{ApiState, Problem, access};
 
-problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
+problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of all metrics on the dashboard, in the order of its items, as `/results` does.
 #[utoipa::path(

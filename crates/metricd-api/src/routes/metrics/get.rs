@@ -26,7 +26,7 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
 problems!(
     GetMetricProblems:
-    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, QueryTooCostly, InternalError, QueryFailed,
+    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed,
     DatabaseUnavailable, NoConnection, QueryTimeout
 );
 
@@ -80,13 +80,15 @@ pub(in crate::routes) async fn get_metric(
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
     let Asked { format, rows, bound, period } = Asked::parse(&request, statement)?;
 
-    let limits = run_limits(&state, definition.metric.limits, format != Format::Json, rows);
+    let query_cost = access::query_cost(&request, &state);
+    let limits = run_limits(&state, query_cost, definition.metric.limits, format != Format::Json, rows);
+    let turn = access::turn(&request, &state).await?;
     let Some(writer) = format.writer() else {
         let answered = answer_whole(&request, &state, &served, &bound, tenant.as_ref(), limits, period).await;
         return answered.map_err(|error| run_problem(error, statement));
     };
     let is_chunked = request.version() >= Version::HTTP_11;
-    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked };
+    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, turn };
     answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| run_problem(error, statement))
 }
 

@@ -7,9 +7,10 @@ use metricd_execution::{MetricStatement, RunError, RunLimits};
 
 use crate::{ApiState, Problem, ProblemCode};
 
-/// What the run may take: the least of what the server, the metric and the request allow.
+/// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
 pub(in crate::routes) fn run_limits(
     state: &ApiState,
+    query_cost: u64,
     metric: MetricLimits,
     is_stream: bool,
     rows: Option<RowLimit>,
@@ -24,7 +25,7 @@ pub(in crate::routes) fn run_limits(
         // A stream holds a chunk at a time.
         size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
         time: Duration::from_millis(time_ms),
-        cost: lowered(state.query_cost, metric.cost),
+        cost: lowered(query_cost, metric.cost),
         patience: if is_stream { state.stream_patience } else { Duration::ZERO },
     }
 }

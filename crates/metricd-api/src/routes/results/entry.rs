@@ -52,6 +52,7 @@ impl Prepared {
     pub(super) fn of(
         served: Arc<ServedMetric>,
         state: &ApiState,
+        query_cost: u64,
         asked: &ResultsRequest,
         max_bytes: usize,
     ) -> Result<Box<Self>, Problem> {
@@ -69,7 +70,7 @@ impl Prepared {
                 |fault: metricd_execution::InvalidArgument| FieldError { field: fault.name, message: fault.message };
             Problem::new(ProblemCode::InvalidParameters).with_errors(invalid.into_iter().map(error).collect())
         })?;
-        let limits = run_limits(state, served.definition.metric.limits, false, asked.rows);
+        let limits = run_limits(state, query_cost, served.definition.metric.limits, false, asked.rows);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
         Ok(Box::new(Self { served, period, bound, limits, rows: JsonRows::default(), outcome: None }))
     }

@@ -16,6 +16,7 @@ use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
 use crate::ApiState;
 use crate::edge::{RequestId, note_run};
+use crate::quotas::Turn;
 
 /// The number of rows that a stream has at most.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
@@ -35,6 +36,8 @@ pub(super) struct Streamed {
     pub(super) limit: Option<RowLimit>,
     /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
     pub(super) is_chunked: bool,
+    /// Of the caller.
+    pub(super) turn: Turn,
 }
 
 /// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
@@ -45,12 +48,13 @@ pub(super) async fn answer_stream(
     metric_id: &MetricId,
     streamed: Streamed,
 ) -> Result<HttpResponse, RunError> {
-    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked } = streamed;
+    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked, turn } = streamed;
     let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
     let runner = state.runner.clone();
     // A task of its own, so that its time limits hold while nobody reads.
     let run = Run(actix_web::rt::spawn(async move {
         let outcome = runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
+        drop(turn);
         sink.end(outcome);
     }));
 

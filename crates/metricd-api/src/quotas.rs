@@ -1,0 +1,99 @@
+//! How much one caller may ask for: requests a second, statements at once, and how dear a statement may be.
+
+mod rate;
+mod running;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use metricd_access::{Caller, Scope};
+
+use self::rate::Rate;
+pub(crate) use self::rate::{Exceeded, Standing};
+use self::running::Running;
+pub(crate) use self::running::Turn;
+
+/// What is set by the operator. Nobody is known without a token, so that all of it is about callers with one, but the refused.
+#[derive(Debug, Clone, Default)]
+pub struct QuotaRules {
+    /// How many requests a second a subject may make; any number, where none is set.
+    pub requests_per_second: Option<NonZeroU32>,
+    /// How many requests a second may be refused for their tokens that come from one address, before it is told to slow down.
+    pub refusals_per_second: Option<NonZeroU32>,
+    /// How many requests of one subject may run SQL at once; as many as there are connections, where none is set.
+    pub queries_per_subject: Option<NonZeroUsize>,
+    /// What the planner may estimate that SQL costs, by the scopes of the caller. The highest one counts; a scope that is not
+    /// named has the server's.
+    pub scope_query_costs: BTreeMap<Scope, u64>,
+}
+
+/// Holds callers to the rules.
+#[derive(Debug)]
+pub struct Quotas {
+    requests: Option<Rate>,
+    refusals: Option<Rate>,
+    running: Option<Arc<Running>>,
+    scope_query_costs: BTreeMap<Scope, u64>,
+    /// Names and addresses are kept as their hashes, which nobody outside can foresee.
+    hasher: RandomState,
+}
+
+impl Quotas {
+    /// Quotas by these rules.
+    #[must_use]
+    pub fn new(rules: QuotaRules) -> Self {
+        Self {
+            requests: rules.requests_per_second.map(|rate| Rate::new("requests", rate)),
+            refusals: rules.refusals_per_second.map(|rate| Rate::new("refusals", rate)),
+            running: rules.queries_per_subject.map(|most| Arc::new(Running::new(most))),
+            scope_query_costs: rules.scope_query_costs,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Counts a request of the caller's; how it stands with its rate then, where there is one.
+    pub(crate) fn count_request(&self, caller: &Caller) -> Result<Option<Standing>, Exceeded> {
+        self.requests.as_ref().map(|rate| rate.count(self.key(caller))).transpose()
+    }
+
+    /// Counts a request from the address that is refused.
+    pub(crate) fn count_refusal(&self, address: IpAddr) -> Result<(), Exceeded> {
+        let Some(rate) = &self.refusals else { return Ok(()) };
+        // Whoever has one address of IPv6 has a network of them.
+        let key = match address.to_canonical() {
+            IpAddr::V4(address) => self.hasher.hash_one(address),
+            IpAddr::V6(address) => self.hasher.hash_one(address.segments().first_chunk::<4>()),
+        };
+        rate.count(key).map(|_| ())
+    }
+
+    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
+    pub(crate) async fn turn(&self, caller: Option<&Caller>) -> Option<Turn> {
+        match (&self.running, caller) {
+            (Some(running), Some(caller)) => running.turn(self.key(caller)).await,
+            _ => Some(Turn::default()),
+        }
+    }
+
+    /// What the planner may estimate that the caller's SQL costs.
+    pub(crate) fn query_cost(&self, caller: Option<&Caller>, of_server: u64) -> u64 {
+        let Some(caller) = caller else { return of_server };
+        let scopes = Scope::ALL.iter().filter(|scope| caller.may(**scope));
+        let costs = scopes.map(|scope| self.scope_query_costs.get(scope).copied().unwrap_or(of_server));
+        costs.max().unwrap_or(of_server)
+    }
+
+    /// Those whose tokens name no subject are one.
+    fn key(&self, caller: &Caller) -> u64 {
+        self.hasher.hash_one(caller.subject())
+    }
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self::new(QuotaRules::default())
+    }
+}

@@ -1,0 +1,184 @@
+//! How much one caller may ask for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::rt::spawn;
+use anyhow::{Context, Result, ensure};
+use metricd_access::testing::Issuer;
+use metricd_access::{Access, Scope};
+use metricd_api::{ApiState, QuotaRules, Quotas};
+use metricd_execution::testing::{Ending, ScriptedResult};
+use serde_json::json;
+
+use super::{SECRET, claims, operations, sign, verifier};
+use crate::support::{Answer, TestApp};
+
+const ALL: &str = "metrics:read metrics:write metrics:ingest";
+
+fn token(subject: &str) -> Result<String> {
+    let mut claims = claims(ALL);
+    claims["sub"] = json!(subject);
+    Ok(format!("Bearer {}", sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims)?))
+}
+
+/// A server with these rules, whose metric `m1` never ends.
+async fn app(rules: QuotaRules) -> Result<TestApp> {
+    let verifier = verifier("")?;
+    let app = TestApp::ruled(TestApp::store().await?, |state| ApiState {
+        access: Access::Tokens(Arc::new(verifier)),
+        quotas: Arc::new(Quotas::new(rules)),
+        ..state
+    })?;
+    let never = || Ok(ScriptedResult { columns: Vec::new(), rows: Vec::new(), ending: Ending::Never });
+    app.runner.script_result("SELECT 1", never);
+    Ok(app)
+}
+
+async fn get(app: &TestApp, path: &str, token: &str) -> Result<Answer> {
+    app.call("GET", path, &[("Authorization", token)], None).await
+}
+
+#[actix_web::test]
+async fn a_subject_makes_so_many_requests_a_second() -> Result<()> {
+    let rules = QuotaRules { requests_per_second: Some(20.try_into()?), ..QuotaRules::default() };
+    let app = app(rules).await?;
+    let (ann, bob) = (token("ann")?, token("bob")?);
+    let first = get(&app, "/metrics", &ann).await?;
+    assert_eq!((first.status, first.header("ratelimit-policy")), (200, r#""requests";q=20;w=1"#));
+    assert_eq!(first.header("ratelimit"), r#""requests";r=19;t=1"#);
+    // What is not there counts as well, and tells how it stands.
+    assert!(get(&app, "/metrics/none/definition", &ann).await?.header("ratelimit").starts_with(r#""requests";r="#));
+    let mut refused = None;
+    for _ in 0..2_000 {
+        let answer = get(&app, "/metrics", &ann).await?;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.context("2 000 requests within 100 s")?;
+    refused.assert_problem(429, "too-many-requests", "/metrics")?;
+    assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("1", r#""requests";r=0;t=1"#));
+    assert_eq!(get(&app, "/metrics", &bob).await?.status, 200, "another's rate is another");
+    assert_eq!(get(&app, "/health", &ann).await?.header("ratelimit"), "", "what is open is not counted");
+    Ok(())
+}
+
+/// Each of them, so that none is added past the limit.
+#[actix_web::test]
+async fn every_operation_that_needs_a_token_is_counted() -> Result<()> {
+    let operations = operations()?;
+    let guarded: Vec<_> = operations.iter().filter(|operation| operation.scope.is_some()).collect();
+    for operation in guarded {
+        let rules = QuotaRules { requests_per_second: Some(1.try_into()?), ..QuotaRules::default() };
+        let app = app(rules).await?;
+        app.runner.script("SELECT 1", || Ok(Vec::new()));
+        let token = token("ann")?;
+        let headers = [("Authorization", token.as_str())];
+        let mut last = None;
+        for _ in 0..20 {
+            get(&app, "/ingestions/none", &token).await?;
+            let answer = app.call(&operation.method, &operation.path, &headers, None).await?;
+            let is_refused = answer.status == 429;
+            last = Some(answer);
+            if is_refused {
+                break;
+            }
+        }
+        last.context("answers")?.assert_problem(429, "too-many-requests", &operation.path)?;
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_address_is_told_to_slow_down_where_it_is_refused_too_often() -> Result<()> {
+    let rules = QuotaRules { refusals_per_second: Some(20.try_into()?), ..QuotaRules::default() };
+    let app = app(rules).await?;
+    let (good, mut scopeless) = (token("ann")?, claims("other"));
+    scopeless["sub"] = json!("ann");
+    let scopeless = sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &scopeless)?;
+    for bad in ["", "Bearer nonsense", &format!("Bearer {scopeless}")] {
+        let mut refused = None;
+        for _ in 0..2_000 {
+            let headers: Vec<_> = Some(("Authorization", bad)).into_iter().filter(|_| !bad.is_empty()).collect();
+            let answer = app.call("GET", "/metrics", &headers, None).await?;
+            ensure!([401, 403, 429].contains(&answer.status), "{answer:?}");
+            if answer.status == 429 {
+                refused = Some(answer);
+                break;
+            }
+        }
+        let refused = refused.context("2 000 refusals within 100 s")?;
+        refused.assert_problem(429, "too-many-requests", "/metrics")?;
+        assert_eq!(refused.header("ratelimit-policy"), r#""refusals";q=20;w=1"#);
+        assert_eq!(get(&app, "/metrics", &good).await?.status, 200, "who is not refused is not counted");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_subject_runs_so_much_at_once_and_leaves_the_rest_to_others() -> Result<()> {
+    let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
+    let app = Arc::new(app(rules).await?);
+    app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));
+    let (ann, bob) = (token("ann")?, token("bob")?);
+    let create = [("Authorization", bob.as_str())];
+    let body = json!({"id": "m2", "title": "Two", "sql": "SELECT 2"});
+    assert_eq!(app.call("POST", "/metrics", &create, Some(body)).await?.status, 201);
+
+    let held: Vec<_> = ["/metrics/m1", "/metrics/m1?format=csv"]
+        .map(|path| {
+            let (app, ann) = (Arc::clone(&app), ann.clone());
+            spawn(async move { get(&app, path, &ann).await.map(|answer| answer.status) })
+        })
+        .into();
+    until_running(&app, 2).await?;
+    for path in ["/metrics/m2", "/metrics/m2?format=csv", "/results?metric_id=m2"] {
+        let began = Instant::now();
+        let shown = path.split('?').next().unwrap_or_default();
+        get(&app, path, &ann).await?.assert_problem(429, "too-many-queries", shown)?;
+        ensure!(began.elapsed() >= Duration::from_secs(1), "{path} has not waited");
+        assert_eq!(get(&app, path, &bob).await?.status, 200, "{path}");
+    }
+    assert_eq!(get(&app, "/metrics/m2/definition", &ann).await?.status, 200, "what runs no SQL waits for nothing");
+
+    // Who goes away leaves the turn to whoever waits.
+    let waiting = spawn({
+        let (app, ann) = (Arc::clone(&app), ann.clone());
+        async move { get(&app, "/metrics/m2", &ann).await.map(|answer| answer.status) }
+    });
+    held.iter().for_each(actix_web::rt::task::JoinHandle::abort);
+    assert_eq!(waiting.await??, 200);
+    until_running(&app, 0).await?;
+    assert_eq!(get(&app, "/metrics/m2?format=csv", &ann).await?.status, 200);
+    Ok(())
+}
+
+async fn until_running(app: &TestApp, count: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while app.runner.running() != count {
+        ensure!(Instant::now() < deadline, "{} run", app.runner.running());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(())
+}
+
+/// The highest of those of the caller's scopes is what the runner is told.
+#[actix_web::test]
+async fn what_sql_may_cost_follows_from_the_scopes() -> Result<()> {
+    let costs = [(Scope::Read, 10), (Scope::Write, 500)];
+    let rules = QuotaRules { scope_query_costs: costs.into(), ..QuotaRules::default() };
+    let app = app(rules).await?;
+    app.runner.script("SELECT 1", || Ok(Vec::new()));
+    for (scopes, expected) in
+        [("metrics:read", 10), ("metrics:read metrics:write", 500), ("metrics:read metrics:ingest", 10_000_000)]
+    {
+        let token = sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims(scopes))?;
+        for path in ["/metrics/m1", "/metrics/m1?format=ndjson", "/results?metric_id=m1"] {
+            assert_eq!(get(&app, path, &format!("Bearer {token}")).await?.status, 200, "{path}");
+            assert_eq!(app.runner.last_limits().map(|limits| limits.cost), Some(expected), "{scopes} {path}");
+        }
+    }
+    Ok(())
+}
