@@ -1,6 +1,7 @@
 //! The command line, with environment variables behind it.
 
 mod access;
+mod quotas;
 mod serve;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use metricd_domain::{DashboardId, MetricId};
 use metricd_postgres::DatabaseUrl;
 
 pub(crate) use self::access::{AccessArguments, TokenArguments};
+use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
 use crate::log_format::LogFormat;
 use crate::output;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use metricd_api::AllowedOrigin;
 
-use super::AccessArguments;
+use super::{AccessArguments, QuotaArguments};
 
 /// How to serve.
 #[derive(Debug, Clone, Args)]
@@ -62,4 +62,7 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) access: AccessArguments,
+
+    #[command(flatten)]
+    pub(crate) quotas: QuotaArguments,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_access::Access;
-use metricd_api::{ApiState, Definitions, ServerOptions, start};
+use metricd_api::{ApiState, Definitions, Quotas, ServerOptions, start};
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
@@ -54,6 +54,7 @@ pub(crate) async fn serve(
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         access,
+        quotas: Arc::new(Quotas::new(serve.quotas.rules(serve.query_connections))),
         tenants,
         query_timeout,
         results_timeout: Duration::from_secs(serve.results_timeout_seconds),

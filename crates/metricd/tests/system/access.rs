@@ -200,7 +200,9 @@ async fn keys_at_a_url_are_fetched_again_when_a_token_names_another_and_kept_whi
     let (keys, fetched) = (Arc::new(Mutex::new(set(&[(&old, "a")])?)), Arc::new(AtomicUsize::new(0)));
     let publishing = actix_web::rt::spawn(publish(listener, Arc::clone(&keys), Arc::clone(&fetched)));
     let mut command = metricd(&folder.path().join("data"));
-    let server = Server::start(command.env("METRICD_NO_SAMPLE", "true").env("METRICD_JWT_KEYS", &url))?;
+    // It is asked over and over until the keys have come.
+    command.env("METRICD_NO_SAMPLE", "true").env("METRICD_REFUSALS_PER_SECOND", "0");
+    let server = Server::start(command.env("METRICD_JWT_KEYS", &url))?;
 
     let (of_old, of_new) = (sign(&old, "a")?, sign(&new, "b")?);
     eventually("the keys are fetched", || async { Ok(status(&server, "/metrics", &of_old).await? == 200) }).await?;

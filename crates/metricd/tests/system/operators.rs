@@ -33,7 +33,7 @@ async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
     assert_eq!(code, 1);
     assert!(error.contains("run `metricd migrate`"), "{error}");
 
-    for applied in [5, 0] {
+    for applied in [6, 0] {
         let (code, printed, error) = run(command()?.arg("migrate"))?;
         assert_eq!((code, error.as_str()), (0, ""));
         assert_eq!(printed.matches("applied migration").count(), applied, "{printed}");

@@ -1,0 +1,108 @@
+//! How much one caller may ask for.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
+
+use clap::Args;
+use metricd_access::Scope;
+use metricd_api::QuotaRules;
+
+/// How much one caller may ask for.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Quotas, where tokens are asked for")]
+pub(crate) struct QuotaArguments {
+    /// How many requests a second a token's subject may make, as many of them at once; 0 for any number.
+    #[arg(long, env = "METRICD_REQUESTS_PER_SECOND", default_value_t = 1_000, value_name = "COUNT")]
+    pub(crate) requests_per_second: u32,
+
+    /// How many requests a second may be refused for their tokens that come from one address, or one network /64 of IPv6,
+    /// before they are told to slow down; 0 for any number.
+    #[arg(long, env = "METRICD_REFUSALS_PER_SECOND", default_value_t = 20, value_name = "COUNT")]
+    pub(crate) refusals_per_second: u32,
+
+    /// How many requests of one subject may run SQL at once; others wait for a second. Three quarters of
+    /// `--query-connections` where nothing is said, so that one caller cannot take all of them.
+    #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT")]
+    pub(crate) queries_per_subject: Option<NonZeroUsize>,
+
+    /// What SQL may cost for tokens of a scope, instead of `--query-cost`: `metrics:read=1000000`. Of several scopes the highest
+    /// counts, and a limit of the metric's own holds as well. May be given several times, or with commas.
+    #[arg(
+        long = "scope-query-cost",
+        env = "METRICD_SCOPE_QUERY_COSTS",
+        value_name = "SCOPE=COST",
+        value_delimiter = ','
+    )]
+    pub(crate) scope_query_costs: Vec<ScopeCost>,
+}
+
+/// What SQL may cost for a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ScopeCost(Scope, u64);
+
+impl FromStr for ScopeCost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (scope, cost) =
+            text.split_once('=').ok_or("expected a scope, `=` and a cost, as `metrics:read=1000000`")?;
+        let scope = scope.parse().map_err(|error| format!("{error}"))?;
+        let cost = cost.parse().ok().filter(|cost| *cost > 0);
+        Ok(Self(scope, cost.ok_or("expected a cost that is a whole number from 1")?))
+    }
+}
+
+impl QuotaArguments {
+    /// The rules, for so many connections.
+    pub(crate) fn rules(&self, query_connections: u32) -> QuotaRules {
+        let connections = usize::try_from(query_connections).unwrap_or(usize::MAX);
+        QuotaRules {
+            requests_per_second: NonZeroU32::new(self.requests_per_second),
+            refusals_per_second: NonZeroU32::new(self.refusals_per_second),
+            queries_per_subject: self
+                .queries_per_subject
+                .or_else(|| NonZeroUsize::new(connections - connections.div_ceil(4))),
+            scope_query_costs: self.scope_query_costs.iter().map(|ScopeCost(scope, cost)| (*scope, *cost)).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        quotas: QuotaArguments,
+    }
+
+    fn parse(arguments: &str) -> Result<QuotaArguments, String> {
+        let parsed = Command::try_parse_from(format!("metricd {arguments}").split_whitespace());
+        parsed.map(|command| command.quotas).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_subject_leaves_connections_to_others_where_there_are_several() {
+        let of = |connections| parse("").unwrap().rules(connections).queries_per_subject.map(NonZeroUsize::get);
+        // Of a single connection nothing can be left.
+        assert_eq!([1, 2, 3, 4, 16, 50].map(of), [None, Some(1), Some(2), Some(3), Some(12), Some(37)]);
+        let set = parse("--queries-per-subject 16").unwrap().rules(16).queries_per_subject;
+        assert_eq!(set.map(NonZeroUsize::get), Some(16));
+    }
+
+    #[test]
+    fn costs_are_named_by_scope() {
+        let parsed = parse("--scope-query-cost metrics:read=10,metrics:write=20 --requests-per-second 0").unwrap();
+        let rules = parsed.rules(1);
+        assert_eq!(rules.scope_query_costs, [(Scope::Read, 10), (Scope::Write, 20)].into());
+        assert_eq!(rules.requests_per_second, None);
+        for wrong in ["metrics:read", "metrics:all=1", "metrics:read=0", "metrics:read=-1", "metrics:read=", "=1"] {
+            let error = parse(&format!("--scope-query-cost {wrong}")).unwrap_err();
+            assert!(error.contains("expected"), "{wrong}: {error}");
+        }
+        assert!(parse("--queries-per-subject 0").is_err());
+    }
+}
