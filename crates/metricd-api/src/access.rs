@@ -10,6 +10,7 @@ use metricd_access::{Access, Caller, Scope, Verifier};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
+use crate::edge::RequestId;
 use crate::quotas::{Exceeded, Standing, Turn};
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -159,6 +160,9 @@ pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), 
 pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
     match caller(request) {
         Some(caller) if !caller.sees(&id) => {
+            let subject = caller.subject().unwrap_or_default();
+            let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+            log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", address(request.peer_addr()));
             let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
             MetricId::parse(random).unwrap_or_else(|_| unreachable!("64 hexadecimal digits are an id"))
         }

@@ -113,7 +113,7 @@ async fn two_tenants_never_see_a_row_of_each_other() -> Result<()> {
         let told = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         ensure!(told(&counts.whole) >= 2_000, "{counts:?}");
         ensure!(told(&counts.cut) >= 500 && told(&counts.cancelled) >= 500, "{counts:?}");
-        println!("{counts:?}");
+        show(&counts);
     }
     Ok(())
 }
@@ -174,4 +174,10 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
         counts.rows.fetch_add(sink.rows, Ordering::Relaxed);
     }
     Ok(())
+}
+
+/// Shows what has been counted, to whoever runs the test with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the numbers are worth as much as that they are large enough")]
+fn show(counts: &Counts) {
+    println!("{counts:?}");
 }
