@@ -1,17 +1,14 @@
-//! Who may do what over HTTP: bearer tokens (RFC 6750).
+//! Who may do what over HTTP: bearer tokens (RFC 6750), looked at before anything else of a request.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, web};
 use metricd_access::{Access, Caller, Scope, Verifier};
-use metricd_domain::{MetricId, MetricPatterns, Tenant};
-use uuid::Uuid;
 
-use crate::edge::RequestId;
-use crate::quotas::{Exceeded, Standing, Turn};
+use crate::caller::came_from;
+use crate::quotas::{Exceeded, Standing};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The parameter of a query string that others take a token by (RFC 6750, section 2.3).
@@ -38,7 +35,7 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         Ok(standing) => standing.into_iter().for_each(|standing| note(request, standing)),
         Err(exceeded) => {
             let subject = caller.subject().unwrap_or_default();
-            let from = address(request.peer_addr());
+            let from = came_from(request.peer_addr());
             return Err(too_many(request, exceeded).caused_by(format!("`{subject}` {from} makes too many requests")));
         }
     }
@@ -59,7 +56,7 @@ fn allowed(request: &ServiceRequest, verifier: &Verifier, scope: Scope) -> Resul
         let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
         let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
         let subject = caller.subject().unwrap_or_default();
-        let from = address(request.peer_addr());
+        let from = came_from(request.peer_addr());
         return Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")));
     }
     Ok(caller)
@@ -87,96 +84,6 @@ fn too_many(request: &ServiceRequest, Exceeded(standing): Exceeded) -> Problem {
 /// Keeps for the response how it stands with a rate.
 fn note(request: &ServiceRequest, standing: Standing) {
     request.extensions_mut().insert(standing);
-}
-
-/// Whose token the request has; nobody's where none was asked for.
-pub(crate) fn caller(request: &HttpRequest) -> Option<Arc<Caller>> {
-    request.extensions().get::<Arc<Caller>>().cloned()
-}
-
-/// On whose behalf SQL is run for the request, where the server serves tenants.
-///
-/// # Errors
-///
-/// 403 where the token names no tenant.
-pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<Tenant>, Problem> {
-    if state.tenants.is_none() {
-        return Ok(None);
-    }
-    let caller = caller(request);
-    match caller.as_ref().and_then(|caller| caller.tenant()) {
-        Some(tenant) => Ok(Some(tenant.clone())),
-        None => Err(denied(request, Problem::new(ProblemCode::TenantMissing))),
-    }
-}
-
-/// Waits for the caller's turn to run SQL, which lasts for as long as this is held.
-///
-/// # Errors
-///
-/// 429 where too much of the caller's runs, and goes on.
-pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let caller = caller(request);
-    let turn = state.quotas.turn(caller.as_deref()).await;
-    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
-}
-
-/// What the planner may estimate that SQL costs for the request.
-pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
-    state.quotas.query_cost(caller(request).as_deref(), state.query_cost)
-}
-
-/// The metrics that the request's token is limited to; none where it is not limited to any.
-pub(crate) fn limited_to(request: &HttpRequest) -> Option<MetricPatterns> {
-    caller(request)?.metrics().cloned()
-}
-
-/// Lets the request pass where its token is not limited to some metrics.
-///
-/// # Errors
-///
-/// 403 where it is.
-pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
-    match limited_to(request) {
-        None => Ok(()),
-        Some(_) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
-    }
-}
-
-/// Lets the request pass where its token is not limited to other metrics than this.
-///
-/// # Errors
-///
-/// 403 where it is.
-pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
-    match caller(request) {
-        Some(caller) if !caller.sees(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
-        _ => Ok(()),
-    }
-}
-
-/// The id to go on with: where the token is limited to other metrics, one that no metric has. So a metric that the caller may not
-/// read is looked for, and not found, just as one that is not there.
-pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
-    match caller(request) {
-        Some(caller) if !caller.sees(&id) => {
-            let subject = caller.subject().unwrap_or_default();
-            let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-            log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", address(request.peer_addr()));
-            let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-            MetricId::parse(random).unwrap_or_else(|_| unreachable!("64 hexadecimal digits are an id"))
-        }
-        _ => id,
-    }
-}
-
-/// The problem, of which the log is told who has it.
-fn denied(request: &HttpRequest, problem: Problem) -> Problem {
-    let caller = caller(request);
-    let subject = caller.as_ref().and_then(|caller| caller.subject()).unwrap_or_default();
-    let from = address(request.peer_addr());
-    let cause = format!("`{subject}` {from}: {}", problem.shown_detail());
-    problem.caused_by(cause)
 }
 
 /// The token that the request has, in the one place where it may be.
@@ -208,13 +115,8 @@ fn challenged(code: ProblemCode, challenge: &str) -> Problem {
 
 /// The problem, whose detail the log is told as well.
 fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
-    let cause = format!("{} {}", problem.shown_detail(), address(request.peer_addr()));
+    let cause = format!("{} {}", problem.shown_detail(), came_from(request.peer_addr()));
     problem.caused_by(cause)
-}
-
-/// Where a request came from.
-fn address(peer: Option<SocketAddr>) -> String {
-    peer.map(|address| format!("from {}", address.ip())).unwrap_or_default()
 }
 
 fn sentence(text: &str) -> String {

@@ -30,6 +30,7 @@
 
 mod access;
 pub mod body;
+mod caller;
 mod connections;
 mod definitions;
 mod edge;

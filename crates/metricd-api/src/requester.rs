@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::edge::RequestId;
 use crate::etag::hex;
-use crate::{FieldError, Problem, ProblemCode, access};
+use crate::{FieldError, Problem, ProblemCode, caller};
 
 /// The header that marks a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -19,7 +19,7 @@ const MAX_KEY_CHARS: usize = 255;
 /// Who makes the request.
 pub(crate) fn actor(request: &HttpRequest) -> Actor {
     Actor {
-        subject: access::caller(request).and_then(|caller| caller.subject().map(str::to_owned)),
+        subject: caller::of(request).and_then(|caller| caller.subject().map(str::to_owned)),
         address: request.peer_addr().map(|address| address.ip().to_string()),
         request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
         ..Actor::by(ChangeWay::Http)
@@ -57,7 +57,7 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 
 /// The key as it is kept: two callers may use the same one, and neither is told what the other was answered.
 fn owned_key(request: &HttpRequest, key: &str) -> String {
-    let caller = access::caller(request);
+    let caller = caller::of(request);
     let Some(subject) = caller.as_ref().and_then(|caller| caller.subject()) else { return key.to_owned() };
     let hash = Sha256::new().chain_update(subject).chain_update([0]).chain_update(key).finalize();
     hex(&hash)

@@ -10,7 +10,6 @@ mod cost;
 mod error;
 mod exporter;
 mod lease;
-
 mod patience;
 mod plan;
 mod pool;

@@ -17,7 +17,7 @@ pub(super) mod update;
 use actix_web::HttpRequest;
 use metricd_domain::MetricId;
 
-use crate::{Problem, ProblemCode, access};
+use crate::{Problem, ProblemCode, caller};
 
 pub(super) use create::create_metric;
 pub(super) use delete::delete_metric;
@@ -33,5 +33,5 @@ pub(super) use update::update_metric;
 /// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.
 pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &str) -> Result<MetricId, Problem> {
     let id = MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
-    Ok(access::seen(request, id))
+    Ok(caller::seen(request, id))
 }

@@ -19,7 +19,7 @@ pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::edge::{encoding, note_run};
 use crate::openapi::{IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, access, etag};
+use crate::{ApiState, Problem, ProblemCode, caller, etag};
 
 /// How many metrics a call can ask for.
 const MAX_METRICS: usize = 50;
@@ -78,7 +78,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
     )
 )]
 pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    let tenant = access::tenant(&request, &state)?;
+    let tenant = caller::tenant(&request, &state)?;
     let mut query = QueryString::parse(request.query_string());
     let mut ids = query.take_all("metric_id");
     if !(1..=MAX_METRICS).contains(&ids.len()) {
@@ -103,7 +103,7 @@ pub(super) async fn answer_results(
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
     let asked = &ResultsRequest::take(&mut query);
-    let query_cost = access::query_cost(request, state);
+    let query_cost = caller::query_cost(request, state);
     let mut entries: HashMap<&str, Entry> = HashMap::new();
     let mut known = BTreeSet::new();
     let distinct: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
@@ -112,7 +112,7 @@ pub(super) async fn answer_results(
     for id in &distinct {
         let entry = match MetricId::parse(*id) {
             Err(_) => Entry::Problem(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.definitions.get_in_service(&access::seen(request, id)).await {
+            Ok(id) => match state.definitions.get_in_service(&caller::seen(request, id)).await {
                 Ok(served) => {
                     let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
                     known.extend(parameters.map(|(name, _, _)| name.to_owned()));
@@ -132,7 +132,7 @@ pub(super) async fn answer_results(
     }
     query.finish_with(unknown(&known, asked))?;
 
-    let _turn = access::turn(request, state).await?;
+    let _turn = caller::turn(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     let runs = prepared.iter_mut().map(|prepared| BatchRun {

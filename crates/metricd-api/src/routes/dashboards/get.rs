@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::openapi::{DashboardIdParameter, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, access};
+use crate::{ApiState, Problem, ProblemCode, caller};
 
 /// A dashboard, as it is answered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,7 +62,7 @@ pub(in crate::routes) async fn dashboard(
 ) -> Result<Dashboard, Problem> {
     let id = DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))?;
     let dashboard = state.repository.get_dashboard(&id).await?;
-    Ok(match access::limited_to(request) {
+    Ok(match caller::limited_to(request) {
         Some(patterns) => dashboard.among(&patterns),
         None => dashboard,
     })

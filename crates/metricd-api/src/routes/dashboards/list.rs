@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::openapi::{PageParameters, problems};
 use crate::paging::{PageRequest, PageResponse, page};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, access};
+use crate::{ApiState, Problem, caller};
 
 /// A dashboard in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,7 +46,7 @@ pub(in crate::routes) async fn list_dashboards(
     let mut query = QueryString::parse(request.query_string());
     let asked = PageRequest::take(&mut query, |key| DashboardId::parse(key).ok());
     query.finish()?;
-    let among = access::limited_to(&request);
+    let among = caller::limited_to(&request);
     let found = state.repository.list_dashboards(among.as_ref(), asked.after.as_ref(), asked.wanted()).await?;
     let key = |summary: &DashboardSummary| summary.dashboard_id.to_string();
     Ok(HttpResponse::Ok().json(page(asked.limit(), found, key, DashboardSummaryResponse::from)))

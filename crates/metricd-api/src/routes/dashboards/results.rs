@@ -6,7 +6,7 @@ use super::get::dashboard;
 use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::routes::results::{ResultsSchema, answer_results};
-use crate::{ApiState, Problem, access};
+use crate::{ApiState, Problem, caller};
 
 problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
 
@@ -40,7 +40,7 @@ pub(in crate::routes) async fn get_dashboard_results(
     path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = access::tenant(&request, &state)?;
+    let tenant = caller::tenant(&request, &state)?;
     let dashboard = dashboard(&request, &state, &path).await?;
     let ids: Vec<_> = dashboard.items.into_iter().map(|item| String::from(item.metric_id)).collect();
     answer_results(&request, &state, tenant.as_ref(), &ids, QueryString::parse(request.query_string())).await

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::upload::{Upload, UploadBody, receive};
 use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, access, requester};
+use crate::{ApiState, Problem, ProblemCode, caller, requester};
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -58,7 +58,7 @@ pub(in crate::routes) async fn create_ingestion(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     // It may bring any metric.
-    access::require_unlimited(&request)?;
+    caller::require_unlimited(&request)?;
     let mut query = QueryString::parse(request.query_string());
     let mode = query.take("mode", |text| match text {
         "lenient" => Ok(IngestionMode::Lenient),

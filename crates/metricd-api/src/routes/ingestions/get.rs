@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{IngestionId, IngestionReport};
 
 use crate::openapi::problems;
-use crate::{ApiState, Problem, ProblemCode, access};
+use crate::{ApiState, Problem, ProblemCode, caller};
 
 problems!(GetIngestionProblems: TokenLimited, IngestionNotFound, DatabaseUnavailable, NoConnection);
 
@@ -22,7 +22,7 @@ pub(in crate::routes) async fn get_ingestion(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     // It tells of every metric that was brought.
-    access::require_unlimited(&request)?;
+    caller::require_unlimited(&request)?;
     let ingestion_id =
         ingestion_id.parse().map(IngestionId).map_err(|_| Problem::new(ProblemCode::IngestionNotFound))?;
     let report = state.repository.get_ingestion(ingestion_id).await?;

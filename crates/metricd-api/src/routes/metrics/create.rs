@@ -13,7 +13,7 @@ use crate::body::Json;
 use crate::fields::{Field, Fields};
 use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, access, requester};
+use crate::{ApiState, Problem, caller, requester};
 
 /// The greatest number of characters that an id is given of a title, so that there is room for what tells it from others.
 const MAX_SLUG_CHARS: usize = 48;
@@ -68,7 +68,7 @@ pub(in crate::routes) async fn create_metric(
     };
 
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
-    access::require_sight(&request, &metric_id)?;
+    caller::require_sight(&request, &metric_id)?;
     let content = content.new_content(sql).judged(&state).await?;
     let actor = requester::actor(&request);
     let mut attempt = 1;
@@ -80,7 +80,7 @@ pub(in crate::routes) async fn create_metric(
                 attempt += 1;
                 let random = Uuid::new_v4().simple().to_string();
                 metric_id = id_of(title.as_str(), random.get(..8).unwrap_or_default());
-                access::require_sight(&request, &metric_id)?;
+                caller::require_sight(&request, &metric_id)?;
             }
             stored => break stored?,
         }

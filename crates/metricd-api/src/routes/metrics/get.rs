@@ -20,7 +20,7 @@ use crate::edge::{encoding, note_run};
 use crate::known_results::Asking;
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, access, etag};
+use crate::{ApiState, Problem, ProblemCode, caller, etag};
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
@@ -71,7 +71,7 @@ pub(in crate::routes) async fn get_metric(
     path: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    let tenant = access::tenant(&request, &state)?;
+    let tenant = caller::tenant(&request, &state)?;
     let metric_id = metric_id(&request, &path)?;
     let served = state.definitions.get_in_service(&metric_id).await?;
     state.keeps_apart(tenant.as_ref(), &served).await?;
@@ -80,9 +80,9 @@ pub(in crate::routes) async fn get_metric(
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
     let Asked { format, rows, bound, period } = Asked::parse(&request, statement)?;
 
-    let query_cost = access::query_cost(&request, &state);
+    let query_cost = caller::query_cost(&request, &state);
     let limits = run_limits(&state, query_cost, definition.metric.limits, format != Format::Json, rows);
-    let turn = access::turn(&request, &state).await?;
+    let turn = caller::turn(&request, &state).await?;
     let Some(writer) = format.writer() else {
         let answered = answer_whole(&request, &state, &served, &bound, tenant.as_ref(), limits, period).await;
         return answered.map_err(|error| run_problem(error, statement));

@@ -8,7 +8,7 @@ use super::definition::DefinitionSummary;
 use crate::openapi::{PageParameters, problems};
 use crate::paging::{PageRequest, PageResponse, page};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, access};
+use crate::{ApiState, Problem, caller};
 
 /// The greatest number of characters that are searched for.
 const MAX_SEARCH_CHARS: usize = 200;
@@ -48,7 +48,7 @@ pub(in crate::routes) async fn list_metrics(
         _ => Err("expected `true` or `false`"),
     });
     query.finish()?;
-    let among = access::limited_to(&request);
+    let among = caller::limited_to(&request);
     let filter = DefinitionFilter { state: state_asked.unwrap_or_default(), search, dashboard_id, among };
     let found = state.repository.list_definitions(&filter, asked.after.as_ref(), asked.wanted()).await?;
     let key = |definition: &MetricDefinition| definition.metric.metric_id.to_string();

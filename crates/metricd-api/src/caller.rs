@@ -1,0 +1,108 @@
+//! Who makes a request that was let in, and what of it is there for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use actix_web::{HttpMessage, HttpRequest};
+use metricd_access::Caller;
+use metricd_domain::{MetricId, MetricPatterns, Tenant};
+use uuid::Uuid;
+
+use crate::edge::RequestId;
+use crate::quotas::Turn;
+use crate::{ApiState, Problem, ProblemCode};
+
+/// Whose token the request has; nobody's where none was asked for.
+pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Caller>> {
+    request.extensions().get::<Arc<Caller>>().cloned()
+}
+
+/// On whose behalf SQL is run for the request, where the server serves tenants.
+///
+/// # Errors
+///
+/// 403 where the token names no tenant.
+pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<Tenant>, Problem> {
+    if state.tenants.is_none() {
+        return Ok(None);
+    }
+    let caller = of(request);
+    match caller.as_ref().and_then(|caller| caller.tenant()) {
+        Some(tenant) => Ok(Some(tenant.clone())),
+        None => Err(denied(request, Problem::new(ProblemCode::TenantMissing))),
+    }
+}
+
+/// Waits for the caller's turn to run SQL, which lasts for as long as this is held.
+///
+/// # Errors
+///
+/// 429 where too much of the caller's runs, and goes on.
+pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
+    let caller = of(request);
+    let turn = state.quotas.turn(caller.as_deref()).await;
+    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+}
+
+/// What the planner may estimate that SQL costs for the request.
+pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
+    state.quotas.query_cost(of(request).as_deref(), state.query_cost)
+}
+
+/// The metrics that the request's token is limited to; none where it is not limited to any.
+pub(crate) fn limited_to(request: &HttpRequest) -> Option<MetricPatterns> {
+    of(request)?.metrics().cloned()
+}
+
+/// Lets the request pass where its token is not limited to some metrics.
+///
+/// # Errors
+///
+/// 403 where it is.
+pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
+    match limited_to(request) {
+        None => Ok(()),
+        Some(_) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
+    }
+}
+
+/// Lets the request pass where its token is not limited to other metrics than this.
+///
+/// # Errors
+///
+/// 403 where it is.
+pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
+    match of(request) {
+        Some(caller) if !caller.sees(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
+        _ => Ok(()),
+    }
+}
+
+/// The id to go on with: where the token is limited to other metrics, one that no metric has. So a metric that the caller may not
+/// read is looked for, and not found, just as one that is not there.
+pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
+    match of(request) {
+        Some(caller) if !caller.sees(&id) => {
+            let subject = caller.subject().unwrap_or_default();
+            let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
+            log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", came_from(request.peer_addr()));
+            let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+            MetricId::parse(random).unwrap_or_else(|_| unreachable!("64 hexadecimal digits are an id"))
+        }
+        _ => id,
+    }
+}
+
+/// The problem, of which the log is told who has it.
+fn denied(request: &HttpRequest, problem: Problem) -> Problem {
+    let caller = of(request);
+    let subject = caller.as_ref().and_then(|caller| caller.subject()).unwrap_or_default();
+    let from = came_from(request.peer_addr());
+    let cause = format!("`{subject}` {from}: {}", problem.shown_detail());
+    problem.caused_by(cause)
+}
+
+/// Where a request came from.
+pub(crate) fn came_from(peer: Option<SocketAddr>) -> String {
+    peer.map(|address| format!("from {}", address.ip())).unwrap_or_default()
+}
