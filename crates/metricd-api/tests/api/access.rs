@@ -121,12 +121,29 @@ async fn each_operation_takes_its_scope_and_no_other() -> Result<()> {
             _ => "metrics:write",
         };
         assert_eq!(needed, expected, "{} {}", operation.method, operation.path);
-        let token = good(needed)?;
-        let answer = with_headers(&app, operation, &[&format!("Bearer {token}")]).await?;
-        assert!(![401, 403].contains(&answer.status), "{} {}: {answer:?}", operation.method, operation.path);
+        let ours = Issuer::with_secret(SECRET.as_bytes());
+        let (mut as_array, mut elsewhere) = (claims(""), claims(""));
+        as_array["scope"] = json!(["openid", needed]);
+        elsewhere["scp"] = json!(needed);
+        for claims in [claims(needed), claims(&format!("openid {needed}")), as_array, elsewhere] {
+            let token = sign(&ours, &json!({}), &claims)?;
+            let answer = with_headers(&app, operation, &[&format!("Bearer {token}")]).await?;
+            assert!(![401, 403].contains(&answer.status), "{} {}: {answer:?}", operation.method, operation.path);
+        }
         let others: Vec<_> = SCOPES.into_iter().filter(|scope| *scope != needed).collect();
-        for scopes in [others.join(" "), String::new(), needed.to_uppercase(), format!("{needed}s")] {
-            let token = good(&scopes)?;
+        let look_alikes = [
+            needed.replace('e', "\u{435}"),
+            needed.replace(':', "\u{ff1a}"),
+            format!("{needed}\u{200b}"),
+            format!("\u{feff}{needed}"),
+            format!("openid\u{a0}{needed}"),
+            format!("openid\t{needed}"),
+            needed.replace('s', "\u{17f}"),
+        ];
+        let near =
+            [others.join(" "), String::new(), needed.to_uppercase(), format!("{needed}s"), "metrics:*".to_owned()];
+        for scopes in near.iter().chain(&look_alikes) {
+            let token = good(scopes)?;
             let answer = with_headers(&guarded, operation, &[&format!("Bearer {token}")]).await?;
             assert_refused(&answer, operation, "scope-missing", &token)?;
             assert!(answer.header("www-authenticate").contains(&format!(r#"scope="{needed}""#)), "{answer:?}");
