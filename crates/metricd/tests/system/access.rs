@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::support::{Server, eventually, folder, metricd, run, write};
+use crate::support::{Server, connect_as_owner, definitions, eventually, folder, metricd, run, write};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
@@ -117,6 +117,9 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
         ("--scope metrics:read", "--subject"),
         ("--scope metrics:read --subject ann --ttl soon", "--ttl"),
         ("--scope metrics:read --subject ann --ttl 0s", "the lifetime is no time"),
+        ("--scope metrics:read --subject ann --metric a%", "expected only `A-Z a-z 0-9 _ -` and `*`"),
+        ("--scope metrics:read --subject ann --tenant acme", "--tenant-claim"),
+        ("--scope metrics:read --subject ann --tenant acme --tenant-claim exp", "says something else already"),
     ];
     for (arguments, expected) in refused {
         let (code, printed, error) = make(arguments)?;
@@ -127,7 +130,17 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
     assert!(code == 1 && error.contains("METRICD_JWT_SECRET"), "{error}");
 
     let mut command = with_secret(&data_dir);
-    let server = Server::start(command.env("METRICD_NO_SAMPLE", "true").env("METRICD_LOG", "debug"))?;
+    command.env("METRICD_NO_SAMPLE", "true").env("METRICD_LOG", "trace");
+    let server = Server::start(command.env("METRICD_TENANT_CLAIM", "tenant").env("METRICD_SHARED_TABLES", "metrics"))?;
+    let owner = connect_as_owner(&data_dir).await?;
+    let tenant_key = "SELECT encode(key, 'hex') FROM catalog.tenant_key";
+    let tenant_key: String = owner.query_one(tenant_key, &[]).await?.get(0);
+    assert_eq!(tenant_key.len(), 64);
+    let files = definitions(folder.path(), "SELECT 1 AS one")?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(files))?.0, 0);
+    let of_acme = make("--scope metrics:read --subject ann --tenant acme --tenant-claim tenant")?.1;
+    assert_eq!(status(&server, "/metrics/m1", of_acme.trim()).await?, 200);
+    assert_eq!(status(&server, "/metrics/m1", token).await?, 403);
     assert_eq!(status(&server, "/metrics", token).await?, 200);
     assert_eq!(status(&server, "/metrics", other.trim()).await?, 403);
     assert_eq!(status(&server, "/metrics", "x.y.z").await?, 401);
@@ -144,7 +157,7 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
         assert!(printed.contains(refusal), "{refusal}: {printed}");
     }
     let signature = token.rsplit('.').next().context("a signature")?;
-    for secret in [SECRET, token, signature, other.trim(), "horse"] {
+    for secret in [SECRET, token, signature, other.trim(), of_acme.trim(), &tenant_key, "horse"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     Ok(())

@@ -25,7 +25,7 @@ fn documented() -> String {
 }
 
 fn with_secret(command: &mut Command) -> &mut Command {
-    command.env("METRICD_JWT_SECRET", SECRET).env("METRICD_NO_SAMPLE", "true").env("RUST_LOG", "warn")
+    command.env("METRICD_JWT_SECRET", SECRET).env("METRICD_NO_SAMPLE", "true")
 }
 
 const QUERIES: &str = "id,query
