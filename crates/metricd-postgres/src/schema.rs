@@ -110,20 +110,20 @@ pub mod catalog {
     }
 
     diesel::table! {
-        catalog.tenant_key (is_only) {
-            is_only -> Bool,
-            key -> Bytea,
-            inner_pad -> Bytea,
-            outer_pad -> Bytea,
-        }
-    }
-
-    diesel::table! {
         catalog.taken_rights (privilege, object) {
             privilege -> Text,
             object -> Text,
             granted_to -> Nullable<Text>,
             created_at -> Timestamptz,
+        }
+    }
+
+    diesel::table! {
+        catalog.tenant_key (is_only) {
+            is_only -> Bool,
+            key -> Bytea,
+            inner_pad -> Bytea,
+            outer_pad -> Bytea,
         }
     }
 
@@ -144,7 +144,7 @@ pub mod catalog {
         metrics,
         queries,
         query_history,
-        tenant_key,
         taken_rights,
+        tenant_key,
     );
 }
