@@ -124,7 +124,7 @@ async fn what_no_policy_keeps_apart_is_not_read() -> Result<()> {
     let results = get(&app, "/dashboards/d1/results", &token).await?.json()?;
     assert_eq!([&results["results"][0]["status"], &results["results"][1]["status"]], [200, 500]);
 
-    // What is made, or secured, is noticed when it is read; what is no longer secured, within half a minute.
+    // What is made, or secured, is noticed when it is read; what is no longer secured, within a minute.
     let begun = app.runner.begun();
     app.runner.set_relations(vec![relation("orders", true), relation("notes", true), relation("made_later", true)]);
     for id in ["secured", "open", "new", "unknown"] {
