@@ -17,6 +17,9 @@ use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, Tenants};
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
 
+/// How many texts of SQL are judged at once. The resolver takes them one after the other.
+const MAX_JUDGEMENTS: usize = 2;
+
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
 pub struct ApiState {
@@ -50,6 +53,8 @@ pub struct ApiState {
     pub max_upload_bytes: u64,
     /// Lets so many uploads in at once, each of which takes room on the disk.
     pub uploading: Arc<Semaphore>,
+    /// Lets so many texts of SQL in at once to be judged, so that those that wait for it hold no thread.
+    pub judging: Arc<Semaphore>,
     /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
     pub ingesting: Arc<Semaphore>,
     /// The clock.
@@ -81,6 +86,7 @@ impl ApiState {
             stream_patience: Duration::from_secs(300),
             max_upload_bytes: 256 << 20,
             uploading: Arc::new(Semaphore::new(MAX_UPLOADS)),
+            judging: Arc::new(Semaphore::new(MAX_JUDGEMENTS)),
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }

@@ -1,10 +1,13 @@
 //! `/metrics` as a list, and what creates, changes, deletes and restores metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
-use metricd_execution::ResolveError;
+use metricd_api::ApiState;
+use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_repository::contract::{Brought, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use serde_json::{Value, json};
@@ -269,4 +272,49 @@ async fn ids(app: &TestApp, query: &str) -> Result<Vec<String>> {
     let list = app.get(&format!("/metrics?{query}")).await?.json()?;
     let items = list["items"].as_array().with_context(|| list.to_string())?;
     Ok(items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect())
+}
+
+/// Takes its time for each text, as PostgreSQL does for some, and counts how many it has at once.
+#[derive(Debug, Default)]
+struct SlowResolver {
+    at_once: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Resolver for SlowResolver {
+    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+        Ok(Allowed::default())
+    }
+
+    fn resolve(&self, _: &Resolvable) -> Result<Resolution, ResolveError> {
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(at_once, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(5));
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        Ok(Resolution::default())
+    }
+
+    fn check(&self, _: &str) -> Result<(), ResolveError> {
+        Ok(())
+    }
+}
+
+/// What waits for it would otherwise hold the threads that everything else of the store needs.
+#[actix_web::test]
+async fn a_crowd_of_authors_waits_for_the_resolver_without_a_thread() -> Result<()> {
+    let resolver = Arc::new(SlowResolver::default());
+    let slow = resolver.clone();
+    let app = Arc::new(TestApp::ruled(TestApp::store().await?, |state| ApiState { resolver: slow, ..state })?);
+    let authors: Vec<_> = (0..50)
+        .map(|number| {
+            let app = Arc::clone(&app);
+            let body = json!({"id": format!("m-{number}"), "title": "T", "sql": "SELECT 1"});
+            actix_web::rt::spawn(async move { app.call("POST", "/metrics", &[], Some(body)).await })
+        })
+        .collect();
+    for author in authors {
+        assert_eq!(author.await??.status, 201);
+    }
+    assert_eq!(resolver.most.load(Ordering::SeqCst), 2);
+    Ok(())
 }

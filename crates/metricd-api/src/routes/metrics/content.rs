@@ -1,6 +1,8 @@
 //! What a request says of a metric, and what becomes of it with what PostgreSQL says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use metricd_domain::{
     Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
@@ -10,10 +12,14 @@ use metricd_execution::{Declarations, Finding, Judge, JudgeError};
 use metricd_repository::MetricContent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::fields::{Field, Fields, read};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
+
+/// How long SQL waits for its turn to be judged: as long as PostgreSQL may take for one before it.
+const JUDGING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a metric is to be.
 #[derive(Deserialize, ToSchema)]
@@ -164,8 +170,11 @@ async fn judge(
     parameters: Vec<Parameter>,
     time_column: Option<TimeColumn>,
 ) -> Result<Contract, Problem> {
+    let turn = timeout(JUDGING_PATIENCE, Arc::clone(&state.judging).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else { return Err(Problem::new(ProblemCode::NoConnection)) };
     let (resolver, allowed) = (state.resolver.clone(), state.allowed_functions.clone());
     let work = move || {
+        let _turn = turn;
         let judge = Judge::new(resolver, &allowed)?;
         judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
     };
