@@ -30,7 +30,7 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         return Err(Problem::new(ProblemCode::InternalError).caused_by("the server has no state"));
     };
     let Access::Tokens(verifier) = &state.access else { return Ok(()) };
-    let caller = allowed(request, verifier, scope).map_err(|problem| refused(request, state, problem))?;
+    let caller = verified(request, verifier).map_err(|problem| refused(request, state, problem))?;
     match state.quotas.count_request(&caller) {
         Ok(standing) => standing.into_iter().for_each(|standing| note(request, standing)),
         Err(exceeded) => {
@@ -39,27 +39,32 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
             return Err(too_many(request, exceeded).caused_by(format!("`{subject}` {from} makes too many requests")));
         }
     }
+    require(request, &caller, scope).map_err(|problem| refused(request, state, problem))?;
     request.extensions_mut().insert(caller);
     Ok(())
 }
 
-/// Who makes the request, where they may do what needs the scope.
-fn allowed(request: &ServiceRequest, verifier: &Verifier, scope: Scope) -> Result<Arc<Caller>, Problem> {
+/// Who makes the request.
+fn verified(request: &ServiceRequest, verifier: &Verifier) -> Result<Arc<Caller>, Problem> {
     let token = token(request).map_err(|problem| logged(request, problem))?;
-    let caller = verifier.verify(token).map_err(|refusal| {
+    verifier.verify(token).map_err(|refusal| {
         let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{refusal}""#);
         let problem = challenged(ProblemCode::TokenInvalid, &challenge).with_detail(sentence(&refusal.to_string()));
         logged(request, problem)
-    })?;
-    if !caller.may(scope) {
-        let challenge = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
-        let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
-        let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
-        let subject = caller.subject().unwrap_or_default();
-        let from = came_from(request.peer_addr());
-        return Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")));
+    })
+}
+
+/// Lets the caller pass where they may do what needs the scope.
+fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<(), Problem> {
+    if caller.may(scope) {
+        return Ok(());
     }
-    Ok(caller)
+    let challenge = format!(r#"{CHALLENGE}, error="insufficient_scope", scope="{scope}""#);
+    let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
+    let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
+    let subject = caller.subject().unwrap_or_default();
+    let from = came_from(request.peer_addr());
+    Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")))
 }
 
 /// The problem, or that there are too many of the kind from the address.

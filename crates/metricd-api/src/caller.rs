@@ -44,6 +44,16 @@ pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn
     turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
 }
 
+/// Waits for the caller's turn to have SQL judged, as for [`turn`].
+///
+/// # Errors
+///
+/// 429 where another text of the caller's is judged, and goes on.
+pub(crate) async fn judging_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
+    let turn = state.quotas.judging_turn(of(request).as_deref()).await;
+    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+}
+
 /// What the planner may estimate that SQL costs for the request.
 pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
     state.quotas.query_cost(of(request).as_deref(), state.query_cost)

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use metricd_access::{Caller, Scope};
 
@@ -15,6 +16,12 @@ use self::rate::Rate;
 pub(crate) use self::rate::{Exceeded, Standing};
 use self::running::Running;
 pub(crate) use self::running::Turn;
+
+/// How long a turn to run SQL is waited for: as long as for a connection.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a turn to have SQL judged is waited for: as long as PostgreSQL may take for one text before it.
+pub(crate) const JUDGING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is set by the operator. Nobody is known without a token, so that all of it is about callers with one, but the refused.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +43,7 @@ pub struct Quotas {
     requests: Option<Rate>,
     refusals: Option<Rate>,
     running: Option<Arc<Running>>,
+    judging: Arc<Running>,
     scope_query_costs: BTreeMap<Scope, u64>,
     /// Names and addresses are kept as their hashes, which nobody outside can foresee.
     hasher: RandomState,
@@ -48,7 +56,8 @@ impl Quotas {
         Self {
             requests: rules.requests_per_second.map(|rate| Rate::new("requests", rate)),
             refusals: rules.refusals_per_second.map(|rate| Rate::new("refusals", rate)),
-            running: rules.queries_per_subject.map(|most| Arc::new(Running::new(most))),
+            running: rules.queries_per_subject.map(|most| Arc::new(Running::new(most, PATIENCE))),
+            judging: Arc::new(Running::new(NonZeroUsize::MIN, JUDGING_PATIENCE)),
             scope_query_costs: rules.scope_query_costs,
             hasher: RandomState::new(),
         }
@@ -75,6 +84,14 @@ impl Quotas {
         match (&self.running, caller) {
             (Some(running), Some(caller)) => running.turn(self.key(caller)).await,
             _ => Some(Turn::default()),
+        }
+    }
+
+    /// The same to have SQL judged, one text at a time.
+    pub(crate) async fn judging_turn(&self, caller: Option<&Caller>) -> Option<Turn> {
+        match caller {
+            Some(caller) => self.judging.turn(self.key(caller)).await,
+            None => Some(Turn::default()),
         }
     }
 

@@ -57,8 +57,9 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 
 /// The key as it is kept: two callers may use the same one, and neither is told what the other was answered.
 fn owned_key(request: &HttpRequest, key: &str) -> String {
-    let caller = caller::of(request);
-    let Some(subject) = caller.as_ref().and_then(|caller| caller.subject()) else { return key.to_owned() };
-    let hash = Sha256::new().chain_update(subject).chain_update([0]).chain_update(key).finalize();
-    hex(&hash)
+    let Some(caller) = caller::of(request) else { return key.to_owned() };
+    let subject = caller.subject();
+    // No subject is not the one without characters.
+    let hash = Sha256::new().chain_update([u8::from(subject.is_some())]).chain_update(subject.unwrap_or_default());
+    hex(&hash.chain_update([0]).chain_update(key).finalize())
 }

@@ -17,7 +17,7 @@ use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, Tenants};
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
 
-/// How many texts of SQL are judged at once. The resolver takes them one after the other.
+/// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_JUDGEMENTS: usize = 2;
 
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.

@@ -10,10 +10,10 @@ use metricd_execution::{MetricRunner, RunError};
 use tokio::sync::Mutex;
 
 /// For how long what the database has said of its relations is taken for true.
-const MAX_AGE: Duration = Duration::from_secs(30);
+const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// For how much longer it serves those who come while it is asked for anew.
-const GRACE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Lets SQL run on behalf of a tenant that reads nothing but what policies keep apart, or what all tenants share.
 #[derive(Debug, Default)]
@@ -39,7 +39,8 @@ pub struct NotSecured(Vec<String>);
 
 impl fmt::Display for NotSecured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.0.iter().map(|name| format!("`warehouse.{name}`")).collect();
+        let full = |name: &String| if name.contains('.') { format!("`{name}`") } else { format!("`warehouse.{name}`") };
+        let names: Vec<_> = self.0.iter().map(full).collect();
         write!(formatter, "no row security keeps the rows of tenants apart in {}", names.join(", "))
     }
 }
@@ -52,7 +53,8 @@ impl Tenants {
         Self { shared: relations.into_iter().collect(), ..Self::default() }
     }
 
-    /// Whether SQL with this contract reads nothing else. Without a contract it may read any relation.
+    /// Whether SQL with this contract reads nothing else. A view or a function may read what no contract names, so that nothing
+    /// runs while there is something that may not be read.
     ///
     /// # Errors
     ///
@@ -115,15 +117,12 @@ fn unasked() -> RunError {
 }
 
 impl Known {
-    /// The relations that SQL with this contract reads, or may read, and should not.
+    /// What SQL with this contract may read, and should not: all that may not be read, since a view or a function may read it,
+    /// and what the SQL names that was not there yet.
     fn open(&self, contract: Option<&Contract>) -> Vec<String> {
-        let Some(contract) = contract else {
-            let open = self.relations.iter().filter(|(_, may_be_read)| !**may_be_read);
-            return open.map(|(name, _)| name.clone()).collect();
-        };
-        let may_be_read = |name: &String| self.relations.get(name).copied().unwrap_or_default();
-        let names = contract.tables.iter().map(|table| &table.name);
-        names.filter(|name| !may_be_read(name)).cloned().collect()
+        let open = self.relations.iter().filter(|(_, may_be_read)| !**may_be_read).map(|(name, _)| name);
+        let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
+        open.chain(named.filter(|name| !self.relations.contains_key(*name))).cloned().collect()
     }
 }
 

@@ -163,6 +163,8 @@ impl Dashboard {
         for entries in self.layouts.values_mut() {
             entries.retain(|entry| patterns.contain(&entry.metric_id));
         }
+        // Nor does an empty layout tell of what was there.
+        self.layouts.retain(|_, entries| !entries.is_empty());
         self
     }
 }
@@ -212,7 +214,8 @@ mod tests {
         let left = dashboard.among(&patterns);
         assert_eq!(left.items, [DashboardItem { metric_id: id("b") }]);
         assert!(left.layouts.values().all(|entries| *entries == [entry("b")]));
-        assert!(left.among(&MetricPatterns::default()).items.is_empty());
+        let left = left.among(&MetricPatterns::default());
+        assert!(left.items.is_empty() && left.layouts.is_empty());
     }
 
     #[test]

@@ -52,5 +52,5 @@ pub use mark::DataMark;
 pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
-pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
+pub use runner::{BatchLimits, BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use statement::{InvalidStatement, Statement};

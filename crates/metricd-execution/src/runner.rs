@@ -103,6 +103,15 @@ pub enum RunError {
     Encode(#[from] EncodeError),
 }
 
+/// What several statements that are run together may take, beside what each of them may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// How long all of them may run together.
+    pub time: Duration,
+    /// How many connections they may have at once. One they have in any case.
+    pub connections: usize,
+}
+
 /// One statement of several that are run together.
 pub struct BatchRun<'a> {
     /// The statement.
@@ -163,8 +172,8 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// Runs several statements on behalf of one tenant, or of none, on one snapshot of the data: none of them sees a change that another does not. They are run
     /// side by side where that pays and connections are free. What one of them fails with is its own.
     ///
-    /// Each has its own limits, and all of them together may take `time`: what has not ended by then is stopped, and its error
-    /// is [`RunError::TimedOut`] with that limit.
+    /// Each has its own limits, and all of them together those of the batch: what has not ended in time is stopped, and its
+    /// error is [`RunError::TimedOut`] with that limit.
     ///
     /// # Errors
     ///
@@ -173,7 +182,7 @@ pub trait MetricRunner: Debug + Send + Sync {
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,
-        time: Duration,
+        limits: BatchLimits,
     ) -> Result<BatchOutcome, RunError>;
 
     /// A mark of the data as it is now; none where PostgreSQL cannot tell, as on a standby.

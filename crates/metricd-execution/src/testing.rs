@@ -14,8 +14,8 @@ use metricd_domain::{ContractTable, ParameterValue, SqlText, Tenant};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, RowSink, RunError,
-    RunLimits, RunOutcome, RunTiming, Statement,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, RowSink,
+    RunError, RunLimits, RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -55,6 +55,7 @@ pub struct ScriptedRunner {
     data: Mutex<Option<Data>>,
     relations: Mutex<Vec<Relation>>,
     last_limits: Mutex<Option<RunLimits>>,
+    last_connections: AtomicUsize,
 }
 
 /// What the runner says of the data.
@@ -147,6 +148,12 @@ impl ScriptedRunner {
     #[must_use]
     pub fn last_limits(&self) -> Option<RunLimits> {
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections the batch that has begun last may have.
+    #[must_use]
+    pub fn last_connections(&self) -> usize {
+        self.last_connections.load(Ordering::Relaxed)
     }
 
     /// Tells which relations there are; until then there is none.
@@ -243,8 +250,9 @@ impl MetricRunner for ScriptedRunner {
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,
-        time: Duration,
+        BatchLimits { time, connections }: BatchLimits,
     ) -> Result<BatchOutcome, RunError> {
+        self.last_connections.store(connections, Ordering::Relaxed);
         let mut outcomes = Vec::new();
         for BatchRun { statement, limits, sink } in runs {
             // A test's clock may stand still, so that only what never ends goes past the time.

@@ -16,7 +16,7 @@ use crate::DatabaseUrl;
 use crate::connection::connect;
 
 /// How long PostgreSQL may take for one of the steps.
-const STEP_TIMEOUT: &str = "10s";
+const STEP_TIMEOUT: &str = "3s";
 
 /// What the statement is prepared as; the name is the session's own.
 const PREPARE: &str = "PREPARE metricd_judged AS ";
@@ -31,10 +31,12 @@ const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-/// Asks PostgreSQL as the owner role, on a connection of its own, which is made when it is first needed.
+/// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is made
+/// when it is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
-    session: Mutex<Option<Session>>,
+    /// Those that nobody uses at the moment: one for each of the most that were ever at work at once.
+    idle: Mutex<Vec<Session>>,
 }
 
 /// A connection, and whether the account is prepared in it: planning it costs more than all else.
@@ -53,21 +55,22 @@ impl PgResolver {
     /// A resolver as the owner role. Does not connect yet.
     #[must_use]
     pub fn new(owner: &DatabaseUrl) -> Self {
-        Self { owner: owner.clone(), session: Mutex::new(None) }
+        Self { owner: owner.clone(), idle: Mutex::default() }
     }
 
     /// Runs the operation in a transaction that is rolled back.
     fn ask<T>(&self, operation: impl Fn(&mut Session) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
-        let mut kept = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The database may have closed the connection since it was last used: once more with a new one, then.
         for is_retry in [false, true] {
-            let mut session = match kept.take() {
+            let kept = idle().pop();
+            let mut session = match kept {
                 Some(session) if !is_retry => session,
                 _ => Session::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
             if session.end(answer.is_err()).is_ok() {
-                *kept = Some(session);
+                idle().push(session);
                 return answer;
             }
         }

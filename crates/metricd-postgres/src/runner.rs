@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, Tenant};
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Relation, RowSink, RunError, RunLimits, RunOutcome,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Relation, RowSink, RunError,
+    RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
 
@@ -226,10 +227,10 @@ impl MetricRunner for PgRunner {
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,
-        time: Duration,
+        limits: BatchLimits,
     ) -> Result<BatchOutcome, RunError> {
         let mut clock = Clock::start();
-        let mut together = Together::new(runs, self, self.tenancy(tenant)?, time);
+        let mut together = Together::new(runs, self, self.tenancy(tenant)?, limits);
         for _ in 0..self.pool.max_connections() {
             match together.attempt(self.timed_lease(&mut clock).await?).await {
                 Err(RunError::Unavailable(_)) if !together.is_begun() => {}

@@ -8,35 +8,51 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// How long a turn is waited for: as long as for a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// What runs, counted for each key by itself. Only keys of which something runs or waits are held.
 #[derive(Debug)]
 pub(super) struct Running {
     most: NonZeroUsize,
+    /// How long a turn is waited for.
+    patience: Duration,
     places: Mutex<HashMap<u64, Arc<Semaphore>>>,
 }
 
 /// A turn, until this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
-    place: Option<OwnedSemaphorePermit>,
+    places: Vec<OwnedSemaphorePermit>,
     of: Option<(u64, Arc<Running>)>,
 }
 
+impl Turn {
+    /// Takes as many more turns as are free at this moment, so that it is for so many things at once; how many it is for then.
+    pub(crate) fn widen(&mut self, wanted: usize) -> usize {
+        let Some((key, running)) = &self.of else { return wanted };
+        let more = running.more(*key, wanted.saturating_sub(self.places.len()));
+        self.places.extend(more);
+        self.places.len()
+    }
+}
+
 impl Running {
-    pub(super) fn new(most: NonZeroUsize) -> Self {
-        Self { most, places: Mutex::default() }
+    pub(super) fn new(most: NonZeroUsize, patience: Duration) -> Self {
+        Self { most, patience, places: Mutex::default() }
     }
 
     /// The next turn of the key; `None` where that takes too long.
     pub(super) async fn turn(self: &Arc<Self>, key: u64) -> Option<Turn> {
         let places = Arc::clone(self.places().entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.most.get()))));
         // Whatever becomes of the wait, the key is let go of when nobody needs it.
-        let mut turn = Turn { place: None, of: Some((key, Arc::clone(self))) };
-        turn.place = Some(timeout(PATIENCE, places.acquire_owned()).await.ok()?.ok()?);
+        let mut turn = Turn { places: Vec::new(), of: Some((key, Arc::clone(self))) };
+        turn.places.push(timeout(self.patience, places.acquire_owned()).await.ok()?.ok()?);
         Some(turn)
+    }
+
+    /// The same for as many more turns of the turn's key as are free at this moment, and no more than so many. Nobody waits for
+    /// these.
+    fn more(&self, key: u64, most: usize) -> Vec<OwnedSemaphorePermit> {
+        let Some(of_key) = self.places().get(&key).cloned() else { return Vec::new() };
+        (0..most).map_while(|_| Arc::clone(&of_key).try_acquire_owned().ok()).collect()
     }
 
     fn places(&self) -> MutexGuard<'_, HashMap<u64, Arc<Semaphore>>> {
@@ -46,7 +62,7 @@ impl Running {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.place = None;
+        self.places.clear();
         let Some((key, running)) = self.of.take() else { return };
         let mut places = running.places();
         if places.get(&key).is_some_and(|of_key| Arc::strong_count(of_key) == 1) {
@@ -60,7 +76,7 @@ mod tests {
     use super::*;
 
     fn running(most: usize) -> Arc<Running> {
-        Arc::new(Running::new(NonZeroUsize::new(most).unwrap()))
+        Arc::new(Running::new(NonZeroUsize::new(most).unwrap(), Duration::from_secs(1)))
     }
 
     #[tokio::test(start_paused = true)]
@@ -72,6 +88,21 @@ mod tests {
         drop(held);
         assert!(running.turn(1).await.is_some());
         assert!(running.places().is_empty(), "{running:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_widened_by_what_is_free() {
+        let running = running(4);
+        let other = running.turn(1).await.unwrap();
+        let mut turn = running.turn(1).await.unwrap();
+        assert_eq!((turn.widen(2), turn.widen(50)), (2, 3));
+        assert!(running.turn(1).await.is_none());
+        drop(turn);
+        let mut turn = running.turn(1).await.unwrap();
+        assert_eq!(turn.widen(0), 1);
+        drop((other, turn));
+        assert!(running.places().is_empty(), "{running:?}");
+        assert_eq!(Turn::default().widen(50), 50, "where nothing is limited");
     }
 
     #[tokio::test(start_paused = true)]

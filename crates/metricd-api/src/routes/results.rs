@@ -9,7 +9,7 @@ use actix_web::http::header::{EntityTag, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
+use metricd_execution::{BatchLimits, BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 use sha2::{Digest, Sha256};
 
@@ -132,16 +132,18 @@ pub(super) async fn answer_results(
     }
     query.finish_with(unknown(&known, asked))?;
 
-    let _turn = caller::turn(request, state).await?;
+    let mut turn = caller::turn(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
+    // Each connection is a turn of the caller's.
+    let limits = BatchLimits { time: state.results_timeout, connections: turn.widen(prepared.len()) };
     let runs = prepared.iter_mut().map(|prepared| BatchRun {
         statement: &prepared.bound,
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let BatchOutcome { outcomes, timing } =
-        state.runner.run_together(runs.collect(), tenant, state.results_timeout).await?;
+    let BatchOutcome { outcomes, timing } = state.runner.run_together(runs.collect(), tenant, limits).await?;
+    drop(turn);
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use metricd_domain::Tenant;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 use tokio_postgres::types::{Oid, Type};
@@ -54,8 +55,9 @@ pub(super) struct Connection {
     timeout: Duration,
     /// PostgreSQL's process.
     pid: String,
-    /// Whether the statement that names a tenant is prepared.
-    has_entrance: bool,
+    /// The name under which the statement is prepared that names a tenant.
+    entrance: Option<String>,
+    planned_for: PlannedFor,
     plans: HashMap<String, Arc<Plan>>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
@@ -82,7 +84,8 @@ impl Connection {
             is_harmless,
             timeout,
             pid,
-            has_entrance: false,
+            entrance: None,
+            planned_for: PlannedFor::Nobody,
             plans,
             prepared: 0,
             unkept: None,
@@ -111,14 +114,33 @@ impl Connection {
         self.opened
     }
 
-    /// What names the tenant in this session, ahead of what is run on its behalf.
-    pub(super) async fn entry(&mut self, tenancy: Option<Tenancy<'_>>) -> Result<Option<Entry>, SessionError> {
-        let Some(tenancy) = tenancy else { return Ok(None) };
-        if !self.has_entrance {
-            self.session.prepare(ENTER.name, ENTER.sql).await?;
-            self.has_entrance = true;
+    /// What is asked ahead of what is run on the tenant's behalf. Where it has been done, [`Self::entered`] is to be told.
+    pub(super) async fn entry(&mut self, tenancy: Option<Tenancy<'_>>) -> Result<Entry, SessionError> {
+        let tenant = tenancy.map(|tenancy| tenancy.tenant);
+        let forgets_plans = !self.planned_for.is(tenant);
+        if forgets_plans {
+            // It may be given up on the way.
+            self.planned_for = PlannedFor::Unknown;
         }
-        Ok(Some(tenancy.entry(&self.pid)))
+        let Some(tenancy) = tenancy else { return Ok(Entry { forgets_plans, named: None }) };
+        let name = if let Some(name) = &self.entrance {
+            name.clone()
+        } else {
+            // One that is given up on the way may be prepared all the same: the next one has another name.
+            let name = self.new_name()?;
+            self.session.prepare(&name, ENTER).await?;
+            self.unkept = None;
+            self.entrance.insert(name).clone()
+        };
+        Ok(Entry { forgets_plans, named: Some((name, tenancy.sealed(&self.pid))) })
+    }
+
+    /// Says that what [`Self::entry`] has asked ahead was done.
+    pub(super) fn entered(&mut self, tenancy: Option<Tenancy<'_>>) {
+        if matches!(self.planned_for, PlannedFor::Unknown) {
+            let tenant = tenancy.map(|tenancy| tenancy.tenant.clone());
+            self.planned_for = tenant.map_or(PlannedFor::Nobody, PlannedFor::Tenant);
+        }
     }
 
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
@@ -155,6 +177,24 @@ impl Connection {
 
     fn forget_plans(&mut self) -> Result<(), SessionError> {
         self.plans.drain().try_for_each(|(_, plan)| self.session.forget(&plan.name))
+    }
+}
+
+/// For whom the plans of the prepared statements were made.
+#[derive(Debug)]
+enum PlannedFor {
+    Unknown,
+    Nobody,
+    Tenant(Tenant),
+}
+
+impl PlannedFor {
+    fn is(&self, tenant: Option<&Tenant>) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Nobody => tenant.is_none(),
+            Self::Tenant(planned_for) => tenant == Some(planned_for),
+        }
     }
 }
 

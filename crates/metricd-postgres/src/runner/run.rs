@@ -1,5 +1,6 @@
 //! One run of a statement on a connection.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,11 +77,15 @@ impl Run<'_> {
         estimate(connection, estimates, self.task.statement, self.task.limits).await?;
         let entry = connection.entry(self.task.tenancy).await.map_err(|error| self.fault(error))?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
-        if connection.is_harmless() && self.task.limits.patience.is_zero() {
-            self.execute_alone(&mut connection.session, &plan, entry.as_ref()).await
+        let outcome = if connection.is_harmless() && self.task.limits.patience.is_zero() {
+            self.execute_alone(&mut connection.session, &plan, &entry).await
         } else {
-            self.execute_within_transaction(&mut connection.session, &plan, entry.as_ref()).await
+            self.execute_within_transaction(&mut connection.session, &plan, &entry).await
+        };
+        if outcome.is_ok() {
+            connection.entered(self.task.tenancy);
         }
+        outcome
     }
 
     /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of
@@ -89,10 +94,10 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        entry: Option<&Entry>,
+        entry: &Entry,
     ) -> Result<RunOutcome, RunError> {
         // What is sent together is one transaction, which the entry is for.
-        let entry: Vec<_> = entry.map(Entry::ahead).into_iter().collect();
+        let entry: Vec<_> = entry.ahead().collect();
         session.ask_prepared(&entry, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
@@ -105,11 +110,11 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        entry: Option<&Entry>,
+        entry: &Entry,
     ) -> Result<RunOutcome, RunError> {
         let timeout = statement_timeout(self.task.limits);
-        let begin = [Some(Ahead::Sql(BEGIN)), entry.map(Entry::ahead), timeout.as_deref().map(Ahead::Sql)];
-        let begin: Vec<_> = begin.into_iter().flatten().collect();
+        let begin = iter::once(Ahead::Sql(BEGIN)).chain(entry.ahead());
+        let begin: Vec<_> = begin.chain(timeout.as_deref().map(Ahead::Sql)).collect();
         session.ask_prepared(&begin, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;

@@ -21,13 +21,7 @@ use crate::connection::connect;
 use crate::reader::ReaderError;
 
 /// The statement that names a tenant.
-pub(super) struct Enter {
-    /// The name under which it is prepared.
-    pub(super) name: &'static str,
-    pub(super) sql: &'static str,
-}
-
-pub(super) const ENTER: Enter = Enter { name: "metricd_enter", sql: "SELECT tenancy.enter($1)" };
+pub(super) const ENTER: &str = "SELECT tenancy.enter($1)";
 
 /// The database's key, by which it knows that it was the server that has named a tenant.
 #[derive(Clone)]
@@ -68,13 +62,22 @@ pub(super) struct Tenancy<'a> {
     pub(super) key: &'a TenantKey,
 }
 
-/// What names the tenant in one session.
+/// Forgets the plans of prepared statements. One that is kept has everything worked out that is immutable, or is said to be, for
+/// the tenant that came first.
+const FORGET_PLANS: &str = "DISCARD PLANS";
+
+/// What is asked ahead of statements that are run on somebody's behalf, or on nobody's.
 #[derive(Debug)]
-pub(super) struct Entry(String);
+pub(super) struct Entry {
+    /// Whether the plans are those of somebody else.
+    pub(super) forgets_plans: bool,
+    /// The name of the statement that is prepared to name a tenant, and what it is given.
+    pub(super) named: Option<(String, String)>,
+}
 
 impl Tenancy<'_> {
-    /// The entry in the session that is with this process.
-    pub(super) fn entry(self, pid: &str) -> Entry {
+    /// What names the tenant in the session that is with this process.
+    pub(super) fn sealed(self, pid: &str) -> String {
         let Self { tenant, key } = self;
         // A key of any length will do.
         let Ok(mut code) = Hmac::<Sha256>::new_from_slice(key.0.expose_secret()) else {
@@ -87,13 +90,14 @@ impl Tenancy<'_> {
             let _ = write!(sealed, "{byte:02x}");
         }
         sealed.push_str(tenant.as_str());
-        Entry(sealed)
+        sealed
     }
 }
 
 impl Entry {
-    /// The statement that is asked ahead of those that are run on the tenant's behalf, in the same transaction.
-    pub(super) fn ahead(&self) -> Ahead<'_> {
-        Ahead::Prepared(ENTER.name, &self.0)
+    /// The statements that are asked ahead, in the same transaction.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = Ahead<'_>> {
+        let forget = self.forgets_plans.then_some(Ahead::Sql(FORGET_PLANS));
+        forget.into_iter().chain(self.named.as_ref().map(|(statement, sealed)| Ahead::Prepared(statement, sealed)))
     }
 }

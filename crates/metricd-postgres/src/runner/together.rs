@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use metricd_execution::{BatchOutcome, BatchRun, RunError, RunOutcome};
+use metricd_execution::{BatchLimits, BatchOutcome, BatchRun, RunError, RunOutcome};
 use tokio::time::timeout_at;
 
 use self::queue::{Judged, Unit, units, useful_connections};
@@ -40,8 +40,8 @@ pub(super) struct Together<'a, 'r> {
     runner: &'a PgRunner,
     /// On whose behalf all of them are run.
     tenancy: Option<Tenancy<'a>>,
-    /// How long all of them may take, and until when.
-    time: Duration,
+    /// What all of them may take, and until when.
+    limits: BatchLimits,
     deadline: Instant,
 }
 
@@ -56,13 +56,13 @@ impl<'a, 'r> Together<'a, 'r> {
         runs: Vec<BatchRun<'r>>,
         runner: &'a PgRunner,
         tenancy: Option<Tenancy<'a>>,
-        time: Duration,
+        limits: BatchLimits,
     ) -> Self {
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
         let (queue, encode) = (Mutex::default(), Mutex::default());
-        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
-        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline }
+        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + limits.time);
+        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, limits, deadline }
     }
 
     /// Whether a sink has been told anything, or a statement has run.
@@ -89,7 +89,7 @@ impl<'a, 'r> Together<'a, 'r> {
         };
         let missing = || match &lost {
             Some(message) => RunError::Unavailable(message.clone()),
-            None => RunError::TimedOut { limit: self.time },
+            None => RunError::TimedOut { limit: self.limits.time },
         };
         let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing()))).collect();
         Ok(BatchOutcome { outcomes, timing: clock.timing() })
@@ -107,7 +107,7 @@ impl<'a, 'r> Together<'a, 'r> {
             judged.extend(self.judge(index, lease.connection()).await?);
         }
         let units = units(judged.clone());
-        let useful = useful_connections(&judged, units.len());
+        let useful = useful_connections(&judged, units.len()).clamp(1, self.limits.connections.max(1));
         *locked(&self.queue) = units;
         let Some((mut others, snapshot)) = self.others(useful - 1).await else {
             return self.work(lease.connection(), Part::Whole).await;

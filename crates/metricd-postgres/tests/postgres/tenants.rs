@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metricd_domain::{SqlText, Tenant};
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Relation, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig, tenant_key};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
+
+use crate::within;
 
 /// Three rows of each of two tenants, and a table whose policy asks for each row anew.
 const TABLES: &str = "
@@ -61,7 +63,8 @@ async fn together(runner: &PgRunner, name: &str, texts: &[&str]) -> Result<Vec<S
     let mut sinks: Vec<_> = texts.iter().map(|_| JsonRows::default()).collect();
     let limits = RunLimits::default();
     let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| BatchRun { statement, limits, sink });
-    let outcomes = runner.run_together(runs.collect(), tenant(name)?.as_ref(), Duration::from_secs(20)).await?.outcomes;
+    let outcomes =
+        runner.run_together(runs.collect(), tenant(name)?.as_ref(), within(Duration::from_secs(20))).await?.outcomes;
     let told = |(outcome, sink): (Result<_, RunError>, JsonRows)| match outcome {
         Ok(_) => Ok(String::from_utf8_lossy(&sink.finish()).into_owned()),
         Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
@@ -269,5 +272,125 @@ async fn parallel_workers_see_the_same_tenant() -> Result<()> {
     let reader = database.connect_as_reader().await?;
     let plan = reader.query(&format!("EXPLAIN (COSTS OFF) {TENANTS}"), &[]).await?;
     assert!(plan.iter().any(|line| line.get::<_, String>(0).contains("Gather")), "{plan:?}");
+    Ok(())
+}
+
+/// A request may be given up at any moment, also while its session is told how tenants are named.
+#[tokio::test]
+async fn a_run_that_is_given_up_leaves_its_connection_fit_for_tenants() -> Result<()> {
+    for database in databases().await? {
+        let runner = keyed(&database, 1).await?;
+        let (statement, tenant) = (bound(TENANTS)?, tenant("acme")?);
+        for microseconds in (0..4_000).step_by(20) {
+            // Each on a connection of its own, as all of them begin.
+            let begun = keyed(&database, 1).await?;
+            for runner in [&begun, &runner] {
+                let mut sink = JsonRows::default();
+                let run = runner.run(&statement, tenant.as_ref(), RunLimits::default(), &mut sink);
+                let _ = tokio::time::timeout(Duration::from_micros(microseconds), run).await;
+            }
+            let rows = rows(&begun, "acme", TENANTS, Duration::ZERO).await??;
+            assert_eq!(rows, r#"[{"tenants":"acme","count":3}]"#, "after {microseconds} µs");
+        }
+    }
+    Ok(())
+}
+
+/// What is said to be immutable is worked out when a plan is made.
+#[tokio::test]
+async fn no_plan_is_kept_from_one_tenant_to_the_next() -> Result<()> {
+    for database in databases().await? {
+        database
+            .connect()
+            .await?
+            .batch_execute(
+                "CREATE FUNCTION warehouse.whose() RETURNS text LANGUAGE sql IMMUTABLE AS
+                     'SELECT string_agg(DISTINCT tenant, '','') FROM warehouse.orders';
+                 CREATE FUNCTION warehouse.my_tenant() RETURNS text LANGUAGE sql IMMUTABLE AS
+                     'SELECT tenancy.current_tenant()';
+                 CREATE TABLE warehouse.wrapped AS SELECT * FROM warehouse.orders;
+                 ALTER TABLE warehouse.wrapped ENABLE ROW LEVEL SECURITY;
+                 CREATE POLICY of_tenant ON warehouse.wrapped FOR SELECT USING (tenant = warehouse.my_tenant());
+                 GRANT USAGE ON SCHEMA tenancy TO PUBLIC",
+            )
+            .await?;
+        let runner = keyed(&database, 1).await?;
+        for name in ["acme", "o'neil", "acme", "o'neil"] {
+            for sql in
+                ["SELECT whose() AS t", "SELECT max(tenant) AS t FROM wrapped", "SELECT min(tenant) AS t FROM wrapped"]
+            {
+                let rows = rows(&runner, name, sql, Duration::ZERO).await??;
+                assert_eq!(rows, format!(r#"[{{"t":"{name}"}}]"#), "{sql}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the reader may read past the policies, by whatever way.
+#[tokio::test]
+async fn relations_are_secured_where_a_policy_asks_for_the_tenant() -> Result<()> {
+    const SECURED: &str = "ALTER TABLE {} ENABLE ROW LEVEL SECURITY; CREATE POLICY of_tenant ON {} FOR SELECT
+                           USING (tenant = (SELECT tenancy.current_tenant()));";
+    let [database, _] = databases().await?;
+    let client = database.connect().await?;
+    let table = |name: &str| format!("CREATE TABLE {name} (tenant text);");
+    let secured = |name: &str| table(name) + &SECURED.replace("{}", name);
+    let made = [
+        table("warehouse.a_plain"),
+        secured("warehouse.b_secured"),
+        table("warehouse.c_without_policy") + "ALTER TABLE warehouse.c_without_policy ENABLE ROW LEVEL SECURITY;",
+        secured("warehouse.d_lax") + "CREATE POLICY lax ON warehouse.d_lax TO metricd_reader USING (true);",
+        secured("warehouse.e_other_role") + "CREATE POLICY lax ON warehouse.e_other_role TO metricd USING (true);",
+        secured("warehouse.f_for_writing") + "CREATE POLICY lax ON warehouse.f_for_writing FOR UPDATE USING (true);",
+        table("warehouse.g_restrictive")
+            + "ALTER TABLE warehouse.g_restrictive ENABLE ROW LEVEL SECURITY;
+               CREATE POLICY lax ON warehouse.g_restrictive USING (true);
+               CREATE POLICY strict ON warehouse.g_restrictive AS RESTRICTIVE USING (tenant = tenancy.current_tenant());",
+        secured("warehouse.h_owned") + "ALTER TABLE warehouse.h_owned OWNER TO metricd_reader;",
+        secured("warehouse.i_forced")
+            + "ALTER TABLE warehouse.i_forced FORCE ROW LEVEL SECURITY, OWNER TO metricd_reader;",
+        "CREATE VIEW warehouse.j_view AS SELECT 1 AS one;".to_owned(),
+        "CREATE VIEW warehouse.k_invoker WITH (security_invoker) AS SELECT 1 AS one;".to_owned(),
+        "CREATE MATERIALIZED VIEW warehouse.l_kept AS SELECT 1 AS one;".to_owned(),
+        "CREATE TABLE warehouse.m_parted (tenant text) PARTITION BY LIST (tenant);
+         CREATE TABLE warehouse.n_part PARTITION OF warehouse.m_parted DEFAULT;"
+            .to_owned()
+            + &SECURED.replace("{}", "warehouse.m_parted"),
+        table("warehouse.o_hidden") + "REVOKE SELECT ON warehouse.o_hidden FROM metricd_reader;",
+        "CREATE SCHEMA staging;".to_owned() + &table("staging.p_raw") + &table("staging.q_hidden"),
+        "GRANT SELECT ON staging.p_raw TO metricd_reader;".to_owned(),
+        "CREATE FUNCTION staging.r_definer() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';".to_owned(),
+        "CREATE FUNCTION staging.s_invoker() RETURNS integer LANGUAGE sql AS 'SELECT 1';".to_owned(),
+    ];
+    client.batch_execute(&made.concat()).await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    let (secured, open): (Vec<_>, Vec<_>) = runner.relations().await?.into_iter().partition(|one| one.is_row_secured);
+    let names = |relations: Vec<Relation>| relations.into_iter().map(|one| one.name).collect::<Vec<_>>();
+    let expected_open = [
+        "a_plain",
+        "d_lax",
+        "h_owned",
+        "j_view",
+        "l_kept",
+        "metrics",
+        "n_part",
+        "staging.p_raw",
+        "staging.r_definer()",
+    ];
+    assert_eq!(names(open), expected_open);
+    let expected = [
+        "b_secured",
+        "c_without_policy",
+        "e_other_role",
+        "f_for_writing",
+        "g_restrictive",
+        "i_forced",
+        "k_invoker",
+        "m_parted",
+        "notes",
+        "orders",
+    ];
+    assert_eq!(names(secured), expected);
     Ok(())
 }

@@ -88,9 +88,6 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
         ensure!((code, printed.as_str()) == (1, "") && error.contains(expected), "{shared}: {error}");
     }
     let server = Server::start(&mut serve("metrics,notes"))?;
-    // One that was made since.
-    connect_as_owner(&data_dir).await?.batch_execute("CREATE TABLE warehouse.later AS SELECT 1 AS one").await?;
-
     let mut tokens = Vec::new();
     for tenant in TENANTS {
         let mut command = metricd(&data_dir);
@@ -115,12 +112,22 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     ensure!(told(&counts.whole) + told(&counts.several) >= 2_000, "{counts:?}");
     ensure!(told(&counts.cut) >= 300 && told(&counts.cancelled) >= 300, "{counts:?}");
 
-    // Nor is a table read that nobody has secured, or by a token without a tenant.
+    // Nor is anything read while there is a table that nobody has secured, or by a token without a tenant.
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute("CREATE TABLE warehouse.later AS SELECT 'acme' AS tenant, 1 AS one").await?;
     let get = |path: &str, token: &str| Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);
     let new = serde_json::json!({"id": "later", "title": "Later", "sql": "SELECT one FROM later"});
     let create = Client::new().post(format!("{}/metrics", server.address)).bearer_auth(&tokens[0]).json(&new);
     ensure!(create.send().await?.status() == 201, "creating");
-    ensure!(get("/metrics/later", &tokens[0]).send().await?.status() == 500, "what no policy keeps apart is read");
+    for path in ["/metrics/later", "/metrics/whose"] {
+        ensure!(get(path, &tokens[0]).send().await?.status() == 500, "what no policy keeps apart is read");
+    }
+    let secure = "ALTER TABLE warehouse.later ENABLE ROW LEVEL SECURITY;
+                  CREATE POLICY of_tenant ON warehouse.later USING (tenant = (SELECT tenancy.current_tenant()))";
+    owner.batch_execute(secure).await?;
+    for path in ["/metrics/later", "/metrics/whose"] {
+        ensure!(get(path, &tokens[0]).send().await?.status() == 200, "{path}");
+    }
     let mut nobody = metricd(&data_dir);
     nobody.args(["token", "--scope", "metrics:read", "--subject", "nobody"]);
     let nobody = run(with_secret(&mut nobody))?.1;

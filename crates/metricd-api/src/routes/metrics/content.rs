@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
+use actix_web::HttpRequest;
 use metricd_domain::{
     Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
     SqlText, TimeColumn,
@@ -16,10 +16,8 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::fields::{Field, Fields, read};
-use crate::{ApiState, FieldError, Problem, ProblemCode};
-
-/// How long SQL waits for its turn to be judged: as long as PostgreSQL may take for one before it.
-const JUDGING_PATIENCE: Duration = Duration::from_secs(10);
+use crate::quotas::JUDGING_PATIENCE;
+use crate::{ApiState, FieldError, Problem, ProblemCode, caller};
 
 /// What a metric is to be.
 #[derive(Deserialize, ToSchema)]
@@ -157,24 +155,26 @@ impl DraftContent {
     /// # Errors
     ///
     /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
-    pub(super) async fn judged(self, state: &ApiState) -> Result<MetricContent, Problem> {
+    pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
         let Self { caption, sql, parameters, time_column, limits } = self;
-        let contract = judge(state, sql.clone(), parameters.clone(), time_column.clone()).await?;
+        let contract = judge(request, state, sql.clone(), parameters.clone(), time_column.clone()).await?;
         Ok(MetricContent { caption, sql, parameters, time_column, limits, contract })
     }
 }
 
 async fn judge(
+    request: &HttpRequest,
     state: &ApiState,
     sql: SqlText,
     parameters: Vec<Parameter>,
     time_column: Option<TimeColumn>,
 ) -> Result<Contract, Problem> {
+    let of_caller = caller::judging_turn(request, state).await?;
     let turn = timeout(JUDGING_PATIENCE, Arc::clone(&state.judging).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else { return Err(Problem::new(ProblemCode::NoConnection)) };
     let (resolver, allowed) = (state.resolver.clone(), state.allowed_functions.clone());
     let work = move || {
-        let _turn = turn;
+        let _turns = (of_caller, turn);
         let judge = Judge::new(resolver, &allowed)?;
         judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
     };

@@ -23,7 +23,7 @@ const MAX_ATTEMPTS: usize = 5;
 
 problems!(
     CreateMetricProblems:
-    BadRequest, MalformedJson, TokenLimited, RequestTimeout, MetricExists, UnsupportedMediaType, InvalidBody, InvalidParameters, SqlRefused,
+    BadRequest, MalformedJson, TokenLimited, RequestTimeout, MetricExists, UnsupportedMediaType, InvalidBody, InvalidParameters, TooManyQueries, SqlRefused,
     IdempotencyKeyReused, DatabaseUnavailable, NoConnection
 );
 
@@ -69,7 +69,7 @@ pub(in crate::routes) async fn create_metric(
 
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
     caller::require_sight(&request, &metric_id)?;
-    let content = content.new_content(sql).judged(&state).await?;
+    let content = content.new_content(sql).judged(&request, &state).await?;
     let actor = requester::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {
@@ -85,6 +85,8 @@ pub(in crate::routes) async fn create_metric(
             stored => break stored?,
         }
     };
+    // A token of the same subject that was limited to other metrics may have made it.
+    caller::require_sight(&request, &definition.metric.metric_id)?;
     state.definitions.changed();
 
     let mut response = HttpResponse::Created();

@@ -17,7 +17,7 @@ use crate::{ApiState, Problem};
 problems!(
     UpdateMetricProblems:
     BadRequest, MalformedJson, MetricNotEditable, MetricNotFound, RequestTimeout, MetricDeleted, VersionMismatch,
-    UnsupportedMediaType, InvalidBody, InvalidParameters, SqlRefused, DatabaseUnavailable, NoConnection
+    UnsupportedMediaType, InvalidBody, InvalidParameters, TooManyQueries, SqlRefused, DatabaseUnavailable, NoConnection
 );
 
 /// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
@@ -50,7 +50,7 @@ pub(in crate::routes) async fn update_metric(
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);
         fields.finish()?;
-        Ok(MetricChange::Content(Box::new(content.applied_to(before).judged(&state).await?)))
+        Ok(MetricChange::Content(Box::new(content.applied_to(before).judged(&request, &state).await?)))
     })
     .await?;
     Ok(respond(HttpResponse::Ok(), &definition))

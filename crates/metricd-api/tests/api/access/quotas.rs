@@ -182,3 +182,20 @@ async fn what_sql_may_cost_follows_from_the_scopes() -> Result<()> {
     }
     Ok(())
 }
+
+#[actix_web::test]
+async fn several_metrics_take_no_more_connections_than_are_the_subjects() -> Result<()> {
+    let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
+    let app = app(rules).await?;
+    app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));
+    let ann = token("ann")?;
+    for id in ["a", "b", "c"] {
+        let body = json!({"id": id, "title": "T", "sql": "SELECT 2"});
+        assert_eq!(app.call("POST", "/metrics", &[("Authorization", &ann)], Some(body)).await?.status, 201);
+    }
+    for (path, connections) in [("/results?metric_id=a&metric_id=b&metric_id=c", 2), ("/results?metric_id=a", 1)] {
+        assert_eq!(get(&app, path, &ann).await?.status, 200);
+        assert_eq!(app.runner.last_connections(), connections, "{path}");
+    }
+    Ok(())
+}

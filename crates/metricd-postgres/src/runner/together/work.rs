@@ -5,6 +5,7 @@
 //! there is no time left for any of them, or a cut result goes on.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -135,10 +136,13 @@ impl<'r> Together<'_, 'r> {
     ) -> Result<(), RunError> {
         let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
-        let entry = connection.entry(self.tenancy).await.map_err(unavailable)?;
+        let entry = if connection.session.is_in_transaction() {
+            None
+        } else {
+            Some(connection.entry(self.tenancy).await.map_err(unavailable)?)
+        };
         let session = &mut connection.session;
-        let mut before =
-            if session.is_in_transaction() { vec![Ahead::Sql(BACK)] } else { beginning(None, entry.as_ref()) };
+        let mut before = entry.as_ref().map_or_else(|| vec![Ahead::Sql(BACK)], |entry| beginning(None, entry));
         // After the savepoint, so that going back to it takes the limit away from what has another.
         before.extend(limit.as_deref().map(Ahead::Sql));
         let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
@@ -147,7 +151,11 @@ impl<'r> Together<'_, 'r> {
         while !connection.session.is_answered()
             && let Some((index, mut job, plan)) = sent.pop_front()
         {
-            match self.read(connection, &mut job, &plan, Rest::PassedOver).await {
+            let outcome = self.read(connection, &mut job, &plan, Rest::PassedOver).await;
+            if job.is_begun {
+                connection.entered(self.tenancy);
+            }
+            match outcome {
                 Err(error) if !job.is_begun && is_stale_plan(&error) => {
                     self.put_back(index, job);
                     stale.push(index);
@@ -217,8 +225,10 @@ impl<'r> Together<'_, 'r> {
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
         let entry = connection.entry(self.tenancy).await?;
-        connection.session.ask_all(&beginning(take.as_deref(), entry.as_ref()))?;
-        connection.session.finish().await
+        connection.session.ask_all(&beginning(take.as_deref(), &entry))?;
+        connection.session.finish().await?;
+        connection.entered(self.tenancy);
+        Ok(())
     }
 
     /// Gives work in a session this time, and no more than all have. Past that, what runs is stopped, and how the work ends
@@ -248,16 +258,16 @@ impl<'r> Together<'_, 'r> {
             }
         };
         match outcome {
-            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.time }),
+            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.limits.time }),
             outcome => outcome,
         }
     }
 }
 
 /// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
-fn beginning<'a>(take: Option<&'a str>, entry: Option<&'a Entry>) -> Vec<Ahead<'a>> {
-    let beginning = [Some(Ahead::Sql(BEGIN)), take.map(Ahead::Sql), entry.map(Entry::ahead), Some(Ahead::Sql(SAVE))];
-    beginning.into_iter().flatten().collect()
+fn beginning<'a>(take: Option<&'a str>, entry: &'a Entry) -> Vec<Ahead<'a>> {
+    let begin = iter::once(Ahead::Sql(BEGIN)).chain(take.map(Ahead::Sql));
+    begin.chain(entry.ahead()).chain(iter::once(Ahead::Sql(SAVE))).collect()
 }
 
 /// Goes back to where nothing has failed.

@@ -14,6 +14,7 @@ use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
 use super::{runner, until_running};
+use crate::within;
 
 /// Some tenths of a second, and a row.
 const DEAR: &str = "SELECT count(*) FROM generate_series(1, 2000000) AS n";
@@ -172,7 +173,7 @@ async fn several_tell_the_time_of_all_of_them_by_the_clock() -> Result<()> {
     let run = |(statement, sink)| BatchRun { statement, limits: RunLimits::default(), sink };
     let runs = statements.iter().zip(sinks.iter_mut().map(|sink| sink as &mut dyn RowSink)).map(run).collect();
     let began = Instant::now();
-    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, Duration::from_secs(20)).await?;
+    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, within(Duration::from_secs(20))).await?;
     let elapsed = began.elapsed();
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert!(timing.encode >= Duration::from_millis(5 * 13), "{timing:?}");

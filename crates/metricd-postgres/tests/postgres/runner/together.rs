@@ -12,6 +12,7 @@ use metricd_test_support::TestDatabase;
 use tokio::time::{Instant, timeout};
 
 use super::{rows, until_running};
+use crate::within;
 
 /// Cheap to the planner.
 const SUM: &str = "SELECT sum(obsolescence)::bigint AS total FROM metrics";
@@ -31,7 +32,7 @@ async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration
     let mut sinks: Vec<_> = asked.iter().map(|_| JsonRows::default()).collect();
     let runs = statements.iter().zip(asked).zip(&mut sinks);
     let runs = runs.map(|((statement, (_, limits)), sink)| BatchRun { statement, limits: *limits, sink }).collect();
-    let outcomes = runner.run_together(runs, None, time).await?.outcomes;
+    let outcomes = runner.run_together(runs, None, within(time)).await?.outcomes;
     let told = |(outcome, sink): (Result<RunOutcome, RunError>, JsonRows)| {
         outcome.map(|outcome| (outcome, String::from_utf8_lossy(&sink.finish()).into_owned()))
     };

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{bound, keyed, tenant};
+use crate::within;
 
 const TENANTS: [&str; 2] = ["red", "blue"];
 
@@ -139,7 +140,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
             let limits = RunLimits { rows: RowLimit::parse("10000")?, ..limits };
             let runs = statements.iter().zip(&mut sinks);
             let runs = runs.map(|(statement, sink)| BatchRun { statement, limits, sink }).collect();
-            let outcomes = runner.run_together(runs, tenant, Duration::from_secs(20)).await?.outcomes;
+            let outcomes = runner.run_together(runs, tenant, within(Duration::from_secs(20))).await?.outcomes;
             ensure!(matches!(&outcomes[..], [Ok(_), Err(_), Ok(_)]), "{outcomes:?}");
             ensure!(sinks[2].rows == ROWS_OF_EACH, "{} rows", sinks[2].rows);
             counts.whole.fetch_add(1, Ordering::Relaxed);
