@@ -81,8 +81,8 @@ fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Prob
 }
 
 fn too_many(request: &ServiceRequest, Exceeded(standing): Exceeded) -> Problem {
-    note(request, standing);
     let seconds = standing.more_in();
+    note(request, standing);
     Problem::new(ProblemCode::TooManyRequests).with_header(RETRY_AFTER, seconds.into())
 }
 

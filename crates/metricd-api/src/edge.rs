@@ -77,7 +77,7 @@ pub(crate) async fn edge(
     response = compression::compress(response);
 
     let parts = Parts::of(response.request(), began.elapsed());
-    let standing = response.request().extensions().get::<Standing>().copied();
+    let standing = response.request().extensions_mut().remove::<Standing>();
     let headers = response.headers_mut();
     if let Some(standing) = standing {
         standing.tell(headers);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
@@ -16,47 +16,59 @@ pub(crate) const LEFT: HeaderName = HeaderName::from_static("ratelimit");
 /// How many are known by their rates before those are forgotten that have all of theirs again.
 const SWEEP_AT: usize = 10_000;
 
+/// After how many counts that is looked at.
+const COUNTS: u32 = 1_024;
+
 /// A rate, counted for each key by itself. Who has asked for nothing for a second may ask for a second's worth at once.
 pub(super) struct Rate {
     name: &'static str,
     per_second: NonZeroU32,
     limiter: DefaultKeyedRateLimiter<u64, StateInformationMiddleware>,
     clock: DefaultClock,
+    /// The header that is the same each time.
+    policy: HeaderValue,
+    counts: AtomicU32,
     /// At how many keys the next sweep is due.
     sweep_at: AtomicUsize,
 }
 
 /// How it stands with somebody's rate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Standing {
     name: &'static str,
-    per_second: NonZeroU32,
+    policy: HeaderValue,
     left: u32,
     /// In how many seconds there is more.
     more_in: u64,
 }
 
 /// There is nothing left.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Exceeded(pub(crate) Standing);
 
 impl Rate {
     pub(super) fn new(name: &'static str, per_second: NonZeroU32) -> Self {
         let limiter = RateLimiter::keyed(Quota::per_second(per_second)).with_middleware();
-        Self { name, per_second, limiter, clock: DefaultClock::default(), sweep_at: SWEEP_AT.into() }
+        let policy = format!(r#""{name}";q={per_second};w=1"#);
+        // A name and a number are what a header may hold.
+        let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static(name));
+        let (clock, counts) = (DefaultClock::default(), AtomicU32::default());
+        Self { name, per_second, limiter, clock, policy, counts, sweep_at: SWEEP_AT.into() }
     }
 
     /// Counts one.
     pub(super) fn count(&self, key: u64) -> Result<Standing, Exceeded> {
         let counted = self.limiter.check_key(&key);
-        self.sweep();
-        let Self { name, per_second, .. } = *self;
+        if self.counts.fetch_add(1, Ordering::Relaxed).is_multiple_of(COUNTS) {
+            self.sweep();
+        }
+        let (name, policy) = (self.name, self.policy.clone());
         match counted {
-            Ok(state) => Ok(Standing { name, per_second, left: state.remaining_burst_capacity(), more_in: 1 }),
+            Ok(state) => Ok(Standing { name, policy, left: state.remaining_burst_capacity(), more_in: 1 }),
             Err(until) => {
                 let wait = until.wait_time_from(self.clock.now());
                 let more_in = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-                Err(Exceeded(Standing { name, per_second, left: 0, more_in: more_in.max(1) }))
+                Err(Exceeded(Standing { name, policy, left: 0, more_in: more_in.max(1) }))
             }
         }
     }
@@ -81,13 +93,10 @@ impl fmt::Debug for Rate {
 impl Standing {
     /// Adds the headers that tell it.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        let Self { name, per_second, left, more_in } = self;
-        let told =
-            [(POLICY, format!(r#""{name}";q={per_second};w=1"#)), (LEFT, format!(r#""{name}";r={left};t={more_in}"#))];
-        for (header, value) in told {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(header, value);
-            }
+        let Self { name, policy, left, more_in } = self;
+        headers.insert(POLICY, policy.clone());
+        if let Ok(value) = HeaderValue::try_from(format!(r#""{name}";r={left};t={more_in}"#)) {
+            headers.insert(LEFT, value);
         }
     }
 
