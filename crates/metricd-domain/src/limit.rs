@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A cap on the rows of a result. Of one that is answered whole: 1 to 10 000, 1 000 where nobody asks. Of one that is
 /// streamed: 1 to 1 000 000, which is what it is where nobody asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowLimit(u32);
 
 /// Why a number is no row limit.

@@ -9,7 +9,7 @@ use metricd_domain::{ContractTable, RowLimit, Tenant};
 use crate::{BoundStatement, DataMark, EncodeError, Relation, RowSink};
 
 /// What a run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunLimits {
     /// How many rows are handed to the sink at most.
     pub rows: RowLimit,
@@ -59,7 +59,7 @@ pub struct RunTiming {
 }
 
 /// Why a run has no result. The sink's content is of no use then.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
     /// The database cannot be reached, or went away during the run.
     #[error("the database is not available: {0}")]
@@ -149,6 +149,7 @@ pub struct BatchOutcome {
 ///   statement can name no other.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
 /// - A sink that is full is flushed before it is handed the next row.
+/// - The sink of a statement that is run by itself is told when that is sent: what is committed before is in the result.
 /// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
 ///   ended, also where it has failed.
 /// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped

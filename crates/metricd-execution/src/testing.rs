@@ -5,12 +5,13 @@ mod resolver;
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, ParameterValue, SqlText, Tenant};
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
@@ -52,6 +53,7 @@ pub struct ScriptedRunner {
     telling_tenant: Mutex<HashSet<String>>,
     running: AtomicUsize,
     begun: AtomicUsize,
+    connections: Arc<RwLock<()>>,
     data: Mutex<Option<Data>>,
     relations: Mutex<Vec<Relation>>,
     last_limits: Mutex<Option<RunLimits>>,
@@ -138,6 +140,11 @@ impl ScriptedRunner {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// Has each run that begins wait for a connection until what this answers is dropped.
+    pub async fn hold_connections(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.connections).write_owned().await
+    }
+
     /// Tells what snapshot of the data there is, and what fingerprint tables have; until then there is neither.
     pub fn set_data(&self, snapshot: &str, fingerprint: &str) {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,6 +215,8 @@ impl ScriptedRunner {
         self.begun.fetch_add(1, Ordering::Relaxed);
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(limits);
         let unknown = || RunError::Failed { sqlstate: "42601".into(), message: "there is no script".into() };
+        let _connection = self.connections.read().await;
+        sink.sent();
         let answer = self.echo(statement, tenant).map(Ok).or_else(|| self.answer(statement.text()));
         let result = answer.ok_or_else(unknown)??;
         sink.timed(RunTiming { encode: Duration::ZERO, ..Self::TIMING });

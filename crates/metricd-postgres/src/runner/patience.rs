@@ -83,6 +83,10 @@ impl RowSink for Counted<'_> {
         self.sink.is_full()
     }
 
+    fn sent(&mut self) {
+        self.sink.sent();
+    }
+
     fn timed(&mut self, timing: RunTiming) {
         self.sink.timed(timing);
     }

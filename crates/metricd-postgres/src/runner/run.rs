@@ -98,6 +98,7 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         // What is sent together is one transaction, which the entry is for.
         let entry: Vec<_> = entry.ahead().collect();
+        self.sink.sent();
         session.ask_prepared(&entry, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
@@ -115,6 +116,7 @@ impl Run<'_> {
         let timeout = statement_timeout(self.task.limits);
         let begin = iter::once(Ahead::Sql(BEGIN)).chain(entry.ahead());
         let begin: Vec<_> = begin.chain(timeout.as_deref().map(Ahead::Sql)).collect();
+        self.sink.sent();
         session.ask_prepared(&begin, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
