@@ -18,12 +18,28 @@ use crate::{ApiState, etag};
 /// How many results are known at most; the ones that are used least make room.
 const MAX_KNOWN: u64 = 10_000;
 
-/// Tells a question from every other: a definition as it is, on whose behalf, values, limits.
-type Question = [u8; 32];
+/// Tells a question from every other.
+pub(crate) type QuestionHash = [u8; 32];
+
+/// What is asked: a definition as it is, on whose behalf, values, limits.
+#[derive(Clone)]
+pub(crate) struct Question(Sha256);
+
+impl Question {
+    pub(crate) fn hash(&self) -> QuestionHash {
+        self.0.clone().finalize().into()
+    }
+
+    /// The tag of the result that has this part, which is the same whenever it is asked for. Weak, since the time at which it
+    /// was asked for is no part of that.
+    pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
+        etag::of_results(&self.0.chain_update(stable).finalize())
+    }
+}
 
 /// The results that are known.
 pub struct KnownResults {
-    held: Cache<Question, Known>,
+    held: Cache<QuestionHash, Known>,
 }
 
 /// A result that was answered.
@@ -49,7 +65,7 @@ impl fmt::Debug for KnownResults {
 pub(crate) struct Asking<'a> {
     state: &'a ApiState,
     request: &'a HttpRequest,
-    question: Sha256,
+    question: Question,
     /// The contract of a result that follows from data and values alone.
     repeatable: Option<&'a Contract>,
     /// The state of the data before the run, where its result is to be known.
@@ -90,7 +106,7 @@ impl<'a> Asking<'a> {
         // What a text means that PostgreSQL alone can read is not known.
         let is_judged = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
         let repeatable = contract.filter(|_| is_judged);
-        Self { state, request, question, repeatable, mark: None }
+        Self { state, request, question: Question(question), repeatable, mark: None }
     }
 
     /// The tag by which the client has the result, where it is known to be the same still.
@@ -98,7 +114,7 @@ impl<'a> Asking<'a> {
         let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
         // Where PostgreSQL cannot be asked, the run will say so.
         let mark = self.state.runner.data_mark().await.ok().flatten()?;
-        let known = self.state.known_results.held.get(&self.key()).filter(|known| mark.is_still(&known.mark));
+        let known = self.state.known_results.held.get(&self.question.hash()).filter(|known| mark.is_still(&known.mark));
         if let Some(known) = known {
             return etag::is_unchanged(self.request, &known.tag).then_some(known.tag);
         }
@@ -108,18 +124,14 @@ impl<'a> Asking<'a> {
         None
     }
 
-    /// The tag of the result of a run: weak, since the time at which it was asked for is no part of `stable`.
-    pub(crate) fn answered(self, stable: &[u8]) -> EntityTag {
-        let key = self.key();
-        let hash = self.question.chain_update(stable).finalize();
-        let tag = etag::of_results(&hash);
-        if let Some(mark) = self.mark {
-            self.state.known_results.held.insert(key, Known { tag: tag.clone(), mark });
-        }
-        tag
+    pub(crate) fn question(&self) -> &Question {
+        &self.question
     }
 
-    fn key(&self) -> Question {
-        self.question.clone().finalize().into()
+    /// Takes note of the tag of the result that a run has had since.
+    pub(crate) fn answered(self, tag: &EntityTag) {
+        if let Some(mark) = self.mark {
+            self.state.known_results.held.insert(self.question.hash(), Known { tag: tag.clone(), mark });
+        }
     }
 }

@@ -45,6 +45,7 @@ mod quotas;
 mod requester;
 pub mod routes;
 mod server;
+mod shared_runs;
 mod state;
 mod tenants;
 
@@ -54,5 +55,6 @@ pub use known_results::KnownResults;
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use quotas::{QuotaRules, Quotas};
 pub use server::{ServerOptions, start};
+pub use shared_runs::SharedRuns;
 pub use state::ApiState;
 pub use tenants::{NotSecured, Tenants};

@@ -12,7 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::definitions::ServedMetric;
-use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, Tenants};
+use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants};
 
 /// How many uploads there may be at once, those that wait to be ingested included.
 const MAX_UPLOADS: usize = 8;
@@ -35,6 +35,8 @@ pub struct ApiState {
     pub definitions: Arc<Definitions>,
     /// What is known of their results.
     pub known_results: Arc<KnownResults>,
+    /// The runs that have not ended, for requests that ask the same to share them.
+    pub shared_runs: Arc<SharedRuns>,
     /// Runs their SQL.
     pub runner: Arc<dyn MetricRunner>,
     /// Says what SQL is that is to be stored.
@@ -77,6 +79,7 @@ impl ApiState {
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             known_results: Arc::default(),
+            shared_runs: Arc::default(),
             runner,
             resolver,
             allowed_functions: Arc::default(),

@@ -18,6 +18,7 @@ mod openapi;
 mod parameters;
 mod problems;
 mod results;
+mod shared_runs;
 mod streams;
 mod support;
 mod timing;

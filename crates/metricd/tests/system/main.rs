@@ -15,6 +15,7 @@ mod outage;
 mod parameters;
 mod private;
 mod results;
+mod sharing;
 mod streams;
 mod support;
 mod tenants;

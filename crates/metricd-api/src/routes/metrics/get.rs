@@ -3,24 +3,25 @@
 mod format;
 mod pipe;
 mod stream;
+mod whole;
+
+use std::sync::Arc;
 
 use actix_web::http::Version;
-use actix_web::http::header::{EntityTag, HeaderName, VARY};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use metricd_domain::{RowLimit, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, MetricStatement, RunError, RunLimits};
+use actix_web::http::header::HeaderName;
+use actix_web::{HttpRequest, HttpResponse, web};
+use metricd_domain::RowLimit;
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
+use self::whole::{Whole, answer_whole};
 use super::metric_id;
-use super::result::{ResultSchema, stable_part, write_result};
+use super::result::ResultSchema;
 use super::run::{run_limits, run_problem};
-use crate::definitions::ServedMetric;
-use crate::edge::{encoding, note_run};
-use crate::known_results::Asking;
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, caller, etag};
+use crate::{ApiState, Problem, ProblemCode, caller};
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
@@ -84,8 +85,8 @@ pub(in crate::routes) async fn get_metric(
     let limits = run_limits(&state, query_cost, definition.metric.limits, format != Format::Json, rows);
     let turn = caller::turn(&request, &state).await?;
     let Some(writer) = format.writer() else {
-        let answered = answer_whole(&request, &state, &served, &bound, tenant.as_ref(), limits, period).await;
-        return answered.map_err(|error| run_problem(error, statement));
+        let asked = Whole { served: Arc::clone(&served), statement: bound, tenant, limits, period };
+        return answer_whole(&request, &state, statement, asked).await;
     };
     let is_chunked = request.version() >= Version::HTTP_11;
     let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, turn };
@@ -125,50 +126,4 @@ impl Asked {
         };
         Ok(Self { format: negotiated?, rows, bound, period })
     }
-}
-
-/// Runs the statement to its end and answers with its result in one piece, unless the client has it already.
-async fn answer_whole(
-    request: &HttpRequest,
-    state: &ApiState,
-    served: &ServedMetric,
-    statement: &BoundStatement,
-    tenant: Option<&Tenant>,
-    limits: RunLimits,
-    period: Option<AppliedPeriod>,
-) -> Result<HttpResponse, RunError> {
-    let mut asking = Asking::of(state, request, served, statement, tenant, limits, period.as_ref());
-    if let Some(tag) = asking.unchanged().await {
-        return Ok(not_modified(&tag));
-    }
-    let as_of = (state.now)();
-    let mut result = JsonRows::default();
-    let ran = state.runner.run(statement, tenant, limits, &mut result).await;
-    note_run(request, result.timing());
-    let outcome = ran?;
-
-    let (body, tag) = encoding(request, || {
-        let body = write_result(&served.definition, result, outcome, period, as_of);
-        let tag = asking.answered(stable_part(&body));
-        (body, tag)
-    });
-    if etag::is_unchanged(request, &tag) {
-        return Ok(not_modified(&tag));
-    }
-    let mut response = respond(HttpResponse::Ok(), &tag);
-    if outcome.truncated {
-        response.insert_header((TRUNCATED, "true"));
-    }
-    Ok(response.content_type(Format::Json.content_type()).body(body))
-}
-
-fn not_modified(tag: &EntityTag) -> HttpResponse {
-    respond(HttpResponse::NotModified(), tag).finish()
-}
-
-/// What a result and the word that it has not changed have in common.
-fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
-    let mut response = etag::tagged(response, tag);
-    response.insert_header((VARY, "accept"));
-    response
 }

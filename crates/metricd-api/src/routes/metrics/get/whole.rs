@@ -1,0 +1,126 @@
+//! A result that is answered in one piece.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::http::header::{EntityTag, VARY};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use chrono::{DateTime, Utc};
+use metricd_domain::Tenant;
+use metricd_execution::{
+    AppliedPeriod, BoundStatement, Column, EncodeError, JsonRows, MetricStatement, RowSink, RunLimits, RunTiming,
+};
+
+use super::TRUNCATED;
+use super::format::Format;
+use crate::definitions::ServedMetric;
+use crate::edge::note_run;
+use crate::known_results::{Asking, Question};
+use crate::routes::metrics::result::{stable_part, write_result};
+use crate::routes::metrics::run::run_problem;
+use crate::shared_runs::{EncodedResult, Ran, Underway};
+use crate::{ApiState, Problem, ProblemCode, etag};
+
+/// What is asked for.
+pub(super) struct Whole {
+    pub(super) served: Arc<ServedMetric>,
+    pub(super) statement: BoundStatement,
+    pub(super) tenant: Option<Tenant>,
+    pub(super) limits: RunLimits,
+    pub(super) period: Option<AppliedPeriod>,
+}
+
+/// Runs the statement to its end and answers with its result, unless the client has it already. Requests that ask the same at
+/// this moment share the run.
+///
+/// # Errors
+///
+/// What the run fails with.
+pub(super) async fn answer_whole(
+    request: &HttpRequest,
+    state: &web::Data<ApiState>,
+    metric: &MetricStatement,
+    asked: Whole,
+) -> Result<HttpResponse, Problem> {
+    let Whole { served, statement, tenant, limits, period } = &asked;
+    let served = Arc::clone(served);
+    let mut asking = Asking::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
+    if let Some(tag) = asking.unchanged().await {
+        return Ok(not_modified(&tag));
+    }
+    let (question, limits) = (asking.question().clone(), *limits);
+    let run = |underway| asked.run(state.clone(), question.clone(), underway);
+    let ran = state.shared_runs.run(question.hash(), limits, run).await;
+    let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
+    let Ran { timing, result } = ran.ok_or_else(panicked)?;
+    note_run(request, timing);
+
+    let EncodedResult { body, tag, is_truncated } = result.map_err(|error| run_problem(error, metric))?;
+    asking.answered(&tag);
+    if etag::is_unchanged(request, &tag) {
+        return Ok(not_modified(&tag));
+    }
+    let mut response = respond(HttpResponse::Ok(), &tag);
+    if is_truncated {
+        response.insert_header((TRUNCATED, "true"));
+    }
+    Ok(response.content_type(Format::Json.content_type()).body(body))
+}
+
+impl Whole {
+    async fn run(self, state: web::Data<ApiState>, question: Question, underway: Underway) -> Ran {
+        let Self { served, statement, tenant, limits, period } = self;
+        let mut sink = JoinedRows { rows: JsonRows::default(), underway, now: state.now, asked_at: None };
+        let ran = state.runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
+        let JoinedRows { rows, underway: _underway, asked_at, .. } = sink;
+        let mut timing = rows.timing();
+        let began = Instant::now();
+        let result = ran.map(|outcome| {
+            let as_of = asked_at.unwrap_or_else(state.now);
+            let body = write_result(&served.definition, rows, outcome, period, as_of);
+            let tag = question.tag(stable_part(&body));
+            EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
+        });
+        timing.encode += began.elapsed();
+        Ran { timing, result }
+    }
+}
+
+/// Takes the rows of a run, which requests may join until its statement is sent.
+struct JoinedRows {
+    rows: JsonRows,
+    underway: Underway,
+    now: fn() -> DateTime<Utc>,
+    /// When the statement was sent.
+    asked_at: Option<DateTime<Utc>>,
+}
+
+impl RowSink for JoinedRows {
+    fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
+        self.rows.columns(columns)
+    }
+
+    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.rows.row(fields, max_bytes)
+    }
+
+    fn sent(&mut self) {
+        self.underway.sent();
+        self.asked_at = Some((self.now)());
+    }
+
+    fn timed(&mut self, timing: RunTiming) {
+        self.rows.timed(timing);
+    }
+}
+
+fn not_modified(tag: &EntityTag) -> HttpResponse {
+    respond(HttpResponse::NotModified(), tag).finish()
+}
+
+/// What a result and the word that it has not changed have in common.
+fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+    let mut response = etag::tagged(response, tag);
+    response.insert_header((VARY, "accept"));
+    response
+}

@@ -1,0 +1,237 @@
+use std::cell::Cell;
+use std::rc::Rc;
+
+use metricd_domain::RowLimit;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, yield_now};
+
+use super::*;
+use crate::etag;
+
+/// Runs find a connection, and have their answer, when the test says so.
+struct Database {
+    runs: Arc<SharedRuns>,
+    connections: Semaphore,
+    answers: Semaphore,
+    begun: Cell<u8>,
+    /// How many have neither ended nor been given up.
+    running: Cell<usize>,
+}
+
+struct Running<'a>(&'a Cell<usize>);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Database {
+    /// With connections for all.
+    fn new() -> Rc<Self> {
+        Self::with_connections(100)
+    }
+
+    fn with_connections(count: usize) -> Rc<Self> {
+        Rc::new(Self {
+            runs: Arc::default(),
+            connections: Semaphore::new(count),
+            answers: Semaphore::new(0),
+            begun: Cell::default(),
+            running: Cell::default(),
+        })
+    }
+
+    async fn run(self: Rc<Self>, underway: Underway) -> Ran {
+        self.running.set(self.running.get() + 1);
+        let _running = Running(&self.running);
+        self.begun.set(self.begun.get() + 1);
+        let number = self.begun.get();
+        self.connections.acquire().await.unwrap().forget();
+        underway.sent();
+        self.answers.acquire().await.unwrap().forget();
+        let body = Bytes::from(vec![number]);
+        let result = EncodedResult { tag: etag::of_results(&body), body, is_truncated: false };
+        Ran { timing: RunTiming::default(), result: Ok(result) }
+    }
+
+    /// A request. Its answer is the number of the run that it is from.
+    async fn ask_within(self: &Rc<Self>, question: u8, limits: RunLimits) -> JoinHandle<u8> {
+        let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
+        let asking = rt::spawn(async move {
+            let ran = runs.run([question; 32], limits, |underway| database.run(underway)).await.unwrap();
+            ran.result.unwrap().body[0]
+        });
+        settle().await;
+        asking
+    }
+
+    async fn ask(self: &Rc<Self>) -> JoinHandle<u8> {
+        self.ask_within(1, RunLimits::default()).await
+    }
+
+    async fn ask_often(self: &Rc<Self>, count: usize) -> Vec<JoinHandle<u8>> {
+        let mut asking = Vec::new();
+        for _ in 0..count {
+            asking.push(self.ask().await);
+        }
+        asking
+    }
+
+    fn assert_nothing_is_left(&self) {
+        assert_eq!((self.running.get(), self.runs.state().latest.len()), (0, 0));
+    }
+}
+
+/// Lets all that can go on do so.
+async fn settle() {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+}
+
+async fn assert_answered_by(run: u8, asking: Vec<JoinHandle<u8>>) {
+    for asking in asking {
+        assert_eq!(asking.await.unwrap(), run);
+    }
+}
+
+#[actix_web::test]
+async fn who_asks_while_a_run_is_under_way_shares_the_next_one() {
+    tokio::time::pause();
+    let database = Database::new();
+    let first = database.ask().await;
+    let others = database.ask_often(5).await;
+    assert_eq!(database.begun.get(), 1, "they wait for its end");
+    database.answers.add_permits(1);
+    assert_answered_by(1, vec![first]).await;
+    settle().await;
+    assert_eq!(database.begun.get(), 2);
+    // The statement of the second was sent.
+    let later = database.ask_often(3).await;
+    database.answers.add_permits(2);
+    assert_answered_by(2, others).await;
+    assert_answered_by(3, later).await;
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn nobody_waits_for_a_long_run_that_was_sent_before() {
+    tokio::time::pause();
+    let database = Database::new();
+    let first = database.ask().await;
+    let second = database.ask_often(2).await;
+    tokio::time::advance(2 * PATIENCE).await;
+    settle().await;
+    assert_eq!(database.begun.get(), 2, "the first two run side by side");
+    let third = database.ask_often(2).await;
+    tokio::time::advance(2 * PATIENCE).await;
+    settle().await;
+    assert_eq!(database.begun.get(), 3);
+    database.answers.add_permits(3);
+    assert_answered_by(1, vec![first]).await;
+    assert_answered_by(2, second).await;
+    assert_answered_by(3, third).await;
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
+    tokio::time::pause();
+    let database = Database::with_connections(1);
+    let first = database.ask().await;
+    let mut second = database.ask_often(2).await;
+    tokio::time::advance(2 * PATIENCE).await;
+    second.extend(database.ask_often(2).await);
+    assert_eq!(database.begun.get(), 2);
+    database.connections.add_permits(1);
+    settle().await;
+    let third = database.ask().await;
+    database.connections.add_permits(1);
+    database.answers.add_permits(3);
+    assert_answered_by(1, vec![first]).await;
+    assert_answered_by(2, second).await;
+    assert_answered_by(3, vec![third]).await;
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn other_questions_and_other_limits_have_runs_of_their_own() {
+    let database = Database::new();
+    let few = RunLimits { rows: RowLimit::parse("5").unwrap(), ..RunLimits::default() };
+    let asking =
+        [database.ask().await, database.ask_within(2, RunLimits::default()).await, database.ask_within(1, few).await];
+    assert_eq!(database.begun.get(), 3);
+    database.answers.add_permits(3);
+    for (run, asking) in (1..).zip(asking) {
+        assert_eq!(asking.await.unwrap(), run);
+    }
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn a_run_goes_on_while_somebody_waits_for_it_and_no_longer() {
+    let database = Database::new();
+    let first = database.ask().await;
+    let mut second = database.ask_often(3).await;
+    first.abort();
+    settle().await;
+    assert_eq!((database.begun.get(), database.running.get()), (2, 1), "the first is given up, and not waited for");
+    let last = second.split_off(2);
+    second.iter().for_each(JoinHandle::abort);
+    settle().await;
+    assert_eq!(database.running.get(), 1);
+    last.iter().for_each(JoinHandle::abort);
+    settle().await;
+    database.assert_nothing_is_left();
+
+    // One that was given up before it was sent is joined by nobody.
+    let (first, second) = (database.ask().await, database.ask().await);
+    second.abort();
+    settle().await;
+    let third = database.ask().await;
+    database.answers.add_permits(2);
+    assert_answered_by(3, vec![first]).await;
+    assert_answered_by(4, vec![third]).await;
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn a_run_that_panics_takes_nobody_else_with_it() {
+    let database = Database::new();
+    let first = database.ask().await;
+    let runs = Arc::clone(&database.runs);
+    let panicking = rt::spawn(async move {
+        let run = |_underway| async { panic!("as a test wants it") };
+        runs.run([1; 32], RunLimits::default(), run).await.is_none()
+    });
+    settle().await;
+    database.answers.add_permits(2);
+    assert_answered_by(1, vec![first]).await;
+    assert!(panicking.await.unwrap());
+    assert_answered_by(2, vec![database.ask().await]).await;
+    database.assert_nothing_is_left();
+}
+
+#[actix_web::test]
+async fn who_comes_late_has_waited_less() {
+    tokio::time::pause();
+    let (runs, milliseconds) = (Arc::<SharedRuns>::default(), Duration::from_millis);
+    let answer = |underway: Underway| async move {
+        underway.sent();
+        let result = Err(RunError::TimedOut { limit: Duration::ZERO });
+        Ran {
+            timing: RunTiming { queue: milliseconds(30), database: milliseconds(20), ..RunTiming::default() },
+            result,
+        }
+    };
+    let ran = runs.run([1; 32], RunLimits::default(), answer).await.unwrap();
+    let (tell, told) = watch::channel(None);
+    tell.send_replace(Some(ran));
+    let began = Instant::now();
+    let task = Arc::new(Task { began, ran: told, handle: rt::spawn(async {}).abort_handle() });
+    for (missed, queue, database) in [(0, 30, 20), (10, 20, 20), (30, 0, 20), (40, 0, 10), (60, 0, 0)] {
+        let timing = Arc::clone(&task).ran(began + milliseconds(missed)).await.unwrap().timing;
+        assert_eq!((timing.queue, timing.database), (milliseconds(queue), milliseconds(database)), "{missed}");
+    }
+}

@@ -1,0 +1,145 @@
+//! Requests that ask the same at the same time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metricd_execution::RunError;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::streams::{SQL, eventually};
+use crate::support::TestApp;
+
+/// How many requests there are beside the first two, each of which begins a run.
+const OTHERS: usize = 8;
+
+/// A kept-alive connection that the server has answered on.
+struct Client(TcpStream);
+
+impl Client {
+    async fn connect(app: &TestApp) -> Result<Self> {
+        let mut client = Self(app.connect().await?);
+        client.ask("/health").await?;
+        client.answer().await?;
+        Ok(client)
+    }
+
+    async fn ask(&mut self, path: &str) -> Result<()> {
+        Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await?)
+    }
+
+    /// The head and the body of the next answer.
+    async fn answer(&mut self) -> Result<(String, Value)> {
+        let mut received = Vec::new();
+        loop {
+            let text = String::from_utf8(received.clone())?;
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).context("a length")?;
+                if body.len() == length.parse::<usize>()? {
+                    return Ok((head.to_owned(), serde_json::from_str(body)?));
+                }
+            }
+            self.0.read_buf(&mut received).await?;
+        }
+    }
+
+    /// Waits until the server has seen what others have sent before.
+    async fn settle(&mut self) -> Result<()> {
+        for _ in 0..3 {
+            self.ask("/health").await?;
+            self.answer().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Two requests that wait for a connection, and others that ask the same meanwhile. Beside them, a client that asks nothing.
+async fn herd(app: &TestApp) -> Result<(Vec<Client>, Client)> {
+    let mut clients = Vec::new();
+    let mut other = Client::connect(app).await?;
+    for runs in [1, 2] {
+        let mut client = Client::connect(app).await?;
+        client.ask("/metrics/m1").await?;
+        eventually("it runs", || app.runner.running() == runs).await?;
+        clients.push(client);
+    }
+    for _ in 0..OTHERS {
+        let mut client = Client::connect(app).await?;
+        client.ask("/metrics/m1").await?;
+        clients.push(client);
+    }
+    other.settle().await?;
+    Ok((clients, other))
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Result<&'a str> {
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.filter(|(of, _)| *of == name).map(|(_, value)| value).next().with_context(|| format!("{name}: {head}"))
+}
+
+#[actix_web::test]
+async fn they_share_a_run_and_have_answers_of_their_own() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Ok(vec![Some("a".into())]));
+    let held = app.runner.hold_connections().await;
+    let (clients, _) = herd(&app).await?;
+    drop(held);
+    let (mut bodies, mut tags, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for mut client in clients {
+        let (head, body) = client.answer().await?;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let timing = header(&head, "server-timing")?;
+        // What the script says of the database is past before the others come.
+        assert!(["encode;dur=", "total;dur="].iter().all(|part| timing.contains(part)), "{timing}");
+        bodies.insert(body.to_string());
+        tags.insert(header(&head, "etag")?.to_owned());
+        ids.insert(header(&head, "x-request-id")?.to_owned());
+    }
+    assert_eq!((app.runner.begun(), bodies.len(), tags.len()), (2, 1, 1), "{bodies:?}");
+    assert_eq!(ids.len(), OTHERS + 2);
+    assert_eq!(app.get("/metrics/m1").await?.status, 200);
+    assert_eq!(app.runner.begun(), 3, "what was answered is not answered again");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn they_share_a_failure() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Err(RunError::TimedOut { limit: Duration::from_secs(5) }));
+    let held = app.runner.hold_connections().await;
+    let (clients, _) = herd(&app).await?;
+    drop(held);
+    for mut client in clients {
+        let (head, body) = client.answer().await?;
+        assert!(head.starts_with("HTTP/1.1 504"), "{head}");
+        assert_eq!(body["code"], "query-timeout");
+    }
+    assert_eq!(app.runner.begun(), 2);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn who_goes_away_takes_nothing_from_the_others() -> Result<()> {
+    let app = TestApp::start().await?;
+    app.runner.script(SQL, || Ok(vec![Some("a".into())]));
+    let held = app.runner.hold_connections().await;
+    let (mut clients, mut other) = herd(&app).await?;
+    // Among them are those for which the two runs were begun.
+    let mut last = clients.pop().context("the last one")?;
+    drop(clients);
+    eventually("the first run is given up", || app.runner.running() == 1).await?;
+    other.settle().await?;
+    assert_eq!(app.runner.running(), 1);
+    drop(held);
+    assert_eq!(last.answer().await?.1["rows"][0]["value"], "a");
+    assert_eq!(app.runner.begun(), 2);
+
+    let held = app.runner.hold_connections().await;
+    drop(herd(&app).await?);
+    eventually("nobody waits for either run", || app.runner.running() == 0).await?;
+    drop(held);
+    assert_eq!(app.get("/metrics/m1").await?.status, 200);
+    Ok(())
+}
