@@ -7,13 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::{LISTING_ROWS, MIN_DEFINITIONS, Size};
 use crate::pairs::PAGE;
-use crate::workload::Workload;
+use crate::workload::{MAX_CLIENTS, Questions, Workload};
 
 /// Measures metricd beside its floor: what PostgreSQL alone and the web server alone reach on this machine, with the same SQL,
 /// results and clients.
 ///
-/// The floor of a request is 1 / (1/pgbench + 1/http). metricd's release build and a private PostgreSQL are started for it;
-/// pgbench comes with PostgreSQL.
+/// The floor of a request is 1 / (1/pgbench + 1/http): what it could reach if each answer was a run and metricd took no time.
+/// Clients that ask for the same may share runs, and be faster than that. metricd's release build and a private PostgreSQL are
+/// started for it; pgbench comes with PostgreSQL.
 ///
 /// Then pairs: two ways to ask metricd, measured in turns, with the ratio of their rates and what that should be. All of it
 /// takes about 11 minutes, the pairs less than 2 of them. To measure the pairs alone:
@@ -86,8 +87,13 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
 
     /// How many clients ask at once, one number for each measurement; at most 32, since pgbench has a connection for each.
-    #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=32))]
+    #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
     pub(crate) clients: Vec<u32>,
+
+    /// Whether the clients beside the floor ask apart, so that each answer is a run of the SQL, or alike, so that they may share
+    /// runs. A single client has nobody to share with.
+    #[arg(long, default_value = "apart,alike", value_delimiter = ',', value_enum, value_name = "NAMES")]
+    questions: Vec<Questions>,
 
     /// Which workloads beside the floor.
     #[arg(long, default_value = "aggregate,series,listing", value_delimiter = ',', value_enum, value_name = "NAMES")]
@@ -122,6 +128,12 @@ impl Options {
 
     pub(crate) fn pair_duration(&self) -> Duration {
         Duration::from_secs(self.pair_seconds)
+    }
+
+    /// How many clients ask at once beside the floor, and how.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = (u32, Questions)> {
+        let ways = |clients| if clients == 1 { &[Questions::Apart] } else { self.questions.as_slice() };
+        self.clients.iter().flat_map(move |&clients| ways(clients).iter().map(move |&questions| (clients, questions)))
     }
 
     pub(crate) fn size(&self) -> Size {
@@ -164,6 +176,9 @@ mod tests {
         let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "2,4"]).unwrap();
         assert_eq!(line.options.clients, [2, 4]);
         assert_eq!(line.options.parts, Part::value_variants());
+        let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "1,8"]).unwrap();
+        let questions: Vec<_> = line.options.questions().collect();
+        assert_eq!(questions, [(1, Questions::Apart), (8, Questions::Apart), (8, Questions::Alike)]);
         assert!(CommandLine::try_parse_from(["metricd-bench", "--clients", "0"]).is_err());
         assert!(CommandLine::try_parse_from(["metricd-bench", "--records", "51999"]).is_err());
     }

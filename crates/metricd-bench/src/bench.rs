@@ -98,8 +98,8 @@ async fn measure_floor(
         fs::write(bodies.join(workload.name()), &body)?;
         fs::write(folder.join(workload.name()), script(workload))?;
         if options.workloads.contains(&workload) {
-            for clients in &options.clients {
-                cells.push(Cell::new(workload, *clients, body.len())?);
+            for (clients, questions) in options.questions() {
+                cells.push(Cell::new(workload, clients, questions, body.len())?);
             }
         }
     }
@@ -107,23 +107,29 @@ async fn measure_floor(
     let web = Server::start(itself.arg("fixed-bodies").arg(&bodies), &folder.join("fixed-bodies.log")).await?;
 
     let duration = options.duration();
-    bar.set_length(u64::try_from(cells.len())? * u64::from(options.rounds) * 3);
+    let floors = cells.chunk_by(Cell::has_floor_of).count();
+    bar.set_length(u64::try_from(2 * floors + cells.len())? * u64::from(options.rounds));
     for round in 1..=options.rounds {
-        for cell in &mut cells {
-            let (workload, clients) = (cell.workload, cell.clients);
+        for cells in cells.chunk_by_mut(Cell::has_floor_of) {
+            let Some(&mut Cell { workload, clients, body_bytes, .. }) = cells.first_mut() else { continue };
             let step = |what: &str| {
                 bar.inc(1);
                 bar.set_message(format!("round {round}: {}, {clients} clients, {what}", workload.name()));
             };
-            let target = |address, path: String| Target { address, asked: vec![Asked::ok(path, cell.body_bytes)] };
             step("pgbench");
             let pgbench_tps = postgres.measure(&folder.join(workload.name()), clients, duration).await?;
             step("web server");
-            let http = load::measure(&target(web.address, fixed_body::path(workload)), clients, duration).await?;
-            step("metricd");
-            let metricd = load::measure(&target(server.address, workload.path()), clients, duration).await?;
-            let (http_rps, metricd_rps) = (http.requests_per_second, metricd.requests_per_second);
-            cell.add(Round { pgbench_tps, http_rps, metricd_rps }, &metricd.latencies, server.memory())?;
+            let fixed = Target::alike(web.address, Asked::ok(fixed_body::path(workload), body_bytes));
+            let http_rps = load::measure(&fixed, clients, duration).await?.requests_per_second;
+            for cell in cells {
+                step(&format!("metricd, {}", cell.questions.name()));
+                let asked = |path| vec![Asked::ok(path, body_bytes)];
+                let asked = workload.paths(cell.questions).into_iter().map(asked).collect();
+                let target = Target { address: server.address, asked };
+                let metricd = load::measure(&target, clients, duration).await?;
+                let round = Round { pgbench_tps, http_rps, metricd_rps: metricd.requests_per_second };
+                cell.add(round, &metricd.latencies, server.memory())?;
+            }
         }
     }
     Ok(cells)

@@ -23,11 +23,20 @@ const MAX_MICROSECONDS: u64 = 60_000_000;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// What is asked for, one after the other and then anew.
+/// Who is asked, and for what.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    pub(crate) asked: Vec<Asked>,
+    /// What a client asks for, one after the other and then anew. The first has the first list, the next one the next, and after
+    /// the last list comes the first once more.
+    pub(crate) asked: Vec<Vec<Asked>>,
+}
+
+impl Target {
+    /// Of which all clients ask the same.
+    pub(crate) fn alike(address: SocketAddr, asked: Asked) -> Self {
+        Self { address, asked: vec![vec![asked]] }
+    }
 }
 
 /// A request, and what its answer has to be.
@@ -78,8 +87,8 @@ pub(crate) fn latencies() -> Result<Histogram<u64>> {
 pub(crate) async fn measure(target: &Target, clients: u32, duration: Duration) -> Result<Load> {
     let begin = Instant::now() + WARM_UP;
     let mut running = JoinSet::new();
-    for _ in 0..clients {
-        running.spawn(ask_until(target.clone(), begin, begin + duration));
+    for (_, asked) in (0..clients).zip(target.asked.iter().cycle()) {
+        running.spawn(ask_until(target.address, asked.clone(), begin, begin + duration));
     }
     let mut all = latencies()?;
     while let Some(ended) = running.join_next().await {
@@ -105,9 +114,9 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
 }
 
 /// What counts is what is answered between the two points in time.
-async fn ask_until(target: Target, begin: Instant, end: Instant) -> Result<Histogram<u64>> {
-    let mut client = Client::connect(target.address).await?;
-    let requests: Vec<_> = target.asked.iter().map(|asked| (asked, asked.request(target.address))).collect();
+async fn ask_until(address: SocketAddr, asked: Vec<Asked>, begin: Instant, end: Instant) -> Result<Histogram<u64>> {
+    let mut client = Client::connect(address).await?;
+    let requests: Vec<_> = asked.iter().map(|asked| (asked, asked.request(address))).collect();
     let mut latencies = latencies()?;
     let mut sent = Instant::now();
     for (asked, request) in requests.iter().cycle() {
@@ -191,7 +200,7 @@ mod tests {
     async fn counts_what_is_answered_in_full() {
         let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789").await;
         assert_eq!(get(address, "/").await.unwrap(), b"0123456789");
-        let target = Target { address, asked: vec![Asked::ok("/", 10), Asked::ok("/2", 10)] };
+        let target = Target { address, asked: vec![vec![Asked::ok("/", 10), Asked::ok("/2", 10)]] };
         let load = measure(&target, 2, Duration::from_millis(50)).await.unwrap();
         assert!(load.requests_per_second > 0.0 && load.latencies.max() > 0);
     }
@@ -203,8 +212,18 @@ mod tests {
         assert_eq!((answer.status, answer.tag.as_deref(), answer.body.len()), (304, Some("\"a\""), 0));
         let asked = Asked { tag: answer.tag, status: 304, ..Asked::ok("/", 0) };
         assert!(String::from_utf8(asked.request(address)).unwrap().ends_with("\r\nIf-None-Match: \"a\"\r\n\r\n"));
-        let target = Target { address, asked: vec![asked] };
+        let target = Target::alike(address, asked);
         assert!(measure(&target, 1, Duration::from_millis(50)).await.unwrap().requests_per_second > 0.0);
+    }
+
+    #[tokio::test]
+    async fn each_client_has_a_list_of_its_own() {
+        let (good, bad) = (Asked::ok("/", 2), Asked::ok("/", 3));
+        let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
+        let target = Target { address, asked: vec![vec![good.clone()], vec![good], vec![bad]] };
+        for (clients, is_good) in [(1, true), (2, true), (3, false)] {
+            assert_eq!(measure(&target, clients, Duration::from_millis(20)).await.is_ok(), is_good, "{clients}");
+        }
     }
 
     #[tokio::test]
@@ -212,7 +231,7 @@ mod tests {
         for answer in
             ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"]
         {
-            let target = Target { address: server(answer.as_bytes()).await, asked: vec![Asked::ok("/", 2)] };
+            let target = Target::alike(server(answer.as_bytes()).await, Asked::ok("/", 2));
             let error = measure(&target, 1, Duration::from_millis(50)).await.unwrap_err();
             assert!(error.to_string().contains("answers with"), "{error}");
         }

@@ -14,7 +14,7 @@ use crate::load::{self, Asked, Target};
 use crate::pair::{Pair, PairCell, Side};
 use crate::pgbench::Postgres;
 use crate::response::NOT_MODIFIED;
-use crate::workload::Workload;
+use crate::workload::{MAX_CLIENTS, Questions, Workload, path};
 
 /// How many definitions a page has.
 pub(crate) const PAGE: u32 = 100;
@@ -83,9 +83,12 @@ async fn measure_round(cell: &mut PairCell, round: u32, duration: Duration) -> R
 /// Metrics with a request for each, and in one call.
 async fn results(address: SocketAddr) -> Result<Pair> {
     let ids = together();
-    let mut alone = Vec::new();
+    // Apart, since what a request costs is what one call for several of them saves.
+    let mut alone = vec![Vec::new(); usize::try_from(MAX_CLIENTS)?];
     for id in &ids {
-        alone.push(answered(address, format!("/metrics/{id}")).await?);
+        for (client, asked) in (0..).zip(&mut alone) {
+            asked.push(answered(address, path(id, client)).await?);
+        }
     }
     let ids: Vec<_> = ids.iter().map(|id| format!("metric_id={id}")).collect();
     let path = format!("/results?{}", ids.join("&"));
@@ -98,7 +101,7 @@ async fn results(address: SocketAddr) -> Result<Pair> {
         first: Side { name: "GET /metrics/{id}".to_owned(), target: Target { address, asked: alone }, counts: 1 },
         second: Side {
             name: format!("GET /results, {counts} in a call"),
-            target: Target { address, asked: vec![answered(address, path).await?] },
+            target: Target::alike(address, answered(address, path).await?),
             counts,
         },
         goal: Some(Goal::AtLeast(3.0)),
@@ -118,7 +121,7 @@ async fn pages(postgres: &Postgres, copies: u32, address: SocketAddr) -> Result<
             next_cursor(address, &path).await.with_context(|| format!("page {page}"))?
         );
     }
-    let side = |name, asked| Side { name, target: Target { address, asked: vec![asked] }, counts: 1 };
+    let side = |name, asked| Side { name, target: Target::alike(address, asked), counts: 1 };
     Ok(Pair {
         first: side("GET /metrics, page 1".to_owned(), first),
         second: side(format!("GET /metrics, page {number}"), answered(address, path).await?),
@@ -150,11 +153,13 @@ async fn unchanged(address: SocketAddr) -> Result<Result<Pair, String>> {
         );
         return Ok(Err(note));
     }
-    let side =
-        |name: &str, asked| Side { name: name.to_owned(), target: Target { address, asked: vec![asked] }, counts: 1 };
+    let plain = |path| vec![Asked::ok(path, whole.body.len())];
+    let asked = Workload::Series.paths(Questions::Apart).into_iter().map(plain).collect();
+    let conditional = Asked { path, tag: Some(tag), status: NOT_MODIFIED, body_bytes: 0 };
+    let side = |name: &str, target| Side { name: name.to_owned(), target, counts: 1 };
     Ok(Ok(Pair {
-        first: side("GET /metrics/{id}, 200", Asked::ok(path.clone(), whole.body.len())),
-        second: side("304", Asked { path, tag: Some(tag), status: NOT_MODIFIED, body_bytes: 0 }),
+        first: side("GET /metrics/{id}, 200", Target { address, asked }),
+        second: side("304", Target::alike(address, conditional)),
         goal: None,
         unit: "answers",
     }))
@@ -193,7 +198,7 @@ mod tests {
         let tagged = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 2\r\n\r\n{}";
         let unchanged_now = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n";
         let pair = unchanged(server(tagged, unchanged_now).await).await.unwrap().unwrap();
-        let asked = |side: &Side| (side.target.asked[0].status, side.target.asked[0].body_bytes);
+        let asked = |side: &Side| (side.target.asked[0][0].status, side.target.asked[0][0].body_bytes);
         assert_eq!((asked(&pair.first), asked(&pair.second)), ((200, 2), (304, 0)));
 
         let note = unchanged(server(tagged, tagged).await).await.unwrap().unwrap_err();

@@ -17,13 +17,14 @@ use crate::load;
 use crate::pair::{self, PairCell};
 use crate::pairs::Measured;
 use crate::process::Memory;
-use crate::workload::Workload;
+use crate::workload::{Questions, Workload};
 
 /// The measurements of a workload with so many clients.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
     pub(crate) clients: u32,
+    pub(crate) questions: Questions,
     pub(crate) body_bytes: usize,
     rounds: Vec<Round>,
     /// metricd's, of all rounds, in microseconds.
@@ -32,9 +33,14 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn new(workload: Workload, clients: u32, body_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(workload: Workload, clients: u32, questions: Questions, body_bytes: usize) -> Result<Self> {
         let latencies = load::latencies()?;
-        Ok(Self { workload, clients, body_bytes, rounds: Vec::new(), latencies, memory: None })
+        Ok(Self { workload, clients, questions, body_bytes, rounds: Vec::new(), latencies, memory: None })
+    }
+
+    /// Whether both are compared to the same.
+    pub(crate) fn has_floor_of(&self, other: &Self) -> bool {
+        (self.workload, self.clients) == (other.workload, other.clients)
     }
 
     /// Takes a round's measurements, and the memory that metricd had in use after them.
@@ -55,9 +61,10 @@ impl Cell {
 
     fn row(&self) -> String {
         format!(
-            "{:<10} {:>7} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
+            "{:<10} {:>7}  {:<5} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
             self.workload.name(),
             self.clients,
+            self.questions.name(),
             self.median(|round| round.pgbench_tps),
             self.median(|round| round.http_rps),
             self.median(|round| round.floor()),
@@ -74,6 +81,7 @@ impl Cell {
         json!({
             "workload": self.workload,
             "clients": self.clients,
+            "questions": self.questions,
             "rows": self.workload.rows(),
             "body_bytes": self.body_bytes,
             "pgbench_tps": self.median(|round| round.pgbench_tps),
@@ -91,7 +99,7 @@ impl Cell {
 }
 
 const HEAD: &str =
-    "workload   clients   pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+    "workload   clients  asked   pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
 
 fn megabytes(memory: Option<Memory>) -> String {
     memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.resident_bytes))
@@ -196,7 +204,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let mut cell = Cell::new(Workload::Series, 8, 1_234).unwrap();
+        let mut cell = Cell::new(Workload::Series, 8, Questions::Apart, 1_234).unwrap();
         let mut latencies = load::latencies().unwrap();
         latencies.record_n(1_000, 98).unwrap();
         latencies.record_n(4_000, 2).unwrap();
@@ -216,7 +224,10 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[2].len(), lines[3].len(), "{text}");
         let columns: Vec<_> = lines[3].split_whitespace().collect();
-        assert_eq!(columns, ["series", "8", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]);
+        assert_eq!(
+            columns,
+            ["series", "8", "apart", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]
+        );
         assert!(text.contains(&format!("\n\n{}alone ", pair::HEAD)), "{text}");
         assert!(text.contains("\n\n304 was not measured\n\n"), "{text}");
         assert!(text.ends_with("metricd after all of it: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"), "{text}");

@@ -3,6 +3,36 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+/// The most clients that there may be.
+pub(crate) const MAX_CLIENTS: u32 = 32;
+
+/// The most rows that a result may have.
+const MAX_ROWS: u32 = 10_000;
+
+/// What clients ask for at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Questions {
+    /// Each of them for something that nobody else asks for, so that each answer is a run of the SQL. The result is the same.
+    Apart,
+    /// All of them for the same, so that they may share runs.
+    Alike,
+}
+
+impl Questions {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Apart => "apart",
+            Self::Alike => "alike",
+        }
+    }
+}
+
+/// Where a metric's result is, as nobody but this client asks for it: with a limit of its own, which is past the result's end.
+pub(crate) fn path(metric_id: &str, client: u32) -> String {
+    format!("/metrics/{metric_id}?limit={}", MAX_ROWS - client)
+}
+
 /// A query, by the size of its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +91,14 @@ impl Workload {
 
     /// Where metricd answers.
     pub(crate) fn path(self) -> String {
-        format!("/metrics/{}?limit=10000", self.id())
+        path(&self.id(), 0)
+    }
+
+    /// The same for clients who each ask for themselves, or all for the same.
+    pub(crate) fn paths(self, questions: Questions) -> Vec<String> {
+        match questions {
+            Questions::Alike => vec![self.path()],
+            Questions::Apart => (0..MAX_CLIENTS).map(|client| path(&self.id(), client)).collect(),
+        }
     }
 }
