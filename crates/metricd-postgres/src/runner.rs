@@ -2,13 +2,15 @@
 //!
 //! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and [`CLEAN`] are sent
 //! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
-//! its connection is not used again before PostgreSQL has ended it.
+//! its connection is not used again before PostgreSQL has ended it. Where nothing has to be taken back, cheap statements of
+//! several runs share a round trip.
 
 mod asking;
 mod connection;
 mod cost;
 mod error;
 mod exporter;
+mod gathering;
 mod lease;
 mod patience;
 mod plan;
@@ -35,6 +37,7 @@ use tokio::time::timeout;
 use self::cost::Estimates;
 use self::error::run_error;
 use self::exporter::Exporter;
+use self::gathering::Gathering;
 use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
@@ -86,6 +89,7 @@ impl Default for RunnerConfig {
 pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
+    gathering: Gathering,
     exporter: Exporter,
     /// By which tenants are named to PostgreSQL.
     tenant_key: Option<TenantKey>,
@@ -112,10 +116,12 @@ impl PgRunner {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
         let has_one_server = session.get_hosts().len() <= 1 && session.get_hostaddrs().len() <= 1;
+        let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
-            pool: Pool::new(session, config),
-            estimates: Estimates::default(),
+            gathering: Gathering::new(pool.clone(), estimates.clone()),
+            pool,
+            estimates,
             exporter: Exporter::default(),
             tenant_key: None,
         })
@@ -153,6 +159,7 @@ impl PgRunner {
         let lease = self.lease().await;
         clock.queue += began.elapsed();
         let mut lease = lease?;
+        self.gathering.note(lease.connection());
         clock.session_since = lease.connection().opened();
         Ok(lease)
     }
@@ -218,7 +225,15 @@ impl MetricRunner for PgRunner {
     ) -> Result<RunOutcome, RunError> {
         let mut clock = Clock::start();
         let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
-        let outcome = self.attempts(task, sink, &mut clock).await;
+        // What is sent together is one transaction, and a tenant is a transaction's.
+        let gathered = match tenant {
+            None => self.gathering.run(statement, limits, sink, &mut clock).await,
+            Some(_) => None,
+        };
+        let outcome = match gathered {
+            Some(outcome) => outcome,
+            None => self.attempts(task, sink, &mut clock).await,
+        };
         sink.timed(clock.timing());
         outcome
     }

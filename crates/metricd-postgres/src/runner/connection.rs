@@ -159,6 +159,11 @@ impl Connection {
         self.plans.get(text).cloned()
     }
 
+    /// Whether the statement can be prepared, or is, without that others are forgotten.
+    pub(super) fn has_room_for(&self, text: &str) -> bool {
+        self.plans.len() < MAX_PREPARED || self.plans.contains_key(text)
+    }
+
     pub(super) fn keep_plan(&mut self, text: &str, plan: &Arc<Plan>) -> Result<(), SessionError> {
         if self.plans.len() >= MAX_PREPARED {
             self.forget_plans()?;

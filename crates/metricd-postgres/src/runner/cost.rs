@@ -12,28 +12,47 @@ use super::{BEGIN, CLEAN};
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
 
+/// How long a statement is not sent with others once that has turned out to be wrong.
+const APART: Duration = Duration::from_secs(5);
+
 /// Of how many statements an estimate is held.
 const MAX_ESTIMATES: u64 = 10_000;
 
 /// The planner's estimates, by the text of the statement. One that was made for other values of the parameters will do.
 #[derive(Debug, Clone)]
-pub(super) struct Estimates(Cache<Arc<str>, f64>);
+pub(super) struct Estimates {
+    costs: Cache<Arc<str>, f64>,
+    /// The statements that are not sent with others, whatever they cost.
+    apart: Cache<Arc<str>, ()>,
+}
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(ESTIMATE_LIFETIME).build())
+        let costs = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(ESTIMATE_LIFETIME).build();
+        let apart = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(APART).build();
+        Self { costs, apart }
     }
 }
 
 impl Estimates {
     /// What the planner expects the statement to cost, in its own unit.
     pub(super) async fn of(&self, session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
-        if let Some(cost) = self.0.get(statement.text()) {
+        if let Some(cost) = self.costs.get(statement.text()) {
             return Ok(cost);
         }
         let cost = explain(session, statement).await?;
-        self.0.insert(statement.text().into(), cost);
+        self.costs.insert(statement.text().into(), cost);
         Ok(cost)
+    }
+
+    /// What is known of a statement that can be sent with others.
+    pub(super) fn of_together(&self, text: &str) -> Option<f64> {
+        self.costs.get(text).filter(|_| !self.apart.contains_key(text))
+    }
+
+    /// Has the statement sent by itself for a while.
+    pub(super) fn set_apart(&self, text: &str) {
+        self.apart.insert(text.into(), ());
     }
 }
 

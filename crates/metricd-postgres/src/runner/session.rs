@@ -294,8 +294,13 @@ impl Session {
 
     /// The fields of the row that was answered last.
     pub(super) fn fields(&self) -> Fields<'_> {
-        // Their number precedes them.
-        Fields(self.wire.body().get(2..).unwrap_or_default())
+        Fields::of(self.row_bytes())
+    }
+
+    /// The row that was answered last, as it has come: [`Fields::of`].
+    pub(super) fn row_bytes(&self) -> &[u8] {
+        // The number of its fields precedes them.
+        self.wire.body().get(2..).unwrap_or_default()
     }
 
     /// Reads the answer to its end.

@@ -1,6 +1,7 @@
 //! Running stored SQL against the real database.
 
 mod connections;
+mod gathering;
 mod sending;
 mod timing;
 mod together;

@@ -3,6 +3,13 @@
 /// The fields of a row as they came: each a length, -1 for NULL, and so many bytes.
 pub(in crate::runner) struct Fields<'a>(pub(super) &'a [u8]);
 
+impl<'a> Fields<'a> {
+    /// Those of a row without their number, which precedes them.
+    pub(in crate::runner) fn of(row: &'a [u8]) -> Self {
+        Self(row)
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Option<&'a [u8]>;
 

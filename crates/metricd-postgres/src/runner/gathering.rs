@@ -1,0 +1,132 @@
+//! Cheap statements of several runs, sent as one question.
+//!
+//! Much of what a cheap statement costs is that PostgreSQL's process and this one wake each other. So each thread has one
+//! question with cheap statements under way, and those that come meanwhile are sent together when it is answered. Where
+//! nothing is under way, nobody waits.
+//!
+//! PostgreSQL holds the answers back until all statements of a question have run, and nobody can tell which of them takes its
+//! time. So a question that is not answered soon is stopped. Its runs then go on alone, as they do wherever anything else goes
+//! wrong: statements only read, so that they can be run once more.
+
+mod driver;
+mod question;
+
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+use tokio::sync::oneshot;
+
+use self::driver::Driver;
+use self::question::Answered;
+use super::connection::Connection;
+use super::cost::Estimates;
+use super::pool::Pool;
+use super::timing::Clock;
+
+/// What a statement costs at most that is sent with others, in the planner's unit: some tenths of a millisecond.
+const CHEAP: f64 = 1_000.0;
+
+/// How long a question may take, be it that its statements have to be prepared.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// The runs that wait to be sent with others.
+#[derive(Clone)]
+pub(super) struct Gathering(Arc<Shared>);
+
+struct Shared {
+    pool: Pool,
+    estimates: Estimates,
+    /// Whether nothing outlives a statement, as of the connection that was used last. It could reach the statement behind it.
+    is_harmless: AtomicBool,
+    threads: Mutex<HashMap<ThreadId, Gathered>>,
+}
+
+/// The runs of a thread.
+#[derive(Default)]
+struct Gathered {
+    waiting: VecDeque<Waiting>,
+    /// Whether there is a driver, who takes from them for as long as there are any.
+    is_driven: bool,
+}
+
+/// A run that waits.
+struct Waiting {
+    statement: BoundStatement,
+    cost: f64,
+    told: oneshot::Sender<Result<Answered, RunError>>,
+}
+
+impl Gathering {
+    pub(super) fn new(pool: Pool, estimates: Estimates) -> Self {
+        let (is_harmless, threads) = (AtomicBool::default(), Mutex::default());
+        Self(Arc::new(Shared { pool, estimates, is_harmless, threads }))
+    }
+
+    /// Takes note of what is known of the connections.
+    pub(super) fn note(&self, connection: &Connection) {
+        self.0.is_harmless.store(connection.is_harmless(), Ordering::Relaxed);
+    }
+
+    /// Runs the statement with others; `None` where it has to be run alone, be it that this was tried.
+    pub(super) async fn run(
+        &self,
+        statement: &BoundStatement,
+        limits: RunLimits,
+        sink: &mut dyn RowSink,
+        clock: &mut Clock,
+    ) -> Option<Result<RunOutcome, RunError>> {
+        let cost = self.cheap(statement, limits)?;
+        sink.sent();
+        let asked = Instant::now();
+        let (told, answered) = oneshot::channel();
+        self.add(Waiting { statement: statement.clone(), cost, told });
+        let Ok(answered) = answered.await else {
+            clock.queue += asked.elapsed();
+            return None;
+        };
+        Some(match answered {
+            Ok(answered) => {
+                clock.queue += answered.sent.saturating_duration_since(asked);
+                sink.timed(clock.timing());
+                let began = Instant::now();
+                let outcome = answered.hand_on(limits, sink).await;
+                clock.encode += began.elapsed();
+                outcome
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    /// What the statement costs, where it can be sent with others.
+    fn cheap(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
+        // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
+        let is_plain = limits.patience.is_zero() && limits.time > PATIENCE;
+        if !is_plain || !self.0.is_harmless.load(Ordering::Relaxed) {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
+        let most = CHEAP.min(limits.cost as f64);
+        self.0.estimates.of_together(statement.text()).filter(|cost| *cost <= most)
+    }
+
+    fn add(&self, run: Waiting) {
+        let home = thread::current().id();
+        let mut threads = self.threads();
+        let gathered = threads.entry(home).or_default();
+        gathered.waiting.push_back(run);
+        if !mem::replace(&mut gathered.is_driven, true) {
+            drop(threads);
+            // It begins when all that this thread has to do now is done, so that others may have come.
+            tokio::spawn(Driver::new(self.clone(), home).drive());
+        }
+    }
+
+    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Gathered>> {
+        self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

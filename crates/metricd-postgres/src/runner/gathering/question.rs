@@ -1,0 +1,164 @@
+//! A question with the statements of several runs, and its answers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+
+use super::Waiting;
+use crate::runner::connection::Connection;
+use crate::runner::cost::Estimates;
+use crate::runner::plan::Plan;
+use crate::runner::session::{Answer, Fields, Session, SessionError};
+
+/// How much an answer has at most; a larger one is better read as it comes.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
+/// What PostgreSQL has answered to one statement.
+pub(super) struct Answered {
+    /// When it was sent.
+    pub(super) sent: Instant,
+    plan: Arc<Plan>,
+    rows: Rows,
+}
+
+/// Rows as they have come.
+#[derive(Default)]
+struct Rows {
+    bytes: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+/// What is asked, and what is to be asked still.
+struct Question<'a> {
+    estimates: &'a Estimates,
+    left: VecDeque<Waiting>,
+    preparing: Option<Waiting>,
+    asked: VecDeque<(Waiting, Arc<Plan>)>,
+}
+
+impl Answered {
+    /// Hands the rows to the sink, up to the limits.
+    pub(super) async fn hand_on(self, limits: RunLimits, sink: &mut dyn RowSink) -> Result<RunOutcome, RunError> {
+        sink.columns(&self.plan.columns)?;
+        let Rows { bytes, ends } = &self.rows;
+        let (mut row_count, mut begin) = (0, 0);
+        for &end in ends {
+            let row = bytes.get(begin..end).unwrap_or_default();
+            if row_count == limits.rows.rows() || !sink.row(&mut Fields::of(row), limits.size_bytes)? {
+                return Ok(RunOutcome { row_count, truncated: true });
+            }
+            (row_count, begin) = (row_count + 1, end);
+            if sink.is_full() {
+                sink.flush().await;
+            }
+        }
+        Ok(RunOutcome { row_count, truncated: false })
+    }
+}
+
+/// Asks, and tells each run what is answered. Those that are told nothing go on alone.
+///
+/// # Errors
+///
+/// Where the connection is of no more use.
+pub(super) async fn ask(
+    connection: &mut Connection,
+    estimates: &Estimates,
+    runs: Vec<Waiting>,
+) -> Result<(), SessionError> {
+    let mut question = Question { estimates, left: runs.into(), preparing: None, asked: VecDeque::new() };
+    loop {
+        question.prepare(connection).await?;
+        if question.asked.is_empty() {
+            return Ok(());
+        }
+        question.ask(connection).await?;
+    }
+}
+
+impl Question<'_> {
+    /// Prepares as many as the connection keeps prepared at once.
+    async fn prepare(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
+        while let Some(run) = self.left.front()
+            && (self.asked.is_empty() || connection.has_room_for(run.statement.text()))
+        {
+            self.preparing = self.left.pop_front().filter(|run| !run.told.is_closed());
+            let Some(run) = &self.preparing else { continue };
+            let plan = plan(connection, &run.statement).await?;
+            match (self.preparing.take(), plan) {
+                (Some(run), Some(plan)) => self.asked.push_back((run, plan)),
+                (Some(run), None) => self.estimates.set_apart(run.statement.text()),
+                (None, _) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks once. What follows a statement that fails is left, to be asked once more.
+    async fn ask(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
+        let entry = connection.entry(None).await?;
+        let before: Vec<_> = entry.ahead().collect();
+        let statements = self.asked.iter().map(|(run, plan)| (plan.name.as_str(), run.statement.texts()));
+        connection.session.ask_prepared_all(&before, statements, &[])?;
+        let sent = Instant::now();
+        while !connection.session.is_answered() && !self.asked.is_empty() {
+            let rows = rows(&mut connection.session).await;
+            if let Err(error @ SessionError::Lost(_)) = rows {
+                return Err(error);
+            }
+            let Some((run, plan)) = self.asked.pop_front() else { break };
+            match rows {
+                Ok(Some(rows)) => {
+                    // Who has gone need not be told.
+                    let _ = run.told.send(Ok(Answered { sent, plan, rows }));
+                }
+                Ok(None) => self.estimates.set_apart(run.statement.text()),
+                Err(_refused) => {
+                    self.estimates.set_apart(run.statement.text());
+                    // Its plan may be stale.
+                    return connection.forget_plans_of(run.statement.text());
+                }
+            }
+        }
+        connection.entered(None);
+        connection.session.finish().await
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        // What is not answered is perhaps what has taken so long.
+        let unanswered = self.asked.iter().map(|(run, _)| run).chain(&self.preparing);
+        unanswered.for_each(|run| self.estimates.set_apart(run.statement.text()));
+    }
+}
+
+/// What is prepared for the statement; `None` where it has to be run alone.
+async fn plan(connection: &mut Connection, statement: &BoundStatement) -> Result<Option<Arc<Plan>>, SessionError> {
+    if connection.plan(statement.text()).is_none()
+        && let Err(error @ SessionError::Lost(_)) = Plan::prepare(connection, statement).await
+    {
+        return Err(error);
+    }
+    // Of one whose values are cast, nothing is kept under its own text.
+    let plan = connection.plan(statement.text());
+    Ok(plan.filter(|plan| plan.parameters == statement.arguments().len()))
+}
+
+/// The rows of the next answer; `None` where they are much.
+async fn rows(session: &mut Session) -> Result<Option<Rows>, SessionError> {
+    let (mut rows, mut is_whole) = (Rows::default(), true);
+    loop {
+        match session.next(MAX_ANSWER_BYTES).await? {
+            Answer::Row if is_whole && rows.bytes.len() < MAX_ANSWER_BYTES => {
+                rows.bytes.extend_from_slice(session.row_bytes());
+                rows.ends.push(rows.bytes.len());
+            }
+            Answer::Row | Answer::LargeRow => is_whole = false,
+            Answer::End => return Ok(is_whole.then_some(rows)),
+        }
+    }
+}
