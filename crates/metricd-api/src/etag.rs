@@ -65,8 +65,10 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
 }
 
 /// The weak tag of results with this hash: the time at which they were asked for is no part of it.
-pub(crate) fn of_results(hash: &[u8]) -> EntityTag {
-    EntityTag::new_weak(hex(hash.get(..16).unwrap_or(hash)))
+pub(crate) fn of_results(hash: &blake3::Hasher) -> EntityTag {
+    let mut bytes = [0; 16];
+    hash.finalize_xof().fill(&mut bytes);
+    EntityTag::new_weak(hex(&bytes))
 }
 
 /// The response with the tag of its results. Whoever keeps them asks again before using them.

@@ -10,7 +10,6 @@ use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
 use metricd_domain::{Contract, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
 use moka::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use crate::definitions::ServedMetric;
 use crate::{ApiState, etag};
@@ -18,28 +17,20 @@ use crate::{ApiState, etag};
 /// How many results are known at most; the ones that are used least make room.
 const MAX_KNOWN: u64 = 10_000;
 
-/// Tells a question from every other.
-pub(crate) type QuestionHash = [u8; 32];
-
-/// What is asked: a definition as it is, on whose behalf, values, limits.
-#[derive(Clone)]
-pub(crate) struct Question(Sha256);
+/// Tells what is asked from every other question: a definition as it is, on whose behalf, values, limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Question(pub(crate) blake3::Hash);
 
 impl Question {
-    pub(crate) fn hash(&self) -> QuestionHash {
-        self.0.clone().finalize().into()
-    }
-
-    /// The tag of the result that has this part, which is the same whenever it is asked for. Weak, since the time at which it
-    /// was asked for is no part of that.
+    /// The tag of the result that has this part, which is the same whenever it is asked for.
     pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
-        etag::of_results(&self.0.chain_update(stable).finalize())
+        etag::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
     }
 }
 
 /// The results that are known.
 pub struct KnownResults {
-    held: Cache<QuestionHash, Known>,
+    held: Cache<Question, Known>,
 }
 
 /// A result that was answered.
@@ -82,9 +73,9 @@ impl<'a> Asking<'a> {
         limits: RunLimits,
         period: Option<&AppliedPeriod>,
     ) -> Self {
-        let mut question = Sha256::new();
+        let mut question = blake3::Hasher::new();
         let mut add = |part: &[u8]| {
-            question.update(part.len().to_le_bytes());
+            question.update(&part.len().to_le_bytes());
             question.update(part);
         };
         add(served.definition.metric.metric_id.as_str().as_bytes());
@@ -106,7 +97,7 @@ impl<'a> Asking<'a> {
         // What a text means that PostgreSQL alone can read is not known.
         let is_judged = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
         let repeatable = contract.filter(|_| is_judged);
-        Self { state, request, question: Question(question), repeatable, mark: None }
+        Self { state, request, question: Question(question.finalize()), repeatable, mark: None }
     }
 
     /// The tag by which the client has the result, where it is known to be the same still.
@@ -114,7 +105,7 @@ impl<'a> Asking<'a> {
         let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
         // Where PostgreSQL cannot be asked, the run will say so.
         let mark = self.state.runner.data_mark().await.ok().flatten()?;
-        let known = self.state.known_results.held.get(&self.question.hash()).filter(|known| mark.is_still(&known.mark));
+        let known = self.state.known_results.held.get(&self.question).filter(|known| mark.is_still(&known.mark));
         if let Some(known) = known {
             return etag::is_unchanged(self.request, &known.tag).then_some(known.tag);
         }
@@ -124,14 +115,14 @@ impl<'a> Asking<'a> {
         None
     }
 
-    pub(crate) fn question(&self) -> &Question {
-        &self.question
+    pub(crate) fn question(&self) -> Question {
+        self.question
     }
 
     /// Takes note of the tag of the result that a run has had since.
     pub(crate) fn answered(self, tag: &EntityTag) {
         if let Some(mark) = self.mark {
-            self.state.known_results.held.insert(self.question.hash(), Known { tag: tag.clone(), mark });
+            self.state.known_results.held.insert(self.question, Known { tag: tag.clone(), mark });
         }
     }
 }

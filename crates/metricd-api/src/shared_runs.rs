@@ -18,7 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::known_results::QuestionHash;
+use crate::known_results::Question;
 
 /// How long a run waits for the end of one that asks the same and was sent before, so that whoever comes meanwhile shares it.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -45,7 +45,7 @@ pub(crate) struct EncodedResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     thread: ThreadId,
-    question: QuestionHash,
+    question: Question,
     limits: RunLimits,
 }
 
@@ -88,7 +88,7 @@ impl SharedRuns {
     /// one. It is given up when nobody waits for it any more. `None` where it has panicked.
     pub(crate) async fn run<F>(
         self: &Arc<Self>,
-        question: QuestionHash,
+        question: Question,
         limits: RunLimits,
         run: impl FnOnce(Underway) -> F,
     ) -> Option<Ran>

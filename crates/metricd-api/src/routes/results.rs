@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{BatchLimits, BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
-use sha2::{Digest, Sha256};
 
 use self::entry::{Answered, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
@@ -189,12 +188,12 @@ fn write_results(
 /// The tag of the entries in this order for this tenant; none where one of them is a failure of the server's. Weak, as that of one result is.
 fn tag(tenant: Option<&Tenant>, ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> {
     let entries = ids.iter().filter_map(|id| Some((id, answered.get(id.as_str())?)));
-    let hash = Sha256::new().chain_update(tenant.map_or("", Tenant::as_str)).chain_update([0]);
-    let hash = entries.map(|(id, entry)| Some((id, entry.stable?))).try_fold(hash, |hash, entry| {
-        let (id, stable) = entry?;
-        Some(hash.chain_update(id).chain_update([0]).chain_update(stable))
-    })?;
-    Some(etag::of_results(&hash.finalize()))
+    let mut hash = blake3::Hasher::new();
+    hash.update(tenant.map_or("", Tenant::as_str).as_bytes()).update(&[0]);
+    for (id, entry) in entries {
+        hash.update(id.as_bytes()).update(&[0]).update(entry.stable?.as_bytes());
+    }
+    Some(etag::of_results(&hash))
 }
 
 /// The parameters that none of the metrics has: one of them is probably misspelt.

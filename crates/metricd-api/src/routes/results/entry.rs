@@ -7,7 +7,6 @@ use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
 use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome, is_period};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
 
 use super::ResultsRequest;
 use crate::definitions::ServedMetric;
@@ -44,7 +43,7 @@ pub(super) struct Answered {
     pub(super) body: Vec<u8>,
     pub(super) is_truncated: bool,
     /// A hash of what is the same whenever it is asked for; none where the server has failed, which is not to be kept.
-    pub(super) stable: Option<[u8; 32]>,
+    pub(super) stable: Option<blake3::Hash>,
 }
 
 impl Prepared {
@@ -96,7 +95,7 @@ impl Entry {
                         return Answered {
                             body: entry(id, 200, "result", &result),
                             is_truncated: outcome.truncated,
-                            stable: Some(Sha256::digest(stable_part(&result)).into()),
+                            stable: Some(blake3::hash(stable_part(&result))),
                         };
                     }
                     (Some(Err(error)), Ok(statement)) => run_problem(error, statement),
@@ -111,7 +110,7 @@ impl Entry {
         }
         let status = problem.code().status().as_u16();
         let document = problem.document(&format!("/metrics/{}", utf8_percent_encode(id, PATH_SEGMENT)));
-        let stable = (!problem.code().status().is_server_error()).then(|| Sha256::digest(&document).into());
+        let stable = (!problem.code().status().is_server_error()).then(|| blake3::hash(&document));
         Answered { body: entry(id, status, "problem", &document), is_truncated: false, stable }
     }
 }

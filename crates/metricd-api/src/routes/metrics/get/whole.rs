@@ -48,9 +48,9 @@ pub(super) async fn answer_whole(
     if let Some(tag) = asking.unchanged().await {
         return Ok(not_modified(&tag));
     }
-    let (question, limits) = (asking.question().clone(), *limits);
-    let run = |underway| asked.run(state.clone(), question.clone(), underway);
-    let ran = state.shared_runs.run(question.hash(), limits, run).await;
+    let (question, limits) = (asking.question(), *limits);
+    let run = |underway| asked.run(state.clone(), question, underway);
+    let ran = state.shared_runs.run(question, limits, run).await;
     let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
     let Ran { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
