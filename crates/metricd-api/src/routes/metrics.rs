@@ -26,7 +26,7 @@ pub(super) use get_definition::get_metric_definition;
 pub(super) use history::list_metric_history;
 pub(super) use list::list_metrics;
 pub(super) use restore::restore_metric;
-pub(super) use result::{stable_part, write_result};
+pub(super) use result::{ResultRows, stable_part};
 pub(super) use run::{run_limits, run_problem};
 pub(super) use update::update_metric;
 

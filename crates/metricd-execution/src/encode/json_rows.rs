@@ -9,6 +9,8 @@ use crate::RunTiming;
 pub struct JsonRows {
     objects: Objects,
     out: Vec<u8>,
+    /// Where the array begins.
+    begin: usize,
     timing: RunTiming,
 }
 
@@ -19,19 +21,26 @@ impl JsonRows {
         self.objects.columns()
     }
 
+    /// Writes text that the array is to follow, so that a document with it need not be put together from two buffers. It does not
+    /// count as the rows' size. To be called before the first row.
+    pub fn begin_after(&mut self, text: &[u8]) {
+        self.out.extend_from_slice(text);
+        self.begin = self.out.len();
+    }
+
     /// Where the run's time has gone, as far as it was told.
     #[must_use]
     pub fn timing(&self) -> RunTiming {
         self.timing
     }
 
-    /// The array, whole.
+    /// The array, whole, behind what it was to follow.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
-        self.out.push(if self.out.is_empty() { b'[' } else { b']' });
-        if self.out.len() == 1 {
-            self.out.push(b']');
+        if self.out.len() == self.begin {
+            self.out.push(b'[');
         }
+        self.out.push(b']');
         self.out
     }
 }
@@ -44,9 +53,10 @@ impl RowSink for JsonRows {
 
     fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
         let before = self.out.len();
-        self.out.push(if before == 0 { b'[' } else { b',' });
+        self.out.push(if before == self.begin { b'[' } else { b',' });
         // The closing bracket counts as well.
-        let fits = self.objects.write(fields, max_bytes.saturating_sub(1), &mut self.out)?;
+        let max_bytes = max_bytes.saturating_sub(1).saturating_add(self.begin);
+        let fits = self.objects.write(fields, max_bytes, &mut self.out)?;
         if !fits {
             self.out.truncate(before);
         }
@@ -96,6 +106,24 @@ mod tests {
         assert!(row(13));
         assert!(!row(13));
         assert_eq!(rows.finish(), br#"[{"c":"xyz"}]"#);
+    }
+
+    #[test]
+    fn what_the_rows_follow_does_not_count() {
+        for before in ["", "{\"rows\":", &"x".repeat(100)] {
+            let mut rows = JsonRows::default();
+            rows.columns(&columns()[1..]).unwrap();
+            rows.begin_after(before.as_bytes());
+            let mut row = |max_bytes| rows.row(&mut [Some(b"xyz".as_slice())].into_iter(), max_bytes).unwrap();
+            assert!(!row(12));
+            assert!(row(13));
+            assert!(!row(24));
+            assert!(row(25));
+            assert_eq!(rows.finish(), format!(r#"{before}[{{"c":"xyz"}},{{"c":"xyz"}}]"#).as_bytes());
+            let mut rows = JsonRows::default();
+            rows.begin_after(before.as_bytes());
+            assert_eq!(rows.finish(), format!("{before}[]").as_bytes());
+        }
     }
 
     #[test]

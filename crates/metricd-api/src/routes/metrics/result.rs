@@ -1,12 +1,15 @@
 //! A result as one JSON document.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SecondsFormat, Utc};
-use metricd_domain::MetricDefinition;
-use metricd_execution::{AppliedPeriod, Column, JsonRows, RunOutcome};
+use metricd_execution::{AppliedPeriod, Column, EncodeError, JsonRows, RowSink, RunOutcome, RunTiming};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+
+use crate::definitions::ServedMetric;
 
 /// A column of a result.
 #[derive(Serialize, ToSchema)]
@@ -47,7 +50,7 @@ struct ResultTail {
     as_of: String,
 }
 
-/// A result as a schema: what [`write_result`] writes.
+/// A result as a schema: what [`ResultRows`] writes.
 pub(in crate::routes) struct ResultSchema;
 
 impl PartialSchema for ResultSchema {
@@ -103,35 +106,70 @@ pub(in crate::routes) fn stable_part(result: &[u8]) -> &[u8] {
     result.get(..result.len().saturating_sub(AS_OF_BYTES)).unwrap_or_default()
 }
 
-/// The response, with the rows as they were encoded. It ends with `as_of`.
-pub(in crate::routes) fn write_result(
-    definition: &MetricDefinition,
-    result: JsonRows,
-    outcome: RunOutcome,
-    period: Option<AppliedPeriod>,
-    as_of: DateTime<Utc>,
-) -> Vec<u8> {
-    let head = ResultHead {
-        metric_id: definition.metric.metric_id.as_str(),
-        query_id: definition.metric.query_id.as_str(),
-        title: definition.title(),
-        columns: result.result_columns().iter().map(ColumnResponse::from).collect(),
-    };
-    let tail = ResultTail {
-        row_count: outcome.row_count,
-        truncated: outcome.truncated,
-        period,
-        as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
-    };
-    // Neither can fail: they have no maps, and only text for keys.
-    let mut body = serde_json::to_vec(&head).unwrap_or_default();
-    let tail = serde_json::to_vec(&tail).unwrap_or_default();
-    let rows = result.finish();
-    body.pop();
-    body.reserve_exact(rows.len() + tail.len() + 16);
-    body.extend_from_slice(b",\"rows\":");
-    body.extend_from_slice(&rows);
-    body.push(b',');
-    body.extend_from_slice(tail.get(1..).unwrap_or_default());
-    body
+/// Takes the rows of a metric's result into the document that is answered.
+#[derive(Debug)]
+pub(in crate::routes) struct ResultRows {
+    served: Arc<ServedMetric>,
+    rows: JsonRows,
+}
+
+impl ResultRows {
+    pub(in crate::routes) fn of(served: Arc<ServedMetric>) -> Self {
+        Self { served, rows: JsonRows::default() }
+    }
+
+    /// Where the run's time has gone, as far as it was told.
+    pub(in crate::routes) fn timing(&self) -> RunTiming {
+        self.rows.timing()
+    }
+
+    /// The document. It ends with `as_of`.
+    pub(in crate::routes) fn finish(
+        self,
+        outcome: RunOutcome,
+        period: Option<AppliedPeriod>,
+        as_of: DateTime<Utc>,
+    ) -> Vec<u8> {
+        let tail = ResultTail {
+            row_count: outcome.row_count,
+            truncated: outcome.truncated,
+            period,
+            as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
+        };
+        let mut body = self.rows.finish();
+        body.push(b',');
+        let tail = json(&tail);
+        body.extend_from_slice(tail.get(1..).unwrap_or_default());
+        body
+    }
+}
+
+impl RowSink for ResultRows {
+    fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
+        self.rows.columns(columns)?;
+        let definition = &self.served.definition;
+        let mut head = json(&ResultHead {
+            metric_id: definition.metric.metric_id.as_str(),
+            query_id: definition.metric.query_id.as_str(),
+            title: definition.title(),
+            columns: columns.iter().map(ColumnResponse::from).collect(),
+        });
+        head.pop();
+        head.extend_from_slice(b",\"rows\":");
+        self.rows.begin_after(&head);
+        Ok(())
+    }
+
+    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.rows.row(fields, max_bytes)
+    }
+
+    fn timed(&mut self, timing: RunTiming) {
+        self.rows.timed(timing);
+    }
+}
+
+fn json(part: &impl Serialize) -> Vec<u8> {
+    // It cannot fail: it has no maps, and only text for keys.
+    serde_json::to_vec(part).unwrap_or_default()
 }

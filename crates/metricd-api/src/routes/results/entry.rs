@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
-use metricd_execution::{AppliedPeriod, BoundStatement, JsonRows, RunError, RunLimits, RunOutcome, is_period};
+use metricd_execution::{AppliedPeriod, BoundStatement, RunError, RunLimits, RunOutcome, is_period};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ResultsRequest;
 use crate::definitions::ServedMetric;
 use crate::edge::RequestId;
-use crate::routes::metrics::{run_limits, run_problem, stable_part, write_result};
+use crate::routes::metrics::{ResultRows, run_limits, run_problem, stable_part};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.
@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     period: Option<AppliedPeriod>,
     pub(super) bound: BoundStatement,
     pub(super) limits: RunLimits,
-    pub(super) rows: JsonRows,
+    pub(super) rows: ResultRows,
     pub(super) outcome: Option<Result<RunOutcome, RunError>>,
 }
 
@@ -71,7 +71,7 @@ impl Prepared {
         })?;
         let limits = run_limits(state, query_cost, served.definition.metric.limits, false, asked.rows);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
-        Ok(Box::new(Self { served, period, bound, limits, rows: JsonRows::default(), outcome: None }))
+        Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&served)), served, period, bound, limits, outcome: None }))
     }
 }
 
@@ -91,7 +91,7 @@ impl Entry {
                 let Prepared { served, period, rows, outcome, .. } = *prepared;
                 match (outcome, served.statement.as_ref()) {
                     (Some(Ok(outcome)), _) => {
-                        let result = write_result(&served.definition, rows, outcome, period, as_of);
+                        let result = rows.finish(outcome, period, as_of);
                         return Answered {
                             body: entry(id, 200, "result", &result),
                             is_truncated: outcome.truncated,

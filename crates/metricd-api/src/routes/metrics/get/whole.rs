@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::Tenant;
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, Column, EncodeError, JsonRows, MetricStatement, RowSink, RunLimits, RunTiming,
+    AppliedPeriod, BoundStatement, Column, EncodeError, MetricStatement, RowSink, RunLimits, RunTiming,
 };
 
 use super::TRUNCATED;
@@ -16,7 +16,7 @@ use super::format::Format;
 use crate::definitions::ServedMetric;
 use crate::edge::note_run;
 use crate::known_results::{Asking, Question};
-use crate::routes::metrics::result::{stable_part, write_result};
+use crate::routes::metrics::result::{ResultRows, stable_part};
 use crate::routes::metrics::run::run_problem;
 use crate::shared_runs::{EncodedResult, Ran, Underway};
 use crate::{ApiState, Problem, ProblemCode, etag};
@@ -70,14 +70,15 @@ pub(super) async fn answer_whole(
 impl Whole {
     async fn run(self, state: web::Data<ApiState>, question: Question, underway: Underway) -> Ran {
         let Self { served, statement, tenant, limits, period } = self;
-        let mut sink = JoinedRows { rows: JsonRows::default(), underway, now: state.now, asked_at: None };
+        let rows = ResultRows::of(served);
+        let mut sink = JoinedRows { rows, underway, now: state.now, asked_at: None };
         let ran = state.runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
         let JoinedRows { rows, underway: _underway, asked_at, .. } = sink;
         let mut timing = rows.timing();
         let began = Instant::now();
         let result = ran.map(|outcome| {
             let as_of = asked_at.unwrap_or_else(state.now);
-            let body = write_result(&served.definition, rows, outcome, period, as_of);
+            let body = rows.finish(outcome, period, as_of);
             let tag = question.tag(stable_part(&body));
             EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
         });
@@ -88,7 +89,7 @@ impl Whole {
 
 /// Takes the rows of a run, which requests may join until its statement is sent.
 struct JoinedRows {
-    rows: JsonRows,
+    rows: ResultRows,
     underway: Underway,
     now: fn() -> DateTime<Utc>,
     /// When the statement was sent.
