@@ -17,7 +17,7 @@ use crate::workload::{MAX_CLIENTS, Questions, Workload};
 /// started for it; pgbench comes with PostgreSQL.
 ///
 /// Then pairs: two ways to ask metricd, measured in turns, with the ratio of their rates and what that should be. All of it
-/// takes about 11 minutes, the pairs less than 2 of them. To measure the pairs alone:
+/// takes about 13 minutes, the pairs less than 2 of them. To measure the pairs alone:
 ///
 /// metricd-bench --parts results,pages,unchanged
 #[derive(Debug, Parser)]

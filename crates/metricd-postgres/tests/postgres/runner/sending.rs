@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use metricd_domain::SqlText;
 use metricd_execution::{
     BoundStatement, Column, EncodeError, JsonRows, MetricRunner, RowSink, RunError, RunLimits, Statement,
@@ -73,6 +74,24 @@ async fn what_is_committed_before_is_in_the_result() -> Result<()> {
 
         let costly = run(&runner, &owner, all, RunLimits { cost: 0, ..RunLimits::default() }).await?;
         assert!(matches!(costly.outcome, Err(RunError::TooCostly { .. })) && costly.times == 0);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_it_is_where_statements_are_sent_together() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let (runner, owner) = (PgRunner::new(&database.reader, RunnerConfig::default())?, database.connect().await?);
+    owner.batch_execute("CREATE TABLE warehouse.t (a integer)").await?;
+    let ask = || run(&runner, &owner, "SELECT count(*) FROM t", RunLimits::default());
+    assert_eq!(ask().await?.outcome?, r#"[{"count":1}]"#);
+    for round in 0..20 {
+        // Each commits its row before the next one does.
+        for (number, told) in (2..).zip(join_all([(); 5].map(|()| ask())).await) {
+            let told = told?;
+            let rows: usize = told.outcome?.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
+            assert!(rows >= 5 * round + number && told.times == 1, "{rows} in round {round}, as number {number}");
+        }
     }
     Ok(())
 }
