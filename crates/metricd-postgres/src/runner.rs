@@ -149,14 +149,16 @@ impl PgRunner {
         Ok(Some(Tenancy { tenant, key }))
     }
 
-    async fn lease(&self) -> Result<Lease, RunError> {
-        Ok(Lease::new(self.pool.get().await?))
+    /// A connection, for which somebody has waited so long already.
+    async fn lease(&self, waited: Duration) -> Result<Lease, RunError> {
+        let left = self.pool.acquire_timeout().saturating_sub(waited);
+        Ok(Lease::new(self.pool.get_until(Instant::now() + left).await?))
     }
 
     /// The same, and the clock takes note of how long that takes.
     async fn timed_lease(&self, clock: &mut Clock) -> Result<Lease, RunError> {
         let began = Instant::now();
-        let lease = self.lease().await;
+        let lease = self.lease(clock.queue).await;
         clock.queue += began.elapsed();
         let mut lease = lease?;
         self.gathering.note(lease.connection());
@@ -269,7 +271,7 @@ impl MetricRunner for PgRunner {
     }
 
     async fn check(&self) -> Result<(), RunError> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.lease(Duration::ZERO).await?;
         let session = &mut lease.connection().session;
         let fault = |error| run_error(error, CONNECT_TIMEOUT);
         session.ask("SELECT 1").map_err(fault)?;

@@ -29,7 +29,8 @@ const LEEWAY: Duration = Duration::from_secs(1);
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
 /// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
 /// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
-/// and the process that it is with.
+/// and the process that it is with; and whether no function has other rights than the role, by which one that is called stable
+/// could change a setting for the rest of the transaction.
 const ABOUT: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
@@ -42,7 +43,14 @@ const ABOUT: &str = "
         AND has_function_privilege(p.oid, 'EXECUTE')
     ) AND current_setting('transaction_read_only') = 'on')::text,
     (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
-    pg_backend_pid()::text";
+    pg_backend_pid()::text,
+    (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+          AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
+          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+          AND has_function_privilege(p.oid, 'EXECUTE')
+    ))::text";
 
 /// A session, with the statements that are prepared in it.
 #[derive(Debug)]
@@ -51,6 +59,7 @@ pub(super) struct Connection {
     home: ThreadId,
     opened: Instant,
     is_harmless: bool,
+    is_inert: bool,
     /// PostgreSQL's own limit of a statement's time in this session; zero is none.
     timeout: Duration,
     /// PostgreSQL's process.
@@ -73,7 +82,7 @@ impl Connection {
         let mut session = Session::open(config).await?;
         let asked = timeout(CONNECT_TIMEOUT, ask_about(&mut session)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let About { is_harmless, timeout, pid } = asked.map_err(too_slow)??;
+        let About { is_harmless, is_inert, timeout, pid } = asked.map_err(too_slow)??;
         let home = thread::current().id();
         let (plans, types) = (HashMap::new(), HashMap::new());
         let opened = Instant::now();
@@ -82,6 +91,7 @@ impl Connection {
             home,
             opened,
             is_harmless,
+            is_inert,
             timeout,
             pid,
             entrance: None,
@@ -97,6 +107,11 @@ impl Connection {
     /// a right that is given later is seen by later connections.
     pub(super) fn is_harmless(&self) -> bool {
         self.is_harmless
+    }
+
+    /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
+    pub(super) fn is_inert(&self) -> bool {
+        self.is_inert
     }
 
     /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
@@ -206,6 +221,7 @@ impl PlannedFor {
 /// What [`ABOUT`] asks.
 struct About {
     is_harmless: bool,
+    is_inert: bool,
     timeout: Duration,
     pid: String,
 }
@@ -219,5 +235,6 @@ async fn ask_about(session: &mut Session) -> Result<About, SessionError> {
     let row = session.row(ABOUT, &harmful.join("\n")).await?;
     let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
     let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
-    Ok(About { is_harmless: told(0) == "true", timeout, pid: told(2).to_owned() })
+    let is_harmless = told(0) == "true";
+    Ok(About { is_harmless, is_inert: is_harmless && told(3) == "true", timeout, pid: told(2).to_owned() })
 }

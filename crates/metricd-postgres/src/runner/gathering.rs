@@ -41,8 +41,8 @@ pub(super) struct Gathering(Arc<Shared>);
 struct Shared {
     pool: Pool,
     estimates: Estimates,
-    /// Whether nothing outlives a statement, as of the connection that was used last. It could reach the statement behind it.
-    is_harmless: AtomicBool,
+    /// Whether no statement can act on one behind it in its transaction, as of the connection that was used last.
+    are_inert: AtomicBool,
     threads: Mutex<HashMap<ThreadId, Gathered>>,
 }
 
@@ -56,6 +56,7 @@ struct Gathered {
 
 /// A run that waits.
 struct Waiting {
+    since: Instant,
     statement: BoundStatement,
     cost: f64,
     told: oneshot::Sender<Result<Answered, RunError>>,
@@ -63,13 +64,13 @@ struct Waiting {
 
 impl Gathering {
     pub(super) fn new(pool: Pool, estimates: Estimates) -> Self {
-        let (is_harmless, threads) = (AtomicBool::default(), Mutex::default());
-        Self(Arc::new(Shared { pool, estimates, is_harmless, threads }))
+        let (are_inert, threads) = (AtomicBool::default(), Mutex::default());
+        Self(Arc::new(Shared { pool, estimates, are_inert, threads }))
     }
 
     /// Takes note of what is known of the connections.
     pub(super) fn note(&self, connection: &Connection) {
-        self.0.is_harmless.store(connection.is_harmless(), Ordering::Relaxed);
+        self.0.are_inert.store(connection.is_inert(), Ordering::Relaxed);
     }
 
     /// Runs the statement with others; `None` where it has to be run alone, be it that this was tried.
@@ -84,7 +85,7 @@ impl Gathering {
         sink.sent();
         let asked = Instant::now();
         let (told, answered) = oneshot::channel();
-        self.add(Waiting { statement: statement.clone(), cost, told });
+        self.add(Waiting { since: asked, statement: statement.clone(), cost, told });
         let Ok(answered) = answered.await else {
             clock.queue += asked.elapsed();
             return None;
@@ -106,7 +107,7 @@ impl Gathering {
     fn cheap(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
         // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
         let is_plain = limits.patience.is_zero() && limits.time > PATIENCE;
-        if !is_plain || !self.0.is_harmless.load(Ordering::Relaxed) {
+        if !is_plain || !self.0.are_inert.load(Ordering::Relaxed) {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]

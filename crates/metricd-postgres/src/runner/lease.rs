@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::CLEAN;
 use super::connection::Connection;
 use super::pool::Pooled;
-use super::session::{CANCEL_TIMEOUT, SessionError};
+use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, SessionError};
 
 /// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
 /// gone away, goes back to the pool only after the statement was stopped.
@@ -59,10 +59,10 @@ async fn stop(connection: &mut Connection) -> Result<(), SessionError> {
     if !session.is_sent() {
         return Err(SessionError::Lost("it was not asked to its end".to_owned()));
     }
-    // Of statements that were sent together, each is stopped when it is its turn.
+    // Of statements that were sent together, each is stopped when it is its turn; a request that comes between two stops none.
     while !session.is_answered() {
         session.cancel().await?;
-        if let Err(error @ SessionError::Lost(_)) = session.finish().await {
+        if let Ok(Err(error @ SessionError::Lost(_))) = timeout(CANCEL_AGAIN, session.finish()).await {
             return Err(error);
         }
     }

@@ -90,10 +90,15 @@ impl Pool {
         self.0.state().waiting.iter().any(|waiting| !waiting.turn.is_closed())
     }
 
-    /// An idle connection, a new one, or the next one that becomes free.
-    pub(super) async fn get(&self) -> Result<Pooled, RunError> {
+    /// How long a run waits for a connection.
+    pub(super) fn acquire_timeout(&self) -> Duration {
+        self.0.config.acquire_timeout
+    }
+
+    /// An idle connection, a new one, or the next one that becomes free until then.
+    pub(super) async fn get_until(&self, deadline: Instant) -> Result<Pooled, RunError> {
         let waited = self.0.config.acquire_timeout;
-        let deadline = tokio::time::Instant::now() + waited;
+        let deadline = tokio::time::Instant::from_std(deadline);
         loop {
             let mut place = match self.0.take() {
                 Ok(place) => place,

@@ -75,6 +75,10 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let plan = prepare(connection, self.task.statement, self.task.limits).await?;
         estimate(connection, estimates, self.task.statement, self.task.limits).await?;
+        if connection.plan(self.task.statement.text()).is_none() {
+            // Of one whose values are cast, PostgreSQL is asked each time what its columns are.
+            estimates.set_apart(self.task.statement.text());
+        }
         let entry = connection.entry(self.task.tenancy).await.map_err(|error| self.fault(error))?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
         let outcome = if connection.is_harmless() && self.task.limits.patience.is_zero() {

@@ -30,7 +30,7 @@ use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Config, NoTls};
 
 use self::address::Address;
-pub(super) use self::address::CANCEL_TIMEOUT;
+pub(super) use self::address::{CANCEL_AGAIN, CANCEL_TIMEOUT};
 pub(super) use self::cancel::Canceller;
 pub(super) use self::error::SessionError;
 pub(super) use self::fields::Fields;

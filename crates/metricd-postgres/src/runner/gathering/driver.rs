@@ -1,7 +1,7 @@
 //! Who sends what waits in a thread.
 
-use std::mem;
 use std::thread::ThreadId;
+use std::time::Instant;
 
 use metricd_execution::RunError;
 use tokio::time::timeout;
@@ -32,30 +32,48 @@ impl Driver {
     pub(super) async fn drive(mut self) {
         let gathering = self.gathering.clone();
         let pool = &gathering.0.pool;
-        loop {
-            let mut lease = match pool.get().await {
+        while let Some(deadline) = self.deadline() {
+            let mut lease = match pool.get_until(deadline).await {
                 Ok(place) => Lease::new(place),
-                Err(error) => return self.refuse(&error),
+                // Each of the others has its own time still, unless that is not what it is about.
+                Err(error) if self.refuse(&error) => continue,
+                Err(_) => return,
             };
             gathering.note(lease.connection());
-            if !lease.connection().is_harmless() {
+            if !lease.connection().is_inert() {
                 return;
             }
-            loop {
-                let Some(runs) = self.next() else { return };
-                let asked = timeout(PATIENCE, ask(lease.connection(), &gathering.0.estimates, runs)).await;
-                // What is still asked is stopped as the lease is dropped; one that others wait for is passed on to them.
-                if !matches!(asked, Ok(Ok(()))) || pool.is_waited_for() {
-                    break;
+            while let Some(runs) = self.next() {
+                match timeout(PATIENCE, ask(lease.connection(), &gathering.0.estimates, runs)).await {
+                    // One that others wait for is passed on to them.
+                    Ok(Ok(())) if !pool.is_waited_for() => {}
+                    Ok(_) => break,
+                    Err(_too_long) => {
+                        // What it was asked is stopped as the lease is dropped. Nobody waits for such a thing twice.
+                        self.release();
+                        break;
+                    }
                 }
             }
         }
     }
 
-    /// What is sent next. Where nothing waits, the driver has ended.
-    fn next(&mut self) -> Option<Vec<Waiting>> {
+    /// Until when those wait for a connection that wait for the longest. Where nothing waits, the driver has ended.
+    fn deadline(&mut self) -> Option<Instant> {
         let mut threads = self.gathering.threads();
         let Gathered { waiting, is_driven } = threads.get_mut(&self.home)?;
+        let deadline = waiting.front().map(|first| first.since + self.gathering.0.pool.acquire_timeout());
+        if deadline.is_none() {
+            self.has_ended = true;
+            *is_driven = false;
+        }
+        deadline
+    }
+
+    /// What is sent next.
+    fn next(&self) -> Option<Vec<Waiting>> {
+        let mut threads = self.gathering.threads();
+        let Gathered { waiting, .. } = threads.get_mut(&self.home)?;
         let mut cost = 0.0;
         let fits = |run: &&Waiting| {
             cost += run.cost;
@@ -63,20 +81,29 @@ impl Driver {
         };
         // A single one is never too much.
         let count = waiting.iter().take(MAX_STATEMENTS).take_while(fits).count().max(1).min(waiting.len());
-        if count == 0 {
-            self.has_ended = true;
-            *is_driven = false;
-            return None;
-        }
-        Some(waiting.drain(..count).collect())
+        (count > 0).then(|| waiting.drain(..count).collect())
     }
 
-    /// Tells all who wait why they cannot be run.
-    fn refuse(&self, error: &RunError) {
-        let waiting = self.gathering.threads().get_mut(&self.home).map(|gathered| mem::take(&mut gathered.waiting));
-        for run in waiting.into_iter().flatten() {
-            // Who has gone need not be told.
-            let _ = run.told.send(Err(error.clone()));
+    /// Tells those that have waited for as long as they may why they cannot be run, and says whether there are any.
+    fn refuse(&self, error: &RunError) -> bool {
+        let acquire_timeout = self.gathering.0.pool.acquire_timeout();
+        let mut has_refused = false;
+        if let Some(Gathered { waiting, .. }) = self.gathering.threads().get_mut(&self.home) {
+            while waiting.front().is_some_and(|run| run.since.elapsed() >= acquire_timeout)
+                && let Some(run) = waiting.pop_front()
+            {
+                // Who has gone need not be told.
+                let _ = run.told.send(Err(error.clone()));
+                has_refused = true;
+            }
+        }
+        has_refused
+    }
+
+    /// Has all that waits go on alone.
+    fn release(&self) {
+        if let Some(Gathered { waiting, .. }) = self.gathering.threads().get_mut(&self.home) {
+            waiting.clear();
         }
     }
 }
@@ -87,7 +114,7 @@ impl Drop for Driver {
             && let Some(gathered) = self.gathering.threads().get_mut(&self.home)
         {
             // Who still waits goes on alone.
-            drop(mem::take(gathered));
+            *gathered = Gathered::default();
         }
     }
 }

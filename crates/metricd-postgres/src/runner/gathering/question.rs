@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
 
-use super::Waiting;
+use super::{PATIENCE, Waiting};
 use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
+use crate::runner::error::{is_stale_plan, run_error};
 use crate::runner::plan::Plan;
 use crate::runner::session::{Answer, Fields, Session, SessionError};
 
@@ -29,6 +30,12 @@ struct Rows {
     bytes: Vec<u8>,
     /// Where each of them ends.
     ends: Vec<usize>,
+}
+
+impl Rows {
+    fn size_bytes(&self) -> usize {
+        self.bytes.len() + self.ends.len() * size_of::<usize>()
+    }
 }
 
 /// What is asked, and what is to be asked still.
@@ -116,15 +123,21 @@ impl Question<'_> {
                     let _ = run.told.send(Ok(Answered { sent, plan, rows }));
                 }
                 Ok(None) => self.estimates.set_apart(run.statement.text()),
-                Err(_refused) => {
-                    self.estimates.set_apart(run.statement.text());
-                    // Its plan may be stale.
-                    return connection.forget_plans_of(run.statement.text());
-                }
+                Err(error) => return self.fail(connection, &run, error),
             }
         }
         connection.entered(None);
         connection.session.finish().await
+    }
+
+    /// Leaves a run that has failed to itself, with those of the same statement: they may well fail, too.
+    fn fail(&mut self, connection: &mut Connection, run: &Waiting, error: SessionError) -> Result<(), SessionError> {
+        let text = run.statement.text();
+        self.asked.retain(|(other, _)| other.statement.text() != text);
+        if is_stale_plan(&run_error(error, PATIENCE)) {
+            connection.forget_plans_of(text)?;
+        }
+        Ok(())
     }
 }
 
@@ -153,7 +166,7 @@ async fn rows(session: &mut Session) -> Result<Option<Rows>, SessionError> {
     let (mut rows, mut is_whole) = (Rows::default(), true);
     loop {
         match session.next(MAX_ANSWER_BYTES).await? {
-            Answer::Row if is_whole && rows.bytes.len() < MAX_ANSWER_BYTES => {
+            Answer::Row if is_whole && rows.size_bytes() < MAX_ANSWER_BYTES => {
                 rows.bytes.extend_from_slice(session.row_bytes());
                 rows.ends.push(rows.bytes.len());
             }

@@ -18,6 +18,9 @@ use super::wire::Socket;
 /// How long stopping a statement may take.
 pub(in crate::runner) const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long what is to be stopped has, before it is told once more.
+pub(in crate::runner) const CANCEL_AGAIN: Duration = Duration::from_millis(100);
+
 /// PostgreSQL's port where the URL names none.
 const DEFAULT_PORT: u16 = 5_432;
 

@@ -21,7 +21,7 @@ use crate::runner::connection::Connection;
 use crate::runner::error::is_stale_plan;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
-use crate::runner::session::{Ahead, CANCEL_TIMEOUT, Canceller, SessionError};
+use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
 use crate::runner::tenancy::Entry;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -31,9 +31,6 @@ const BACK: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 /// The end of a transaction whose role can leave nothing else behind, and of any other.
 const END_HARMLESS: &[&str] = &["ROLLBACK"];
 const END: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
-
-/// How long what is to be stopped has, before it is told once more.
-const CANCEL_AGAIN: Duration = Duration::from_millis(100);
 
 /// Statements that were sent, in their order.
 type Sent<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;

@@ -90,7 +90,7 @@ async fn so_it_is_where_statements_are_sent_together() -> Result<()> {
         for (number, told) in (2..).zip(join_all([(); 5].map(|()| ask())).await) {
             let told = told?;
             let rows: usize = told.outcome?.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
-            assert!(rows >= 5 * round + number && told.times == 1, "{rows} in round {round}, as number {number}");
+            assert!(rows >= 5 * round + number, "{rows} in round {round}, as number {number}");
         }
     }
     Ok(())
