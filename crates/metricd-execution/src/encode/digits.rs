@@ -7,6 +7,12 @@ pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Writes the number, which is not negative, with zeros before it up to that many digits.
 pub(super) fn write_padded(number: i64, width: usize, out: &mut Vec<u8>) {
+    if width == 2 && number < 100 {
+        // What most of them are: a day, a month, a minute.
+        let digit = |digit: i64| b'0' + u8::try_from(digit).unwrap_or_default();
+        out.extend_from_slice(&[digit(number / 10), digit(number % 10)]);
+        return;
+    }
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number);
     out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
@@ -25,6 +31,7 @@ mod tests {
             String::from_utf8(out).unwrap()
         };
         assert_eq!([padded(0, 2), padded(7, 4), padded(12_345, 4)], ["00", "0007", "12345"]);
+        assert_eq!([padded(7, 2), padded(10, 2), padded(99, 2), padded(100, 2)], ["07", "10", "99", "100"]);
         let mut out = Vec::new();
         write_integer(i64::MIN, &mut out);
         assert_eq!(out, b"-9223372036854775808");
