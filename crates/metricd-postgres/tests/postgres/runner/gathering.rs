@@ -158,23 +158,20 @@ async fn one_that_takes_its_time_holds_nobody_up() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_waits_behind_one_that_takes_its_time_waits_once() -> Result<()> {
+async fn who_waits_behind_one_that_takes_its_time_goes_alone() -> Result<()> {
     // Four of them are all that a question takes.
     const DEAR: &str = "SELECT count(*) FROM t WHERE EXISTS (SELECT FROM generate_series(1, 76000))";
     let known = Known::on(TestDatabase::new().await?, 40, &[DEAR]).await?;
-    // Connections for all of them.
-    join_all([(); 40].map(|()| rows(&known.runner, "SELECT count(*) FROM generate_series(1, 300000)"))).await;
     let mut owner = known.database.connect().await?;
     let locking = owner.transaction().await?;
     locking.batch_execute("LOCK TABLE warehouse.t IN ACCESS EXCLUSIVE MODE").await?;
     let limits = RunLimits { time: Duration::from_secs(1), ..RunLimits::default() };
-    let locked = join_all([(); 36].map(|()| run(&known.runner, DEAR, limits)));
-    let began = Instant::now();
-    let behind = async { rows(&known.runner, WHEN).await.map(|_| began.elapsed()) };
-    let (locked, behind) = tokio::join!(locked, behind);
+    let locked = join_all([(); 16].map(|()| run(&known.runner, DEAR, limits)));
+    let (locked, behind) = tokio::join!(locked, known.together(&[WHEN; 8]));
     assert!(locked.iter().all(|outcome| matches!(outcome, Err(RunError::TimedOut { .. }))), "{locked:?}");
-    // 20 ms for each four of them would be 180 ms.
-    assert!(behind? < Duration::from_millis(120));
+    // Were they sent together, that would be after four questions at the earliest.
+    let times = times(behind)?;
+    assert_eq!(distinct(&times), 8, "{times:?}");
     Ok(())
 }
 
