@@ -1,5 +1,7 @@
 //! When a run's statement is sent.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,7 +14,6 @@ use metricd_execution::{
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::runtime::Handle;
-use tokio::task::block_in_place;
 use tokio_postgres::Client;
 
 /// A sink for which a row is committed just when it is told that the statement is sent.
@@ -35,7 +36,10 @@ impl RowSink for Committing<'_> {
 
     fn sent(&mut self) {
         let committing = self.owner.batch_execute("INSERT INTO warehouse.t VALUES (1)");
-        self.told.push(block_in_place(|| Handle::current().block_on(committing)));
+        // In a thread of its own: to wait within this one, whose runtime waits too, may take a wake from that.
+        let runtime = Handle::current();
+        let committed = thread::scope(|scope| scope.spawn(|| runtime.block_on(committing)).join());
+        self.told.push(committed.unwrap_or_else(|panicked| resume_unwind(panicked)));
     }
 }
 
