@@ -17,8 +17,8 @@ use super::{rows, run, until_running};
 /// It reads a table that a test can lock.
 const LOCKABLE: &str = "SELECT count(*) AS locked FROM t";
 
-/// Statements of one question are one transaction, whose time this is.
-const WHEN: &str = "SELECT now()::text AS at, count(*) AS rows FROM u";
+/// Statements of one question are one transaction, which its time and its process tell from all others.
+const WHEN: &str = "SELECT now() || ' ' || pg_backend_pid() AS at, count(*) AS rows FROM u";
 
 /// A hardened database whose statements have run once, so that they are known.
 struct Known {
@@ -171,8 +171,7 @@ async fn who_waits_behind_one_that_takes_its_time_goes_alone() -> Result<()> {
     assert!(locked.iter().all(|outcome| matches!(outcome, Err(RunError::TimedOut { .. }))), "{locked:?}");
     // Those that are sent together have waited for each of the questions before.
     let times = times(behind)?;
-    // Two of them may begin within a microsecond. Half of them would be sent together if they had waited.
-    assert!(distinct(&times) > 56, "{times:?}");
+    assert_eq!(distinct(&times), 64, "{times:?}");
     Ok(())
 }
 
@@ -321,7 +320,7 @@ async fn no_statement_can_change_what_is_behind_it() -> Result<()> {
 async fn nothing_is_sent_together_where_it_could_leave_something_behind_or_is_a_tenant_s() -> Result<()> {
     let known = Known::on(TestDatabase::unhardened().await?, 9, &[]).await?;
     let times_of = times(known.together(&[WHEN; 8]).await)?;
-    assert!(distinct(&times_of) > 5, "{times_of:?}");
+    assert_eq!(distinct(&times_of), 8, "{times_of:?}");
 
     let known = Known::on(TestDatabase::new().await?, 9, &[]).await?;
     let key = {
@@ -336,6 +335,6 @@ async fn nothing_is_sent_together_where_it_could_leave_something_behind_or_is_a_
         Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
     }));
     let times = times(answers.await)?;
-    assert!(distinct(&times) > 5, "{times:?}");
+    assert_eq!(distinct(&times), 8, "{times:?}");
     Ok(())
 }
