@@ -72,8 +72,8 @@ pub trait RowSink: Send {
         false
     }
 
-    /// Takes notice that the statement is sent now: what is committed before this is in the result. Told again where it has to
-    /// be sent once more.
+    /// Takes notice that the statement is sent from now on: what is committed before this is in the result. Told again where it
+    /// has to be sent once more.
     fn sent(&mut self) {}
 
     /// Takes notice of where the run's time has gone so far. Not called for each row.

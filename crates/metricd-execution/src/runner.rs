@@ -149,7 +149,7 @@ pub struct BatchOutcome {
 ///   statement can name no other.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
 /// - A sink that is full is flushed before it is handed the next row.
-/// - The sink of a statement that is run by itself is told when that is sent: what is committed before is in the result.
+/// - The sink of a statement that is run by itself is told just before that is sent: what is committed until then is in the result.
 /// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
 ///   ended, also where it has failed.
 /// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped
