@@ -7,12 +7,6 @@ pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
 
 /// Writes the number, which is not negative, with zeros before it up to that many digits.
 pub(super) fn write_padded(number: i64, width: usize, out: &mut Vec<u8>) {
-    if width == 2 && number < 100 {
-        // What most of them are: a day, a month, a minute.
-        let digit = |digit: i64| b'0' + u8::try_from(digit).unwrap_or_default();
-        out.extend_from_slice(&[digit(number / 10), digit(number % 10)]);
-        return;
-    }
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number);
     out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));

@@ -119,12 +119,6 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
         FieldType::Numeric => write_numeric(bytes, out)?,
-        // Most texts are; looking for that in one go over all bytes is faster than reading them.
-        FieldType::Text if is_plain(bytes) => {
-            out.push(b'"');
-            out.extend_from_slice(bytes);
-            out.push(b'"');
-        }
         FieldType::Text => write_text(utf8(bytes)?, out)?,
         FieldType::Date => write_date(i32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Timestamp => write_timestamp(i64::from_be_bytes(exactly(bytes)?), false, out),
@@ -140,12 +134,6 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Array(element) => write_array(element, bytes, out)?,
     }
     Ok(())
-}
-
-/// Whether the bytes are ASCII of which nothing is escaped in JSON.
-fn is_plain(bytes: &[u8]) -> bool {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'!' | b'#'..=b'[' | b']'..=b'\x7f');
-    bytes.iter().fold(true, |are_plain, byte| are_plain & is_plain(*byte))
 }
 
 /// Writes a text as a JSON string.
