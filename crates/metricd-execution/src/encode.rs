@@ -6,6 +6,7 @@ mod csv;
 mod digits;
 mod field;
 mod json_rows;
+mod literal;
 mod ndjson;
 mod number;
 mod object;

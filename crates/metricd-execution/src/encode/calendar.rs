@@ -3,7 +3,7 @@
 //! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`. Its
 //! years reach from 4713 BC to 5 874 897, which no date type of the usual crates covers.
 
-use super::digits::write_padded;
+use super::digits::{four_digits, two_digits, write_integer};
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
@@ -13,17 +13,23 @@ const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
 /// Year (0 is 1 BC), month and day of a day that is counted from 1970-01-01.
 ///
 /// The algorithm is `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+fn civil_from_days(days: i64) -> (i64, u16, u16) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
+    // Narrow numbers are divided in half the time.
+    let day_of_era = u32::try_from(days.rem_euclid(146_097)).unwrap_or_default();
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+    let year = i64::from(year_of_era) + era * 400 + i64::from(month <= 2);
+    (year, small(month), small(day))
+}
+
+/// A number that is known to be small and not negative.
+fn small(number: impl TryInto<u16>) -> u16 {
+    number.try_into().unwrap_or_default()
 }
 
 /// Writes a day, and answers whether it is before the year 1, which is to be said after the time.
@@ -31,11 +37,13 @@ fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil_from_days(days + EPOCH_DAYS);
     let before_christ = year <= 0;
     let shown_year = if before_christ { 1 - year } else { year };
-    write_padded(shown_year, 4, out);
-    for part in [month, day] {
-        out.push(b'-');
-        write_padded(part, 2, out);
+    if shown_year < 10_000 {
+        out.extend_from_slice(&four_digits(small(shown_year)));
+    } else {
+        write_integer(shown_year, out);
     }
+    let ([a, b], [c, d]) = (two_digits(month), two_digits(day));
+    out.extend_from_slice(&[b'-', a, b, b'-', c, d]);
     before_christ
 }
 
@@ -76,14 +84,14 @@ pub(super) fn write_timestamp(microseconds: i64, is_instant: bool, out: &mut Vec
 
 fn write_time(microseconds: i64, out: &mut Vec<u8>) {
     let seconds = microseconds / 1_000_000;
-    for (separator, part) in [(b'T', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
-        out.push(separator);
-        write_padded(part, 2, out);
-    }
+    let part = |number: i64| two_digits(small(number % 60));
+    let ([a, b], [c, d], [e, f]) = (two_digits(small(seconds / 3_600)), part(seconds / 60), part(seconds));
+    out.extend_from_slice(&[b'T', a, b, b':', c, d, b':', e, f]);
     let fraction = microseconds % 1_000_000;
     if fraction != 0 {
         out.push(b'.');
-        write_padded(fraction, 6, out);
+        out.extend_from_slice(&two_digits(small(fraction / 10_000)));
+        out.extend_from_slice(&four_digits(small(fraction % 10_000)));
         while out.last() == Some(&b'0') {
             out.pop();
         }

@@ -1,16 +1,43 @@
 //! Whole numbers in decimal digits, without the machinery of `fmt`, which a long result would spend a fifth of its time in.
 
+use super::literal::push_short;
+
+/// The two digits of each number under 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let (mut index, mut tens, mut ones) = (0, b'0', b'0');
+    while index < pairs.len() {
+        pairs[index] = [tens, ones];
+        (index, ones) = (index + 1, ones + 1);
+        if ones > b'9' {
+            (tens, ones) = (tens + 1, b'0');
+        }
+    }
+    pairs
+};
+
 /// Writes the number.
 pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes the number, which is not negative, with zeros before it up to that many digits.
-pub(super) fn write_padded(number: i64, width: usize, out: &mut Vec<u8>) {
-    let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(number);
-    out.extend(std::iter::repeat_n(b'0', width.saturating_sub(digits.len())));
-    out.extend_from_slice(digits.as_bytes());
+/// Writes the number, which is under 10 000, without zeros before it.
+pub(super) fn write_short(number: u16, out: &mut Vec<u8>) {
+    let zeros = usize::from(number < 1_000) + usize::from(number < 100) + usize::from(number < 10);
+    let mut digits = four_digits(number);
+    digits.rotate_left(zeros);
+    push_short(&digits, digits.len() - zeros, out);
+}
+
+/// The last two digits of the number.
+pub(super) fn two_digits(number: u16) -> [u8; 2] {
+    PAIRS[usize::from(number % 100)]
+}
+
+/// The last four digits of the number.
+pub(super) fn four_digits(number: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (two_digits(number / 100), two_digits(number));
+    [a, b, c, d]
 }
 
 #[cfg(test)]
@@ -18,14 +45,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_at_least_as_many_digits_as_asked_for() {
-        let padded = |number, width| {
-            let mut out = Vec::new();
-            write_padded(number, width, &mut out);
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!([padded(0, 2), padded(7, 4), padded(12_345, 4)], ["00", "0007", "12345"]);
-        assert_eq!([padded(7, 2), padded(10, 2), padded(99, 2), padded(100, 2)], ["07", "10", "99", "100"]);
+    fn numbers_have_as_many_digits_as_asked_for() {
+        for number in 0..10_000_u16 {
+            assert_eq!(four_digits(number), *format!("{number:04}").as_bytes());
+            assert_eq!(two_digits(number), *format!("{:02}", number % 100).as_bytes());
+            let mut out = b"x".to_vec();
+            write_short(number, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("x{number}"));
+        }
+        assert_eq!(four_digits(12_345), *b"2345");
         let mut out = Vec::new();
         write_integer(i64::MIN, &mut out);
         assert_eq!(out, b"-9223372036854775808");

@@ -1,6 +1,6 @@
 //! Numbers, with every digit that PostgreSQL holds.
 
-use super::digits::{write_integer, write_padded};
+use super::digits::{four_digits, write_short};
 use super::field::{Malformed, Reader};
 
 /// Writes a float as a JSON number, the shortest that is read back as the same; what JSON lacks as a string.
@@ -43,7 +43,7 @@ pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
         _ => return Err(Malformed),
     }
     let (digits, rest) = reader.0.as_chunks();
-    let value = |digit: &[u8; 2]| i64::from(u16::from_be_bytes(*digit));
+    let value = |digit: &[u8; 2]| u16::from_be_bytes(*digit);
     if digits.len() != count
         || !rest.is_empty()
         || scale > MAX_SCALE
@@ -58,16 +58,16 @@ pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malfo
     if sign == NEGATIVE {
         out.push(b'-');
     }
-    write_integer(digit(weight.max(0)), out);
+    write_short(digit(weight.max(0)), out);
     for position in (0..weight).rev() {
-        write_padded(digit(position), 4, out);
+        out.extend_from_slice(&four_digits(digit(position)));
     }
     if scale > 0 {
         out.push(b'.');
         let end = out.len() + usize::from(scale);
         let mut position = -1;
         while out.len() < end {
-            write_padded(digit(position), 4, out);
+            out.extend_from_slice(&four_digits(digit(position)));
             position -= 1;
         }
         out.truncate(end);

@@ -1,6 +1,7 @@
 //! A row as a JSON object.
 
 use super::field::{Malformed, write_text, write_value};
+use super::literal::Literal;
 use super::{Column, EncodeError};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`.
@@ -8,7 +9,7 @@ use super::{Column, EncodeError};
 pub(super) struct Objects {
     columns: Vec<Column>,
     /// For each column what stands before its value: `{"day":`, `,"amount":`.
-    prefixes: Vec<Vec<u8>>,
+    prefixes: Vec<Literal>,
 }
 
 impl Objects {
@@ -18,7 +19,7 @@ impl Objects {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
             write_text(&column.name, &mut prefix).map_err(|Malformed| EncodeError::of(column))?;
             prefix.push(b':');
-            prefixes.push(prefix);
+            prefixes.push(Literal::new(prefix));
         }
         Ok(Self { columns: columns.to_vec(), prefixes })
     }
@@ -38,7 +39,7 @@ impl Objects {
             out.push(b'{');
         }
         for ((column, prefix), field) in self.columns.iter().zip(&self.prefixes).zip(fields) {
-            out.extend_from_slice(prefix);
+            prefix.write(out);
             match field {
                 None => out.extend_from_slice(b"null"),
                 // A value of hundreds of megabytes is not worth the time that encoding it would take.

@@ -1,0 +1,56 @@
+//! Short texts that are written for each row.
+//!
+//! A result has many of them, and what one costs is less the copying than the call that copies as many bytes as it is told.
+//! So as many as there may be are copied, and those too much are taken back.
+
+/// How long a text is that is copied whole, whatever its length.
+const WIDTH: usize = 32;
+
+/// Writes the first of these bytes.
+pub(super) fn push_short<const WIDTH: usize>(bytes: &[u8; WIDTH], count: usize, out: &mut Vec<u8>) {
+    let end = out.len() + count;
+    out.extend_from_slice(bytes);
+    out.truncate(end);
+}
+
+/// A text that is written often.
+#[derive(Debug)]
+pub(super) enum Literal {
+    Short { padded: [u8; WIDTH], count: usize },
+    Long(Vec<u8>),
+}
+
+impl Literal {
+    pub(super) fn new(text: Vec<u8>) -> Self {
+        let mut padded = [0; WIDTH];
+        match padded.get_mut(..text.len()) {
+            Some(begin) => {
+                begin.copy_from_slice(&text);
+                Self::Short { padded, count: text.len() }
+            }
+            None => Self::Long(text),
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Short { padded, count } => push_short(padded, *count, out),
+            Self::Long(text) => out.extend_from_slice(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_any_length_is_written_whole() {
+        for count in 0..100 {
+            let text: Vec<u8> = (0..count).collect();
+            let mut out = b"before".to_vec();
+            Literal::new(text.clone()).write(&mut out);
+            assert_eq!(out, [b"before", text.as_slice()].concat());
+        }
+    }
+}
