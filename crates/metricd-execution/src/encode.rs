@@ -5,6 +5,7 @@ mod calendar;
 mod csv;
 mod digits;
 mod field;
+mod fields;
 mod json_rows;
 mod literal;
 mod ndjson;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 
 pub use csv::CsvWriter;
 pub use field::FieldType;
+pub use fields::{Fields, Row};
 pub use json_rows::JsonRows;
 pub use ndjson::NdjsonWriter;
 
@@ -60,13 +62,13 @@ pub trait RowSink: Send {
     /// [`EncodeError`] where the sink cannot show such columns.
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError>;
 
-    /// Takes the next row: a value for each column, in PostgreSQL's binary format, `None` for NULL. Answers whether it was
-    /// taken; a row that would take the sink past `max_bytes` is not, and leaves no trace.
+    /// Takes the next row: a value for each column. Answers whether it was taken; a row that would take the sink past
+    /// `max_bytes` is not, and leaves no trace.
     ///
     /// # Errors
     ///
     /// [`EncodeError`] where a value does not have the form of its type.
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError>;
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError>;
 
     /// Whether the sink takes no further row before it is flushed. Asked after each row, so it must cost next to nothing.
     fn is_full(&self) -> bool {
@@ -100,10 +102,5 @@ pub trait RowWriter: Send {
     /// # Errors
     ///
     /// [`EncodeError`] where a value does not have the form of its type.
-    fn row(
-        &mut self,
-        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
-        max_bytes: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, EncodeError>;
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError>;
 }

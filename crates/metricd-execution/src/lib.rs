@@ -7,14 +7,14 @@
 //!
 //! ```
 //! use metricd_domain::SqlText;
-//! use metricd_execution::{Column, FieldType, JsonRows, RowSink, Statement};
+//! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink, Statement};
 //!
 //! let statement = Statement::parse(&SqlText::parse("SELECT 42 AS answer;")?)?;
 //! assert_eq!(statement.body(), "SELECT 42 AS answer");
 //!
 //! let mut rows = JsonRows::default();
 //! rows.columns(&[Column { name: "answer".into(), type_name: "integer".into(), field_type: FieldType::Integer }])?;
-//! rows.row(&mut [Some(42_i32.to_be_bytes().as_slice())].into_iter(), 1_000)?;
+//! rows.row(Row::from_iter([Some(42_i32.to_be_bytes().as_slice())]).fields(), 1_000)?;
 //! assert_eq!(rows.finish(), br#"[{"answer":42}]"#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -44,7 +44,7 @@ pub mod testing;
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::BoundStatement;
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
-pub use encode::{Column, CsvWriter, EncodeError, FieldType, JsonRows, NdjsonWriter, RowSink, RowWriter};
+pub use encode::{Column, CsvWriter, EncodeError, FieldType, Fields, JsonRows, NdjsonWriter, Row, RowSink, RowWriter};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, RowSink,
-    RunError, RunLimits, RunOutcome, RunTiming, Statement,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, Row,
+    RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -223,8 +223,8 @@ impl ScriptedRunner {
         sink.columns(&result.columns)?;
         let mut row_count = 0;
         for row in &result.rows {
-            let taken =
-                row_count < limits.rows.rows() && sink.row(&mut row.iter().map(Option::as_deref), limits.size_bytes)?;
+            let row: Row = row.iter().map(Option::as_deref).collect();
+            let taken = row_count < limits.rows.rows() && sink.row(row.fields(), limits.size_bytes)?;
             if !taken {
                 return Ok(RunOutcome { row_count, truncated: true });
             }

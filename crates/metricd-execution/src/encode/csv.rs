@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::field::{Malformed, utf8, write_value};
-use super::{Column, EncodeError, FieldType, RowWriter};
+use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
 /// Writes a line of names, then a line for each row; lines end in CR LF.
 ///
@@ -31,12 +31,7 @@ impl RowWriter for CsvWriter {
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
-        max_bytes: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         let before = out.len();
         for (index, (column, field)) in self.columns.iter().zip(fields).enumerate() {
             if index > 0 {
@@ -109,6 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Row;
 
     fn column(name: &str, field_type: FieldType) -> Column {
         Column { name: name.into(), type_name: "any".into(), field_type }
@@ -124,7 +120,7 @@ mod tests {
         let (mut writer, mut out) = (CsvWriter::default(), Vec::new());
         writer.head(columns, &mut out).unwrap();
         for row in rows {
-            assert!(writer.row(&mut row.iter().copied(), usize::MAX, &mut out).unwrap());
+            assert!(writer.row(row.iter().copied().collect::<Row>().fields(), usize::MAX, &mut out).unwrap());
         }
         String::from_utf8(out).unwrap()
     }
@@ -158,7 +154,8 @@ mod tests {
     fn a_row_that_does_not_fit_leaves_no_trace() {
         let (mut writer, mut out) = (CsvWriter::default(), Vec::new());
         writer.head(&[column("a", FieldType::Text)], &mut out).unwrap();
-        let mut row = |text: &'static [u8], max| writer.row(&mut [Some(text)].into_iter(), max, &mut out).unwrap();
+        let mut row =
+            |text: &'static [u8], max| writer.row(Row::from_iter([Some(text)]).fields(), max, &mut out).unwrap();
         assert!(row(b"xyz", 8));
         assert!(!row(b"xyz", 12));
         assert!(!row(b"\"\"", 13));

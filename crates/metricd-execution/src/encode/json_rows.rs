@@ -1,7 +1,7 @@
 //! The rows of a result as a JSON array of objects.
 
 use super::object::Objects;
-use super::{Column, EncodeError, RowSink};
+use super::{Column, EncodeError, Fields, RowSink};
 use crate::RunTiming;
 
 /// Writes rows as `[{"day":"2025-06-02","amount":123.45},…]`, into one buffer.
@@ -51,7 +51,7 @@ impl RowSink for JsonRows {
         Ok(())
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         let before = self.out.len();
         self.out.push(if before == self.begin { b'[' } else { b',' });
         // The closing bracket counts as well.
@@ -71,7 +71,7 @@ impl RowSink for JsonRows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FieldType;
+    use crate::{FieldType, Row};
 
     fn columns() -> Vec<Column> {
         let column = |name: &str, field_type| Column { name: name.into(), type_name: "any".into(), field_type };
@@ -82,8 +82,8 @@ mod tests {
     fn writes_rows_in_the_order_of_the_columns() {
         let mut rows = JsonRows::default();
         rows.columns(&columns()).unwrap();
-        rows.row(&mut [Some(1_i32.to_be_bytes().as_slice()), None].into_iter(), 1_000).unwrap();
-        rows.row(&mut [None, Some(b"x".as_slice())].into_iter(), 1_000).unwrap();
+        rows.row(Row::from_iter([Some(1_i32.to_be_bytes().as_slice()), None]).fields(), 1_000).unwrap();
+        rows.row(Row::from_iter([None, Some(b"x".as_slice())]).fields(), 1_000).unwrap();
         assert_eq!(rows.finish(), br#"[{"a \"b\"":1,"c":null},{"a \"b\"":null,"c":"x"}]"#);
     }
 
@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(rows.finish(), b"[]");
         let mut rows = JsonRows::default();
         rows.columns(&[]).unwrap();
-        rows.row(&mut std::iter::empty(), 1_000).unwrap();
+        rows.row(Row::default().fields(), 1_000).unwrap();
         assert_eq!(rows.finish(), b"[{}]");
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn a_row_that_does_not_fit_leaves_no_trace() {
         let mut rows = JsonRows::default();
         rows.columns(&columns()[1..]).unwrap();
-        let mut row = |max_bytes| rows.row(&mut [Some(b"xyz".as_slice())].into_iter(), max_bytes).unwrap();
+        let mut row = |max_bytes| rows.row(Row::from_iter([Some(b"xyz".as_slice())]).fields(), max_bytes).unwrap();
         assert!(row(13));
         assert!(!row(13));
         assert_eq!(rows.finish(), br#"[{"c":"xyz"}]"#);
@@ -114,7 +114,7 @@ mod tests {
             let mut rows = JsonRows::default();
             rows.columns(&columns()[1..]).unwrap();
             rows.begin_after(before.as_bytes());
-            let mut row = |max_bytes| rows.row(&mut [Some(b"xyz".as_slice())].into_iter(), max_bytes).unwrap();
+            let mut row = |max_bytes| rows.row(Row::from_iter([Some(b"xyz".as_slice())]).fields(), max_bytes).unwrap();
             assert!(!row(12));
             assert!(row(13));
             assert!(!row(24));
@@ -130,7 +130,7 @@ mod tests {
     fn a_malformed_value_names_its_column() {
         let mut rows = JsonRows::default();
         rows.columns(&columns()).unwrap();
-        let error = rows.row(&mut [Some(b"x".as_slice()), None].into_iter(), 1_000).unwrap_err();
+        let error = rows.row(Row::from_iter([Some(b"x".as_slice()), None]).fields(), 1_000).unwrap_err();
         assert_eq!(error.column, "a \"b\"");
     }
 }

@@ -1,7 +1,7 @@
 //! Rows as NDJSON: a JSON object a line.
 
 use super::object::Objects;
-use super::{Column, EncodeError, RowWriter};
+use super::{Column, EncodeError, Fields, RowWriter};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on a line of its own, which ends in a line feed.
 #[derive(Debug, Default)]
@@ -15,12 +15,7 @@ impl RowWriter for NdjsonWriter {
         Ok(())
     }
 
-    fn row(
-        &mut self,
-        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
-        max_bytes: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         let before = out.len();
         let fits = self.objects.write(fields, max_bytes.saturating_sub(1), out)?;
         if fits {
@@ -35,7 +30,7 @@ impl RowWriter for NdjsonWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::FieldType;
+    use crate::{FieldType, Row};
 
     #[test]
     fn each_row_is_an_object_on_a_line() {
@@ -44,8 +39,8 @@ mod tests {
         let (mut writer, mut out) = (NdjsonWriter::default(), Vec::new());
         writer.head(&columns, &mut out).unwrap();
         let mut row = |text: &'static [u8], max_bytes| {
-            let mut fields = [Some([0, 0, 0, 1].as_slice()), Some(text)].into_iter();
-            writer.row(&mut fields, max_bytes, &mut out).unwrap()
+            let row = Row::from_iter([Some([0, 0, 0, 1].as_slice()), Some(text)]);
+            writer.row(row.fields(), max_bytes, &mut out).unwrap()
         };
         assert!(row(b"two\nlines", 1_000));
         assert!(row(b"x", 42));

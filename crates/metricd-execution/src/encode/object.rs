@@ -2,7 +2,7 @@
 
 use super::field::{Malformed, write_text, write_value};
 use super::literal::Literal;
-use super::{Column, EncodeError};
+use super::{Column, EncodeError, Fields};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`.
 #[derive(Debug, Default)]
@@ -29,12 +29,7 @@ impl Objects {
     }
 
     /// Writes a row, or the beginning of one that takes the buffer past `max_bytes`: `false` then.
-    pub(super) fn write(
-        &self,
-        fields: &mut dyn Iterator<Item = Option<&[u8]>>,
-        max_bytes: usize,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, EncodeError> {
+    pub(super) fn write(&self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         if self.columns.is_empty() {
             out.push(b'{');
         }

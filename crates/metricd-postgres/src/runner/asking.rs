@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, SqlText};
 use metricd_execution::{
-    BoundStatement, Column, DataMark, EncodeError, Relation, RowSink, RunError, RunLimits, Statement,
+    BoundStatement, Column, DataMark, EncodeError, Fields, Relation, RowSink, RunError, RunLimits, Statement,
 };
 
 use super::PgRunner;
@@ -71,7 +71,7 @@ impl RowSink for Value {
         Ok(())
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, mut fields: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
         let value = fields.next().flatten();
         self.0 = value.map(|value| String::from_utf8_lossy(value).into_owned());
         Ok(true)

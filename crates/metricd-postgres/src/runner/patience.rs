@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{Column, EncodeError, RowSink, RunError, RunLimits, RunOutcome, RunTiming};
+use metricd_execution::{Column, EncodeError, Fields, RowSink, RunError, RunLimits, RunOutcome, RunTiming};
 use tokio::time::{Instant, timeout_at};
 
 /// The limits are not looked at more often than this.
@@ -75,7 +75,7 @@ impl RowSink for Counted<'_> {
         self.sink.columns(columns)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         self.sink.row(fields, max_bytes)
     }
 
@@ -112,7 +112,7 @@ mod tests {
             Ok(())
         }
 
-        fn row(&mut self, _: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+        fn row(&mut self, _: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
             Ok(true)
         }
 

@@ -151,7 +151,7 @@ impl Run<'_> {
         while answer != Answer::End {
             if matches!(taken, Ok(true)) {
                 taken = match answer {
-                    Answer::Row if row_count < rows.rows() => self.sink.row(&mut session.fields(), size_bytes),
+                    Answer::Row if row_count < rows.rows() => self.sink.row(session.fields(), size_bytes),
                     _ => Ok(false),
                 };
             }

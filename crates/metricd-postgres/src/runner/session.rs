@@ -10,7 +10,6 @@
 mod address;
 mod cancel;
 mod error;
-mod fields;
 mod question;
 mod wire;
 
@@ -19,6 +18,7 @@ use std::io;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
+use metricd_execution::Fields;
 use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{
     COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG,
@@ -33,7 +33,6 @@ use self::address::Address;
 pub(super) use self::address::{CANCEL_AGAIN, CANCEL_TIMEOUT};
 pub(super) use self::cancel::Canceller;
 pub(super) use self::error::SessionError;
-pub(super) use self::fields::Fields;
 pub(super) use self::question::Ahead;
 use self::question::{execute, once};
 use self::wire::{Incoming, Wire};

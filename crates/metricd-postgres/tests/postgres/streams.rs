@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    BoundStatement, Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunError, RunLimits,
-    RunOutcome, Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RowWriter, RunError,
+    RunLimits, RunOutcome, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -30,7 +30,7 @@ impl RowSink for Chunked {
         self.writer.head(columns, &mut self.chunk)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         assert!(!self.is_full(), "a sink that is full is handed a row");
         self.writer.row(fields, max_bytes, &mut self.chunk)
     }

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BoundStatement, Column, CsvWriter, EncodeError, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits, Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits,
+    Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -228,7 +229,7 @@ impl RowSink for CsvRows {
         self.writer.head(columns, &mut self.out)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         self.writer.row(fields, max_bytes, &mut self.out)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use metricd_execution::{AppliedPeriod, Column, EncodeError, JsonRows, RowSink, RunOutcome, RunTiming};
+use metricd_execution::{AppliedPeriod, Column, EncodeError, Fields, JsonRows, RowSink, RunOutcome, RunTiming};
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
@@ -160,7 +160,7 @@ impl RowSink for ResultRows {
         Ok(())
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         self.rows.row(fields, max_bytes)
     }
 

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+use metricd_execution::{BoundStatement, Fields, RowSink, RunError, RunLimits, RunOutcome};
 
 use super::{PATIENCE, Waiting};
 use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
 use crate::runner::error::{is_stale_plan, run_error};
 use crate::runner::plan::Plan;
-use crate::runner::session::{Answer, Fields, Session, SessionError};
+use crate::runner::session::{Answer, Session, SessionError};
 
 /// How much an answer has at most; a larger one is better read as it comes.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -54,7 +54,7 @@ impl Answered {
         let (mut row_count, mut begin) = (0, 0);
         for &end in ends {
             let row = bytes.get(begin..end).unwrap_or_default();
-            if row_count == limits.rows.rows() || !sink.row(&mut Fields::of(row), limits.size_bytes)? {
+            if row_count == limits.rows.rows() || !sink.row(Fields::of(row), limits.size_bytes)? {
                 return Ok(RunOutcome { row_count, truncated: true });
             }
             (row_count, begin) = (row_count + 1, end);

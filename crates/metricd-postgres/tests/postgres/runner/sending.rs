@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BoundStatement, Column, EncodeError, JsonRows, MetricRunner, RowSink, RunError, RunLimits, Statement,
+    BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RunError, RunLimits, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -30,7 +30,7 @@ impl RowSink for Committing<'_> {
         self.rows.columns(columns)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         self.rows.row(fields, max_bytes)
     }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, Column, EncodeError, MetricRunner, RowSink, RunError, RunLimits,
+    BatchOutcome, BatchRun, BoundStatement, Column, EncodeError, Fields, MetricRunner, RowSink, RunError, RunLimits,
     RunOutcome, RunTiming, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
@@ -36,7 +36,7 @@ impl RowSink for Slow {
         Ok(())
     }
 
-    fn row(&mut self, _: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, _: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
         sleep(self.encode);
         Ok(true)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use metricd_domain::RowLimit;
-use metricd_execution::{BatchRun, Column, EncodeError, MetricRunner, RowSink, RunLimits};
+use metricd_execution::{BatchRun, Column, EncodeError, Fields, MetricRunner, RowSink, RunLimits};
 use metricd_postgres::PgRunner;
 use metricd_test_support::TestDatabase;
 use tokio::task::JoinSet;
@@ -60,7 +60,7 @@ impl RowSink for Watching {
         Ok(())
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, mut fields: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
         let tenant = fields.next().flatten().unwrap_or_default();
         if tenant != self.tenant.as_bytes() {
             self.foreign.push(String::from_utf8_lossy(tenant).into_owned());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_execution::{Column, EncodeError, RowSink, RowWriter, RunError, RunOutcome, RunTiming};
+use metricd_execution::{Column, EncodeError, Fields, RowSink, RowWriter, RunError, RunOutcome, RunTiming};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -95,7 +95,7 @@ impl RowSink for PipeSink {
         self.writer.head(columns, &mut self.shared.state().chunk)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         let mut state = self.shared.state();
         let is_taken = self.writer.row(fields, max_bytes, &mut state.chunk)?;
         if is_taken && (!state.has_rows || self.shared.is_full(&state)) {

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::Tenant;
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, Column, EncodeError, MetricStatement, RowSink, RunLimits, RunTiming,
+    AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, RowSink, RunLimits, RunTiming,
 };
 
 use super::TRUNCATED;
@@ -101,7 +101,7 @@ impl RowSink for JoinedRows {
         self.rows.columns(columns)
     }
 
-    fn row(&mut self, fields: &mut dyn Iterator<Item = Option<&[u8]>>, max_bytes: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         self.rows.row(fields, max_bytes)
     }
 

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    BatchRun, BoundStatement, Column, EncodeError, JsonRows, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
-    Statement,
+    BatchRun, BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RunError, RunLimits,
+    RunOutcome, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -59,7 +59,7 @@ impl RowSink for Blind {
         Err(EncodeError { column, type_name: "none".into() })
     }
 
-    fn row(&mut self, _: &mut dyn Iterator<Item = Option<&[u8]>>, _: usize) -> Result<bool, EncodeError> {
+    fn row(&mut self, _: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
         Ok(true)
     }
 }
