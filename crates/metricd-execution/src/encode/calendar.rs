@@ -42,8 +42,10 @@ fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     } else {
         write_integer(shown_year, out);
     }
-    let ([a, b], [c, d]) = (two_digits(month), two_digits(day));
-    out.extend_from_slice(&[b'-', a, b, b'-', c, d]);
+    for part in [month, day] {
+        let [tens, ones] = two_digits(part);
+        out.extend_from_slice(&[b'-', tens, ones]);
+    }
     before_christ
 }
 
@@ -84,9 +86,10 @@ pub(super) fn write_timestamp(microseconds: i64, is_instant: bool, out: &mut Vec
 
 fn write_time(microseconds: i64, out: &mut Vec<u8>) {
     let seconds = microseconds / 1_000_000;
-    let part = |number: i64| two_digits(small(number % 60));
-    let ([a, b], [c, d], [e, f]) = (two_digits(small(seconds / 3_600)), part(seconds / 60), part(seconds));
-    out.extend_from_slice(&[b'T', a, b, b':', c, d, b':', e, f]);
+    for (separator, part) in [(b'T', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+        let [tens, ones] = two_digits(small(part));
+        out.extend_from_slice(&[separator, tens, ones]);
+    }
     let fraction = microseconds % 1_000_000;
     if fraction != 0 {
         out.push(b'.');

@@ -142,6 +142,9 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
     Ok(())
 }
 
+/// How many bytes of a text are looked at at once.
+const WORD_BYTES: usize = size_of::<u64>();
+
 /// Whether the bytes are ASCII of which nothing is escaped in JSON.
 fn is_plain(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks();
@@ -152,8 +155,6 @@ fn is_plain(bytes: &[u8]) -> bool {
     };
     last && words.iter().all(|word| is_plain_word(*word))
 }
-
-const WORD_BYTES: usize = size_of::<u64>();
 
 /// The same for some bytes at once: the highest bit of a byte tells that it, or one before it, is something else.
 fn is_plain_word(bytes: [u8; WORD_BYTES]) -> bool {
@@ -200,6 +201,16 @@ mod tests {
         }
         assert_eq!(json(&FieldType::Text, b"some text with \xff in it"), Err(Malformed));
         assert_eq!(json(&FieldType::Text, b"").unwrap(), "\"\"");
+    }
+
+    #[test]
+    fn what_is_escaped_is_found_at_every_place_of_a_text() {
+        for character in ['"', '\\', '\0', '\n', '\u{1f}', ' ', '!', '#', '[', ']', '\u{7f}', '\u{80}', '\u{1f600}'] {
+            for (before, after) in (0..20).flat_map(|before| (0..20).map(move |after| (before, after))) {
+                let text = format!("{}{character}{}", "b".repeat(before), "a".repeat(after));
+                assert_eq!(json(&FieldType::Text, text.as_bytes()).unwrap(), serde_json::to_string(&text).unwrap());
+            }
+        }
     }
 
     fn field_types() -> impl Strategy<Value = FieldType> {

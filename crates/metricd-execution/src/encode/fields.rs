@@ -3,7 +3,7 @@
 /// The values of a row, in the order of its columns: each in PostgreSQL's binary format, `None` for NULL.
 ///
 /// They are read from where they have come to: a length for each, -1 for NULL, and so many bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
