@@ -5,11 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write as _;
 
+use chrono::{SecondsFormat, Utc};
 use clap::ValueEnum;
 use env_logger::Builder;
-use env_logger::fmt::{Formatter, hidden_kv_format};
+use env_logger::fmt::hidden_kv_format;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use serde_json::Value as Json;
@@ -26,13 +27,16 @@ pub(crate) enum LogFormat {
 /// What every object has.
 const MEMBERS: [&str; 4] = ["time", "level", "target", "message"];
 
+/// How much memory a line has to begin with. That of a request fits.
+const LINE_BYTES: usize = 256;
+
 impl LogFormat {
     /// Tells the logger how to write.
     pub(crate) fn set_up(self, builder: &mut Builder) {
         match self {
             // What these say stands in the message as well.
             Self::Text => builder.format_key_values(hidden_kv_format),
-            Self::Json => builder.format(write_json),
+            Self::Json => builder.format(|line, record| line.write_all(json_line(record).as_bytes())),
         };
     }
 
@@ -47,6 +51,14 @@ impl LogFormat {
             Self::Json => logger.log(record),
         }
     }
+
+    /// The line that the logger would write, without colours.
+    pub(crate) fn line(self, record: &Record<'_>) -> String {
+        match self {
+            Self::Text => text_line(record),
+            Self::Json => json_line(record),
+        }
+    }
 }
 
 /// Whether a character may end a line, steer a terminal, or change the order in which others are shown.
@@ -54,8 +66,14 @@ fn is_unsafe(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether nothing in the text is unsafe.
+fn is_safe(text: &str) -> bool {
+    // Nearly all texts are plain, which is faster to see of bytes.
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_unsafe)
+}
+
 fn escape_text(message: &str) -> Cow<'_, str> {
-    if !message.contains(is_unsafe) {
+    if is_safe(message) {
         return message.into();
     }
     let mut escaped = String::with_capacity(message.len() + 16);
@@ -69,38 +87,54 @@ fn escape_text(message: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-fn write_json(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let time = line.timestamp_millis();
-    write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"target\":", record.level())?;
-    write_json_text(line, record.target())?;
-    line.write_all(b",\"message\":")?;
-    write_json_text(line, &record.args().to_string())?;
-    record.key_values().visit(&mut Members(line)).map_err(io::Error::other)?;
-    line.write_all(b"}\n")
+fn text_line(record: &Record<'_>) -> String {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut line = String::with_capacity(LINE_BYTES);
+    // A message that cannot be formatted ends where that was noticed.
+    let _ = write!(line, "[{time} {:<5} {}] ", record.level(), record.target());
+    let head_bytes = line.len();
+    let _ = write!(line, "{}", record.args());
+    if let Some(Cow::Owned(escaped)) = line.get(head_bytes..).map(escape_text) {
+        line.replace_range(head_bytes.., &escaped);
+    }
+    line.push('\n');
+    line
+}
+
+fn json_line(record: &Record<'_>) -> String {
+    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+    let mut line = String::with_capacity(LINE_BYTES);
+    let _ = write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"target\":", record.level());
+    write_json_text(&mut line, record.target());
+    line.push_str(",\"message\":");
+    write_json_text(&mut line, &record.args().to_string());
+    // Members are whole or missing.
+    let _ = record.key_values().visit(&mut Members(&mut line));
+    line.push_str("}\n");
+    line
 }
 
 /// JSON itself escapes of these only what ASCII has.
-fn write_json_text(line: &mut impl Write, text: &str) -> io::Result<()> {
-    let mut json = Json::from(text).to_string();
-    if json.contains(is_unsafe) {
-        let mut escaped = String::with_capacity(json.len() + 16);
-        for character in json.chars() {
-            // All of them are of the plane that has four digits.
-            let _ = if is_unsafe(character) {
-                write!(escaped, "\\u{:04x}", u32::from(character))
-            } else {
-                escaped.write_char(character)
-            };
-        }
-        json = escaped;
+fn write_json_text(line: &mut String, text: &str) {
+    let json = Json::from(text).to_string();
+    if is_safe(&json) {
+        line.push_str(&json);
+        return;
     }
-    line.write_all(json.as_bytes())
+    for character in json.chars() {
+        if is_unsafe(character) {
+            // All of them are of the plane that has four digits.
+            let _ = write!(line, "\\u{:04x}", u32::from(character));
+        } else {
+            line.push(character);
+        }
+    }
 }
 
 /// Writes key-values as members of the object, but for those without a value.
-struct Members<'a, W>(&'a mut W);
+struct Members<'a>(&'a mut String);
 
-impl<'kvs, W: Write> VisitSource<'kvs> for Members<'_, W> {
+impl<'kvs> VisitSource<'kvs> for Members<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
         if MEMBERS.contains(&key.as_str()) {
             return Ok(());
@@ -110,11 +144,11 @@ impl<'kvs, W: Write> VisitSource<'kvs> for Members<'_, W> {
         if json.0.is_null() {
             return Ok(());
         }
-        self.0.write_all(b",")?;
-        write_json_text(self.0, key.as_str())?;
-        self.0.write_all(b":")?;
+        self.0.push(',');
+        write_json_text(self.0, key.as_str());
+        self.0.push(':');
         match json.0 {
-            Json::String(text) => write_json_text(self.0, &text)?,
+            Json::String(text) => write_json_text(self.0, &text),
             other => write!(self.0, "{other}")?,
         }
         Ok(())
@@ -162,6 +196,7 @@ impl VisitValue<'_> for ToJson {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
     use env_logger::Target;
@@ -185,7 +220,7 @@ mod tests {
         }
     }
 
-    /// The line that a record becomes.
+    /// The line that a record becomes, whoever writes it.
     fn line(format: LogFormat, message: &str, path: &str) -> String {
         let written = Written::default();
         let mut builder = Builder::new();
@@ -202,7 +237,16 @@ mod tests {
         let mut record = Record::builder();
         record.level(Level::Info).target("metricd").key_values(&fields);
         format.pass(&record.args(format_args!("{message}")).build(), &logger);
-        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
+        let theirs = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let line = format.line(&record.args(format_args!("{message}")).build());
+        assert_eq!(without_time(&line), without_time(&theirs));
+        line
+    }
+
+    /// The line without the digits of its time, which comes first.
+    fn without_time(line: &str) -> String {
+        let (time, rest) = line.split_once('Z').unwrap();
+        time.chars().filter(|character| !character.is_ascii_digit()).collect::<String>() + rest
     }
 
     fn assert_is_one_safe_line(line: &str) {

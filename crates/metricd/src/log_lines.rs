@@ -2,14 +2,15 @@
 //!
 //! A server writes a line for each request, and one call of the system for each of them would be a tenth of what a request
 //! costs. Where no person looks on, lines are therefore written some at a time, a moment later. A warning or an error is
-//! written at once, with everything before it.
+//! written at once, with everything before it. Such lines do not pass the logger, which may colour them and takes more than
+//! twice as long.
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use env_logger::{Builder, Logger, Target};
+use env_logger::{Builder, Logger};
 use log::{Level, Log, Metadata, Record, SetLoggerError};
 
 use crate::log_format::LogFormat;
@@ -39,9 +40,6 @@ pub(crate) fn start(filter: &str, format: LogFormat, are_many: bool) -> Result<L
     builder.parse_filters(filter);
     format.set_up(&mut builder);
     let lines = (are_many && !io::stderr().is_terminal()).then(Lines::start);
-    if let Some(lines) = &lines {
-        builder.target(Target::Pipe(Box::new(lines.clone())));
-    }
     let logger = builder.build();
     log::set_max_level(logger.filter());
     let log = LineLog { logger, format, lines: lines.clone() };
@@ -64,7 +62,10 @@ impl Log for LineLog {
         if !self.logger.matches(record) {
             return;
         }
-        self.format.pass(record, &self.logger);
+        match &self.lines {
+            Some(lines) => lines.add(&self.format.line(record)),
+            None => self.format.pass(record, &self.logger),
+        }
         if record.level() <= Level::Warn {
             self.flush();
         }
@@ -98,23 +99,17 @@ impl Lines {
         Self { waiting, writer: writer.thread().clone() }
     }
 
-    fn write_out(&self) {
-        write_out(&self.waiting);
-    }
-}
-
-impl Write for Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+    fn add(&self, line: &str) {
         let mut waiting = lock(&self.waiting);
         if waiting.buffer().is_empty() {
             self.writer.unpark();
         }
-        waiting.write_all(line).map(|()| line.len())
+        // Who reads the log may have gone away, and there is nobody else to tell.
+        drop(waiting.write_all(line.as_bytes()));
     }
 
-    /// Asked for after each line; those that wait are written by others.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn write_out(&self) {
+        write_out(&self.waiting);
     }
 }
 
@@ -123,6 +118,5 @@ fn lock(waiting: &Mutex<BufWriter<Stderr>>) -> MutexGuard<'_, BufWriter<Stderr>>
 }
 
 fn write_out(waiting: &Mutex<BufWriter<Stderr>>) {
-    // Who reads the log may have gone away, and there is nobody else to tell.
     drop(lock(waiting).flush());
 }
