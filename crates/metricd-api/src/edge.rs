@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
-use self::timing::Parts;
+use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::quotas::Standing;
 use crate::{Problem, ProblemCode, connections};
@@ -89,12 +89,12 @@ pub(crate) async fn edge(
         headers.insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
-    let milliseconds = parts.total_ms();
+    let Parts { queue, database, encode, total } = parts;
     log::info!(
-        method = method.as_str(), path = path.as_str(), status, duration_ms = milliseconds,
-        queue_ms = parts.queue_ms(), database_ms = parts.database_ms(), encode_ms = parts.encode_ms(),
-        request_id = request_id.as_str();
-        "{method} {path} {status} {milliseconds:.1} ms [{request_id}]"
+        method = method.as_str(), path = path.as_str(), status, duration_ms = total.value(),
+        queue_ms = queue.map(Milliseconds::value), database_ms = database.map(Milliseconds::value),
+        encode_ms = encode.map(Milliseconds::value), request_id = request_id.as_str();
+        "{method} {path} {status} {total:.1} ms [{request_id}]"
     );
     Ok(match under_way {
         Some(under_way) => under_way.until_sent(response),

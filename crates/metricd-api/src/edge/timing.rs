@@ -1,6 +1,6 @@
 //! Where a request's time has gone: the header `Server-Timing`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
@@ -25,53 +25,89 @@ pub(crate) fn encoding<T>(request: &HttpRequest, work: impl FnOnce() -> T) -> T 
 /// The parts of a request's time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Parts {
-    /// Where the request has run something.
-    run: Option<RunTiming>,
-    total: Duration,
+    /// Those of what the request has run; none of a part that has taken no time at all, as the encoding of rows that have not
+    /// come yet.
+    pub(super) queue: Option<Milliseconds>,
+    pub(super) database: Option<Milliseconds>,
+    pub(super) encode: Option<Milliseconds>,
+    pub(super) total: Milliseconds,
 }
 
 impl Parts {
     /// Of a request that has taken so long until its response leaves.
     pub(super) fn of(request: &HttpRequest, total: Duration) -> Self {
-        Self { run: request.extensions().get().copied(), total }
-    }
-
-    pub(super) fn queue_ms(&self) -> Option<f64> {
-        self.milliseconds(|run| run.queue)
-    }
-
-    pub(super) fn database_ms(&self) -> Option<f64> {
-        self.milliseconds(|run| run.database)
-    }
-
-    pub(super) fn encode_ms(&self) -> Option<f64> {
-        self.milliseconds(|run| run.encode)
-    }
-
-    pub(super) fn total_ms(&self) -> f64 {
-        milliseconds(self.total)
+        let run: Option<RunTiming> = request.extensions().get().copied();
+        let part = |part: fn(RunTiming) -> Duration| {
+            run.map(part).filter(|duration| !duration.is_zero()).map(Milliseconds::of)
+        };
+        Self {
+            queue: part(|run| run.queue),
+            database: part(|run| run.database),
+            encode: part(|run| run.encode),
+            total: Milliseconds::of(total),
+        }
     }
 
     /// `queue;dur=0.012, database;dur=3.400, encode;dur=0.050, total;dur=3.600`, in milliseconds.
     pub(super) fn header(&self) -> Option<HeaderValue> {
         let mut text = String::with_capacity(96);
-        let parts = [("queue", self.queue_ms()), ("database", self.database_ms()), ("encode", self.encode_ms())];
-        for (name, milliseconds) in parts {
-            if let Some(milliseconds) = milliseconds {
-                let _ = write!(text, "{name};dur={milliseconds:.3}, ");
+        for (name, part) in [("queue", self.queue), ("database", self.database), ("encode", self.encode)] {
+            if let Some(part) = part {
+                let _ = write!(text, "{name};dur={part}, ");
             }
         }
-        let _ = write!(text, "total;dur={:.3}", self.total_ms());
+        let _ = write!(text, "total;dur={}", self.total);
         HeaderValue::try_from(text).ok()
-    }
-
-    /// None of a part that has taken no time at all, as the encoding of rows that have not come yet.
-    fn milliseconds(&self, part: impl Fn(&RunTiming) -> Duration) -> Option<f64> {
-        self.run.as_ref().map(part).filter(|part| !part.is_zero()).map(milliseconds)
     }
 }
 
-/// With three digits.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+/// Milliseconds with three digits, or with one where that precision is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Milliseconds {
+    microseconds: u64,
+}
+
+impl Milliseconds {
+    fn of(duration: Duration) -> Self {
+        let microseconds = duration.saturating_add(Duration::from_nanos(500)).as_micros();
+        Self { microseconds: u64::try_from(microseconds).unwrap_or(u64::MAX) }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "exact up to centuries")]
+    pub(super) fn value(self) -> f64 {
+        self.microseconds as f64 / 1_000.0
+    }
+}
+
+impl fmt::Display for Milliseconds {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Of whole numbers, since those are printed in a fraction of the time that a float takes.
+        if formatter.precision() == Some(1) {
+            let tenths = self.microseconds.saturating_add(50) / 100;
+            write!(formatter, "{}.{}", tenths / 10, tenths % 10)
+        } else {
+            write!(formatter, "{}.{:03}", self.microseconds / 1_000, self.microseconds % 1_000)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_to_their_last_digit() {
+        let shown = |nanoseconds| {
+            let milliseconds = Milliseconds::of(Duration::from_nanos(nanoseconds));
+            (milliseconds.to_string(), format!("{milliseconds:.1}"), milliseconds.value().to_string())
+        };
+        let expected = |digits: &str, digit: &str, value: &str| (digits.to_owned(), digit.to_owned(), value.to_owned());
+        assert_eq!(shown(0), expected("0.000", "0.0", "0"));
+        assert_eq!(shown(499), expected("0.000", "0.0", "0"));
+        assert_eq!(shown(12_500), expected("0.013", "0.0", "0.013"));
+        assert_eq!(shown(49_999), expected("0.050", "0.1", "0.05"));
+        assert_eq!(shown(3_949_499), expected("3.949", "3.9", "3.949"));
+        assert_eq!(shown(1_999_950_000), expected("1999.950", "2000.0", "1999.95"));
+        assert_eq!(format!("{:.1}", Milliseconds::of(Duration::MAX)), "18446744073709551.6");
+    }
 }
