@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix_web::http::header::EntityTag;
+use foldhash::fast::RandomState;
 use metricd_domain::{MetricDefinition, MetricId};
 use metricd_execution::{InvalidStatement, MetricStatement};
 use metricd_repository::{MetricRepository, RepositoryError};
@@ -30,7 +31,7 @@ pub(crate) struct ServedMetric {
 #[derive(Debug)]
 pub struct Definitions {
     repository: Arc<dyn MetricRepository>,
-    held: Cache<MetricId, Arc<ServedMetric>>,
+    held: Cache<MetricId, Arc<ServedMetric>, RandomState>,
     is_watched: AtomicBool,
     /// Counts the changes, so that what was read before one is not held after it.
     generation: AtomicU64,
@@ -40,8 +41,9 @@ impl Definitions {
     /// The definitions of the store.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>) -> Self {
+        let held = Cache::builder().max_capacity(MAX_HELD).build_with_hasher(RandomState::default());
         let (is_watched, generation) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { repository, held: Cache::new(MAX_HELD), is_watched, generation }
+        Self { repository, held, is_watched, generation }
     }
 
     /// Says that every change is told of from now on.

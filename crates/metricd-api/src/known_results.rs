@@ -7,6 +7,7 @@ use std::fmt;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
+use foldhash::fast::RandomState;
 use metricd_domain::{Contract, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
 use moka::sync::Cache;
@@ -30,7 +31,7 @@ impl Question {
 
 /// The results that are known.
 pub struct KnownResults {
-    held: Cache<Question, Known>,
+    held: Cache<Question, Known, RandomState>,
 }
 
 /// A result that was answered.
@@ -42,7 +43,7 @@ struct Known {
 
 impl Default for KnownResults {
     fn default() -> Self {
-        Self { held: Cache::new(MAX_KNOWN) }
+        Self { held: Cache::builder().max_capacity(MAX_KNOWN).build_with_hasher(RandomState::default()) }
     }
 }
 

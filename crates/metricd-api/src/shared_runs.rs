@@ -4,6 +4,7 @@
 //! statement. Nobody is answered with data from before the request: whoever comes after the statement was sent has the next one.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::EntityTag;
 use actix_web::rt;
 use actix_web::web::Bytes;
+use foldhash::fast::RandomState;
 use metricd_execution::{RunError, RunLimits, RunTiming};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
@@ -56,7 +58,7 @@ pub struct SharedRuns(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// Of the runs that ask the same, the one that was begun last.
-    latest: HashMap<Key, Latest>,
+    latest: HashMap<Key, Latest, RandomState>,
     /// How many runs were begun.
     begun: u64,
 }
@@ -198,8 +200,10 @@ impl Underway {
 impl Drop for Underway {
     fn drop(&mut self) {
         let mut state = self.runs.state();
-        if state.latest.get(&self.key).is_some_and(|latest| latest.number == self.number) {
-            state.latest.remove(&self.key);
+        if let Entry::Occupied(latest) = state.latest.entry(self.key)
+            && latest.get().number == self.number
+        {
+            latest.remove();
         }
     }
 }

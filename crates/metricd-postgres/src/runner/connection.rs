@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use metricd_domain::Tenant;
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -67,7 +68,7 @@ pub(super) struct Connection {
     /// The name under which the statement is prepared that names a tenant.
     entrance: Option<String>,
     planned_for: PlannedFor,
-    plans: HashMap<String, Arc<Plan>>,
+    plans: HashMap<String, Arc<Plan>, RandomState>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
     /// The last of those names, until its plan is kept.
@@ -84,7 +85,7 @@ impl Connection {
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
         let About { is_harmless, is_inert, timeout, pid } = asked.map_err(too_slow)??;
         let home = thread::current().id();
-        let (plans, types) = (HashMap::new(), HashMap::new());
+        let (plans, types) = (HashMap::default(), HashMap::new());
         let opened = Instant::now();
         Ok(Self {
             session,

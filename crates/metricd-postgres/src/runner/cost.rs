@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
@@ -21,17 +22,21 @@ const MAX_ESTIMATES: u64 = 10_000;
 /// The planner's estimates, by the text of the statement. One that was made for other values of the parameters will do.
 #[derive(Debug, Clone)]
 pub(super) struct Estimates {
-    costs: Cache<Arc<str>, f64>,
+    costs: Cache<Arc<str>, f64, RandomState>,
     /// The statements that are not sent with others, whatever they cost.
-    apart: Cache<Arc<str>, ()>,
+    apart: Cache<Arc<str>, (), RandomState>,
 }
 
 impl Default for Estimates {
     fn default() -> Self {
-        let costs = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(ESTIMATE_LIFETIME).build();
-        let apart = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(APART).build();
-        Self { costs, apart }
+        Self { costs: cache(ESTIMATE_LIFETIME), apart: cache(APART) }
     }
+}
+
+/// What is held by the text of a statement, for so long.
+fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>, V, RandomState> {
+    let cache = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(lifetime);
+    cache.build_with_hasher(RandomState::default())
 }
 
 impl Estimates {

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
 use tokio::sync::oneshot;
 
@@ -43,7 +44,7 @@ struct Shared {
     estimates: Estimates,
     /// Whether no statement can act on one behind it in its transaction, as of the connection that was used last.
     are_inert: AtomicBool,
-    threads: Mutex<HashMap<ThreadId, Gathered>>,
+    threads: Mutex<HashMap<ThreadId, Gathered, RandomState>>,
 }
 
 /// The runs of a thread.
@@ -127,7 +128,7 @@ impl Gathering {
         }
     }
 
-    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Gathered>> {
+    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Gathered, RandomState>> {
         self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
