@@ -11,6 +11,7 @@ use metricd_repository::{MetricRepository, RepositoryError};
 use moka::sync::Cache;
 
 use crate::etag;
+use crate::result_head::LastHead;
 
 /// How many definitions are held at most; the ones that are used least make room.
 const MAX_HELD: u64 = 10_000;
@@ -22,6 +23,8 @@ pub(crate) struct ServedMetric {
     pub(crate) statement: Result<MetricStatement, InvalidStatement>,
     /// The definition's tag.
     pub(crate) tag: EntityTag,
+    /// How its last result began.
+    pub(crate) last_head: LastHead,
 }
 
 /// The definitions of a store, held in memory for as long as somebody tells of every change.
@@ -91,7 +94,7 @@ impl Definitions {
         let definition = self.repository.get_definition(id).await?;
         let statement = MetricStatement::of(&definition);
         let tag = etag::of_definition(&definition);
-        let served = Arc::new(ServedMetric { definition, statement, tag });
+        let served = Arc::new(ServedMetric { definition, statement, tag, last_head: LastHead::default() });
         if is_watched && self.generation.load(Ordering::SeqCst) == generation {
             self.held.insert(id.clone(), Arc::clone(&served));
             // A change between the two lines before may have let go of everything but this.

@@ -66,9 +66,10 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
 
 /// The weak tag of results with this hash: the time at which they were asked for is no part of it.
 pub(crate) fn of_results(hash: &blake3::Hasher) -> EntityTag {
-    let mut bytes = [0; 16];
-    hash.finalize_xof().fill(&mut bytes);
-    EntityTag::new_weak(hex(&bytes))
+    // 128 bits.
+    let mut digits = hash.finalize().to_hex();
+    digits.truncate(32);
+    EntityTag::new_weak(digits.as_str().to_owned())
 }
 
 /// The response with the tag of its results. Whoever keeps them asks again before using them.

@@ -18,6 +18,9 @@ use crate::{ApiState, etag};
 /// How many results are known at most; the ones that are used least make room.
 const MAX_KNOWN: u64 = 10_000;
 
+/// How much memory what is asked has to begin with; its SQL is most of it.
+const QUESTION_BYTES: usize = 1 << 10;
+
 /// Tells what is asked from every other question: a definition as it is, on whose behalf, values, limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Question(pub(crate) blake3::Hash);
@@ -74,10 +77,11 @@ impl<'a> Asking<'a> {
         limits: RunLimits,
         period: Option<&AppliedPeriod>,
     ) -> Self {
-        let mut question = blake3::Hasher::new();
+        // Put together first, since hashing in pieces takes twice as long.
+        let mut question = Vec::with_capacity(QUESTION_BYTES);
         let mut add = |part: &[u8]| {
-            question.update(&part.len().to_le_bytes());
-            question.update(part);
+            question.extend_from_slice(&part.len().to_le_bytes());
+            question.extend_from_slice(part);
         };
         add(served.definition.metric.metric_id.as_str().as_bytes());
         add(served.tag.tag().as_bytes());
@@ -98,7 +102,7 @@ impl<'a> Asking<'a> {
         // What a text means that PostgreSQL alone can read is not known.
         let is_judged = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
         let repeatable = contract.filter(|_| is_judged);
-        Self { state, request, question: Question(question.finalize()), repeatable, mark: None }
+        Self { state, request, question: Question(blake3::hash(&question)), repeatable, mark: None }
     }
 
     /// The tag by which the client has the result, where it is known to be the same still.

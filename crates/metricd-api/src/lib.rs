@@ -43,6 +43,7 @@ mod problem;
 mod query_string;
 mod quotas;
 mod requester;
+mod result_head;
 pub mod routes;
 mod server;
 mod shared_runs;

@@ -6,17 +6,18 @@ mod csv;
 mod digits;
 mod field;
 mod fields;
+mod json_columns;
 mod json_rows;
 mod literal;
 mod ndjson;
 mod number;
-mod object;
 
 use async_trait::async_trait;
 
 pub use csv::CsvWriter;
 pub use field::FieldType;
 pub use fields::{Fields, Row};
+pub use json_columns::JsonColumns;
 pub use json_rows::JsonRows;
 pub use ndjson::NdjsonWriter;
 

@@ -44,7 +44,9 @@ pub mod testing;
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::BoundStatement;
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
-pub use encode::{Column, CsvWriter, EncodeError, FieldType, Fields, JsonRows, NdjsonWriter, Row, RowSink, RowWriter};
+pub use encode::{
+    Column, CsvWriter, EncodeError, FieldType, Fields, JsonColumns, JsonRows, NdjsonWriter, Row, RowSink, RowWriter,
+};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};

@@ -1,13 +1,15 @@
 //! The rows of a result as a JSON array of objects.
 
-use super::object::Objects;
+use std::sync::Arc;
+
+use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, Fields, RowSink};
 use crate::RunTiming;
 
 /// Writes rows as `[{"day":"2025-06-02","amount":123.45},…]`, into one buffer.
 #[derive(Debug, Default)]
 pub struct JsonRows {
-    objects: Objects,
+    columns: Arc<JsonColumns>,
     out: Vec<u8>,
     /// Where the array begins.
     begin: usize,
@@ -18,7 +20,17 @@ impl JsonRows {
     /// The columns, once they are known.
     #[must_use]
     pub fn result_columns(&self) -> &[Column] {
-        self.objects.columns()
+        self.columns.columns()
+    }
+
+    /// The same as [`RowSink::columns`], of columns that are ready.
+    pub fn set_columns(&mut self, columns: Arc<JsonColumns>) {
+        self.columns = columns;
+    }
+
+    /// Says how many bytes the whole document will have, so that its buffer need not grow; a guess will do.
+    pub fn reserve(&mut self, size_bytes: usize) {
+        self.out.reserve(size_bytes);
     }
 
     /// Writes text that the array is to follow, so that a document with it need not be put together from two buffers. It does not
@@ -47,7 +59,7 @@ impl JsonRows {
 
 impl RowSink for JsonRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        self.objects = Objects::new(columns)?;
+        self.columns = Arc::new(JsonColumns::new(columns)?);
         Ok(())
     }
 
@@ -56,7 +68,7 @@ impl RowSink for JsonRows {
         self.out.push(if before == self.begin { b'[' } else { b',' });
         // The closing bracket counts as well.
         let max_bytes = max_bytes.saturating_sub(1).saturating_add(self.begin);
-        let fits = self.objects.write(fields, max_bytes, &mut self.out)?;
+        let fits = self.columns.write(fields, max_bytes, &mut self.out)?;
         if !fits {
             self.out.truncate(before);
         }

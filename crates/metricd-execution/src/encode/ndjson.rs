@@ -1,23 +1,23 @@
 //! Rows as NDJSON: a JSON object a line.
 
-use super::object::Objects;
+use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, Fields, RowWriter};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on a line of its own, which ends in a line feed.
 #[derive(Debug, Default)]
 pub struct NdjsonWriter {
-    objects: Objects,
+    columns: JsonColumns,
 }
 
 impl RowWriter for NdjsonWriter {
     fn head(&mut self, columns: &[Column], _: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.objects = Objects::new(columns)?;
+        self.columns = JsonColumns::new(columns)?;
         Ok(())
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         let before = out.len();
-        let fits = self.objects.write(fields, max_bytes.saturating_sub(1), out)?;
+        let fits = self.columns.write(fields, max_bytes.saturating_sub(1), out)?;
         if fits {
             out.push(b'\n');
         } else {

@@ -10,31 +10,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::definitions::ServedMetric;
-
-/// A column of a result.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Column)]
-struct ColumnResponse<'a> {
-    name: &'a str,
-    /// The type, by PostgreSQL's name for it.
-    r#type: &'a str,
-}
-
-impl<'a> From<&'a Column> for ColumnResponse<'a> {
-    fn from(column: &'a Column) -> Self {
-        Self { name: &column.name, r#type: &column.type_name }
-    }
-}
-
-/// A metric's rows, with what says what they are.
-#[derive(Serialize, ToSchema)]
-struct ResultHead<'a> {
-    metric_id: &'a str,
-    query_id: &'a str,
-    title: &'a str,
-    /// The columns, in the order of the SELECT.
-    columns: Vec<ColumnResponse<'a>>,
-}
+use crate::result_head::{ResultHead, WrittenHead};
 
 /// What stands behind the rows.
 #[derive(Serialize, ToSchema)]
@@ -110,12 +86,13 @@ pub(in crate::routes) fn stable_part(result: &[u8]) -> &[u8] {
 #[derive(Debug)]
 pub(in crate::routes) struct ResultRows {
     served: Arc<ServedMetric>,
+    head: Option<Arc<WrittenHead>>,
     rows: JsonRows,
 }
 
 impl ResultRows {
     pub(in crate::routes) fn of(served: Arc<ServedMetric>) -> Self {
-        Self { served, rows: JsonRows::default() }
+        Self { served, head: None, rows: JsonRows::default() }
     }
 
     /// Where the run's time has gone, as far as it was told.
@@ -137,26 +114,25 @@ impl ResultRows {
             as_of: as_of.to_rfc3339_opts(SecondsFormat::Millis, true),
         };
         let mut body = self.rows.finish();
-        body.push(b',');
-        let tail = json(&tail);
-        body.extend_from_slice(tail.get(1..).unwrap_or_default());
+        let end = body.len();
+        // It cannot fail: it has no maps, and only text for keys.
+        let _ = serde_json::to_writer(&mut body, &tail);
+        // The members go on where those of the head have ended.
+        if let Some(brace) = body.get_mut(end) {
+            *brace = b',';
+        }
+        if let Some(head) = &self.head {
+            head.note_size(body.len());
+        }
         body
     }
 }
 
 impl RowSink for ResultRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        self.rows.columns(columns)?;
-        let definition = &self.served.definition;
-        let mut head = json(&ResultHead {
-            metric_id: definition.metric.metric_id.as_str(),
-            query_id: definition.metric.query_id.as_str(),
-            title: definition.title(),
-            columns: columns.iter().map(ColumnResponse::from).collect(),
-        });
-        head.pop();
-        head.extend_from_slice(b",\"rows\":");
-        self.rows.begin_after(&head);
+        let head = self.served.last_head.of(&self.served.definition, columns)?;
+        head.begin(&mut self.rows);
+        self.head = Some(head);
         Ok(())
     }
 
@@ -167,9 +143,4 @@ impl RowSink for ResultRows {
     fn timed(&mut self, timing: RunTiming) {
         self.rows.timed(timing);
     }
-}
-
-fn json(part: &impl Serialize) -> Vec<u8> {
-    // It cannot fail: it has no maps, and only text for keys.
-    serde_json::to_vec(part).unwrap_or_default()
 }

@@ -1,19 +1,25 @@
-//! A row as a JSON object.
+//! Rows as JSON objects.
 
 use super::field::{Malformed, write_text, write_value};
 use super::literal::Literal;
 use super::{Column, EncodeError, Fields};
 
-/// Writes rows as `{"day":"2025-06-02","amount":123.45}`.
+/// Columns that are ready for rows to be written as `{"day":"2025-06-02","amount":123.45}`. Making them so costs as much as
+/// writing a few rows.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
+pub struct JsonColumns {
     columns: Vec<Column>,
     /// For each column what stands before its value: `{"day":`, `,"amount":`.
     prefixes: Vec<Literal>,
 }
 
-impl Objects {
-    pub(super) fn new(columns: &[Column]) -> Result<Self, EncodeError> {
+impl JsonColumns {
+    /// Makes the columns ready.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] where a name cannot be written.
+    pub fn new(columns: &[Column]) -> Result<Self, EncodeError> {
         let mut prefixes = Vec::with_capacity(columns.len());
         for (index, column) in columns.iter().enumerate() {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
@@ -24,7 +30,9 @@ impl Objects {
         Ok(Self { columns: columns.to_vec(), prefixes })
     }
 
-    pub(super) fn columns(&self) -> &[Column] {
+    /// The columns.
+    #[must_use]
+    pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 

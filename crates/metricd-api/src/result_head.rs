@@ -1,0 +1,148 @@
+//! How a metric's results begin: what stands before the rows, made once for as long as the columns are the same.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metricd_domain::MetricDefinition;
+use metricd_execution::{Column, EncodeError, JsonColumns, JsonRows};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How much memory a result has at most to begin with.
+const MAX_RESERVED_BYTES: usize = 1 << 20;
+
+/// A metric's rows, with what says what they are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResultHead<'a> {
+    metric_id: &'a str,
+    query_id: &'a str,
+    title: &'a str,
+    /// The columns, in the order of the SELECT.
+    columns: Vec<ColumnResponse<'a>>,
+}
+
+/// A column of a result.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Column)]
+struct ColumnResponse<'a> {
+    name: &'a str,
+    /// The type, by PostgreSQL's name for it.
+    r#type: &'a str,
+}
+
+impl<'a> From<&'a Column> for ColumnResponse<'a> {
+    fn from(column: &'a Column) -> Self {
+        Self { name: &column.name, r#type: &column.type_name }
+    }
+}
+
+/// A head as it is sent.
+#[derive(Debug)]
+pub(crate) struct WrittenHead {
+    columns: Arc<JsonColumns>,
+    text: Vec<u8>,
+    /// How large the last result was that began so.
+    size_bytes: AtomicUsize,
+}
+
+/// The head of a metric's last result.
+#[derive(Debug, Default)]
+pub(crate) struct LastHead(Mutex<Option<Arc<WrittenHead>>>);
+
+impl LastHead {
+    /// The head of a result with these columns.
+    pub(crate) fn of(
+        &self,
+        definition: &MetricDefinition,
+        columns: &[Column],
+    ) -> Result<Arc<WrittenHead>, EncodeError> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.columns.columns() == columns) {
+            return Ok(Arc::clone(last));
+        }
+        Ok(Arc::clone(last.insert(Arc::new(WrittenHead::new(definition, columns)?))))
+    }
+}
+
+impl WrittenHead {
+    fn new(definition: &MetricDefinition, columns: &[Column]) -> Result<Self, EncodeError> {
+        let head = ResultHead {
+            metric_id: definition.metric.metric_id.as_str(),
+            query_id: definition.metric.query_id.as_str(),
+            title: definition.title(),
+            columns: columns.iter().map(ColumnResponse::from).collect(),
+        };
+        // It cannot fail: it has no maps, and only text for keys.
+        let mut text = serde_json::to_vec(&head).unwrap_or_default();
+        text.pop();
+        text.extend_from_slice(b",\"rows\":");
+        Ok(Self { columns: Arc::new(JsonColumns::new(columns)?), text, size_bytes: AtomicUsize::default() })
+    }
+
+    /// Has the rows begin so.
+    pub(crate) fn begin(&self, rows: &mut JsonRows) {
+        let expected_bytes = self.size_bytes.load(Ordering::Relaxed);
+        // The next result may be a little larger than the last.
+        rows.reserve(expected_bytes.saturating_add(expected_bytes / 8).min(MAX_RESERVED_BYTES));
+        rows.set_columns(Arc::clone(&self.columns));
+        rows.begin_after(&self.text);
+    }
+
+    /// Takes note of a result that has begun so.
+    pub(crate) fn note_size(&self, size_bytes: usize) {
+        self.size_bytes.store(size_bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::{Metric, MetricId, QueryId, SqlText};
+    use metricd_execution::{FieldType, Row, RowSink};
+
+    use super::*;
+
+    fn definition() -> MetricDefinition {
+        let metric = Metric::new(MetricId::parse("m1").unwrap(), QueryId::parse("q1").unwrap(), true);
+        MetricDefinition::new(metric, SqlText::parse("SELECT a").unwrap(), None)
+    }
+
+    fn column(name: &str) -> Column {
+        Column { name: name.to_owned(), type_name: "text".to_owned(), field_type: FieldType::Text }
+    }
+
+    fn document(head: &WrittenHead) -> String {
+        let mut rows = JsonRows::default();
+        head.begin(&mut rows);
+        rows.row(Row::from_iter([Some(b"x".as_slice())]).fields(), 1_000).unwrap();
+        String::from_utf8(rows.finish()).unwrap()
+    }
+
+    #[test]
+    fn a_head_serves_as_long_as_the_columns_are_the_same() {
+        let (last, definition) = (LastHead::default(), definition());
+        let first = last.of(&definition, &[column("a")]).unwrap();
+        let expected = r#"{"metric_id":"m1","query_id":"q1","title":"m1","columns":[{"name":"a","type":"text"}],"rows":[{"a":"x"}]"#;
+        assert_eq!(document(&first), expected);
+        assert!(Arc::ptr_eq(&first, &last.of(&definition, &[column("a")]).unwrap()));
+        let typed = Column { type_name: "name".to_owned(), ..column("a") };
+        for changed in [column("b"), typed] {
+            let head = last.of(&definition, std::slice::from_ref(&changed)).unwrap();
+            let expected = expected.replace("\"a\"", &format!("\"{}\"", changed.name));
+            let expected = expected.replace(r#""type":"text""#, &format!(r#""type":"{}""#, changed.type_name));
+            assert_eq!(document(&head), expected);
+        }
+        assert_eq!(document(&first), expected);
+    }
+
+    #[test]
+    fn a_result_begins_with_the_memory_that_the_last_one_has_had_up_to_a_limit() {
+        let head = LastHead::default().of(&definition(), &[column("a")]).unwrap();
+        for (noted, expected) in [(80_000, 90_000), (usize::MAX / 2, MAX_RESERVED_BYTES)] {
+            head.note_size(noted);
+            let mut rows = JsonRows::default();
+            head.begin(&mut rows);
+            let reserved = rows.finish().capacity();
+            assert!((expected..2 * expected).contains(&reserved), "{reserved}");
+        }
+    }
+}
