@@ -94,7 +94,7 @@ pub(crate) async fn edge(
         method = method.as_str(), path = path.as_str(), status, duration_ms = total.value(),
         queue_ms = queue.map(Milliseconds::value), database_ms = database.map(Milliseconds::value),
         encode_ms = encode.map(Milliseconds::value), request_id = request_id.as_str();
-        "{method} {path} {status} {total:.1} ms [{request_id}]"
+        "{method} {path} {status} {total} ms [{request_id}]"
     );
     Ok(match under_way {
         Some(under_way) => under_way.until_sent(response),

@@ -22,7 +22,8 @@ pub(crate) fn of_content(content: &[u8]) -> EntityTag {
 
 /// As a header.
 pub(crate) fn header(tag: &EntityTag) -> (HeaderName, String) {
-    (ETAG, tag.to_string())
+    let weak = if tag.weak { "W/" } else { "" };
+    (ETAG, [weak, "\"", tag.tag(), "\""].concat())
 }
 
 /// Whether the request asks for the definition only where it has changed, and it has not.
@@ -66,10 +67,7 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
 
 /// The weak tag of results with this hash: the time at which they were asked for is no part of it.
 pub(crate) fn of_results(hash: &blake3::Hasher) -> EntityTag {
-    // 128 bits.
-    let mut digits = hash.finalize().to_hex();
-    digits.truncate(32);
-    EntityTag::new_weak(digits.as_str().to_owned())
+    EntityTag::new_weak(hex(hash.finalize().as_bytes().get(..16).unwrap_or_default()))
 }
 
 /// The response with the tag of its results. Whoever keeps them asks again before using them.
@@ -87,6 +85,11 @@ fn short_hash(bytes: &[u8]) -> String {
 
 /// The bytes in hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(digit(byte >> 4));
+        digits.push(digit(byte & 15));
+    }
+    digits
 }

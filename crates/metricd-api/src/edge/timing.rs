@@ -1,6 +1,6 @@
 //! Where a request's time has gone: the header `Server-Timing`.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
@@ -53,15 +53,17 @@ impl Parts {
         let mut text = String::with_capacity(96);
         for (name, part) in [("queue", self.queue), ("database", self.database), ("encode", self.encode)] {
             if let Some(part) = part {
-                let _ = write!(text, "{name};dur={part}, ");
+                text.push_str(name);
+                part.write_after(";dur=", &mut text);
+                text.push_str(", ");
             }
         }
-        let _ = write!(text, "total;dur={}", self.total);
+        self.total.write_after("total;dur=", &mut text);
         HeaderValue::try_from(text).ok()
     }
 }
 
-/// Milliseconds with three digits, or with one where that precision is asked for.
+/// Milliseconds to three digits, shown with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Milliseconds {
     microseconds: u64,
@@ -73,6 +75,17 @@ impl Milliseconds {
         Self { microseconds: u64::try_from(microseconds).unwrap_or(u64::MAX) }
     }
 
+    /// Writes all three digits. Not with `fmt`, which takes a tenth of the time that a small request has in this process.
+    fn write_after(self, before: &str, text: &mut String) {
+        text.push_str(before);
+        text.push_str(itoa::Buffer::new().format(self.microseconds / 1_000));
+        text.push('.');
+        for place in [100, 10, 1] {
+            let digit = u8::try_from(self.microseconds / place % 10).unwrap_or_default();
+            text.push(char::from(b'0' + digit));
+        }
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "exact up to centuries")]
     pub(super) fn value(self) -> f64 {
         self.microseconds as f64 / 1_000.0
@@ -82,12 +95,8 @@ impl Milliseconds {
 impl fmt::Display for Milliseconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Of whole numbers, since those are printed in a fraction of the time that a float takes.
-        if formatter.precision() == Some(1) {
-            let tenths = self.microseconds.saturating_add(50) / 100;
-            write!(formatter, "{}.{}", tenths / 10, tenths % 10)
-        } else {
-            write!(formatter, "{}.{:03}", self.microseconds / 1_000, self.microseconds % 1_000)
-        }
+        let tenths = self.microseconds.saturating_add(50) / 100;
+        write!(formatter, "{}.{}", tenths / 10, tenths % 10)
     }
 }
 
@@ -99,7 +108,9 @@ mod tests {
     fn milliseconds_are_rounded_to_their_last_digit() {
         let shown = |nanoseconds| {
             let milliseconds = Milliseconds::of(Duration::from_nanos(nanoseconds));
-            (milliseconds.to_string(), format!("{milliseconds:.1}"), milliseconds.value().to_string())
+            let mut digits = String::new();
+            milliseconds.write_after("", &mut digits);
+            (digits, milliseconds.to_string(), milliseconds.value().to_string())
         };
         let expected = |digits: &str, digit: &str, value: &str| (digits.to_owned(), digit.to_owned(), value.to_owned());
         assert_eq!(shown(0), expected("0.000", "0.0", "0"));
@@ -108,6 +119,6 @@ mod tests {
         assert_eq!(shown(49_999), expected("0.050", "0.1", "0.05"));
         assert_eq!(shown(3_949_499), expected("3.949", "3.9", "3.949"));
         assert_eq!(shown(1_999_950_000), expected("1999.950", "2000.0", "1999.95"));
-        assert_eq!(format!("{:.1}", Milliseconds::of(Duration::MAX)), "18446744073709551.6");
+        assert_eq!(Milliseconds::of(Duration::MAX).to_string(), "18446744073709551.6");
     }
 }
