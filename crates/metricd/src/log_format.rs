@@ -234,11 +234,11 @@ mod tests {
             ("queue_ms", Value::null()),
             ("time", 1.into()),
         ];
-        let mut record = Record::builder();
-        record.level(Level::Info).target("metricd").key_values(&fields);
-        format.pass(&record.args(format_args!("{message}")).build(), &logger);
+        let message = format_args!("{message}");
+        let record = Record::builder().level(Level::Info).target("metricd").key_values(&fields).args(message).build();
+        format.pass(&record, &logger);
         let theirs = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        let line = format.line(&record.args(format_args!("{message}")).build());
+        let line = format.line(&record);
         assert_eq!(without_time(&line), without_time(&theirs));
         line
     }
