@@ -75,7 +75,7 @@ impl Milliseconds {
         Self { microseconds: u64::try_from(microseconds).unwrap_or(u64::MAX) }
     }
 
-    /// Writes all three digits. Not with `fmt`, which takes a tenth of the time that a small request has in this process.
+    /// Writes all three digits, without `fmt`, which takes several times as long for four parts of each response.
     fn write_after(self, before: &str, text: &mut String) {
         text.push_str(before);
         text.push_str(itoa::Buffer::new().format(self.microseconds / 1_000));
