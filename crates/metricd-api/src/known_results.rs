@@ -77,7 +77,7 @@ impl<'a> Asking<'a> {
         limits: RunLimits,
         period: Option<&AppliedPeriod>,
     ) -> Self {
-        // Put together first, since hashing in pieces takes twice as long.
+        // Put together first, since hashing many small pieces costs more.
         let mut question = Vec::with_capacity(QUESTION_BYTES);
         let mut add = |part: &[u8]| {
             question.extend_from_slice(&part.len().to_le_bytes());
