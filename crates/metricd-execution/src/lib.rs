@@ -36,6 +36,7 @@ mod place;
 mod relation;
 mod resolver;
 mod runner;
+mod sqlstate;
 mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]
@@ -55,4 +56,5 @@ pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
 pub use runner::{BatchLimits, BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
+pub use sqlstate::{Fault, fault_of};
 pub use statement::{InvalidStatement, Statement};

@@ -5,6 +5,10 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config, Host, SslMode};
 
+/// What is said of each connection unless the URL says otherwise. In seconds, and milliseconds for the last: how long connecting may take, and after what silence of the network a
+/// connection is lost. A server whose process hangs is not silent to TCP: whoever waits for it has a deadline of its own.
+const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
+
 /// The address of a database: `postgres://user:password@host:port/database`.
 ///
 /// Neither `Debug` nor `Display` shows the password.
@@ -90,9 +94,13 @@ impl DatabaseUrl {
         &self.config
     }
 
-    /// The URL as libpq takes it.
-    pub(crate) fn secret(&self) -> &SecretString {
-        &self.url
+    /// The URL as libpq takes it, with bounds for a server that is unreachable or has gone silent. What the URL itself
+    /// says counts: of two values libpq takes the last one.
+    pub(crate) fn libpq_url(&self) -> SecretString {
+        let text = self.url.expose_secret();
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let separator = if query.is_empty() { "" } else { "&" };
+        format!("{address}?{LIBPQ_BOUNDS}{separator}{query}").into()
     }
 
     /// The URL of another database of the same server, for the same role.
@@ -182,8 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn libpq_waits_no_longer_than_it_is_told_unless_the_url_says_so() {
+        let text = |url: &str| parse(url).unwrap().libpq_url().expose_secret().to_owned();
+        let plain = text("postgres://ann@h/m");
+        assert!(
+            plain.starts_with("postgres://ann@h/m?application_name=metricd%20catalog&connect_timeout=3&")
+                && !plain.ends_with('&'),
+            "{plain}"
+        );
+        let own = text("postgres://ann@h/m?connect_timeout=9");
+        assert!(own.ends_with("&tcp_user_timeout=15000&connect_timeout=9"), "{own}");
+    }
+
+    #[test]
     fn another_database_keeps_everything_else() {
-        let text = |url: &str| parse(url).unwrap().with_database("other").secret().expose_secret().to_owned();
+        let text = |url: &str| parse(url).unwrap().with_database("other").url.expose_secret().to_owned();
         assert_eq!(
             text("postgres://ann:pw@h:1/m?host=%2Frun&port=5"),
             "postgres://ann:pw@h:1/other?host=%2Frun&port=5"

@@ -14,7 +14,7 @@ use diesel::{Connection, PgConnection};
 pub use self::functions::{HarmClass, harm_classes, harm_of};
 pub use self::rights::Right;
 use crate::DatabaseUrl;
-use crate::connection::{ConnectError, connect};
+use crate::connection::{ConnectError, connect, connect_as_owner};
 
 /// Keeps out whoever else changes rights in this database. Not an advisory lock: the reader can take those, where the
 /// database is not hardened, and could keep hardening out for good.
@@ -85,7 +85,7 @@ fn names(objects: &[String]) -> String {
 ///
 /// [`HardeningError`] where the database cannot be asked.
 pub fn plan_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     plan(&mut connection, Direction::Take)
 }
 
@@ -95,7 +95,7 @@ pub fn plan_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningErr
 ///
 /// [`HardeningError`] where the database cannot be asked.
 pub fn plan_undoing(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     plan(&mut connection, Direction::GiveBack)
 }
 
@@ -105,7 +105,7 @@ pub fn plan_undoing(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError
 ///
 /// [`HardeningError`]; nothing has changed then.
 pub fn harden(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     if !rights::any_open(&mut connection)? {
         return Ok(HardeningPlan { direction: Direction::Take, rights: Vec::new() });
     }
@@ -118,7 +118,7 @@ pub fn harden(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
 ///
 /// [`HardeningError`]; nothing has changed then.
 pub fn undo_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
-    carry_out(&mut connect(owner)?, owner, Direction::GiveBack)
+    carry_out(&mut connect_as_owner(owner)?, owner, Direction::GiveBack)
 }
 
 /// The classes of rights that the role of the URL still has, where the database is not hardened. Temporary tables count as

@@ -19,10 +19,12 @@
 //!
 //! Errors of PostgreSQL are recognised here and nowhere else, by the names of constraints and by SQLSTATE.
 
+mod blocking;
 mod connection;
 mod database_url;
 mod hardening;
 mod migrations;
+mod owner_session;
 mod reader;
 mod repository;
 mod resolver;

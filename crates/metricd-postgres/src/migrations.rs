@@ -1,16 +1,24 @@
 //! The schema: the migrations of the folder `migrations`, embedded.
 
+use std::error::Error;
+
 use diesel::connection::SimpleConnection;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::DatabaseUrl;
-use crate::connection::{ConnectError, connect};
+use crate::connection::{ConnectError, connect_as_owner};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +40,11 @@ pub enum MigrateError {
 ///
 /// [`MigrateError`]; every migration is a transaction of its own.
 pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
-    let mut connection = connect(owner)?;
-    // Two programs that start at once must not both apply what is lacking. The lock goes with the connection.
-    let lock = "SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
+    let mut connection = connect_as_owner(owner)?;
+    // A migration takes what it needs. Two programs that start at once must not both apply what is lacking: the lock goes
+    // with the connection.
+    let lock = "SET statement_timeout = 0; SET lock_timeout = '2min'; \
+                SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
     connection.batch_execute(lock).map_err(|error| MigrateError::Migration(error.to_string()))?;
     refuse_newer(&mut connection)?;
     let applied = connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
@@ -47,8 +57,8 @@ pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
 ///
 /// [`MigrateError`] where that cannot be known.
 pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
-    let mut connection = connect(owner)?;
-    pending(&mut connection).map_err(MigrateError::Migration)
+    let mut connection = connect_as_owner(owner)?;
+    pending(&mut connection).map_err(failed)
 }
 
 /// Takes every migration back, the latest first, with everything that is stored. For tests of the migrations.
@@ -57,25 +67,18 @@ pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
 ///
 /// [`MigrateError`] where a migration cannot be taken back.
 pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     connection.revert_all_migrations(MIGRATIONS).map_err(failed)?;
     Ok(())
 }
 
-pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, String> {
-    #[derive(QueryableByName)]
-    struct Answer {
-        #[diesel(sql_type = Bool)]
-        answer: bool,
-    }
+pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, Box<dyn Error + Send + Sync>> {
     // Diesel makes its table where it asks for it, and asking is to change nothing.
     let looked = sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS answer");
-    let is_begun = looked.get_result::<Answer>(connection).map_err(|error| error.to_string())?.answer;
-    if !is_begun {
-        let all = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(|error| error.to_string())?;
-        return Ok(all.len());
+    if !looked.get_result::<Answer>(connection)?.answer {
+        return Ok(MigrationSource::<Pg>::migrations(&MIGRATIONS)?.len());
     }
-    connection.pending_migrations(MIGRATIONS).map(|pending| pending.len()).map_err(|error| error.to_string())
+    Ok(connection.pending_migrations(MIGRATIONS)?.len())
 }
 
 /// Makes the database of the URL where its server does not have it yet.
@@ -84,16 +87,20 @@ pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, St
 ///
 /// [`MigrateError`] where the server cannot be reached or refuses.
 pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
-    match connect(owner) {
-        Ok(_) => Ok(()),
-        Err(error) if error.is_missing_database() => {
-            let mut server = connect(&owner.with_database("postgres"))?;
-            let name = owner.database().replace('"', "\"\"");
-            let created = server.batch_execute(&format!("CREATE DATABASE \"{name}\""));
-            // Another program may have been faster.
-            created.or_else(|error| connect(owner).map(|_| ()).map_err(|_| MigrateError::Migration(error.to_string())))
-        }
-        Err(error) => Err(error.into()),
+    let mut server = connect_as_owner(&owner.with_database("postgres"))?;
+    let exists = |server: &mut diesel::PgConnection| {
+        let query = sql_query("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS answer");
+        query.bind::<Text, _>(owner.database()).get_result::<Answer>(server).map(|row| row.answer)
+    };
+    let failed = |error: diesel::result::Error| MigrateError::Migration(error.to_string());
+    if exists(&mut server).map_err(failed)? {
+        return Ok(());
+    }
+    let name = owner.database().replace('"', "\"\"");
+    match server.batch_execute(&format!("CREATE DATABASE \"{name}\"")) {
+        // Another program may have been faster.
+        Err(error) if !exists(&mut server).map_err(failed)? => Err(failed(error)),
+        _ => Ok(()),
     }
 }
 
@@ -108,6 +115,6 @@ fn refuse_newer(connection: &mut diesel::PgConnection) -> Result<(), MigrateErro
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
-fn failed(error: Box<dyn std::error::Error + Send + Sync>) -> MigrateError {
+fn failed(error: Box<dyn Error + Send + Sync>) -> MigrateError {
     MigrateError::Migration(error.to_string())
 }

@@ -7,7 +7,7 @@ use diesel::sql_types::{Bool, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::DatabaseUrl;
-use crate::connection::{ConnectError, connect};
+use crate::connection::{ConnectError, connect, connect_as_owner};
 use crate::hardening::LOCK;
 
 /// What the reader may take.
@@ -79,7 +79,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         let (owner, reader) = (owner.database().to_owned(), reader.database().to_owned());
         return Err(ReaderError::OtherDatabase { owner, reader });
     }
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     let role = quoted(reader.user());
     let settings = settings(&role, limits);
     let refused = |message: String| ReaderError::Refused {

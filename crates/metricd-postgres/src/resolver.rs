@@ -4,16 +4,13 @@
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use diesel::connection::SimpleConnection;
-use diesel::result::{DatabaseErrorKind, Error};
-use diesel::sql_types::{Array, Jsonb, Nullable, Text};
-use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use metricd_domain::{ContractColumn, ContractTable};
-use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
+use metricd_execution::{Allowed, Fault, Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver, fault_of};
 use serde::Deserialize;
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 use crate::DatabaseUrl;
-use crate::connection::connect;
+use crate::blocking::{BlockingClient, CallError};
 
 /// How long PostgreSQL may take for one of the steps.
 const STEP_TIMEOUT: &str = "3s";
@@ -41,7 +38,7 @@ pub struct PgResolver {
 
 /// A connection, and whether the account is prepared in it: planning it costs more than all else.
 struct Session {
-    connection: PgConnection,
+    client: BlockingClient,
     has_account: bool,
 }
 
@@ -69,9 +66,14 @@ impl PgResolver {
                 _ => Session::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
-            if session.end(answer.is_err()).is_ok() {
-                idle().push(session);
-                return answer;
+            match session.end(answer.is_err()) {
+                Ok(()) => {
+                    idle().push(session);
+                    return answer;
+                }
+                // One that hangs is not waited for twice.
+                Err(error @ CallError::TooSlow) => return Err(ResolveError::Unavailable(error.to_string())),
+                Err(_) => {}
             }
         }
         Err(ResolveError::Unavailable("the connection was lost".to_owned()))
@@ -80,56 +82,46 @@ impl PgResolver {
 
 impl Session {
     fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
-        let connection = connect(owner).map_err(|error| ResolveError::Unavailable(error.to_string()))?;
-        Ok(Self { connection, has_account: false })
+        let client = BlockingClient::connect(owner).map_err(|error| ResolveError::Unavailable(error.to_string()))?;
+        Ok(Self { client, has_account: false })
     }
 
     fn begin(&mut self) -> Result<(), ResolveError> {
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{STEP_TIMEOUT}'");
-        self.connection.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
+        self.client.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
     }
 
     /// Takes everything back. A prepared statement outlives a transaction that is rolled back, so that one which failed may
     /// have left its own.
-    fn end(&mut self, has_failed: bool) -> QueryResult<()> {
-        self.connection.batch_execute("ROLLBACK")?;
+    fn end(&mut self, has_failed: bool) -> Result<(), CallError> {
+        self.client.batch_execute("ROLLBACK")?;
         if has_failed {
             self.has_account = false;
-            self.connection.batch_execute("DEALLOCATE ALL")?;
+            self.client.batch_execute("DEALLOCATE ALL")?;
         }
         Ok(())
     }
 
     /// The types of the parameters. The statement is not kept prepared.
     fn prepare(&mut self, text: &str) -> Result<Vec<String>, ResolveError> {
-        #[derive(QueryableByName)]
-        struct Types {
-            #[diesel(sql_type = Array<Text>)]
-            types: Vec<String>,
-        }
-        sql_query(format!("{PREPARE}{text}")).execute(&mut self.connection).map_err(refused)?;
+        self.client.execute_one(&format!("{PREPARE}{text}")).map_err(refused)?;
         let types = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'metricd_judged'";
-        let types: Types = sql_query(types).get_result(&mut self.connection).map_err(refused)?;
-        self.connection.batch_execute("DEALLOCATE metricd_judged").map_err(refused)?;
-        Ok(types.types)
+        let types = self.client.query_one(types).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+        self.client.batch_execute("DEALLOCATE metricd_judged").map_err(refused)?;
+        Ok(types)
     }
 
     /// What the catalogs say of the view.
-    fn account(&mut self) -> QueryResult<Resolution> {
-        #[derive(QueryableByName)]
-        struct Document {
-            #[diesel(sql_type = Jsonb)]
-            account: serde_json::Value,
-        }
+    fn account(&mut self) -> Result<Resolution, ResolveError> {
         if !self.has_account {
-            self.connection.batch_execute(&format!("PREPARE metricd_account (regclass) AS {ACCOUNT}"))?;
+            let prepare = format!("PREPARE metricd_account (regclass) AS {ACCOUNT}");
+            self.client.batch_execute(&prepare).map_err(refused)?;
             self.has_account = true;
         }
         let execute = "EXECUTE metricd_account ('catalog.metricd_judged')";
-        let document: Document = sql_query(execute).get_result(&mut self.connection)?;
-        let account: Account =
-            serde_json::from_value(document.account).map_err(|error| Error::DeserializationError(Box::new(error)))?;
+        let document = self.client.simple_text(execute).map_err(refused)?.unwrap_or_default();
+        let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
         let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
         Ok(Resolution {
             fingerprint,
@@ -140,33 +132,19 @@ impl Session {
             session_words: account.session_words,
         })
     }
-}
 
-impl Session {
-    fn fingerprint(&mut self, tables: &[ContractTable]) -> QueryResult<Option<String>> {
-        #[derive(QueryableByName)]
-        struct Fingerprint {
-            #[diesel(sql_type = Nullable<Text>)]
-            fingerprint: Option<String>,
-        }
-        let tables = serde_json::to_value(tables).map_err(|error| Error::SerializationError(Box::new(error)))?;
-        let found: Fingerprint = sql_query(FINGERPRINT).bind::<Jsonb, _>(tables).get_result(&mut self.connection)?;
-        Ok(found.fingerprint)
+    fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
+        let tables = serde_json::to_string(tables).map_err(unexpected)?;
+        self.client.query_one_with(FINGERPRINT, &tables).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
     }
 }
 
 impl Resolver for PgResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
-        #[derive(QueryableByName)]
-        struct Names {
-            #[diesel(sql_type = Array<Text>)]
-            functions: Vec<String>,
-            #[diesel(sql_type = Array<Text>)]
-            types: Vec<String>,
-        }
         self.ask(|session| {
-            let Names { functions, types } =
-                sql_query(WAREHOUSE).get_result(&mut session.connection).map_err(refused)?;
+            let names = session.client.query_one(WAREHOUSE);
+            let names = names.and_then(|row| Ok((row.try_get("functions")?, row.try_get("types")?)));
+            let (functions, types): (Vec<String>, Vec<String>) = names.map_err(refused)?;
             Ok(Allowed {
                 warehouse_functions: functions.into_iter().collect(),
                 warehouse_types: types.into_iter().collect(),
@@ -184,10 +162,9 @@ impl Resolver for PgResolver {
             };
             let body = statement.with_values(value);
             // The name is seen by nobody else, and the transaction is never kept.
-            sql_query(format!("CREATE VIEW catalog.metricd_judged AS\n{body}\n"))
-                .execute(&mut session.connection)
-                .map_err(|error| without_place(refused(error)))?;
-            let account = session.account().map_err(refused)?;
+            let view = format!("CREATE VIEW catalog.metricd_judged AS\n{body}\n");
+            session.client.execute_one(&view).map_err(view_refused)?;
+            let account = session.account()?;
             Ok(Resolution { parameter_types, ..account })
         })
     }
@@ -223,34 +200,43 @@ impl From<FunctionRow> for ResolvedFunction {
     }
 }
 
-/// What PostgreSQL's refusal means.
-fn refused(error: Error) -> ResolveError {
-    match error {
-        Error::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
-            ResolveError::Unavailable(info.message().to_owned())
-        }
-        // Diesel tells no SQLSTATE. Where the database had no time for it, the SQL is not to blame.
-        Error::DatabaseError(_, info) if info.message().starts_with("canceling statement due to") => {
-            ResolveError::Unavailable(info.message().to_owned())
-        }
-        Error::DatabaseError(_, info) if info.message().ends_with("specified more than once") => {
-            ResolveError::ColumnRepeated(info.message().to_owned())
-        }
-        Error::DatabaseError(_, info) => ResolveError::Refused {
-            message: info.message().to_owned(),
-            hint: info.hint().map(str::to_owned),
-            character: info
-                .statement_position()
-                .and_then(|position| usize::try_from(position).ok()?.checked_sub(1 + PREPARE.chars().count())),
+/// What PostgreSQL's refusal means, by its SQLSTATE.
+fn refused(error: CallError) -> ResolveError {
+    let CallError::Refused(error) = error else { return ResolveError::Unavailable(error.to_string()) };
+    match fault_of(error.code().code()) {
+        Fault::Statement | Fault::Value | Fault::Constraint => ResolveError::Refused {
+            message: error.message().to_owned(),
+            hint: error.hint().map(str::to_owned),
+            character: character(&error),
         },
-        other => ResolveError::Unavailable(other.to_string()),
+        // The database had no time for it, no room, or no permission to write: the SQL is not to blame.
+        Fault::ReadOnly | Fault::Cancelled | Fault::Unavailable => {
+            ResolveError::Unavailable(error.message().to_owned())
+        }
     }
 }
 
-/// A place in the text of a view is none in the statement's.
-fn without_place(error: ResolveError) -> ResolveError {
-    match error {
+/// The same for the view of the statement: a place in its text is none in the statement's, and what is unique in a view are
+/// the names of the columns.
+fn view_refused(error: CallError) -> ResolveError {
+    if let CallError::Refused(error) = &error
+        && *error.code() == SqlState::DUPLICATE_COLUMN
+    {
+        return ResolveError::ColumnRepeated(error.message().to_owned());
+    }
+    match refused(error) {
         ResolveError::Refused { message, hint, .. } => ResolveError::Refused { message, hint, character: None },
         other => other,
     }
+}
+
+/// The character of the numbered text at which PostgreSQL refuses it, from 0.
+fn character(error: &DbError) -> Option<usize> {
+    let Some(ErrorPosition::Original(position)) = error.position() else { return None };
+    usize::try_from(*position).ok()?.checked_sub(1 + PREPARE.chars().count())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
+fn unexpected(error: serde_json::Error) -> ResolveError {
+    ResolveError::Unavailable(format!("PostgreSQL's answer is not as expected: {error}"))
 }

@@ -16,6 +16,9 @@ use tokio_postgres::{Client, NoTls};
 /// The role that stored SQL runs as.
 pub const READER: &str = "metricd_reader";
 
+/// The environment variable with the locale of the server's messages, such as `de_DE.UTF-8`; English without it.
+const LC_MESSAGES: &str = "METRICD_TEST_LC_MESSAGES";
+
 const TEMPLATE: &str = "template_metricd";
 const HARDENED_TEMPLATE: &str = "template_metricd_hardened";
 
@@ -111,6 +114,7 @@ impl TestDatabase {
 /// A cluster with the templates on it.
 fn start() -> Result<Cluster> {
     let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;
+    speak(&cluster)?;
     for name in [TEMPLATE, HARDENED_TEMPLATE] {
         let template = TestDatabase::of(cluster.connection(), name)?;
         create_database(&template.owner)?;
@@ -120,6 +124,26 @@ fn start() -> Result<Cluster> {
         }
     }
     Ok(cluster)
+}
+
+/// Has the server speak the language that [`LC_MESSAGES`] names, in which no test may fail.
+fn speak(cluster: &Cluster) -> Result<()> {
+    let Ok(locale) = env::var(LC_MESSAGES) else { return Ok(()) };
+    let url = cluster.connection().owner_url("postgres")?;
+    let speak = async {
+        let server = connect(&url).await?;
+        server.batch_execute(&format!("ALTER ROLE ALL SET lc_messages = '{locale}'")).await?;
+        let speaker = connect(&url).await?;
+        let refused = speaker.batch_execute("SELECT nothing").await.err();
+        let message =
+            refused.as_ref().and_then(tokio_postgres::Error::as_db_error).map(|error| error.message().to_owned());
+        anyhow::ensure!(
+            message.as_deref().is_some_and(|message| !message.ends_with("does not exist")),
+            "{LC_MESSAGES} is `{locale}` and PostgreSQL says {message:?}: its translations are not installed"
+        );
+        Ok(())
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(speak)
 }
 
 async fn connect(url: &SecretString) -> Result<Client> {

@@ -1,7 +1,7 @@
 //! Which problem each error of the layers below is. The matches have no wildcard, so that a new error does not compile
 //! until somebody has chosen its status.
 
-use metricd_execution::RunError;
+use metricd_execution::{Fault, RunError, fault_of};
 use metricd_repository::RepositoryError;
 
 use super::{Problem, ProblemCode};
@@ -35,7 +35,12 @@ impl From<RunError> for Problem {
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
             RunError::TooCostly { .. } => ProblemCode::QueryTooCostly,
             RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
-            RunError::Failed { .. } => ProblemCode::QueryFailed,
+            RunError::Failed { sqlstate, .. } => match fault_of(sqlstate) {
+                // Stored SQL runs in read-only transactions on purpose: one that writes is its author's.
+                Fault::Statement | Fault::Value | Fault::Constraint | Fault::ReadOnly => ProblemCode::QueryFailed,
+                Fault::Cancelled => ProblemCode::QueryTimeout,
+                Fault::Unavailable => ProblemCode::DatabaseUnavailable,
+            },
             RunError::Encode(_) => ProblemCode::InternalError,
         };
         Self::new(code).caused_by(error)

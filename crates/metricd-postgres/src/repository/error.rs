@@ -3,6 +3,7 @@
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, HandleError};
 use diesel::result::{DatabaseErrorKind, Error};
+use metricd_execution::{Fault, fault_of};
 use metricd_repository::RepositoryError;
 
 use crate::connection::first_line;
@@ -32,17 +33,12 @@ pub(super) fn no_connection(
 /// What an error of a statement is to the port. Absence is the caller's to name.
 pub(super) fn failed(error: Error) -> RepositoryError {
     match error {
-        Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, info) => {
-            RepositoryError::Unavailable(first_line(info.message()))
-        }
-        Error::DatabaseError(_, info) => match info.constraint_name() {
+        Error::DatabaseError(kind, info) => match info.constraint_name() {
             Some(constraint) => {
                 RepositoryError::Constraint { constraint: constraint.to_owned(), message: info.message().to_owned() }
             }
-            None if is_connection_lost(info.message()) || is_past_its_time(info.message()) => {
-                RepositoryError::Unavailable(first_line(info.message()))
-            }
-            None => RepositoryError::Failed(info.message().to_owned()),
+            None if is_own_fault(kind, info.statement_position()) => RepositoryError::Failed(info.message().to_owned()),
+            None => RepositoryError::Unavailable(first_line(info.message())),
         },
         // What a statement before has broken is told by the statement's own error; what is left here is the connection.
         Error::BrokenTransactionManager => RepositoryError::Unavailable("the connection was lost".to_owned()),
@@ -50,21 +46,35 @@ pub(super) fn failed(error: Error) -> RepositoryError {
     }
 }
 
-/// Diesel gives no SQLSTATE for these, only libpq's words.
-fn is_connection_lost(message: &str) -> bool {
-    [
-        "server closed the connection",
-        "terminating connection",
-        "no connection to the server",
-        "SSL connection has been closed",
-    ]
-    .iter()
-    .any(|words| message.contains(words))
+/// The same where Diesel's migrations have asked.
+pub(super) fn migrations_failed(error: Box<dyn std::error::Error + Send + Sync>) -> RepositoryError {
+    match error.downcast::<Error>() {
+        Ok(error) => failed(*error),
+        Err(other) => RepositoryError::Failed(other.to_string()),
+    }
 }
 
-/// As where a table is locked for long, or two wait for each other. Diesel gives no SQLSTATE for this either.
-fn is_past_its_time(message: &str) -> bool {
-    message.starts_with("canceling statement due to") || message.starts_with("deadlock detected")
+/// Whether the statement is to blame, which is this program's own, or the schema, which somebody has changed.
+///
+/// Diesel tells few SQLSTATEs, as kinds. Of the others only those that are about a statement's text (class 42) come with a
+/// position in it; what remains is the server's: a full disk, a lock, a time limit, an operator.
+fn is_own_fault(kind: DatabaseErrorKind, position: Option<i32>) -> bool {
+    let sqlstate = match kind {
+        DatabaseErrorKind::UniqueViolation => "23505",
+        DatabaseErrorKind::ForeignKeyViolation => "23503",
+        DatabaseErrorKind::NotNullViolation => "23502",
+        DatabaseErrorKind::CheckViolation => "23514",
+        DatabaseErrorKind::RestrictViolation => "23001",
+        DatabaseErrorKind::ExclusionViolation => "23P01",
+        DatabaseErrorKind::SerializationFailure => "40001",
+        DatabaseErrorKind::ReadOnlyTransaction => "25006",
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => "08006",
+        _ => return position.is_some(),
+    };
+    match fault_of(sqlstate) {
+        Fault::Statement | Fault::Value | Fault::Constraint => true,
+        Fault::ReadOnly | Fault::Cancelled | Fault::Unavailable => false,
+    }
 }
 
 /// A stored value that breaks a rule of the domain, which the schema's checks should have kept out.

@@ -13,8 +13,10 @@ use super::rows::{MetricRow, contract};
 use super::{changes, records};
 use crate::schema::catalog::{dashboard_items, ingestions, metrics, queries};
 
-/// How long the statements of an ingestion take depends on its files; how long it waits, on the ingestion before.
-const UNLIMITED: &str = "SET LOCAL statement_timeout = 0";
+/// How long the statements of an ingestion take, and how long its transaction waits for the next of them, depends on its
+/// files; how long it waits for its locks, on the ingestions before.
+pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
+                                    SET LOCAL lock_timeout = '10min'";
 
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]

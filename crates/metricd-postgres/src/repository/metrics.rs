@@ -13,13 +13,10 @@ use serde_json::Value;
 
 use super::error::{corrupt, failed};
 use super::idempotency::{self, Operation};
+use super::ingest::UNLIMITED;
 use super::rows::{MetricRow, said_by};
 use super::{changes, definitions};
 use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
-
-/// How long a change waits for somebody else's, as for an ingestion that has changed the same metric: not so long that those who
-/// wait hold all connections.
-const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
 /// An error of a statement or of the store, out of a transaction.
 struct Failure(RepositoryError);
@@ -119,7 +116,6 @@ pub(super) fn change(
 ) -> Result<MetricDefinition, RepositoryError> {
     let actor = said_by(actor)?;
     let changed = connection.transaction(|connection| {
-        connection.batch_execute(LOCK_TIMEOUT)?;
         lock(connection, id)?;
         let before = definitions::get(connection, id)?;
         if before.version != version {
@@ -219,6 +215,7 @@ pub(super) fn purge(
     deleted_before: DateTime<Utc>,
 ) -> Result<Vec<MetricId>, RepositoryError> {
     let purged = connection.transaction(|connection| -> Result<Vec<String>, Failure> {
+        connection.batch_execute(UNLIMITED)?;
         // No ingestion meanwhile, and queries before metrics, as whoever else changes both.
         connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
         let is_due = metrics::deleted_at.lt(deleted_before);

@@ -17,7 +17,7 @@ use sha2::Sha256;
 
 use super::session::Ahead;
 use crate::DatabaseUrl;
-use crate::connection::connect;
+use crate::connection::connect_as_owner;
 use crate::reader::ReaderError;
 
 /// The statement that names a tenant.
@@ -44,7 +44,7 @@ pub fn tenant_key(owner: &DatabaseUrl) -> Result<TenantKey, ReaderError> {
         #[diesel(sql_type = Binary)]
         key: Vec<u8>,
     }
-    let mut connection = connect(owner)?;
+    let mut connection = connect_as_owner(owner)?;
     let key: Key = sql_query("SELECT key FROM catalog.tenant_key").get_result(&mut connection).map_err(|error| {
         ReaderError::Refused {
             role: owner.user().to_owned(),

@@ -1,6 +1,8 @@
 //! The adapter against a real PostgreSQL, a fresh database for each test.
 
 mod contract;
+mod faults;
+mod hanging;
 mod hardening;
 mod ingestions;
 mod judge;
@@ -8,6 +10,7 @@ mod reader;
 mod repeatable;
 mod runner;
 mod schema;
+mod settings;
 mod streams;
 mod tenants;
 mod types;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metricd_domain::{MetricLimits, RowLimit};
-use metricd_execution::{MetricStatement, RunError, RunLimits};
+use metricd_execution::{Fault, MetricStatement, RunError, RunLimits, fault_of};
 
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -34,15 +34,10 @@ pub(in crate::routes) fn run_limits(
 /// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about.
 pub(in crate::routes) fn run_problem(error: RunError, statement: &MetricStatement) -> Problem {
     match &error {
-        RunError::Failed { sqlstate, .. } if is_data_exception(sqlstate) && statement.has_unjudged() => {
+        RunError::Failed { sqlstate, .. } if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() => {
             let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
             Problem::new(ProblemCode::InvalidParameters).with_detail(detail).caused_by(error)
         }
         _ => error.into(),
     }
-}
-
-/// PostgreSQL's class 22: a value that is not of its type, or out of range.
-fn is_data_exception(sqlstate: &str) -> bool {
-    sqlstate.starts_with("22")
 }

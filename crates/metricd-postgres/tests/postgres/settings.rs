@@ -1,0 +1,73 @@
+//! Sessions of the owner: settings of its role and database change nothing.
+
+use anyhow::Result;
+use metricd_execution::{Resolution, Resolvable, Resolver};
+use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig, migrate, pending_migrations, revert_all};
+use metricd_repository::MetricRepository;
+use metricd_test_support::TestDatabase;
+
+const HOSTILE: [(&str, &str); 18] = [
+    ("array_nulls", "off"),
+    ("bytea_output", "escape"),
+    ("check_function_bodies", "off"),
+    ("DateStyle", "'SQL, DMY'"),
+    ("default_transaction_deferrable", "on"),
+    ("default_transaction_isolation", "serializable"),
+    ("extra_float_digits", "-15"),
+    ("idle_in_transaction_session_timeout", "'1ms'"),
+    ("IntervalStyle", "sql_standard"),
+    ("lock_timeout", "'1ms'"),
+    ("quote_all_identifiers", "on"),
+    ("search_path", "warehouse, public"),
+    ("session_replication_role", "replica"),
+    ("standard_conforming_strings", "off"),
+    ("statement_timeout", "'1s'"),
+    ("TimeZone", "'Asia/Tokyo'"),
+    ("transform_null_equals", "on"),
+    ("xmloption", "document"),
+];
+
+/// What the migrations have made, as PostgreSQL prints it.
+async fn schema(database: &TestDatabase) -> Result<Vec<String>> {
+    let objects = "
+        SELECT conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace IN ('catalog'::regnamespace, 'warehouse'::regnamespace)
+        UNION ALL SELECT proname || ' ' || prosrc FROM pg_proc
+        WHERE pronamespace IN ('catalog'::regnamespace, 'tenancy'::regnamespace)
+        UNION ALL SELECT table_schema || '.' || table_name || '.' || column_name || ' ' || coalesce(column_default, '')
+        FROM information_schema.columns WHERE table_schema IN ('catalog', 'warehouse', 'tenancy', 'public') ORDER BY 1";
+    let client = database.connect().await?;
+    client
+        .batch_execute("SET DateStyle = ISO; SET quote_all_identifiers = off; SET standard_conforming_strings = on")
+        .await?;
+    Ok(client.query(objects, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+async fn resolution(database: &TestDatabase) -> Result<Resolution> {
+    let resolver = PgResolver::new(&database.owner);
+    let text = r"SELECT date, id AS name, '\' AS slash, array_agg(obsolescence) AS amounts FROM metrics
+                 WHERE alert_type = NULL GROUP BY date, id";
+    let statement = Resolvable { text: text.to_owned(), placeholders: Vec::new() };
+    Ok(tokio::task::spawn_blocking(move || resolver.resolve(&statement)).await??)
+}
+
+#[tokio::test]
+async fn a_schema_and_contracts_are_the_same_under_hostile_settings() -> Result<()> {
+    let (honest, hostile) = (TestDatabase::new().await?, TestDatabase::new().await?);
+    let owner = hostile.owner.clone();
+    tokio::task::spawn_blocking(move || revert_all(&owner)).await??;
+    let client = hostile.connect().await?;
+    for (name, value) in HOSTILE {
+        let database = hostile.owner.database();
+        client.batch_execute(&format!("ALTER DATABASE {database} SET {name} = {value}")).await?;
+    }
+    let owner = hostile.owner.clone();
+    tokio::task::spawn_blocking(move || migrate(&owner)).await??;
+    assert_eq!(schema(&hostile).await?, schema(&honest).await?);
+    let owner = hostile.owner.clone();
+    assert_eq!(tokio::task::spawn_blocking(move || pending_migrations(&owner)).await??, 0);
+    let repository = PgRepository::new(&hostile.owner, RepositoryConfig::default())?;
+    assert_eq!(repository.check().await?.pending_migrations, 0);
+    assert_eq!(resolution(&hostile).await?, resolution(&honest).await?);
+    Ok(())
+}
