@@ -2,8 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -51,14 +50,6 @@ impl Account {
             command.uid(uid).gid(gid);
         }
         command
-    }
-
-    /// Makes the account the owner of a file or folder.
-    pub(crate) fn give(self, path: &Path) -> io::Result<()> {
-        match self {
-            Self::Invoker => Ok(()),
-            Self::Other { uid, gid } => chown(path, Some(uid), Some(gid)),
-        }
     }
 
     /// The name for messages.

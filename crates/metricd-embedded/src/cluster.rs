@@ -55,9 +55,12 @@ impl Cluster {
         let data_dir = absolute(&options.data_dir)?;
         let account = Account::for_cluster(&data_dir.join("cluster"))?;
         let folder = Folder::at(data_dir, account);
+        folder.require_own()?;
         // Before anything is created: without the programs there is nothing to create it for.
         let installation = Installation::find(&options.search, folder.major()?)?;
         let folder = folder.create()?;
+        // It may have been made in between, by somebody else.
+        folder.require_own()?;
         let mut lock = Lock::take(&folder)?;
 
         let credentials = Credentials::load_or_create(&folder, &options.roles)?;
@@ -81,6 +84,7 @@ impl Cluster {
     /// [`EmbeddedError::TooSlow`] if it does not get ready, [`EmbeddedError::Folder`] if this user may not read the folder.
     pub fn join(data_dir: &Path) -> Result<Option<ConnectionInfo>, EmbeddedError> {
         let folder = Folder::at(absolute(data_dir)?, Account::Invoker);
+        folder.require_own()?;
         let mut holder = None;
         poll::until(
             JOIN_LIMIT,
@@ -100,6 +104,17 @@ impl Cluster {
                 }
             },
         )
+    }
+
+    /// Whether the data folder has a cluster. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::ForeignFolder`] and [`EmbeddedError::WritableFolder`].
+    pub fn exists(data_dir: &Path) -> Result<bool, EmbeddedError> {
+        let folder = Folder::at(absolute(data_dir)?, Account::Invoker);
+        folder.require_own()?;
+        Ok(folder.has_cluster())
     }
 
     /// Starts a cluster for tests in a fresh temporary folder: fast, and gone with this value or with this process.

@@ -1,7 +1,6 @@
 //! The passwords of a cluster's roles, and the file that keeps them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 
 use rand::distr::{Alphanumeric, SampleString};
@@ -9,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tempfile::NamedTempFile;
 
 use crate::folder::Folder;
+use crate::ownership::read_to_string;
 use crate::{EmbeddedError, OWNER_ROLE};
 
 const PASSWORD_CHARS: usize = 40;
@@ -42,7 +42,7 @@ impl Credentials {
     /// What the folder keeps.
     pub(crate) fn load(folder: &Folder) -> Result<Self, EmbeddedError> {
         let path = folder.credentials();
-        match fs::read_to_string(&path) {
+        match read_to_string(&path) {
             Ok(text) => Self::from_json(&text).map_err(|source| EmbeddedError::Credentials { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(EmbeddedError::NoCredentials { data_dir: folder.path().to_owned() })
@@ -81,7 +81,6 @@ impl Credentials {
         serde_json::to_writer_pretty(&mut file, &plain)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
-        folder.adopt(file.as_file())?;
         file.persist(folder.credentials())?;
         folder.sync()
     }

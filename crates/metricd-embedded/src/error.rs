@@ -68,6 +68,41 @@ pub enum EmbeddedError {
         /// What the system said.
         source: io::Error,
     },
+    /// The data folder, or the link that leads to it, belongs to another user, who could put files of their choice in it.
+    #[error(
+        "the data folder `{data_dir}` belongs to `{owner}`, and this is `{user}`: start metricd as `{owner}`, or give another \
+         --data-dir",
+        data_dir = .data_dir.display()
+    )]
+    ForeignFolder {
+        /// The data folder.
+        data_dir: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who wants to use it.
+        user: String,
+    },
+    /// Other users may put files of their choice in the data folder.
+    #[error(
+        "other users may write to the data folder `{data_dir}`: run `chmod go-w` on it, or give another --data-dir",
+        data_dir = .data_dir.display()
+    )]
+    WritableFolder {
+        /// The data folder.
+        data_dir: PathBuf,
+    },
+    /// The folder has something else in it, and nothing of metricd's.
+    #[error(
+        "the folder `{data_dir}` is no data folder of metricd and not empty (it has `{content}`): give an empty or a new one \
+         as --data-dir",
+        data_dir = .data_dir.display(), content = .content.display()
+    )]
+    OtherContent {
+        /// The data folder.
+        data_dir: PathBuf,
+        /// What is in it.
+        content: PathBuf,
+    },
     /// Root may read the data folder, but the user who gets the cluster may not.
     #[error(
         "PostgreSQL does not run as root, and the user `{user}` who would run it cannot enter `{blocking}` on the way to \

@@ -2,13 +2,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use nix::unistd::geteuid;
 
 use crate::EmbeddedError;
 use crate::account::Account;
+use crate::ownership::{give_folder, other_content, require_own};
 use crate::reach::blocking_folder;
 use crate::search::leading_number;
 
@@ -16,8 +15,8 @@ use crate::search::leading_number;
 ///
 /// | name | what | owner |
 /// |---|---|---|
-/// | `lock` | held while somebody serves the folder; see [`crate::lock`] | the folder's |
-/// | `credentials.json` | the passwords of the roles | the folder's |
+/// | `lock` | held while somebody serves the folder; see [`crate::lock`] | the user of this process |
+/// | `credentials.json` | the passwords of the roles | the user of this process |
 /// | `cluster/` | PostgreSQL's own data folder | the account |
 /// | `run/` | the Unix socket | the account |
 /// | `postgres.log` | what PostgreSQL and `initdb` write | the account |
@@ -31,6 +30,15 @@ impl Folder {
     /// The folder at an absolute path; nothing is created.
     pub(crate) fn at(path: PathBuf, account: Account) -> Self {
         Self { path, account }
+    }
+
+    /// Refuses a folder that another user owns or may write to, and one that is something else than a data folder.
+    pub(crate) fn require_own(&self) -> Result<(), EmbeddedError> {
+        require_own(&self.path)?;
+        match other_content(&self.path) {
+            Some(content) => Err(EmbeddedError::OtherContent { data_dir: self.path.clone(), content }),
+            None => Ok(()),
+        }
     }
 
     /// Creates the folder unless it exists, and makes sure that the account can enter it.
@@ -87,15 +95,6 @@ impl Folder {
         }
     }
 
-    /// Gives a new file to the owner of the folder, who would otherwise be locked out once root has started the server.
-    pub(crate) fn adopt(&self, file: &File) -> io::Result<()> {
-        if !geteuid().is_root() {
-            return Ok(());
-        }
-        let folder = fs::metadata(&self.path)?;
-        fchown(file, Some(folder.uid()), Some(folder.gid()))
-    }
-
     /// Makes a rename in the folder outlast a power cut.
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
@@ -109,7 +108,7 @@ pub(crate) fn create_private(path: &Path, account: Account) -> io::Result<()> {
         _ => fs::create_dir(path)?,
     }
     fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    account.give(path)
+    give_folder(path, account)
 }
 
 fn create_for(path: &Path, account: Account, innermost: bool) -> io::Result<()> {

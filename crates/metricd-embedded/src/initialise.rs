@@ -14,6 +14,7 @@ use crate::folder::Folder;
 use crate::installation::Installation;
 use crate::janitor::Janitor;
 use crate::log_file::LogFile;
+use crate::ownership::{give_file, give_folder, open_file};
 use crate::supervisor::Supervisor;
 use crate::{EmbeddedError, OWNER_ROLE, poll};
 
@@ -53,7 +54,7 @@ pub(crate) fn create_cluster(
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(folder.path())
         .map_err(cannot())?;
-    folder.account().give(cluster.path()).map_err(cannot())?;
+    give_folder(cluster.path(), folder.account()).map_err(cannot())?;
 
     let log = LogFile::new(folder.log(), folder.account());
     let [first, fallback] = LOCALES;
@@ -114,9 +115,9 @@ impl PasswordFile {
 
     fn write(folder: &Folder, password: &str) -> io::Result<Self> {
         let path = Self::path(folder);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = open_file(OpenOptions::new().write(true).create_new(true).mode(0o600), &path)?;
         let this = Self { path };
-        folder.account().give(&this.path)?;
+        give_file(&file, folder.account())?;
         writeln!(file, "{password}")?;
         Ok(this)
     }

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::account::Account;
+use crate::ownership::give_folder;
 use crate::{EmbeddedError, poll};
 
 const SCRIPT: &str = include_str!("janitor.sh");
@@ -45,7 +46,7 @@ impl Janitor {
             .permissions(PermissionsExt::from_mode(0o700))
             .tempdir_in(TEMPORARY)?;
         // The shell runs as the account, and only its owner may remove a folder from a shared one.
-        account.give(folder.path())?;
+        give_folder(folder.path(), account)?;
         let mut shell = account
             .command("/bin/sh")
             .args(["-c", SCRIPT, "metricd-embedded"])

@@ -39,6 +39,7 @@ mod installation;
 mod janitor;
 mod lock;
 mod log_file;
+mod ownership;
 mod poll;
 mod postmaster;
 mod reach;

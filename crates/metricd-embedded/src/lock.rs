@@ -4,7 +4,7 @@
 //! and the folder of its socket, a line each. `postmaster.pid` would not do for that: after a crash it names a server that has gone, or
 //! one that the new holder is about to stop.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::folder::Folder;
+use crate::ownership::{open_file, read_to_string};
 use crate::{EmbeddedError, poll};
 
 /// Whoever only looks at the lock has it for a moment.
@@ -39,14 +40,9 @@ impl Lock {
     pub(crate) fn take(folder: &Folder) -> Result<Self, EmbeddedError> {
         let path = folder.lock();
         let cannot = || EmbeddedError::folder("write", &path);
-        let file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(cannot())?;
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).write(true).truncate(false).mode(0o600);
+        let file = open_file(&mut options, &path).map_err(cannot())?;
         let taken = poll::until(PATIENCE, String::new, || match file.try_lock() {
             Ok(()) => Ok(Some(())),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -55,13 +51,13 @@ impl Lock {
         match taken {
             Ok(()) => {}
             Err(EmbeddedError::TooSlow { .. }) => {
-                let pid = fs::read_to_string(&path).ok().and_then(|text| text.lines().next()?.parse().ok());
+                let pid = read_to_string(&path).ok().and_then(|text| text.lines().next()?.parse().ok());
                 return Err(EmbeddedError::InUse { pid, data_dir: folder.path().to_owned() });
             }
             Err(error) => return Err(error),
         }
         let mut lock = Self { file };
-        folder.adopt(&lock.file).and_then(|()| lock.announce_start()).map_err(cannot())?;
+        lock.announce_start().map_err(cannot())?;
         Ok(lock)
     }
 
@@ -94,7 +90,7 @@ impl Drop for Lock {
 
 /// Looks who holds the lock at this path.
 pub(crate) fn inspect(path: &Path) -> io::Result<Holder> {
-    let file = match File::open(path) {
+    let file = match open_file(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holder::Nobody),
         Err(error) => return Err(error),

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::account::Account;
+use crate::ownership::{give_file, open_file};
 
 const ROTATE_AT_BYTES: u64 = 8 * 1024 * 1024;
 const TAIL_LINES: usize = 12;
@@ -34,8 +35,8 @@ impl LogFile {
     /// Opens the log for appending.
     pub(crate) fn open(&self) -> io::Result<File> {
         // Failed statements are logged in full, whatever they contain.
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        self.account.give(&self.path)?;
+        let file = open_file(OpenOptions::new().create(true).append(true).mode(0o600), &self.path)?;
+        give_file(&file, self.account)?;
         Ok(file)
     }
 
@@ -46,7 +47,7 @@ impl LogFile {
     /// The last lines that were written after the log had this size.
     pub(crate) fn tail(&self, from_bytes: u64) -> String {
         let read = || -> io::Result<String> {
-            let mut file = File::open(&self.path)?;
+            let mut file = open_file(OpenOptions::new().read(true), &self.path)?;
             file.seek(SeekFrom::Start(from_bytes.max(self.size_bytes().saturating_sub(TAIL_BYTES))))?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;

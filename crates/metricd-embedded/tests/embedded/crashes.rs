@@ -97,6 +97,7 @@ fn an_unfinished_cluster_is_made_anew() {
     fs::create_dir_all(data_dir.join("cluster.new/base")).unwrap();
     fs::create_dir_all(data_dir.join("cluster.new-abc/base")).unwrap();
     fs::write(data_dir.join("initdb.password"), "left over").unwrap();
+    fs::write(data_dir.join("lock"), "").unwrap();
     let cluster = open(&data_dir);
     assert_eq!(query(cluster.connection(), "SELECT 1"), "1");
     let names: Vec<_> = fs::read_dir(&data_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();

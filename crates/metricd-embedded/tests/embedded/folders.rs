@@ -1,9 +1,10 @@
 //! Data folders in awkward places.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 
 use metricd_embedded::{Cluster, EmbeddedError, default_data_dir};
+use nix::unistd::{User, geteuid};
 
 use crate::support::{give_to_nobody, is_root, open, options, project, query};
 
@@ -53,17 +54,83 @@ fn for_root_a_folder_which_the_other_user_cannot_enter_is_named() {
 }
 
 #[test]
-fn for_root_a_cluster_stays_with_the_user_who_made_it() {
+fn for_root_a_folder_of_another_user_is_refused_and_nothing_in_it_is_touched() {
     if !is_root() {
         return;
     }
     let project = project();
-    let data_dir = project.path().join(".metricd");
+    let (data_dir, target) = (project.path().join(".metricd"), project.path().join("target"));
     fs::create_dir(&data_dir).unwrap();
+    fs::write(&target, "precious").unwrap();
+    symlink(&target, data_dir.join("lock")).unwrap();
     give_to_nobody(&data_dir);
+    for refused in [Cluster::open(&options(&data_dir)).map(drop), Cluster::join(&data_dir).map(drop)] {
+        let error = refused.unwrap_err();
+        assert!(matches!(&error, EmbeddedError::ForeignFolder { owner, .. } if owner == "nobody"), "{error}");
+    }
+    // The folder is root's, and the link that leads to it is not.
+    let (own, link) = (project.path().join("own"), project.path().join("link"));
+    fs::create_dir(&own).unwrap();
+    symlink(&own, &link).unwrap();
+    let nobody = User::from_name("nobody").unwrap().unwrap();
+    lchown(&link, Some(nobody.uid.as_raw()), None).unwrap();
+    let error = Cluster::open(&options(&link)).unwrap_err();
+    assert!(matches!(error, EmbeddedError::ForeignFolder { .. }), "{error}");
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    assert_eq!(fs::metadata(&target).unwrap().uid(), 0);
+    assert_eq!(fs::read_dir(&own).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_others_may_write_to_is_refused() {
+    let project = project();
+    for mode in [0o777, 0o775, 0o1777] {
+        let data_dir = project.path().join(format!("{mode:o}"));
+        fs::create_dir(&data_dir).unwrap();
+        fs::set_permissions(&data_dir, PermissionsExt::from_mode(mode)).unwrap();
+        let error = Cluster::open(&options(&data_dir)).unwrap_err();
+        assert!(matches!(error, EmbeddedError::WritableFolder { .. }), "{error}");
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_not_made_a_data_folder() {
+    let project = project();
+    fs::create_dir(project.path().join("run")).unwrap();
+    fs::write(project.path().join("run/precious"), "").unwrap();
+    let error = Cluster::open(&options(project.path())).unwrap_err();
+    assert!(matches!(error, EmbeddedError::OtherContent { .. }), "{error}");
+    assert!(project.path().join("run/precious").exists());
+}
+
+#[test]
+fn no_link_is_followed_to_a_file_of_somebody_else() {
+    let project = project();
+    let target = project.path().join("target");
+    for name in ["lock", "postgres.log"] {
+        let data_dir = project.path().join(format!("with-{name}"));
+        fs::create_dir(&data_dir).unwrap();
+        fs::write(data_dir.join("lock"), "").unwrap();
+        for is_second_name in [false, true] {
+            fs::write(&target, "precious").unwrap();
+            let _ = fs::remove_file(data_dir.join(name));
+            let link = data_dir.join(name);
+            if is_second_name { fs::hard_link(&target, link) } else { symlink(&target, link) }.unwrap();
+            let error = Cluster::open(&options(&data_dir)).unwrap_err();
+            assert!(matches!(&error, EmbeddedError::Folder { action: "write", .. }), "{error}");
+            assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+            assert_eq!(fs::metadata(&target).unwrap().uid(), geteuid().as_raw());
+        }
+    }
+}
+
+#[test]
+fn whether_there_is_a_cluster_is_answered_without_making_one() {
+    let project = project();
+    let data_dir = project.path().join("data");
+    assert!(!Cluster::exists(&data_dir).unwrap());
+    assert!(!data_dir.exists());
     open(&data_dir).stop().unwrap();
-    let owner = |name: &str| std::os::unix::fs::MetadataExt::uid(&fs::metadata(data_dir.join(name)).unwrap());
-    assert_eq!(owner("credentials.json"), owner(""));
-    assert_eq!(owner("lock"), owner(""));
-    assert_eq!(query(open(&data_dir).connection(), "SELECT 1"), "1");
+    assert!(Cluster::exists(&data_dir).unwrap());
 }
