@@ -50,15 +50,15 @@ async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     for sqlstate in ["53100", "53200", "58030", "XX001", "55P03", "57P03", "40P01", "08006", "25006", "57014"] {
         fail_with(&database, sqlstate).await?;
-        let resolved = resolve(&resolver, "SELECT 1 AS one").await?;
-        assert!(matches!(resolved, Some(ResolveError::Unavailable(_))), "{sqlstate}: {resolved:?}");
+        let judged = resolve(&resolver, "SELECT 1 AS one").await?;
+        assert!(matches!(judged, Some(ResolveError::Unavailable(_))), "{sqlstate}: {judged:?}");
         let stored = insert(&repository, "m1").await?;
         assert!(matches!(stored, Some(RepositoryError::Unavailable(_))), "{sqlstate}: {stored:?}");
     }
     for sqlstate in ["42501", "0A000", "54001", "22023", "P0001"] {
         fail_with(&database, sqlstate).await?;
-        let resolved = resolve(&resolver, "SELECT 1 AS one").await?;
-        assert!(matches!(resolved, Some(ResolveError::Refused { .. })), "{sqlstate}: {resolved:?}");
+        let judged = resolve(&resolver, "SELECT 1 AS one").await?;
+        assert!(matches!(judged, Some(ResolveError::Refused { .. })), "{sqlstate}: {judged:?}");
     }
     Ok(())
 }
@@ -71,8 +71,8 @@ async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let client = database.connect().await?;
     client.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await?;
-    let resolved = resolve(&resolver, "SELECT 1 AS one").await?;
-    assert!(matches!(resolved, Some(ResolveError::Unavailable(_))), "{resolved:?}");
+    let judged = resolve(&resolver, "SELECT 1 AS one").await?;
+    assert!(matches!(judged, Some(ResolveError::Unavailable(_))), "{judged:?}");
     let stored = insert(&repository, "m1").await?;
     assert!(matches!(stored, Some(RepositoryError::Unavailable(_))), "{stored:?}");
     client.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;

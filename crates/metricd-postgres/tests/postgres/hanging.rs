@@ -93,7 +93,7 @@ async fn a_listener_that_goes_silent_is_trusted_for_seconds_only() -> Result<()>
     let database = TestDatabase::new().await?;
     let (sender, events) = mpsc::channel();
     let owner = database.owner.clone();
-    let watch = tokio::spawn(async move { watch_definitions(&owner, |event| drop(sender.send(event))).await });
+    let watch = tokio::spawn(async move { watch_definitions(&owner, |event| _ = sender.send(event)).await });
     let next = || events.recv_timeout(Duration::from_secs(20));
     assert_eq!(next()?, DefinitionEvent::Watching);
     {
