@@ -182,9 +182,20 @@ pub(crate) fn numbered(statement: &Statement, declared: &[Parameter], source: Op
         None => format!("${}", index + 1),
     };
     let placeholders = statement.placeholders().iter();
-    let mut edits: Vec<_> = placeholders.map(|place| (place.range.clone(), written(place.index))).collect();
+    let mut edits: Vec<_> = placeholders
+        .map(|place| {
+            let blank = if is_glued(statement.text(), place.range.start) { " " } else { "" };
+            (place.range.clone(), format!("{blank}{}", written(place.index)))
+        })
+        .collect();
     if let Some(source) = source {
         edits.extend(narrowing(statement, source, types.len() + 1));
     }
     Edited::of(statement.text(), statement.body_range(), edits)
+}
+
+/// Whether `$1` at the byte would be one token with what stands before it, as in `not:a`.
+fn is_glued(text: &str, start: usize) -> bool {
+    let before = text.get(..start).unwrap_or_default();
+    before.ends_with(|character: char| character.is_alphanumeric() || !character.is_ascii() || "_$".contains(character))
 }

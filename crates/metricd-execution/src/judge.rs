@@ -4,9 +4,10 @@
 mod resolved;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
-use metricd_domain::{Contract, ContractParameter, Metric, Parameter, Period, SqlText, TimeColumn};
+use metricd_domain::{Contract, ContractParameter, Metric, Parameter, ParameterName, Period, SqlText, TimeColumn};
 
 use self::resolved::judge_resolution;
 use crate::arguments::{is_period, numbered};
@@ -103,9 +104,14 @@ impl Judge {
 
     fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, JudgeError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
+        // A blank before the parameter is no part of it.
+        let parameter = |range: Range<usize>| {
+            let blanks = numbered.text.get(range.clone()).map_or(0, |text| text.len() - text.trim_start().len());
+            range.start + blanks..range.end
+        };
         let resolvable = Resolvable {
             text: numbered.text.clone(),
-            placeholders: placeholders.map(|(range, of)| (range, of.index)).collect(),
+            placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
         self.resolver.resolve(&resolvable).map_err(|error| match error {
             ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
@@ -114,11 +120,17 @@ impl Judge {
                 JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
+                let (message, parameter) = with_parameter_names(&message, statement.parameters());
+                let written = |index| statement.placeholders().iter().find(|placeholder| placeholder.index == index);
                 let origin = character.map(|character| numbered.origin(character));
+                let origin = origin.or_else(|| Some(written(parameter?)?.range.start));
                 let place = origin.map_or(Place::START, |origin| place_of(statement.text(), origin));
                 let words = origin.map(|origin| words_at(statement.text(), origin)).unwrap_or_default();
                 let hint = hint.map(|hint| format!("; {}", lowered(&hint))).unwrap_or_default();
-                let message = format!("PostgreSQL says: {message}{hint}");
+                let name = parameter.and_then(|index| statement.parameters().get(index));
+                let advice =
+                    name.map(|name| format!("; declare the type of the parameter `{name}`")).unwrap_or_default();
+                let message = format!("PostgreSQL says: {message}{hint}{advice}");
                 JudgeError::Refused(vec![Finding::new(FindingCode::Unresolved, place, words, message)])
             }
         })
@@ -181,6 +193,26 @@ fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
         Finding::new(FindingCode::ParameterUnused, Place::START, name, message)
     };
     declared.iter().filter(is_unused).map(finding).collect()
+}
+
+/// PostgreSQL's message with the names of parameters for their numbers, and which parameter is the first of those, from 0.
+/// PostgreSQL tells a parameter's number only where it cannot find out the parameter's type.
+fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Option<usize>) {
+    let mut parts = message.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    let mut first = None;
+    for part in parts {
+        let (number, rest) = part.split_at(part.bytes().take_while(u8::is_ascii_digit).count());
+        let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        match index.and_then(|index| names.get(index)) {
+            Some(name) => {
+                text.extend([":", name.as_str(), rest]);
+                first = first.or(index);
+            }
+            None => text.extend(["$", part]),
+        }
+    }
+    (text, first)
 }
 
 /// The words of the text from the byte on, up to the end of the line.

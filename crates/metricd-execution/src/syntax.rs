@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use sqlparser::ast::Query;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use self::plain::{is_word, plain};
-use crate::place::place_of;
+use crate::place::{Cursor, place_of};
 use crate::{Place, Statement};
 
 /// How deep expressions, subqueries and parentheses may stand in each other.
@@ -60,7 +60,7 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
     let text = blanked(statement);
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, &text).tokenize_with_location();
     let tokens = tokens.map_err(|error| NotUnderstood { place: error.location.into(), message: error.message })?;
-    let tokens = plain(tokens);
+    let tokens = plain(with_placeholders(tokens, statement));
     let after_as = tokens.windows(2).filter(|pair| is_word(&pair[0], "AS")).map(|pair| pair[1].span.start.into());
     let after_as = after_as.collect();
     let locks = tokens.windows(2).filter(|pair| {
@@ -89,19 +89,37 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
     Ok(Tree { query, after_as, locks })
 }
 
-/// The statement's text, with blanks for what means nothing to the tree and `$name` for each parameter, so that every place
-/// stays what it is.
+/// The tokens with one for each parameter, in place of its colon and its name.
+fn with_placeholders(tokens: Vec<TokenWithSpan>, statement: &Statement) -> Vec<TokenWithSpan> {
+    let mut cursor = Cursor::of(statement.text());
+    let mut placeholders = statement.placeholders().iter().peekable();
+    let mut tokens = tokens.into_iter();
+    let mut joined = Vec::with_capacity(tokens.len());
+    while let Some(token) = tokens.next() {
+        let is_placeholder = token.token == Token::Colon && {
+            let offset = cursor.advance(token.span.start.into());
+            placeholders.next_if(|placeholder| placeholder.range.start == offset).is_some()
+        };
+        match if is_placeholder { tokens.next() } else { None } {
+            Some(name) => {
+                let placeholder = Token::Placeholder(format!("${}", name.token));
+                joined.push(TokenWithSpan::new(placeholder, token.span.union(&name.span)));
+            }
+            None => joined.push(token),
+        }
+    }
+    joined
+}
+
+/// The statement's text, with blanks for what means nothing to the tree, so that every place stays what it is.
 fn blanked(statement: &Statement) -> String {
     let mut blanks = statement.blanks().iter().peekable();
-    let mut placeholders = statement.placeholders().iter().peekable();
     let body = statement.body_range();
     let mut text = String::with_capacity(statement.text().len());
     for (offset, character) in statement.text().char_indices() {
         while blanks.next_if(|blank| blank.end <= offset).is_some() {}
         let is_blank = !body.contains(&offset) || blanks.peek().is_some_and(|blank| blank.contains(&offset));
-        if placeholders.next_if(|placeholder| placeholder.range.start == offset).is_some() {
-            text.push('$');
-        } else if is_blank && character != '\n' {
+        if is_blank && character != '\n' {
             text.push(' ');
         } else {
             text.push(character);

@@ -120,3 +120,26 @@ fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
     assert!(matches!(known.judge(&sql, Declarations::default()), Err(JudgeError::Unavailable(_))));
     assert!(matches!(judge(&resolver, "SELECT 1", &[]), Err(JudgeError::Unavailable(_))));
 }
+
+#[test]
+fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let sql = "SELECT 1 AS n FROM metrics WHERE not:a AND é=:day LIMIT:n";
+    judge(&resolver, sql, &declared()).unwrap();
+    let text = "SELECT 1 AS n FROM metrics WHERE not $1 AND é=CAST($2 AS date) LIMIT $3";
+    assert_eq!(resolver.asked(), [text]);
+}
+
+#[test]
+fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let message = "could not determine data type of parameter $2";
+    let refused = ResolveError::Refused { message: message.into(), hint: None, character: Some(11) };
+    resolver.answer("SELECT $1, $2 IS NULL, '$3'", Err(refused));
+    let found = findings(judge(&resolver, "SELECT :day, :country IS NULL, '$3'", &[]));
+    assert_eq!(
+        found[0].message,
+        "PostgreSQL says: could not determine data type of parameter :country; declare the type of the parameter `country`"
+    );
+    assert_eq!(found[0].words, ":country");
+}

@@ -381,3 +381,21 @@ async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> 
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let sql = "SELECT order_id FROM orders WHERE not:a LIMIT:n";
+    let parameters = vec![parameter("a", "boolean")?, parameter("n", "integer")?];
+    let contract = judged(&judge, sql, parameters, None).await?.expect("it is accepted");
+    let types: Vec<_> = contract.parameters.iter().map(|parameter| parameter.type_name.as_str()).collect();
+    assert_eq!(types, ["boolean", "integer"]);
+
+    let sql = "SELECT order_id FROM orders WHERE :country IS NULL";
+    let findings = plain(&judge, sql).await?.expect_err("its type is unknown");
+    let message = "could not determine data type of parameter :country; declare the type of the parameter `country`";
+    assert_eq!(findings[0].message, format!("PostgreSQL says: {message}"));
+    assert_eq!((findings[0].place.column, findings[0].words.as_str()), (35, ":country"));
+    Ok(())
+}
