@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
 use metricd_domain::Tenant;
-use metricd_execution::{MetricRunner, Resolver, RunLimits};
+use metricd_execution::{Judge, JudgeError, MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
@@ -43,6 +43,8 @@ pub struct ApiState {
     pub resolver: Arc<dyn Resolver>,
     /// The functions that stored SQL may call beside those of the guard's list.
     pub allowed_functions: Arc<BTreeSet<String>>,
+    /// The types that it may name beside those of the guard's list.
+    pub allowed_types: Arc<BTreeSet<String>>,
     /// How long a metric's SQL may run.
     pub query_timeout: Duration,
     /// How long all metrics of one call may run.
@@ -83,6 +85,7 @@ impl ApiState {
             runner,
             resolver,
             allowed_functions: Arc::default(),
+            allowed_types: Arc::default(),
             query_timeout: Duration::from_secs(5),
             results_timeout: Duration::from_secs(15),
             query_cost: RunLimits::default().cost,
@@ -93,6 +96,16 @@ impl ApiState {
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }
+    }
+
+    /// Who judges SQL before it is stored. Waits for the database on the caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`JudgeError::Unavailable`].
+    pub(crate) fn judge(&self) -> Result<Judge, JudgeError> {
+        let judge = Judge::new(Arc::clone(&self.resolver), &self.allowed_functions)?;
+        Ok(judge.with_types(&self.allowed_types))
     }
 
     /// Lets the metric be run where that is on behalf of nobody, or policies keep the tenant's rows apart.

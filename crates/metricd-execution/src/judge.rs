@@ -71,6 +71,13 @@ impl Judge {
         Ok(Self { guard: Guard::new(allowed), resolver })
     }
 
+    /// Allows the types that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other.
+    #[must_use]
+    pub fn with_types(self, added_types: &BTreeSet<String>) -> Self {
+        let allowed = Allowed { added_types: added_types.clone(), ..self.guard.allowed().clone() };
+        Self { guard: Guard::new(allowed), ..self }
+    }
+
     /// Judges the SQL by its text alone, without asking PostgreSQL.
     ///
     /// # Errors

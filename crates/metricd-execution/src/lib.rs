@@ -54,7 +54,7 @@ pub use judge::{Declarations, Judge, JudgeError};
 pub use mark::DataMark;
 pub use place::Place;
 pub use relation::Relation;
-pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver};
+pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{BatchLimits, BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use sqlstate::{Fault, fault_of};
 pub use statement::{InvalidStatement, Statement};

@@ -48,8 +48,10 @@ pub struct Resolution {
     pub parameter_types: Vec<String>,
     /// Every relation that is read, in any schema, in the order of schema and name; those that views read are not among them.
     pub tables: Vec<ContractTable>,
-    /// Every function that is called, by name or by an operator or a cast.
+    /// Every function that is called by name, by an operator or a cast, or because of the type of a value.
     pub functions: Vec<ResolvedFunction>,
+    /// Every type, besides those of the columns of the relations, that the statement makes a value of, arrays by their elements.
+    pub types: Vec<ResolvedType>,
     /// A fingerprint of the tables that are read, where nothing but their rows and the parameters decides the result.
     pub fingerprint: Option<String>,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
@@ -67,8 +69,25 @@ pub struct ResolvedFunction {
     pub is_volatile: bool,
     /// Whether it runs with the rights of its owner.
     pub is_security_definer: bool,
-    /// Whether the statement calls it by its name, and not through an operator or a cast.
+    /// Whether the statement calls it by its name, and not through an operator, a cast or a type.
     pub is_named: bool,
+    /// Whether it came with PostgreSQL.
+    pub is_built_in: bool,
+    /// Whether it is somebody's own in a language that PostgreSQL does not trust, such as C.
+    pub is_untrusted: bool,
+    /// The extension that it belongs to.
+    pub extension: Option<String>,
+}
+
+/// A type that a statement makes values of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResolvedType {
+    /// The schema.
+    pub schema: String,
+    /// The name, as the catalogs have it.
+    pub name: String,
+    /// Whether it came with PostgreSQL.
+    pub is_built_in: bool,
 }
 
 /// Why a statement could not be resolved.

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use metricd_domain::{ContractColumn, ContractTable};
-use metricd_execution::{Allowed, Fault, Resolution, Resolvable, ResolveError, ResolvedFunction, Resolver, fault_of};
+use metricd_execution::{
+    Allowed, Fault, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver, fault_of,
+};
 use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
@@ -129,6 +131,7 @@ impl Session {
             parameter_types: Vec::new(),
             tables: account.tables,
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
+            types: account.types.into_iter().map(ResolvedType::from).collect(),
             session_words: account.session_words,
         })
     }
@@ -179,6 +182,7 @@ struct Account {
     columns: Vec<ContractColumn>,
     tables: Vec<ContractTable>,
     functions: Vec<FunctionRow>,
+    types: Vec<TypeRow>,
     session_words: Vec<String>,
     /// Whether nothing but the rows of the tables and the parameters decides the result.
     is_repeatable: bool,
@@ -191,12 +195,37 @@ struct FunctionRow {
     is_volatile: bool,
     is_security_definer: bool,
     is_named: bool,
+    is_built_in: bool,
+    is_untrusted: bool,
+    extension: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TypeRow {
+    schema: String,
+    name: String,
+    is_built_in: bool,
+}
+
+impl From<TypeRow> for ResolvedType {
+    fn from(TypeRow { schema, name, is_built_in }: TypeRow) -> Self {
+        Self { schema, name, is_built_in }
+    }
 }
 
 impl From<FunctionRow> for ResolvedFunction {
     fn from(row: FunctionRow) -> Self {
-        let FunctionRow { schema, name, is_volatile, is_security_definer, is_named } = row;
-        Self { schema, name, is_volatile, is_security_definer, is_named }
+        let FunctionRow {
+            schema,
+            name,
+            is_volatile,
+            is_security_definer,
+            is_named,
+            is_built_in,
+            is_untrusted,
+            extension,
+        } = row;
+        Self { schema, name, is_volatile, is_security_definer, is_named, is_built_in, is_untrusted, extension }
     }
 }
 

@@ -226,6 +226,7 @@ impl MetricRunner for PgRunner {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let mut clock = Clock::start();
+        let limits = limits.on_behalf_of(tenant);
         let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
         // What is sent together is one transaction, and a tenant is a transaction's.
         let gathered = match tenant {
@@ -247,6 +248,7 @@ impl MetricRunner for PgRunner {
         limits: BatchLimits,
     ) -> Result<BatchOutcome, RunError> {
         let mut clock = Clock::start();
+        let runs = runs.into_iter().map(|run| BatchRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
         let mut together = Together::new(runs, self, self.tenancy(tenant)?, limits);
         for _ in 0..self.pool.max_connections() {
             match together.attempt(self.timed_lease(&mut clock).await?).await {

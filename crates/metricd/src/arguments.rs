@@ -127,6 +127,11 @@ pub(crate) struct GuardArguments {
         value_delimiter = ','
     )]
     pub(crate) allow_functions: Vec<String>,
+
+    /// A type that stored SQL may name beside those that docs/guard.md lists, such as one of an extension: `schema.name`, or
+    /// `name` for one of PostgreSQL's own. May be given several times, or with commas.
+    #[arg(long = "allow-type", env = "METRICD_ALLOW_TYPES", global = true, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) allow_types: Vec<String>,
 }
 
 /// How to check.

@@ -6,11 +6,27 @@ use std::sync::LazyLock;
 /// PostgreSQL's functions that stored SQL may call, by name, in classes.
 const FUNCTIONS: &str = include_str!("functions.txt");
 
+/// Functions that stored SQL may not call, by name, in classes with a reason each.
+const REFUSED_FUNCTIONS: &str = include_str!("refused_functions.txt");
+
 /// PostgreSQL's types that stored SQL may name, in each of their spellings.
 const TYPES: &str = include_str!("types.txt");
 
 static BUILT_IN_FUNCTIONS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(FUNCTIONS).collect());
 static BUILT_IN_TYPES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(TYPES).collect());
+
+/// Names, or what names begin with, and the reason why they are refused.
+static REFUSALS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let mut reason = "";
+    let mut refusals = Vec::new();
+    for line in entries(REFUSED_FUNCTIONS) {
+        match line.split_once("] ") {
+            Some((_, of_class)) => reason = of_class,
+            None => refusals.push((line, reason)),
+        }
+    }
+    refusals
+});
 
 fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
@@ -23,9 +39,12 @@ pub struct Allowed {
     /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. Whether they are
     /// harmless is the operator's to know.
     pub added_functions: BTreeSet<String>,
-    /// Functions of the schema `warehouse` that are neither volatile nor SECURITY DEFINER in any of their forms.
+    /// Types that the operator adds, named as functions are.
+    pub added_types: BTreeSet<String>,
+    /// Functions of the schema `warehouse` that, in all of their forms, are neither volatile nor SECURITY DEFINER, belong to no
+    /// extension, and are written in a language that PostgreSQL trusts.
     pub warehouse_functions: BTreeSet<String>,
-    /// Types of the schema `warehouse`: enums, domains, composites and ranges.
+    /// Types of the schema `warehouse`: enums, domains, composites, ranges, and those of extensions that PostgreSQL trusts.
     pub warehouse_types: BTreeSet<String>,
 }
 
@@ -33,6 +52,13 @@ impl Allowed {
     /// PostgreSQL's own functions that any stored SQL may call.
     pub fn built_in_functions() -> impl Iterator<Item = &'static str> {
         BUILT_IN_FUNCTIONS.iter().copied()
+    }
+
+    /// Why a function of that name is refused; `None` if the list of refused functions does not have it.
+    #[must_use]
+    pub fn refusal(name: &str) -> Option<&'static str> {
+        let is_it = |listed: &str| listed.strip_suffix('*').map_or(listed == name, |start| name.starts_with(start));
+        REFUSALS.iter().find(|(listed, _)| is_it(listed)).map(|(_, reason)| *reason)
     }
 
     /// Whether PostgreSQL's function of that name may be called.
@@ -45,22 +71,22 @@ impl Allowed {
     #[must_use]
     pub fn is_function(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {
-            None => self.is_built_in_function(name) || self.warehouse_functions.contains(name),
+            None => self.is_built_in_function(name) || self.is_function(Some("warehouse"), name),
             Some("pg_catalog") => self.is_built_in_function(name),
             Some("warehouse") if self.warehouse_functions.contains(name) => true,
             Some(schema) => self.added_functions.contains(&format!("{schema}.{name}")),
         }
     }
 
-    /// Whether the type may be named; without a schema it is PostgreSQL's own or the warehouse's.
+    /// Whether the type may be named; without a schema it is PostgreSQL's own or the warehouse's. PostgreSQL's `char` in quotes
+    /// or behind its schema is a type of the catalogs, and not the one that SQL calls so: it is asked for as `"char"`.
     #[must_use]
     pub fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
-        let is_built_in = BUILT_IN_TYPES.contains(name);
         match schema {
-            None => is_built_in || self.warehouse_types.contains(name),
-            Some("pg_catalog") => is_built_in,
-            Some("warehouse") => self.warehouse_types.contains(name),
-            Some(_) => false,
+            None => self.is_type(Some("pg_catalog"), name) || self.is_type(Some("warehouse"), name),
+            Some("pg_catalog") => BUILT_IN_TYPES.contains(name) || self.added_types.contains(name),
+            Some("warehouse") if self.warehouse_types.contains(name) => true,
+            Some(schema) => self.added_types.contains(&format!("{schema}.{name}")),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use metricd_domain::ContractTable;
 
-use crate::resolver::{Resolution, ResolvedFunction};
+use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
 use crate::{Allowed, Finding, FindingCode, Place};
 
 /// What PostgreSQL would do that stored SQL may not. The places are not known any more.
@@ -15,19 +15,15 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         findings.push(Finding::new(FindingCode::RelationNotAllowed, Place::START, &words, message));
     }
     for function in resolution.functions.iter().filter(|function| !is_allowed(function, allowed)) {
-        let ResolvedFunction { schema, name, is_volatile, is_security_definer, .. } = function;
-        let reason = match (is_volatile, is_security_definer) {
-            (true, _) => "it is volatile",
-            (_, true) => "it runs with the rights of its owner",
-            _ => "it is on no list of those that may",
-        };
-        let message = format!("PostgreSQL would call this function, which stored SQL may not: {reason}");
-        findings.push(Finding::new(
-            FindingCode::FunctionNotAllowed,
-            Place::START,
-            &format!("{schema}.{name}"),
-            message,
-        ));
+        let message =
+            format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
+        let words = format!("{}.{}", function.schema, function.name);
+        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, &words, message));
+    }
+    for ResolvedType { schema, name, .. } in resolution.types.iter().filter(|made| !is_allowed_type(made, allowed)) {
+        let message = "PostgreSQL would make a value of this type, which stored SQL may not name";
+        let words = format!("{schema}.{name}");
+        findings.push(Finding::new(FindingCode::TypeNotAllowed, Place::START, &words, message));
     }
     for word in &resolution.session_words {
         let message = "PostgreSQL would answer this from the session, which is the server's own";
@@ -37,7 +33,7 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
 }
 
 fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
-    let ResolvedFunction { schema, name, is_volatile, is_security_definer, is_named } = function;
+    let ResolvedFunction { schema, name, is_volatile, is_security_definer, is_named, is_built_in, .. } = function;
     let is_added = match schema.as_str() {
         "pg_catalog" => allowed.added_functions.contains(name),
         schema => allowed.added_functions.contains(&format!("{schema}.{name}")),
@@ -47,8 +43,41 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
         || (is_harmless
             && match schema.as_str() {
                 // What stands behind PostgreSQL's own operators and casts has names that nobody writes.
-                "pg_catalog" => !is_named || allowed.is_built_in_function(name),
-                "warehouse" => true,
+                "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
+                // A type of an extension, and its operators, are there because the operator has made a table with them.
+                "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
                 _ => false,
             })
+}
+
+/// Why a function is not allowed.
+fn reason(function: &ResolvedFunction) -> String {
+    let ResolvedFunction { schema, name, is_volatile, is_security_definer, is_built_in, .. } = function;
+    if *is_volatile {
+        return "it is volatile".to_owned();
+    }
+    if *is_security_definer {
+        return "it runs with the rights of its owner".to_owned();
+    }
+    if let Some(reason) = Allowed::refusal(name) {
+        return reason.to_owned();
+    }
+    if *is_built_in {
+        return "it is on no list of those that may".to_owned();
+    }
+    let origin = match &function.extension {
+        Some(extension) => format!("it belongs to the extension `{extension}`"),
+        None if function.is_untrusted => "PostgreSQL does not trust the language that it is written in".to_owned(),
+        None => "it is outside the schema `warehouse`".to_owned(),
+    };
+    format!("{origin}; the operator allows it with `--allow-function {schema}.{name}`")
+}
+
+/// Types that a value has without anybody naming them: of texts that PostgreSQL takes for a name, for a letter or for a
+/// configuration of the text search, of rows, and of constants that nothing gives a type.
+const IMPLICIT_TYPES: [&str; 6] = ["char", "name", "record", "regconfig", "regdictionary", "unknown"];
+
+fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {
+    let is_implicit = made.is_built_in && IMPLICIT_TYPES.contains(&made.name.as_str());
+    is_implicit || allowed.is_type(Some(&made.schema), &made.name)
 }

@@ -75,6 +75,9 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
         is_volatile,
         is_security_definer,
         is_named,
+        is_built_in: schema == "pg_catalog",
+        is_untrusted: false,
+        extension: None,
     };
     let functions = vec![
         function("pg_catalog", "int4pl", false, false, false),

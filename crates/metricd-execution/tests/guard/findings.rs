@@ -109,7 +109,7 @@ const CASES: &[Case] = &[
             "sql-function-not-allowed",
             (1, 26),
             "PG_LS_DIR",
-            "the function `pg_ls_dir` may not be called: write it with the functions that docs/guard.md lists, or have the operator allow it",
+            "the function `pg_ls_dir` may not be called: a metric does not read the state of the server or of other sessions",
         )],
     ),
     (

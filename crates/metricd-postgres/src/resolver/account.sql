@@ -1,33 +1,119 @@
 -- What PostgreSQL has made of the statement. The rule of a view is its query as the parser has resolved it: every function,
--- operator and relation by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
+-- operator, relation and type by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
 -- $1 is the view.
-WITH
+WITH RECURSIVE
 judged AS (
     SELECT r.ev_class AS oid, r.ev_action::text AS tree FROM pg_rewrite r
     WHERE r.ev_class = $1
 ),
 
+-- The types that the statement makes values of: by constants, casts and column definitions, and not by reading a column.
+made AS (
+    SELECT DISTINCT f.hit[1]::oid AS oid
+    FROM judged, regexp_matches(tree, ':(?:consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
+    UNION
+    SELECT f.hit[2]::oid
+    FROM judged, regexp_matches(tree, '(:fieldnum \d+ )?:resulttype (\d+)', 'g') AS f (hit)
+    WHERE f.hit[1] IS NULL
+    UNION
+    SELECT f.hit[1]::oid
+    FROM judged, regexp_matches(tree, '\{FUNCEXPR :funcid \d+ :funcresulttype (\d+) :funcretset \w+ :funcvariadic \w+ :funcformat [12]', 'g') AS f (hit)
+    UNION
+    SELECT types.oid
+    FROM judged, regexp_matches(tree, ':(?:coltypes|funccoltypes) \(o ([\d ]+)\)', 'g') AS f (hit),
+        unnest(string_to_array(f.hit[1], ' ')::oid[]) AS types (oid)
+),
+
+-- Every type of a value in the statement, and what these types are made of. Of one that is only read, and of what it is made of
+-- by naming, no value is made; a row that is read may be made anew, with all its fields.
+types (oid, is_made) AS (
+    SELECT made.oid, TRUE FROM made
+    UNION
+    SELECT f.hit[1]::oid, FALSE
+    FROM judged, regexp_matches(tree, ':(?:\w*type|\w+_typeid) (\d+)', 'g') AS f (hit)
+    UNION
+    SELECT part.oid, part.is_made
+    FROM types
+    JOIN pg_type t ON t.oid = types.oid,
+    LATERAL (
+        SELECT t.typelem, types.is_made WHERE t.typelem <> 0
+        UNION ALL SELECT t.typbasetype, types.is_made WHERE t.typbasetype <> 0
+        UNION ALL SELECT a.atttypid, TRUE FROM pg_attribute a
+            WHERE t.typrelid <> 0 AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL SELECT r.rngsubtype, types.is_made FROM pg_range r WHERE t.typtype = 'r' AND r.rngtypid = t.oid
+        UNION ALL SELECT r.rngtypid, types.is_made FROM pg_range r WHERE t.typtype = 'm' AND r.rngmultitypid = t.oid
+    ) AS part (oid, is_made)
+),
+
+-- The conditions of the domains that values are made of.
+conditions AS (
+    SELECT c.conbin::text AS tree FROM pg_constraint c
+    WHERE c.contypid IN (SELECT oid FROM types WHERE is_made) AND c.contype = 'c'
+),
+
+-- The families of operators by which values of these types are compared and hashed; also those that somebody has made for every
+-- array, enum, range or row.
+families AS (
+    SELECT DISTINCT c.opcfamily AS oid FROM pg_opclass c
+    WHERE c.oid >= 16384 AND c.opcmethod IN (SELECT a.oid FROM pg_am a WHERE a.amname IN ('btree', 'hash'))
+        AND (c.opcintype IN (SELECT oid FROM types) OR c.opcintype IN (SELECT p.oid FROM pg_type p WHERE p.typtype = 'p'))
+    UNION
+    SELECT c.opcfamily FROM pg_range r JOIN pg_opclass c ON c.oid = r.rngsubopc
+    WHERE c.oid >= 16384 AND r.rngtypid IN (SELECT oid FROM types)
+),
+
+-- What PostgreSQL may call because of a type, and no tree shows: to read and print it, to make JSON of it, to compare it.
+-- Only functions of somebody's own can do harm here.
+brought AS (
+    SELECT function.oid
+    FROM types JOIN pg_type t ON t.oid = types.oid,
+        unnest(ARRAY[t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout, t.typsubscript]::oid[]) AS function (oid)
+    WHERE t.oid >= 16384
+    UNION ALL
+    SELECT c.castfunc FROM pg_cast c
+    WHERE c.castsource IN (SELECT oid FROM types) AND c.casttarget IN ('json'::regtype, 'jsonb'::regtype)
+        AND EXISTS (
+            SELECT FROM judged, regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
+            JOIN pg_proc p ON p.oid = f.hit[1]::oid
+            WHERE p.proname ~ '(^|_)jsonb?(_|$)'
+        )
+    UNION ALL
+    SELECT function.oid FROM pg_range r, unnest(ARRAY[r.rngcanonical, r.rngsubdiff]::oid[]) AS function (oid)
+    WHERE r.rngtypid IN (SELECT oid FROM types)
+    UNION ALL
+    SELECT p.amproc::oid FROM pg_amproc p WHERE p.amprocfamily IN (SELECT oid FROM families)
+    UNION ALL
+    SELECT o.oprcode::oid FROM pg_amop p JOIN pg_operator o ON o.oid = p.amopopr WHERE p.amopfamily IN (SELECT oid FROM families)
+),
+
+trees AS (
+    SELECT tree, TRUE AS is_statement FROM judged
+    UNION ALL SELECT tree, FALSE FROM conditions
+),
+
 -- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts.
 called AS (
-    SELECT f.hit[1]::oid AS oid, f.hit[2] = '0' AS is_named
-    FROM judged,
+    SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named
+    FROM trees,
         regexp_matches(tree, '\{FUNCEXPR :funcid (\d+) :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d+)', 'g') AS f (hit)
     UNION ALL
-    SELECT f.hit[1]::oid, TRUE FROM judged, regexp_matches(tree, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
+    SELECT f.hit[1]::oid, is_statement FROM trees, regexp_matches(tree, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
     UNION ALL
     SELECT f.hit[1]::oid, FALSE
-    FROM judged,
+    FROM trees,
         regexp_matches(tree, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid|startInRangeFunc|endInRangeFunc) (\d+)', 'g') AS f (hit)
     WHERE f.hit[1] <> '0'
     UNION ALL
     SELECT o.oprcode::oid, FALSE
-    FROM judged, regexp_matches(tree, ':(?:opno|eqop|sortop) (\d+)', 'g') AS f (hit)
+    FROM trees, regexp_matches(tree, ':(?:opno|eqop|sortop) (\d+)', 'g') AS f (hit)
     JOIN pg_operator o ON o.oid = f.hit[1]::oid
     UNION ALL
     SELECT o.oprcode::oid, FALSE
-    FROM judged, regexp_matches(tree, ':opnos \(o ([\d ]+)\)', 'g') AS f (hit),
+    FROM trees, regexp_matches(tree, ':opnos \(o ([\d ]+)\)', 'g') AS f (hit),
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS operators (oid)
     JOIN pg_operator o ON o.oid = operators.oid
+    UNION ALL
+    SELECT oid, FALSE FROM brought WHERE oid >= 16384
 ),
 
 -- An aggregate is never volatile itself; the functions that it is made of may be.
@@ -46,10 +132,21 @@ parts AS (
 functions AS (
     SELECT
         n.nspname AS schema, p.proname AS name, bool_or(p.provolatile = 'v') AS is_volatile,
-        bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named
+        bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named,
+        bool_and(p.oid < 16384) AS is_built_in, bool_or(
+            -- An aggregate is written in none, and PostgreSQL writes the functions that make a range of its bounds.
+            p.oid >= 16384 AND NOT l.lanpltrusted AND p.prokind <> 'a' AND NOT EXISTS (
+                SELECT FROM pg_depend d
+                WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i'
+            )
+        ) AS is_untrusted,
+        min(e.extname) AS extension
     FROM parts
     JOIN pg_proc p ON p.oid = parts.oid
     JOIN pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_language l ON l.oid = p.prolang
+    LEFT JOIN pg_depend d ON p.oid >= 16384 AND d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    LEFT JOIN pg_extension e ON e.oid = d.refobjid
     GROUP BY n.nspname, p.proname
 ),
 
@@ -59,6 +156,17 @@ relations AS (
     JOIN pg_class c ON c.oid = f.hit[1]::oid
     JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.oid <> judged.oid
+),
+
+-- The types that values are made of, arrays by their elements. A constant that is compared with a column has the column's type.
+types_made AS (
+    SELECT DISTINCT n.nspname AS schema, t.typname AS name, t.oid < 16384 AS is_built_in
+    FROM made
+    JOIN pg_type m ON m.oid = made.oid
+    LEFT JOIN pg_type e ON e.oid = m.typelem AND e.typarray = m.oid
+    JOIN pg_type t ON t.oid = coalesce(e.oid, m.oid)
+    JOIN pg_namespace n ON n.oid = t.typnamespace
+    WHERE NOT EXISTS (SELECT FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid WHERE a.atttypid IN (m.oid, t.oid))
 ),
 
 columns_read AS (
@@ -83,17 +191,12 @@ tables AS (
     FROM relations r
 ),
 
--- What asks the session who it is (the operations after the clock's), makes XML, locks rows, or looks a name up in the catalogs.
+-- What asks the session who it is (the operations after the clock's), makes XML, or locks rows.
 session_words AS (
     SELECT 'user, role, schema or catalog of the session' AS word
     FROM judged, regexp_matches(tree, '\{SQLVALUEFUNCTION :op (\d+)', 'g') AS f (hit) WHERE f.hit[1]::integer > 8
     UNION SELECT 'xml' FROM judged WHERE tree ~ '\{XMLEXPR|\{TABLEFUNC :functype 0|\{TABLEFUNC :ns_uris'
     UNION SELECT 'a locking clause' FROM judged WHERE tree ~ ':hasForUpdate true'
-    UNION SELECT t.typname::text
-    FROM judged, regexp_matches(tree, ':(?:consttype|resulttype|funcresulttype|vartype) (\d+)', 'g') AS f (hit)
-    JOIN pg_type t ON t.oid = f.hit[1]::oid
-    WHERE t.typname ~ '^_?reg' AND ltrim(t.typname, '_') NOT IN ('regconfig', 'regdictionary')
-        AND t.typnamespace = 'pg_catalog'::regnamespace
 ),
 
 -- What keeps the result from following from rows and parameters alone.
@@ -168,5 +271,6 @@ SELECT jsonb_build_object(
     ), '[]'),
     'tables', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
     'functions', coalesce((SELECT jsonb_agg(to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),
+    'types', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM types_made t), '[]'),
     'session_words', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM session_words s), '[]')
 ) AS account

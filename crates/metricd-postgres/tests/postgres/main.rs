@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod hanging;
+mod functions;
 mod hardening;
 mod ingestions;
 mod judge;

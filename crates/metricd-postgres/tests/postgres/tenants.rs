@@ -219,6 +219,26 @@ async fn a_tenant_without_a_key_to_name_it_by_gets_nothing() -> Result<()> {
     Ok(())
 }
 
+/// The planner's estimate is made from the rows of all tenants.
+#[tokio::test]
+async fn no_tenant_learns_from_a_refusal_what_the_planner_knows() -> Result<()> {
+    let [database, _] = databases().await?;
+    let runner = keyed(&database, 2).await?;
+    let sql = "SELECT count(*) AS n FROM generate_series(1, 100000)";
+    let limits = RunLimits { cost: 1, ..RunLimits::default() };
+    for (name, is_run) in [("", false), ("acme", true)] {
+        let (statement, mut sink, mut other) = (bound(sql)?, JsonRows::default(), JsonRows::default());
+        let alone = runner.run(&statement, tenant(name)?.as_ref(), limits, &mut sink).await;
+        let runs = vec![BatchRun { statement: &statement, limits, sink: &mut other }];
+        let batch = runner.run_together(runs, tenant(name)?.as_ref(), within(Duration::from_secs(5))).await?;
+        for outcome in [&alone, &batch.outcomes[0]] {
+            assert_eq!(outcome.is_ok(), is_run, "{name}: {outcome:?}");
+            assert!(is_run || matches!(outcome, Err(RunError::TooCostly { .. })), "{outcome:?}");
+        }
+    }
+    Ok(())
+}
+
 /// A policy costs a metric neither its index nor its parallel plan.
 #[tokio::test]
 async fn policies_leave_the_planner_its_ways() -> Result<()> {

@@ -92,6 +92,7 @@ pub(super) async fn store(
 /// Who judges SQL before it is stored in the database.
 pub(super) async fn judge(database: &Database, guard: &GuardArguments) -> Result<Judge> {
     let resolver = Arc::new(PgResolver::new(&database.owner));
-    let added = guard.allow_functions.iter().cloned().collect();
-    Ok(tokio::task::spawn_blocking(move || Judge::new(resolver, &added)).await??)
+    let functions = guard.allow_functions.iter().cloned().collect();
+    let judge = tokio::task::spawn_blocking(move || Judge::new(resolver, &functions)).await??;
+    Ok(judge.with_types(&guard.allow_types.iter().cloned().collect()))
 }

@@ -62,6 +62,7 @@ pub(crate) async fn serve(
         max_upload_bytes: serve.max_upload_mib << 20,
         query_cost: serve.query_cost,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
+        allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
         ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)))
     };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));

@@ -7,7 +7,7 @@ use actix_multipart::Multipart;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeWay, IngestionMode, IngestionReport, Outcome};
-use metricd_execution::{Judge, JudgeError};
+use metricd_execution::JudgeError;
 use metricd_ingestion::{IngestError, Options, ingest};
 use metricd_repository::{Idempotency, RepositoryError};
 use tokio::runtime::Handle;
@@ -111,7 +111,7 @@ async fn run(
     let turn = Arc::clone(&state.ingesting).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
     let work = move || {
-        let judge = Judge::new(state.resolver.clone(), &state.allowed_functions).map_err(unjudged)?;
+        let judge = state.judge().map_err(unjudged)?;
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
         state.definitions.changed();

@@ -8,7 +8,7 @@ use metricd_domain::{
     Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
     SqlText, TimeColumn,
 };
-use metricd_execution::{Declarations, Finding, Judge, JudgeError};
+use metricd_execution::{Declarations, Finding, JudgeError};
 use metricd_repository::MetricContent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -172,11 +172,10 @@ async fn judge(
     let of_caller = caller::judging_turn(request, state).await?;
     let turn = timeout(JUDGING_PATIENCE, Arc::clone(&state.judging).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else { return Err(Problem::new(ProblemCode::NoConnection)) };
-    let (resolver, allowed) = (state.resolver.clone(), state.allowed_functions.clone());
+    let state = state.clone();
     let work = move || {
         let _turns = (of_caller, turn);
-        let judge = Judge::new(resolver, &allowed)?;
-        judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
+        state.judge()?.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
     };
     let judged = actix_web::web::block(work).await;
     match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {

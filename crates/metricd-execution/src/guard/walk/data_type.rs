@@ -17,10 +17,10 @@ impl Walk<'_> {
             DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
                 return self.data_type(element, place);
             }
-            // In quotes this is another type than without: a byte, which PostgreSQL's catalogs use.
-            DataType::Custom(name, _) if name.to_string() == "\"char\"" => name.to_string(),
             DataType::Custom(name, _) => match self.schema_and_name(name) {
-                Some((schema, name)) if self.allowed.is_type(schema.as_deref(), &name) => return,
+                // In quotes or behind a schema this is not `character`, but a byte, which PostgreSQL's catalogs use.
+                Some((schema, name)) if name == "char" && self.allowed.is_type(schema.as_deref(), "\"char\"") => return,
+                Some((schema, name)) if name != "char" && self.allowed.is_type(schema.as_deref(), &name) => return,
                 Some(_) => name.to_string(),
                 None => return,
             },

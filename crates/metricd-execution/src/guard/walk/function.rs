@@ -6,13 +6,13 @@ use sqlparser::ast::{
 };
 
 use super::{Walk, folded};
-use crate::FindingCode;
+use crate::{Allowed, FindingCode};
 
 /// What PostgreSQL's grammar calls like a function, and is none.
 const GRAMMAR: [&str; 7] = ["coalesce", "nullif", "greatest", "least", "grouping", "row", "array"];
 
 /// What to write instead of functions that people ask for.
-const ADVICE: [(&str, &str); 9] = [
+const ADVICE: [(&str, &str); 8] = [
     ("clock_timestamp", "write `now()`, which is the same for the whole result"),
     ("timeofday", "write `now()`, which is the same for the whole result"),
     ("random", "a metric gives the same answer twice: sample with TABLESAMPLE … REPEATABLE"),
@@ -20,7 +20,6 @@ const ADVICE: [(&str, &str); 9] = [
     ("pg_sleep", "a metric does not wait"),
     ("current_setting", "a metric does not read the server's settings: make it a parameter, `:name`"),
     ("set_config", "a metric does not change the server's settings"),
-    ("query_to_xml", "a metric does not run SQL that is hidden in a text: write it as a subquery"),
     ("nextval", "a metric changes nothing: number rows with `row_number() OVER (…)`"),
 ];
 
@@ -121,10 +120,10 @@ impl Walk<'_> {
         if self.allowed.is_function(schema.as_deref(), &function) {
             return;
         }
-        let advice = ADVICE.iter().find(|(name, _)| *name == function).map_or(
-            "write it with the functions that docs/guard.md lists, or have the operator allow it",
-            |(_, advice)| advice,
-        );
+        let advice = ADVICE.iter().find(|(name, _)| *name == function).map(|(_, advice)| *advice);
+        let advice = advice.or_else(|| Allowed::refusal(&function));
+        let advice =
+            advice.unwrap_or("write it with the functions that docs/guard.md lists, or have the operator allow it");
         let message = format!("the function `{function}` may not be called: {advice}");
         self.find(FindingCode::FunctionNotAllowed, place, &name.to_string(), message);
     }
