@@ -53,6 +53,7 @@ finding_codes! {
     ParameterUnused = "sql-parameter-unused": "a declared parameter that does not stand in the SQL",
     ColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
     TimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
+    TooComplex = "sql-too-complex": "the SQL has more columns within it, by `*` and joins, than PostgreSQL may be asked to resolve",
     Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
 }
 

@@ -5,6 +5,7 @@
 //! time from PostgreSQL's own account of it, see [`Judge`](crate::Judge).
 
 mod allowed;
+mod complexity;
 mod walk;
 mod words;
 

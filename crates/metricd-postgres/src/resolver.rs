@@ -25,10 +25,10 @@ const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
 
 /// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
-/// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`.
+/// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
 const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
-                        SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+                        SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
 /// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is made
 /// when it is first needed.

@@ -11,6 +11,7 @@ mod source;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 
+use super::complexity::Complexity;
 use super::{Allowed, words};
 use crate::syntax::Tree;
 use crate::{Finding, FindingCode, Place};
@@ -25,6 +26,7 @@ pub(super) struct Walk<'a> {
     with_names: Vec<String>,
     uses: Uses,
     lock_count: usize,
+    complexity: Complexity,
     findings: Vec<Finding>,
 }
 
@@ -51,11 +53,16 @@ pub(crate) struct TableUse {
 impl<'a> Walk<'a> {
     pub(super) fn new(allowed: &'a Allowed, tree: &'a Tree) -> Self {
         let (with_names, uses) = (Vec::new(), Uses::default());
-        Self { allowed, tree, place: Place::START, with_names, uses, lock_count: 0, findings: Vec::new() }
+        let complexity = Complexity::default();
+        Self { allowed, tree, place: Place::START, with_names, uses, lock_count: 0, complexity, findings: Vec::new() }
     }
 
     /// Everything that is wrong, and where tables are named.
-    pub(super) fn finish(self) -> (Vec<Finding>, Uses) {
+    pub(super) fn finish(mut self) -> (Vec<Finding>, Uses) {
+        if self.complexity.is_excessive() {
+            let message = "too many columns would be resolved: name the columns instead of `*`, or join less at once";
+            self.find(FindingCode::TooComplex, Place::START, "", message);
+        }
         (self.findings, self.uses)
     }
 

@@ -104,6 +104,7 @@ impl Walk<'_> {
                 self.refuse_if(*explicit_row, "VALUES ROW(…)");
                 self.refuse_if(*value_keyword, "VALUE");
                 for Parens { opening_token: _, content, closing_token: _ } in rows {
+                    self.complexity.add_list(content.len());
                     self.expressions(content);
                 }
             }

@@ -47,6 +47,7 @@ impl Walk<'_> {
         }
         self.refuse_if(select_modifiers.is_some(), "a modifier behind SELECT");
         self.refuse_if(top.is_some() || *top_before_distinct, "TOP");
+        self.complexity.add_list(projection.len());
         for item in projection {
             self.select_item(item);
         }
@@ -106,6 +107,7 @@ impl Walk<'_> {
     }
 
     pub(super) fn wildcard(&mut self, options: &WildcardAdditionalOptions) {
+        self.complexity.add_wildcard();
         let WildcardAdditionalOptions {
             wildcard_token: _,
             opt_ilike,

@@ -12,6 +12,7 @@ impl Walk<'_> {
     pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) {
         let TableWithJoins { relation, joins } = table;
         self.source(relation);
+        self.complexity.add_joins(joins.len());
         for Join { relation, global, join_operator } in joins {
             self.refuse_if(*global, "GLOBAL JOIN");
             self.source(relation);

@@ -1,0 +1,75 @@
+//! How much a statement may ask PostgreSQL to keep in mind while it is resolved.
+//!
+//! PostgreSQL writes out the columns of every `*`, and for each join the columns of all that it joins. A short text can so have
+//! hundreds of thousands of columns within it, each of which takes about a kilobyte of the backend that resolves it.
+
+/// How many columns a relation may have, and a result.
+const MAX_COLUMNS: u64 = 1_664;
+
+/// How many columns a relation is taken to have where the text has no `*` and no longer list: tables are seldom wider.
+const USUAL_COLUMNS: u64 = 200;
+
+/// How many columns a statement may have within it, all in all.
+const MAX_INNER_COLUMNS: u64 = 250_000;
+
+/// What makes a statement large within.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Complexity {
+    /// How many `*` there are, each of a source's columns or of several sources'.
+    wildcards: u64,
+    /// The relations that each join has on its left and its right, added up.
+    joined: u64,
+    /// The length of the longest list of columns.
+    longest_list: u64,
+}
+
+impl Complexity {
+    /// Takes the joins of a source into account.
+    pub(super) fn add_joins(&mut self, count: usize) {
+        let count = count as u64;
+        self.joined = self.joined.saturating_add(count.saturating_mul(count + 3) / 2);
+    }
+
+    /// Takes a list of columns into account.
+    pub(super) fn add_list(&mut self, length: usize) {
+        self.longest_list = self.longest_list.max(length as u64);
+    }
+
+    pub(super) fn add_wildcard(&mut self) {
+        self.wildcards += 1;
+    }
+
+    /// Whether PostgreSQL would have to keep more in mind than it may.
+    pub(super) fn is_excessive(self) -> bool {
+        let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(USUAL_COLUMNS) };
+        (self.wildcards + self.joined).saturating_mul(width) > MAX_INNER_COLUMNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complexity(wildcards: u64, joins: &[usize], list: usize) -> Complexity {
+        let mut complexity = Complexity { wildcards, ..Complexity::default() };
+        joins.iter().for_each(|count| complexity.add_joins(*count));
+        complexity.add_list(list);
+        complexity
+    }
+
+    #[test]
+    fn honest_reports_are_not_excessive() {
+        assert!(!complexity(0, &[], 1_664).is_excessive());
+        assert!(!complexity(40, &[3; 10], 50).is_excessive(), "models that begin with `SELECT *`");
+        assert!(!complexity(0, &[40], 100).is_excessive(), "one join of 41 tables");
+        assert!(!complexity(0, &[5; 50], 30).is_excessive());
+    }
+
+    #[test]
+    fn what_makes_a_gigabyte_of_a_page_is() {
+        assert!(complexity(400, &[], 1_600).is_excessive());
+        assert!(complexity(1, &[18; 5], 1_600).is_excessive());
+        assert!(complexity(0, &[18; 5], 1_600).is_excessive());
+        assert!(complexity(0, &[usize::MAX], 1).is_excessive());
+    }
+}
