@@ -15,8 +15,7 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         findings.push(Finding::new(FindingCode::RelationNotAllowed, Place::START, &words, message));
     }
     for function in resolution.functions.iter().filter(|function| !is_allowed(function, allowed)) {
-        let message =
-            format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
+        let message = format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
         let words = format!("{}.{}", function.schema, function.name);
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, &words, message));
     }

@@ -10,8 +10,8 @@ use metricd_domain::{
     Contract, Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Period, QueryId, SqlText, TimeColumn,
 };
 use metricd_execution::{
-    BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner,
-    MetricStatement, Resolvable, Resolver, RunLimits, Statement,
+    BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement,
+    Resolvable, Resolver, RunLimits, Statement,
 };
 use metricd_postgres::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;

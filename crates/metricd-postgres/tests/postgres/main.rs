@@ -2,8 +2,8 @@
 
 mod contract;
 mod faults;
-mod hanging;
 mod functions;
+mod hanging;
 mod hardening;
 mod ingestions;
 mod judge;

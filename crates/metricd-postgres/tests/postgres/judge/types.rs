@@ -155,7 +155,10 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
     for (sql, words) in [
         ("SELECT * FROM crosstab('SELECT 1') AS t (a integer, b text)", "hidden in a text"),
         ("SELECT * FROM crosstab2('SELECT 1') AS t", "hidden in a text"),
-        ("SELECT * FROM warehouse.connectby('a', 'b', 'c', 'd', 0) AS t (a text, b text, c integer)", "hidden in a text"),
+        (
+            "SELECT * FROM warehouse.connectby('a', 'b', 'c', 'd', 0) AS t (a text, b text, c integer)",
+            "hidden in a text",
+        ),
         ("SELECT max(name) AS last FROM tags", "`--allow-function warehouse.max`"),
         ("SELECT akeys(tags) AS keys FROM tags", "operator"),
     ] {
