@@ -59,6 +59,7 @@ pub struct Resolution {
 }
 
 /// A function that a statement calls.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own, as the catalog has it")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedFunction {
     /// The schema.

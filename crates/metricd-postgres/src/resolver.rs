@@ -188,6 +188,7 @@ struct Account {
     is_repeatable: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
 #[derive(Debug, Deserialize)]
 struct FunctionRow {
     schema: String,

@@ -52,7 +52,9 @@ mod tests {
 
     fn complexity(wildcards: u64, joins: &[usize], list: usize) -> Complexity {
         let mut complexity = Complexity { wildcards, ..Complexity::default() };
-        joins.iter().for_each(|count| complexity.add_joins(*count));
+        for count in joins {
+            complexity.add_joins(*count);
+        }
         complexity.add_list(list);
         complexity
     }
