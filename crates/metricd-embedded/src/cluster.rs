@@ -106,7 +106,7 @@ impl Cluster {
         )
     }
 
-    /// Whether the data folder has a cluster. Nothing is created.
+    /// Whether the data folder has a cluster, or somebody is making one. Nothing is created.
     ///
     /// # Errors
     ///
@@ -114,7 +114,8 @@ impl Cluster {
     pub fn exists(data_dir: &Path) -> Result<bool, EmbeddedError> {
         let folder = Folder::at(absolute(data_dir)?, Account::Invoker);
         folder.require_own()?;
-        Ok(folder.has_cluster())
+        let holder = lock::inspect(&folder.lock()).map_err(EmbeddedError::folder("read", &folder.lock()))?;
+        Ok(folder.has_cluster() || holder != Holder::Nobody)
     }
 
     /// Starts a cluster for tests in a fresh temporary folder: fast, and gone with this value or with this process.
@@ -158,6 +159,17 @@ impl Cluster {
     /// Whether PostgreSQL has ended, by itself or by [`stop_database`](Self::stop_database).
     pub fn has_ended(&mut self) -> bool {
         self.server.has_ended()
+    }
+
+    /// Keeps the log from growing without end, while PostgreSQL writes to it. To be called every now and then.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Folder`] if the log cannot be written.
+    pub fn keep_log_small(&self) -> Result<(), EmbeddedError> {
+        let folder = &self.server.folder;
+        let log = LogFile::new(folder.log(), folder.account());
+        log.shorten().map_err(EmbeddedError::folder("write", &folder.log()))
     }
 
     /// Stops PostgreSQL but keeps the folder and the port, as if it had failed.

@@ -32,6 +32,25 @@ impl LogFile {
         Ok(())
     }
 
+    /// Puts the end of a large log aside and empties it. PostgreSQL has it open to append to, and goes on at its start; what
+    /// it writes between the two steps is lost.
+    pub(crate) fn shorten(&self) -> io::Result<()> {
+        let size_bytes = self.size_bytes();
+        if size_bytes <= ROTATE_AT_BYTES {
+            return Ok(());
+        }
+        let mut log = open_file(OpenOptions::new().read(true).write(true), &self.path)?;
+        log.seek(SeekFrom::Start(size_bytes.saturating_sub(ROTATE_AT_BYTES)))?;
+        let aside = self.path.with_extension("log.old");
+        match fs::remove_file(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut old = open_file(OpenOptions::new().write(true).create_new(true).mode(0o600), &aside)?;
+        io::copy(&mut (&mut log).take(ROTATE_AT_BYTES), &mut old)?;
+        log.set_len(0)
+    }
+
     /// Opens the log for appending.
     pub(crate) fn open(&self) -> io::Result<File> {
         // Failed statements are logged in full, whatever they contain.
@@ -61,7 +80,33 @@ impl LogFile {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn a_log_that_somebody_writes_to_is_shortened_and_its_end_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LogFile::new(folder.path().join("log"), Account::Invoker);
+        let mut writer = log.open().unwrap();
+        let line = [b'x'; 1023];
+        for number in 0..9 * 1024 {
+            writer.write_all(&line).unwrap();
+            writeln!(writer).unwrap();
+            if number == 7 * 1024 {
+                log.shorten().unwrap();
+                assert!(log.size_bytes() > 7 << 20, "not yet too large");
+            }
+        }
+        writeln!(writer, "the end").unwrap();
+        for _ in 0..2 {
+            log.shorten().unwrap();
+            writeln!(writer, "new").unwrap();
+        }
+        assert_eq!(fs::read_to_string(&log.path).unwrap(), "new\nnew\n");
+        let old = fs::read_to_string(log.path.with_extension("log.old")).unwrap();
+        assert!(old.ends_with("\nthe end\n") && old.len() as u64 <= ROTATE_AT_BYTES);
+    }
 
     #[test]
     fn the_tail_starts_where_it_is_told_to_and_is_short() {

@@ -21,6 +21,11 @@ const REMAINS_LIMIT: Duration = Duration::from_secs(60);
 
 const SETTINGS: [&str; 4] = ["listen_addresses=127.0.0.1", "max_connections=100", "timezone=UTC", "log_timezone=UTC"];
 
+/// What each of PostgreSQL's processes may have of its own, in KiB, besides the memory that all of them share. Past it a
+/// statement fails with "out of memory" instead of taking the machine's. A system that does not know the limit does without.
+const MAX_PROCESS_KIB: &str = "1048576";
+const BOUNDED: &str = r#"ulimit -d "$1" 2>/dev/null; shift; exec "$@""#;
+
 /// For data that nobody will miss. The last of two values counts.
 const EPHEMERAL_SETTINGS: [&str; 6] = [
     "fsync=off",
@@ -80,8 +85,10 @@ impl Server {
         let size_before = log.size_bytes();
         let file = log.open().map_err(EmbeddedError::folder("write", &self.folder.log()))?;
         let pass = janitor.map(Janitor::pass).transpose()?.flatten();
-        let program = self.installation.program("postgres");
-        let mut process = Supervisor::spawn(self.folder.account(), &program, self.arguments(port), file, pass)
+        let shell: [OsString; 4] = ["-c".into(), BOUNDED.into(), "metricd-embedded".into(), MAX_PROCESS_KIB.into()];
+        let program = self.installation.program("postgres").into_os_string();
+        let arguments = shell.into_iter().chain([program]).chain(self.arguments(port));
+        let mut process = Supervisor::spawn(self.folder.account(), Path::new("/bin/sh"), arguments, file, pass)
             .map_err(EmbeddedError::system("start `postgres`"))?;
         poll::until(
             READY_LIMIT,

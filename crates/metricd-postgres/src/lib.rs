@@ -23,6 +23,7 @@ mod blocking;
 mod connection;
 mod database_url;
 mod hardening;
+mod identity;
 mod migrations;
 mod owner_session;
 mod reader;
@@ -40,6 +41,7 @@ pub use hardening::{
     HardeningError, HardeningPlan, HarmClass, Right, harden, harm_classes, harm_of, open_classes, plan_hardening,
     plan_undoing, undo_hardening,
 };
+pub use identity::require_same_database;
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};

@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Array, Bool, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect, connect_as_owner};
 use crate::hardening::LOCK;
+
+/// What is asked of PostgreSQL as the reader.
+const FAULTS: &str = include_str!("reader/faults.sql");
+
+/// On a private server: what one statement may write to temporary files, in KiB, and which messages of the reader's sessions
+/// go to the server's log. Not its errors, which quote values of any size: the runner tells of those.
+const PRIVATE_SETTINGS: [(&str, &str); 2] = [("temp_file_limit", "524288"), ("log_min_messages", "fatal")];
 
 /// What the reader may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +24,15 @@ pub struct ReaderLimits {
     pub statement_timeout: Duration,
     /// How many connections it may have at once.
     pub connections: u32,
+    /// Whether the server is a private one, where the owner is a superuser: then its temporary files are bounded, and its
+    /// errors stay out of the server's log.
+    pub on_private_server: bool,
 }
 
 impl Default for ReaderLimits {
-    /// 5 s, and 50 connections.
+    /// 5 s, and 50 connections, on a server of the operator's.
     fn default() -> Self {
-        Self { statement_timeout: Duration::from_secs(5), connections: 50 }
+        Self { statement_timeout: Duration::from_secs(5), connections: 50, on_private_server: false }
     }
 }
 
@@ -36,7 +46,7 @@ pub enum ReaderError {
     #[error("the reader `{0}` is the owner: stored SQL needs a role of its own, which may only read")]
     IsOwner(String),
     /// Both have to be about one database.
-    #[error("the owner's database is `{owner}` and the reader's `{reader}`: expected one database")]
+    #[error("the owner is in {owner} and the reader in {reader}, which are two databases: give both URLs the same one")]
     OtherDatabase {
         /// The owner's database.
         owner: String,
@@ -76,7 +86,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         return Err(ReaderError::IsOwner(reader.user().to_owned()));
     }
     if owner.database() != reader.database() {
-        let (owner, reader) = (owner.database().to_owned(), reader.database().to_owned());
+        let (owner, reader) = (owner.to_string(), reader.to_string());
         return Err(ReaderError::OtherDatabase { owner, reader });
     }
     let mut connection = connect_as_owner(owner)?;
@@ -117,17 +127,25 @@ fn create_role(role: &str, reader: &DatabaseUrl) -> String {
 }
 
 fn settings(role: &str, limits: ReaderLimits) -> String {
-    let milliseconds = limits.statement_timeout.as_millis();
     // On one line, since an administrator is shown it.
-    [
-        format!("CONNECTION LIMIT {}", limits.connections),
-        "SET default_transaction_read_only = on".to_owned(),
-        format!("SET statement_timeout = '{milliseconds}ms'"),
-        "SET idle_in_transaction_session_timeout = '60s'".to_owned(),
-        "SET search_path = warehouse".to_owned(),
-    ]
-    .map(|setting| format!("ALTER ROLE {role} {setting};"))
-    .join(" ")
+    let connections = format!("CONNECTION LIMIT {}", limits.connections);
+    let values = role_settings(limits).into_iter().map(|(name, value)| format!("SET {name} = {value}"));
+    let all = std::iter::once(connections).chain(values);
+    all.map(|setting| format!("ALTER ROLE {role} {setting};")).collect::<Vec<_>>().join(" ")
+}
+
+/// The settings that the role's sessions begin with, as PostgreSQL keeps them.
+fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("default_transaction_read_only", "on".to_owned()),
+        ("statement_timeout", format!("'{}ms'", limits.statement_timeout.as_millis())),
+        ("idle_in_transaction_session_timeout", "'60s'".to_owned()),
+        ("search_path", "warehouse".to_owned()),
+    ];
+    if limits.on_private_server {
+        settings.extend(PRIVATE_SETTINGS.map(|(name, value)| (name, format!("'{value}'"))));
+    }
+    settings
 }
 
 fn grants(role: &str, database: &str) -> String {
@@ -160,14 +178,15 @@ fn role_exists(connection: &mut PgConnection, role: &str) -> diesel::QueryResult
 fn is_limited(connection: &mut PgConnection, role: &str, limits: ReaderLimits) -> diesel::QueryResult<bool> {
     let query = sql_query(
         "SELECT EXISTS (
-             SELECT FROM pg_roles WHERE rolname = $1 AND rolconnlimit = $2::integer AND rolconfig @> ARRAY[
-                 'default_transaction_read_only=on', 'statement_timeout=' || $3, 'search_path=warehouse'
-             ]
+             SELECT FROM pg_roles WHERE rolname = $1 AND rolconnlimit = $2::integer AND rolconfig @> $3
          ) AS answer",
     );
-    let timeout = format!("{}ms", limits.statement_timeout.as_millis());
-    let query = query.bind::<Text, _>(role).bind::<Text, _>(limits.connections.to_string()).bind::<Text, _>(timeout);
-    Ok(query.get_result::<Answer>(connection)?.answer)
+    let settings = role_settings(limits).into_iter();
+    // An administrator may have chosen another one.
+    let settings = settings.filter(|(name, _)| *name != "idle_in_transaction_session_timeout");
+    let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={}", value.trim_matches('\''))).collect();
+    let query = query.bind::<Text, _>(role).bind::<Text, _>(limits.connections.to_string());
+    Ok(query.bind::<Array<Text>, _>(settings).get_result::<Answer>(connection)?.answer)
 }
 
 #[derive(QueryableByName)]
@@ -193,30 +212,3 @@ pub fn check_reader(reader: &DatabaseUrl) -> Result<(), ReaderError> {
         Some(Fault { fault }) => Err(ReaderError::Unsafe { role: reader.user().to_owned(), fault }),
     }
 }
-
-const FAULTS: &str = "
-    SELECT 'it is a superuser' AS fault FROM pg_roles
-    WHERE rolname = current_user AND rolsuper
-    UNION ALL SELECT 'it may make roles or databases, replicate, or pass over row security' FROM pg_roles
-    WHERE rolname = current_user AND (rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
-    UNION ALL SELECT 'it is a member of `' || r.rolname || '`' FROM pg_roles r
-    WHERE r.rolname <> current_user AND pg_has_role(current_user, r.oid, 'MEMBER')
-    UNION ALL SELECT 'the schema `' || n.name || '` is missing' FROM (VALUES ('catalog'), ('tenancy'), ('warehouse')) AS n (name)
-    WHERE to_regnamespace(n.name) IS NULL
-    UNION ALL SELECT 'it may use the schema `catalog`'
-    WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
-    UNION ALL SELECT 'it may not use the schema `warehouse`'
-    WHERE NOT has_schema_privilege(to_regnamespace('warehouse')::oid, 'USAGE')
-    UNION ALL SELECT 'it may not use the schema `tenancy`'
-    WHERE NOT has_schema_privilege(to_regnamespace('tenancy')::oid, 'USAGE')
-    UNION ALL SELECT 'it may create in the schema `' || n.nspname || '`' FROM pg_namespace n
-    WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_(toast_)?temp_'
-    UNION ALL SELECT 'it may write `' || c.oid::regclass || '`' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'warehouse' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-    AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
-    UNION ALL SELECT 'its transactions are not read-only by default'
-    WHERE current_setting('default_transaction_read_only') <> 'on'
-    UNION ALL SELECT 'its statements have no time limit'
-    WHERE current_setting('statement_timeout') = '0'
-    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `warehouse`'
-    WHERE current_setting('search_path') <> 'warehouse'";

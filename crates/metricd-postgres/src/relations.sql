@@ -1,17 +1,16 @@
 -- What the reader may read, and whether row security keeps the rows of tenants apart in each. What stands in another schema than
 -- warehouse has that before its name; a view there, or a function that runs with another's rights, is reached by way of one here.
 WITH policies AS (
-    -- Those that hold for the reader where it reads, and whether they ask for the tenant.
-    SELECT p.polrelid, p.polpermissive, EXISTS (
-        SELECT FROM pg_catalog.pg_depend AS d
-        WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
-        AND d.refobjid = 'tenancy.current_tenant()'::pg_catalog.regprocedure
-    ) AS asks
+    -- Those that hold for the reader where it reads, and whether their USING asks for the tenant. What WITH CHECK asks is of
+    -- no matter to who reads; without a USING a policy lets no row through.
+    SELECT p.polrelid, p.polpermissive, pg_catalog.strpos(
+        p.polqual::pg_catalog.text, ':funcid ' || 'tenancy.current_tenant()'::pg_catalog.regprocedure::pg_catalog.oid || ' '
+    ) > 0 AS asks
     FROM pg_catalog.pg_policy AS p
-    WHERE p.polcmd IN ('r', '*')
+    WHERE p.polcmd IN ('r', '*') AND p.polqual IS NOT NULL
     AND EXISTS (
         SELECT FROM pg_catalog.unnest(p.polroles) AS role
-        WHERE role = 0 OR pg_catalog.pg_has_role(role, 'MEMBER')
+        WHERE role = 0 OR pg_catalog.pg_has_role(role, 'USAGE')
     )
 )
 SELECT coalesce(json_agg(json_build_array(found.name, found.is_secured) ORDER BY found.name), '[]')::text

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
     DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
-    prepare_reader, server_major,
+    prepare_reader, require_same_database, server_major,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -73,11 +73,24 @@ impl Database {
             Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?),
             Source::Private(options) => {
                 let cluster = Cluster::open(&options)?;
-                let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..ReaderLimits::default() };
+                let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..private_limits() };
                 let database = Self::private(cluster.connection(), Some(limits))?;
                 Ok(Self { cluster: Some(cluster), ..database })
             }
         }
+    }
+
+    /// The database to read from. A private one has to be there: what only reads makes none.
+    pub(crate) fn open_or_join_existing(arguments: &DatabaseArguments) -> Result<Self> {
+        if let Source::Private(Options { data_dir, .. }) = Source::of(arguments)? {
+            ensure!(
+                Cluster::exists(&data_dir)?,
+                "there is no database in `{}`: give the --data-dir of a server, or make one with `metricd serve` or \
+                 `metricd ingest`",
+                data_dir.display()
+            );
+        }
+        Self::open_or_join(arguments)
     }
 
     /// The database to store into. A private one may be in use by a server, which then shows what is stored.
@@ -100,7 +113,7 @@ impl Database {
                 Access::Joined(connection) => (connection, None),
             };
             // Whoever has the database open has prepared the reader, with limits of its own.
-            let limits = cluster.is_some().then(ReaderLimits::default);
+            let limits = cluster.is_some().then(private_limits);
             match Self::private(&connection, limits) {
                 // Whoever has it open may just be ending it.
                 Err(error) if cluster.is_none() && began.elapsed() < JOIN_TIMEOUT => {
@@ -120,6 +133,7 @@ impl Database {
     /// The operator's database, which has to be in order: nothing is changed there without being asked for.
     fn operators(owner: DatabaseUrl, reader: DatabaseUrl) -> Result<Self> {
         require_schema(&owner)?;
+        require_same_database(&owner, &reader)?;
         check_reader(&reader)?;
         let open = open_classes(&reader)?;
         if !open.is_empty() {
@@ -152,6 +166,10 @@ impl Database {
         self.cluster.map_or(Ok(()), Cluster::stop)?;
         Ok(())
     }
+}
+
+fn private_limits() -> ReaderLimits {
+    ReaderLimits { on_private_server: true, ..ReaderLimits::default() }
 }
 
 pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl> {

@@ -132,7 +132,7 @@ async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
     let busy = repository.clone();
     let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
     let outcome = repository.get_definition(&MetricId::parse("m1")?).await;
-    assert!(matches!(&outcome, Err(RepositoryError::Unavailable(why)) if why.contains("timeout")), "{outcome:?}");
+    assert!(matches!(&outcome, Err(RepositoryError::Unavailable(_))), "{outcome:?}");
     // The ingestion waits for longer than that, however long it took it to begin.
     let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
                    AND query LIKE 'LOCK TABLE%' AND clock_timestamp() - query_start > interval '300 ms'";

@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
-use metricd_postgres::{PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, prepare_reader};
+use metricd_postgres::{
+    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, prepare_reader, require_same_database,
+};
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;
 
@@ -114,17 +116,89 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
     assert!(superuser.to_string().contains("superuser"), "{superuser}");
 
     let client = database.connect().await?;
+    client
+        .batch_execute(
+            "CREATE SCHEMA sales; CREATE TABLE sales.orders (id integer); CREATE SEQUENCE sales.numbers;
+             CREATE VIEW sales.large AS SELECT * FROM sales.orders; SELECT lo_create(4711);
+             CREATE FUNCTION sales.write() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+             CREATE FUNCTION sales.read() RETURNS integer LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT 1'",
+        )
+        .await?;
+    let check = async || {
+        let reader = database.reader.clone();
+        spawn_blocking(move || check_reader(&reader)).await
+    };
+    check().await??;
     for (harm, mend, word) in [
         ("GRANT USAGE ON SCHEMA catalog TO PUBLIC", "REVOKE USAGE ON SCHEMA catalog FROM PUBLIC", "catalog"),
         ("GRANT INSERT ON warehouse.metrics TO PUBLIC", "REVOKE INSERT ON warehouse.metrics FROM PUBLIC", "may write"),
+        (
+            "GRANT INSERT ON sales.orders TO metricd_reader",
+            "REVOKE INSERT ON sales.orders FROM metricd_reader",
+            "`sales.orders`",
+        ),
+        (
+            "GRANT UPDATE (id) ON sales.orders TO PUBLIC",
+            "REVOKE UPDATE (id) ON sales.orders FROM PUBLIC",
+            "`sales.orders`",
+        ),
+        ("GRANT TRIGGER ON sales.orders TO PUBLIC", "REVOKE TRIGGER ON sales.orders FROM PUBLIC", "`sales.orders`"),
+        ("GRANT INSERT ON sales.large TO PUBLIC", "REVOKE INSERT ON sales.large FROM PUBLIC", "`sales.large`"),
+        (
+            "GRANT USAGE ON sales.numbers TO PUBLIC",
+            "REVOKE USAGE ON sales.numbers FROM PUBLIC",
+            "sequence `sales.numbers`",
+        ),
+        ("GRANT CREATE ON SCHEMA sales TO PUBLIC", "REVOKE CREATE ON SCHEMA sales FROM PUBLIC", "schema `sales`"),
+        ("GRANT UPDATE ON LARGE OBJECT 4711 TO PUBLIC", "REVOKE UPDATE ON LARGE OBJECT 4711 FROM PUBLIC", "4711"),
+        (
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA sales GRANT INSERT ON TABLES TO metricd_reader",
+            "ALTER DEFAULT PRIVILEGES IN SCHEMA sales REVOKE INSERT ON TABLES FROM metricd_reader",
+            "DEFAULT PRIVILEGES",
+        ),
+        ("GRANT USAGE ON SCHEMA sales TO PUBLIC", "REVOKE USAGE ON SCHEMA sales FROM PUBLIC", "`sales.write()`"),
+        ("ALTER TABLE sales.orders OWNER TO metricd_reader", "ALTER TABLE sales.orders OWNER TO metricd", "it owns "),
         ("GRANT CREATE ON SCHEMA warehouse TO PUBLIC", "REVOKE CREATE ON SCHEMA warehouse FROM PUBLIC", "create"),
     ] {
         client.batch_execute(harm).await?;
-        let reader = database.reader.clone();
-        let error = spawn_blocking(move || check_reader(&reader)).await?.err().context(harm)?;
+        let error = check().await?.err().context(harm)?;
         assert!(error.to_string().contains(word), "{error}");
         client.batch_execute(mend).await?;
+        check().await?.with_context(|| mend.to_owned())?;
     }
+    // In another role's name, and by the settings that only superusers may change.
+    let name = format!("writer_{}", database.owner.database());
+    for (harm, mend, word) in [
+        (
+            format!("CREATE ROLE {name}; GRANT {name} TO metricd_reader"),
+            format!("DROP ROLE {name}"),
+            format!("member of `{name}`"),
+        ),
+        (
+            "GRANT SET ON PARAMETER log_min_messages TO metricd_reader".to_owned(),
+            "REVOKE SET ON PARAMETER log_min_messages FROM metricd_reader".to_owned(),
+            "log_min_messages".to_owned(),
+        ),
+    ] {
+        client.batch_execute(&harm).await?;
+        let found = check().await?;
+        client.batch_execute(&mend).await?;
+        let error = found.err().context(harm)?;
+        assert!(error.to_string().contains(&word), "{error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_and_a_reader_in_two_databases_are_refused() -> Result<()> {
+    let (one, another) = (TestDatabase::new().await?, TestDatabase::new().await?);
+    let same = async |owner: &TestDatabase, reader: &TestDatabase| {
+        let (owner, reader) = (owner.owner.clone(), reader.reader.clone());
+        spawn_blocking(move || require_same_database(&owner, &reader)).await
+    };
+    same(&one, &one).await??;
+    let error = same(&one, &another).await?.err().context("two databases")?;
+    assert!(matches!(error, ReaderError::OtherDatabase { .. }), "{error}");
     Ok(())
 }
 

@@ -381,6 +381,20 @@ async fn relations_are_secured_where_a_policy_asks_for_the_tenant() -> Result<()
         "CREATE SCHEMA staging;".to_owned() + &table("staging.p_raw") + &table("staging.q_hidden"),
         "GRANT SELECT ON staging.p_raw TO metricd_reader;".to_owned(),
         "CREATE FUNCTION staging.r_definer() RETURNS integer LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';".to_owned(),
+        table("warehouse.t_checks_only")
+            + "ALTER TABLE warehouse.t_checks_only ENABLE ROW LEVEL SECURITY;
+               CREATE POLICY lax ON warehouse.t_checks_only
+               USING (true) WITH CHECK (tenant = tenancy.current_tenant());",
+        table("warehouse.u_checks_restrictively")
+            + "ALTER TABLE warehouse.u_checks_restrictively ENABLE ROW LEVEL SECURITY;
+               CREATE POLICY lax ON warehouse.u_checks_restrictively USING (true);
+               CREATE POLICY strict ON warehouse.u_checks_restrictively AS RESTRICTIVE
+               USING (true) WITH CHECK (tenant = tenancy.current_tenant());",
+        table("warehouse.v_without_using")
+            + "ALTER TABLE warehouse.v_without_using ENABLE ROW LEVEL SECURITY;
+               CREATE POLICY of_tenant ON warehouse.v_without_using
+               USING (tenant = (SELECT tenancy.current_tenant()));
+               CREATE POLICY none ON warehouse.v_without_using WITH CHECK (true);",
         "CREATE FUNCTION staging.s_invoker() RETURNS integer LANGUAGE sql AS 'SELECT 1';".to_owned(),
     ];
     client.batch_execute(&made.concat()).await?;
@@ -397,6 +411,8 @@ async fn relations_are_secured_where_a_policy_asks_for_the_tenant() -> Result<()
         "n_part",
         "staging.p_raw",
         "staging.r_definer()",
+        "t_checks_only",
+        "u_checks_restrictively",
     ];
     assert_eq!(names(open), expected_open);
     let expected = [
@@ -410,6 +426,7 @@ async fn relations_are_secured_where_a_policy_asks_for_the_tenant() -> Result<()
         "m_parted",
         "notes",
         "orders",
+        "v_without_using",
     ];
     assert_eq!(names(secured), expected);
     Ok(())

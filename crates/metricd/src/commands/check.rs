@@ -22,7 +22,7 @@ pub(crate) async fn check(
     guard: &GuardArguments,
     call: CheckArguments,
 ) -> Result<ExitCode> {
-    let database = Database::open_or_join(arguments)?;
+    let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let judge = judge(&database, guard).await?;
     let bar = count_bar(repository.check().await?.metric_count, "judging");
@@ -54,6 +54,9 @@ fn render(report: &CheckReport) -> String {
         0 => "nothing has drifted".to_owned(),
         count => format!("{count} drifted"),
     };
+    if report.metrics == 0 && report.unused_queries == 0 {
+        return "there is nothing to judge: the database has no metrics and no queries\n".to_owned();
+    }
     lines.push(format!("judged {} metrics{unused}: {drifted}", report.metrics));
     lines.join("\n") + "\n"
 }

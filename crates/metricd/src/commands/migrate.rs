@@ -5,7 +5,7 @@ mod hardening;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use metricd_postgres::{DatabaseUrl, ReaderLimits, check_reader, prepare_reader};
+use metricd_postgres::{DatabaseUrl, ReaderLimits, check_reader, prepare_reader, require_same_database};
 
 use crate::arguments::{DatabaseArguments, MigrateArguments};
 use crate::database::{Database, Source, require_reader, require_schema, require_version};
@@ -14,6 +14,10 @@ use crate::output;
 /// Brings the schema up to date and makes the reader; hardens the database, or undoes that, where asked for.
 pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> Result<ExitCode> {
     match Source::of(arguments)? {
+        Source::Private(_) if call.dry_run => {
+            ensure!(!call.undo_hardening, "a private database is always hardened");
+            output::print("a private database is always hardened: nothing would change\n");
+        }
         // Opening a private database is all that it needs.
         Source::Private(_) => {
             ensure!(!call.undo_hardening, "a private database is always hardened");
@@ -45,6 +49,7 @@ fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<()> {
         output::print(&format!("applied migration {version}\n"));
     }
     prepare_reader(owner, reader, ReaderLimits::default())?;
+    require_same_database(owner, reader)?;
     check_reader(reader)?;
     let reader = reader.user();
     output::print(&format!("the database {owner} is up to date; `{reader}` may read `warehouse` and nothing else\n"));

@@ -28,7 +28,7 @@ async fn with_store(
     arguments: &DatabaseArguments,
     document: impl AsyncFnOnce(&PgRepository) -> Result<String>,
 ) -> Result<String> {
-    let database = Database::open_or_join(arguments)?;
+    let database = Database::open_or_join_existing(arguments)?;
     let store = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let document = document(&store).await;
     drop(store);

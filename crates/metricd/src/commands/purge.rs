@@ -19,7 +19,7 @@ const PAGE: usize = 200;
 pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) -> Result<ExitCode> {
     let age = TimeDelta::from_std(call.older_than).ok().and_then(|age| Utc::now().checked_sub_signed(age));
     let deleted_before = age.context("--older-than is longer ago than there are dates: give a shorter one")?;
-    let database = Database::open_or_join(arguments)?;
+    let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let purged = if call.yes {
         repository.purge_metrics(deleted_before).await?

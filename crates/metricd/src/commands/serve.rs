@@ -156,9 +156,11 @@ async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, te
             _ = terminate.recv() => return,
             _ = watch.tick() => {}
         }
-        if let Some(cluster) = cluster.as_mut()
-            && cluster.has_ended()
-        {
+        let Some(cluster) = cluster.as_mut() else { continue };
+        if let Err(error) = cluster.keep_log_small() {
+            log::warn!("{error}");
+        }
+        if cluster.has_ended() {
             log::error!("the private PostgreSQL has ended by itself and is started again");
             if let Err(error) = cluster.start_database() {
                 log::error!("{error}");

@@ -1,5 +1,7 @@
 //! `metricd check`: what has drifted since it was stored.
 
+use std::fs;
+
 use anyhow::Result;
 
 use crate::support::{Server, connect_as_owner, definitions, folder, metricd, run, write};
@@ -48,5 +50,35 @@ async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
     let (code, told, _) = check(&[])?;
     assert!(code == 2 && told.contains("sql-function-not-allowed"), "{told}");
     drop(server);
+    Ok(())
+}
+
+#[test]
+fn a_command_that_reads_makes_no_database() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("typo");
+    let commands: [&[&str]; 4] = [
+        &["check"],
+        &["openapi", "--metric", "m1"],
+        &["openapi", "--dashboard", "d1"],
+        &["purge", "--older-than", "0s"],
+    ];
+    for command in commands {
+        let (code, printed, error) = run(metricd(&data_dir).args(command))?;
+        assert_eq!((code, printed.as_str()), (1, ""), "{command:?}");
+        assert!(error.contains("there is no database in"), "{error}");
+        assert!(!data_dir.exists(), "{command:?}");
+    }
+    let (code, printed, _) = run(metricd(&data_dir).args(["migrate", "--harden", "--dry-run"]))?;
+    assert!(code == 0 && printed.contains("nothing would change"), "{printed}");
+    assert!(!data_dir.exists());
+
+    assert_eq!(run(metricd(&data_dir).arg("migrate"))?.0, 0);
+    let (code, printed, _) = run(metricd(&data_dir).arg("check"))?;
+    assert_eq!(
+        (code, printed.as_str()),
+        (0, "there is nothing to judge: the database has no metrics and no queries\n")
+    );
+    assert!(fs::read_dir(&data_dir)?.count() > 0);
     Ok(())
 }
