@@ -17,27 +17,36 @@ pub(crate) fn narrowing(statement: &Statement, source: &PeriodSource, first: usi
     let Uses { tables, qualifiers } = uses(statement);
     let lines = Lines::of(statement.text());
     let offset = |place: Place| lines.offset(place);
-    let (table, column) = (quoted(&source.table), quoted(&source.column));
-    let (start, end) = (format!("CAST(${first} AS date)"), format!("CAST(${} AS date)", first + 1));
-    let inside = if source.type_name == "date" {
-        format!("{column} >= {start} AND {column} <= {end}")
-    } else {
-        format!("{column} >= {start} AND {column} < {end} + 1")
-    };
-    let rows = format!("(SELECT * FROM warehouse.{table} WHERE {inside})");
+    let table = quoted(&source.table);
+    let inside = inside(source, first);
+    let rows = |only: &str| format!("(SELECT * FROM {only}warehouse.{table} WHERE {inside})");
     let mut edits: Vec<_> =
         qualifiers.iter().map(|(begin, end)| (offset(*begin)..offset(*end), String::new())).collect();
     for read in tables.iter().filter(|read| read.table == source.table) {
+        let rows = rows(if read.only.is_some() { "ONLY " } else { "" });
         let alias = if read.has_alias { String::new() } else { format!(" AS {table}") };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
         if is_short {
             edits.push((select..offset(read.end), format!("SELECT * FROM {rows}{alias}")));
         } else {
-            edits.push((offset(read.begin)..offset(read.end), format!("{rows}{alias}")));
+            edits.push((offset(read.only.unwrap_or(read.begin))..offset(read.end), format!("{rows}{alias}")));
         }
     }
     edits
+}
+
+/// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
+/// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side, whatever the
+/// column's type. The last moment is the last microsecond, since PostgreSQL knows no shorter time.
+fn inside(source: &PeriodSource, first: usize) -> String {
+    let column = quoted(&source.column);
+    let (start, end) = (format!("CAST(${first} AS date)"), format!("CAST(${} AS date)", first + 1));
+    let last_moment = match source.type_name.as_str() {
+        "date" => end,
+        _ => format!("{end} + INTERVAL '1 day' - INTERVAL '1 microsecond'"),
+    };
+    format!("{column} >= {start} AND {column} <= {last_moment}")
 }
 
 fn quoted(name: &str) -> String {
@@ -60,6 +69,7 @@ mod tests {
             "(SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date))",
             "ROWS",
         )
+        .replace("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date))", "ONLY_ROWS")
     }
 
     #[test]
@@ -97,6 +107,18 @@ mod tests {
             (
                 "SELECT * FROM a, LATERAL (SELECT * FROM metrics WHERE id = a.id) l UNION ALL SELECT * FROM metrics",
                 "SELECT * FROM a, LATERAL (SELECT * FROM ROWS AS \"metrics\" WHERE id = a.id) l UNION ALL SELECT * FROM ROWS AS \"metrics\"",
+            ),
+            ("TABLE ONLY metrics", "SELECT * FROM ONLY_ROWS AS \"metrics\""),
+            ("SELECT * FROM only warehouse.metrics m", "SELECT * FROM ONLY_ROWS m"),
+            ("SELECT * FROM a JOIN ONLY metrics ON true", "SELECT * FROM a JOIN ONLY_ROWS AS \"metrics\" ON true"),
+            ("SELECT only.id FROM metrics only", "SELECT only.id FROM ROWS only"),
+            (
+                "WITH metric\u{17f} AS (SELECT 1) TABLE metrics",
+                "WITH metric\u{17f} AS (SELECT 1) SELECT * FROM ROWS AS \"metrics\"",
+            ),
+            (
+                "WITH \u{212a}etrics AS (SELECT 1) TABLE METRICS",
+                "WITH \u{212a}etrics AS (SELECT 1) SELECT * FROM ROWS AS \"metrics\"",
             ),
             ("SELECT * FROM other", "SELECT * FROM other"),
         ] {

@@ -2,7 +2,7 @@
 
 mod plain;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlparser::ast::Query;
 use sqlparser::dialect::PostgreSqlDialect;
@@ -33,12 +33,19 @@ pub(crate) struct Tree {
     after_as: BTreeSet<Place>,
     /// Where locking clauses begin, in the order of the text.
     pub(crate) locks: Vec<Place>,
+    /// The places of words that stand behind ONLY, which the parser does not know, and where that ONLY stands.
+    after_only: BTreeMap<Place, Place>,
 }
 
 impl Tree {
     /// Whether the word at the place stands behind AS.
     pub(crate) fn is_after_as(&self, place: Place) -> bool {
         self.after_as.contains(&place)
+    }
+
+    /// Where the ONLY stands that belongs to the relation named at the place.
+    pub(crate) fn only_before(&self, place: Place) -> Option<Place> {
+        self.after_only.get(&place).copied()
     }
 }
 
@@ -60,7 +67,11 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
     let text = blanked(statement);
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, &text).tokenize_with_location();
     let tokens = tokens.map_err(|error| NotUnderstood { place: error.location.into(), message: error.message })?;
-    let tokens = plain(with_placeholders(tokens, statement));
+    let tokens = with_placeholders(tokens, statement).into_iter();
+    let tokens: Vec<_> = tokens.filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let after_only = tokens.windows(2).filter(|pair| is_word(&pair[0], "ONLY"));
+    let after_only = after_only.map(|pair| (pair[1].span.start.into(), pair[0].span.start.into())).collect();
+    let tokens = plain(&tokens);
     let after_as = tokens.windows(2).filter(|pair| is_word(&pair[0], "AS")).map(|pair| pair[1].span.start.into());
     let after_as = after_as.collect();
     let locks = tokens.windows(2).filter(|pair| {
@@ -86,7 +97,7 @@ fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
             NotUnderstood { place: place.unwrap_or(fallback), message }
         }
     })?;
-    Ok(Tree { query, after_as, locks })
+    Ok(Tree { query, after_as, locks, after_only })
 }
 
 /// The tokens with one for each parameter, in place of its colon and its name.

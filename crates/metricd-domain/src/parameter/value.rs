@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, Timelike};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ pub enum ScalarType {
     Boolean,
     /// `date`: `YYYY-MM-DD`, of the years 1 to 9999.
     Date,
-    /// `timestamp`: `YYYY-MM-DDTHH:MM:SS`; one with an offset from UTC is taken to UTC.
+    /// `timestamp`: `YYYY-MM-DDTHH:MM:SS`; one with an offset from UTC is taken to UTC. In UTC it is of the years 1 to 9999.
     Timestamp,
     /// `uuid`
     Uuid,
@@ -84,9 +84,11 @@ impl ScalarType {
             Self::Date => {
                 parse_date(text).map(|date| date.to_string()).ok_or(invalid("a date that exists, as YYYY-MM-DD"))
             }
-            Self::Timestamp => parse_timestamp(text)
-                .map(|instant| instant.format("%Y-%m-%dT%H:%M:%S%.f").to_string())
-                .ok_or(invalid("an instant such as `2025-06-01T12:00:00` or `2025-06-01T12:00:00Z`")),
+            Self::Timestamp => {
+                parse_timestamp(text).map(|instant| instant.format("%Y-%m-%dT%H:%M:%S%.f").to_string()).ok_or(invalid(
+                    "an instant such as `2025-06-01T12:00:00` or `2025-06-01T12:00:00Z`, in UTC of the years 1 to 9999",
+                ))
+            }
             Self::Uuid => {
                 let uuid = Uuid::try_parse(text);
                 uuid.map(|uuid| uuid.to_string()).map_err(|_| invalid("a UUID"))
@@ -119,7 +121,17 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
 
+/// The instant in UTC, to the microsecond, as PostgreSQL would hold it. The years are checked after the conversion: an offset, a
+/// leap second or a fraction that is rounded up can leave them.
 fn parse_timestamp(text: &str) -> Option<NaiveDateTime> {
+    let read = read_timestamp(text)?;
+    let second_overflow = TimeDelta::seconds(i64::from(read.nanosecond() / 1_000_000_000));
+    let instant = read.with_nanosecond(read.nanosecond() % 1_000_000_000)? + second_overflow;
+    let rounded = instant.round_subsecs(6);
+    (1..=9999).contains(&rounded.year()).then_some(rounded)
+}
+
+fn read_timestamp(text: &str) -> Option<NaiveDateTime> {
     let has_date = text.get(..10).is_some_and(|date| parse_date(date).is_some());
     if !has_date {
         return None;
@@ -329,6 +341,10 @@ mod tests {
             ("timestamp", "2025-06-01T12:00:00+02:00", "2025-06-01T10:00:00"),
             ("timestamp", "2025-06-01", "2025-06-01T00:00:00"),
             ("timestamp", "2025-06-01T12:00:00.25", "2025-06-01T12:00:00.250"),
+            ("timestamp", "2025-06-01T12:00:00.9999996", "2025-06-01T12:00:01"),
+            ("timestamp", "2016-12-31T23:59:60Z", "2017-01-01T00:00:00"),
+            ("timestamp", "0001-01-01T00:00:00-05:00", "0001-01-01T05:00:00"),
+            ("timestamp", "9999-12-31T23:59:59+05:00", "9999-12-31T18:59:59"),
             ("uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
             ("integer[]", "1,2", "{\"1\",\"2\"}"),
             ("text[]", "[\"a,\\\"b\", \"NULL\"]", "{\"a,\\\"b\",\"NULL\"}"),
@@ -356,6 +372,11 @@ mod tests {
             ("date", "0000-01-01"),
             ("timestamp", "2025-06-31T00:00:00"),
             ("timestamp", "now"),
+            ("timestamp", "0001-01-01T00:00:00+05:00"),
+            ("timestamp", "9999-12-31T23:59:59-05:00"),
+            ("timestamp", "9999-12-31T23:59:60Z"),
+            ("timestamp", "9999-12-31T23:59:59.9999996"),
+            ("timestamp[]", "2025-06-01,0001-01-01T00:00:00+05:00"),
             ("uuid", "1"),
             ("integer[]", "1,,2"),
             ("integer[]", "[1,[2]]"),

@@ -16,6 +16,9 @@ use super::{Allowed, words};
 use crate::syntax::Tree;
 use crate::{Finding, FindingCode, Place};
 
+/// How many bytes of a name PostgreSQL keeps (`NAMEDATALEN - 1`).
+const MAX_NAME_BYTES: usize = 63;
+
 /// A walk, with what it has found so far.
 pub(super) struct Walk<'a> {
     allowed: &'a Allowed,
@@ -45,6 +48,8 @@ pub(crate) struct TableUse {
     pub(crate) table: String,
     pub(crate) begin: Place,
     pub(crate) end: Place,
+    /// Where the ONLY before it stands.
+    pub(crate) only: Option<Place>,
     pub(crate) has_alias: bool,
     /// Where the SELECT begins that reads it; there stands TABLE where that is the short form.
     pub(crate) select: Place,
@@ -150,7 +155,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The name as PostgreSQL sees it: in lower case, unless it is in quotes.
+/// The name as PostgreSQL sees it: of at most [`MAX_NAME_BYTES`], and with the letters of ASCII in lower case unless it is in
+/// quotes. Other letters stay as they are, as in every database whose encoding has characters of several bytes.
 pub(crate) fn folded(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+    let mut name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() };
+    while name.len() > MAX_NAME_BYTES {
+        name.pop();
+    }
+    name
 }

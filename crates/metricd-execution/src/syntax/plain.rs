@@ -5,13 +5,12 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::guard::is_reserved;
 
-/// The tokens without white space, and with plainer words for what PostgreSQL knows and the parser does not. Nothing that is
+/// The tokens, among which is no white space, with plainer words for what PostgreSQL knows and the parser does not. Nothing that is
 /// left out has an expression in it, and what is put in stands for the same. The tree is for looking at alone: what
 /// PostgreSQL is given is the author's text.
-pub(super) fn plain(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let tokens: Vec<_> = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+pub(super) fn plain(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut plain: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens;
     while let [token, behind @ ..] = rest {
         let (taken, put) = reword(plain.last(), rest);
         if taken == 0 {
@@ -45,7 +44,7 @@ fn reword(before: Option<&TokenWithSpan>, rest: &[TokenWithSpan]) -> (usize, Vec
             (1, Vec::new())
         }
         Token::Word(word) if word.quote_style.is_none() && !follows(&["AS"]) => {
-            match word.value.to_uppercase().as_str() {
+            match word.value.to_ascii_uppercase().as_str() {
                 _ if before.is_some_and(|before| before.token == Token::Period) => none,
                 "TABLE" => (1, vec![Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]),
                 "ONLY" if begins_source(before) => (1, Vec::new()),

@@ -26,7 +26,7 @@ impl Walk<'_> {
             },
             // What is no name of the user's is printed in SQL's words, here without length and precision.
             known => {
-                let printed = known.to_string().to_lowercase();
+                let printed = known.to_string().to_ascii_lowercase();
                 let name = without_parentheses(&printed);
                 if self.allowed.is_type(None, &name) {
                     return;

@@ -58,7 +58,7 @@ fn is_time(data_type: &DataType) -> bool {
             is_time(element)
         }
         DataType::Custom(name, _) => {
-            let name = name.to_string().to_lowercase();
+            let name = name.to_string().to_ascii_lowercase();
             let names = ["timestamptz", "timetz", "daterange", "tsrange", "tstzrange"];
             names.contains(&name.as_str()) || name.ends_with("multirange")
         }

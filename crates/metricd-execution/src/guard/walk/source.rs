@@ -137,7 +137,8 @@ impl Walk<'_> {
         } else if schema.is_some() || !self.with_names.contains(&relation) {
             let span = name.span();
             let (begin, end) = (span.start.into(), span.end.into());
-            self.uses.tables.push(TableUse { table: relation, begin, end, has_alias, select: self.place });
+            let only = self.tree.only_before(begin);
+            self.uses.tables.push(TableUse { table: relation, begin, end, only, has_alias, select: self.place });
         }
     }
 
