@@ -68,8 +68,8 @@ fn copies_sql(copies: u32) -> String {
         SELECT {id}, replace(sql, query_id, {id}), said
         FROM generate_series(1, {copies}) AS number JOIN originals ON place = number % originals;
         INSERT INTO catalog.metrics
-            (metric_id, query_id, editable, parameters, time_column, limits, contract, title, description, changed_by)
-        SELECT {id}, {id}, editable, parameters, time_column, limits, contract, title, description, said
+            (metric_id, query_id, editable, parameters, time_column, period, limits, contract, title, description, changed_by)
+        SELECT {id}, {id}, editable, parameters, time_column, period, limits, contract, title, description, said
         FROM generate_series(1, {copies}) AS number JOIN originals ON place = number % originals;
         "#
     )

@@ -1,11 +1,13 @@
 //! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ParameterName;
 
 /// What a metric takes and returns, and what it reads, as PostgreSQL has resolved its SQL.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contract {
     /// The columns of the result, in their order. No two have one name.
     pub columns: Vec<ContractColumn>,
@@ -19,6 +21,42 @@ pub struct Contract {
     /// where it may depend on the clock, or on anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// The revision of the rules by which the period was judged. A period is applied only to SQL whose rewrite was judged: by
+    /// another revision it would be rewritten in another way.
+    #[serde(default)]
+    pub period_revision: u32,
+}
+
+impl Contract {
+    /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
+    /// would be another.
+    pub const PERIOD_REVISION: u32 = 1;
+
+    /// What a request's `start_date` and `end_date` do now. Where they would change the SQL, and that was judged by other rules
+    /// than those that hold now, nothing.
+    #[must_use]
+    pub fn current_period(&self) -> Cow<'_, Period> {
+        match &self.period {
+            Period::Narrowed(_) | Period::Result(_) if self.period_revision != Self::PERIOD_REVISION => {
+                let reason = "its SQL was judged by another version of metricd: store the definition once more";
+                Cow::Owned(Period::Unsupported { reason: reason.to_owned() })
+            }
+            period => Cow::Borrowed(period),
+        }
+    }
+}
+
+impl Default for Contract {
+    fn default() -> Self {
+        Self {
+            columns: Vec::new(),
+            parameters: Vec::new(),
+            tables: Vec::new(),
+            period: Period::default(),
+            fingerprint: None,
+            period_revision: Self::PERIOD_REVISION,
+        }
+    }
 }
 
 /// A column with its type.
@@ -76,7 +114,9 @@ pub enum Period {
     Bound,
     /// The SQL reads only the rows of a table that are inside.
     Narrowed(PeriodSource),
-    /// Neither is possible.
+    /// The result has only those of its rows that are inside, by one of its columns.
+    Result(PeriodColumn),
+    /// None of these is possible.
     Unsupported {
         /// Why, for whoever asks.
         reason: String,
@@ -95,6 +135,17 @@ impl Default for Period {
 pub struct PeriodSource {
     /// The table, in the schema `warehouse`.
     pub table: String,
+    /// The column.
+    pub column: String,
+    /// The column's type: `date` or a timestamp.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// The column of a result that says when a row was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeriodColumn {
     /// The column.
     pub column: String,
     /// The column's type: `date` or a timestamp.
@@ -167,7 +218,8 @@ impl Contract {
         if drift.is_empty() && columns(&self.columns) != columns(&now.columns) {
             drift.push("the columns are in another order".to_owned());
         }
-        if self.period != now.period {
+        // What was judged by other rules is judged again, and has not drifted.
+        if self.period_revision == now.period_revision && self.period != now.period {
             drift.push("what a period does has changed".to_owned());
         }
         drift
@@ -277,6 +329,20 @@ mod tests {
         assert!(source(&both, Some("day")).is_err());
         assert_eq!(source(&both, Some("b.day")).as_deref(), Ok("b.day"));
         assert!(source(&reads(Vec::new()), None).is_err());
+    }
+
+    #[test]
+    fn a_period_that_other_rules_have_judged_is_not_applied() {
+        let document = r#"{"columns":[],"parameters":[],"tables":[],
+            "period":{"applied":"narrowed","table":"metrics","column":"date","type":"date"}}"#;
+        let old: Contract = serde_json::from_str(document).unwrap();
+        assert!(
+            matches!(old.current_period().as_ref(), Period::Unsupported { reason } if reason.contains("another version"))
+        );
+        let now = Contract { period_revision: Contract::PERIOD_REVISION, ..old.clone() };
+        assert_eq!(now.current_period().as_ref(), &old.period);
+        let bound = Contract { period: Period::Bound, ..old };
+        assert_eq!(bound.current_period().as_ref(), &Period::Bound, "the SQL names it, whatever the rules are");
     }
 
     #[test]

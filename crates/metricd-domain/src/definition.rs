@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameter, QueryId, SqlText, TimeColumn};
+use crate::{
+    Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameter, PeriodDeclaration, QueryId, SqlText, TimeColumn,
+};
 
 /// SQL under an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub struct Metric {
     /// The column that says when a row was, where there could be doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_column: Option<TimeColumn>,
+    /// To what a period is applied, where the definition chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period: Option<PeriodDeclaration>,
     /// What a run may take, where that is less than the server allows.
     #[serde(default)]
     pub limits: MetricLimits,
@@ -50,7 +55,7 @@ impl Metric {
     #[must_use]
     pub fn new(metric_id: MetricId, query_id: QueryId, editable: bool) -> Self {
         let limits = MetricLimits::default();
-        Self { metric_id, query_id, editable, parameters: Vec::new(), time_column: None, limits }
+        Self { metric_id, query_id, editable, parameters: Vec::new(), time_column: None, period: None, limits }
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Caption, IngestionId, MetricLimits, Parameter, QueryId, SqlText, TimeColumn};
+use crate::{Caption, IngestionId, MetricLimits, Parameter, PeriodDeclaration, QueryId, SqlText, TimeColumn};
 
 /// By what way a change came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,8 @@ pub struct MetricVersion {
     pub parameters: Vec<Parameter>,
     /// The time column.
     pub time_column: Option<TimeColumn>,
+    /// To what a period was applied, where the definition chose.
+    pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
 }

@@ -34,6 +34,7 @@ mod limit;
 mod metric_limits;
 mod metric_patterns;
 mod parameter;
+mod period;
 mod record;
 mod report;
 mod sql;
@@ -43,7 +44,8 @@ pub use caption::{
     Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
 };
 pub use contract::{
-    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, Period, PeriodSource, TimeColumn,
+    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, Period, PeriodColumn, PeriodSource,
+    TimeColumn,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidName, LayoutEntry,
@@ -61,6 +63,7 @@ pub use parameter::{
     InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
     ParameterDeclaration, ParameterName, ParameterType, ParameterValue, ScalarType,
 };
+pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
 pub use record::{InvalidLabel, Label, Record};
 pub use report::{
     EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,

@@ -3,16 +3,16 @@
 mod period;
 mod slot;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use metricd_domain::{MetricDefinition, Parameter, ParameterValue, Period, PeriodSource};
+use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, ParameterValue, Period};
 
 pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
 use crate::edit::Edited;
-use crate::period::narrowing;
+use crate::period::rewritten;
 use crate::{BoundStatement, InvalidStatement, Statement};
 
 /// What a request says of one parameter is wrong.
@@ -37,10 +37,28 @@ pub struct MetricStatement {
 enum Days {
     /// They are values of parameters that the SQL names.
     Named,
-    /// They are the next two values of this text, which reads only the rows of a period.
-    Narrowing(Arc<str>),
+    /// They are values of another statement.
+    Rewritten(Rewritten),
     /// They cannot do anything, for this reason.
     Unsupported(String),
+}
+
+/// The statement that answers for a period.
+#[derive(Debug)]
+struct Rewritten {
+    text: Arc<str>,
+    /// Its values, in the order of its parameters.
+    values: Vec<RewrittenValue>,
+    application: PeriodApplication,
+}
+
+/// A value of a statement that answers for a period.
+#[derive(Debug, Clone, Copy)]
+enum RewrittenValue {
+    /// Of the parameter of this number of the metric's own statement.
+    Own(usize),
+    FirstDay,
+    LastDay,
 }
 
 impl MetricStatement {
@@ -55,14 +73,19 @@ impl MetricStatement {
         let known = definition.contract.as_ref();
         let slots: Vec<_> = statement.parameters().iter().map(|name| Slot::new(name, declared, known)).collect();
         let unsupported = |reason: &str| Days::Unsupported(reason.to_owned());
-        let days = match known.map(|contract| &contract.period) {
+        let period = known.map(Contract::current_period);
+        let days = match period.as_deref() {
             _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => Days::Named,
-            Some(Period::Narrowed(source)) => Days::Narrowing(numbered(&statement, declared, Some(source)).text.into()),
             Some(Period::Unsupported { reason }) => unsupported(reason),
             Some(Period::Bound) => unsupported("its SQL has changed since it was judged"),
             None => unsupported("its SQL was stored without being judged"),
+            Some(period) => match rewritten(&statement, period) {
+                Some(Ok(rewritten)) => Days::Rewritten(Rewritten::of(&statement, &rewritten, declared, period)),
+                Some(Err(reason)) => unsupported(&reason),
+                None => unsupported("its SQL has changed since it was judged"),
+            },
         };
-        Ok(Self { text: numbered(&statement, declared, None).text.into(), slots, days })
+        Ok(Self { text: numbered(&statement, declared).text.into(), slots, days })
     }
 
     /// Gives each parameter its value: the request's, the declared default, or NULL where a request need not have one.
@@ -82,7 +105,7 @@ impl MetricStatement {
                 faults.push(InvalidArgument { name: shown(name), message: self.unknown() });
             }
         }
-        let mut arguments = Vec::with_capacity(self.slots.len() + 2);
+        let mut arguments = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             let bound = match given.get(slot.name()) {
                 Some(value) => slot.value(value).map(Some),
@@ -143,11 +166,16 @@ impl MetricStatement {
                 refuse(&|name| format!("the metric's SQL names a period of its own, without `:{name}`"));
                 (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)))
             }
-            Days::Narrowing(narrowed) if given.keys().any(|name| is_period(name)) => {
-                arguments.extend(period.bounds().map(Some));
-                (Arc::clone(narrowed), Some(period.applied(PeriodApplication::Narrowed)))
+            Days::Rewritten(rewritten) if given.keys().any(|name| is_period(name)) => {
+                let value = |value: &RewrittenValue| match value {
+                    RewrittenValue::Own(number) => arguments.get(*number).cloned().flatten(),
+                    RewrittenValue::FirstDay => Some(period.first_day()),
+                    RewrittenValue::LastDay => Some(period.last_day()),
+                };
+                *arguments = rewritten.values.iter().map(value).collect();
+                (Arc::clone(&rewritten.text), Some(period.applied(rewritten.application)))
             }
-            Days::Narrowing(_) => (Arc::clone(&self.text), None),
+            Days::Rewritten(_) => (Arc::clone(&self.text), None),
             Days::Unsupported(reason) => {
                 refuse(&|_| format!("the metric has no period: {reason}"));
                 (Arc::clone(&self.text), None)
@@ -169,9 +197,25 @@ fn shown(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// The statement's text with `$1`, `$2`, … for its parameters, those that are declared cast to their type; where there is a
-/// source, it reads the rows of a period, whose days are the next two.
-pub(crate) fn numbered(statement: &Statement, declared: &[Parameter], source: Option<&PeriodSource>) -> Edited {
+impl Rewritten {
+    fn of(statement: &Statement, rewritten: &Statement, declared: &[Parameter], period: &Period) -> Self {
+        let own: HashMap<_, _> = statement.parameters().iter().zip(0..).collect();
+        let value = |name: &ParameterName| match own.get(name) {
+            Some(number) => RewrittenValue::Own(*number),
+            None if name.as_str() == START_DATE => RewrittenValue::FirstDay,
+            None => RewrittenValue::LastDay,
+        };
+        let application = match period {
+            Period::Result(_) => PeriodApplication::Result,
+            _ => PeriodApplication::Narrowed,
+        };
+        let values = rewritten.parameters().iter().map(value).collect();
+        Self { text: numbered(rewritten, declared).text.into(), values, application }
+    }
+}
+
+/// The statement's text with `$1`, `$2`, … for its parameters, those that are declared cast to their type.
+pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> Edited {
     let types: Vec<_> = statement
         .parameters()
         .iter()
@@ -182,15 +226,12 @@ pub(crate) fn numbered(statement: &Statement, declared: &[Parameter], source: Op
         None => format!("${}", index + 1),
     };
     let placeholders = statement.placeholders().iter();
-    let mut edits: Vec<_> = placeholders
+    let edits = placeholders
         .map(|place| {
             let blank = if is_glued(statement.text(), place.range.start) { " " } else { "" };
             (place.range.clone(), format!("{blank}{}", written(place.index)))
         })
         .collect();
-    if let Some(source) = source {
-        edits.extend(narrowing(statement, source, types.len() + 1));
-    }
     Edited::of(statement.text(), statement.body_range(), edits)
 }
 

@@ -54,6 +54,7 @@ finding_codes! {
     ColumnRepeated = "sql-column-repeated": "two columns of the result have one name",
     TimeColumn = "sql-time-column": "the declared time column is none of the tables that the SQL reads",
     TooComplex = "sql-too-complex": "the SQL has more columns within it, by `*` and joins, than PostgreSQL may be asked to resolve",
+    Period = "sql-period": "the period that the definition declares cannot be applied to the SQL",
     Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
 }
 

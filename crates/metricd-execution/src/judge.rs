@@ -1,16 +1,19 @@
 //! The one door through which SQL comes into the store, whoever brings it: the guard, then PostgreSQL, then the guard's
 //! rules again on what PostgreSQL has made of the text.
 
+mod period;
 mod resolved;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use metricd_domain::{Contract, ContractParameter, Metric, Parameter, ParameterName, Period, SqlText, TimeColumn};
+use metricd_domain::{
+    Contract, ContractParameter, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText, TimeColumn,
+};
 
 use self::resolved::judge_resolution;
-use crate::arguments::{is_period, numbered};
+use crate::arguments::numbered;
 use crate::edit::Edited;
 use crate::moment::may_name_a_moment;
 use crate::place::place_of;
@@ -48,13 +51,19 @@ pub struct Declarations<'a> {
     pub parameters: &'a [Parameter],
     /// The column that says when a row was.
     pub time_column: Option<&'a TimeColumn>,
+    /// To what a period is applied, where the definition chooses.
+    pub period: Option<&'a PeriodDeclaration>,
 }
 
 impl<'a> Declarations<'a> {
     /// What a metric declares.
     #[must_use]
     pub fn of(metric: &'a Metric) -> Self {
-        Self { parameters: &metric.parameters, time_column: metric.time_column.as_ref() }
+        Self {
+            parameters: &metric.parameters,
+            time_column: metric.time_column.as_ref(),
+            period: metric.period.as_ref(),
+        }
     }
 }
 
@@ -100,13 +109,15 @@ impl Judge {
         if !findings.is_empty() {
             return Err(findings.into());
         }
-        let numbered = numbered(&statement, declared.parameters, None);
-        let resolution = self.resolve(&statement, &numbered)?;
-        let findings = judge_resolution(&resolution, self.guard.allowed());
-        if !findings.is_empty() {
-            return Err(findings.into());
-        }
+        let resolution = self.resolved(&statement, declared.parameters)?;
         self.contract(&statement, declared, resolution)
+    }
+
+    /// What PostgreSQL makes of a statement that the guard has let pass; the guard's rules hold for that as well.
+    fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, JudgeError> {
+        let resolution = self.resolve(statement, &numbered(statement, declared))?;
+        let findings = judge_resolution(&resolution, self.guard.allowed());
+        if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
 
     fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, JudgeError> {
@@ -158,35 +169,10 @@ impl Judge {
             columns: resolution.columns,
             parameters,
             tables: resolution.tables,
-            period: Period::Bound,
             fingerprint,
+            ..Contract::default()
         };
-        let source = contract.period_source(declared.time_column);
-        if let (Err(reason), Some(column)) = (&source, declared.time_column) {
-            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());
-            return Err(vec![finding].into());
-        }
-        if statement.parameters().iter().any(|name| is_period(name.as_str())) {
-            return Ok(contract);
-        }
-        contract.period = match source {
-            Err(reason) => Period::Unsupported { reason },
-            Ok(source) => {
-                let narrowed = numbered(statement, declared.parameters, Some(&source)).text;
-                match self.resolver.check(&narrowed) {
-                    Ok(()) => Period::Narrowed(source),
-                    Err(ResolveError::Unavailable(message)) => return Err(JudgeError::Unavailable(message)),
-                    Err(ResolveError::Refused { message, .. } | ResolveError::ColumnRepeated(message)) => {
-                        Period::Unsupported {
-                            reason: format!(
-                                "the SQL cannot be run on a part of `{}` ({message}): name `:start_date` and `:end_date` in it",
-                                source.table
-                            ),
-                        }
-                    }
-                }
-            }
-        };
+        contract.period = self.period(statement, declared, &contract, resolution.tree.as_ref())?;
         Ok(contract)
     }
 }

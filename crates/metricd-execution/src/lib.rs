@@ -41,6 +41,7 @@ mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tree;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::BoundStatement;
@@ -58,3 +59,4 @@ pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resol
 pub use runner::{BatchLimits, BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use sqlstate::{Fault, fault_of};
 pub use statement::{InvalidStatement, Statement};
+pub use tree::QueryTree;

@@ -1,30 +1,40 @@
-//! A statement that reads only the rows of a period.
+//! SQL that answers for a period: the author's, written anew with `:start_date` and `:end_date` in it. It is judged as any SQL.
 
-use std::ops::Range;
+use metricd_domain::{Period, PeriodColumn, PeriodSource, SqlText};
 
-use metricd_domain::PeriodSource;
-
+use crate::arguments::is_period;
+use crate::edit::Edited;
 use crate::guard::{Uses, uses};
 use crate::place::Lines;
 use crate::{Place, Statement};
 
-/// The edits that let the statement read only those rows of its source that are inside a period, wherever it reads the
-/// source: in joins, subqueries and WITH queries, under an alias, with its schema or without. The period's first day is the
-/// parameter `$first`, its last day the one after that.
+/// The statement that answers for the period that a request names; `None` where that is the statement itself, or none.
+///
+/// # Errors
+///
+/// A sentence that says why it cannot be written.
+pub(crate) fn rewritten(statement: &Statement, period: &Period) -> Option<Result<Statement, String>> {
+    match period {
+        Period::Narrowed(source) => Some(narrowed(statement, source)),
+        Period::Result(column) => Some(filtered(statement, column)),
+        Period::Bound | Period::Unsupported { .. } => None,
+    }
+}
+
+/// The statement that reads only those rows of its source that are inside the period, wherever it reads the source: in joins,
+/// subqueries and WITH queries, under an alias, with its schema or without.
 ///
 /// A table is replaced by a subquery over it, which PostgreSQL pulls up, so that indexes on the time column serve.
-pub(crate) fn narrowing(statement: &Statement, source: &PeriodSource, first: usize) -> Vec<(Range<usize>, String)> {
+pub(crate) fn narrowed(statement: &Statement, source: &PeriodSource) -> Result<Statement, String> {
     let Uses { tables, qualifiers } = uses(statement);
     let lines = Lines::of(statement.text());
     let offset = |place: Place| lines.offset(place);
-    let table = quoted(&source.table);
-    let inside = inside(source, first);
-    let rows = |only: &str| format!("(SELECT * FROM {only}warehouse.{table} WHERE {inside})");
+    let qualifiers = qualifiers.iter().filter(|qualifier| qualifier.table == source.table);
     let mut edits: Vec<_> =
-        qualifiers.iter().map(|(begin, end)| (offset(*begin)..offset(*end), String::new())).collect();
+        qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
     for read in tables.iter().filter(|read| read.table == source.table) {
-        let rows = rows(if read.only.is_some() { "ONLY " } else { "" });
-        let alias = if read.has_alias { String::new() } else { format!(" AS {table}") };
+        let rows = rows_inside(source, read.only.is_some());
+        let alias = if read.has_alias { String::new() } else { format!(" AS {}", quoted(&source.table)) };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
         if is_short {
@@ -33,20 +43,46 @@ pub(crate) fn narrowing(statement: &Statement, source: &PeriodSource, first: usi
             edits.push((offset(read.only.unwrap_or(read.begin))..offset(read.end), format!("{rows}{alias}")));
         }
     }
-    edits
+    parsed(Edited::of(statement.text(), statement.body_range(), edits).text)
+}
+
+/// The statement that selects everything from the rows of the source that are inside the period.
+pub(crate) fn source_rows(source: &PeriodSource) -> Result<Statement, String> {
+    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, false), quoted(&source.table)))
+}
+
+/// The statement whose result has only those rows that are inside the period, in the order that it gives them: PostgreSQL
+/// filters the rows of a subquery as they come.
+fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
+    let inside = inside(&column.column, &column.type_name);
+    // A comment may end the statement's last line.
+    parsed(format!("SELECT * FROM (\n{}\n) AS result WHERE {inside}", statement.body()))
+}
+
+fn parsed(text: String) -> Result<Statement, String> {
+    let sql = SqlText::parse(text).map_err(|error| error.to_string())?;
+    let statement = Statement::parse(&sql).map_err(|error| error.to_string())?;
+    let takes_days = statement.parameters().iter().filter(|name| is_period(name.as_str())).count() == 2;
+    if takes_days { Ok(statement) } else { Err("it does not read the table by its name".to_owned()) }
+}
+
+/// The source's rows that are inside.
+fn rows_inside(source: &PeriodSource, is_only: bool) -> String {
+    let only = if is_only { "ONLY " } else { "" };
+    let inside = inside(&source.column, &source.type_name);
+    format!("(SELECT * FROM {only}warehouse.{} WHERE {inside})", quoted(&source.table))
 }
 
 /// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
 /// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side, whatever the
 /// column's type. The last moment is the last microsecond, since PostgreSQL knows no shorter time.
-fn inside(source: &PeriodSource, first: usize) -> String {
-    let column = quoted(&source.column);
-    let (start, end) = (format!("CAST(${first} AS date)"), format!("CAST(${} AS date)", first + 1));
-    let last_moment = match source.type_name.as_str() {
-        "date" => end,
-        _ => format!("{end} + INTERVAL '1 day' - INTERVAL '1 microsecond'"),
+fn inside(column: &str, type_name: &str) -> String {
+    let column = quoted(column);
+    let last_moment = match type_name {
+        "date" => "CAST(:end_date AS date)",
+        _ => "CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'",
     };
-    format!("{column} >= {start} AND {column} <= {last_moment}")
+    format!("{column} >= CAST(:start_date AS date) AND {column} <= {last_moment}")
 }
 
 fn quoted(name: &str) -> String {
@@ -55,21 +91,19 @@ fn quoted(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use metricd_domain::SqlText;
-
     use super::*;
-    use crate::edit::Edited;
+
+    fn parse(sql: &str) -> Statement {
+        Statement::parse(&SqlText::parse(sql).unwrap()).unwrap()
+    }
 
     fn narrowed(sql: &str) -> String {
-        let statement = Statement::parse(&SqlText::parse(sql).unwrap()).unwrap();
         let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
-        let edits = narrowing(&statement, &source, 1);
-        let text = Edited::of(statement.text(), statement.body_range(), edits).text;
-        text.replace(
-            "(SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date))",
-            "ROWS",
-        )
-        .replace("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date))", "ONLY_ROWS")
+        let text =
+            super::narrowed(&parse(sql), &source).map(|statement| statement.body().to_owned()).unwrap_or_default();
+        let inside = "\"date\" >= CAST(:start_date AS date) AND \"date\" <= CAST(:end_date AS date)";
+        text.replace(&format!("(SELECT * FROM warehouse.\"metrics\" WHERE {inside})"), "ROWS")
+            .replace(&format!("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE {inside})"), "ONLY_ROWS")
     }
 
     #[test]
@@ -120,9 +154,26 @@ mod tests {
                 "WITH \u{212a}etrics AS (SELECT 1) TABLE METRICS",
                 "WITH \u{212a}etrics AS (SELECT 1) SELECT * FROM ROWS AS \"metrics\"",
             ),
-            ("SELECT * FROM other", "SELECT * FROM other"),
+            (
+                "SELECT warehouse.orders.id FROM warehouse.orders, metrics",
+                "SELECT warehouse.orders.id FROM warehouse.orders, ROWS AS \"metrics\"",
+            ),
+            ("SELECT :a FROM metrics WHERE id = :b -- all", "SELECT :a FROM ROWS AS \"metrics\" WHERE id = :b"),
+            ("SELECT * FROM other", ""),
         ] {
             assert_eq!(narrowed(sql), text, "{sql}");
         }
+    }
+
+    #[test]
+    fn a_result_is_filtered_by_its_column() {
+        let column = PeriodColumn { column: "The \"day\"".into(), type_name: "timestamp without time zone".into() };
+        let statement = filtered(&parse("SELECT :a AS a FROM x ORDER BY a LIMIT 3 -- few"), &column).unwrap();
+        assert_eq!(
+            statement.body(),
+            "SELECT * FROM (\nSELECT :a AS a FROM x ORDER BY a LIMIT 3\n) AS result WHERE \"The \"\"day\"\"\" >= \
+             CAST(:start_date AS date) AND \"The \"\"day\"\"\" <= CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL \
+             '1 microsecond'"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use metricd_domain::{ContractColumn, ContractTable};
 
-use crate::Allowed;
+use crate::{Allowed, QueryTree};
 
 /// SQL as it is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Resolution {
     pub fingerprint: Option<String>,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
+    /// The statement's tree; none where it is too large to be looked at.
+    pub tree: Option<QueryTree>,
 }
 
 /// A function that a statement calls.
@@ -130,11 +132,4 @@ pub trait Resolver: Debug + Send + Sync {
     ///
     /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`].
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
-
-    /// Whether PostgreSQL can resolve a text with `$1`, `$2`, … for parameters.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::resolve`].
-    fn check(&self, text: &str) -> Result<(), ResolveError>;
 }

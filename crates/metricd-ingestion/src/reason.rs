@@ -63,6 +63,7 @@ reasons! {
     MetricDeleted = "metric-deleted": "the metric is out of service and stays so; what the files say of it is stored",
     ParameterInvalid = "parameter-invalid": "the declaration of a parameter breaks a rule",
     TimeColumnInvalid = "time-column-invalid": "the time column is no name of a column, or of a table and a column",
+    PeriodInvalid = "period-invalid": "what the metric says of periods is not `apply`, `column` or both",
     LimitsInvalid = "limits-invalid": "the limits of the metric are no whole numbers from 1 on, or unknown",
     EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
     SqlTooLong = "sql-too-long": "the SQL is longer than it may be",

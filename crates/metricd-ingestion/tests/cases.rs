@@ -26,15 +26,13 @@ impl Resolver for Agreeing {
     }
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        self.check(&statement.text)?;
+        if let Some(offset) = statement.text.find("nonsense") {
+            let message = "column \"nonsense\" does not exist".to_owned();
+            let character = Some(statement.text[..offset].chars().count());
+            return Err(ResolveError::Refused { message, hint: None, character });
+        }
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(Resolution { parameter_types, ..Resolution::default() })
-    }
-
-    fn check(&self, text: &str) -> Result<(), ResolveError> {
-        let Some(offset) = text.find("nonsense") else { return Ok(()) };
-        let message = "column \"nonsense\" does not exist".to_owned();
-        Err(ResolveError::Refused { message, hint: None, character: Some(text[..offset].chars().count()) })
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use metricd_domain::{ContractColumn, ContractTable};
 use metricd_execution::{
-    Allowed, Fault, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver, fault_of,
+    Allowed, Fault, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver, fault_of,
 };
 use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
@@ -23,6 +23,9 @@ const PREPARE: &str = "PREPARE metricd_judged AS ";
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
+
+/// The size of a tree that is handed on: many times that of a statement of some pages.
+const MAX_TREE_BYTES: usize = 4 << 20;
 
 /// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
 /// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
@@ -133,7 +136,18 @@ impl Session {
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
             types: account.types.into_iter().map(ResolvedType::from).collect(),
             session_words: account.session_words,
+            tree: self.tree()?,
         })
+    }
+
+    /// The view's query, up to a size beyond which nobody looks at it.
+    fn tree(&mut self) -> Result<Option<QueryTree>, ResolveError> {
+        let tree = format!(
+            "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
+                SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'catalog.metricd_judged'::regclass
+            ) AS rules (tree)"
+        );
+        Ok(self.client.simple_text(&tree).map_err(refused)?.map(QueryTree::new))
     }
 
     fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
@@ -170,10 +184,6 @@ impl Resolver for PgResolver {
             let account = session.account()?;
             Ok(Resolution { parameter_types, ..account })
         })
-    }
-
-    fn check(&self, text: &str) -> Result<(), ResolveError> {
-        self.ask(|session| session.prepare(text).map(|_| ()))
     }
 }
 

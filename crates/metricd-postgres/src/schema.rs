@@ -65,6 +65,7 @@ pub mod catalog {
             parameters -> Jsonb,
             time_column -> Nullable<Text>,
             limits -> Jsonb,
+            period -> Nullable<Jsonb>,
         }
     }
 
@@ -85,6 +86,7 @@ pub mod catalog {
             query_version -> Int4,
             changed_by -> Jsonb,
             deleted_at -> Nullable<Timestamptz>,
+            period -> Nullable<Jsonb>,
         }
     }
 

@@ -1,8 +1,8 @@
 //! What single metrics are stored with, how they are changed, and which ones are listed.
 
 use metricd_domain::{
-    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameter, QueryId,
-    SqlText, TimeColumn,
+    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameter,
+    PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
 /// All that somebody says of a metric, and what PostgreSQL says of it.
@@ -16,6 +16,8 @@ pub struct MetricContent {
     pub parameters: Vec<Parameter>,
     /// The time column.
     pub time_column: Option<TimeColumn>,
+    /// To what a period is applied, where the definition chooses.
+    pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
     /// The contract of that SQL with those declarations.

@@ -5,7 +5,7 @@ mod schema;
 
 use std::collections::BTreeMap;
 
-use metricd_domain::{DashboardId, MetricDefinition, Period};
+use metricd_domain::{Contract, DashboardId, MetricDefinition, Period};
 use metricd_execution::{MetricStatement, is_period};
 use serde::Serialize;
 use utoipa::PartialSchema;
@@ -137,8 +137,9 @@ fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Par
     match name {
         "metric_id" | "parameters" => false,
         name if is_period(name) => {
-            let period = definition.contract.as_ref().map(|contract| &contract.period);
-            !own.iter().any(|parameter| parameter.name == name) && matches!(period, Some(Period::Narrowed(_)))
+            let period = definition.contract.as_ref().map(Contract::current_period);
+            let is_applied = matches!(period.as_deref(), Some(Period::Narrowed(_) | Period::Result(_)));
+            is_applied && !own.iter().any(|parameter| parameter.name == name)
         }
         _ => true,
     }

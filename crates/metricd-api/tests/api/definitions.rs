@@ -103,8 +103,8 @@ async fn every_fault_of_a_body_is_told_at_once() -> Result<()> {
             vec!["limits", "time_column"],
         ),
         (
-            json!({"title": "x", "sql": "SELECT 1", "limits": {"seconds": 1}, "parameters": {}}),
-            vec!["limits", "parameters"],
+            json!({"title": "x", "sql": "SELECT 1", "limits": {"seconds": 1}, "parameters": {}, "period": {"apply": "rows"}}),
+            vec!["limits", "parameters", "period"],
         ),
         (
             json!({"title": "x", "sql": "SELECT 1", "parameters": [
@@ -125,6 +125,35 @@ async fn every_fault_of_a_body_is_told_at_once() -> Result<()> {
     let text = app.send(reqwest::Client::new().post(app.url("/metrics")).body("{")).await?;
     text.assert_problem(415, "unsupported-media-type", "/metrics")?;
     assert_eq!(ids(&app, "").await?, ["m1"], "nothing of it was stored");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_definition_says_what_a_period_is_applied_to() -> Result<()> {
+    let app = TestApp::start().await?;
+    let none = json!({"id": "none", "title": "x", "sql": "SELECT 1 AS one", "period": {"apply": "none"}});
+    let created = create(&app, none).await?;
+    assert_eq!((created.status, &created.json()?["period"]), (201, &json!({"apply": "none"})), "{created:?}");
+    let definition = app.get("/metrics/none/definition").await?.json()?;
+    assert_eq!(definition["contract"]["period"]["applied"], "unsupported");
+    let refused = app.get("/metrics/none?start_date=2025-06-01").await?;
+    refused.assert_problem(422, "invalid-parameters", "/metrics/none")?;
+    assert!(refused.body.contains("takes none"), "{refused:?}");
+
+    // What is declared has to be possible.
+    let column = json!({"period": {"apply": "result", "column": "day"}});
+    let answer = app.call("PATCH", "/metrics/none", &[], Some(column)).await?;
+    let problem = answer.assert_problem(422, "sql-refused", "/metrics/none")?;
+    assert_eq!(
+        (problem["findings"][0]["code"].as_str(), answer.fields()?),
+        (Some("sql-period"), vec!["period".to_owned()])
+    );
+
+    let patched = app.call("PATCH", "/metrics/none", &[], Some(json!({"period": null}))).await?;
+    assert_eq!((patched.status, &patched.json()?["period"]), (200, &Value::Null), "{patched:?}");
+    let history = app.get("/metrics/none/history").await?.json()?;
+    let changes = json!([{"field": "period", "before": {"apply": "none"}, "after": null}]);
+    assert_eq!(history["items"][0]["changes"], changes);
     Ok(())
 }
 
@@ -292,10 +321,6 @@ impl Resolver for SlowResolver {
         std::thread::sleep(Duration::from_millis(5));
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(Resolution::default())
-    }
-
-    fn check(&self, _: &str) -> Result<(), ResolveError> {
-        Ok(())
     }
 }
 

@@ -40,6 +40,8 @@ pub enum PeriodApplication {
     Bound,
     /// The SQL was run on the rows of its source table inside the period.
     Narrowed,
+    /// The SQL was run on everything, and its result has the rows inside the period.
+    Result,
 }
 
 /// What a request says of the period.
@@ -69,11 +71,14 @@ impl PeriodRequest {
         Self { start, end }
     }
 
-    /// Both days; a side without one is open.
-    pub(super) fn bounds(&self) -> [ParameterValue; 2] {
-        let open =
-            |day: &Option<ParameterValue>, open: &str| day.clone().unwrap_or_else(|| ParameterValue::unjudged(open));
-        [open(&self.start, "-infinity"), open(&self.end, "infinity")]
+    /// The first day; without one the period is open.
+    pub(super) fn first_day(&self) -> ParameterValue {
+        self.start.clone().unwrap_or_else(|| ParameterValue::unjudged("-infinity"))
+    }
+
+    /// The last day; without one the period is open.
+    pub(super) fn last_day(&self) -> ParameterValue {
+        self.end.clone().unwrap_or_else(|| ParameterValue::unjudged("infinity"))
     }
 
     /// What is told of the period with the result.

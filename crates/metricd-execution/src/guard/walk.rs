@@ -37,8 +37,19 @@ pub(super) struct Walk<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
-    /// Where a column or a row is named with the schema before its table: from the schema to the table.
-    pub(crate) qualifiers: Vec<(Place, Place)>,
+    /// Where a column or a row is named with the schema before its table.
+    pub(crate) qualifiers: Vec<Qualifier>,
+}
+
+/// The schema `warehouse` before a table's name where a column or a row is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Qualifier {
+    /// The table's name as PostgreSQL sees it.
+    pub(crate) table: String,
+    /// Where the schema begins.
+    pub(crate) begin: Place,
+    /// Where the table's name begins.
+    pub(crate) end: Place,
 }
 
 /// A table or view of the warehouse as a source.

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use metricd_domain::{ContractColumn, ContractTable, Parameter, PeriodSource};
+use metricd_domain::{ContractColumn, ContractTable, Parameter, Period, PeriodSource};
 use serde_json::json;
 
 use super::*;
+use crate::QueryTree;
 use crate::resolver::ResolvedFunction;
 use crate::testing::ScriptedResolver;
 
 fn judge(resolver: &Arc<ScriptedResolver>, sql: &str, parameters: &[Parameter]) -> Result<Contract, JudgeError> {
     let judge = Judge::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new())?;
-    judge.judge(&SqlText::parse(sql).unwrap(), Declarations { parameters, time_column: None })
+    judge.judge(&SqlText::parse(sql).unwrap(), Declarations { parameters, ..Declarations::default() })
 }
 
 fn findings(result: Result<Contract, JudgeError>) -> Vec<Finding> {
@@ -98,18 +99,69 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
     assert_eq!(words, expected);
 }
 
+/// The tree of `SELECT date FROM source`, as far as it is looked at.
+fn tree(source: &str) -> String {
+    format!(
+        "{{QUERY :hasWindowFuncs false :hasDistinctOn false :cteList <> :rtable ({source}) :targetList ({{TARGETENTRY :expr \
+         {{VAR :varno 1 :varattno 1 :varlevelsup 0 :location 7}} :resno 1 :resorigtbl 7 :resorigcol 1 :resjunk false}}) \
+         :limitOffset <> :limitCount <>}}"
+    )
+}
+
+const TABLE: &str = "{RANGETBLENTRY :eref {ALIAS :aliasname metrics :colnames (\"date\")} :rtekind 0 :relid 7 :tablesample <> \
+                     :lateral false :inh true :inFromCl true}";
+
+fn resolution(source: &str) -> Resolution {
+    Resolution {
+        tables: vec![metrics()],
+        columns: vec![ContractColumn::new("date", "date")],
+        tree: Some(QueryTree::new(format!("({})", tree(source)))),
+        ..Resolution::default()
+    }
+}
+
 #[test]
-fn a_period_narrows_where_postgresql_takes_the_narrowed_text() {
+fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     let resolver = Arc::new(ScriptedResolver::default());
-    let sql = "SELECT id FROM metrics";
-    resolver.answer(sql, Ok(Resolution { tables: vec![metrics()], ..Resolution::default() }));
+    let sql = "SELECT date FROM metrics";
+    let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date)";
+    let narrowed = format!("SELECT date FROM (SELECT * FROM warehouse.\"metrics\" {inside}) AS \"metrics\"");
+    let rows = narrowed.replacen("SELECT date", "SELECT *", 1);
+    let subquery = format!(
+        "{{RANGETBLENTRY :eref {{ALIAS :aliasname metrics :colnames (\"date\")}} :rtekind 1 :subquery {} :lateral false}}",
+        tree(TABLE)
+    );
+    for text in [&rows, &narrowed] {
+        resolver.answer(text, Ok(resolution(&subquery)));
+    }
+    resolver.answer(sql, Ok(resolution(TABLE)));
+    let period = || judge(&resolver, sql, &[]).unwrap().period;
     let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
-    assert_eq!(judge(&resolver, sql, &[]).unwrap().period, Period::Narrowed(source));
-    let [_, narrowed] = resolver.asked().try_into().unwrap();
-    assert!(narrowed.contains("CAST($1 AS date)"), "{narrowed}");
+    assert_eq!(period(), Period::Narrowed(source));
+    assert_eq!(resolver.asked(), [sql, &rows, &narrowed]);
+
+    let reason = |expected: &str| {
+        let period = period();
+        assert!(matches!(&period, Period::Unsupported { reason } if reason.contains(expected)), "{period:?}");
+    };
     resolver.answer(&narrowed, Err(refused("it groups by a key", None)));
-    let period = judge(&resolver, sql, &[]).unwrap().period;
-    assert!(matches!(&period, Period::Unsupported { reason } if reason.contains("it groups by a key")), "{period:?}");
+    reason("it groups by a key");
+    resolver.answer(&narrowed, Ok(resolution(TABLE)));
+    reason("in another way");
+    let volatile = ResolvedFunction {
+        schema: "warehouse".into(),
+        name: "date".into(),
+        is_volatile: true,
+        is_security_definer: true,
+        is_named: true,
+        is_built_in: false,
+        is_untrusted: false,
+        extension: None,
+    };
+    resolver.answer(&narrowed, Ok(Resolution { functions: vec![volatile], ..resolution(&subquery) }));
+    reason("it is volatile");
+    resolver.answer(&narrowed, Ok(Resolution { tree: None, ..resolution(&subquery) }));
+    reason("too large");
 }
 
 #[test]

@@ -30,7 +30,7 @@ impl ScriptedResolver {
         Self { warehouse, script: Mutex::default() }
     }
 
-    /// Tells what to answer to this text, which has `$1`, `$2`, … for parameters, be it resolved or checked.
+    /// Tells what to answer to this text, which has `$1`, `$2`, … for parameters.
     pub fn answer(&self, text: &str, answer: Answer) {
         self.with(|script| script.answers.insert(text.to_owned(), answer));
     }
@@ -71,9 +71,5 @@ impl Resolver for ScriptedResolver {
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(self.ask(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
-    }
-
-    fn check(&self, text: &str) -> Result<(), ResolveError> {
-        self.ask(text).map(|_| ())
     }
 }

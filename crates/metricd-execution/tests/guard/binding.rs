@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use metricd_domain::{
-    Contract, ContractParameter, Metric, MetricDefinition, MetricId, ParameterName, Period, PeriodSource, QueryId,
-    SqlText,
+    Contract, ContractParameter, Metric, MetricDefinition, MetricId, ParameterName, Period, PeriodColumn, PeriodSource,
+    QueryId, SqlText,
 };
 use metricd_execution::{AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication};
 use serde_json::{Value, json};
@@ -132,14 +132,42 @@ fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
     let (bound, applied) = bind(&metric, &[("id", "a"), ("end_date", "2025-01-31")]).unwrap();
     assert_eq!(
         bound.text(),
-        "SELECT count(*) FROM (SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($2 AS date) AND \"date\" <= \
-         CAST($3 AS date)) AS \"metrics\" WHERE id = $1"
+        "SELECT count(*) FROM (SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
+         CAST($2 AS date)) AS \"metrics\" WHERE id = $3"
     );
     assert_eq!(applied.unwrap().applied, PeriodApplication::Narrowed);
-    assert_eq!(arguments(Ok((bound, None))), some(&["a", "-infinity", "2025-01-31"]));
+    assert_eq!(arguments(Ok((bound, None))), some(&["-infinity", "2025-01-31", "a"]));
     let instants = statement(sql, json!([]), &[("id", "text")], narrowed("timestamp with time zone"));
     let (bound, _) = bind(&instants, &[("id", "a"), ("start_date", "2025-01-01")]).unwrap();
-    assert!(bound.text().contains("\"date\" < CAST($3 AS date) + 1)"), "{}", bound.text());
+    let last = "\"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond')";
+    assert!(bound.text().contains(last), "{}", bound.text());
+}
+
+#[test]
+fn a_period_shows_a_part_of_the_result_where_that_is_what_it_is_applied_to() {
+    let column = PeriodColumn { column: "day".into(), type_name: "date".into() };
+    let sql = "SELECT :n AS n, day FROM metrics LIMIT :n -- few";
+    let metric = statement(sql, json!([]), &[("n", "bigint")], Period::Result(column));
+    let (bound, applied) = bind(&metric, &[("n", "7"), ("start_date", "2025-01-31")]).unwrap();
+    assert_eq!(
+        bound.text(),
+        "SELECT * FROM (\nSELECT $1 AS n, day FROM metrics LIMIT $1\n) AS result WHERE \"day\" >= CAST($2 AS date) AND \
+         \"day\" <= CAST($3 AS date)"
+    );
+    assert_eq!(applied.unwrap().applied, PeriodApplication::Result);
+    assert_eq!(arguments(Ok((bound, None))), some(&["7", "2025-01-31", "infinity"]));
+}
+
+/// What another version of metricd judged would be rewritten in another way by this one.
+#[test]
+fn a_period_is_not_applied_to_what_other_rules_have_judged() {
+    let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
+    let contract = Contract { period: narrowed("date"), period_revision: 0, ..Contract::default() };
+    let sql = SqlText::parse("SELECT 1 FROM metrics").unwrap();
+    let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, Some(contract))).unwrap();
+    assert!(bind(&metric, &[]).is_ok());
+    let told = faults(bind(&metric, &[("start_date", "2025-01-31")]));
+    assert!(told[0].1.contains("another version"), "{told:?}");
 }
 
 #[test]

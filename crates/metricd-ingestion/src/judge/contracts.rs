@@ -94,7 +94,8 @@ impl Asking<'_> {
                 continue;
             }
             let same = |(other, _): &&(&Metric, Contract)| {
-                (&other.parameters, &other.time_column) == (&reader.metric.parameters, &reader.metric.time_column)
+                (&other.parameters, &other.time_column, &other.period)
+                    == (&reader.metric.parameters, &reader.metric.time_column, &reader.metric.period)
             };
             let contract = match judged.iter().find(same) {
                 Some((_, contract)) => Ok(contract.clone()),
@@ -136,9 +137,10 @@ impl Asking<'_> {
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.known.metrics.get(&metric.metric_id);
         let has_contract = stored.is_some_and(|KnownMetric { metric: stored, contract, .. }| {
-            contract.is_some()
-                && (&stored.query_id, &stored.parameters, &stored.time_column)
-                    == (&metric.query_id, &metric.parameters, &metric.time_column)
+            let is_current = |contract: &Contract| contract.period_revision == Contract::PERIOD_REVISION;
+            contract.as_ref().is_some_and(is_current)
+                && (&stored.query_id, &stored.parameters, &stored.time_column, &stored.period)
+                    == (&metric.query_id, &metric.parameters, &metric.time_column, &metric.period)
         });
         has_contract && self.known.queries.get(&metric.query_id) == Some(sql)
     }
@@ -193,5 +195,5 @@ pub(super) fn refuse_with_query(metric: &Located<Metric>, findings: &mut Finding
 
 /// Whether the finding is about what the definition declares, and the SQL itself is good.
 fn is_about_declarations(finding: &Finding) -> bool {
-    [FindingCode::ParameterUnused, FindingCode::TimeColumn].contains(&finding.code)
+    [FindingCode::ParameterUnused, FindingCode::TimeColumn, FindingCode::Period].contains(&finding.code)
 }

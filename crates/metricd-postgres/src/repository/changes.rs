@@ -78,6 +78,7 @@ fn store_metrics(
                 metrics::editable.eq(excluded(metrics::editable)),
                 metrics::parameters.eq(excluded(metrics::parameters)),
                 metrics::time_column.eq(excluded(metrics::time_column)),
+                metrics::period.eq(excluded(metrics::period)),
                 metrics::limits.eq(excluded(metrics::limits)),
                 // Not `excluded`, from which the trigger of an insertion has taken the word already.
                 metrics::changed_by.eq(actor),

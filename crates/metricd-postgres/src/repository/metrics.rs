@@ -69,6 +69,7 @@ fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDef
     let metric = Metric {
         parameters: content.parameters,
         time_column: content.time_column,
+        period: content.period,
         limits: content.limits,
         ..Metric::new(metric_id.clone(), query_id, true)
     };
@@ -181,6 +182,7 @@ fn put_content(
         query_id: query_id.clone(),
         parameters: content.parameters,
         time_column: content.time_column,
+        period: content.period,
         limits: content.limits,
         ..metric
     };
@@ -199,6 +201,7 @@ fn put_content(
                 metrics::query_id.eq(row.query_id),
                 metrics::parameters.eq(row.parameters),
                 metrics::time_column.eq(row.time_column),
+                metrics::period.eq(row.period),
                 metrics::limits.eq(row.limits),
                 metrics::title.eq(content.caption.title.map(String::from)),
                 metrics::description.eq(content.caption.description.map(String::from)),

@@ -36,6 +36,7 @@ pub(super) struct MetricRow {
     pub(super) parameters: Value,
     pub(super) time_column: Option<String>,
     pub(super) limits: Value,
+    pub(super) period: Option<Value>,
 }
 
 impl TryFrom<Metric> for MetricRow {
@@ -49,6 +50,7 @@ impl TryFrom<Metric> for MetricRow {
             parameters: serde_json::to_value(metric.parameters).map_err(corrupt)?,
             time_column: metric.time_column.map(String::from),
             limits: serde_json::to_value(metric.limits).map_err(corrupt)?,
+            period: metric.period.map(serde_json::to_value).transpose().map_err(corrupt)?,
         })
     }
 }
@@ -64,6 +66,7 @@ impl TryFrom<MetricRow> for Metric {
             parameters: serde_json::from_value(row.parameters).map_err(corrupt)?,
             time_column: row.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
             limits: serde_json::from_value(row.limits).map_err(corrupt)?,
+            period: row.period.map(serde_json::from_value).transpose().map_err(corrupt)?,
         })
     }
 }
@@ -129,6 +132,7 @@ pub(super) struct MetricVersionRow {
     parameters: Value,
     time_column: Option<String>,
     limits: Value,
+    period: Option<Value>,
 }
 
 impl MetricVersionRow {
@@ -146,6 +150,7 @@ impl MetricVersionRow {
             parameters: serde_json::from_value(self.parameters).map_err(corrupt)?,
             time_column: self.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
             limits: serde_json::from_value(self.limits).map_err(corrupt)?,
+            period: self.period.map(serde_json::from_value).transpose().map_err(corrupt)?,
         })
     }
 }

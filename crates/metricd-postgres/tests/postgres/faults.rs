@@ -35,6 +35,7 @@ async fn insert(repository: &PgRepository, id: &str) -> Result<Option<Repository
             sql: SqlText::parse("SELECT 1 AS one")?,
             parameters: Vec::new(),
             time_column: None,
+            period: None,
             limits: MetricLimits::default(),
             contract: Contract::default(),
         },

@@ -57,7 +57,9 @@ async fn judged(
     let Ok(sql) = SqlText::parse(sql) else { return Ok(Err(Vec::new())) };
     let judge = Arc::clone(judge);
     let time_column = time_column.map(TimeColumn::parse).transpose()?;
-    let work = move || judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() });
+    let work = move || {
+        judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref(), period: None })
+    };
     match tokio::task::spawn_blocking(work).await? {
         Ok(contract) => Ok(Ok(contract)),
         Err(JudgeError::Refused(findings)) => Ok(Err(findings)),
@@ -239,6 +241,7 @@ async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
     };
     let narrowed = |period: Period| match period {
         Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),
+        Period::Result(column) => column.column,
         Period::Bound => "bound".to_owned(),
         Period::Unsupported { reason } => reason,
     };

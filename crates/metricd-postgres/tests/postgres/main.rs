@@ -7,6 +7,7 @@ mod hanging;
 mod hardening;
 mod ingestions;
 mod judge;
+mod periods;
 mod reader;
 mod repeatable;
 mod runner;

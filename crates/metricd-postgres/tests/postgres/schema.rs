@@ -25,7 +25,7 @@ async fn migrations_go_up_down_and_up_again() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 6);
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 7);
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 3);
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), 0);
@@ -40,7 +40,7 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     spawn_blocking(move || revert_all(&owner)).await??;
     client.batch_execute("DROP TABLE __diesel_schema_migrations").await?;
     let owner = database.owner.clone();
-    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 6);
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, 7);
     let count = "SELECT count(*) FROM pg_class WHERE relname = '__diesel_schema_migrations'";
     assert_eq!(client.query_one(count, &[]).await?.get::<_, i64>(0), 0);
     Ok(())

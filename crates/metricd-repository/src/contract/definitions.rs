@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use metricd_domain::{
     Breakpoint, Contract, ContractColumn, DashboardId, IngestionId, MetricId, MetricLimits, ParameterDeclaration,
-    Period, QueryId, TimeColumn,
+    Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
 };
 use uuid::Uuid;
 
@@ -223,6 +223,7 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
     };
     declaring.parameters = vec![day.try_into().unwrap()];
     declaring.time_column = Some(TimeColumn::parse("metrics.date").unwrap());
+    declaring.period = PeriodDeclaration::new(Some(PeriodApply::Result), Some("day".into())).ok();
     declaring.limits = MetricLimits { rows: Some(10), time_ms: Some(500), ..MetricLimits::default() };
     let definitions = Definitions {
         metrics: vec![declaring.clone()],
@@ -257,6 +258,13 @@ pub async fn a_contract_ends_with_what_it_is_about(repository: Repository) {
     store(&repository, other.clone()).await;
     assert_eq!(current().await, Some(contract("b")), "nothing that it is about has changed");
     other.metrics[0].time_column = Some(TimeColumn::parse("date").unwrap());
-    store(&repository, other).await;
+    store(&repository, other.clone()).await;
     assert_eq!(current().await, None, "a declaration has changed");
+    other.contracts = [(id.clone(), contract("c"))].into();
+    store(&repository, other.clone()).await;
+    assert_eq!(current().await, Some(contract("c")));
+    other.contracts.clear();
+    other.metrics[0].period = PeriodDeclaration::new(Some(PeriodApply::None), None).ok();
+    store(&repository, other).await;
+    assert_eq!(current().await, None, "what a period is applied to has changed");
 }

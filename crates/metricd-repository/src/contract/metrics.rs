@@ -32,6 +32,7 @@ fn content(title: &str, sql: &str) -> MetricContent {
         sql: SqlText::parse(sql).unwrap(),
         parameters: Vec::new(),
         time_column: None,
+        period: None,
         limits: MetricLimits { rows: Some(7), ..MetricLimits::default() },
         contract: Contract::default(),
     }
@@ -47,6 +48,7 @@ fn content_of(definition: &MetricDefinition) -> MetricContent {
         sql: definition.sql.clone(),
         parameters: definition.metric.parameters.clone(),
         time_column: definition.metric.time_column.clone(),
+        period: definition.metric.period.clone(),
         limits: definition.metric.limits,
         contract: definition.contract.clone().unwrap_or_default(),
     }

@@ -82,6 +82,7 @@ impl State {
             editable: metric.editable,
             parameters: metric.parameters.clone(),
             time_column: metric.time_column.clone(),
+            period: metric.period.clone(),
             limits: metric.limits,
         };
         let Some(stored) = self.metrics.get_mut(id) else { return };
@@ -104,6 +105,7 @@ impl State {
         let metric = Metric {
             parameters: content.parameters,
             time_column: content.time_column,
+            period: content.period,
             limits: content.limits,
             ..Metric::new(metric_id.clone(), query_id, true)
         };
@@ -172,6 +174,7 @@ impl State {
             query_id,
             parameters: content.parameters,
             time_column: content.time_column,
+            period: content.period,
             limits: content.limits,
             ..stored.metric.clone()
         };

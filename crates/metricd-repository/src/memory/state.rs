@@ -117,8 +117,13 @@ impl State {
             Some(stored) => {
                 tally.changed += 1;
                 let before = std::mem::replace(&mut stored.metric, metric);
-                if (&before.query_id, &before.parameters, &before.time_column)
-                    != (&stored.metric.query_id, &stored.metric.parameters, &stored.metric.time_column)
+                if (&before.query_id, &before.parameters, &before.time_column, &before.period)
+                    != (
+                        &stored.metric.query_id,
+                        &stored.metric.parameters,
+                        &stored.metric.time_column,
+                        &stored.metric.period,
+                    )
                 {
                     stored.contract = None;
                 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use actix_web::HttpRequest;
 use metricd_domain::{
     Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
-    SqlText, TimeColumn,
+    PeriodDeclaration, SqlText, TimeColumn,
 };
-use metricd_execution::{Declarations, Finding, JudgeError};
+use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
 use metricd_repository::MetricContent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +39,8 @@ pub(super) struct NewMetricBody {
     parameters: Option<Vec<ParameterDeclaration>>,
     /// The column that says when a row was, where it is not the only one: `column` or `table.column`.
     time_column: Option<String>,
+    /// To what a period is applied, where the SQL is not to decide.
+    period: Option<PeriodDeclaration>,
     limits: Option<MetricLimits>,
 }
 
@@ -57,6 +59,8 @@ pub(super) struct MetricPatchBody {
     sql: Option<String>,
     parameters: Option<Vec<ParameterDeclaration>>,
     time_column: Option<String>,
+    /// To what a period is applied, where the SQL is not to decide.
+    period: Option<PeriodDeclaration>,
     limits: Option<MetricLimits>,
 }
 
@@ -68,6 +72,7 @@ pub(super) struct ContentRequest {
     pub(super) sql: Field<SqlText>,
     parameters: Field<Vec<Parameter>>,
     time_column: Field<TimeColumn>,
+    period: Field<PeriodDeclaration>,
     limits: Field<MetricLimits>,
 }
 
@@ -81,13 +86,14 @@ impl ContentRequest {
             fields.error("sql", "expected a string, not null");
         }
         let time_column = fields.take_text("time_column", TimeColumn::parse);
+        let period = fields.take("period", read::<PeriodDeclaration>);
         let limits = fields.take("limits", |value| {
             let limits: MetricLimits = read(value)?;
             let is_positive = limits.is_positive().then_some(limits);
             is_positive.ok_or_else(|| "a limit of 0 lets nothing through: leave it out, or raise it".to_owned())
         });
         let parameters = take_parameters(fields);
-        Self { title, description, sql, parameters, time_column, limits }
+        Self { title, description, sql, parameters, time_column, period, limits }
     }
 
     /// The content of a metric that is not stored yet.
@@ -97,6 +103,7 @@ impl ContentRequest {
             sql,
             parameters: self.parameters.given().unwrap_or_default(),
             time_column: self.time_column.given(),
+            period: self.period.given(),
             limits: self.limits.given().unwrap_or_default(),
         }
     }
@@ -111,6 +118,7 @@ impl ContentRequest {
             sql: self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone()),
             parameters: self.parameters.applied_to(Some(metric.parameters)).unwrap_or_default(),
             time_column: self.time_column.applied_to(metric.time_column),
+            period: self.period.applied_to(metric.period),
             limits: self.limits.applied_to(Some(metric.limits)).unwrap_or_default(),
         }
     }
@@ -146,6 +154,7 @@ pub(super) struct DraftContent {
     sql: SqlText,
     parameters: Vec<Parameter>,
     time_column: Option<TimeColumn>,
+    period: Option<PeriodDeclaration>,
     limits: MetricLimits,
 }
 
@@ -156,26 +165,25 @@ impl DraftContent {
     ///
     /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
     pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let Self { caption, sql, parameters, time_column, limits } = self;
-        let contract = judge(request, state, sql.clone(), parameters.clone(), time_column.clone()).await?;
-        Ok(MetricContent { caption, sql, parameters, time_column, limits, contract })
+        let contract = judge(request, state, self.clone()).await?;
+        let Self { caption, sql, parameters, time_column, period, limits } = self;
+        Ok(MetricContent { caption, sql, parameters, time_column, period, limits, contract })
     }
 }
 
-async fn judge(
-    request: &HttpRequest,
-    state: &ApiState,
-    sql: SqlText,
-    parameters: Vec<Parameter>,
-    time_column: Option<TimeColumn>,
-) -> Result<Contract, Problem> {
+async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> Result<Contract, Problem> {
     let of_caller = caller::judging_turn(request, state).await?;
     let turn = timeout(JUDGING_PATIENCE, Arc::clone(&state.judging).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else { return Err(Problem::new(ProblemCode::NoConnection)) };
     let state = state.clone();
     let work = move || {
         let _turns = (of_caller, turn);
-        state.judge()?.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref() })
+        let declared = Declarations {
+            parameters: &draft.parameters,
+            time_column: draft.time_column.as_ref(),
+            period: draft.period.as_ref(),
+        };
+        state.judge()?.judge(&draft.sql, declared)
     };
     let judged = actix_web::web::block(work).await;
     match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
@@ -203,7 +211,7 @@ pub(crate) struct FindingResponse<'a> {
 
 fn refused(findings: &[Finding]) -> Problem {
     let errors = findings.iter().map(|finding| FieldError {
-        field: "sql".to_owned(),
+        field: if finding.code == FindingCode::Period { "period" } else { "sql" }.to_owned(),
         message: format!("line {}, column {}: {}", finding.place.line, finding.place.column, finding.message),
     });
     let responses: Vec<_> = findings

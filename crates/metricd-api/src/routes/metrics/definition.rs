@@ -1,10 +1,12 @@
 //! A definition, as it is answered.
 
+use std::borrow::Cow;
+
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricDefinition, MetricDescription, MetricLimits,
-    ParameterDeclaration, Period,
+    ParameterDeclaration, Period, PeriodDeclaration,
 };
 use metricd_execution::MetricStatement;
 use serde::Serialize;
@@ -32,6 +34,9 @@ pub(super) struct DefinitionResponse<'a> {
     /// The column that says when a row was, where the definition names one: `column` or `table.column`.
     #[schema(required)]
     time_column: Option<String>,
+    /// To what a period is applied, where the definition chooses.
+    #[schema(required)]
+    period: Option<&'a PeriodDeclaration>,
     limits: MetricLimits,
     /// What PostgreSQL says of the SQL; null where nobody has asked it.
     #[schema(required)]
@@ -91,13 +96,13 @@ struct ContractResponse<'a> {
     parameters: &'a [ContractParameter],
     /// The tables and views that are read, in the order of their names.
     tables: &'a [ContractTable],
-    period: &'a Period,
+    period: Cow<'a, Period>,
 }
 
 impl<'a> From<&'a Contract> for ContractResponse<'a> {
     fn from(contract: &'a Contract) -> Self {
-        let Contract { columns, parameters, tables, period, fingerprint: _ } = contract;
-        Self { columns, parameters, tables, period }
+        let Contract { columns, parameters, tables, period: _, fingerprint: _, period_revision: _ } = contract;
+        Self { columns, parameters, tables, period: contract.current_period() }
     }
 }
 
@@ -123,6 +128,7 @@ impl<'a> DefinitionResponse<'a> {
             sql_version: definition.query_version,
             parameters: parameters(definition, statement),
             time_column: metric.time_column.as_ref().map(ToString::to_string),
+            period: metric.period.as_ref(),
             limits: metric.limits,
             contract: definition.contract.as_ref().map(ContractResponse::from),
             created_at: definition.created_at,

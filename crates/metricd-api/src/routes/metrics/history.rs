@@ -91,6 +91,7 @@ fn fields(version: &MetricVersion) -> Map<String, Value> {
         "editable": version.editable,
         "parameters": version.parameters,
         "time_column": version.time_column,
+        "period": version.period,
         "limits": version.limits,
     });
     match fields {

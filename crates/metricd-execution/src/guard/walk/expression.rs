@@ -5,7 +5,7 @@ use sqlparser::ast::{
     TypedString, UnaryOperator,
 };
 
-use super::{Walk, folded};
+use super::{Qualifier, Walk, folded};
 use crate::FindingCode;
 use crate::guard::words;
 
@@ -200,7 +200,8 @@ impl Walk<'_> {
             && parts.len() == count
             && folded(schema) == "warehouse"
         {
-            self.uses.qualifiers.push((schema.span.start.into(), table.span.start.into()));
+            let (begin, end) = (schema.span.start.into(), table.span.start.into());
+            self.uses.qualifiers.push(Qualifier { table: folded(table), begin, end });
         }
     }
 

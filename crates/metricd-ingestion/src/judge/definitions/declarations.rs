@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, TimeColumn};
+use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, PeriodDeclaration, TimeColumn};
 
 use super::object::Object;
 use crate::Reason;
@@ -14,6 +14,7 @@ use crate::json::Json;
 pub(super) struct ItemDeclarations {
     pub(super) parameters: Vec<Parameter>,
     pub(super) time_column: Option<TimeColumn>,
+    pub(super) period: Option<PeriodDeclaration>,
     pub(super) limits: MetricLimits,
 }
 
@@ -24,8 +25,10 @@ struct Refused;
 pub(super) fn judge_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
     let parameters = judge_parameters(object, findings);
     let time_column = judge_time_column(object, findings);
+    let period = judge_period(object, findings);
     let limits = judge_limits(object, findings);
-    Some(ItemDeclarations { parameters: parameters?, time_column: time_column.ok()?, limits: limits? })
+    let (time_column, period) = (time_column.ok()?, period.ok()?);
+    Some(ItemDeclarations { parameters: parameters?, time_column, period, limits: limits? })
 }
 
 fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<Parameter>> {
@@ -80,6 +83,18 @@ fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Opt
         }
         None => Ok(None),
     }
+}
+
+/// To what a period is applied, where the item chooses; an error after saying what is wrong with it.
+fn judge_period(object: &Object<'_>, findings: &mut Findings) -> Result<Option<PeriodDeclaration>, Refused> {
+    let value = match object.get("period") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(value) => value,
+    };
+    read(value).map(Some).map_err(|message| {
+        findings.refuse(object.at("period"), Some(&value.shown()), Reason::PeriodInvalid, message);
+        Refused
+    })
 }
 
 fn judge_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLimits> {

@@ -10,8 +10,8 @@ use crate::findings::Findings;
 use crate::json::Json;
 use crate::judge::Located;
 
-const KEYS: [&str; 8] =
-    ["id", "queryId", "query_id", "isEditable", "parameters", "timeColumn", "time_column", "limits"];
+const KEYS: [&str; 9] =
+    ["id", "queryId", "query_id", "isEditable", "parameters", "timeColumn", "time_column", "period", "limits"];
 
 /// Adds the item to the draft, or says everything that is wrong with it.
 pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
@@ -30,8 +30,8 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     let declarations = judge_declarations(&object, findings);
     match (metric_id, query_id, editable, declarations) {
         (Some(metric_id), Some(query_id), Some(editable), Some(declarations)) if !repeated => {
-            let ItemDeclarations { parameters, time_column, limits } = declarations;
-            let value = Metric { metric_id, query_id, editable, parameters, time_column, limits };
+            let ItemDeclarations { parameters, time_column, period, limits } = declarations;
+            let value = Metric { metric_id, query_id, editable, parameters, time_column, period, limits };
             draft.metrics.push(Located { value, location: object.here() });
         }
         (metric_id, ..) => draft.refused_ids.extend(metric_id),

@@ -1,0 +1,216 @@
+//! What a period does to a statement. A rewrite for a period is judged as the statement itself was, by its text and by what
+//! PostgreSQL makes of it, and has to be the same statement but for what it is to change.
+
+use metricd_domain::{
+    Contract, ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource,
+};
+
+use super::{Declarations, Judge, JudgeError};
+use crate::arguments::is_period;
+use crate::period::{narrowed, rewritten, source_rows};
+use crate::tree::Source;
+use crate::{Finding, FindingCode, Place, QueryTree, Statement};
+
+/// What has to be done about a period that cannot be applied.
+const INSTEAD: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";
+
+/// Why a period cannot be applied.
+enum Obstacle {
+    /// For this reason.
+    Reason(String),
+    /// The database cannot be asked.
+    Unavailable(String),
+}
+
+impl<T: ToString> From<T> for Obstacle {
+    fn from(reason: T) -> Self {
+        Self::Reason(reason.to_string())
+    }
+}
+
+impl Judge {
+    /// What a period does to the statement: what the definition declares, or else what does not change what the SQL means.
+    pub(super) fn period(
+        &self,
+        statement: &Statement,
+        declared: Declarations<'_>,
+        contract: &Contract,
+        tree: Option<&QueryTree>,
+    ) -> Result<Period, JudgeError> {
+        let source = contract.period_source(declared.time_column);
+        if let (Err(reason), Some(column)) = (&source, declared.time_column) {
+            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());
+            return Err(vec![finding].into());
+        }
+        let apply = declared.period.and_then(PeriodDeclaration::apply);
+        let refused = |reason: &str| {
+            let finding = Finding::new(FindingCode::Period, Place::START, "period", reason);
+            Err(JudgeError::Refused(vec![finding]))
+        };
+        if statement.parameters().iter().any(|name| is_period(name.as_str())) {
+            return match declared.period {
+                None => Ok(Period::Bound),
+                Some(_) => refused("the SQL names the days of a period itself: leave `period` out"),
+            };
+        }
+        let application = Application { judge: self, statement, declared, contract, tree };
+        let period = match apply {
+            Some(PeriodApply::None) => Err(Obstacle::from("the definition says that it takes none")),
+            Some(PeriodApply::Source) => {
+                source.map_err(Obstacle::from).and_then(|source| application.to_source(source))
+            }
+            Some(PeriodApply::Result) => application.to_result(source.ok().as_ref()),
+            None => source.map_err(Obstacle::from).and_then(|source| application.by_default(source)),
+        };
+        match (period, apply) {
+            (Ok(period), _) => Ok(period),
+            (Err(Obstacle::Unavailable(message)), _) => Err(JudgeError::Unavailable(message)),
+            // What is declared has to be possible.
+            (Err(Obstacle::Reason(reason)), Some(PeriodApply::Source | PeriodApply::Result)) => refused(&reason),
+            (Err(Obstacle::Reason(reason)), _) => Ok(Period::Unsupported { reason }),
+        }
+    }
+}
+
+/// A period that is to be applied to a statement.
+struct Application<'a> {
+    judge: &'a Judge,
+    statement: &'a Statement,
+    declared: Declarations<'a>,
+    contract: &'a Contract,
+    tree: Option<&'a QueryTree>,
+}
+
+impl Application<'_> {
+    /// To the source, where that changes nothing else; or else to the result, where a column of it is the source's time.
+    fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
+        let source = self.source(&time)?;
+        let dependences = source.dependences(self.tree()?)?;
+        let Some(dependence) = dependences.first() else { return self.narrow(time, &source) };
+        let column = match self.declared.period.and_then(PeriodDeclaration::column) {
+            Some(name) => self.named_column(name),
+            None => self.shown_column(&time, &source)?,
+        };
+        let because = |reason: String| {
+            let PeriodSource { table, .. } = &time;
+            format!(
+                "the SQL has {}, which would mean something else on a part of `{table}`, and {reason}: {INSTEAD}",
+                dependence.name()
+            )
+        };
+        self.filter(column.map_err(because)?)
+    }
+
+    fn to_source(&self, time: PeriodSource) -> Result<Period, Obstacle> {
+        let source = self.source(&time)?;
+        self.narrow(time, &source)
+    }
+
+    fn to_result(&self, time: Option<&PeriodSource>) -> Result<Period, Obstacle> {
+        let column = match (self.declared.period.and_then(PeriodDeclaration::column), time) {
+            (Some(name), _) => self.named_column(name)?,
+            (None, Some(time)) => self.shown_column(time, &self.source(time)?)??,
+            (None, None) => self.only_column()?,
+        };
+        self.filter(column)
+    }
+
+    fn tree(&self) -> Result<&QueryTree, Obstacle> {
+        self.tree.ok_or_else(|| Obstacle::from("PostgreSQL's account of it is too large to be looked at"))
+    }
+
+    /// The source, as PostgreSQL sees what is to stand in its place.
+    fn source(&self, time: &PeriodSource) -> Result<Source, Obstacle> {
+        let rows = source_rows(time)?;
+        let resolution = self.resolved(&rows, &[])?;
+        let position = resolution.0.iter().position(|column| column.name == time.column);
+        let position = position.ok_or_else(|| Obstacle::from("its time column is gone"))?;
+        Ok(Source::new(resolution.1, position)?)
+    }
+
+    /// Reads only the source's rows that are inside.
+    fn narrow(&self, time: PeriodSource, source: &Source) -> Result<Period, Obstacle> {
+        let because =
+            |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {INSTEAD}", time.table);
+        let judged = narrowed(self.statement, &time).map_err(Obstacle::from).and_then(|narrowed| {
+            let (_, tree) = self.resolved(&narrowed, self.declared.parameters)?;
+            Ok(self.tree()?.is_narrowed_by(&tree, source)?)
+        });
+        match judged {
+            Ok(()) => Ok(Period::Narrowed(time)),
+            Err(Obstacle::Reason(reason)) => Err(because(reason).into()),
+            Err(unavailable) => Err(unavailable),
+        }
+    }
+
+    /// Shows only the result's rows that are inside.
+    fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
+        let period = Period::Result(column);
+        let filtered = rewritten(self.statement, &period).ok_or_else(|| Obstacle::from("it has no rewrite"))??;
+        let (columns, tree) = self.resolved(&filtered, self.declared.parameters)?;
+        if columns != self.contract.columns {
+            return Err("its columns would be others".into());
+        }
+        self.tree()?.is_filtered_by(&tree)?;
+        Ok(period)
+    }
+
+    /// The columns and the tree of a rewrite, after both judgements.
+    fn resolved(
+        &self,
+        rewrite: &Statement,
+        declared: &[Parameter],
+    ) -> Result<(Vec<ContractColumn>, QueryTree), Obstacle> {
+        let first =
+            |findings: Vec<Finding>| findings.first().map(|finding| finding.message.clone()).unwrap_or_default();
+        self.judge.guard.judge(rewrite).map_err(first)?;
+        let resolution = self.judge.resolved(rewrite, declared).map_err(|error| match error {
+            JudgeError::Refused(findings) => Obstacle::from(first(findings)),
+            JudgeError::Unavailable(message) => Obstacle::Unavailable(message),
+        })?;
+        let tree =
+            resolution.tree.ok_or_else(|| Obstacle::from("PostgreSQL's account of it is too large to be looked at"))?;
+        Ok((resolution.columns, tree))
+    }
+
+    /// The column of the result that shows the source's time: the only one, or that of the same name.
+    fn shown_column(&self, time: &PeriodSource, source: &Source) -> Result<Result<PeriodColumn, String>, Obstacle> {
+        let shown = source.shown_in(self.tree()?)?;
+        let columns: Vec<_> = shown.into_iter().filter_map(|position| self.contract.columns.get(position)).collect();
+        let PeriodSource { table, column, .. } = time;
+        let found = match columns.as_slice() {
+            [] => Err(format!("no column of the result is `{table}.{column}`")),
+            [only] => Ok(only),
+            several => several
+                .iter()
+                .find(|shown| shown.name == *column)
+                .ok_or_else(|| format!("several columns of the result are `{table}.{column}`")),
+        };
+        Ok(found.and_then(|column| as_time(column)))
+    }
+
+    fn named_column(&self, name: &str) -> Result<PeriodColumn, String> {
+        let column = self.contract.columns.iter().find(|column| column.name == name);
+        as_time(column.ok_or_else(|| format!("the result has no column `{name}`"))?)
+    }
+
+    /// The only column of the result that is a date or a timestamp.
+    fn only_column(&self) -> Result<PeriodColumn, String> {
+        let times: Vec<_> = self.contract.columns.iter().filter_map(|column| as_time(column).ok()).collect();
+        match times.as_slice() {
+            [] => Err("the result has no column that is a date or a timestamp".to_owned()),
+            [only] => Ok(only.clone()),
+            _ => Err("the result has several columns that are dates or timestamps: name one as `column`".to_owned()),
+        }
+    }
+}
+
+fn as_time(column: &ContractColumn) -> Result<PeriodColumn, String> {
+    let ContractColumn { name, type_name, .. } = column;
+    let is_time = ["date", "timestamp without time zone", "timestamp with time zone"].contains(&type_name.as_str());
+    if is_time {
+        Ok(PeriodColumn { column: name.clone(), type_name: type_name.clone() })
+    } else {
+        Err(format!("the column `{name}` of the result is `{type_name}`: expected a date or a timestamp"))
+    }
+}

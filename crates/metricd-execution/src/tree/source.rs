@@ -1,0 +1,158 @@
+//! The table whose rows a period selects, and what of a statement depends on which of its rows there are.
+
+use super::node::{Node, Object};
+use super::{QueryTree, STACK_BYTES, TreeError};
+
+/// What PostgreSQL makes of the subquery that stands in the place of a table under a period.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    /// The tree of a statement that selects everything from that subquery.
+    tree: QueryTree,
+    /// The table.
+    pub(super) relation: String,
+    /// The number of the time column in the table.
+    column: String,
+}
+
+/// A part of a statement whose result for some rows depends on which other rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RowDependence {
+    Window,
+    DistinctOn,
+    Limit,
+    Recursion,
+}
+
+impl RowDependence {
+    /// As a sentence names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Window => "a window function",
+            Self::DistinctOn => "DISTINCT ON",
+            Self::Limit => "LIMIT, OFFSET or FETCH",
+            Self::Recursion => "a recursive WITH query",
+        }
+    }
+}
+
+impl Source {
+    /// Takes the tree of a statement that selects everything from the subquery; the time column is the one at `position` of the
+    /// columns, counted from 0.
+    pub(crate) fn new(tree: QueryTree, position: usize) -> Result<Self, TreeError> {
+        let (relation, column) = stacker::grow(STACK_BYTES, || {
+            let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
+            let mut entries = subquery.objects("rtable");
+            let relation = entries.next().and_then(|entry| entry.word("relid")).map(str::to_owned);
+            let columns = columns_of(&subquery).ok_or(TreeError::Unreadable)?;
+            let column = columns.into_iter().nth(position);
+            relation.zip(column).ok_or(TreeError::Unreadable)
+        })?;
+        Ok(Self { tree, relation, column })
+    }
+
+    /// The query of the subquery.
+    pub(super) fn subquery(&self) -> Result<Object<'_>, TreeError> {
+        self.tree.query()?.only_subquery().ok_or(TreeError::Unreadable)
+    }
+
+    /// The positions of those columns of the result that show the time column as it is, counted from 0.
+    pub(crate) fn shown_in(&self, statement: &QueryTree) -> Result<Vec<usize>, TreeError> {
+        statement.with(|query| {
+            let is_it = |entry: &&Object<'_>| {
+                entry.word("resjunk") == Some("false")
+                    && entry.word("resorigtbl") == Some(&self.relation)
+                    && entry.word("resorigcol") == Some(&self.column)
+            };
+            let position = |entry: &Object<'_>| entry.number::<usize>("resno")?.checked_sub(1);
+            Ok(query.objects("targetList").filter(is_it).filter_map(position).collect())
+        })
+    }
+
+    /// What of the statement depends on which rows of the source there are.
+    pub(crate) fn dependences(&self, statement: &QueryTree) -> Result<Vec<RowDependence>, TreeError> {
+        statement.with(|query| {
+            let mut walk = Walk { relation: &self.relation, scopes: Vec::new(), found: Vec::new() };
+            walk.query(&query);
+            walk.found.sort();
+            walk.found.dedup();
+            Ok(walk.found)
+        })
+    }
+}
+
+/// The table's columns that a query selects, by their numbers in the table; `None` where it selects something else.
+pub(super) fn columns_of(query: &Object<'_>) -> Option<Vec<String>> {
+    let column = |entry: &Object<'_>| Some(entry.field("expr")?.as_object()?.word("varattno")?.to_owned());
+    query.objects("targetList").map(column).collect()
+}
+
+/// A walk through a query that knows which of its parts read the source.
+struct Walk<'a> {
+    relation: &'a str,
+    /// The WITH queries of each query around, and whether they read the source.
+    scopes: Vec<Vec<(String, bool)>>,
+    found: Vec<RowDependence>,
+}
+
+impl Walk<'_> {
+    /// Whether the query reads the source. If so, what depends on its rows is added to what was found.
+    fn query(&mut self, query: &Object<'_>) -> bool {
+        self.scopes.push(Vec::new());
+        for with in query.objects("cteList") {
+            let reads = with.field("ctequery").is_some_and(|query| self.node(query));
+            if reads && with.word("cterecursive") == Some("true") {
+                self.found.push(RowDependence::Recursion);
+            }
+            if let (Some(name), Some(scope)) = (with.word("ctename"), self.scopes.last_mut()) {
+                scope.push((name.to_owned(), reads));
+            }
+        }
+        let fields = query.fields.iter().filter(|(name, _)| *name != "cteList");
+        let mut reads = false;
+        for node in fields.flat_map(|(_, values)| values) {
+            reads |= self.node(node);
+        }
+        self.scopes.pop();
+        if reads {
+            let is_set = |name: &str| query.word(name) != Some("<>");
+            let found = [
+                (query.word("hasWindowFuncs") == Some("true"), RowDependence::Window),
+                (query.word("hasDistinctOn") == Some("true"), RowDependence::DistinctOn),
+                (is_set("limitCount") || is_set("limitOffset"), RowDependence::Limit),
+            ];
+            self.found.extend(found.into_iter().filter_map(|(is_there, dependence)| is_there.then_some(dependence)));
+        }
+        reads
+    }
+
+    /// Whether the node reads the source.
+    fn node(&mut self, node: &Node<'_>) -> bool {
+        match node.as_object() {
+            Some(query) if query.kind == "QUERY" => return self.query(query),
+            Some(entry) if entry.word("rtekind") == Some("0") && entry.word("relid") == Some(self.relation) => {
+                return true;
+            }
+            Some(entry) if entry.word("rtekind") == Some("6") => return self.with_query_reads(entry),
+            _ => {}
+        }
+        let mut reads = false;
+        for child in node.children() {
+            reads |= self.node(child);
+        }
+        reads
+    }
+
+    /// Whether the WITH query that the entry names reads the source; a recursive one that names itself reads nothing by that.
+    fn with_query_reads(&self, entry: &Object<'_>) -> bool {
+        if entry.word("self_reference") == Some("true") {
+            return false;
+        }
+        let scope = entry.number::<usize>("ctelevelsup").and_then(|levels| {
+            let index = self.scopes.len().checked_sub(levels + 1)?;
+            self.scopes.get(index)
+        });
+        let name = entry.word("ctename");
+        let known = scope.into_iter().flatten().find(|(known, _)| Some(known.as_str()) == name);
+        known.is_none_or(|(_, reads)| *reads)
+    }
+}
