@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::connection::ConnectionInfo;
 use crate::credentials::Credentials;
-use crate::folder::{Folder, create_private};
+use crate::folder::Folder;
 use crate::initialise::{create_cluster, remove_unfinished};
 use crate::installation::Installation;
 use crate::janitor::Janitor;
 use crate::lock::{self, Holder, Lock};
 use crate::log_file::LogFile;
+use crate::ownership::create_socket_folder;
 use crate::search::Search;
 use crate::server::Server;
 use crate::{EmbeddedError, poll};
@@ -131,7 +132,7 @@ impl Cluster {
         let credentials = Credentials::generate(roles.iter().copied());
         create_cluster(&folder, &installation, &credentials, Some(&janitor))?;
         let socket_dir = folder.run();
-        create_private(&socket_dir, account).map_err(EmbeddedError::folder("create", &socket_dir))?;
+        create_socket_folder(&socket_dir, account).map_err(EmbeddedError::folder("create", &socket_dir))?;
         let mut server = Server::new(folder, installation, socket_dir, true);
         let port = server.start(None, Some(&janitor))?;
         let connection = ConnectionInfo::new(port, server.socket_dir.clone(), credentials);
@@ -221,7 +222,7 @@ fn socket_dir(folder: &Folder) -> Result<(PathBuf, Option<Janitor>), EmbeddedErr
     let fits = run.join(".s.PGSQL.65535").as_os_str().len() <= SOCKET_PATH_BYTES;
     // Clients take a comma for the next of several hosts.
     if fits && run.to_str().is_some_and(|text| !text.contains([',', '\n'])) {
-        create_private(&run, folder.account()).map_err(EmbeddedError::folder("create", &run))?;
+        create_socket_folder(&run, folder.account()).map_err(EmbeddedError::folder("create", &run))?;
         return Ok((run, None));
     }
     let janitor = Janitor::hire(folder.account())?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::EmbeddedError;
 use crate::account::Account;
-use crate::ownership::{give_folder, other_content, require_own};
+use crate::ownership::{other_content, require_own};
 use crate::reach::blocking_folder;
 use crate::search::leading_number;
 
@@ -99,16 +99,6 @@ impl Folder {
     pub(crate) fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
     }
-}
-
-/// Makes an empty folder which only the account may enter; what is in the way is removed.
-pub(crate) fn create_private(path: &Path, account: Account) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => fs::create_dir(path)?,
-    }
-    fs::set_permissions(path, Permissions::from_mode(0o700))?;
-    give_folder(path, account)
 }
 
 fn create_for(path: &Path, account: Account, innermost: bool) -> io::Result<()> {

@@ -3,9 +3,9 @@
 //! Root does this in folders that other users can reach. So a link is never followed, what is opened has to be a file of
 //! its own (a second name may be somewhere else), and a new owner is set on the descriptor, not on the path.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -45,12 +45,42 @@ pub(crate) fn give_file(file: &File, account: Account) -> io::Result<()> {
 /// Makes the account the owner of a folder that this process has just made.
 pub(crate) fn give_folder(path: &Path, account: Account) -> io::Result<()> {
     let Account::Other { uid, gid } = account else { return Ok(()) };
-    let flags = (OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY).bits();
-    let folder = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    if folder.metadata()?.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("another user has put a folder of theirs in its place"));
+    let folder = open_folder(path)?;
+    let owner = folder.metadata()?.uid();
+    if owner != geteuid().as_raw() {
+        return Err(io::Error::other(format!("the folder belongs to `{}`", user(owner))));
     }
     fchown(&folder, Some(uid), Some(gid))
+}
+
+fn open_folder(path: &Path) -> io::Result<File> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+    OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
+}
+
+/// Makes the folder of PostgreSQL's socket, which only the account may enter, or takes the one that is there, if it is the
+/// account's. What sockets a killed server has left in it are removed, and nothing else.
+pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let folder = open_folder(path)?;
+    let owner = folder.metadata()?.uid();
+    let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
+    match account {
+        Account::Other { uid, .. } if owner == uid => {}
+        // One that was just made, and not given away yet.
+        _ if owner == geteuid().as_raw() && (account == Account::Invoker || entries.is_empty()) => {}
+        _ => return Err(io::Error::other(format!("the folder belongs to `{}`", user(owner)))),
+    }
+    entries.retain(|entry| entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL."));
+    entries.iter().try_for_each(|entry| fs::remove_file(entry.path()))?;
+    folder.set_permissions(Permissions::from_mode(0o700))?;
+    match account {
+        Account::Invoker => Ok(()),
+        Account::Other { uid, gid } => fchown(&folder, Some(uid), Some(gid)),
+    }
 }
 
 /// Refuses a data folder that another user owns or may write to: whoever may, decides what the files in it are.

@@ -98,11 +98,14 @@ async fn what_is_no_metric_is_not_found() -> Result<()> {
 async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
     let app = TestApp::start().await?;
     let secret = "SELECT secret FROM t";
-    let cases: [Case<RunError>; 5] = [
+    let cases: [Case<RunError>; 8] = [
         (|| RunError::Unavailable("SELECT secret FROM t".into()), 503, "database-unavailable"),
         (|| RunError::NoConnection { waited: Duration::from_secs(1) }, 503, "no-connection"),
         (|| RunError::TimedOut { limit: Duration::from_secs(5) }, 504, "query-timeout"),
         (|| RunError::Failed { sqlstate: "42P01".into(), message: "SELECT secret FROM t".into() }, 500, "query-failed"),
+        (|| RunError::Failed { sqlstate: "25006".into(), message: "SELECT secret FROM t".into() }, 500, "query-failed"),
+        (|| RunError::Failed { sqlstate: "53100".into(), message: "secret".into() }, 503, "database-unavailable"),
+        (|| RunError::Failed { sqlstate: "XX000".into(), message: "secret".into() }, 503, "database-unavailable"),
         (
             || RunError::Encode(EncodeError { column: "SELECT secret FROM t".into(), type_name: "x".into() }),
             500,

@@ -105,6 +105,28 @@ fn a_folder_with_something_else_in_it_is_not_made_a_data_folder() {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_sockets_is_not_emptied() {
+    let project = project();
+    let (data_dir, target) = (project.path().join("data"), project.path().join("target"));
+    for folder in [&data_dir, &target] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(data_dir.join("lock"), "").unwrap();
+    fs::write(target.join("precious"), "").unwrap();
+    symlink(&target, data_dir.join("run")).unwrap();
+    let error = Cluster::open(&options(&data_dir)).unwrap_err();
+    assert!(matches!(&error, EmbeddedError::Folder { action: "create", .. }), "{error}");
+    assert!(target.join("precious").exists());
+    assert_eq!(fs::metadata(&target).unwrap().uid(), geteuid().as_raw());
+    fs::remove_file(data_dir.join("run")).unwrap();
+    fs::rename(&target, data_dir.join("run")).unwrap();
+    let opened = Cluster::open(&options(&data_dir));
+    assert!(data_dir.join("run/precious").exists());
+    // Root does not give away what has something in it.
+    assert_eq!(opened.is_err(), is_root(), "{opened:?}");
+}
+
+#[test]
 fn no_link_is_followed_to_a_file_of_somebody_else() {
     let project = project();
     let target = project.path().join("target");
