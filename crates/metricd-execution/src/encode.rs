@@ -1,6 +1,7 @@
-//! From PostgreSQL's binary format to what clients read, straight into the buffer of the response.
+//! From PostgreSQL's formats to what clients read, straight into the buffer of the response.
 
 mod array;
+mod array_literal;
 mod calendar;
 mod csv;
 mod digits;

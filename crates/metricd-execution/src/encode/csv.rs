@@ -65,7 +65,7 @@ fn write_field(
         FieldType::Text => write_text(utf8(bytes)?.as_bytes(), out),
         FieldType::Bytea => write_text(STANDARD.encode(bytes).as_bytes(), out),
         FieldType::Void => write_text(b"", out),
-        FieldType::Json | FieldType::Jsonb | FieldType::Array(_) => {
+        FieldType::Json | FieldType::Jsonb | FieldType::Array(_) | FieldType::ArrayLiteral { .. } => {
             scratch.clear();
             write_value(field_type, bytes, scratch)?;
             write_text(scratch, out);

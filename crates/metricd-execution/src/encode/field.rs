@@ -1,4 +1,4 @@
-//! One value: from its binary form to JSON.
+//! One value: from the form in which PostgreSQL sends it to JSON.
 
 use std::io::Write;
 
@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::array::write_array;
+use super::array_literal::write_array_literal;
 use super::calendar::{write_date, write_timestamp};
 use super::digits::write_integer;
 use super::number::{write_float, write_numeric};
 
-/// The binary form in which the values of a column arrive. Types that are not here arrive as [`FieldType::Text`].
+/// The form in which the values of a column arrive: PostgreSQL's binary format, or its text format for types that are not here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
     /// `boolean`.
@@ -30,7 +31,7 @@ pub enum FieldType {
     Double,
     /// `numeric`.
     Numeric,
-    /// `text`, `character varying`, `character`, `name`, enums, and whatever was cast to text.
+    /// `text`, `character varying`, `character`, `name`, enums, and the text format of every other type.
     Text,
     /// `date`.
     Date,
@@ -50,6 +51,13 @@ pub enum FieldType {
     Void,
     /// An array of one of the others, of any number of dimensions.
     Array(Box<FieldType>),
+    /// The text format of an array: `{a,b}`, of any number of dimensions.
+    ArrayLiteral {
+        /// What an element is: [`FieldType::Text`], or an array again.
+        element: Box<FieldType>,
+        /// What stands between two elements, which the type of the elements says: a comma but for few types.
+        delimiter: u8,
+    },
 }
 
 impl FieldType {
@@ -138,6 +146,7 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Bytea => drop(write!(out, "\"{}\"", STANDARD.encode(bytes))),
         FieldType::Void => out.extend_from_slice(b"\"\""),
         FieldType::Array(element) => write_array(element, bytes, out)?,
+        FieldType::ArrayLiteral { element, delimiter } => write_array_literal(element, *delimiter, bytes, out)?,
     }
     Ok(())
 }
@@ -236,6 +245,7 @@ mod tests {
         ];
         prop_oneof![
             prop::sample::select(plain.clone()),
+            Just(ArrayLiteral { element: Box::new(Text), delimiter: b',' }),
             prop::sample::select(plain).prop_map(|element| Array(Box::new(element))),
         ]
     }

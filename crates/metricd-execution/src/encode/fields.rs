@@ -1,6 +1,6 @@
 //! The values of a row, as PostgreSQL sends them.
 
-/// The values of a row, in the order of its columns: each in PostgreSQL's binary format, `None` for NULL.
+/// The values of a row, in the order of its columns: each in its column's form, `None` for NULL.
 ///
 /// They are read from where they have come to: a length for each, -1 for NULL, and so many bytes.
 #[derive(Debug, Clone)]
