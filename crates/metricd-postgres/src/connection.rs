@@ -1,9 +1,10 @@
 //! A single connection, for what happens once.
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::Integer;
+use diesel::sql_types::{Bool, Integer, Text};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use crate::DatabaseUrl;
 use crate::owner_session::SETTLE;
@@ -14,6 +15,15 @@ use crate::owner_session::SETTLE;
 pub struct ConnectError {
     database: String,
     message: String,
+}
+
+/// A setting that nothing reads but who has made it, when a session begins. A session that does not have it is somebody
+/// else's, to which a pooler has led.
+pub(crate) const SESSION_TOKEN: &str = "metricd.session";
+
+/// The option that begins a session with a token of its own.
+pub(crate) fn token_option(token: Uuid) -> String {
+    format!("-c {SESSION_TOKEN}={token}")
 }
 
 /// The major version of the server.
@@ -44,6 +54,38 @@ pub(crate) fn connect_as_owner(url: &DatabaseUrl) -> Result<PgConnection, Connec
         message: format!("the session's settings cannot be set: {error}"),
     })?;
     Ok(connection)
+}
+
+/// Refuses a URL of the owner that leads through a connection pooler: what metricd does as the owner needs a session that is
+/// the same from one transaction to the next, as to listen for changes.
+///
+/// # Errors
+///
+/// [`ConnectError`] where it does, or where the server cannot be reached.
+pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Bool)]
+        is_own: bool,
+    }
+    let pooled = || ConnectError {
+        database: owner.to_string(),
+        message:
+            "the URL leads through a connection pooler, and the owner's sessions have to be with PostgreSQL itself: \
+                  set DATABASE_URL to PostgreSQL's own address (READER_DATABASE_URL may lead through the pooler)"
+                .to_owned(),
+    };
+    let token = Uuid::new_v4();
+    let mut connection = match connect(&owner.with_options(&token_option(token))) {
+        Ok(connection) => connection,
+        // A pooler may refuse what it does not pass on.
+        Err(error) => return Err(connect(owner).map_or(error, |_| pooled())),
+    };
+    let query =
+        diesel::sql_query(format!("SELECT current_setting('{SESSION_TOKEN}', true) IS NOT DISTINCT FROM $1 AS is_own"));
+    let answer: QueryResult<Answer> =
+        connection.transaction(|connection| query.bind::<Text, _>(token.to_string()).get_result(connection));
+    if answer.is_ok_and(|answer| answer.is_own) { Ok(()) } else { Err(pooled()) }
 }
 
 /// Opens a session with the settings that its role has, as the reader's are judged by.

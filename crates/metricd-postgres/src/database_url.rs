@@ -1,9 +1,13 @@
 //! The address of a database, with the password in it kept to itself.
 
-use std::fmt;
+mod target;
+
+use std::fmt::{self, Write as _};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::config::{Config, Host, SslMode};
+
+pub(crate) use self::target::TargetSession;
 
 /// What is said of each connection unless the URL says otherwise. In seconds, and milliseconds for the last: how long connecting may take, and after what silence of the network a
 /// connection is lost. A server whose process hangs is not silent to TCP: whoever waits for it has a deadline of its own.
@@ -16,6 +20,7 @@ const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3
 pub struct DatabaseUrl {
     url: SecretString,
     config: Box<Config>,
+    target: TargetSession,
 }
 
 /// Why a text is no [`DatabaseUrl`]. The text itself is never shown: it may hold a password.
@@ -33,6 +38,11 @@ pub enum InvalidDatabaseUrl {
     /// The URL names no database.
     #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
     NoDatabase,
+    /// The URL asks for a kind of server that libpq does not know.
+    #[error(
+        "expected `target_session_attrs` to be `any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`"
+    )]
+    TargetSession,
     /// The URL asks for TLS, which is not built in.
     #[error(
         "the URL asks for TLS (`sslmode`), which is not supported yet: use `sslmode=disable`, or a local proxy that adds TLS"
@@ -59,13 +69,19 @@ impl DatabaseUrl {
         if ["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full"].iter().any(|mode| text.contains(mode)) {
             return Err(InvalidDatabaseUrl::Tls);
         }
-        let config: Box<Config> = Box::new(text.parse().map_err(|_| InvalidDatabaseUrl::Syntax)?);
+        // Nor does it know all that libpq can be asked for.
+        let targets = parameters(text).filter_map(|(name, value)| (name == target::NAME).then_some(value));
+        let target = targets.last().map(str::parse).transpose().map_err(|()| InvalidDatabaseUrl::TargetSession)?;
+        let target: TargetSession = target.unwrap_or_default();
+        let without = with_parameters(text, |name, _| (name != target::NAME).then_some(None));
+        let mut config: Box<Config> = Box::new(without.parse().map_err(|_| InvalidDatabaseUrl::Syntax)?);
+        config.target_session_attrs(target.for_driver());
         if config.get_ssl_mode() == SslMode::Require {
             return Err(InvalidDatabaseUrl::Tls);
         }
         config.get_user().filter(|user| !user.is_empty()).ok_or(InvalidDatabaseUrl::NoUser)?;
         config.get_dbname().filter(|database| !database.is_empty()).ok_or(InvalidDatabaseUrl::NoDatabase)?;
-        Ok(Self { url, config })
+        Ok(Self { url, config, target })
     }
 
     /// The role that the URL connects as.
@@ -94,6 +110,40 @@ impl DatabaseUrl {
         &self.config
     }
 
+    pub(crate) fn target(&self) -> TargetSession {
+        self.target
+    }
+
+    /// The URL for libpq, where its role is the reader.
+    pub(crate) fn of_reader(&self) -> Self {
+        let mut of_reader = self.clone();
+        if let Some(value) = self.target.for_reader() {
+            let replaced = |name: &str, _: &str| Some((name == target::NAME).then(|| value.to_owned()));
+            of_reader.url = with_parameters(self.url.expose_secret(), replaced).into();
+        }
+        of_reader
+    }
+
+    /// The URL with these options beside its own.
+    pub(crate) fn with_options(&self, options: &str) -> Self {
+        let own = self.config.get_options().unwrap_or_default();
+        let options = format!("{own} {options}");
+        let mut url = with_parameters(self.url.expose_secret(), |name, _| (name != "options").then_some(None));
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("options=");
+        for byte in options.trim().bytes() {
+            if byte.is_ascii_alphanumeric() {
+                url.push(char::from(byte));
+            } else {
+                // Nothing can fail that is written to a text.
+                let _ = write!(url, "%{byte:02X}");
+            }
+        }
+        let mut config = self.config.clone();
+        config.options(options.trim());
+        Self { url: url.into(), config, target: self.target }
+    }
+
     /// The URL as libpq takes it, with bounds for a server that is unreachable or has gone silent. What the URL itself
     /// says counts: of two values libpq takes the last one.
     pub(crate) fn libpq_url(&self) -> SecretString {
@@ -112,8 +162,25 @@ impl DatabaseUrl {
         let url = format!("{}/{database}{}", &text[..path], &text[query..]);
         let mut config = self.config.clone();
         config.dbname(database);
-        Self { url: url.into(), config }
+        Self { url: url.into(), config, target: self.target }
     }
+}
+
+/// The parameters behind the `?`, as they stand there.
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (_, parameters) = url.split_once('?').unwrap_or_default();
+    parameters.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The URL with those of its parameters that are kept, with another value where there is one.
+fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>>) -> String {
+    let kept = parameters(url).filter_map(|(name, value)| {
+        let value = keep(name, value)?.unwrap_or_else(|| value.to_owned());
+        Some(format!("{name}={value}"))
+    });
+    let kept: Vec<_> = kept.collect();
+    let (address, _) = url.split_once('?').unwrap_or((url, ""));
+    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
 }
 
 /// Whether the URL can be taken apart in one way only. Otherwise a piece of the password could pass for the host, the port or
@@ -200,6 +267,40 @@ mod tests {
         );
         let own = text("postgres://ann@h/m?connect_timeout=9");
         assert!(own.ends_with("&tcp_user_timeout=15000&connect_timeout=9"), "{own}");
+    }
+
+    #[test]
+    fn knows_every_kind_of_server_that_libpq_knows() {
+        let of = |word: &str| parse(&format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
+        for (word, in_order, for_reader) in [
+            ("any", [None].as_slice(), "any"),
+            ("read-write", &[Some(false)], "primary"),
+            ("primary", &[Some(false)], "primary"),
+            ("read-only", &[Some(true)], "standby"),
+            ("standby", &[Some(true)], "standby"),
+            ("prefer-standby", &[Some(true), None], "prefer-standby"),
+        ] {
+            let url = of(word).unwrap();
+            assert_eq!(url.target().in_order(), in_order, "{word}");
+            assert_eq!(
+                url.url.expose_secret(),
+                &format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5")
+            );
+            let expected = format!("postgres://ann@a,b/m?target_session_attrs={for_reader}&port=5");
+            assert_eq!(url.of_reader().url.expose_secret(), &expected);
+        }
+        assert_eq!(of("master").unwrap_err(), InvalidDatabaseUrl::TargetSession);
+        assert_eq!(parse("postgres://ann@a/m").unwrap().target(), TargetSession::Any);
+    }
+
+    #[test]
+    fn options_are_added_to_those_of_the_url() {
+        let with = |url: &str| parse(url).unwrap().with_options("-c a.b=1").url.expose_secret().to_owned();
+        assert_eq!(with("postgres://ann@a/m"), "postgres://ann@a/m?options=%2Dc%20a%2Eb%3D1");
+        assert_eq!(
+            with("postgres://ann@a/m?options=endpoint%3Dx&port=5"),
+            "postgres://ann@a/m?port=5&options=endpoint%3Dx%20%2Dc%20a%2Eb%3D1"
+        );
     }
 
     #[test]

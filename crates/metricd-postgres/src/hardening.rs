@@ -128,7 +128,8 @@ pub fn undo_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningErr
 ///
 /// [`HardeningError`] where the database cannot be asked.
 pub fn open_classes(reader: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
-    Ok(rights::open_classes(&mut connect(reader)?)?)
+    // In one transaction, so that it is one session also behind a pooler.
+    Ok(connect(&reader.of_reader())?.transaction(rights::open_classes)?)
 }
 
 fn plan(connection: &mut PgConnection, direction: Direction) -> Result<HardeningPlan, HardeningError> {

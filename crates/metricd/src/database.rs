@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
     DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
-    prepare_reader, require_same_database, server_major,
+    prepare_reader, refuse_pooler, require_same_database, server_major,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -180,6 +180,7 @@ pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl>
 }
 
 pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
+    refuse_pooler(owner)?;
     let major = server_major(owner)?;
     ensure!(major >= MIN_MAJOR, "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is needed");
     Ok(())
