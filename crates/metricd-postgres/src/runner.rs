@@ -15,6 +15,7 @@ mod lease;
 mod patience;
 mod plan;
 mod pool;
+mod properties;
 mod run;
 mod session;
 mod tenancy;
@@ -42,6 +43,7 @@ use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
 use self::run::{Rest, Run, Task};
+use self::session::SessionConfig;
 use self::tenancy::Tenancy;
 pub use self::tenancy::{TenantKey, tenant_key};
 use self::timing::Clock;
@@ -51,15 +53,22 @@ use crate::DatabaseUrl;
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What each session is told when it begins. The role has the first two as well; the third is how the guard has read the
-/// SQL, whatever the database is set to; the others fix how values are printed.
-const SESSION: &str = "-c search_path=warehouse -c default_transaction_read_only=on -c standard_conforming_strings=on \
-                       -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex \
-                       -c extra_float_digits=1";
+/// What each session is told when it begins, and behind a pooler each transaction. The role has the first two as well; the
+/// third is how the guard has read the SQL, whatever the database is set to; the others fix how values are printed.
+const SETTINGS: [(&str, &str); 8] = [
+    ("search_path", "warehouse"),
+    ("default_transaction_read_only", "on"),
+    ("standard_conforming_strings", "on"),
+    ("timezone", "UTC"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+];
 
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
-/// Not among the settings of `SESSION`, since PostgreSQL on Windows cannot do so and would refuse the session.
-const WATCH_CLIENT: &str = "SET client_connection_check_interval = '100ms'";
+/// Not among [`SETTINGS`], since PostgreSQL on Windows cannot do so and would refuse the session.
+const WATCH_CLIENT: &str = "client_connection_check_interval = '100ms'";
 
 /// Begins a run that may have something to leave behind.
 const BEGIN: &str = "BEGIN READ ONLY";
@@ -110,12 +119,12 @@ impl PgRunner {
     ///
     /// [`RunError::Unavailable`] where the configuration makes no pool.
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
-        let mut session = reader.config().clone();
-        session.application_name("metricd").options(SESSION).connect_timeout(CONNECT_TIMEOUT);
+        let mut session = SessionConfig::new(reader);
+        session.config.application_name("metricd").connect_timeout(CONNECT_TIMEOUT);
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
-        let has_one_server = session.get_hosts().len() <= 1 && session.get_hostaddrs().len() <= 1;
+        let has_one_server = session.config.get_hosts().len() <= 1 && session.config.get_hostaddrs().len() <= 1;
         let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
@@ -162,7 +171,8 @@ impl PgRunner {
         clock.queue += began.elapsed();
         let mut lease = lease?;
         self.gathering.note(lease.connection());
-        clock.session_since = lease.connection().opened();
+        let connection = lease.connection();
+        clock.session_since = (!connection.is_pooled()).then(|| connection.opened());
         Ok(lease)
     }
 

@@ -29,7 +29,9 @@ impl PgRunner {
             return Ok(None);
         }
         let read_at = Instant::now();
-        let (snapshot, session_since) = self.text(SNAPSHOT).await?;
+        let (snapshot, clock) = self.text(SNAPSHOT).await?;
+        // A session with a pooler tells nothing of how long PostgreSQL has been there.
+        let Some(session_since) = clock.session_since else { return Ok(None) };
         Ok(snapshot.map(|snapshot| DataMark::new(snapshot, read_at, session_since)))
     }
 
@@ -50,8 +52,8 @@ impl PgRunner {
         Ok(told.into_iter().map(|(name, is_row_secured)| Relation { name, is_row_secured }).collect())
     }
 
-    /// The only value of a statement, and since when the session lives that has answered.
-    async fn text(&self, sql: &str) -> Result<(Option<String>, Instant), RunError> {
+    /// The only value of a statement, and where the time of its run has gone.
+    async fn text(&self, sql: &str) -> Result<(Option<String>, Clock), RunError> {
         let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
         let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
         let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
@@ -59,7 +61,7 @@ impl PgRunner {
         let statement = BoundStatement::without_arguments(&statement);
         let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
         self.attempts(Task { statement: &statement, tenancy: None, limits }, &mut value, &mut clock).await?;
-        Ok((value.0, clock.session_since))
+        Ok((value.0, clock))
     }
 }
 

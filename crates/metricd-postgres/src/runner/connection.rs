@@ -1,57 +1,32 @@
 //! A session of the reader, with what is known about it.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
+use lru::LruCache;
 use metricd_domain::Tenant;
 use tokio::time::timeout;
-use tokio_postgres::Config;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Oid, Type};
+use uuid::Uuid;
 
 use super::plan::Plan;
-use super::session::{Session, SessionError};
-use super::tenancy::{ENTER, Entry, Tenancy};
-use super::{CONNECT_TIMEOUT, WATCH_CLIENT};
-use crate::hardening::harm_classes;
+use super::properties::SessionProperties;
+use super::session::{Ahead, Prepared, Session, SessionConfig, SessionError};
+use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
+use super::{BEGIN, CLEAN, CONNECT_TIMEOUT, SETTINGS};
+use crate::connection::token_option;
 
-/// What the keys of statements that cast values begin with. No SQL has a NUL, so that nobody's own text is taken for one.
-pub(super) const CASTING_KEY: char = '\0';
-
-/// How many statements a connection keeps prepared. Past that it begins anew, which costs each one more round trip.
-const MAX_PREPARED: usize = 256;
+/// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
+const MAX_PREPARED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// By how much the role's limit of time may be longer than a statement's to be taken for that: the server gives the role a
 /// second more than statements have.
-const LEEWAY: Duration = Duration::from_secs(1);
-
-/// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
-/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
-/// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
-/// and the process that it is with; and whether no function has other rights than the role, by which one that is called stable
-/// could change a setting for the rest of the transaction.
-const ABOUT: &str = "
-    WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
-    SELECT (NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc p, harmful
-        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
-                   p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
-               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-                  AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
-                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
-        AND has_function_privilege(p.oid, 'EXECUTE')
-    ) AND current_setting('transaction_read_only') = 'on')::text,
-    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
-    pg_backend_pid()::text,
-    (NOT EXISTS (
-        SELECT FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-          AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
-          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-          AND has_function_privilege(p.oid, 'EXECUTE')
-    ))::text";
+pub(super) const LEEWAY: Duration = Duration::from_secs(1);
 
 /// A session, with the statements that are prepared in it.
 #[derive(Debug)]
@@ -59,65 +34,73 @@ pub(super) struct Connection {
     pub(super) session: Session,
     home: ThreadId,
     opened: Instant,
-    is_harmless: bool,
-    is_inert: bool,
-    /// PostgreSQL's own limit of a statement's time in this session; zero is none.
-    timeout: Duration,
-    /// PostgreSQL's process.
-    pid: String,
+    properties: SessionProperties,
     /// The name under which the statement is prepared that names a tenant.
     entrance: Option<String>,
     planned_for: PlannedFor,
-    plans: HashMap<String, Arc<Plan>, RandomState>,
+    plans: LruCache<String, Arc<Plan>, RandomState>,
     /// How many statements were ever prepared, each under a name of its own.
     prepared: u64,
     /// The last of those names, until its plan is kept.
     unkept: Option<String>,
     /// The types that are not built in, as they were looked up.
     pub(super) types: HashMap<Oid, Type>,
+    /// Of those, what stands between the elements of an array, if it is no comma.
+    pub(super) delimiters: HashMap<Oid, u8>,
 }
 
 impl Connection {
     /// Connects. The connection belongs to this thread, whose runtime tells of what has come.
-    pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
-        let mut session = Session::open(config).await?;
-        let asked = timeout(CONNECT_TIMEOUT, ask_about(&mut session)).await;
+    pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
+        let token = Uuid::new_v4();
+        let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
+        let options = settings.collect::<String>() + &token_option(token);
+        let mut session = match Session::open(&config.with_options(&options)).await {
+            // A pooler may refuse what it does not pass on. Behind one, each transaction has its settings.
+            Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
+                Session::open(config).await?
+            }
+            opened => opened?,
+        };
+        let asked = timeout(CONNECT_TIMEOUT, SessionProperties::ask(&mut session, token)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let About { is_harmless, is_inert, timeout, pid } = asked.map_err(too_slow)??;
-        let home = thread::current().id();
-        let (plans, types) = (HashMap::default(), HashMap::new());
-        let opened = Instant::now();
+        let properties = asked.map_err(too_slow)??;
         Ok(Self {
             session,
-            home,
-            opened,
-            is_harmless,
-            is_inert,
-            timeout,
-            pid,
+            home: thread::current().id(),
+            opened: Instant::now(),
+            properties,
             entrance: None,
             planned_for: PlannedFor::Nobody,
-            plans,
+            plans: LruCache::with_hasher(MAX_PREPARED, RandomState::default()),
             prepared: 0,
             unkept: None,
-            types,
+            types: HashMap::new(),
+            delimiters: HashMap::new(),
         })
+    }
+
+    /// Whether two transactions may meet two of PostgreSQL's processes, as behind a pooler. Nothing is left to the session
+    /// then: each transaction is settled anew, and no statement is kept prepared.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.properties.pooled.is_some()
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
     /// a right that is given later is seen by later connections.
     pub(super) fn is_harmless(&self) -> bool {
-        self.is_harmless
+        self.properties.is_harmless
     }
 
     /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
     pub(super) fn is_inert(&self) -> bool {
-        self.is_inert
+        self.properties.is_inert
     }
 
     /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
     pub(super) fn limits_time_to(&self, time: Duration) -> bool {
-        (time..=time.saturating_add(LEEWAY)).contains(&self.timeout) && !self.timeout.is_zero()
+        let limit = self.properties.timeout;
+        (time..=time.saturating_add(LEEWAY)).contains(&limit) && !limit.is_zero()
     }
 
     /// The thread that has opened the connection.
@@ -130,28 +113,59 @@ impl Connection {
         self.opened
     }
 
-    /// What is asked ahead of what is run on the tenant's behalf. Where it has been done, [`Self::entered`] is to be told.
-    pub(super) async fn entry(&mut self, tenancy: Option<Tenancy<'_>>) -> Result<Entry, SessionError> {
+    /// What is asked ahead of what is run on the tenant's behalf: the beginning of the transaction, unless it needs none, and
+    /// what names the tenant. Where it has been done, [`Self::entered`] is to be told.
+    ///
+    /// Behind a pooler, the process that the tenant is named to is known only once the transaction has begun, so that this
+    /// begins it.
+    pub(super) async fn prelude(
+        &mut self,
+        begin: Option<&'static str>,
+        snapshot: Option<String>,
+        tenancy: Option<Tenancy<'_>>,
+    ) -> Result<Prelude, SessionError> {
+        if let Some(settings) = self.properties.pooled.clone() {
+            // Somebody else's plans may be kept there, as those of functions are.
+            let prelude =
+                Prelude { begin, snapshot, settings: Some(settings), forgets_plans: true, ..Prelude::default() };
+            let Some(tenancy) = tenancy else { return Ok(prelude) };
+            let before: Vec<_> = prelude.ahead().collect();
+            let row = self.session.row(&before, PID, "").await?;
+            let pid = row.first().and_then(Option::as_deref).unwrap_or_default();
+            let tenant = Some((TenantStatement::Unprepared, tenancy.sealed(pid)));
+            return Ok(Prelude { tenant, ..Prelude::default() });
+        }
         let tenant = tenancy.map(|tenancy| tenancy.tenant);
         let forgets_plans = !self.planned_for.is(tenant);
         if forgets_plans {
             // It may be given up on the way.
             self.planned_for = PlannedFor::Unknown;
         }
-        let Some(tenancy) = tenancy else { return Ok(Entry { forgets_plans, named: None }) };
+        let prelude = Prelude { begin, snapshot, forgets_plans, ..Prelude::default() };
+        let Some(tenancy) = tenancy else { return Ok(prelude) };
         let name = if let Some(name) = &self.entrance {
             name.clone()
         } else {
             // One that is given up on the way may be prepared all the same: the next one has another name.
             let name = self.new_name()?;
-            self.session.prepare(&name, ENTER).await?;
+            self.session.prepare(&[], Some(name.clone()), ENTER).await?;
             self.unkept = None;
             self.entrance.insert(name).clone()
         };
-        Ok(Entry { forgets_plans, named: Some((name, tenancy.sealed(&self.pid))) })
+        let tenant = Some((TenantStatement::Prepared(name), tenancy.sealed(&self.properties.pid)));
+        Ok(Prelude { tenant, ..prelude })
     }
 
-    /// Says that what [`Self::entry`] has asked ahead was done.
+    /// What is asked ahead of what the runner asks for itself, be it within a transaction already.
+    pub(super) async fn own_prelude(&mut self) -> Result<Prelude, SessionError> {
+        if self.is_pooled() && !self.session.is_in_transaction() {
+            self.prelude(Some(BEGIN), None, None).await
+        } else {
+            Ok(Prelude::default())
+        }
+    }
+
+    /// Says that what [`Self::prelude`] has asked ahead was done.
     pub(super) fn entered(&mut self, tenancy: Option<Tenancy<'_>>) {
         if matches!(self.planned_for, PlannedFor::Unknown) {
             let tenant = tenancy.map(|tenancy| tenancy.tenant.clone());
@@ -159,8 +173,36 @@ impl Connection {
         }
     }
 
+    /// Prepares a statement; behind a pooler, has it described.
+    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Prepared, SessionError> {
+        let prelude = self.own_prelude().await?;
+        let before: Vec<_> = prelude.ahead().collect();
+        let name = if self.is_pooled() { None } else { Some(self.new_name()?) };
+        let prepared = self.session.prepare(&before, name, sql).await;
+        self.end_own(&before).await?;
+        prepared
+    }
+
+    /// The only row of a statement of the runner's own, with its values as text.
+    pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
+        let prelude = self.own_prelude().await?;
+        let before: Vec<_> = prelude.ahead().collect();
+        let row = self.session.row(&before, sql, argument).await;
+        self.end_own(&before).await?;
+        row
+    }
+
+    /// Ends the transaction that [`Self::own_prelude`] has begun.
+    async fn end_own(&mut self, before: &[Ahead<'_>]) -> Result<(), SessionError> {
+        if before.is_empty() || self.session.is_lost() {
+            return Ok(());
+        }
+        self.session.ask(CLEAN)?;
+        self.session.finish().await
+    }
+
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
-    pub(super) fn new_name(&mut self) -> Result<String, SessionError> {
+    fn new_name(&mut self) -> Result<String, SessionError> {
         if let Some(name) = self.unkept.take() {
             self.session.forget(&name)?;
         }
@@ -171,33 +213,26 @@ impl Connection {
     }
 
     /// What is prepared for this text.
-    pub(super) fn plan(&self, text: &str) -> Option<Arc<Plan>> {
+    pub(super) fn plan(&mut self, text: &str) -> Option<Arc<Plan>> {
         self.plans.get(text).cloned()
     }
 
-    /// Whether the statement can be prepared, or is, without that others are forgotten.
-    pub(super) fn has_room_for(&self, text: &str) -> bool {
-        self.plans.len() < MAX_PREPARED || self.plans.contains_key(text)
-    }
-
+    /// Keeps what was prepared last.
     pub(super) fn keep_plan(&mut self, text: &str, plan: &Arc<Plan>) -> Result<(), SessionError> {
-        if self.plans.len() >= MAX_PREPARED {
-            self.forget_plans()?;
-        }
         self.unkept = None;
-        self.plans.insert(text.to_owned(), Arc::clone(plan));
-        Ok(())
+        let evicted = self.plans.push(text.to_owned(), Arc::clone(plan));
+        evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
     }
 
-    /// Forgets what is prepared for this text, and all statements that cast values: which of those are of this text is not
-    /// known.
-    pub(super) fn forget_plans_of(&mut self, text: &str) -> Result<(), SessionError> {
-        let of_text = |key: &String, _: &mut Arc<Plan>| key == text || key.starts_with(CASTING_KEY);
-        self.plans.extract_if(of_text).try_for_each(|(_, plan)| self.session.forget(&plan.name))
+    /// Forgets what is prepared for this text, and the types that were looked up: one of them may have changed.
+    pub(super) fn forget_plan(&mut self, text: &str) -> Result<(), SessionError> {
+        self.types.clear();
+        self.delimiters.clear();
+        self.plans.pop(text).map_or(Ok(()), |plan| self.close(&plan))
     }
 
-    fn forget_plans(&mut self) -> Result<(), SessionError> {
-        self.plans.drain().try_for_each(|(_, plan)| self.session.forget(&plan.name))
+    fn close(&mut self, plan: &Plan) -> Result<(), SessionError> {
+        plan.prepared.name().map_or(Ok(()), |name| self.session.forget(name))
     }
 }
 
@@ -217,25 +252,4 @@ impl PlannedFor {
             Self::Tenant(planned_for) => tenant == Some(planned_for),
         }
     }
-}
-
-/// What [`ABOUT`] asks.
-struct About {
-    is_harmless: bool,
-    is_inert: bool,
-    timeout: Duration,
-    pid: String,
-}
-
-async fn ask_about(session: &mut Session) -> Result<About, SessionError> {
-    session.ask(WATCH_CLIENT)?;
-    if let Err(SessionError::Refused { message, .. }) = session.finish().await {
-        log::debug!("PostgreSQL does not look whether its client is there: {message}");
-    }
-    let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
-    let row = session.row(ABOUT, &harmful.join("\n")).await?;
-    let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
-    let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
-    let is_harmless = told(0) == "true";
-    Ok(About { is_harmless, is_inert: is_harmless && told(3) == "true", timeout, pid: told(2).to_owned() })
 }

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
+use super::connection::Connection;
 use super::session::{Ahead, Answer, Session, SessionError};
 use super::{BEGIN, CLEAN};
 
@@ -41,11 +42,15 @@ fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>
 
 impl Estimates {
     /// What the planner expects the statement to cost, in its own unit.
-    pub(super) async fn of(&self, session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
+    pub(super) async fn of(
+        &self,
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<f64, SessionError> {
         if let Some(cost) = self.costs.get(statement.text()) {
             return Ok(cost);
         }
-        let cost = explain(session, statement).await?;
+        let cost = explain(connection, statement).await?;
         self.costs.insert(statement.text().into(), cost);
         Ok(cost)
     }
@@ -62,10 +67,16 @@ impl Estimates {
 }
 
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
-async fn explain(session: &mut Session, statement: &BoundStatement) -> Result<f64, SessionError> {
+async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Result<f64, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.text());
-    session.ask_once(&[Ahead::Sql(BEGIN)], &explain, statement.texts())?;
+    let prelude = connection.own_prelude().await?;
+    let mut before: Vec<_> = prelude.ahead().collect();
+    if before.is_empty() {
+        before.push(Ahead::Sql(BEGIN));
+    }
+    let session = &mut connection.session;
+    session.ask_once(&before, &explain, statement.texts())?;
     session.ask(CLEAN)?;
     let cost = read_cost(session).await;
     session.finish().await?;

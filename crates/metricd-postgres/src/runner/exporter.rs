@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tokio_postgres::Config;
 
 use super::CONNECT_TIMEOUT;
-use super::session::{Answer, Session, SessionError};
+use super::session::{Answer, Session, SessionConfig, SessionError};
 use crate::DatabaseUrl;
 
 /// How many sessions there are at most. They export for moments, so that few are enough.
@@ -24,7 +23,7 @@ const EXPORT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg
 pub(super) struct Exporter(Option<Arc<Shared>>);
 
 struct Shared {
-    owner: Config,
+    owner: SessionConfig,
     idle: Mutex<Vec<Session>>,
     turns: Arc<Semaphore>,
     /// When that has last failed.
@@ -41,10 +40,10 @@ pub(super) struct Snapshot {
 
 impl Exporter {
     pub(super) fn new(owner: &DatabaseUrl) -> Self {
-        let mut config = owner.config().clone();
-        config.application_name("metricd snapshot").connect_timeout(CONNECT_TIMEOUT);
+        let mut session = SessionConfig::new(owner);
+        session.config.application_name("metricd snapshot").connect_timeout(CONNECT_TIMEOUT);
         Self(Some(Arc::new(Shared {
-            owner: config,
+            owner: session,
             idle: Mutex::default(),
             turns: Arc::new(Semaphore::new(MAX_SESSIONS)),
             failed: Mutex::default(),

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use metricd_execution::RunError;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
-use tokio_postgres::Config;
 
 use super::RunnerConfig;
 use super::connection::Connection;
 use super::error::{connect_error, is_full};
+use super::session::SessionConfig;
 
 /// How long a run waits while other threads' connections go to runs of those threads.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -30,7 +30,7 @@ const FULL_FOR: Duration = Duration::from_secs(1);
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
-    session: Config,
+    session: SessionConfig,
     config: RunnerConfig,
     state: Mutex<State>,
 }
@@ -60,7 +60,7 @@ pub(super) struct Pooled {
 }
 
 impl Pool {
-    pub(super) fn new(session: Config, config: RunnerConfig) -> Self {
+    pub(super) fn new(session: SessionConfig, config: RunnerConfig) -> Self {
         Self(Arc::new(Shared { session, config, state: Mutex::default() }))
     }
 

@@ -1,6 +1,5 @@
 //! One run of a statement on a connection.
 
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
-use super::connection::Connection;
+use super::connection::{Connection, LEEWAY};
 use super::cost::Estimates;
-use super::error::{is_stale_plan, run_error};
+use super::error::{is_stale, run_error};
 use super::plan::Plan;
 use super::session::{Ahead, Answer, Session, SessionError};
-use super::tenancy::{Entry, Tenancy};
+use super::tenancy::Tenancy;
 use super::timing::Clock;
 use super::{BEGIN, CLEAN};
 
@@ -58,10 +57,11 @@ impl Run<'_> {
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
+        let text = self.task.statement.text();
+        let was_prepared = connection.plan(text).is_some();
         match self.prepare_and_execute(connection, estimates).await {
-            // A table has changed since the statement was prepared.
-            Err(error) if !*self.is_begun && is_stale_plan(&error) => {
-                connection.forget_plans_of(self.task.statement.text()).map_err(|error| self.fault(error))?;
+            Err(error) if !*self.is_begun && is_stale(&error, was_prepared, connection.session.is_executing()) => {
+                connection.forget_plan(text).map_err(|error| self.fault(error))?;
                 self.prepare_and_execute(connection, estimates).await
             }
             outcome => outcome,
@@ -75,16 +75,17 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let plan = prepare(connection, self.task.statement, self.task.limits).await?;
         estimate(connection, estimates, self.task.statement, self.task.limits).await?;
-        if connection.plan(self.task.statement.text()).is_none() {
-            // Of one whose values are cast, PostgreSQL is asked each time what its columns are.
-            estimates.set_apart(self.task.statement.text());
-        }
-        let entry = connection.entry(self.task.tenancy).await.map_err(|error| self.fault(error))?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
-        let outcome = if connection.is_harmless() && self.task.limits.patience.is_zero() {
-            self.execute_alone(&mut connection.session, &plan, &entry).await
+        let is_alone = connection.is_harmless() && self.task.limits.patience.is_zero();
+        let begin = (!is_alone).then_some(BEGIN);
+        let prelude = connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.fault(error))?;
+        let mut before: Vec<_> = prelude.ahead().collect();
+        let timeout = statement_timeout(self.task.limits, connection.is_pooled());
+        before.extend(timeout.as_deref().map(Ahead::Sql));
+        let outcome = if is_alone {
+            self.execute_alone(&mut connection.session, &plan, &before).await
         } else {
-            self.execute_within_transaction(&mut connection.session, &plan, &entry).await
+            self.execute_within_transaction(&mut connection.session, &plan, &before).await
         };
         if outcome.is_ok() {
             connection.entered(self.task.tenancy);
@@ -98,12 +99,10 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        entry: &Entry,
+        before: &[Ahead<'_>],
     ) -> Result<RunOutcome, RunError> {
-        // What is sent together is one transaction, which the entry is for.
-        let entry: Vec<_> = entry.ahead().collect();
-        self.sink.sent();
-        session.ask_prepared(&entry, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
+        // What is sent together is one transaction, which names the tenant.
+        self.send(session, plan, before)?;
         let outcome = self.read(session, plan).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
@@ -115,13 +114,9 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        entry: &Entry,
+        before: &[Ahead<'_>],
     ) -> Result<RunOutcome, RunError> {
-        let timeout = statement_timeout(self.task.limits);
-        let begin = iter::once(Ahead::Sql(BEGIN)).chain(entry.ahead());
-        let begin: Vec<_> = begin.chain(timeout.as_deref().map(Ahead::Sql)).collect();
-        self.sink.sent();
-        session.ask_prepared(&begin, &plan.name, self.task.statement.texts()).map_err(|error| self.fault(error))?;
+        self.send(session, plan, before)?;
         session.ask(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
@@ -134,6 +129,13 @@ impl Run<'_> {
             session.finish().await.map_err(|error| self.fault(error))?;
         }
         outcome
+    }
+
+    fn send(&mut self, session: &mut Session, plan: &Plan, before: &[Ahead<'_>]) -> Result<(), RunError> {
+        let statement = self.task.statement;
+        self.sink.sent();
+        let sent = session.ask_prepared(before, (&plan.prepared, statement.text()), statement.texts());
+        sent.map_err(|error| self.fault(error))
     }
 
     /// Hands the rows to the sink, up to the limits.
@@ -191,7 +193,7 @@ pub(super) async fn prepare(
     limits: RunLimits,
 ) -> Result<Arc<Plan>, RunError> {
     let plan = Plan::prepare(connection, statement).await.map_err(|error| run_error(error, limits.time))?;
-    let (wanted, given) = (plan.parameters, statement.arguments().len());
+    let (wanted, given) = (plan.prepared.parameters, statement.arguments().len());
     if wanted != given {
         let message = format!("the statement has {wanted} parameters and values for {given}");
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
@@ -206,7 +208,7 @@ pub(super) async fn estimate(
     statement: &BoundStatement,
     limits: RunLimits,
 ) -> Result<f64, RunError> {
-    let cost = estimates.of(&mut connection.session, statement).await;
+    let cost = estimates.of(connection, statement).await;
     let (cost, limit) = (cost.map_err(|error| run_error(error, limits.time))?, limits.cost);
     #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
     if cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(cost) }
@@ -214,9 +216,13 @@ pub(super) async fn estimate(
 
 /// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
 /// statement's, so that its own limit has to leave room for that; the runner's limit, which does not count it, holds as before.
-fn statement_timeout(limits: RunLimits) -> Option<String> {
-    let milliseconds = (limits.time + limits.patience).as_millis();
-    (!limits.patience.is_zero()).then(|| format!("SET LOCAL statement_timeout = '{milliseconds}ms'"))
+/// Behind a pooler, another client may have lifted the role's own limit.
+fn statement_timeout(limits: RunLimits, is_pooled: bool) -> Option<String> {
+    let leeway = if is_pooled { LEEWAY } else { Duration::ZERO };
+    let milliseconds = limits.time.saturating_add(limits.patience).saturating_add(leeway).as_millis();
+    // More is no limit to PostgreSQL.
+    let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
+    (is_pooled || !limits.patience.is_zero()).then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.

@@ -9,32 +9,36 @@
 
 mod address;
 mod cancel;
+mod config;
+mod description;
 mod error;
 mod question;
 mod wire;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 
 use bytes::BytesMut;
-use fallible_iterator::FallibleIterator;
 use metricd_execution::Fields;
-use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{
-    COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, Message, PARAMETER_DESCRIPTION_TAG, READY_FOR_QUERY_TAG,
-    ROW_DESCRIPTION_TAG,
+    COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, NO_DATA_TAG, PARAMETER_DESCRIPTION_TAG,
+    READY_FOR_QUERY_TAG, ROW_DESCRIPTION_TAG,
 };
 use postgres_protocol::message::frontend;
 use tokio::time::timeout;
-use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 use self::address::Address;
 pub(super) use self::address::{CANCEL_AGAIN, CANCEL_TIMEOUT};
 pub(super) use self::cancel::Canceller;
+pub(super) use self::config::SessionConfig;
+use self::description::Description;
+pub(super) use self::description::Format;
 pub(super) use self::error::SessionError;
-pub(super) use self::question::Ahead;
-use self::question::{execute, once};
+use self::question::once;
+pub(super) use self::question::{Ahead, Prepared};
 use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
 use super::timing::Stopwatch;
@@ -50,28 +54,33 @@ pub(super) enum Answer {
     End,
 }
 
-/// A statement that PostgreSQL has prepared.
-#[derive(Debug, Default)]
-pub(super) struct Prepared {
-    /// How many parameters it has.
-    pub(super) parameters: usize,
-    /// The names of its columns, and their types.
-    pub(super) columns: Vec<(String, Oid)>,
-}
-
 pub(super) struct Session {
     wire: Wire,
     canceller: Canceller,
+    /// The process that the login has named, which a pooler makes up.
+    login_pid: Option<i32>,
     /// How many answers have not come to their end.
     unanswered: usize,
     /// What was wrong with the statement whose answer is being read.
     fault: Option<SessionError>,
     /// What is still to come of statements that were asked for as one.
     batch: Batch,
+    /// What the results of the statements have to look like that were asked for and are not described yet.
+    expected: VecDeque<Description>,
+    /// How far PostgreSQL has got with the statement whose answer is read, or was last.
+    stage: Stage,
     is_in_transaction: bool,
     is_lost: bool,
     /// Whether what runs has been cancelled since several statements were last asked for as one.
     was_cancelled: bool,
+}
+
+/// How far PostgreSQL has got with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Asked,
+    /// Its result is described, so that it is prepared and has its values.
+    Executing,
 }
 
 /// How many statements of one question have not ended.
@@ -85,51 +94,68 @@ struct Batch {
 
 impl Session {
     /// Connects and logs in.
-    pub(super) async fn open(config: &Config) -> Result<Self, SessionError> {
+    pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
         let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
-        for address in Address::to_try(config) {
-            let opened = timeout(CONNECT_TIMEOUT, Self::open_at(address, config)).await;
-            outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
-            if outcome.is_ok() {
-                break;
+        for wants_standby in config.target.in_order() {
+            for address in Address::to_try(&config.config) {
+                let opened = timeout(CONNECT_TIMEOUT, Self::open_at(address, config, *wants_standby)).await;
+                outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
+                if outcome.is_ok() {
+                    return outcome;
+                }
             }
         }
         outcome
     }
 
-    async fn open_at(address: Address, config: &Config) -> Result<Self, SessionError> {
-        let (mut socket, peer) = address.connect(config).await?;
-        let (client, driver) = config.connect_raw(&mut socket, NoTls).await?;
-        let canceller = Canceller::new(peer, client.cancel_token());
+    async fn open_at(
+        address: Address,
+        config: &SessionConfig,
+        wants_standby: Option<bool>,
+    ) -> Result<Self, SessionError> {
+        let (mut socket, peer) = address.connect(&config.config).await?;
+        let (client, driver) = config.config.connect_raw(&mut socket, NoTls).await?;
+        let token = client.cancel_token();
+        let login_pid = cancel::process_of(&token).await;
+        let canceller = Canceller::new(peer, token);
         // Neither says goodbye unless it is polled; the socket is ours again.
         drop((client, driver));
         let mut session = Self {
             wire: Wire::new(socket),
             canceller,
+            login_pid,
             unanswered: 0,
             fault: None,
             batch: Batch::default(),
+            expected: VecDeque::new(),
+            stage: Stage::Asked,
             is_in_transaction: false,
             is_lost: false,
             was_cancelled: false,
         };
-        session.check_target(config.get_target_session_attrs()).await?;
+        if let Some(wants_standby) = wants_standby {
+            session.check_target(wants_standby).await?;
+        }
         Ok(session)
     }
 
     /// Holds the server to what the URL wants it to be. Whether it can be written to is asked of the server: this session could
     /// not write anyhow.
-    async fn check_target(&mut self, target: TargetSessionAttrs) -> Result<(), SessionError> {
-        let wants_standby = match target {
-            TargetSessionAttrs::ReadWrite => "false",
-            TargetSessionAttrs::ReadOnly => "true",
-            _ => return Ok(()),
-        };
-        let row = self.row("SELECT (pg_catalog.pg_is_in_recovery() = $1::boolean)::text", wants_standby).await?;
+    async fn check_target(&mut self, wants_standby: bool) -> Result<(), SessionError> {
+        let sql = "SELECT (pg_catalog.pg_is_in_recovery() = $1::pg_catalog.bool)::pg_catalog.text";
+        let row = self.row(&[], sql, &wants_standby.to_string()).await?;
         match row.first() {
             Some(Some(is_wanted)) if is_wanted == "true" => Ok(()),
-            _ => Err(SessionError::Lost(format!("the server is not as `target_session_attrs` wants it: {target:?}"))),
+            _ => {
+                let wanted = if wants_standby { "a standby" } else { "a primary" };
+                Err(SessionError::Lost(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
+            }
         }
+    }
+
+    /// The process that the login has named. A pooler names one that it has made up.
+    pub(super) fn login_pid(&self) -> Option<i32> {
+        self.login_pid
     }
 
     /// Whether everything is answered, and no transaction open.
@@ -195,18 +221,20 @@ impl Session {
         self.ask_after(statements, |_| Ok(()))
     }
 
-    /// Asks to run a prepared statement with values as text, after others. Where one of those fails, what follows it is not
-    /// run.
+    /// Asks to run a prepared statement, of that SQL, with values as text, after others. Where one of those fails, what
+    /// follows it is not run. The answer has to have the columns that were prepared.
     pub(super) fn ask_prepared<'a>(
         &mut self,
         before: &[Ahead<'_>],
-        name: &str,
+        (prepared, sql): (&Prepared, &str),
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
-        self.ask_after(before, |unsent| execute(name, arguments, unsent))
+        self.ask_after(before, |unsent| prepared.write(sql, arguments, unsent))?;
+        self.expected.push_back(prepared.description.clone());
+        Ok(())
     }
 
-    /// The same for a statement that is prepared for this once.
+    /// The same for a statement that is prepared for this once, whose columns are text.
     pub(super) fn ask_once<'a>(
         &mut self,
         before: &[Ahead<'_>],
@@ -221,19 +249,20 @@ impl Session {
     pub(super) fn ask_prepared_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
         &mut self,
         before: &[Ahead<'_>],
-        statements: impl Iterator<Item = (&'a str, A)>,
+        statements: impl Iterator<Item = ((&'a Prepared, &'a str), A)>,
         after: &[&str],
     ) -> Result<(), SessionError> {
-        let mut left = 0;
+        let mut expected = VecDeque::new();
         self.ask_after(before, |unsent| {
-            for (name, arguments) in statements {
-                left += 1;
-                execute(name, arguments, unsent)?;
+            for ((prepared, sql), arguments) in statements {
+                expected.push_back(prepared.description.clone());
+                prepared.write(sql, arguments, unsent)?;
             }
             after.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))
         })?;
         self.was_cancelled = false;
-        self.batch.left = left;
+        self.batch.left = expected.len();
+        self.expected = expected;
         Ok(())
     }
 
@@ -242,31 +271,51 @@ impl Session {
         self.wire.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
     }
 
-    /// Prepares a statement under a name.
-    pub(super) async fn prepare(&mut self, name: &str, sql: &str) -> Result<Prepared, SessionError> {
-        self.ask_after(&[], |unsent| {
-            frontend::parse(name, sql, [], unsent)?;
-            frontend::describe(b'S', name, unsent)
+    /// Prepares a statement under a name, after others; without a name, only has it described.
+    pub(super) async fn prepare(
+        &mut self,
+        before: &[Ahead<'_>],
+        name: Option<String>,
+        sql: &str,
+    ) -> Result<Prepared, SessionError> {
+        let mut prepared = Prepared::new(name);
+        self.ask_after(before, |unsent| {
+            frontend::parse(prepared.name_or_unnamed(), sql, [], unsent)?;
+            frontend::describe(b'S', prepared.name_or_unnamed(), unsent)
         })?;
-        let mut prepared = Prepared::default();
         loop {
             match self.next_message(usize::MAX).await? {
-                Incoming::Message(PARAMETER_DESCRIPTION_TAG | ROW_DESCRIPTION_TAG) => self.describe(&mut prepared)?,
+                Incoming::Message(PARAMETER_DESCRIPTION_TAG) => {
+                    let count = self.wire.body().first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
+                    prepared.parameters = count.into();
+                }
+                Incoming::Message(ROW_DESCRIPTION_TAG) => prepared.description = Description::of(self.wire.body()),
                 Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(prepared), Err),
                 _ => {}
             }
         }
     }
 
-    /// The only row of a statement, with its values as text.
-    pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
-        self.ask_once(&[], sql, [Some(argument)].into_iter())?;
+    /// The only row of a statement, with its values as text, after others.
+    pub(super) async fn row(
+        &mut self,
+        before: &[Ahead<'_>],
+        sql: &str,
+        argument: &str,
+    ) -> Result<Vec<Option<String>>, SessionError> {
+        self.ask_once(before, sql, [Some(argument)].into_iter())?;
         let mut values = Vec::new();
         while self.next(usize::MAX).await? != Answer::End {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             values = self.fields().map(|field| field.map(text)).collect();
         }
         Ok(values)
+    }
+
+    /// Whether the statement whose answer is read, or was last, has begun to run. An error before that is about the statement
+    /// as it was prepared, or about its values.
+    pub(super) fn is_executing(&self) -> bool {
+        self.stage == Stage::Executing
     }
 
     /// Reads on in the answer to what was asked first. What was wrong is told at its end.
@@ -277,14 +326,18 @@ impl Session {
     pub(super) async fn next(&mut self, max_row_bytes: usize) -> Result<Answer, SessionError> {
         loop {
             match self.next_message(max_row_bytes).await? {
+                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(Answer::End), Err),
+                // Of what goes wrong, the rest is passed over.
+                _ if self.fault.is_some() => {}
                 Incoming::Message(DATA_ROW_TAG) | Incoming::LargeRow if self.batch.ahead > 0 => {}
-                Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
                 Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.ahead > 0 => self.batch.ahead -= 1,
+                Incoming::Message(ROW_DESCRIPTION_TAG | NO_DATA_TAG) if self.batch.ahead == 0 => self.check_columns(),
+                Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
                 Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.left > 0 => {
                     self.batch.left -= 1;
+                    self.stage = Stage::Asked;
                     return Ok(Answer::End);
                 }
-                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(Answer::End), Err),
                 Incoming::Message(_) => {}
                 Incoming::LargeRow => return Ok(Answer::LargeRow),
             }
@@ -308,6 +361,19 @@ impl Session {
         Ok(())
     }
 
+    /// Holds the columns of an answer to those of the statement that was asked for.
+    fn check_columns(&mut self) {
+        let Some(expected) = self.expected.pop_front() else { return };
+        if expected.is_of(self.wire.body()) {
+            self.stage = Stage::Executing;
+        } else {
+            // As PostgreSQL itself says it of a statement that it keeps.
+            let sqlstate = SqlState::FEATURE_NOT_SUPPORTED.code().to_owned();
+            let message = "the result has other columns than the statement that was prepared".to_owned();
+            self.fault = Some(SessionError::Refused { sqlstate, message });
+        }
+    }
+
     /// Nothing else may be unanswered.
     fn ask_after(
         &mut self,
@@ -321,6 +387,8 @@ impl Session {
             Ok(())
         })?;
         self.batch = Batch { ahead: before.len(), left: 0 };
+        self.expected.clear();
+        self.stage = Stage::Asked;
         Ok(())
     }
 
@@ -344,9 +412,13 @@ impl Session {
             }
         };
         match incoming {
-            Incoming::Message(ERROR_RESPONSE_TAG) => self.fault = Some(SessionError::refused(self.wire.body())),
+            Incoming::Message(ERROR_RESPONSE_TAG) => {
+                let fault = SessionError::refused(self.wire.body());
+                self.fault.get_or_insert(fault);
+            }
             Incoming::Message(READY_FOR_QUERY_TAG) => {
                 self.batch = Batch::default();
+                self.expected.clear();
                 self.unanswered = self.unanswered.saturating_sub(1);
                 self.is_in_transaction = self.wire.body() != b"I";
                 if self.unanswered == 0 {
@@ -356,21 +428,6 @@ impl Session {
             _ => {}
         }
         Ok(incoming)
-    }
-
-    /// Takes what a description says into account.
-    fn describe(&mut self, prepared: &mut Prepared) -> Result<(), SessionError> {
-        match Message::parse(&mut self.wire.take_message())? {
-            Some(Message::ParameterDescription(body)) => {
-                prepared.parameters = body.parameters().count()?;
-            }
-            Some(Message::RowDescription(body)) => {
-                let columns = body.fields().map(|field| Ok((field.name().to_owned(), field.type_oid())));
-                prepared.columns = columns.collect()?;
-            }
-            _ => {}
-        }
-        Ok(())
     }
 }
 

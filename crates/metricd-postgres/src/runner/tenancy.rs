@@ -23,6 +23,9 @@ use crate::reader::ReaderError;
 /// The statement that names a tenant.
 pub(super) const ENTER: &str = "SELECT tenancy.enter($1)";
 
+/// The statement that tells which process runs the transaction; its value is of no meaning.
+pub(super) const PID: &str = "SELECT pg_catalog.pg_backend_pid()::text WHERE $1::text IS NOT NULL";
+
 /// The database's key, by which it knows that it was the server that has named a tenant.
 #[derive(Clone)]
 pub struct TenantKey(Arc<SecretSlice<u8>>);
@@ -66,13 +69,27 @@ pub(super) struct Tenancy<'a> {
 /// the tenant that came first.
 const FORGET_PLANS: &str = "DISCARD PLANS";
 
-/// What is asked ahead of statements that are run on somebody's behalf, or on nobody's.
-#[derive(Debug)]
-pub(super) struct Entry {
+/// What is asked ahead of statements, in their transaction.
+#[derive(Debug, Default)]
+pub(super) struct Prelude {
+    /// What begins the transaction.
+    pub(super) begin: Option<&'static str>,
+    /// What has it see somebody else's snapshot.
+    pub(super) snapshot: Option<String>,
+    /// What is set in it, if nothing is left to the session.
+    pub(super) settings: Option<Arc<[String]>>,
     /// Whether the plans are those of somebody else.
     pub(super) forgets_plans: bool,
-    /// The name of the statement that is prepared to name a tenant, and what it is given.
-    pub(super) named: Option<(String, String)>,
+    /// The statement that names a tenant, and what it is given.
+    pub(super) tenant: Option<(TenantStatement, String)>,
+}
+
+/// How [`ENTER`] is sent.
+#[derive(Debug)]
+pub(super) enum TenantStatement {
+    /// By the name under which it is prepared.
+    Prepared(String),
+    Unprepared,
 }
 
 impl Tenancy<'_> {
@@ -94,10 +111,16 @@ impl Tenancy<'_> {
     }
 }
 
-impl Entry {
-    /// The statements that are asked ahead, in the same transaction.
+impl Prelude {
+    /// The statements that are asked ahead.
     pub(super) fn ahead(&self) -> impl Iterator<Item = Ahead<'_>> {
-        let forget = self.forgets_plans.then_some(Ahead::Sql(FORGET_PLANS));
-        forget.into_iter().chain(self.named.as_ref().map(|(statement, sealed)| Ahead::Prepared(statement, sealed)))
+        let begin = self.begin.into_iter().chain(self.snapshot.as_deref());
+        let settings = self.settings.iter().flat_map(|settings| settings.iter().map(String::as_str));
+        let forget = self.forgets_plans.then_some(FORGET_PLANS);
+        let tenant = self.tenant.as_ref().map(|(statement, sealed)| match statement {
+            TenantStatement::Prepared(name) => Ahead::Prepared(name, sealed),
+            TenantStatement::Unprepared => Ahead::Once(ENTER, sealed),
+        });
+        begin.chain(settings).chain(forget).map(Ahead::Sql).chain(tenant)
     }
 }

@@ -8,8 +8,8 @@ use metricd_execution::RunTiming;
 #[derive(Debug)]
 pub(super) struct Clock {
     began: Instant,
-    /// When at the latest the connection was open that was used last.
-    pub(super) session_since: Instant,
+    /// When at the latest PostgreSQL's session was open that was used last; `None` behind a pooler.
+    pub(super) session_since: Option<Instant>,
     pub(super) queue: Duration,
     pub(super) encode: Duration,
     /// For how long a sink that was full has made the run wait.
@@ -20,7 +20,7 @@ impl Clock {
     pub(super) fn start() -> Self {
         let (queue, encode, waits) = Default::default();
         let began = Instant::now();
-        Self { began, session_since: began, queue, encode, waits }
+        Self { began, session_since: None, queue, encode, waits }
     }
 
     /// The parts so far. What is nobody else's is PostgreSQL's.

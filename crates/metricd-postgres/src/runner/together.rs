@@ -108,6 +108,8 @@ impl<'a, 'r> Together<'a, 'r> {
         }
         let units = units(judged.clone());
         let useful = useful_connections(&judged, units.len()).clamp(1, self.limits.connections.max(1));
+        // A pooler has as many places as it has: one transaction must not wait for that of another.
+        let useful = if lease.connection().is_pooled() { 1 } else { useful };
         *locked(&self.queue) = units;
         let Some((mut others, snapshot)) = self.others(useful - 1).await else {
             return self.work(lease.connection(), Part::Whole).await;

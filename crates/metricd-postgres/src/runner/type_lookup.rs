@@ -5,9 +5,13 @@ use tokio_postgres::types::{Kind, Oid, Type};
 use super::connection::Connection;
 use super::session::SessionError;
 
+/// What stands between the elements of nearly every array.
+const COMMA: u8 = b',';
+
 const LOOK_UP: &str = "
     SELECT t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::text,
-           CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END
+           CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END,
+           pg_catalog.ascii(t.typdelim::text)::text
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE t.oid = $1::text::oid";
 
@@ -17,7 +21,7 @@ impl Connection {
         if let Some(known) = Type::from_oid(oid).or_else(|| self.types.get(&oid).cloned()) {
             return Ok(known);
         }
-        let row = self.session.row(LOOK_UP, &oid.to_string()).await?;
+        let row = self.row(LOOK_UP, &oid.to_string()).await?;
         let text = |index: usize| row.get(index).cloned().flatten();
         let oid_at = |index| text(index).and_then(|text| text.parse().ok());
         let kind = match (text(2).as_deref(), oid_at(3), oid_at(4)) {
@@ -29,6 +33,18 @@ impl Connection {
         };
         let data_type = Type::new(text(0).unwrap_or_default(), oid, kind, text(1).unwrap_or_default());
         self.types.insert(oid, data_type.clone());
+        if let Some(delimiter) = text(5).and_then(|code| code.parse().ok()).filter(|delimiter| *delimiter != COMMA) {
+            self.delimiters.insert(oid, delimiter);
+        }
         Ok(data_type)
+    }
+
+    /// What stands between the elements of this type in an array's text format, as far as the type was looked up.
+    pub(super) fn delimiter(&self, element: &Type) -> u8 {
+        match *element {
+            // The only one of those that are built in.
+            Type::BOX => b';',
+            _ => self.delimiters.get(&element.oid()).copied().unwrap_or(COMMA),
+        }
     }
 }

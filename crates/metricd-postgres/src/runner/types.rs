@@ -3,7 +3,7 @@
 use metricd_execution::FieldType;
 use tokio_postgres::types::{Kind, Type};
 
-/// The form of the type's values, or `None` where they have to be cast to text.
+/// The form of the type's values in binary format, or `None` where they come in text format.
 pub(super) fn field_type(data_type: &Type) -> Option<FieldType> {
     match data_type.kind() {
         _ if is_vector(data_type) => return None,
@@ -34,17 +34,16 @@ pub(super) fn field_type(data_type: &Type) -> Option<FieldType> {
     })
 }
 
-/// The form of values of this type that have been cast to text.
-pub(super) fn text_type(data_type: &Type) -> FieldType {
-    if is_array(data_type) { FieldType::Array(Box::new(FieldType::Text)) } else { FieldType::Text }
-}
-
-pub(super) fn is_array(data_type: &Type) -> bool {
+/// The form of the type's values in text format. What stands between the elements of an array is the element type's business.
+pub(super) fn text_type(data_type: &Type, delimiter: &impl Fn(&Type) -> u8) -> FieldType {
+    let array = |element, delimiter| FieldType::ArrayLiteral { element: Box::new(element), delimiter };
     match data_type.kind() {
-        Kind::Array(_) => !is_vector(data_type),
-        Kind::Domain(base) => is_array(base),
+        _ if is_vector(data_type) => FieldType::Text,
+        Kind::Array(element) => array(text_type(element, delimiter), delimiter(element)),
+        Kind::Domain(base) => text_type(base, delimiter),
         // A pseudo-type, and yet an array.
-        _ => *data_type == Type::RECORD_ARRAY,
+        _ if *data_type == Type::RECORD_ARRAY => array(FieldType::Text, b','),
+        _ => FieldType::Text,
     }
 }
 

@@ -9,7 +9,7 @@ use metricd_execution::{BoundStatement, Fields, RowSink, RunError, RunLimits, Ru
 use super::{PATIENCE, Waiting};
 use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
-use crate::runner::error::{is_stale_plan, run_error};
+use crate::runner::error::{is_stale, run_error};
 use crate::runner::plan::Plan;
 use crate::runner::session::{Answer, Session, SessionError};
 
@@ -87,12 +87,10 @@ pub(super) async fn ask(
 }
 
 impl Question<'_> {
-    /// Prepares as many as the connection keeps prepared at once.
+    /// Prepares all of them, which are fewer than a connection keeps prepared.
     async fn prepare(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
-        while let Some(run) = self.left.front()
-            && (self.asked.is_empty() || connection.has_room_for(run.statement.text()))
-        {
-            self.preparing = self.left.pop_front().filter(|run| !run.told.is_closed());
+        while let Some(run) = self.left.pop_front() {
+            self.preparing = Some(run).filter(|run| !run.told.is_closed());
             let Some(run) = &self.preparing else { continue };
             let plan = plan(connection, &run.statement).await?;
             match (self.preparing.take(), plan) {
@@ -106,9 +104,10 @@ impl Question<'_> {
 
     /// Asks once. What follows a statement that fails is left, to be asked once more.
     async fn ask(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
-        let entry = connection.entry(None).await?;
-        let before: Vec<_> = entry.ahead().collect();
-        let statements = self.asked.iter().map(|(run, plan)| (plan.name.as_str(), run.statement.texts()));
+        let prelude = connection.prelude(None, None, None).await?;
+        let before: Vec<_> = prelude.ahead().collect();
+        let statements =
+            self.asked.iter().map(|(run, plan)| ((&plan.prepared, run.statement.text()), run.statement.texts()));
         connection.session.ask_prepared_all(&before, statements, &[])?;
         let sent = Instant::now();
         while !connection.session.is_answered() && !self.asked.is_empty() {
@@ -134,8 +133,8 @@ impl Question<'_> {
     fn fail(&mut self, connection: &mut Connection, run: &Waiting, error: SessionError) -> Result<(), SessionError> {
         let text = run.statement.text();
         self.asked.retain(|(other, _)| other.statement.text() != text);
-        if is_stale_plan(&run_error(error, PATIENCE)) {
-            connection.forget_plans_of(text)?;
+        if is_stale(&run_error(error, PATIENCE), true, connection.session.is_executing()) {
+            connection.forget_plan(text)?;
         }
         Ok(())
     }
@@ -151,14 +150,11 @@ impl Drop for Question<'_> {
 
 /// What is prepared for the statement; `None` where it has to be run alone.
 async fn plan(connection: &mut Connection, statement: &BoundStatement) -> Result<Option<Arc<Plan>>, SessionError> {
-    if connection.plan(statement.text()).is_none()
-        && let Err(error @ SessionError::Lost(_)) = Plan::prepare(connection, statement).await
-    {
-        return Err(error);
+    match Plan::prepare(connection, statement).await {
+        Ok(plan) => Ok(Some(plan).filter(|plan| plan.prepared.parameters == statement.arguments().len())),
+        Err(error @ SessionError::Lost(_)) => Err(error),
+        Err(SessionError::Refused { .. }) => Ok(None),
     }
-    // Of one whose values are cast, nothing is kept under its own text.
-    let plan = connection.plan(statement.text());
-    Ok(plan.filter(|plan| plan.parameters == statement.arguments().len()))
 }
 
 /// The rows of the next answer; `None` where they are much.

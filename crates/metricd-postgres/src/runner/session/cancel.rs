@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio_postgres::CancelToken;
+use tokio_postgres::{CancelToken, NoTls};
 
 use super::address::Peer;
 
@@ -34,4 +34,13 @@ impl Canceller {
     pub(super) fn is_under_way(&self) -> bool {
         self.is_under_way.load(Ordering::Relaxed)
     }
+}
+
+/// The process that the login has named, as a request to cancel would name it: the driver does not tell it otherwise.
+pub(super) async fn process_of(token: &CancelToken) -> Option<i32> {
+    let mut request = tokio::io::join(tokio::io::empty(), Vec::new());
+    token.cancel_query_raw(&mut request, NoTls).await.ok()?;
+    // Its length and a code precede the process.
+    let (_, pid) = request.writer().split_first_chunk::<8>()?;
+    pid.first_chunk().map(|pid| i32::from_be_bytes(*pid))
 }

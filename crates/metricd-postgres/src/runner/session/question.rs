@@ -6,8 +6,10 @@ use bytes::BytesMut;
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
-/// Values are sent as text, and come in binary form.
-const BINARY: i16 = 1;
+use super::description::{Description, Format};
+
+/// What PostgreSQL calls the statement that the next one without a name replaces.
+const UNNAMED: &str = "";
 
 /// A statement that is asked for ahead of others. Its answer is passed over.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +18,8 @@ pub(in crate::runner) enum Ahead<'a> {
     Sql(&'a str),
     /// A prepared statement, by its name, with its only value.
     Prepared(&'a str, &'a str),
+    /// SQL with its only value.
+    Once(&'a str, &'a str),
 }
 
 impl Ahead<'_> {
@@ -24,7 +28,63 @@ impl Ahead<'_> {
         match *self {
             Self::Sql(sql) => once(sql, [].into_iter(), unsent),
             Self::Prepared(name, value) => execute(name, [Some(value)].into_iter(), unsent),
+            Self::Once(sql, value) => once(sql, [Some(value)].into_iter(), unsent),
         }
+    }
+}
+
+/// A statement that PostgreSQL has prepared, or described.
+#[derive(Debug, Clone, Default)]
+pub(in crate::runner) struct Prepared {
+    /// The name under which it is prepared. Without a name, its SQL is sent each time.
+    pub(super) name: Option<String>,
+    /// How many parameters it has.
+    pub(in crate::runner) parameters: usize,
+    /// Its columns. What comes back is held to this.
+    pub(in crate::runner) description: Description,
+    /// In which forms the values come: one for each column, or one for all of them.
+    formats: Vec<i16>,
+}
+
+impl Prepared {
+    pub(super) fn new(name: Option<String>) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// The name under which it is prepared, if it has one.
+    pub(in crate::runner) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The name under which PostgreSQL is told to prepare it.
+    pub(super) fn name_or_unnamed(&self) -> &str {
+        self.name.as_deref().unwrap_or(UNNAMED)
+    }
+
+    /// The same, with its values in these forms.
+    pub(in crate::runner) fn with_formats(self, formats: &[Format]) -> Self {
+        let description = self.description.with_formats(formats);
+        let mut codes: Vec<_> = formats.iter().map(|format| format.code()).collect();
+        // One stands for all of them.
+        if codes.windows(2).all(|pair| pair.first() == pair.last()) {
+            codes.truncate(1);
+        }
+        Self { description, formats: codes, ..self }
+    }
+
+    /// Runs it with these values, and has PostgreSQL say what the columns of the result are.
+    pub(super) fn write<'a>(
+        &self,
+        sql: &str,
+        arguments: impl Iterator<Item = Option<&'a str>>,
+        unsent: &mut BytesMut,
+    ) -> io::Result<()> {
+        if self.name.is_none() {
+            frontend::parse(UNNAMED, sql, [], unsent)?;
+        }
+        bind(self.name_or_unnamed(), arguments, self.formats.iter().copied(), unsent)?;
+        frontend::describe(b'P', "", unsent)?;
+        frontend::execute("", 0, unsent)
     }
 }
 
@@ -34,14 +94,21 @@ pub(super) fn once<'a>(
     arguments: impl Iterator<Item = Option<&'a str>>,
     unsent: &mut BytesMut,
 ) -> io::Result<()> {
-    frontend::parse("", sql, [], unsent)?;
-    execute("", arguments, unsent)
+    frontend::parse(UNNAMED, sql, [], unsent)?;
+    execute(UNNAMED, arguments, unsent)
 }
 
-/// Runs a prepared statement with these values.
-pub(super) fn execute<'a>(
+/// Runs a prepared statement with these values. Its own come as text.
+fn execute<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
+    bind(name, arguments, [Format::Text.code()], unsent)?;
+    frontend::execute("", 0, unsent)
+}
+
+/// Values are sent as text.
+fn bind<'a>(
     name: &str,
     arguments: impl Iterator<Item = Option<&'a str>>,
+    formats: impl IntoIterator<Item = i16>,
     unsent: &mut BytesMut,
 ) -> io::Result<()> {
     let write = |argument: Option<&str>, unsent: &mut BytesMut| {
@@ -49,9 +116,8 @@ pub(super) fn execute<'a>(
         unsent.extend_from_slice(text.as_bytes());
         Ok(IsNull::No)
     };
-    frontend::bind("", name, [], arguments, write, [BINARY], unsent).map_err(|error| match error {
+    frontend::bind("", name, [], arguments, write, formats, unsent).map_err(|error| match error {
         frontend::BindError::Serialization(error) => error,
         frontend::BindError::Conversion(error) => io::Error::other(error),
-    })?;
-    frontend::execute("", 0, unsent)
+    })
 }

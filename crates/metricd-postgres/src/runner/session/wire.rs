@@ -109,11 +109,6 @@ impl Wire {
         self.received.get(HEADER_BYTES..self.held).unwrap_or_default()
     }
 
-    /// That message whole, for the driver's parser.
-    pub(super) fn take_message(&mut self) -> BytesMut {
-        self.received.split_to(std::mem::take(&mut self.held))
-    }
-
     /// Gives memory back that an answer has needed.
     pub(super) fn shrink(&mut self) {
         if std::mem::take(&mut self.largest) > KEPT_BYTES {

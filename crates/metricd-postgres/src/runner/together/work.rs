@@ -5,7 +5,6 @@
 //! there is no time left for any of them, or a cut result goes on.
 
 use std::collections::VecDeque;
-use std::iter;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,11 +17,11 @@ use super::queue::Unit;
 use super::{Job, Together, locked, unavailable};
 use crate::runner::CLEAN;
 use crate::runner::connection::Connection;
-use crate::runner::error::is_stale_plan;
+use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
 use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
-use crate::runner::tenancy::Entry;
+use crate::runner::tenancy::Prelude;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const SAVE: &str = "SAVEPOINT metricd_run";
@@ -98,7 +97,7 @@ impl<'r> Together<'_, 'r> {
     ) -> Result<(), RunError> {
         for index in indexes {
             let Some(job) = self.take(index) else { continue };
-            // It is known but where this is not the first connection, or its values are cast.
+            // It is known but where this is not the first connection.
             let plan = match connection.plan(job.run.statement.text()) {
                 Some(plan) => Ok(plan),
                 None => self.prepare(connection, job.run.statement, job.run.limits).await,
@@ -133,16 +132,17 @@ impl<'r> Together<'_, 'r> {
     ) -> Result<(), RunError> {
         let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
-        let entry = if connection.session.is_in_transaction() {
+        let prelude = if connection.session.is_in_transaction() {
             None
         } else {
-            Some(connection.entry(self.tenancy).await.map_err(unavailable)?)
+            Some(connection.prelude(Some(BEGIN), None, self.tenancy).await.map_err(unavailable)?)
         };
         let session = &mut connection.session;
-        let mut before = entry.as_ref().map_or_else(|| vec![Ahead::Sql(BACK)], |entry| beginning(None, entry));
+        let mut before = prelude.as_ref().map_or_else(|| vec![Ahead::Sql(BACK)], beginning);
         // After the savepoint, so that going back to it takes the limit away from what has another.
         before.extend(limit.as_deref().map(Ahead::Sql));
-        let statements = sent.iter().map(|(_, job, plan)| (plan.name.as_str(), job.run.statement.texts()));
+        let statements =
+            sent.iter().map(|(_, job, plan)| ((&plan.prepared, job.run.statement.text()), job.run.statement.texts()));
         session.ask_prepared_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
         while !connection.session.is_answered()
@@ -153,7 +153,8 @@ impl<'r> Together<'_, 'r> {
                 connection.entered(self.tenancy);
             }
             match outcome {
-                Err(error) if !job.is_begun && is_stale_plan(&error) => {
+                Err(error) if !job.is_begun && is_stale(&error, true, connection.session.is_executing()) => {
+                    connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
                     self.put_back(index, job);
                     stale.push(index);
                 }
@@ -177,9 +178,11 @@ impl<'r> Together<'_, 'r> {
     /// Runs a statement by itself, once more where its plan was stale.
     async fn run_one(&self, connection: &mut Connection, index: usize) -> Result<(), RunError> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
+        let was_prepared = connection.plan(job.run.statement.text()).is_some();
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
-        if !job.is_begun && outcome.as_ref().is_err_and(is_stale_plan) {
-            connection.forget_plans_of(job.run.statement.text()).map_err(unavailable)?;
+        let is_executing = connection.session.is_executing();
+        if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, was_prepared, is_executing)) {
+            connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
             outcome = self.prepare_and_run(connection, &mut job).await;
         }
         self.end_job(index, job, outcome)
@@ -192,7 +195,9 @@ impl<'r> Together<'_, 'r> {
             self.begin(connection, None).await.map_err(unavailable)?;
         }
         let plan = self.prepare(connection, job.run.statement, job.run.limits).await?;
-        connection.session.ask_prepared(&[], &plan.name, job.run.statement.texts()).map_err(unavailable)?;
+        let statement = job.run.statement;
+        let sent = connection.session.ask_prepared(&[], (&plan.prepared, statement.text()), statement.texts());
+        sent.map_err(unavailable)?;
         self.read(connection, job, &plan, Rest::Stopped).await
     }
 
@@ -221,8 +226,8 @@ impl<'r> Together<'_, 'r> {
     /// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
-        let entry = connection.entry(self.tenancy).await?;
-        connection.session.ask_all(&beginning(take.as_deref(), &entry))?;
+        let prelude = connection.prelude(Some(BEGIN), take, self.tenancy).await?;
+        connection.session.ask_all(&beginning(&prelude))?;
         connection.session.finish().await?;
         connection.entered(self.tenancy);
         Ok(())
@@ -262,9 +267,8 @@ impl<'r> Together<'_, 'r> {
 }
 
 /// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
-fn beginning<'a>(take: Option<&'a str>, entry: &'a Entry) -> Vec<Ahead<'a>> {
-    let begin = iter::once(Ahead::Sql(BEGIN)).chain(take.map(Ahead::Sql));
-    begin.chain(entry.ahead()).chain(iter::once(Ahead::Sql(SAVE))).collect()
+fn beginning(prelude: &Prelude) -> Vec<Ahead<'_>> {
+    prelude.ahead().chain([Ahead::Sql(SAVE)]).collect()
 }
 
 /// Goes back to where nothing has failed.
