@@ -3,6 +3,8 @@
 //! Each test binary starts one cluster when its first test asks for a database. The schema is migrated once, into a
 //! template, of which every [`TestDatabase`] is a copy, hardened or not. The cluster ends with the test binary, in whatever way that ends.
 
+mod pooler;
+
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,6 +14,8 @@ use metricd_postgres::{DatabaseUrl, ReaderLimits, create_database, harden, migra
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
+
+pub use self::pooler::{Pooler, StartupOptions};
 
 /// The role that stored SQL runs as.
 pub const READER: &str = "metricd_reader";
@@ -90,6 +94,15 @@ impl TestDatabase {
             reader_url: cluster.url(READER, name)?,
             owner_url,
         })
+    }
+
+    /// The database as the reader, by a URL with one more parameter.
+    ///
+    /// # Errors
+    ///
+    /// If a URL must not have the parameter.
+    pub fn reader_with(&self, parameter: &str) -> Result<DatabaseUrl> {
+        Ok(DatabaseUrl::parse(format!("{}&{parameter}", self.reader_url.expose_secret()))?)
     }
 
     /// A connection as the reader, past the runner.

@@ -8,6 +8,7 @@ mod hardening;
 mod ingestions;
 mod judge;
 mod periods;
+mod pooler;
 mod reader;
 mod repeatable;
 mod runner;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
 use metricd_postgres::{
-    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, prepare_reader, require_same_database,
+    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader, require_same_database,
 };
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;
@@ -102,6 +102,26 @@ async fn preparing_the_reader_again_changes_nothing() -> Result<()> {
     }
     let reader = database.reader.clone();
     spawn_blocking(move || check_reader(&reader)).await??;
+    Ok(())
+}
+
+/// Its transactions are read-only by default, so that libpq would hold no server for `read-write`.
+#[tokio::test]
+async fn the_reader_s_url_may_ask_for_a_kind_of_server() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    for (target, is_met) in [
+        ("any", true),
+        ("read-write", true),
+        ("primary", true),
+        ("prefer-standby", true),
+        ("read-only", false),
+        ("standby", false),
+    ] {
+        let reader = database.reader_with(&format!("target_session_attrs={target}"))?;
+        let (checked, classes) =
+            spawn_blocking(move || (check_reader(&reader).is_ok(), open_classes(&reader).is_ok())).await?;
+        assert_eq!((checked, classes), (is_met, is_met), "{target}");
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Running stored SQL against the real database.
 
+mod changing;
 mod connections;
 mod gathering;
 mod sending;

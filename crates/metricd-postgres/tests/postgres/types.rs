@@ -31,6 +31,13 @@ const MAKE_TYPES: &str = "
     CREATE TYPE warehouse.\"Odd \"\"name\" AS ENUM ('a');
     CREATE TYPE warehouse.float_range AS RANGE (subtype = double precision);
     CREATE TYPE public.elsewhere AS ENUM ('a');
+    CREATE DOMAIN warehouse.host AS inet;
+    CREATE DOMAIN warehouse.pauses AS interval[];
+    CREATE DOMAIN warehouse.area AS box;
+    CREATE FUNCTION warehouse.cast_range(warehouse.float_range) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT 'cast'$$;
+    CREATE CAST (warehouse.float_range AS text) WITH FUNCTION warehouse.cast_range(warehouse.float_range) AS IMPLICIT;
+    CREATE FUNCTION warehouse.cast_pair(warehouse.pair) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT 'cast'$$;
+    CREATE CAST (warehouse.pair AS text) WITH FUNCTION warehouse.cast_pair(warehouse.pair) AS IMPLICIT;
     GRANT USAGE ON SCHEMA public TO PUBLIC;";
 
 /// Expression, the type's name, the value as JSON.
@@ -147,6 +154,20 @@ const CASES: &[(&str, &str, &str)] = &[
     ("'empty'::tstzrange", "tstzrange", "\"empty\""),
     ("int4multirange(int4range(1, 2), int4range(5, 6))", "int4multirange", "\"{[1,2),[5,6)}\""),
     ("inet '10.0.0.1/8'", "inet", "\"10.0.0.1/8\""),
+    ("inet '192.168.1.5'", "inet", "\"192.168.1.5\""),
+    ("inet '::1'", "inet", "\"::1\""),
+    ("cidr '10.0.0.0/8'", "cidr", "\"10.0.0.0/8\""),
+    ("ARRAY[inet '::1', '10.0.0.0/8', NULL]", "inet[]", "[\"::1\",\"10.0.0.0/8\",null]"),
+    ("'192.168.1.5'::host", "inet", "\"192.168.1.5\""),
+    ("ARRAY['192.168.1.5'::host]", "host[]", "[\"192.168.1.5\"]"),
+    ("'[0:1]={1 day,2 days}'::interval[]", "interval[]", "[\"1 day\",\"2 days\"]"),
+    ("'[2147483646:2147483646]={1 day}'::interval[]", "interval[]", "[\"1 day\"]"),
+    ("'{1 day,NULL}'::pauses", "interval[]", "[\"1 day\",null]"),
+    ("ARRAY['{1 day,NULL}'::pauses, '{}'::pauses, NULL::pauses]", "pauses[]", "[[\"1 day\",null],[],null]"),
+    ("ARRAY['(2,2),(1,1)'::area, '(4,4),(3,3)'::area]", "area[]", "[\"(2,2),(1,1)\",\"(4,4),(3,3)\"]"),
+    ("ARRAY[float_range(1, 2), NULL]", "float_range[]", "[\"[1,2)\",null]"),
+    ("ARRAY[time '01:02', NULL]", "time without time zone[]", "[\"01:02:00\",null]"),
+    ("ARRAY['a & b'::tsquery]", "tsquery[]", "[\"'a' & 'b'\"]"),
     ("12.5::money", "money", "\"$12.50\""),
     ("macaddr '08:00:2b:01:02:03'", "macaddr", "\"08:00:2b:01:02:03\""),
     ("B'101'", "bit", "\"101\""),
@@ -158,6 +179,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ("ROW(1, 'x y')", "record", "\"(1,\\\"x y\\\")\""),
     ("ARRAY[ROW(1, 'x'), NULL]", "record[]", "[\"(1,x)\",null]"),
     ("ARRAY[ROW(1, 'x')::pair, NULL]", "pair[]", "[\"(1,x)\",null]"),
+    ("ARRAY[ROW('NULL', E'a,\"b\\\\')]", "record[]", "[\"(NULL,\\\"a,\\\"\\\"b\\\\\\\\\\\")\"]"),
     ("'pg_class'::regclass", "regclass", "\"pg_class\""),
     ("'1 2'::int2vector", "int2vector", "\"1 2\""),
     ("NULL", "text", "null"),

@@ -1,0 +1,251 @@
+//! A connection pooler in transaction mode, as PgBouncer is one: each transaction meets any of a few of PostgreSQL's processes.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use metricd_postgres::DatabaseUrl;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_postgres::config::Host;
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
+
+use crate::{READER, TestDatabase, connect as connect_to};
+
+const CANCEL_REQUEST: u32 = 80_877_102;
+const SSL_REQUEST: u32 = 80_877_103;
+const GSS_REQUEST: u32 = 80_877_104;
+
+/// What becomes of the options that a client begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartupOptions {
+    /// They are left out, as with PgBouncer's `ignore_startup_parameters = options`.
+    Ignored,
+    /// The client is not let in, as PgBouncer does otherwise.
+    Refused,
+}
+
+/// A pooler that gives each transaction of the reader a process at random. It ends with the test's runtime.
+#[derive(Debug, Clone)]
+pub struct Pooler {
+    /// The database through the pooler, as the reader.
+    pub reader: DatabaseUrl,
+    url: SecretString,
+}
+
+struct Shared {
+    server: Config,
+    options: StartupOptions,
+    idle: Mutex<Vec<Backend>>,
+    places: Semaphore,
+    clients: AtomicI32,
+    /// The processes that work for a client, by the key that it was told.
+    working: Mutex<HashMap<i32, CancelToken>>,
+}
+
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
+
+/// A process of PostgreSQL.
+struct Backend {
+    socket: Box<dyn Socket>,
+    token: CancelToken,
+}
+
+impl Pooler {
+    /// A pooler with so many processes.
+    ///
+    /// # Errors
+    ///
+    /// If PostgreSQL does not let the reader in.
+    pub async fn listen(database: &TestDatabase, processes: usize, options: StartupOptions) -> Result<Self> {
+        let server: Config = database.reader_url.expose_secret().parse()?;
+        let name = server.get_dbname().unwrap_or_default().to_owned();
+        let mut idle = Vec::new();
+        for _ in 0..processes {
+            idle.push(Backend::open(&server).await?);
+        }
+        let (places, idle) = (Semaphore::new(processes), Mutex::new(idle));
+        let (clients, working) = (AtomicI32::new(1), Mutex::default());
+        let shared = Arc::new(Shared { server, options, idle, places, clients, working });
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&shared);
+                // A client that leaves at a bad moment is its own business.
+                tokio::spawn(async move { drop(shared.serve(client).await) });
+            }
+        });
+        let url: SecretString = format!("postgres://{READER}:any@127.0.0.1:{port}/{name}").into();
+        Ok(Self { reader: DatabaseUrl::parse(url.clone())?, url })
+    }
+}
+
+impl Pooler {
+    /// A connection through the pooler, past the runner.
+    ///
+    /// # Errors
+    ///
+    /// If the pooler does not let it in.
+    pub async fn connect(&self) -> Result<Client> {
+        connect_to(&self.url).await
+    }
+}
+
+impl Backend {
+    async fn open(server: &Config) -> Result<Self> {
+        let mut socket = connect(server).await?;
+        let (client, driver) = server.connect_raw(&mut socket, NoTls).await?;
+        let token = client.cancel_token();
+        drop((client, driver));
+        Ok(Self { socket, token })
+    }
+}
+
+impl Shared {
+    async fn serve(&self, mut client: TcpStream) -> Result<()> {
+        client.set_nodelay(true)?;
+        let startup = loop {
+            let length = usize::try_from(client.read_u32().await?)?.checked_sub(4).context("a startup message")?;
+            let mut startup = vec![0; length];
+            client.read_exact(&mut startup).await?;
+            let (code, rest) = startup.split_first_chunk().context("a startup message")?;
+            match u32::from_be_bytes(*code) {
+                SSL_REQUEST | GSS_REQUEST => client.write_all(b"N").await?,
+                CANCEL_REQUEST => return self.cancel(rest).await,
+                _ => break rest.to_vec(),
+            }
+        };
+        let has_options = startup.split(|byte| *byte == 0).any(|word| word == b"options");
+        if has_options && self.options == StartupOptions::Refused {
+            let error = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+            client.write_all(&message(b'E', error)).await?;
+            return Ok(());
+        }
+        let key = self.clients.fetch_add(1, Ordering::Relaxed);
+        let mut greeting = message(b'R', &0_u32.to_be_bytes());
+        for (name, value) in
+            [("client_encoding", "UTF8"), ("server_version", "15.0"), ("standard_conforming_strings", "on")]
+        {
+            greeting.extend(message(b'S', format!("{name}\0{value}\0").as_bytes()));
+        }
+        // As PgBouncer's, of no process.
+        greeting.extend(message(b'K', &[key.to_be_bytes(), [7; 4]].concat()));
+        greeting.extend(message(b'Z', b"I"));
+        client.write_all(&greeting).await?;
+        let mut held = None;
+        let ended = self.relay(key, &mut client, &mut held).await;
+        if let Some(backend) = held.take() {
+            self.recover(backend).await?;
+        }
+        ended
+    }
+
+    /// Passes on one question after the other. Each that is asked outside a transaction goes to a process at random.
+    async fn relay(&self, key: i32, client: &mut TcpStream, held: &mut Option<Backend>) -> Result<()> {
+        loop {
+            let mut question = Vec::new();
+            loop {
+                let (tag, message) = read(client).await?;
+                question.extend(message);
+                match tag {
+                    b'X' => return Ok(()),
+                    b'S' | b'Q' => break,
+                    _ => {}
+                }
+            }
+            if held.is_none() {
+                *held = Some(self.take().await?);
+            }
+            let Some(backend) = held.as_mut() else { bail!("no process") };
+            self.working().insert(key, backend.token.clone());
+            let answered = pass(&question, client, backend).await;
+            self.working().remove(&key);
+            if answered? == b'I'
+                && let Some(backend) = held.take()
+            {
+                self.put(backend);
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<Backend> {
+        self.places.acquire().await?.forget();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let random = usize::try_from(RandomState::new().build_hasher().finish() % (1 << 16))?;
+        let count = idle.len();
+        Ok(idle.swap_remove(random % count.max(1)))
+    }
+
+    fn put(&self, backend: Backend) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(backend);
+        self.places.add_permits(1);
+    }
+
+    /// The process of a client that has gone is replaced, once it has ended what it was asked.
+    async fn recover(&self, backend: Backend) -> Result<()> {
+        drop(backend.token.cancel_query_raw(connect(&self.server).await?, NoTls).await);
+        drop(backend);
+        self.put(Backend::open(&self.server).await?);
+        Ok(())
+    }
+
+    /// A request to cancel is for the process that works for the client; of a client for which none works, it is left out.
+    async fn cancel(&self, request: &[u8]) -> Result<()> {
+        let key = i32::from_be_bytes(*request.first_chunk().context("a key")?);
+        let token = self.working().get(&key).cloned();
+        if let Some(token) = token {
+            let mut socket = connect(&self.server).await?;
+            token.cancel_query_raw(&mut socket, NoTls).await?;
+            while socket.read(&mut [0; 64]).await? > 0 {}
+        }
+        Ok(())
+    }
+
+    fn working(&self) -> MutexGuard<'_, HashMap<i32, CancelToken>> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Passes a question on, and its answer back. Says what becomes of the transaction.
+async fn pass(question: &[u8], client: &mut TcpStream, backend: &mut Backend) -> Result<u8> {
+    backend.socket.write_all(question).await?;
+    loop {
+        let (tag, message) = read(&mut backend.socket).await?;
+        client.write_all(&message).await?;
+        if tag == b'Z' {
+            return message.last().copied().context("a status");
+        }
+    }
+}
+
+async fn connect(server: &Config) -> Result<Box<dyn Socket>> {
+    let port = server.get_ports().first().copied().unwrap_or(5_432);
+    Ok(match server.get_hosts().first().context("a host")? {
+        Host::Tcp(host) => Box::new(TcpStream::connect((host.as_str(), port)).await?),
+        Host::Unix(folder) => Box::new(UnixStream::connect(folder.join(format!(".s.PGSQL.{port}"))).await?),
+    })
+}
+
+/// A message, with its tag and length.
+async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Vec<u8>)> {
+    let mut head = [0; 5];
+    socket.read_exact(&mut head).await?;
+    let [tag, length @ ..] = head;
+    let mut message = head.to_vec();
+    let size_bytes = usize::try_from(u32::from_be_bytes(length))?;
+    message.resize(1 + size_bytes, 0);
+    socket.read_exact(message.get_mut(5..).unwrap_or_default()).await?;
+    Ok((tag, message))
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let size_bytes = u32::try_from(body.len() + 4).unwrap_or(u32::MAX);
+    [&[tag][..], &size_bytes.to_be_bytes(), body].concat()
+}
