@@ -282,10 +282,7 @@ mod tests {
         ] {
             let url = of(word).unwrap();
             assert_eq!(url.target().in_order(), in_order, "{word}");
-            assert_eq!(
-                url.url.expose_secret(),
-                &format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5")
-            );
+            assert_eq!(url.url.expose_secret(), &format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
             let expected = format!("postgres://ann@a,b/m?target_session_attrs={for_reader}&port=5");
             assert_eq!(url.of_reader().url.expose_secret(), &expected);
         }
