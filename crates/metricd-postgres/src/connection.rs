@@ -88,6 +88,16 @@ pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
     if answer.is_ok_and(|answer| answer.is_own) { Ok(()) } else { Err(pooled()) }
 }
 
+/// Opens a session of the reader, in a transaction, so that it is one session also behind a pooler.
+pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
+    let mut connection = connect(&url.of_reader())?;
+    connection.batch_execute("BEGIN READ ONLY").map_err(|error| ConnectError {
+        database: url.to_string(),
+        message: format!("no transaction can be begun: {error}"),
+    })?;
+    Ok(connection)
+}
+
 /// Opens a session with the settings that its role has, as the reader's are judged by.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     PgConnection::establish(url.libpq_url().expose_secret()).map_err(|error| {

@@ -14,7 +14,7 @@ use diesel::{Connection, PgConnection};
 pub use self::functions::{HarmClass, harm_classes, harm_of};
 pub use self::rights::Right;
 use crate::DatabaseUrl;
-use crate::connection::{ConnectError, connect, connect_as_owner};
+use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 
 /// Keeps out whoever else changes rights in this database. Not an advisory lock: the reader can take those, where the
 /// database is not hardened, and could keep hardening out for good.
@@ -128,8 +128,7 @@ pub fn undo_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningErr
 ///
 /// [`HardeningError`] where the database cannot be asked.
 pub fn open_classes(reader: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
-    // In one transaction, so that it is one session also behind a pooler.
-    Ok(connect(&reader.of_reader())?.transaction(rights::open_classes)?)
+    Ok(rights::open_classes(&mut connect_as_reader(reader)?)?)
 }
 
 fn plan(connection: &mut PgConnection, direction: Direction) -> Result<HardeningPlan, HardeningError> {

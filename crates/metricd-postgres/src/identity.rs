@@ -4,7 +4,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::DatabaseUrl;
-use crate::connection::{connect, connect_as_owner};
+use crate::connection::{connect_as_owner, connect_as_reader};
 use crate::reader::ReaderError;
 
 /// What tells a database from every other one, as a session sees it.
@@ -71,7 +71,7 @@ pub fn require_same_database(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Resul
         })
     };
     let of_owner = identity(owner, &mut connect_as_owner(owner)?)?;
-    let of_reader = identity(reader, &mut connect(reader)?)?;
+    let of_reader = identity(reader, &mut connect_as_reader(reader)?)?;
     if of_owner.is_of_same_database(of_reader) {
         Ok(())
     } else {

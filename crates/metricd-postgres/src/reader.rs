@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Text};
-use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
 
 use crate::DatabaseUrl;
-use crate::connection::{ConnectError, connect, connect_as_owner};
+use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 use crate::hardening::LOCK;
 
 /// What is asked of PostgreSQL as the reader.
@@ -201,14 +201,11 @@ struct Fault {
 ///
 /// [`ReaderError::Unsafe`] with the first fault, [`ReaderError::Connect`] where the reader cannot connect.
 pub fn check_reader(reader: &DatabaseUrl) -> Result<(), ReaderError> {
-    let mut connection = connect(&reader.of_reader())?;
-    // In one transaction, so that it is one session also behind a pooler.
-    let faults = connection.transaction(|connection| sql_query(FAULTS).load::<Fault>(connection)).map_err(|error| {
-        ReaderError::Refused {
-            role: reader.user().to_owned(),
-            message: error.to_string(),
-            advice: "Run `metricd migrate` first".to_owned(),
-        }
+    let mut connection = connect_as_reader(reader)?;
+    let faults = sql_query(FAULTS).load::<Fault>(&mut connection).map_err(|error| ReaderError::Refused {
+        role: reader.user().to_owned(),
+        message: error.to_string(),
+        advice: "Run `metricd migrate` first".to_owned(),
     })?;
     match faults.into_iter().next() {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! A connection pooler in transaction mode, as PgBouncer is one: each transaction meets any of a few of PostgreSQL's processes.
+//! A connection pooler in transaction mode, as `PgBouncer` is one: each transaction meets any of a few of PostgreSQL's processes.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,9 +23,9 @@ const GSS_REQUEST: u32 = 80_877_104;
 /// What becomes of the options that a client begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartupOptions {
-    /// They are left out, as with PgBouncer's `ignore_startup_parameters = options`.
+    /// They are left out, as with `PgBouncer`'s `ignore_startup_parameters = options`.
     Ignored,
-    /// The client is not let in, as PgBouncer does otherwise.
+    /// The client is not let in, as `PgBouncer` does otherwise.
     Refused,
 }
 

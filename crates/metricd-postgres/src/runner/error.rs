@@ -50,13 +50,13 @@ const NAMES: [&SqlState; 2] = [&SqlState::INVALID_SQL_STATEMENT_NAME, &SqlState:
 
 /// Whether a statement is to be prepared anew, and run once more.
 ///
-/// Whatever PostgreSQL objects to before it begins to run a statement that was prepared earlier may be because of what has
+/// Whatever PostgreSQL objects to before it begins to run a statement that is prepared may be because of what has
 /// changed since: a parameter's type that was dropped (XX000), an operator for a column's former type (42883), a value that
 /// its new type would have (22P02), another number of columns (08P01). Preparing it anew tells.
-pub(super) fn is_stale(error: &RunError, was_prepared: bool, is_executing: bool) -> bool {
+pub(super) fn is_stale(error: &RunError, is_prepared: bool, is_executing: bool) -> bool {
     let RunError::Failed { sqlstate, .. } = error else { return false };
     let is_one = |codes: &[&SqlState]| codes.iter().any(|code| code.code() == sqlstate);
-    is_one(&NAMES) || was_prepared && (!is_executing || is_one(&GONE))
+    is_one(&NAMES) || is_prepared && (!is_executing || is_one(&GONE))
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
             let error = failed(sqlstate);
             assert_eq!(is_stale(&error, true, false), before, "{sqlstate}");
             assert_eq!(is_stale(&error, true, true), while_running, "{sqlstate}");
-            // Nothing can have changed since it was prepared just now, but for whom the name belongs to.
+            // One that cannot be prepared is not prepared anew, unless its name is taken.
             assert_eq!(is_stale(&error, false, false), ["26000", "42P05"].contains(&sqlstate), "{sqlstate}");
         }
         assert!(!is_stale(&RunError::TimedOut { limit: Duration::ZERO }, true, false));

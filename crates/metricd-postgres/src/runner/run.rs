@@ -58,14 +58,14 @@ impl Run<'_> {
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
         let text = self.task.statement.text();
-        let was_prepared = connection.plan(text).is_some();
-        match self.prepare_and_execute(connection, estimates).await {
-            Err(error) if !*self.is_begun && is_stale(&error, was_prepared, connection.session.is_executing()) => {
-                connection.forget_plan(text).map_err(|error| self.fault(error))?;
-                self.prepare_and_execute(connection, estimates).await
-            }
-            outcome => outcome,
+        let outcome = self.prepare_and_execute(connection, estimates).await;
+        let Err(error) = &outcome else { return outcome };
+        let is_prepared = connection.plan(text).is_some();
+        if *self.is_begun || !is_stale(error, is_prepared, connection.session.is_executing()) {
+            return outcome;
         }
+        connection.forget_plan(text).map_err(|error| self.fault(error))?;
+        self.prepare_and_execute(connection, estimates).await
     }
 
     async fn prepare_and_execute(

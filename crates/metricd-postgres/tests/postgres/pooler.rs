@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
-use metricd_postgres::{PgRunner, RunnerConfig, check_reader, open_classes, refuse_pooler, server_major, tenant_key};
+use metricd_postgres::{
+    PgRunner, RunnerConfig, check_reader, open_classes, refuse_pooler, require_same_database, server_major, tenant_key,
+};
 use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -214,14 +216,15 @@ async fn the_reader_may_be_behind_a_pooler_and_the_owner_not() -> Result<()> {
     for options in [StartupOptions::Ignored, StartupOptions::Refused] {
         let database = TestDatabase::new().await?;
         let pooler = Pooler::listen(&database, PROCESSES, options).await?;
-        let (owner, pooled) = (database.owner.clone(), pooler.reader);
+        let (owner, reader) = (database.owner.clone(), pooler.reader);
         spawn_blocking(move || {
             for _ in 0..10 {
-                check_reader(&pooled)?;
-                assert!(open_classes(&pooled)?.is_empty());
+                check_reader(&reader)?;
+                assert!(open_classes(&reader)?.is_empty());
+                require_same_database(&owner, &reader)?;
             }
             refuse_pooler(&owner)?;
-            let refused = refuse_pooler(&pooled).err().context("a refusal")?.to_string();
+            let refused = refuse_pooler(&reader).err().context("a refusal")?.to_string();
             assert!(refused.contains("pooler") && refused.contains("DATABASE_URL"), "{refused}");
             assert!(server_major(&owner)? >= 15);
             anyhow::Ok(())

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
 use metricd_postgres::{
-    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader, require_same_database,
+    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader,
+    require_same_database,
 };
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;

@@ -178,10 +178,10 @@ impl<'r> Together<'_, 'r> {
     /// Runs a statement by itself, once more where its plan was stale.
     async fn run_one(&self, connection: &mut Connection, index: usize) -> Result<(), RunError> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
-        let was_prepared = connection.plan(job.run.statement.text()).is_some();
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
         let is_executing = connection.session.is_executing();
-        if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, was_prepared, is_executing)) {
+        let is_prepared = connection.plan(job.run.statement.text()).is_some();
+        if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, is_prepared, is_executing)) {
             connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
             outcome = self.prepare_and_run(connection, &mut job).await;
         }
