@@ -3,6 +3,7 @@
 
 mod compression;
 mod cors;
+mod cross_site;
 mod headers;
 mod limits;
 mod timing;
@@ -21,6 +22,8 @@ use uuid::Uuid;
 
 pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
+pub(crate) use self::cross_site::CrossSiteGuard;
+pub use self::cross_site::{AllowedHost, InvalidHost};
 use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::quotas::Standing;
@@ -42,8 +45,15 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// Who may reach the routes at all, whatever the route.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) guard: CrossSiteGuard,
+    pub(crate) cors: Cors,
+}
+
 pub(crate) async fn edge(
-    cors: Rc<Cors>,
+    admission: Rc<Admission>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -53,7 +63,8 @@ pub(crate) async fn edge(
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), limits::shown_path(&request));
 
-    let mut response = match limits::check(&request) {
+    let Admission { guard, cors } = &*admission;
+    let mut response = match guard.check(&request, cors).and_then(|()| limits::check(&request)) {
         Ok(()) => match cors.preflight(&request) {
             Some(answer) => request.into_response(answer),
             None => next.call(request).await?.map_into_boxed_body(),

@@ -51,7 +51,7 @@ mod state;
 mod tenants;
 
 pub use definitions::Definitions;
-pub use edge::{AllowedOrigin, InvalidOrigin};
+pub use edge::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use known_results::KnownResults;
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use quotas::{QuotaRules, Quotas};

@@ -10,8 +10,9 @@ use actix_web::body::BoxBody;
 use actix_web::dev::Server;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpServer, web};
+use metricd_access::Access;
 
-use crate::edge::{self, AllowedOrigin, Cors};
+use crate::edge::{self, Admission, AllowedHost, AllowedOrigin, Cors, CrossSiteGuard};
 use crate::{ApiState, connections, routes};
 
 /// How the server is run.
@@ -27,6 +28,8 @@ pub struct ServerOptions {
     pub shutdown_timeout: Duration,
     /// The origins whose pages may read answers, from a browser.
     pub cors_origins: Vec<AllowedOrigin>,
+    /// The hosts that are served besides loopback ones: always if the server asks for no token, otherwise if there are any.
+    pub allowed_hosts: Vec<AllowedHost>,
 }
 
 impl Default for ServerOptions {
@@ -39,6 +42,7 @@ impl Default for ServerOptions {
             keep_alive: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
         }
     }
 }
@@ -50,10 +54,15 @@ impl Default for ServerOptions {
 /// Where the listener cannot be used.
 pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> io::Result<Server> {
     let state = web::Data::new(state);
-    let cors_origins = options.cors_origins;
+    let (cors_origins, mut allowed_hosts) = (options.cors_origins, options.allowed_hosts);
+    let address = listener.local_addr()?.ip();
+    if matches!(state.access, Access::Anonymous) && !address.is_unspecified() {
+        allowed_hosts.push(AllowedHost::of_address(address));
+    }
     let app = move || {
-        let cors = Rc::new(Cors::new(cors_origins.clone()));
-        let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&cors), request, next));
+        let guard = CrossSiteGuard::new(&state.access, allowed_hosts.clone());
+        let admission = Rc::new(Admission { guard, cors: Cors::new(cors_origins.clone()) });
+        let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&admission), request, next));
         App::new().app_data(state.clone()).wrap(edge).configure(routes::configure)
     };
     let max_idle = options.keep_alive + options.request_timeout;

@@ -42,6 +42,12 @@ impl Cors {
         Self { allowed }
     }
 
+    /// Whether pages of this origin may read answers. A browser does not always name the origin, so that an operator who
+    /// allows anybody allows requests without one as well.
+    pub(super) fn allows(&self, origin: Option<&HeaderValue>) -> bool {
+        self.allowed.contains(&AllowedOrigin::Any) || self.granted(origin).is_some()
+    }
+
     /// The answer to a browser that asks whether a page may make a request. It has no token yet, so nothing else may judge
     /// it; and whether there is such a path is for the request itself to find out.
     pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {

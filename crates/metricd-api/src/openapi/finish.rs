@@ -16,6 +16,8 @@ use crate::routes::scopes;
 /// What the edge answers, whatever is asked for.
 const EDGE: &[ProblemCode] = &[
     ProblemCode::BadRequest,
+    ProblemCode::ForeignOrigin,
+    ProblemCode::MisdirectedRequest,
     ProblemCode::ContentTooLarge,
     ProblemCode::UriTooLong,
     ProblemCode::HeadersTooLarge,
@@ -35,8 +37,13 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// What is answered, beside that, where a token is needed.
-const GUARDED: &[ProblemCode] =
-    &[ProblemCode::TokenMissing, ProblemCode::TokenInvalid, ProblemCode::ScopeMissing, ProblemCode::TooManyRequests];
+const GUARDED: &[ProblemCode] = &[
+    ProblemCode::TokenMissing,
+    ProblemCode::TokenInvalid,
+    ProblemCode::ScopeMissing,
+    ProblemCode::ForeignOrigin,
+    ProblemCode::TooManyRequests,
+];
 
 /// The headers that a response may have where a token is needed.
 const RATE_HEADERS: &[(&str, &str)] = &[

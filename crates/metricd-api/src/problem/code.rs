@@ -57,6 +57,8 @@ problem_codes! {
     ScopeMissing = "scope-missing", FORBIDDEN, "Scope missing", "The token lacks the scope that the request needs.";
     TenantMissing = "tenant-missing", FORBIDDEN, "Tenant missing", "The token names no tenant, and the rows of a metric are those of one.";
     TokenLimited = "token-limited", FORBIDDEN, "Token limited", "The token is limited to some metrics, and the request is about others.";
+    ForeignOrigin = "foreign-origin", FORBIDDEN, "Foreign origin", "The request comes from a page of another origin. Without tokens only pages of this server and of the origins that `--cors-origin` names may make requests.";
+    MisdirectedRequest = "misdirected-request", MISDIRECTED_REQUEST, "Misdirected request", "The server does not answer for the host that the header `Host` names. Without tokens it answers for loopback hosts and those that `--allowed-host` names.";
     NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";

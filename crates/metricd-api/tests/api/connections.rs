@@ -62,7 +62,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> Result<()> {
 async fn a_head_that_is_trickled_after_an_answer_ends_the_connection() -> Result<()> {
     let app = TestApp::with_options(options())?;
     let mut stream = app.connect().await?;
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     read_until(&mut stream, "}").await?;
     stream.write_all(b"GET /health HTTP/1.1\r\na: ").await?;
     trickle_until_ended(&mut stream, b"b").await
@@ -72,7 +72,7 @@ async fn a_head_that_is_trickled_after_an_answer_ends_the_connection() -> Result
 async fn a_body_that_is_trickled_after_its_answer_ends_the_connection() -> Result<()> {
     let app = TestApp::with_options(options())?;
     let mut stream = app.connect().await?;
-    stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
+    stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
     read_until(&mut stream, "}").await?;
     trickle_until_ended(&mut stream, b"1\r\nx\r\n").await
 }
@@ -86,7 +86,7 @@ async fn a_connection_that_is_used_stays_open() -> Result<()> {
         // In two pieces, with little between them.
         stream.write_all(b"GET /health HTTP/1.1\r\n").await?;
         tokio::task::yield_now().await;
-        stream.write_all(b"Host: x\r\n\r\n").await?;
+        stream.write_all(b"Host: localhost\r\n\r\n").await?;
         read_until(&mut stream, "}").await?;
     }
     Ok(())
@@ -100,7 +100,7 @@ async fn an_answer_that_is_read_slowly_is_sent_whole() -> Result<()> {
     let app = TestApp::with_options_on(repository, options())?;
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(ROW_BYTES)); ROWS]));
     let mut stream = app.connect().await?;
-    stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+    stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut bytes = vec![0; 1 << 20];
     let mut count = 0;
     for _ in 0..3 {

@@ -36,7 +36,7 @@ async fn a_head_beyond_what_is_parsed_ends_the_connection() -> Result<()> {
     let large = format!("x: {}\r\n", "y".repeat(200 << 10));
     for headers in [many, large] {
         let mut stream = app.connect().await?;
-        let _ = stream.write_all(format!("GET /health HTTP/1.1\r\nHost: x\r\n{headers}\r\n").as_bytes()).await;
+        let _ = stream.write_all(format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
         // What has not been read makes the system reset the connection, which says as much.
         let _ = stream.read_to_end(&mut answer).await;
@@ -52,9 +52,9 @@ async fn a_body_that_nobody_reads_is_not_kept_and_is_no_second_request() -> Resu
     let app = TestApp::start().await?;
     let size_bytes = 64 << 20;
     let mut stream = app.connect().await?;
-    let head = format!("GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: {size_bytes}\r\n\r\n");
+    let head = format!("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size_bytes}\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
-    let body = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let body = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
     let mut sent = 0;
     while sent < size_bytes && stream.write_all(&body).await.is_ok() {
         sent += body.len();
@@ -85,8 +85,8 @@ async fn a_large_body_where_none_is_read_is_refused() -> Result<()> {
 async fn a_small_body_that_nobody_reads_leaves_an_answer() -> Result<()> {
     let app = TestApp::start().await?;
     let mut stream = app.connect().await?;
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nGET /").await?;
-    stream.write_all(b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nGET /").await?;
+    stream.write_all(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer)?;
@@ -100,7 +100,7 @@ async fn a_request_that_takes_too_long_to_arrive_is_ended() -> Result<()> {
     let options = ServerOptions { request_timeout: Duration::from_millis(50), ..ServerOptions::default() };
     let app = TestApp::with_options(options)?;
     let mut stream = app.connect().await?;
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n").await?;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n").await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");

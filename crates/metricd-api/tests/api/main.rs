@@ -5,6 +5,7 @@ mod compression;
 mod conditional;
 mod connections;
 mod cors;
+mod cross_site;
 mod dashboards;
 mod definitions;
 mod document;

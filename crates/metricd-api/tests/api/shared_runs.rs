@@ -27,7 +27,7 @@ impl Client {
     }
 
     async fn ask(&mut self, path: &str) -> Result<()> {
-        Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await?)
+        Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?)
     }
 
     /// The head and the body of the next answer.

@@ -94,7 +94,7 @@ async fn an_error_in_the_middle_ends_the_stream_without_its_last_chunk() -> Resu
     assert!(response.bytes().await.is_err(), "the client notices");
 
     let mut stream = TcpStream::connect(app.url("").trim_start_matches("http://")).await?;
-    stream.write_all(b"GET /metrics/m1?format=ndjson HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+    stream.write_all(b"GET /metrics/m1?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     let mut answer = Vec::new();
     // The server may also reset the connection, which says as much.
     let _ = stream.read_to_end(&mut answer).await;
@@ -142,7 +142,7 @@ async fn a_client_without_chunks_gets_its_result_in_one_piece() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 20_000, Ending::Complete);
     let mut stream = TcpStream::connect(app.url("").trim_start_matches("http://")).await?;
-    stream.write_all(b"GET /metrics/m1?format=ndjson HTTP/1.0\r\nHost: x\r\n\r\n").await?;
+    stream.write_all(b"GET /metrics/m1?format=ndjson HTTP/1.0\r\nHost: localhost\r\n\r\n").await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("a head")?;

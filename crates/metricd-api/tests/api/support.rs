@@ -101,6 +101,12 @@ impl TestApp {
         Self::ruled(repository, |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state })
     }
 
+    /// A server that asks for tokens, run so, on a store that is empty.
+    pub(crate) fn guarded_with(options: ServerOptions, verifier: Verifier) -> Result<Self> {
+        let rules = |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state };
+        Self::run(Arc::new(MemoryRepository::default()), options, rules)
+    }
+
     /// A server with rules of its own, on this store.
     pub(crate) fn ruled(
         repository: Arc<dyn MetricRepository>,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use metricd_api::AllowedOrigin;
+use metricd_api::{AllowedHost, AllowedOrigin};
 
 use super::{AccessArguments, QuotaArguments};
 
@@ -52,9 +52,15 @@ pub(crate) struct ServeArguments {
     pub(crate) shutdown_timeout_seconds: u64,
 
     /// An origin whose pages may read answers from a browser, as `https://example.org`, or `*` for anybody's; without one
-    /// only the pages of metricd itself may. May be given several times, or with commas.
+    /// only the pages of metricd itself may. Where no token is asked for, these pages may also write. May be given several times, or with commas.
     #[arg(long = "cors-origin", env = "METRICD_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origins: Vec<AllowedOrigin>,
+
+    /// A host by which the server may be reached, as `metrics.example.org`: a name or an address, without a port. A server that
+    /// asks for no token answers only to these, to loopback hosts and to the address it listens on; one that asks for tokens
+    /// answers to any host unless this is given. May be given several times, or with commas.
+    #[arg(long = "allowed-host", env = "METRICD_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
 
     /// Do not load the sample into an empty private PostgreSQL.
     #[arg(long, env = "METRICD_NO_SAMPLE")]

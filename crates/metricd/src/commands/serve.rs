@@ -1,14 +1,14 @@
 //! `metricd serve`
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_access::Access;
-use metricd_api::{ApiState, Definitions, Quotas, ServerOptions, start};
+use metricd_api::{AllowedOrigin, ApiState, Definitions, Quotas, ServerOptions, start};
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
@@ -70,7 +70,15 @@ pub(crate) async fn serve(
     let address = listener.local_addr()?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let options = ServerOptions { shutdown_timeout, cors_origins: serve.cors_origins, ..ServerOptions::default() };
+    if is_open && serve.cors_origins.contains(&AllowedOrigin::Any) {
+        log::warn!("every web page may read and write, as `--cors-origin *` says, since no token is asked for");
+    }
+    let options = ServerOptions {
+        shutdown_timeout,
+        cors_origins: serve.cors_origins,
+        allowed_hosts: serve.allowed_hosts,
+        ..ServerOptions::default()
+    };
     let server = start(listener, state, options)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
@@ -129,8 +137,13 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
     .await;
 }
 
-fn greeting(address: SocketAddr, metrics: &[MetricDefinition], is_open: bool) -> String {
-    let mut lines = vec![format!("metricd listens on http://{address}; Ctrl-C stops it.")];
+fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool) -> String {
+    let listens = address;
+    if address.ip().is_unspecified() {
+        // No client should name this address, though some systems take it for loopback.
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let mut lines = vec![format!("metricd listens on http://{listens}; Ctrl-C stops it.")];
     let header = if is_open {
         lines.push("No token is asked for: whoever reaches this address may read, write and ingest. Try:".to_owned());
         ""

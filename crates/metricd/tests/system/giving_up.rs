@@ -83,7 +83,7 @@ async fn a_body_that_nobody_reads_does_not_hide_that_its_client_has_gone() -> Re
     let address = watched.server.address.trim_start_matches("http://").to_owned();
     for size_bytes in [0_usize, 60 << 10, 300 << 10] {
         let mut stream = TcpStream::connect(&address).await?;
-        let head = format!("GET /metrics/m1 HTTP/1.1\r\nHost: x\r\nContent-Length: {size_bytes}\r\n\r\n");
+        let head = format!("GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size_bytes}\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         // The server need not take it.
         let _ = timeout(Duration::from_millis(300), stream.write_all(&vec![b'x'; size_bytes])).await;

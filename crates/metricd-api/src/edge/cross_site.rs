@@ -1,0 +1,103 @@
+//! Protects a server that asks for no token from the web pages that a browser beside it shows.
+//!
+//! Without a token the network position of the browser is the only credential, and every page can use it: by a "simple"
+//! request, which needs no preflight, and by DNS rebinding, which makes a foreign name resolve to a loopback address.
+//! So the server answers only to hosts that it knows, and refuses requests that a browser labels as foreign.
+
+mod host;
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
+use metricd_access::Access;
+
+pub use self::host::{AllowedHost, InvalidHost};
+use super::Cors;
+use crate::{Problem, ProblemCode};
+
+/// Fetch metadata (<https://www.w3.org/TR/fetch-metadata/>). Pages cannot set or change these headers.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Which hosts are served, and whether requests of foreign pages are.
+#[derive(Debug)]
+pub(crate) struct CrossSiteGuard {
+    /// The hosts that are served besides loopback; any host, if this is `None`.
+    hosts: Option<Vec<AllowedHost>>,
+    /// Whether requests that come from pages of other origins are refused.
+    refuses_foreign_pages: bool,
+}
+
+impl CrossSiteGuard {
+    /// The guard for a server. A token is no ambient authority, so a server that asks for one serves any host unless its
+    /// operator names some.
+    pub(crate) fn new(access: &Access, allowed: Vec<AllowedHost>) -> Self {
+        let is_anonymous = matches!(access, Access::Anonymous);
+        let hosts = (is_anonymous || !allowed.is_empty()).then_some(allowed);
+        Self { hosts, refuses_foreign_pages: is_anonymous }
+    }
+
+    /// Refuses a request for a host that is not served, and one that a foreign page makes.
+    ///
+    /// # Errors
+    ///
+    /// 421 for the host, 403 for the page.
+    pub(super) fn check(&self, request: &ServiceRequest, cors: &Cors) -> Result<(), Problem> {
+        let authority = authority(request);
+        if let Some(allowed) = &self.hosts
+            && !authority.is_some_and(|authority| host::is_served(authority, allowed))
+        {
+            return Err(Problem::new(ProblemCode::MisdirectedRequest).caused_by(shown(HOST, request.headers())));
+        }
+        if self.refuses_foreign_pages && is_foreign(request, authority.unwrap_or_default(), cors) {
+            return Err(Problem::new(ProblemCode::ForeignOrigin).caused_by(shown(ORIGIN, request.headers())));
+        }
+        Ok(())
+    }
+}
+
+/// The host and port that the request is for; `None` if it names none, or two. The target counts where it has an authority
+/// (RFC 9112, section 3.2.2), and has to be the same as the header.
+fn authority(request: &ServiceRequest) -> Option<&str> {
+    let mut headers = request.headers().get_all(HOST);
+    let header = headers.next()?.to_str().ok()?;
+    let target = request.uri().authority().map_or(header, |authority| authority.as_str());
+    (headers.next().is_none() && target.eq_ignore_ascii_case(header)).then_some(header)
+}
+
+/// Whether a page of another origin makes the request, and the operator has not allowed that origin.
+fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
+    let headers = request.headers();
+    let (origin, site) = (headers.get(ORIGIN), headers.get(SITE).map(HeaderValue::as_bytes));
+    if cors.allows(origin) {
+        return false;
+    }
+    let is_own = |origin: &HeaderValue| match origin.as_bytes() {
+        // A form of a page with `Referrer-Policy: no-referrer`, such as ours, hides even its own origin.
+        b"null" => site == Some(b"same-origin"),
+        origin => of_scheme(origin).is_some_and(|of| of.eq_ignore_ascii_case(authority.as_bytes())),
+    };
+    if origin.is_some_and(|origin| !is_own(origin)) {
+        return true;
+    }
+    matches!(site, Some(b"cross-site" | b"same-site")) && !is_navigation(request)
+}
+
+/// Whether a person follows a link: the page with the link cannot read what the new page shows.
+fn is_navigation(request: &ServiceRequest) -> bool {
+    let is = |name: HeaderName, value: &[u8]| request.headers().get(name).is_some_and(|of| of.as_bytes() == value);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && is(MODE, b"navigate") && is(DESTINATION, b"document")
+}
+
+/// The host and port of an origin.
+fn of_scheme(origin: &[u8]) -> Option<&[u8]> {
+    origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"))
+}
+
+/// The header as the log shows it.
+fn shown(name: HeaderName, headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(&name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    format!("`{name}` is `{}`", values.join("`, `").chars().take(200).collect::<String>())
+}
