@@ -1,17 +1,30 @@
 //! Rows as NDJSON: a JSON object a line.
 
 use super::json_columns::JsonColumns;
-use super::{Column, EncodeError, Fields, RowWriter};
+use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on a line of its own, which ends in a line feed.
+///
+/// A value of `json` keeps the layout that its author gave it, line breaks included. In JSON text a line break can only be
+/// white space between two tokens (RFC 8259, section 7), so that a blank in its place changes no value.
 #[derive(Debug, Default)]
 pub struct NdjsonWriter {
     columns: JsonColumns,
+    /// Whether values may have line breaks: `jsonb` is printed without any, and those of texts are escaped.
+    has_json: bool,
+}
+
+fn is_json(field_type: &FieldType) -> bool {
+    match field_type {
+        FieldType::Array(element) => is_json(element),
+        field_type => *field_type == FieldType::Json,
+    }
 }
 
 impl RowWriter for NdjsonWriter {
     fn head(&mut self, columns: &[Column], _: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.columns = JsonColumns::new(columns)?;
+        self.has_json = columns.iter().any(|column| is_json(&column.field_type));
         Ok(())
     }
 
@@ -19,6 +32,10 @@ impl RowWriter for NdjsonWriter {
         let before = out.len();
         let fits = self.columns.write(fields, max_bytes.saturating_sub(1), out)?;
         if fits {
+            if self.has_json {
+                let row = out.iter_mut().skip(before);
+                row.filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            }
             out.push(b'\n');
         } else {
             out.truncate(before);
@@ -46,5 +63,34 @@ mod tests {
         assert!(row(b"x", 42));
         assert!(!row(b"x", 56));
         assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"b\":\"two\\nlines\"}\n{\"a\":1,\"b\":\"x\"}\n");
+    }
+    #[test]
+    fn a_row_with_json_of_several_lines_is_one_line() {
+        let array = |element: &[u8]| {
+            let head = [[0, 0, 0, 1], [0; 4], [0, 0, 0, 114], [0, 0, 0, 1], [0, 0, 0, 1]].concat();
+            let size_bytes = u32::try_from(element.len()).unwrap().to_be_bytes();
+            [head.as_slice(), &size_bytes, element].concat()
+        };
+        let documents = "{\n  \"a\": \"b\\nc\u{2028}\",\r\n\t\"d\": [1,\r2]\n}";
+        for (field_type, bytes) in [
+            (FieldType::Json, documents.as_bytes().to_vec()),
+            (FieldType::Array(Box::new(FieldType::Json)), array(documents.as_bytes())),
+        ] {
+            let column = Column { name: "two\nlines".into(), type_name: "any".into(), field_type };
+            let (mut writer, mut out) = (NdjsonWriter::default(), Vec::new());
+            writer.head(std::slice::from_ref(&column), &mut out).unwrap();
+            for _ in 0..2 {
+                assert!(writer.row(Row::from_iter([Some(bytes.as_slice())]).fields(), 1_000, &mut out).unwrap());
+            }
+            let text = String::from_utf8(out).unwrap();
+            let lines: Vec<_> = text.split_terminator(['\n', '\r']).collect();
+            assert_eq!(lines.len(), 2, "{text}");
+            for line in lines {
+                let row: serde_json::Value = serde_json::from_str(line).unwrap();
+                let value = &row["two\nlines"];
+                let value = if value.is_array() { &value[0] } else { value };
+                assert_eq!(*value, serde_json::json!({"a": "b\nc\u{2028}", "d": [1, 2]}));
+            }
+        }
     }
 }
