@@ -8,6 +8,7 @@ use actix_web::{HttpMessage, web};
 use metricd_access::{Access, Caller, Scope, Verifier};
 
 use crate::caller::came_from;
+use crate::decoding::decode_form;
 use crate::quotas::{Exceeded, Standing};
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -91,9 +92,15 @@ fn note(request: &ServiceRequest, standing: Standing) {
     request.extensions_mut().insert(standing);
 }
 
+/// Whether the query string names a token.
+fn has_token_parameter(query: &str) -> bool {
+    let names = query.split('&').filter_map(|pair| pair.split('=').next());
+    names.filter_map(|name| decode_form(name).ok()).any(|name| name == TOKEN_PARAMETER)
+}
+
 /// The token that the request has, in the one place where it may be.
 fn token(request: &ServiceRequest) -> Result<&str, Problem> {
-    if form_urlencoded::parse(request.query_string().as_bytes()).any(|(name, _)| name == TOKEN_PARAMETER) {
+    if has_token_parameter(request.query_string()) {
         let detail = "A token in a URL ends up in logs and histories: take it out of there, have it replaced by another, and send \
                       that as `Authorization: Bearer …`.";
         return Err(challenged(ProblemCode::TokenMissing, CHALLENGE).with_detail(detail));

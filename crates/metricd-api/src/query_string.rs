@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 
 use metricd_execution::InvalidArgument;
 
+use crate::decoding::{decode_form, shown};
 use crate::{FieldError, Problem, ProblemCode};
-
-/// How much of a parameter's name is shown.
-const MAX_SHOWN_CHARS: usize = 100;
 
 /// The parameters of a query string. What is taken is known; what remains at the end is not.
 #[derive(Debug)]
@@ -18,8 +16,18 @@ pub(crate) struct QueryString<'a> {
 }
 
 impl<'a> QueryString<'a> {
+    /// Reads a query string (<https://url.spec.whatwg.org/#urlencoded-parsing>). A name or a value that cannot be read is wrong.
     pub(crate) fn parse(text: &'a str) -> Self {
-        Self { pairs: form_urlencoded::parse(text.as_bytes()).collect(), errors: Vec::new() }
+        let mut parsed = Self { pairs: Vec::new(), errors: Vec::new() };
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (decode_form(name), decode_form(value)) {
+                (Ok(name), Ok(value)) => parsed.pairs.push((name, value)),
+                (Ok(name), Err(error)) => parsed.error(&shown(&name), error.to_string()),
+                (Err(error), _) => parsed.error(&shown(name), format!("the name of the parameter cannot be read: {error}")),
+            }
+        }
+        parsed
     }
 
     /// The value of the parameter, where there is one, as `parse` reads it. A parameter that stands twice is an error.
@@ -58,8 +66,7 @@ impl<'a> QueryString<'a> {
             rest.entry(name.into_owned()).or_insert_with(|| value.into_owned());
         }
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
-            let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
-            self.error(&shown, format!("the parameter stands {count} times: expected once"));
+            self.error(&shown(&name), format!("the parameter stands {count} times: expected once"));
         }
         rest
     }
@@ -89,7 +96,6 @@ impl<'a> QueryString<'a> {
     ///
     /// A problem that names every parameter which is wrong or not known.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
-        let shown = |name: &String| name.chars().take(MAX_SHOWN_CHARS).collect();
         let unknown = self.take_rest();
         let unknown = unknown
             .keys()

@@ -7,6 +7,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
+use crate::decoding::decode;
 use crate::{Problem, ProblemCode};
 
 /// The length of a request's target in bytes at most.
@@ -22,12 +23,15 @@ const MAX_UNREAD_BYTES: u64 = 64 << 10;
 /// How much of a target is shown, in the log and in a problem, where it is too long.
 const MAX_SHOWN_BYTES: usize = 200;
 
-/// Refuses a head that is too large, or announces a body that nobody reads and that is.
+/// Refuses a head that is too large, whose path cannot be read, or which announces a body that nobody reads and that is.
 pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
     let uri = request.uri();
     let target_bytes = uri.path().len() + uri.query().map_or(0, |query| query.len() + 1);
     if target_bytes > MAX_TARGET_BYTES {
         return Err(Problem::new(ProblemCode::UriTooLong));
+    }
+    if let Err(error) = decode(uri.path()) {
+        return Err(Problem::new(ProblemCode::BadRequest).with_detail(format!("The path cannot be read: {error}.")));
     }
     let sizes = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
     if sizes.sum::<usize>() > MAX_HEADERS_BYTES {
