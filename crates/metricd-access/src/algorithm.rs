@@ -20,7 +20,7 @@ pub enum Algorithm {
 
 /// Why a text is no algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the algorithm `{}` is not known: expected one of `HS256`, `RS256`, `PS256`, `ES256`, `EdDSA`", .0.escape_debug())]
+#[error("the algorithm `{}` is not known: expected one of `HS256`, `RS256`, `PS256`, `ES256`, `EdDSA`", metricd_domain::visible(.0))]
 pub struct InvalidAlgorithm(String);
 
 impl Algorithm {

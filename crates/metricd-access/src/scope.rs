@@ -16,7 +16,7 @@ pub enum Scope {
 
 /// Why a text is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the scope `{}` is not known: expected one of `metrics:read`, `metrics:write`, `metrics:ingest`", .0.escape_debug())]
+#[error("the scope `{}` is not known: expected one of `metrics:read`, `metrics:write`, `metrics:ingest`", metricd_domain::visible(.0))]
 pub struct InvalidScope(String);
 
 impl Scope {

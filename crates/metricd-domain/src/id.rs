@@ -21,7 +21,7 @@ pub enum InvalidId {
         chars: usize,
     },
     /// The text has a character outside `A-Z a-z 0-9 _ -`.
-    #[error("the id has the character `{}` at position {position}: expected only `A-Z a-z 0-9 _ -`", .character.escape_debug())]
+    #[error("the id has the character `{}` at position {position}: expected only `A-Z a-z 0-9 _ -`", crate::visible(&.character.to_string()))]
     Character {
         /// The first such character.
         character: char,

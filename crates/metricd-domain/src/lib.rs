@@ -39,6 +39,7 @@ mod record;
 mod report;
 mod sql;
 mod tenant;
+mod visible;
 
 pub use caption::{
     Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
@@ -71,3 +72,4 @@ pub use report::{
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
+pub use visible::visible;

@@ -18,7 +18,7 @@ pub enum InvalidMetricPattern {
         chars: usize,
     },
     /// The text has a character that is neither an id's nor `*`.
-    #[error("the pattern has the character `{}`: expected only `A-Z a-z 0-9 _ -` and `*`", .0.escape_debug())]
+    #[error("the pattern has the character `{}`: expected only `A-Z a-z 0-9 _ -` and `*`", crate::visible(&.0.to_string()))]
     Character(char),
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use metricd_domain::visible;
+
 use crate::{InvalidStatement, Place};
 
 macro_rules! finding_codes {
@@ -65,7 +67,7 @@ pub struct Finding {
     pub code: FindingCode,
     /// Where it is, in the text as its author wrote it.
     pub place: Place,
-    /// The offending words, shortened.
+    /// The offending words as their author wrote them, shortened.
     pub words: String,
     /// What is wrong, and what to write instead; lower case, without a full stop.
     pub message: String,
@@ -76,7 +78,7 @@ const MAX_WORDS_CHARS: usize = 60;
 
 impl Finding {
     pub(crate) fn new(code: FindingCode, place: Place, words: &str, message: impl Into<String>) -> Self {
-        let mut shown: String = words.chars().take(MAX_WORDS_CHARS).flat_map(char::escape_debug).collect();
+        let mut shown: String = words.chars().take(MAX_WORDS_CHARS).collect();
         if words.chars().nth(MAX_WORDS_CHARS).is_some() {
             shown.push('…');
         }
@@ -89,7 +91,7 @@ impl fmt::Display for Finding {
         if self.words.is_empty() {
             write!(formatter, "{}: {}", self.place, self.message)
         } else {
-            write!(formatter, "{}, at `{}`: {}", self.place, self.words, self.message)
+            write!(formatter, "{}, at `{}`: {}", self.place, visible(&self.words), self.message)
         }
     }
 }
@@ -124,10 +126,20 @@ mod tests {
     }
 
     #[test]
+    fn the_words_are_those_of_the_author() {
+        for words in ["'x''y'", r#""na\me""#, "e'\\n'"] {
+            let finding = Finding::new(FindingCode::Unresolved, Place::START, words, "m");
+            assert_eq!(finding.words, words);
+            assert!(finding.to_string().contains(words), "{finding}");
+        }
+    }
+
+    #[test]
     fn every_code_is_there_once_and_the_words_are_bounded() {
         let codes: BTreeSet<_> = FindingCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), FindingCode::ALL.len());
         let finding = Finding::new(FindingCode::Unresolved, Place::START, &"\u{1b}".repeat(100), "m");
-        assert_eq!(finding.words, format!("{}…", "\\u{1b}".repeat(60)));
+        assert_eq!(finding.words, format!("{}…", "\u{1b}".repeat(60)));
+        assert!(finding.to_string().contains(&format!("at `{}…`", "\\u{1b}".repeat(60))), "{finding}");
     }
 }

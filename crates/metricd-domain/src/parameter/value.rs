@@ -181,7 +181,7 @@ pub enum InvalidParameterValue {
 /// The beginning of a value, as a message shows it.
 fn shown(text: &str) -> String {
     const MAX_SHOWN_CHARS: usize = 60;
-    let mut shown: String = text.chars().take(MAX_SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    let mut shown = crate::visible(&text.chars().take(MAX_SHOWN_CHARS).collect::<String>());
     if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
         shown.push('…');
     }
