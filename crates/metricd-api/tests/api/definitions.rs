@@ -91,6 +91,48 @@ async fn a_clients_day() -> Result<()> {
 }
 
 #[actix_web::test]
+async fn what_a_change_does_not_name_stays() -> Result<()> {
+    let app = TestApp::start().await?;
+    let shown = async |patch: Value| -> Result<Value> {
+        let answer = app.call("PATCH", "/metrics/m1", &[], Some(patch.clone())).await?;
+        assert_eq!(answer.status, 200, "{patch}: {answer:?}");
+        answer.json()
+    };
+    // The title of this metric is its SQL's comment.
+    assert_eq!(app.get("/metrics/m1/definition").await?.json()?["title"], "Title \"one\"");
+    let same = shown(json!({"sql": "-- Title \"one\"\nSELECT 2"})).await?;
+    assert_eq!(same["title"], "Title \"one\"");
+    for sql in ["SELECT 3", "-- Another comment\nSELECT 4"] {
+        assert_eq!(shown(json!({"sql": sql})).await?["title"], "Title \"one\"", "{sql}");
+    }
+    // Who says that there is no title gets the one of the comment, and keeps that.
+    assert_eq!(shown(json!({"title": null})).await?["title"], "Another comment");
+    assert_eq!(shown(json!({"sql": "SELECT 5"})).await?["title"], "Another comment");
+
+    let all = json!({
+        "title": "T", "description": "D", "sql": "SELECT :kind AS kind", "limits": {"rows": 5},
+        "parameters": [{"name": "kind", "type": "text", "default": "a"}],
+    });
+    let fields = ["title", "description", "sql", "limits", "parameters"];
+    let before = shown(all).await?;
+    for (field, value) in [
+        ("title", json!("U")),
+        ("description", json!("E")),
+        ("sql", json!("SELECT :kind AS kinds")),
+        ("limits", json!({"rows": 6})),
+        ("parameters", json!([{"name": "kind", "type": "text", "default": "b"}])),
+    ] {
+        let after = shown(json!({field: value})).await?;
+        for other in fields.iter().filter(|other| **other != field) {
+            assert_eq!(after[other], before[other], "{other} after a change of {field}");
+        }
+        assert_ne!(after[field], before[field], "{field}");
+        shown(json!({field: before[field]})).await?;
+    }
+    Ok(())
+}
+
+#[actix_web::test]
 async fn every_fault_of_a_body_is_told_at_once() -> Result<()> {
     let app = TestApp::start().await?;
     let cases = [

@@ -112,7 +112,8 @@ async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
     let wrong = upload(&app, "?mode=loose&dry_run=1&x=1", None, good()).await?;
     assert_eq!((wrong.status, wrong.fields()?), (422, vec!["dry_run".to_owned(), "mode".to_owned(), "x".to_owned()]));
 
-    let post = |content_type: &'static str, body: &'static str| {
+    let post = |content_type: &'static str, body: &str| {
+        let body = body.to_owned();
         app.send(reqwest::Client::new().post(app.url("/ingestions")).header("content-type", content_type).body(body))
     };
     let json = post("application/json", "{}").await?;
@@ -124,16 +125,38 @@ async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
     let compressed = app.send(compressed).await?;
     compressed.assert_problem(415, "unsupported-media-type", "/ingestions")?;
     assert_eq!(compressed.header("accept-encoding"), "identity");
-    for (content_type, body) in [
-        ("multipart/form-data", "--x"),
-        ("multipart/form-data; boundary=x", "nonsense"),
-        ("multipart/form-data; boundary=x", "--x\r\nContent-Disposition: form-data; name=\"queries\"\r\n\r\nid,qu"),
+    let part = "--x\r\nContent-Disposition: form-data; name=\"queries\"; filename=\"q.csv\"\r\n";
+    let (no_boundary, broken) = ("names no `boundary`", "is no multipart body, or breaks off");
+    for (content_type, body, detail) in [
+        ("multipart/form-data", "--x".to_owned(), no_boundary),
+        ("multipart/form-data; charset=utf-8", "--x".to_owned(), no_boundary),
+        ("multipart/form-data; boundary=x", "nonsense".to_owned(), broken),
+        ("multipart/form-data; boundary=x", format!("{part}\r\nid,qu"), broken),
+        ("multipart/form-data; boundary=x", format!("{part}Content-Length: 3\r\n\r\nid,query\r\n\r\n--x--\r\n"), broken),
+        ("multipart/form-data; boundary=x", "--x\r\nX: y\r\n\r\nid,query\r\n--x--\r\n".to_owned(), "Content-Disposition"),
     ] {
-        let answer = post(content_type, body).await?;
-        answer.assert_problem(400, "bad-request", "/ingestions")?;
+        let answer = post(content_type, &body).await?;
+        let problem = answer.assert_problem(400, "bad-request", "/ingestions")?;
+        assert!(problem["detail"].as_str().is_some_and(|told| told.contains(detail)), "{body}: {problem}");
     }
     let listed = app.repository.list_queries(None, 10).await?;
     assert_eq!(listed.len(), 1);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_file_input_that_was_left_empty_is_passed_over() -> Result<()> {
+    let app = TestApp::start().await?;
+    let ask = async |form| upload(&app, "?mode=strict&dry_run=true", None, form).await;
+    let left = ask(form(&[("queries", "q.csv", QUERIES), ("records", "", ""), ("metrics", "", "")])).await?;
+    assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
+    // A file that was chosen and is empty is another thing, and so is one without a name that is not.
+    for file in [("records", "r.csv", ""), ("records", "", "x")] {
+        ask(form(&[("queries", "q.csv", QUERIES), file])).await?.assert_problem(422, "ingestion-refused", "/ingestions")?;
+    }
+    let nothing = ask(form(&[("records", "", "")])).await?;
+    nothing.assert_problem(422, "invalid-body", "/ingestions")?;
+    assert_eq!(nothing.fields()?, ["parts"]);
     Ok(())
 }
 

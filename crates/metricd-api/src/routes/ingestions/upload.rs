@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::HttpRequest;
+use actix_web::{HttpMessage, HttpRequest};
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
 use futures_util::StreamExt;
 use metricd_domain::FileKind;
@@ -62,6 +62,7 @@ pub(super) struct Upload {
 /// breaks off, 422 for parts that are none of `queries`, `metrics` and `records`, or where there is none.
 pub(super) async fn receive(request: &HttpRequest, body: Multipart, max_bytes: u64) -> Result<Upload, Problem> {
     check_coding(request)?;
+    check_boundary(request)?;
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|size_bytes| size_bytes > max_bytes) {
         return Err(too_large(max_bytes));
@@ -108,8 +109,8 @@ impl Receiving<'_> {
             "records" => Some(FileKind::Records),
             _ => None,
         };
-        let given = part.content_disposition().and_then(|disposition| disposition.get_filename());
-        let name = file_name(given.unwrap_or_default(), &field);
+        let given = part.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
+        let name = file_name(given.as_deref().unwrap_or_default(), &field);
         if kind.is_none() {
             let message = "the part is not known: expected `queries`, `metrics` or `records`".to_owned();
             self.faults.push(FieldError { field: field.chars().take(MAX_NAME_CHARS).collect(), message });
@@ -133,6 +134,10 @@ impl Receiving<'_> {
             }
         }
         self.hash.update(size_bytes.to_be_bytes());
+        // What a browser sends for a file input in which nothing was chosen.
+        if given.as_deref() == Some("") && size_bytes == 0 {
+            return Ok(None);
+        }
         file.flush().await.map_err(broken)?;
         kind.map(|kind| Input::sent(&path, name, kind).map_err(broken)).transpose()
     }
@@ -144,6 +149,17 @@ fn file_name(given: &str, field: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
     if name.trim().is_empty() { field.to_owned() } else { name }
+}
+
+/// Whether the parts of the body have a boundary. The library has one error for a header without one and for a body in which
+/// it does not stand where it has to.
+fn check_boundary(request: &HttpRequest) -> Result<(), Problem> {
+    let mime = request.mime_type().ok().flatten();
+    if mime.is_some_and(|mime| mime.type_() == "multipart" && mime.get_param("boundary").is_none()) {
+        let detail = "The header `Content-Type` names no `boundary` for the parts of the body.";
+        return Err(Problem::new(ProblemCode::BadRequest).with_detail(detail));
+    }
+    Ok(())
 }
 
 async fn next<T>(piece: impl Future<Output = T>) -> Result<T, Problem> {
@@ -173,8 +189,10 @@ fn unreadable(error: MultipartError) -> Problem {
         | MultipartError::ContentTypeIncompatible => Problem::new(ProblemCode::UnsupportedMediaType)
             .with_detail("The header `Content-Type` has to be `multipart/form-data`.")
             .with_header(ACCEPT, HeaderValue::from_static("multipart/form-data")),
-        MultipartError::BoundaryMissing => Problem::new(ProblemCode::BadRequest)
-            .with_detail("The header `Content-Type` names no `boundary` for the parts of the body."),
+        MultipartError::ContentDispositionMissing | MultipartError::ContentDispositionNameMissing => {
+            Problem::new(ProblemCode::BadRequest)
+                .with_detail("A part has no header `Content-Disposition: form-data; name=…` in UTF-8.")
+        }
         other => Problem::new(ProblemCode::BadRequest)
             .with_detail("The body is no multipart body, or breaks off.")
             .caused_by(other),

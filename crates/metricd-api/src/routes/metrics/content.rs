@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use metricd_domain::{
-    Caption, Contract, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter, ParameterDeclaration,
-    PeriodDeclaration, SqlText, TimeColumn,
+    Caption, Contract, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
+    ParameterDeclaration, PeriodDeclaration, SqlText, TimeColumn,
 };
 use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
 use metricd_repository::MetricContent;
@@ -111,17 +111,32 @@ impl ContentRequest {
     /// The content of a stored metric, with what the request says of it.
     pub(super) fn applied_to(self, before: &MetricDefinition) -> DraftContent {
         let MetricDefinition { metric, caption, sql, .. } = before.clone();
-        let title = self.title.applied_to(caption.title);
+        let sql = self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone());
+        let title = match self.title {
+            Field::Absent => kept_title(before, &sql),
+            title => title.applied_to(None),
+        };
         let description = self.description.applied_to(caption.description);
         DraftContent {
             caption: Caption { title, description },
-            sql: self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone()),
+            sql,
             parameters: self.parameters.applied_to(Some(metric.parameters)).unwrap_or_default(),
             time_column: self.time_column.applied_to(metric.time_column),
             period: self.period.applied_to(metric.period),
             limits: self.limits.applied_to(Some(metric.limits)).unwrap_or_default(),
         }
     }
+}
+
+/// The title of a metric that gets this SQL and no title. A title that was taken from the old SQL's comment is given to the
+/// metric, unless the new SQL has the same one: what a request does not name does not change.
+fn kept_title(before: &MetricDefinition, sql: &SqlText) -> Option<MetricTitle> {
+    let given = before.caption.title.clone();
+    if given.is_some() || before.sql.title() == sql.title() {
+        return given;
+    }
+    let shown = before.title().chars().filter(|character| !character.is_control()).take(MAX_TITLE_CHARS);
+    MetricTitle::parse(&shown.collect::<String>()).ok()
 }
 
 /// The declared parameters, each of whose faults is named by its place.
