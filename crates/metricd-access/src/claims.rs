@@ -41,6 +41,10 @@ impl Claims {
         let mut scopes = self.scopes("scope")?;
         scopes.extend(self.scopes("scp")?);
         let tenant = rules.tenant_claim.as_deref().map(|name| self.tenant(name)).transpose()?.flatten();
+        // The library takes an array of them, of which one fits.
+        if self.0.get("iss").is_some_and(|issuer| !issuer.is_string()) {
+            return Err(Refusal::Claim("iss"));
+        }
         let (subject, metrics) = (self.subject()?, self.metrics()?);
         Ok(Caller { subject, scopes: scopes.into_iter().collect(), tenant, metrics, expires_at })
     }

@@ -2,6 +2,7 @@
 
 mod jwks;
 mod pem;
+mod small_order;
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ mod issuer;
 use std::env;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -75,11 +76,23 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
             bail!("{SECRET} is set and {} is to have the secret as well: give one of the two", file.display())
         }
         (Some(text), None) => text.into_string().ok().with_context(|| format!("{SECRET} is no UTF-8"))?,
-        (None, Some(file)) => fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        (None, Some(file)) => {
+            warn_of_readers(file);
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+        }
         (None, None) => return Ok(None),
     };
     let named = || file.map_or_else(|| SECRET.to_owned(), |file| file.display().to_string());
     Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", named()))
+}
+
+/// Says so if every user of the machine may read the secret, and so sign tokens.
+fn warn_of_readers(file: &Path) {
+    let mode = fs::metadata(file).map(|found| found.permissions().mode()).unwrap_or_default();
+    if mode & 0o004 != 0 {
+        let file = file.display();
+        log::warn!("every user of this machine may read the secret in {file} and sign tokens with it: `chmod 600 {file}`");
+    }
 }
 
 /// The verifier; where the keys are at a URL, they are fetched in the background from now on.

@@ -4,6 +4,7 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use serde_json::Value;
 
+use super::small_order::is_weak;
 use super::{InvalidKeys, VerificationKey};
 use crate::Algorithm;
 
@@ -46,18 +47,18 @@ fn usable(jwk: &Jwk) -> Option<VerificationKey> {
     (!algorithms.is_empty()).then(|| VerificationKey { kid: common.key_id.clone(), algorithms, key })
 }
 
-/// Whether the key has a length that its algorithm takes.
+/// Whether the key is one that its algorithm takes.
 fn is_sound(key: &DecodingKey) -> bool {
     use jsonwebtoken::{AlgorithmFamily, DecodingKeyKind};
 
     let bytes = match key.kind() {
-        DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
-        DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
+        DecodingKeyKind::SecretOrDer(bytes) => bytes.as_slice(),
+        DecodingKeyKind::RsaModulusExponent { n, .. } => n.as_slice(),
     };
     match key.family() {
-        AlgorithmFamily::Rsa => RSA_BYTES.contains(&bytes),
-        AlgorithmFamily::Ec => bytes == 65,
-        AlgorithmFamily::Ed => bytes == 32,
+        AlgorithmFamily::Rsa => RSA_BYTES.contains(&bytes.len()),
+        AlgorithmFamily::Ec => bytes.len() == 65,
+        AlgorithmFamily::Ed => !is_weak(bytes),
         AlgorithmFamily::Hmac => false,
     }
 }

@@ -50,6 +50,8 @@ fn claims_are_held_to_the_rules() -> Outcome {
         (json!({"iss": "US"}), Refusal::Issuer),
         (json!({"iss": "absent"}), Refusal::Issuer),
         (json!({"iss": 1}), Refusal::Issuer),
+        (json!({"iss": ["us"]}), Refusal::Claim("iss")),
+        (json!({"iss": ["them", "us"]}), Refusal::Claim("iss")),
         (json!({"aud": "other"}), Refusal::Audience),
         (json!({"aud": ["other", "metricd2"]}), Refusal::Audience),
         (json!({"aud": []}), Refusal::Audience),

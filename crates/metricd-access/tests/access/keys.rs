@@ -39,6 +39,35 @@ fn what_has_no_public_keys_is_refused_with_advice() -> Outcome {
 }
 
 #[test]
+fn a_key_for_which_anybody_can_sign_is_refused() -> Outcome {
+    // The neutral element, a point of order 2, and the neutral element as no encoder writes it.
+    let weak = [
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "7P_______________________________________38",
+        "7v_______________________________________38",
+    ];
+    let good = Issuer::new(Algorithm::EdDsa)?;
+    for x in weak {
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k"});
+        let alone = json!({"keys": [key]}).to_string();
+        assert_eq!(Keys::parse(&alone).unwrap_err(), InvalidKeys::None, "{x}");
+        // A signature that the neutral element verifies for any message: R is that element as well, and S is 0.
+        let forged = format!("AQ{}", "A".repeat(84));
+        let both = Keys::parse(&json!({"keys": [key, good.jwk("g")?]}).to_string())?;
+        let verifier = verifier(both, Rules::default())?;
+        assert!(verifier.verify(&good.sign(&json!({}), &claims())?).is_ok());
+        let token = good.sign(&json!({"kid": "k"}), &claims())?;
+        let (signed, _) = token.rsplit_once('.').unwrap_or_default();
+        assert!(verifier.verify(&format!("{signed}.{forged}")).is_err());
+        let pem = good.public_pem();
+        let der = format!("MCowBQYDK2VwAyEA{}=", x.replace('-', "+").replace('_', "/"));
+        let body = pem.lines().nth(1).unwrap_or_default();
+        assert_eq!(Keys::parse(&pem.replace(body, &der)).unwrap_err(), InvalidKeys::Unusable { number: 1 }, "{x}");
+    }
+    Ok(())
+}
+
+#[test]
 fn keys_of_a_set_that_are_for_something_else_are_passed_over() -> Outcome {
     let (ec, rsa) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Rs256)?);
     let mut encrypts = rsa.jwk("k2")?;
