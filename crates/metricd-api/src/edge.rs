@@ -85,6 +85,18 @@ pub(crate) async fn edge(
     }
     headers::secure(response.headers_mut());
     cors.grant(&mut response);
+    let mut sending = None;
+    if let Some(under_way) = under_way {
+        let mut room = under_way.room(&response);
+        if room.is_none() {
+            response = response.into_response(Problem::new(ProblemCode::ServerBusy).respond(&path));
+            headers::keep_out_of_caches(response.headers_mut());
+            headers::secure(response.headers_mut());
+            cors.grant(&mut response);
+            room = under_way.room(&response);
+        }
+        sending = room.map(|room| (under_way, room));
+    }
     response = compression::compress(response);
 
     let parts = Parts::of(response.request(), began.elapsed());
@@ -107,8 +119,8 @@ pub(crate) async fn edge(
         encode_ms = encode.map(Milliseconds::value), request_id = request_id.as_str();
         "{method} {path} {status} {total} ms [{request_id}]"
     );
-    Ok(match under_way {
-        Some(under_way) => under_way.until_sent(response),
+    Ok(match sending {
+        Some((under_way, room)) => under_way.until_sent(response, room),
         None => response,
     })
 }

@@ -32,6 +32,7 @@ mod access;
 pub mod body;
 mod caller;
 mod connections;
+mod decoding;
 mod definitions;
 mod edge;
 mod etag;
@@ -50,6 +51,7 @@ mod shared_runs;
 mod state;
 mod tenants;
 
+pub use connections::ConnectionLimits;
 pub use definitions::Definitions;
 pub use edge::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use known_results::KnownResults;

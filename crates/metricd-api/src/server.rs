@@ -1,19 +1,24 @@
 //! The HTTP server.
 
-use std::any::Any;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::body::BoxBody;
-use actix_web::dev::Server;
+use actix_web::dev::{AppConfig, Extensions, Server};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use metricd_access::Access;
+use tokio::net::TcpStream;
 
+use crate::connections::{ConnectionLimits, Registry, Socket};
 use crate::edge::{self, Admission, AllowedHost, AllowedOrigin, Cors, CrossSiteGuard};
-use crate::{ApiState, connections, routes};
+use crate::{ApiState, routes};
 
 /// How the server is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub struct ServerOptions {
     pub cors_origins: Vec<AllowedOrigin>,
     /// The hosts that are served besides loopback ones: always if the server asks for no token, otherwise if there are any.
     pub allowed_hosts: Vec<AllowedHost>,
+    /// What connections are held to.
+    pub limits: ConnectionLimits,
 }
 
 impl Default for ServerOptions {
@@ -43,6 +50,7 @@ impl Default for ServerOptions {
             shutdown_timeout: Duration::from_secs(30),
             cors_origins: Vec::new(),
             allowed_hosts: Vec::new(),
+            limits: ConnectionLimits::default(),
         }
     }
 }
@@ -59,34 +67,55 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
     if matches!(state.access, Access::Anonymous) && !address.is_unspecified() {
         allowed_hosts.push(AllowedHost::of_address(address));
     }
-    let app = move || {
+    let registry = Registry::new(options.limits, options.keep_alive + options.request_timeout);
+    actix_web::rt::spawn(Registry::sweep(Arc::downgrade(&registry)));
+    let builder = Server::build()
+        .workers(options.workers)
+        .shutdown_timeout(options.shutdown_timeout.as_secs())
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    let (keep_alive, request_timeout) = (options.keep_alive, options.request_timeout);
+    let service = move || {
         let guard = CrossSiteGuard::new(&state.access, allowed_hosts.clone());
         let admission = Rc::new(Admission { guard, cors: Cors::new(cors_origins.clone()) });
         let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&admission), request, next));
-        App::new().app_data(state.clone()).wrap(edge).configure(routes::configure)
-    };
-    let max_idle = options.keep_alive + options.request_timeout;
-    let server = HttpServer::new(app)
-        .workers(options.workers)
-        .shutdown_timeout(options.shutdown_timeout.as_secs())
-        .disable_signals()
-        // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
-        .h1_allow_half_closed(false)
-        .client_request_timeout(options.request_timeout)
-        .keep_alive(options.keep_alive)
-        .on_connect(move |connection: &dyn Any, data| {
-            send_at_once(connection);
-            connections::watch(connection, data, max_idle);
+        let app = App::new().app_data(state.clone()).wrap(edge).configure(routes::configure);
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(keep_alive)
+            .client_request_timeout(request_timeout)
+            // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
+            .h1_allow_half_closed(false)
+            .on_connect_ext(|socket: &Socket, data: &mut Extensions| drop(data.insert(socket.data())))
+            .h1(map_config(app, |()| AppConfig::default()));
+        let registry = Arc::clone(&registry);
+        fn_service(move |stream: TcpStream| {
+            let registry = Arc::clone(&registry);
+            async move { accept(&registry, stream) }
         })
-        .listen(listener)?;
-    Ok(server.run())
+        .and_then(http)
+    };
+    Ok(builder.listen("metricd", listener, service)?.run())
+}
+
+/// Takes a connection in, unless there are too many.
+fn accept(registry: &Arc<Registry>, stream: TcpStream) -> Result<(Socket, Option<SocketAddr>), DispatchError> {
+    let peer = stream.peer_addr().ok();
+    send_at_once(&stream);
+    let socket = registry.accept(stream).ok_or_else(|| {
+        log::warn!("a connection is refused, since there are as many as there may be");
+        DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
+    })?;
+    Ok((socket, peer))
 }
 
 /// Without this a small answer may wait 40 ms for the client's delayed acknowledgement of the one before.
-fn send_at_once(connection: &dyn Any) {
-    if let Some(stream) = connection.downcast_ref::<tokio::net::TcpStream>()
-        && let Err(error) = stream.set_nodelay(true)
-    {
+fn send_at_once(stream: &TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
         log::debug!("a connection could not be told to send at once: {error}");
     }
 }

@@ -22,6 +22,7 @@ const EDGE: &[ProblemCode] = &[
     ProblemCode::UriTooLong,
     ProblemCode::HeadersTooLarge,
     ProblemCode::InternalError,
+    ProblemCode::ServerBusy,
 ];
 
 /// The headers that every response has: their names, and what they say.

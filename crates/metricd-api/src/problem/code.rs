@@ -88,6 +88,7 @@ problem_codes! {
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment. Try again.";
     NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No connection free", "All database connections are taken at the moment. Try again.";
     TooManyUploads = "too-many-uploads", SERVICE_UNAVAILABLE, "Too many uploads", "As many uploads are under way as there may be at once. Try again.";
+    ServerBusy = "server-busy", SERVICE_UNAVAILABLE, "Server busy", "Answers that clients have not read yet take all the memory that the server has for them. Try again.";
     NotReady = "not-ready", SERVICE_UNAVAILABLE, "Not ready", "The server cannot answer for metrics yet; `checks` says why.";
 }
 

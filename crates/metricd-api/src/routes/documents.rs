@@ -6,6 +6,7 @@ pub(super) mod docs;
 pub(super) mod metric;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa::IntoResponses;
 
@@ -33,7 +34,8 @@ enum DocumentResponses {
 }
 
 /// Answers with a document, unless the client has it already.
-fn respond(request: &HttpRequest, content_type: &str, document: Vec<u8>) -> HttpResponse {
+fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
+    let document = document.into();
     let tag = etag::of_content(&document);
     let is_unchanged = etag::is_unchanged(request, &tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use metricd_api::ServerOptions;
+use metricd_api::{ConnectionLimits, ServerOptions};
 use metricd_repository::MetricRepository;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -113,5 +113,139 @@ async fn an_answer_that_is_read_slowly_is_sent_whole() -> Result<()> {
     stream.read_to_end(&mut rest).await?;
     count += rest.len();
     assert!(count > ROWS * ROW_BYTES, "{count}");
+    Ok(())
+}
+
+/// A server whose metric `m1` has a result of so many bytes.
+async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<TestApp> {
+    let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
+    app.runner.script("SELECT 1", move || Ok(vec![Some("x".repeat(size_bytes / 8)); 8]));
+    Ok(app)
+}
+
+/// A client that asks for the result and reads nothing.
+async fn ask_and_wait(app: &TestApp) -> Result<TcpStream> {
+    let mut stream = app.connect().await?;
+    stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    Ok(stream)
+}
+
+/// Reads until the connection ends; how many bytes came.
+async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    ensure!(read.is_ok(), "the connection is still open");
+    Ok(bytes.len())
+}
+
+#[actix_web::test]
+async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<()> {
+    let app = TestApp::start().await?;
+    let get = "GET /health HTTP/1.1\r\nHost: localhost\r\n";
+    let requests = [
+        format!("{get}\r\n"),
+        "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+        format!("{get}Content-Length: 2\r\n\r\n{{}}"),
+        format!("{get}Connection: close\r\n\r\n"),
+    ];
+    for size in [1, 50, 10_000] {
+        let mut stream = app.connect().await?;
+        for piece in requests.concat().as_bytes().chunks(size) {
+            stream.write_all(piece).await?;
+        }
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).await?;
+        let answers: Vec<_> = answers.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+        let seen: Vec<_> = answers
+            .iter()
+            .map(|answer| (answer.contains("connection: close"), answer.ends_with(r#"{"status":"ok"}"#)))
+            .collect();
+        assert_eq!(seen, [(false, true), (false, false), (false, true), (true, true)], "{size}: {answers:?}");
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_client_that_does_not_read_its_answer_is_let_go_of() -> Result<()> {
+    let rate_window = Duration::from_millis(400);
+    let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
+    let stream = ask_and_wait(&app).await?;
+    sleep(5 * rate_window).await;
+    // What the system had taken is still there to be read, and no more.
+    assert!(read_to_end(stream).await? < 14 << 20);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn answers_that_nobody_reads_leave_memory_to_others() -> Result<()> {
+    let limits = ConnectionLimits { held_bytes: 40 << 20, ..ConnectionLimits::default() };
+    let app = app_with_result(14 << 20, limits).await?;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(ask_and_wait(&app).await?);
+    }
+    let taken = async {
+        loop {
+            let answer = app.call("GET", "/metrics/m1?limit=7", &[], None).await?;
+            if answer.status == 503 {
+                return Ok::<_, anyhow::Error>(answer);
+            }
+            held.push(ask_and_wait(&app).await?);
+        }
+    };
+    let refused = timeout(PATIENCE, taken).await??;
+    refused.assert_problem(503, "server-busy", "/metrics/m1")?;
+    // Small answers need no room, and those who read nothing are let go of after a while.
+    assert_eq!(app.get("/health").await?.status, 200);
+    let served = async {
+        while app.get("/metrics/m1?limit=7").await?.status != 200 {
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    timeout(PATIENCE, served).await?
+}
+
+#[actix_web::test]
+async fn one_connection_too_many_ends_the_one_without_progress() -> Result<()> {
+    for limits in [
+        ConnectionLimits { connections: 3, ..ConnectionLimits::default() },
+        ConnectionLimits { connections_per_address: 3, ..ConnectionLimits::default() },
+    ] {
+        let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
+        let mut streams = Vec::new();
+        for _ in 0..3 {
+            let mut stream = app.connect().await?;
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+            read_until(&mut stream, "}").await?;
+            streams.push(stream);
+            sleep(Duration::from_millis(20)).await;
+        }
+        let began = Instant::now();
+        assert_eq!(app.get("/health").await?.status, 200);
+        assert_eq!(read_to_end(streams.remove(0)).await?, 0);
+        assert!(began.elapsed() < Duration::from_secs(4), "it was not its idleness that ended the connection");
+        for stream in &mut streams {
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+            read_until(stream, "}").await?;
+        }
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn clients_that_pipeline_and_read_nothing_leave_room_for_others() -> Result<()> {
+    let limits = ConnectionLimits { connections: 20, ..ConnectionLimits::default() };
+    let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
+    let requests = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let mut streams = Vec::new();
+    for _ in 0..40 {
+        let mut stream = app.connect().await?;
+        let _ = timeout(Duration::from_millis(100), stream.write_all(requests.as_bytes())).await;
+        streams.push(stream);
+        if streams.len() % 10 == 0 {
+            assert_eq!(timeout(PATIENCE, app.get("/health")).await??.status, 200);
+        }
+    }
     Ok(())
 }

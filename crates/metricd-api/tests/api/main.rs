@@ -11,6 +11,7 @@ mod definitions;
 mod document;
 mod edge;
 mod edge_limits;
+mod encoding;
 mod formats;
 mod health;
 mod ingestions;

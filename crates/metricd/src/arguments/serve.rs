@@ -62,6 +62,16 @@ pub(crate) struct ServeArguments {
     #[arg(long = "allowed-host", env = "METRICD_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<AllowedHost>,
 
+    /// How many connections there may be from one address. One more ends the one of them that has made no progress for the
+    /// longest time; raise this for a proxy that keeps more.
+    #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) connections_per_address: u32,
+
+    /// How many MiB answers may have altogether that their clients have not read yet. What does not fit is answered with 503,
+    /// and clients that read nothing for 2 seconds are let go of when half of it is taken.
+    #[arg(long, env = "METRICD_MAX_UNREAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
+    pub(crate) max_unread_mib: u32,
+
     /// Do not load the sample into an empty private PostgreSQL.
     #[arg(long, env = "METRICD_NO_SAMPLE")]
     pub(crate) no_sample: bool,

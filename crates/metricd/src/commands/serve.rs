@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_access::Access;
-use metricd_api::{AllowedOrigin, ApiState, Definitions, Quotas, ServerOptions, start};
+use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas, ServerOptions, start};
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
@@ -16,6 +16,7 @@ use metricd_postgres::{
     DatabaseUrl, DefinitionEvent, PgRepository, PgResolver, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
 };
 use metricd_repository::{DefinitionFilter, MetricRepository};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
@@ -41,6 +42,9 @@ pub(crate) async fn serve(
     let exposure = Exposure { is_operators_database: arguments.database_url.is_some(), address: serve.listen };
     let access = access(&serve.access, exposure)?;
     let is_open = matches!(access, Access::Anonymous);
+    if nix::unistd::geteuid().is_root() {
+        warn_of_root(exposure.is_operators_database);
+    }
     let listener = bind(serve.listen)?;
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let mut database = Database::open(arguments, query_timeout)?;
@@ -77,6 +81,12 @@ pub(crate) async fn serve(
         shutdown_timeout,
         cors_origins: serve.cors_origins,
         allowed_hosts: serve.allowed_hosts,
+        limits: ConnectionLimits {
+            connections: max_connections(serve.query_connections + serve.catalog_connections),
+            connections_per_address: usize::try_from(serve.connections_per_address)?,
+            held_bytes: usize::try_from(serve.max_unread_mib)? << 20,
+            ..ConnectionLimits::default()
+        },
         ..ServerOptions::default()
     };
     let server = start(listener, state, options)?;
@@ -97,6 +107,36 @@ pub(crate) async fn serve(
     };
     database.close()?;
     Ok(code)
+}
+
+/// How many descriptors are kept for files, the log, pipes and connections that end while others begin.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// How many clients may be connected at once: as many as there are descriptors for beside so many connections to the database,
+/// of which each may be cancelled over another one.
+fn max_connections(database_connections: u32) -> usize {
+    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
+    let others = OTHER_DESCRIPTORS + 2 * u64::from(database_connections);
+    let most = u64::try_from(ConnectionLimits::default().connections).unwrap_or(u64::MAX);
+    // With very few descriptors, connections to the database are not all there at once.
+    let connections = descriptors.saturating_sub(others).max(descriptors / 4).clamp(1, most);
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}
+
+/// Says why metricd goes on as root. It needs none of root's rights, and to give them up it would have to know which user can
+/// read the files that it reads later.
+fn warn_of_root(is_operators_database: bool) {
+    if is_operators_database {
+        log::warn!(
+            "metricd runs as root and needs no right of root's: start it as another user, such as with `User=` of systemd, \
+             `setpriv --reuid` or `USER` in a container's image"
+        );
+    } else {
+        log::warn!(
+            "metricd runs as root: PostgreSQL refuses that, so the private one runs as another user, and only root can start \
+             it again as that user; start metricd as another user to have both run as that"
+        );
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {

@@ -19,5 +19,5 @@ problems!(GetOpenapiProblems: InvalidParameters);
 )]
 pub(in crate::routes) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    Ok(respond(&request, "application/json", api_document().into()))
+    Ok(respond(&request, "application/json", api_document()))
 }

@@ -1,12 +1,15 @@
 //! `GET /docs`, and what its page needs: Swagger UI, which is a part of the program.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
 use super::respond;
+use crate::connections::StaticBody;
 use crate::openapi::{IfNoneMatchParameter, problems};
 use crate::query_string::QueryString;
 use crate::{Problem, ProblemCode};
@@ -50,7 +53,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
         query.error("dashboard_id", "expected `metric_id` or `dashboard_id`, not both".to_owned());
     }
     query.finish()?;
-    let mut response = respond(&request, "text/html; charset=utf-8", PAGE.into());
+    let mut response = respond(&request, "text/html; charset=utf-8", static_body(&request, PAGE.as_bytes()));
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
     Ok(response)
 }
@@ -79,13 +82,25 @@ pub(in crate::routes) async fn get_docs_file(
 
     QueryString::parse(request.query_string()).finish()?;
     if file.as_str() == "page.js" {
-        return Ok(respond(&request, "text/javascript", SCRIPT.into()));
+        return Ok(respond(&request, "text/javascript", static_body(&request, SCRIPT.as_bytes())));
     }
     let name = VENDORED.iter().find(|name| **name == file.as_str());
     let name = name.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
     match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
-        Ok(Some(found)) => Ok(respond(&request, &found.content_type, found.bytes.into_owned())),
+        Ok(Some(found)) => {
+            let bytes = match found.bytes {
+                Cow::Borrowed(bytes) => static_body(&request, bytes),
+                Cow::Owned(bytes) => bytes.into(),
+            };
+            Ok(respond(&request, &found.content_type, bytes))
+        }
         Ok(None) => Err(Problem::new(ProblemCode::NotFound)),
         Err(error) => Err(Problem::new(ProblemCode::InternalError).caused_by(error)),
     }
+}
+
+/// A part of the program as a body, which is not copied.
+fn static_body(request: &HttpRequest, bytes: &'static [u8]) -> Bytes {
+    request.extensions_mut().insert(StaticBody);
+    Bytes::from_static(bytes)
 }

@@ -1,0 +1,151 @@
+//! One connection, as the server's threads share it.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use futures_util::task::AtomicWaker;
+
+/// "Not blocked", where a time is kept.
+const NEVER: u64 = u64::MAX;
+
+/// A connection, for as long as the web server has it. Times are milliseconds since the start of the server's clock.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) address: Option<IpAddr>,
+    clock: Instant,
+    /// How many requests have arrived that are not answered.
+    in_flight: AtomicUsize,
+    /// How many requests were answered.
+    answered: AtomicU64,
+    /// When the connection began, or its last request was answered.
+    active_at: AtomicU64,
+    /// How many answers are being sent that a client has to read at the least rate.
+    paced: AtomicUsize,
+    /// How many bytes of these answers are held in memory.
+    held_bytes: AtomicUsize,
+    written_bytes: AtomicU64,
+    /// Since when the client takes no byte of what is to be sent.
+    blocked_since: AtomicU64,
+    /// Whether bytes of a next request wait for the answer before them.
+    has_waiting: AtomicBool,
+    is_ended: AtomicBool,
+    /// The task of the connection, which has to be polled to see that it is to end.
+    pub(super) task: AtomicWaker,
+}
+
+impl Connection {
+    pub(super) fn new(address: Option<IpAddr>, clock: Instant) -> Self {
+        let connection = Self {
+            address,
+            clock,
+            in_flight: AtomicUsize::new(0),
+            answered: AtomicU64::new(0),
+            active_at: AtomicU64::new(0),
+            paced: AtomicUsize::new(0),
+            held_bytes: AtomicUsize::new(0),
+            written_bytes: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(NEVER),
+            has_waiting: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        };
+        connection.active_at.store(connection.now(), Ordering::Relaxed);
+        connection
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(NEVER - 1)
+    }
+
+    pub(super) fn begin_request(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_request(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.active_at.store(self.now(), Ordering::Relaxed);
+        self.wake_waiting();
+    }
+
+    /// How many requests were answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin_paced(&self, held_bytes: usize) {
+        self.paced.fetch_add(1, Ordering::Relaxed);
+        self.held_bytes.fetch_add(held_bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_paced(&self, held_bytes: usize) {
+        self.paced.fetch_sub(1, Ordering::Relaxed);
+        self.held_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is being sent that has a least rate.
+    pub(super) fn is_paced(&self) -> bool {
+        self.paced.load(Ordering::Relaxed) > 0
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn wrote(&self, count: usize) {
+        self.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
+        if self.blocked_since.swap(NEVER, Ordering::Relaxed) != NEVER {
+            self.wake_waiting();
+        }
+    }
+
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.written_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_blocked_now(&self) {
+        if !self.is_blocked() {
+            self.blocked_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked_since.load(Ordering::Relaxed) != NEVER
+    }
+
+    /// Since when the connection makes no progress, by the fault of its client; `None` while the server works for it.
+    pub(super) fn stalled_since(&self) -> Option<u64> {
+        let blocked_since = self.blocked_since.load(Ordering::Relaxed);
+        if blocked_since != NEVER {
+            return Some(blocked_since);
+        }
+        (self.in_flight.load(Ordering::Relaxed) == 0).then(|| self.active_at.load(Ordering::Relaxed))
+    }
+
+    /// How many milliseconds ago the last answer was, if no request is under way.
+    pub(super) fn idle_ms(&self) -> Option<u64> {
+        let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
+        is_idle.then(|| self.now().saturating_sub(self.active_at.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn set_waiting(&self, has_waiting: bool) {
+        self.has_waiting.store(has_waiting, Ordering::Relaxed);
+    }
+
+    fn wake_waiting(&self) {
+        if self.has_waiting.load(Ordering::Relaxed) {
+            self.task.wake();
+        }
+    }
+
+    /// Ends the connection: its task finds out by its next read or write.
+    pub(super) fn end(&self) {
+        self.is_ended.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Acquire)
+    }
+}

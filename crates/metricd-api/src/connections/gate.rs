@@ -1,0 +1,199 @@
+//! Hands the requests of a connection to the web server one at a time.
+//!
+//! The web server decodes up to 16 pipelined requests before it answers the first one, and answers each as if it was the last
+//! that it decoded: with its HTTP version, its `Connection`, and without a body if it was a `HEAD`. So the next head is held
+//! back until the answer before it is written. The gate only delays bytes: what is a request is for the web server to say.
+
+use super::connection::Connection;
+
+/// How much of a line of a head is kept: enough for the headers that say how long the body is.
+const MAX_LINE_BYTES: usize = 64;
+
+/// Where in its requests a connection is.
+#[derive(Debug)]
+pub(super) enum Gate {
+    /// In a head.
+    Head(Head),
+    /// In a body, of which so many bytes are left.
+    Body {
+        /// How many.
+        left: u64,
+        /// How many requests were answered before this one.
+        answered: u64,
+    },
+    /// At the end of a request, until more than so many are answered.
+    Closed {
+        /// How many.
+        answered: u64,
+    },
+    /// In a body of unknown length. What follows it is not told from it.
+    Open,
+}
+
+/// A head that has not ended.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    line: Vec<u8>,
+    is_begun: bool,
+    body: Body,
+}
+
+/// What a head says of the body.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    #[default]
+    None,
+    Bytes(u64),
+    Unknown,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::Head(Head::default())
+    }
+}
+
+impl Gate {
+    /// Whether bytes may pass. A client that does not read its answers is not given more of them.
+    pub(super) fn is_open(&mut self, connection: &Connection) -> bool {
+        if let Self::Closed { answered } = self {
+            if connection.answered() <= *answered || connection.is_blocked() {
+                return false;
+            }
+            *self = Self::default();
+        }
+        true
+    }
+
+    /// How many of these bytes, which have come after those before, may pass now.
+    pub(super) fn pass(&mut self, bytes: &[u8], answered: u64) -> usize {
+        let mut passed = 0;
+        while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
+            match self {
+                Self::Open => return bytes.len(),
+                Self::Closed { .. } => return passed,
+                Self::Body { left, answered } => {
+                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    (passed, *left) = (passed + taken, *left - taken as u64);
+                    if *left == 0 {
+                        *self = Self::Closed { answered: *answered };
+                    }
+                }
+                Self::Head(head) => {
+                    let end = rest.iter().position(|byte| *byte == b'\n');
+                    let (line, _) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+                    passed += line.len();
+                    if let Some(body) = head.line(line, end.is_some()) {
+                        *self = match body {
+                            Body::None | Body::Bytes(0) => Self::Closed { answered },
+                            Body::Bytes(left) => Self::Body { left, answered },
+                            Body::Unknown => Self::Open,
+                        };
+                    }
+                }
+            }
+        }
+        passed
+    }
+}
+
+impl Head {
+    /// Takes a line, or a part of one; what the head says of the body, if this is its end.
+    fn line(&mut self, part: &[u8], is_complete: bool) -> Option<Body> {
+        let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
+        self.line.extend(part.iter().take(room).map(u8::to_ascii_lowercase));
+        if !is_complete {
+            return None;
+        }
+        let line = std::mem::take(&mut self.line);
+        let line = line.trim_ascii_end();
+        if line.is_empty() {
+            // Line breaks before a request are passed over.
+            return self.is_begun.then_some(self.body);
+        }
+        if !self.is_begun {
+            self.is_begun = true;
+            if line.starts_with(b"connect ") {
+                self.body = Body::Unknown;
+            }
+        } else if line.starts_with(b"transfer-encoding:") || line.starts_with(b"upgrade:") {
+            self.body = Body::Unknown;
+        } else if let Some(length) = line.strip_prefix(b"content-length:")
+            && self.body != Body::Unknown
+        {
+            let length = std::str::from_utf8(length.trim_ascii()).ok().and_then(|length| length.parse().ok());
+            self.body = length.map_or(Body::Unknown, Body::Bytes);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\ncontent-LENGTH:  5 \r\n\r\nhello";
+
+    /// What passes of the text, in pieces of so many bytes, while nothing is answered.
+    fn passed(text: &str, size: usize) -> usize {
+        let mut gate = Gate::default();
+        let mut count = 0;
+        for piece in text.as_bytes().chunks(size) {
+            let taken = gate.pass(piece, 0);
+            count += taken;
+            if taken < piece.len() {
+                break;
+            }
+        }
+        count
+    }
+
+    #[test]
+    fn one_request_passes_however_it_is_cut() {
+        let small = format!("\r\n\r\n{GET}");
+        let long = format!("GET / HTTP/1.1\r\nX: {}\r\nContent-Length: 3\r\n\r\nabc", "x".repeat(1_000));
+        let bare = "GET / HTTP/1.1\nHost: x\n\n";
+        for first in [GET, POST, &small, &long, bare, "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"] {
+            for second in [GET, POST] {
+                let text = format!("{first}{second}");
+                for size in [1, 2, 3, 7, 64, text.len()] {
+                    assert_eq!(passed(&text, size), first.len(), "{text:?} by {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_not_held_back() {
+        for header in ["Transfer-Encoding: chunked", "upgrade: x", "Content-Length: x"] {
+            let text = format!("POST / HTTP/1.1\r\n{header}\r\n\r\n5\r\nhello\r\n0\r\n\r\n{GET}");
+            assert_eq!(passed(&text, 4), text.len(), "{header}");
+        }
+    }
+
+    #[test]
+    fn the_next_request_passes_when_the_one_before_is_answered_and_read() {
+        let connection = Connection::new(None, Instant::now());
+        let mut gate = Gate::default();
+        assert!(gate.is_open(&connection));
+        assert_eq!(gate.pass(GET.as_bytes(), connection.answered()), GET.len());
+        connection.begin_request();
+        assert!(!gate.is_open(&connection));
+        connection.end_request();
+        connection.is_blocked_now();
+        assert!(!gate.is_open(&connection));
+        connection.wrote(1);
+        assert!(gate.is_open(&connection));
+        // A request that was answered before its body had arrived.
+        let (head, body) = POST.split_at(POST.len() - 5);
+        assert_eq!(gate.pass(head.as_bytes(), connection.answered()), head.len());
+        connection.begin_request();
+        connection.end_request();
+        assert!(gate.is_open(&connection));
+        assert_eq!(gate.pass(format!("{body}{GET}").as_bytes(), connection.answered()), 5);
+        assert!(gate.is_open(&connection));
+    }
+}

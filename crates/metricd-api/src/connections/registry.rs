@@ -1,0 +1,203 @@
+//! Every connection of a server, and the limits that they are held to.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::connection::Connection;
+use super::socket::Socket;
+
+/// How often connections are looked at; more often where they have less time.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// For how long a client may take nothing of its answer once half of the memory for answers is taken.
+const PATIENCE_UNDER_PRESSURE: Duration = Duration::from_secs(2);
+
+/// What the connections of a server are held to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// How many there may be. One more ends the one that has made no progress for the longest time.
+    pub connections: usize,
+    /// How many there may be from one address, in the same way.
+    pub connections_per_address: usize,
+    /// How many bytes a second a client has to take of an answer, as long as it has not taken all of it.
+    pub bytes_per_second: u64,
+    /// Over how long that rate is measured.
+    pub rate_window: Duration,
+    /// How many bytes answers may have altogether that clients have not taken yet.
+    pub held_bytes: usize,
+}
+
+impl Default for ConnectionLimits {
+    /// 10 000 connections, 512 from one address, 16 KiB/s measured over 20 s, 256 MiB.
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            connections_per_address: 512,
+            bytes_per_second: 16 << 10,
+            rate_window: Duration::from_secs(20),
+            held_bytes: 256 << 20,
+        }
+    }
+}
+
+/// Every connection of a server.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    limits: ConnectionLimits,
+    max_idle: Duration,
+    clock: Instant,
+    entries: Mutex<Vec<Entry>>,
+    held_bytes: AtomicUsize,
+}
+
+/// A connection, and the beginning of the time over which its rate is measured.
+#[derive(Debug)]
+struct Entry {
+    connection: Arc<Connection>,
+    since: u64,
+    written_bytes: u64,
+}
+
+impl Registry {
+    /// No connections. Each ends when nothing was answered on it for `max_idle`.
+    pub(crate) fn new(limits: ConnectionLimits, max_idle: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            max_idle,
+            clock: Instant::now(),
+            entries: Mutex::default(),
+            held_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Takes a connection in; `None` if there are too many of which each is being worked for.
+    pub(crate) fn accept(self: &Arc<Self>, stream: TcpStream) -> Option<Socket> {
+        let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
+        let connection = Arc::new(Connection::new(address, self.clock));
+        let mut entries = self.entries();
+        let of_address = |entry: &&Entry| entry.connection.address == address;
+        if entries.iter().filter(of_address).count() >= self.limits.connections_per_address {
+            end_most_stalled(entries.iter().filter(of_address))?;
+        } else if entries.len() >= self.limits.connections {
+            let address = busiest_address(&entries);
+            let of_busiest = entries.iter().filter(|entry| entry.connection.address == address);
+            end_most_stalled(of_busiest).or_else(|| end_most_stalled(entries.iter()))?;
+        }
+        entries.push(Entry { connection: Arc::clone(&connection), since: connection.now(), written_bytes: 0 });
+        drop(entries);
+        Some(Socket::new(stream, connection, Arc::clone(self)))
+    }
+
+    pub(super) fn remove(&self, connection: &Arc<Connection>) {
+        let mut entries = self.entries();
+        if let Some(index) = entries.iter().position(|entry| Arc::ptr_eq(&entry.connection, connection)) {
+            entries.swap_remove(index);
+        }
+    }
+
+    /// Takes room for an answer that is held in memory until it is sent; whether there is any.
+    pub(super) fn hold(&self, size_bytes: usize) -> bool {
+        let held = |held: usize| held.checked_add(size_bytes).filter(|held| *held <= self.limits.held_bytes);
+        self.held_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, held).is_ok()
+    }
+
+    pub(super) fn release(&self, size_bytes: usize) {
+        self.held_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
+    }
+
+    /// Looks after the connections for as long as the server is there.
+    pub(crate) async fn sweep(registry: Weak<Self>) {
+        let Some(every) = registry.upgrade().map(|registry| registry.sweep_interval()) else { return };
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(registry) = registry.upgrade() else { return };
+            registry.end_overdue();
+        }
+    }
+
+    fn sweep_interval(&self) -> Duration {
+        let shortest = (self.max_idle / 4).min(self.limits.rate_window / 4);
+        SWEEP_INTERVAL.min(shortest).max(Duration::from_millis(1))
+    }
+
+    fn end_overdue(&self) {
+        let mut entries = self.entries();
+        for entry in entries.iter_mut() {
+            let is_idle = entry.connection.idle_ms().is_some_and(|idle| idle > milliseconds(self.max_idle));
+            if is_idle || entry.is_too_slow(&self.limits) {
+                entry.connection.end();
+            }
+        }
+        let mut held_bytes = self.held_bytes.load(Ordering::Relaxed);
+        if held_bytes <= self.limits.held_bytes / 2 {
+            return;
+        }
+        let patience = milliseconds(PATIENCE_UNDER_PRESSURE);
+        let mut stalled: Vec<_> = entries
+            .iter()
+            .map(|entry| &entry.connection)
+            .filter(|connection| connection.held_bytes() > 0 && connection.is_blocked() && !connection.is_ended())
+            .filter_map(|connection| Some((connection.stalled_since()?, connection)))
+            .filter(|(since, connection)| connection.now().saturating_sub(*since) >= patience)
+            .collect();
+        stalled.sort_by_key(|(since, _)| *since);
+        for (_, connection) in stalled {
+            if held_bytes <= self.limits.held_bytes / 2 {
+                break;
+            }
+            held_bytes = held_bytes.saturating_sub(connection.held_bytes());
+            connection.end();
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Whether the client has taken less than it has to since the beginning of the window, which then begins anew.
+    fn is_too_slow(&mut self, limits: &ConnectionLimits) -> bool {
+        let (now, written_bytes) = (self.connection.now(), self.connection.written_bytes());
+        if !self.connection.is_paced() || !self.connection.is_blocked() {
+            (self.since, self.written_bytes) = (now, written_bytes);
+            return false;
+        }
+        let elapsed = now.saturating_sub(self.since);
+        if elapsed < milliseconds(limits.rate_window) {
+            return false;
+        }
+        let taken_bytes = written_bytes.saturating_sub(self.written_bytes);
+        (self.since, self.written_bytes) = (now, written_bytes);
+        taken_bytes.saturating_mul(1_000) < limits.bytes_per_second.saturating_mul(elapsed)
+    }
+}
+
+/// Ends the connection that makes no progress for the longest time; `None` if all of them do.
+fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<()> {
+    let connections = entries.map(|entry| &entry.connection).filter(|connection| !connection.is_ended());
+    let stalled = connections.filter_map(|connection| Some((connection.stalled_since()?, connection)));
+    let (_, connection) = stalled.min_by_key(|(since, _)| *since)?;
+    connection.end();
+    Some(())
+}
+
+fn busiest_address(entries: &[Entry]) -> Option<IpAddr> {
+    let mut counts: HashMap<Option<IpAddr>, usize> = HashMap::new();
+    for entry in entries {
+        *counts.entry(entry.connection.address).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).and_then(|(address, _)| address)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
