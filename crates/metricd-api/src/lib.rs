@@ -50,6 +50,7 @@ mod server;
 mod shared_runs;
 mod state;
 mod tenants;
+mod uploads;
 
 pub use connections::ConnectionLimits;
 pub use definitions::Definitions;
@@ -61,3 +62,4 @@ pub use server::{ServerOptions, start};
 pub use shared_runs::SharedRuns;
 pub use state::ApiState;
 pub use tenants::{NotSecured, Tenants};
+pub use uploads::Uploads;

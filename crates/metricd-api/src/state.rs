@@ -12,10 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::definitions::ServedMetric;
-use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants};
-
-/// How many uploads there may be at once, those that wait to be ingested included.
-const MAX_UPLOADS: usize = 8;
+use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants, Uploads};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_JUDGEMENTS: usize = 2;
@@ -55,8 +52,8 @@ pub struct ApiState {
     pub stream_patience: Duration,
     /// How many bytes an upload may have.
     pub max_upload_bytes: u64,
-    /// Lets so many uploads in at once, each of which takes room on the disk.
-    pub uploading: Arc<Semaphore>,
+    /// Room for uploads.
+    pub uploads: Arc<Uploads>,
     /// Lets so many texts of SQL in at once to be judged, so that those that wait for it hold no thread.
     pub judging: Arc<Semaphore>,
     /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
@@ -91,7 +88,7 @@ impl ApiState {
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
             max_upload_bytes: 256 << 20,
-            uploading: Arc::new(Semaphore::new(MAX_UPLOADS)),
+            uploads: Arc::default(),
             judging: Arc::new(Semaphore::new(MAX_JUDGEMENTS)),
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,

@@ -91,7 +91,9 @@ fn warn_of_readers(file: &Path) {
     let mode = fs::metadata(file).map(|found| found.permissions().mode()).unwrap_or_default();
     if mode & 0o004 != 0 {
         let file = file.display();
-        log::warn!("every user of this machine may read the secret in {file} and sign tokens with it: `chmod 600 {file}`");
+        log::warn!(
+            "every user of this machine may read the secret in {file} and sign tokens with it: `chmod 600 {file}`"
+        );
     }
 }
 

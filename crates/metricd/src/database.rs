@@ -1,6 +1,7 @@
 //! The database that the program runs on: the operator's, or a private one.
 
 use std::env;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(crate) struct Database {
     pub(crate) cluster: Option<Cluster>,
     /// Whether it is a private one, whoever runs it.
     pub(crate) is_private: bool,
+    /// The folder of the private PostgreSQL, where this program runs it.
+    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// Whose database the arguments name.
@@ -75,7 +78,7 @@ impl Database {
                 let cluster = Cluster::open(&options)?;
                 let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..private_limits() };
                 let database = Self::private(cluster.connection(), Some(limits))?;
-                Ok(Self { cluster: Some(cluster), ..database })
+                Ok(Self { cluster: Some(cluster), data_dir: Some(options.data_dir), ..database })
             }
         }
     }
@@ -99,7 +102,7 @@ impl Database {
             Source::Operators { owner, reader } => {
                 require_schema(&owner)?;
                 let reader = reader.unwrap_or_else(|| owner.clone());
-                Ok(Self { owner, reader, cluster: None, is_private: false })
+                Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None })
             }
             Source::Private(options) => Self::open_or_join_private(&options),
         }
@@ -144,7 +147,7 @@ impl Database {
                 open.join(", ")
             );
         }
-        Ok(Self { owner, reader, cluster: None, is_private: false })
+        Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None })
     }
 
     fn private(connection: &ConnectionInfo, limits: Option<ReaderLimits>) -> Result<Self> {
@@ -158,7 +161,7 @@ impl Database {
             prepare_reader(&owner, &reader, limits)?;
             check_reader(&reader)?;
         }
-        Ok(Self { owner, reader, cluster: None, is_private: true })
+        Ok(Self { owner, reader, cluster: None, is_private: true, data_dir: None })
     }
 
     /// Ends a private PostgreSQL that this program runs.

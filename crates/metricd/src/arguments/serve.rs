@@ -1,6 +1,7 @@
 //! How the server is run.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use metricd_api::{AllowedHost, AllowedOrigin};
@@ -25,7 +26,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) results_timeout_seconds: u64,
 
-    /// How many MiB an upload to `/ingestions` may have. Its files are kept in the folder for temporary files meanwhile.
+    /// The folder in which the files of uploads are kept while they are ingested: only metricd's user may enter it, and what a
+    /// killed server has left there is removed at the start [default: `uploads` in the data folder, or a folder of this user's
+    /// among temporary files].
+    #[arg(long, env = "METRICD_UPLOAD_DIR", value_name = "FOLDER")]
+    pub(crate) upload_dir: Option<PathBuf>,
+
+    /// How many MiB an upload to `/ingestions` may have.
     #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub(crate) max_upload_mib: u64,
 

@@ -1,14 +1,16 @@
 //! `metricd serve`
 
+use std::env;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_access::Access;
-use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas, ServerOptions, start};
+use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas, ServerOptions, Uploads, start};
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
@@ -69,6 +71,8 @@ pub(crate) async fn serve(
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
         ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)))
     };
+    let uploads = uploads(serve.upload_dir.as_deref(), database.data_dir.as_deref())?;
+    let state = ApiState { uploads: Arc::new(uploads), ..state };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
     let address = listener.local_addr()?;
@@ -107,6 +111,17 @@ pub(crate) async fn serve(
     };
     database.close()?;
     Ok(code)
+}
+
+/// Where uploads are kept: in the folder that is named, in that of the private PostgreSQL, or in one of this user's among
+/// temporary files.
+fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
+    let folder = match (named, data_dir) {
+        (Some(named), _) => named.to_owned(),
+        (None, Some(data_dir)) => data_dir.join("uploads"),
+        (None, None) => env::temp_dir().join(format!("metricd-uploads-{}", nix::unistd::geteuid())),
+    };
+    Uploads::below(&folder).with_context(|| format!("uploads cannot be kept in {}", folder.display()))
 }
 
 /// How many descriptors are kept for files, the log, pipes and connections that end while others begin.

@@ -11,11 +11,11 @@ use metricd_execution::JudgeError;
 use metricd_ingestion::{IngestError, Options, ingest};
 use metricd_repository::{Idempotency, RepositoryError};
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::upload::{Upload, UploadBody, receive};
 use crate::openapi::{IdempotencyKeyParameter, problems};
 use crate::query_string::QueryString;
+use crate::uploads::Place;
 use crate::{ApiState, Problem, ProblemCode, caller, requester};
 
 /// How long an upload may take to arrive.
@@ -68,10 +68,9 @@ pub(in crate::routes) async fn create_ingestion(
     let dry_run = query.take("dry_run", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
     let key = requester::idempotency_key(&request)?;
-    let Ok(place) = Arc::clone(&state.uploading).try_acquire_owned() else {
-        return Err(Problem::new(ProblemCode::TooManyUploads));
-    };
-    let receiving = tokio::time::timeout(UPLOAD_TIMEOUT, receive(&request, body, state.max_upload_bytes));
+    let place = state.uploads.place(sender(&request)).ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
+    let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
+    let receiving = tokio::time::timeout(UPLOAD_TIMEOUT, receiving);
     let upload = receiving.await.unwrap_or_else(|_| {
         let detail = format!("The upload did not arrive within {} s.", UPLOAD_TIMEOUT.as_secs());
         Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail))
@@ -92,6 +91,14 @@ pub(in crate::routes) async fn create_ingestion(
     respond(&report, report.ingestion_id != asked)
 }
 
+/// Who has sent the upload: the token's subject, or the address where no token is asked for.
+fn sender(request: &HttpRequest) -> String {
+    match caller::of(request) {
+        Some(caller) => format!("subject {}", caller.subject().unwrap_or_default()),
+        None => request.peer_addr().map(|address| format!("address {}", address.ip())).unwrap_or_default(),
+    }
+}
+
 /// An upload that is sent again for something else is another one.
 fn fingerprint(upload: &Upload, mode: Option<IngestionMode>, dry_run: Option<bool>) -> Vec<u8> {
     let mut fingerprint = upload.fingerprint.clone();
@@ -104,7 +111,7 @@ fn fingerprint(upload: &Upload, mode: Option<IngestionMode>, dry_run: Option<boo
 async fn run(
     state: &web::Data<ApiState>,
     upload: Upload,
-    place: OwnedSemaphorePermit,
+    place: Place,
     options: Options,
 ) -> Result<IngestionReport, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);

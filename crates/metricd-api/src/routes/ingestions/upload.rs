@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::{HttpMessage, HttpRequest};
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use metricd_domain::FileKind;
 use metricd_ingestion::{Input, Inputs};
@@ -13,9 +13,11 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use crate::body::check_coding;
+use crate::uploads::Uploads;
 use crate::{FieldError, Problem, ProblemCode};
 
 /// How many files an upload may have.
@@ -23,6 +25,10 @@ const MAX_FILES: usize = 100;
 
 /// How long the next piece of an upload may take.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How fast an upload has to arrive, measured over this time again and again.
+const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
+const PACE_WINDOW: Duration = Duration::from_secs(15);
 
 /// The greatest number of characters of a file's name.
 const MAX_NAME_CHARS: usize = 100;
@@ -60,16 +66,27 @@ pub(super) struct Upload {
 ///
 /// 415 where it is no multipart body or a compressed one, 413 where it is larger than it may be, 408 where it does not arrive, 400 where it
 /// breaks off, 422 for parts that are none of `queries`, `metrics` and `records`, or where there is none.
-pub(super) async fn receive(request: &HttpRequest, body: Multipart, max_bytes: u64) -> Result<Upload, Problem> {
+pub(super) async fn receive(
+    request: &HttpRequest,
+    body: Multipart,
+    uploads: &Uploads,
+    max_bytes: u64,
+) -> Result<Upload, Problem> {
     check_coding(request)?;
     check_boundary(request)?;
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|size_bytes| size_bytes > max_bytes) {
         return Err(too_large(max_bytes));
     }
-    let folder = tempfile::Builder::new().prefix("metricd-upload-").tempdir().map_err(broken)?;
-    let mut receiving =
-        Receiving { folder: folder.path(), left_bytes: max_bytes, max_bytes, hash: Sha256::new(), faults: Vec::new() };
+    let folder = uploads.folder().map_err(broken)?;
+    let mut receiving = Receiving {
+        folder: folder.path(),
+        left_bytes: max_bytes,
+        max_bytes,
+        pace: Pace::new(),
+        hash: Sha256::new(),
+        faults: Vec::new(),
+    };
     let mut files = Vec::new();
     let mut body = body;
     while let Some(part) = next(body.next()).await? {
@@ -91,10 +108,38 @@ pub(super) async fn receive(request: &HttpRequest, body: Multipart, max_bytes: u
     Ok(Upload { folder, inputs: Inputs { files, ..Inputs::default() }, fingerprint })
 }
 
+/// How fast an upload arrives: too slow is a place that others do not have.
+struct Pace {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts what has arrived.
+    fn took(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.bytes += bytes as u64;
+        let elapsed = self.since.elapsed();
+        if elapsed < PACE_WINDOW {
+            return Ok(());
+        }
+        if u128::from(self.bytes) * 1_000 < u128::from(MIN_BYTES_PER_SECOND) * elapsed.as_millis() {
+            let detail = format!("The upload arrives with less than {MIN_BYTES_PER_SECOND} bytes a second.");
+            return Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail));
+        }
+        *self = Self::new();
+        Ok(())
+    }
+}
+
 struct Receiving<'a> {
     folder: &'a Path,
     left_bytes: u64,
     max_bytes: u64,
+    pace: Pace,
     hash: Sha256,
     faults: Vec<FieldError>,
 }
@@ -120,11 +165,12 @@ impl Receiving<'_> {
             self.hash.update(text);
         }
         let path = self.folder.join(index.to_string());
-        let mut file = File::create(&path).await.map_err(broken)?;
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).await.map_err(broken)?;
         let mut size_bytes = 0_u64;
         while let Some(piece) = next(part.next()).await? {
             let piece = piece.map_err(unreadable)?;
             size_bytes += piece.len() as u64;
+            self.pace.took(piece.len())?;
             self.left_bytes =
                 self.left_bytes.checked_sub(piece.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
             self.hash.update(&piece);
@@ -216,5 +262,25 @@ mod tests {
             assert_eq!(file_name(given, "queries"), expected, "{given:?}");
         }
         assert_eq!(file_name(&"ä".repeat(300), "queries").chars().count(), 100);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_has_to_arrive_at_the_least_rate() {
+        let mut pace = Pace::new();
+        for _ in 0..100 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            pace.took(8 << 10).unwrap();
+        }
+        // What came fast before does not make up for what comes slowly now.
+        pace.took(10 << 20).unwrap();
+        let mut seconds = 0;
+        let refused = loop {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            seconds += 1;
+            if let Err(problem) = pace.took(100) {
+                break problem;
+            }
+        };
+        assert_eq!(refused.code(), ProblemCode::RequestTimeout);
+        assert!((15..=31).contains(&seconds), "{seconds}");
     }
 }
