@@ -63,7 +63,7 @@ fn resources() -> Vec<PathResource> {
             documents::get_dashboard_openapi,
         ),
         resource("/ingestions").on(Method::POST, Scope::Ingest, ingestions::create_ingestion),
-        resource("/ingestions/{ingestion_id}").on(Method::GET, Scope::Read, ingestions::get_ingestion),
+        resource("/ingestions/{ingestion_id}").on(Method::GET, Scope::Ingest, ingestions::get_ingestion),
         resource("/openapi.json").open(Method::GET, documents::get_openapi),
         resource("/docs").open(Method::GET, documents::get_docs),
         resource("/docs/{file}").open(Method::GET, documents::get_docs_file),

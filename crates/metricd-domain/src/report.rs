@@ -195,4 +195,7 @@ pub struct IngestionReport {
     pub notices: Vec<Notice>,
     /// What probably caused the refusals.
     pub suggestions: Vec<Suggestion>,
+    /// The subject of the token with which the files were sent over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingested_by: Option<String>,
 }

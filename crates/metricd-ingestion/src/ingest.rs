@@ -309,6 +309,7 @@ impl Ingestion for FileIngestion {
             notice_count: findings.notice_count,
             notices: findings.notices,
             suggestions: std::mem::take(&mut self.references.suggestions),
+            ingested_by: self.options.actor.as_ref().and_then(|actor| actor.subject.clone()),
         };
         match outcome {
             Outcome::Stored => Conclusion::Keep(report),

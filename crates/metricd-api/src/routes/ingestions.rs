@@ -2,6 +2,7 @@
 
 pub(super) mod create;
 pub(super) mod get;
+mod redacted;
 mod upload;
 
 pub(super) use create::create_ingestion;

@@ -177,5 +177,6 @@ pub fn report() -> IngestionReport {
         notice_count: 0,
         notices: Vec::new(),
         suggestions: Vec::new(),
+        ingested_by: None,
     }
 }

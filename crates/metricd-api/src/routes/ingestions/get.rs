@@ -3,12 +3,14 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{IngestionId, IngestionReport};
 
+use super::redacted::redacted;
 use crate::openapi::problems;
 use crate::{ApiState, Problem, ProblemCode, caller};
 
 problems!(GetIngestionProblems: TokenLimited, IngestionNotFound, DatabaseUnavailable, NoConnection);
 
-/// Answers with the report of an ingestion.
+/// Answers with the report of an ingestion: with what was refused for whoever has sent the files, for others with how much and
+/// why.
 #[utoipa::path(
     get,
     path = "/ingestions/{ingestion_id}",
@@ -26,5 +28,5 @@ pub(in crate::routes) async fn get_ingestion(
     let ingestion_id =
         ingestion_id.parse().map(IngestionId).map_err(|_| Problem::new(ProblemCode::IngestionNotFound))?;
     let report = state.repository.get_ingestion(ingestion_id).await?;
-    Ok(HttpResponse::Ok().json(report))
+    Ok(HttpResponse::Ok().json(redacted(report, caller::of(&request).as_deref())))
 }

@@ -11,7 +11,7 @@ use super::metric_id;
 use crate::openapi::{MetricIdParameter, PageParameters, problems};
 use crate::paging::{PageRequest, PageResponse, cursor};
 use crate::query_string::QueryString;
-use crate::{ApiState, Problem};
+use crate::{ApiState, Problem, caller};
 
 /// A change, as it is answered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -62,11 +62,13 @@ pub(in crate::routes) async fn list_metric_history(
     let has_next = found.len() > asked.limit();
     let next_cursor = found.get(asked.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));
     let items = found.iter().enumerate().take(asked.limit());
-    let items = items.map(|(index, version)| respond(version, found.get(index + 1))).collect();
+    let shows_ingestions = caller::may_ingest(&request);
+    let items = items.map(|(index, version)| respond(version, found.get(index + 1), shows_ingestions)).collect();
     Ok(HttpResponse::Ok().json(PageResponse { items, next_cursor }))
 }
 
-fn respond(version: &MetricVersion, before: Option<&MetricVersion>) -> ChangeResponse {
+/// The change. An ingestion's id is for those who may read its report.
+fn respond(version: &MetricVersion, before: Option<&MetricVersion>, shows_ingestion: bool) -> ChangeResponse {
     let (mut before, after) = (before.map(fields).unwrap_or_default(), fields(version));
     let changes = after.into_iter().filter_map(|(field, after)| {
         let before = before.remove(&field).unwrap_or_default();
@@ -76,7 +78,10 @@ fn respond(version: &MetricVersion, before: Option<&MetricVersion>) -> ChangeRes
         version: version.version,
         action: version.action,
         changed_at: version.changed_at,
-        changed_by: version.changed_by.clone(),
+        changed_by: Actor {
+            ingestion_id: version.changed_by.ingestion_id.filter(|_| shows_ingestion),
+            ..version.changed_by.clone()
+        },
         changes: changes.collect(),
     }
 }
