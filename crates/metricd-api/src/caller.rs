@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
-use metricd_access::Caller;
+use metricd_access::{Caller, Scope};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
@@ -52,6 +52,16 @@ pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn
 pub(crate) async fn judging_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
     let turn = state.quotas.judging_turn(of(request).as_deref()).await;
     turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+}
+
+/// Whether the request may change metrics, so that it is told what PostgreSQL says of their SQL.
+pub(crate) fn is_author(request: &HttpRequest) -> bool {
+    of(request).is_none_or(|caller| caller.may(Scope::Write))
+}
+
+/// Whether the request may ingest files.
+pub(crate) fn may_ingest(request: &HttpRequest) -> bool {
+    of(request).is_none_or(|caller| caller.may(Scope::Ingest))
 }
 
 /// What the planner may estimate that SQL costs for the request.

@@ -1,6 +1,7 @@
 //! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,9 @@ pub struct Contract {
     /// another revision it would be rewritten in another way.
     #[serde(default)]
     pub period_revision: u32,
+    /// The labels of the enum types among the types of columns and parameters, by the name of the type, in their order.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enums: BTreeMap<String, Vec<String>>,
 }
 
 impl Contract {
@@ -55,6 +59,7 @@ impl Default for Contract {
             period: Period::default(),
             fingerprint: None,
             period_revision: Self::PERIOD_REVISION,
+            enums: BTreeMap::new(),
         }
     }
 }
@@ -154,6 +159,12 @@ pub struct PeriodColumn {
 }
 
 impl Contract {
+    /// The labels of an enum type, or of the elements of an array of one.
+    #[must_use]
+    pub fn labels(&self, type_name: &str) -> Option<&[String]> {
+        self.enums.get(type_name.trim_end_matches("[]")).map(Vec::as_slice)
+    }
+
     /// The table and column that a period narrows: the declared one, or the only one there is.
     ///
     /// # Errors

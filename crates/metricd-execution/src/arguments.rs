@@ -148,6 +148,28 @@ impl MetricStatement {
         self.slots.iter().any(Slot::is_unjudged)
     }
 
+    /// What is wrong with values that PostgreSQL alone judges, after it has refused one of them. A value that is no label of
+    /// its enum type is the one. Otherwise it may be any of them.
+    #[must_use]
+    pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
+        let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unjudged());
+        let given: Vec<_> = given.filter_map(|(slot, value)| Some((slot, value.as_ref()?.as_str()))).collect();
+        let fault = |slot: &Slot, message| InvalidArgument { name: slot.name().to_owned(), message };
+        let no_labels: Vec<_> =
+            given.iter().filter_map(|(slot, value)| Some(fault(slot, slot.no_label(value)?))).collect();
+        if !no_labels.is_empty() {
+            return no_labels;
+        }
+        let may_be = |slot: &Slot| match (given.len(), slot.type_name()) {
+            (1, Some(type_name)) => format!("PostgreSQL refuses the value: expected one of the type `{type_name}`"),
+            (_, Some(type_name)) => {
+                format!("PostgreSQL refuses this value or another one: expected one of the type `{type_name}`")
+            }
+            (_, None) => "PostgreSQL refuses this value or another one".to_owned(),
+        };
+        given.iter().map(|(slot, _)| fault(slot, may_be(slot))).collect()
+    }
+
     fn apply(
         &self,
         period: &PeriodRequest,

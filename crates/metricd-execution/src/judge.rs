@@ -170,6 +170,7 @@ impl Judge {
             parameters,
             tables: resolution.tables,
             fingerprint,
+            enums: resolution.enums,
             ..Contract::default()
         };
         contract.period = self.period(statement, declared, &contract, resolution.tree.as_ref())?;

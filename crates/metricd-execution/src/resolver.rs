@@ -1,5 +1,6 @@
 //! The port through which PostgreSQL says what a statement is, without running it.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 
@@ -54,6 +55,8 @@ pub struct Resolution {
     pub types: Vec<ResolvedType>,
     /// A fingerprint of the tables that are read, where nothing but their rows and the parameters decides the result.
     pub fingerprint: Option<String>,
+    /// The labels of the enum types among these types, by the names of the types.
+    pub enums: BTreeMap<String, Vec<String>>,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
     /// The statement's tree; none where it is too large to be looked at.

@@ -1,6 +1,9 @@
 //! PostgreSQL's own account of a statement: prepared for the types of its parameters, made a view for everything else, and
 //! all of it rolled back.
 
+mod enums;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -137,6 +140,7 @@ impl Session {
             types: account.types.into_iter().map(ResolvedType::from).collect(),
             session_words: account.session_words,
             tree: self.tree()?,
+            enums: BTreeMap::new(),
         })
     }
 
@@ -182,7 +186,9 @@ impl Resolver for PgResolver {
             let view = format!("CREATE VIEW catalog.metricd_judged AS\n{body}\n");
             session.client.execute_one(&view).map_err(view_refused)?;
             let account = session.account()?;
-            Ok(Resolution { parameter_types, ..account })
+            let types = account.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
+            let enums = enums::labels(&mut session.client, types)?;
+            Ok(Resolution { parameter_types, enums, ..account })
         })
     }
 }

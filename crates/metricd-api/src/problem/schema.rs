@@ -1,7 +1,7 @@
 //! The schema of problem documents.
 
 use metricd_domain::IngestionReport;
-use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -20,6 +20,18 @@ impl PartialSchema for ProblemSchema {
         document.properties.insert("findings".to_owned(), RefOr::T(findings.into()));
         document.properties.insert("report".to_owned(), reference::<IngestionReport>());
         document.properties.insert("checks".to_owned(), reference::<ChecksResponse>());
+        let text = |says: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(says.to_owned()));
+        let message = "The message, with an ellipsis for each value; null if it may be anything.";
+        let database_error = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some(
+                "What PostgreSQL says of the metric's SQL, for those who may change it: with `query-failed`.",
+            ))
+            .property("sqlstate", text("PostgreSQL's error code."))
+            .required("sqlstate")
+            .property("message", text(message).schema_type(SchemaType::Array(vec![Type::String, Type::Null])))
+            .required("message");
+        document.properties.insert("database_error".to_owned(), RefOr::T(database_error.into()));
         RefOr::T(Schema::Object(document))
     }
 }

@@ -1,14 +1,20 @@
 //! A parameter of a statement, and what is known of its values.
 
-use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue};
+use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue, visible};
 
 use super::period::{END_DATE, START_DATE};
+
+/// How many labels of an enum type a message shows, and how much of a value.
+const MAX_SHOWN_LABELS: usize = 50;
+const MAX_SHOWN_CHARS: usize = 60;
 
 /// A parameter of a statement.
 #[derive(Debug)]
 pub(super) struct Slot {
     name: ParameterName,
     values: Values,
+    /// The labels that there are, if the type is an enum. There may be more by now.
+    labels: Vec<String>,
 }
 
 /// What its values are.
@@ -29,12 +35,14 @@ impl Slot {
         let resolved = parameters.iter().find(|parameter| parameter.name == *name);
         let type_name = resolved.map(|parameter| parameter.type_name.clone());
         let inferred = type_name.as_deref().and_then(ParameterType::of_postgres);
+        let labels = contract.zip(type_name.as_deref()).and_then(|(contract, type_name)| contract.labels(type_name));
+        let labels = labels.unwrap_or_default().to_vec();
         let values = match (declared, inferred, type_name) {
             (Some(declared), ..) => Values::Declared(Box::new(declared.clone())),
             (None, Some(inferred), Some(type_name)) => Values::Inferred(inferred, type_name),
             (None, _, type_name) => Values::Unjudged(type_name),
         };
-        Self { name: name.clone(), values }
+        Self { name: name.clone(), values, labels }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -44,6 +52,19 @@ impl Slot {
     /// Whether PostgreSQL alone judges the values.
     pub(super) fn is_unjudged(&self) -> bool {
         matches!(self.values, Values::Unjudged(_))
+    }
+
+    /// What is wrong with a value that is no label of the parameter's enum type.
+    pub(super) fn no_label(&self, value: &str) -> Option<String> {
+        let is_array = self.type_name().is_some_and(|type_name| type_name.ends_with("[]"));
+        if self.labels.is_empty() || is_array || self.labels.iter().any(|label| label == value) {
+            return None;
+        }
+        let shown: Vec<_> =
+            self.labels.iter().take(MAX_SHOWN_LABELS).map(|label| format!("`{}`", visible(label))).collect();
+        let more = if self.labels.len() > MAX_SHOWN_LABELS { ", …" } else { "" };
+        let value: String = value.chars().take(MAX_SHOWN_CHARS).collect();
+        Some(format!("`{}` is none of the values: expected one of {}{more}", visible(&value), shown.join(", ")))
     }
 
     /// The type's name, where it is known.

@@ -18,7 +18,7 @@ use self::stream::{Streamed, answer_stream};
 use self::whole::{Whole, answer_whole};
 use super::metric_id;
 use super::result::ResultSchema;
-use super::run::{run_limits, run_problem};
+use super::run::{refusable, run_limits, run_problem};
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode, caller};
@@ -89,8 +89,10 @@ pub(in crate::routes) async fn get_metric(
         return answer_whole(&request, &state, statement, asked).await;
     };
     let is_chunked = request.version() >= Version::HTTP_11;
+    let refusable = refusable(statement, &bound);
     let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, turn };
-    answer_stream(&request, &state, &metric_id, streamed).await.map_err(|error| run_problem(error, statement))
+    let streamed = answer_stream(&request, &state, &metric_id, streamed).await;
+    streamed.map_err(|error| run_problem(error, statement, refusable.as_ref(), &request))
 }
 
 /// What a request asks for.

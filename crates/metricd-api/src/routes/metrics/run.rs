@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use metricd_domain::{MetricLimits, RowLimit};
-use metricd_execution::{Fault, MetricStatement, RunError, RunLimits, fault_of};
+use metricd_execution::{BoundStatement, Fault, InvalidArgument, MetricStatement, RunError, RunLimits, fault_of};
+use serde_json::json;
 
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, FieldError, Problem, ProblemCode, caller};
 
 /// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
 pub(in crate::routes) fn run_limits(
@@ -31,13 +33,104 @@ pub(in crate::routes) fn run_limits(
     }
 }
 
-/// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about.
-pub(in crate::routes) fn run_problem(error: RunError, statement: &MetricStatement) -> Problem {
-    match &error {
-        RunError::Failed { sqlstate, .. } if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() => {
-            let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
-            Problem::new(ProblemCode::InvalidParameters).with_detail(detail).caused_by(error)
+/// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about; what else
+/// PostgreSQL says is for those who may change the metric. `bound` is the statement that was run, from [`refusable`].
+pub(in crate::routes) fn run_problem(
+    error: RunError,
+    statement: &MetricStatement,
+    bound: Option<&BoundStatement>,
+    request: &HttpRequest,
+) -> Problem {
+    let RunError::Failed { sqlstate, message } = &error else { return error.into() };
+    if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() {
+        let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
+        let named = bound.map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
+        let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();
+        return Problem::new(ProblemCode::InvalidParameters).with_detail(detail).with_errors(errors).caused_by(error);
+    }
+    let database_error =
+        caller::is_author(request).then(|| json!({"sqlstate": sqlstate, "message": public_message(sqlstate, message)}));
+    let problem = Problem::from(error);
+    match database_error {
+        Some(database_error) => problem.with_extension("database_error", database_error),
+        None => problem,
+    }
+}
+
+/// A copy of the statement, if PostgreSQL may refuse a value of it that nobody has judged.
+pub(in crate::routes) fn refusable(statement: &MetricStatement, bound: &BoundStatement) -> Option<BoundStatement> {
+    statement.has_unjudged().then(|| bound.clone())
+}
+
+/// PostgreSQL's message without values of the data. Of errors about the SQL itself (classes 0A, 42 and 54) it quotes names
+/// alone; of others quoted text may be data; and what functions of users raise may be anything.
+fn public_message(sqlstate: &str, message: &str) -> Option<String> {
+    match sqlstate.get(..2)? {
+        "0A" | "42" | "54" => Some(message.to_owned()),
+        "P0" | "XX" => None,
+        _ => Some(without_quoted(message)),
+    }
+}
+
+/// The text with an ellipsis for what stands in quotes of any language, or behind a colon.
+fn without_quoted(text: &str) -> String {
+    let mut shown = String::new();
+    let mut end = None;
+    for character in text.chars() {
+        match end {
+            Some(closing) if character == closing => {
+                shown.push('…');
+                shown.push(character);
+                end = None;
+            }
+            Some(_) => {}
+            None => {
+                shown.push(character);
+                end = match character {
+                    '"' => Some('"'),
+                    '\'' => Some('\''),
+                    '«' => Some('»'),
+                    '»' => Some('«'),
+                    '„' => Some('“'),
+                    '“' => Some('”'),
+                    '「' => Some('」'),
+                    _ => None,
+                };
+                if character == ':' {
+                    shown.push_str(" …");
+                    return shown;
+                }
+            }
         }
-        _ => error.into(),
+    }
+    if end.is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_data_are_left_out() {
+        for (sqlstate, message, shown) in [
+            ("22012", "division by zero", Some("division by zero")),
+            ("42P01", "relation \"stock\" does not exist", Some("relation \"stock\" does not exist")),
+            (
+                "22P02",
+                "invalid input syntax for type integer: \"s3cret\"",
+                Some("invalid input syntax for type integer: …"),
+            ),
+            ("22003", "value \"s3cret\" is out of range", Some("value \"…\" is out of range")),
+            ("22003", "Wert »s3cret« ist außerhalb", Some("Wert »…« ist außerhalb")),
+            ("22007", "it's s3cret", Some("it'…")),
+            ("21000", "more than one row returned by a subquery", Some("more than one row returned by a subquery")),
+            ("P0001", "s3cret", None),
+            ("XX000", "cache lookup failed for s3cret", None),
+        ] {
+            assert_eq!(public_message(sqlstate, message).as_deref(), shown, "{sqlstate} {message}");
+        }
     }
 }

@@ -88,7 +88,7 @@ impl Entry {
         let problem = match self {
             Self::Problem(problem) => problem,
             Self::Prepared(prepared) => {
-                let Prepared { served, period, rows, outcome, .. } = *prepared;
+                let Prepared { served, period, rows, outcome, bound, .. } = *prepared;
                 match (outcome, served.statement.as_ref()) {
                     (Some(Ok(outcome)), _) => {
                         let result = rows.finish(outcome, period, as_of);
@@ -98,7 +98,7 @@ impl Entry {
                             stable: Some(blake3::hash(stable_part(&result))),
                         };
                     }
-                    (Some(Err(error)), Ok(statement)) => run_problem(error, statement),
+                    (Some(Err(error)), Ok(statement)) => run_problem(error, statement, Some(&bound), request),
                     _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
                 }
             }
