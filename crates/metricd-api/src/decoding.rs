@@ -22,7 +22,10 @@ impl fmt::Display for InvalidEncoding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Escape(found) => {
-                write!(formatter, "`{found}` is no byte: expected two hexadecimal digits after `%`, which itself is `%25`")
+                write!(
+                    formatter,
+                    "`{found}` is no byte: expected two hexadecimal digits after `%`, which itself is `%25`"
+                )
             }
             Self::NotUtf8 => formatter.write_str("expected UTF-8, percent-encoded"),
         }
@@ -59,9 +62,14 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for (text, decoded) in
-            [("", ""), ("a+b", "a b"), ("%2B%25", "+%"), ("caf%C3%A9", "café"), ("caf%c3%a9+é", "café é"), ("%00", "\0")]
-        {
+        for (text, decoded) in [
+            ("", ""),
+            ("a+b", "a b"),
+            ("%2B%25", "+%"),
+            ("caf%C3%A9", "café"),
+            ("caf%c3%a9+é", "café é"),
+            ("%00", "\0"),
+        ] {
             assert_eq!(decode_form(text).unwrap(), decoded, "{text}");
         }
         assert_eq!(decode("a+b").unwrap(), "a+b");

@@ -24,7 +24,9 @@ impl<'a> QueryString<'a> {
             match (decode_form(name), decode_form(value)) {
                 (Ok(name), Ok(value)) => parsed.pairs.push((name, value)),
                 (Ok(name), Err(error)) => parsed.error(&shown(&name), error.to_string()),
-                (Err(error), _) => parsed.error(&shown(name), format!("the name of the parameter cannot be read: {error}")),
+                (Err(error), _) => {
+                    parsed.error(&shown(name), format!("the name of the parameter cannot be read: {error}"))
+                }
             }
         }
         parsed

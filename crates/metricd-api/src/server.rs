@@ -69,10 +69,8 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
     }
     let registry = Registry::new(options.limits, options.keep_alive + options.request_timeout);
     actix_web::rt::spawn(Registry::sweep(Arc::downgrade(&registry)));
-    let builder = Server::build()
-        .workers(options.workers)
-        .shutdown_timeout(options.shutdown_timeout.as_secs())
-        .disable_signals();
+    let builder =
+        Server::build().workers(options.workers).shutdown_timeout(options.shutdown_timeout.as_secs()).disable_signals();
     let stopping = builder.graceful_shutdown_signal();
     let (keep_alive, request_timeout) = (options.keep_alive, options.request_timeout);
     let service = move || {

@@ -39,7 +39,8 @@ fn key(block: &[u8]) -> Option<VerificationKey> {
     };
     let rsa = || DecodingKey::from_rsa_pem(block).ok().filter(|key| of_length(key, RSA_BYTES));
     let ec = || DecodingKey::from_ec_pem(block).ok().filter(|key| of_length(key, 65..=65));
-    let ed = || DecodingKey::from_ed_pem(block).ok().filter(|key| key.try_get_as_bytes().is_ok_and(|key| !is_weak(key)));
+    let ed =
+        || DecodingKey::from_ed_pem(block).ok().filter(|key| key.try_get_as_bytes().is_ok_and(|key| !is_weak(key)));
     let found = rsa().map(|key| (key, vec![Algorithm::Rs256, Algorithm::Ps256]));
     let found = found.or_else(|| ec().map(|key| (key, vec![Algorithm::Es256])));
     let (key, algorithms) = found.or_else(|| ed().map(|key| (key, vec![Algorithm::EdDsa])))?;

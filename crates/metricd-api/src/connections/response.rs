@@ -66,7 +66,9 @@ impl UnderWay {
     /// Takes room for the answer; `None` if answers that clients have not taken yet leave none. A body that is made while it
     /// is sent takes none, and whoever makes it limits how long that may take.
     pub(crate) fn room(&self, response: &ServiceResponse<BoxBody>) -> Option<Room> {
-        let BodySize::Sized(size_bytes) = response.response().body().size() else { return Some(Room { _sending: None }) };
+        let BodySize::Sized(size_bytes) = response.response().body().size() else {
+            return Some(Room { _sending: None });
+        };
         let is_static = response.request().extensions().contains::<StaticBody>();
         let is_held = !is_static && size_bytes > PIECE_BYTES as u64;
         let held_bytes = if is_held { usize::try_from(size_bytes).unwrap_or(usize::MAX) } else { 0 };

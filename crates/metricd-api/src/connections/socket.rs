@@ -34,7 +34,10 @@ impl Socket {
 
     /// The connection, to be known by the requests that come on it.
     pub(crate) fn data(&self) -> super::response::ConnectionData {
-        super::response::ConnectionData { connection: Arc::clone(&self.connection), registry: Arc::clone(&self.registry) }
+        super::response::ConnectionData {
+            connection: Arc::clone(&self.connection),
+            registry: Arc::clone(&self.registry),
+        }
     }
 
     /// Fails if the connection is to end. Whatever ends it later wakes the task.

@@ -1,19 +1,21 @@
 //! PostgreSQL's types as JSON schemas.
 
+use serde_json::Value;
 use utoipa::openapi::schema::{
     AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 
 /// What a value of the type is in JSON; `null` is among it, since any expression may be NULL. `docs/results.md` says the same in
 /// words.
-pub(crate) fn value_schema(type_name: &str, description: Option<&str>) -> Schema {
+pub(crate) fn value_schema(type_name: &str, description: Option<&str>, labels: Option<&[String]>) -> Schema {
     let named = match description {
         Some(description) => format!("{description}\n\nPostgreSQL's `{type_name}`."),
         None => format!("PostgreSQL's `{type_name}`."),
     };
     match type_name.strip_suffix("[]") {
-        Some(element) => array(element).description(Some(named)).into(),
+        Some(element) => array(element, labels).description(Some(named)).into(),
         None => match type_name {
+            _ if labels.is_some() => label(labels.unwrap_or_default()).description(Some(named)).into(),
             "numeric" | "real" | "double precision" => number(type_name).description(Some(named)).into(),
             "date" => moment(KnownFormat::Date, &named).into(),
             "timestamp with time zone" => moment(KnownFormat::DateTime, &named).into(),
@@ -23,9 +25,9 @@ pub(crate) fn value_schema(type_name: &str, description: Option<&str>) -> Schema
 }
 
 /// PostgreSQL does not say how many dimensions an array has.
-fn array(element: &str) -> ArrayBuilder {
+fn array(element: &str, labels: Option<&[String]>) -> ArrayBuilder {
     let inner = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
-    let element = AnyOfBuilder::new().item(value_schema(element, None)).item(inner);
+    let element = AnyOfBuilder::new().item(value_schema(element, None, labels)).item(inner);
     ArrayBuilder::new().schema_type(SchemaType::Array(vec![Type::Array, Type::Null])).items(element)
 }
 
@@ -64,6 +66,12 @@ fn scalar(type_name: &str) -> ObjectBuilder {
         "json" | "jsonb" => ObjectBuilder::new().schema_type(SchemaType::AnyValue),
         _ => or_null(Type::String),
     }
+}
+
+/// A label of an enum type.
+fn label(labels: &[String]) -> ObjectBuilder {
+    let values = labels.iter().map(|label| Value::from(label.as_str())).chain([Value::Null]);
+    or_null(Type::String).enum_values(Some(values))
 }
 
 fn or_null(of: Type) -> ObjectBuilder {

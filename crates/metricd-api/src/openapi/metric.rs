@@ -10,7 +10,7 @@ use metricd_execution::{MetricStatement, is_period};
 use serde::Serialize;
 use utoipa::PartialSchema;
 use utoipa::openapi::path::{Operation, Parameter};
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{Components, Schema};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required};
 
 use self::argument::parameter;
@@ -75,6 +75,7 @@ impl MetricDocument {
     pub(super) fn finish(self, title: &str, version: &str) -> OpenApi {
         let mut components = api().components.clone().unwrap_or_default();
         components.schemas.extend(self.schemas);
+        forget_problems_of_writers(&mut components);
         let info = InfoBuilder::new().title(title).version(version).license(api().info.license.clone());
         let builder = OpenApiBuilder::new().info(info.build()).servers(api().servers.clone());
         let mut document = builder.paths(self.paths).components(Some(components)).build();
@@ -154,12 +155,22 @@ fn name_of(parameter: &RefOr<Parameter>) -> &str {
 
 /// The name of the schema of the metric's rows.
 fn row_name(definition: &MetricDefinition) -> String {
-    format!("{}.row", definition.metric.metric_id)
+    format!("{}-row", definition.metric.metric_id)
 }
 
 /// The name of the schema of the metric's result.
 fn result_name(definition: &MetricDefinition) -> String {
-    format!("{}.result", definition.metric.metric_id)
+    format!("{}-result", definition.metric.metric_id)
+}
+
+/// Leaves out the members of problems that only requests which write have, and health: they drag along the schemas of reports and
+/// findings.
+fn forget_problems_of_writers(components: &mut Components) {
+    if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
+        for member in ["findings", "report", "checks"] {
+            problem.properties.remove(member);
+        }
+    }
 }
 
 /// Leaves out the components that nothing refers to.

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use metricd_api::{ConnectionLimits, ServerOptions};
 use metricd_repository::MetricRepository;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, sleep, timeout};
 
 use crate::support::TestApp;
@@ -125,7 +125,10 @@ async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<
 
 /// A client that asks for the result and reads nothing.
 async fn ask_and_wait(app: &TestApp) -> Result<TcpStream> {
-    let mut stream = app.connect().await?;
+    let socket = TcpSocket::new_v4()?;
+    // So that most of the answer stays with the server.
+    socket.set_recv_buffer_size(64 << 10)?;
+    let mut stream = socket.connect(app.address().parse()?).await?;
     stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     Ok(stream)
 }
@@ -145,7 +148,6 @@ async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<(
     let requests = [
         format!("{get}\r\n"),
         "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
-        format!("{get}Content-Length: 2\r\n\r\n{{}}"),
         format!("{get}Connection: close\r\n\r\n"),
     ];
     for size in [1, 50, 10_000] {
@@ -160,7 +162,7 @@ async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<(
             .iter()
             .map(|answer| (answer.contains("connection: close"), answer.ends_with(r#"{"status":"ok"}"#)))
             .collect();
-        assert_eq!(seen, [(false, true), (false, false), (false, true), (true, true)], "{size}: {answers:?}");
+        assert_eq!(seen, [(false, true), (false, false), (true, true)], "{size}: {answers:?}");
     }
     Ok(())
 }
@@ -170,7 +172,8 @@ async fn a_client_that_does_not_read_its_answer_is_let_go_of() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
     let stream = ask_and_wait(&app).await?;
-    sleep(5 * rate_window).await;
+    stream.readable().await?;
+    sleep(10 * rate_window).await;
     // What the system had taken is still there to be read, and no more.
     assert!(read_to_end(stream).await? < 14 << 20);
     Ok(())

@@ -64,7 +64,8 @@ async fn a_request_that_names_no_host_or_two_is_refused() -> Result<()> {
 
 #[actix_web::test]
 async fn a_host_that_the_operator_names_is_served() -> Result<()> {
-    let options = || ServerOptions { allowed_hosts: vec!["metrics.example".parse().unwrap()], ..ServerOptions::default() };
+    let options =
+        || ServerOptions { allowed_hosts: vec!["metrics.example".parse().unwrap()], ..ServerOptions::default() };
     for app in [TestApp::with_options(options())?, guarded(options())?] {
         for (host, status) in [("metrics.example:8080", 200), ("localhost", 200), ("attacker.example", 421)] {
             assert_eq!(get(&app, "/health", &[("host", host)]).await?.status, status, "{host}");

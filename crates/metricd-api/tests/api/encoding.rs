@@ -59,7 +59,7 @@ async fn a_path_that_is_no_text_is_refused() -> Result<()> {
 #[actix_web::test]
 async fn text_that_is_encoded_is_read() -> Result<()> {
     let app = TestApp::start().await?;
-    for target in ["/metrics?q=caf%C3%A9+%25", "/metrics?q=caf\u{e9}", "/metrics?&&limit=1&"] {
+    for target in ["/metrics?q=caf%C3%A9+%25", "/metrics?&&limit=1&"] {
         let answer = ask(&app, target.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 200"), "{target}: {answer}");
     }

@@ -85,7 +85,7 @@ async fn every_wrong_parameter_is_named_at_once() -> Result<()> {
 #[actix_web::test]
 async fn what_is_no_metric_is_not_found() -> Result<()> {
     let app = TestApp::start().await?;
-    for id in ["none", "a%20b", "%00", "..%2f..", "%ff", &"x".repeat(65), "naïve"] {
+    for id in ["none", "a%20b", "%00", "..%2f..", &"x".repeat(65), "naïve"] {
         let answer = app.get(&format!("/metrics/{id}")).await?;
         assert_eq!(answer.status, 404, "{id}");
         assert_eq!(answer.header("content-type"), "application/problem+json", "{id}");

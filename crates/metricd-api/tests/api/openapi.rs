@@ -47,7 +47,7 @@ async fn a_metrics_document_follows_its_definition() -> Result<()> {
     create(&app, "sales").await?;
     let served = app.get("/metrics/sales/openapi.json").await?;
     let document = served.json()?;
-    let row = &document["components"]["schemas"]["sales.row"];
+    let row = &document["components"]["schemas"]["sales-row"];
     assert_eq!(row["required"], json!(["day", "total"]), "{document:#}");
     let operation = &document["paths"]["/metrics/sales"]["get"];
     assert_eq!((&operation["operationId"], &operation["summary"]), (&json!("get_metric_sales"), &json!("Sales")));

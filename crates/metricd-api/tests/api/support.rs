@@ -178,7 +178,12 @@ impl TestApp {
 
     /// A connection, to write what no client would.
     pub(crate) async fn connect(&self) -> Result<TcpStream> {
-        Ok(TcpStream::connect(self.address.trim_start_matches("http://")).await?)
+        Ok(TcpStream::connect(self.address()).await?)
+    }
+
+    /// The address and the port.
+    pub(crate) fn address(&self) -> &str {
+        self.address.trim_start_matches("http://")
     }
 
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {

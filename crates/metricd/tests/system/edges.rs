@@ -21,7 +21,8 @@ const HOSTILE: [&str; 5] = [
 async fn ask_hostile_things(server: &Server) -> Result<()> {
     for target in HOSTILE {
         let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).await?;
-        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\"b\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\"b\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;

@@ -20,10 +20,13 @@ pub(super) fn parameter(
     let declared = declared.cloned().map(ParameterDeclaration::from);
     let type_name = declared.as_ref().map(|declared| declared.r#type.as_str()).or(type_name).unwrap_or("text");
     let default = declared.as_ref().and_then(|declared| declared.default.clone());
+    let labels = definition.contract.as_ref().and_then(|contract| contract.labels(type_name));
     let element = type_name.strip_suffix("[]");
     let schema = match element {
-        Some(element) => Schema::from(ArrayBuilder::new().items(scalar(element, declared.as_ref())).default(default)),
-        None => Schema::from(scalar(type_name, declared.as_ref()).default(default)),
+        Some(element) => {
+            Schema::from(ArrayBuilder::new().items(scalar(element, declared.as_ref(), labels)).default(default))
+        }
+        None => Schema::from(scalar(type_name, declared.as_ref(), labels).default(default)),
     };
     ParameterBuilder::new()
         .name(name)
@@ -53,7 +56,7 @@ fn description(type_name: &str, declared: Option<&ParameterDeclaration>) -> Stri
 }
 
 /// A single value, or an element of an array.
-fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>) -> ObjectBuilder {
+fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>, labels: Option<&[String]>) -> ObjectBuilder {
     let text_of = |format: KnownFormat| {
         ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)))
     };
@@ -70,7 +73,7 @@ fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>) -> ObjectBui
         "uuid" => text_of(KnownFormat::Uuid),
         _ => ObjectBuilder::new().schema_type(Type::String),
     };
-    let Some(declared) = declared else { return schema };
+    let Some(declared) = declared else { return schema.enum_values(labels.map(<[String]>::to_vec)) };
     schema
         .enum_values(declared.allowed.clone())
         .minimum(declared.min.as_ref().and_then(number))

@@ -14,8 +14,11 @@ pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
         return row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true))).into();
     };
     let row = contract.columns.iter().fold(row, |row, column| {
-        row.property(&column.name, value_schema(&column.type_name, column.description.as_deref()))
-            .required(&column.name)
+        row.property(
+            &column.name,
+            value_schema(&column.type_name, column.description.as_deref(), contract.labels(&column.type_name)),
+        )
+        .required(&column.name)
     });
     row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false))).into()
 }

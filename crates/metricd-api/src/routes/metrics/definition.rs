@@ -96,12 +96,46 @@ struct ContractResponse<'a> {
     parameters: &'a [ContractParameter],
     /// The tables and views that are read, in the order of their names.
     tables: &'a [ContractTable],
+    #[schema(value_type = ContractPeriodBody)]
     period: Cow<'a, Period>,
+}
+
+/// What a request's `start_date` and `end_date` do. One object with members that depend on `applied`: generators of clients
+/// drop a choice between objects that share parts.
+#[derive(ToSchema)]
+#[schema(as = ContractPeriod)]
+#[expect(dead_code, reason = "read by the document alone")]
+struct ContractPeriodBody {
+    applied: ContractPeriodKind,
+    /// With `narrowed`: the table, in the schema `warehouse`.
+    table: Option<String>,
+    /// With `narrowed` and `result`: the column that says when a row was.
+    column: Option<String>,
+    /// The column's type: `date` or a timestamp.
+    r#type: Option<String>,
+    /// With `unsupported`: why.
+    reason: Option<String>,
+}
+
+/// In which way a period is applied.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "read by the document alone")]
+enum ContractPeriodKind {
+    /// The SQL names the days, and gets them bound.
+    Bound,
+    /// The SQL reads only the rows of a table that are inside.
+    Narrowed,
+    /// The result has only those of its rows that are inside.
+    Result,
+    /// None of these is possible.
+    Unsupported,
 }
 
 impl<'a> From<&'a Contract> for ContractResponse<'a> {
     fn from(contract: &'a Contract) -> Self {
-        let Contract { columns, parameters, tables, period: _, fingerprint: _, period_revision: _ } = contract;
+        let Contract { columns, parameters, tables, period: _, fingerprint: _, period_revision: _, enums: _ } =
+            contract;
         Self { columns, parameters, tables, period: contract.current_period() }
     }
 }
