@@ -25,7 +25,7 @@ impl<'a> QueryString<'a> {
                 (Ok(name), Ok(value)) => parsed.pairs.push((name, value)),
                 (Ok(name), Err(error)) => parsed.error(&shown(&name), error.to_string()),
                 (Err(error), _) => {
-                    parsed.error(&shown(name), format!("the name of the parameter cannot be read: {error}"))
+                    parsed.error(&shown(name), format!("the name of the parameter cannot be read: {error}"));
                 }
             }
         }

@@ -106,7 +106,7 @@ impl AsyncWrite for Socket {
                 this.connection.is_blocked_now();
                 Poll::Pending
             }
-            failed => failed,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         }
     }
 

@@ -48,10 +48,10 @@ impl CrossSiteGuard {
         if let Some(allowed) = &self.hosts
             && !authority.is_some_and(|authority| host::is_served(authority, allowed))
         {
-            return Err(Problem::new(ProblemCode::MisdirectedRequest).caused_by(shown(HOST, request.headers())));
+            return Err(Problem::new(ProblemCode::MisdirectedRequest).caused_by(shown(&HOST, request.headers())));
         }
         if self.refuses_foreign_pages && is_foreign(request, authority.unwrap_or_default(), cors) {
-            return Err(Problem::new(ProblemCode::ForeignOrigin).caused_by(shown(ORIGIN, request.headers())));
+            return Err(Problem::new(ProblemCode::ForeignOrigin).caused_by(shown(&ORIGIN, request.headers())));
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ fn of_scheme(origin: &[u8]) -> Option<&[u8]> {
 }
 
 /// The header as the log shows it.
-fn shown(name: HeaderName, headers: &HeaderMap) -> String {
-    let values: Vec<_> = headers.get_all(&name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+fn shown(name: &HeaderName, headers: &HeaderMap) -> String {
+    let values: Vec<_> = headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     format!("`{name}` is `{}`", values.join("`, `").chars().take(200).collect::<String>())
 }

@@ -167,9 +167,7 @@ fn result_name(definition: &MetricDefinition) -> String {
 /// findings.
 fn forget_problems_of_writers(components: &mut Components) {
     if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
-        for member in ["findings", "report", "checks"] {
-            problem.properties.remove(member);
-        }
+        problem.properties.retain(|member, _| !["findings", "report", "checks"].contains(&member.as_str()));
     }
 }
 

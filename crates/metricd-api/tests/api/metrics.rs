@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use metricd_execution::{EncodeError, RunError};
 use metricd_repository::RepositoryError;
+use serde_json::json;
 
 use crate::support::{FailingRepository, TestApp};
 
@@ -115,8 +116,12 @@ async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
     for (error, status, code) in cases {
         app.runner.script(SQL, move || Err(error()));
         let answer = app.get("/metrics/m1").await?;
-        answer.assert_problem(status, code, "/metrics/m1")?;
-        assert!(!answer.body.contains(secret), "{}", answer.body);
+        let problem = answer.assert_problem(status, code, "/metrics/m1")?;
+        // Where nobody is asked for a token, everybody is an author, who is told what is wrong with the SQL.
+        let is_of_sql = code == "query-failed";
+        assert_eq!(answer.body.contains(secret), is_of_sql, "{}", answer.body);
+        let of_sql = json!({"sqlstate": "42P01", "message": secret});
+        assert_eq!(problem.get("database_error"), is_of_sql.then_some(&of_sql), "{problem}");
     }
     app.runner.script(SQL, || Ok(Vec::new()));
     assert_eq!(app.get("/metrics/m1").await?.status, 200, "the server goes on");

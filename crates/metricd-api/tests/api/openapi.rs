@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use metricd_api::openapi::api_document;
 use metricd_domain::ContractColumn;
-use metricd_execution::Resolution;
+use metricd_execution::{Resolution, RunError};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
@@ -73,6 +73,62 @@ async fn a_metrics_document_follows_its_definition() -> Result<()> {
     app.call("DELETE", "/metrics/sales", &[], None).await?;
     let gone = app.get("/metrics/sales/openapi.json").await?;
     gone.assert_problem(410, "metric-deleted", "/metrics/sales/openapi.json")?;
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_labels_of_an_enum_are_listed_and_named() -> Result<()> {
+    const TEXT: &str = "SELECT mood, moods FROM people WHERE mood = $1";
+    let app = TestApp::start().await?;
+    let columns = vec![ContractColumn::new("mood", "mood"), ContractColumn::new("moods", "mood[]")];
+    let enums = [("mood".to_owned(), vec!["low".to_owned(), "high".to_owned()])].into();
+    let resolution = Resolution { columns, parameter_types: vec!["mood".into()], enums, ..Resolution::default() };
+    app.resolver.answer(TEXT, Ok(resolution));
+    let body = json!({"id": "moods", "title": "Moods", "sql": "SELECT mood, moods FROM people WHERE mood = :mood"});
+    assert_eq!(app.call("POST", "/metrics", &[], Some(body)).await?.status, 201);
+    let document = app.get("/metrics/moods/openapi.json").await?.json()?;
+    let row = &document["components"]["schemas"]["moods-row"]["properties"];
+    assert_eq!(row["mood"]["enum"], json!(["low", "high", null]), "{document:#}");
+    assert_eq!(row["moods"]["items"]["anyOf"][0]["enum"], json!(["low", "high", null]));
+    let parameter = &document["paths"]["/metrics/moods"]["get"]["parameters"][0];
+    assert_eq!((&parameter["name"], &parameter["schema"]["enum"]), (&json!("mood"), &json!(["low", "high"])));
+
+    let message = "invalid input value for enum mood: \"middling\"".to_owned();
+    let refused = move || Err(RunError::Failed { sqlstate: "22P02".to_owned(), message: message.clone() });
+    app.runner.script(TEXT, refused);
+    for path in ["/metrics/moods?mood=middling", "/metrics/moods?mood=middling&format=csv"] {
+        let answer = app.get(path).await?;
+        let problem = answer.assert_problem(422, "invalid-parameters", "/metrics/moods")?;
+        let message = "`middling` is none of the values: expected one of `low`, `high`";
+        assert_eq!(problem["errors"], json!([{"field": "mood", "message": message}]), "{path}");
+    }
+    let entry = app.get("/results?metric_id=moods&mood=middling").await?.json()?;
+    assert_eq!(entry["results"][0]["problem"]["errors"][0]["field"], "mood", "{entry}");
+    // A label that came later is for PostgreSQL to know.
+    app.runner.script(TEXT, || Ok(Vec::new()));
+    assert_eq!(app.get("/metrics/moods?mood=new").await?.status, 200);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_metrics_document_has_no_schemas_of_others() -> Result<()> {
+    let app = TestApp::start().await?;
+    create(&app, "sales").await?;
+    let document = app.get("/metrics/sales/openapi.json").await?.json()?;
+    let schemas: Vec<_> = document["components"]["schemas"].as_object().context("schemas")?.keys().collect();
+    assert_eq!(schemas, ["AppliedPeriod", "FieldError", "PeriodApplication", "Problem", "sales-result", "sales-row"]);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn the_page_keeps_a_token_to_itself() -> Result<()> {
+    let app = TestApp::start().await?;
+    let (page, script) = (app.get("/docs").await?.body, app.get("/docs/page.js").await?.body);
+    assert!(page.contains(r#"type="password" autocomplete="off""#), "{page}");
+    assert!(script.contains("Authorization = `Bearer ${token}`"), "{script}");
+    for store in ["localStorage", "sessionStorage", "cookie", "indexedDB", "history."] {
+        assert!(!script.contains(store), "{store}");
+    }
     Ok(())
 }
 

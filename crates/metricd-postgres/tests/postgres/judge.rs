@@ -198,6 +198,7 @@ async fn a_contract_says_what_goes_in_what_comes_out_and_what_is_read() -> Resul
     let parameters: Vec<_> =
         contract.parameters.iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
     assert_eq!(parameters, ["label text", "name text", "least bigint"]);
+    assert_eq!(contract.enums.keys().collect::<Vec<_>>(), ["order_status"]);
     let tables: Vec<_> = contract.tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
     assert_eq!(tables, ["warehouse.customers", "warehouse.orders"]);
     assert!(contract.tables[0].columns.iter().any(|column| column == "name"), "{contract:?}");

@@ -49,7 +49,9 @@ fn without_folders(report: &mut IngestionReport) {
             }
         }
     };
-    files.iter_mut().for_each(|file| shorten(&mut file.file));
+    for file in files {
+        shorten(&mut file.file);
+    }
     for refusal in refusals {
         shorten(&mut refusal.location.file);
         shorten(&mut refusal.message);
@@ -66,4 +68,31 @@ fn without_folders(report: &mut IngestionReport) {
 
 fn base_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).find(|part| !part.is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::{FileKind, IngestedFile, Notice, Refusal, Suggestion};
+    use metricd_repository::contract::report;
+
+    use super::*;
+
+    #[test]
+    fn folders_of_the_server_are_named_to_nobody() {
+        let at = |file: &str| Location { file: file.to_owned(), ..Location::default() };
+        let message = |file: &str| format!("the file `{file}` says otherwise");
+        let (path, longer) = ("/srv/s3cret/q.csv", "/srv/s3cret/q.csv.old");
+        let mut report = report();
+        report.files = vec![IngestedFile { file: path.to_owned(), kind: FileKind::Queries, size_bytes: 1 }];
+        let (reason, value) = ("r".to_owned(), Some("v".to_owned()));
+        report.refusals = vec![Refusal { location: at(longer), value, reason: reason.clone(), message: message(path) }];
+        report.notices = vec![Notice { location: at("C:\\s3cret\\n.csv"), reason, message: message(longer) }];
+        report.suggestions = vec![Suggestion { location: at("plain.csv"), message: message(longer) }];
+        let shown = redacted(report, None);
+        let text = serde_json::to_string(&shown).unwrap();
+        assert!(!text.contains("s3cret"), "{text}");
+        assert_eq!((shown.files[0].file.as_str(), shown.refusals[0].location.file.as_str()), ("q.csv", "q.csv.old"));
+        assert_eq!((&shown.refusals[0].message, &shown.notices[0].message), (&message("q.csv"), &message("q.csv.old")));
+        assert_eq!((shown.refusals[0].value.as_deref(), shown.suggestions.len()), (Some("v"), 1));
+    }
 }
