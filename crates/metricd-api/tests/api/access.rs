@@ -51,7 +51,7 @@ fn seconds(later: i64) -> i64 {
 }
 
 fn claims(scope: &str) -> Value {
-    json!({"sub": "ann", "scope": scope, "exp": seconds(60), "aud": "metricd"})
+    json!({"sub": "ann", "scope": scope, "exp": seconds(3_600), "aud": "metricd"})
 }
 
 fn sign(issuer: &Issuer, header: &Value, claims: &Value) -> Result<String> {
@@ -182,7 +182,7 @@ async fn no_operation_takes_a_token_that_is_bad() -> Result<()> {
         ("x5u", sign(&theirs, &json!({"x5u": "http://127.0.0.1:1/", "kid": "k1"}), &claims(ALL))?),
         ("crit", sign(&ours, &json!({"crit": ["exp"]}), &claims(ALL))?),
         ("expired", sign(&ours, &json!({}), &with("exp", json!(seconds(-31))))?),
-        ("not yet valid", sign(&ours, &json!({}), &with("nbf", json!(seconds(60))))?),
+        ("not yet valid", sign(&ours, &json!({}), &with("nbf", json!(seconds(3_600))))?),
         ("another audience", sign(&ours, &json!({}), &with("aud", json!("other")))?),
         ("other audiences", sign(&ours, &json!({}), &with("aud", json!(["other", "metricd2"])))?),
         ("no exp", sign(&ours, &json!({}), &without_exp)?),

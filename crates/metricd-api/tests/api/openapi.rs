@@ -116,7 +116,10 @@ async fn a_metrics_document_has_no_schemas_of_others() -> Result<()> {
     create(&app, "sales").await?;
     let document = app.get("/metrics/sales/openapi.json").await?.json()?;
     let schemas: Vec<_> = document["components"]["schemas"].as_object().context("schemas")?.keys().collect();
-    assert_eq!(schemas, ["AppliedPeriod", "FieldError", "PeriodApplication", "Problem", "sales-result", "sales-row"]);
+    assert_eq!(
+        schemas,
+        ["AppliedPeriod", "Column", "FieldError", "PeriodApplication", "Problem", "sales-result", "sales-row"]
+    );
     Ok(())
 }
 

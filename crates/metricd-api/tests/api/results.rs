@@ -31,7 +31,7 @@ async fn app() -> Result<TestApp> {
     let app = TestApp::with(Arc::new(repository))?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into()); 3]));
-    app.runner.script("SELECT 3", || Err(RunError::Failed { sqlstate: "22012".into(), message: "s3cret".into() }));
+    app.runner.script("SELECT 3", || Err(RunError::Failed { sqlstate: "P0001".into(), message: "s3cret".into() }));
     app.runner.script("SELECT 4", || Err(RunError::TimedOut { limit: Duration::from_secs(5) }));
     app.runner.script_arguments("SELECT $1");
     Ok(app)

@@ -87,15 +87,16 @@ pub(super) async fn receive(
         hash: Sha256::new(),
         faults: Vec::new(),
     };
-    let mut files = Vec::new();
+    let (mut files, mut parts) = (Vec::new(), 0);
     let mut body = body;
     while let Some(part) = next(body.next()).await? {
         let part = part.map_err(unreadable)?;
-        if files.len() == MAX_FILES {
+        if parts == MAX_FILES {
             let message = format!("the upload has more than {MAX_FILES} parts");
             return Err(invalid(vec![FieldError { field: "parts".to_owned(), message }]));
         }
-        files.extend(receiving.file(part, files.len()).await?);
+        files.extend(receiving.file(part, parts).await?);
+        parts += 1;
     }
     if files.is_empty() && receiving.faults.is_empty() {
         let message = "the upload has no part: expected any of `queries`, `metrics` and `records`".to_owned();

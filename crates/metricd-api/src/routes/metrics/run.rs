@@ -51,7 +51,8 @@ pub(in crate::routes) fn run_problem(
     let database_error =
         caller::is_author(request).then(|| json!({"sqlstate": sqlstate, "message": public_message(sqlstate, message)}));
     let problem = Problem::from(error);
-    match database_error {
+    // An error of the database's own is no fault of the SQL.
+    match database_error.filter(|_| problem.code() == ProblemCode::QueryFailed) {
         Some(database_error) => problem.with_extension("database_error", database_error),
         None => problem,
     }
