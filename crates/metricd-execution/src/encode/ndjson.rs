@@ -14,6 +14,19 @@ pub struct NdjsonWriter {
     has_json: bool,
 }
 
+/// Puts a blank in the place of each line break from `begin` on, and of the white space around it.
+fn join_lines(out: &mut Vec<u8>, begin: usize) {
+    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    let Some(first) = out.iter().skip(begin).position(is_break) else { return };
+    let lines = out.split_off(begin + first);
+    for line in lines.split(is_break).skip(1).map(<[u8]>::trim_ascii_start).filter(|line| !line.is_empty()) {
+        let end = out.trim_ascii_end().len().max(begin);
+        out.truncate(end);
+        out.push(b' ');
+        out.extend_from_slice(line);
+    }
+}
+
 fn is_json(field_type: &FieldType) -> bool {
     match field_type {
         FieldType::Array(element) => is_json(element),
@@ -33,8 +46,7 @@ impl RowWriter for NdjsonWriter {
         let fits = self.columns.write(fields, max_bytes.saturating_sub(1), out)?;
         if fits {
             if self.has_json {
-                let row = out.iter_mut().skip(before);
-                row.filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+                join_lines(out, before);
             }
             out.push(b'\n');
         } else {
@@ -64,6 +76,19 @@ mod tests {
         assert!(!row(b"x", 56));
         assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":1,\"b\":\"two\\nlines\"}\n{\"a\":1,\"b\":\"x\"}\n");
     }
+    #[test]
+    fn a_line_break_and_the_blanks_around_it_become_a_blank() {
+        for (text, joined) in [
+            ("x\n[{\"a\":1}, \n {\"a\":2}]", "x\n[{\"a\":1}, {\"a\":2}]"),
+            ("x\n{\r\n\r\n  \"a  b\":\t1  \r}", "x\n{ \"a  b\":\t1 }"),
+            ("x\n{}", "x\n{}"),
+        ] {
+            let mut out = text.as_bytes().to_vec();
+            join_lines(&mut out, 2);
+            assert_eq!(String::from_utf8(out).unwrap(), joined, "{text:?}");
+        }
+    }
+
     #[test]
     fn a_row_with_json_of_several_lines_is_one_line() {
         let array = |element: &[u8]| {
