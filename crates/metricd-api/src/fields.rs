@@ -50,9 +50,20 @@ impl Fields {
         Self { rest: body, errors: Vec::new() }
     }
 
-    /// The field, as `parse` reads it.
+    /// The field, as `parse` reads it. A body may spell the name in camel case, as files do.
     pub(crate) fn take<T, E: ToString>(&mut self, name: &str, parse: impl FnOnce(Value) -> Result<T, E>) -> Field<T> {
-        match self.rest.remove(name) {
+        let camel = camel_case(name);
+        let value = match (self.rest.remove(name), self.rest.remove(&camel)) {
+            (Some(value), Some(other)) if value != other => {
+                self.error(
+                    name,
+                    format!("`{name}` and `{camel}` are one field and have different values: expected one"),
+                );
+                return Field::Absent;
+            }
+            (value, other) => value.or(other),
+        };
+        match value {
             None => Field::Absent,
             Some(Value::Null) => Field::Null,
             Some(value) => match parse(value) {
@@ -120,5 +131,52 @@ fn kind(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+/// `time_column` as `timeColumn`.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    for (index, part) in name.split('_').enumerate() {
+        match part.chars().next().filter(|_| index > 0) {
+            Some(first) => {
+                camel.push(first.to_ascii_uppercase());
+                camel.push_str(&part[first.len_utf8()..]);
+            }
+            None => camel.push_str(part),
+        }
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(body: &Value) -> Fields {
+        Fields::of(body.as_object().cloned().unwrap_or_default())
+    }
+
+    #[test]
+    fn a_field_may_be_spelled_as_files_spell_it() {
+        for body in [
+            json!({"time_column": "day"}),
+            json!({"timeColumn": "day"}),
+            json!({"time_column": "day", "timeColumn": "day"}),
+        ] {
+            let mut fields = fields(&body);
+            let taken = fields.take("time_column", read::<String>);
+            assert_eq!(taken, Field::Given("day".to_owned()), "{body}");
+            assert!(fields.finish().is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn two_spellings_with_different_values_are_refused() {
+        let mut fields = fields(&json!({"time_column": "day", "timeColumn": null}));
+        assert_eq!(fields.take("time_column", read::<String>), Field::Absent);
+        assert!(fields.finish().is_err());
     }
 }

@@ -11,10 +11,10 @@ pub struct MetricLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u32>,
     /// How many bytes a result may have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "sizeBytes", skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
     /// How long the SQL may run, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, alias = "timeMs", skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<u64>,
     /// What the planner may estimate that the SQL costs, in its own unit: 1 is the reading of a page in sequence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

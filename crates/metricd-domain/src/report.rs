@@ -28,7 +28,7 @@ pub enum IngestionMode {
 pub enum Outcome {
     /// What is good is stored.
     Stored,
-    /// Nothing is stored: something was refused, and the mode is strict.
+    /// Nothing is stored: something was refused, and either the mode is strict or nothing else was there to store.
     Refused,
     /// Nothing is stored: the call asked only what would happen.
     DryRun,
@@ -43,7 +43,7 @@ pub enum FileKind {
     Definitions,
     /// Queries, as CSV.
     Queries,
-    /// Rows of data, as CSV.
+    /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
     Records,
     /// None of these; the refusals say what was wrong with the file.
     Unknown,
@@ -90,6 +90,14 @@ pub struct EntryCounts {
     pub refused: u64,
 }
 
+impl EntryCounts {
+    /// How many entries were not refused.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.added + self.changed + self.unchanged + self.repeated
+    }
+}
+
 /// What became of the records; `read` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -104,6 +112,14 @@ pub struct RecordCounts {
     pub refused: u64,
 }
 
+impl RecordCounts {
+    /// How many records were not refused.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.added + self.unchanged
+    }
+}
+
 /// Where in the input a finding is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -116,7 +132,7 @@ pub struct Location {
     /// In JSON, the place as a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// In CSV, the name of the column.
+    /// Of a query or a record, the name of the column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
@@ -198,4 +214,15 @@ pub struct IngestionReport {
     /// The subject of the token with which the files were sent over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested_by: Option<String>,
+}
+
+impl IngestionReport {
+    /// Whether the call is refused, or, of a dry run, would be: something was refused, and either the mode is strict or no
+    /// entry of any kind was accepted.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let entries = [self.queries, self.metrics, self.layout_entries].iter().map(EntryCounts::accepted).sum::<u64>();
+        let nothing_accepted = entries + self.records.accepted() == 0;
+        self.refusal_count > 0 && (self.mode == IngestionMode::Strict || nothing_accepted)
+    }
 }

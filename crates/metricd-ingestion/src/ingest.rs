@@ -19,8 +19,9 @@ use uuid::Uuid;
 
 use crate::csv::CsvRecords;
 use crate::findings::Findings;
-use crate::judge::{Brought, RecordJudge, References, judge_definitions, judge_queries};
-use crate::kind::recognise;
+use crate::json_records::JsonRecords;
+use crate::judge::{Brought, JudgedRow, RecordJudge, References, judge_definitions, judge_queries};
+use crate::kind::{is_json, recognise};
 use crate::progress::Counted;
 use crate::{Input, InputError, Inputs, Progress, Reason};
 
@@ -40,6 +41,8 @@ pub struct Options {
     pub mode: IngestionMode,
     /// Whether to store nothing and only say what would happen.
     pub dry_run: bool,
+    /// Whether files overwrite what was edited since files last wrote it.
+    pub overwrite_edits: bool,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
     /// Who ingests; absent where nothing more is known than the ingestion's id.
@@ -56,6 +59,7 @@ impl Default for Options {
         Self {
             mode: IngestionMode::Lenient,
             dry_run: false,
+            overwrite_edits: false,
             ingestion_id: IngestionId(Uuid::now_v7()),
             actor: None,
             idempotency: None,
@@ -111,8 +115,31 @@ struct FileIngestion {
 #[derive(Debug)]
 struct OpenRecords {
     file: String,
-    records: CsvRecords<Counted<File, Arc<dyn Progress>>>,
+    records: RecordSource,
     judge: RecordJudge,
+}
+
+type CountedFile = Counted<File, Arc<dyn Progress>>;
+
+#[derive(Debug)]
+enum RecordSource {
+    Csv(Box<CsvRecords<CountedFile>>),
+    Json(JsonRecords<CountedFile>),
+}
+
+impl OpenRecords {
+    /// The next row that is not blank, or `None` at the end.
+    fn next(&mut self, findings: &mut Findings) -> io::Result<Option<JudgedRow>> {
+        loop {
+            let judged = match &mut self.records {
+                RecordSource::Csv(records) => records.next()?.map(|row| self.judge.judge_csv(&row, findings)),
+                RecordSource::Json(records) => records.next()?.map(|record| self.judge.judge_json(&record, findings)),
+            };
+            if !matches!(judged, Some(JudgedRow::Blank)) {
+                return Ok(judged);
+            }
+        }
+    }
 }
 
 impl FileIngestion {
@@ -137,7 +164,7 @@ impl FileIngestion {
             ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
         }
         for file in inputs.passed_over {
-            let message = "the file ends neither in .json nor in .csv and is not read";
+            let message = "the file ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read";
             ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FilePassedOver, message);
         }
         for input in inputs.files {
@@ -200,10 +227,16 @@ impl FileIngestion {
         while let Some(input) = self.record_files.pop_front() {
             let file = input.name().to_owned();
             let reader = Counted { reader: input.reader()?, progress: Arc::clone(&self.progress) };
+            if is_json(&input.read_up_to(BEGINNING_BYTES)?) {
+                let (records, judge) = (RecordSource::Json(JsonRecords::new(reader)), RecordJudge::of_json(&file));
+                self.open_records = Some(OpenRecords { file, records, judge });
+                return Ok(true);
+            }
             let mut records = CsvRecords::new(reader);
             let Some(header) = records.next()? else { continue };
-            if let Some(judge) = RecordJudge::new(&file, &header, &mut self.findings) {
-                self.open_records = Some(OpenRecords { file, records, judge });
+            if let Some(judge) = RecordJudge::of_csv(&file, &header, &mut self.findings) {
+                let judge = judge.separated_by(records.separator());
+                self.open_records = Some(OpenRecords { file, records: RecordSource::Csv(Box::new(records)), judge });
                 return Ok(true);
             }
         }
@@ -219,12 +252,13 @@ impl FileIngestion {
                 self.progress.store();
                 return Ok(None);
             };
-            let Some(row) = open.records.next()? else {
+            let Some(row) = open.next(&mut self.findings)? else {
+                open.judge.finish(&mut self.findings);
                 self.open_records = None;
                 continue;
             };
             self.record_counts.read += 1;
-            let Some((line, record)) = open.judge.judge(&row, &mut self.findings) else {
+            let JudgedRow::Good(line, record) = row else {
                 self.record_counts.refused += 1;
                 continue;
             };
@@ -245,10 +279,10 @@ impl FileIngestion {
         }
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, report: &IngestionReport) -> Outcome {
         if self.options.dry_run {
             Outcome::DryRun
-        } else if self.options.mode == IngestionMode::Strict && self.findings.refusal_count > 0 {
+        } else if report.is_refused() {
             Outcome::Refused
         } else {
             Outcome::Stored
@@ -272,7 +306,8 @@ impl Ingestion for FileIngestion {
 
     fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
         let brought = std::mem::take(&mut self.brought);
-        let judged = brought.judge(known, &self.judge, self.progress.as_ref(), &mut self.findings);
+        let judged =
+            brought.judge(known, &self.judge, self.options.overwrite_edits, self.progress.as_ref(), &mut self.findings);
         self.references = judged.map_err(|message| io::Error::new(io::ErrorKind::NotConnected, message))?;
         Ok(std::mem::take(&mut self.references.definitions))
     }
@@ -287,12 +322,11 @@ impl Ingestion for FileIngestion {
             (counts.added, counts.changed, counts.unchanged) = (tally.added, tally.changed, tally.unchanged);
             counts
         };
-        let outcome = self.outcome();
         let findings = std::mem::take(&mut self.findings);
-        let report = IngestionReport {
+        let mut report = IngestionReport {
             ingestion_id: self.options.ingestion_id,
             mode: self.options.mode,
-            outcome,
+            outcome: Outcome::Stored,
             started_at: self.started_at,
             finished_at: (self.options.now)(),
             files: std::mem::take(&mut self.files),
@@ -311,7 +345,8 @@ impl Ingestion for FileIngestion {
             suggestions: std::mem::take(&mut self.references.suggestions),
             ingested_by: self.options.actor.as_ref().and_then(|actor| actor.subject.clone()),
         };
-        match outcome {
+        report.outcome = self.outcome(&report);
+        match report.outcome {
             Outcome::Stored => Conclusion::Keep(report),
             Outcome::Refused => Conclusion::KeepReport(report),
             Outcome::DryRun => Conclusion::Discard(report),

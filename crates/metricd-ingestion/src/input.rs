@@ -23,9 +23,12 @@ pub struct Inputs {
     pub files: Vec<Input>,
     /// Files that were named more than once.
     pub repeated: Vec<String>,
-    /// Files of a folder that end neither in `.json` nor in `.csv`.
+    /// Files of a folder that end otherwise than the files that are read.
     pub passed_over: Vec<String>,
 }
+
+/// How the files of a folder end that are read.
+const ENDINGS: [&str; 5] = ["json", "csv", "tsv", "ndjson", "jsonl"];
 
 /// Why there is nothing to ingest, or it cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +46,7 @@ pub enum InputError {
     #[error("`{}` is neither a file nor a folder", .0.display())]
     Special(PathBuf),
     /// The folder has no file to read.
-    #[error("the folder `{}` has no file that ends in .json or .csv", .0.display())]
+    #[error("the folder `{}` has no file that ends in .json, .csv, .tsv, .ndjson or .jsonl", .0.display())]
     EmptyFolder(PathBuf),
     /// No path was given.
     #[error("there is nothing to read: name a file or a folder")]
@@ -59,7 +62,7 @@ fn describe(cause: &io::Error) -> String {
 }
 
 impl Inputs {
-    /// Finds the files behind the paths. Of a folder those that end in `.json` or `.csv`, not those of folders within.
+    /// Finds the files behind the paths. Of a folder those that end in `.json`, `.csv`, `.tsv`, `.ndjson` or `.jsonl`, not those of folders within.
     ///
     /// # Errors
     ///
@@ -73,8 +76,8 @@ impl Inputs {
             if metadata.is_dir() {
                 let before = inputs.files.len() + inputs.repeated.len();
                 for file in files_of(path).map_err(unreadable)? {
-                    let ends = |end: &str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
-                    if ends("json") || ends("csv") {
+                    let ends_with = |end: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
+                    if ENDINGS.iter().any(ends_with) {
                         inputs.add(&file, &mut seen)?;
                     } else {
                         inputs.passed_over.push(file.display().to_string());

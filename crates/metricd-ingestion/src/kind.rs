@@ -4,6 +4,8 @@ use metricd_domain::FileKind;
 
 use crate::Reason;
 use crate::csv::{CsvRecord, CsvRecords, Header};
+use crate::json::{Json, snake_case};
+use crate::json_records::{JsonRecord, JsonRecords};
 
 /// The columns of a file of queries.
 pub(crate) const QUERY_COLUMNS: [&str; 2] = ["id", "query"];
@@ -27,6 +29,12 @@ impl Unrecognised {
     }
 }
 
+/// Whether the file that begins with `beginning` is JSON of some kind.
+pub(crate) fn is_json(beginning: &[u8]) -> bool {
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
 /// What the file is that begins with `beginning`; not more than a header of 64 KiB is needed.
 pub(crate) fn recognise(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
@@ -36,9 +44,31 @@ pub(crate) fn recognise(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
     match text.trim_ascii_start().first() {
         None => Err(Unrecognised::new(Reason::FileEmpty, "the file has nothing in it", None)),
-        Some(b'{' | b'[') => Ok(FileKind::Definitions),
+        Some(b'{' | b'[') => Ok(recognise_json(beginning)),
         Some(_) => recognise_csv(beginning),
     }
+}
+
+/// Records if the first object is one: of an array, or of the first line. An empty array is one of records: definitions are an
+/// object. Everything else is what definitions may be, or are told to be wrong as.
+fn recognise_json(beginning: &[u8]) -> FileKind {
+    let mut records = JsonRecords::new(beginning);
+    let is_records = match records.next() {
+        Ok(None) => true,
+        Ok(Some(JsonRecord::Value { text, .. })) => is_record(text),
+        Ok(Some(JsonRecord::Fault { .. })) | Err(_) => false,
+    };
+    if is_records { FileKind::Records } else { FileKind::Definitions }
+}
+
+/// Whether the text is an object with keys of records, and not one of definitions.
+fn is_record(text: &[u8]) -> bool {
+    // What is no UTF-8 is refused where it is read.
+    let Ok(Json::Object(members)) = serde_json::from_str(&String::from_utf8_lossy(text)) else { return false };
+    let keys: Vec<_> = members.iter().map(|(key, _)| snake_case(key)).collect();
+    let has = |wanted: &str| keys.iter().any(|key| key == wanted);
+    let columns = RECORD_COLUMNS.iter().filter(|column| has(column)).count();
+    !has("items") && !has("layouts") && (columns >= 3 || has("id") && has("date"))
 }
 
 fn recognise_csv(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
@@ -62,7 +92,7 @@ fn recognise_csv(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     }
 }
 
-const EXPECTED: &str = "expected a JSON object with `items`, CSV with the columns `id,query`, or CSV with the columns \
+const EXPECTED: &str = "expected a JSON object with `items`, CSV with the columns `id,query`, or records as CSV or JSON with \
                         `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`";
 
 fn not_a_header(header: &Header) -> Unrecognised {
@@ -72,15 +102,7 @@ fn not_a_header(header: &Header) -> Unrecognised {
         let message = format!("the first line is data where a header is expected; {EXPECTED}");
         return Unrecognised::new(Reason::HeaderMissing, message, value);
     }
-    let separator = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find(|(separator, _)| {
-        let names: Vec<_> = header.names.iter().flat_map(|name| name.split(*separator)).map(str::to_owned).collect();
-        let split = Header { names };
-        split.count(&QUERY_COLUMNS) == 2 || split.count(&RECORD_COLUMNS) >= 3
-    });
-    let message = match separator {
-        Some((_, name)) => format!("the columns are separated by {name}: expected commas"),
-        None => format!("the content is neither definitions, queries nor records; {EXPECTED}"),
-    };
+    let message = format!("the content is neither definitions, queries nor records; {EXPECTED}");
     Unrecognised::new(Reason::FileUnrecognised, message, value)
 }
 
@@ -92,7 +114,15 @@ mod tests {
     fn knows_each_kind_by_its_content() {
         let kind = |text: &str| recognise(text.as_bytes()).ok();
         assert_eq!(kind("\u{feff}\n {\"items\": []}"), Some(FileKind::Definitions));
-        assert_eq!(kind("[]"), Some(FileKind::Definitions));
+        assert_eq!(kind("{\n\"id\": \"d\", \"items\": []}"), Some(FileKind::Definitions));
+        assert_eq!(kind("{\"id\": \"d\", \"date\": 1, \"items\": []}"), Some(FileKind::Definitions));
+        assert_eq!(kind("[]"), Some(FileKind::Records));
+        assert_eq!(kind("[ {\"id\": \"q1\", \"date\": \"2025-06-01\"}, nonsense"), Some(FileKind::Records));
+        assert_eq!(kind("{\"id\": \"q1\", \"date\": \"2025-06-01\"}\n"), Some(FileKind::Records));
+        assert_eq!(kind("{\"id\":1,\"alertType\":2,\"partsFlagged\":3}\n"), Some(FileKind::Records));
+        assert_eq!(kind("[{\"id\": 1, \"query\": 2}]"), Some(FileKind::Definitions));
+        assert_eq!(kind("id;query\n"), Some(FileKind::Queries));
+        assert_eq!(kind("sep=;\r\nid;date;alert_type\r\n"), Some(FileKind::Records));
         assert_eq!(kind("id,query\n"), Some(FileKind::Queries));
         assert_eq!(kind("\"query\",\"id\"\n"), Some(FileKind::Queries));
         assert_eq!(kind("id,qurey\n"), Some(FileKind::Queries));
@@ -109,7 +139,5 @@ mod tests {
         assert_eq!(reason(b"q1,\"SELECT 1\"\n"), Reason::HeaderMissing);
         assert_eq!(reason(b"q1,2025-06-01,1,a,2,3,b\n"), Reason::HeaderMissing);
         assert_eq!(reason(b"hello\n"), Reason::FileUnrecognised);
-        let semicolons = recognise(b"id;query\n").unwrap_err();
-        assert_eq!(semicolons.message, "the columns are separated by semicolons: expected commas");
     }
 }

@@ -36,6 +36,7 @@ mod findings;
 mod ingest;
 mod input;
 mod json;
+mod json_records;
 mod judge;
 mod kind;
 mod progress;

@@ -51,9 +51,15 @@ fn verdict(report: &IngestionReport) -> String {
     let id = report.ingestion_id;
     match report.outcome {
         Outcome::Stored => format!("stored as ingestion {id}; {refused}"),
-        Outcome::Refused => format!("nothing is stored: {refused}, and the mode is strict (report {id})"),
-        Outcome::DryRun if report.mode == IngestionMode::Strict && report.refusal_count > 0 => {
+        Outcome::Refused if report.mode == IngestionMode::Strict => {
+            format!("nothing is stored: {refused}, and the mode is strict (report {id})")
+        }
+        Outcome::Refused => format!("nothing is stored: {refused}, and nothing else was there (report {id})"),
+        Outcome::DryRun if report.is_refused() && report.mode == IngestionMode::Strict => {
             format!("dry run: nothing is stored; strict mode would refuse all of it: {refused}")
+        }
+        Outcome::DryRun if report.is_refused() => {
+            format!("dry run: nothing would be stored: {refused}, and nothing else was there")
         }
         Outcome::DryRun => format!("dry run: nothing is stored; {refused}"),
     }

@@ -1,9 +1,10 @@
 //! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is what the report must say.
 //!
 //! Where a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
-//! says `strict` or `dry-run` for all of them.
+//! says `strict`, `dry-run` or `overwrite-edits` for all of them. A file `edits.json` of a folder is not ingested: it has
+//! metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP before the folder's files are ingested.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use chrono::DateTime;
-use metricd_domain::{EntryCounts, IngestionId, IngestionMode, IngestionReport, Outcome};
+use metricd_domain::{
+    Actor, ChangeWay, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
+    SqlText,
+};
 use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
-use metricd_repository::{MemoryRepository, MetricRepository};
+use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
+use regex::Regex;
+use serde_json::Value;
 
 /// A database that can resolve whatever the guard lets through, but for a text that says `nonsense`.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ fn options(folder: &Path) -> Result<Options> {
     Ok(Options {
         mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
         dry_run: mode.trim() == "dry-run",
+        overwrite_edits: mode.trim() == "overwrite-edits",
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
         ..Options::default()
@@ -104,15 +111,41 @@ impl Progress for Told {
     }
 }
 
+/// Changes metrics over HTTP, as the folder's `edits.json` says.
+async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
+    let Ok(text) = fs::read_to_string(folder.join("edits.json")) else { return Ok(()) };
+    let edits: BTreeMap<String, Value> = serde_json::from_str(&text)?;
+    for (id, edit) in edits {
+        let id = MetricId::parse(id)?;
+        let before = repository.get_definition(&id).await?;
+        let sql = edit["sql"].as_str().map(SqlText::parse).transpose()?;
+        let rows = edit["rows"].as_u64().map(u32::try_from).transpose()?;
+        let content = MetricContent {
+            caption: before.caption,
+            sql: sql.unwrap_or(before.sql),
+            parameters: before.metric.parameters,
+            time_column: before.metric.time_column,
+            period: before.metric.period,
+            limits: MetricLimits { rows: rows.or(before.metric.limits.rows), ..before.metric.limits },
+            contract: before.contract.unwrap_or_default(),
+        };
+        let ann = Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeWay::Http) };
+        repository.change_metric(&id, before.version, MetricChange::Content(Box::new(content)), ann).await?;
+    }
+    Ok(())
+}
+
 async fn run(folder: &Path) -> Result<String> {
     let repository = MemoryRepository::default();
     let mut text = String::new();
     for step in steps(folder) {
         let mut files: Vec<PathBuf> = fs::read_dir(&step)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-        let is_input = |path: &PathBuf| !path.ends_with("mode") && !path.ends_with("report.snap");
+        edit(&repository, &step).await?;
+        let is_input = |path: &PathBuf| !["mode", "report.snap", "edits.json"].iter().any(|name| path.ends_with(name));
         files.retain(is_input);
         files.sort();
         let inputs = Inputs::find(&files)?;
+        let before = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
         let judge = Judge::new(Arc::new(Agreeing), &BTreeSet::new())?;
         let told = Arc::new(Told::default());
         let report = ingest(&repository, judge, inputs, options(folder)?, told.clone()).await?;
@@ -122,11 +155,19 @@ async fn run(folder: &Path) -> Result<String> {
             assert_eq!(repository.get_ingestion(report.ingestion_id).await?, report);
         }
         if report.outcome != Outcome::Stored {
-            assert_eq!(repository.check().await?.metric_count, 0, "nothing may be stored");
+            let after = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
+            assert_eq!(before, after, "nothing may be stored");
         }
         writeln!(text, "{}\n{}", render(&report), serde_json::to_string_pretty(&report)?)?;
     }
-    Ok(text.replace(&format!("{}/", folder.display()), ""))
+    for definition in repository.list_definitions(&DefinitionFilter::default(), None, 100).await? {
+        // Where something was edited, it matters what is left of it.
+        if text.contains("edited over HTTP") {
+            writeln!(text, "{} reads {}: {}", definition.metric.metric_id, definition.metric.query_id, definition.sql)?;
+        }
+    }
+    let edited = Regex::new("`ann` at [0-9TZ:-]+,")?;
+    Ok(edited.replace_all(&text, "`ann` at <instant>,").replace(&format!("{}/", folder.display()), ""))
 }
 
 #[tokio::test]

@@ -87,6 +87,8 @@ pub mod catalog {
             changed_by -> Jsonb,
             deleted_at -> Nullable<Timestamptz>,
             period -> Nullable<Jsonb>,
+            edited_by -> Nullable<Jsonb>,
+            edited_at -> Nullable<Timestamptz>,
         }
     }
 
@@ -99,6 +101,8 @@ pub mod catalog {
             updated_at -> Timestamptz,
             title -> Nullable<Text>,
             changed_by -> Jsonb,
+            edited_by -> Nullable<Jsonb>,
+            edited_at -> Nullable<Timestamptz>,
         }
     }
 

@@ -5,12 +5,14 @@
 
 mod builders;
 mod definitions;
+mod edits;
 mod ingestions;
 mod metrics;
 mod records;
 
 pub use builders::{Brought, dashboard, layout_entry, metric, query, record, report};
 pub use definitions::*;
+pub use edits::*;
 pub use ingestions::*;
 pub use metrics::*;
 pub use records::*;
@@ -44,6 +46,8 @@ macro_rules! repository_contract {
             a_metric_gets_a_query_of_its_own_where_others_read_it,
             a_deleted_metric_stays_and_comes_back,
             an_ingestion_keeps_what_a_metric_was_given,
+            an_edit_is_known_until_files_write_or_repeat_it,
+            only_what_files_declare_is_edited,
             what_was_deleted_long_ago_is_purged,
             definitions_are_searched_and_filtered,
             dashboards_are_listed_with_their_sizes,

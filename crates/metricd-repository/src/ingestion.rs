@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 
+use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Contract, Dashboard, DashboardId, IngestionReport, Metric, MetricId, Query, QueryId, Record, SqlText,
+    Actor, Contract, Dashboard, DashboardId, DashboardName, IngestionReport, Metric, MetricId, Query, QueryId, Record,
+    SqlText,
 };
 
 use crate::Idempotency;
@@ -25,11 +27,31 @@ pub struct Mentioned {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
     /// The mentioned queries that are stored, with their current SQL.
-    pub queries: BTreeMap<QueryId, SqlText>,
+    pub queries: BTreeMap<QueryId, KnownQuery>,
     /// The stored metrics that are mentioned, or read a mentioned query.
     pub metrics: BTreeMap<MetricId, KnownMetric>,
+    /// The mentioned dashboards that are stored, with their names.
+    pub dashboards: BTreeMap<DashboardId, DashboardName>,
     /// The items of the mentioned dashboards that are stored.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
+}
+
+/// A query that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownQuery {
+    /// Its current SQL.
+    pub sql: SqlText,
+    /// Its last edit, if it has one.
+    pub edit: Option<Edit>,
+}
+
+/// A change of what files declare that no file has made, and that no file has repeated since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// Who made it.
+    pub by: Actor,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// A metric that is stored.
@@ -41,9 +63,11 @@ pub struct KnownMetric {
     pub contract: Option<Contract>,
     /// Whether it is out of service.
     pub is_deleted: bool,
+    /// The last edit of its query id, its declarations or whether it is editable, if there is one.
+    pub edit: Option<Edit>,
 }
 
-/// Definitions to store. Each id stands once.
+/// Definitions to store. Each id stands once. Storing one, also one that is stored already, ends its edit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// Queries.

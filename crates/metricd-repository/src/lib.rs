@@ -31,7 +31,9 @@ mod metric;
 mod repository;
 
 pub use error::RepositoryError;
-pub use ingestion::{Changes, Conclusion, Definitions, Ingestion, Known, KnownMetric, Mentioned, Tally};
+pub use ingestion::{
+    Changes, Conclusion, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, Mentioned, Tally,
+};
 pub use memory::MemoryRepository;
 pub use metric::{
     DefinitionFilter, IDEMPOTENCY_HOURS, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,

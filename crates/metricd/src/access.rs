@@ -17,7 +17,7 @@ use self::issuer::Issuer;
 use crate::arguments::AccessArguments;
 
 /// Where the secret itself may stand. There is no flag for it, since every user of the machine sees those.
-const SECRET: &str = "METRICD_JWT_SECRET";
+pub(crate) const SECRET: &str = "METRICD_JWT_SECRET";
 
 /// What may be served without being asked for a token: a database of nobody else's, to this machine alone.
 #[derive(Debug, Clone, Copy)]

@@ -3,6 +3,7 @@
 mod access;
 mod quotas;
 mod serve;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,17 +17,23 @@ use metricd_postgres::DatabaseUrl;
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
+use self::variables::unknown_variables;
 use crate::log_format::LogFormat;
 use crate::output;
 
 /// Other crates' chatter is of use to nobody at the level of our own.
 const LOG: &str = "info,actix_server=warn,actix_web=warn,tokio_postgres=warn";
 
+/// The exit code of a call that cannot succeed as it is: a wrong command line, or an ingestion of which nothing may be stored.
+pub(crate) const REFUSED: u8 = 2;
+
 /// Turns stored SQL into metrics that people can trust.
 ///
 /// Without a database of yours, a private PostgreSQL is run in a data folder, and a sample is loaded into it: start
 /// `metricd` and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` set, it runs on that
 /// PostgreSQL (15 to 18): run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
+///
+/// Exit code: 0 done, 1 could not be done, 2 refused: the command line is wrong, or a command says so of what it was given.
 #[derive(Debug, Parser)]
 #[command(name = "metricd", version, max_term_width = 100)]
 struct CommandLine {
@@ -37,11 +44,18 @@ struct CommandLine {
     guard: GuardArguments,
 
     /// What to log: a level, or levels by module, as `env_logger` takes them.
-    #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER")]
+    #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER", help_heading = "Logging")]
     log: String,
 
     /// How to log: lines for people, or a JSON object a line for programs.
-    #[arg(long, env = "METRICD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    #[arg(
+        long,
+        env = "METRICD_LOG_FORMAT",
+        value_enum,
+        default_value_t = LogFormat::Text,
+        global = true,
+        help_heading = "Logging"
+    )]
     log_format: LogFormat,
 
     #[command(subcommand)]
@@ -59,8 +73,9 @@ pub(crate) enum Command {
     /// Judge files of definitions, queries and records, and store what is good.
     ///
     /// What a file holds is known by its content: definitions are JSON, queries are CSV with the columns `id,query`, records
-    /// are CSV with the columns `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`. Exit code:
-    /// 0 stored, 2 refused in strict mode, 1 could not be done.
+    /// are CSV, a JSON array or NDJSON with `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`.
+    ///
+    /// Exit code: 0 stored, 1 could not be done, 2 refused: something in strict mode, everything otherwise.
     Ingest(IngestArguments),
     /// Judge everything that is stored against the database as it is now, and say what has drifted.
     ///
@@ -169,7 +184,7 @@ pub(crate) struct PurgeArguments {
 /// What to ingest.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IngestArguments {
-    /// Files, or folders with files that end in .json or .csv.
+    /// Files, or folders with files that end in .json, .csv, .tsv, .ndjson or .jsonl.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -180,6 +195,10 @@ pub(crate) struct IngestArguments {
     /// Store nothing, and say what would happen.
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// Take the files' content where something was edited over HTTP since files last wrote it; otherwise the edit stays.
+    #[arg(long)]
+    pub(crate) overwrite_edits: bool,
 
     /// How to print the report.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -255,11 +274,16 @@ impl Arguments {
             }
             Err(error) => {
                 output::usage(&error);
-                // clap's own code for a wrong command line is 2, which here is kept for what strict mode refuses.
-                Err(if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+                Err(if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
             }
         }
     }
+}
+
+/// A sentence for each variable of the environment that looks like one of metricd's and is none.
+pub(crate) fn misspelled_variables() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    unknown_variables(&CommandLine::command(), names)
 }
 
 fn database_url(text: &str) -> Result<DatabaseUrl, metricd_postgres::InvalidDatabaseUrl> {

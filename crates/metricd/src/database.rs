@@ -60,6 +60,11 @@ impl Source {
             (None, None) => {
                 let cwd = env::current_dir().context("the current folder is gone")?;
                 let data_dir = arguments.data_dir.clone().unwrap_or_else(|| default_data_dir(&cwd));
+                ensure!(
+                    data_dir.is_dir() || !data_dir.exists(),
+                    "the data folder `{}` is a file: give another --data-dir",
+                    data_dir.display()
+                );
                 let search =
                     Search { bin_dir: arguments.postgres_bin_dir.clone(), ..Search::system(env::var_os("PATH")) };
                 Ok(Self::Private(Options { data_dir, search, roles: vec![READER.to_owned()] }))

@@ -24,6 +24,9 @@ async fn main() -> ExitCode {
     };
     // Nobody else has set a logger.
     let log = log_lines::start(&log, log_format, matches!(command, Command::Serve(_))).ok();
+    for sentence in arguments::misspelled_variables() {
+        log::warn!("{sentence}");
+    }
     let outcome = match command {
         Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,

@@ -77,7 +77,7 @@ problem_codes! {
     InvalidBody = "invalid-body", UNPROCESSABLE_ENTITY, "Invalid body", "The body is JSON, but not what this path takes; `errors` names each field that is wrong.";
     SqlRefused = "sql-refused", UNPROCESSABLE_ENTITY, "SQL refused", "The SQL may not be stored; `findings` says what is wrong with it, where, and what to write instead.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency key reused", "The header `Idempotency-Key` has marked a request with another content within the last day: give each request a key of its own.";
-    IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Something in the files was refused, and the mode is strict: nothing is stored. `report` says what, where and why.";
+    IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Something in the files was refused, and either the mode is strict or nothing else was there to store: nothing is stored. `report` says what, where and why.";
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes altogether.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests", "More requests came within a second than may: wait as long as `Retry-After` says.";

@@ -100,6 +100,41 @@ async fn what_is_refused_is_reported_and_in_strict_mode_nothing_is_stored() -> R
 }
 
 #[actix_web::test]
+async fn an_upload_of_which_nothing_is_accepted_is_refused_in_either_mode() -> Result<()> {
+    let app = TestApp::start().await?;
+    let bad = || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\n"), ("records", "r.csv", "id,date\n")]);
+    for query in ["", "?mode=lenient", "?mode=strict"] {
+        let refused = upload(&app, query, None, bad()).await?;
+        let problem = refused.assert_problem(422, "ingestion-refused", "/ingestions")?;
+        assert_eq!(problem["report"]["outcome"], "refused", "{query}: {problem}");
+        assert_eq!(problem["report"]["queries"]["refused"], 1, "{query}: {problem}");
+    }
+    let dry = upload(&app, "?dry_run=true", None, bad()).await?;
+    assert_eq!((dry.status, &dry.json()?["outcome"]), (200, &json!("dry_run")), "{dry:?}");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_upload_keeps_edits_unless_it_is_to_overwrite_them() -> Result<()> {
+    let app = TestApp::start().await?;
+    assert_eq!(upload(&app, "", None, good()).await?.status, 201);
+    let patch = reqwest::Client::new().patch(app.url("/metrics/m9")).json(&json!({"sql": "SELECT 10 AS ten"}));
+    assert_eq!(app.send(patch).await?.status, 200);
+    let sql = async || Ok::<_, anyhow::Error>(app.get("/metrics/m9/definition").await?.json()?["sql"].clone());
+
+    let kept = upload(&app, "", None, good()).await?;
+    assert_eq!((kept.status, &kept.json()?["refusals"][0]["reason"]), (201, &json!("edit-conflict")), "{kept:?}");
+    upload(&app, "?mode=strict", None, good()).await?.assert_problem(422, "ingestion-refused", "/ingestions")?;
+    assert_eq!(sql().await?, "SELECT 10 AS ten");
+
+    let overwritten = upload(&app, "?overwrite_edits=true&mode=strict", None, good()).await?;
+    assert_eq!((overwritten.status, &overwritten.json()?["queries"]["changed"]), (201, &json!(1)), "{overwritten:?}");
+    assert_eq!(overwritten.json()?["notices"][0]["reason"], "edit-overwritten", "{overwritten:?}");
+    assert_eq!(sql().await?, "SELECT 9");
+    Ok(())
+}
+
+#[actix_web::test]
 async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
     let app = TestApp::start().await?;
     let unknown =

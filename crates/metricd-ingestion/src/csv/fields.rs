@@ -1,6 +1,6 @@
 //! The fields of one CSV record.
 
-use csv_core::ReadRecordResult;
+use csv_core::{ReadRecordResult, ReaderBuilder};
 
 /// Takes records apart into fields; its buffers serve one record after the other.
 #[derive(Debug)]
@@ -11,8 +11,8 @@ pub(super) struct FieldSplitter {
 }
 
 impl FieldSplitter {
-    pub(super) fn new() -> Self {
-        Self { reader: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new() }
+    pub(super) fn new(separator: u8) -> Self {
+        Self { reader: ReaderBuilder::new().delimiter(separator).build(), text: Vec::new(), ends: Vec::new() }
     }
 
     /// The fields of `record`, whose quotes are in order and which has `fields` of them.
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn unquotes_each_field() {
-        let mut splitter = FieldSplitter::new();
+        let mut splitter = FieldSplitter::new(b',');
         let split = |splitter: &mut FieldSplitter, record: &str, fields| {
             let fields = splitter.split(record.as_bytes(), fields);
             fields.iter().map(|field| String::from_utf8(field.to_vec()).unwrap()).collect::<Vec<_>>()

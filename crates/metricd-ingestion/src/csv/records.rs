@@ -34,7 +34,9 @@ pub(crate) enum CsvRecord<'a> {
     Fault { line: u64, last_line: u64, fault: CsvFault, text: &'a [u8] },
 }
 
-/// A CSV file, record by record. Blank lines are passed over.
+/// A CSV file, record by record. Blank lines, and rows of nothing but empty fields, are skipped.
+///
+/// Commas, semicolons, tabs or bars separate the fields: whichever the first line says (`sep=;`, as Excel reads it) or has most of.
 ///
 /// After a fault it goes on with the next line that begins a record which looks like one: with as many fields as the first
 /// record, and an id where the first record has `id`.
@@ -47,6 +49,7 @@ pub(crate) struct CsvRecords<R> {
     line: u64,
     begun: bool,
     input_ended: bool,
+    separator: u8,
     splitter: FieldSplitter,
     shape: Option<Shape>,
 }
@@ -61,38 +64,57 @@ impl<R: Read> CsvRecords<R> {
             line: 1,
             begun: false,
             input_ended: false,
-            splitter: FieldSplitter::new(),
+            separator: b',',
+            splitter: FieldSplitter::new(b','),
             shape: None,
         }
     }
 
     /// The next record or fault, or `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<CsvRecord<'_>>> {
-        // Only here may what the buffer holds be moved, so that places in it stay true for the rest of the call.
-        if self.start >= READ_BYTES {
-            self.buffer.drain(..std::mem::take(&mut self.start));
-        }
-        self.skip_byte_order_mark()?;
-        if !self.skip_blank_lines()? {
-            return Ok(None);
-        }
-        let line = self.line;
-        match self.scan_at(self.start)? {
-            Ok(Extent { end, next, fields }) => {
-                let begin = self.advance(next);
-                let fields = self.splitter.split(&self.buffer[begin..end], fields);
-                self.shape.get_or_insert_with(|| Shape::of(fields));
-                Ok(Some(CsvRecord::Fields { line, fields, is_last: end == next }))
+        loop {
+            // Only here may what the buffer holds be moved, so that places in it stay true for the rest of the turn.
+            if self.start >= READ_BYTES {
+                self.buffer.drain(..std::mem::take(&mut self.start));
             }
-            Err(fault) => {
-                let next = self.find_resumption()?;
-                let begin = self.advance(next);
-                let text = &self.buffer[begin..next];
-                let whole_lines = text.ends_with(b"\n") || text.ends_with(b"\r");
-                let last_line = self.line - u64::from(whole_lines);
-                Ok(Some(CsvRecord::Fault { line, last_line, fault, text }))
+            self.begin()?;
+            if !self.skip_blank_lines()? {
+                return Ok(None);
+            }
+            let line = self.line;
+            match self.scan_at(self.start)? {
+                Ok(Extent { end, next, fields }) => {
+                    let begin = self.advance(next);
+                    if self.is_blank(begin, end, fields) {
+                        continue;
+                    }
+                    let fields = self.splitter.split(&self.buffer[begin..end], fields);
+                    self.shape.get_or_insert_with(|| Shape::of(fields));
+                    return Ok(Some(CsvRecord::Fields { line, fields, is_last: end == next }));
+                }
+                Err(fault) => {
+                    let next = self.find_resumption()?;
+                    let begin = self.advance(next);
+                    let text = &self.buffer[begin..next];
+                    let whole_lines = text.ends_with(b"\n") || text.ends_with(b"\r");
+                    let last_line = self.line - u64::from(whole_lines);
+                    return Ok(Some(CsvRecord::Fault { line, last_line, fault, text }));
+                }
             }
         }
+    }
+
+    /// What separates the fields; known once the first record is read.
+    pub(crate) fn separator(&self) -> u8 {
+        self.separator
+    }
+
+    /// Whether a record has nothing but empty fields, as spreadsheets leave them below a table.
+    fn is_blank(&mut self, begin: usize, end: usize, fields: usize) -> bool {
+        let record = &self.buffer[begin..end];
+        let may_be = |byte: &u8| *byte == b'"' || *byte == self.separator || byte.is_ascii_whitespace();
+        record.iter().all(may_be)
+            && self.splitter.split(record, fields).iter().all(|field| field.trim_ascii().is_empty())
     }
 
     /// Goes on to `next` and answers where it was.
@@ -106,7 +128,7 @@ impl<R: Read> CsvRecords<R> {
     fn scan_at(&mut self, from: usize) -> io::Result<Result<Extent, CsvFault>> {
         loop {
             let text = &self.buffer[from..];
-            match scan(text) {
+            match scan(text, self.separator) {
                 Scan::StrayQuote => return Ok(Err(CsvFault::StrayQuote)),
                 Scan::Record { end, .. } if end > MAX_RECORD_BYTES => return Ok(Err(CsvFault::TooLong)),
                 // A line end that is the last byte may be the first half of one, so more is read first.
@@ -152,7 +174,8 @@ impl<R: Read> CsvRecords<R> {
         Ok(id.is_none_or(|id| QueryId::parse(id).is_ok()))
     }
 
-    fn skip_byte_order_mark(&mut self) -> io::Result<()> {
+    /// Skips a byte-order mark and a line `sep=;`, and finds out what separates the fields.
+    fn begin(&mut self) -> io::Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
@@ -162,6 +185,25 @@ impl<R: Read> CsvRecords<R> {
         if self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.start = BYTE_ORDER_MARK.len();
         }
+        if !self.skip_blank_lines()? {
+            return Ok(());
+        }
+        // A line end that is the last byte may be the first half of one, so more is read first.
+        let next = loop {
+            let text = &self.buffer[self.start..];
+            match next_line(text) {
+                Some(next) if next < text.len() || self.input_ended => break next,
+                None if self.input_ended || text.len() > MAX_RECORD_BYTES => break text.len(),
+                Some(_) | None => self.fill()?,
+            }
+        };
+        let line = &self.buffer[self.start..self.start + next];
+        let (separator, is_alone) = separator_of(line);
+        if is_alone {
+            self.advance(self.start + next);
+        }
+        self.separator = separator;
+        self.splitter = FieldSplitter::new(separator);
         Ok(())
     }
 
@@ -193,6 +235,34 @@ impl<R: Read> CsvRecords<R> {
         self.input_ended = read? == 0;
         Ok(())
     }
+}
+
+/// What may separate fields, the usual one first.
+const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// What separates the fields of a file that begins with the line, and whether that is all that the line says.
+fn separator_of(line: &[u8]) -> (u8, bool) {
+    let declared = line.trim_ascii_end();
+    let declared = declared.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(declared);
+    // A tab at the end was trimmed.
+    let declared = if declared.eq_ignore_ascii_case(b"sep=") { b"sep=\t" } else { declared };
+    if let [s, e, p, b'=', separator] = declared
+        && [*s, *e, *p].eq_ignore_ascii_case(b"sep")
+        && SEPARATORS.contains(separator)
+    {
+        return (*separator, true);
+    }
+    let mut counts = [0_usize; SEPARATORS.len()];
+    let mut is_quoted = false;
+    for byte in line {
+        is_quoted ^= *byte == b'"';
+        if let Some(index) = SEPARATORS.iter().position(|separator| separator == byte && !is_quoted) {
+            counts[index] += 1;
+        }
+    }
+    // Of equal counts the first, which `max_by_key` would not take.
+    let most = SEPARATORS.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
+    (most.map_or(b',', |(separator, _)| *separator), false)
 }
 
 /// Where a record ends in the buffer, where the next begins, and how many fields it has.
@@ -264,6 +334,24 @@ mod tests {
     }
 
     #[test]
+    fn skips_rows_of_empty_fields() {
+        check("a,b\n,\n \t,\"\"\nc,d\n,", &["1: a|b", "4: c|d"]);
+        check(",\n\na,b\n\"\"\"\",\n", &["3: a|b", "4: \"|"]);
+    }
+
+    #[test]
+    fn knows_what_separates_fields_by_the_first_line() {
+        check("sep=;\r\nid;query\r\nq1;\"a;b\"\r\n", &["2: id|query", "3: q1|a;b"]);
+        check("\u{feff}\"SEP=;\"\nid;query\nq1;1,5\n", &["2: id|query", "3: q1|1,5"]);
+        check("sep=\t\nid\tquery\n", &["2: id|query"]);
+        check("id\tquery\nq1\ta,b\n", &["1: id|query", "2: q1|a,b"]);
+        check("id|query\nq1|x", &["1: id|query", "2: q1|x"]);
+        check("id,\"a;b;c\"\n", &["1: id|a;b;c"]);
+        check("sep=x\n", &["1: sep=x"]);
+        check("sep=;", &[]);
+    }
+
+    #[test]
     fn goes_on_after_a_quote_that_does_not_close() {
         check(
             "id,query\nq1,\"SELECT\n1\nq2,\"SELECT\n2\"\nq3,x\n",
@@ -299,7 +387,9 @@ mod tests {
         fn reads_back_what_was_quoted(fields in proptest::collection::vec("[a\",\r\n]{0,8}", 1..5)) {
             let quoted: Vec<_> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
             let text = quoted.join(",");
-            prop_assert_eq!(read_all(text.as_bytes()), [format!("1: {}", fields.join("|"))]);
+            let is_blank = fields.iter().all(|field| field.trim_ascii().is_empty());
+            let expected = if is_blank { Vec::new() } else { vec![format!("1: {}", fields.join("|"))] };
+            prop_assert_eq!(read_all(text.as_bytes()), expected);
         }
     }
 }

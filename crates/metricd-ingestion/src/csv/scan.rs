@@ -18,9 +18,9 @@ enum State {
     QuoteInQuoted,
 }
 
-/// Looks at the record that `text` begins with. Where the text ends before a record does, the end of the text ends it.
+/// Looks at the record that `text` begins with, whose fields `separator` separates. Where the text ends before a record does, the end of the text ends it.
 #[expect(clippy::match_same_arms, reason = "the arms are tried in this order, as a reader follows a state machine")]
-pub(super) fn scan(text: &[u8]) -> Scan {
+pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
     let mut state = State::FieldStart;
     let mut fields = 1;
     for (index, &byte) in text.iter().enumerate() {
@@ -29,7 +29,7 @@ pub(super) fn scan(text: &[u8]) -> Scan {
             (State::Plain, b'"') => return Scan::StrayQuote,
             (State::Quoted, b'"') => State::QuoteInQuoted,
             (State::Quoted, _) | (State::QuoteInQuoted, b'"') => State::Quoted,
-            (_, b',') => {
+            (_, byte) if byte == separator => {
                 fields += 1;
                 State::FieldStart
             }
@@ -69,23 +69,27 @@ pub(super) fn line_ends(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    fn scan_commas(text: &[u8]) -> Scan {
+        scan(text, b',')
+    }
+
     #[test]
     fn finds_the_end_of_a_record() {
         let record = |end, next, fields| Scan::Record { end, next, fields };
-        assert_eq!(scan(b"a,b\nc"), record(3, 4, 2));
-        assert_eq!(scan(b"a,b\r\nc"), record(3, 5, 2));
-        assert_eq!(scan(b"a,b\rc"), record(3, 4, 2));
-        assert_eq!(scan(b"a,\"b\n\"\"c\"\"\",\nd"), record(12, 13, 3));
-        assert_eq!(scan(b"a,b"), record(3, 3, 2));
-        assert_eq!(scan(b"\n"), record(0, 1, 1));
-        assert_eq!(scan(b"\"\""), record(2, 2, 1));
+        assert_eq!(scan_commas(b"a,b\nc"), record(3, 4, 2));
+        assert_eq!(scan_commas(b"a,b\r\nc"), record(3, 5, 2));
+        assert_eq!(scan_commas(b"a,b\rc"), record(3, 4, 2));
+        assert_eq!(scan_commas(b"a,\"b\n\"\"c\"\"\",\nd"), record(12, 13, 3));
+        assert_eq!(scan_commas(b"a,b"), record(3, 3, 2));
+        assert_eq!(scan_commas(b"\n"), record(0, 1, 1));
+        assert_eq!(scan_commas(b"\"\""), record(2, 2, 1));
     }
 
     #[test]
     fn finds_quotes_out_of_order() {
-        assert_eq!(scan(b"a,5\" pipe\n"), Scan::StrayQuote);
-        assert_eq!(scan(b"a,\"b\" c\n"), Scan::StrayQuote);
-        assert_eq!(scan(b"a,\"b\nc,d\n"), Scan::Unclosed);
+        assert_eq!(scan_commas(b"a,5\" pipe\n"), Scan::StrayQuote);
+        assert_eq!(scan_commas(b"a,\"b\" c\n"), Scan::StrayQuote);
+        assert_eq!(scan_commas(b"a,\"b\nc,d\n"), Scan::Unclosed);
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub(super) fn judge_contracts(
     }
     // What remains names queries that are stored and not brought again; of those only metrics that are brought are judged.
     for reader in readers.into_values().flatten() {
-        if let (Some(metric), Some(sql)) = (reader.brought, known.queries.get(&reader.metric.query_id)) {
-            asking.judge_metric(metric, sql)?;
+        if let (Some(metric), Some(stored)) = (reader.brought, known.queries.get(&reader.metric.query_id)) {
+            asking.judge_metric(metric, &stored.sql)?;
         }
     }
     let Asking { contracts, refused, .. } = asking;
@@ -142,7 +142,7 @@ impl Asking<'_> {
                 && (&stored.query_id, &stored.parameters, &stored.time_column, &stored.period)
                     == (&metric.query_id, &metric.parameters, &metric.time_column, &metric.period)
         });
-        has_contract && self.known.queries.get(&metric.query_id) == Some(sql)
+        has_contract && self.known.queries.get(&metric.query_id).is_some_and(|stored| stored.sql == *sql)
     }
 
     fn ask(&self, sql: &SqlText, metric: Option<&Metric>) -> Result<Result<Contract, Vec<Finding>>, String> {

@@ -31,7 +31,8 @@ pub(super) fn judge_header<const N: usize>(
     let header = Header::new(fields);
     match header.locate(wanted) {
         Ok(columns) => {
-            for name in header.unknown(&wanted) {
+            // Spreadsheets leave columns without a name and without values.
+            for name in header.unknown(&wanted).filter(|name| !name.is_empty()) {
                 let message = format!("the column `{name}` is not known and was passed over");
                 findings.notice(at_column(file, line, name), Reason::ColumnUnknown, message);
             }

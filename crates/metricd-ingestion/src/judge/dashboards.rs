@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{
-    Breakpoint, Dashboard, DashboardId, DashboardItem, EntryCounts, LayoutEntry, Location, Metric, MetricId,
+    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, Metric,
+    MetricId,
 };
 use metricd_repository::Known;
 
@@ -13,10 +14,10 @@ use super::{DraftDashboard, Located, merge};
 use crate::Reason;
 use crate::findings::Findings;
 
-/// The dashboards that may be stored, once it is known which metrics may.
+/// The dashboards that may be stored, once it is known which metrics may be their items.
 pub(super) fn judge_dashboards(
-    drafts: Vec<DraftDashboard>,
-    metrics: &BTreeMap<MetricId, Located<Metric>>,
+    mut drafts: Vec<DraftDashboard>,
+    metric_ids: &BTreeSet<MetricId>,
     known: &Known,
     counts: &mut EntryCounts,
     faults: &mut Faults,
@@ -24,26 +25,28 @@ pub(super) fn judge_dashboards(
 ) -> Vec<Dashboard> {
     counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
     let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
+    refuse_conflicting_ids(&mut drafts, known, findings);
     let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
     let mut dashboards: Vec<Dashboard> = Vec::new();
     let mut entries = Vec::new();
     for draft in drafts {
-        let of_dashboard = items.entry(draft.dashboard_id.clone()).or_insert_with(|| {
-            let (dashboard_id, name) = (draft.dashboard_id.clone(), draft.name.clone());
+        let Some(dashboard_id) = draft.dashboard_id else { continue };
+        let of_dashboard = items.entry(dashboard_id.clone()).or_insert_with(|| {
+            let (dashboard_id, name) = (dashboard_id.clone(), draft.name.clone());
             dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
             Vec::new()
         });
         let mut present: BTreeSet<_> = of_dashboard.iter().map(|item| item.metric_id.clone()).collect();
         for Metric { metric_id, .. } in draft.metrics.iter().map(|metric| &metric.value) {
-            if metrics.contains_key(metric_id) && present.insert(metric_id.clone()) {
+            if metric_ids.contains(metric_id) && present.insert(metric_id.clone()) {
                 of_dashboard.push(DashboardItem { metric_id: metric_id.clone() });
             }
         }
         for entry in draft.layout_entries {
             let Located { value: (breakpoint, entry), location } = entry;
-            let known_item = (draft.dashboard_id.clone(), entry.metric_id.clone());
+            let known_item = (dashboard_id.clone(), entry.metric_id.clone());
             if present.contains(&entry.metric_id) || known.dashboard_items.contains(&known_item) {
-                entries.push(Located { value: (draft.dashboard_id.clone(), breakpoint, entry), location });
+                entries.push(Located { value: (dashboard_id.clone(), breakpoint, entry), location });
             } else {
                 let was_refused = draft.refused_ids.contains(&entry.metric_id)
                     || without_query.contains(&entry.metric_id)
@@ -77,6 +80,36 @@ pub(super) fn judge_dashboards(
         dashboard.items = items.remove(&dashboard.dashboard_id).unwrap_or_default();
     }
     dashboards
+}
+
+/// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its metrics are
+/// judged all the same.
+fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], known: &Known, findings: &mut Findings) {
+    let mut first_of: BTreeMap<DashboardId, (DashboardName, String)> = BTreeMap::new();
+    for draft in drafts {
+        let Some(id) = &draft.dashboard_id else { continue };
+        let (name, file) = (&draft.name, &draft.location.file);
+        let owner = match first_of.get(id) {
+            Some((first, _)) if first == name => continue,
+            Some((first, in_file)) => Some(format!("the dashboard `{}` of `{in_file}`", first.as_str())),
+            None => {
+                let stored = known.dashboards.get(id).filter(|stored| *stored != name && !draft.has_own_id);
+                stored.map(|stored| format!("the stored dashboard `{}`", stored.as_str()))
+            }
+        };
+        let Some(owner) = owner else {
+            first_of.insert(id.clone(), (name.clone(), file.clone()));
+            continue;
+        };
+        let name = name.as_str();
+        let message = if draft.has_own_id {
+            format!("`{id}` is the id of {owner} already; the first stands")
+        } else {
+            format!("the id `{id}`, derived from the name `{name}`, belongs to {owner}: give the dashboard an `id`")
+        };
+        findings.refuse(draft.location.clone(), Some(id.as_str()), Reason::IdConflict, message);
+        draft.dashboard_id = None;
+    }
 }
 
 fn refuse_orphan(

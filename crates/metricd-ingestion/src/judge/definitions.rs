@@ -7,7 +7,9 @@ mod object;
 
 use std::collections::BTreeSet;
 
-use metricd_domain::{Breakpoint, DashboardId, DashboardName, LayoutEntry, Location, MAX_ID_CHARS, Metric, MetricId};
+use metricd_domain::{
+    Breakpoint, DashboardId, DashboardName, InvalidId, LayoutEntry, Location, MAX_ID_CHARS, Metric, MetricId,
+};
 
 use self::object::{Object, at_pointer};
 use super::merge::Located;
@@ -15,10 +17,18 @@ use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
 
+/// The keys of a file of definitions.
+const KEYS: [&str; 4] = ["id", "name", "items", "layouts"];
+
 /// What a file of definitions says of its dashboard, as far as it is good in itself.
 #[derive(Debug)]
 pub(crate) struct DraftDashboard {
-    pub(crate) dashboard_id: DashboardId,
+    /// The id; absent if it was refused.
+    pub(crate) dashboard_id: Option<DashboardId>,
+    /// Whether the file gives the id itself, so that another name under it is a new name of the same dashboard.
+    pub(crate) has_own_id: bool,
+    /// Where the id, or the name that it is derived from, is.
+    pub(crate) location: Location,
     pub(crate) name: DashboardName,
     pub(crate) metrics: Vec<Located<Metric>>,
     pub(crate) layout_entries: Vec<Located<(Breakpoint, LayoutEntry)>>,
@@ -48,11 +58,14 @@ pub(crate) fn judge_definitions(
         not_definitions(file, "the object has neither `items` nor `layouts`", findings);
         return None;
     }
-    root.notice_unknown_keys(&["name", "items", "layouts"], findings);
-    root.refuse_repeated_keys(&["name", "items", "layouts"], findings);
+    root.notice_unknown_keys(&KEYS, findings);
+    root.refuse_repeated_keys(&KEYS, findings);
     let name = judge_name(&root, stem, findings);
+    let has_own_id = root.get("id").is_some_and(|id| *id != Json::Null);
     let mut draft = DraftDashboard {
-        dashboard_id: dashboard_id(name.as_str()),
+        dashboard_id: judge_dashboard_id(&root, &name, findings),
+        has_own_id,
+        location: ["id", "name"].into_iter().find(|key| root.has(key)).map_or_else(|| root.here(), |key| root.at(key)),
         name,
         metrics: Vec::new(),
         layout_entries: Vec::new(),
@@ -124,8 +137,36 @@ fn judge_name(root: &Object<'_>, stem: &str, findings: &mut Findings) -> Dashboa
     DashboardName::parse(stem).or_else(|_| DashboardName::parse("dashboard")).unwrap_or_else(|_| unreachable!())
 }
 
-/// The name in lower case, with `-` for whatever an id cannot have; `dashboard` where nothing of it remains.
-fn dashboard_id(name: &str) -> DashboardId {
+/// The id that the file gives, otherwise the one derived from its name, or `None` after refusing it.
+fn judge_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Findings) -> Option<DashboardId> {
+    match root.get("id") {
+        None | Some(Json::Null) => {
+            let id = derived_id(name.as_str());
+            if id.is_none() {
+                let message =
+                    "no id can be derived from the name, which has none of `A-Z a-z 0-9 _`: give the dashboard an `id`";
+                findings.refuse(root.at("name"), Some(name.as_str()), Reason::IdMissing, message);
+            }
+            id
+        }
+        Some(Json::String(text)) => match DashboardId::parse(text.clone()) {
+            Ok(id) => Some(id),
+            Err(error) => {
+                let reason = if error == InvalidId::Blank { Reason::IdMissing } else { Reason::IdInvalid };
+                findings.refuse(root.at("id"), Some(text), reason, error.to_string());
+                None
+            }
+        },
+        Some(other) => {
+            root.refuse_type("id", "a string", other, findings);
+            None
+        }
+    }
+}
+
+/// The name in lower case, with `-` for whatever an id cannot have; `None` if nothing of it remains. Two names may have one id,
+/// which is a conflict.
+fn derived_id(name: &str) -> Option<DashboardId> {
     let mut id = String::new();
     for character in name.chars() {
         if character.is_ascii_alphanumeric() || character == '_' {
@@ -135,9 +176,7 @@ fn dashboard_id(name: &str) -> DashboardId {
         }
     }
     id.truncate(MAX_ID_CHARS);
-    DashboardId::parse(id.trim_end_matches('-'))
-        .or_else(|_| DashboardId::parse("dashboard"))
-        .unwrap_or_else(|_| unreachable!())
+    DashboardId::parse(id.trim_end_matches('-')).ok()
 }
 
 #[cfg(test)]
@@ -146,9 +185,9 @@ mod tests {
 
     #[test]
     fn a_dashboard_id_is_made_of_its_name() {
-        let id = |name: &str| dashboard_id(name).as_str().to_owned();
-        assert_eq!(id("Parts & Alerts (2025)"), "parts-alerts-2025");
-        assert_eq!(id("日本"), "dashboard");
-        assert_eq!(id(&"x".repeat(200)).len(), MAX_ID_CHARS);
+        let id = |name: &str| derived_id(name).map(String::from);
+        assert_eq!(id("Parts & Alerts (2025)").as_deref(), Some("parts-alerts-2025"));
+        assert_eq!(id("日本"), None);
+        assert_eq!(id(&"x".repeat(200)).map(|id| id.len()), Some(MAX_ID_CHARS));
     }
 }

@@ -1,206 +1,257 @@
-//! Files of records, row by row.
+//! Files of records: each row, of CSV or of JSON, under one set of rules.
 
-use std::num::IntErrorKind;
+mod json;
+mod values;
 
-use chrono::{Datelike, NaiveDate};
-use metricd_domain::{Decimal, InvalidDecimal, InvalidLabel, Label, Location, Record};
+use std::borrow::Cow;
 
-use super::csv_faults::{at_column, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
+use chrono::NaiveDate;
+use metricd_domain::{Decimal, Label, Location, Record};
+
+use super::csv_faults::{at_column, at_line, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
 use crate::Reason;
 use crate::csv::{Columns, CsvRecord};
 use crate::findings::Findings;
 use crate::kind::RECORD_COLUMNS;
 
+/// How many columns a record has.
+const WIDTH: usize = RECORD_COLUMNS.len();
+
+/// The columns whose values are numbers.
+const NUMBERS: [&str; 3] = ["obsolescence", "parts_flagged", "obsolescence_val"];
+
+/// What became of a row.
+#[derive(Debug)]
+pub(crate) enum JudgedRow {
+    /// It is good, and begins on this line.
+    Good(u64, Record),
+    /// Something in it was refused.
+    Refused,
+    /// It has no value at all, as rows that spreadsheets leave below a table.
+    Blank,
+}
+
 /// Judges the rows of one file of records.
 #[derive(Debug)]
 pub(crate) struct RecordJudge {
     file: String,
-    columns: Columns<{ RECORD_COLUMNS.len() }>,
-}
-
-impl RecordJudge {
-    /// Judges the rows under that header, or `None` after saying what is wrong with it.
-    pub(crate) fn new(file: &str, header: &CsvRecord<'_>, findings: &mut Findings) -> Option<Self> {
-        let columns = judge_header(file, header, RECORD_COLUMNS, findings)?;
-        Some(Self { file: file.to_owned(), columns })
-    }
-
-    /// The record with the line on which it begins, or `None` after saying everything that is wrong with it.
-    pub(crate) fn judge(&self, row: &CsvRecord<'_>, findings: &mut Findings) -> Option<(u64, Record)> {
-        let (line, fields, is_last) = match row {
-            CsvRecord::Fields { line, fields, is_last } => (*line, *fields, *is_last),
-            CsvRecord::Fault { line, last_line, fault, text } => {
-                refuse_fault(&self.file, (*line, *last_line), *fault, text, findings);
-                return None;
-            }
-        };
-        if !judge_width(&self.file, line, fields, is_last, self.columns.width, findings) {
-            return None;
-        }
-        let field = |index: usize| Field {
-            file: &self.file,
-            line,
-            column: RECORD_COLUMNS[index],
-            bytes: fields.get(self.columns.positions[index]).unwrap_or_default(),
-        };
-        let query_id = field(0).text(findings).and_then(|text| {
-            let location = || at_column(&self.file, line, RECORD_COLUMNS[0]);
-            judge_query_id(text, location, findings)
-        });
-        let date = field(1).required_date(findings);
-        let obsolescence = field(2).decimal(findings);
-        let alert_type = field(3).label(findings);
-        let parts_flagged = field(4).integer(findings);
-        let obsolescence_val = field(5).decimal(findings);
-        let alert_category = field(6).label(findings);
-        let record = Record {
-            query_id: query_id?,
-            date: date?,
-            obsolescence: obsolescence.ok()?,
-            alert_type: alert_type.ok()?,
-            parts_flagged: parts_flagged.ok()?,
-            obsolescence_val: obsolescence_val.ok()?,
-            alert_category: alert_category.ok()?,
-        };
-        Some((line, record))
-    }
+    /// Where a CSV row has the columns.
+    columns: Option<Columns<WIDTH>>,
+    /// Whether a comma may be the decimal sign, as where it does not separate fields.
+    may_have_decimal_commas: bool,
+    /// The decimal sign of the first number that has one, and its line.
+    decimal_sign: Option<(char, u64)>,
+    /// Of each column, how many values had blanks around them, and the first line of one.
+    padded: [(u64, u64); WIDTH],
+    /// Keys of JSON records that were noticed already.
+    unknown_keys: Vec<String>,
 }
 
 /// The value was refused, and the findings say so.
 struct Refused;
 
-/// One field of a row. What is empty is no value.
-struct Field<'a> {
-    file: &'a str,
+/// The texts of a row, in the order of the columns; one that could not be read was refused.
+type Texts<'a> = [Result<Cow<'a, str>, Refused>; WIDTH];
+
+/// Where a row is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
     line: u64,
-    column: &'static str,
-    bytes: &'a [u8],
+    /// In an array.
+    index: Option<u64>,
 }
 
-impl<'a> Field<'a> {
+impl RecordJudge {
+    /// Judges the rows under that header, or `None` after saying what is wrong with it.
+    pub(crate) fn of_csv(file: &str, header: &CsvRecord<'_>, findings: &mut Findings) -> Option<Self> {
+        let columns = judge_header(file, header, RECORD_COLUMNS, findings)?;
+        Some(Self { columns: Some(columns), ..Self::of_json(file) })
+    }
+
+    /// With what separates the fields of a CSV row.
+    pub(crate) fn separated_by(self, separator: u8) -> Self {
+        Self { may_have_decimal_commas: separator != b',', ..self }
+    }
+
+    /// Judges the records of a JSON file.
+    pub(crate) fn of_json(file: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            columns: None,
+            may_have_decimal_commas: false,
+            decimal_sign: None,
+            padded: [(0, 0); WIDTH],
+            unknown_keys: Vec::new(),
+        }
+    }
+
+    /// Judges a CSV row; what is wrong with it is in the findings.
+    pub(crate) fn judge_csv(&mut self, row: &CsvRecord<'_>, findings: &mut Findings) -> JudgedRow {
+        let (line, fields, is_last) = match row {
+            CsvRecord::Fields { line, fields, is_last } => (*line, *fields, *is_last),
+            CsvRecord::Fault { line, last_line, fault, text } => {
+                refuse_fault(&self.file, (*line, *last_line), *fault, text, findings);
+                return JudgedRow::Refused;
+            }
+        };
+        let Some(columns) = &self.columns else { return JudgedRow::Refused };
+        if !judge_width(&self.file, line, fields, is_last, columns.width, findings) {
+            return JudgedRow::Refused;
+        }
+        let texts = std::array::from_fn(|index| {
+            let bytes = fields.get(columns.positions[index]).unwrap_or_default();
+            let text = judge_text(bytes, || at_column(&self.file, line, RECORD_COLUMNS[index]), findings);
+            text.map(Cow::Borrowed).ok_or(Refused)
+        });
+        self.judge_texts(Place { line, index: None }, texts, findings)
+    }
+
+    /// Says what holds for the whole file, after its last row.
+    pub(crate) fn finish(&self, findings: &mut Findings) {
+        for (column, (count, line)) in RECORD_COLUMNS.into_iter().zip(self.padded) {
+            if count > 0 {
+                let values = if count == 1 { "1 value has".to_owned() } else { format!("{count} values have") };
+                let message =
+                    format!("{values} blanks at the beginning or the end, first here: they are stored without");
+                findings.notice(at_column(&self.file, line, column), Reason::TextPadded, message);
+            }
+        }
+        if let Some((',', line)) = self.decimal_sign {
+            let message = "numbers have a decimal comma, first here: `12,5` is read as 12.5";
+            findings.notice(at_line(&self.file, line), Reason::DecimalComma, message);
+        }
+    }
+
+    fn location(&self, place: Place) -> Location {
+        let pointer = place.index.map(|index| format!("/{index}"));
+        Location { pointer, ..at_line(&self.file, place.line) }
+    }
+
+    fn judge_texts(&mut self, place: Place, texts: Texts<'_>, findings: &mut Findings) -> JudgedRow {
+        for (text, (count, first)) in texts.iter().zip(&mut self.padded) {
+            if let Ok(text) = text
+                && text.trim().len() < text.len()
+            {
+                *first = if *count == 0 { place.line } else { *first };
+                *count += 1;
+            }
+        }
+        if texts.iter().all(|text| text.as_ref().is_ok_and(|text| text.trim().is_empty())) {
+            return JudgedRow::Blank;
+        }
+        match self.record(place, texts, findings) {
+            Ok(record) => JudgedRow::Good(place.line, record),
+            Err(Refused) => JudgedRow::Refused,
+        }
+    }
+
+    /// The record, after saying everything that is wrong with the texts.
+    fn record(&mut self, place: Place, texts: Texts<'_>, findings: &mut Findings) -> Result<Record, Refused> {
+        let row = self.location(place);
+        let mut column = 0;
+        let mut fields = texts.map(|text| {
+            let name = RECORD_COLUMNS[column];
+            column += 1;
+            text.map(|text| Field { row: &row, column: name, text, written: None })
+        });
+        if self.may_have_decimal_commas {
+            for field in fields.iter_mut().flatten().filter(|field| NUMBERS.contains(&field.column)) {
+                self.decimal_sign = field.with_decimal_point(self.decimal_sign, place.line);
+            }
+        }
+        let [id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category] = fields;
+        let query_id = id.map(|field| judge_query_id(&field.text, || field.location(), findings));
+        let date = date.and_then(|field| field.required_date(findings));
+        let obsolescence = obsolescence.and_then(|field| field.decimal(findings));
+        let alert_type = alert_type.and_then(|field| field.label(findings));
+        let parts_flagged = parts_flagged.and_then(|field| field.integer(findings));
+        let obsolescence_val = obsolescence_val.and_then(|field| field.decimal(findings));
+        let alert_category = alert_category.and_then(|field| field.label(findings));
+        Ok(Record {
+            query_id: query_id?.ok_or(Refused)?,
+            date: date?,
+            obsolescence: obsolescence?,
+            alert_type: alert_type?,
+            parts_flagged: parts_flagged?,
+            obsolescence_val: obsolescence_val?,
+            alert_category: alert_category?,
+        })
+    }
+}
+
+/// One value of a row. What is empty, or blank, is no value.
+struct Field<'a> {
+    row: &'a Location,
+    column: &'static str,
+    text: Cow<'a, str>,
+    /// The text as it is written, where that is not the text.
+    written: Option<String>,
+}
+
+impl Field<'_> {
     fn location(&self) -> Location {
-        at_column(self.file, self.line, self.column)
+        Location { column: Some(self.column.to_owned()), ..self.row.clone() }
     }
 
-    fn text(&self, findings: &mut Findings) -> Option<&'a str> {
-        judge_text(self.bytes, || self.location(), findings)
+    /// Writes a decimal comma as a point, unless the numbers before have points; returns the decimal sign of the numbers so far.
+    fn with_decimal_point(&mut self, sign: Option<(char, u64)>, line: u64) -> Option<(char, u64)> {
+        let found = self.text.trim().chars().find(|character| [',', '.'].contains(character));
+        let sign = sign.or(found.map(|found| (found, line)));
+        // A number with the other sign is left with a comma, which no number has.
+        if let Some((',', _)) = sign {
+            let swapped = |character| match character {
+                ',' => '.',
+                '.' => ',',
+                other => other,
+            };
+            let text = self.text.chars().map(swapped).collect();
+            self.written = Some(std::mem::replace(&mut self.text, Cow::Owned(text)).into_owned());
+        }
+        sign
     }
 
-    fn refuse(&self, text: &str, reason: Reason, message: impl Into<String>, findings: &mut Findings) {
-        findings.refuse(self.location(), Some(text), reason, message);
-    }
-
-    /// The value that `parse` makes of the text, where there is any.
+    /// The value that `parse` makes of the text without blanks around it, if there is any.
     fn optional<T>(
         &self,
         findings: &mut Findings,
         parse: impl FnOnce(&str) -> Result<T, (Reason, String)>,
     ) -> Result<Option<T>, Refused> {
-        let text = self.text(findings).ok_or(Refused)?;
+        let text = self.text.trim();
         if text.is_empty() {
             return Ok(None);
         }
         parse(text).map(Some).map_err(|(reason, message)| {
-            self.refuse(text, reason, message, findings);
+            findings.refuse(self.location(), Some(self.written.as_deref().unwrap_or(&self.text)), reason, message);
             Refused
         })
     }
 
-    fn required_date(&self, findings: &mut Findings) -> Option<NaiveDate> {
-        match self.optional(findings, |text| date(text.trim())) {
-            Ok(None) => {
-                self.refuse("", Reason::DateMissing, "the date is missing: expected YYYY-MM-DD", findings);
-                None
-            }
-            Ok(date) => date,
-            Err(Refused) => None,
-        }
+    fn required_date(&self, findings: &mut Findings) -> Result<NaiveDate, Refused> {
+        self.optional(findings, values::date)?.ok_or_else(|| {
+            findings.refuse(self.location(), Some(""), Reason::DateMissing, "the date is missing: expected YYYY-MM-DD");
+            Refused
+        })
     }
 
     fn decimal(&self, findings: &mut Findings) -> Result<Option<Decimal>, Refused> {
-        self.optional(findings, |text| {
-            Decimal::parse(text.trim()).map_err(|error| {
-                let reason = match error {
-                    InvalidDecimal::NotFinite => Reason::NumberNotFinite,
-                    InvalidDecimal::Syntax => Reason::NumberInvalid,
-                    InvalidDecimal::TooLong => Reason::NumberOutOfRange,
-                };
-                (reason, error.to_string())
-            })
-        })
+        self.optional(findings, |text| values::decimal(text).map_err(|fault| self.with_sign(fault)))
     }
 
     fn integer(&self, findings: &mut Findings) -> Result<Option<i64>, Refused> {
-        self.optional(findings, |text| {
-            text.trim().parse::<i64>().map_err(|error| match (error.kind(), Decimal::parse(text.trim())) {
-                (_, Err(error @ InvalidDecimal::NotFinite)) => (Reason::NumberNotFinite, error.to_string()),
-                (IntErrorKind::PosOverflow | IntErrorKind::NegOverflow, _) => {
-                    (Reason::NumberOutOfRange, format!("expected a whole number from {} to {}", i64::MIN, i64::MAX))
-                }
-                _ => (Reason::NumberInvalid, "expected a whole number such as `7`".to_owned()),
-            })
-        })
+        self.optional(findings, |text| values::integer(text).map_err(|fault| self.with_sign(fault)))
+    }
+
+    /// The fault of a number, with the decimal sign that is expected if it is not the usual one.
+    fn with_sign(&self, (reason, message): (Reason, String)) -> (Reason, String) {
+        if self.written.is_some() && reason == Reason::NumberInvalid {
+            let message =
+                "the numbers before have a decimal comma: expected digits with a comma, such as `12,50`, or none";
+            return (reason, message.to_owned());
+        }
+        (reason, message)
     }
 
     fn label(&self, findings: &mut Findings) -> Result<Option<Label>, Refused> {
-        self.optional(findings, |text| {
-            Label::parse(text).map_err(|error| {
-                let reason = match error {
-                    InvalidLabel::Empty | InvalidLabel::TooLong { .. } => Reason::TextTooLong,
-                    InvalidLabel::Nul => Reason::TextNul,
-                };
-                (reason, error.to_string())
-            })
-        })
-    }
-}
-
-/// The day that is written as YYYY-MM-DD, in the years 1 to 9999.
-fn date(text: &str) -> Result<NaiveDate, (Reason, String)> {
-    let written_as_day = |text: &str| {
-        let bytes = text.as_bytes();
-        let digits = |range: std::ops::Range<usize>| bytes[range].iter().all(u8::is_ascii_digit);
-        bytes.len() == 10 && digits(0..4) && bytes[4] == b'-' && digits(5..7) && bytes[7] == b'-' && digits(8..10)
-    };
-    if written_as_day(text) {
-        return match NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-            Ok(date) if date.year() >= 1 => Ok(date),
-            _ => Err((Reason::DateInvalid, "the day does not exist in the calendar".to_owned())),
-        };
-    }
-    let day = text.get(..10).filter(|day| written_as_day(day));
-    match day.filter(|_| text[10..].starts_with(['T', 't', ' '])) {
-        Some(day) => Err((
-            Reason::DateTimestamp,
-            format!("a timestamp stands where a date is meant: expected a day such as `{day}`"),
-        )),
-        None => Err((Reason::DateInvalid, "expected a day written as YYYY-MM-DD".to_owned())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_days_and_nothing_else() {
-        assert_eq!(date("2024-02-29").unwrap(), NaiveDate::from_ymd_opt(2024, 2, 29).unwrap());
-        let reason = |text: &str| date(text).unwrap_err().0;
-        for text in [
-            "2025-02-29",
-            "0000-01-01",
-            "2025-13-01",
-            "2025-00-10",
-            "01/06/2025",
-            "2025-6-1",
-            "",
-            "2025-06-01x",
-            "é25-06-01",
-        ] {
-            assert_eq!(reason(text), Reason::DateInvalid, "{text:?}");
-        }
-        for text in ["2025-06-01T00:00:00", "2025-06-01 12:30", "2025-06-01T00:00:00Z"] {
-            assert_eq!(reason(text), Reason::DateTimestamp, "{text:?}");
-        }
+        self.optional(findings, values::label)
     }
 }

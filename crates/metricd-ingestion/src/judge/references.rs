@@ -8,6 +8,7 @@ use metricd_repository::{Definitions, Known, Mentioned};
 
 use super::contracts::{judge_contracts, refuse_with_query};
 use super::dashboards::judge_dashboards;
+use super::edits::{notice_overwritten, refuse_edited};
 use super::suggestions::{Faults, suggest};
 use super::{DraftDashboard, Located, merge};
 use crate::findings::Findings;
@@ -46,7 +47,7 @@ impl Brought {
                 .flat_map(|draft| &draft.metrics)
                 .map(|metric| metric.value.metric_id.clone())
                 .collect(),
-            dashboard_ids: self.drafts.iter().map(|draft| draft.dashboard_id.clone()).collect(),
+            dashboard_ids: self.drafts.iter().filter_map(|draft| draft.dashboard_id.clone()).collect(),
         }
     }
 
@@ -59,6 +60,7 @@ impl Brought {
         self,
         known: &Known,
         judge: &Judge,
+        overwrite_edits: bool,
         progress: &dyn Progress,
         findings: &mut Findings,
     ) -> Result<References, String> {
@@ -78,17 +80,23 @@ impl Brought {
             );
             findings.refuse(query.location, Some(id.as_str()), Reason::IdConflict, message);
         }
-        let named = NamedQueries { brought: &queries.kept, refused: &self.refused_queries, known };
+        let brought = if overwrite_edits { queries.kept } else { refuse_edited(queries.kept, known, findings) };
+        let named = NamedQueries { brought: &brought, refused: &self.refused_queries, known };
         let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
-        let judged = judge_contracts(queries.kept, metrics, known, judge, progress, findings)?;
+        let (metrics, edited) =
+            if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, known, findings) };
+        let judged = judge_contracts(brought, metrics, known, judge, progress, findings)?;
         faults.refused_with_sql.extend(judged.refused);
         let (queries, metrics) = (judged.queries, judged.metrics);
         references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
         references.metrics.refused = references.metrics.read - references.metrics.repeated - metrics.len() as u64;
         notice_deleted(&metrics, known, findings);
+        notice_overwritten(&queries, known, findings);
+        notice_overwritten(metrics.values(), known, findings);
         notice_unused(&queries, &metrics, known, &mut faults, findings);
+        let items = metrics.keys().cloned().chain(edited).collect();
         let dashboards =
-            judge_dashboards(self.drafts, &metrics, known, &mut references.layout_entries, &mut faults, findings);
+            judge_dashboards(self.drafts, &items, known, &mut references.layout_entries, &mut faults, findings);
 
         references.suggestions = suggest(&faults);
         references.definitions = Definitions {
@@ -153,6 +161,19 @@ fn judge_metrics(
         }
     }
     kept
+}
+
+/// The metrics that contradict no edit, and the ids of the others, which stay as they are stored.
+fn split_edited(
+    metrics: BTreeMap<MetricId, Located<Metric>>,
+    known: &Known,
+    findings: &mut Findings,
+) -> (BTreeMap<MetricId, Located<Metric>>, Vec<MetricId>) {
+    let ids: BTreeSet<_> = metrics.keys().cloned().collect();
+    let free = refuse_edited(metrics.into_values().collect(), known, findings);
+    let free: BTreeMap<_, _> = free.into_iter().map(|metric| (metric.value.metric_id.clone(), metric)).collect();
+    let edited = ids.into_iter().filter(|id| !free.contains_key(id)).collect();
+    (free, edited)
 }
 
 fn conflict(metric: &Located<Metric>, first: &Located<Metric>) -> String {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 
+use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
@@ -54,6 +55,11 @@ fn store_queries(
             .do_update()
             .set((queries::sql.eq(excluded(queries::sql)), queries::changed_by.eq(actor)))
             .execute(connection)?;
+        // The triggers end the edit of what has changed; this ends it where files repeat what is stored.
+        let ids = rows.iter().map(|row| &row.query_id);
+        diesel::update(queries::table.filter(queries::query_id.eq_any(ids).and(queries::edited_at.is_not_null())))
+            .set((queries::edited_by.eq(None::<Value>), queries::edited_at.eq(None::<DateTime<Utc>>)))
+            .execute(connection)?;
     }
     Ok(())
 }
@@ -83,6 +89,10 @@ fn store_metrics(
                 // Not `excluded`, from which the trigger of an insertion has taken the word already.
                 metrics::changed_by.eq(actor),
             ))
+            .execute(connection)?;
+        let ids = rows.iter().map(|row| &row.metric_id);
+        diesel::update(metrics::table.filter(metrics::metric_id.eq_any(ids).and(metrics::edited_at.is_not_null())))
+            .set((metrics::edited_by.eq(None::<Value>), metrics::edited_at.eq(None::<DateTime<Utc>>)))
             .execute(connection)?;
     }
     Ok(())

@@ -3,15 +3,17 @@
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use metricd_domain::{DashboardId, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
-use metricd_repository::{Conclusion, Idempotency, Ingestion, Known, KnownMetric, Mentioned, RepositoryError};
+use metricd_domain::{DashboardId, DashboardName, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
+use metricd_repository::{
+    Conclusion, Edit, Idempotency, Ingestion, Known, KnownMetric, KnownQuery, Mentioned, RepositoryError,
+};
 use serde_json::Value;
 
 use super::error::{corrupt, failed};
 use super::idempotency::{self, Operation};
 use super::rows::{MetricRow, contract};
 use super::{changes, records};
-use crate::schema::catalog::{dashboard_items, ingestions, metrics, queries};
+use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, queries};
 
 /// How long the statements of an ingestion take, and how long its transaction waits for the next of them, depends on its
 /// files; how long it waits for its locks, on the ingestions before.
@@ -96,28 +98,53 @@ fn run(
     Ok(ingestion.conclude(&changes))
 }
 
-type KnownRow = (MetricRow, Option<Value>, Option<DateTime<Utc>>);
+/// Who edited it, and when.
+type EditRow = (Option<Value>, Option<DateTime<Utc>>);
+
+type KnownRow = (MetricRow, Option<Value>, Option<DateTime<Utc>>, EditRow);
+
+fn edit((by, at): EditRow) -> Result<Option<Edit>, RepositoryError> {
+    let Some((by, at)) = by.zip(at) else { return Ok(None) };
+    Ok(Some(Edit { by: serde_json::from_value(by).map_err(corrupt)?, at }))
+}
 
 fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known, RepositoryError> {
     let query_ids: Vec<_> = mentioned.query_ids.iter().map(QueryId::as_str).collect();
     let metric_ids: Vec<_> = mentioned.metric_ids.iter().map(MetricId::as_str).collect();
     let dashboard_ids: Vec<_> = mentioned.dashboard_ids.iter().map(DashboardId::as_str).collect();
-    let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((queries::query_id, queries::sql));
+    let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((
+        queries::query_id,
+        queries::sql,
+        (queries::edited_by, queries::edited_at),
+    ));
     let is_mentioned = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
-    let known =
-        metrics::table.filter(is_mentioned).select((MetricRow::as_select(), metrics::contract, metrics::deleted_at));
+    let known = metrics::table.filter(is_mentioned).select((
+        MetricRow::as_select(),
+        metrics::contract,
+        metrics::deleted_at,
+        (metrics::edited_by, metrics::edited_at),
+    ));
+    let names = dashboards::table
+        .filter(dashboards::dashboard_id.eq_any(&dashboard_ids))
+        .select((dashboards::dashboard_id, dashboards::name));
     let items = dashboard_items::table
         .filter(dashboard_items::dashboard_id.eq_any(&dashboard_ids))
         .select((dashboard_items::dashboard_id, dashboard_items::metric_id));
-    let stored: Vec<(String, String)> = stored.load(connection).map_err(failed)?;
+    let stored: Vec<(String, String, EditRow)> = stored.load(connection).map_err(failed)?;
     let known: Vec<KnownRow> = known.load(connection).map_err(failed)?;
+    let names: Vec<(String, String)> = names.load(connection).map_err(failed)?;
     let items: Vec<(String, String)> = items.load(connection).map_err(failed)?;
-    let query =
-        |(query_id, sql)| Ok((QueryId::parse(query_id).map_err(corrupt)?, SqlText::parse(sql).map_err(corrupt)?));
-    let metric = |(row, document, deleted_at): KnownRow| {
+    let query = |(query_id, sql, edited)| {
+        let known = KnownQuery { sql: SqlText::parse(sql).map_err(corrupt)?, edit: edit(edited)? };
+        Ok((QueryId::parse(query_id).map_err(corrupt)?, known))
+    };
+    let metric = |(row, document, deleted_at, edited): KnownRow| {
         let metric = Metric::try_from(row)?;
         let (contract, is_deleted) = (contract(document)?, deleted_at.is_some());
-        Ok((metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted }))
+        Ok((metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted, edit: edit(edited)? }))
+    };
+    let name = |(dashboard_id, name): (String, String)| {
+        Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, DashboardName::parse(&name).map_err(corrupt)?))
     };
     let item = |(dashboard_id, metric_id)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
@@ -125,6 +152,7 @@ fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known
     Ok(Known {
         queries: stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?,
         metrics: known.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?,
+        dashboards: names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?,
         dashboard_items: items.into_iter().map(item).collect::<Result<_, RepositoryError>>()?,
     })
 }

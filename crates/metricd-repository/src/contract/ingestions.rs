@@ -7,7 +7,7 @@ use std::sync::Arc;
 use metricd_domain::{DashboardId, Location, MetricId, Outcome, QueryId, Refusal, SqlText};
 
 use super::builders::{Brought, dashboard, metric, query, record};
-use crate::{Conclusion, Definitions, Known, KnownMetric, Mentioned, MetricRepository, RepositoryError};
+use crate::{Conclusion, Definitions, Known, KnownMetric, KnownQuery, Mentioned, MetricRepository, RepositoryError};
 
 type Repository = Arc<dyn MetricRepository>;
 
@@ -37,12 +37,16 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
 
     let item = |id: &str| (DashboardId::parse("d1").unwrap(), MetricId::parse(id).unwrap());
     let known = |id: &str, query_id: &str| {
-        let known = KnownMetric { metric: metric(id, query_id), contract: None, is_deleted: false };
+        let known = KnownMetric { metric: metric(id, query_id), contract: None, is_deleted: false, edit: None };
         (MetricId::parse(id).unwrap(), known)
     };
     let expected = Known {
-        queries: BTreeMap::from([(QueryId::parse("q1").unwrap(), SqlText::parse("SELECT 1").unwrap())]),
+        queries: BTreeMap::from([(
+            QueryId::parse("q1").unwrap(),
+            KnownQuery { sql: SqlText::parse("SELECT 1").unwrap(), edit: None },
+        )]),
         metrics: BTreeMap::from([known("m1", "q1"), known("m2", "q2")]),
+        dashboards: BTreeMap::from([(DashboardId::parse("d1").unwrap(), dashboard("d1", &[]).name)]),
         dashboard_items: BTreeSet::from([item("m1"), item("m2"), item("m4")]),
     };
     assert_eq!(told.recv().unwrap().0, expected);

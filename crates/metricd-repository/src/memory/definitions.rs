@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, Contract, Metric, MetricDefinition, MetricId, MetricVersion, QueryId, SqlText,
+    Actor, Caption, ChangeAction, ChangeWay, Contract, Metric, MetricDefinition, MetricId, MetricVersion, QueryId,
+    SqlText,
 };
 
 use super::state::State;
-use crate::{DefinitionFilter, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState, own_query_ids};
+use crate::{
+    DefinitionFilter, Edit, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState, own_query_ids,
+};
 
 /// A metric with everything about it but its query.
 #[derive(Debug, Clone)]
@@ -17,6 +20,7 @@ pub(super) struct StoredMetric {
     pub(super) caption: Caption,
     pub(super) deleted_at: Option<DateTime<Utc>>,
     pub(super) contract: Option<Contract>,
+    pub(super) edit: Option<Edit>,
     /// What it was after each change, the oldest first. There is one at least.
     pub(super) versions: Vec<MetricVersion>,
 }
@@ -27,7 +31,7 @@ impl State {
     }
 
     pub(super) fn definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
-        let StoredMetric { metric, caption, deleted_at, contract, versions } = self.stored(id)?.clone();
+        let StoredMetric { metric, caption, deleted_at, contract, versions, .. } = self.stored(id)?.clone();
         let query = self.query_versions(&metric.query_id)?.last();
         let query = query.ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
         let absent = || RepositoryError::MetricNotFound(id.clone());
@@ -110,7 +114,8 @@ impl State {
             ..Metric::new(metric_id.clone(), query_id, true)
         };
         let (caption, contract) = (content.caption, Some(content.contract));
-        let stored = StoredMetric { metric, caption, deleted_at: None, contract, versions: Vec::new() };
+        let edit = edit_by(&actor);
+        let stored = StoredMetric { metric, caption, deleted_at: None, contract, versions: Vec::new(), edit };
         self.metrics.insert(metric_id.clone(), stored);
         self.add_version(&metric_id, ChangeAction::Created, &actor);
         self.definition(&metric_id)
@@ -179,6 +184,9 @@ impl State {
             ..stored.metric.clone()
         };
         let is_other = is_other_sql || metric != stored.metric || content.caption != stored.caption;
+        if metric != stored.metric {
+            stored.edit = edit_by(actor);
+        }
         (stored.metric, stored.caption, stored.contract) = (metric, content.caption, Some(content.contract));
         is_other
     }
@@ -204,6 +212,7 @@ impl State {
         for stored in purged.values() {
             if !self.metrics.values().any(|other| other.metric.query_id == stored.metric.query_id) {
                 self.queries.remove(&stored.metric.query_id);
+                self.query_edits.remove(&stored.metric.query_id);
             }
         }
         purged.into_keys().collect()
@@ -212,6 +221,10 @@ impl State {
     /// Stores SQL under the id. Every metric that reads it has a version more, but for the one that is changed with it.
     pub(super) fn put_sql(&mut self, query_id: &QueryId, sql: SqlText, changed: Option<&MetricId>, actor: &Actor) {
         self.push_query_version(query_id, sql);
+        match edit_by(actor) {
+            Some(edit) => self.query_edits.insert(query_id.clone(), edit),
+            None => self.query_edits.remove(query_id),
+        };
         let reading = self.metrics.values_mut().filter(|stored| stored.metric.query_id == *query_id);
         let mut told = Vec::new();
         for stored in reading {
@@ -222,4 +235,9 @@ impl State {
             self.add_version(id, ChangeAction::Changed, actor);
         }
     }
+}
+
+/// The edit that a change by the actor is; none if files made it.
+fn edit_by(actor: &Actor) -> Option<Edit> {
+    (actor.way != ChangeWay::Ingestion).then(|| Edit { by: actor.clone(), at: Utc::now() })
 }

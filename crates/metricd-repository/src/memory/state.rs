@@ -10,13 +10,15 @@ use metricd_domain::{
 
 use super::definitions::StoredMetric;
 use crate::{
-    Changes, Definitions, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, Mentioned, RepositoryError, Tally,
+    Changes, Definitions, Edit, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, KnownQuery, Mentioned,
+    RepositoryError, Tally,
 };
 
 /// Everything that is stored.
 #[derive(Debug, Default, Clone)]
 pub(super) struct State {
     pub(super) queries: BTreeMap<QueryId, Vec<QueryVersion>>,
+    pub(super) query_edits: BTreeMap<QueryId, Edit>,
     pub(super) metrics: BTreeMap<MetricId, StoredMetric>,
     pub(super) dashboards: BTreeMap<DashboardId, Dashboard>,
     /// How often each record is stored.
@@ -40,20 +42,25 @@ impl State {
     }
 
     pub(super) fn known(&self, mentioned: &Mentioned) -> Known {
-        let stored = |id: &QueryId| Some((id.clone(), self.queries.get(id)?.last()?.sql.clone()));
+        let stored = |id: &QueryId| {
+            let (sql, edit) = (self.queries.get(id)?.last()?.sql.clone(), self.query_edits.get(id).cloned());
+            Some((id.clone(), KnownQuery { sql, edit }))
+        };
         let is_mentioned = |stored: &&StoredMetric| {
             let Metric { query_id, metric_id, .. } = &stored.metric;
             mentioned.query_ids.contains(query_id) || mentioned.metric_ids.contains(metric_id)
         };
         let known = |stored: &StoredMetric| {
-            let StoredMetric { metric, contract, .. } = stored.clone();
-            (metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted: stored.deleted_at.is_some() })
+            let StoredMetric { metric, contract, deleted_at, edit, .. } = stored.clone();
+            (metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted: deleted_at.is_some(), edit })
         };
-        let dashboards = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id));
+        let dashboards: Vec<_> = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id)).collect();
         Known {
             queries: mentioned.query_ids.iter().filter_map(stored).collect(),
             metrics: self.metrics.values().filter(is_mentioned).map(known).collect(),
+            dashboards: dashboards.iter().map(|of| (of.dashboard_id.clone(), of.name.clone())).collect(),
             dashboard_items: dashboards
+                .into_iter()
                 .flat_map(|dashboard| {
                     dashboard.items.iter().map(|item| (dashboard.dashboard_id.clone(), item.metric_id.clone()))
                 })
@@ -88,7 +95,10 @@ impl State {
 
     fn store_query(&mut self, query: Query, actor: &Actor, tally: &mut Tally) {
         match self.queries.get(&query.query_id).and_then(|versions| versions.last()) {
-            Some(current) if current.sql == query.sql => tally.unchanged += 1,
+            Some(current) if current.sql == query.sql => {
+                tally.unchanged += 1;
+                self.query_edits.remove(&query.query_id);
+            }
             current => {
                 let counted = if current.is_none() { &mut tally.added } else { &mut tally.changed };
                 *counted += 1;
@@ -106,16 +116,18 @@ impl State {
             None => {
                 tally.added += 1;
                 let (caption, versions) = (Caption::default(), Vec::new());
-                let stored = StoredMetric { metric, caption, deleted_at: None, contract: None, versions };
+                let stored = StoredMetric { metric, caption, deleted_at: None, contract: None, versions, edit: None };
                 self.metrics.insert(metric_id.clone(), stored);
                 ChangeAction::Created
             }
             Some(stored) if stored.metric == metric => {
                 tally.unchanged += 1;
+                stored.edit = None;
                 return Ok(());
             }
             Some(stored) => {
                 tally.changed += 1;
+                stored.edit = None;
                 let before = std::mem::replace(&mut stored.metric, metric);
                 if (&before.query_id, &before.parameters, &before.time_column, &before.period)
                     != (

@@ -1,6 +1,6 @@
 //! How the server is run.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,8 +12,9 @@ use super::{AccessArguments, QuotaArguments};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeArguments {
-    /// The address to listen on.
-    #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    /// The address to listen on: `HOST:PORT`, or `:PORT` for that port of 127.0.0.1. Of a name its first IPv4 address counts,
+    /// otherwise its first address.
+    #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen_address)]
     pub(crate) listen: SocketAddr,
 
     /// How many seconds a metric's SQL may run. On a database of yours the reader's own limit, 5 seconds unless an
@@ -88,4 +89,43 @@ pub(crate) struct ServeArguments {
 
     #[command(flatten)]
     pub(crate) quotas: QuotaArguments,
+}
+
+/// The address that `HOST:PORT` or `:PORT` names. A port alone stays on the loopback interface: listening on all interfaces is
+/// asked for with `0.0.0.0:PORT`, never by leaving something out.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    const EXPECTED: &str = "expected `HOST:PORT`, such as `127.0.0.1:8080`, or `:PORT`";
+    let full = if text.starts_with(':') { format!("{}{text}", Ipv4Addr::LOCALHOST) } else { text.to_owned() };
+    if let Ok(address) = full.parse() {
+        return Ok(address);
+    }
+    let port = full.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) {
+        return Err(EXPECTED.to_owned());
+    }
+    let addresses: Vec<_> = full.to_socket_addrs().map_err(|error| format!("{error}; {EXPECTED}"))?.collect();
+    let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+    address.copied().ok_or_else(|| format!("the name has no address; {EXPECTED}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_name_or_a_port_alone() {
+        let address = |text: &str| listen_address(text).map(|address| address.to_string());
+        for (text, expected) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
+            (":8080", "127.0.0.1:8080"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            assert_eq!(address(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in ["8080", "", ":", "localhost", "localhost:http", "localhost:99999", "127.0.0.1", "::1"] {
+            assert!(address(text).is_err(), "{text}: {:?}", address(text));
+        }
+    }
 }

@@ -11,13 +11,10 @@ use metricd_ingestion::{IngestError, Inputs, Options, Progress, ingest as ingest
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
 use metricd_repository::RepositoryError;
 
-use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments};
+use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments, REFUSED};
 use crate::database::Database;
 use crate::output;
 use crate::progress::Bar;
-
-/// The exit code where strict mode has refused something.
-const REFUSED: u8 = 2;
 
 /// How often an ingestion is begun, where the database is ended under it.
 const MAX_ATTEMPTS: u32 = 5;
@@ -35,8 +32,7 @@ pub(crate) async fn ingest(
         Format::Text => render(&report),
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",
     });
-    let refused = call.strict && report.refusal_count > 0;
-    Ok(if refused { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+    Ok(if report.is_refused() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
 }
 
 /// Stores in the database that the arguments name. A private one that another program runs may end before the ingestion has;
@@ -52,7 +48,8 @@ async fn store_anywhere(
     loop {
         let database = Database::open_or_join(arguments)?;
         // With an id of its own: the attempt before may have been stored although nobody was told.
-        let options = Options { mode, dry_run: call.dry_run, ..Options::default() };
+        let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
+        let options = Options { mode, dry_run, overwrite_edits, ..Options::default() };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
             Err(error) if database.is_joined() && is_unavailable(&error) && attempt < MAX_ATTEMPTS => {
                 log::info!("the private PostgreSQL was ended by the program that ran it; the ingestion begins anew");

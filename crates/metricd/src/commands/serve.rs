@@ -174,7 +174,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
 }
 
 async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> {
-    let folder = sample::write(Options::default().now)?;
+    let folder = sample::write()?;
     let inputs = Inputs::find(&[folder.path().to_owned()])?;
     let report = store(database, guard, inputs, Options::default(), Arc::new(())).await?;
     let shown = render(&report).replace(&format!("{}/", folder.path().display()), "data/");

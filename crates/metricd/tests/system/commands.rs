@@ -35,7 +35,7 @@ fn help_names_every_option_with_its_variable() -> Result<()> {
         assert!(help.contains(&format!("[env: {variable}")), "{variable}: {help}");
     }
     let (code, help, _) = run(metricd(folder.path()).args(["ingest", "--help"]))?;
-    assert!(code == 0 && help.contains("--strict") && help.contains("2 refused in strict mode"), "{help}");
+    assert!(code == 0 && help.contains("--strict") && help.contains("2 refused: something in strict mode"), "{help}");
     Ok(())
 }
 
@@ -50,9 +50,32 @@ fn a_wrong_command_line_is_an_error_of_its_own() -> Result<()> {
         ["--cors-origin", "example.org"],
     ] {
         let (code, _, error) = run(metricd(folder.path()).args(arguments.iter().filter(|word| !word.is_empty())))?;
-        assert_eq!(code, 1, "{arguments:?}: {error}");
+        assert_eq!(code, 2, "{arguments:?}: {error}");
         assert!(error.contains("--help"), "{error}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_misspelled_variable_and_a_data_folder_that_is_a_file_are_told() -> Result<()> {
+    let folder = folder()?;
+    let file = crate::support::write(folder.path(), "data", "")?;
+    let (code, _, error) = run(metricd(&file).args(["check"]).env("METRICD_LISTN", "127.0.0.1:1"))?;
+    assert_eq!(code, 1, "{error}");
+    assert!(
+        error.contains("`METRICD_LISTN` is not known and has no effect: did you mean `METRICD_LISTEN`?"),
+        "{error}"
+    );
+    assert!(error.contains("is a file: give another --data-dir"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn logging_has_a_heading_of_its_own_in_help() -> Result<()> {
+    let folder = folder()?;
+    let (_, help, _) = run(metricd(folder.path()).arg("--help"))?;
+    let (_, logging) = help.split_once("\nLogging:\n").unwrap_or_default();
+    assert!(logging.trim_start().starts_with("--log <FILTER>"), "{help}");
     Ok(())
 }
 
@@ -75,11 +98,11 @@ async fn the_documents_are_printed_as_they_are_served() -> Result<()> {
         let served = reqwest::get(format!("{}{path}", server.address)).await?.text().await?;
         assert_eq!(document.trim_end(), served, "{path}");
     }
-    for (arguments, says) in
-        [(["--metric", "none"], "none"), (["--dashboard", "none"], "none"), (["--metric", "a b"], "--metric")]
+    for (arguments, expected, says) in
+        [(["--metric", "none"], 1, "none"), (["--dashboard", "none"], 1, "none"), (["--metric", "a b"], 2, "--metric")]
     {
         let (code, document, error) = printed(&arguments)?;
-        assert_eq!((code, document.as_str()), (1, ""), "{error}");
+        assert_eq!((code, document.as_str()), (expected, ""), "{error}");
         assert!(error.contains(says), "{error}");
     }
     server.stop(Signal::SIGTERM)?;

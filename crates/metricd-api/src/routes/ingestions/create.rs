@@ -34,6 +34,7 @@ problems!(
     tag = "ingestions",
     params(
         ("mode" = Option<IngestionMode>, Query, description = "`strict` stores nothing unless all of it is good; `lenient`, which is what happens where nothing is said, stores what is."),
+        ("overwrite_edits" = Option<bool>, Query, description = "Whether files replace what was edited since files last wrote it. Without it the edit stays and is reported as `edit-conflict`."),
         ("dry_run" = Option<bool>, Query, description = "Tells what would happen, and stores nothing."),
         IdempotencyKeyParameter,
     ),
@@ -66,6 +67,8 @@ pub(in crate::routes) async fn create_ingestion(
         _ => Err("expected `lenient` or `strict`"),
     });
     let dry_run = query.take("dry_run", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
+    let overwrite_edits =
+        query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
     let key = requester::idempotency_key(&request)?;
     let place = state.uploads.place(sender(&request)).ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
@@ -76,11 +79,13 @@ pub(in crate::routes) async fn create_ingestion(
         Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail))
     })?;
 
-    let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, mode, dry_run) });
+    let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
+    let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
     let actor = Actor { way: ChangeWay::Ingestion, ..requester::actor(&request) };
     let options = Options {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),
+        overwrite_edits: overwrite_edits.unwrap_or_default(),
         actor: Some(actor),
         idempotency,
         now: state.now,
@@ -100,10 +105,9 @@ fn sender(request: &HttpRequest) -> String {
 }
 
 /// An upload that is sent again for something else is another one.
-fn fingerprint(upload: &Upload, mode: Option<IngestionMode>, dry_run: Option<bool>) -> Vec<u8> {
+fn fingerprint(upload: &Upload, switches: [bool; 3]) -> Vec<u8> {
     let mut fingerprint = upload.fingerprint.clone();
-    fingerprint.push(u8::from(mode == Some(IngestionMode::Strict)));
-    fingerprint.push(u8::from(dry_run == Some(true)));
+    fingerprint.extend(switches.map(u8::from));
     fingerprint
 }
 

@@ -44,8 +44,7 @@ pub(super) struct UploadBody {
     /// Metrics and layouts, as JSON.
     #[schema(content_media_type = "application/json")]
     metrics: Option<Vec<String>>,
-    /// Rows of data, as CSV.
-    #[schema(content_media_type = "text/csv")]
+    /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
     records: Option<Vec<String>>,
 }
 

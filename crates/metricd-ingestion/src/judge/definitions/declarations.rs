@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, PeriodDeclaration, TimeColumn};
 
+use super::item::TIME_COLUMN;
 use super::object::Object;
 use crate::Reason;
 use crate::findings::Findings;
@@ -66,10 +67,9 @@ fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<
 
 /// The time column, where there is one; an error after saying what is wrong with it.
 fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Option<TimeColumn>, Refused> {
-    let present =
-        ["timeColumn", "time_column"].into_iter().find(|key| object.get(key).is_some_and(|value| *value != Json::Null));
-    let Some(key) = present else { return Ok(None) };
+    let key = object.spelling(TIME_COLUMN);
     match object.get(key) {
+        None | Some(Json::Null) => Ok(None),
         Some(Json::String(text)) => match TimeColumn::parse(text) {
             Ok(column) => Ok(Some(column)),
             Err(error) => {
@@ -81,7 +81,6 @@ fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Opt
             object.refuse_type(key, "a string", other, findings);
             Err(Refused)
         }
-        None => Ok(None),
     }
 }
 

@@ -10,8 +10,22 @@ use crate::findings::Findings;
 use crate::json::Json;
 use crate::judge::Located;
 
-const KEYS: [&str; 9] =
-    ["id", "queryId", "query_id", "isEditable", "parameters", "timeColumn", "time_column", "period", "limits"];
+const KEYS: [&str; 10] = [
+    "id",
+    "queryId",
+    "query_id",
+    "isEditable",
+    "is_editable",
+    "parameters",
+    "timeColumn",
+    "time_column",
+    "period",
+    "limits",
+];
+
+/// The two spellings of `isEditable` and of `timeColumn`.
+const EDITABLE: [&str; 2] = ["isEditable", "is_editable"];
+pub(super) const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
 /// Adds the item to the draft, or says everything that is wrong with it.
 pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
@@ -23,7 +37,8 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     };
     let object = Object::new(file, pointer, members);
     object.notice_unknown_keys(&KEYS, findings);
-    let repeated = object.refuse_repeated_keys(&KEYS, findings);
+    let repeated =
+        object.refuse_repeated_keys(&KEYS, findings) | object.refuse_contradictions(&[EDITABLE, TIME_COLUMN], findings);
     let metric_id = judge_id(&object, "id", MetricId::parse, findings);
     let query_id = judge_query_id(&object, findings);
     let editable = judge_editable(&object, findings);
@@ -87,7 +102,8 @@ fn judge_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryI
 }
 
 fn judge_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> {
-    match object.get("isEditable") {
+    let key = object.spelling(EDITABLE);
+    match object.get(key) {
         Some(Json::Bool(editable)) => Some(*editable),
         None | Some(Json::Null) => {
             let message = "`isEditable` is missing; the metric counts as not editable";
@@ -95,7 +111,7 @@ fn judge_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> 
             Some(false)
         }
         Some(other) => {
-            object.refuse_type("isEditable", "true or false", other, findings);
+            object.refuse_type(key, "true or false", other, findings);
             None
         }
     }

@@ -4,7 +4,7 @@ use metricd_domain::Location;
 
 use crate::Reason;
 use crate::findings::Findings;
-use crate::json::Json;
+use crate::json::{Json, snake_case};
 
 /// The place in a file that a JSON pointer (RFC 6901) names; the empty pointer is the whole document.
 pub(super) fn at_pointer(file: &str, pointer: &str) -> Location {
@@ -64,11 +64,34 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The known key that is absent and much like `key`.
+    /// The known key that is absent, in either spelling, and much like `key`.
     fn similar<'k>(&self, key: &str, known: &[&'k str]) -> Option<&'k str> {
         let alike =
             |meant: &str| strsim::normalized_damerau_levenshtein(&key.to_lowercase(), &meant.to_lowercase()) >= 0.7;
-        known.iter().find(|meant| !self.has(meant) && alike(meant)).copied()
+        let is_present = |meant: &str| self.members.iter().any(|(name, _)| snake_case(name) == snake_case(meant));
+        known.iter().find(|meant| !is_present(meant) && alike(meant)).copied()
+    }
+
+    /// The spelling of a key that the object uses, where a key has two: the one with a value, otherwise the first.
+    pub(super) fn spelling<'k>(&self, [first, second]: [&'k str; 2]) -> &'k str {
+        let has_value = |key: &str| self.get(key).is_some_and(|value| *value != Json::Null);
+        if !has_value(first) && (has_value(second) || !self.has(first) && self.has(second)) { second } else { first }
+    }
+
+    /// Whether the object has both spellings of a key with different values; each such key is refused. Null is no value.
+    pub(super) fn refuse_contradictions(&self, spellings: &[[&str; 2]], findings: &mut Findings) -> bool {
+        let mut any = false;
+        for [first, second] in spellings {
+            if let (Some(value), Some(other)) = (self.get(first), self.get(second))
+                && value != other
+                && ![value, other].contains(&&Json::Null)
+            {
+                let message = format!("`{first}` and `{second}` are one key and have different values: expected one");
+                findings.refuse(self.at(second), Some(&other.shown()), Reason::KeyRepeated, message);
+                any = true;
+            }
+        }
+        any
     }
 
     /// Whether a known key stands more than once; each such key is refused.

@@ -1,0 +1,347 @@
+//! Records as JSON: an array of objects, or one object a line (NDJSON). They are read one by one, in constant memory.
+
+use std::io::{self, Read};
+
+use crate::csv::MAX_RECORD_BYTES;
+
+const READ_BYTES: usize = 64 << 10;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// What is wrong with the text around a value, or with its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonFault {
+    /// Between two elements of the array, or behind it, is something else than expected. Nothing after it is read.
+    Structure,
+    /// The file ends before the array does.
+    Truncated,
+    /// The value has more than [`MAX_RECORD_BYTES`] bytes. In an array nothing after it is read.
+    TooLong,
+}
+
+/// What comes next in a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum JsonRecord<'a> {
+    /// The text of a value, which need not be JSON. `index` is its place in the array.
+    Value { line: u64, index: Option<u64>, text: &'a [u8] },
+    /// A fault at a line.
+    Fault { line: u64, fault: JsonFault },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Array,
+    Lines,
+}
+
+/// A file of JSON records, value by value.
+#[derive(Debug)]
+pub(crate) struct JsonRecords<R> {
+    input: R,
+    buffer: Vec<u8>,
+    /// Where in the buffer the next value begins.
+    start: usize,
+    line: u64,
+    input_ended: bool,
+    form: Option<Form>,
+    index: u64,
+    ended: bool,
+}
+
+impl<R: Read> JsonRecords<R> {
+    /// Reads from `input`; a byte-order mark at its beginning is skipped.
+    pub(crate) fn new(input: R) -> Self {
+        Self { input, buffer: Vec::new(), start: 0, line: 1, input_ended: false, form: None, index: 0, ended: false }
+    }
+
+    /// The next value or fault, or `None` at the end.
+    pub(crate) fn next(&mut self) -> io::Result<Option<JsonRecord<'_>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        if self.start >= READ_BYTES {
+            self.buffer.drain(..std::mem::take(&mut self.start));
+        }
+        let form = match self.form {
+            Some(form) => form,
+            None => self.begin()?,
+        };
+        match form {
+            Form::Array => self.next_element(),
+            Form::Lines => self.next_line(),
+        }
+    }
+
+    fn begin(&mut self) -> io::Result<Form> {
+        while self.buffer.len() < BYTE_ORDER_MARK.len() && !self.input_ended {
+            self.fill()?;
+        }
+        if self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.start = BYTE_ORDER_MARK.len();
+        }
+        let form = if self.peek()? == Some(b'[') { Form::Array } else { Form::Lines };
+        if form == Form::Array {
+            self.advance(1);
+        }
+        self.form = Some(form);
+        Ok(form)
+    }
+
+    fn next_element(&mut self) -> io::Result<Option<JsonRecord<'_>>> {
+        let mut next = self.peek()?;
+        if next == Some(b']') {
+            self.advance(1);
+            self.ended = true;
+            let line = self.line;
+            let behind = self.peek()?.map(|_| JsonRecord::Fault { line, fault: JsonFault::Structure });
+            return Ok(behind);
+        }
+        if self.index > 0 {
+            if next.is_some_and(|byte| byte != b',') {
+                return Ok(Some(self.end_with(JsonFault::Structure)));
+            }
+            self.advance(usize::from(next.is_some()));
+            next = self.peek()?;
+        }
+        let end = loop {
+            match next {
+                None => return Ok(Some(self.end_with(JsonFault::Truncated))),
+                // No value begins so.
+                Some(b',' | b']' | b'}' | b':') => return Ok(Some(self.end_with(JsonFault::Structure))),
+                Some(_) => {}
+            }
+            match value_end(&self.buffer[self.start..]) {
+                Some(end) if end <= MAX_RECORD_BYTES => break end,
+                None if self.buffer.len() - self.start <= MAX_RECORD_BYTES => {
+                    if self.input_ended {
+                        return Ok(Some(self.end_with(JsonFault::Truncated)));
+                    }
+                    self.fill()?;
+                }
+                Some(_) | None => return Ok(Some(self.end_with(JsonFault::TooLong))),
+            }
+        };
+        let (line, index) = (self.line, self.index);
+        self.index += 1;
+        let begin = self.advance(end);
+        Ok(Some(JsonRecord::Value { line, index: Some(index), text: &self.buffer[begin..begin + end] }))
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<JsonRecord<'_>>> {
+        if self.peek()?.is_none() {
+            self.ended = true;
+            return Ok(None);
+        }
+        let line = self.line;
+        let end = loop {
+            let text = &self.buffer[self.start..];
+            match text.iter().position(|byte| *byte == b'\n') {
+                Some(end) if end <= MAX_RECORD_BYTES => break end,
+                None if self.input_ended && text.len() <= MAX_RECORD_BYTES => break text.len(),
+                None if text.len() <= MAX_RECORD_BYTES => self.fill()?,
+                Some(_) | None => {
+                    self.skip_line()?;
+                    return Ok(Some(JsonRecord::Fault { line, fault: JsonFault::TooLong }));
+                }
+            }
+        };
+        let begin = self.advance(end);
+        Ok(Some(JsonRecord::Value { line, index: None, text: self.buffer[begin..begin + end].trim_ascii_end() }))
+    }
+
+    /// Skips the rest of a line without holding it.
+    fn skip_line(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(end) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
+                self.advance(end);
+                return Ok(());
+            }
+            self.buffer.clear();
+            self.start = 0;
+            if self.input_ended {
+                return Ok(());
+            }
+            self.fill()?;
+        }
+    }
+
+    fn end_with(&mut self, fault: JsonFault) -> JsonRecord<'static> {
+        self.ended = true;
+        JsonRecord::Fault { line: self.line, fault }
+    }
+
+    /// Skips white space and returns the byte after it, or `None` at the end.
+    fn peek(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let blank = self.buffer[self.start..].iter().take_while(|byte| is_blank(**byte)).count();
+            self.advance(blank);
+            match self.buffer.get(self.start) {
+                Some(byte) => return Ok(Some(*byte)),
+                None if self.input_ended => return Ok(None),
+                None => self.fill()?,
+            }
+        }
+    }
+
+    /// Goes on by `count` bytes and returns where it was.
+    fn advance(&mut self, count: usize) -> usize {
+        let begin = self.start;
+        self.start += count;
+        self.line += line_ends(&self.buffer[begin..self.start]);
+        begin
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        // White space alone may be longer than memory: what was skipped is not held.
+        if self.start == self.buffer.len() {
+            self.buffer.clear();
+            self.start = 0;
+        }
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + READ_BYTES, 0);
+        let read = loop {
+            match self.input.read(&mut self.buffer[filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+        self.input_ended = read? == 0;
+        Ok(())
+    }
+}
+
+fn line_ends(text: &[u8]) -> u64 {
+    text.split(|byte| *byte == b'\n').skip(1).count() as u64
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Where the JSON value that `text` begins with ends; `None` if `text` ends before it does.
+fn value_end(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
+    for (index, &byte) in text.iter().enumerate() {
+        if in_string {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = true,
+                b'"' => {
+                    in_string = false;
+                    if depth == 0 {
+                        return Some(index + 1);
+                    }
+                }
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth > 1 => depth -= 1,
+            b'}' | b']' if depth == 1 => return Some(index + 1),
+            b'}' | b']' | b',' | b':' if depth == 0 => return Some(index),
+            _ if depth == 0 && is_blank(byte) => return Some(index),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The members of an object whose text is valid JSON: each key and each value as it is written.
+pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
+    let bytes = object.as_bytes();
+    let skip = |at: usize| at + bytes[at..].iter().take_while(|byte| is_blank(**byte) || b",:".contains(byte)).count();
+    let mut members = Vec::new();
+    let mut at = skip(1);
+    while at < bytes.len() && bytes[at] != b'}' {
+        let Some(key_end) = value_end(&bytes[at..]).map(|end| at + end) else { break };
+        let value = skip(key_end);
+        let Some(value_end) = value_end(&bytes[value..]).map(|end| value + end) else { break };
+        members.push((&object[at..key_end], &object[value..value_end]));
+        at = skip(value_end);
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands out a few bytes at a time, so that everything falls on a border.
+    struct Drops<'a>(&'a [u8], usize);
+
+    impl Read for Drops<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.len().min(self.1).min(buffer.len());
+            buffer[..count].copy_from_slice(&self.0[..count]);
+            self.0 = &self.0[count..];
+            Ok(count)
+        }
+    }
+
+    fn read_all(input: impl Read) -> Vec<String> {
+        let mut records = JsonRecords::new(input);
+        let mut seen = Vec::new();
+        while let Some(record) = records.next().unwrap() {
+            seen.push(match record {
+                JsonRecord::Value { line, index, text } => {
+                    let index = index.map(|index| format!("[{index}]")).unwrap_or_default();
+                    format!("{line}{index}: {}", String::from_utf8_lossy(text))
+                }
+                JsonRecord::Fault { line, fault } => format!("{line}: {fault:?}"),
+            });
+        }
+        seen
+    }
+
+    fn check(text: &str, expected: &[&str]) {
+        for size in [1, 2, 1_000] {
+            assert_eq!(read_all(Drops(text.as_bytes(), size)), expected, "{text:?} by {size}");
+        }
+    }
+
+    #[test]
+    fn reads_an_array_element_by_element() {
+        check(
+            "\u{feff} [\n{\"a\": [1, {}]},\n {\"b\": \"}\\\"]\"}\n]\n",
+            &["2[0]: {\"a\": [1, {}]}", "3[1]: {\"b\": \"}\\\"]\"}"],
+        );
+        check("[]", &[]);
+        check("[1,\"x\" , null]", &["1[0]: 1", "1[1]: \"x\"", "1[2]: null"]);
+    }
+
+    #[test]
+    fn an_array_out_of_order_ends_the_reading() {
+        check("[{},\n{}", &["1[0]: {}", "2[1]: {}", "2: Truncated"]);
+        check("[{},\n{\"a\":", &["1[0]: {}", "2: Truncated"]);
+        check("[{}\n{}]", &["1[0]: {}", "2: Structure"]);
+        check("[{},]", &["1[0]: {}", "1: Structure"]);
+        check("[{}] {}", &["1[0]: {}", "1: Structure"]);
+        check("[", &["1: Truncated"]);
+    }
+
+    #[test]
+    fn reads_lines_whatever_is_wrong_with_one() {
+        check("{\"a\":1}\r\n\n{\"a\":\n{\"a\":2}", &["1: {\"a\":1}", "3: {\"a\":", "4: {\"a\":2}"]);
+    }
+
+    #[test]
+    fn a_value_that_is_too_long_is_not_held() {
+        let long = format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n{{\"a\":2}}\n", "x".repeat(3 * MAX_RECORD_BYTES));
+        assert_eq!(read_all(long.as_bytes()), ["1: {\"a\":1}", "2: TooLong", "3: {\"a\":2}"]);
+        let long = format!("[{{\"a\":\"{}\"}}]", "x".repeat(3 * MAX_RECORD_BYTES));
+        assert_eq!(read_all(long.as_bytes()), ["1: TooLong"]);
+    }
+
+    #[test]
+    fn takes_an_object_apart() {
+        assert_eq!(
+            members(r#" {"a" : 1.50 ,"b":{"c":[1,2]}, "d,}":"x,\"}"}"#.trim()),
+            [("\"a\"", "1.50"), ("\"b\"", r#"{"c":[1,2]}"#), ("\"d,}\"", r#""x,\"}""#),]
+        );
+        assert!(members("{ }").is_empty());
+    }
+}

@@ -1,0 +1,82 @@
+//! Edits: what was changed since files last wrote it. An ingestion keeps it unless it is told to overwrite edits.
+
+use metricd_domain::{ChangeWay, Metric, Query};
+use metricd_repository::{Edit, Known};
+
+use super::Located;
+use crate::Reason;
+use crate::findings::Findings;
+
+/// Something that files declare and that may have been edited.
+pub(super) trait Declared {
+    /// What it is, with its id: `query` and `q1`.
+    fn name(&self) -> (&'static str, &str);
+
+    /// The edit of what is stored under its id, if the stored content differs.
+    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit>;
+}
+
+impl Declared for Query {
+    fn name(&self) -> (&'static str, &str) {
+        ("query", self.query_id.as_str())
+    }
+
+    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit> {
+        let stored = known.queries.get(&self.query_id)?;
+        stored.edit.as_ref().filter(|_| stored.sql != self.sql)
+    }
+}
+
+impl Declared for Metric {
+    fn name(&self) -> (&'static str, &str) {
+        ("metric", self.metric_id.as_str())
+    }
+
+    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit> {
+        let stored = known.metrics.get(&self.metric_id)?;
+        stored.edit.as_ref().filter(|_| stored.metric != *self)
+    }
+}
+
+/// Refuses the entries that contradict an edit, and returns the others.
+pub(super) fn refuse_edited<T: Declared>(
+    entries: Vec<Located<T>>,
+    known: &Known,
+    findings: &mut Findings,
+) -> Vec<Located<T>> {
+    let is_free = |entry: &Located<T>| {
+        let Some(edit) = entry.value.conflicting_edit(known) else { return true };
+        let (kind, id) = entry.value.name();
+        let message =
+            format!("the {kind} `{id}` was {}; the edit stays: overwrite edits to take the file's content", told(edit));
+        findings.refuse(entry.location.clone(), Some(id), Reason::EditConflict, message);
+        false
+    };
+    entries.into_iter().filter(is_free).collect()
+}
+
+/// Names the edits that the entries overwrite.
+pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
+    entries: impl IntoIterator<Item = &'a Located<T>>,
+    known: &Known,
+    findings: &mut Findings,
+) {
+    for entry in entries {
+        if let Some(edit) = entry.value.conflicting_edit(known) {
+            let (kind, id) = entry.value.name();
+            let message = format!("the {kind} `{id}` was {}; the file's content replaces the edit", told(edit));
+            findings.notice(entry.location.clone(), Reason::EditOverwritten, message);
+        }
+    }
+}
+
+/// How, by whom and when the edit was made.
+fn told(edit: &Edit) -> String {
+    let way = match edit.by.way {
+        ChangeWay::Http => "over HTTP",
+        ChangeWay::Database => "in the database",
+        ChangeWay::Ingestion => "by an ingestion",
+    };
+    let by = edit.by.subject.as_ref().map(|subject| format!(" by `{subject}`")).unwrap_or_default();
+    format!("edited {way}{by} at {}, since files last wrote it", edit.at.format("%Y-%m-%dT%H:%M:%SZ"))
+}
