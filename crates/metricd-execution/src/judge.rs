@@ -133,9 +133,13 @@ impl Judge {
         };
         self.resolver.resolve(&resolvable).map_err(|error| match error {
             ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
-            ResolveError::ColumnRepeated(message) => {
-                let message = format!("PostgreSQL says: {message}; give each column a name of its own with AS");
+            error @ ResolveError::ColumnRepeated(_) => {
+                let message = format!("{error}: give each column a name of its own with AS");
                 JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
+            }
+            error @ ResolveError::TooComplex => {
+                let message = format!("{error}: name the columns instead of `*`, or join less at once");
+                JudgeError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
                 let (message, parameter) = with_parameter_names(&message, statement.parameters());
