@@ -88,7 +88,8 @@ impl ApiState {
     }
 }
 
-fn are_of(columns: &[Column], contract: &Contract) -> bool {
+/// Whether these are the columns of the contract.
+pub(crate) fn are_of(columns: &[Column], contract: &Contract) -> bool {
     let described = columns.iter().map(|column| (&column.name, &column.type_name));
     described.eq(contract.columns.iter().map(|column| (&column.name, &column.type_name)))
 }

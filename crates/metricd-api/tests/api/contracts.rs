@@ -1,7 +1,10 @@
 //! Contracts after the tables have changed: no document says what a metric was.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use metricd_domain::ContractColumn;
+use metricd_execution::testing::{Ending, ScriptedResult};
 use metricd_execution::{Column, FieldType, Resolution, ResolveError, RunError};
 use serde_json::json;
 
@@ -49,6 +52,26 @@ async fn documents_follow_a_column_whose_type_has_changed() -> Result<()> {
     let history = app.get("/metrics/sales/history").await?.json()?;
     assert_eq!(history["items"].as_array().map(Vec::len), Some(1), "nobody has changed the metric: {history}");
     Ok(())
+}
+
+#[actix_web::test]
+async fn a_result_with_other_columns_renews_the_contract() -> Result<()> {
+    let app = app().await?;
+    let columns = described("text");
+    let result = move || Ok(ScriptedResult { columns: columns.clone(), rows: Vec::new(), ending: Ending::Complete });
+    app.runner.script_result(SQL, result);
+    app.runner.set_description(SQL, Ok(described("text")));
+    app.resolver.answer(SQL, Ok(resolution("text")));
+    assert_eq!(app.get("/metrics/sales").await?.json()?["columns"][0]["type"], "text");
+    // The list does not ask PostgreSQL.
+    for _ in 0..500 {
+        let listed = app.get("/metrics").await?.json()?;
+        if listed["items"][0]["columns"][0]["type"] == "text" {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("the contract is not renewed")
 }
 
 #[actix_web::test]
