@@ -131,7 +131,14 @@ impl Judge {
             text: numbered.text.clone(),
             placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
-        self.resolver.resolve(&resolvable).map_err(|error| match error {
+        let resolved = self.resolver.resolve(&resolvable).map_err(|error| match error {
+            // A database that answers everybody else has run out of time for this statement alone.
+            ResolveError::Unavailable(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
+                ResolveError::TooComplex
+            }
+            error => error,
+        });
+        resolved.map_err(|error| match error {
             ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
             error @ ResolveError::ColumnRepeated(_) => {
                 let message = format!("{error}: give each column a name of its own with AS");

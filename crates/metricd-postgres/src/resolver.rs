@@ -226,7 +226,6 @@ struct Account {
     is_repeatable: bool,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
 #[derive(Debug, Deserialize)]
 struct ColumnRow {
     #[serde(rename = "type")]
@@ -234,6 +233,7 @@ struct ColumnRow {
     description: Option<String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
 #[derive(Debug, Deserialize)]
 struct FunctionRow {
     schema: String,
