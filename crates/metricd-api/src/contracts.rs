@@ -42,6 +42,7 @@ impl ApiState {
             sql,
             parameters: metric.parameters,
             time_column: metric.time_column,
+            period: metric.period,
             limits: metric.limits,
             contract,
         };

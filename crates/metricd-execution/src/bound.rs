@@ -29,7 +29,7 @@ impl BoundStatement {
     /// A statement with NULL for each of its parameters: it can be described, and is not meant to be run.
     #[must_use]
     pub fn with_nulls(statement: &Statement, declared: &[Parameter]) -> Self {
-        Self::new(numbered(statement, declared, None).text.into(), vec![None; statement.parameters().len()])
+        Self::new(numbered(statement, declared).text.into(), vec![None; statement.parameters().len()])
     }
 
     /// The text, with `$1`, `$2`, … for the arguments.
