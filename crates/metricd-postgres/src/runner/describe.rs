@@ -29,17 +29,24 @@ impl PgRunner {
 
 async fn describe(connection: &mut Connection, statement: &BoundStatement) -> Result<Vec<Column>, SessionError> {
     // Prepared for this once: what was prepared before may be of tables as they were then.
-    let name = connection.new_name()?;
-    let prepared = connection.session.prepare(&name, statement.text()).await?;
-    let mut columns = Vec::with_capacity(prepared.columns.len());
-    for (name, oid) in prepared.columns {
-        let type_name = type_name(&connection.data_type(oid).await?);
+    let prepared = connection.prepare(statement.text()).await?;
+    let described = prepared.description.columns();
+    let described: Vec<_> =
+        described.map(|column| (String::from_utf8_lossy(column.name).into_owned(), column.type_oid)).collect();
+    let mut columns = Vec::with_capacity(described.len());
+    for (name, type_oid) in described {
+        let type_name = type_name(&connection.data_type(type_oid).await?);
         columns.push(Column { name, type_name, field_type: FieldType::Text });
     }
     // Rights are looked at when a statement begins, which explaining it does as well.
-    let session = &mut connection.session;
     let explain = format!("EXPLAIN (COSTS OFF) {}", statement.text());
-    session.ask_once(&[Ahead::Sql(BEGIN)], &explain, statement.texts())?;
+    let prelude = connection.own_prelude().await?;
+    let mut before: Vec<_> = prelude.ahead().collect();
+    if before.is_empty() {
+        before.push(Ahead::Sql(BEGIN));
+    }
+    let session = &mut connection.session;
+    session.ask_once(&before, &explain, statement.texts())?;
     session.ask(CLEAN)?;
     let explained = session.finish().await;
     if !session.is_lost() {
