@@ -27,6 +27,14 @@ pub(crate) struct ServedMetric {
     pub(crate) last_head: LastHead,
 }
 
+impl ServedMetric {
+    pub(crate) fn of(definition: MetricDefinition) -> Self {
+        let statement = MetricStatement::of(&definition);
+        let tag = etag::of_definition(&definition);
+        Self { definition, statement, tag, last_head: LastHead::default() }
+    }
+}
+
 /// The definitions of a store, held in memory for as long as somebody tells of every change.
 ///
 /// Nothing is held until [`Self::watch_began`] says that changes are told of from now on, nor after
@@ -92,9 +100,7 @@ impl Definitions {
         let generation = self.generation.load(Ordering::SeqCst);
         let is_watched = self.is_watched.load(Ordering::SeqCst);
         let definition = self.repository.get_definition(id).await?;
-        let statement = MetricStatement::of(&definition);
-        let tag = etag::of_definition(&definition);
-        let served = Arc::new(ServedMetric { definition, statement, tag, last_head: LastHead::default() });
+        let served = Arc::new(ServedMetric::of(definition));
         if is_watched && self.generation.load(Ordering::SeqCst) == generation {
             self.held.insert(id.clone(), Arc::clone(&served));
             // A change between the two lines before may have let go of everything but this.

@@ -32,6 +32,7 @@ mod access;
 pub mod body;
 mod caller;
 mod connections;
+mod contracts;
 mod decoding;
 mod definitions;
 mod edge;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use metricd_domain::ParameterValue;
+use metricd_domain::{Parameter, ParameterValue};
 
 use crate::Statement;
+use crate::arguments::numbered;
 
 /// A statement with a value for each of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,12 @@ impl BoundStatement {
     #[must_use]
     pub fn without_arguments(statement: &Statement) -> Self {
         Self::new(statement.body().into(), Vec::new())
+    }
+
+    /// A statement with NULL for each of its parameters: it can be described, and is not meant to be run.
+    #[must_use]
+    pub fn with_nulls(statement: &Statement, declared: &[Parameter]) -> Self {
+        Self::new(numbered(statement, declared).text.into(), vec![None; statement.parameters().len()])
     }
 
     /// The text, with `$1`, `$2`, … for the arguments.

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, SqlText};
+use metricd_domain::{Metric, MetricDefinition, MetricId, Parameter, QueryId, SqlText};
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
-use crate::{Declarations, Judge, JudgeError};
+use crate::{BoundStatement, Declarations, Judge, JudgeError, MetricRunner, RunError, Statement};
 
 /// How many definitions are read at once.
 const PAGE: usize = 200;
@@ -46,7 +46,8 @@ pub enum CheckError {
     Unavailable(String),
 }
 
-/// Judges every metric, and every query that no metric reads. `advance` is told of each that is done.
+/// Judges every metric, and every query that no metric reads, and asks the runner whether its role may still run them.
+/// `advance` is told of each that is done.
 ///
 /// # Errors
 ///
@@ -54,6 +55,7 @@ pub enum CheckError {
 pub async fn check_definitions(
     repository: &dyn MetricRepository,
     judge: &Judge,
+    runner: &dyn MetricRunner,
     mut advance: impl FnMut(),
 ) -> Result<CheckReport, CheckError> {
     let mut report = CheckReport::default();
@@ -67,7 +69,7 @@ pub async fn check_definitions(
         after = Some(last.metric.metric_id.clone());
         for definition in page {
             let Metric { metric_id, query_id, .. } = definition.metric.clone();
-            let messages = drift(judge, definition).await?;
+            let messages = drift(judge, runner, definition).await?;
             report.metrics += 1;
             if !messages.is_empty() {
                 report.drifts.push(Drift { metric_id: Some(metric_id), query_id: query_id.clone(), messages });
@@ -83,8 +85,11 @@ pub async fn check_definitions(
         after = Some(last.query_id.clone());
         for query in page.into_iter().filter(|query| !read.contains(&query.query_id)) {
             report.unused_queries += 1;
-            let judged = ask(judge, query.sql, None).await?;
-            if let Err(messages) = judged {
+            let mut messages = ask(judge, query.sql.clone(), None).await?.err().unwrap_or_default();
+            if messages.is_empty() {
+                messages.extend(forbidden(runner, &query.sql, &[]).await?);
+            }
+            if !messages.is_empty() {
                 report.drifts.push(Drift { metric_id: None, query_id: query.query_id, messages });
             }
             advance();
@@ -93,13 +98,37 @@ pub async fn check_definitions(
 }
 
 /// What is different about the metric, or wrong with it.
-async fn drift(judge: &Judge, definition: MetricDefinition) -> Result<Vec<String>, CheckError> {
+async fn drift(
+    judge: &Judge,
+    runner: &dyn MetricRunner,
+    definition: MetricDefinition,
+) -> Result<Vec<String>, CheckError> {
     let MetricDefinition { metric, sql, contract, .. } = definition;
-    Ok(match (ask(judge, sql, Some(metric)).await?, contract) {
-        (Err(messages), _) => messages,
+    let parameters = metric.parameters.clone();
+    let mut messages = match (ask(judge, sql.clone(), Some(metric)).await?, contract) {
+        (Err(messages), _) => return Ok(messages),
         (Ok(_), None) => vec!["it was stored without a contract: ingest its query again".to_owned()],
         (Ok(now), Some(stored)) => stored.drift(&now),
-    })
+    };
+    messages.extend(forbidden(runner, &sql, &parameters).await?);
+    Ok(messages)
+}
+
+/// Why the runner's role could not run the SQL, which its author may.
+async fn forbidden(
+    runner: &dyn MetricRunner,
+    sql: &SqlText,
+    declared: &[Parameter],
+) -> Result<Option<String>, CheckError> {
+    // What is no statement has been refused before.
+    let Ok(statement) = Statement::parse(sql) else { return Ok(None) };
+    match runner.describe(&BoundStatement::with_nulls(&statement, declared)).await {
+        Ok(_) => Ok(None),
+        Err(RunError::Failed { sqlstate, message }) => {
+            Ok(Some(format!("the role that runs metrics cannot run it: {message} (SQLSTATE {sqlstate})")))
+        }
+        Err(error) => Err(CheckError::Unavailable(error.to_string())),
+    }
 }
 
 /// The contract, or what is wrong.

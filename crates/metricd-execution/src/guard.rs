@@ -60,6 +60,17 @@ impl Guard {
         &self.allowed
     }
 
+    /// Whether PostgreSQL may need longer to resolve the statement than it is given, for what the statement has within it.
+    pub(crate) fn is_large(&self, statement: &Statement) -> bool {
+        with_tree(statement, |tree| {
+            tree.is_ok_and(|tree| {
+                let mut walk = Walk::new(&self.allowed, tree);
+                walk.query(&tree.query);
+                walk.is_large()
+            })
+        })
+    }
+
     /// Judges the statement.
     ///
     /// # Errors

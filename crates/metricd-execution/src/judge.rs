@@ -131,11 +131,22 @@ impl Judge {
             text: numbered.text.clone(),
             placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
-        self.resolver.resolve(&resolvable).map_err(|error| match error {
+        let resolved = self.resolver.resolve(&resolvable).map_err(|error| match error {
+            // A database that answers everybody else has run out of time for this statement alone.
+            ResolveError::Unavailable(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
+                ResolveError::TooComplex
+            }
+            error => error,
+        });
+        resolved.map_err(|error| match error {
             ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
-            ResolveError::ColumnRepeated(message) => {
-                let message = format!("PostgreSQL says: {message}; give each column a name of its own with AS");
+            error @ ResolveError::ColumnRepeated(_) => {
+                let message = format!("{error}: give each column a name of its own with AS");
                 JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
+            }
+            error @ ResolveError::TooComplex => {
+                let message = format!("{error}: name the columns instead of `*`, or join less at once");
+                JudgeError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
                 let (message, parameter) = with_parameter_names(&message, statement.parameters());

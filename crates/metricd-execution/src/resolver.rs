@@ -109,9 +109,12 @@ pub enum ResolveError {
         /// The character of the numbered text at which it refuses, from 0, where it says so.
         character: Option<usize>,
     },
-    /// Two columns of the result have one name.
-    #[error("{0}")]
+    /// Two columns of the result have this name.
+    #[error("two columns are named `{0}`")]
     ColumnRepeated(String),
+    /// It has more columns within it than PostgreSQL may be asked to resolve.
+    #[error("it has too many columns within it")]
+    TooComplex,
     /// The database cannot be asked.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -133,6 +136,7 @@ pub trait Resolver: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`].
+    /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`],
+    /// [`ResolveError::TooComplex`].
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 }

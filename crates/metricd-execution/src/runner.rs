@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, DataMark, EncodeError, Relation, RowSink};
+use crate::{BoundStatement, Column, DataMark, EncodeError, Relation, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -209,6 +209,13 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
+
+    /// The columns that the statement would have if it was run now; none if the runner cannot tell. The statement is not run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::run`]: [`RunError::Failed`] if PostgreSQL cannot resolve it, or the role lacks a right that it needs.
+    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError>;
 
     /// The relations that statements may read, by their names.
     ///

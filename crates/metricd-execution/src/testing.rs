@@ -48,6 +48,7 @@ type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 /// A runner that answers by a script: each statement gives a result, or an error.
 #[derive(Default)]
 pub struct ScriptedRunner {
+    descriptions: Mutex<HashMap<String, Result<Vec<Column>, RunError>>>,
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
     telling_tenant: Mutex<HashSet<String>>,
@@ -143,6 +144,12 @@ impl ScriptedRunner {
     /// Has each run that begins wait for a connection until what this answers is dropped.
     pub async fn hold_connections(&self) -> OwnedRwLockWriteGuard<()> {
         Arc::clone(&self.connections).write_owned().await
+    }
+
+    /// Tells what columns this SQL has, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then that
+    /// is not known.
+    pub fn set_description(&self, sql: &str, described: Result<Vec<Column>, RunError>) {
+        self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), described);
     }
 
     /// Tells what snapshot of the data there is, and what fingerprint tables have; until then there is neither.
@@ -286,6 +293,11 @@ impl MetricRunner for ScriptedRunner {
     async fn fingerprint(&self, _: &[ContractTable]) -> Result<Option<String>, RunError> {
         let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(data.as_ref().map(|data| data.fingerprint.clone()))
+    }
+
+    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError> {
+        let described = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        described.get(statement.text()).cloned().transpose()
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

@@ -14,7 +14,11 @@ const STACK_BYTES: usize = 256 << 20;
 
 /// The tree of a statement, in the text form in which PostgreSQL stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueryTree(String);
+pub struct QueryTree {
+    text: String,
+    /// Whether the statement is the only subquery of this query.
+    is_subquery: bool,
+}
 
 /// Why two trees cannot be compared, or are not equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +38,13 @@ impl QueryTree {
     /// Takes the text of `pg_rewrite.ev_action`.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self { text, is_subquery: false }
+    }
+
+    /// Takes the text of `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
+    #[must_use]
+    pub fn of_subquery(text: String) -> Self {
+        Self { text, is_subquery: true }
     }
 
     /// Hands the statement's query to `look`, on a stack that is large enough for it.
@@ -44,13 +54,14 @@ impl QueryTree {
 
     /// The statement's query: the rule of a view has no other.
     fn query(&self) -> Result<Object<'_>, TreeError> {
-        match Node::read(&self.0) {
+        let query = match Node::read(&self.text) {
             Some(Node::List(mut queries)) if queries.len() == 1 => match queries.pop() {
                 Some(Node::Object(query)) if query.kind == "QUERY" => Ok(query),
                 _ => Err(TreeError::Unreadable),
             },
             _ => Err(TreeError::Unreadable),
-        }
+        }?;
+        if self.is_subquery { query.only_subquery().ok_or(TreeError::Unreadable) } else { Ok(query) }
     }
 
     /// Whether the narrowed statement is this one, but for the rows of the source that it reads.

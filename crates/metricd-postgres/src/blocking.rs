@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::DbError;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement};
 
 use crate::DatabaseUrl;
 use crate::connection::first_line;
@@ -83,6 +83,11 @@ impl BlockingClient {
     /// Runs one statement: a text with two of them is refused.
     pub(crate) fn execute_one(&mut self, sql: &str) -> Result<(), CallError> {
         self.call(async |client| client.query_typed(sql, &[]).await.map(drop))
+    }
+
+    /// What PostgreSQL says of a statement, without running it.
+    pub(crate) fn describe(&mut self, sql: &str) -> Result<Statement, CallError> {
+        self.call(async |client| client.prepare(sql).await)
     }
 
     /// The row that a statement answers with.

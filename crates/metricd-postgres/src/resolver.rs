@@ -1,9 +1,9 @@
-//! PostgreSQL's own account of a statement: prepared for the types of its parameters, made a view for everything else, and
-//! all of it rolled back.
+//! PostgreSQL's own account of a statement: described for its columns and the types of its parameters, read by a view for
+//! everything else, and all of it rolled back.
 
 mod enums;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +12,8 @@ use metricd_execution::{
     Allowed, Fault, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver, fault_of,
 };
 use serde::Deserialize;
-use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
+use tokio_postgres::error::{DbError, ErrorPosition};
+use tokio_postgres::{Column, Statement};
 
 use crate::DatabaseUrl;
 use crate::blocking::{BlockingClient, CallError};
@@ -20,15 +21,25 @@ use crate::blocking::{BlockingClient, CallError};
 /// How long PostgreSQL may take for one of the steps.
 const STEP_TIMEOUT: &str = "3s";
 
-/// What the statement is prepared as; the name is the session's own.
-const PREPARE: &str = "PREPARE metricd_judged AS ";
+/// How large the resolved statement may be, as PostgreSQL writes it down. Looking through it takes several times as much.
+const MAX_TREE_BYTES: i32 = 16 << 20;
+
+/// How large it is, which PostgreSQL knows without reading it.
+const TREE_BYTES: &str = "SELECT octet_length(ev_action::text) FROM pg_catalog.pg_rewrite WHERE ev_class = 'catalog.metricd_judged'::regclass";
+
+/// What `format_type` calls the types of these oids.
+const TYPE_NAMES: &str = "
+    SELECT array(
+        SELECT format_type(t.oid, NULL)
+        FROM unnest(string_to_array($1, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
+    )";
 
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
 
 /// The size of a tree that is handed on: many times that of a statement of some pages.
-const MAX_TREE_BYTES: usize = 4 << 20;
+const MAX_COMPARED_TREE_BYTES: usize = 4 << 20;
 
 /// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
 /// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
@@ -111,29 +122,37 @@ impl Session {
         Ok(())
     }
 
-    /// The types of the parameters. The statement is not kept prepared.
-    fn prepare(&mut self, text: &str) -> Result<Vec<String>, ResolveError> {
-        self.client.execute_one(&format!("{PREPARE}{text}")).map_err(refused)?;
-        let types = "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = 'metricd_judged'";
-        let types = self.client.query_one(types).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
-        self.client.batch_execute("DEALLOCATE metricd_judged").map_err(refused)?;
-        Ok(types)
+    /// The columns of the statement, and the types of its parameters.
+    fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
+        let described = self.client.describe(text).map_err(refused)?;
+        let types: Vec<_> = described.params().iter().map(|data_type| data_type.oid().to_string()).collect();
+        let names = self.client.query_one_with(TYPE_NAMES, &types.join(","));
+        let names = names.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+        Ok((described, names))
     }
 
-    /// What the catalogs say of the view.
-    fn account(&mut self) -> Result<Resolution, ResolveError> {
+    /// What the catalogs say of the view, and of the columns of the statement that it reads.
+    fn account(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
         if !self.has_account {
-            let prepare = format!("PREPARE metricd_account (regclass) AS {ACCOUNT}");
+            let prepare = format!("PREPARE metricd_account (regclass, jsonb) AS {ACCOUNT}");
             self.client.batch_execute(&prepare).map_err(refused)?;
             self.has_account = true;
         }
-        let execute = "EXECUTE metricd_account ('catalog.metricd_judged')";
-        let document = self.client.simple_text(execute).map_err(refused)?.unwrap_or_default();
+        let origin = |column: &Column| {
+            let (table, number) = (column.table_oid().unwrap_or(0), column.column_id().unwrap_or(0));
+            format!("[{},{table},{number}]", column.type_().oid())
+        };
+        let origins: Vec<_> = columns.iter().map(origin).collect();
+        let execute = format!("EXECUTE metricd_account ('catalog.metricd_judged', '[{}]')", origins.join(","));
+        let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
         let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
+        let named = columns.iter().zip(account.columns).map(|(column, ColumnRow { type_name, description })| {
+            ContractColumn { name: column.name().to_owned(), type_name, description }
+        });
         let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
         Ok(Resolution {
             fingerprint,
-            columns: account.columns,
+            columns: named.collect(),
             parameter_types: Vec::new(),
             tables: account.tables,
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
@@ -147,11 +166,11 @@ impl Session {
     /// The view's query, up to a size beyond which nobody looks at it.
     fn tree(&mut self) -> Result<Option<QueryTree>, ResolveError> {
         let tree = format!(
-            "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
+            "SELECT CASE WHEN octet_length(tree) <= {MAX_COMPARED_TREE_BYTES} THEN tree END FROM (
                 SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'catalog.metricd_judged'::regclass
             ) AS rules (tree)"
         );
-        Ok(self.client.simple_text(&tree).map_err(refused)?.map(QueryTree::new))
+        Ok(self.client.simple_text(&tree).map_err(refused)?.map(QueryTree::of_subquery))
     }
 
     fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
@@ -176,16 +195,24 @@ impl Resolver for PgResolver {
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         self.ask(|session| {
-            let parameter_types = session.prepare(&statement.text)?;
+            let (described, parameter_types) = session.describe(&statement.text)?;
+            if let Some(repeated) = repeated(described.columns().iter().map(Column::name)) {
+                return Err(ResolveError::ColumnRepeated(repeated.to_owned()));
+            }
             let value = |index: usize| {
                 let type_name = parameter_types.get(index).map_or("text", String::as_str);
                 format!("CAST(NULL AS {type_name})")
             };
             let body = statement.with_values(value);
             // The name is seen by nobody else, and the transaction is never kept.
-            let view = format!("CREATE VIEW catalog.metricd_judged AS\n{body}\n");
+            let view = format!("CREATE VIEW catalog.metricd_judged AS SELECT 1 AS one FROM (\n{body}\n) AS judged");
             session.client.execute_one(&view).map_err(view_refused)?;
-            let account = session.account()?;
+            let bytes: i32 =
+                session.client.query_one(TREE_BYTES).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+            if bytes > MAX_TREE_BYTES {
+                return Err(ResolveError::TooComplex);
+            }
+            let account = session.account(described.columns())?;
             let types = account.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
             let enums = enums::labels(&mut session.client, types)?;
             Ok(Resolution { parameter_types, enums, ..account })
@@ -195,13 +222,20 @@ impl Resolver for PgResolver {
 
 #[derive(Debug, Deserialize)]
 struct Account {
-    columns: Vec<ContractColumn>,
+    columns: Vec<ColumnRow>,
     tables: Vec<ContractTable>,
     functions: Vec<FunctionRow>,
     types: Vec<TypeRow>,
     session_words: Vec<String>,
     /// Whether nothing but the rows of the tables and the parameters decides the result.
     is_repeatable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct ColumnRow {
+    #[serde(rename = "type")]
+    type_name: String,
+    description: Option<String>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
@@ -262,14 +296,8 @@ fn refused(error: CallError) -> ResolveError {
     }
 }
 
-/// The same for the view of the statement: a place in its text is none in the statement's, and what is unique in a view are
-/// the names of the columns.
+/// The same for the view of the statement: a place in its text is none in the statement's.
 fn view_refused(error: CallError) -> ResolveError {
-    if let CallError::Refused(error) = &error
-        && *error.code() == SqlState::DUPLICATE_COLUMN
-    {
-        return ResolveError::ColumnRepeated(error.message().to_owned());
-    }
     match refused(error) {
         ResolveError::Refused { message, hint, .. } => ResolveError::Refused { message, hint, character: None },
         other => other,
@@ -279,7 +307,13 @@ fn view_refused(error: CallError) -> ResolveError {
 /// The character of the numbered text at which PostgreSQL refuses it, from 0.
 fn character(error: &DbError) -> Option<usize> {
     let Some(ErrorPosition::Original(position)) = error.position() else { return None };
-    usize::try_from(*position).ok()?.checked_sub(1 + PREPARE.chars().count())
+    usize::try_from(*position).ok()?.checked_sub(1)
+}
+
+/// A name that is there twice.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]

@@ -8,6 +8,7 @@
 mod asking;
 mod connection;
 mod cost;
+mod describe;
 mod error;
 mod exporter;
 mod gathering;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, Tenant};
 use metricd_execution::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Relation, RowSink, RunError,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, MetricRunner, Relation, RowSink, RunError,
     RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
@@ -276,6 +277,10 @@ impl MetricRunner for PgRunner {
 
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         self.fingerprint_of(tables).await
+    }
+
+    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError> {
+        self.describe_statement(statement).await.map(Some)
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

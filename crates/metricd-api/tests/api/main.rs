@@ -4,6 +4,7 @@ mod access;
 mod compression;
 mod conditional;
 mod connections;
+mod contracts;
 mod cors;
 mod cross_site;
 mod dashboards;

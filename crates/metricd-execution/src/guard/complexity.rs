@@ -12,6 +12,9 @@ const USUAL_COLUMNS: u64 = 200;
 /// How many columns a statement may have within it, all in all.
 const MAX_INNER_COLUMNS: u64 = 250_000;
 
+/// From how many on it is for them that PostgreSQL runs out of time.
+const MANY_INNER_COLUMNS: u64 = 20_000;
+
 /// What makes a statement large within.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Complexity {
@@ -41,8 +44,17 @@ impl Complexity {
 
     /// Whether PostgreSQL would have to keep more in mind than it may.
     pub(super) fn is_excessive(self) -> bool {
+        self.inner_columns() > MAX_INNER_COLUMNS
+    }
+
+    /// Whether there is so much that PostgreSQL may need longer for it than it is given.
+    pub(super) fn is_large(self) -> bool {
+        self.inner_columns() > MANY_INNER_COLUMNS
+    }
+
+    fn inner_columns(self) -> u64 {
         let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(USUAL_COLUMNS) };
-        (self.wildcards + self.joined).saturating_mul(width) > MAX_INNER_COLUMNS
+        (self.wildcards + self.joined).saturating_mul(width)
     }
 }
 
@@ -73,5 +85,7 @@ mod tests {
         assert!(complexity(1, &[18; 5], 1_600).is_excessive());
         assert!(complexity(0, &[18; 5], 1_600).is_excessive());
         assert!(complexity(0, &[usize::MAX], 1).is_excessive());
+        assert!(complexity(60, &[], 1_600).is_large() && !complexity(60, &[], 1_600).is_excessive());
+        assert!(!complexity(2, &[2], 20).is_large());
     }
 }

@@ -73,6 +73,11 @@ impl<'a> Walk<'a> {
         Self { allowed, tree, place: Place::START, with_names, uses, lock_count: 0, complexity, findings: Vec::new() }
     }
 
+    /// Whether PostgreSQL may need long to resolve what has been walked through.
+    pub(super) fn is_large(&self) -> bool {
+        self.complexity.is_large()
+    }
+
     /// Everything that is wrong, and where tables are named.
     pub(super) fn finish(mut self) -> (Vec<Finding>, Uses) {
         if self.complexity.is_excessive() {

@@ -198,3 +198,18 @@ fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
     );
     assert_eq!(found[0].words, ":country");
 }
+
+#[test]
+fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let large = format!("SELECT 1 AS one FROM metrics{}", ", (SELECT * FROM metrics) AS m".repeat(20));
+    for (sql, is_refused) in [(large.as_str(), true), ("SELECT 1", false)] {
+        resolver.answer(sql, Err(ResolveError::Unavailable("it took too long".into())));
+        match judge(&resolver, sql, &[]) {
+            Err(JudgeError::Refused(findings)) => {
+                assert!(is_refused && findings[0].code == FindingCode::TooComplex, "{findings:?}");
+            }
+            other => assert!(!is_refused && matches!(other, Err(JudgeError::Unavailable(_))), "{other:?}"),
+        }
+    }
+}

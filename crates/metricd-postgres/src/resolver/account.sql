@@ -1,6 +1,7 @@
 -- What PostgreSQL has made of the statement. The rule of a view is its query as the parser has resolved it: every function,
 -- operator, relation and type by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
--- $1 is the view.
+-- $1 is a view that reads the statement as a subquery, since a view of its own could not have each column that a result may have. $2
+-- has for each column of the statement its type, and the table and the column that it shows as it is, or 0.
 WITH RECURSIVE
 judged AS (
     SELECT r.ev_class AS oid, r.ev_action::text AS tree FROM pg_rewrite r
@@ -244,30 +245,16 @@ unrepeatable AS (
     JOIN pg_type t ON t.oid = f.hit[1]::oid
     JOIN pg_proc p ON p.oid = t.typinput
     WHERE tree ~ '\{COERCEVIAIO' AND (p.provolatile <> 'i' OR t.typnamespace <> 'pg_catalog'::regnamespace)
-),
-
--- The columns of the result that show a table's column as it is. A query within the statement may have a column of the same
--- place and name; where the two are not of one origin, there is none.
-origins AS (
-    SELECT
-        f.hit[1]::integer AS attnum, regexp_replace(f.hit[2], '\\(.)', '\1', 'g') AS attname,
-        min(f.hit[3]::oid::bigint)::oid AS attrelid, min(f.hit[4]::integer) AS origin_attnum
-    FROM judged,
-        regexp_matches(tree, ':resno (\d+) :resname ((?:\\.|[^\s\\])+) :ressortgroupref \d+ :resorigtbl (\d+) :resorigcol (\d+)', 'g') AS f (hit)
-    GROUP BY 1, 2
-    HAVING count(DISTINCT (f.hit[3], f.hit[4])) = 1
 )
 
 SELECT jsonb_build_object(
     'is_repeatable', NOT EXISTS (SELECT FROM unrepeatable),
     'columns', coalesce((
         SELECT jsonb_agg(jsonb_build_object(
-            'name', a.attname, 'type', format_type(a.atttypid, NULL),
-            'description', col_description(o.attrelid, o.origin_attnum)
-        ) ORDER BY a.attnum)
-        FROM pg_attribute a
-        LEFT JOIN origins o ON o.attnum = a.attnum AND o.attname = a.attname AND o.attrelid <> 0
-        WHERE a.attrelid = (SELECT oid FROM judged) AND a.attnum > 0
+            'type', format_type((c.origin ->> 0)::oid, NULL),
+            'description', col_description((c.origin ->> 1)::oid, (c.origin ->> 2)::integer)
+        ) ORDER BY c.number)
+        FROM jsonb_array_elements($2) WITH ORDINALITY AS c (origin, number)
     ), '[]'),
     'tables', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
     'functions', coalesce((SELECT jsonb_agg(to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),

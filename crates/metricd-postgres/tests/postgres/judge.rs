@@ -1,5 +1,6 @@
 //! SQL as PostgreSQL resolves it: the corpora of the guard against a real warehouse, contracts, and what drifts.
 
+mod contracts;
 mod types;
 
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use metricd_execution::{CheckReport, check_definitions};
-use metricd_postgres::{PgRepository, RepositoryConfig};
+use metricd_postgres::{PgRepository, PgRunner, RepositoryConfig, RunnerConfig};
 use metricd_repository::MetricRepository;
 
 use super::ingest::judge;
@@ -26,7 +26,8 @@ pub(crate) async fn check(
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let judge = judge(&database, guard).await?;
     let bar = count_bar(repository.check().await?.metric_count, "judging");
-    let report = check_definitions(&repository, &judge, || bar.inc(1)).await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
+    let report = check_definitions(&repository, &judge, &runner, || bar.inc(1)).await?;
     bar.finish_and_clear();
     database.close()?;
     output::print(&match call.format {

@@ -30,6 +30,16 @@ async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
         (0, "judged 1 metrics and 1 queries that no metric reads: nothing has drifted\n", "")
     );
 
+    // What was given to single columns counts as well.
+    owner
+        .batch_execute("REVOKE SELECT ON warehouse.orders FROM metricd_reader; GRANT SELECT (status) ON warehouse.orders TO metricd_reader")
+        .await?;
+    let (code, told, _) = check(&[])?;
+    assert!(code == 2 && told.contains("cannot run it: permission denied"), "{told}");
+    assert!(told.ends_with("1 drifted\n"), "the query of `status` can be run: {told}");
+    owner.batch_execute("GRANT SELECT ON warehouse.orders TO metricd_reader").await?;
+    assert_eq!(check(&[])?.0, 0);
+
     owner.batch_execute("ALTER TABLE warehouse.orders ALTER placed TYPE timestamp").await?;
     let (code, told, _) = check(&[])?;
     assert_eq!(code, 2, "{told}");

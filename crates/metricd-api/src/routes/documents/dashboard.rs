@@ -31,7 +31,7 @@ pub(in crate::routes) async fn get_dashboard_openapi(
     let dashboard = dashboard(&request, &state, &path).await?;
     let mut served = Vec::new();
     for item in &dashboard.items {
-        match state.definitions.get_in_service(&item.metric_id).await {
+        match state.current(&item.metric_id).await {
             Ok(metric) => served.push(metric),
             // It stands on the dashboard, and its entry among the results is a problem.
             Err(RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_)) => {}

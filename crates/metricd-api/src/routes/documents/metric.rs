@@ -27,6 +27,6 @@ pub(in crate::routes) async fn get_metric_openapi(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let served = state.definitions.get_in_service(&metric_id(&request, &path)?).await?;
+    let served = state.current(&metric_id(&request, &path)?).await?;
     Ok(respond(&request, "application/json", metric_document(&served.definition).into_bytes()))
 }

@@ -38,7 +38,7 @@ pub(super) struct DefinitionResponse<'a> {
     #[schema(required)]
     period: Option<&'a PeriodDeclaration>,
     limits: MetricLimits,
-    /// What PostgreSQL says of the SQL; null where nobody has asked it.
+    /// What PostgreSQL says of the SQL; null where nobody has asked it, or it is not valid any more.
     #[schema(required)]
     contract: Option<ContractResponse<'a>>,
     created_at: DateTime<Utc>,

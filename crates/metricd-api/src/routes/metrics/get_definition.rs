@@ -40,7 +40,7 @@ pub(in crate::routes) async fn get_metric_definition(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let served = state.definitions.get_in_service(&metric_id(&request, &path)?).await?;
+    let served = state.current(&metric_id(&request, &path)?).await?;
     let is_unchanged = etag::is_unchanged(&request, &served.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response

@@ -56,6 +56,11 @@ pub(super) async fn answer_whole(
     let Ran { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
 
+    if served.last_head.take_drift() {
+        let (state, served) = (state.clone(), Arc::clone(&served));
+        // The result says itself what its columns are; what is said of it elsewhere follows.
+        actix_web::rt::spawn(async move { state.current(&served.definition.metric.metric_id).await.map(drop) });
+    }
     let EncodedResult { body, tag, is_truncated } =
         result.map_err(|error| run_problem(error, metric, refusable.as_ref(), request))?;
     asking.answered(&tag);
