@@ -120,8 +120,8 @@ async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
         // Where nobody is asked for a token, everybody is an author, who is told what is wrong with the SQL.
         let is_of_sql = code == "query-failed";
         assert_eq!(answer.body.contains(secret), is_of_sql, "{}", answer.body);
-        let of_sql = json!({"sqlstate": "42P01", "message": secret});
-        assert_eq!(problem.get("database_error"), is_of_sql.then_some(&of_sql), "{problem}");
+        let told = problem.get("database_error").map(|error| error["message"].clone());
+        assert_eq!(told, is_of_sql.then(|| json!(secret)), "{problem}");
     }
     app.runner.script(SQL, || Ok(Vec::new()));
     assert_eq!(app.get("/metrics/m1").await?.status, 200, "the server goes on");
