@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -14,7 +15,17 @@ use crate::account::plain_command;
 use crate::folder::Folder;
 use crate::{EmbeddedError, poll};
 
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How a server is stopped: by which signal, and how long that is waited for. A fast shutdown waits for sessions to end, which
+/// some functions of PostgreSQL prevent, since they do not look for interrupts; an immediate one ends them all the same.
+const STOPS: [(Signal, Duration); 3] = [
+    (Signal::SIGINT, Duration::from_secs(10)),
+    (Signal::SIGQUIT, Duration::from_secs(10)),
+    (Signal::SIGKILL, Duration::from_secs(10)),
+];
+
+/// The same for processes whose server has gone. They hold its shared memory, so that the next one cannot start.
+const ORPHAN_STOPS: [(Signal, Duration); 2] =
+    [(Signal::SIGQUIT, Duration::from_secs(2)), (Signal::SIGKILL, Duration::from_secs(10))];
 
 /// `postmaster.pid`, whose lines PostgreSQL's `pidfile.h` lists.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,15 +44,12 @@ pub(crate) fn is_ready(folder: &Folder, port: u16) -> Result<bool, EmbeddedError
 ///
 /// To be called by the holder of the lock alone.
 pub(crate) fn clear_away(folder: &Folder) -> Result<(), EmbeddedError> {
-    let Some(PidFile { pid, .. }) = read(folder)? else { return Ok(()) };
+    let Some(PidFile { pid, .. }) = read(folder)? else { return end_orphans(folder) };
     if serves(pid, &folder.cluster()) {
         log::info!("stopping the PostgreSQL (process {pid}) of an owner that has gone");
-        kill(Pid::from_raw(pid), Signal::SIGINT).map_err(|errno| {
-            EmbeddedError::system(format!("stop the PostgreSQL with process id {pid}"))(errno.into())
-        })?;
-        let awaited = || format!("the PostgreSQL with process id {pid} has stopped");
-        poll::until(STOP_LIMIT, awaited, || Ok((!serves(pid, &folder.cluster())).then_some(())))?;
+        stop(&STOPS, || if serves(pid, &folder.cluster()) { vec![pid] } else { Vec::new() })?;
     }
+    end_orphans(folder)?;
     // PostgreSQL would not start if another process of the account had got that number meanwhile, as happens in a container. Against
     // backends that are still alive it has another guard, the shared memory block with the folder's inode as its key.
     let path = folder.cluster().join("postmaster.pid");
@@ -49,6 +57,63 @@ pub(crate) fn clear_away(folder: &Folder) -> Result<(), EmbeddedError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(EmbeddedError::folder("remove", &path)(error)),
         _ => Ok(()),
     }
+}
+
+/// Ends processes of a server on this folder that has gone itself, as when it was killed while one of them computed.
+fn end_orphans(folder: &Folder) -> Result<(), EmbeddedError> {
+    let cluster = folder.cluster();
+    let orphans = processes_in(&cluster);
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    log::info!("ending processes of a PostgreSQL that has gone: {orphans:?}");
+    stop(&ORPHAN_STOPS, || processes_in(&cluster))
+}
+
+/// Sends the signals one after the other, each to those that are left then, until none is.
+fn stop(stops: &[(Signal, Duration)], left: impl Fn() -> Vec<i32>) -> Result<(), EmbeddedError> {
+    let mut slow = Ok(());
+    for (signal, limit) in stops {
+        let pids = left();
+        if pids.is_empty() {
+            return Ok(());
+        }
+        for pid in &pids {
+            match kill(Pid::from_raw(*pid), *signal) {
+                // It has ended since.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(errno) => {
+                    let action = format!("stop the PostgreSQL with process id {pid}");
+                    return Err(EmbeddedError::system(action)(errno.into()));
+                }
+            }
+        }
+        let awaited = || format!("the PostgreSQL with process id {} has stopped", pids[0]);
+        slow = poll::until(*limit, awaited, || Ok(left().is_empty().then_some(())));
+        if !matches!(slow, Err(EmbeddedError::TooSlow { .. })) {
+            return slow;
+        }
+    }
+    slow
+}
+
+/// The processes of a PostgreSQL on this folder, which is where all of them work. Only the holder of the lock has one, so that
+/// these are its own or a dead holder's. Where the system does not show them (it has no `/proc`), none is known.
+fn processes_in(cluster: &Path) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| {
+        let is_there = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == cluster);
+        // The title that a process of PostgreSQL gives itself hides its name.
+        is_there && fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| is_postgres(&program))
+    })
+    .collect()
+}
+
+/// Whether this is PostgreSQL's program, also where a newer one has replaced it since.
+fn is_postgres(program: &Path) -> bool {
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.trim_end_matches(" (deleted)") == "postgres"
 }
 
 fn read(folder: &Folder) -> Result<Option<PidFile>, EmbeddedError> {

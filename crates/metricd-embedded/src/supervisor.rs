@@ -14,8 +14,9 @@ use crate::{EmbeddedError, poll};
 
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// A fast shutdown ends the sessions and writes a checkpoint.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// A fast shutdown ends the sessions and writes a checkpoint. The shell makes it an immediate one after 10 s, and kills what is
+/// left after 20 s.
+const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 /// A shell that runs a program for as long as the other end of its standard input is open.
 ///
@@ -55,7 +56,7 @@ impl Supervisor {
         self.shell.try_wait().map_err(EmbeddedError::system("ask for the state of PostgreSQL"))
     }
 
-    /// Has the program interrupted, which is a fast shutdown for PostgreSQL, and waits for its end.
+    /// Has the program stopped, by a fast shutdown where PostgreSQL can do one, and waits for its end.
     pub(crate) fn stop(mut self) -> Result<(), EmbeddedError> {
         self.interrupt()
     }

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid};
 
 use crate::owner::Owner;
-use crate::support::{eventually, open, parent_of, project, query, runs, server_pid};
+use crate::support::{children_of, eventually, open, parent_of, project, query, runs, server_pid};
 
 fn pid(number: u32) -> Pid {
     Pid::from_raw(i32::try_from(number).unwrap())
@@ -109,11 +109,4 @@ fn an_unfinished_cluster_is_made_anew() {
     fs::write(data_dir.join("initdb.password"), "left over").unwrap();
     let _cluster = open(&data_dir);
     assert!(!data_dir.join("initdb.password").exists());
-}
-
-fn children_of(parent: u32) -> Vec<u32> {
-    let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    numbers
-        .filter(|number| Path::new(&format!("/proc/{number}/stat")).exists() && parent_of(*number) == parent)
-        .collect()
 }

@@ -9,3 +9,4 @@ mod folders;
 mod owner;
 mod persistent;
 mod support;
+mod unstoppable;

@@ -1,0 +1,105 @@
+//! Sessions that nothing but the end of their process stops.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use metricd_embedded::{Access, ConnectionInfo, OWNER_ROLE, open_or_join};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use secrecy::ExposeSecret;
+
+use crate::owner::Owner;
+use crate::support::{children_of, eventually, open, options, parent_of, project, psql, query, runs, server_pid};
+
+/// Computes for minutes without a look for interrupts.
+const UNSTOPPABLE: &str =
+    "SELECT path(polygon(20000, circle '<(0,0),1>')) <-> path(polygon(20000, circle '<(0,0),2>'))";
+
+/// Begins the statement, and answers with who waits for it and the number of PostgreSQL's process that computes.
+fn begin(connection: &ConnectionInfo) -> (Child, u32) {
+    let client = psql()
+        .arg("--host")
+        .arg(connection.socket_dir())
+        .args(["--port", &connection.port().to_string(), "--username", OWNER_ROLE, "--dbname", "postgres"])
+        .args(["-c", UNSTOPPABLE])
+        .env("PGPASSWORD", connection.password(OWNER_ROLE).unwrap().expose_secret())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let computing =
+        "SELECT coalesce(min(pid), 0) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT path%'
+                     AND clock_timestamp() - query_start > '300 ms'";
+    eventually("the statement runs", || query(connection, computing) != "0");
+    (client, query(connection, computing).parse().unwrap())
+}
+
+fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), signal).unwrap();
+}
+
+fn assert_opens(data_dir: &Path) {
+    let cluster = open(data_dir);
+    assert_eq!(query(cluster.connection(), "SELECT value FROM kept"), "42");
+    cluster.stop().unwrap();
+}
+
+#[test]
+fn the_database_stops_although_a_statement_does_not() {
+    let project = project();
+    let data_dir = project.path().join(".metricd");
+    let cluster = open(&data_dir);
+    query(cluster.connection(), "CREATE TABLE kept AS SELECT 42 AS value");
+    let (mut client, backend) = begin(cluster.connection());
+    let began = Instant::now();
+    cluster.stop().unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    assert!(!runs(backend));
+    client.wait().unwrap();
+    assert_opens(&data_dir);
+}
+
+#[test]
+fn a_server_that_hangs_is_killed_with_its_processes() {
+    let project = project();
+    let data_dir = project.path().join(".metricd");
+    let cluster = open(&data_dir);
+    query(cluster.connection(), "CREATE TABLE kept AS SELECT 42 AS value");
+    let (mut client, backend) = begin(cluster.connection());
+    signal(server_pid(&data_dir), Signal::SIGSTOP);
+    let began = Instant::now();
+    cluster.stop().unwrap();
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(35), "{took:?}");
+    eventually("the statement's process ends", || !runs(backend));
+    client.wait().unwrap();
+    assert_opens(&data_dir);
+}
+
+#[test]
+fn what_a_killed_server_leaves_is_ended_before_the_next_one_starts() {
+    let project = project();
+    let data_dir = project.path().join(".metricd");
+    let mut owner = Owner::of(&data_dir);
+    let cluster = open_or_join(&options(&data_dir)).unwrap();
+    let Access::Joined(connection) = cluster else { panic!("the owner has it") };
+    query(&connection, "CREATE TABLE kept AS SELECT 42 AS value; CHECKPOINT");
+    let (mut client, backend) = begin(&connection);
+    let server = server_pid(&data_dir);
+    // Its supervisor first, so that it does not stop the server in good order.
+    let supervisor = parent_of(server);
+    for process in children_of(supervisor).into_iter().chain([supervisor]) {
+        signal(process, Signal::SIGKILL);
+    }
+    owner.kill();
+    client.kill().unwrap();
+    client.wait().unwrap();
+    eventually("the server ends", || !runs(server));
+    assert!(runs(backend), "it computes on");
+    let began = Instant::now();
+    assert_opens(&data_dir);
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+    assert!(!runs(backend));
+}
