@@ -6,6 +6,12 @@ use metricd_domain::ContractTable;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
 use crate::{Allowed, Finding, FindingCode, Place};
 
+/// Functions behind operators of paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`) that compare every part of one value with
+/// every part of the other, in loops without a check for interrupts: no time limit stops them, and a few kilobytes of SQL keep
+/// PostgreSQL at work for minutes. Others as slow (`LIKE`, `replace`, `&&` of arrays) are in too common use to be refused.
+const UNSTOPPABLE: [&str; 7] =
+    ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
+
 /// What PostgreSQL would do that stored SQL may not. The places are not known any more.
 pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -42,6 +48,7 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
         || (is_harmless
             && match schema.as_str() {
                 // What stands behind PostgreSQL's own operators and casts has names that nobody writes.
+                "pg_catalog" if is_unstoppable(function) => false,
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
                 // A type of an extension, and its operators, are there because the operator has made a table with them.
                 "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
@@ -57,6 +64,9 @@ fn reason(function: &ResolvedFunction) -> String {
     }
     if *is_security_definer {
         return "it runs with the rights of its owner".to_owned();
+    }
+    if is_unstoppable(function) {
+        return "its time grows with the square of its input, and nothing stops it".to_owned();
     }
     if let Some(reason) = Allowed::refusal(name) {
         return reason.to_owned();
@@ -79,4 +89,8 @@ const IMPLICIT_TYPES: [&str; 6] = ["char", "name", "record", "regconfig", "regdi
 fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {
     let is_implicit = made.is_built_in && IMPLICIT_TYPES.contains(&made.name.as_str());
     is_implicit || allowed.is_type(Some(&made.schema), &made.name)
+}
+
+fn is_unstoppable(function: &ResolvedFunction) -> bool {
+    function.schema == "pg_catalog" && UNSTOPPABLE.contains(&function.name.as_str())
 }

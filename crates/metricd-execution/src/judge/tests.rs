@@ -82,6 +82,7 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
     };
     let functions = vec![
         function("pg_catalog", "int4pl", false, false, false),
+        function("pg_catalog", "path_distance", false, false, false),
         function("pg_catalog", "lower", false, false, true),
         function("warehouse", "net", false, false, true),
         function("pg_catalog", "int4in", false, false, true),
@@ -94,8 +95,15 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
     let resolution = Resolution { functions, session_words, tables: vec![metrics(), foreign], ..Resolution::default() };
     resolver.answer("SELECT 1", Ok(resolution));
     let words: Vec<_> = findings(judge(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.words).collect();
-    let expected =
-        ["catalog.queries", "pg_catalog.int4in", "pg_catalog.lo_create", "warehouse.audit", "public.anything", "xml"];
+    let expected = [
+        "catalog.queries",
+        "pg_catalog.path_distance",
+        "pg_catalog.int4in",
+        "pg_catalog.lo_create",
+        "warehouse.audit",
+        "public.anything",
+        "xml",
+    ];
     assert_eq!(words, expected);
 }
 
