@@ -40,7 +40,8 @@ pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<T
 /// 429 where too much of the caller's runs, and goes on.
 pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
     let caller = of(request);
-    let turn = state.quotas.turn(caller.as_deref()).await;
+    let address = request.peer_addr().map(|address| address.ip());
+    let turn = state.quotas.turn(caller.as_deref(), address).await;
     turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
 }
 

@@ -23,14 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a turn to have SQL judged is waited for: as long as PostgreSQL may take for one text before it.
 pub(crate) const JUDGING_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is set by the operator. Nobody is known without a token, so that all of it is about callers with one, but the refused.
+/// What is set by the operator. Callers without a token are known by their address.
 #[derive(Debug, Clone, Default)]
 pub struct QuotaRules {
     /// How many requests a second a subject may make; any number, where none is set.
     pub requests_per_second: Option<NonZeroU32>,
     /// How many requests a second may be refused for their tokens that come from one address, before it is told to slow down.
     pub refusals_per_second: Option<NonZeroU32>,
-    /// How many requests of one subject may run SQL at once; as many as there are connections, where none is set.
+    /// How many requests of one subject, or of one address without a token, may run SQL at once; as many as there are
+    /// connections, where none is set.
     pub queries_per_subject: Option<NonZeroUsize>,
     /// What the planner may estimate that SQL costs, by the scopes of the caller. The highest one counts; a scope that is not
     /// named has the server's.
@@ -71,18 +72,15 @@ impl Quotas {
     /// Counts a request from the address that is refused.
     pub(crate) fn count_refusal(&self, address: IpAddr) -> Result<(), Exceeded> {
         let Some(rate) = &self.refusals else { return Ok(()) };
-        // Whoever has one address of IPv6 has a network of them.
-        let key = match address.to_canonical() {
-            IpAddr::V4(address) => self.hasher.hash_one(address),
-            IpAddr::V6(address) => self.hasher.hash_one(address.segments().first_chunk::<4>()),
-        };
-        rate.count(key).map(|_| ())
+        rate.count(self.address_key(address)).map(|_| ())
     }
 
-    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
-    pub(crate) async fn turn(&self, caller: Option<&Caller>) -> Option<Turn> {
-        match (&self.running, caller) {
-            (Some(running), Some(caller)) => running.turn(self.key(caller)).await,
+    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long. Callers
+    /// without a token are known by their address.
+    pub(crate) async fn turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
+        let key = caller.map(|caller| self.key(caller)).or_else(|| address.map(|address| self.address_key(address)));
+        match (&self.running, key) {
+            (Some(running), Some(key)) => running.turn(key).await,
             _ => Some(Turn::default()),
         }
     }
@@ -101,6 +99,14 @@ impl Quotas {
         let scopes = Scope::ALL.iter().filter(|scope| caller.may(**scope));
         let costs = scopes.map(|scope| self.scope_query_costs.get(scope).copied().unwrap_or(of_server));
         costs.max().unwrap_or(of_server)
+    }
+
+    /// Whoever has one address of IPv6 has a network of them.
+    fn address_key(&self, address: IpAddr) -> u64 {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.hasher.hash_one(address),
+            IpAddr::V6(address) => self.hasher.hash_one(address.segments().first_chunk::<4>()),
+        }
     }
 
     /// Those whose tokens name no subject are one.

@@ -50,6 +50,8 @@ pub struct ApiState {
     pub query_cost: u64,
     /// How long the client of a stream may make the database wait, all in all.
     pub stream_patience: Duration,
+    /// How many bytes a second the client of a stream has to take at least; 0 is any number.
+    pub stream_min_bytes_per_second: u64,
     /// How many bytes an upload may have.
     pub max_upload_bytes: u64,
     /// Room for uploads.
@@ -63,7 +65,7 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// For anybody, without tenants and quotas, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes for a client to
+    /// For anybody, without tenants and quotas, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes and 16 KiB a second for a client to
     /// read a stream, 256 MiB for an upload, and the system's clock.
     #[must_use]
     pub fn new(
@@ -87,6 +89,7 @@ impl ApiState {
             results_timeout: Duration::from_secs(15),
             query_cost: RunLimits::default().cost,
             stream_patience: Duration::from_secs(300),
+            stream_min_bytes_per_second: 16 << 10,
             max_upload_bytes: 256 << 20,
             uploads: Arc::default(),
             judging: Arc::new(Semaphore::new(MAX_JUDGEMENTS)),

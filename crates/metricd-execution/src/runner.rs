@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, Column, DataMark, EncodeError, Relation, RowSink};
+use crate::{BoundStatement, Column, DataMark, EncodeError, Permit, Relation, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,6 +23,8 @@ pub struct RunLimits {
     pub cost: u64,
     /// How long the sink may make the run wait, all in all. A sink that is never full does not.
     pub patience: Duration,
+    /// How many bytes a second the sink has to take while it makes the run wait, on average over half a minute; 0 is any number.
+    pub min_bytes_per_second: u64,
 }
 
 impl RunLimits {
@@ -36,7 +38,7 @@ impl RunLimits {
 }
 
 impl Default for RunLimits {
-    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, and no patience.
+    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, no patience, and no minimum rate.
     fn default() -> Self {
         Self {
             rows: RowLimit::default(),
@@ -44,6 +46,7 @@ impl Default for RunLimits {
             time: Duration::from_secs(5),
             cost: 10_000_000,
             patience: Duration::ZERO,
+            min_bytes_per_second: 0,
         }
     }
 }
@@ -80,6 +83,24 @@ pub enum RunError {
         /// How long the run waited for one.
         waited: Duration,
     },
+    /// No connection became free in time, because all of them run statements that were cancelled and have not stopped.
+    #[error("all database connections run statements that were cancelled and have not stopped")]
+    ConnectionsStuck,
+    /// Streams hold as many connections as they may.
+    #[error("streams hold as many database connections as they may, and none ended within {} ms", .waited.as_millis())]
+    TooManyStreams {
+        /// How long the run waited for one to end.
+        waited: Duration,
+    },
+    /// The statement was cancelled at its time limit, and PostgreSQL has not stopped it: it still runs.
+    #[error("the statement ran longer than {} ms, was cancelled, and has not stopped", .limit.as_millis())]
+    NotStopped {
+        /// The limit that it went past.
+        limit: Duration,
+    },
+    /// The statement still runs for an earlier caller, although it was cancelled. It was not run again.
+    #[error("the statement still runs for an earlier caller, although it was cancelled")]
+    Quarantined,
     /// The statement ran past its time limit and was stopped in the database.
     #[error("the statement ran longer than {} ms and was stopped", .limit.as_millis())]
     TimedOut {
@@ -95,7 +116,7 @@ pub enum RunError {
         limit: u64,
     },
     /// The rows were not taken as fast as they have to be, and the statement was stopped.
-    #[error("the rows were waited for longer than {} ms, and the statement was stopped", .patience.as_millis())]
+    #[error("the client took rows too slowly (at most {} ms of waiting), and the statement was stopped", .patience.as_millis())]
     NotTaken {
         /// How long the sink may have made the run wait.
         patience: Duration,
@@ -162,8 +183,10 @@ pub struct BatchOutcome {
 /// - The sink of a statement that is run by itself is told just before that is sent: what is committed until then is in the result.
 /// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
 ///   ended, also where it has failed.
-/// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is stopped
-///   in the database. The connection that it ran on is not used again before that is done.
+/// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is cancelled
+///   in the database. Its connection, and the caller's permit for it, are not given back before PostgreSQL has ended it.
+/// - A statement that PostgreSQL does not stop is quarantined: until it has ended, each further run of it is refused with
+///   [`RunError::Quarantined`].
 /// - A run leaves nothing behind on a connection that the next run could see.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
@@ -180,6 +203,24 @@ pub trait MetricRunner: Debug + Send + Sync {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
 
+    /// Runs the statement as [`Self::run`] does, and holds the permit until it has ended in the database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::run`].
+    async fn run_with_permit(
+        &self,
+        statement: &BoundStatement,
+        tenant: Option<&Tenant>,
+        limits: RunLimits,
+        permit: Permit,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
+        let outcome = self.run(statement, tenant, limits, sink).await;
+        drop(permit);
+        outcome
+    }
+
     /// Runs several statements on behalf of one tenant, or of none, on one snapshot of the data: none of them sees a change that another does not. They are run
     /// side by side where that pays and connections are free. What one of them fails with is its own.
     ///
@@ -195,6 +236,27 @@ pub trait MetricRunner: Debug + Send + Sync {
         tenant: Option<&Tenant>,
         limits: BatchLimits,
     ) -> Result<BatchOutcome, RunError>;
+
+    /// Runs statements as [`Self::run_together`] does, on at most as many connections as there are permits, and holds each permit
+    /// until what ran on its connection has ended in the database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::run_together`].
+    async fn run_together_with_permits(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+        permits: Vec<Permit>,
+    ) -> Result<BatchOutcome, RunError> {
+        self.run_together(runs, tenant, BatchLimits { time, connections: permits.len() }).await
+    }
+
+    /// How many connections run statements that were cancelled and have not stopped.
+    fn stuck_connections(&self) -> usize {
+        0
+    }
 
     /// A mark of the data as it is now; none where PostgreSQL cannot tell, as on a standby.
     ///

@@ -59,6 +59,7 @@ pub struct ScriptedRunner {
     relations: Mutex<Vec<Relation>>,
     last_limits: Mutex<Option<RunLimits>>,
     last_connections: AtomicUsize,
+    stuck_connections: AtomicUsize,
 }
 
 /// What the runner says of the data.
@@ -162,6 +163,11 @@ impl ScriptedRunner {
     #[must_use]
     pub fn last_limits(&self) -> Option<RunLimits> {
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many connections run statements that do not stop.
+    pub fn set_stuck_connections(&self, count: usize) {
+        self.stuck_connections.store(count, Ordering::Relaxed);
     }
 
     /// How many connections the batch that has begun last may have.
@@ -280,6 +286,10 @@ impl MetricRunner for ScriptedRunner {
             });
         }
         Ok(BatchOutcome { outcomes, timing: Self::TIMING })
+    }
+
+    fn stuck_connections(&self) -> usize {
+        self.stuck_connections.load(Ordering::Relaxed)
     }
 
     async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {

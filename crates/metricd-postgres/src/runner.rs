@@ -2,7 +2,7 @@
 //!
 //! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and [`CLEAN`] are sent
 //! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
-//! its connection is not used again before PostgreSQL has ended it. Where nothing has to be taken back, cheap statements of
+//! its connection is not used again before PostgreSQL has ended it. What PostgreSQL does not end is quarantined. Where nothing has to be taken back, cheap statements of
 //! several runs share a round trip.
 
 mod asking;
@@ -16,9 +16,12 @@ mod lease;
 mod patience;
 mod plan;
 mod pool;
+mod probe;
 mod properties;
+mod quarantine;
 mod run;
 mod session;
+mod stopping;
 mod tenancy;
 mod timing;
 mod together;
@@ -31,27 +34,29 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metricd_domain::{ContractTable, Tenant};
 use metricd_execution::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, MetricRunner, Relation, RowSink, RunError,
-    RunLimits, RunOutcome,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, MetricRunner, Permit, Relation, RowSink,
+    RunError, RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
+use tokio_postgres::Config;
 
 use self::cost::Estimates;
-use self::error::run_error;
 use self::exporter::Exporter;
 use self::gathering::Gathering;
 use self::lease::Lease;
 use self::patience::Waits;
 use self::pool::Pool;
+use self::probe::Probe;
 use self::run::{Rest, Run, Task};
 use self::session::SessionConfig;
+use self::stopping::Stopped;
 use self::tenancy::Tenancy;
 pub use self::tenancy::{TenantKey, tenant_key};
 use self::timing::Clock;
 use self::together::Together;
 use crate::DatabaseUrl;
 
-/// How long connecting may take.
+/// How long connecting may take where the URL does not say, and whatever else is the runner's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What each session is told when it begins, and behind a pooler each transaction. The role has the first two as well; the
@@ -85,12 +90,21 @@ pub struct RunnerConfig {
     pub max_connections: usize,
     /// How long a run waits for one to become free.
     pub acquire_timeout: Duration,
+    /// How long a connection is used before another one takes its place, less up to a tenth.
+    pub max_lifetime: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
 }
 
 impl Default for RunnerConfig {
-    /// 16 connections, 1 s.
+    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use.
     fn default() -> Self {
-        Self { max_connections: 16, acquire_timeout: Duration::from_secs(1) }
+        Self {
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(1),
+            max_lifetime: Duration::from_secs(1_800),
+            idle_timeout: Duration::from_secs(300),
+        }
     }
 }
 
@@ -101,6 +115,7 @@ pub struct PgRunner {
     estimates: Estimates,
     gathering: Gathering,
     exporter: Exporter,
+    probe: Probe,
     /// By which tenants are named to PostgreSQL.
     tenant_key: Option<TenantKey>,
     /// Whether all sessions are with one server, as far as the URL says.
@@ -121,11 +136,13 @@ impl PgRunner {
     /// [`RunError::Unavailable`] where the configuration makes no pool.
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
         let mut session = SessionConfig::new(reader);
-        session.config.application_name("metricd").connect_timeout(CONNECT_TIMEOUT);
+        session.config.application_name("metricd");
+        notice_silence(&mut session.config);
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
         let has_one_server = session.config.get_hosts().len() <= 1 && session.config.get_hostaddrs().len() <= 1;
+        let probe = Probe::new(session.clone());
         let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
@@ -133,14 +150,19 @@ impl PgRunner {
             pool,
             estimates,
             exporter: Exporter::default(),
+            probe,
             tenant_key: None,
         })
     }
 
-    /// The same, and the owner role gives statements that are run together one snapshot on several connections. A reader may
-    /// not where the database is hardened; without this, they are run on one connection.
+    /// The same, and the owner role gives statements that are run together one snapshot on several connections, and sees which
+    /// of them does not stop. A reader may not where the database is hardened; without this, they are run on one connection,
+    /// and each of them counts as the one that does not stop.
     #[must_use]
     pub fn exporting_as(self, owner: &DatabaseUrl) -> Self {
+        let mut observer = SessionConfig::new(owner);
+        observer.config.application_name("metricd watch");
+        self.pool.observe_as(observer);
         Self { exporter: Exporter::new(owner), ..self }
     }
 
@@ -159,16 +181,10 @@ impl PgRunner {
         Ok(Some(Tenancy { tenant, key }))
     }
 
-    /// A connection, for which somebody has waited so long already.
-    async fn lease(&self, waited: Duration) -> Result<Lease, RunError> {
-        let left = self.pool.acquire_timeout().saturating_sub(waited);
-        Ok(Lease::new(self.pool.get_until(Instant::now() + left).await?))
-    }
-
-    /// The same, and the clock takes note of how long that takes.
-    async fn timed_lease(&self, clock: &mut Clock) -> Result<Lease, RunError> {
+    /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
+    async fn timed_lease(&self, clock: &mut Clock, permit: &Permit, is_stream: bool) -> Result<Lease, RunError> {
         let began = Instant::now();
-        let lease = self.lease(clock.queue).await;
+        let lease = self.permitted_lease(clock.queue, permit, is_stream).await;
         clock.queue += began.elapsed();
         let mut lease = lease?;
         self.gathering.note(lease.connection());
@@ -177,23 +193,36 @@ impl PgRunner {
         Ok(lease)
     }
 
+    async fn permitted_lease(&self, waited: Duration, permit: &Permit, is_stream: bool) -> Result<Lease, RunError> {
+        let deadline = Instant::now() + self.pool.acquire_timeout().saturating_sub(waited);
+        let mut permits = vec![permit.clone()];
+        if is_stream {
+            permits.push(self.pool.stream_permit(deadline).await?);
+        }
+        let mut lease = Lease::new(self.pool.get_until(deadline).await?);
+        lease.hold(permits);
+        Ok(lease)
+    }
+
     /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
     /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
     async fn attempts(
         &self,
         task: Task<'_>,
+        permit: &Permit,
         sink: &mut dyn RowSink,
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         let mut is_begun = false;
+        let is_stream = !task.limits.patience.is_zero();
         for _ in 0..self.pool.max_connections() {
-            let lease = self.timed_lease(clock).await?;
+            let lease = self.timed_lease(clock, permit, is_stream).await?;
             match self.attempt(lease, task, sink, &mut is_begun, clock).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
                 outcome => return outcome,
             }
         }
-        let lease = self.timed_lease(clock).await?;
+        let lease = self.timed_lease(clock, permit, is_stream).await?;
         self.attempt(lease, task, sink, &mut is_begun, clock).await
     }
 
@@ -206,7 +235,10 @@ impl PgRunner {
         is_begun: &mut bool,
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
+        // It may not have stopped elsewhere while a connection was waited for.
+        self.pool.quarantine().check(task.statement.text())?;
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
+        lease.expect([task.statement.text().into()]);
         let connection = lease.connection();
         let limits = task.limits;
         let outcome = if limits.patience.is_zero() {
@@ -215,7 +247,7 @@ impl PgRunner {
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
             let waits = Waits::default();
-            let mut sink = waits.of(sink);
+            let mut sink = waits.of(sink, limits);
             let sink = &mut sink;
             let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
             let outcome = waits.limit(limits, run.on(connection, &self.estimates)).await;
@@ -223,7 +255,29 @@ impl PgRunner {
             outcome
         };
         clock.encode += lease.connection().session.encoding().take();
-        outcome
+        match outcome {
+            Err(RunError::TimedOut { limit } | RunError::NotTaken { patience: limit })
+                if !lease.connection().session.is_answered() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
+            {
+                Err(RunError::NotStopped { limit })
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+/// Has the system notice within half a minute that the server's machine or the network has gone, where the URL does not say
+/// otherwise. A connection to a machine that is silent would hold its place for hours.
+fn notice_silence(session: &mut Config) {
+    // The driver's default, and libpq's, is the system's.
+    if session.get_keepalives_idle() == Duration::from_secs(7_200) {
+        session
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+    }
+    if session.get_tcp_user_timeout().is_none() {
+        session.tcp_user_timeout(Duration::from_secs(30));
     }
 }
 
@@ -236,17 +290,34 @@ impl MetricRunner for PgRunner {
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
+        self.run_with_permit(statement, tenant, limits, Permit::default(), sink).await
+    }
+
+    async fn run_with_permit(
+        &self,
+        statement: &BoundStatement,
+        tenant: Option<&Tenant>,
+        limits: RunLimits,
+        permit: Permit,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
         let mut clock = Clock::start();
         let limits = limits.on_behalf_of(tenant);
         let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
+        let quarantine = self.pool.quarantine();
+        quarantine.check(statement.text())?;
         // What is sent together is one transaction, and a tenant is a transaction's.
         let gathered = match tenant {
-            None => self.gathering.run(statement, limits, sink, &mut clock).await,
+            None => self.gathering.run(statement, limits, &permit, sink, &mut clock).await,
             Some(_) => None,
         };
         let outcome = match gathered {
             Some(outcome) => outcome,
-            None => self.attempts(task, sink, &mut clock).await,
+            // It runs still where it was sent with others, and is not run a second time meanwhile.
+            None if !quarantine.until_released(statement.text(), limits.time).await => {
+                Err(RunError::NotStopped { limit: limits.time })
+            }
+            None => self.attempts(task, &permit, sink, &mut clock).await,
         };
         sink.timed(clock.timing());
         outcome
@@ -258,17 +329,35 @@ impl MetricRunner for PgRunner {
         tenant: Option<&Tenant>,
         limits: BatchLimits,
     ) -> Result<BatchOutcome, RunError> {
+        let connections = limits.connections.clamp(1, self.pool.max_connections());
+        let permits = vec![Permit::default(); connections];
+        self.run_together_with_permits(runs, tenant, limits.time, permits).await
+    }
+
+    async fn run_together_with_permits(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+        permits: Vec<Permit>,
+    ) -> Result<BatchOutcome, RunError> {
         let mut clock = Clock::start();
         let runs = runs.into_iter().map(|run| BatchRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
-        let mut together = Together::new(runs, self, self.tenancy(tenant)?, limits);
+        let first = permits.first().cloned().unwrap_or_default();
+        let mut together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
         for _ in 0..self.pool.max_connections() {
-            match together.attempt(self.timed_lease(&mut clock).await?).await {
-                Err(RunError::Unavailable(_)) if !together.is_begun() => {}
+            match together.attempt(self.timed_lease(&mut clock, &first, false).await?).await {
+                // What has not stopped has its outcome, and is not run again.
+                Err(RunError::Unavailable(_) | RunError::NotStopped { .. }) if !together.is_begun() => {}
                 ended => return together.into_outcome(ended, clock),
             }
         }
-        let ended = together.attempt(self.timed_lease(&mut clock).await?).await;
+        let ended = together.attempt(self.timed_lease(&mut clock, &first, false).await?).await;
         together.into_outcome(ended, clock)
+    }
+
+    fn stuck_connections(&self) -> usize {
+        self.pool.quarantine().connections()
     }
 
     async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
@@ -288,11 +377,6 @@ impl MetricRunner for PgRunner {
     }
 
     async fn check(&self) -> Result<(), RunError> {
-        let mut lease = self.lease(Duration::ZERO).await?;
-        let session = &mut lease.connection().session;
-        let fault = |error| run_error(error, CONNECT_TIMEOUT);
-        session.ask("SELECT 1").map_err(fault)?;
-        let too_slow = |_| RunError::Unavailable("PostgreSQL took too long to answer".to_owned());
-        timeout(CONNECT_TIMEOUT, session.finish()).await.map_err(too_slow)?.map_err(fault)
+        self.probe.check().await
     }
 }

@@ -33,6 +33,10 @@ impl From<RunError> for Problem {
         let code = match &error {
             RunError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
+            RunError::ConnectionsStuck => ProblemCode::ConnectionsStuck,
+            RunError::TooManyStreams { .. } => ProblemCode::TooManyStreams,
+            RunError::NotStopped { .. } => ProblemCode::QueryNotStopped,
+            RunError::Quarantined => ProblemCode::StatementQuarantined,
             RunError::TooCostly { .. } => ProblemCode::QueryTooCostly,
             RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { sqlstate, .. } => match fault_of(sqlstate) {

@@ -81,10 +81,14 @@ problem_codes! {
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes altogether.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests", "More requests came within a second than may: wait as long as `Retry-After` says.";
-    TooManyQueries = "too-many-queries", TOO_MANY_REQUESTS, "Too many queries", "As many requests of the token's subject run SQL as may at once, and none of them has ended within a second. Try again.";
+    TooManyQueries = "too-many-queries", TOO_MANY_REQUESTS, "Too many queries", "As many requests of the token's subject, or of the address without a token, run SQL as may at once, and none of them has ended within a second. Try again.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";
+    QueryNotStopped = "query-not-stopped", GATEWAY_TIMEOUT, "Query not stopped", "The metric's SQL ran longer than it may and was cancelled, but the database has not stopped it: it still runs. The metric is held back until it has ended.";
+    StatementQuarantined = "statement-quarantined", SERVICE_UNAVAILABLE, "Statement quarantined", "The metric's SQL still runs in the database for an earlier request, although it was cancelled, and is not run a second time meanwhile. Other metrics are answered. Try again later.";
+    ConnectionsStuck = "connections-stuck", SERVICE_UNAVAILABLE, "Connections stuck", "All database connections run statements that were cancelled and that the database has not stopped. Try again later.";
+    TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "Too many streams", "As many streams are under way as may hold database connections at once. Try again.";
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment. Try again.";
     NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No connection free", "All database connections are taken at the moment. Try again.";
     TooManyUploads = "too-many-uploads", SERVICE_UNAVAILABLE, "Too many uploads", "As many uploads are under way as there may be at once. Try again.";
@@ -102,7 +106,11 @@ impl ProblemCode {
     #[must_use]
     pub fn retry_after(self) -> Option<u32> {
         let is_for_now = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status());
-        is_for_now.then_some(1)
+        match self {
+            // What the database does not stop takes its time.
+            Self::StatementQuarantined | Self::ConnectionsStuck => Some(30),
+            _ => is_for_now.then_some(1),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metricd_execution::Permit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -25,12 +26,21 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// Takes as many more turns as are free at this moment, so that it is for so many things at once; how many it is for then.
-    pub(crate) fn widen(&mut self, wanted: usize) -> usize {
-        let Some((key, running)) = &self.of else { return wanted };
-        let more = running.more(*key, wanted.saturating_sub(self.places.len()));
-        self.places.extend(more);
-        self.places.len()
+    /// The permit for one connection: the turn ends when what runs there has ended.
+    pub(crate) fn permit(self) -> Permit {
+        match self.of {
+            Some(_) => Permit::new(self),
+            None => Permit::default(),
+        }
+    }
+
+    /// Takes as many more turns as are free at this moment, and no more than wanted altogether: a permit for each.
+    pub(crate) fn permits(mut self, wanted: usize) -> Vec<Permit> {
+        let Some((key, running)) = self.of.clone() else { return vec![Permit::default(); wanted.max(1)] };
+        let mut places = std::mem::take(&mut self.places);
+        places.extend(running.more(key, wanted.saturating_sub(places.len())));
+        let turn = |place| Self { places: vec![place], of: Some((key, Arc::clone(&running))) };
+        places.into_iter().map(|place| turn(place).permit()).collect()
     }
 }
 
@@ -91,18 +101,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_turn_is_widened_by_what_is_free() {
+    async fn a_turn_is_widened_by_what_is_free_and_each_permit_is_given_back_by_itself() {
         let running = running(4);
         let other = running.turn(1).await.unwrap();
-        let mut turn = running.turn(1).await.unwrap();
-        assert_eq!((turn.widen(2), turn.widen(50)), (2, 3));
+        let mut permits = running.turn(1).await.unwrap().permits(50);
+        assert_eq!(permits.len(), 3);
         assert!(running.turn(1).await.is_none());
-        drop(turn);
-        let mut turn = running.turn(1).await.unwrap();
-        assert_eq!(turn.widen(0), 1);
-        drop((other, turn));
+        permits.pop();
+        let turn = running.turn(1).await.unwrap();
+        assert!(running.turn(1).await.is_none());
+        assert_eq!(turn.permits(0).len(), 1);
+        drop((other, permits));
         assert!(running.places().is_empty(), "{running:?}");
-        assert_eq!(Turn::default().widen(50), 50, "where nothing is limited");
+        assert_eq!(Turn::default().permits(50).len(), 50, "where nothing is limited");
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use actix_web::http::header::{EntityTag, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{BatchLimits, BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
+use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Answered, Entry, Prepared};
@@ -47,7 +47,7 @@ impl ResultsRequest {
     }
 }
 
-problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
+problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, ConnectionsStuck, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of several metrics on one snapshot of the data, in the order asked.
 ///
@@ -131,18 +131,18 @@ pub(super) async fn answer_results(
     }
     query.finish_with(unknown(&known, asked))?;
 
-    let mut turn = caller::turn(request, state).await?;
+    let turn = caller::turn(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     // Each connection is a turn of the caller's.
-    let limits = BatchLimits { time: state.results_timeout, connections: turn.widen(prepared.len()) };
+    let permits = turn.permits(prepared.len());
     let runs = prepared.iter_mut().map(|prepared| BatchRun {
         statement: &prepared.bound,
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let BatchOutcome { outcomes, timing } = state.runner.run_together(runs.collect(), tenant, limits).await?;
-    drop(turn);
+    let run = state.runner.run_together_with_permits(runs.collect(), tenant, state.results_timeout, permits);
+    let BatchOutcome { outcomes, timing } = run.await?;
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);

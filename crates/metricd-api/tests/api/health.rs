@@ -21,7 +21,20 @@ async fn ready_says_so_with_a_line_for_each_thing() -> Result<()> {
     let app = TestApp::start().await?;
     let answer = app.get("/health/ready").await?;
     assert_eq!(answer.status, 200);
-    insta::assert_snapshot!(answer.body, @r#"{"status":"ready","checks":{"database":"ok","migrations":"ok","definitions":"1 metrics"}}"#);
+    insta::assert_snapshot!(answer.body, @r#"{"status":"ready","checks":{"database":"ok","migrations":"ok","definitions":"1 metrics","statements":"ok"}}"#);
+    Ok(())
+}
+
+#[actix_web::test]
+async fn statements_that_do_not_stop_are_named_by_a_server_that_is_ready() -> Result<()> {
+    let app = TestApp::start().await?;
+    for (stuck, expected) in [(1, "1 statement still runs"), (3, "3 statements still run")] {
+        app.runner.set_stuck_connections(stuck);
+        let answer = app.get("/health/ready").await?;
+        assert_eq!(answer.status, 200);
+        let said = answer.json()?["checks"]["statements"].as_str().unwrap_or_default().to_owned();
+        assert!(said.starts_with(expected), "{said}");
+    }
     Ok(())
 }
 

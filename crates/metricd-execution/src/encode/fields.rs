@@ -12,6 +12,12 @@ impl<'a> Fields<'a> {
     pub fn of(row: &'a [u8]) -> Self {
         Self(row)
     }
+
+    /// How many bytes they have, with their lengths, as they have come.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, SqlText};
 use metricd_execution::{
-    BoundStatement, Column, DataMark, EncodeError, Fields, Relation, RowSink, RunError, RunLimits, Statement,
+    BoundStatement, Column, DataMark, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, Statement,
 };
 
 use super::PgRunner;
@@ -60,7 +60,8 @@ impl PgRunner {
         let (mut value, mut clock) = (Value(None), Clock::start());
         let statement = BoundStatement::without_arguments(&statement);
         let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
-        self.attempts(Task { statement: &statement, tenancy: None, limits }, &mut value, &mut clock).await?;
+        let task = Task { statement: &statement, tenancy: None, limits };
+        self.attempts(task, &Permit::default(), &mut value, &mut clock).await?;
         Ok((value.0, clock))
     }
 }

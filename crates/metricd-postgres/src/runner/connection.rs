@@ -35,6 +35,7 @@ pub(super) struct Connection {
     home: ThreadId,
     opened: Instant,
     properties: SessionProperties,
+    is_retired: bool,
     /// The name under which the statement is prepared that names a tenant.
     entrance: Option<String>,
     planned_for: PlannedFor,
@@ -70,6 +71,7 @@ impl Connection {
             home: thread::current().id(),
             opened: Instant::now(),
             properties,
+            is_retired: false,
             entrance: None,
             planned_for: PlannedFor::Nobody,
             plans: LruCache::with_hasher(MAX_PREPARED, RandomState::default()),
@@ -106,6 +108,21 @@ impl Connection {
     /// The thread that has opened the connection.
     pub(super) fn home(&self) -> ThreadId {
         self.home
+    }
+
+    /// PostgreSQL's process; behind a pooler, one of those that have been met.
+    pub(super) fn pid(&self) -> &str {
+        &self.properties.pid
+    }
+
+    /// Has the connection closed when it is given back, since its session holds more memory than one is to keep.
+    pub(super) fn retire(&mut self) {
+        self.is_retired = true;
+    }
+
+    /// Whether it is closed when it is given back.
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired
     }
 
     /// When it was open at the latest.

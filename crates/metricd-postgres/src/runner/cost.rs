@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+use tokio_postgres::error::SqlState;
+
 use foldhash::fast::RandomState;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
@@ -10,6 +13,13 @@ use moka::sync::Cache;
 use super::connection::Connection;
 use super::session::{Ahead, Answer, Session, SessionError};
 use super::{BEGIN, CLEAN};
+
+/// How much is read of a plan, as PostgreSQL explains it. It has the constants that the planner has computed; a statement whose
+/// conditions make it larger counts as too costly.
+const MAX_PLAN_BYTES: usize = 4 << 20;
+
+/// A plan of that size is not kept: PostgreSQL would hold it in memory for as long as the session lives.
+const LARGE_PLAN_BYTES: usize = 128 << 10;
 
 /// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
@@ -20,10 +30,23 @@ const APART: Duration = Duration::from_secs(5);
 /// Of how many statements an estimate is held.
 const MAX_ESTIMATES: u64 = 10_000;
 
+/// What the planner says of a statement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Estimate {
+    /// What it expects the statement to cost, in its own unit. Of one whose plan is too large it is infinite.
+    pub(super) cost: f64,
+    /// Whether the plan is so large that the session is not to keep it.
+    pub(super) is_large: bool,
+}
+
+impl Estimate {
+    const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true };
+}
+
 /// The planner's estimates, by the text of the statement. One that was made for other values of the parameters will do.
 #[derive(Debug, Clone)]
 pub(super) struct Estimates {
-    costs: Cache<Arc<str>, f64, RandomState>,
+    costs: Cache<Arc<str>, Estimate, RandomState>,
     /// The statements that are not sent with others, whatever they cost.
     apart: Cache<Arc<str>, (), RandomState>,
 }
@@ -41,23 +64,24 @@ fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>
 }
 
 impl Estimates {
-    /// What the planner expects the statement to cost, in its own unit.
+    /// What the planner says of the statement.
     pub(super) async fn of(
         &self,
         connection: &mut Connection,
         statement: &BoundStatement,
-    ) -> Result<f64, SessionError> {
-        if let Some(cost) = self.costs.get(statement.text()) {
-            return Ok(cost);
+    ) -> Result<Estimate, SessionError> {
+        if let Some(estimate) = self.costs.get(statement.text()) {
+            return Ok(estimate);
         }
-        let cost = explain(connection, statement).await?;
-        self.costs.insert(statement.text().into(), cost);
-        Ok(cost)
+        let estimate = explain(connection, statement).await?;
+        self.costs.insert(statement.text().into(), estimate);
+        Ok(estimate)
     }
 
-    /// What is known of a statement that can be sent with others.
+    /// What a statement costs that can be sent with others, where that is known.
     pub(super) fn of_together(&self, text: &str) -> Option<f64> {
-        self.costs.get(text).filter(|_| !self.apart.contains_key(text))
+        let estimate = self.costs.get(text).filter(|estimate| !estimate.is_large && !self.apart.contains_key(text));
+        estimate.map(|estimate| estimate.cost)
     }
 
     /// Has the statement sent by itself for a while.
@@ -67,9 +91,23 @@ impl Estimates {
 }
 
 /// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
-async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Result<f64, SessionError> {
+async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Result<Estimate, SessionError> {
+    // Only with VERBOSE the plan has the constants of the columns.
+    let estimate = explain_with(connection, statement, "VERBOSE, FORMAT JSON").await?;
+    if estimate != Estimate::TOO_LARGE {
+        return Ok(estimate);
+    }
+    let estimate = explain_with(connection, statement, "FORMAT JSON").await?;
+    Ok(Estimate { is_large: true, ..estimate })
+}
+
+async fn explain_with(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+    options: &str,
+) -> Result<Estimate, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
-    let explain = format!("EXPLAIN (FORMAT JSON) {}", statement.text());
+    let explain = format!("EXPLAIN ({options}) {}", statement.text());
     let prelude = connection.own_prelude().await?;
     let mut before: Vec<_> = prelude.ahead().collect();
     if before.is_empty() {
@@ -78,17 +116,62 @@ async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Res
     let session = &mut connection.session;
     session.ask_once(&before, &explain, statement.texts())?;
     session.ask(CLEAN)?;
-    let cost = read_cost(session).await;
+    let estimate = read_estimate(session).await;
     session.finish().await?;
-    cost
+    match estimate {
+        // PostgreSQL could not even print the plan.
+        Err(SessionError::Refused { sqlstate, .. }) if is_too_large(&sqlstate) => Ok(Estimate::TOO_LARGE),
+        estimate => estimate,
+    }
 }
 
-async fn read_cost(session: &mut Session) -> Result<f64, SessionError> {
-    let mut cost = 0.0;
-    while session.next(usize::MAX).await? != Answer::End {
-        let plan = session.fields().next().flatten().and_then(|json| serde_json::from_slice(json).ok());
-        let plan: serde_json::Value = plan.unwrap_or_default();
-        cost = plan.pointer("/0/Plan/Total Cost").and_then(serde_json::Value::as_f64).unwrap_or_default();
+fn is_too_large(sqlstate: &str) -> bool {
+    [SqlState::PROGRAM_LIMIT_EXCEEDED, SqlState::OUT_OF_MEMORY].iter().any(|code| code.code() == sqlstate)
+}
+
+async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> {
+    let mut estimate = Estimate { cost: 0.0, is_large: false };
+    loop {
+        match session.next(MAX_PLAN_BYTES).await? {
+            Answer::End => return Ok(estimate),
+            Answer::LargeRow => estimate = Estimate::TOO_LARGE,
+            Answer::Row => {
+                let json = session.fields().next().flatten().unwrap_or_default();
+                let cost = total_cost(json).unwrap_or_default();
+                estimate = Estimate { cost, is_large: json.len() > LARGE_PLAN_BYTES };
+            }
+        }
     }
-    Ok(cost)
+}
+
+/// The cost of the whole plan. Nothing else of it is held.
+fn total_cost(json: &[u8]) -> Option<f64> {
+    #[derive(Deserialize)]
+    struct Explained {
+        #[serde(rename = "Plan")]
+        plan: Plan,
+    }
+
+    #[derive(Deserialize)]
+    struct Plan {
+        #[serde(rename = "Total Cost")]
+        total_cost: f64,
+    }
+
+    let explained: [Explained; 1] = serde_json::from_slice(json).ok()?;
+    Some(explained[0].plan.total_cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_of_a_plan_is_that_of_its_topmost_node() {
+        let json =
+            br#"[{"Plan": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
+        assert_eq!(total_cost(json), Some(12.5));
+        assert_eq!(total_cost(b"[]"), None);
+        assert_eq!(total_cost(b"QUERY PLAN"), None);
+    }
 }

@@ -16,6 +16,9 @@ const MAX_SESSIONS: usize = 4;
 /// How long nothing is exported when that has failed, so that not every call finds that out anew.
 const REST: Duration = Duration::from_secs(10);
 
+/// How much is read of a snapshot's name.
+const MAX_ID_BYTES: usize = 1 << 10;
+
 const EXPORT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
 
 /// Exports snapshots, where there is somebody who may.
@@ -99,7 +102,7 @@ impl Snapshot {
     /// Ends the sharing. Who has taken the snapshot over keeps it.
     pub(super) async fn release(self) {
         let Self { mut session, exporter, .. } = self;
-        if session.ask("ROLLBACK").is_ok() && session.finish().await.is_ok() {
+        if session.ask("ROLLBACK").is_ok() && matches!(timeout(CONNECT_TIMEOUT, session.finish()).await, Ok(Ok(()))) {
             locked(&exporter.idle).push(session);
         }
     }
@@ -108,7 +111,7 @@ impl Snapshot {
 async fn export(session: &mut Session) -> Result<String, SessionError> {
     session.ask(EXPORT)?;
     let mut id = String::new();
-    while session.next(usize::MAX).await? != Answer::End {
+    while session.next(MAX_ID_BYTES).await? != Answer::End {
         let field = session.fields().next().flatten().unwrap_or_default();
         id = String::from_utf8_lossy(field).into_owned();
     }

@@ -19,7 +19,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome};
+use metricd_execution::{BoundStatement, Permit, RowSink, RunError, RunLimits, RunOutcome};
 use tokio::sync::oneshot;
 
 use self::driver::Driver;
@@ -60,6 +60,7 @@ struct Waiting {
     since: Instant,
     statement: BoundStatement,
     cost: f64,
+    permit: Permit,
     told: oneshot::Sender<Result<Answered, RunError>>,
 }
 
@@ -79,6 +80,7 @@ impl Gathering {
         &self,
         statement: &BoundStatement,
         limits: RunLimits,
+        permit: &Permit,
         sink: &mut dyn RowSink,
         clock: &mut Clock,
     ) -> Option<Result<RunOutcome, RunError>> {
@@ -86,7 +88,7 @@ impl Gathering {
         sink.sent();
         let asked = Instant::now();
         let (told, answered) = oneshot::channel();
-        self.add(Waiting { since: asked, statement: statement.clone(), cost, told });
+        self.add(Waiting { since: asked, statement: statement.clone(), cost, permit: permit.clone(), told });
         let Ok(answered) = answered.await else {
             clock.queue += asked.elapsed();
             return None;
@@ -108,7 +110,9 @@ impl Gathering {
     fn cheap(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
         // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
         let is_plain = limits.patience.is_zero() && limits.time > PATIENCE;
-        if !is_plain || !self.0.are_inert.load(Ordering::Relaxed) {
+        // One that has not stopped lately would keep others from their answers.
+        let is_suspect = self.0.pool.quarantine().suspects(statement.text());
+        if !is_plain || is_suspect || !self.0.are_inert.load(Ordering::Relaxed) {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]

@@ -1,78 +1,76 @@
 //! A connection for the length of a run.
 
-use tokio::runtime::Handle;
-use tokio::time::timeout;
+use std::sync::Arc;
 
-use super::CLEAN;
+use metricd_execution::Permit;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
 use super::connection::Connection;
 use super::pool::Pooled;
-use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, SessionError};
+use super::stopping::{Stopped, Stopping};
 
 /// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
-/// gone away, goes back to the pool only after the statement was stopped.
+/// gone away, is given back with its permits only when PostgreSQL has ended that.
 #[derive(Debug)]
 pub(super) struct Lease {
-    /// `None` only once this is dropped.
+    /// `None` only once it was stopped or dropped.
     place: Option<Pooled>,
+    /// The statements that may be what runs on it.
+    statements: Vec<Arc<str>>,
+    /// What is held for it.
+    permits: Vec<Permit>,
 }
 
 impl Lease {
     pub(super) fn new(place: Pooled) -> Self {
-        Self { place: Some(place) }
+        Self { place: Some(place), statements: Vec::new(), permits: Vec::new() }
+    }
+
+    /// Says what runs on the connection from now on, in place of what has run.
+    pub(super) fn expect(&mut self, statements: impl IntoIterator<Item = Arc<str>>) {
+        self.statements = statements.into_iter().collect();
+    }
+
+    /// Holds the permits for as long as that runs, in place of others.
+    pub(super) fn hold(&mut self, permits: Vec<Permit>) {
+        self.permits = permits;
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
         match &mut self.place {
             Some(place) => place.connection(),
-            None => unreachable!("a lease has its connection until it is dropped"),
+            None => unreachable!("a lease has its connection until it is stopped or dropped"),
+        }
+    }
+
+    /// Cancels what runs on the connection, and says within a bound whether PostgreSQL has stopped it. The connection is of no
+    /// more use here.
+    pub(super) async fn stop(&mut self) -> Stopped {
+        let (reply, stopped) = oneshot::channel();
+        self.give_back(Some(reply));
+        stopped.await.unwrap_or(Stopped::Ended)
+    }
+
+    fn give_back(&mut self, reply: Option<oneshot::Sender<Stopped>>) {
+        let Some(mut place) = self.place.take() else { return };
+        let (statements, permits) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.permits));
+        let session = &place.connection().session;
+        // A session that has ended runs nothing any more.
+        if session.is_idle() || session.has_ended() {
+            drop(place);
+            return;
+        }
+        // Without a runtime nothing can be waited for; closing the connection is all that is left.
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(Stopping { place, statements, permits }.run(reply))),
+            Err(_) => place.close(),
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(mut place) = self.place.take() else { return };
-        let session = &place.connection().session;
-        if session.is_idle() || session.is_lost() {
-            return;
-        }
-        // Without a runtime nothing can be waited for; closing the connection is all that is left.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(clean_up(place));
-        } else {
-            place.close();
-        }
-    }
-}
-
-/// Stops what runs on the connection and gives it back to the pool, or closes it where that does not work.
-async fn clean_up(mut place: Pooled) {
-    let stopped = timeout(2 * CANCEL_TIMEOUT, stop(place.connection())).await;
-    if !matches!(stopped, Ok(Ok(()))) {
-        log::warn!("a connection is closed, since its statement could not be stopped: {stopped:?}");
-        place.close();
-    }
-}
-
-async fn stop(connection: &mut Connection) -> Result<(), SessionError> {
-    let session = &mut connection.session;
-    if !session.is_sent() {
-        return Err(SessionError::Lost("it was not asked to its end".to_owned()));
-    }
-    // Of statements that were sent together, each is stopped when it is its turn; a request that comes between two stops none.
-    while !session.is_answered() {
-        session.cancel().await?;
-        if let Ok(Err(error @ SessionError::Lost(_))) = timeout(CANCEL_AGAIN, session.finish()).await {
-            return Err(error);
-        }
-    }
-    session.ask(CLEAN)?;
-    match session.finish().await {
-        // The last cancelling may have come too late for what it was about.
-        Err(SessionError::Refused { .. }) => {
-            session.ask(CLEAN)?;
-            session.finish().await
-        }
-        ended => ended,
+        self.give_back(None);
     }
 }

@@ -10,6 +10,9 @@ use tokio::time::{Instant, timeout_at};
 /// The limits are not looked at more often than this.
 const GRAIN: Duration = Duration::from_millis(10);
 
+/// How far a sink may lag behind the rate at which it has to take rows. A pause of that length is no slowness.
+const MAX_LAG: Duration = Duration::from_secs(30);
+
 /// How long a run has waited for its sink.
 #[derive(Debug, Default)]
 pub(super) struct Waits(Mutex<Waited>);
@@ -18,15 +21,33 @@ pub(super) struct Waits(Mutex<Waited>);
 struct Waited {
     before: Duration,
     since: Option<Instant>,
+    /// How many bytes of rows the sink has been handed since it was last waited for.
+    handed_bytes: u64,
+    /// How long it has been waited for beyond what the least rate allows for what it has taken. What it takes faster is no
+    /// credit for later.
+    lag: Duration,
+}
+
+impl Waited {
+    /// The lag as of now, at this rate.
+    fn lag(&self, min_bytes_per_second: u64) -> Duration {
+        if min_bytes_per_second == 0 {
+            return Duration::ZERO;
+        }
+        let allowed = Duration::from_millis(self.handed_bytes.saturating_mul(1_000) / min_bytes_per_second);
+        let waits = self.since.map(|since| since.elapsed()).unwrap_or_default();
+        (self.lag + waits).saturating_sub(allowed)
+    }
 }
 
 impl Waits {
     /// The sink, whose waits are counted.
-    pub(super) fn of<'a>(&'a self, sink: &'a mut dyn RowSink) -> impl RowSink + 'a {
-        Counted { sink, waits: self }
+    pub(super) fn of<'a>(&'a self, sink: &'a mut dyn RowSink, limits: RunLimits) -> impl RowSink + 'a {
+        Counted { sink, waits: self, min_bytes_per_second: limits.min_bytes_per_second }
     }
 
-    /// Ends the run when it has taken longer than its limit without the waits, or waited longer than the sink may make it.
+    /// Ends the run when it has taken longer than its limit without the waits, or waited longer than the sink may make it, all in
+    /// all or for what it takes.
     pub(super) async fn limit(
         &self,
         limits: RunLimits,
@@ -40,7 +61,8 @@ impl Waits {
                 return outcome;
             }
             let (now, waited) = (Instant::now(), self.total());
-            let left = limits.patience.saturating_sub(waited);
+            let lag = self.lock().lag(limits.min_bytes_per_second);
+            let left = limits.patience.saturating_sub(waited).min(MAX_LAG.saturating_sub(lag));
             // Moves on while the run waits.
             let end = began + limits.time + waited;
             if left.is_zero() {
@@ -67,6 +89,7 @@ impl Waits {
 struct Counted<'a> {
     sink: &'a mut dyn RowSink,
     waits: &'a Waits,
+    min_bytes_per_second: u64,
 }
 
 #[async_trait]
@@ -76,6 +99,7 @@ impl RowSink for Counted<'_> {
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
+        self.waits.lock().handed_bytes += fields.size_bytes() as u64;
         self.sink.row(fields, max_bytes)
     }
 
@@ -94,8 +118,10 @@ impl RowSink for Counted<'_> {
     async fn flush(&mut self) {
         self.waits.lock().since = Some(Instant::now());
         self.sink.flush().await;
-        let total = self.waits.total();
-        *self.waits.lock() = Waited { before: total, since: None };
+        let mut waited = self.waits.lock();
+        let lag = waited.lag(self.min_bytes_per_second);
+        let before = waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default();
+        *waited = Waited { before, lag, ..Waited::default() };
     }
 }
 
@@ -126,7 +152,7 @@ mod tests {
         let limits =
             RunLimits { time: Duration::from_secs(5), patience: Duration::from_secs(60), ..RunLimits::default() };
         let (waits, mut slow) = (Waits::default(), Slow(Duration::from_secs(waiting)));
-        let mut sink = waits.of(&mut slow);
+        let mut sink = waits.of(&mut slow, limits);
         let work = async || {
             tokio::time::sleep(Duration::from_secs(working)).await;
         };
@@ -147,6 +173,37 @@ mod tests {
         let began = Instant::now();
         assert!(matches!(run(2, 20).await, Err(RunError::TimedOut { .. })));
         assert!(began.elapsed() < Duration::from_secs(46), "{:?}", began.elapsed());
+    }
+
+    /// Hands over a chunk of 64 KiB, and waits so long until it is taken, again and again.
+    async fn stream(chunks: usize, waiting: Duration) -> Result<RunOutcome, RunError> {
+        let patience = Duration::from_secs(3_600);
+        let limits = RunLimits { patience, min_bytes_per_second: 16 << 10, ..RunLimits::default() };
+        let (waits, mut slow) = (Waits::default(), Slow(waiting));
+        let mut sink = waits.of(&mut slow, limits);
+        let chunk = vec![0; 64 << 10];
+        let run = async {
+            for _ in 0..chunks {
+                sink.row(Fields::of(&chunk), usize::MAX)?;
+                sink.flush().await;
+            }
+            Ok(RunOutcome { row_count: 0, truncated: false })
+        };
+        waits.limit(limits, run).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_sink_has_to_take_rows_at_the_least_rate() {
+        assert!(stream(500, Duration::from_millis(3_900)).await.is_ok(), "faster than the rate");
+        assert!(stream(1, Duration::from_secs(25)).await.is_ok(), "a pause");
+        let began = Instant::now();
+        // A tenth of the rate.
+        assert!(matches!(stream(500, Duration::from_secs(40)).await, Err(RunError::NotTaken { .. })));
+        assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+        let began = Instant::now();
+        // Half of it.
+        assert!(matches!(stream(500, Duration::from_secs(8)).await, Err(RunError::NotTaken { .. })));
+        assert!(began.elapsed() < Duration::from_secs(70), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

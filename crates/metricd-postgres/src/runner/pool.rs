@@ -4,19 +4,23 @@
 //! threads, and a request that uses another thread's connection is woken by that thread for each piece of the answer. So a
 //! thread gets its own connections where it can; another one's, rather than none, where those are busy.
 
+mod expiry;
+
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use metricd_execution::RunError;
-use tokio::sync::oneshot;
+use metricd_execution::{Permit, RunError};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
+use self::expiry::{Expiry, Idle};
 use super::RunnerConfig;
 use super::connection::Connection;
 use super::error::{connect_error, is_full};
+use super::quarantine::Quarantine;
 use super::session::SessionConfig;
 
 /// How long a run waits while other threads' connections go to runs of those threads.
@@ -32,6 +36,12 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     session: SessionConfig,
     config: RunnerConfig,
+    expiry: Expiry,
+    quarantine: Quarantine,
+    /// Who may see what the sessions of the reader run, where that is somebody else.
+    observer: OnceLock<SessionConfig>,
+    /// The connections that streams may have.
+    streams: Arc<Semaphore>,
     state: Mutex<State>,
 }
 
@@ -39,7 +49,9 @@ struct Shared {
 struct State {
     /// How many connections there are or will be in a moment.
     open: usize,
-    idle: Vec<Connection>,
+    idle: Vec<Idle>,
+    /// Whether a task closes idle connections when their time is over.
+    is_swept: bool,
     waiting: VecDeque<Waiting>,
     /// When PostgreSQL has refused a connection for there being too many, its own or the role's.
     full_since: Option<Instant>,
@@ -61,7 +73,34 @@ pub(super) struct Pooled {
 
 impl Pool {
     pub(super) fn new(session: SessionConfig, config: RunnerConfig) -> Self {
-        Self(Arc::new(Shared { session, config, state: Mutex::default() }))
+        let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
+        let (expiry, quarantine) = (Expiry::new(config), Quarantine::default());
+        Self(Arc::new(Shared {
+            session,
+            config,
+            expiry,
+            quarantine,
+            observer: OnceLock::new(),
+            streams,
+            state: Mutex::default(),
+        }))
+    }
+
+    /// The statements that do not stop.
+    pub(super) fn quarantine(&self) -> &Quarantine {
+        &self.0.quarantine
+    }
+
+    /// Has this role asked what a session runs: in a hardened database no reader may see that.
+    pub(super) fn observe_as(&self, owner: SessionConfig) {
+        self.0.observer.get_or_init(|| owner);
+    }
+
+    /// Waits until a stream may have a connection, which it may for as long as the permit is held.
+    pub(super) async fn stream_permit(&self, deadline: Instant) -> Result<Permit, RunError> {
+        let permit = timeout_at(deadline.into(), Arc::clone(&self.0.streams).acquire_owned()).await;
+        let permit = permit.ok().and_then(Result::ok);
+        permit.map(Permit::new).ok_or(RunError::TooManyStreams { waited: self.0.config.acquire_timeout })
     }
 
     pub(super) fn max_connections(&self) -> usize {
@@ -104,7 +143,7 @@ impl Pool {
                 Ok(place) => place,
                 Err(turn) => {
                     let turn = timeout_at(deadline, turn).await.ok().and_then(Result::ok);
-                    turn.ok_or(RunError::NoConnection { waited })?
+                    turn.ok_or_else(|| self.0.none_free())?
                 }
             };
             if place.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
@@ -137,18 +176,27 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why nobody was given a connection in time.
+    fn none_free(&self) -> RunError {
+        let open = self.state().open;
+        if open > 0 && self.quarantine.connections() >= open {
+            return RunError::ConnectionsStuck;
+        }
+        RunError::NoConnection { waited: self.config.acquire_timeout }
+    }
+
     /// A place, or what tells when there is one.
     fn take(self: &Arc<Self>) -> Result<Pooled, oneshot::Receiver<Pooled>> {
         let home = thread::current().id();
         let mut state = self.state();
-        let own = state.idle.iter().rposition(|connection| connection.home() == home);
+        let own = state.idle.iter().rposition(|idle| idle.connection.home() == home);
         let connection = if let Some(index) = own {
-            Some(state.idle.swap_remove(index))
+            Some(state.idle.swap_remove(index).connection)
         } else if state.has_room(self.config.max_connections) {
             state.open += 1;
             None
-        } else if let Some(connection) = state.idle.pop() {
-            Some(connection)
+        } else if let Some(idle) = state.idle.pop() {
+            Some(idle.connection)
         } else {
             state.waiting.retain(|waiting| !waiting.turn.is_closed());
             let (turn, told) = oneshot::channel();
@@ -166,14 +214,14 @@ impl Shared {
             return None;
         }
         let home = thread::current().id();
-        let own = state.idle.iter().rposition(|connection| connection.home() == home);
+        let own = state.idle.iter().rposition(|idle| idle.connection.home() == home);
         let connection = match own {
-            Some(index) => Some(state.idle.swap_remove(index)),
+            Some(index) => Some(state.idle.swap_remove(index).connection),
             None if state.has_room(self.config.max_connections) => {
                 state.open += 1;
                 None
             }
-            None => Some(state.idle.pop()?),
+            None => Some(state.idle.pop()?.connection),
         };
         Some(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
     }
@@ -208,11 +256,20 @@ impl Shared {
                 drop(waiting.turn.send(Pooled { connection, is_refused: false, pool: Arc::clone(self) }));
             }
             None => match connection {
-                Some(connection) => state.idle.push(connection),
+                Some(connection) => {
+                    state.idle.push(Idle { connection, since: Instant::now() });
+                    self.sweep_later(state);
+                }
                 None => state.open -= 1,
             },
         }
     }
+}
+
+/// How many of so many connections streams may have: half of them, since a slow client may hold each for minutes. Of a single
+/// one nothing can be left.
+fn stream_connections(max_connections: usize) -> usize {
+    (max_connections / 2).max(1)
 }
 
 impl State {
@@ -231,6 +288,16 @@ impl Pooled {
         }
     }
 
+    /// Who is asked what the session runs.
+    pub(super) fn observer(&self) -> &SessionConfig {
+        self.pool.observer.get().unwrap_or(&self.pool.session)
+    }
+
+    /// The statements that do not stop.
+    pub(super) fn quarantine(&self) -> &Quarantine {
+        &self.pool.quarantine
+    }
+
     /// Closes the connection; the place is free for another one.
     pub(super) fn close(mut self) {
         self.connection = None;
@@ -245,7 +312,8 @@ impl fmt::Debug for Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let connection = self.connection.take().filter(|connection| connection.session.is_idle());
+        let is_kept = |connection: &Connection| connection.session.is_idle() && !self.pool.expiry.is_over(connection);
+        let connection = self.connection.take().filter(is_kept);
         self.pool.put(connection, self.is_refused);
     }
 }

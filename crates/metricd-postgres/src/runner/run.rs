@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
 use super::connection::{Connection, LEEWAY};
-use super::cost::Estimates;
+use super::cost::{Estimate, Estimates};
 use super::error::{is_stale, run_error};
 use super::plan::Plan;
 use super::session::{Ahead, Answer, Session, SessionError};
@@ -74,7 +74,9 @@ impl Run<'_> {
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
         let plan = prepare(connection, self.task.statement, self.task.limits).await?;
-        estimate(connection, estimates, self.task.statement, self.task.limits).await?;
+        if estimate(connection, estimates, self.task.statement, self.task.limits).await?.is_large {
+            connection.retire();
+        }
         // PostgreSQL's own limit of time can only be changed within a transaction.
         let is_alone = connection.is_harmless() && self.task.limits.patience.is_zero();
         let begin = (!is_alone).then_some(BEGIN);
@@ -207,11 +209,12 @@ pub(super) async fn estimate(
     estimates: &Estimates,
     statement: &BoundStatement,
     limits: RunLimits,
-) -> Result<f64, RunError> {
-    let cost = estimates.of(connection, statement).await;
-    let (cost, limit) = (cost.map_err(|error| run_error(error, limits.time))?, limits.cost);
+) -> Result<Estimate, RunError> {
+    let estimate = estimates.of(connection, statement).await;
+    let (estimate, limit) = (estimate.map_err(|error| run_error(error, limits.time))?, limits.cost);
+    let Estimate { cost, .. } = estimate;
     #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
-    if cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(cost) }
+    if cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(estimate) }
 }
 
 /// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the

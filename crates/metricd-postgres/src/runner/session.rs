@@ -43,6 +43,9 @@ use self::wire::{Incoming, Wire};
 use super::CONNECT_TIMEOUT;
 use super::timing::Stopwatch;
 
+/// How much is held of an answer to the runner's own questions, which are short.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
+
 /// Of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -98,7 +101,8 @@ impl Session {
         let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
         for wants_standby in config.target.in_order() {
             for address in Address::to_try(&config.config) {
-                let opened = timeout(CONNECT_TIMEOUT, Self::open_at(address, config, *wants_standby)).await;
+                let limit = config.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+                let opened = timeout(limit, Self::open_at(address, config, *wants_standby)).await;
                 outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
                 if outcome.is_ok() {
                     return outcome;
@@ -183,6 +187,11 @@ impl Session {
         self.is_lost || self.canceller.is_under_way()
     }
 
+    /// Whether the connection to PostgreSQL was found to have ended, so that nothing runs in the session any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_lost
+    }
+
     /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
     pub(super) fn is_closed(&mut self) -> bool {
         self.is_lost = self.is_lost || self.wire.is_closed();
@@ -204,11 +213,6 @@ impl Session {
     /// What stops the statement that runs while its answer is being read.
     pub(super) fn canceller(&self) -> Canceller {
         self.canceller.clone()
-    }
-
-    /// Whether PostgreSQL has been sent everything that it was asked.
-    pub(super) fn is_sent(&self) -> bool {
-        self.wire.is_sent()
     }
 
     /// Asks for one or more statements without parameters.
@@ -305,11 +309,17 @@ impl Session {
     ) -> Result<Vec<Option<String>>, SessionError> {
         self.ask_once(before, sql, [Some(argument)].into_iter())?;
         let mut values = Vec::new();
-        while self.next(usize::MAX).await? != Answer::End {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            values = self.fields().map(|field| field.map(text)).collect();
+        loop {
+            match self.next(MAX_ANSWER_BYTES).await? {
+                Answer::End => return Ok(values),
+                // What follows has no values, and is taken for an answer that says nothing.
+                Answer::LargeRow => {}
+                Answer::Row => {
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    values = self.fields().map(|field| field.map(text)).collect();
+                }
+            }
         }
-        Ok(values)
     }
 
     /// Whether the statement whose answer is read, or was last, has begun to run. An error before that is about the statement

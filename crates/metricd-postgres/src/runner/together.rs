@@ -11,21 +11,23 @@ mod work;
 use std::collections::VecDeque;
 use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use metricd_execution::{BatchLimits, BatchOutcome, BatchRun, RunError, RunOutcome};
+use metricd_execution::{BatchOutcome, BatchRun, Permit, RunError, RunOutcome};
 use tokio::time::timeout_at;
 
 use self::queue::{Judged, Unit, units, useful_connections};
 use self::work::{Part, end};
 use super::PgRunner;
 use super::connection::Connection;
+use super::cost::Estimate;
 use super::exporter::Snapshot;
 use super::lease::Lease;
 use super::run::{estimate, prepare};
 use super::session::{CANCEL_TIMEOUT, SessionError};
+use super::stopping::Stopped;
 use super::tenancy::Tenancy;
 use super::timing::Clock;
 
@@ -40,9 +42,11 @@ pub(super) struct Together<'a, 'r> {
     runner: &'a PgRunner,
     /// On whose behalf all of them are run.
     tenancy: Option<Tenancy<'a>>,
-    /// What all of them may take, and until when.
-    limits: BatchLimits,
+    /// How long all of them may take, and until when.
+    time: Duration,
     deadline: Instant,
+    /// One for each connection that they may have.
+    permits: Vec<Permit>,
 }
 
 /// A statement that has no outcome yet.
@@ -56,13 +60,14 @@ impl<'a, 'r> Together<'a, 'r> {
         runs: Vec<BatchRun<'r>>,
         runner: &'a PgRunner,
         tenancy: Option<Tenancy<'a>>,
-        limits: BatchLimits,
+        time: Duration,
+        permits: Vec<Permit>,
     ) -> Self {
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
         let (queue, encode) = (Mutex::default(), Mutex::default());
-        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + limits.time);
-        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, limits, deadline }
+        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
+        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline, permits }
     }
 
     /// Whether a sink has been told anything, or a statement has run.
@@ -82,6 +87,7 @@ impl<'a, 'r> Together<'a, 'r> {
         let lost = match ended {
             Err(error) if outcomes.iter().all(Option::is_none) => return Err(error),
             Err(RunError::Unavailable(message)) => Some(message),
+            Err(RunError::NotStopped { .. }) => Some("another statement of the call has not stopped".to_owned()),
             ended => {
                 ended?;
                 None
@@ -89,7 +95,7 @@ impl<'a, 'r> Together<'a, 'r> {
         };
         let missing = || match &lost {
             Some(message) => RunError::Unavailable(message.clone()),
-            None => RunError::TimedOut { limit: self.limits.time },
+            None => RunError::TimedOut { limit: self.time },
         };
         let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing()))).collect();
         Ok(BatchOutcome { outcomes, timing: clock.timing() })
@@ -97,8 +103,37 @@ impl<'a, 'r> Together<'a, 'r> {
 
     /// Runs what has no outcome yet, beginning with this connection.
     pub(super) async fn attempt(&mut self, mut lease: Lease) -> Result<(), RunError> {
+        lease.expect(self.statements());
         // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
-        timeout_at((self.deadline + 2 * CANCEL_TIMEOUT).into(), self.run(&mut lease)).await.unwrap_or(Ok(()))
+        let deadline = self.deadline + 4 * CANCEL_TIMEOUT;
+        timeout_at(deadline.into(), async {
+            let ended = self.run(&mut lease).await;
+            self.after_work(&mut lease, ended).await
+        })
+        .await
+        .unwrap_or(Ok(()))
+    }
+
+    /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement.
+    async fn after_work(&self, lease: &mut Lease, ended: Result<(), RunError>) -> Result<(), RunError> {
+        if !matches!(ended, Err(RunError::NotStopped { .. })) {
+            return ended;
+        }
+        if let Stopped::StillRuns(statements) = lease.stop().await {
+            let is_one = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
+            for (index, job) in self.jobs.iter().enumerate() {
+                if let Some(job) = locked(job).take_if(|job| is_one(job)) {
+                    self.set_outcome(index, Err(RunError::NotStopped { limit: job.run.limits.time }));
+                }
+            }
+        }
+        ended
+    }
+
+    /// The statements that have no outcome yet.
+    fn statements(&self) -> Vec<Arc<str>> {
+        let jobs = self.jobs.iter().map(|job| locked(job).as_ref().map(|job| job.run.statement.text().into()));
+        jobs.flatten().collect()
     }
 
     async fn run(&self, lease: &mut Lease) -> Result<(), RunError> {
@@ -107,7 +142,7 @@ impl<'a, 'r> Together<'a, 'r> {
             judged.extend(self.judge(index, lease.connection()).await?);
         }
         let units = units(judged.clone());
-        let useful = useful_connections(&judged, units.len()).clamp(1, self.limits.connections.max(1));
+        let useful = useful_connections(&judged, units.len()).clamp(1, self.permits.len().max(1));
         // A pooler has as many places as it has: one transaction must not wait for that of another.
         let useful = if lease.connection().is_pooled() { 1 } else { useful };
         *locked(&self.queue) = units;
@@ -130,7 +165,10 @@ impl<'a, 'r> Together<'a, 'r> {
         }
         let others = others.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
         // Each is given back as soon as there is nothing more for it to do.
-        let others = others.map(|(mut lease, _)| async move { self.work(lease.connection(), Part::Other).await });
+        let others = others.map(|(mut lease, _)| async move {
+            let ended = self.work(lease.connection(), Part::Other).await;
+            self.after_work(&mut lease, ended).await
+        });
         let (first, others) = join(self.work(lease.connection(), Part::First), join_all(others)).await;
         others.into_iter().fold(first, Result::and)
     }
@@ -139,14 +177,24 @@ impl<'a, 'r> Together<'a, 'r> {
     async fn judge(&self, index: usize, connection: &mut Connection) -> Result<Option<Judged>, RunError> {
         let Some(job) = self.take(index).filter(|_| self.has_time()) else { return Ok(None) };
         let (statement, limits) = (job.run.statement, job.run.limits);
+        if let Err(error) = self.runner.pool.quarantine().check(statement.text()) {
+            self.end_job(index, job, Err(error))?;
+            return Ok(None);
+        }
         let canceller = connection.session.canceller();
         let judging = async {
             prepare(connection, statement, limits).await?;
             estimate(connection, &self.runner.estimates, statement, limits).await
         };
         match self.limited(canceller, limits.time, judging).await {
-            Ok(cost) => {
+            Ok(Estimate { cost, is_large }) => {
                 self.put_back(index, job);
+                if is_large {
+                    connection.retire();
+                }
+                // One that has not stopped lately is run by itself.
+                let is_suspect = self.runner.pool.quarantine().suspects(statement.text());
+                let cost = if is_suspect { f64::INFINITY } else { cost };
                 Ok(Some(Judged { index, cost, time: limits.time }))
             }
             Err(error) => {
@@ -163,7 +211,11 @@ impl<'a, 'r> Together<'a, 'r> {
         // At once, since some of them may have to be opened.
         let places =
             join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.get_free())).await;
-        let others: Vec<_> = places.into_iter().flatten().map(Lease::new).collect();
+        let mut others: Vec<_> = places.into_iter().flatten().map(Lease::new).collect();
+        for (lease, permit) in others.iter_mut().zip(self.permits.iter().skip(1)) {
+            lease.expect(self.statements());
+            lease.hold(vec![permit.clone()]);
+        }
         if others.is_empty() {
             return None;
         }
@@ -184,16 +236,21 @@ impl<'a, 'r> Together<'a, 'r> {
         }
     }
 
-    /// Keeps the outcome, unless it is that the connection was lost: nothing else can be done on it then.
+    /// Keeps the outcome, unless it is that the connection was lost, or that what runs on it has not stopped, which may be
+    /// another statement: nothing else can be done on it then.
     fn end_job(&self, index: usize, job: Job<'r>, outcome: Result<RunOutcome, RunError>) -> Result<(), RunError> {
-        if let Err(error @ RunError::Unavailable(_)) = outcome {
+        if let Err(error @ (RunError::Unavailable(_) | RunError::NotStopped { .. })) = outcome {
             self.put_back(index, job);
             return Err(error);
         }
+        self.set_outcome(index, outcome);
+        Ok(())
+    }
+
+    fn set_outcome(&self, index: usize, outcome: Result<RunOutcome, RunError>) {
         if let Some(place) = locked(&self.outcomes).get_mut(index) {
             *place = Some(outcome);
         }
-        Ok(())
     }
 }
 

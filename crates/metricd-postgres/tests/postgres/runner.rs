@@ -6,6 +6,7 @@ mod gathering;
 mod sending;
 mod timing;
 mod together;
+mod unstoppable;
 mod wire;
 
 use std::time::Duration;
@@ -20,7 +21,8 @@ use tokio_postgres::Client;
 /// On a database where nothing but the runner itself keeps order.
 async fn runner(max_connections: usize) -> Result<(TestDatabase, PgRunner)> {
     let database = TestDatabase::unhardened().await?;
-    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_millis(200) };
+    let config =
+        RunnerConfig { max_connections, acquire_timeout: Duration::from_millis(200), ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?;
     Ok((database, runner))
 }

@@ -27,7 +27,7 @@ const TENANTS: &str =
     "SELECT string_agg(DISTINCT tenant, ',' ORDER BY tenant) AS tenants, count(*) AS count FROM orders";
 
 async fn keyed(database: &TestDatabase, max_connections: usize) -> Result<PgRunner> {
-    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(20) };
+    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(20), ..RunnerConfig::default() };
     let owner = database.owner.clone();
     let key = spawn_blocking(move || tenant_key(&owner)).await??;
     Ok(PgRunner::new(&database.reader, config)?.exporting_as(&database.owner).naming_tenants_by(key))

@@ -214,8 +214,10 @@ const STATE: &str = "
 #[tokio::test]
 async fn a_connection_comes_back_clean_where_nothing_is_hardened() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
-    let runner =
-        PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10) })?;
+    let runner = PgRunner::new(
+        &database.reader,
+        RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10), ..RunnerConfig::default() },
+    )?;
     let before = run(&runner, STATE, RunLimits::default()).await?;
     assert!(before.contains(r#""locks":0,"large_objects":0,"prepared":0"#), "{before}");
     let session = run(&runner, "SELECT pg_backend_pid() AS pid", RunLimits::default()).await?;

@@ -9,7 +9,7 @@ use metricd_api::QuotaRules;
 
 /// How much one caller may ask for.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Quotas, where tokens are asked for")]
+#[command(next_help_heading = "Quotas")]
 pub(crate) struct QuotaArguments {
     /// How many requests a second a token's subject may make, as many of them at once; 0 for any number.
     #[arg(long, env = "METRICD_REQUESTS_PER_SECOND", default_value_t = 1_000, value_name = "COUNT")]
@@ -20,7 +20,8 @@ pub(crate) struct QuotaArguments {
     #[arg(long, env = "METRICD_REFUSALS_PER_SECOND", default_value_t = 20, value_name = "COUNT")]
     pub(crate) refusals_per_second: u32,
 
-    /// How many requests of one subject may run SQL at once; others wait for a second. Three quarters of
+    /// How many requests of one subject, or of one address where no token is asked for, may run SQL at once; others wait for a
+    /// second. A request whose statement the database does not stop counts until that has ended. Three quarters of
     /// `--query-connections` where nothing is said, so that one caller cannot take all of them.
     #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT")]
     pub(crate) queries_per_subject: Option<NonZeroUsize>,

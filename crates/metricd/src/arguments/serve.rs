@@ -42,14 +42,28 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(crate) stream_patience_seconds: u64,
 
+    /// How many KiB a second the client of a stream has to take at least, on average over half a minute; 0 for any number. A
+    /// client that is slower holds a database connection for longer than others can wait: its stream breaks off.
+    #[arg(long, env = "METRICD_STREAM_MIN_KIB_PER_SECOND", default_value_t = 16, value_name = "KIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    pub(crate) stream_min_kib_per_second: u64,
+
     /// What PostgreSQL's planner may estimate that a metric's SQL costs; 1 is the reading of a page in sequence. What would
     /// cost more is refused before it runs.
     #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) query_cost: u64,
 
-    /// How many connections run stored SQL at once.
+    /// How many connections run stored SQL at once. Streams may have half of them.
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub(crate) query_connections: u32,
+
+    /// How many seconds a connection runs stored SQL before another one takes its place, less up to a tenth: PostgreSQL's
+    /// sessions keep what they have cached.
+    #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) query_connection_lifetime_seconds: u64,
+
+    /// How many seconds a connection for stored SQL is kept that nobody uses.
+    #[arg(long, env = "METRICD_QUERY_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) query_connection_idle_seconds: u64,
 
     /// How many connections read and store definitions at once.
     #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -65,6 +65,7 @@ pub(crate) async fn serve(
         query_timeout,
         results_timeout: Duration::from_secs(serve.results_timeout_seconds),
         stream_patience,
+        stream_min_bytes_per_second: serve.stream_min_kib_per_second << 10,
         max_upload_bytes: serve.max_upload_mib << 20,
         query_cost: serve.query_cost,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
@@ -168,7 +169,12 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 
 fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository, PgRunner)> {
     let catalog = RepositoryConfig { max_connections: serve.catalog_connections, ..Default::default() };
-    let queries = RunnerConfig { max_connections: serve.query_connections.try_into()?, ..Default::default() };
+    let queries = RunnerConfig {
+        max_connections: serve.query_connections.try_into()?,
+        max_lifetime: Duration::from_secs(serve.query_connection_lifetime_seconds),
+        idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
+        ..Default::default()
+    };
     let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner);
     Ok((PgRepository::new(&database.owner, catalog)?, runner))
 }

@@ -20,3 +20,4 @@ mod streams;
 mod support;
 mod tenants;
 mod typed;
+mod unstoppable;

@@ -1,7 +1,11 @@
 //! `GET /health/ready`
 
+use std::time::Duration;
+
 use actix_web::{HttpResponse, web};
+use futures_util::future::join;
 use serde::Serialize;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::openapi::problems;
@@ -16,6 +20,8 @@ pub(crate) struct ChecksResponse {
     database: &'static str,
     migrations: &'static str,
     definitions: String,
+    /// Whether statements still run that were cancelled.
+    statements: String,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -26,7 +32,13 @@ struct ReadyResponse {
     checks: ChecksResponse,
 }
 
+/// How long each part of the answer may take.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
+
 /// Says whether the database can be reached as both roles, the schema is up to date, and the definitions can be read.
+///
+/// It is told within 2 s. Statements that were cancelled and that the database has not stopped are named, but the server is
+/// ready all the same: other metrics are answered.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -34,22 +46,35 @@ struct ReadyResponse {
     responses((status = OK, description = "The server can answer for metrics.", body = ReadyResponse), ReadinessProblems)
 )]
 pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    let (stored, running) = (state.repository.check().await, state.runner.check().await);
+    let stored = timeout(CHECK_TIMEOUT, state.repository.check());
+    let running = timeout(CHECK_TIMEOUT, state.runner.check());
+    let (stored, running) = join(stored, running).await;
     let mut causes = Vec::new();
     let (migrations, definitions) = match &stored {
-        Ok(readiness) if readiness.pending_migrations > 0 => ("pending", "unknown".to_owned()),
-        Ok(readiness) => ("ok", format!("{} metrics", readiness.metric_count)),
-        Err(error) => {
+        Ok(Ok(readiness)) if readiness.pending_migrations > 0 => ("pending", "unknown".to_owned()),
+        Ok(Ok(readiness)) => ("ok", format!("{} metrics", readiness.metric_count)),
+        Ok(Err(error)) => {
             causes.push(error.to_string());
             ("unknown", "unknown".to_owned())
         }
+        Err(_) => {
+            causes.push("the catalog took too long to answer".to_owned());
+            ("unknown", "unknown".to_owned())
+        }
     };
-    if let Err(error) = &running {
-        causes.push(error.to_string());
+    match &running {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => causes.push(error.to_string()),
+        Err(_) => causes.push("the reader's database took too long to answer".to_owned()),
     }
     let database = if causes.is_empty() { "ok" } else { "unavailable" };
     let is_ready = causes.is_empty() && migrations == "ok";
-    let checks = ChecksResponse { database, migrations, definitions };
+    let statements = match state.runner.stuck_connections() {
+        0 => "ok".to_owned(),
+        1 => "1 statement still runs after it was cancelled; its metric is held back".to_owned(),
+        stuck => format!("{stuck} statements still run after they were cancelled; their metrics are held back"),
+    };
+    let checks = ChecksResponse { database, migrations, definitions, statements };
     if is_ready {
         return Ok(HttpResponse::Ok().json(ReadyResponse { status: "ready", checks }));
     }

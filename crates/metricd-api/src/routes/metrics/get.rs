@@ -28,7 +28,7 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 problems!(
     GetMetricProblems:
     TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed,
-    DatabaseUnavailable, NoConnection, QueryTimeout
+    StatementQuarantined, ConnectionsStuck, TooManyStreams, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
 );
 
 /// Runs the metric's stored SQL and answers with its result.
@@ -83,14 +83,15 @@ pub(in crate::routes) async fn get_metric(
 
     let query_cost = caller::query_cost(&request, &state);
     let limits = run_limits(&state, query_cost, definition.metric.limits, format != Format::Json, rows);
-    let turn = caller::turn(&request, &state).await?;
+    let permit = caller::turn(&request, &state).await?.permit();
     let Some(writer) = format.writer() else {
-        let asked = Whole { served: Arc::clone(&served), statement: bound, tenant, limits, period };
+        let permit = permit.clone();
+        let asked = Whole { served: Arc::clone(&served), statement: bound, tenant, limits, period, permit };
         return answer_whole(&request, &state, statement, asked).await;
     };
     let is_chunked = request.version() >= Version::HTTP_11;
     let refusable = refusable(statement, &bound);
-    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, turn };
+    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };
     let streamed = answer_stream(&request, &state, &metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, refusable.as_ref(), &request))
 }

@@ -30,6 +30,7 @@ pub(in crate::routes) fn run_limits(
         // By limits of its own an author could find out what the planner knows of other tenants' rows.
         cost: lowered(query_cost, metric.cost.filter(|_| state.tenants.is_none())),
         patience: if is_stream { state.stream_patience } else { Duration::ZERO },
+        min_bytes_per_second: if is_stream { state.stream_min_bytes_per_second } else { 0 },
     }
 }
 

@@ -155,6 +155,28 @@ async fn a_subject_runs_so_much_at_once_and_leaves_the_rest_to_others() -> Resul
     Ok(())
 }
 
+/// Nobody is known without a token, but the address that a request comes from is.
+#[actix_web::test]
+async fn an_address_runs_so_much_at_once_where_no_token_is_asked_for() -> Result<()> {
+    let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
+    let app =
+        TestApp::ruled(TestApp::store().await?, |state| ApiState { quotas: Arc::new(Quotas::new(rules)), ..state })?;
+    let app = Arc::new(app);
+    let never = || Ok(ScriptedResult { columns: Vec::new(), rows: Vec::new(), ending: Ending::Never });
+    app.runner.script_result("SELECT 1", never);
+    let held: Vec<_> = (0..2)
+        .map(|_| {
+            let app = Arc::clone(&app);
+            spawn(async move { app.get("/metrics/m1?format=csv").await.map(|answer| answer.status) })
+        })
+        .collect();
+    until_running(&app, 2).await?;
+    app.get("/metrics/m1").await?.assert_problem(429, "too-many-queries", "/metrics/m1")?;
+    assert_eq!(app.get("/metrics/m1/definition").await?.status, 200);
+    held.iter().for_each(actix_web::rt::task::JoinHandle::abort);
+    until_running(&app, 0).await
+}
+
 async fn until_running(app: &TestApp, count: usize) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(20);
     while app.runner.running() != count {

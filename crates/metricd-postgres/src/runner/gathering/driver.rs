@@ -6,7 +6,7 @@ use std::time::Instant;
 use metricd_execution::RunError;
 use tokio::time::timeout;
 
-use super::question::ask;
+use super::question::Question;
 use super::{Gathered, Gathering, PATIENCE, Waiting};
 use crate::runner::lease::Lease;
 
@@ -44,13 +44,21 @@ impl Driver {
                 return;
             }
             while let Some(runs) = self.next() {
-                match timeout(PATIENCE, ask(lease.connection(), &gathering.0.estimates, runs)).await {
+                lease.expect(runs.iter().map(|run| run.statement.text().into()));
+                lease.hold(runs.iter().map(|run| run.permit.clone()).collect());
+                let mut question = Question::new(gathering.0.estimates.clone(), runs);
+                match timeout(PATIENCE, question.put(lease.connection())).await {
                     // One that others wait for is passed on to them.
-                    Ok(Ok(())) if !pool.is_waited_for() => {}
+                    Ok(Ok(())) if !pool.is_waited_for() => lease.hold(Vec::new()),
                     Ok(_) => break,
                     Err(_too_long) => {
-                        // What it was asked is stopped as the lease is dropped. Nobody waits for such a thing twice.
+                        // Nobody waits for such a thing twice.
                         self.release();
+                        // Its runs go on alone once it has stopped, so that none of them is run twice at once.
+                        tokio::spawn(async move {
+                            lease.stop().await;
+                            drop(question);
+                        });
                         break;
                     }
                 }

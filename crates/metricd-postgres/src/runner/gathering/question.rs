@@ -39,8 +39,8 @@ impl Rows {
 }
 
 /// What is asked, and what is to be asked still.
-struct Question<'a> {
-    estimates: &'a Estimates,
+pub(super) struct Question {
+    estimates: Estimates,
     left: VecDeque<Waiting>,
     preparing: Option<Waiting>,
     asked: VecDeque<(Waiting, Arc<Plan>)>,
@@ -66,27 +66,26 @@ impl Answered {
     }
 }
 
-/// Asks, and tells each run what is answered. Those that are told nothing go on alone.
-///
-/// # Errors
-///
-/// Where the connection is of no more use.
-pub(super) async fn ask(
-    connection: &mut Connection,
-    estimates: &Estimates,
-    runs: Vec<Waiting>,
-) -> Result<(), SessionError> {
-    let mut question = Question { estimates, left: runs.into(), preparing: None, asked: VecDeque::new() };
-    loop {
-        question.prepare(connection).await?;
-        if question.asked.is_empty() {
-            return Ok(());
-        }
-        question.ask(connection).await?;
+impl Question {
+    pub(super) fn new(estimates: Estimates, runs: Vec<Waiting>) -> Self {
+        Self { estimates, left: runs.into(), preparing: None, asked: VecDeque::new() }
     }
-}
 
-impl Question<'_> {
+    /// Asks, and tells each run what is answered. Those that are told nothing go on alone when this is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection is of no more use.
+    pub(super) async fn put(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
+        loop {
+            self.prepare(connection).await?;
+            if self.asked.is_empty() {
+                return Ok(());
+            }
+            self.ask(connection).await?;
+        }
+    }
+
     /// Prepares all of them, which are fewer than a connection keeps prepared.
     async fn prepare(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         while let Some(run) = self.left.pop_front() {
@@ -140,7 +139,7 @@ impl Question<'_> {
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for Question {
     fn drop(&mut self) {
         // What is not answered is perhaps what has taken so long.
         let unanswered = self.asked.iter().map(|(run, _)| run).chain(&self.preparing);

@@ -116,11 +116,6 @@ impl Wire {
         }
     }
 
-    /// Whether everything that was written has been sent.
-    pub(super) fn is_sent(&self) -> bool {
-        self.unsent.is_empty()
-    }
-
     /// Whether PostgreSQL has ended the session. Only to be asked when nothing is to come: PostgreSQL may still tell of a
     /// setting that has changed, but of an error only when it closes the session.
     pub(super) fn is_closed(&mut self) -> bool {

@@ -20,7 +20,8 @@ use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
-use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
+use crate::runner::session::{Ahead, CANCEL_AGAIN, Canceller, SessionError};
+use crate::runner::stopping::STOP_BOUND;
 use crate::runner::tenancy::Prelude;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -246,21 +247,21 @@ impl<'r> Together<'_, 'r> {
         let outcome = match timeout(time.min(left), &mut work).await {
             Ok(outcome) => outcome,
             Err(_past) => {
-                let lost = |message: String| RunError::Unavailable(format!("a statement goes on: {message}"));
                 let stopping = async {
                     loop {
-                        canceller.cancel().await.map_err(|error| lost(error.to_string()))?;
+                        // Where it cannot be sent, it is tried again for as long as there is time.
+                        let _ = canceller.cancel().await;
                         if let Ok(outcome) = timeout(CANCEL_AGAIN, &mut work).await {
                             return outcome;
                         }
                     }
                 };
-                let stopped = timeout(CANCEL_TIMEOUT, stopping).await;
-                stopped.unwrap_or_else(|_| Err(lost("PostgreSQL took too long to answer".to_owned())))
+                let stopped = timeout(STOP_BOUND, stopping).await;
+                stopped.unwrap_or_else(|_| Err(RunError::NotStopped { limit: time.min(self.time) }))
             }
         };
         match outcome {
-            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.limits.time }),
+            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.time }),
             outcome => outcome,
         }
     }

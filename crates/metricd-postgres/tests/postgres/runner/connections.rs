@@ -85,7 +85,8 @@ async fn locks_of_the_session_do_not_outlive_a_run() -> Result<()> {
 async fn a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;
-    let config = RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10) };
+    let config =
+        RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_secs(10), ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?;
     let spawn = |sql: &'static str| {
         let runner = runner.clone();
@@ -180,7 +181,8 @@ async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
         client.query_one("SELECT current_database()::text", &[]).await?.get::<_, &str>(0)
     );
     client.batch_execute(&format!("{role} 2")).await?;
-    let config = RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20) };
+    let config =
+        RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20), ..RunnerConfig::default() };
     let runner = PgRunner::new(&url, config)?;
     let mut runs = tokio::task::JoinSet::new();
     for number in 0..500 {
@@ -246,7 +248,8 @@ async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_at_once_share_few_connections() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let config = RunnerConfig { max_connections: 4, acquire_timeout: Duration::from_secs(20) };
+    let config =
+        RunnerConfig { max_connections: 4, acquire_timeout: Duration::from_secs(20), ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?;
     let mut runs = tokio::task::JoinSet::new();
     for number in 0..1_000 {

@@ -35,7 +35,8 @@ impl Known {
     async fn on(database: TestDatabase, max_connections: usize, statements: &[&str]) -> Result<Self> {
         let owner = database.connect().await?;
         owner.batch_execute("CREATE TABLE warehouse.t (a integer); CREATE TABLE warehouse.u (a integer)").await?;
-        let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(10) };
+        let config =
+            RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(10), ..RunnerConfig::default() };
         let runner = PgRunner::new(&database.reader, config)?;
         for sql in statements.iter().chain(&[LOCKABLE, WHEN]) {
             let _ = rows(&runner, sql).await;
@@ -180,7 +181,8 @@ async fn each_waits_for_a_connection_for_a_time_of_its_own() -> Result<()> {
     // Too dear to be sent with others.
     const DEAR: &str = "SELECT count(*) AS dear FROM t WHERE (SELECT count(*) FROM generate_series(1, 200000)) > 0";
     let known = Known::on(TestDatabase::new().await?, 1, &[]).await?;
-    let config = RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_millis(300) };
+    let config =
+        RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_millis(300), ..RunnerConfig::default() };
     let runner = PgRunner::new(&known.database.reader, config)?;
     for sql in [DEAR, WHEN] {
         rows(&runner, sql).await?;

@@ -62,7 +62,8 @@ async fn run(runner: &PgRunner, owner: &Client, sql: &str, limits: RunLimits) ->
 async fn what_is_committed_before_is_in_the_result() -> Result<()> {
     let waiting = RunLimits { patience: Duration::from_secs(1), ..RunLimits::default() };
     for database in [TestDatabase::new().await?, TestDatabase::unhardened().await?] {
-        let config = RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_millis(100) };
+        let config =
+            RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_millis(100), ..RunnerConfig::default() };
         let (runner, owner) = (PgRunner::new(&database.reader, config)?, database.connect().await?);
         owner.batch_execute("CREATE TABLE warehouse.t (a integer)").await?;
         for (rows, limits) in [(1, RunLimits::default()), (2, RunLimits::default()), (3, waiting), (4, waiting)] {

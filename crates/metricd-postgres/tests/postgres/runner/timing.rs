@@ -148,7 +148,10 @@ async fn a_run_that_is_stopped_tells_its_time() -> Result<()> {
 async fn where_no_connection_is_free_most_is_the_queue_s() -> Result<()> {
     for (acquire_timeout, is_free_in_time) in [(Duration::from_millis(200), false), (Duration::from_secs(20), true)] {
         let database = TestDatabase::new().await?;
-        let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, acquire_timeout })?;
+        let runner = PgRunner::new(
+            &database.reader,
+            RunnerConfig { max_connections: 1, acquire_timeout, ..RunnerConfig::default() },
+        )?;
         let limits = RunLimits { time: Duration::from_secs(1), cost: u64::MAX, ..RunLimits::default() };
         let busy = runner.clone();
         let busy = tokio::spawn(async move { Told::of(&busy, ENDLESS, limits, Slow::default()).await });

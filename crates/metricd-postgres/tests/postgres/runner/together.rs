@@ -20,12 +20,12 @@ const SUM: &str = "SELECT sum(obsolescence)::bigint AS total FROM metrics";
 type Outcomes = Vec<Result<(RunOutcome, String), RunError>>;
 
 fn runner(database: &TestDatabase, max_connections: usize) -> Result<PgRunner> {
-    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(5) };
+    let config = RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(5), ..RunnerConfig::default() };
     Ok(PgRunner::new(&database.reader, config)?.exporting_as(&database.owner))
 }
 
 /// Runs the texts together, with these limits.
-async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration) -> Result<Outcomes> {
+pub(super) async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration) -> Result<Outcomes> {
     let statement =
         |sql: &str| anyhow::Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?));
     let statements = asked.iter().map(|(sql, _)| statement(sql)).collect::<Result<Vec<_>>>()?;

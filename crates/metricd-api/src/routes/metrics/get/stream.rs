@@ -9,14 +9,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{BoundStatement, RowWriter, RunError, RunLimits, RunOutcome};
+use metricd_execution::{BoundStatement, Permit, RowWriter, RunError, RunLimits, RunOutcome};
 
 use super::TRUNCATED;
 use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
 use crate::ApiState;
 use crate::edge::{RequestId, note_run};
-use crate::quotas::Turn;
 
 /// The number of rows that a stream has at most.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
@@ -36,8 +35,8 @@ pub(super) struct Streamed {
     pub(super) limit: Option<RowLimit>,
     /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
     pub(super) is_chunked: bool,
-    /// Of the caller.
-    pub(super) turn: Turn,
+    /// What the caller holds for as long as the statement runs.
+    pub(super) permit: Permit,
 }
 
 /// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
@@ -48,13 +47,12 @@ pub(super) async fn answer_stream(
     metric_id: &MetricId,
     streamed: Streamed,
 ) -> Result<HttpResponse, RunError> {
-    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked, turn } = streamed;
+    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked, permit } = streamed;
     let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
     let runner = state.runner.clone();
     // A task of its own, so that its time limits hold while nobody reads.
     let run = Run(actix_web::rt::spawn(async move {
-        let outcome = runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
-        drop(turn);
+        let outcome = runner.run_with_permit(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
     }));
 

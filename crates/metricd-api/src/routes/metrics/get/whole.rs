@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::Tenant;
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, RowSink, RunLimits, RunTiming,
+    AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, Permit, RowSink, RunLimits, RunTiming,
 };
 
 use super::TRUNCATED;
@@ -28,6 +28,8 @@ pub(super) struct Whole {
     pub(super) tenant: Option<Tenant>,
     pub(super) limits: RunLimits,
     pub(super) period: Option<AppliedPeriod>,
+    /// What the caller holds for as long as the statement runs.
+    pub(super) permit: Permit,
 }
 
 /// Runs the statement to its end and answers with its result, unless the client has it already. Requests that ask the same at
@@ -42,7 +44,7 @@ pub(super) async fn answer_whole(
     metric: &MetricStatement,
     asked: Whole,
 ) -> Result<HttpResponse, Problem> {
-    let Whole { served, statement, tenant, limits, period } = &asked;
+    let Whole { served, statement, tenant, limits, period, .. } = &asked;
     let served = Arc::clone(served);
     let mut asking = Asking::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
     if let Some(tag) = asking.unchanged().await {
@@ -76,10 +78,10 @@ pub(super) async fn answer_whole(
 
 impl Whole {
     async fn run(self, state: web::Data<ApiState>, question: Question, underway: Underway) -> Ran {
-        let Self { served, statement, tenant, limits, period } = self;
+        let Self { served, statement, tenant, limits, period, permit } = self;
         let rows = ResultRows::of(served);
         let mut sink = JoinedRows { rows, underway, now: state.now, asked_at: None };
-        let ran = state.runner.run(&statement, tenant.as_ref(), limits, &mut sink).await;
+        let ran = state.runner.run_with_permit(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         let JoinedRows { rows, underway: _underway, asked_at, .. } = sink;
         let mut timing = rows.timing();
         let began = Instant::now();

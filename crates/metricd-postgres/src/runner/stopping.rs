@@ -1,0 +1,175 @@
+//! The end of a statement that nobody waits for.
+//!
+//! The place in the pool and the caller's permits are held until PostgreSQL has answered or has closed the session, since until
+//! then its process computes. What does not stop soon is quarantined meanwhile.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use metricd_execution::Permit;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::CLEAN;
+use super::pool::Pooled;
+use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, Session, SessionConfig, SessionError};
+
+/// How long PostgreSQL has to stop a statement before that is quarantined.
+pub(super) const STOP_BOUND: Duration = Duration::from_secs(1);
+
+/// The longest pause before a statement that does not stop is cancelled once more.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a server may take no cancel request before its session is given up: it hangs, or cannot be reached, and there may
+/// be another one by now.
+const UNREACHABLE_FOR: Duration = Duration::from_secs(10);
+
+/// How many bytes of a statement are looked for in PostgreSQL's list of what runs.
+const RECOGNISED_BYTES: usize = 200;
+
+/// What a process of PostgreSQL runs, as those see it who may. It is cut where it is long.
+const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
+
+/// Whether PostgreSQL has stopped a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// It has, or has ended the session.
+    Ended,
+    /// Not within the bound. These statements are quarantined: one of them still runs.
+    StillRuns(Vec<Arc<str>>),
+}
+
+/// A connection on which a statement runs that nobody waits for.
+pub(super) struct Stopping {
+    pub(super) place: Pooled,
+    /// The statements that may be it.
+    pub(super) statements: Vec<Arc<str>>,
+    pub(super) permits: Vec<Permit>,
+}
+
+impl Stopping {
+    /// Cancels the statement until it has ended; then gives the place back, with the connection where that is of use still.
+    pub(super) async fn run(self, reply: Option<oneshot::Sender<Stopped>>) {
+        let Self { mut place, statements, permits } = self;
+        let tell = |stopped| {
+            if let Some(reply) = reply {
+                // Whoever has gone need not be told.
+                let _ = reply.send(stopped);
+            }
+        };
+        let session = &mut place.connection().session;
+        if let Ok(ended) = timeout(STOP_BOUND, until_answered(session, CANCEL_AGAIN, CANCEL_AGAIN)).await {
+            if let Err(error) = clean(session, ended).await {
+                log::info!("a connection is closed after its statement was cancelled: {error:?}");
+                place.close();
+            } else {
+                drop(place);
+            }
+            drop(permits);
+            tell(Stopped::Ended);
+            return;
+        }
+        let (pid, began) = (place.connection().pid().to_owned(), Instant::now());
+        let config = place.observer().clone();
+        // A pooler hides which process it is.
+        let is_known = !place.connection().is_pooled();
+        let statements = if is_known { recognise(&config, &pid, statements).await } else { statements };
+        log::warn!("a statement that was cancelled still runs in PostgreSQL's process {pid}: it is quarantined");
+        let quarantined = place.quarantine().hold(statements.clone());
+        tell(Stopped::StillRuns(statements));
+        let ended = until_answered(&mut place.connection().session, STOP_BOUND, MAX_PAUSE).await;
+        log::warn!(
+            "the quarantined statement in PostgreSQL's process {pid} has ended {:?} later: {ended:?}",
+            began.elapsed()
+        );
+        // One of the many cancel requests may still be on its way.
+        place.close();
+        drop((permits, quarantined));
+    }
+}
+
+/// Cancels until every answer has come. Of statements that were sent together, each is cancelled when it is its turn; a request
+/// that comes between two stops none.
+async fn until_answered(session: &mut Session, mut pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
+    let mut last_taken = Instant::now();
+    while !session.is_answered() {
+        match session.cancel().await {
+            Ok(()) => last_taken = Instant::now(),
+            Err(error) if last_taken.elapsed() > UNREACHABLE_FOR => {
+                return Err(SessionError::Lost(format!("PostgreSQL takes no cancel requests: {error}")));
+            }
+            Err(_) => {}
+        }
+        if let Ok(Err(error @ SessionError::Lost(_))) = timeout(pause, session.finish()).await {
+            return Err(error);
+        }
+        pause = (pause * 2).min(max_pause);
+    }
+    Ok(())
+}
+
+/// Takes back what the statement has left.
+async fn clean(session: &mut Session, ended: Result<(), SessionError>) -> Result<(), SessionError> {
+    ended?;
+    let cleaning = async {
+        session.ask(CLEAN)?;
+        match session.finish().await {
+            // The last cancelling may have come too late for what it was about.
+            Err(SessionError::Refused { .. }) => {
+                session.ask(CLEAN)?;
+                session.finish().await
+            }
+            ended => ended,
+        }
+    };
+    let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
+    timeout(CANCEL_TIMEOUT, cleaning).await.map_err(too_slow)?
+}
+
+/// Which of several statements it is that runs on the connection, as PostgreSQL says; all of them where it does not.
+async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<Arc<str>>) -> Vec<Arc<str>> {
+    if statements.len() < 2 {
+        return statements;
+    }
+    let asking = async {
+        // Connections of the pool may all be taken.
+        let mut session = Session::open(config).await?;
+        session.row(&[], RUNNING_SQL, pid).await
+    };
+    let running = match timeout(CANCEL_TIMEOUT, asking).await {
+        Ok(Ok(row)) => row.into_iter().flatten().next().unwrap_or_default(),
+        _ => return statements,
+    };
+    let recognised: Vec<_> = statements.iter().filter(|statement| shows(&running, statement)).cloned().collect();
+    if recognised.is_empty() { statements } else { recognised }
+}
+
+/// Whether this is the statement that runs, be it that it is explained, or that its values are cast.
+fn shows(running: &str, statement: &str) -> bool {
+    let (running, statement) = (running.as_bytes(), statement.as_bytes());
+    let head = &statement[..statement.len().min(RECOGNISED_BYTES)];
+    let at = running.windows(head.len().max(1)).position(|window| window == head);
+    at.is_some_and(|at| {
+        let rest = &running[at..];
+        // PostgreSQL may have cut a character in two, and replaces nothing by nothing.
+        let both = rest.len().min(statement.len());
+        rest[..both] == statement[..both]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_recognised_also_where_it_is_cut_explained_or_cast() {
+        let long = format!("SELECT {}", "x + ".repeat(400));
+        assert!(shows("SELECT 1", "SELECT 1"));
+        assert!(shows("EXPLAIN (FORMAT JSON) SELECT 1", "SELECT 1"));
+        assert!(shows("SELECT c1::text FROM (\nSELECT 1\n) AS result (c1)", "SELECT 1"));
+        assert!(shows(&long[..1_023], &long));
+        assert!(!shows("SELECT 1", "SELECT 2"));
+        assert!(!shows("", "SELECT 2"));
+        assert!(!shows(&long[..1_023], &long.replacen("x + ", "y + ", 1)));
+    }
+}

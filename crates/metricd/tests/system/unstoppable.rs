@@ -1,0 +1,129 @@
+//! What a statement that PostgreSQL does not stop, and clients that do not read, leave to others.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{Server, folder, metricd, show};
+
+/// Compares every element of one array with every element of the other, without a look for interrupts. For 60 000 elements that
+/// takes at least half a minute.
+const UNSTOPPABLE: &str = "SELECT s.a && s.b AS overlap FROM (SELECT array_agg(i) AS a, array_agg(-i) AS b
+                           FROM generate_series(1, :n) AS i) AS s";
+
+/// Of the sample.
+const OTHER: &str = "alerts-by-type";
+
+async fn create(server: &Server, metric: &Value) -> Result<()> {
+    let answer = reqwest::Client::new().post(format!("{}/metrics", server.address)).json(metric).send().await?;
+    let status = answer.status();
+    ensure!(status == 201, "{status}: {}", answer.text().await?);
+    Ok(())
+}
+
+async fn timed(server: &Server, path: &str) -> Result<(u16, Value, Duration)> {
+    let began = Instant::now();
+    let (status, body) = server.get(path).await?;
+    Ok((status, body, began.elapsed()))
+}
+
+#[actix_web::test]
+async fn a_statement_that_does_not_stop_is_told_held_back_and_no_obstacle_to_stopping() -> Result<()> {
+    let folder = folder()?;
+    let serve = || Server::start(metricd(folder.path()).args(["--query-timeout-seconds", "2"]));
+    let server = serve()?;
+    let parameters = json!([{"name": "n", "type": "integer"}]);
+    create(&server, &json!({"id": "u", "title": "U", "sql": UNSTOPPABLE, "parameters": parameters})).await?;
+    assert_eq!(server.get("/metrics/u?n=10").await?.0, 200);
+
+    let (status, problem, took) = timed(&server, "/metrics/u?n=60000").await?;
+    assert_eq!((status, &problem["code"]), (504, &json!("query-not-stopped")), "{problem}");
+    show(&format!("the first caller: {status} {} after {took:?}", problem["code"]));
+    for path in ["/metrics/u?n=60000", "/metrics/u?n=10", "/metrics/u?n=10&format=csv"] {
+        let (status, problem, took) = timed(&server, path).await?;
+        assert_eq!((status, &problem["code"]), (503, &json!("statement-quarantined")), "{path}: {problem}");
+        show(&format!("a second caller, {path}: {status} {} after {took:?}", problem["code"]));
+    }
+    let answer = reqwest::get(format!("{}/metrics/u?n=10", server.address)).await?;
+    assert_eq!(answer.headers().get("retry-after").context("a header")?, "30");
+
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let (status, body, took) = timed(&server, &format!("/metrics/{OTHER}")).await?;
+        assert_eq!(status, 200, "{body}");
+        slowest = slowest.max(took);
+    }
+    show(&format!("20 requests for another metric: 200, the slowest after {slowest:?}"));
+    let (status, body) = server.get(&format!("/results?metric_id=u&metric_id={OTHER}&n=10")).await?;
+    let entries = [&body["results"][0]["status"], &body["results"][1]["status"]];
+    assert_eq!((status, entries), (200, [&json!(503), &json!(200)]), "{body}");
+    let (status, body, took) = timed(&server, "/health/ready").await?;
+    assert_eq!(status, 200, "{body}");
+    let said = body["checks"]["statements"].as_str().unwrap_or_default();
+    assert!(said.starts_with("1 statement still runs") && took < Duration::from_secs(2), "{said}: {took:?}");
+
+    let began = Instant::now();
+    let (code, _) = server.stop(Signal::SIGINT)?;
+    let took = began.elapsed();
+    show(&format!("Ctrl-C: exit code {code} after {took:?}"));
+    assert!(code == 0 && took < Duration::from_secs(25), "{code}, {took:?}");
+    let began = Instant::now();
+    let server = serve()?;
+    show(&format!("the next start took {:?}", began.elapsed()));
+    assert_eq!(server.get(&format!("/metrics/{OTHER}")).await?.0, 200);
+    assert_eq!(server.get("/metrics/u?n=10").await?.0, 200);
+    Ok(())
+}
+
+/// Asks for a stream, and reads a kibibyte of it a second for as long as the task lives. Says what the status was.
+async fn read_slowly(address: String, status: tokio::sync::mpsc::Sender<u16>) -> Result<()> {
+    let mut stream = TcpStream::connect(address.trim_start_matches("http://")).await?;
+    stream.write_all(b"GET /metrics/long?format=ndjson HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await?;
+    let mut head = [0; 1024];
+    let count = stream.read(&mut head).await?;
+    let line = String::from_utf8_lossy(&head[..count]).into_owned();
+    status.send(line.split(' ').nth(1).context("a status")?.parse()?).await?;
+    while stream.read(&mut head).await? > 0 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
+}
+
+#[actix_web::test]
+async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> Result<()> {
+    let folder = folder()?;
+    let server = Server::start(&mut metricd(folder.path()))?;
+    let sql = "SELECT repeat('x', 1000) AS x FROM (SELECT generate_series(1, 900000)) AS s";
+    create(&server, &json!({"id": "long", "title": "Long", "sql": sql})).await?;
+    let (status, mut statuses) = tokio::sync::mpsc::channel(16);
+    let readers: Vec<_> =
+        (0..16).map(|_| actix_web::rt::spawn(read_slowly(server.address.clone(), status.clone()))).collect();
+    let mut answered = Vec::new();
+    for _ in 0..16 {
+        answered.push(timeout(Duration::from_secs(60), statuses.recv()).await?.context("a status")?);
+    }
+    let held = answered.iter().filter(|status| **status == 200).count();
+    assert_eq!(held, 8, "half of the connections: {answered:?}");
+    // The others wait for a place of the streams, or of their address.
+    assert!(answered.iter().all(|status| [200, 429, 503].contains(status)), "{answered:?}");
+
+    let mut measured = Vec::new();
+    for _ in 0..50 {
+        let (status, body, took) = timed(&server, &format!("/metrics/{OTHER}")).await?;
+        assert_eq!(status, 200, "{body}");
+        measured.push(took);
+        assert_eq!(server.get("/health/ready").await?.0, 200);
+    }
+    measured.sort();
+    show(&format!("50 answers beside 16 slow readers: median {:?}, slowest {:?}", measured[25], measured[49]));
+    assert!(measured[49] < Duration::from_secs(2), "{measured:?}");
+    let (status, problem) = server.get("/metrics/long?format=csv").await?;
+    assert_eq!((status, &problem["code"]), (503, &json!("too-many-streams")), "{problem}");
+    readers.iter().for_each(actix_web::rt::task::JoinHandle::abort);
+    Ok(())
+}
