@@ -1,15 +1,18 @@
 //! What a statement that PostgreSQL does not stop, and clients that do not read, leave to others.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Server, folder, metricd, show};
+use crate::support::{Server, eventually, folder, metricd, postmaster, show};
 
 /// Compares every element of one array with every element of the other, without a look for interrupts. For 60 000 elements that
 /// takes at least half a minute.
@@ -125,5 +128,46 @@ async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> R
     let (status, problem) = server.get("/metrics/long?format=csv").await?;
     assert_eq!((status, &problem["code"]), (503, &json!("too-many-streams")), "{problem}");
     readers.iter().for_each(actix_web::rt::task::JoinHandle::abort);
+    Ok(())
+}
+
+/// PostgreSQL's processes, the first of them before those that it has started.
+fn processes(data_dir: &Path) -> Result<Vec<Pid>> {
+    let postmaster = postmaster(data_dir)?;
+    let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
+    let children: Vec<i32> = children.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    Ok([postmaster].into_iter().chain(children).map(Pid::from_raw).collect())
+}
+
+#[actix_web::test]
+async fn a_database_that_hangs_is_told_in_time_and_no_obstacle_to_stopping() -> Result<()> {
+    let folder = folder()?;
+    let server = Server::start(metricd(folder.path()).args(["--query-timeout-seconds", "1"]))?;
+    assert_eq!(server.get(&format!("/metrics/{OTHER}")).await?.0, 200);
+    let hang = || processes(folder.path())?.into_iter().try_for_each(|pid| anyhow::Ok(kill(pid, Signal::SIGSTOP)?));
+    hang()?;
+    for _ in 0..3 {
+        let (status, _, took) = timed(&server, "/health").await?;
+        assert!(status == 200 && took < Duration::from_secs(1), "{status}, {took:?}");
+        let (status, _, took) = timed(&server, "/health/ready").await?;
+        assert!(status == 503 && took < Duration::from_secs(2), "{status}, {took:?}");
+    }
+    for path in
+        [format!("/metrics/{OTHER}"), format!("/metrics/{OTHER}?format=csv"), format!("/results?metric_id={OTHER}")]
+    {
+        let (status, body, took) = timed(&server, &path).await?;
+        show(&format!("{path} while PostgreSQL hangs: {status} after {took:?}"));
+        assert!(took < Duration::from_secs(20), "{path}: {status} after {took:?}, {body}");
+    }
+    processes(folder.path())?.into_iter().try_for_each(|pid| kill(pid, Signal::SIGCONT))?;
+    eventually("it answers again", || async { Ok(server.get(&format!("/metrics/{OTHER}")).await?.0 == 200) }).await?;
+    assert_eq!(server.get("/health/ready").await?.0, 200);
+
+    hang()?;
+    let began = Instant::now();
+    let (code, _) = server.stop(Signal::SIGINT)?;
+    let took = began.elapsed();
+    show(&format!("Ctrl-C while PostgreSQL hangs: exit code {code} after {took:?}"));
+    assert!(code == 0 && took < Duration::from_secs(40), "{code}, {took:?}");
     Ok(())
 }
