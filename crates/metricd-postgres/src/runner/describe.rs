@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metricd_execution::{BoundStatement, Column, FieldType, RunError};
+use metricd_execution::{BoundStatement, Column, FieldType, Permit, RunError};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
@@ -19,7 +19,10 @@ const MAX_TIME: Duration = Duration::from_secs(3);
 impl PgRunner {
     /// As for [`MetricRunner::describe`](metricd_execution::MetricRunner::describe).
     pub(super) async fn describe_statement(&self, statement: &BoundStatement) -> Result<Vec<Column>, RunError> {
-        let mut lease = self.timed_lease(&mut Clock::start()).await?;
+        self.pool.quarantine().check(statement.text())?;
+        let mut lease = self.timed_lease(&mut Clock::start(), &Permit::default(), false).await?;
+        // The planner computes what is constant, which may not stop.
+        lease.expect([statement.text().into()]);
         let described = timeout(MAX_TIME, describe(lease.connection(), statement)).await;
         described
             .unwrap_or(Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
