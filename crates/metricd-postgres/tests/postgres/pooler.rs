@@ -55,7 +55,8 @@ async fn rows(
 async fn pooled(database: &TestDatabase, processes: usize, options: StartupOptions) -> Result<(PgRunner, Pooler)> {
     database.connect().await?.batch_execute(TABLES).await?;
     let pooler = Pooler::listen(database, processes, options).await?;
-    let config = RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20) };
+    let config =
+        RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20), ..RunnerConfig::default() };
     let owner = database.owner.clone();
     let key = spawn_blocking(move || tenant_key(&owner)).await??;
     let runner = PgRunner::new(&pooler.reader, config)?.exporting_as(&database.owner).naming_tenants_by(key);
