@@ -69,7 +69,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the metrics over HTTP; this is what happens without a command.
-    Serve(ServeArguments),
+    Serve(Box<ServeArguments>),
     /// Judge files of definitions, queries and records, and store what is good.
     ///
     /// What a file holds is known by its content: definitions are JSON, queries are CSV with the columns `id,query`, records
@@ -269,9 +269,13 @@ impl Arguments {
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
-            Ok(CommandLine { database, guard, log, log_format, command, serve }) => {
-                Ok(Self { database, guard, log, log_format, command: command.unwrap_or(Command::Serve(serve)) })
-            }
+            Ok(CommandLine { database, guard, log, log_format, command, serve }) => Ok(Self {
+                database,
+                guard,
+                log,
+                log_format,
+                command: command.unwrap_or_else(|| Command::Serve(Box::new(serve))),
+            }),
             Err(error) => {
                 output::usage(&error);
                 Err(if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })

@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
         log::warn!("{sentence}");
     }
     let outcome = match command {
-        Command::Serve(serve) => commands::serve(&database, &guard, serve).await,
+        Command::Serve(serve) => commands::serve(&database, &guard, *serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
