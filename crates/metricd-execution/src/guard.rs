@@ -11,11 +11,10 @@ mod words;
 
 pub use allowed::Allowed;
 pub(crate) use walk::Uses;
-pub(crate) use words::is_reserved;
 
 use self::walk::Walk;
 use crate::syntax::with_tree;
-use crate::{Finding, FindingCode, Statement};
+use crate::{Finding, Statement};
 
 /// Where the statement names tables; nothing where it has no syntax tree.
 pub(crate) fn uses(statement: &Statement) -> Uses {
@@ -85,8 +84,7 @@ impl Guard {
             }
             Err(error) => {
                 let rest = words::at(statement.text(), error.place);
-                let message = format!("{}: write it in plainer SQL", error.message);
-                vec![Finding::new(FindingCode::NotUnderstood, error.place, rest, message)]
+                vec![Finding::new(error.code, error.place, rest, error.message)]
             }
         });
         findings.sort_by_key(|finding| finding.place);

@@ -1,17 +1,29 @@
 //! From a statement's text to its syntax tree, with the places of the text.
 
+mod keywords;
+mod names;
+mod operators;
 mod plain;
+mod scope;
+mod shapes;
+mod token;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlparser::ast::Query;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use self::plain::{is_word, plain};
+pub(crate) use self::keywords::is_reserved;
+use self::keywords::keyword;
+use self::names::with_names;
+use self::operators::with_operators;
+use self::plain::plain;
+use self::shapes::with_known_shapes;
+use self::token::{is_one_of, is_word};
 use crate::place::{Cursor, place_of};
-use crate::{Place, Statement};
+use crate::{FindingCode, Place, Statement};
 
 /// How deep expressions, subqueries and parentheses may stand in each other.
 const MAX_DEPTH: usize = 100;
@@ -29,8 +41,6 @@ const SHALLOW_STACK_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
-    /// The places of words that stand behind AS: only there may PostgreSQL's reserved words name something.
-    after_as: BTreeSet<Place>,
     /// Where locking clauses begin, in the order of the text.
     pub(crate) locks: Vec<Place>,
     /// The places of words that stand behind ONLY, which the parser does not know, and where that ONLY stands.
@@ -38,11 +48,6 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Whether the word at the place stands behind AS.
-    pub(crate) fn is_after_as(&self, place: Place) -> bool {
-        self.after_as.contains(&place)
-    }
-
     /// Where the ONLY stands that belongs to the relation named at the place.
     pub(crate) fn only_before(&self, place: Place) -> Option<Place> {
         self.after_only.get(&place).copied()
@@ -51,61 +56,75 @@ impl Tree {
 
 /// Why a text has no tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotUnderstood {
+pub(crate) struct NoTree {
+    pub(crate) code: FindingCode,
     pub(crate) place: Place,
     pub(crate) message: String,
 }
 
+impl NoTree {
+    fn not_understood(place: Place, message: String) -> Self {
+        Self { code: FindingCode::NotUnderstood, place, message }
+    }
+}
+
 /// Hands the statement's tree to `look`, on a stack that is large enough for it.
-pub(crate) fn with_tree<T>(statement: &Statement, look: impl FnOnce(Result<&Tree, NotUnderstood>) -> T) -> T {
+pub(crate) fn with_tree<T>(statement: &Statement, look: impl FnOnce(Result<&Tree, NoTree>) -> T) -> T {
     let work = || look(parse(statement).as_ref().map_err(Clone::clone));
     let is_shallow = statement.text().len() <= MAX_SHALLOW_BYTES;
     stacker::grow(if is_shallow { SHALLOW_STACK_BYTES } else { STACK_BYTES }, work)
 }
 
-fn parse(statement: &Statement) -> Result<Tree, NotUnderstood> {
+fn parse(statement: &Statement) -> Result<Tree, NoTree> {
     let text = blanked(statement);
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, &text).tokenize_with_location();
-    let tokens = tokens.map_err(|error| NotUnderstood { place: error.location.into(), message: error.message })?;
-    let tokens = with_placeholders(tokens, statement).into_iter();
-    let tokens: Vec<_> = tokens.filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+    let tokens = tokens.map_err(|error| NoTree::not_understood(error.location.into(), not_read(&error.message)))?;
+    let tokens = with_operators(&with_placeholders(tokens, statement));
+    let tokens = with_names(&tokens);
     let after_only = tokens.windows(2).filter(|pair| is_word(&pair[0], "ONLY"));
     let after_only = after_only.map(|pair| (pair[1].span.start.into(), pair[0].span.start.into())).collect();
-    let tokens = plain(&tokens);
-    let after_as = tokens.windows(2).filter(|pair| is_word(&pair[0], "AS")).map(|pair| pair[1].span.start.into());
-    let after_as = after_as.collect();
+    let tokens = plain(&with_known_shapes(&tokens));
     let locks = tokens.windows(2).filter(|pair| {
         is_word(&pair[0], "FOR") && ["UPDATE", "SHARE", "NO", "KEY"].iter().any(|word| is_word(&pair[1], word))
     });
     let locks = locks.map(|pair| pair[0].span.start.into()).collect();
+    let xml = xml_syntax(&tokens);
     let mut parser =
         Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let parsed = parser.parse_query().and_then(|query| match parser.peek_token() {
         end if end.token == Token::EOF => Ok(query),
         more => parser.expected("the end of the statement", more),
     });
-    let query = parsed.map_err(|error| match error {
-        ParserError::RecursionLimitExceeded => NotUnderstood {
-            place: place_of(statement.text(), statement.body_range().start),
-            message: format!("more than {MAX_DEPTH} levels stand in each other"),
-        },
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-            let end = || place_of(statement.text(), statement.body_range().end);
-            let next = parser.peek_token();
-            let fallback = if next.token == Token::EOF { end() } else { next.span.start.into() };
-            let (message, place) = split_place(&message);
-            NotUnderstood { place: place.unwrap_or(fallback), message }
+    let query = parsed.map_err(|error| {
+        if let Some(xml) = xml {
+            return xml;
+        }
+        match error {
+            ParserError::RecursionLimitExceeded => {
+                let place = place_of(statement.text(), statement.body_range().start);
+                NoTree::not_understood(
+                    place,
+                    format!("expected at most {MAX_DEPTH} levels of parentheses and subqueries"),
+                )
+            }
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
+                let end = || place_of(statement.text(), statement.body_range().end);
+                let next = parser.peek_token();
+                let fallback = if next.token == Token::EOF { end() } else { next.span.start.into() };
+                let (message, place) = split_place(&message);
+                NoTree::not_understood(place.unwrap_or(fallback), not_read(&message))
+            }
         }
     })?;
-    Ok(Tree { query, after_as, locks, after_only })
+    Ok(Tree { query, locks, after_only })
 }
 
-/// The tokens with one for each parameter, in place of its colon and its name.
+/// The tokens without white space, and with one for each parameter, in place of its colon and its name.
 fn with_placeholders(tokens: Vec<TokenWithSpan>, statement: &Statement) -> Vec<TokenWithSpan> {
     let mut cursor = Cursor::of(statement.text());
     let mut placeholders = statement.placeholders().iter().peekable();
-    let mut tokens = tokens.into_iter();
-    let mut joined = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    let mut joined = Vec::new();
     while let Some(token) = tokens.next() {
         let is_placeholder = token.token == Token::Colon && {
             let offset = cursor.advance(token.span.start.into());
@@ -137,6 +156,35 @@ fn blanked(statement: &Statement) -> String {
         }
     }
     text
+}
+
+/// What PostgreSQL's grammar has for XML and the parser has not: functions that no metric may call, so that it does not matter
+/// how their arguments are written.
+fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
+    let is_call = |pair: &&[TokenWithSpan]| match &pair[0].token {
+        Token::Word(word) if word.quote_style.is_none() && pair[1].token == Token::LParen => {
+            word.value.to_ascii_lowercase().starts_with("xml") && keyword(&word.value).is_some()
+        }
+        Token::Word(_) => is_one_of(pair.first(), &["is", "not"]) && is_word(&pair[1], "document"),
+        _ => false,
+    };
+    let pair = tokens.windows(2).find(is_call)?;
+    let word = if is_word(&pair[1], "document") { &pair[1] } else { &pair[0] };
+    let message =
+        format!("`{}` may not be called: a metric does not read XML", word.token.to_string().to_ascii_lowercase());
+    Some(NoTree { code: FindingCode::FunctionNotAllowed, place: word.span.start.into(), message })
+}
+
+/// The parser's message as one of ours: what it misses need not be missing to PostgreSQL.
+fn not_read(message: &str) -> String {
+    let cut = |text: &str| text.chars().take(80).collect::<String>();
+    let expected = message.strip_prefix("Expected: ").and_then(|message| message.rsplit_once(", found: "));
+    let what = match expected {
+        Some((expected, "EOF")) => format!("the SQL ends where {} is expected", cut(expected)),
+        Some((expected, found)) => format!("metricd cannot read `{}` here and expects {}", cut(found), cut(expected)),
+        None => format!("metricd cannot read the SQL from here on ({})", cut(message)),
+    };
+    format!("{what}; if PostgreSQL takes it, write it in another way")
 }
 
 /// The parser's message without the place at its end, and the place.

@@ -13,7 +13,7 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 
 use super::complexity::Complexity;
 use super::{Allowed, words};
-use crate::syntax::Tree;
+use crate::syntax::{Tree, is_reserved};
 use crate::{Finding, FindingCode, Place};
 
 /// How many bytes of a name PostgreSQL keeps (`NAMEDATALEN - 1`).
@@ -117,7 +117,7 @@ impl<'a> Walk<'a> {
 
     /// Takes a name that PostgreSQL must not have reserved.
     fn name(&mut self, ident: &Ident) {
-        if ident.quote_style.is_none() && words::is_reserved(&ident.value) {
+        if ident.quote_style.is_none() && is_reserved(&ident.value) {
             let message =
                 format!("PostgreSQL reserves the word `{}`: put it in double quotes where it is a name", ident.value);
             self.find(FindingCode::NotUnderstood, ident.span.start.into(), &ident.value, message);
@@ -135,13 +135,6 @@ impl<'a> Walk<'a> {
             let message =
                 "behind a point this may be a function of PostgreSQL's: give the column another name in a view";
             self.find(FindingCode::FunctionNotAllowed, ident.span.start.into(), &ident.value, message);
-        }
-    }
-
-    /// Takes the name of a column of a result, which may be any word behind AS.
-    fn label(&mut self, ident: &Ident) {
-        if !self.tree.is_after_as(ident.span.start.into()) {
-            self.name(ident);
         }
     }
 

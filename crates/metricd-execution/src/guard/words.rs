@@ -3,16 +3,6 @@
 use crate::Place;
 use crate::place::Cursor;
 
-/// The words that PostgreSQL reserves: they name no table and no column unless in quotes. From `pg_get_keywords()`, those of
-/// the categories R and T, of PostgreSQL 15 to 18.
-const RESERVED: &str = " all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate \
-    collation column concurrently constraint create cross current_catalog current_date current_role current_schema \
-    current_time current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign \
-    freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like \
-    limit localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary \
-    references returning right select session_user similar some symmetric system_user table tablesample then to trailing \
-    true union unique user using variadic verbose when where window with ";
-
 /// PostgreSQL's functions that nobody should call and that take one argument, so that `value.name` calls them: those of
 /// `pg_proc` that are volatile, read the catalogs or settings, or run SQL that they are given. Of the families that
 /// [`FAMILIES`] names, no member stands here.
@@ -29,12 +19,6 @@ const FAMILIES: [&str; 6] = ["binary_upgrade_", "brin_", "fmgr_", "pg_", "plpgsq
 pub(super) fn calls_as_attribute(word: &str) -> bool {
     FAMILIES.iter().any(|start| word.starts_with(start))
         || (!word.contains(' ') && FUNCTIONS_OF_ONE.contains(&format!(" {word} ")))
-}
-
-/// Whether PostgreSQL reserves the word.
-pub(crate) fn is_reserved(word: &str) -> bool {
-    let word = word.to_ascii_lowercase();
-    !word.contains(' ') && RESERVED.contains(&format!(" {word} "))
 }
 
 /// The word of the text that begins at the place.

@@ -1,32 +1,47 @@
 //! Plainer words for what the parser does not know.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
-use crate::guard::is_reserved;
+use super::keywords::is_reserved;
+use super::scope::{Clause, Scope};
+use super::token::{is, is_name, is_one_of, is_string, is_word};
 
-/// The tokens, among which is no white space, with plainer words for what PostgreSQL knows and the parser does not. Nothing that is
-/// left out has an expression in it, and what is put in stands for the same. The tree is for looking at alone: what
-/// PostgreSQL is given is the author's text.
+/// The tokens with plainer words for what PostgreSQL knows and the parser does not. Nothing that is left out has an
+/// expression in it, and what is put in stands for the same. The tree is for looking at alone: what PostgreSQL is given is
+/// the author's text.
 pub(super) fn plain(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut plain: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens;
-    while let [token, behind @ ..] = rest {
-        let (taken, put) = reword(plain.last(), rest);
-        if taken == 0 {
+    let mut scope = Scope::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let (taken, put) = reword(&plain, tokens.get(at..).unwrap_or_default(), scope.clause());
+        let taken = if taken == 0 {
             plain.push(token.clone());
-            rest = behind;
+            1
         } else {
-            plain.extend(put.iter().map(|put| TokenWithSpan::new(put.clone(), token.span)));
-            rest = &rest[taken..];
+            plain.extend(put.into_iter().map(|put| at_its_place(put, &tokens[at..at + taken])));
+            taken
+        };
+        for passed in at..at + taken {
+            scope.pass(&tokens[..passed], &tokens[passed]);
         }
+        at += taken;
     }
     plain
 }
 
+/// The token where it stood, or else where the first one stood that it stands for.
+fn at_its_place(token: Token, instead_of: &[TokenWithSpan]) -> TokenWithSpan {
+    let same = instead_of.iter().find(|old| old.token == token).or(instead_of.first());
+    let span = same.map_or(Span::empty(), |old| old.span);
+    TokenWithSpan::new(token, span)
+}
+
 /// How many of the tokens are reworded, and to what. `before` is what stands before them.
-fn reword(before: Option<&TokenWithSpan>, rest: &[TokenWithSpan]) -> (usize, Vec<Token>) {
+fn reword(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (usize, Vec<Token>) {
     let none = (0, Vec::new());
+    let before = done.last();
     let [token, behind @ ..] = rest else { return none };
     let follows = |words: &[&str]| before.is_some_and(|before| words.iter().any(|word| is_word(before, word)));
     let next_is = |word| behind.first().is_some_and(|next| is_word(next, word));
@@ -43,9 +58,25 @@ fn reword(before: Option<&TokenWithSpan>, rest: &[TokenWithSpan]) -> (usize, Vec
         {
             (1, Vec::new())
         }
+        // A constant of a type that the parser has no word for.
+        Token::Word(Word { keyword: Keyword::NoKeyword, .. })
+            if is_string(behind.first()) && !follows(&["AS"]) && !is(before, &Token::Period) =>
+        {
+            let text = behind.first().map_or(Token::EOF, |text| text.token.clone());
+            (2, vec![text, Token::DoubleColon, token.token.clone()])
+        }
+        // All columns of a row, where the row is an expression's or stands in one.
+        Token::Mul if is(before, &Token::Period) => (1, vec![Token::make_word("*", Some('"'))]),
+        // The older spelling of an argument's name.
+        Token::Assignment if matches!(before.map(|before| &before.token), Some(Token::Word(_))) => {
+            (1, vec![Token::RArrow])
+        }
+        // Any operator stands before ANY; the parser knows comparisons alone.
+        _ if is_one_of(behind.first(), &["ANY", "ALL", "SOME"]) && is_operator(&token.token) => (1, vec![Token::Eq]),
         Token::Word(word) if word.quote_style.is_none() && !follows(&["AS"]) => {
             match word.value.to_ascii_uppercase().as_str() {
                 _ if before.is_some_and(|before| before.token == Token::Period) => none,
+                "TABLE" if follows(&["INTO", "TEMP", "TEMPORARY", "UNLOGGED"]) => (1, Vec::new()),
                 "TABLE" => (1, vec![Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]),
                 "ONLY" if begins_source(before) => (1, Vec::new()),
                 "SYMMETRIC" | "ASYMMETRIC" if follows(&["BETWEEN"]) => (1, Vec::new()),
@@ -57,21 +88,42 @@ fn reword(before: Option<&TokenWithSpan>, rest: &[TokenWithSpan]) -> (usize, Vec
                 "ISNULL" => (1, vec![Token::make_keyword("IS"), Token::make_keyword("NULL")]),
                 "NOTNULL" => (1, ["IS", "NOT", "NULL"].map(Token::make_keyword).to_vec()),
                 "NOT" if next_is("SIMILAR") => (1, Vec::new()),
+                // `substring(text SIMILAR pattern ESCAPE character)`.
+                "SIMILAR" if clause == Clause::Substring && !next_is("TO") => (1, vec![Token::Comma]),
+                "ESCAPE" if clause == Clause::Substring => (1, vec![Token::Comma]),
+                "COLLATE" => (collation(rest), Vec::new()),
+                "COLLATION" if next_is("FOR") => (2, vec![Token::make_word("pg_collation_for", None)]),
+                "AT" if next_is("LOCAL") && word.keyword == Keyword::AT => (2, Vec::new()),
+                "NO" if follows(&["FOR"]) && next_is("KEY") => (2, Vec::new()),
+                "KEY" if follows(&["FOR"]) && next_is("SHARE") => (1, Vec::new()),
                 "EXCLUDE" => (frame_exclusion(rest), Vec::new()),
                 "SEARCH" | "CYCLE" if before.is_some_and(|before| before.token == Token::RParen) => {
                     (recursion_clause(rest), Vec::new())
                 }
-                // A constant of a type that the parser has no word for.
-                _ if word.keyword == Keyword::NoKeyword => match behind.first().map(|next| &next.token) {
-                    Some(text @ Token::SingleQuotedString(_)) => {
-                        (2, vec![text.clone(), Token::DoubleColon, token.token.clone()])
-                    }
-                    _ => none,
-                },
                 _ => none,
             }
         }
         _ => none,
+    }
+}
+
+/// Whether it is an operator that may stand between two operands.
+fn is_operator(token: &Token) -> bool {
+    let text = token.to_string();
+    !text.is_empty() && text.chars().all(|character| "+-*/<>=~!@#%^&|`?".contains(character))
+}
+
+/// How many tokens `COLLATE name` has, where the collation is one of PostgreSQL's own; 0 where it is not. The parser reads it
+/// behind simple operands alone.
+fn collation(tokens: &[TokenWithSpan]) -> usize {
+    match tokens {
+        [_, schema, point, _, ..] if point.token == Token::Period => {
+            let is_own =
+                matches!(&schema.token, Token::Word(Word { value, .. }) if value.eq_ignore_ascii_case("pg_catalog"));
+            if is_own { 4 } else { 0 }
+        }
+        [_, name, ..] if matches!(name.token, Token::Word(_)) => 2,
+        _ => 0,
     }
 }
 
@@ -118,7 +170,7 @@ fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
 /// name` behind a WITH query has; 0 where there is neither. Taken word by word: SEARCH, CYCLE and SET are names as well, and
 /// what looks like the clause may be a query's own, which must not be left out.
 fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
-    let mut clause = Clause { rest: tokens };
+    let mut clause = Recursion { rest: tokens };
     let is_whole = if clause.word("SEARCH") {
         (clause.word("BREADTH") || clause.word("DEPTH"))
             && clause.word("FIRST")
@@ -139,11 +191,11 @@ fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
 }
 
 /// Tokens that are taken one by one.
-struct Clause<'a> {
+struct Recursion<'a> {
     rest: &'a [TokenWithSpan],
 }
 
-impl Clause<'_> {
+impl Recursion<'_> {
     fn take(&mut self, is_it: impl Fn(&TokenWithSpan) -> bool) -> bool {
         let [first, behind @ ..] = self.rest else { return false };
         let is_it = is_it(first);
@@ -173,13 +225,13 @@ impl Clause<'_> {
     }
 
     fn constant(&mut self) -> bool {
+        let typed = self.rest.first().filter(|token| is_name(Some(token)));
+        if typed.is_some() {
+            self.rest = self.rest.get(1..).unwrap_or_default();
+        }
         self.take(|token| {
             matches!(token.token, Token::SingleQuotedString(_) | Token::Number(..))
                 || ["TRUE", "FALSE", "NULL"].iter().any(|word| is_word(token, word))
         })
     }
-}
-
-pub(super) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
-    matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
 }

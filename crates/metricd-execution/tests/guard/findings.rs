@@ -42,7 +42,7 @@ const CASES: &[Case] = &[
         &[
             (
                 "sql-frozen-time",
-                (1, 8),
+                (1, 18),
                 "[tod\\\\ay,)",
                 "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE",
             ),
@@ -159,15 +159,57 @@ const CASES: &[Case] = &[
     ),
     (
         "SELECT 1 FROM m WHERE x = -- y",
-        &[("sql-not-understood", (1, 26), "", "Expected: an expression, found: EOF: write it in plainer SQL")],
+        &[(
+            "sql-not-understood",
+            (1, 26),
+            "",
+            "the SQL ends where an expression is expected; if PostgreSQL takes it, write it in another way",
+        )],
     ),
     (
         "SELECT `a` FROM m",
-        &[("sql-not-understood", (1, 8), "`", "Expected: an expression, found: `: write it in plainer SQL")],
+        &[(
+            "sql-not-understood",
+            (1, 8),
+            "`",
+            "metricd cannot read ``` here and expects an expression; if PostgreSQL takes it, write it in another way",
+        )],
     ),
     (
         "SELECT TOP 5 a FROM m",
-        &[("sql-not-understood", (1, 1), "TOP", "TOP is no part of PostgreSQL's SELECT: leave it out")],
+        &[(
+            "sql-not-understood",
+            (1, 12),
+            "5",
+            "metricd cannot read `5` here and expects the end of the statement; if PostgreSQL takes it, write it in another way",
+        )],
+    ),
+    (
+        "SELECT xmlelement(name a) FROM metrics",
+        &[(
+            "sql-function-not-allowed",
+            (1, 8),
+            "xmlelement",
+            "`xmlelement` may not be called: a metric does not read XML",
+        )],
+    ),
+    (
+        "SELECT collation for (id) FROM user",
+        &[(
+            "sql-function-not-allowed",
+            (1, 32),
+            "user",
+            "`user` tells of the session, which is the server's own: leave it out",
+        )],
+    ),
+    (
+        "SELECT 1 FROM metrics WHERE interval = 1 AND window = 2",
+        &[(
+            "sql-not-understood",
+            (1, 46),
+            "window",
+            "PostgreSQL reserves the word `window`: put it in double quotes where it is a name",
+        )],
     ),
     (
         "SELECT pg_sleep(1), é, lo_create(0) FROM pg_class",

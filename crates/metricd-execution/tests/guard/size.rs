@@ -29,7 +29,7 @@ fn look(sql: &str) {
 }
 
 /// What is repeated until the text is as long as it may be: before it, it, and after it.
-const SHAPES: [(&str, &str, &str); 34] = [
+const SHAPES: [(&str, &str, &str); 41] = [
     ("SELECT 1", "+1", ""),
     ("SELECT 1", " OR 1", ""),
     ("SELECT 1", "::int", ""),
@@ -64,6 +64,13 @@ const SHAPES: [(&str, &str, &str); 34] = [
     ("SELECT ", "NOT ", "1"),
     ("SELECT * FROM ", "(", "a"),
     ("", "(", "SELECT 1"),
+    ("SELECT ", "+", "1"),
+    ("SELECT 1", "@", "1"),
+    ("SELECT ", "operator(", "1"),
+    ("SELECT ", "(VALUES ", "1"),
+    ("SELECT sum(1) OVER (ROWS BETWEEN 1", " + 1 AND 1", " PRECEDING)"),
+    ("SELECT 1", " COLLATE a", ""),
+    ("SELECT 1 FROM ", "ROWS FROM (", "a"),
 ];
 
 /// Many times what the slowest of the shapes takes, and far less than where the time grows with the square of the length:

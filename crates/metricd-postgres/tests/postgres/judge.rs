@@ -399,3 +399,21 @@ async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Res
     assert_eq!((findings[0].place.column, findings[0].words.as_str()), (35, ":country"));
     Ok(())
 }
+
+/// The guard's list of keywords is for PostgreSQL 15 to 18 together. What this server has must be in it.
+#[tokio::test]
+async fn every_keyword_of_the_server_is_known_with_its_category() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let list = include_str!("../../../metricd-execution/src/syntax/keywords.txt");
+    let known: BTreeSet<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+    let query =
+        "SELECT word || ' ' || catcode::text || CASE WHEN barelabel THEN '' ELSE ' *' END FROM pg_get_keywords()";
+    let rows = client.query(query, &[]).await?;
+    assert!(rows.len() > 400);
+    let unknown: Vec<&str> = rows.iter().map(|row| row.get(0)).filter(|line| !known.contains(line)).collect();
+    // Since 17 it names no functions and no types.
+    let unknown: Vec<_> = unknown.into_iter().filter(|line| *line != "json U").collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::{Qualifier, Walk, folded};
 use crate::FindingCode;
-use crate::guard::words;
+use crate::syntax::is_reserved;
 
 /// How much stack a step of the walk may need, and how much is added where there is less.
 pub(super) const RED_ZONE_BYTES: usize = 256 << 10;
@@ -31,7 +31,7 @@ impl Walk<'_> {
         match expression {
             Expr::Identifier(ident) => {
                 self.place = ident.span.start.into();
-                if ident.quote_style.is_none() && words::is_reserved(&ident.value) {
+                if ident.quote_style.is_none() && is_reserved(&ident.value) {
                     self.value_function(ident);
                 }
             }
@@ -325,7 +325,7 @@ impl Walk<'_> {
     }
 
     /// Takes a word that PostgreSQL reserves and that stands where an expression may.
-    fn value_function(&mut self, ident: &Ident) {
+    pub(super) fn value_function(&mut self, ident: &Ident) {
         const CLOCK: [&str; 5] = ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"];
         let name = folded(ident);
         if CLOCK.contains(&name.as_str()) {

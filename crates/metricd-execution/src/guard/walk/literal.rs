@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{ArrayElemTypeDef, DataType, Value, ValueWithSpan};
 
-use super::Walk;
+use super::{Walk, folded};
 use crate::FindingCode;
 use crate::moment::moment_in;
 
@@ -58,8 +58,8 @@ fn is_time(data_type: &DataType) -> bool {
             is_time(element)
         }
         DataType::Custom(name, _) => {
-            let name = name.to_string().to_ascii_lowercase();
-            let names = ["timestamptz", "timetz", "daterange", "tsrange", "tstzrange"];
+            let name = name.0.last().and_then(|part| part.as_ident()).map(folded).unwrap_or_default();
+            let names = ["date", "timestamp", "timestamptz", "time", "timetz", "daterange", "tsrange", "tstzrange"];
             names.contains(&name.as_str()) || name.ends_with("multirange")
         }
         _ => false,

@@ -86,7 +86,7 @@ impl Walk<'_> {
             SelectItem::UnnamedExpr(expression) => self.expression(expression),
             SelectItem::ExprWithAlias { expr, alias } => {
                 self.expression(expr);
-                self.label(alias);
+                self.name(alias);
             }
             SelectItem::ExprWithAliases { expr, aliases: _ } => {
                 self.refuse_if(true, "several aliases of one column");

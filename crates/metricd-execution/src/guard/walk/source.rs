@@ -1,12 +1,14 @@
 //! What a SELECT reads from.
 
 use sqlparser::ast::{
-    FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, Spanned, TableFactor, TableFunctionArgs,
-    TableSample, TableSampleKind, TableSampleMethod, TableSampleModifier, TableSampleQuantity, TableWithJoins,
+    FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Spanned, TableFactor,
+    TableFunctionArgs, TableSample, TableSampleKind, TableSampleMethod, TableSampleModifier, TableSampleQuantity,
+    TableWithJoins,
 };
 
 use super::{TableUse, Walk};
 use crate::FindingCode;
+use crate::syntax::is_reserved;
 
 impl Walk<'_> {
     pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) {
@@ -122,8 +124,11 @@ impl Walk<'_> {
 
     /// Takes the name of a table, a view or a WITH query.
     fn relation(&mut self, name: &ObjectName, has_alias: bool) {
-        if let [sqlparser::ast::ObjectNamePart::Identifier(ident)] = name.0.as_slice() {
-            self.name(ident);
+        if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice()
+            && ident.quote_style.is_none()
+            && is_reserved(&ident.value)
+        {
+            return self.value_function(ident);
         }
         let Some((schema, relation)) = self.schema_and_name(name) else { return };
         // PostgreSQL looks in its own catalogs before it looks in the warehouse, and their names all begin so.

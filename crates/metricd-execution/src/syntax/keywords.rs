@@ -1,0 +1,71 @@
+//! PostgreSQL's keywords.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+static KEYWORDS: LazyLock<HashMap<&str, Keyword>> = LazyLock::new(|| {
+    let lines = include_str!("keywords.txt").lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let mut parts = line.split(' ');
+            let (word, category) = (parts.next()?, Category::parse(parts.next()?)?);
+            Some((word, Keyword { category, needs_as: parts.next().is_some() }))
+        })
+        .collect()
+});
+
+/// What PostgreSQL says of a keyword.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keyword {
+    pub(crate) category: Category,
+    /// Whether it names a column of a result only behind AS.
+    pub(crate) needs_as: bool,
+}
+
+/// What a keyword may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Category {
+    /// Whatever a word may name.
+    Unreserved,
+    /// Whatever a word may name but functions and types.
+    ColumnName,
+    /// Functions and types alone.
+    FunctionOrType,
+    /// Nothing, but for columns of a result.
+    Reserved,
+}
+
+impl Category {
+    fn parse(letter: &str) -> Option<Self> {
+        match letter {
+            "U" => Some(Self::Unreserved),
+            "C" => Some(Self::ColumnName),
+            "T" => Some(Self::FunctionOrType),
+            "R" => Some(Self::Reserved),
+            _ => None,
+        }
+    }
+}
+
+/// What PostgreSQL says of the word; nothing if it is no keyword.
+pub(crate) fn keyword(word: &str) -> Option<Keyword> {
+    KEYWORDS.get(word.to_ascii_lowercase().as_str()).copied()
+}
+
+/// Whether the word names no table and no column unless it is in quotes.
+pub(crate) fn is_reserved(word: &str) -> bool {
+    keyword(word).is_some_and(|keyword| matches!(keyword.category, Category::FunctionOrType | Category::Reserved))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_keyword_and_words_fold_as_ascii() {
+        let lines = include_str!("keywords.txt").lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(KEYWORDS.len(), lines);
+        assert!(is_reserved("SELECT") && is_reserved("left") && !is_reserved("interval") && !is_reserved("member"));
+        assert!(!is_reserved("li\u{212a}e") && keyword("day").is_some_and(|keyword| keyword.needs_as));
+    }
+}

@@ -1,0 +1,248 @@
+//! Other forms of the same for what the parser cannot read, where that spans several tokens.
+//!
+//! As in [`plain`](super::plain), nothing that is left out has an expression in it, and the tree is for looking at alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
+
+use super::scope::{Clause, Scope};
+use super::token::{CLAUSES, is, is_name, is_one_of};
+
+/// The tokens in a form that the parser can read.
+pub(super) fn with_known_shapes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut shapes = Shapes {
+        tokens,
+        closing: closing(tokens),
+        behind_open: behind_open(tokens),
+        inserted: BTreeMap::new(),
+        dropped: BTreeSet::new(),
+    };
+    let mut scope = Scope::new();
+    for (at, token) in tokens.iter().enumerate() {
+        shapes.look(at, &scope);
+        scope.pass(&tokens[..at], token);
+    }
+    shapes.apply()
+}
+
+/// Which parenthesis or bracket closes which, by their places.
+fn closing(tokens: &[TokenWithSpan]) -> Vec<Option<usize>> {
+    let mut closing = vec![None; tokens.len()];
+    let mut open = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        match token.token {
+            Token::LParen | Token::LBracket => open.push(at),
+            Token::RParen | Token::RBracket => {
+                if let Some(opening) = open.pop() {
+                    closing[opening] = Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+    closing
+}
+
+/// For each token, where the first one stands from there on that is no opening parenthesis.
+fn behind_open(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    let mut behind = vec![0; tokens.len()];
+    let mut first = tokens.len();
+    for (at, token) in tokens.iter().enumerate().rev() {
+        if token.token != Token::LParen {
+            first = at;
+        }
+        behind[at] = first;
+    }
+    behind
+}
+
+struct Shapes<'a> {
+    tokens: &'a [TokenWithSpan],
+    closing: Vec<Option<usize>>,
+    /// For each token, where the first one stands from there on that is no opening parenthesis.
+    behind_open: Vec<usize>,
+    /// What is put before a token.
+    inserted: BTreeMap<usize, Vec<Token>>,
+    /// What is left out.
+    dropped: BTreeSet<usize>,
+}
+
+impl Shapes<'_> {
+    fn get(&self, at: usize) -> Option<&TokenWithSpan> {
+        self.tokens.get(at)
+    }
+
+    fn is(&self, at: usize, words: &[&str]) -> bool {
+        is_one_of(self.get(at), words)
+    }
+
+    fn opens(&self, at: usize) -> bool {
+        is(self.get(at), &Token::LParen)
+    }
+
+    fn insert(&mut self, at: usize, tokens: impl IntoIterator<Item = Token>) {
+        self.inserted.entry(at).or_default().extend(tokens);
+    }
+
+    fn apply(mut self) -> Vec<TokenWithSpan> {
+        let mut shaped = Vec::with_capacity(self.tokens.len());
+        for (at, token) in self.tokens.iter().enumerate() {
+            let inserted = self.inserted.remove(&at).unwrap_or_default();
+            shaped.extend(inserted.into_iter().map(|inserted| TokenWithSpan::new(inserted, token.span)));
+            if !self.dropped.contains(&at) {
+                shaped.push(token.clone());
+            }
+        }
+        let end = self.tokens.last().map_or(Span::empty(), |last| last.span);
+        let inserted = self.inserted.into_values().flatten();
+        shaped.extend(inserted.map(|inserted| TokenWithSpan::new(inserted, end)));
+        shaped
+    }
+
+    fn look(&mut self, at: usize, scope: &Scope) {
+        let Some(token) = self.get(at) else { return };
+        let clause = scope.clause();
+        let previous = at.checked_sub(1);
+        let behind = |words: &[&str]| previous.is_some_and(|previous| self.is(previous, words));
+        match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => match word.keyword {
+                Keyword::SELECT if self.has_no_columns(at + 1) => self.insert(at + 1, [word_token("NULL")]),
+                Keyword::VALUES if previous.is_some_and(|previous| self.opens(previous)) => {
+                    self.values_as_query(at, scope);
+                }
+                Keyword::ROWS if self.is(at + 1, &["from"]) && self.opens(at + 2) && clause == Clause::Sources => {
+                    self.dropped.extend([at, at + 1]);
+                    self.insert(at + 3, select_all_from());
+                    let end = self.closing.get(at + 2).copied().flatten().unwrap_or(at);
+                    if self.is(end + 1, &["with"]) && self.is(end + 2, &["ordinality"]) {
+                        self.dropped.extend([end + 1, end + 2]);
+                    }
+                }
+                Keyword::AS if clause == Clause::Sources && self.opens(at + 1) && self.defines_columns(at + 2) => {
+                    self.insert(at + 1, [quoted("record")]);
+                }
+                Keyword::ONLY if clause == Clause::Sources && self.opens(at + 1) => self.only(at),
+                Keyword::GROUPING | Keyword::SETS | Keyword::ROLLUP | Keyword::CUBE
+                    if clause == Clause::Grouping
+                        && (self.opens(at + 1) || self.is(at + 1, &["sets"]) && self.opens(at + 2)) =>
+                {
+                    self.dropped.insert(at);
+                }
+                _ if clause == Clause::Window => self.frame_bound(at),
+                _ => {}
+            },
+            Token::Mul if clause == Clause::Sources && is_name(previous.and_then(|previous| self.get(previous))) => {
+                self.dropped.insert(at);
+            }
+            // A set of no columns.
+            Token::LParen if clause == Clause::Grouping && is(self.get(at + 1), &Token::RParen) => {
+                self.insert(at + 1, [word_token("NULL")]);
+            }
+            // The first of a list of subqueries is not the only one.
+            Token::LParen if behind(&["in"]) && self.opens(at + 1) => {
+                let end = self.closing.get(at + 1).copied().flatten();
+                if end.is_some_and(|end| is(self.get(end + 1), &Token::Comma)) {
+                    self.insert(at + 1, [word_token("NULL"), Token::Comma]);
+                }
+            }
+            Token::LParen
+                if previous.is_some_and(|previous| self.opens(previous))
+                    && scope.outer() != Some(Clause::Sources)
+                    && self.begins_query(at)
+                    && self.goes_on_behind(at) =>
+            {
+                self.insert(at, select_all_from());
+            }
+            _ if clause == Clause::Window => self.frame_bound(at),
+            _ => {}
+        }
+    }
+
+    fn has_no_columns(&self, at: usize) -> bool {
+        matches!(self.get(at).map(|token| &token.token), None | Some(Token::EOF | Token::RParen | Token::SemiColon))
+            || (self.is(at, &CLAUSES) && !self.is(at, &["from"]))
+    }
+
+    /// `(VALUES …)` where an expression stands, which the parser reads only if it begins with SELECT.
+    fn values_as_query(&mut self, at: usize, scope: &Scope) {
+        let opening = at - 1;
+        let is_part = opening.checked_sub(1).is_none_or(|before| {
+            self.is(before, &["as", "materialized", "union", "intersect", "except", "all", "distinct"])
+        });
+        let Some(end) = self.closing.get(opening).copied().flatten() else { return };
+        if !is_part && scope.outer() != Some(Clause::Sources) {
+            self.insert(at, select_all_from().into_iter().chain([Token::LParen]));
+            self.insert(end, [Token::RParen]);
+        }
+    }
+
+    /// Whether a query in parentheses begins here.
+    fn begins_query(&self, at: usize) -> bool {
+        let first = self.behind_open.get(at).and_then(|first| self.get(*first));
+        is_one_of(first, &["select", "with", "values", "table"])
+    }
+
+    /// Whether behind the parentheses the query goes on of which they are the first part.
+    fn goes_on_behind(&self, at: usize) -> bool {
+        let end = self.closing.get(at).copied().flatten();
+        end.is_some_and(|end| self.is(end + 1, &["union", "intersect", "except", "order", "limit", "offset", "fetch"]))
+    }
+
+    fn defines_columns(&self, at: usize) -> bool {
+        matches!(self.get(at).map(|token| &token.token), Some(Token::Word(_)))
+            && !self.is(at, &["select", "with", "values", "table"])
+    }
+
+    /// `ONLY (name)` without ONLY and without the parentheses.
+    fn only(&mut self, at: usize) {
+        let Some(end) = self.closing.get(at + 1).copied().flatten() else { return };
+        let inside = self.tokens.get(at + 2..end).unwrap_or_default();
+        if inside.iter().all(|token| matches!(token.token, Token::Word(_) | Token::Period)) {
+            self.dropped.extend([at, at + 1, end]);
+        }
+    }
+
+    /// Puts the bound of a frame in parentheses: the parser takes what begins with a string for an interval.
+    fn frame_bound(&mut self, at: usize) {
+        let is_unit = |at: usize| self.is(at, &["range", "rows", "groups"]) && !is_name(self.get(at));
+        let is_first = at.checked_sub(1).is_some_and(is_unit)
+            || at.checked_sub(2).is_some_and(|unit| is_unit(unit) && self.is(at - 1, &["between"]));
+        let is_second = at.checked_sub(2).is_some_and(|end| {
+            self.is(at - 1, &["and"]) && self.is(end, &["preceding", "following", "row"]) && !is_name(self.get(end))
+        });
+        let is_expression = !self.is(at, &["current", "unbounded", "between"]) || is_name(self.get(at));
+        if (is_first || is_second) && is_expression {
+            let mut end = at;
+            while let Some(token) = self.get(end) {
+                match token.token {
+                    Token::RParen | Token::RBracket => return,
+                    Token::LParen | Token::LBracket => match self.closing[end] {
+                        Some(closing) => end = closing,
+                        None => return,
+                    },
+                    Token::Word(Word { keyword: Keyword::PRECEDING | Keyword::FOLLOWING, .. }) => {
+                        self.insert(at, [Token::LParen]);
+                        self.insert(end, [Token::RParen]);
+                        return;
+                    }
+                    _ => {}
+                }
+                end += 1;
+            }
+        }
+    }
+}
+
+fn select_all_from() -> [Token; 3] {
+    [word_token("SELECT"), Token::Mul, word_token("FROM")]
+}
+
+fn word_token(word: &str) -> Token {
+    Token::make_keyword(word)
+}
+
+fn quoted(name: &str) -> Token {
+    Token::make_word(name, Some('"'))
+}
