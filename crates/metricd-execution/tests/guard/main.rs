@@ -6,4 +6,5 @@ mod binding;
 mod corpus;
 mod findings;
 mod graft;
+mod lists;
 mod size;
