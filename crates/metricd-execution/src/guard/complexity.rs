@@ -30,7 +30,7 @@ impl Complexity {
     /// Takes the joins of a source into account.
     pub(super) fn add_joins(&mut self, count: usize) {
         let count = count as u64;
-        self.joined = self.joined.saturating_add(count.saturating_mul(count + 3) / 2);
+        self.joined = self.joined.saturating_add(count.saturating_mul(count.saturating_add(3)) / 2);
     }
 
     /// Takes a list of columns into account.
@@ -54,7 +54,7 @@ impl Complexity {
 
     fn inner_columns(self) -> u64 {
         let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(USUAL_COLUMNS) };
-        (self.wildcards + self.joined).saturating_mul(width)
+        self.wildcards.saturating_add(self.joined).saturating_mul(width)
     }
 }
 

@@ -131,6 +131,10 @@ impl<'a> Walk<'a> {
     /// Takes the name of a column of a table, or of a field. `value.f` calls the function `f` where the value has no such
     /// field, be it a row or a number: `(0).lo_create` creates a large object.
     fn column(&mut self, ident: &Ident) {
+        // `row.*`, which is a name before there is a tree.
+        if ident.value == "*" {
+            self.complexity.add_wildcard();
+        }
         if words::calls_as_attribute(&folded(ident)) {
             let message =
                 "behind a point this may be a function of PostgreSQL's: give the column another name in a view";

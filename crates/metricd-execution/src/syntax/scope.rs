@@ -95,6 +95,7 @@ impl Scope {
             "join" => self.change(&[Condition], Sources),
             "group" => self.change(&[Columns, Sources, Condition, Other], Grouping),
             "window" => self.change(&[Columns, Sources, Condition, Grouping, Other], Windows),
+            "for" if is_one_of(last, &["collation"]) => {}
             "where" | "having" | "order" | "limit" | "offset" | "fetch" | "for" | "union" | "intersect" | "except"
             | "values" => self.change(&[Columns, Sources, Condition, Grouping, Windows, Definitions], Other),
             _ => {}

@@ -114,7 +114,7 @@ impl Shapes<'_> {
                 }
                 Keyword::ROWS if self.is(at + 1, &["from"]) && self.opens(at + 2) && clause == Clause::Sources => {
                     self.dropped.extend([at, at + 1]);
-                    self.insert(at + 3, select_all_from());
+                    self.insert(at + 3, select_from());
                     let end = self.closing.get(at + 2).copied().flatten().unwrap_or(at);
                     if self.is(end + 1, &["with"]) && self.is(end + 2, &["ordinality"]) {
                         self.dropped.extend([end + 1, end + 2]);
@@ -153,7 +153,7 @@ impl Shapes<'_> {
                     && self.begins_query(at)
                     && self.goes_on_behind(at) =>
             {
-                self.insert(at, select_all_from());
+                self.insert(at, select_from());
             }
             _ if clause == Clause::Window => self.frame_bound(at),
             _ => {}
@@ -173,7 +173,7 @@ impl Shapes<'_> {
         });
         let Some(end) = self.closing.get(opening).copied().flatten() else { return };
         if !is_part && scope.outer() != Some(Clause::Sources) {
-            self.insert(at, select_all_from().into_iter().chain([Token::LParen]));
+            self.insert(at, select_from().into_iter().chain([Token::LParen]));
             self.insert(end, [Token::RParen]);
         }
     }
@@ -235,8 +235,9 @@ impl Shapes<'_> {
     }
 }
 
-fn select_all_from() -> [Token; 3] {
-    [word_token("SELECT"), Token::Mul, word_token("FROM")]
+/// What stands before a source that is to be a query. Its columns do not matter to the guard.
+fn select_from() -> [Token; 3] {
+    [word_token("SELECT"), word_token("NULL"), word_token("FROM")]
 }
 
 fn word_token(word: &str) -> Token {

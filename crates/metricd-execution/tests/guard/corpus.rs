@@ -81,3 +81,15 @@ fn what_is_not_understood_is_refused_as_such() {
         assert!(!codes.iter().any(|code| understood.contains(code)), "{}: {codes:?}", entry.name);
     }
 }
+
+/// PostgreSQL writes out the columns of each `*`, however it is spelled.
+#[test]
+fn all_columns_of_rows_count_as_columns() {
+    for star in ["m.*", "(m).*", "row(m.*) IS NULL", "*"] {
+        let columns = vec![star; 400].join(", ");
+        let findings = judge(&format!("SELECT {columns} FROM metrics m")).unwrap_err();
+        assert_eq!(findings[0].code, FindingCode::TooComplex, "{star}");
+    }
+    let scalars = vec!["(VALUES (1))"; 400].join(" + ");
+    assert!(judge(&format!("SELECT {scalars} AS n")).is_ok());
+}
