@@ -83,8 +83,8 @@ fn reason(function: &ResolvedFunction) -> String {
 }
 
 /// Types that a value has without anybody naming them: of texts that PostgreSQL takes for a name, for a letter or for a
-/// configuration of the text search, of rows, and of constants that nothing gives a type.
-const IMPLICIT_TYPES: [&str; 6] = ["char", "name", "record", "regconfig", "regdictionary", "unknown"];
+/// configuration of the text search, of rows, of constants that nothing gives a type, and of functions that return nothing.
+const IMPLICIT_TYPES: [&str; 7] = ["char", "name", "record", "regconfig", "regdictionary", "unknown", "void"];
 
 fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {
     let is_implicit = made.is_built_in && IMPLICIT_TYPES.contains(&made.name.as_str());

@@ -68,7 +68,7 @@ async fn a_metrics_life_from_its_sql_to_the_purge() -> Result<()> {
         assert_eq!((status, &problem["code"]), (404, &json!("metric-not-found")), "{path}");
     }
     let (code, _, error) = purge(&["--older-than", "thirty"])?;
-    assert!(code == 1 && error.contains("thirty"), "{error}");
+    assert!(code == 2 && error.contains("thirty"), "{error}");
     purge(&["--yes"])?.2.find("--older-than").context("what is missing is named")?;
     Ok(())
 }

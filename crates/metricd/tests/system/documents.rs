@@ -9,13 +9,18 @@ use anyhow::{Context, Result};
 fn every_path_that_a_document_names_exists() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("a workspace")?;
     let mut checked = 0;
-    let documents =
-        ["guard", "hardening", "ingestion", "parameters", "problems", "results"].map(|name| format!("docs/{name}.md"));
-    for document in ["README.md".to_owned(), "ARCHITECTURE.md".to_owned()].into_iter().chain(documents) {
+    let mut documents = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
+    for folder in ["docs", "docs/decisions"] {
+        for entry in fs::read_dir(root.join(folder))? {
+            let name = entry?.file_name().into_string().ok().context("a name in UTF-8")?;
+            documents.extend(name.ends_with(".md").then(|| format!("{folder}/{name}")));
+        }
+    }
+    for document in documents {
         let text = fs::read_to_string(root.join(&document))?;
         let folder = root.join(&document).parent().context("a folder")?.to_owned();
-        let links =
-            text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()).map(|path| folder.join(path));
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let links = links.filter(|link| !link.contains("://")).map(|path| folder.join(path));
         let named =
             text.split('`').skip(1).step_by(2).filter(|word| word.starts_with("crates/") || word.starts_with(".ci/"));
         for path in links.chain(named.map(|path| root.join(path))) {

@@ -98,7 +98,7 @@ fn what_is_no_origin_is_refused_at_the_start() -> Result<()> {
     let folder = folder()?;
     for (origin, said) in [("example.org", "expected `*`"), ("https://example.org/", "`https://example.org`")] {
         let (code, _, error) = run(metricd(folder.path()).env("METRICD_CORS_ORIGINS", origin))?;
-        assert!(code == 1 && error.contains(said), "{origin}: {error}");
+        assert!(code == 2 && error.contains(said), "{origin}: {error}");
     }
     Ok(())
 }
