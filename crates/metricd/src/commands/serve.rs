@@ -44,12 +44,12 @@ pub(crate) async fn serve(
     let exposure = Exposure { is_operators_database: arguments.database_url.is_some(), address: serve.listen };
     let access = access(&serve.access, exposure)?;
     let is_open = matches!(access, Access::Anonymous);
-    if nix::unistd::geteuid().is_root() {
-        warn_of_root(exposure.is_operators_database);
-    }
     let listener = bind(serve.listen)?;
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let mut database = Database::open(arguments, query_timeout)?;
+    if nix::unistd::geteuid().is_root() {
+        warn_of_root(exposure.is_operators_database);
+    }
     let (repository, runner) = connect(&database, &serve)?;
     if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
