@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use metricd_domain::ContractColumn;
 use metricd_execution::testing::{Ending, ScriptedResult};
 use metricd_execution::{Column, FieldType, Resolution, ResolveError, RunError};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
@@ -30,6 +30,13 @@ async fn app() -> Result<TestApp> {
     Ok(app)
 }
 
+/// The type of the metric's column, as the list of metrics has it.
+async fn listed_type(app: &TestApp) -> Result<Value> {
+    let listed = app.get("/metrics").await?.json()?;
+    let item = listed["items"].as_array().and_then(|items| items.iter().find(|item| item["id"] == "sales"));
+    Ok(item.context("the metric is listed")?["columns"][0]["type"].clone())
+}
+
 #[actix_web::test]
 async fn documents_follow_a_column_whose_type_has_changed() -> Result<()> {
     let app = app().await?;
@@ -47,8 +54,7 @@ async fn documents_follow_a_column_whose_type_has_changed() -> Result<()> {
     }
     let definition = app.get("/metrics/sales/definition").await?.json()?;
     assert_eq!((&definition["contract"]["columns"][0]["type"], &definition["version"]), (&json!("text"), &json!(1)));
-    let listed = app.get("/metrics").await?.json()?;
-    assert_eq!(listed["items"][0]["columns"][0]["type"], "text", "it is stored: {listed}");
+    assert_eq!(listed_type(&app).await?, "text", "it is stored");
     let history = app.get("/metrics/sales/history").await?.json()?;
     assert_eq!(history["items"].as_array().map(Vec::len), Some(1), "nobody has changed the metric: {history}");
     Ok(())
@@ -65,8 +71,7 @@ async fn a_result_with_other_columns_renews_the_contract() -> Result<()> {
     assert_eq!(app.get("/metrics/sales").await?.json()?["columns"][0]["type"], "text");
     // The list does not ask PostgreSQL.
     for _ in 0..500 {
-        let listed = app.get("/metrics").await?.json()?;
-        if listed["items"][0]["columns"][0]["type"] == "text" {
+        if listed_type(&app).await? == "text" {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
