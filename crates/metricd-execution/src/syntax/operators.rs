@@ -1,6 +1,12 @@
 //! Operators as PostgreSQL reads them.
 
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
+
+/// The characters of operators.
+const CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
+
+/// Those of them that no operator of standard SQL has.
+const SPECIAL: &str = "~!@#%^&|`?";
 
 /// The tokens with one for each operator: the parser has tokens for those that it knows, and reads any other in pieces.
 pub(super) fn with_operators(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
@@ -8,48 +14,81 @@ pub(super) fn with_operators(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut rest = tokens;
     while let [token, behind @ ..] = rest {
         let follows_point = joined.last().is_some_and(|last| last.token == Token::Period);
-        let count = if follows_point { 1 } else { length_of_operator(rest) };
-        match rest.get(..count) {
-            Some(parts) if count > 1 => {
-                let text: String = parts.iter().map(|part| part.token.to_string()).collect();
-                let span = parts.last().map_or(token.span, |last| token.span.union(&last.span));
-                joined.push(TokenWithSpan::new(Token::CustomBinaryOperator(text), span));
-                rest = &rest[count..];
-            }
-            _ => {
-                joined.push(token.clone());
-                rest = behind;
-            }
+        let count = if follows_point { 0 } else { length_of_run(rest) };
+        if count > 1 {
+            let (run, behind) = rest.split_at(count);
+            push_operators(run, &mut joined);
+            rest = behind;
+        } else {
+            joined.push(token.clone());
+            rest = behind;
         }
     }
     joined
 }
 
-/// PostgreSQL cuts longer operators, and takes none of them.
-const MAX_OPERATOR_TOKENS: usize = 63;
-
-/// How many tokens the operator has that begins here; 1 if it is one token, or none.
-///
-/// From `scan.l`: an operator is as long as there are such characters, but for `+` and `-` at its end, which belong to it
-/// only where it has a character that no operator of standard SQL has.
-fn length_of_operator(tokens: &[TokenWithSpan]) -> usize {
-    let mut text = String::new();
-    let mut ends = Vec::new();
-    let mut last: Option<&TokenWithSpan> = None;
-    for token in tokens.iter().take(MAX_OPERATOR_TOKENS) {
-        let written = token.token.to_string();
-        let touches = last.is_none_or(|last| last.span.end == token.span.start);
-        if !touches || written.is_empty() || !written.chars().all(|character| "+-*/<>=~!@#%^&|`?".contains(character)) {
+/// How many tokens of operator characters touch each other from here on.
+fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
+    let mut last: Option<Span> = None;
+    let mut count = 0;
+    for TokenWithSpan { token, span } in tokens {
+        let written = token.to_string();
+        let touches = last.is_none_or(|last| last.end == span.start);
+        if !touches || written.is_empty() || !written.chars().all(|character| CHARACTERS.contains(character)) {
             break;
         }
-        text.push_str(&written);
-        ends.push(text.len());
-        last = Some(token);
+        last = Some(*span);
+        count += 1;
     }
-    let special = |text: &str| text.contains(|character| "~!@#%^&|`?".contains(character));
-    let mut operator = text.as_str();
-    while operator.len() > 1 && operator.ends_with(['+', '-']) && !special(&operator[..operator.len() - 1]) {
-        operator = &operator[..operator.len() - 1];
+    count
+}
+
+/// Adds the operators of a run of tokens that touch each other.
+///
+/// From `scan.l`: an operator is as long as there are such characters, but for `+` and `-` at its end, which belong to it
+/// only if it has a character that no operator of standard SQL has. So with such a character all of the run is one operator;
+/// without one it ends before the `+` and `-` at the end of the run.
+fn push_operators(run: &[TokenWithSpan], joined: &mut Vec<TokenWithSpan>) {
+    let has = |token: &TokenWithSpan, characters: &str| {
+        token.token.to_string().chars().any(|character| characters.contains(character))
+    };
+    let is_special = run.iter().any(|token| has(token, SPECIAL));
+    let end = if is_special {
+        run.len()
+    } else {
+        run.iter().rposition(|token| has(token, "*/<>=")).map_or(0, |last| last + 1)
+    };
+    let (operator, signs) = run.split_at(end);
+    match operator {
+        [first, .., last] => {
+            let text = operator.iter().map(|part| part.token.to_string()).collect();
+            joined.push(TokenWithSpan::new(Token::CustomBinaryOperator(text), first.span.union(&last.span)));
+        }
+        _ => joined.extend(operator.iter().cloned()),
     }
-    ends.iter().position(|end| *end == operator.len()).map_or(1, |index| index + 1)
+    joined.extend(signs.iter().cloned());
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::tokenizer::Tokenizer;
+
+    use super::*;
+
+    #[test]
+    fn an_operator_is_as_long_as_postgresql_reads_it() {
+        for (sql, operators) in [
+            ("a *< b", vec!["*<"]),
+            ("a === b", vec!["==="]),
+            ("a*-1", vec!["*", "-"]),
+            ("a |@| b @@ c", vec!["|@|", "@@"]),
+            ("a * - b", vec!["*", "-"]),
+        ] {
+            let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
+            let joined = with_operators(&tokens).into_iter().map(|token| token.token.to_string());
+            let found: Vec<_> = joined.filter(|text| text.starts_with(|first| CHARACTERS.contains(first))).collect();
+            assert_eq!(found, operators, "{sql}");
+        }
+    }
 }
