@@ -113,10 +113,10 @@ fn is_operator(token: &Token) -> bool {
     !text.is_empty() && text.chars().all(|character| "+-*/<>=~!@#%^&|`?".contains(character))
 }
 
-/// How many tokens `COLLATE name` has, where the collation is one of PostgreSQL's own; 0 where it is not. The parser reads it
-/// behind simple operands alone.
+/// How many tokens `COLLATE name` has, if the collation is one of PostgreSQL's own and no parenthesis follows; else 0. The parser
+/// reads it behind simple operands alone. A parenthesis would otherwise become that of the type or the name before it.
 fn collation(tokens: &[TokenWithSpan]) -> usize {
-    match tokens {
+    let count = match tokens {
         [_, schema, point, _, ..] if point.token == Token::Period => {
             let is_own =
                 matches!(&schema.token, Token::Word(Word { value, .. }) if value.eq_ignore_ascii_case("pg_catalog"));
@@ -124,7 +124,8 @@ fn collation(tokens: &[TokenWithSpan]) -> usize {
         }
         [_, name, ..] if matches!(name.token, Token::Word(_)) => 2,
         _ => 0,
-    }
+    };
+    if tokens.get(count).is_some_and(|next| next.token == Token::LParen) { 0 } else { count }
 }
 
 fn opens_or_parts(before: Option<&TokenWithSpan>) -> bool {
