@@ -74,7 +74,7 @@ impl Uploads {
 
     /// An empty folder for the files of an upload.
     pub(crate) fn folder(&self) -> io::Result<TempDir> {
-        let root = self.folder.as_ref().map_or_else(std::env::temp_dir, |of| of.folder.path().to_owned());
+        let root = self.folder.as_ref().map_or_else(tempfile::env::temp_dir, |of| of.folder.path().to_owned());
         new_folder(&root, "metricd-upload-")
     }
 

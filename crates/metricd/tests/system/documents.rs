@@ -12,8 +12,10 @@ fn every_path_that_a_document_names_exists() -> Result<()> {
     let mut documents = vec!["README.md".to_owned(), "ARCHITECTURE.md".to_owned()];
     for folder in ["docs", "docs/decisions"] {
         for entry in fs::read_dir(root.join(folder))? {
-            let name = entry?.file_name().into_string().ok().context("a name in UTF-8")?;
-            documents.extend(name.ends_with(".md").then(|| format!("{folder}/{name}")));
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                documents.push(path.strip_prefix(root)?.to_str().context("a path in UTF-8")?.to_owned());
+            }
         }
     }
     for document in documents {
