@@ -2,7 +2,7 @@
 
 use metricd_domain::Contract;
 use utoipa::openapi::Ref;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ArrayItems, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 
 use crate::openapi::value_schema;
 use crate::routes::results::{entry_schema, results_schema};
@@ -29,6 +29,7 @@ pub(super) fn results_of<'a>(entries: impl Iterator<Item = (&'a str, Option<Stri
         entries.map(|(id, result)| entry_schema(Some(id), result.map(|name| Ref::from_schema_name(name).into())));
     let entries: Vec<_> = entries.collect();
     let count = entries.len();
-    let tuple = ArrayBuilder::new().prefix_items(entries).items(ArrayItems::False);
+    // `"items": false` would say the same as the number of items, but openapi-python-client takes no schema that is a boolean.
+    let tuple = ArrayBuilder::new().prefix_items(entries);
     results_schema(tuple.min_items(Some(count)).max_items(Some(count)).into())
 }
