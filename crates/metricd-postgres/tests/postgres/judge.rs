@@ -394,8 +394,10 @@ async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Res
 
     let sql = "SELECT order_id FROM orders WHERE :country IS NULL";
     let findings = plain(&judge, sql).await?.expect_err("its type is unknown");
-    let message = "could not determine data type of parameter :country; declare the type of the parameter `country`";
-    assert_eq!(findings[0].message, format!("PostgreSQL says: {message}"));
+    // Whatever language PostgreSQL speaks.
+    let message = &findings[0].message;
+    assert!(message.contains(" :country") && !message.contains("$1"), "{message}");
+    assert!(message.ends_with("; declare the type of the parameter `country`"), "{message}");
     assert_eq!((findings[0].place.column, findings[0].words.as_str()), (35, ":country"));
     Ok(())
 }
