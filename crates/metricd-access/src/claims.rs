@@ -41,7 +41,7 @@ impl Claims {
         let mut scopes = self.scopes("scope")?;
         scopes.extend(self.scopes("scp")?);
         let tenant = rules.tenant_claim.as_deref().map(|name| self.tenant(name)).transpose()?.flatten();
-        // The library takes an array of them, of which one fits.
+        // The library accepts an array and compares each of its elements.
         if self.0.get("iss").is_some_and(|issuer| !issuer.is_string()) {
             return Err(Refusal::Claim("iss"));
         }

@@ -14,7 +14,7 @@ const MAX_LINE_BYTES: usize = 64;
 pub(super) enum Gate {
     /// In a head.
     Head(Head),
-    /// In a body, of which so many bytes are left.
+    /// In a body with this many bytes left.
     Body {
         /// How many.
         left: u64,

@@ -76,7 +76,7 @@ impl Registry {
         })
     }
 
-    /// Takes a connection in; `None` if there are too many of which each is being worked for.
+    /// Registers a connection; `None` if there are too many, and the server works on an answer for each of them.
     pub(crate) fn accept(self: &Arc<Self>, stream: TcpStream) -> Option<Socket> {
         let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
         let connection = Arc::new(Connection::new(address, self.clock));
@@ -164,7 +164,7 @@ impl Registry {
 }
 
 impl Entry {
-    /// Whether the client has taken less than it has to since the beginning of the window, which then begins anew.
+    /// At the end of a window: whether the client has read less than the minimum in it. The next window starts then.
     fn is_too_slow(&mut self, limits: &ConnectionLimits) -> bool {
         let (now, written_bytes) = (self.connection.now(), self.connection.written_bytes());
         if !self.connection.is_paced() || !self.connection.is_blocked() {
