@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metricd_execution::RunError;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::error::is_full;
@@ -34,35 +34,42 @@ impl Probe {
 
     /// Says whether PostgreSQL answers.
     pub(super) async fn check(&self) -> Result<(), RunError> {
-        match timeout(PROBE_TIMEOUT, self.ask()).await {
-            Ok(Ok(())) => Ok(()),
+        let answered = timeout(PROBE_TIMEOUT, async {
+            let held = self.session.clone().lock_owned().await;
+            // A task, which goes on when the check has given up: the first of several hosts may hang, and the next check
+            // finds the session that was opened with another one. The lock allows one such task at a time.
+            tokio::spawn(ask(self.config.clone(), held)).await
+        });
+        match answered.await {
+            Ok(Ok(Ok(()))) => Ok(()),
             // It does answer, and says that the role has all its connections.
-            Ok(Err(error)) if is_full(&error) => Ok(()),
-            Ok(Err(SessionError::Lost(message) | SessionError::Refused { message, .. })) => {
+            Ok(Ok(Err(error))) if is_full(&error) => Ok(()),
+            Ok(Ok(Err(SessionError::Lost(message) | SessionError::Refused { message, .. }))) => {
                 Err(RunError::Unavailable(message))
             }
+            Ok(Err(error)) => Err(RunError::Unavailable(format!("the check has ended: {error}"))),
             Err(_) => Err(RunError::Unavailable("PostgreSQL took too long to answer".to_owned())),
         }
     }
+}
 
-    async fn ask(&self) -> Result<(), SessionError> {
-        let mut held = self.session.lock().await;
-        // A session that is given up on the way is not used again.
-        if let Some(mut session) = held.take()
-            && !session.is_closed()
-            && select(&mut session).await.is_ok()
-        {
-            *held = Some(session);
-            return Ok(());
-        }
-        let mut session = Session::open(&self.config).await?;
-        select(&mut session).await?;
+async fn ask(config: Arc<SessionConfig>, mut held: OwnedMutexGuard<Option<Session>>) -> Result<(), SessionError> {
+    // A session that does not answer is not used again.
+    if let Some(mut session) = held.take()
+        && !session.is_closed()
+        && select(&mut session).await.is_ok()
+    {
         *held = Some(session);
-        Ok(())
+        return Ok(());
     }
+    let mut session = Session::open(&config).await?;
+    select(&mut session).await?;
+    *held = Some(session);
+    Ok(())
 }
 
 async fn select(session: &mut Session) -> Result<(), SessionError> {
     session.ask("SELECT 1")?;
-    session.finish().await
+    let answered = timeout(PROBE_TIMEOUT, session.finish()).await;
+    answered.unwrap_or_else(|_| Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
 }

@@ -8,6 +8,7 @@ use metricd_execution::{MetricRunner, RunError};
 use metricd_postgres::{DatabaseUrl, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::wire::Wire;
@@ -112,6 +113,19 @@ async fn says_that_the_database_is_not_there() -> Result<()> {
     for outcome in [rows(&runner, "SELECT 1").await.map(drop), runner.check().await] {
         assert!(matches!(&outcome, Err(RunError::Unavailable(why)) if !why.contains("s3cret")), "{outcome:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_finds_the_host_that_answers_behind_one_that_hangs() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let (_wire, url) = Wire::listen_at(&database.connect().await?).await?;
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let url = url.replace('@', &format!("@127.0.0.1:{},", silent.local_addr()?.port()));
+    let runner = PgRunner::new(&DatabaseUrl::parse(url)?, RunnerConfig::default())?;
+    assert!(matches!(runner.check().await, Err(RunError::Unavailable(_))), "the first host hangs");
+    timeout(Duration::from_secs(20), async { while runner.check().await.is_err() {} }).await?;
     Ok(())
 }
 
