@@ -142,6 +142,12 @@ impl MetricStatement {
         })
     }
 
+    /// The SQL as it runs without a period, with `$1`, `$2`, … for the parameters.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a value is judged by PostgreSQL alone, so that an error of its may be the request's.
     #[must_use]
     pub fn has_unjudged(&self) -> bool {

@@ -49,8 +49,10 @@ pub(in crate::routes) fn run_problem(
         let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();
         return Problem::new(ProblemCode::InvalidParameters).with_detail(detail).with_errors(errors).caused_by(error);
     }
-    let database_error =
-        caller::is_author(request).then(|| json!({"sqlstate": sqlstate, "message": public_message(sqlstate, message)}));
+    let database_error = caller::is_author(request).then(|| {
+        let message = public_message(sqlstate, message, statement.text());
+        json!({"sqlstate": sqlstate, "message": message})
+    });
     let problem = Problem::from(error);
     // An error of the database's own is no fault of the SQL.
     match database_error.filter(|_| problem.code() == ProblemCode::QueryFailed) {
@@ -64,51 +66,55 @@ pub(in crate::routes) fn refusable(statement: &MetricStatement, bound: &BoundSta
     statement.has_unjudged().then(|| bound.clone())
 }
 
-/// PostgreSQL's message without values of the data. Of errors about the SQL itself (classes 0A, 42 and 54) it quotes names
-/// alone; of others quoted text may be data; and what functions of users raise may be anything.
-fn public_message(sqlstate: &str, message: &str) -> Option<String> {
+/// PostgreSQL's message without values of the data. Errors about the SQL itself (classes 0A, 42 and 54) mostly quote its names,
+/// which are shown if the SQL has them; some functions raise such errors about a value that they were given. Other classes
+/// quote data, also behind a colon, and what functions of users raise may be anything.
+fn public_message(sqlstate: &str, message: &str, sql: &str) -> Option<String> {
     match sqlstate.get(..2)? {
-        "0A" | "42" | "54" => Some(message.to_owned()),
+        "0A" | "42" | "54" => {
+            let sql = sql.to_ascii_lowercase();
+            Some(without_quoted(message, |quoted| sql.contains(&quoted.to_ascii_lowercase())))
+        }
         "P0" | "XX" => None,
-        _ => Some(without_quoted(message)),
+        _ => {
+            let (before, after) = message.split_once(':').map_or((message, ""), |(before, _)| (before, ": …"));
+            Some(without_quoted(before, |_| false) + after)
+        }
     }
 }
 
-/// The text with an ellipsis for what stands in quotes of any language, or behind a colon.
-fn without_quoted(text: &str) -> String {
-    let mut shown = String::new();
-    let mut end = None;
-    for character in text.chars() {
-        match end {
-            Some(closing) if character == closing => {
-                shown.push('…');
-                shown.push(character);
-                end = None;
-            }
-            Some(_) => {}
-            None => {
-                shown.push(character);
-                end = match character {
-                    '"' => Some('"'),
-                    '\'' => Some('\''),
-                    '«' => Some('»'),
-                    '»' => Some('«'),
-                    '„' => Some('“'),
-                    '“' => Some('”'),
-                    '「' => Some('」'),
-                    _ => None,
-                };
-                if character == ':' {
-                    shown.push_str(" …");
-                    return shown;
-                }
-            }
-        }
+/// The text with an ellipsis for what stands in quotes of any language, unless that may be shown.
+fn without_quoted(text: &str, may_be_shown: impl Fn(&str) -> bool) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some((before, opening, after)) = split_at_quote(rest) {
+        shown.push_str(before);
+        shown.push(opening);
+        let closing = closing_quote(opening).unwrap_or(opening);
+        let (quoted, closed) = after.split_once(closing).map_or((after, None), |(quoted, after)| (quoted, Some(after)));
+        shown.push_str(if closed.is_some() && may_be_shown(quoted) { quoted } else { "…" });
+        let Some(after) = closed else { return shown };
+        shown.push(closing);
+        rest = after;
     }
-    if end.is_some() {
-        shown.push('…');
-    }
-    shown
+    shown + rest
+}
+
+/// The text before the first opening quote, that quote, and what follows.
+fn split_at_quote(text: &str) -> Option<(&str, char, &str)> {
+    let (at, quote) = text.char_indices().find(|(_, character)| closing_quote(*character).is_some())?;
+    Some((&text[..at], quote, &text[at + quote.len_utf8()..]))
+}
+
+fn closing_quote(opening: char) -> Option<char> {
+    Some(match opening {
+        '"' | '\'' => opening,
+        '«' => '»',
+        '»' => '«',
+        '„' => '“',
+        '“' => '”',
+        '「' => '」',
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -129,10 +135,19 @@ mod tests {
             ("22003", "Wert »s3cret« ist außerhalb", Some("Wert »…« ist außerhalb")),
             ("22007", "it's s3cret", Some("it'…")),
             ("21000", "more than one row returned by a subquery", Some("more than one row returned by a subquery")),
+            ("42601", "no operand in tsquery: \"s3cret &\"", Some("no operand in tsquery: \"…\"")),
+            ("42883", "operator does not exist: text = integer", Some("operator does not exist: text = integer")),
+            (
+                "42P01",
+                "missing FROM-clause entry for table \"Stock\"",
+                Some("missing FROM-clause entry for table \"Stock\""),
+            ),
+            ("42601", "syntax error at »s3cret", Some("syntax error at »…")),
             ("P0001", "s3cret", None),
             ("XX000", "cache lookup failed for s3cret", None),
         ] {
-            assert_eq!(public_message(sqlstate, message).as_deref(), shown, "{sqlstate} {message}");
+            let sql = "SELECT Stock.n FROM stock";
+            assert_eq!(public_message(sqlstate, message, sql).as_deref(), shown, "{sqlstate} {message}");
         }
     }
 }
