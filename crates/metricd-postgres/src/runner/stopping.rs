@@ -24,8 +24,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// be another one by now.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(10);
 
-/// How many bytes of a statement are looked for in PostgreSQL's list of what runs.
-const RECOGNISED_BYTES: usize = 200;
+/// The shortest text that PostgreSQL may have cut: its least `track_activity_query_size`, without the terminator and the head of
+/// an `EXPLAIN`.
+const MIN_CUT_BYTES: usize = 50;
 
 /// What a process of PostgreSQL runs, as those see it who may. It is cut where it is long.
 const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
@@ -144,17 +145,12 @@ async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<Arc<str>>)
     if recognised.is_empty() { statements } else { recognised }
 }
 
-/// Whether this is the statement that runs, be it that it is explained, or that its values are cast.
+/// Whether this is the statement that runs, or that is explained. `running` is cut where it is longer than
+/// `track_activity_query_size`, which is at least 100 bytes.
 fn shows(running: &str, statement: &str) -> bool {
-    let (running, statement) = (running.as_bytes(), statement.as_bytes());
-    let head = &statement[..statement.len().min(RECOGNISED_BYTES)];
-    let at = running.windows(head.len().max(1)).position(|window| window == head);
-    at.is_some_and(|at| {
-        let rest = &running[at..];
-        // PostgreSQL may have cut a character in two, and replaces nothing by nothing.
-        let both = rest.len().min(statement.len());
-        rest[..both] == statement[..both]
-    })
+    let explained = running.strip_prefix("EXPLAIN (").and_then(|rest| rest.split_once(") "));
+    let running = explained.map_or(running, |(_, explained)| explained);
+    running == statement || running.len() >= MIN_CUT_BYTES && statement.starts_with(running)
 }
 
 #[cfg(test)]
@@ -162,13 +158,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_recognised_also_where_it_is_cut_explained_or_cast() {
+    fn a_statement_is_recognised_also_where_it_is_cut_or_explained() {
         let long = format!("SELECT {}", "x + ".repeat(400));
         assert!(shows("SELECT 1", "SELECT 1"));
         assert!(shows("EXPLAIN (FORMAT JSON) SELECT 1", "SELECT 1"));
-        assert!(shows("SELECT c1::text FROM (\nSELECT 1\n) AS result (c1)", "SELECT 1"));
         assert!(shows(&long[..1_023], &long));
+        let explained = format!("EXPLAIN (VERBOSE, FORMAT JSON) {long}");
+        assert!(shows(&explained[..99], &long));
         assert!(!shows("SELECT 1", "SELECT 2"));
+        assert!(!shows("SELECT 1 + slow()", "SELECT 1"));
+        assert!(!shows("SELECT 1", "SELECT 1 + slow()"));
         assert!(!shows("", "SELECT 2"));
         assert!(!shows(&long[..1_023], &long.replacen("x + ", "y + ", 1)));
     }
