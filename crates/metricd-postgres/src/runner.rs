@@ -377,6 +377,6 @@ impl MetricRunner for PgRunner {
     }
 
     async fn check(&self) -> Result<(), RunError> {
-        self.probe.check().await
+        self.probe.check(&self.pool).await
     }
 }

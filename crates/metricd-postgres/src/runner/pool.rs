@@ -124,6 +124,11 @@ impl Pool {
         Some(place)
     }
 
+    /// Whether any connection is open, or being opened.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.state().open > 0
+    }
+
     /// Whether somebody waits for a connection.
     pub(super) fn is_waited_for(&self) -> bool {
         self.0.state().waiting.iter().any(|waiting| !waiting.turn.is_closed())

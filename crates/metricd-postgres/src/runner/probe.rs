@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::error::is_full;
+use super::pool::Pool;
 use super::session::{Session, SessionConfig, SessionError};
 
 /// How long PostgreSQL may take, be it that a session has to be opened. Readiness is to be told within 2 s.
@@ -32,8 +33,8 @@ impl Probe {
         Self { config: Arc::new(config), session: Arc::default() }
     }
 
-    /// Says whether PostgreSQL answers.
-    pub(super) async fn check(&self) -> Result<(), RunError> {
+    /// Says whether PostgreSQL answers. Where it lets nobody in, the pool's connections answer, if it has any.
+    pub(super) async fn check(&self, pool: &Pool) -> Result<(), RunError> {
         let answered = timeout(PROBE_TIMEOUT, async {
             let held = self.session.clone().lock_owned().await;
             // A task, which goes on when the check has given up: the first of several hosts may hang, and the next check
@@ -42,8 +43,7 @@ impl Probe {
         });
         match answered.await {
             Ok(Ok(Ok(()))) => Ok(()),
-            // It does answer, and says that the role has all its connections.
-            Ok(Ok(Err(error))) if is_full(&error) => Ok(()),
+            Ok(Ok(Err(error))) if is_full(&error) && pool.is_open() => Ok(()),
             Ok(Ok(Err(SessionError::Lost(message) | SessionError::Refused { message, .. }))) => {
                 Err(RunError::Unavailable(message))
             }

@@ -211,10 +211,13 @@ async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
     let opened = wire.opened.load(Ordering::SeqCst);
     assert!(opened < 50, "{opened}");
 
-    // Where nobody is let in there is nothing to wait for.
+    // Where nobody is let in there is nothing to wait for. A runner that has connections is ready all the same.
     client.batch_execute(&format!("{role} 0")).await?;
+    runner.check().await?;
     let began = tokio::time::Instant::now();
-    let outcome = rows(&PgRunner::new(&url, config)?, "SELECT 1").await;
+    let refused = PgRunner::new(&url, config)?;
+    assert!(matches!(refused.check().await, Err(RunError::Unavailable(_))));
+    let outcome = rows(&refused, "SELECT 1").await;
     assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
     assert!(began.elapsed() < config.acquire_timeout);
     Ok(())
