@@ -214,7 +214,7 @@ pub(super) async fn estimate(
     let (estimate, limit) = (estimate.map_err(|error| run_error(error, limits.time))?, limits.cost);
     let Estimate { cost, .. } = estimate;
     #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
-    if cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(estimate) }
+    if limit != u64::MAX && cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(estimate) }
 }
 
 /// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
