@@ -26,6 +26,12 @@ impl BoundStatement {
         Self::new(statement.body().into(), Vec::new())
     }
 
+    /// A statement with one parameter, and that value for it.
+    #[must_use]
+    pub fn with_argument(statement: &Statement, value: ParameterValue) -> Self {
+        Self::new(numbered(statement, &[]).text.into(), vec![Some(value)])
+    }
+
     /// A statement with NULL for each of its parameters: it can be described, and is not meant to be run.
     #[must_use]
     pub fn with_nulls(statement: &Statement, declared: &[Parameter]) -> Self {

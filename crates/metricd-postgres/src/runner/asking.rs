@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use metricd_domain::{ContractTable, SqlText};
+use metricd_domain::{ContractTable, ParameterValue, SqlText};
 use metricd_execution::{
     BoundStatement, Column, DataMark, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, Statement,
 };
@@ -29,7 +29,7 @@ impl PgRunner {
             return Ok(None);
         }
         let read_at = Instant::now();
-        let (snapshot, clock) = self.text(SNAPSHOT).await?;
+        let (snapshot, clock) = self.text(SNAPSHOT, None).await?;
         // A session with a pooler tells nothing of how long PostgreSQL has been there.
         let Some(session_since) = clock.session_since else { return Ok(None) };
         Ok(snapshot.map(|snapshot| DataMark::new(snapshot, read_at, session_since)))
@@ -39,26 +39,28 @@ impl PgRunner {
     pub(super) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         // It has names of PostgreSQL's, and no member that could not be written.
         let tables = serde_json::to_string(tables).unwrap_or_default();
-        let literal = format!("'{}'", tables.replace('\'', "''"));
-        Ok(self.text(&FINGERPRINT.replace("$1", &literal)).await?.0)
+        Ok(self.text(&FINGERPRINT.replace("$1", ":tables"), Some(ParameterValue::unjudged(&tables))).await?.0)
     }
 
     /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
     pub(super) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
-        let (told, _) = self.text(RELATIONS).await?;
+        let (told, _) = self.text(RELATIONS, None).await?;
         let told: Result<Vec<(String, bool)>, _> = serde_json::from_str(&told.unwrap_or_default());
         let told =
             told.map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))?;
         Ok(told.into_iter().map(|(name, is_row_secured)| Relation { name, is_row_secured }).collect())
     }
 
-    /// The only value of a statement, and where the time of its run has gone.
-    async fn text(&self, sql: &str) -> Result<(Option<String>, Clock), RunError> {
+    /// The only value of a statement, which has one parameter if it has an argument, and where the time of its run has gone.
+    async fn text(&self, sql: &str, argument: Option<ParameterValue>) -> Result<(Option<String>, Clock), RunError> {
         let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
         let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
         let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
         let (mut value, mut clock) = (Value(None), Clock::start());
-        let statement = BoundStatement::without_arguments(&statement);
+        let statement = match argument {
+            Some(argument) => BoundStatement::with_argument(&statement, argument),
+            None => BoundStatement::without_arguments(&statement),
+        };
         let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
         let task = Task { statement: &statement, tenancy: None, limits };
         self.attempts(task, &Permit::default(), &mut value, &mut clock).await?;
