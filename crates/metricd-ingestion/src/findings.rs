@@ -9,7 +9,7 @@ use crate::Reason;
 const SHOWN_CHARS: usize = 80;
 
 /// Refusals and notices: all are counted, the first [`MAX_LISTED_FINDINGS`] of each are kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     pub(crate) refusal_count: u64,
     pub(crate) refusals: Vec<Refusal>,

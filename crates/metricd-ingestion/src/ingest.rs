@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::csv::CsvRecords;
 use crate::findings::Findings;
 use crate::json_records::JsonRecords;
-use crate::judge::{Brought, JudgedRow, RecordJudge, References, judge_definitions, judge_queries};
+use crate::judge::{Brought, JudgedRow, Judgements, RecordJudge, References, judge_definitions, judge_queries};
 use crate::kind::{is_json, recognise};
 use crate::progress::Counted;
 use crate::{Input, InputError, Inputs, Progress, Reason};
@@ -98,11 +98,13 @@ pub async fn ingest(
 /// Files as an ingestion: definitions and queries judged and in memory, records read when the store asks for them.
 #[derive(Debug)]
 struct FileIngestion {
-    judge: Judge,
+    judgements: Judgements,
     options: Options,
     started_at: DateTime<Utc>,
     progress: Arc<dyn Progress>,
     files: Vec<IngestedFile>,
+    /// What was found in the files before it was known what is stored.
+    file_findings: Findings,
     findings: Findings,
     brought: Brought,
     references: References,
@@ -147,10 +149,11 @@ impl FileIngestion {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
         let mut ingestion = Self {
             started_at: (options.now)(),
-            judge,
+            judgements: Judgements::new(judge),
             options,
             progress,
             files: Vec::new(),
+            file_findings: Findings::default(),
             findings: Findings::default(),
             brought: Brought::default(),
             references: References::default(),
@@ -161,11 +164,11 @@ impl FileIngestion {
         };
         for file in inputs.repeated {
             let message = "the file was named more than once and is read once";
-            ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
+            ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
         }
         for file in inputs.passed_over {
             let message = "the file ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read";
-            ingestion.findings.notice(Location { file, ..Location::default() }, Reason::FilePassedOver, message);
+            ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FilePassedOver, message);
         }
         for input in inputs.files {
             ingestion.read_file(&input).map_err(|cause| input.unreadable(cause))?;
@@ -179,7 +182,7 @@ impl FileIngestion {
             Ok(kind) => kind,
             Err(unrecognised) => {
                 let location = Location { file: file.to_owned(), ..Location::default() };
-                self.findings.refuse(
+                self.file_findings.refuse(
                     location,
                     unrecognised.value.as_deref(),
                     unrecognised.reason,
@@ -192,7 +195,7 @@ impl FileIngestion {
             Some(expected) if kind != expected && kind != FileKind::Unknown => {
                 let location = Location { file: file.to_owned(), ..Location::default() };
                 let message = format!("the file was sent as {expected}, and holds {kind}");
-                self.findings.refuse(location, None, Reason::FileMistaken, message);
+                self.file_findings.refuse(location, None, Reason::FileMistaken, message);
                 FileKind::Unknown
             }
             _ => kind,
@@ -204,15 +207,15 @@ impl FileIngestion {
             FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
                 let message = format!("the file has more than {MAX_DEFINITIONS_BYTES} bytes: split it");
                 let location = Location { file: file.to_owned(), ..Location::default() };
-                self.findings.refuse(location, None, Reason::FileTooLarge, message);
+                self.file_findings.refuse(location, None, Reason::FileTooLarge, message);
             }
             FileKind::Definitions => {
                 let bytes = input.read_up_to(MAX_DEFINITIONS_BYTES)?;
-                self.brought.drafts.extend(judge_definitions(file, &input.stem(), &bytes, &mut self.findings));
+                self.brought.drafts.extend(judge_definitions(file, &input.stem(), &bytes, &mut self.file_findings));
                 self.progress.advance(input.size_bytes());
             }
             FileKind::Queries => {
-                let draft = judge_queries(file, input.reader()?, &self.judge, &mut self.findings)?;
+                let draft = judge_queries(file, input.reader()?, &self.judgements.judge, &mut self.file_findings)?;
                 self.brought.queries.extend(draft.queries);
                 self.brought.refused_queries.extend(draft.refused);
                 self.brought.query_entries += draft.entries;
@@ -305,9 +308,14 @@ impl Ingestion for FileIngestion {
     }
 
     fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
-        let brought = std::mem::take(&mut self.brought);
-        let judged =
-            brought.judge(known, &self.judge, self.options.overwrite_edits, self.progress.as_ref(), &mut self.findings);
+        self.findings = self.file_findings.clone();
+        let judged = self.brought.judge(
+            known,
+            &mut self.judgements,
+            self.options.overwrite_edits,
+            self.progress.as_ref(),
+            &mut self.findings,
+        );
         self.references = judged.map_err(|message| io::Error::new(io::ErrorKind::NotConnected, message))?;
         Ok(std::mem::take(&mut self.references.definitions))
     }

@@ -5,6 +5,7 @@ mod csv_faults;
 mod dashboards;
 mod definitions;
 mod edits;
+mod judgements;
 mod merge;
 mod queries;
 mod records;
@@ -12,6 +13,7 @@ mod references;
 mod suggestions;
 
 pub(crate) use definitions::{DraftDashboard, judge_definitions};
+pub(crate) use judgements::Judgements;
 pub(crate) use merge::{Located, merge};
 pub(crate) use queries::judge_queries;
 pub(crate) use records::{JudgedRow, RecordJudge};

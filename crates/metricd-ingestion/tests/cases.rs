@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -182,5 +183,64 @@ async fn every_case_is_reported_as_its_snapshot_says() -> Result<()> {
             insta::assert_snapshot!("report", text);
         });
     }
+    Ok(())
+}
+
+/// Edits a metric in the middle of the first judgement.
+#[derive(Debug)]
+struct Editing {
+    repository: Arc<MemoryRepository>,
+    edits: Mutex<Option<PathBuf>>,
+    asked: AtomicU32,
+}
+
+impl Resolver for Editing {
+    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+        Ok(Allowed::default())
+    }
+
+    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let edits = self.edits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(folder) = edits {
+            let (repository, runtime) = (Arc::clone(&self.repository), tokio::runtime::Handle::current());
+            let editing = std::thread::spawn(move || runtime.block_on(edit(repository.as_ref(), &folder)));
+            if !matches!(editing.join(), Ok(Ok(()))) {
+                return Err(ResolveError::Unavailable("the edit failed".to_owned()));
+            }
+        }
+        Agreeing.resolve(statement)
+    }
+}
+
+#[tokio::test]
+async fn what_is_edited_while_files_are_judged_is_kept_and_reported() -> Result<()> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1 AS a\nq2,SELECT 2 AS a\nq2,SELECT 3 AS a\n")?;
+    let item = |id: &str| format!(r#"{{"id": "m{id}", "queryId": "q{id}", "isEditable": true}}"#);
+    fs::write(folder.path().join("d.json"), format!(r#"{{"items": [{}, {}]}}"#, item("1"), item("2")))?;
+    let repository = Arc::new(MemoryRepository::default());
+    let ingest = async |resolver: Arc<dyn Resolver>| {
+        let judge = Judge::new(resolver, &BTreeSet::new())?;
+        let inputs = Inputs::find(&[folder.path().to_owned()])?;
+        anyhow::Ok(ingest(repository.as_ref(), judge, inputs, options(&cases)?, Arc::new(())).await?)
+    };
+    ingest(Arc::new(Agreeing)).await?;
+
+    let edits = tempfile::tempdir()?;
+    fs::write(edits.path().join("edits.json"), r#"{"m1": {"sql": "SELECT 9 AS b"}}"#)?;
+    let edits = Mutex::new(Some(edits.path().to_owned()));
+    let editing = Arc::new(Editing { repository: Arc::clone(&repository), edits, asked: AtomicU32::new(0) });
+    let report = ingest(editing.clone()).await?;
+    let reasons: Vec<_> = report.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
+    // Each is said once, also what is judged again.
+    assert_eq!(reasons, ["id-conflict", "edit-conflict"], "{report:?}");
+    check_sums(&report)?;
+    assert_eq!((report.queries.unchanged, report.metrics.unchanged), (1, 2));
+    let m1 = repository.get_definition(&MetricId::parse("m1")?).await?;
+    assert_eq!(m1.sql.as_str(), "SELECT 9 AS b");
+    // The SQL of each file once, and the edit's for the metric that reads it.
+    assert_eq!(editing.asked.load(Ordering::Relaxed), 3);
     Ok(())
 }

@@ -32,6 +32,9 @@ pub enum RepositoryError {
     /// The client's key has marked another request before.
     #[error("the idempotency key has marked another request before")]
     IdempotencyKeyReused,
+    /// What an ingestion brings was changed by others each time before it could be stored; nothing of it is stored.
+    #[error("what the ingestion brings was changed while it was ingested, and nothing of it is stored: run it again")]
+    ChangedMeanwhile,
     /// The store cannot be reached.
     #[error("the store is not available: {0}")]
     Unavailable(String),

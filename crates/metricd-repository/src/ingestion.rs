@@ -67,7 +67,8 @@ pub struct KnownMetric {
     pub edit: Option<Edit>,
 }
 
-/// Definitions to store. Each id stands once. Storing one, also one that is stored already, ends its edit.
+/// Definitions to store. Each id stands once and is among those that the ingestion mentions. Storing one, also one that is
+/// stored already, ends its edit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// Queries.
@@ -127,6 +128,9 @@ impl Conclusion {
     }
 }
 
+/// How often definitions are judged that somebody changes each time before they are stored.
+pub const MAX_JUDGEMENTS: usize = 10;
+
 /// What an ingestion brings. The store calls the methods in this order, within one transaction and on one thread, which
 /// they may block.
 pub trait Ingestion: Debug + Send {
@@ -142,7 +146,8 @@ pub trait Ingestion: Debug + Send {
     /// The ids about which the store is to say what it knows.
     fn mentioned(&self) -> Mentioned;
 
-    /// The definitions to store, now that it is known what is stored already.
+    /// The definitions to store, now that it is known what is stored already. Called again with what is known then, up to
+    /// [`MAX_JUDGEMENTS`] times, where somebody has changed it before they were stored; the last answer holds.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ mod repository;
 
 pub use error::RepositoryError;
 pub use ingestion::{
-    Changes, Conclusion, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, Mentioned, Tally,
+    Changes, Conclusion, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS, Mentioned, Tally,
 };
 pub use memory::MemoryRepository;
 pub use metric::{

@@ -16,14 +16,16 @@ use metricd_domain::{
 
 use self::state::State;
 use crate::{
-    Conclusion, DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness,
-    RepositoryError,
+    Conclusion, DefinitionFilter, Definitions, Idempotency, Ingestion, MAX_JUDGEMENTS, MetricChange, MetricRepository,
+    NewMetric, Readiness, RepositoryError,
 };
 
 /// A store of metrics in memory; it keeps every promise of [`MetricRepository`] but to outlive its process.
 #[derive(Debug, Default)]
 pub struct MemoryRepository {
     state: Mutex<State>,
+    /// Held by the ingestion that runs.
+    ingesting: Mutex<()>,
 }
 
 impl MemoryRepository {
@@ -37,6 +39,21 @@ impl MemoryRepository {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A change is made on a copy and put in place whole, so that a panic cannot have left a broken state behind.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ingestion's definitions, and the state by which they are judged.
+    fn judged(&self, ingestion: &mut dyn Ingestion) -> Result<(MutexGuard<'_, State>, Definitions), RepositoryError> {
+        let mentioned = ingestion.mentioned();
+        for _ in 0..MAX_JUDGEMENTS {
+            let known = self.lock().known(&mentioned);
+            // Metrics may be changed meanwhile.
+            let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+            let state = self.lock();
+            if state.known(&mentioned) == known {
+                return Ok((state, definitions));
+            }
+        }
+        Err(RepositoryError::ChangedMeanwhile)
     }
 
     /// Makes a change, whole or not at all.
@@ -153,16 +170,15 @@ impl MetricRepository for MemoryRepository {
     }
 
     async fn ingest(&self, mut ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
-        let mut state = self.lock();
+        let _turn = self.ingesting.lock().unwrap_or_else(PoisonError::into_inner);
         let idempotency = ingestion.idempotency();
         if let Some(idempotency) = &idempotency
-            && let Some(report) = state.remembered_report(idempotency)?
+            && let Some(report) = self.lock().remembered_report(idempotency)?
         {
             return Ok(report);
         }
+        let (mut state, definitions) = self.judged(ingestion.as_mut())?;
         let mut next = state.clone();
-        let known = next.known(&ingestion.mentioned());
-        let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
         let mut changes = next.store(definitions, &ingestion.actor())?;
         let mut brought = HashMap::new();
         while let Some(record) = ingestion.next_record() {

@@ -123,8 +123,10 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// Stores what the ingestion brings and answers with the report that it concludes with.
     ///
     /// All of it is one transaction: it is stored as a whole, report included, or nothing is, whatever happens meanwhile.
-    /// Ingestions run one after the other: what one is told to be [`Known`](crate::Known) holds until it is concluded. The order of the
-    /// calls is that of the methods of [`Ingestion`]; none is called twice but [`Ingestion::next_record`].
+    /// Ingestions run one after the other, and metrics may be changed while one runs: what it is told to be
+    /// [`Known`](crate::Known) holds when its definitions are stored, since they are judged again where it has changed. The
+    /// order of the calls is that of the methods of [`Ingestion`]; only [`Ingestion::definitions`] and
+    /// [`Ingestion::next_record`] are called more than once.
     ///
     /// Nothing that is stored disappears because the ingestion does not mention it: no words that a metric was given, and a
     /// metric that is out of service stays so. A query whose SQL differs from the stored one gets the next version. A record
@@ -135,6 +137,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     ///
     /// [`RepositoryError::IdempotencyKeyReused`] where its key has marked an ingestion with another fingerprint,
     /// [`RepositoryError::Input`] where a record could not be read or definitions could not be judged,
+    /// [`RepositoryError::ChangedMeanwhile`] where others have changed what it brings each time that it was judged,
     /// [`RepositoryError::Constraint`] where the ingestion brings what no store may hold, such as a metric whose query is
     /// neither known nor brought. Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;

@@ -16,6 +16,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::VersionMismatch { .. } => return Self::new(ProblemCode::VersionMismatch),
             RepositoryError::IdempotencyKeyReused => return Self::new(ProblemCode::IdempotencyKeyReused),
             RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
+            RepositoryError::ChangedMeanwhile => return Self::new(ProblemCode::IngestionOutrun),
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RepositoryError::NoConnection => ProblemCode::NoConnection,
             // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.

@@ -78,6 +78,7 @@ problem_codes! {
     SqlRefused = "sql-refused", UNPROCESSABLE_ENTITY, "SQL refused", "The SQL may not be stored; `findings` says what is wrong with it, where, and what to write instead.";
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency key reused", "The header `Idempotency-Key` has marked a request with another content within the last day: give each request a key of its own.";
     IngestionRefused = "ingestion-refused", UNPROCESSABLE_ENTITY, "Ingestion refused", "Something in the files was refused, and either the mode is strict or nothing else was there to store: nothing is stored. `report` says what, where and why.";
+    IngestionOutrun = "ingestion-outrun", CONFLICT, "Ingestion outrun", "What the files bring was changed by others each time that it was judged: nothing is stored. Send them again.";
     HeadersTooLarge = "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large", "The headers are larger than 32768 bytes altogether.";
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests", "More requests came within a second than may: wait as long as `Retry-After` says.";

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{Contract, Metric, MetricId, Query, QueryId, SqlText};
-use metricd_execution::{Declarations, Finding, FindingCode, Judge, JudgeError};
+use metricd_execution::{Finding, FindingCode};
 use metricd_repository::{Known, KnownMetric};
 
-use super::Located;
+use super::{Judgements, Located};
 use crate::findings::{Findings, refuse_sql};
 use crate::{Progress, Reason};
 
@@ -38,11 +38,11 @@ pub(super) fn judge_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
     known: &Known,
-    judge: &Judge,
+    judgements: &mut Judgements,
     progress: &dyn Progress,
     findings: &mut Findings,
 ) -> Result<Judged, String> {
-    let mut asking = Asking { known, judge, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
+    let mut asking = Asking { known, judgements, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
     let mut readers: BTreeMap<&QueryId, Vec<Reader<'_>>> = BTreeMap::new();
     for metric in metrics.values() {
         let reader = Reader { metric: &metric.value, brought: Some(metric) };
@@ -78,7 +78,7 @@ pub(super) fn judge_contracts(
 
 struct Asking<'a> {
     known: &'a Known,
-    judge: &'a Judge,
+    judgements: &'a mut Judgements,
     findings: &'a mut Findings,
     contracts: BTreeMap<MetricId, Contract>,
     refused: BTreeSet<MetricId>,
@@ -93,15 +93,7 @@ impl Asking<'_> {
             if reader.brought.is_none() && self.is_unchanged(reader.metric, sql) {
                 continue;
             }
-            let same = |(other, _): &&(&Metric, Contract)| {
-                (&other.parameters, &other.time_column, &other.period)
-                    == (&reader.metric.parameters, &reader.metric.time_column, &reader.metric.period)
-            };
-            let contract = match judged.iter().find(same) {
-                Some((_, contract)) => Ok(contract.clone()),
-                None => self.ask(sql, Some(reader.metric))?,
-            };
-            match (contract, reader.brought) {
+            match (self.judgements.judge(sql, Some(reader.metric))?, reader.brought) {
                 (Ok(contract), _) => judged.push((reader.metric, contract)),
                 // The declarations are wrong, not the SQL.
                 (Err(findings), Some(metric)) if findings.iter().all(is_about_declarations) => {
@@ -114,7 +106,7 @@ impl Asking<'_> {
             }
         }
         if readers.is_empty()
-            && let Err(findings) = self.ask(sql, None)?
+            && let Err(findings) = self.judgements.judge(sql, None)?
         {
             refuse_sql(&query.location, sql, &findings, self.findings);
             return Ok(false);
@@ -124,7 +116,7 @@ impl Asking<'_> {
     }
 
     fn judge_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
-        match self.ask(sql, Some(&metric.value))? {
+        match self.judgements.judge(sql, Some(&metric.value))? {
             Ok(contract) => {
                 self.contracts.insert(metric.value.metric_id.clone(), contract);
             }
@@ -143,15 +135,6 @@ impl Asking<'_> {
                     == (&metric.query_id, &metric.parameters, &metric.time_column, &metric.period)
         });
         has_contract && self.known.queries.get(&metric.query_id).is_some_and(|stored| stored.sql == *sql)
-    }
-
-    fn ask(&self, sql: &SqlText, metric: Option<&Metric>) -> Result<Result<Contract, Vec<Finding>>, String> {
-        let declared = metric.map_or_else(Declarations::default, Declarations::of);
-        match self.judge.judge(sql, declared) {
-            Ok(contract) => Ok(Ok(contract)),
-            Err(JudgeError::Refused(findings)) => Ok(Err(findings)),
-            Err(JudgeError::Unavailable(message)) => Err(message),
-        }
     }
 
     fn refuse_query(

@@ -21,7 +21,7 @@ use crate::json::Json;
 const KEYS: [&str; 4] = ["id", "name", "items", "layouts"];
 
 /// What a file of definitions says of its dashboard, as far as it is good in itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DraftDashboard {
     /// The id; absent if it was refused.
     pub(crate) dashboard_id: Option<DashboardId>,

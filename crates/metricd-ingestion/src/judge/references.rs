@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{EntryCounts, Location, Metric, MetricId, Query, QueryId, Suggestion};
-use metricd_execution::Judge;
 use metricd_repository::{Definitions, Known, Mentioned};
 
 use super::contracts::{judge_contracts, refuse_with_query};
 use super::dashboards::judge_dashboards;
 use super::edits::{notice_overwritten, refuse_edited};
 use super::suggestions::{Faults, suggest};
-use super::{DraftDashboard, Located, merge};
+use super::{DraftDashboard, Judgements, Located, merge};
 use crate::findings::Findings;
 use crate::{Progress, Reason};
 
@@ -57,9 +56,9 @@ impl Brought {
     ///
     /// A sentence, where the database cannot be asked about SQL.
     pub(crate) fn judge(
-        self,
+        &self,
         known: &Known,
-        judge: &Judge,
+        judgements: &mut Judgements,
         overwrite_edits: bool,
         progress: &dyn Progress,
         findings: &mut Findings,
@@ -68,7 +67,7 @@ impl Brought {
         let mut faults = Faults::default();
 
         references.queries.read = self.query_entries;
-        let queries = merge(self.queries, |query| query.query_id.clone());
+        let queries = merge(self.queries.clone(), |query| query.query_id.clone());
         references.queries.repeated = queries.repeated.len() as u64;
         notice_repeated(&queries.repeated, |query| format!("query `{}`", query.query_id), findings);
         for (query, first) in queries.conflicting {
@@ -85,7 +84,7 @@ impl Brought {
         let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
         let (metrics, edited) =
             if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, known, findings) };
-        let judged = judge_contracts(brought, metrics, known, judge, progress, findings)?;
+        let judged = judge_contracts(brought, metrics, known, judgements, progress, findings)?;
         faults.refused_with_sql.extend(judged.refused);
         let (queries, metrics) = (judged.queries, judged.metrics);
         references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
@@ -96,7 +95,7 @@ impl Brought {
         notice_unused(&queries, &metrics, known, &mut faults, findings);
         let items = metrics.keys().cloned().chain(edited).collect();
         let dashboards =
-            judge_dashboards(self.drafts, &items, known, &mut references.layout_entries, &mut faults, findings);
+            judge_dashboards(self.drafts.clone(), &items, known, &mut references.layout_entries, &mut faults, findings);
 
         references.suggestions = suggest(&faults);
         references.definitions = Definitions {

@@ -1,6 +1,6 @@
-//! Storing definitions: what is stored already is compared with what is brought, and only what differs is written.
+//! Storing definitions: what is known to be stored is compared with what is brought, and only what differs is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
-use metricd_domain::{Actor, Contract, Dashboard, MetricId, Query};
-use metricd_repository::{Changes, Definitions, RepositoryError, Tally};
+use metricd_domain::{Actor, Contract, Dashboard, Metric, MetricId, QueryId};
+use metricd_repository::{Changes, Definitions, Known, KnownMetric, RepositoryError, Tally};
 use serde_json::Value;
 
 use super::error::{corrupt, failed};
@@ -19,64 +19,169 @@ use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metric
 /// How many rows one statement brings: PostgreSQL takes 65 535 parameters, a row has at most eight.
 const ROWS_A_STATEMENT: usize = 1_000;
 
-/// Stores the definitions. Nobody else may change definitions meanwhile.
-pub(super) fn store(
-    connection: &mut PgConnection,
-    definitions: Definitions,
-    actor: &Actor,
-) -> Result<Changes, RepositoryError> {
-    let mut changes = Changes::default();
-    let actor = said_by(actor)?;
-    store_queries(connection, definitions.queries, &actor, &mut changes.queries).map_err(failed)?;
-    let metrics = definitions.metrics.into_iter().map(MetricRow::try_from).collect::<Result<Vec<_>, _>>()?;
-    store_metrics(connection, &metrics, &actor, &mut changes.metrics).map_err(failed)?;
-    store_contracts(connection, &definitions.contracts)?;
-    for dashboard in definitions.dashboards {
-        store_dashboard(connection, dashboard, &mut changes.layout_entries).map_err(failed)?;
-    }
-    Ok(changes)
+/// What storing definitions changes of what is known to be stored. What is stored as it is brought is not written.
+#[derive(Default)]
+pub(super) struct Plan {
+    added_queries: Vec<QueryRow>,
+    changed_queries: Vec<QueryRow>,
+    added_metrics: Vec<MetricRow>,
+    changed_metrics: Vec<MetricRow>,
+    contracts: BTreeMap<MetricId, Contract>,
+    dashboards: Vec<Dashboard>,
+    /// Edits that files repeat. The triggers end the edit of what is changed; that of what is not has to be ended.
+    repeated_queries: BTreeSet<QueryId>,
+    repeated_metrics: BTreeSet<MetricId>,
+    /// What is stored of all that is written, and the queries that written metrics read: by them a contract was judged.
+    locked_queries: BTreeSet<QueryId>,
+    locked_metrics: BTreeSet<MetricId>,
+    changes: Changes,
 }
 
-fn store_queries(
-    connection: &mut PgConnection,
-    brought: Vec<Query>,
-    actor: &Value,
-    tally: &mut Tally,
-) -> QueryResult<()> {
-    let rows: Vec<QueryRow> = brought.into_iter().map(QueryRow::from).collect();
+impl Plan {
+    pub(super) fn new(definitions: Definitions, known: &Known) -> Result<Self, RepositoryError> {
+        let mut plan = Self { dashboards: definitions.dashboards, ..Self::default() };
+        let (mut changed_queries, mut written_metrics) = (BTreeSet::new(), BTreeSet::new());
+        for query in definitions.queries {
+            match known.queries.get(&query.query_id) {
+                None => {
+                    plan.changes.queries.added += 1;
+                    plan.added_queries.push(query.into());
+                }
+                Some(stored) if stored.sql == query.sql => {
+                    plan.changes.queries.unchanged += 1;
+                    plan.repeated_queries.extend(stored.edit.is_some().then_some(query.query_id));
+                }
+                Some(_) => {
+                    plan.changes.queries.changed += 1;
+                    changed_queries.insert(query.query_id.clone());
+                    plan.changed_queries.push(query.into());
+                }
+            }
+        }
+        for metric in definitions.metrics {
+            match known.metrics.get(&metric.metric_id) {
+                Some(stored) if stored.metric == metric => {
+                    plan.changes.metrics.unchanged += 1;
+                    plan.repeated_metrics.extend(stored.edit.is_some().then_some(metric.metric_id));
+                }
+                stored => {
+                    written_metrics.insert(metric.metric_id.clone());
+                    // Its contract is of this query's SQL.
+                    plan.locked_queries.insert(metric.query_id.clone());
+                    let (rows, counted) = match stored {
+                        None => (&mut plan.added_metrics, &mut plan.changes.metrics.added),
+                        Some(_) => (&mut plan.changed_metrics, &mut plan.changes.metrics.changed),
+                    };
+                    rows.push(metric.try_into()?);
+                    *counted += 1;
+                }
+            }
+        }
+        // The trigger of a query that is changed takes the contracts of all who read it.
+        let loses_contract = |Metric { metric_id, query_id, .. }: &Metric| {
+            written_metrics.contains(metric_id) || changed_queries.contains(query_id)
+        };
+        for (metric_id, contract) in definitions.contracts {
+            let stored = known.metrics.get(&metric_id).filter(|stored| !loses_contract(&stored.metric));
+            if stored.is_none_or(|stored| stored.contract.as_ref() != Some(&contract)) {
+                plan.contracts.insert(metric_id, contract);
+            }
+        }
+        for KnownMetric { metric, .. } in known.metrics.values() {
+            let Metric { metric_id, query_id, .. } = metric;
+            let is_repeated = plan.repeated_metrics.contains(metric_id);
+            if loses_contract(metric) || is_repeated || plan.contracts.contains_key(metric_id) {
+                plan.locked_metrics.insert(metric_id.clone());
+                plan.locked_queries.insert(query_id.clone());
+            }
+        }
+        plan.locked_queries.extend(changed_queries);
+        plan.locked_queries.extend(plan.repeated_queries.iter().cloned());
+        Ok(plan)
+    }
+
+    /// Keeps others from changing what the plan is about. Queries first, as whoever changes a metric does, so that none
+    /// waits for the other while the other waits for it.
+    pub(super) fn lock(&self, connection: &mut PgConnection) -> Result<(), RepositoryError> {
+        let ids: Vec<_> = self.locked_queries.iter().map(QueryId::as_str).collect();
+        for ids in ids.chunks(ROWS_A_STATEMENT) {
+            let locked = queries::table.filter(queries::query_id.eq_any(ids)).order(queries::query_id);
+            let locked = locked.select(queries::query_id).for_no_key_update();
+            locked.load::<String>(connection).map_err(failed)?;
+        }
+        let ids: Vec<_> = self.locked_metrics.iter().map(MetricId::as_str).collect();
+        for ids in ids.chunks(ROWS_A_STATEMENT) {
+            let locked = metrics::table.filter(metrics::metric_id.eq_any(ids)).order(metrics::metric_id);
+            let locked = locked.select(metrics::metric_id).for_no_key_update();
+            locked.load::<String>(connection).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Stores what was planned, while what is stored is what was known.
+    pub(super) fn store(self, connection: &mut PgConnection, actor: &Actor) -> Result<Changes, RepositoryError> {
+        let mut changes = self.changes;
+        let actor = said_by(actor)?;
+        insert_queries(connection, &self.added_queries, &actor).map_err(failed)?;
+        update_queries(connection, &self.changed_queries, &actor).map_err(failed)?;
+        end_query_edits(connection, &self.repeated_queries).map_err(failed)?;
+        insert_metrics(connection, &self.added_metrics, &actor).map_err(failed)?;
+        update_metrics(connection, &self.changed_metrics, &actor).map_err(failed)?;
+        end_metric_edits(connection, &self.repeated_metrics).map_err(failed)?;
+        store_contracts(connection, &self.contracts)?;
+        for dashboard in self.dashboards {
+            store_dashboard(connection, dashboard, &mut changes.layout_entries).map_err(failed)?;
+        }
+        Ok(changes)
+    }
+}
+
+fn insert_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Value) -> QueryResult<()> {
     for rows in rows.chunks(ROWS_A_STATEMENT) {
-        let ids: Vec<_> = rows.iter().map(|row| &row.query_id).collect();
-        let stored = queries::table.filter(queries::query_id.eq_any(ids)).select(QueryRow::as_select());
-        let differing = differing(rows, stored.load(connection)?, |row| row.query_id.clone(), tally);
-        let differing: Vec<_> = differing.into_iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
+        let rows: Vec<_> = rows.iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
+        diesel::insert_into(queries::table).values(rows).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Changes queries that are stored: PostgreSQL knows no update of many rows but this one and a join.
+fn update_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Value) -> QueryResult<()> {
+    for rows in rows.chunks(ROWS_A_STATEMENT) {
+        let rows: Vec<_> = rows.iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
         diesel::insert_into(queries::table)
-            .values(differing)
+            .values(rows)
             .on_conflict(queries::query_id)
             .do_update()
             .set((queries::sql.eq(excluded(queries::sql)), queries::changed_by.eq(actor)))
             .execute(connection)?;
-        // The triggers end the edit of what has changed; this ends it where files repeat what is stored.
-        let ids = rows.iter().map(|row| &row.query_id);
-        diesel::update(queries::table.filter(queries::query_id.eq_any(ids).and(queries::edited_at.is_not_null())))
+    }
+    Ok(())
+}
+
+fn end_query_edits(connection: &mut PgConnection, ids: &BTreeSet<QueryId>) -> QueryResult<()> {
+    let ids: Vec<_> = ids.iter().map(QueryId::as_str).collect();
+    for ids in ids.chunks(ROWS_A_STATEMENT) {
+        diesel::update(queries::table.filter(queries::query_id.eq_any(ids)))
             .set((queries::edited_by.eq(None::<Value>), queries::edited_at.eq(None::<DateTime<Utc>>)))
             .execute(connection)?;
     }
     Ok(())
 }
 
-fn store_metrics(
-    connection: &mut PgConnection,
-    rows: &[MetricRow],
-    actor: &Value,
-    tally: &mut Tally,
-) -> QueryResult<()> {
+fn insert_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Value) -> QueryResult<()> {
     for rows in rows.chunks(ROWS_A_STATEMENT) {
-        let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
-        let stored = metrics::table.filter(metrics::metric_id.eq_any(ids)).select(MetricRow::as_select());
-        let differing = differing(rows, stored.load(connection)?, |row| row.metric_id.clone(), tally);
-        let differing: Vec<_> = differing.into_iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
+        let rows: Vec<_> = rows.iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
+        diesel::insert_into(metrics::table).values(rows).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Changes metrics that are stored.
+fn update_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Value) -> QueryResult<()> {
+    for rows in rows.chunks(ROWS_A_STATEMENT) {
+        let rows: Vec<_> = rows.iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
         diesel::insert_into(metrics::table)
-            .values(differing)
+            .values(rows)
             .on_conflict(metrics::metric_id)
             .do_update()
             .set((
@@ -90,8 +195,14 @@ fn store_metrics(
                 metrics::changed_by.eq(actor),
             ))
             .execute(connection)?;
-        let ids = rows.iter().map(|row| &row.metric_id);
-        diesel::update(metrics::table.filter(metrics::metric_id.eq_any(ids).and(metrics::edited_at.is_not_null())))
+    }
+    Ok(())
+}
+
+fn end_metric_edits(connection: &mut PgConnection, ids: &BTreeSet<MetricId>) -> QueryResult<()> {
+    let ids: Vec<_> = ids.iter().map(MetricId::as_str).collect();
+    for ids in ids.chunks(ROWS_A_STATEMENT) {
+        diesel::update(metrics::table.filter(metrics::metric_id.eq_any(ids)))
             .set((metrics::edited_by.eq(None::<Value>), metrics::edited_at.eq(None::<DateTime<Utc>>)))
             .execute(connection)?;
     }

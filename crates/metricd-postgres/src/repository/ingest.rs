@@ -5,14 +5,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use metricd_domain::{DashboardId, DashboardName, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
 use metricd_repository::{
-    Conclusion, Edit, Idempotency, Ingestion, Known, KnownMetric, KnownQuery, Mentioned, RepositoryError,
+    Changes, Conclusion, Edit, Idempotency, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS, Mentioned,
+    RepositoryError,
 };
 use serde_json::Value;
 
+use super::changes::Plan;
 use super::error::{corrupt, failed};
 use super::idempotency::{self, Operation};
+use super::records;
 use super::rows::{MetricRow, contract};
-use super::{changes, records};
 use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, queries};
 
 /// How long the statements of an ingestion take, and how long its transaction waits for the next of them, depends on its
@@ -20,11 +22,16 @@ use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, q
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
                                     SET LOCAL lock_timeout = '10min'";
 
+/// What is broken where somebody else has stored an id meanwhile.
+const PRIMARY_KEYS: [&str; 2] = ["queries_pkey", "metrics_pkey"];
+
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]
 enum Unkept {
     /// It was asked for before.
     Remembered(IngestionId),
+    /// Others have changed what its definitions were judged by.
+    Outrun,
     /// As it concluded itself.
     Concluded(Box<Conclusion>),
     /// Because something failed.
@@ -61,6 +68,7 @@ pub(super) fn ingest(
     match kept {
         Ok(report) => Ok(report),
         Err(Unkept::Failed(error)) => Err(error),
+        Err(Unkept::Outrun) => Err(RepositoryError::ChangedMeanwhile),
         Err(Unkept::Remembered(ingestion_id)) => get_report(connection, ingestion_id),
         Err(Unkept::Concluded(conclusion)) => {
             if let Conclusion::KeepReport(report) = &*conclusion {
@@ -91,11 +99,39 @@ fn run(
     {
         return Err(Unkept::Remembered(ingestion_id));
     }
-    let known = look_up(connection, &ingestion.mentioned())?;
-    let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
-    let mut changes = changes::store(connection, definitions, &ingestion.actor())?;
+    let mut changes = store_definitions(connection, ingestion)?;
     records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
+}
+
+/// Stores the definitions as they are judged by what is stored then. Judging takes long, and keeps nobody from changing what it
+/// is about: where somebody has, they are judged again.
+fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Unkept> {
+    let mentioned = ingestion.mentioned();
+    for _ in 0..MAX_JUDGEMENTS {
+        let known = look_up(connection, &mentioned)?;
+        let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+        let plan = Plan::new(definitions, &known)?;
+        // A savepoint, with which the locks are given back.
+        let stored = connection.transaction(|connection| {
+            plan.lock(connection)?;
+            if look_up(connection, &mentioned)? != known {
+                return Err(Unkept::Outrun);
+            }
+            plan.store(connection, &ingestion.actor()).map_err(|error| match error {
+                // What is not stored yet cannot be locked: somebody else has stored it since.
+                RepositoryError::Constraint { constraint, .. } if PRIMARY_KEYS.contains(&&*constraint) => {
+                    Unkept::Outrun
+                }
+                error => error.into(),
+            })
+        });
+        match stored {
+            Err(Unkept::Outrun) => {}
+            stored => return stored,
+        }
+    }
+    Err(Unkept::Outrun)
 }
 
 /// Who edited it, and when.

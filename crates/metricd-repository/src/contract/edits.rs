@@ -1,12 +1,21 @@
 //! What a store promises of edits: it knows what was changed since files last wrote it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, mpsc};
 
-use metricd_domain::{Actor, Caption, ChangeWay, Contract, MetricDefinition, MetricId, MetricTitle, QueryId, SqlText};
+use metricd_domain::{
+    Actor, Caption, ChangeWay, Contract, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
+};
+use tokio::runtime::Handle;
 
 use super::builders::{Brought, metric, query};
 use super::definitions::{one_metric, store};
-use crate::{Definitions, MetricChange, MetricContent, MetricRepository, NewMetric};
+use crate::{
+    Changes, Conclusion, Definitions, Ingestion, Known, MAX_JUDGEMENTS, Mentioned, MetricChange, MetricContent,
+    MetricRepository, NewMetric, RepositoryError,
+};
 
 type Repository = Arc<dyn MetricRepository>;
 
@@ -104,4 +113,192 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let known = told.recv().unwrap().0;
     assert!(known.queries.values().all(|query| query.edit.is_some()), "{known:?}");
     assert!(known.metrics.values().all(|metric| metric.edit.is_some()), "{known:?}");
+}
+
+/// Called with the number of a judgement, from 0. May answer with other definitions than are brought.
+type Meanwhile = dyn FnMut(usize, &Known) -> Option<Definitions> + Send;
+
+/// An ingestion in whose judgement something happens.
+struct Interrupted {
+    brought: Brought,
+    meanwhile: Box<Meanwhile>,
+    judgements: usize,
+}
+
+impl fmt::Debug for Interrupted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Interrupted").field("brought", &self.brought).finish_non_exhaustive()
+    }
+}
+
+impl Ingestion for Interrupted {
+    fn actor(&self) -> Actor {
+        self.brought.actor()
+    }
+
+    fn mentioned(&self) -> Mentioned {
+        self.brought.mentioned()
+    }
+
+    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
+        let others = (self.meanwhile)(self.judgements, known);
+        self.judgements += 1;
+        Ok(others.unwrap_or(self.brought.definitions(known)?))
+    }
+
+    fn next_record(&mut self) -> Option<io::Result<Record>> {
+        self.brought.next_record()
+    }
+
+    fn conclude(&mut self, changes: &Changes) -> Conclusion {
+        self.brought.conclude(changes)
+    }
+}
+
+/// Ingests, while something happens at each judgement.
+async fn ingest_meanwhile(
+    repository: &Repository,
+    definitions: Definitions,
+    meanwhile: impl FnMut(usize, &Known) -> Option<Definitions> + Send + 'static,
+) -> Result<Changes, RepositoryError> {
+    let (brought, told) = Brought::keeping(definitions, Vec::new());
+    let interrupted = Interrupted { brought, meanwhile: Box::new(meanwhile), judgements: 0 };
+    repository.ingest(Box::new(interrupted)).await?;
+    Ok(told.recv().unwrap().1)
+}
+
+/// Edits from within a judgement, which blocks its thread.
+fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&mut MetricContent) + Send + 'static) {
+    let (repository, runtime) = (Arc::clone(repository), Handle::current());
+    std::thread::spawn(move || runtime.block_on(edit(&repository, id, change))).join().unwrap();
+}
+
+fn contract_of(column: &str) -> Contract {
+    let column =
+        metricd_domain::ContractColumn { name: column.to_owned(), type_name: "integer".to_owned(), description: None };
+    Contract { columns: vec![column], ..Contract::default() }
+}
+
+async fn definition(repository: &Repository) -> MetricDefinition {
+    repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap()
+}
+
+/// Files that repeat what was stored when they were judged do not take back what is changed meanwhile, nor end its edit, nor
+/// give it their contract.
+pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_judged(repository: Repository) {
+    let mut files = one_metric("SELECT 1 AS a");
+    files.contracts = BTreeMap::from([(MetricId::parse("m1").unwrap(), contract_of("a"))]);
+    store(&repository, files.clone()).await;
+    let (told, asked) = mpsc::channel();
+    let store_again = Arc::clone(&repository);
+    let changes = ingest_meanwhile(&repository, files, move |judgement, known| {
+        if judgement == 0 {
+            edit_at_once(&store_again, "m1", |content| {
+                (content.sql, content.contract) = (sql("SELECT 2 AS b"), contract_of("b"));
+            });
+        }
+        told.send(known.clone()).unwrap();
+        // What is in conflict with an edit is refused.
+        let is_edited = known.queries.values().any(|query| query.edit.is_some());
+        is_edited.then(Definitions::default)
+    });
+    let changes = changes.await.unwrap();
+    let asked: Vec<_> = asked.iter().map(|known| known.queries.into_values().next().unwrap()).collect();
+    assert_eq!(asked.iter().map(|query| query.sql.as_str()).collect::<Vec<_>>(), ["SELECT 1 AS a", "SELECT 2 AS b"]);
+    assert_eq!((changes.queries, changes.metrics), (crate::Tally::default(), crate::Tally::default()));
+    let after = definition(&repository).await;
+    assert_eq!((after.sql.as_str(), after.contract, after.version), ("SELECT 2 AS b", Some(contract_of("b")), 2));
+    assert_eq!(edits(&repository).await, (Some(ann()), None));
+}
+
+/// What others add, take out of service or declare otherwise meanwhile is known when the definitions are judged again.
+pub async fn what_is_changed_while_an_ingestion_is_judged_is_judged_again(repository: Repository) {
+    store(&repository, one_metric("SELECT 1")).await;
+    let mut files = one_metric("SELECT 1");
+    files.queries.push(query("q2", "SELECT 2"));
+    files.metrics.push(metric("m2", "q2"));
+    let (told, asked) = mpsc::channel();
+    let store_again = Arc::clone(&repository);
+    let changes = ingest_meanwhile(&repository, files, move |judgement, known| {
+        let (repository, runtime) = (Arc::clone(&store_again), Handle::current());
+        let meanwhile = async move {
+            let m1 = definition(&repository).await;
+            match judgement {
+                0 => {
+                    let metric_id = MetricId::parse("m2").unwrap();
+                    let new = NewMetric { metric_id, content: content(&m1), actor: ann() };
+                    repository.insert_metric(new, None).await.unwrap();
+                }
+                1 => {
+                    let change = MetricChange::Delete;
+                    repository.change_metric(&m1.metric.metric_id, m1.version, change, ann()).await.unwrap();
+                }
+                2 => {
+                    let change = MetricChange::Restore;
+                    repository.change_metric(&m1.metric.metric_id, m1.version, change, ann()).await.unwrap();
+                    edit(&repository, "m1", |content| content.limits.rows = Some(3)).await;
+                }
+                _ => {}
+            }
+        };
+        std::thread::spawn(move || runtime.block_on(meanwhile)).join().unwrap();
+        let m1 = &known.metrics[&MetricId::parse("m1").unwrap()];
+        told.send((known.metrics.len(), m1.is_deleted, m1.edit.is_some())).unwrap();
+        None
+    });
+    let changes = changes.await.unwrap();
+    let expected = [(1, false, false), (2, false, false), (2, true, false), (2, false, true)];
+    assert_eq!(asked.iter().collect::<Vec<_>>(), expected);
+    assert_eq!((changes.metrics.added, changes.metrics.changed, changes.queries.added), (0, 2, 1));
+}
+
+/// Where somebody is faster each time, nothing is stored, and the error says so.
+pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Repository) {
+    store(&repository, one_metric("SELECT 1")).await;
+    let files =
+        Definitions { queries: vec![query("q1", "SELECT 'file'"), query("q9", "SELECT 9")], ..Definitions::default() };
+    let store_again = Arc::clone(&repository);
+    let outrun = ingest_meanwhile(&repository, files, move |judgement, _| {
+        edit_at_once(&store_again, "m1", move |content| content.sql = sql(&format!("SELECT 'edit', {judgement}")));
+        None
+    });
+    let outrun = outrun.await;
+    assert!(matches!(outrun, Err(RepositoryError::ChangedMeanwhile)), "{outrun:?}");
+    let after = definition(&repository).await;
+    assert_eq!(after.sql.as_str(), format!("SELECT 'edit', {}", MAX_JUDGEMENTS - 1));
+    assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1 + MAX_JUDGEMENTS);
+    assert!(repository.list_query_versions(&QueryId::parse("q9").unwrap()).await.is_err());
+}
+
+/// A contract that was judged by other SQL, or other declarations, is not stored, whichever changes first.
+pub async fn a_contract_is_of_what_was_judged(repository: Repository) {
+    // The metric reads a stored query that the files do not bring: its contract is of the SQL that is known.
+    store(&repository, one_metric("SELECT 1 AS a")).await;
+    let m1 = MetricId::parse("m1").unwrap();
+    let mut files = Definitions { metrics: vec![metric("m1", "q1")], ..Definitions::default() };
+    files.metrics[0].limits.rows = Some(5);
+    let (mut brought, _told) = Brought::keeping(files.clone(), Vec::new());
+    brought.mentioned.query_ids.insert(QueryId::parse("q1").unwrap());
+    let store_again = Arc::clone(&repository);
+    let meanwhile = move |judgement: usize, known: &Known| {
+        if judgement == 0 {
+            edit_at_once(&store_again, "m1", |content| content.sql = sql("SELECT 2 AS b"));
+        }
+        let read = known.queries.values().next().unwrap();
+        let name = if read.sql.as_str().ends_with('a') { "a" } else { "b" };
+        Some(Definitions { contracts: BTreeMap::from([(m1.clone(), contract_of(name))]), ..files.clone() })
+    };
+    let interrupted = Interrupted { brought, meanwhile: Box::new(meanwhile), judgements: 0 };
+    repository.ingest(Box::new(interrupted)).await.unwrap();
+    let after = definition(&repository).await;
+    assert_eq!((after.sql.as_str(), &after.contract), ("SELECT 2 AS b", &Some(contract_of("b"))));
+    assert_eq!(after.metric.limits.rows, Some(5));
+
+    // Who renews a contract says of which version it is.
+    let mut stale = content(&after);
+    stale.contract = contract_of("c");
+    let change = MetricChange::Content(Box::new(stale));
+    let refused = repository.change_metric(&after.metric.metric_id, after.version - 1, change, ann()).await;
+    assert!(matches!(refused, Err(RepositoryError::VersionMismatch { .. })), "{refused:?}");
+    assert_eq!(definition(&repository).await.contract, Some(contract_of("b")));
 }

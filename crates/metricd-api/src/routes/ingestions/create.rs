@@ -24,7 +24,7 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 problems!(
     CreateIngestionProblems:
     BadRequest, TokenLimited, RequestTimeout, ContentTooLarge, UnsupportedMediaType, InvalidParameters, InvalidBody, IdempotencyKeyReused,
-    IngestionRefused, DatabaseUnavailable, NoConnection, TooManyUploads
+    IngestionRefused, IngestionOutrun, DatabaseUnavailable, NoConnection, TooManyUploads
 );
 
 /// Judges the files of an upload and stores what is good, as `metricd ingest` does.
