@@ -168,7 +168,7 @@ fn put_content(
     content: MetricContent,
     actor: &Value,
 ) -> Result<(), Failure> {
-    let MetricDefinition { metric, caption, sql, .. } = before;
+    let MetricDefinition { metric, caption, sql, contract, .. } = before;
     let before_row = MetricRow::try_from(metric.clone())?;
     let id = metric.metric_id.clone();
     let mut query_id = metric.query_id.clone();
@@ -194,8 +194,10 @@ fn put_content(
             .set((queries::sql.eq(content.sql.as_str()), queries::changed_by.eq(actor)))
             .execute(connection)?;
     }
-    // What is as it was is not written, so that the actor's word is never left without a change that it is about.
-    if row != before_row || content.caption != caption {
+    // What is as it was is not written: the triggers take `changed_by` as said only with a change, and tell every server of
+    // any statement.
+    let is_written = row != before_row || content.caption != caption;
+    if is_written {
         diesel::update(metrics::table.find(id.as_str()))
             .set((
                 metrics::query_id.eq(row.query_id),
@@ -209,7 +211,9 @@ fn put_content(
             ))
             .execute(connection)?;
     }
-    changes::store_contracts(connection, &BTreeMap::from([(id, content.contract)]))?;
+    if is_written || sql != content.sql || contract.as_ref() != Some(&content.contract) {
+        changes::store_contracts(connection, &BTreeMap::from([(id, content.contract)]))?;
+    }
     Ok(())
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::Duration;
 
 use anyhow::Result;
-use metricd_domain::{Breakpoint, MetricId};
-use metricd_postgres::{PgRepository, RepositoryConfig};
+use metricd_domain::{Actor, Breakpoint, ChangeWay, Contract, MetricDefinition, MetricId, SqlText};
+use metricd_postgres::{DefinitionEvent, PgRepository, RepositoryConfig, watch_definitions};
 use metricd_repository::contract::{Brought, dashboard, layout_entry, metric, query, record};
-use metricd_repository::{Definitions, MetricRepository, RepositoryError};
+use metricd_repository::{Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError};
 use metricd_test_support::TestDatabase;
 
 fn definitions() -> Definitions {
@@ -145,5 +146,104 @@ async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
     lock.batch_execute("ROLLBACK").await?;
     running.await??;
     repository.get_definition(&MetricId::parse("m1")?).await?;
+    Ok(())
+}
+
+/// What the metric `m1` would be stored as over HTTP, with this SQL.
+async fn edit(repository: &PgRepository, sql: Option<&str>) -> Result<MetricDefinition> {
+    let id = MetricId::parse("m1")?;
+    let before = repository.get_definition(&id).await?;
+    let content = MetricContent {
+        caption: before.caption,
+        sql: sql.map_or(Ok(before.sql), SqlText::parse)?,
+        parameters: before.metric.parameters,
+        time_column: before.metric.time_column,
+        period: before.metric.period,
+        limits: before.metric.limits,
+        contract: Contract::default(),
+    };
+    let change = MetricChange::Content(Box::new(content));
+    Ok(repository.change_metric(&id, before.version, change, Actor::by(ChangeWay::Http)).await?)
+}
+
+#[tokio::test]
+async fn servers_are_told_of_changes_alone() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let mut definitions = definitions();
+    definitions.contracts = BTreeMap::from([(MetricId::parse("m1")?, Contract::default())]);
+    let ingest = async || {
+        let (brought, _told) = Brought::keeping(definitions.clone(), vec![record("q1"); 3]);
+        repository.ingest(Box::new(brought)).await
+    };
+    let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let owner = database.owner.clone();
+    let watch = tokio::spawn(async move { watch_definitions(&owner, |event| _ = sender.send(event)).await });
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Watching));
+    ingest().await?;
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));
+    edit(&repository, Some("SELECT 2")).await?;
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));
+    edit(&repository, Some("SELECT 1")).await?;
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));
+    // Files repeat the edit, which ends it, and after that nothing is left to change.
+    ingest().await?;
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));
+    ingest().await?;
+    edit(&repository, None).await?;
+    database.connect().await?.batch_execute("NOTIFY metricd_definitions").await?;
+    assert_eq!(events.recv().await, Some(DefinitionEvent::Changed));
+    let more = tokio::time::timeout(Duration::from_millis(300), events.recv()).await;
+    assert!(more.is_err(), "what changes nothing has told servers that it does: {more:?}");
+    watch.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    repository.ingest(Box::new(brought)).await?;
+    let mut others = definitions();
+    others.queries.push(query("q2", "SELECT 2"));
+    let (brought, _told) = Brought::keeping(others, vec![record("q1")]);
+    let lock = database.connect().await?;
+    lock.batch_execute("BEGIN; LOCK TABLE warehouse.metrics IN SHARE MODE").await?;
+    let busy = repository.clone();
+    let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
+    let watcher = database.connect().await?;
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while watcher.query(waiting, &[]).await?.is_empty() {
+        assert!(!running.is_finished(), "the ingestion does not wait");
+        tokio::task::yield_now().await;
+    }
+    edit(&repository, Some("SELECT 'edited'")).await?;
+    lock.batch_execute("ROLLBACK").await?;
+    running.await??;
+    assert_eq!(repository.get_definition(&MetricId::parse("m1")?).await?.sql.as_str(), "SELECT 'edited'");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_else_is_about_to_store_is_judged_again() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let (brought, told) = Brought::keeping(definitions(), Vec::new());
+    let other = database.connect().await?;
+    other.batch_execute("BEGIN; INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 9')").await?;
+    let running = tokio::spawn(async move { repository.ingest(Box::new(brought)).await });
+    let watcher = database.connect().await?;
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while watcher.query(waiting, &[]).await?.is_empty() {
+        assert!(!running.is_finished(), "the ingestion does not wait");
+        tokio::task::yield_now().await;
+    }
+    other.batch_execute("COMMIT").await?;
+    running.await??;
+    let (known, changes) = told.recv()?;
+    let stored = known.queries.into_values().next();
+    assert!(stored.is_some_and(|query| query.sql.as_str() == "SELECT 9" && query.edit.is_some()));
+    assert_eq!((changes.queries.added, changes.queries.changed), (0, 1));
     Ok(())
 }
