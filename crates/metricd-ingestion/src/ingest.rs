@@ -307,7 +307,7 @@ impl Ingestion for FileIngestion {
         self.brought.mentioned()
     }
 
-    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
+    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
         self.findings = self.file_findings.clone();
         let judged = self.brought.judge(
             known,
@@ -316,7 +316,11 @@ impl Ingestion for FileIngestion {
             self.progress.as_ref(),
             &mut self.findings,
         );
-        self.references = judged.map_err(|message| io::Error::new(io::ErrorKind::NotConnected, message))?;
+        self.references = judged.map_err(|message| {
+            let message =
+                format!("the database did not answer while SQL was judged, and nothing was stored: {message}");
+            RepositoryError::Unavailable(message)
+        })?;
         Ok(std::mem::take(&mut self.references.definitions))
     }
 

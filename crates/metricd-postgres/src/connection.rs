@@ -1,7 +1,7 @@
 //! A single connection, for what happens once.
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Bool, Integer, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -44,6 +44,26 @@ pub fn server_major(url: &DatabaseUrl) -> Result<u32, ConnectError> {
     let silent =
         || ConnectError { database: url.to_string(), message: "the server does not say its version".to_owned() };
     Ok(number.ok_or_else(silent)? / 10_000)
+}
+
+/// When a server was started: another start is another run of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
+pub struct ServerStart {
+    #[diesel(sql_type = BigInt)]
+    microseconds: i64,
+}
+
+/// When the server was started that answers now.
+///
+/// # Errors
+///
+/// [`ConnectError`] where the server cannot be reached, or does not say.
+pub fn server_start(url: &DatabaseUrl) -> Result<ServerStart, ConnectError> {
+    let mut connection = connect_as_owner(url)?;
+    let started = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS microseconds";
+    diesel::sql_query(started)
+        .get_result(&mut connection)
+        .map_err(|error| ConnectError { database: url.to_string(), message: error.to_string() })
 }
 
 /// Opens a session of the owner, with its settings settled.

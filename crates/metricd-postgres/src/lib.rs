@@ -35,7 +35,7 @@ mod runner;
 mod schema;
 mod watch;
 
-pub use connection::{ConnectError, refuse_pooler, server_major};
+pub use connection::{ConnectError, ServerStart, refuse_pooler, server_major, server_start};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use hardening::{
     HardeningError, HardeningPlan, HarmClass, Right, harden, harm_classes, harm_of, open_classes, plan_hardening,

@@ -10,7 +10,7 @@ use metricd_domain::{
     SqlText,
 };
 
-use crate::Idempotency;
+use crate::{Idempotency, RepositoryError};
 
 /// The ids that an ingestion mentions, about which the store is to say what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,8 +151,8 @@ pub trait Ingestion: Debug + Send {
     ///
     /// # Errors
     ///
-    /// They could not be judged.
-    fn definitions(&mut self, known: &Known) -> io::Result<Definitions>;
+    /// [`RepositoryError::Unavailable`] where nobody could judge them.
+    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError>;
 
     /// The next record to store, or `None` after the last one.
     ///

@@ -47,7 +47,7 @@ impl MemoryRepository {
         for _ in 0..MAX_JUDGEMENTS {
             let known = self.lock().known(&mentioned);
             // Metrics may be changed meanwhile.
-            let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+            let definitions = ingestion.definitions(&known)?;
             let state = self.lock();
             if state.known(&mentioned) == known {
                 return Ok((state, definitions));

@@ -136,7 +136,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`RepositoryError::IdempotencyKeyReused`] where its key has marked an ingestion with another fingerprint,
-    /// [`RepositoryError::Input`] where a record could not be read or definitions could not be judged,
+    /// [`RepositoryError::Input`] where a record could not be read, what [`Ingestion::definitions`] fails with,
     /// [`RepositoryError::ChangedMeanwhile`] where others have changed what it brings each time that it was judged,
     /// [`RepositoryError::Constraint`] where the ingestion brings what no store may hold, such as a metric whose query is
     /// neither known nor brought. Nothing is stored then.

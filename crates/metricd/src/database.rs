@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
-    DatabaseUrl, ReaderLimits, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
-    prepare_reader, refuse_pooler, require_same_database, server_major,
+    DatabaseUrl, ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes,
+    pending_migrations, prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -39,6 +39,8 @@ pub(crate) struct Database {
     pub(crate) is_private: bool,
     /// The folder of the private PostgreSQL, where this program runs it.
     pub(crate) data_dir: Option<PathBuf>,
+    /// When the private PostgreSQL that another program runs was started.
+    joined: Option<ServerStart>,
 }
 
 /// Whose database the arguments name.
@@ -107,7 +109,7 @@ impl Database {
             Source::Operators { owner, reader } => {
                 require_schema(&owner)?;
                 let reader = reader.unwrap_or_else(|| owner.clone());
-                Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None })
+                Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None, joined: None })
             }
             Source::Private(options) => Self::open_or_join_private(&options),
         }
@@ -122,7 +124,11 @@ impl Database {
             };
             // Whoever has the database open has prepared the reader, with limits of its own.
             let limits = cluster.is_some().then(private_limits);
-            match Self::private(&connection, limits) {
+            let database = Self::private(&connection, limits).and_then(|database| {
+                let joined = cluster.is_none().then(|| server_start(&database.owner)).transpose()?;
+                Ok(Self { joined, ..database })
+            });
+            match database {
                 // Whoever has it open may just be ending it.
                 Err(error) if cluster.is_none() && began.elapsed() < JOIN_TIMEOUT => {
                     log::debug!("joining the private PostgreSQL is tried again: {error}");
@@ -133,9 +139,9 @@ impl Database {
         }
     }
 
-    /// Whether it is a private database that another program runs, and may end.
-    pub(crate) fn is_joined(&self) -> bool {
-        self.is_private && self.cluster.is_none()
+    /// Whether it is a private database that another program ran and has ended. Somebody may have started it again since.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.joined.is_some_and(|joined| server_start(&self.owner).ok() != Some(joined))
     }
 
     /// The operator's database, which has to be in order: nothing is changed there without being asked for.
@@ -152,7 +158,7 @@ impl Database {
                 open.join(", ")
             );
         }
-        Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None })
+        Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None, joined: None })
     }
 
     fn private(connection: &ConnectionInfo, limits: Option<ReaderLimits>) -> Result<Self> {
@@ -166,7 +172,7 @@ impl Database {
             prepare_reader(&owner, &reader, limits)?;
             check_reader(&reader)?;
         }
-        Ok(Self { owner, reader, cluster: None, is_private: true, data_dir: None })
+        Ok(Self { owner, reader, cluster: None, is_private: true, data_dir: None, joined: None })
     }
 
     /// Ends a private PostgreSQL that this program runs.

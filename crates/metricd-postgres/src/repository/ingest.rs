@@ -110,7 +110,7 @@ fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestio
     let mentioned = ingestion.mentioned();
     for _ in 0..MAX_JUDGEMENTS {
         let known = look_up(connection, &mentioned)?;
-        let definitions = ingestion.definitions(&known).map_err(RepositoryError::Input)?;
+        let definitions = ingestion.definitions(&known)?;
         let plan = Plan::new(definitions, &known)?;
         // A savepoint, with which the locks are given back.
         let stored = connection.transaction(|connection| {

@@ -11,7 +11,7 @@ use metricd_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned};
+use crate::{Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned, RepositoryError};
 
 /// An ingestion that brings what a test has put into it.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Ingestion for Brought {
         self.mentioned.clone()
     }
 
-    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
+    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
         self.known = known.clone();
         Ok(self.definitions.clone())
     }

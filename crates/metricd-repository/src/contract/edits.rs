@@ -140,7 +140,7 @@ impl Ingestion for Interrupted {
         self.brought.mentioned()
     }
 
-    fn definitions(&mut self, known: &Known) -> io::Result<Definitions> {
+    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
         let others = (self.meanwhile)(self.judgements, known);
         self.judgements += 1;
         Ok(others.unwrap_or(self.brought.definitions(known)?))

@@ -1,6 +1,5 @@
 //! `metricd ingest`
 
-use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -51,7 +50,7 @@ async fn store_anywhere(
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
         let options = Options { mode, dry_run, overwrite_edits, ..Options::default() };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
-            Err(error) if database.is_joined() && is_unavailable(&error) && attempt < MAX_ATTEMPTS => {
+            Err(error) if attempt < MAX_ATTEMPTS && is_unavailable(&error) && database.has_ended() => {
                 log::info!("the private PostgreSQL was ended by the program that ran it; the ingestion begins anew");
                 attempt += 1;
             }
@@ -67,8 +66,6 @@ async fn store_anywhere(
 fn is_unavailable(error: &anyhow::Error) -> bool {
     match error.downcast_ref() {
         Some(IngestError::Repository(RepositoryError::Unavailable(_))) => true,
-        // What judges SQL has a connection of its own.
-        Some(IngestError::Repository(RepositoryError::Input(cause))) => cause.kind() == io::ErrorKind::NotConnected,
         _ => matches!(error.downcast_ref(), Some(JudgeError::Unavailable(_))),
     }
 }

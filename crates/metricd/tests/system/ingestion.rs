@@ -149,6 +149,24 @@ async fn goes_on_by_itself_when_the_database_that_it_joined_ends() -> Result<()>
     Ok(())
 }
 
+#[actix_web::test]
+async fn sql_that_a_database_cannot_judge_now_is_judged_once() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let files = definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?;
+    let _server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute("BEGIN; LOCK TABLE warehouse.metrics").await?;
+    let (code, report, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
+    assert_eq!((code, report.as_str()), (1, ""));
+    let expected = "the database did not answer while SQL was judged, and nothing was stored";
+    assert!(error.contains(expected), "{error}");
+    assert!(!error.contains("begins anew") && !error.contains("input"), "{error}");
+    owner.batch_execute("ROLLBACK").await?;
+    assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+    Ok(())
+}
+
 #[test]
 fn several_at_once_on_a_folder_that_nobody_serves_are_all_stored() -> Result<()> {
     let folder = folder()?;

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeWay, IngestionMode, IngestionReport, Outcome};
 use metricd_execution::JudgeError;
 use metricd_ingestion::{IngestError, Options, ingest};
-use metricd_repository::{Idempotency, RepositoryError};
+use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
 
 use super::upload::{Upload, UploadBody, receive};
@@ -156,10 +156,6 @@ fn unjudged(error: JudgeError) -> Problem {
 
 fn problem(error: IngestError) -> Problem {
     match error {
-        // What judges SQL has a connection of its own.
-        IngestError::Repository(RepositoryError::Input(cause)) if cause.kind() == std::io::ErrorKind::NotConnected => {
-            Problem::new(ProblemCode::DatabaseUnavailable).caused_by(cause)
-        }
         IngestError::Repository(error) => error.into(),
         IngestError::Input(error) => Problem::new(ProblemCode::InternalError).caused_by(error),
     }
