@@ -20,7 +20,10 @@ use uuid::Uuid;
 use crate::csv::CsvRecords;
 use crate::findings::Findings;
 use crate::json_records::JsonRecords;
-use crate::judge::{Brought, JudgedRow, Judgements, RecordJudge, References, judge_definitions, judge_queries};
+use crate::judge::{
+    Brought, Commas, JudgedRow, Judgements, RecordJudge, References, has_ambiguous_commas, judge_definitions,
+    judge_queries,
+};
 use crate::kind::{is_json, recognise};
 use crate::progress::Counted;
 use crate::{Input, InputError, Inputs, Progress, Reason};
@@ -238,7 +241,12 @@ impl FileIngestion {
             let mut records = CsvRecords::new(reader);
             let Some(header) = records.next()? else { continue };
             if let Some(judge) = RecordJudge::of_csv(&file, &header, &mut self.findings) {
-                let judge = judge.separated_by(records.separator());
+                let commas = match records.separator() {
+                    b',' => Commas::Wrong,
+                    _ if has_ambiguous_commas(CsvRecords::new(input.reader()?))? => Commas::Ambiguous,
+                    _ => Commas::Decimal,
+                };
+                let judge = judge.with_commas(commas);
                 self.open_records = Some(OpenRecords { file, records: RecordSource::Csv(Box::new(records)), judge });
                 return Ok(true);
             }

@@ -16,5 +16,5 @@ pub(crate) use definitions::{DraftDashboard, judge_definitions};
 pub(crate) use judgements::Judgements;
 pub(crate) use merge::{Located, merge};
 pub(crate) use queries::judge_queries;
-pub(crate) use records::{JudgedRow, RecordJudge};
+pub(crate) use records::{Commas, JudgedRow, RecordJudge, has_ambiguous_commas};
 pub(crate) use references::{Brought, References};

@@ -89,6 +89,7 @@ reasons! {
     DateInvalid = "date-invalid": "the date does not exist or is not written as YYYY-MM-DD",
     DateTimestamp = "date-timestamp": "a timestamp other than midnight in UTC stands where a date is meant",
     NumberInvalid = "number-invalid": "the value is no number in plain notation",
+    NumberAmbiguous = "number-ambiguous": "a comma in the number separates thousands or is the decimal sign, and no number of the file tells which",
     NumberNotFinite = "number-not-finite": "`NaN` and the infinities are no amounts",
     NumberOutOfRange = "number-out-of-range": "the number has more digits than can be stored",
     DecimalComma = "decimal-comma": "numbers have a decimal comma, which is read as a point",

@@ -1,5 +1,6 @@
 //! Files of records: each row, of CSV or of JSON, under one set of rules.
 
+mod commas;
 mod json;
 mod values;
 
@@ -13,6 +14,8 @@ use crate::Reason;
 use crate::csv::{Columns, CsvRecord};
 use crate::findings::Findings;
 use crate::kind::RECORD_COLUMNS;
+
+pub(crate) use commas::has_ambiguous_commas;
 
 /// How many columns a record has.
 const WIDTH: usize = RECORD_COLUMNS.len();
@@ -37,14 +40,24 @@ pub(crate) struct RecordJudge {
     file: String,
     /// Where a CSV row has the columns.
     columns: Option<Columns<WIDTH>>,
-    /// Whether a comma may be the decimal sign, as where it does not separate fields.
-    may_have_decimal_commas: bool,
+    commas: Commas,
     /// The decimal sign of the first number that has one, and its line.
     decimal_sign: Option<(char, u64)>,
     /// Of each column, how many values had blanks around them, and the first line of one.
     padded: [(u64, u64); WIDTH],
     /// Keys of JSON records that were noticed already.
     unknown_keys: Vec<String>,
+}
+
+/// What a comma in a number of a file may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commas {
+    /// Nothing, as where they separate fields.
+    Wrong,
+    /// The decimal sign, unless the numbers before have points.
+    Decimal,
+    /// The decimal sign or between thousands: nobody can tell.
+    Ambiguous,
 }
 
 /// The value was refused, and the findings say so.
@@ -68,9 +81,9 @@ impl RecordJudge {
         Some(Self { columns: Some(columns), ..Self::of_json(file) })
     }
 
-    /// With what separates the fields of a CSV row.
-    pub(crate) fn separated_by(self, separator: u8) -> Self {
-        Self { may_have_decimal_commas: separator != b',', ..self }
+    /// With what commas in numbers may be.
+    pub(crate) fn with_commas(self, commas: Commas) -> Self {
+        Self { commas, ..self }
     }
 
     /// Judges the records of a JSON file.
@@ -78,7 +91,7 @@ impl RecordJudge {
         Self {
             file: file.to_owned(),
             columns: None,
-            may_have_decimal_commas: false,
+            commas: Commas::Wrong,
             decimal_sign: None,
             padded: [(0, 0); WIDTH],
             unknown_keys: Vec::new(),
@@ -152,9 +165,9 @@ impl RecordJudge {
         let mut fields = texts.map(|text| {
             let name = RECORD_COLUMNS[column];
             column += 1;
-            text.map(|text| Field { row: &row, column: name, text, written: None })
+            text.map(|text| Field { row: &row, column: name, text, written: None, commas: self.commas })
         });
-        if self.may_have_decimal_commas {
+        if self.commas == Commas::Decimal {
             for field in fields.iter_mut().flatten().filter(|field| NUMBERS.contains(&field.column)) {
                 self.decimal_sign = field.with_decimal_point(self.decimal_sign, place.line);
             }
@@ -186,6 +199,7 @@ struct Field<'a> {
     text: Cow<'a, str>,
     /// The text as it is written, where that is not the text.
     written: Option<String>,
+    commas: Commas,
 }
 
 impl Field<'_> {
@@ -247,6 +261,11 @@ impl Field<'_> {
             let message =
                 "the numbers before have a decimal comma: expected digits with a comma, such as `12,50`, or none";
             return (reason, message.to_owned());
+        }
+        if self.commas == Commas::Ambiguous && commas::is_ambiguous(self.text.trim()) {
+            let message = "the comma may separate thousands or be the decimal sign, and no number of the file tells which: \
+                           write `1234` for thousands, and `1.234` for a fraction";
+            return (Reason::NumberAmbiguous, message.to_owned());
         }
         (reason, message)
     }
