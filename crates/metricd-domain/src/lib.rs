@@ -72,4 +72,4 @@ pub use report::{
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
-pub use visible::visible;
+pub use visible::{is_invisible, visible};

@@ -6,7 +6,7 @@
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() || is_invisible(character) {
+        if is_invisible(character) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
@@ -15,8 +15,34 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// Whether a character may end a line, steer a terminal, change the direction of others or have no width: the general
+/// categories Cc, Cf, Zl and Zp of Unicode 17.0 (`DerivedGeneralCategory.txt`). The range of tags, U+E0000 to U+E007F, is
+/// taken whole.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{600}'..='\u{605}'
+                | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                | '\u{13430}'..='\u{1343f}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 #[cfg(test)]
@@ -27,6 +53,7 @@ mod tests {
     fn quotes_stay_and_line_breaks_do_not() {
         assert_eq!(visible(r#"'a' "b" \c é"#), r#"'a' "b" \c é"#);
         assert_eq!(visible("q\u{200b}1\u{feff}"), "q\\u{200b}1\\u{feff}");
+        assert_eq!(visible("\u{61c}\u{ad}\u{180e}\u{e0041}é"), "\\u{61c}\\u{ad}\\u{180e}\\u{e0041}é");
         assert_eq!(visible("a\nb\u{1b}[2J\u{202e}"), "a\\nb\\u{1b}[2J\\u{202e}");
     }
 }

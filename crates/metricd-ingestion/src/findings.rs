@@ -1,6 +1,6 @@
 //! Refusals and notices as they are gathered.
 
-use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText};
+use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText, visible};
 use metricd_execution::Finding;
 
 use crate::Reason;
@@ -28,7 +28,7 @@ impl Findings {
         self.refusal_count += 1;
         if self.refusals.len() < MAX_LISTED_FINDINGS {
             let reason = reason.code().to_owned();
-            let (location, message) = (visible(location), escape_controls(&message.into()));
+            let (location, message) = (shown(location), visible(&message.into()));
             self.refusals.push(Refusal { location, value: value.map(shorten), reason, message });
         }
     }
@@ -36,7 +36,7 @@ impl Findings {
     pub(crate) fn notice(&mut self, location: Location, reason: Reason, message: impl Into<String>) {
         self.notice_count += 1;
         if self.notices.len() < MAX_LISTED_FINDINGS {
-            let (location, message) = (visible(location), escape_controls(&message.into()));
+            let (location, message) = (shown(location), visible(&message.into()));
             self.notices.push(Notice { location, reason: reason.code().to_owned(), message });
         }
     }
@@ -50,39 +50,17 @@ pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], 
     }
 }
 
-/// The place with control characters escaped: a key may hold any of them, and PostgreSQL no NUL.
-fn visible(location: Location) -> Location {
-    let escaped = |text: Option<String>| text.map(|text| escape_controls(&text));
-    Location { pointer: escaped(location.pointer), column: escaped(location.column), ..location }
+/// The place as a message shows it: a key may hold any character, and PostgreSQL no NUL.
+fn shown(location: Location) -> Location {
+    let shown = |text: Option<String>| text.map(|text| visible(&text));
+    Location { pointer: shown(location.pointer), column: shown(location.column), ..location }
 }
 
-fn escape_controls(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        push_escaped(&mut escaped, character);
-    }
-    escaped
-}
-
-fn push_escaped(text: &mut String, character: char) {
-    if character.is_control() {
-        text.extend(character.escape_default());
-    } else {
-        text.push(character);
-    }
-}
-
-/// The value on one line: at most 80 characters, control characters escaped.
+/// The value on one line, as a message shows it, of at most 80 characters.
 pub(crate) fn shorten(value: &str) -> String {
-    let mut shown = String::new();
-    let mut chars = value.chars();
-    for character in chars.by_ref().take(SHOWN_CHARS) {
-        push_escaped(&mut shown, character);
-    }
-    if chars.next().is_some() {
-        shown.push('…');
-    }
-    shown
+    let end = value.char_indices().nth(SHOWN_CHARS).map_or(value.len(), |(end, _)| end);
+    let cut = if end < value.len() { "…" } else { "" };
+    visible(&value[..end]) + cut
 }
 
 #[cfg(test)]
@@ -91,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_value_is_shown_on_one_short_line() {
-        assert_eq!(shorten("a\n\0é\u{1f600}"), "a\\n\\u{0}é\u{1f600}");
+        assert_eq!(shorten("a\n\0é\u{1f600}\u{202e}"), "a\\n\\u{0}é\u{1f600}\\u{202e}");
         assert_eq!(shorten(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
         assert_eq!(shorten(&"x".repeat(80)), "x".repeat(80));
     }

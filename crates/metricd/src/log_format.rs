@@ -13,6 +13,7 @@ use env_logger::Builder;
 use env_logger::fmt::hidden_kv_format;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
+use metricd_domain::is_invisible;
 use serde_json::Value as Json;
 
 /// The form of a line.
@@ -61,15 +62,10 @@ impl LogFormat {
     }
 }
 
-/// Whether a character may end a line, steer a terminal, or change the order in which others are shown.
-fn is_unsafe(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 /// Whether nothing in the text is unsafe.
 fn is_safe(text: &str) -> bool {
     // Nearly all texts are plain, which is faster to see of bytes.
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_unsafe)
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_invisible)
 }
 
 fn escape_text(message: &str) -> Cow<'_, str> {
@@ -78,7 +74,7 @@ fn escape_text(message: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(message.len() + 16);
     for character in message.chars() {
-        if is_unsafe(character) {
+        if is_invisible(character) {
             escaped.extend(character.escape_default());
         } else {
             escaped.push(character);
@@ -122,9 +118,10 @@ fn write_json_text(line: &mut String, text: &str) {
         return;
     }
     for character in json.chars() {
-        if is_unsafe(character) {
-            // All of them are of the plane that has four digits.
-            let _ = write!(line, "\\u{:04x}", u32::from(character));
+        if is_invisible(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(line, "\\u{unit:04x}");
+            }
         } else {
             line.push(character);
         }
@@ -204,8 +201,7 @@ mod tests {
 
     use super::*;
 
-    const HOSTILE: &str =
-        "a\n[2026-01-01T00:00:00Z INFO  metricd] forged\r\n\u{1b}[2J\u{9b}1m \"}\\ \u{2028}\u{202e}\0\u{7f} ü";
+    const HOSTILE: &str = "a\n[2026-01-01T00:00:00Z INFO  metricd] forged\r\n\u{1b}[2J\u{9b}1m \"}\\ \u{2028}\u{202e}\u{61c}\u{e0041}\0\u{7f} ü";
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -251,7 +247,7 @@ mod tests {
 
     fn assert_is_one_safe_line(line: &str) {
         let line = line.strip_suffix('\n').unwrap();
-        assert!(!line.contains(is_unsafe), "{line:?}");
+        assert!(!line.contains(is_invisible), "{line:?}");
     }
 
     #[test]
