@@ -28,6 +28,7 @@ mod edit;
 mod encode;
 mod finding;
 mod guard;
+mod identifier;
 mod judge;
 mod mark;
 mod moment;
@@ -52,6 +53,7 @@ pub use encode::{
 };
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
+pub use identifier::quote_identifier;
 pub use judge::{Declarations, Judge, JudgeError};
 pub use mark::DataMark;
 pub use permit::Permit;

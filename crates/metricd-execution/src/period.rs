@@ -5,6 +5,7 @@ use metricd_domain::{Period, PeriodColumn, PeriodSource, SqlText};
 use crate::arguments::is_period;
 use crate::edit::Edited;
 use crate::guard::{Uses, uses};
+use crate::identifier::quote_identifier;
 use crate::place::Lines;
 use crate::{Place, Statement};
 
@@ -34,7 +35,7 @@ pub(crate) fn narrowed(statement: &Statement, source: &PeriodSource) -> Result<S
         qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
     for read in tables.iter().filter(|read| read.table == source.table) {
         let rows = rows_inside(source, read.only.is_some());
-        let alias = if read.has_alias { String::new() } else { format!(" AS {}", quoted(&source.table)) };
+        let alias = if read.has_alias { String::new() } else { format!(" AS {}", quote_identifier(&source.table)) };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
         if is_short {
@@ -48,7 +49,7 @@ pub(crate) fn narrowed(statement: &Statement, source: &PeriodSource) -> Result<S
 
 /// The statement that selects everything from the rows of the source that are inside the period.
 pub(crate) fn source_rows(source: &PeriodSource) -> Result<Statement, String> {
-    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, false), quoted(&source.table)))
+    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, false), quote_identifier(&source.table)))
 }
 
 /// The statement whose result has only those rows that are inside the period, in the order that it gives them: PostgreSQL
@@ -70,23 +71,19 @@ fn parsed(text: String) -> Result<Statement, String> {
 fn rows_inside(source: &PeriodSource, is_only: bool) -> String {
     let only = if is_only { "ONLY " } else { "" };
     let inside = inside(&source.column, &source.type_name);
-    format!("(SELECT * FROM {only}warehouse.{} WHERE {inside})", quoted(&source.table))
+    format!("(SELECT * FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
 }
 
 /// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
 /// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side, whatever the
 /// column's type. The last moment is the last microsecond, since PostgreSQL knows no shorter time.
 fn inside(column: &str, type_name: &str) -> String {
-    let column = quoted(column);
+    let column = quote_identifier(column);
     let last_moment = match type_name {
         "date" => "CAST(:end_date AS date)",
         _ => "CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'",
     };
     format!("{column} >= CAST(:start_date AS date) AND {column} <= {last_moment}")
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use metricd_execution::quote_identifier;
 
 use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner};
@@ -96,8 +97,7 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     if exists(&mut server).map_err(failed)? {
         return Ok(());
     }
-    let name = owner.database().replace('"', "\"\"");
-    match server.batch_execute(&format!("CREATE DATABASE \"{name}\"")) {
+    match server.batch_execute(&format!("CREATE DATABASE {}", quote_identifier(owner.database()))) {
         // Another program may have been faster.
         Err(error) if !exists(&mut server).map_err(failed)? => Err(failed(error)),
         _ => Ok(()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Text};
 use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use metricd_execution::quote_identifier;
 
 use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
@@ -90,7 +91,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         return Err(ReaderError::OtherDatabase { owner, reader });
     }
     let mut connection = connect_as_owner(owner)?;
-    let role = quoted(reader.user());
+    let role = quote_identifier(reader.user());
     let settings = settings(&role, limits);
     let refused = |message: String| ReaderError::Refused {
         role: reader.user().to_owned(),
@@ -111,10 +112,6 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         connection.batch_execute("COMMIT")
     };
     prepare().map_err(|error| refused(error.to_string()))
-}
-
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn create_role(role: &str, reader: &DatabaseUrl) -> String {
@@ -149,7 +146,7 @@ fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
 }
 
 fn grants(role: &str, database: &str) -> String {
-    let database = quoted(database);
+    let database = quote_identifier(database);
     format!(
         "GRANT CONNECT ON DATABASE {database} TO {role};
          GRANT USAGE ON SCHEMA warehouse TO {role};

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use metricd_execution::quote_identifier;
+
 use super::{Direction, LOCK, Right};
-use crate::reader::quoted;
 
 /// What a superuser runs by hand: the statements as one transaction, which holds itself to its word.
 pub(super) fn transaction(direction: Direction, rights: &[Right], database: &str) -> String {
@@ -37,9 +38,9 @@ pub(super) fn statements(direction: Direction, rights: &[Right], database: &str)
         let privilege = &right.privilege;
         let object = match privilege.as_str() {
             "EXECUTE" => format!("FUNCTION {}", right.object),
-            _ => format!("DATABASE {}", quoted(database)),
+            _ => format!("DATABASE {}", quote_identifier(database)),
         };
-        let keeper = right.keeper.as_deref().map(quoted);
+        let keeper = right.keeper.as_deref().map(quote_identifier);
         // Writing to a string does not fail.
         let _ = match direction {
             Direction::Take => take(&mut sql, right, &object, keeper.as_deref()),

@@ -1,6 +1,6 @@
 //! PostgreSQL's types: the form in which their values arrive, and what `format_type` calls them.
 
-use metricd_execution::FieldType;
+use metricd_execution::{FieldType, quote_identifier};
 use tokio_postgres::types::{Kind, Type};
 
 /// The form of the type's values in binary format, or `None` where they come in text format.
@@ -92,9 +92,5 @@ const SEARCH_PATH: [&str; 2] = ["pg_catalog", "warehouse"];
 fn quoted(name: &str) -> String {
     let is_plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
     let starts_plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
-    if starts_plain && name.chars().all(is_plain) {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    if starts_plain && name.chars().all(is_plain) { name.to_owned() } else { quote_identifier(name) }
 }
