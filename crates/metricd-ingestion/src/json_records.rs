@@ -2,11 +2,8 @@
 
 use std::io::{self, Read};
 
+use crate::buffer::{BYTE_ORDER_MARK, READ_BYTES, fill};
 use crate::csv::MAX_RECORD_BYTES;
-
-const READ_BYTES: usize = 64 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is wrong with the text around a value, or with its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,16 +194,7 @@ impl<R: Read> JsonRecords<R> {
             self.buffer.clear();
             self.start = 0;
         }
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + READ_BYTES, 0);
-        let read = loop {
-            match self.input.read(&mut self.buffer[filled..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-        self.input_ended = read? == 0;
+        self.input_ended = fill(&mut self.buffer, &mut self.input)?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use metricd_domain::FileKind;
 
 use crate::Reason;
+use crate::buffer::without_mark;
 use crate::csv::{CsvRecord, CsvRecords, Header};
 use crate::json::{Json, snake_case};
 use crate::json_records::{JsonRecord, JsonRecords};
@@ -31,7 +32,7 @@ impl Unrecognised {
 
 /// Whether the file that begins with `beginning` is JSON of some kind.
 pub(crate) fn is_json(beginning: &[u8]) -> bool {
-    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    let text = without_mark(beginning);
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn recognise(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
         let message = "the file looks like UTF-16: save it as UTF-8";
         return Err(Unrecognised::new(Reason::FileEncoding, message, None));
     }
-    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    let text = without_mark(beginning);
     match text.trim_ascii_start().first() {
         None => Err(Unrecognised::new(Reason::FileEmpty, "the file has nothing in it", None)),
         Some(b'{' | b'[') => Ok(recognise_json(beginning)),

@@ -31,6 +31,7 @@
 //!
 //! The crate knows no database and no HTTP. Definitions and queries are held in memory; records stream.
 
+mod buffer;
 mod csv;
 mod findings;
 mod ingest;

@@ -6,13 +6,10 @@ use metricd_domain::QueryId;
 
 use super::fields::{FieldSplitter, Fields};
 use super::scan::{Scan, line_ends, next_line, scan};
+use crate::buffer::{BYTE_ORDER_MARK, READ_BYTES, fill};
 
 /// The greatest size of one record; a longer one is a fault. An unclosed quote would otherwise swallow the whole file.
 pub(crate) const MAX_RECORD_BYTES: usize = 1 << 20;
-
-const READ_BYTES: usize = 64 << 10;
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What is wrong with a record as such.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,16 +220,7 @@ impl<R: Read> CsvRecords<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + READ_BYTES, 0);
-        let read = loop {
-            match self.input.read(&mut self.buffer[filled..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other,
-            }
-        };
-        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-        self.input_ended = read? == 0;
+        self.input_ended = fill(&mut self.buffer, &mut self.input)?;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use metricd_domain::{
 use self::object::{Object, at_pointer};
 use super::merge::Located;
 use crate::Reason;
+use crate::buffer::without_mark;
 use crate::findings::Findings;
 use crate::json::Json;
 
@@ -94,7 +95,7 @@ pub(crate) fn judge_definitions(
 }
 
 fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = without_mark(bytes);
     if let Err(error) = std::str::from_utf8(bytes) {
         let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() as u64;
         let location = Location { file: file.to_owned(), line: Some(line), ..Location::default() };

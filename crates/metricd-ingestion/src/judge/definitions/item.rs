@@ -23,7 +23,8 @@ const KEYS: [&str; 10] = [
     "limits",
 ];
 
-/// The two spellings of `isEditable` and of `timeColumn`.
+/// The two spellings of each key that has two.
+const QUERY_ID: [&str; 2] = ["queryId", "query_id"];
 const EDITABLE: [&str; 2] = ["isEditable", "is_editable"];
 pub(super) const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
@@ -37,8 +38,12 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     };
     let object = Object::new(file, pointer, members);
     object.notice_unknown_keys(&KEYS, findings);
-    let repeated =
-        object.refuse_repeated_keys(&KEYS, findings) | object.refuse_contradictions(&[EDITABLE, TIME_COLUMN], findings);
+    let mut repeated = object.refuse_repeated_keys(&KEYS, findings);
+    for (spellings, reason) in
+        [(QUERY_ID, Reason::QueryIdContradiction), (EDITABLE, Reason::KeyRepeated), (TIME_COLUMN, Reason::KeyRepeated)]
+    {
+        repeated |= object.refuse_contradiction(spellings, reason, findings);
+    }
     let metric_id = judge_id(&object, "id", MetricId::parse, findings);
     let query_id = judge_query_id(&object, findings);
     let editable = judge_editable(&object, findings);
@@ -82,23 +87,13 @@ fn judge_id<T>(
 
 /// The query that the item names, by either spelling.
 fn judge_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryId> {
-    let present = |key: &&str| object.get(key).is_some_and(|value| *value != Json::Null);
-    let spellings: Vec<_> = ["queryId", "query_id"].into_iter().filter(present).collect();
-    match spellings.as_slice() {
-        [] => {
-            let message = "the item names no query: expected `queryId` or `query_id`";
-            findings.refuse(object.here(), None, Reason::QueryIdMissing, message);
-            None
-        }
-        [first, second] if object.get(first) != object.get(second) => {
-            let shown = |key: &str| object.get(key).map(Json::shown).unwrap_or_default();
-            let message =
-                format!("`{first}` and `{second}` (`{}`) name different queries: expected one", shown(second));
-            findings.refuse(object.at(first), Some(&shown(first)), Reason::QueryIdContradiction, message);
-            None
-        }
-        [key, ..] => judge_id(object, key, QueryId::parse, findings),
+    let key = object.spelling(QUERY_ID);
+    if object.get(key).is_none_or(|value| *value == Json::Null) {
+        let message = "the item names no query: expected `queryId` or `query_id`";
+        findings.refuse(object.here(), None, Reason::QueryIdMissing, message);
+        return None;
     }
+    judge_id(object, key, QueryId::parse, findings)
 }
 
 fn judge_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> {

@@ -78,20 +78,20 @@ impl<'a> Object<'a> {
         if !has_value(first) && (has_value(second) || !self.has(first) && self.has(second)) { second } else { first }
     }
 
-    /// Whether the object has both spellings of a key with different values; each such key is refused. Null is no value.
-    pub(super) fn refuse_contradictions(&self, spellings: &[[&str; 2]], findings: &mut Findings) -> bool {
-        let mut any = false;
-        for [first, second] in spellings {
-            if let (Some(value), Some(other)) = (self.get(first), self.get(second))
-                && value != other
-                && ![value, other].contains(&&Json::Null)
-            {
-                let message = format!("`{first}` and `{second}` are one key and have different values: expected one");
-                findings.refuse(self.at(second), Some(&other.shown()), Reason::KeyRepeated, message);
-                any = true;
-            }
+    /// Whether the object has both spellings of a key with different values, which is refused. Null is no value.
+    pub(super) fn refuse_contradiction(
+        &self,
+        [first, second]: [&str; 2],
+        reason: Reason,
+        findings: &mut Findings,
+    ) -> bool {
+        let (Some(value), Some(other)) = (self.get(first), self.get(second)) else { return false };
+        if value == other || [value, other].contains(&&Json::Null) {
+            return false;
         }
-        any
+        let message = format!("`{first}` and `{second}` are one key and have different values: expected one");
+        findings.refuse(self.at(second), Some(&other.shown()), reason, message);
+        true
     }
 
     /// Whether a known key stands more than once; each such key is refused.
