@@ -9,8 +9,9 @@ use tokio_postgres::config::{Config, Host, SslMode};
 
 pub(crate) use self::target::TargetSession;
 
-/// What is said of each connection unless the URL says otherwise. In seconds, and milliseconds for the last: how long connecting may take, and after what silence of the network a
-/// connection is lost. A server whose process hangs is not silent to TCP: whoever waits for it has a deadline of its own.
+/// The settings of each connection that libpq makes, unless the URL has its own: how long connecting may take, and after how
+/// long a silence of the network a connection is lost, in seconds; `tcp_user_timeout` is in milliseconds. A server whose process
+/// hangs still answers TCP, so these do not notice it: each call has a deadline of its own.
 const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
 
 /// The address of a database: `postgres://user:password@host:port/database`.

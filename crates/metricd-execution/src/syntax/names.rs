@@ -1,9 +1,10 @@
 //! Which words are names where PostgreSQL takes them for names.
 //!
 //! The parser knows keywords of many dialects, and takes some of them for syntax wherever they stand. PostgreSQL knows fewer,
-//! reserves few of those, and takes the others for names wherever its grammar has no other use for them. What is a name is
-//! decided here, by PostgreSQL's own list and by what stands around the word, before the parser sees it. It is no danger to
-//! take syntax for a name: the words stay in the tree, so that what they name is judged, or there is no tree.
+//! reserves few of those, and takes the others for names wherever its grammar has no other use for them. Which words are names
+//! is decided here, by PostgreSQL's own list and by the tokens before and after the word, before the parser sees them. Taking
+//! syntax for a name by mistake is safe: the word stays in the tree as a name, which is judged like any other, or the text
+//! does not parse and is refused.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};

@@ -4,9 +4,9 @@ use super::TreeError;
 use super::node::{Node, Object, is_view_itself};
 use super::source::{Source, columns_of};
 
-/// What a tree says beside what a statement means: where its words stood in the text; whose rights are checked for which
-/// columns, which are those of whoever runs it; and the numbers that a join's columns have on either side of it, which
-/// `joinaliasvars` has as well.
+/// Fields that do not change what a statement means: positions in the text; the role and the columns whose rights are
+/// checked, since the role that runs the statement is always the same; and the numbers of a join's columns on its two sides,
+/// which `joinaliasvars` repeats.
 const MEANINGLESS: [&str; 14] = [
     "location",
     "stmt_location",

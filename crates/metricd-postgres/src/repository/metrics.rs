@@ -194,8 +194,8 @@ fn put_content(
             .set((queries::sql.eq(content.sql.as_str()), queries::changed_by.eq(actor)))
             .execute(connection)?;
     }
-    // What is as it was is not written: the triggers take `changed_by` as said only with a change, and tell every server of
-    // any statement.
+    // An unchanged row is not written. The triggers would leave the key `said` in `changed_by`, so that the next change by somebody
+    // else would be taken for this actor's; and they would notify every server.
     let is_written = row != before_row || content.caption != caption;
     if is_written {
         diesel::update(metrics::table.find(id.as_str()))

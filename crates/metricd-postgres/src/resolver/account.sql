@@ -25,8 +25,8 @@ made AS (
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS types (oid)
 ),
 
--- Every type of a value in the statement, and what these types are made of. Of one that is only read, and of what it is made of
--- by naming, no value is made; a row that is read may be made anew, with all its fields.
+-- Every type of a value in the statement, and the types that it consists of. is_made says whether the statement may make a
+-- value of the type, or only reads values that are stored. A row that is read may be built again, with all its fields.
 types (oid, is_made) AS (
     SELECT made.oid, TRUE FROM made
     UNION
