@@ -1,6 +1,6 @@
 //! Who makes a request that was let in, and what of it is there for them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
@@ -39,9 +39,7 @@ pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<T
 ///
 /// 429 where too much of the caller's runs, and goes on.
 pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let caller = of(request);
-    let address = request.peer_addr().map(|address| address.ip());
-    let turn = state.quotas.turn(caller.as_deref(), address).await;
+    let turn = state.quotas.turn(of(request).as_deref(), address(request)).await;
     turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
 }
 
@@ -51,8 +49,21 @@ pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn
 ///
 /// 429 where another text of the caller's is judged, and goes on.
 pub(crate) async fn judging_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let turn = state.quotas.judging_turn(of(request).as_deref()).await;
-    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+    let turn = state.quotas.judging_turn(of(request).as_deref(), address(request)).await;
+    turn.ok_or_else(|| {
+        let detail = "Other SQL of the token's subject, or of the address without a token, is judged, and has been for as \
+                      long as this waits for it. Try again.";
+        denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))
+    })
+}
+
+/// By what quotas know the caller.
+pub(crate) fn quota_key(request: &HttpRequest, state: &ApiState) -> Option<u64> {
+    state.quotas.key_of(of(request).as_deref(), address(request))
+}
+
+fn address(request: &HttpRequest) -> Option<IpAddr> {
+    request.peer_addr().map(|address| address.ip())
 }
 
 /// Whether the request may change metrics, so that it is told what PostgreSQL says of their SQL.

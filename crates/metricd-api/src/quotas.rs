@@ -75,20 +75,23 @@ impl Quotas {
         rate.count(self.address_key(address)).map(|_| ())
     }
 
-    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long. Callers
-    /// without a token are known by their address.
+    /// By what the caller is known: the token's subject, or the address without a token.
+    pub(crate) fn key_of(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<u64> {
+        caller.map(|caller| self.key(caller)).or_else(|| address.map(|address| self.address_key(address)))
+    }
+
+    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
     pub(crate) async fn turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
-        let key = caller.map(|caller| self.key(caller)).or_else(|| address.map(|address| self.address_key(address)));
-        match (&self.running, key) {
+        match (&self.running, self.key_of(caller, address)) {
             (Some(running), Some(key)) => running.turn(key).await,
             _ => Some(Turn::default()),
         }
     }
 
     /// The same to have SQL judged, one text at a time.
-    pub(crate) async fn judging_turn(&self, caller: Option<&Caller>) -> Option<Turn> {
-        match caller {
-            Some(caller) => self.judging.turn(self.key(caller)).await,
+    pub(crate) async fn judging_turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
+        match self.key_of(caller, address) {
+            Some(key) => self.judging.turn(key).await,
             None => Some(Turn::default()),
         }
     }
@@ -118,5 +121,22 @@ impl Quotas {
 impl Default for Quotas {
     fn default() -> Self {
         Self::new(QuotaRules::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_has_one_text_of_sql_judged_at_a_time() {
+        let quotas = Quotas::default();
+        let address = |text: &str| Some(text.parse().unwrap());
+        let held = quotas.judging_turn(None, address("2001:db8::1")).await.unwrap();
+        assert!(quotas.judging_turn(None, address("2001:db8::2")).await.is_none(), "the same network");
+        assert!(quotas.judging_turn(None, address("2001:db9::1")).await.is_some());
+        assert!(quotas.judging_turn(None, address("192.0.2.1")).await.is_some());
+        drop(held);
+        assert!(quotas.judging_turn(None, address("2001:db8::2")).await.is_some());
     }
 }

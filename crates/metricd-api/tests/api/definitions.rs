@@ -1,5 +1,6 @@
 //! `/metrics` as a list, and what creates, changes, deletes and restores metrics.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -371,17 +372,18 @@ impl Resolver for SlowResolver {
 async fn a_crowd_of_authors_waits_for_the_resolver_without_a_thread() -> Result<()> {
     let resolver = Arc::new(SlowResolver::default());
     let slow = resolver.clone();
-    let app = Arc::new(TestApp::ruled(TestApp::store().await?, |state| ApiState { resolver: slow, ..state })?);
-    let authors: Vec<_> = (0..50)
-        .map(|number| {
-            let app = Arc::clone(&app);
-            let body = json!({"id": format!("m-{number}"), "title": "T", "sql": "SELECT 1"});
-            actix_web::rt::spawn(async move { app.call("POST", "/metrics", &[], Some(body)).await })
-        })
-        .collect();
-    for author in authors {
-        assert_eq!(author.await??.status, 201);
+    let app = TestApp::ruled(TestApp::store().await?, |state| ApiState { resolver: slow, ..state })?;
+    // Without tokens each address is an author.
+    for (addresses, at_once) in [(1, 1), (25, 2)] {
+        let authors = (0..50).map(async |number| {
+            let address = Ipv4Addr::new(127, 0, 0, 1 + number % addresses);
+            let client = reqwest::Client::builder().local_address(IpAddr::from(address)).build()?;
+            let body = json!({"id": format!("m-{addresses}-{number}"), "title": "T", "sql": "SELECT 1"});
+            anyhow::Ok(client.post(app.url("/metrics")).json(&body).send().await?.status())
+        });
+        let statuses = try_join_all(authors).await?;
+        assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
+        assert_eq!(resolver.most.load(Ordering::SeqCst), at_once, "from {addresses} addresses");
     }
-    assert_eq!(resolver.most.load(Ordering::SeqCst), 2);
     Ok(())
 }
