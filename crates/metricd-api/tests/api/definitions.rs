@@ -312,12 +312,33 @@ async fn a_request_that_is_sent_again_is_done_once() -> Result<()> {
 
 #[actix_web::test]
 async fn changes_at_once_are_all_made_where_nobody_names_a_version() -> Result<()> {
+    const CHANGES: usize = 12;
     let app = TestApp::start().await?;
-    let patches = (0..4)
-        .map(|number| app.call("PATCH", "/metrics/m1", &[], Some(json!({"description": format!("Number {number}")}))));
+    let patches = (0..CHANGES)
+        .map(|number| app.call("PATCH", "/metrics/m1", &[], Some(json!({"sql": format!("SELECT {number} AS n")}))));
     let answers = try_join_all(patches).await?;
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
-    assert_eq!(app.get("/metrics/m1/definition").await?.json()?["version"], 5);
+    assert_eq!(app.get("/metrics/m1/definition").await?.json()?["version"], CHANGES + 1);
+    assert_eq!(app.resolver.asked().len(), CHANGES, "each text is judged once");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn a_metric_whose_table_has_changed_can_be_renamed() -> Result<()> {
+    let app = TestApp::start().await?;
+    let sql = "SELECT gone FROM t";
+    assert_eq!(create(&app, json!({"id": "m2", "title": "Old", "sql": sql})).await?.status, 201);
+    let refused = ResolveError::Refused { message: "no such column".into(), hint: None, character: Some(7) };
+    app.resolver.answer(sql, Err(refused));
+    for patch in [json!({"title": "New", "description": "D"}), json!({"limits": {"rows": 5}}), json!({})] {
+        let answer = app.call("PATCH", "/metrics/m2", &[], Some(patch.clone())).await?;
+        assert_eq!((answer.status, &answer.json()?["title"]), (200, &json!("New")), "{patch}: {answer:?}");
+    }
+    for patch in [json!({"sql": sql}), json!({"parameters": []}), json!({"time_column": null}), json!({"period": null})]
+    {
+        let answer = app.call("PATCH", "/metrics/m2", &[], Some(patch)).await?;
+        answer.assert_problem(422, "sql-refused", "/metrics/m2")?;
+    }
     Ok(())
 }
 

@@ -96,6 +96,14 @@ impl ContentRequest {
         Self { title, description, sql, parameters, time_column, period, limits }
     }
 
+    /// Whether the request names anything on which the contract depends.
+    pub(super) fn names_sql(&self) -> bool {
+        self.sql != Field::Absent
+            || self.parameters != Field::Absent
+            || self.time_column != Field::Absent
+            || self.period != Field::Absent
+    }
+
     /// The content of a metric that is not stored yet.
     pub(super) fn new_content(self, sql: SqlText) -> DraftContent {
         DraftContent {
@@ -181,8 +189,20 @@ impl DraftContent {
     /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
     pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
         let contract = judge(request, state, self.clone()).await?;
+        Ok(self.with(contract))
+    }
+
+    /// With the contract that it is known to have.
+    pub(super) fn with(self, contract: Contract) -> MetricContent {
         let Self { caption, sql, parameters, time_column, period, limits } = self;
-        Ok(MetricContent { caption, sql, parameters, time_column, period, limits, contract })
+        MetricContent { caption, sql, parameters, time_column, period, limits, contract }
+    }
+
+    /// The contract of this content, if all is the same on which it depends.
+    pub(super) fn contract_as_of(&self, judged: &MetricContent) -> Option<Contract> {
+        let own = (&self.sql, &self.parameters, &self.time_column, &self.period);
+        let is_same = own == (&judged.sql, &judged.parameters, &judged.time_column, &judged.period);
+        is_same.then(|| judged.contract.clone())
     }
 }
 

@@ -22,6 +22,8 @@ problems!(
 
 /// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
 /// (RFC 7396).
+///
+/// The SQL is judged if the body names it, its parameters, its time column or its period.
 #[utoipa::path(
     patch,
     path = "/metrics/{metric_id}",
@@ -46,11 +48,20 @@ pub(in crate::routes) async fn update_metric(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&request, &path)?;
+    let mut judged = None;
     let definition = change(&request, &state, &id, ServiceState::Active, async |before| {
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);
         fields.finish()?;
-        Ok(MetricChange::Content(Box::new(content.applied_to(before).judged(&request, &state).await?)))
+        // A table that has changed since keeps no metric from being renamed.
+        let kept = if content.names_sql() { None } else { before.contract.clone() };
+        let draft = content.applied_to(before);
+        let content = match kept.or_else(|| draft.contract_as_of(judged.as_ref()?)) {
+            Some(contract) => draft.with(contract),
+            None => draft.judged(&request, &state).await?,
+        };
+        judged = Some(content.clone());
+        Ok(MetricChange::Content(Box::new(content)))
     })
     .await?;
     Ok(respond(HttpResponse::Ok(), &definition))
