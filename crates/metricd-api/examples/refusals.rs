@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, ensure};
 use metricd_access::testing::Issuer;
 use metricd_access::{Access, Algorithm, Keys, Rules, Secret, Verifier};
-use metricd_api::{ApiState, QuotaRules, Quotas, ServerOptions, start};
+use metricd_api::{ApiState, QuotaRules, Quotas, ServerOptions, Uploads, start};
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 use metricd_repository::contract::{Brought, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
@@ -109,10 +109,12 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
         refusals_per_second: Some(NonZeroU32::MAX),
         ..QuotaRules::default()
     };
+    let folder = tempfile::tempdir()?;
+    let uploads = Uploads::below(&folder.path().join("uploads"))?;
     let state = ApiState {
         access: Access::Tokens(Arc::new(verifier)),
         quotas: Arc::new(Quotas::new(rules)),
-        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(ScriptedResolver::default()))
+        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(ScriptedResolver::default()), uploads)
     };
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = format!("http://{}", listener.local_addr()?);

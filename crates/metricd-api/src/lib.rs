@@ -7,14 +7,16 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use metricd_api::{ApiState, ServerOptions, start};
+//! use metricd_api::{ApiState, ServerOptions, Uploads, start};
 //! use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
 //! use metricd_repository::MemoryRepository;
 //!
 //! # #[actix_web::main]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (repository, runner) = (MemoryRepository::default(), ScriptedRunner::default());
-//! let state = ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(ScriptedResolver::default()));
+//! let folder = tempfile::tempdir()?;
+//! let (resolver, uploads) = (ScriptedResolver::default(), Uploads::below(&folder.path().join("uploads"))?);
+//! let state = ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(resolver), uploads);
 //! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let server = start(listener, state, ServerOptions::default())?;
 //! let handle = server.handle();

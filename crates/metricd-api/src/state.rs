@@ -72,6 +72,7 @@ impl ApiState {
         repository: Arc<dyn MetricRepository>,
         runner: Arc<dyn MetricRunner>,
         resolver: Arc<dyn Resolver>,
+        uploads: Uploads,
     ) -> Self {
         Self {
             access: Access::default(),
@@ -91,7 +92,7 @@ impl ApiState {
             stream_patience: Duration::from_secs(300),
             stream_min_bytes_per_second: 16 << 10,
             max_upload_bytes: 256 << 20,
-            uploads: Arc::default(),
+            uploads: Arc::new(uploads),
             judging: Arc::new(Semaphore::new(MAX_JUDGEMENTS)),
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,

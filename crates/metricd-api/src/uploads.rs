@@ -1,12 +1,18 @@
 //! Room for uploads: where their files are, and how many there may be at once.
+//!
+//! Other users can reach the folder in which that folder is made, as with `/tmp`, and may have put something in its place
+//! before. So nothing is taken that is not the server's own: no folder of theirs, no link, no pipe. What is there already keeps
+//! its permissions and its content.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 /// How many uploads there may be at once, those that wait to be ingested included.
@@ -16,29 +22,24 @@ const MAX_UPLOADS: usize = 8;
 const MAX_UPLOADS_OF_ONE: usize = 6;
 
 /// What the folder of a server is called, and the file in it that the server keeps locked.
-const PREFIX: &str = "server-";
+const PREFIX: &str = "metricd-server-";
 const LOCK: &str = "lock";
 
 /// Room for uploads. Only the user that the server runs as can read their files.
-#[derive(Debug, Default)]
-pub struct Uploads {
-    folder: Option<ServerFolder>,
-    /// How many each caller has.
-    counts: Mutex<HashMap<String, usize>>,
-}
-
-/// The folder of a server, which goes with it. A server that is killed leaves it behind for the next one to remove.
 #[derive(Debug)]
-struct ServerFolder {
+pub struct Uploads {
+    /// The folder of this server, which goes with it. A server that is killed leaves it behind for the next one to remove.
     folder: TempDir,
     _lock: File,
+    /// How many each caller has, by the key of their quota.
+    counts: Mutex<HashMap<Option<u64>, usize>>,
 }
 
 /// A place for an upload, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     uploads: Arc<Uploads>,
-    caller: String,
+    caller: Option<u64>,
 }
 
 impl Uploads {
@@ -47,38 +48,37 @@ impl Uploads {
     ///
     /// # Errors
     ///
-    /// Where the folder cannot be made, or others than the server's user may enter it or write there.
+    /// If the folder cannot be made, belongs to another user, or others may enter it.
     pub fn below(folder: &Path) -> io::Result<Self> {
-        private(folder)?;
+        require_private(folder)?;
         // Servers that start at once would take a folder whose lock is not held yet for one that was left behind.
-        let starting = File::create(folder.join(LOCK))?;
+        let starting = open_lock(&folder.join(LOCK), true)?;
         starting.lock()?;
         remove_leftovers(folder);
         let folder = new_folder(folder, PREFIX)?;
-        let lock = File::create(folder.path().join(LOCK))?;
+        let lock = open_lock(&folder.path().join(LOCK), true)?;
         lock.lock()?;
-        Ok(Self { folder: Some(ServerFolder { folder, _lock: lock }), counts: Mutex::default() })
+        Ok(Self { folder, _lock: lock, counts: Mutex::default() })
     }
 
     /// A place for an upload of the caller's; `None` if all are taken, or all that one caller may have.
-    pub(crate) fn place(self: &Arc<Self>, caller: String) -> Option<Place> {
+    pub(crate) fn place(self: &Arc<Self>, caller: Option<u64>) -> Option<Place> {
         let mut counts = self.counts();
         let (all, own) = (counts.values().sum::<usize>(), counts.get(&caller).copied().unwrap_or_default());
         if all >= MAX_UPLOADS || own >= MAX_UPLOADS_OF_ONE {
             return None;
         }
-        counts.insert(caller.clone(), own + 1);
+        counts.insert(caller, own + 1);
         drop(counts);
         Some(Place { uploads: Arc::clone(self), caller })
     }
 
     /// An empty folder for the files of an upload.
     pub(crate) fn folder(&self) -> io::Result<TempDir> {
-        let root = self.folder.as_ref().map_or_else(tempfile::env::temp_dir, |of| of.folder.path().to_owned());
-        new_folder(&root, "metricd-upload-")
+        new_folder(self.folder.path(), "upload-")
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<Option<u64>, usize>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,54 +99,89 @@ fn new_folder(root: &Path, prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(0o700)).tempdir_in(root)
 }
 
-/// Makes a folder that only the server's user may enter, or sees to it that it is one.
-fn private(folder: &Path) -> io::Result<()> {
+/// Makes a folder that only the server's user may enter, unless there is one.
+fn require_private(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
-        Ok(()) => return Ok(()),
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Err(_) => {}
+        _ => {}
     }
     let found = fs::symlink_metadata(folder)?;
-    // Only its owner can change the permissions of a folder.
-    let is_private = found.is_dir() && fs::set_permissions(folder, Permissions::from_mode(0o700)).is_ok();
-    if is_private {
+    let fault = if !found.is_dir() {
+        "it is not a folder; name a folder".to_owned()
+    } else if found.uid() != geteuid().as_raw() {
+        format!(
+            "it belongs to the user with the id {}, not to the one that metricd runs as; name another folder",
+            found.uid()
+        )
+    } else if found.mode() & 0o077 != 0 {
+        let mode = found.mode() & 0o777;
+        format!("other users may enter it (mode {mode:03o}); name a folder that does not exist yet, or one of mode 700")
+    } else {
         return Ok(());
-    }
-    let message = format!("{} is no folder of the user that metricd runs as", folder.display());
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+    };
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
 }
 
-/// Removes the folders of servers that run no longer: nobody holds their locks.
+/// Opens a lock, and makes it if it may. A link is not followed, a pipe not waited for, and content kept.
+fn open_lock(path: &Path, create: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(create).truncate(false).mode(0o600);
+    let opened = options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path);
+    let lock = opened.map_err(|error| {
+        io::Error::new(error.kind(), format!("its `{LOCK}` cannot be opened as a regular file: {error}"))
+    })?;
+    if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::Error::other("its `lock` is not a regular file")) }
+}
+
+/// Removes the folders of servers that run no longer. Such a folder has a lock that no server holds.
 fn remove_leftovers(folder: &Path) {
-    let found = fs::read_dir(folder).into_iter().flatten().flatten();
-    let of_servers = found.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
-    for path in of_servers.map(|entry| entry.path()) {
-        if let Err(error) = remove_unless_used(&path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_of_server = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        if !is_of_server || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        let Ok(lock) = open_lock(&path.join(LOCK), false) else { continue };
+        if lock.try_lock().is_ok()
+            && let Err(error) = fs::remove_dir_all(&path)
+        {
             log::warn!("{} of a server before this one cannot be removed: {error}", path.display());
         }
     }
 }
 
-fn remove_unless_used(path: &PathBuf) -> io::Result<()> {
-    if let Ok(lock) = File::open(path.join(LOCK))
-        && lock.try_lock().is_err()
-    {
-        return Ok(());
-    }
-    fs::remove_dir_all(path)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::PathBuf;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
+    /// A folder that only its owner may enter.
+    fn private_folder() -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+        folder
+    }
+
+    fn entries(folder: &Path) -> BTreeSet<PathBuf> {
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Why the folder is refused.
+    fn fault(folder: &Path) -> String {
+        let error = Uploads::below(folder).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+        error.to_string()
+    }
+
     #[test]
     fn nobody_else_can_read_an_upload_and_it_goes_with_its_server() {
-        let root = tempfile::tempdir().unwrap();
+        let root = private_folder();
         let folder = root.path().join("uploads");
         let uploads = Uploads::below(&folder).unwrap();
         let upload = uploads.folder().unwrap();
@@ -154,47 +189,95 @@ mod tests {
         assert_eq!(mode(upload.path().parent().unwrap()), 0o700);
         drop(upload);
         drop(uploads);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the lock");
-        assert_eq!(mode(Uploads::default().folder().unwrap().path()), 0o700);
+        assert_eq!(entries(&folder), [folder.join(LOCK)].into());
     }
 
     #[test]
-    fn what_a_killed_server_has_left_is_removed_and_what_others_use_is_not() {
-        let root = tempfile::tempdir().unwrap();
+    fn what_a_killed_server_has_left_is_removed_and_nothing_else() {
+        let root = private_folder();
         let other = Uploads::below(root.path()).unwrap();
-        let killed = root.path().join("server-killed");
+        let folder = |name: &str, has_lock: bool| {
+            let path = root.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("important.yaml"), "a: b").unwrap();
+            if has_lock {
+                fs::write(path.join(LOCK), "").unwrap();
+            }
+            path
+        };
+        let killed = folder("metricd-server-killed", true);
+        let kept = [folder("server-config", true), folder("metricd-server-config", false), root.path().join(LOCK)];
+        let link = root.path().join("metricd-server-link");
+        std::os::unix::fs::symlink(&kept[0], &link).unwrap();
+        let uploads = Uploads::below(root.path()).unwrap();
+        assert!(!killed.exists());
+        let own = [&other, &uploads].map(|uploads| uploads.folder.path().to_owned());
+        let expected: BTreeSet<_> = kept.iter().cloned().chain(own).chain([link]).collect();
+        assert_eq!(entries(root.path()), expected);
+        assert!(kept[..2].iter().all(|folder| folder.join("important.yaml").exists()));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_enter_is_refused_and_left_as_it_is() {
+        let root = private_folder();
+        let killed = root.path().join("metricd-server-killed");
         fs::create_dir(&killed).unwrap();
         fs::write(killed.join(LOCK), "").unwrap();
-        fs::write(killed.join("0"), "id,date").unwrap();
-        fs::create_dir(root.path().join("server-killed-early")).unwrap();
-        fs::write(root.path().join("mine"), "").unwrap();
-        let uploads = Uploads::below(root.path()).unwrap();
-        let left: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        let folder = |uploads: &Uploads| uploads.folder.as_ref().unwrap().folder.path().to_owned();
-        let mut expected = vec![folder(&other), folder(&uploads), root.path().join("mine"), root.path().join(LOCK)];
-        expected.sort();
-        assert_eq!(std::collections::BTreeSet::from_iter(left).into_iter().collect::<Vec<_>>(), expected);
+        for others in [0o1777, 0o750, 0o701] {
+            fs::set_permissions(root.path(), Permissions::from_mode(others)).unwrap();
+            assert!(fault(root.path()).contains("mode 7"));
+            assert_eq!(mode(root.path()), others & 0o777);
+            assert_eq!(entries(root.path()), [killed.clone()].into());
+        }
+        // A folder of another user's. Only root can make one; for others `/` is one.
+        let foreign = if geteuid().is_root() {
+            let folder = root.path().join("foreign");
+            DirBuilder::new().mode(0o700).create(&folder).unwrap();
+            std::os::unix::fs::chown(&folder, Some(65_534), None).unwrap();
+            folder
+        } else {
+            PathBuf::from("/")
+        };
+        assert!(fault(&foreign).contains("belongs to"));
     }
 
     #[test]
-    fn a_link_is_not_followed() {
-        let root = tempfile::tempdir().unwrap();
+    fn what_stands_in_the_place_of_a_folder_or_a_lock_is_neither_followed_nor_waited_for() {
+        let root = private_folder();
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path(), &link).unwrap();
-        assert_eq!(Uploads::below(&link).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(fault(&link).contains("not a folder"));
+
+        let victim = root.path().join("victim");
+        fs::write(&victim, "content").unwrap();
+        let folder = root.path().join("uploads");
+        DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join(LOCK)).unwrap();
+        Uploads::below(&folder).unwrap_err();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "content");
+
+        fs::remove_file(folder.join(LOCK)).unwrap();
+        nix::unistd::mkfifo(&folder.join(LOCK), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        Uploads::below(&folder).unwrap_err();
+        // A lock of one's own is not emptied either.
+        fs::remove_file(folder.join(LOCK)).unwrap();
+        fs::write(folder.join(LOCK), "content").unwrap();
+        Uploads::below(&folder).unwrap();
+        assert_eq!(fs::read_to_string(folder.join(LOCK)).unwrap(), "content");
     }
 
     #[test]
     fn one_caller_leaves_room_for_others() {
-        let uploads = Arc::new(Uploads::default());
-        let take = |caller: &str| uploads.place(caller.to_owned());
-        let held: Vec<_> = (0..MAX_UPLOADS_OF_ONE).map(|_| take("ann").unwrap()).collect();
-        assert!(take("ann").is_none());
-        let of_bob = (take("bob").unwrap(), take("bob").unwrap());
-        assert!(take("bob").is_none() && take("eve").is_none());
+        let root = private_folder();
+        let uploads = Arc::new(Uploads::below(root.path()).unwrap());
+        let take = |caller: u64| uploads.place(Some(caller));
+        let held: Vec<_> = (0..MAX_UPLOADS_OF_ONE).map(|_| take(1).unwrap()).collect();
+        assert!(take(1).is_none());
+        let of_another = (take(2).unwrap(), take(2).unwrap());
+        assert!(take(2).is_none() && take(3).is_none());
         drop(held);
-        assert!(take("ann").is_some());
-        drop(of_bob);
+        assert!(take(1).is_some());
+        drop(of_another);
         assert!(uploads.counts().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_access::{Access, Verifier};
-use metricd_api::{ApiState, ServerOptions, start};
+use metricd_api::{ApiState, ServerOptions, Uploads, start};
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
     MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
@@ -21,6 +21,7 @@ use metricd_repository::{
 };
 use reqwest::header::HeaderMap;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 
 use crate::document;
@@ -32,6 +33,7 @@ pub(crate) struct TestApp {
     pub(crate) runner: Arc<ScriptedRunner>,
     pub(crate) resolver: Arc<ScriptedResolver>,
     handle: ServerHandle,
+    _uploads: TempDir,
 }
 
 /// What the server answered.
@@ -139,14 +141,16 @@ impl TestApp {
         let resolver = Arc::new(ScriptedResolver::default());
         runner.script("check", || Ok(Vec::new()));
         let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone());
+        let folder = tempfile::tempdir()?;
+        let uploads = Uploads::below(&folder.path().join("uploads"))?;
+        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone(), uploads);
         let state = rules(ApiState { now, max_upload_bytes: 1 << 20, ..state });
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = format!("http://{}", listener.local_addr()?);
         let server = start(listener, state, ServerOptions { workers: 1, ..options })?;
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Ok(Self { address, repository, runner, resolver, handle })
+        Ok(Self { address, repository, runner, resolver, handle, _uploads: folder })
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {

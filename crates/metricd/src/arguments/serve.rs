@@ -27,9 +27,9 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) results_timeout_seconds: u64,
 
-    /// The folder in which the files of uploads are kept while they are ingested: only metricd's user may enter it, and what a
-    /// killed server has left there is removed at the start [default: `uploads` in the data folder, or a folder of this user's
-    /// among temporary files].
+    /// The folder in which the files of uploads are kept while they are ingested. It is made unless it exists; one that exists
+    /// has to belong to metricd's user, with mode 700. What a killed server has left there (`metricd-server-…`) is removed at
+    /// the start [default: `uploads` in the data folder, or a folder of this user's among temporary files].
     #[arg(long, env = "METRICD_UPLOAD_DIR", value_name = "FOLDER")]
     pub(crate) upload_dir: Option<PathBuf>,
 

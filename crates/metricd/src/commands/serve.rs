@@ -57,6 +57,7 @@ pub(crate) async fn serve(
     let (runner, tenants) = tenants(&serve.access, &database, runner).await?;
     let metrics = repository.list_definitions(&DefinitionFilter::default(), None, SUGGESTED_REQUESTS).await?;
 
+    let uploads = uploads(serve.upload_dir.as_deref(), database.data_dir.as_deref())?;
     let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         access,
@@ -70,10 +71,8 @@ pub(crate) async fn serve(
         query_cost: serve.query_cost,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
-        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)))
+        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)), uploads)
     };
-    let uploads = uploads(serve.upload_dir.as_deref(), database.data_dir.as_deref())?;
-    let state = ApiState { uploads: Arc::new(uploads), ..state };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
     let address = listener.local_addr()?;
@@ -122,7 +121,8 @@ fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
         (None, Some(data_dir)) => data_dir.join("uploads"),
         (None, None) => env::temp_dir().join(format!("metricd-uploads-{}", nix::unistd::geteuid())),
     };
-    Uploads::below(&folder).with_context(|| format!("uploads cannot be kept in {}", folder.display()))
+    Uploads::below(&folder)
+        .with_context(|| format!("uploads cannot be kept in {} (see --upload-dir)", folder.display()))
 }
 
 /// How many descriptors are kept for files, the log, pipes and connections that end while others begin.

@@ -71,7 +71,8 @@ pub(in crate::routes) async fn create_ingestion(
         query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
     let key = requester::idempotency_key(&request)?;
-    let place = state.uploads.place(sender(&request)).ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
+    let place = state.uploads.place(caller::quota_key(&request, &state));
+    let place = place.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
     let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
     let receiving = tokio::time::timeout(UPLOAD_TIMEOUT, receiving);
     let upload = receiving.await.unwrap_or_else(|_| {
@@ -94,14 +95,6 @@ pub(in crate::routes) async fn create_ingestion(
     let asked = options.ingestion_id;
     let report = run(&state, upload, place, options).await?;
     respond(&report, report.ingestion_id != asked)
-}
-
-/// Who has sent the upload: the token's subject, or the address where no token is asked for.
-fn sender(request: &HttpRequest) -> String {
-    match caller::of(request) {
-        Some(caller) => format!("subject {}", caller.subject().unwrap_or_default()),
-        None => request.peer_addr().map(|address| format!("address {}", address.ip())).unwrap_or_default(),
-    }
 }
 
 /// An upload that is sent again for something else is another one.
