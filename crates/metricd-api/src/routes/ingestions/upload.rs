@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
 use actix_web::http::header::{ACCEPT, CONTENT_LENGTH, HeaderValue};
+use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use metricd_domain::FileKind;
 use metricd_ingestion::{Input, Inputs};
 use sha2::{Digest, Sha256};
@@ -88,8 +89,7 @@ pub(super) async fn receive(
     };
     let (mut files, mut parts) = (Vec::new(), 0);
     let mut body = body;
-    while let Some(part) = next(body.next()).await? {
-        let part = part.map_err(unreadable)?;
+    while let Some(part) = receiving.pace.next(&mut body, |_| 0).await? {
         if parts == MAX_FILES {
             let message = format!("the upload has more than {MAX_FILES} parts");
             return Err(invalid(vec![FieldError { field: "parts".to_owned(), message }]));
@@ -117,6 +117,21 @@ struct Pace {
 impl Pace {
     fn new() -> Self {
         Self { since: Instant::now(), bytes: 0 }
+    }
+
+    /// What comes next of the body. Whatever it is, the upload is held to the least rate, since parts may have no content.
+    async fn next<T>(
+        &mut self,
+        body: &mut (impl Stream<Item = Result<T, MultipartError>> + Unpin),
+        size_bytes: fn(&T) -> usize,
+    ) -> Result<Option<T>, Problem> {
+        let next = tokio::time::timeout(PIECE_TIMEOUT, body.next()).await.map_err(|_| {
+            let detail = format!("Nothing of the body has arrived for {} s.", PIECE_TIMEOUT.as_secs());
+            Problem::new(ProblemCode::RequestTimeout).with_detail(detail)
+        })?;
+        let Some(next) = next.transpose().map_err(unreadable)? else { return Ok(None) };
+        self.took(size_bytes(&next))?;
+        Ok(Some(next))
     }
 
     /// Counts what has arrived.
@@ -167,10 +182,8 @@ impl Receiving<'_> {
         let path = self.folder.join(index.to_string());
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).await.map_err(broken)?;
         let mut size_bytes = 0_u64;
-        while let Some(piece) = next(part.next()).await? {
-            let piece = piece.map_err(unreadable)?;
+        while let Some(piece) = self.pace.next(&mut part, Bytes::len).await? {
             size_bytes += piece.len() as u64;
-            self.pace.took(piece.len())?;
             self.left_bytes =
                 self.left_bytes.checked_sub(piece.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
             self.hash.update(&piece);
@@ -206,13 +219,6 @@ fn check_boundary(request: &HttpRequest) -> Result<(), Problem> {
         return Err(Problem::new(ProblemCode::BadRequest).with_detail(detail));
     }
     Ok(())
-}
-
-async fn next<T>(piece: impl Future<Output = T>) -> Result<T, Problem> {
-    tokio::time::timeout(PIECE_TIMEOUT, piece).await.map_err(|_| {
-        let detail = format!("Nothing of the body has arrived for {} s.", PIECE_TIMEOUT.as_secs());
-        Problem::new(ProblemCode::RequestTimeout).with_detail(detail)
-    })
 }
 
 fn invalid(faults: Vec<FieldError>) -> Problem {
@@ -263,6 +269,38 @@ mod tests {
         }
         assert_eq!(file_name(&"ä".repeat(300), "queries").chars().count(), 100);
     }
+
+    /// Receives empty parts, one after each of these pauses; how long that took.
+    async fn receive_empty_parts(pauses: &[u64]) -> (Result<Upload, Problem>, Duration) {
+        let root = tempfile::tempdir().unwrap();
+        let uploads = Uploads::below(&root.path().join("uploads")).unwrap();
+        let parts = pauses.iter().map(|seconds| {
+            (*seconds, "--x\r\nContent-Disposition: form-data; name=\"queries\"; filename=\"a.csv\"\r\n\r\n\r\n")
+        });
+        let parts: Vec<_> = parts.chain([(0, "--x--\r\n")]).collect();
+        let pieces = futures_util::stream::iter(parts).then(|(seconds, part)| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            Ok::<_, actix_web::error::PayloadError>(Bytes::from_static(part.as_bytes()))
+        });
+        let request =
+            actix_web::test::TestRequest::post().insert_header(("content-type", "multipart/form-data; boundary=x"));
+        let request = request.to_http_request();
+        let body = Multipart::new(request.headers(), Box::pin(pieces));
+        let began = Instant::now();
+        (receive(&request, body, &uploads, 1 << 20).await, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn parts_without_content_do_not_keep_a_place() {
+        let (refused, took) = receive_empty_parts(&[0, 20, 20, 20, 20]).await;
+        assert_eq!(refused.unwrap_err().code(), ProblemCode::RequestTimeout);
+        assert!(took < Duration::from_secs(45), "{took:?}");
+        let (refused, took) = receive_empty_parts(&[1; MAX_FILES]).await;
+        assert_eq!(refused.unwrap_err().code(), ProblemCode::RequestTimeout);
+        assert!(took < Duration::from_secs(45), "{took:?}");
+        assert_eq!(receive_empty_parts(&[0; MAX_FILES]).await.0.unwrap().inputs.files.len(), MAX_FILES);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_upload_has_to_arrive_at_the_least_rate() {
         let mut pace = Pace::new();
