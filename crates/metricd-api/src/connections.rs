@@ -14,5 +14,5 @@ mod socket;
 
 pub use self::registry::ConnectionLimits;
 pub(crate) use self::registry::Registry;
-pub(crate) use self::response::{StaticBody, begin};
+pub(crate) use self::response::{ConnectionData, StaticBody, begin};
 pub(crate) use self::socket::Socket;

@@ -20,7 +20,7 @@ pub(super) struct Connection {
     answered: AtomicU64,
     /// When the connection began, or its last request was answered.
     active_at: AtomicU64,
-    /// How many answers are being sent that a client has to read at the least rate.
+    /// How many answers are being sent that the client has to read at the least rate.
     paced: AtomicUsize,
     /// How many bytes of these answers are held in memory.
     held_bytes: AtomicUsize,

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest};
 
 use super::connection::Connection;
 use super::registry::Registry;
@@ -31,10 +31,23 @@ pub(crate) struct StaticBody;
 /// A request that has arrived, until its answer is sent.
 pub(crate) struct UnderWay(ConnectionData);
 
-/// An answer that is being sent, which takes room until then.
-struct Sending {
+/// An answer that is being sent, until this is dropped. Meanwhile the client has to take it at the least rate.
+pub(crate) struct Sending {
     of: ConnectionData,
     held_bytes: usize,
+}
+
+impl ConnectionData {
+    /// The connection that the request has come on.
+    pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
+        request.conn_data::<Self>().cloned()
+    }
+
+    /// Has the client take what is left of its answer at the least rate, of which so many bytes are held in memory.
+    pub(crate) fn sending(self, held_bytes: usize) -> Sending {
+        self.connection.begin_paced(held_bytes);
+        Sending { of: self, held_bytes }
+    }
 }
 
 /// Notes that a request has arrived, on the connection whose data these are.
@@ -64,7 +77,8 @@ pub(crate) struct Room {
 
 impl UnderWay {
     /// Takes room for the answer; `None` if answers that clients have not taken yet leave none. A body that is made while it
-    /// is sent takes none, and whoever makes it limits how long that may take.
+    /// is sent takes none. Whoever makes it limits how long that may take, and has the rest [sent](ConnectionData::sending) when
+    /// it is made.
     pub(crate) fn room(&self, response: &ServiceResponse<BoxBody>) -> Option<Room> {
         let BodySize::Sized(size_bytes) = response.response().body().size() else {
             return Some(Room { _sending: None });
@@ -75,8 +89,7 @@ impl UnderWay {
         if !self.0.registry.hold(held_bytes) {
             return None;
         }
-        self.0.connection.begin_paced(held_bytes);
-        Some(Room { _sending: Some(Sending { of: self.0.clone(), held_bytes }) })
+        Some(Room { _sending: Some(self.0.clone().sending(held_bytes)) })
     }
 
     /// The response, which ends the request when its body has been handed to the web server, or is given up.

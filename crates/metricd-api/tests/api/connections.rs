@@ -123,19 +123,20 @@ async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<
     Ok(app)
 }
 
-/// A client that asks for the result and reads nothing.
-async fn ask_and_wait(app: &TestApp) -> Result<TcpStream> {
+/// A client that asks for this and reads nothing.
+async fn ask_and_wait(app: &TestApp, path: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     // So that most of the answer stays with the server.
     socket.set_recv_buffer_size(64 << 10)?;
     let mut stream = socket.connect(app.address().parse()?).await?;
-    stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     Ok(stream)
 }
 
 /// Reads until the connection ends; how many bytes came.
 async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
     let mut bytes = Vec::new();
+    // It may also be reset.
     let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     ensure!(read.is_ok(), "the connection is still open");
     Ok(bytes.len())
@@ -179,13 +180,35 @@ async fn a_client_that_does_not_read_its_answer_is_let_go_of() -> Result<()> {
     Ok(())
 }
 
+/// While the SQL runs, its own limits hold. What is left when it has ended is an answer like others.
+#[actix_web::test]
+async fn a_client_that_does_not_read_the_rest_of_a_stream_is_let_go_of() -> Result<()> {
+    let rate_window = Duration::from_millis(400);
+    let limits = ConnectionLimits { rate_window, ..ConnectionLimits::default() };
+    let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
+    // The second row is too large for the buffers of the system.
+    app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(100 << 10)), Some("x".repeat(14 << 20))]));
+    let stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
+    stream.readable().await?;
+    sleep(10 * rate_window).await;
+    let count = read_to_end(stream).await?;
+    assert!((1..14 << 20).contains(&count), "{count}");
+
+    // One who reads gets all of it.
+    assert_eq!(
+        app.get("/metrics/m1?format=csv").await?.body.len(),
+        "value\r\n\r\n\r\n".len() + (100 << 10) + (14 << 20)
+    );
+    Ok(())
+}
+
 #[actix_web::test]
 async fn answers_that_nobody_reads_leave_memory_to_others() -> Result<()> {
     let limits = ConnectionLimits { held_bytes: 40 << 20, ..ConnectionLimits::default() };
     let app = app_with_result(14 << 20, limits).await?;
     let mut held = Vec::new();
     for _ in 0..2 {
-        held.push(ask_and_wait(&app).await?);
+        held.push(ask_and_wait(&app, "/metrics/m1").await?);
     }
     let taken = async {
         loop {
@@ -193,7 +216,7 @@ async fn answers_that_nobody_reads_leave_memory_to_others() -> Result<()> {
             if answer.status == 503 {
                 return Ok::<_, anyhow::Error>(answer);
             }
-            held.push(ask_and_wait(&app).await?);
+            held.push(ask_and_wait(&app, "/metrics/m1").await?);
         }
     };
     let refused = timeout(PATIENCE, taken).await??;

@@ -15,6 +15,7 @@ use super::TRUNCATED;
 use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
 use crate::ApiState;
+use crate::connections::ConnectionData;
 use crate::edge::{RequestId, note_run};
 
 /// The number of rows that a stream has at most.
@@ -50,10 +51,14 @@ pub(super) async fn answer_stream(
     let Streamed { format, writer, statement, tenant, limits, limit, is_chunked, permit } = streamed;
     let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
     let runner = state.runner.clone();
+    let connection = ConnectionData::of(request);
     // A task of its own, so that its time limits hold while nobody reads.
     let run = Run(actix_web::rt::spawn(async move {
         let outcome = runner.run_with_permit(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
+        // The run's limits are over, and what the client has not taken yet may be much. This ends with the response.
+        let _sending = connection.map(|connection| connection.sending(0));
+        std::future::pending::<()>().await;
     }));
 
     let mut response = HttpResponse::Ok();
@@ -79,7 +84,7 @@ pub(super) async fn answer_stream(
     }
 }
 
-/// A run, which is given up where this is dropped.
+/// A run, and after its end the rest of its response, which are given up where this is dropped.
 struct Run(JoinHandle<()>);
 
 impl Drop for Run {
