@@ -6,6 +6,7 @@
 //! not read its answer. So the server's streams are wrapped: [`Socket`] notes progress, and the [`Registry`] ends
 //! connections that make none.
 
+mod chunked;
 mod connection;
 mod gate;
 mod registry;

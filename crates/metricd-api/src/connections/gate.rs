@@ -4,9 +4,11 @@
 //! that it decoded: with its HTTP version, its `Connection`, and without a body if it was a `HEAD`. So the next head is held
 //! back until the answer before it is written. The gate only delays bytes: what is a request is for the web server to say.
 
+use super::chunked::Chunked;
 use super::connection::Connection;
 
-/// How much of a line of a head is kept: enough for the headers that say how long the body is.
+/// How much of a line of a head is kept, without blanks: enough for the headers that say how long the body is. Of a longer number,
+/// which can only begin with zeros, fewer bytes pass than there are, so that nothing behind the request does.
 const MAX_LINE_BYTES: usize = 64;
 
 /// Where in its requests a connection is.
@@ -14,10 +16,10 @@ const MAX_LINE_BYTES: usize = 64;
 pub(super) enum Gate {
     /// In a head.
     Head(Head),
-    /// In a body with this many bytes left.
+    /// In a body.
     Body {
-        /// How many.
-        left: u64,
+        /// What is left of it.
+        body: Body,
         /// How many requests were answered before this one.
         answered: u64,
     },
@@ -26,8 +28,6 @@ pub(super) enum Gate {
         /// How many.
         answered: u64,
     },
-    /// In a body of unknown length. What follows it is not told from it.
-    Open,
 }
 
 /// A head that has not ended.
@@ -38,13 +38,35 @@ pub(super) struct Head {
     body: Body,
 }
 
-/// What a head says of the body.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Body {
-    #[default]
-    None,
+/// What a head says of the body, and then what is left of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
     Bytes(u64),
-    Unknown,
+    Chunked(Chunked),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Bytes(0)
+    }
+}
+
+impl Body {
+    /// Passes over the bytes; how many of them are of the body.
+    fn pass(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::Bytes(left) => {
+                let passed = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= passed as u64;
+                passed
+            }
+            Self::Chunked(chunked) => chunked.pass(bytes),
+        }
+    }
+
+    fn is_over(self) -> bool {
+        matches!(self, Self::Bytes(0) | Self::Chunked(Chunked::End))
+    }
 }
 
 impl Default for Gate {
@@ -70,12 +92,10 @@ impl Gate {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
             match self {
-                Self::Open => return bytes.len(),
                 Self::Closed { .. } => return passed,
-                Self::Body { left, answered } => {
-                    let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
-                    (passed, *left) = (passed + taken, *left - taken as u64);
-                    if *left == 0 {
+                Self::Body { body, answered } => {
+                    passed += body.pass(rest);
+                    if body.is_over() {
                         *self = Self::Closed { answered: *answered };
                     }
                 }
@@ -84,11 +104,7 @@ impl Gate {
                     let (line, _) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
                     passed += line.len();
                     if let Some(body) = head.line(line, end.is_some()) {
-                        *self = match body {
-                            Body::None | Body::Bytes(0) => Self::Closed { answered },
-                            Body::Bytes(left) => Self::Body { left, answered },
-                            Body::Unknown => Self::Open,
-                        };
+                        *self = if body.is_over() { Self::Closed { answered } } else { Self::Body { body, answered } };
                     }
                 }
             }
@@ -101,7 +117,8 @@ impl Head {
     /// Takes a line, or a part of one; what the head says of the body, if this is its end.
     fn line(&mut self, part: &[u8], is_complete: bool) -> Option<Body> {
         let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
-        self.line.extend(part.iter().take(room).map(u8::to_ascii_lowercase));
+        let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t');
+        self.line.extend(part.iter().filter(|byte| !is_blank(byte)).take(room).map(u8::to_ascii_lowercase));
         if !is_complete {
             return None;
         }
@@ -111,18 +128,18 @@ impl Head {
             // Line breaks before a request are passed over.
             return self.is_begun.then_some(self.body);
         }
+        // `CONNECT`, and an upgrade to WebSocket, have the web server take all that follows for their body, close the connection
+        // once it has answered, and need none of it for the answer.
         if !self.is_begun {
             self.is_begun = true;
-            if line.starts_with(b"connect ") {
-                self.body = Body::Unknown;
-            }
-        } else if line.starts_with(b"transfer-encoding:") || line.starts_with(b"upgrade:") {
-            self.body = Body::Unknown;
+        } else if line.starts_with(b"transfer-encoding:") {
+            // The web server takes no other coding, and none beside a length.
+            self.body = Body::Chunked(Chunked::default());
         } else if let Some(length) = line.strip_prefix(b"content-length:")
-            && self.body != Body::Unknown
+            && let Ok(length) = std::str::from_utf8(length).unwrap_or_default().parse()
         {
-            let length = std::str::from_utf8(length.trim_ascii()).ok().and_then(|length| length.parse().ok());
-            self.body = length.map_or(Body::Unknown, Body::Bytes);
+            // What is no number the web server refuses.
+            self.body = Body::Bytes(length);
         }
         None
     }
@@ -156,7 +173,11 @@ mod tests {
         let small = format!("\r\n\r\n{GET}");
         let long = format!("GET / HTTP/1.1\r\nX: {}\r\nContent-Length: 3\r\n\r\nabc", "x".repeat(1_000));
         let bare = "GET / HTTP/1.1\nHost: x\n\n";
-        for first in [GET, POST, &small, &long, bare, "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"] {
+        let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding:\tchunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n";
+        let blanks = format!("POST / HTTP/1.1\r\nContent-Length:{}3\r\n\r\nabc", " ".repeat(100));
+        let upgrade = "GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n";
+        let empty = "GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n";
+        for first in [GET, POST, &small, &long, bare, empty, chunked, &blanks, upgrade] {
             for second in [GET, POST] {
                 let text = format!("{first}{second}");
                 for size in [1, 2, 3, 7, 64, text.len()] {
@@ -167,11 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_unknown_length_is_not_held_back() {
-        for header in ["Transfer-Encoding: chunked", "upgrade: x", "Content-Length: x"] {
-            let text = format!("POST / HTTP/1.1\r\n{header}\r\n\r\n5\r\nhello\r\n0\r\n\r\n{GET}");
-            assert_eq!(passed(&text, 4), text.len(), "{header}");
+    fn nothing_passes_behind_a_request_whose_length_is_not_understood() {
+        for header in ["Content-Length: x", "Content-Length: 3, 3"] {
+            let head = format!("POST / HTTP/1.1\r\n{header}\r\n\r\n");
+            assert_eq!(passed(&format!("{head}{GET}"), 4), head.len(), "{header}");
         }
+        let zeros = format!("POST / HTTP/1.1\r\nContent-Length: {}3\r\n\r\n", "0".repeat(100));
+        assert_eq!(passed(&format!("{zeros}abc{GET}"), 4), zeros.len());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
 use metricd_api::{ConnectionLimits, ServerOptions};
 use metricd_repository::MetricRepository;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -144,26 +145,46 @@ async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
 
 #[actix_web::test]
 async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<()> {
+    const GET: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const HEAD: &str = "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const CLOSE: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    const OLD: &str = "GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n";
+    const UPGRADE: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\n\r\n";
+    const CHUNKED: &str = "POST /metrics/m1/restore HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n\
+                           5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n";
+    const SIZED: &str = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: \
+                         \t                                                                   5\r\n\r\nhello";
+    /// The version of an answer, whether it says that the connection ends, and whether it has a body.
+    type Shape = (char, bool, bool);
+    const PLAIN: Shape = ('1', false, true);
+    const BODILESS: Shape = ('1', false, false);
+    const LAST: Shape = ('1', true, true);
+    const OLDEST: Shape = ('0', false, true);
+
     let app = TestApp::start().await?;
-    let get = "GET /health HTTP/1.1\r\nHost: localhost\r\n";
-    let requests = [
-        format!("{get}\r\n"),
-        "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
-        format!("{get}Connection: close\r\n\r\n"),
+    let cases: [(&[&str], &[Shape]); 6] = [
+        (&[GET, HEAD, CLOSE], &[PLAIN, BODILESS, LAST]),
+        (&[GET, UPGRADE, GET, HEAD, CLOSE], &[PLAIN, PLAIN, PLAIN, BODILESS, LAST]),
+        (&[CHUNKED, GET, HEAD, CLOSE], &[PLAIN, PLAIN, BODILESS, LAST]),
+        (&[CHUNKED, CHUNKED, HEAD, CHUNKED, OLD], &[PLAIN, PLAIN, BODILESS, PLAIN, OLDEST]),
+        (&[SIZED, HEAD, CLOSE], &[PLAIN, BODILESS, LAST]),
+        (&[GET, OLD], &[PLAIN, OLDEST]),
     ];
-    for size in [1, 50, 10_000] {
-        let mut stream = app.connect().await?;
-        for piece in requests.concat().as_bytes().chunks(size) {
-            stream.write_all(piece).await?;
+    for (requests, expected) in cases {
+        for size in [1, 50, 10_000] {
+            let mut stream = app.connect().await?;
+            for piece in requests.concat().as_bytes().chunks(size) {
+                stream.write_all(piece).await?;
+            }
+            let mut answers = String::new();
+            timeout(PATIENCE, stream.read_to_string(&mut answers)).await??;
+            let shape = |answer: &str| {
+                let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
+                (head.chars().next().unwrap_or_default(), head.contains("connection: close"), !body.is_empty())
+            };
+            let shapes: Vec<_> = answers.split("HTTP/1.").skip(1).map(shape).collect();
+            assert_eq!(shapes, expected, "{requests:?} by {size}: {answers}");
         }
-        let mut answers = String::new();
-        stream.read_to_string(&mut answers).await?;
-        let answers: Vec<_> = answers.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
-        let seen: Vec<_> = answers
-            .iter()
-            .map(|answer| (answer.contains("connection: close"), answer.ends_with(r#"{"status":"ok"}"#)))
-            .collect();
-        assert_eq!(seen, [(false, true), (false, false), (true, true)], "{size}: {answers:?}");
     }
     Ok(())
 }
@@ -172,7 +193,7 @@ async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<(
 async fn a_client_that_does_not_read_its_answer_is_let_go_of() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
-    let stream = ask_and_wait(&app).await?;
+    let stream = ask_and_wait(&app, "/metrics/m1").await?;
     stream.readable().await?;
     sleep(10 * rate_window).await;
     // What the system had taken is still there to be read, and no more.
@@ -261,17 +282,26 @@ async fn one_connection_too_many_ends_the_one_without_progress() -> Result<()> {
 
 #[actix_web::test]
 async fn clients_that_pipeline_and_read_nothing_leave_room_for_others() -> Result<()> {
-    let limits = ConnectionLimits { connections: 20, ..ConnectionLimits::default() };
+    const CONNECTIONS: usize = 20;
+    const PATH: &str = "/docs/swagger-ui-bundle.js";
+    const REQUESTS: usize = 10;
+    let limits = ConnectionLimits { connections: CONNECTIONS, ..ConnectionLimits::default() };
     let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
-    let requests = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    let size_bytes = app.get(PATH).await?.body.len();
+    let requests = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(REQUESTS - 1);
     let mut streams = Vec::new();
-    for _ in 0..40 {
-        let mut stream = app.connect().await?;
-        let _ = timeout(Duration::from_millis(100), stream.write_all(requests.as_bytes())).await;
+    for count in 1..=2 * CONNECTIONS {
+        let mut stream = ask_and_wait(&app, PATH).await?;
+        stream.write_all(requests.as_bytes()).await?;
+        stream.readable().await?;
         streams.push(stream);
-        if streams.len() % 10 == 0 {
+        if count % 10 == 0 {
             assert_eq!(timeout(PATIENCE, app.get("/health")).await??.status, 200);
         }
     }
+    // What the system has taken of a connection that was ended is less than all answers.
+    let read = try_join_all(streams.into_iter().map(read_to_end)).await?;
+    let open = read.iter().filter(|count| **count >= REQUESTS * size_bytes).count();
+    assert!((1..=CONNECTIONS).contains(&open), "{open} are open: {read:?}");
     Ok(())
 }

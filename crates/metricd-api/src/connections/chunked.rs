@@ -1,0 +1,103 @@
+//! Where a chunked body ends (RFC 9112, section 7.1).
+
+/// Where in a chunked body a connection is.
+///
+/// Takes all that the web server takes, byte for byte. What the web server refuses it may take for more: a request with that is
+/// the last one of its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunked {
+    /// In the digits of a chunk's size, which is this so far.
+    Size(u64),
+    /// Behind them, before the end of their line.
+    Extension(u64),
+    /// In a chunk, or in the line break behind it, with so many bytes left.
+    Data(u64),
+    /// Behind the last chunk, in a line without characters so far, or with some.
+    Trailer {
+        /// Whether it has none, so that it ends the body.
+        is_empty: bool,
+    },
+    /// In the line break of such a line.
+    LineFeed {
+        /// Whether the body ends with it.
+        is_last: bool,
+    },
+    /// Behind the body.
+    End,
+}
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self::Size(0)
+    }
+}
+
+impl Chunked {
+    /// Passes over the bytes; how many of them are of the body.
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let Some(byte) = bytes.get(passed) {
+            if let Self::Data(left) = self
+                && *left > 1
+            {
+                // All but the last byte at once.
+                let taken = usize::try_from(*left - 1).unwrap_or(usize::MAX).min(bytes.len() - passed);
+                (passed, *left) = (passed + taken, *left - taken as u64);
+                continue;
+            }
+            *self = match (*self, byte) {
+                (Self::End, _) => return passed,
+                (Self::Size(0) | Self::Extension(0), b'\n') | (Self::LineFeed { is_last: false }, _) => {
+                    Self::Trailer { is_empty: true }
+                }
+                (Self::Size(size) | Self::Extension(size), b'\n') => Self::Data(size.saturating_add(2)),
+                (Self::Size(size), byte) => match char::from(*byte).to_digit(16) {
+                    Some(digit) => Self::Size(size.saturating_mul(16).saturating_add(digit.into())),
+                    None => Self::Extension(size),
+                },
+                (Self::Extension(size), _) => Self::Extension(size),
+                (Self::Data(_), _) => Self::Size(0),
+                (Self::Trailer { is_empty }, b'\r') => Self::LineFeed { is_last: is_empty },
+                (Self::Trailer { .. }, _) => Self::Trailer { is_empty: false },
+                (Self::LineFeed { is_last: true }, _) => Self::End,
+            };
+            passed += 1;
+        }
+        passed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_ends_where_its_last_chunk_and_its_trailers_do() {
+        let body = [
+            "0\r\n\r\n",
+            "5\r\nhello\r\n0\r\n\r\n",
+            "5\r\n0\r\n\r\n\r\n0\r\n\r\n",
+            "00A ;a=\"b\"\r\n0123456789\r\n000;x\r\n\r\n",
+            "1\r\n\n\r\n0\r\nA: b\r\nC:\n d\r\n\r\n",
+        ];
+        for body in body {
+            for next in ["GET / HTTP/1.1\r\n\r\n", "0\r\n\r\n", "\r\n"] {
+                for size in [1, 2, 3, 1_000] {
+                    let (text, mut chunked, mut passed) = (format!("{body}{next}"), Chunked::default(), 0);
+                    for piece in text.as_bytes().chunks(size) {
+                        passed += chunked.pass(piece);
+                    }
+                    assert_eq!((passed, chunked), (body.len(), Chunked::End), "{text:?} by {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_size_beyond_all_numbers_does_not_end() {
+        let mut chunked = Chunked::default();
+        let body = format!("{}\r\n{}", "f".repeat(17), "0\r\n\r\n".repeat(100));
+        assert_eq!(chunked.pass(body.as_bytes()), body.len());
+        assert_ne!(chunked, Chunked::End);
+    }
+}
