@@ -43,7 +43,7 @@ pub use hardening::{
 };
 pub use identity::require_same_database;
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
-pub use reader::{ReaderError, ReaderLimits, check_reader, prepare_reader};
+pub use reader::{ReaderError, ReaderLimits, check_candidate, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
 pub use resolver::PgResolver;
 pub use runner::{PgRunner, RunnerConfig, TenantKey, tenant_key};

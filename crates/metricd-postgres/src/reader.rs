@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use diesel::sql_types::{Array, Bool, Text};
-use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel::sql_types::{Array, Bool, Nullable, Text};
+use diesel::{OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use metricd_execution::quote_identifier;
 
 use crate::DatabaseUrl;
@@ -55,13 +55,23 @@ pub enum ReaderError {
         reader: String,
     },
     /// The role has rights that a reader must not have, or lacks what protects it.
-    #[error(
-        "the role `{role}` is no safe reader: {fault}; run `metricd migrate`, have an administrator mend that, or give the reader another role"
-    )]
+    #[error("the role `{role}` is no safe reader: {fault}; {advice}")]
     Unsafe {
         /// The role.
         role: String,
         /// What is wrong with it, in words.
+        fault: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// The role exists, and is somebody else's: its settings would hold for whoever uses it now.
+    #[error(
+        "the role `{role}` cannot become the reader: {fault}. Nothing was changed: give the reader a role of its own"
+    )]
+    InUse {
+        /// The role.
+        role: String,
+        /// Who uses it, or what it may do, in words.
         fault: String,
     },
     /// The owner may not make the role or set its limits.
@@ -76,8 +86,36 @@ pub enum ReaderError {
     },
 }
 
-/// Makes the reader where it is not there yet, sets its limits, and gives it the right to read `warehouse` and nothing more.
-/// What is in order already stays as it is; the password of a role that is there is not changed.
+/// Refuses a role that exists and that [`prepare_reader`] would take from somebody else, or that could not become a reader: one
+/// with rights in other databases, or with more rights than a reader may have. Changes nothing.
+///
+/// # Errors
+///
+/// [`ReaderError::InUse`], or [`ReaderError::Connect`] if one of the roles cannot connect.
+pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<(), ReaderError> {
+    let mut connection = connect_as_owner(owner)?;
+    let role = reader.user().to_owned();
+    let refused = |error: diesel::result::Error| ReaderError::Refused {
+        role: role.clone(),
+        message: error.to_string(),
+        advice: "Nothing was changed".to_owned(),
+    };
+    let known = sql_query(include_str!("reader/candidate.sql")).bind::<Text, _>(reader.user());
+    let candidate: Option<Candidate> = known.get_result(&mut connection).optional().map_err(refused)?;
+    let fault = match candidate {
+        None | Some(Candidate { is_reader: true, .. }) => return Ok(()),
+        Some(Candidate { elsewhere: Some(database), .. }) => {
+            Some(format!("it has rights in the database `{database}`"))
+        }
+        // What it may do here, only its own session can say.
+        Some(_) => faults_of(reader)?.into_iter().find(|fault| !fault.is_mended).map(|fault| fault.fault),
+    };
+    fault.map_or(Ok(()), |fault| Err(ReaderError::InUse { role, fault }))
+}
+
+/// Creates the reader if it does not exist, sets its limits, and gives it the right to read `warehouse` and nothing more. What
+/// is in order already stays as it is; the password of a role that exists is not changed. A role that is somebody else's is
+/// refused, as by [`check_candidate`].
 ///
 /// # Errors
 ///
@@ -90,6 +128,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
         let (owner, reader) = (owner.to_string(), reader.to_string());
         return Err(ReaderError::OtherDatabase { owner, reader });
     }
+    check_candidate(owner, reader)?;
     let mut connection = connect_as_owner(owner)?;
     let role = quote_identifier(reader.user());
     let settings = settings(&role, limits);
@@ -186,10 +225,34 @@ fn is_limited(connection: &mut PgConnection, role: &str, limits: ReaderLimits) -
     Ok(query.bind::<Array<Text>, _>(settings).get_result::<Answer>(connection)?.answer)
 }
 
+/// A role that exists.
+#[derive(QueryableByName)]
+struct Candidate {
+    /// Whether it has the settings of a reader.
+    #[diesel(sql_type = Bool)]
+    is_reader: bool,
+    /// Another database in which it owns something or has rights.
+    #[diesel(sql_type = Nullable<Text>)]
+    elsewhere: Option<String>,
+}
+
 #[derive(QueryableByName)]
 struct Fault {
     #[diesel(sql_type = Text)]
     fault: String,
+    /// Whether [`prepare_reader`] mends it.
+    #[diesel(sql_type = Bool)]
+    is_mended: bool,
+}
+
+/// What PostgreSQL finds wrong with the reader, asked as that role.
+fn faults_of(reader: &DatabaseUrl) -> Result<Vec<Fault>, ReaderError> {
+    let mut connection = connect_as_reader(reader)?;
+    sql_query(FAULTS).load::<Fault>(&mut connection).map_err(|error| ReaderError::Refused {
+        role: reader.user().to_owned(),
+        message: error.to_string(),
+        advice: "Run `metricd migrate` first".to_owned(),
+    })
 }
 
 /// Asks PostgreSQL, as the reader, whether the reader is as it has to be.
@@ -198,14 +261,11 @@ struct Fault {
 ///
 /// [`ReaderError::Unsafe`] with the first fault, [`ReaderError::Connect`] where the reader cannot connect.
 pub fn check_reader(reader: &DatabaseUrl) -> Result<(), ReaderError> {
-    let mut connection = connect_as_reader(reader)?;
-    let faults = sql_query(FAULTS).load::<Fault>(&mut connection).map_err(|error| ReaderError::Refused {
-        role: reader.user().to_owned(),
-        message: error.to_string(),
-        advice: "Run `metricd migrate` first".to_owned(),
-    })?;
-    match faults.into_iter().next() {
-        None => Ok(()),
-        Some(Fault { fault }) => Err(ReaderError::Unsafe { role: reader.user().to_owned(), fault }),
-    }
+    let Some(Fault { fault, is_mended }) = faults_of(reader)?.into_iter().next() else { return Ok(()) };
+    let advice = if is_mended {
+        "run `metricd migrate`, which mends that"
+    } else {
+        "have an administrator mend that, or give the reader another role"
+    };
+    Err(ReaderError::Unsafe { role: reader.user().to_owned(), fault, advice })
 }

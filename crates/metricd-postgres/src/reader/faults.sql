@@ -1,71 +1,76 @@
 -- What is wrong with the role that asks, as the rest of a sentence about it; nothing where it is as it has to be. Of every
 -- schema of the database, and of rights by PUBLIC too. A member of another role is refused, so that none come that way.
+-- `is_mended` says whether `metricd migrate` mends it.
 WITH me AS (
     SELECT r.* FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
 ), schemas AS (
     SELECT n.oid, n.nspname, pg_catalog.quote_ident(n.nspname) AS name FROM pg_catalog.pg_namespace AS n
     WHERE n.nspname !~ '^pg_(toast_)?temp_'
-)
-SELECT 'it is a superuser' AS fault FROM me WHERE rolsuper
-UNION ALL SELECT 'it may make roles or databases, replicate, or pass over row security' FROM me
-WHERE rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
-UNION ALL SELECT 'it is a member of `' || r.rolname || '`' FROM pg_catalog.pg_roles AS r
-WHERE r.rolname <> current_user AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
-UNION ALL SELECT 'it owns ' || pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
-FROM pg_catalog.pg_shdepend AS d, me
-WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = me.oid AND d.deptype = 'o'
-AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
-UNION ALL SELECT 'the schema `' || n.name || '` is missing'
-FROM (VALUES ('catalog'), ('tenancy'), ('warehouse')) AS n (name)
-WHERE to_regnamespace(n.name) IS NULL
-UNION ALL SELECT 'it may use the schema `catalog`'
-WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
-UNION ALL SELECT 'it may not use the schema `' || n.name || '`' FROM (VALUES ('warehouse'), ('tenancy')) AS n (name)
-WHERE NOT has_schema_privilege(to_regnamespace(n.name)::oid, 'USAGE')
-UNION ALL SELECT 'it may create in the database' WHERE has_database_privilege(current_database(), 'CREATE')
-UNION ALL SELECT 'it may create in the schema `' || n.name || '`' FROM schemas AS n
-WHERE has_schema_privilege(n.oid, 'CREATE')
-UNION ALL SELECT 'it may write `' || n.name || '.' || quote_ident(c.relname) || '`, or refer to it, or hang triggers on it'
-FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
-AND (
-    has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
-    OR has_any_column_privilege(c.oid, 'INSERT, UPDATE, REFERENCES')
-)
--- To write there is what SET does, for which PUBLIC needs no right.
-AND NOT (n.nspname = 'pg_catalog' AND c.relname = 'pg_settings')
-UNION ALL SELECT 'it may change the sequence `' || n.name || '.' || quote_ident(c.relname) || '`'
-FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
-WHERE CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE') ELSE false END
-UNION ALL SELECT 'it may write a large object, as `' || l.oid || '`'
-FROM pg_catalog.pg_largeobject_metadata AS l, me
-WHERE EXISTS (
-    SELECT FROM pg_catalog.aclexplode(l.lomacl) AS a WHERE a.grantee IN (0, me.oid) AND a.privilege_type = 'UPDATE'
-)
-UNION ALL SELECT 'it is to have the right to write what `' || r.rolname || '` makes (ALTER DEFAULT PRIVILEGES)'
-FROM pg_catalog.pg_default_acl AS d JOIN pg_catalog.pg_roles AS r ON r.oid = d.defaclrole, me
-WHERE EXISTS (
-    SELECT FROM pg_catalog.aclexplode(d.defaclacl) AS a
-    WHERE a.grantee IN (0, me.oid) AND (
-        d.defaclobjtype = 'r' AND a.privilege_type <> 'SELECT' AND a.privilege_type <> 'MAINTAIN'
-        OR d.defaclobjtype = 'S' AND a.privilege_type <> 'SELECT'
-        OR d.defaclobjtype = 'n' AND a.privilege_type = 'CREATE'
+), lasting AS (
+    SELECT 'it is a superuser' AS fault FROM me WHERE rolsuper
+    UNION ALL SELECT 'it may make roles or databases, replicate, or pass over row security' FROM me
+    WHERE rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+    UNION ALL SELECT 'it is a member of `' || r.rolname || '`' FROM pg_catalog.pg_roles AS r
+    WHERE r.rolname <> current_user AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
+    UNION ALL SELECT 'it owns ' || pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+    FROM pg_catalog.pg_shdepend AS d, me
+    WHERE d.refclassid = 'pg_catalog.pg_authid'::regclass AND d.refobjid = me.oid AND d.deptype = 'o'
+    AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()))
+    UNION ALL SELECT 'it may create in the database' WHERE has_database_privilege(current_database(), 'CREATE')
+    UNION ALL SELECT 'it may create in the schema `' || n.name || '`' FROM schemas AS n
+    WHERE has_schema_privilege(n.oid, 'CREATE')
+    UNION ALL SELECT 'it may write `' || n.name || '.' || quote_ident(c.relname) || '`, or refer to it, or hang triggers on it'
+    FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    AND (
+        has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+        OR has_any_column_privilege(c.oid, 'INSERT, UPDATE, REFERENCES')
     )
+    -- To write there is what SET does, for which PUBLIC needs no right.
+    AND NOT (n.nspname = 'pg_catalog' AND c.relname = 'pg_settings')
+    UNION ALL SELECT 'it may change the sequence `' || n.name || '.' || quote_ident(c.relname) || '`'
+    FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
+    WHERE CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE') ELSE false END
+    UNION ALL SELECT 'it may write a large object, as `' || l.oid || '`'
+    FROM pg_catalog.pg_largeobject_metadata AS l, me
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.aclexplode(l.lomacl) AS a WHERE a.grantee IN (0, me.oid) AND a.privilege_type = 'UPDATE'
+    )
+    UNION ALL SELECT 'it is to have the right to write what `' || r.rolname || '` makes (ALTER DEFAULT PRIVILEGES)'
+    FROM pg_catalog.pg_default_acl AS d JOIN pg_catalog.pg_roles AS r ON r.oid = d.defaclrole, me
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.aclexplode(d.defaclacl) AS a
+        WHERE a.grantee IN (0, me.oid) AND (
+            d.defaclobjtype = 'r' AND a.privilege_type <> 'SELECT' AND a.privilege_type <> 'MAINTAIN'
+            OR d.defaclobjtype = 'S' AND a.privilege_type <> 'SELECT'
+            OR d.defaclobjtype = 'n' AND a.privilege_type = 'CREATE'
+        )
+    )
+    UNION ALL SELECT 'it may call `' || n.name || '.' || quote_ident(p.proname) || '()`, which may write as `'
+        || pg_catalog.pg_get_userbyid(p.proowner) || '` (SECURITY DEFINER and VOLATILE)'
+    FROM pg_catalog.pg_proc AS p JOIN schemas AS n ON n.oid = p.pronamespace
+    WHERE p.prosecdef AND p.provolatile = 'v'
+    AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
+    AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
+    -- Not by to_regprocedure, which fails for a role that may not use the schema.
+    AND NOT (n.nspname = 'tenancy' AND p.proname = 'enter' AND p.proargtypes = '25'::pg_catalog.oidvector)
+    UNION ALL SELECT 'it may use the foreign server `' || s.srvname || '`' FROM pg_catalog.pg_foreign_server AS s
+    WHERE has_server_privilege(s.oid, 'USAGE')
+    UNION ALL SELECT 'it may set `' || p.parname || '`, which only superusers may' FROM pg_catalog.pg_parameter_acl AS p
+    WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
+), mended AS (
+    SELECT 'the schema `' || n.name || '` is missing' AS fault
+    FROM (VALUES ('catalog'), ('tenancy'), ('warehouse')) AS n (name)
+    WHERE to_regnamespace(n.name) IS NULL
+    UNION ALL SELECT 'it may use the schema `catalog`'
+    WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
+    UNION ALL SELECT 'it may not use the schema `' || n.name || '`' FROM (VALUES ('warehouse'), ('tenancy')) AS n (name)
+    WHERE NOT has_schema_privilege(to_regnamespace(n.name)::oid, 'USAGE')
+    UNION ALL SELECT 'its transactions are not read-only by default'
+    WHERE current_setting('default_transaction_read_only') <> 'on'
+    UNION ALL SELECT 'its statements have no time limit'
+    WHERE current_setting('statement_timeout') = '0'
+    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `warehouse`'
+    WHERE current_setting('search_path') <> 'warehouse'
 )
-UNION ALL SELECT 'it may call `' || n.name || '.' || quote_ident(p.proname) || '()`, which may write as `'
-    || pg_catalog.pg_get_userbyid(p.proowner) || '` (SECURITY DEFINER and VOLATILE)'
-FROM pg_catalog.pg_proc AS p JOIN schemas AS n ON n.oid = p.pronamespace
-WHERE p.prosecdef AND p.provolatile = 'v'
-AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
-AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
-AND p.oid IS DISTINCT FROM to_regprocedure('tenancy.enter(text)')
-UNION ALL SELECT 'it may use the foreign server `' || s.srvname || '`' FROM pg_catalog.pg_foreign_server AS s
-WHERE has_server_privilege(s.oid, 'USAGE')
-UNION ALL SELECT 'it may set `' || p.parname || '`, which only superusers may' FROM pg_catalog.pg_parameter_acl AS p
-WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
-UNION ALL SELECT 'its transactions are not read-only by default'
-WHERE current_setting('default_transaction_read_only') <> 'on'
-UNION ALL SELECT 'its statements have no time limit'
-WHERE current_setting('statement_timeout') = '0'
-UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `warehouse`'
-WHERE current_setting('search_path') <> 'warehouse'
+SELECT fault, false AS is_mended FROM lasting UNION ALL SELECT fault, true FROM mended

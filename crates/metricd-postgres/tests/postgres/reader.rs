@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
 use metricd_postgres::{
-    PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader,
+    DatabaseUrl, PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader,
     require_same_database,
 };
 use metricd_test_support::{READER, TestDatabase};
@@ -207,6 +207,41 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
         let error = found.err().context(harm)?;
         assert!(error.to_string().contains(&word), "{error}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_somebody_else_uses_is_refused_and_left_as_it_was() -> Result<()> {
+    let (database, another) = (TestDatabase::new().await?, TestDatabase::new().await?);
+    let (client, elsewhere) = (database.connect().await?, another.connect().await?);
+    let role = format!("app_{}", database.owner.database());
+    client.batch_execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'app'; CREATE TABLE orders (id integer)")).await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let url = format!("postgres://{role}:app@127.0.0.1:{port}/{}", database.owner.database());
+    let reader = DatabaseUrl::parse(url)?;
+    let prepare = async || {
+        let (owner, reader) = (database.owner.clone(), reader.clone());
+        spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await
+    };
+    let settings = "SELECT coalesce(rolconfig::text, '') || rolconnlimit FROM pg_roles WHERE rolname = $1";
+    for (use_of, end, word) in [
+        (format!("GRANT INSERT ON orders TO {role}"), format!("REVOKE INSERT ON orders FROM {role}"), "orders"),
+        (format!("ALTER ROLE {role} SUPERUSER"), format!("ALTER ROLE {role} NOSUPERUSER"), "superuser"),
+        (format!("ALTER TABLE orders OWNER TO {role}"), "ALTER TABLE orders OWNER TO metricd".to_owned(), "owns"),
+    ] {
+        client.batch_execute(&use_of).await?;
+        let error = prepare().await?.err().context(use_of)?;
+        assert!(matches!(&error, ReaderError::InUse { fault, .. } if fault.contains(word)), "{error}");
+        assert_eq!(client.query_one(settings, &[&role]).await?.get::<_, &str>(0), "-1");
+        client.batch_execute(&end).await?;
+    }
+    elsewhere.batch_execute(&format!("CREATE TABLE theirs (id integer); GRANT SELECT ON theirs TO {role}")).await?;
+    let error = prepare().await?.err().context("it is used in another database")?;
+    assert!(error.to_string().contains(&format!("`{}`", another.owner.database())), "{error}");
+    elsewhere.batch_execute("DROP TABLE theirs").await?;
+    // Nobody else's role becomes the reader.
+    prepare().await??;
+    spawn_blocking(move || check_reader(&reader)).await??;
     Ok(())
 }
 

@@ -5,7 +5,9 @@ mod hardening;
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use metricd_postgres::{DatabaseUrl, ReaderLimits, check_reader, prepare_reader, require_same_database};
+use metricd_postgres::{
+    DatabaseUrl, ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database,
+};
 
 use crate::arguments::{DatabaseArguments, MigrateArguments};
 use crate::database::{Database, Source, require_reader, require_schema, require_version};
@@ -44,6 +46,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
 
 fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<()> {
     require_version(owner)?;
+    check_candidate(owner, reader)?;
     let applied = metricd_postgres::migrate(owner)?;
     for version in &applied {
         output::print(&format!("applied migration {version}\n"));
