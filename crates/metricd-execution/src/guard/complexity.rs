@@ -1,7 +1,8 @@
 //! How much a statement may ask PostgreSQL to keep in mind while it is resolved.
 //!
 //! PostgreSQL writes out the columns of every `*`, and for each join the columns of all that it joins. A short text can so have
-//! hundreds of thousands of columns within it, each of which takes about a kilobyte of the backend that resolves it.
+//! hundreds of thousands of columns within it, each of which takes about a kilobyte of the backend that resolves it. It also
+//! writes down the names of the columns of every relation, which take a quarter of that.
 
 /// How many columns a relation may have, and a result.
 const MAX_COLUMNS: u64 = 1_664;
@@ -22,15 +23,21 @@ pub(super) struct Complexity {
     wildcards: u64,
     /// The relations that each join has on its left and its right, added up.
     joined: u64,
+    /// How many relations there are.
+    relations: u64,
     /// The length of the longest list of columns.
     longest_list: u64,
 }
 
 impl Complexity {
-    /// Takes the joins of a source into account.
-    pub(super) fn add_joins(&mut self, count: usize) {
-        let count = count as u64;
-        self.joined = self.joined.saturating_add(count.saturating_mul(count.saturating_add(3)) / 2);
+    /// Takes a join of so many relations into account, those on its left and its right together.
+    pub(super) fn add_join(&mut self, relations: u64) {
+        self.joined = self.joined.saturating_add(relations);
+    }
+
+    /// Takes the relations of a SELECT into account.
+    pub(super) fn add_relations(&mut self, count: u64) {
+        self.relations = self.relations.saturating_add(count);
     }
 
     /// Takes a list of columns into account.
@@ -54,7 +61,7 @@ impl Complexity {
 
     fn inner_columns(self) -> u64 {
         let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(USUAL_COLUMNS) };
-        self.wildcards.saturating_add(self.joined).saturating_mul(width)
+        self.wildcards.saturating_add(self.joined).saturating_add(self.relations / 4).saturating_mul(width)
     }
 }
 
@@ -62,10 +69,11 @@ impl Complexity {
 mod tests {
     use super::*;
 
-    fn complexity(wildcards: u64, joins: &[usize], list: usize) -> Complexity {
+    fn complexity(wildcards: u64, joins: &[u64], list: usize) -> Complexity {
         let mut complexity = Complexity { wildcards, ..Complexity::default() };
         for count in joins {
-            complexity.add_joins(*count);
+            (2..count + 2).for_each(|relations| complexity.add_join(relations));
+            complexity.add_relations(count + 1);
         }
         complexity.add_list(list);
         complexity
@@ -84,7 +92,8 @@ mod tests {
         assert!(complexity(400, &[], 1_600).is_excessive());
         assert!(complexity(1, &[18; 5], 1_600).is_excessive());
         assert!(complexity(0, &[18; 5], 1_600).is_excessive());
-        assert!(complexity(0, &[usize::MAX], 1).is_excessive());
+        assert!(complexity(0, &[100_000], 1).is_excessive());
+        assert!(complexity(0, &[0; 1_000], 1_600).is_excessive());
         assert!(complexity(60, &[], 1_600).is_large() && !complexity(60, &[], 1_600).is_excessive());
         assert!(!complexity(2, &[2], 20).is_large());
     }

@@ -39,6 +39,8 @@ pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
     /// Where a column or a row is named with the schema before its table.
     pub(crate) qualifiers: Vec<Qualifier>,
+    /// Whether a table's or a join's columns get new names by their order.
+    pub(crate) renames_columns: bool,
 }
 
 /// The schema `warehouse` before a table's name where a column or a row is named.

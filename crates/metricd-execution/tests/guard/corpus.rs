@@ -93,3 +93,24 @@ fn all_columns_of_rows_count_as_columns() {
     let scalars = vec!["(VALUES (1))"; 400].join(" + ");
     assert!(judge(&format!("SELECT {scalars} AS n")).is_ok());
 }
+
+/// PostgreSQL writes out the columns of all that a join joins, and names those of every relation.
+#[test]
+fn relations_count_with_their_columns_whatever_parentheses_they_are_in() {
+    let columns: Vec<_> = (0..1_600).map(|number| format!("1 AS c{number}")).collect();
+    let with = format!("WITH w AS (SELECT {})", columns.join(","));
+    let left = format!("{}w{}", "(".repeat(18), " CROSS JOIN w)".repeat(18));
+    let right = format!("{}w{}", "(w CROSS JOIN ".repeat(18), ")".repeat(18));
+    let flat = format!("w{}", " CROSS JOIN w".repeat(18));
+    let listed = vec!["w"; 1_000].join(", ");
+    for sources in [left, right, flat] {
+        let counted = vec![format!("(SELECT count(*) FROM {sources})"); 4].join(" + ");
+        let findings = judge(&format!("{with} SELECT {counted} AS n")).unwrap_err();
+        assert_eq!(findings[0].code, FindingCode::TooComplex, "{sources}");
+    }
+    let findings = judge(&format!("{with} SELECT count(*) AS n FROM {listed}")).unwrap_err();
+    assert_eq!(findings[0].code, FindingCode::TooComplex);
+    for sources in ["(w a CROSS JOIN (w b CROSS JOIN w c))", "w a, w b, (w c CROSS JOIN w d) AS e"] {
+        assert!(judge(&format!("{with} SELECT count(*) AS n FROM {sources}")).is_ok(), "{sources}");
+    }
+}

@@ -56,9 +56,8 @@ impl Walk<'_> {
             let message = "a metric only reads: leave INTO out";
             self.find(FindingCode::Writes, self.place, &into.to_string(), message);
         }
-        for table in from {
-            self.table_with_joins(table);
-        }
+        let relations = from.iter().map(|table| self.table_with_joins(table)).sum();
+        self.complexity.add_relations(relations);
         self.refuse_if(!lateral_views.is_empty(), "LATERAL VIEW");
         self.refuse_if(prewhere.is_some(), "PREWHERE");
         self.expressions(selection);

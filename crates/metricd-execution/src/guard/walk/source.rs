@@ -11,15 +11,17 @@ use crate::FindingCode;
 use crate::syntax::is_reserved;
 
 impl Walk<'_> {
-    pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) {
+    /// Takes a source with its joins, and tells how many relations it has.
+    pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) -> u64 {
         let TableWithJoins { relation, joins } = table;
-        self.source(relation);
-        self.complexity.add_joins(joins.len());
+        let mut relations = self.source(relation);
         for Join { relation, global, join_operator } in joins {
             self.refuse_if(*global, "GLOBAL JOIN");
-            self.source(relation);
+            relations += self.source(relation);
+            self.complexity.add_join(relations);
             self.join(join_operator);
         }
+        relations
     }
 
     fn join(&mut self, operator: &JoinOperator) {
@@ -51,8 +53,17 @@ impl Walk<'_> {
         }
     }
 
-    fn source(&mut self, source: &TableFactor) {
+    /// Takes a source, and tells how many relations it has.
+    fn source(&mut self, source: &TableFactor) -> u64 {
         match source {
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                let relations = self.table_with_joins(table_with_joins);
+                if let Some(alias) = alias {
+                    self.uses.renames_columns |= !alias.columns.is_empty();
+                    self.alias(alias);
+                }
+                return relations;
+            }
             TableFactor::Table {
                 name,
                 alias,
@@ -74,6 +85,7 @@ impl Walk<'_> {
                     }
                 }
                 if let Some(alias) = alias {
+                    self.uses.renames_columns |= args.is_none() && !alias.columns.is_empty();
                     self.alias(alias);
                 }
                 self.refuse_if(!with_hints.is_empty(), "WITH (…) behind a table");
@@ -104,12 +116,6 @@ impl Walk<'_> {
                     self.alias(alias);
                 }
             }
-            TableFactor::NestedJoin { table_with_joins, alias } => {
-                self.table_with_joins(table_with_joins);
-                if let Some(alias) = alias {
-                    self.alias(alias);
-                }
-            }
             TableFactor::TableFunction { .. }
             | TableFactor::JsonTable { .. }
             | TableFactor::OpenJsonTable { .. }
@@ -120,6 +126,7 @@ impl Walk<'_> {
             | TableFactor::XmlTable { .. }
             | TableFactor::SemanticView { .. } => self.refuse(source, "this kind of source"),
         }
+        1
     }
 
     /// Takes the name of a table, a view or a WITH query.
