@@ -34,7 +34,7 @@ pub struct Contract {
 impl Contract {
     /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
     /// would be another.
-    pub const PERIOD_REVISION: u32 = 1;
+    pub const PERIOD_REVISION: u32 = 2;
 
     /// What a request's `start_date` and `end_date` do now. Where they would change the SQL, and that was judged by other rules
     /// than those that hold now, nothing.
@@ -104,7 +104,7 @@ pub struct ContractTable {
     pub schema: String,
     /// The name.
     pub name: String,
-    /// The columns that are read, in the order of their names.
+    /// The columns that are read, in the table's order.
     pub columns: Vec<String>,
     /// The columns of the table that tell a day or an instant, read or not, in the table's order.
     pub time_columns: Vec<ContractColumn>,

@@ -74,12 +74,13 @@ impl MetricStatement {
         let slots: Vec<_> = statement.parameters().iter().map(|name| Slot::new(name, declared, known)).collect();
         let unsupported = |reason: &str| Days::Unsupported(reason.to_owned());
         let period = known.map(Contract::current_period);
+        let tables = known.map(|contract| contract.tables.as_slice()).unwrap_or_default();
         let days = match period.as_deref() {
             _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => Days::Named,
             Some(Period::Unsupported { reason }) => unsupported(reason),
             Some(Period::Bound) => unsupported("its SQL has changed since it was judged"),
             None => unsupported("its SQL was stored without being judged"),
-            Some(period) => match rewritten(&statement, period) {
+            Some(period) => match rewritten(&statement, period, tables) {
                 Some(Ok(rewritten)) => Days::Rewritten(Rewritten::of(&statement, &rewritten, declared, period)),
                 Some(Err(reason)) => unsupported(&reason),
                 None => unsupported("its SQL has changed since it was judged"),

@@ -16,6 +16,9 @@ use self::walk::Walk;
 use crate::syntax::with_tree;
 use crate::{Finding, Statement};
 
+/// The length of a text from which on it may be for that that PostgreSQL runs out of time.
+const LONG_TEXT_BYTES: usize = 10_000;
+
 /// Where the statement names tables; nothing where it has no syntax tree.
 pub(crate) fn uses(statement: &Statement) -> Uses {
     with_tree(statement, |tree| {
@@ -59,15 +62,16 @@ impl Guard {
         &self.allowed
     }
 
-    /// Whether PostgreSQL may need longer to resolve the statement than it is given, for what the statement has within it.
+    /// Whether PostgreSQL may need longer to resolve the statement than it is given, for its length or what it has within it.
     pub(crate) fn is_large(&self, statement: &Statement) -> bool {
-        with_tree(statement, |tree| {
-            tree.is_ok_and(|tree| {
-                let mut walk = Walk::new(&self.allowed, tree);
-                walk.query(&tree.query);
-                walk.is_large()
+        statement.text().len() > LONG_TEXT_BYTES
+            || with_tree(statement, |tree| {
+                tree.is_ok_and(|tree| {
+                    let mut walk = Walk::new(&self.allowed, tree);
+                    walk.query(&tree.query);
+                    walk.is_large()
+                })
             })
-        })
     }
 
     /// Judges the statement.

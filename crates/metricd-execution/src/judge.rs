@@ -133,19 +133,21 @@ impl Judge {
         };
         let resolved = self.resolver.resolve(&resolvable).map_err(|error| match error {
             // A database that answers everybody else has run out of time for this statement alone.
-            ResolveError::Unavailable(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
+            ResolveError::TooSlow(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
                 ResolveError::TooComplex
             }
             error => error,
         });
         resolved.map_err(|error| match error {
-            ResolveError::Unavailable(message) => JudgeError::Unavailable(message),
+            ResolveError::Unavailable(message) | ResolveError::TooSlow(message) => JudgeError::Unavailable(message),
             error @ ResolveError::ColumnRepeated(_) => {
                 let message = format!("{error}: give each column a name of its own with AS");
                 JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
             }
             error @ ResolveError::TooComplex => {
-                let message = format!("{error}: name the columns instead of `*`, or join less at once");
+                let message = format!(
+                    "{error}: name the columns instead of `*`, join less at once, or put a long list into a table"
+                );
                 JudgeError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
@@ -184,7 +186,7 @@ impl Judge {
             enums: resolution.enums,
             ..Contract::default()
         };
-        contract.period = self.period(statement, declared, &contract, resolution.tree.as_ref())?;
+        contract.period = self.period(statement, declared, &contract, &resolution.tree)?;
         Ok(contract)
     }
 }

@@ -1,6 +1,6 @@
 //! SQL that answers for a period: the author's, written anew with `:start_date` and `:end_date` in it. It is judged as any SQL.
 
-use metricd_domain::{Period, PeriodColumn, PeriodSource, SqlText};
+use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
 use crate::arguments::is_period;
 use crate::edit::Edited;
@@ -9,14 +9,18 @@ use crate::identifier::quote_identifier;
 use crate::place::Lines;
 use crate::{Place, Statement};
 
-/// The statement that answers for the period that a request names; `None` where that is the statement itself, or none.
+/// The statement that answers for the period that a request names, if it reads these tables; `None` where that is the statement itself, or none.
 ///
 /// # Errors
 ///
 /// A sentence that says why it cannot be written.
-pub(crate) fn rewritten(statement: &Statement, period: &Period) -> Option<Result<Statement, String>> {
+pub(crate) fn rewritten(
+    statement: &Statement,
+    period: &Period,
+    tables: &[ContractTable],
+) -> Option<Result<Statement, String>> {
     match period {
-        Period::Narrowed(source) => Some(narrowed(statement, source)),
+        Period::Narrowed(source) => Some(narrowed(statement, source, tables)),
         Period::Result(column) => Some(filtered(statement, column)),
         Period::Bound | Period::Unsupported { .. } => None,
     }
@@ -26,15 +30,21 @@ pub(crate) fn rewritten(statement: &Statement, period: &Period) -> Option<Result
 /// subqueries and WITH queries, under an alias, with its schema or without.
 ///
 /// A table is replaced by a subquery over it, which PostgreSQL pulls up, so that indexes on the time column serve.
-pub(crate) fn narrowed(statement: &Statement, source: &PeriodSource) -> Result<Statement, String> {
-    let Uses { tables, qualifiers } = uses(statement);
+pub(crate) fn narrowed(
+    statement: &Statement,
+    source: &PeriodSource,
+    read: &[ContractTable],
+) -> Result<Statement, String> {
+    let uses = uses(statement);
+    let columns = columns(&uses, source, read);
+    let Uses { tables, qualifiers, .. } = uses;
     let lines = Lines::of(statement.text());
     let offset = |place: Place| lines.offset(place);
     let qualifiers = qualifiers.iter().filter(|qualifier| qualifier.table == source.table);
     let mut edits: Vec<_> =
         qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
     for read in tables.iter().filter(|read| read.table == source.table) {
-        let rows = rows_inside(source, read.only.is_some());
+        let rows = rows_inside(source, &columns, read.only.is_some());
         let alias = if read.has_alias { String::new() } else { format!(" AS {}", quote_identifier(&source.table)) };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
@@ -47,9 +57,25 @@ pub(crate) fn narrowed(statement: &Statement, source: &PeriodSource) -> Result<S
     parsed(Edited::of(statement.text(), statement.body_range(), edits).text)
 }
 
-/// The statement that selects everything from the rows of the source that are inside the period.
-pub(crate) fn source_rows(source: &PeriodSource) -> Result<Statement, String> {
-    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, false), quote_identifier(&source.table)))
+/// The statement that selects everything from what [`narrowed`] puts in the place of the source.
+pub(crate) fn source_rows(
+    statement: &Statement,
+    source: &PeriodSource,
+    read: &[ContractTable],
+) -> Result<Statement, String> {
+    let columns = columns(&uses(statement), source, read);
+    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, &columns, false), quote_identifier(&source.table)))
+}
+
+/// The columns of the source that the statement reads, in the table's order: the others may be of a type that stored SQL may not
+/// read, or closed to the role that runs it. All columns where the statement gives them new names by their order.
+fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
+    match read.iter().find(|table| table.name == source.table) {
+        Some(table) if !uses.renames_columns => {
+            table.columns.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", ")
+        }
+        _ => "*".to_owned(),
+    }
 }
 
 /// The statement whose result has only those rows that are inside the period, in the order that it gives them: PostgreSQL
@@ -67,11 +93,12 @@ fn parsed(text: String) -> Result<Statement, String> {
     if takes_days { Ok(statement) } else { Err("it does not read the table by its name".to_owned()) }
 }
 
-/// The source's rows that are inside.
-fn rows_inside(source: &PeriodSource, is_only: bool) -> String {
+/// These columns of the source's rows that are inside.
+fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
+    let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
     let inside = inside(&source.column, &source.type_name);
-    format!("(SELECT * FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
+    format!("(SELECT {columns}FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
 }
 
 /// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
@@ -97,7 +124,7 @@ mod tests {
     fn narrowed(sql: &str) -> String {
         let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
         let text =
-            super::narrowed(&parse(sql), &source).map(|statement| statement.body().to_owned()).unwrap_or_default();
+            super::narrowed(&parse(sql), &source, &[]).map(|statement| statement.body().to_owned()).unwrap_or_default();
         let inside = "\"date\" >= CAST(:start_date AS date) AND \"date\" <= CAST(:end_date AS date)";
         text.replace(&format!("(SELECT * FROM warehouse.\"metrics\" WHERE {inside})"), "ROWS")
             .replace(&format!("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE {inside})"), "ONLY_ROWS")

@@ -59,8 +59,8 @@ pub struct Resolution {
     pub enums: BTreeMap<String, Vec<String>>,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
-    /// The statement's tree; none where it is too large to be looked at.
-    pub tree: Option<QueryTree>,
+    /// The statement's tree.
+    pub tree: QueryTree,
 }
 
 /// A function that a statement calls.
@@ -77,6 +77,9 @@ pub struct ResolvedFunction {
     pub is_security_definer: bool,
     /// Whether the statement calls it by its name, and not through an operator, a cast or a type.
     pub is_named: bool,
+    /// Whether the statement does not call it at all: PostgreSQL may because of the type of a value, to read, print, sort or group
+    /// it, or to make JSON of it.
+    pub is_brought: bool,
     /// Whether it came with PostgreSQL.
     pub is_built_in: bool,
     /// Whether it is somebody's own in a language that PostgreSQL does not trust, such as C.
@@ -112,9 +115,12 @@ pub enum ResolveError {
     /// Two columns of the result have this name.
     #[error("two columns are named `{0}`")]
     ColumnRepeated(String),
-    /// It has more columns within it than PostgreSQL may be asked to resolve.
-    #[error("it has too many columns within it")]
+    /// What PostgreSQL makes of it is larger than it may be, or takes longer.
+    #[error("it is too large when PostgreSQL has resolved it")]
     TooComplex,
+    /// PostgreSQL has not answered in time. Whether it does answer others is not known.
+    #[error("PostgreSQL did not answer in time: {0}")]
+    TooSlow(String),
     /// The database cannot be asked.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -137,6 +143,6 @@ pub trait Resolver: Debug + Send + Sync {
     /// # Errors
     ///
     /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`],
-    /// [`ResolveError::TooComplex`].
+    /// [`ResolveError::TooComplex`], [`ResolveError::TooSlow`].
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 }

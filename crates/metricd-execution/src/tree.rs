@@ -13,11 +13,9 @@ pub(crate) use source::Source;
 const STACK_BYTES: usize = 256 << 20;
 
 /// The tree of a statement, in the text form in which PostgreSQL stores it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryTree {
     text: String,
-    /// Whether the statement is the only subquery of this query.
-    is_subquery: bool,
 }
 
 /// Why two trees cannot be compared, or are not equal.
@@ -35,16 +33,10 @@ pub(crate) enum TreeError {
 }
 
 impl QueryTree {
-    /// Takes the text of `pg_rewrite.ev_action`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self { text, is_subquery: false }
-    }
-
     /// Takes the text of `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
     #[must_use]
-    pub fn of_subquery(text: String) -> Self {
-        Self { text, is_subquery: true }
+    pub fn new(text: String) -> Self {
+        Self { text }
     }
 
     /// Hands the statement's query to `look`, on a stack that is large enough for it.
@@ -52,7 +44,7 @@ impl QueryTree {
         stacker::grow(STACK_BYTES, || look(self.query()?))
     }
 
-    /// The statement's query: the rule of a view has no other.
+    /// The statement's query.
     fn query(&self) -> Result<Object<'_>, TreeError> {
         let query = match Node::read(&self.text) {
             Some(Node::List(mut queries)) if queries.len() == 1 => match queries.pop() {
@@ -61,7 +53,20 @@ impl QueryTree {
             },
             _ => Err(TreeError::Unreadable),
         }?;
-        if self.is_subquery { query.only_subquery().ok_or(TreeError::Unreadable) } else { Ok(query) }
+        query.only_subquery().ok_or(TreeError::Unreadable)
+    }
+
+    /// Whether the statement can be the same on a part of the source, as far as it alone tells.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(crate) fn is_narrowable(&self, source: &Source) -> Result<(), TreeError> {
+        self.with(|original| {
+            let mut canonical = Canonical::of_original(source);
+            canonical.query(original);
+            if canonical.has_whole_row() { Err(TreeError::WholeRow) } else { Ok(()) }
+        })
     }
 
     /// Whether the narrowed statement is this one, but for the rows of the source that it reads.
@@ -71,14 +76,9 @@ impl QueryTree {
     /// Why it is not.
     pub(crate) fn is_narrowed_by(&self, narrowed: &Self, source: &Source) -> Result<(), TreeError> {
         self.with(|original| {
-            let mut before = Canonical::of_original(source);
-            let original = before.query(original);
+            let original = Canonical::of_original(source).query(original);
             let narrowed = Canonical::of_narrowed(source)?.query(narrowed.query()?);
-            match () {
-                () if original == narrowed => Ok(()),
-                () if before.has_whole_row() => Err(TreeError::WholeRow),
-                () => Err(TreeError::Differs),
-            }
+            if original == narrowed { Ok(()) } else { Err(TreeError::Differs) }
         })
     }
 

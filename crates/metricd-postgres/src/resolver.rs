@@ -18,14 +18,13 @@ use tokio_postgres::{Column, Statement};
 use crate::DatabaseUrl;
 use crate::blocking::{BlockingClient, CallError};
 
-/// How long PostgreSQL may take for one of the steps.
+/// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes longer is
+/// then slow itself.
 const STEP_TIMEOUT: &str = "3s";
+const LOCK_TIMEOUT: &str = "2s";
 
-/// How large the resolved statement may be, as PostgreSQL writes it down. Looking through it takes several times as much.
-const MAX_TREE_BYTES: i32 = 16 << 20;
-
-/// How large it is, which PostgreSQL knows without reading it.
-const TREE_BYTES: &str = "SELECT octet_length(ev_action::text) FROM pg_catalog.pg_rewrite WHERE ev_class = 'catalog.metricd_judged'::regclass";
+/// How large the resolved statement may be, as PostgreSQL writes it down. Comparing it with another takes some 25 times as much.
+const MAX_TREE_BYTES: usize = 4 << 20;
 
 /// What `format_type` calls the types of these oids.
 const TYPE_NAMES: &str = "
@@ -37,9 +36,6 @@ const TYPE_NAMES: &str = "
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const ACCOUNT: &str = include_str!("resolver/account.sql");
-
-/// The size of a tree that is handed on: many times that of a statement of some pages.
-const MAX_COMPARED_TREE_BYTES: usize = 4 << 20;
 
 /// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
 /// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
@@ -59,6 +55,9 @@ pub struct PgResolver {
 struct Session {
     client: BlockingClient,
     has_account: bool,
+    /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes one of the
+    /// same name waits for that transaction.
+    view: String,
 }
 
 impl fmt::Debug for PgResolver {
@@ -85,13 +84,14 @@ impl PgResolver {
                 _ => Session::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
-            match session.end(answer.is_err()) {
+            // A prepared statement outlives a transaction that is rolled back: those of the account and of the client's own stay.
+            match session.client.batch_execute("ROLLBACK") {
                 Ok(()) => {
                     idle().push(session);
                     return answer;
                 }
                 // One that hangs is not waited for twice.
-                Err(error @ CallError::TooSlow) => return Err(ResolveError::Unavailable(error.to_string())),
+                Err(error @ CallError::TooSlow) => return answer.and(Err(refused(error))),
                 Err(_) => {}
             }
         }
@@ -101,25 +101,17 @@ impl PgResolver {
 
 impl Session {
     fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
-        let client = BlockingClient::connect(owner).map_err(|error| ResolveError::Unavailable(error.to_string()))?;
-        Ok(Self { client, has_account: false })
+        let unavailable = |error: CallError| ResolveError::Unavailable(error.to_string());
+        let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
+        let row = client.query_one("SELECT pg_backend_pid()").map_err(unavailable)?;
+        let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
+        Ok(Self { client, has_account: false, view: format!("catalog.metricd_judged_{backend}") })
     }
 
     fn begin(&mut self) -> Result<(), ResolveError> {
         let limits =
-            format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{STEP_TIMEOUT}'");
+            format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
         self.client.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
-    }
-
-    /// Takes everything back. A prepared statement outlives a transaction that is rolled back, so that one which failed may
-    /// have left its own.
-    fn end(&mut self, has_failed: bool) -> Result<(), CallError> {
-        self.client.batch_execute("ROLLBACK")?;
-        if has_failed {
-            self.has_account = false;
-            self.client.batch_execute("DEALLOCATE ALL")?;
-        }
-        Ok(())
     }
 
     /// The columns of the statement, and the types of its parameters.
@@ -133,6 +125,7 @@ impl Session {
 
     /// What the catalogs say of the view, and of the columns of the statement that it reads.
     fn account(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
+        let tree = self.tree()?;
         if !self.has_account {
             let prepare = format!("PREPARE metricd_account (regclass, jsonb) AS {ACCOUNT}");
             self.client.batch_execute(&prepare).map_err(refused)?;
@@ -143,7 +136,7 @@ impl Session {
             format!("[{},{table},{number}]", column.type_().oid())
         };
         let origins: Vec<_> = columns.iter().map(origin).collect();
-        let execute = format!("EXECUTE metricd_account ('catalog.metricd_judged', '[{}]')", origins.join(","));
+        let execute = format!("EXECUTE metricd_account ('{}', '[{}]')", self.view, origins.join(","));
         let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
         let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
         let named = columns.iter().zip(account.columns).map(|(column, ColumnRow { type_name, description })| {
@@ -158,19 +151,21 @@ impl Session {
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
             types: account.types.into_iter().map(ResolvedType::from).collect(),
             session_words: account.session_words,
-            tree: self.tree()?,
+            tree,
             enums: BTreeMap::new(),
         })
     }
 
-    /// The view's query, up to a size beyond which nobody looks at it.
-    fn tree(&mut self) -> Result<Option<QueryTree>, ResolveError> {
+    /// The view's query, unless it is larger than it may be.
+    fn tree(&mut self) -> Result<QueryTree, ResolveError> {
         let tree = format!(
-            "SELECT CASE WHEN octet_length(tree) <= {MAX_COMPARED_TREE_BYTES} THEN tree END FROM (
-                SELECT ev_action::text FROM pg_rewrite WHERE ev_class = 'catalog.metricd_judged'::regclass
-            ) AS rules (tree)"
+            "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
+                SELECT ev_action::text FROM pg_rewrite WHERE ev_class = '{}'::regclass
+            ) AS rules (tree)",
+            self.view
         );
-        Ok(self.client.simple_text(&tree).map_err(refused)?.map(QueryTree::of_subquery))
+        let tree = self.client.simple_text(&tree).map_err(refused)?;
+        tree.map(QueryTree::new).ok_or(ResolveError::TooComplex)
     }
 
     fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
@@ -204,14 +199,8 @@ impl Resolver for PgResolver {
                 format!("CAST(NULL AS {type_name})")
             };
             let body = statement.with_values(value);
-            // The name is seen by nobody else, and the transaction is never kept.
-            let view = format!("CREATE VIEW catalog.metricd_judged AS SELECT 1 AS one FROM (\n{body}\n) AS judged");
+            let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS judged", session.view);
             session.client.execute_one(&view).map_err(view_refused)?;
-            let bytes: i32 =
-                session.client.query_one(TREE_BYTES).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
-            if bytes > MAX_TREE_BYTES {
-                return Err(ResolveError::TooComplex);
-            }
             let account = session.account(described.columns())?;
             let types = account.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
             let enums = enums::labels(&mut session.client, types)?;
@@ -246,6 +235,7 @@ struct FunctionRow {
     is_volatile: bool,
     is_security_definer: bool,
     is_named: bool,
+    is_brought: bool,
     is_built_in: bool,
     is_untrusted: bool,
     extension: Option<String>,
@@ -272,27 +262,42 @@ impl From<FunctionRow> for ResolvedFunction {
             is_volatile,
             is_security_definer,
             is_named,
+            is_brought,
             is_built_in,
             is_untrusted,
             extension,
         } = row;
-        Self { schema, name, is_volatile, is_security_definer, is_named, is_built_in, is_untrusted, extension }
+        Self {
+            schema,
+            name,
+            is_volatile,
+            is_security_definer,
+            is_named,
+            is_brought,
+            is_built_in,
+            is_untrusted,
+            extension,
+        }
     }
 }
 
 /// What PostgreSQL's refusal means, by its SQLSTATE.
 fn refused(error: CallError) -> ResolveError {
-    let CallError::Refused(error) = error else { return ResolveError::Unavailable(error.to_string()) };
+    let error = match error {
+        CallError::Refused(error) => error,
+        CallError::TooSlow => return ResolveError::TooSlow(error.to_string()),
+        CallError::Lost(message) => return ResolveError::Unavailable(message),
+    };
     match fault_of(error.code().code()) {
         Fault::Statement | Fault::Value | Fault::Constraint => ResolveError::Refused {
             message: error.message().to_owned(),
             hint: error.hint().map(str::to_owned),
             character: character(&error),
         },
-        // The database had no time for it, no room, or no permission to write: the SQL is not to blame.
-        Fault::ReadOnly | Fault::Cancelled | Fault::Unavailable => {
-            ResolveError::Unavailable(error.message().to_owned())
-        }
+        // Within the time for a step, since waiting for a lock ends before.
+        Fault::Cancelled => ResolveError::TooSlow(error.message().to_owned()),
+        // The database had no room for it, or no permission to write: the SQL is not to blame.
+        Fault::ReadOnly | Fault::Unavailable => ResolveError::Unavailable(error.message().to_owned()),
     }
 }
 

@@ -35,7 +35,7 @@ impl Judge {
         statement: &Statement,
         declared: Declarations<'_>,
         contract: &Contract,
-        tree: Option<&QueryTree>,
+        tree: &QueryTree,
     ) -> Result<Period, JudgeError> {
         let source = contract.period_source(declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
@@ -78,14 +78,14 @@ struct Application<'a> {
     statement: &'a Statement,
     declared: Declarations<'a>,
     contract: &'a Contract,
-    tree: Option<&'a QueryTree>,
+    tree: &'a QueryTree,
 }
 
 impl Application<'_> {
     /// To the source, where that changes nothing else; or else to the result, where a column of it is the source's time.
     fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time)?;
-        let dependences = source.dependences(self.tree()?)?;
+        let dependences = source.dependences(self.tree)?;
         let Some(dependence) = dependences.first() else { return self.narrow(time, &source) };
         let column = match self.declared.period.and_then(PeriodDeclaration::column) {
             Some(name) => self.named_column(name),
@@ -115,27 +115,25 @@ impl Application<'_> {
         self.filter(column)
     }
 
-    fn tree(&self) -> Result<&QueryTree, Obstacle> {
-        self.tree.ok_or_else(|| Obstacle::from("PostgreSQL's account of it is too large to be looked at"))
-    }
-
     /// The source, as PostgreSQL sees what is to stand in its place.
     fn source(&self, time: &PeriodSource) -> Result<Source, Obstacle> {
-        let rows = source_rows(time)?;
-        let resolution = self.resolved(&rows, &[])?;
-        let position = resolution.0.iter().position(|column| column.name == time.column);
-        let position = position.ok_or_else(|| Obstacle::from("its time column is gone"))?;
-        Ok(Source::new(resolution.1, position)?)
+        let rows = source_rows(self.statement, time, &self.contract.tables)?;
+        let (columns, tree) = self.resolved(&rows, &[])?;
+        let position = columns.iter().position(|column| column.name == time.column);
+        Ok(Source::new(tree, position)?)
     }
 
     /// Reads only the source's rows that are inside.
     fn narrow(&self, time: PeriodSource, source: &Source) -> Result<Period, Obstacle> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {INSTEAD}", time.table);
-        let judged = narrowed(self.statement, &time).map_err(Obstacle::from).and_then(|narrowed| {
+        let judged = || {
+            self.tree.is_narrowable(source)?;
+            let narrowed = narrowed(self.statement, &time, &self.contract.tables)?;
             let (_, tree) = self.resolved(&narrowed, self.declared.parameters)?;
-            Ok(self.tree()?.is_narrowed_by(&tree, source)?)
-        });
+            Ok(self.tree.is_narrowed_by(&tree, source)?)
+        };
+        let judged = judged();
         match judged {
             Ok(()) => Ok(Period::Narrowed(time)),
             Err(Obstacle::Reason(reason)) => Err(because(reason).into()),
@@ -146,12 +144,13 @@ impl Application<'_> {
     /// Shows only the result's rows that are inside.
     fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
-        let filtered = rewritten(self.statement, &period).ok_or_else(|| Obstacle::from("it has no rewrite"))??;
+        let filtered = rewritten(self.statement, &period, &self.contract.tables);
+        let filtered = filtered.ok_or_else(|| Obstacle::from("it has no rewrite"))??;
         let (columns, tree) = self.resolved(&filtered, self.declared.parameters)?;
         if columns != self.contract.columns {
             return Err("its columns would be others".into());
         }
-        self.tree()?.is_filtered_by(&tree)?;
+        self.tree.is_filtered_by(&tree)?;
         Ok(period)
     }
 
@@ -168,14 +167,12 @@ impl Application<'_> {
             JudgeError::Refused(findings) => Obstacle::from(first(findings)),
             JudgeError::Unavailable(message) => Obstacle::Unavailable(message),
         })?;
-        let tree =
-            resolution.tree.ok_or_else(|| Obstacle::from("PostgreSQL's account of it is too large to be looked at"))?;
-        Ok((resolution.columns, tree))
+        Ok((resolution.columns, resolution.tree))
     }
 
     /// The column of the result that shows the source's time: the only one, or that of the same name.
     fn shown_column(&self, time: &PeriodSource, source: &Source) -> Result<Result<PeriodColumn, String>, Obstacle> {
-        let shown = source.shown_in(self.tree()?)?;
+        let shown = source.shown_in(self.tree)?;
         let columns: Vec<_> = shown.into_iter().filter_map(|position| self.contract.columns.get(position)).collect();
         let PeriodSource { table, column, .. } = time;
         let found = match columns.as_slice() {

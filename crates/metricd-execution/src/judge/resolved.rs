@@ -52,7 +52,8 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
                 // A type of an extension, and its operators, are there because the operator has made a table with them.
                 "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
-                _ => false,
+                // So is a column, wherever the extension of its type is.
+                _ => function.is_brought && function.extension.is_some(),
             })
 }
 

@@ -35,7 +35,7 @@ fn metrics() -> ContractTable {
     ContractTable {
         schema: "warehouse".into(),
         name: "metrics".into(),
-        columns: Vec::new(),
+        columns: vec!["date".into()],
         time_columns: vec![column],
     }
 }
@@ -76,6 +76,7 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
         is_volatile,
         is_security_definer,
         is_named,
+        is_brought: false,
         is_built_in: schema == "pg_catalog",
         is_untrusted: false,
         extension: None,
@@ -89,6 +90,17 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
         function("pg_catalog", "lo_create", true, false, false),
         function("warehouse", "audit", false, true, true),
         function("public", "anything", false, false, true),
+        ResolvedFunction { is_brought: true, ..function("public", "somebodys", false, false, false) },
+        ResolvedFunction {
+            is_brought: true,
+            extension: Some("citext".into()),
+            ..function("public", "citext_cmp", false, false, false)
+        },
+        ResolvedFunction {
+            is_brought: true,
+            extension: Some("odd".into()),
+            ..function("public", "odd_cmp", true, false, false)
+        },
     ];
     let foreign = ContractTable { schema: "catalog".into(), name: "queries".into(), ..metrics() };
     let session_words = vec!["xml".to_owned()];
@@ -102,6 +114,8 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
         "pg_catalog.lo_create",
         "warehouse.audit",
         "public.anything",
+        "public.somebodys",
+        "public.odd_cmp",
         "xml",
     ];
     assert_eq!(words, expected);
@@ -119,11 +133,19 @@ fn tree(source: &str) -> String {
 const TABLE: &str = "{RANGETBLENTRY :eref {ALIAS :aliasname metrics :colnames (\"date\")} :rtekind 0 :relid 7 :tablesample <> \
                      :lateral false :inh true :inFromCl true}";
 
+/// The entry of a range table for `SELECT date FROM source`.
+fn subquery(source: &str) -> String {
+    format!(
+        "{{RANGETBLENTRY :eref {{ALIAS :aliasname metrics :colnames (\"date\")}} :rtekind 1 :subquery {} :lateral false}}",
+        tree(source)
+    )
+}
+
 fn resolution(source: &str) -> Resolution {
     Resolution {
         tables: vec![metrics()],
         columns: vec![ContractColumn::new("date", "date")],
-        tree: Some(QueryTree::new(format!("({})", tree(source)))),
+        tree: QueryTree::new(format!("({{QUERY :rtable ({})}})", subquery(source))),
         ..Resolution::default()
     }
 }
@@ -133,12 +155,9 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
     let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date)";
-    let narrowed = format!("SELECT date FROM (SELECT * FROM warehouse.\"metrics\" {inside}) AS \"metrics\"");
+    let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM warehouse.\"metrics\" {inside}) AS \"metrics\"");
     let rows = narrowed.replacen("SELECT date", "SELECT *", 1);
-    let subquery = format!(
-        "{{RANGETBLENTRY :eref {{ALIAS :aliasname metrics :colnames (\"date\")}} :rtekind 1 :subquery {} :lateral false}}",
-        tree(TABLE)
-    );
+    let subquery = subquery(TABLE);
     for text in [&rows, &narrowed] {
         resolver.answer(text, Ok(resolution(&subquery)));
     }
@@ -162,14 +181,15 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
         is_volatile: true,
         is_security_definer: true,
         is_named: true,
+        is_brought: false,
         is_built_in: false,
         is_untrusted: false,
         extension: None,
     };
     resolver.answer(&narrowed, Ok(Resolution { functions: vec![volatile], ..resolution(&subquery) }));
     reason("it is volatile");
-    resolver.answer(&narrowed, Ok(Resolution { tree: None, ..resolution(&subquery) }));
-    reason("too large");
+    resolver.answer(&narrowed, Ok(Resolution { tree: QueryTree::default(), ..resolution(&subquery) }));
+    reason("not known here");
 }
 
 #[test]
@@ -211,8 +231,13 @@ fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
 fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
     let resolver = Arc::new(ScriptedResolver::default());
     let large = format!("SELECT 1 AS one FROM metrics{}", ", (SELECT * FROM metrics) AS m".repeat(20));
-    for (sql, is_refused) in [(large.as_str(), true), ("SELECT 1", false)] {
-        resolver.answer(sql, Err(ResolveError::Unavailable("it took too long".into())));
+    let long = format!("SELECT 1 AS one WHERE 1 IN ({})", vec!["1234567"; 2_000].join(", "));
+    let slow = ResolveError::TooSlow("it took too long".into());
+    let locked = ResolveError::Unavailable("it waits for a lock".into());
+    for (sql, error, is_refused) in
+        [(large.as_str(), &slow, true), (&long, &slow, true), (&long, &locked, false), ("SELECT 1", &slow, false)]
+    {
+        resolver.answer(sql, Err(error.clone()));
         match judge(&resolver, sql, &[]) {
             Err(JudgeError::Refused(findings)) => {
                 assert!(is_refused && findings[0].code == FindingCode::TooComplex, "{findings:?}");

@@ -1,8 +1,10 @@
 //! Trees without what makes no difference, so that those of one meaning are equal.
 
+use std::collections::BTreeMap;
+
 use super::TreeError;
-use super::node::{Node, Object, is_view_itself};
-use super::source::{Source, columns_of};
+use super::node::{Node, Object};
+use super::source::Source;
 
 /// Fields that do not change what a statement means: positions in the text; the role and the columns whose rights are
 /// checked, since the role that runs the statement is always the same; and the numbers of a join's columns on its two sides,
@@ -30,12 +32,13 @@ enum Reading<'a> {
     /// Nothing stands for it.
     Any,
     /// As a table.
-    Table(&'a str),
+    Table(&'a Source),
     /// As this subquery over the table, whose columns have these numbers in the table.
-    Subquery { query: Object<'a>, columns: Vec<String> },
+    Subquery { query: Object<'a>, columns: &'a [usize] },
 }
 
-/// Makes trees comparable: both ways in which a source is read become one.
+/// Makes trees comparable: both ways in which a source is read become one. Columns of the table that the subquery does not have,
+/// since the statement does not read them, are left out wherever PostgreSQL lists all columns.
 #[derive(Debug)]
 pub(super) struct Canonical<'a> {
     reading: Reading<'a>,
@@ -46,10 +49,10 @@ pub(super) struct Canonical<'a> {
 /// What is known of the range table of a query around.
 #[derive(Debug, Default)]
 struct Scope {
-    /// How many entries of the view itself were taken out before the others.
-    taken_out: usize,
     /// The entries that are the source.
     sources: Vec<usize>,
+    /// The entries that are joins with columns left out, and the numbers of the columns that are not.
+    joins: BTreeMap<usize, Vec<usize>>,
 }
 
 impl<'a> Canonical<'a> {
@@ -60,17 +63,13 @@ impl<'a> Canonical<'a> {
 
     /// For a statement that reads the table.
     pub(super) fn of_original(source: &'a Source) -> Self {
-        Self { reading: Reading::Table(&source.relation), ..Self::plain() }
+        Self { reading: Reading::Table(source), ..Self::plain() }
     }
 
     /// For a statement that reads the subquery in the table's place.
     pub(super) fn of_narrowed(source: &'a Source) -> Result<Self, TreeError> {
-        let query = source.subquery()?;
-        let columns = columns_of(&query).ok_or(TreeError::Unreadable)?;
-        Ok(Self {
-            reading: Reading::Subquery { query: without_inheritance(Self::plain().query(query)).0, columns },
-            ..Self::plain()
-        })
+        let (query, _) = without_inheritance(Self::plain().query(source.subquery()?));
+        Ok(Self { reading: Reading::Subquery { query, columns: &source.columns }, ..Self::plain() })
     }
 
     /// Whether a whole row of the source was seen.
@@ -80,23 +79,22 @@ impl<'a> Canonical<'a> {
 
     pub(super) fn query<'t>(&mut self, mut query: Object<'t>) -> Object<'t> {
         let mut scope = Scope::default();
-        if let Some((_, values)) = query.fields.iter_mut().find(|(name, _)| *name == "rtable")
-            && let [Node::List(entries)] = values.as_mut_slice()
-        {
-            let is_top = self.scopes.is_empty();
-            let is_taken_out = |entry: &&Node<'_>| is_top && entry.as_object().is_some_and(is_view_itself);
-            scope.taken_out = entries.iter().take_while(is_taken_out).count();
-            entries.drain(..scope.taken_out);
-            for (index, entry) in (scope.taken_out + 1..).zip(entries.iter_mut()) {
-                let source = entry.as_object().and_then(|entry| self.source(entry));
-                if let Some(source) = source {
-                    *entry = Node::Object(source);
-                    scope.sources.push(index);
-                }
+        for (number, entry) in (1..).zip(entries_of(&mut query)) {
+            if let Some(source) = entry.as_object().and_then(|entry| self.source(entry)) {
+                *entry = Node::Object(source);
+                scope.sources.push(number);
             }
-            // A list of nothing is null.
-            if entries.is_empty() {
-                *values = vec![Node::Word("<>".into())];
+        }
+        for (number, entry) in (1..).zip(entries_of(&mut query)) {
+            if let Node::Object(entry) = entry
+                && let Some(kept) = self.kept_columns(entry, &scope.sources)
+            {
+                retain(entry, "joinaliasvars", &kept);
+                let names = entry.fields.iter_mut().find(|(name, _)| *name == "eref");
+                if let Some([Node::Object(names)]) = names.map(|(_, values)| values.as_mut_slice()) {
+                    retain(names, "colnames", &kept);
+                }
+                scope.joins.insert(number, kept);
             }
         }
         self.scopes.push(scope);
@@ -108,9 +106,9 @@ impl<'a> Canonical<'a> {
     /// The entry as the source, where it is that.
     fn source<'t>(&self, entry: &Object<'t>) -> Option<Object<'t>> {
         let inheritance = match &self.reading {
-            Reading::Table(relation) => {
+            Reading::Table(source) => {
                 let is_source = entry.word("rtekind") == Some("0")
-                    && entry.word("relid") == Some(relation)
+                    && entry.word("relid") == Some(&source.relation)
                     && entry.word("tablesample") == Some("<>")
                     && entry.word("inFromCl") == Some("true");
                 is_source.then(|| entry.field("inh").cloned())?
@@ -122,19 +120,32 @@ impl<'a> Canonical<'a> {
             }
             _ => None,
         };
-        let names = |name: &str| entry.field(name)?.as_object().cloned();
-        let mut names = names("eref")?;
-        // The names of columns that the table had once are empty; a subquery has none for them.
-        if let Some((_, values)) = names.fields.iter_mut().find(|(name, _)| *name == "colnames")
-            && let [Node::List(columns)] = values.as_mut_slice()
-        {
-            columns.retain(|column| column.as_word() != Some("\"\""));
+        let mut names = entry.field("eref")?.as_object().cloned()?;
+        if let Reading::Table(Source { columns, .. }) = &self.reading {
+            retain(&mut names, "colnames", columns);
         }
         let mut fields = vec![("eref", vec![Node::Object(names)]), ("inh", vec![inheritance?])];
         for name in ["lateral", "securityQuals"] {
             fields.extend(entry.field(name).cloned().map(|value| (name, vec![value])));
         }
         Some(Object { kind: "SOURCE", fields })
+    }
+
+    /// The numbers of the columns of a join without those of the table that the subquery does not have; `None` where all are there.
+    fn kept_columns(&self, entry: &Object<'_>, sources: &[usize]) -> Option<Vec<usize>> {
+        let Reading::Table(Source { columns, .. }) = &self.reading else { return None };
+        let is_left_out = |column: &Node<'_>| {
+            column.as_object().is_some_and(|column| {
+                column.kind == "VAR"
+                    && column.word("varlevelsup") == Some("0")
+                    && column.number("varno").is_some_and(|number| sources.contains(&number))
+                    && column.number("varattno").is_some_and(|number| !columns.contains(&number))
+            })
+        };
+        let all = entry.list("joinaliasvars");
+        let kept = (1..).zip(all).filter(|(_, column)| !is_left_out(column)).map(|(number, _)| number);
+        let kept: Vec<_> = kept.collect();
+        (kept.len() < all.len()).then_some(kept)
     }
 
     fn node<'t>(&mut self, node: Node<'t>) -> Node<'t> {
@@ -148,10 +159,8 @@ impl<'a> Canonical<'a> {
 
     fn object<'t>(&mut self, mut object: Object<'t>) -> Object<'t> {
         object.fields.retain(|(name, _)| !MEANINGLESS.contains(name));
-        match object.kind {
-            "VAR" => self.column(&mut object),
-            "RANGETBLREF" | "JOINEXPR" => self.renumber(&mut object, "rtindex", 0),
-            _ => {}
+        if object.kind == "VAR" {
+            self.column(&mut object);
         }
         let fields = object.fields.into_iter();
         object.fields =
@@ -159,39 +168,59 @@ impl<'a> Canonical<'a> {
         object
     }
 
-    /// A reference to a column: to the entry's number without those that were taken out, and the column's in the table.
+    /// A reference to a column of the source by its number in the table; to one of a join by its number among those that are there.
     fn column(&mut self, object: &mut Object<'_>) {
         let levels = object.number("varlevelsup").unwrap_or_default();
         for (entry, column) in [("varno", "varattno"), ("varnosyn", "varattnosyn")] {
-            let is_source = self
-                .scope(levels)
-                .zip(object.number::<usize>(entry))
-                .is_some_and(|(scope, number)| scope.sources.contains(&number));
-            if is_source {
-                self.has_whole_row |= object.word(column) == Some("0");
-                let in_table = match &self.reading {
-                    Reading::Subquery { columns, .. } => {
-                        object.number::<usize>(column).and_then(|number| columns.get(number.checked_sub(1)?))
-                    }
-                    Reading::Any | Reading::Table(_) => None,
-                };
-                if let Some(in_table) = in_table {
-                    set(object, column, in_table.clone());
+            let Some(number) = object.number::<usize>(entry) else { continue };
+            let Some(scope) = self.scope(levels) else { continue };
+            let place = object.number::<usize>(column);
+            let (is_source, join) = (scope.sources.contains(&number), scope.joins.get(&number));
+            let renumbered = match (&self.reading, join, place) {
+                (Reading::Subquery { columns, .. }, _, Some(place)) if is_source => {
+                    place.checked_sub(1).and_then(|place| columns.get(place)).map(ToString::to_string)
                 }
+                // What is left out is never equal to anything.
+                (_, Some(kept), Some(place @ 1..)) => {
+                    let among_kept = kept.iter().position(|kept| *kept == place);
+                    Some(among_kept.map_or_else(|| "left out".to_owned(), |place| (place + 1).to_string()))
+                }
+                _ => None,
+            };
+            self.has_whole_row |= (is_source || join.is_some()) && place == Some(0) && column == "varattno";
+            if let Some(renumbered) = renumbered {
+                set(object, column, renumbered);
             }
-            self.renumber(object, entry, levels);
-        }
-    }
-
-    fn renumber(&self, object: &mut Object<'_>, name: &str, levels: usize) {
-        let taken_out = self.scope(levels).map_or(0, |scope| scope.taken_out);
-        if let Some(number) = object.number::<usize>(name).filter(|number| *number > taken_out && taken_out > 0) {
-            set(object, name, (number - taken_out).to_string());
         }
     }
 
     fn scope(&self, levels: usize) -> Option<&Scope> {
         self.scopes.get(self.scopes.len().checked_sub(levels + 1)?)
+    }
+}
+
+/// The entries of the query's range table.
+fn entries_of<'q, 't>(query: &'q mut Object<'t>) -> &'q mut [Node<'t>] {
+    let rtable = query.fields.iter_mut().find(|(name, _)| *name == "rtable");
+    match rtable.map(|(_, values)| values.as_mut_slice()) {
+        Some([Node::List(entries)]) => entries,
+        _ => &mut [],
+    }
+}
+
+/// Leaves the entries of a list out whose numbers are not among these, counted from 1.
+fn retain(object: &mut Object<'_>, name: &str, numbers: &[usize]) {
+    let Some((_, values)) = object.fields.iter_mut().find(|(field, _)| *field == name) else { return };
+    if let [Node::List(list)] = values.as_mut_slice() {
+        let mut number = 0;
+        list.retain(|_| {
+            number += 1;
+            numbers.contains(&number)
+        });
+        // A list of nothing is null.
+        if list.is_empty() {
+            *values = vec![Node::Word("<>".into())];
+        }
     }
 }
 
@@ -204,10 +233,7 @@ fn set(object: &mut Object<'_>, name: &str, word: String) {
 /// The query without what it says of its table's heirs, and what it says.
 fn without_inheritance(mut query: Object<'_>) -> (Object<'_>, Option<Node<'_>>) {
     let mut inheritance = None;
-    if let Some((_, values)) = query.fields.iter_mut().find(|(name, _)| *name == "rtable")
-        && let [Node::List(entries)] = values.as_mut_slice()
-        && let [Node::Object(entry)] = entries.as_mut_slice()
-    {
+    if let [Node::Object(entry)] = entries_of(&mut query) {
         entry.fields.retain(|(name, values)| {
             let is_it = *name == "inh";
             if is_it {

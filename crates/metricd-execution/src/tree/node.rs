@@ -93,7 +93,7 @@ impl<'a> Object<'a> {
 }
 
 /// Whether the entry of a range table is one of the two that PostgreSQL 15 puts before those of a view's query, for the view.
-pub(super) fn is_view_itself(entry: &Object<'_>) -> bool {
+fn is_view_itself(entry: &Object<'_>) -> bool {
     entry.word("rtekind") == Some("0") && entry.word("inFromCl") == Some("false")
 }
 

@@ -10,8 +10,10 @@ pub(crate) struct Source {
     tree: QueryTree,
     /// The table.
     pub(super) relation: String,
-    /// The number of the time column in the table.
-    column: String,
+    /// The number of the time column in the table, if the subquery has it.
+    time_column: Option<usize>,
+    /// The numbers in the table of the subquery's columns.
+    pub(super) columns: Vec<usize>,
 }
 
 /// A part of a statement whose result for some rows depends on which other rows there are.
@@ -37,17 +39,16 @@ impl RowDependence {
 
 impl Source {
     /// Takes the tree of a statement that selects everything from the subquery; the time column is the one at `position` of the
-    /// columns, counted from 0.
-    pub(crate) fn new(tree: QueryTree, position: usize) -> Result<Self, TreeError> {
-        let (relation, column) = stacker::grow(STACK_BYTES, || {
+    /// columns, counted from 0, if it is there.
+    pub(crate) fn new(tree: QueryTree, position: Option<usize>) -> Result<Self, TreeError> {
+        let (relation, columns) = stacker::grow(STACK_BYTES, || {
             let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
             let mut entries = subquery.objects("rtable");
             let relation = entries.next().and_then(|entry| entry.word("relid")).map(str::to_owned);
-            let columns = columns_of(&subquery).ok_or(TreeError::Unreadable)?;
-            let column = columns.into_iter().nth(position);
-            relation.zip(column).ok_or(TreeError::Unreadable)
+            relation.zip(columns_of(&subquery)).ok_or(TreeError::Unreadable)
         })?;
-        Ok(Self { tree, relation, column })
+        let time_column = position.and_then(|position| columns.get(position).copied());
+        Ok(Self { tree, relation, time_column, columns })
     }
 
     /// The query of the subquery.
@@ -61,7 +62,8 @@ impl Source {
             let is_it = |entry: &&Object<'_>| {
                 entry.word("resjunk") == Some("false")
                     && entry.word("resorigtbl") == Some(&self.relation)
-                    && entry.word("resorigcol") == Some(&self.column)
+                    && self.time_column.is_some()
+                    && entry.number("resorigcol") == self.time_column
             };
             let position = |entry: &Object<'_>| entry.number::<usize>("resno")?.checked_sub(1);
             Ok(query.objects("targetList").filter(is_it).filter_map(position).collect())
@@ -81,8 +83,8 @@ impl Source {
 }
 
 /// The table's columns that a query selects, by their numbers in the table; `None` where it selects something else.
-pub(super) fn columns_of(query: &Object<'_>) -> Option<Vec<String>> {
-    let column = |entry: &Object<'_>| Some(entry.field("expr")?.as_object()?.word("varattno")?.to_owned());
+fn columns_of(query: &Object<'_>) -> Option<Vec<usize>> {
+    let column = |entry: &Object<'_>| entry.field("expr")?.as_object()?.number("varattno");
     query.objects("targetList").map(column).collect()
 }
 

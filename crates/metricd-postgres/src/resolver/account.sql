@@ -4,24 +4,40 @@
 -- has for each column of the statement its type, and the table and the column that it shows as it is, or 0.
 WITH RECURSIVE
 judged AS (
-    SELECT r.ev_class AS oid, r.ev_action::text AS tree FROM pg_rewrite r
-    WHERE r.ev_class = $1
+    SELECT
+        r.ev_class AS oid,
+        -- A join lists every column that it joins. Those that are read are named elsewhere, except by a whole row.
+        CASE
+            WHEN r.tree NOT LIKE '%:joinaliasvars (%' OR r.tree LIKE '%:varattno 0 %' THEN r.tree
+            ELSE regexp_replace(r.tree, ':joinaliasvars \((?:\{VAR [^{}]*\} ?)*\)', '', 'g')
+        END AS tree
+    FROM (SELECT ev_class, ev_action::text FROM pg_rewrite WHERE ev_class = $1) AS r (ev_class, tree)
+),
+
+-- Its nodes, each from its kind up to the next one. Constants are without their values and places in the text: a list of thousands
+-- has few that differ.
+nodes AS (
+    SELECT DISTINCT CASE
+        WHEN node LIKE 'CONST :%' THEN split_part(node, ' :location', 1) || substr(node, strpos(node, '}'))
+        ELSE node
+    END AS node
+    FROM judged, string_to_table(replace(tree, '\{', '\['), '{') AS node
 ),
 
 -- The types that the statement makes values of: by constants, casts and column definitions, and not by reading a column.
 made AS (
     SELECT DISTINCT f.hit[1]::oid AS oid
-    FROM judged, regexp_matches(tree, ':(?:consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
+    FROM nodes, regexp_matches(node, ':(?:consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
     UNION
     SELECT f.hit[2]::oid
-    FROM judged, regexp_matches(tree, '(:fieldnum \d+ )?:resulttype (\d+)', 'g') AS f (hit)
+    FROM nodes, regexp_matches(node, '(:fieldnum \d+ )?:resulttype (\d+)', 'g') AS f (hit)
     WHERE f.hit[1] IS NULL
     UNION
     SELECT f.hit[1]::oid
-    FROM judged, regexp_matches(tree, '\{FUNCEXPR :funcid \d+ :funcresulttype (\d+) :funcretset \w+ :funcvariadic \w+ :funcformat [12]', 'g') AS f (hit)
+    FROM nodes, regexp_matches(node, '^FUNCEXPR :funcid \d+ :funcresulttype (\d+) :funcretset \w+ :funcvariadic \w+ :funcformat [12]') AS f (hit)
     UNION
     SELECT types.oid
-    FROM judged, regexp_matches(tree, ':(?:coltypes|funccoltypes) \(o ([\d ]+)\)', 'g') AS f (hit),
+    FROM nodes, regexp_matches(node, ':(?:coltypes|funccoltypes) \(o ([\d ]+)\)', 'g') AS f (hit),
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS types (oid)
 ),
 
@@ -31,7 +47,7 @@ types (oid, is_made) AS (
     SELECT made.oid, TRUE FROM made
     UNION
     SELECT f.hit[1]::oid, FALSE
-    FROM judged, regexp_matches(tree, ':(?:\w*type|\w+_typeid) (\d+)', 'g') AS f (hit)
+    FROM nodes, regexp_matches(node, ':(?:\w*type|\w+_typeid) (\d+)', 'g') AS f (hit)
     UNION
     SELECT part.oid, part.is_made
     FROM types
@@ -73,10 +89,13 @@ brought AS (
     UNION ALL
     SELECT c.castfunc FROM pg_cast c
     WHERE c.castsource IN (SELECT oid FROM types) AND c.casttarget IN ('json'::regtype, 'jsonb'::regtype)
-        AND EXISTS (
-            SELECT FROM judged, regexp_matches(tree, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
-            JOIN pg_proc p ON p.oid = f.hit[1]::oid
-            WHERE p.proname ~ '(^|_)jsonb?(_|$)'
+        AND (
+            EXISTS (SELECT FROM nodes WHERE node ~ '^JSON\w*EXPR ')
+            OR EXISTS (
+                SELECT FROM nodes, regexp_matches(node, ':(?:funcid|aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
+                JOIN pg_proc p ON p.oid = f.hit[1]::oid
+                WHERE p.proname ~ '(^|_)jsonb?(_|$)'
+            )
         )
     UNION ALL
     SELECT function.oid FROM pg_range r, unnest(ARRAY[r.rngcanonical, r.rngsubdiff]::oid[]) AS function (oid)
@@ -87,41 +106,43 @@ brought AS (
     SELECT o.oprcode::oid FROM pg_amop p JOIN pg_operator o ON o.oid = p.amopopr WHERE p.amopfamily IN (SELECT oid FROM families)
 ),
 
-trees AS (
-    SELECT tree, TRUE AS is_statement FROM judged
-    UNION ALL SELECT tree, FALSE FROM conditions
+all_nodes AS (
+    SELECT node, TRUE AS is_statement FROM nodes
+    UNION ALL SELECT node, FALSE FROM conditions, string_to_table(replace(tree, '\{', '\['), '{') AS node
 ),
 
--- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts.
+-- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts. What sorts
+-- and groups comes with the type, as what stands in no node.
 called AS (
-    SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named
-    FROM trees,
-        regexp_matches(tree, '\{FUNCEXPR :funcid (\d+) :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d+)', 'g') AS f (hit)
+    SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named, FALSE AS is_brought
+    FROM all_nodes,
+        regexp_matches(node, '^FUNCEXPR :funcid (\d+) :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d+)') AS f (hit)
     UNION ALL
-    SELECT f.hit[1]::oid, is_statement FROM trees, regexp_matches(tree, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
+    SELECT f.hit[1]::oid, is_statement, FALSE
+    FROM all_nodes, regexp_matches(node, ':(?:aggfnoid|winfnoid) (\d+)', 'g') AS f (hit)
     UNION ALL
-    SELECT f.hit[1]::oid, FALSE
-    FROM trees,
-        regexp_matches(tree, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid|startInRangeFunc|endInRangeFunc) (\d+)', 'g') AS f (hit)
+    SELECT f.hit[1]::oid, FALSE, FALSE
+    FROM all_nodes,
+        regexp_matches(node, ':(?:funcid|opfuncid|hashfuncid|negfuncid|elemfuncid|startInRangeFunc|endInRangeFunc) (\d+)', 'g') AS f (hit)
     WHERE f.hit[1] <> '0'
     UNION ALL
-    SELECT o.oprcode::oid, FALSE
-    FROM trees, regexp_matches(tree, ':(?:opno|eqop|sortop) (\d+)', 'g') AS f (hit)
-    JOIN pg_operator o ON o.oid = f.hit[1]::oid
+    SELECT o.oprcode::oid, FALSE, f.hit[1] <> 'opno'
+    FROM all_nodes, regexp_matches(node, ':(opno|eqop|sortop) (\d+)', 'g') AS f (hit)
+    JOIN pg_operator o ON o.oid = f.hit[2]::oid
     UNION ALL
-    SELECT o.oprcode::oid, FALSE
-    FROM trees, regexp_matches(tree, ':opnos \(o ([\d ]+)\)', 'g') AS f (hit),
+    SELECT o.oprcode::oid, FALSE, FALSE
+    FROM all_nodes, regexp_matches(node, ':opnos \(o ([\d ]+)\)', 'g') AS f (hit),
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS operators (oid)
     JOIN pg_operator o ON o.oid = operators.oid
     UNION ALL
-    SELECT oid, FALSE FROM brought WHERE oid >= 16384
+    SELECT oid, FALSE, TRUE FROM brought WHERE oid >= 16384
 ),
 
 -- An aggregate is never volatile itself; the functions that it is made of may be.
 parts AS (
-    SELECT oid, is_named FROM called
+    SELECT oid, is_named, is_brought FROM called
     UNION ALL
-    SELECT part.oid, FALSE
+    SELECT part.oid, FALSE, FALSE
     FROM called
     JOIN pg_aggregate a ON a.aggfnoid = called.oid,
         unnest(ARRAY[
@@ -134,6 +155,7 @@ functions AS (
     SELECT
         n.nspname AS schema, p.proname AS name, bool_or(p.provolatile = 'v') AS is_volatile,
         bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named,
+        bool_and(parts.is_brought) AS is_brought,
         bool_and(p.oid < 16384) AS is_built_in, bool_or(
             -- An aggregate is written in none, and PostgreSQL writes the functions that make a range of its bounds.
             p.oid >= 16384 AND NOT l.lanpltrusted AND p.prokind <> 'a' AND NOT EXISTS (
@@ -153,10 +175,10 @@ functions AS (
 
 relations AS (
     SELECT DISTINCT c.oid, n.nspname, c.relname
-    FROM judged, regexp_matches(tree, ':relid (\d+)', 'g') AS f (hit)
+    FROM nodes, regexp_matches(node, ':relid (\d+)', 'g') AS f (hit)
     JOIN pg_class c ON c.oid = f.hit[1]::oid
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid <> judged.oid
+    WHERE c.oid <> $1
 ),
 
 -- The types that values are made of, arrays by their elements. A constant that is compared with a column has the column's type.
@@ -171,7 +193,7 @@ types_made AS (
 ),
 
 columns_read AS (
-    SELECT DISTINCT a.attrelid, a.attname
+    SELECT DISTINCT a.attrelid, a.attnum, a.attname
     FROM judged
     JOIN pg_rewrite r ON r.ev_class = judged.oid
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
@@ -182,7 +204,7 @@ columns_read AS (
 tables AS (
     SELECT
         r.nspname AS schema, r.relname AS name,
-        ARRAY(SELECT c.attname::text FROM columns_read c WHERE c.attrelid = r.oid ORDER BY c.attname::text) AS columns,
+        ARRAY(SELECT c.attname::text FROM columns_read c WHERE c.attrelid = r.oid ORDER BY c.attnum) AS columns,
         coalesce((
             SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
             FROM pg_attribute a
@@ -195,9 +217,9 @@ tables AS (
 -- What asks the session who it is (the operations after the clock's), makes XML, or locks rows.
 session_words AS (
     SELECT 'user, role, schema or catalog of the session' AS word
-    FROM judged, regexp_matches(tree, '\{SQLVALUEFUNCTION :op (\d+)', 'g') AS f (hit) WHERE f.hit[1]::integer > 8
-    UNION SELECT 'xml' FROM judged WHERE tree ~ '\{XMLEXPR|\{TABLEFUNC :functype 0|\{TABLEFUNC :ns_uris'
-    UNION SELECT 'a locking clause' FROM judged WHERE tree ~ ':hasForUpdate true'
+    FROM nodes, regexp_matches(node, '^SQLVALUEFUNCTION :op (\d+)') AS f (hit) WHERE f.hit[1]::integer > 8
+    UNION SELECT 'xml' FROM nodes WHERE node ~ '^XMLEXPR|^TABLEFUNC :functype 0|^TABLEFUNC :ns_uris'
+    UNION SELECT 'a locking clause' FROM nodes WHERE node ~ ':hasForUpdate true'
 ),
 
 -- What keeps the result from following from rows and parameters alone.
@@ -231,20 +253,21 @@ unrepeatable AS (
         ))
     -- The clock, a sample, and what makes values of texts by the types' own input.
     UNION ALL
-    SELECT FROM judged WHERE tree ~ '\{SQLVALUEFUNCTION|\{COERCETODOMAIN|\{TABLESAMPLECLAUSE|\{TABLEFUNC|\{JSONEXPR|\{NEXTVALUEEXPR'
+    SELECT FROM nodes
+    WHERE node ~ '^(SQLVALUEFUNCTION|COERCETODOMAIN|TABLESAMPLECLAUSE|TABLEFUNC|JSONEXPR|JSONCONSTRUCTOREXPR|NEXTVALUEEXPR)'
     -- A column of the system's, which others' transactions change before they are committed.
     UNION ALL
-    SELECT FROM judged WHERE tree ~ '\{VAR :varno -?\d+ :varattno -'
+    SELECT FROM nodes WHERE node ~ '^VAR :varno -?\d+ :varattno -'
     -- Money is printed by a setting that is nobody's here; a time of a zone depends on the day.
     UNION ALL
-    SELECT FROM judged, regexp_matches(tree, ':(?:consttype|resulttype|funcresulttype|vartype|opresulttype) (\d+)', 'g') AS f (hit)
+    SELECT FROM nodes, regexp_matches(node, ':(?:consttype|resulttype|funcresulttype|vartype|opresulttype) (\d+)', 'g') AS f (hit)
     WHERE f.hit[1]::oid IN ('money'::regtype, 'money[]'::regtype, 'timetz'::regtype, 'timetz[]'::regtype)
     -- A text that is cast is read by its new type's input: that of dates and times knows words for the clock.
     UNION ALL
-    SELECT FROM judged, regexp_matches(tree, ':resulttype (\d+)', 'g') AS f (hit)
+    SELECT FROM nodes, regexp_matches(node, ':resulttype (\d+)', 'g') AS f (hit)
     JOIN pg_type t ON t.oid = f.hit[1]::oid
     JOIN pg_proc p ON p.oid = t.typinput
-    WHERE tree ~ '\{COERCEVIAIO' AND (p.provolatile <> 'i' OR t.typnamespace <> 'pg_catalog'::regnamespace)
+    WHERE EXISTS (SELECT FROM nodes WHERE node ~ '^COERCEVIAIO') AND (p.provolatile <> 'i' OR t.typnamespace <> 'pg_catalog'::regnamespace)
 )
 
 SELECT jsonb_build_object(

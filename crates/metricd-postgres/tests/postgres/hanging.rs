@@ -82,7 +82,7 @@ async fn a_judgement_has_a_deadline() -> Result<()> {
     assert_eq!(resolve().await?, None);
     let _stopped = Stopped::sessions(&database, "application_name = 'metricd judge'").await?;
     let error = timeout(Duration::from_secs(15), resolve()).await??;
-    assert!(matches!(error, Some(ResolveError::Unavailable(_))), "{error:?}");
+    assert!(matches!(error, Some(ResolveError::TooSlow(_))), "{error:?}");
     // With a new session.
     assert_eq!(resolve().await?, None);
     Ok(())

@@ -1,6 +1,7 @@
 //! SQL as PostgreSQL resolves it: the corpora of the guard against a real warehouse, contracts, and what drifts.
 
 mod contracts;
+mod sessions;
 mod types;
 
 use std::collections::BTreeSet;
@@ -116,7 +117,8 @@ async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> 
     assert!(accepted.is_empty(), "{} accepted:\n{}", accepted.len(), accepted.join("\n"));
     // None of them has left anything.
     let client = database.connect().await?;
-    let left = client.query_one("SELECT count(*) FROM pg_class WHERE relname = 'metricd_judged'", &[]).await?;
+    let left =
+        client.query_one("SELECT count(*) FROM pg_class WHERE relname LIKE 'metricd!_judged%' ESCAPE '!'", &[]).await?;
     assert_eq!(left.get::<_, i64>(0), 0);
     Ok(())
 }

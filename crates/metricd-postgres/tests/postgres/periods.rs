@@ -120,6 +120,13 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("TABLE sales ORDER BY id, day", "narrowed sales"),
     ("TABLE ONLY sales ORDER BY id", "narrowed sales"),
     ("SELECT count(*) AS n FROM ONLY sales", "narrowed sales"),
+    ("SELECT count(*) AS n FROM ONLY (sales)", "narrowed sales"),
+    ("SELECT count(*) AS n FROM only ( warehouse.sales ) AS s", "narrowed sales"),
+    ("TABLE ONLY (sales) ORDER BY id", "narrowed sales"),
+    ("SELECT count(*) AS n FROM sales *", "narrowed sales"),
+    ("SELECT count(*) AS n FROM shops, warehouse.sales * AS s", "narrowed sales"),
+    ("SELECT count(*) AS n FROM shops JOIN sales * s USING (kind)", "narrowed sales"),
+    ("TABLE sales * ORDER BY id, day", "narrowed sales"),
     ("SELECT a, b FROM sales AS s (a, b) ORDER BY a", "narrowed sales"),
     ("SELECT day, sum(amount) AS total FROM sales GROUP BY day ORDER BY day", "narrowed sales"),
     ("SELECT kind, avg(amount) AS mean FROM sales GROUP BY kind HAVING count(*) > 2 ORDER BY 1", "narrowed sales"),
@@ -135,6 +142,32 @@ const STATEMENTS: &[(&str, &str)] = &[
         "narrowed sales",
     ),
     ("SELECT a.id, b.id AS other FROM sales a JOIN sales b ON a.id = b.id + 1 ORDER BY a.id", "narrowed sales"),
+    // Joins of a table of which some columns are not read: an alias hides what it joins, also one within another.
+    ("SELECT j.id, j.name FROM (shops JOIN sales USING (kind)) AS j ORDER BY 1, 2", "narrowed sales"),
+    ("SELECT j.id, j.name FROM (sales JOIN shops USING (kind)) AS j ORDER BY 1, 2", "narrowed sales"),
+    (
+        "SELECT j.id, kind, s.name FROM (sales a LEFT JOIN shops b USING (kind)) AS j FULL JOIN shops s USING (kind) ORDER BY 1, 2, 3",
+        "narrowed sales",
+    ),
+    (
+        "SELECT k.v, k.name FROM ((shops a JOIN sales b USING (kind)) AS j (p, q, r, s, t, u, v) JOIN shops c ON c.shop_id = j.s) AS k ORDER BY 1, 2",
+        "narrowed sales",
+    ),
+    (
+        "SELECT j.c1, j.c5 FROM (sales JOIN shops USING (kind)) AS j (c1, c2, c3, c4, c5) ORDER BY 1, 2",
+        "narrowed sales",
+    ),
+    ("SELECT p, c FROM sales AS s (p, q, c) JOIN shops ON shop_id = p ORDER BY 1", "narrowed sales"),
+    ("SELECT kind, count(tags) AS n FROM sales NATURAL JOIN shops GROUP BY kind ORDER BY 1", "narrowed sales"),
+    ("SELECT b.* FROM sales a JOIN shops b ON b.shop_id = a.id ORDER BY 1", "narrowed sales"),
+    (
+        "SELECT j.* FROM (shops JOIN (SELECT amount FROM sales) AS s ON amount = shop_id) AS j ORDER BY 1, 4",
+        "narrowed sales",
+    ),
+    (
+        "SELECT (SELECT max(j.n) FROM (sales a JOIN sales b USING (id)) AS j (id, d, n) WHERE j.id > shop_id) AS m FROM shops ORDER BY 1",
+        "narrowed sales",
+    ),
     ("SELECT warehouse.sales.id FROM warehouse.sales WHERE warehouse.sales.amount > 1 ORDER BY 1", "narrowed sales"),
     (
         "SELECT warehouse.shops.name, sales.id FROM warehouse.shops, sales WHERE shop_id = id ORDER BY id",
@@ -283,7 +316,10 @@ async fn holds(all: &TestDatabase, on_all: &PgRunner, on_part: &PgRunner, sql: &
     };
     let contract = stored.contract.as_ref().context("a contract")?;
     let found = applied(&contract.period);
-    ensure!(found.contains(expected), "expected `{expected}`: {found}");
+    let is_applied = ["narrowed ", "result "].iter().any(|kind| expected.starts_with(kind));
+    let is_expected =
+        if is_applied { found == expected } else { found.starts_with("refused: ") && found.contains(expected) };
+    ensure!(is_expected, "expected `{expected}`: {found}");
     if found.starts_with("refused") {
         ensure!(bound(&stored, &[("start_date", "2025-06-05")]).is_err(), "the period is taken");
         return Ok(());
@@ -350,7 +386,7 @@ async fn a_definition_chooses_what_a_period_is_applied_to() -> Result<()> {
     ] {
         let stored = definition(&database, sql, declared(apply, column)?).await?;
         let found = applied(&stored.contract.as_ref().context("a contract")?.period);
-        assert!(found.contains(expected), "{sql}: {found}");
+        assert!(found == expected || (found.starts_with("refused") && found.contains(expected)), "{sql}: {found}");
         match bound(&stored, &from_tenth) {
             Ok(statement) => assert_eq!(run(&runner, &statement).await?, rows, "{sql} {apply:?}"),
             Err(error) => assert!(rows.is_empty(), "{sql}: {error}"),
@@ -366,6 +402,43 @@ async fn a_definition_chooses_what_a_period_is_applied_to() -> Result<()> {
     ] {
         let error = definition(&database, sql, declared(apply, column)?).await.unwrap_err().to_string();
         assert!(error.contains(expected), "{sql}: {error}");
+    }
+    Ok(())
+}
+
+/// What the SQL does not read is not read for a period either, whatever its type and whoever may read it.
+#[tokio::test]
+async fn a_period_reads_no_column_that_the_sql_does_not_read() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    database
+        .connect()
+        .await?
+        .batch_execute(
+            "SET search_path = warehouse;
+             CREATE FUNCTION compare(point, point) RETURNS integer LANGUAGE plpgsql AS 'BEGIN RETURN 0; END';
+             CREATE FUNCTION before(point, point) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+             CREATE OPERATOR <# (LEFTARG = point, RIGHTARG = point, FUNCTION = before);
+             CREATE OPERATOR CLASS point_order DEFAULT FOR TYPE point USING btree AS OPERATOR 1 <#, OPERATOR 3 ~=, FUNCTION 1 compare(point, point);
+             CREATE TABLE c1 (place point, n integer, day date, note text);
+             CREATE TABLE c2 (n integer, name text);
+             INSERT INTO c1 VALUES ('(1,1)', 1, '2025-06-01', 'a'), ('(2,2)', 2, '2025-06-02', 'b');
+             INSERT INTO c2 VALUES (1, 'one'), (2, 'two');
+             GRANT SELECT (day, n) ON c1 TO metricd_reader; GRANT SELECT ON c2 TO metricd_reader",
+        )
+        .await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    for (sql, rows) in [
+        ("SELECT day, n FROM c1", r#"[{"day":"2025-06-02","n":2}]"#),
+        ("SELECT n FROM c1 AS c", r#"[{"n":2}]"#),
+        ("SELECT count(*) AS n FROM c1", r#"[{"n":1}]"#),
+        ("SELECT name FROM c2 JOIN c1 USING (n)", r#"[{"name":"two"}]"#),
+        ("SELECT name, c1.n FROM c1 NATURAL JOIN c2", r#"[{"name":"two","n":2}]"#),
+        ("WITH c AS (SELECT n FROM c1) SELECT max(n) AS n FROM c WHERE n IN (SELECT n FROM c1)", r#"[{"n":2}]"#),
+    ] {
+        let stored = definition(&database, sql, Declared::default()).await?;
+        let found = applied(&stored.contract.as_ref().context("a contract")?.period);
+        assert_eq!(found, "narrowed c1", "{sql}");
+        assert_eq!(run(&runner, &bound(&stored, &[("start_date", "2025-06-02")])?).await?, rows, "{sql}");
     }
     Ok(())
 }

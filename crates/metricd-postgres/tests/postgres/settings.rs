@@ -1,7 +1,7 @@
 //! Sessions of the owner: settings of its role and database change nothing.
 
 use anyhow::Result;
-use metricd_execution::{Resolution, Resolvable, Resolver};
+use metricd_execution::{QueryTree, Resolution, Resolvable, Resolver};
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig, migrate, pending_migrations, revert_all};
 use metricd_repository::MetricRepository;
 use metricd_test_support::TestDatabase;
@@ -51,7 +51,7 @@ async fn resolution(database: &TestDatabase) -> Result<Resolution> {
     let resolution = tokio::task::spawn_blocking(move || resolver.resolve(&statement)).await??;
     assert!(resolution.fingerprint.is_some());
     // It is about the tables of one database. The tree names everything by its oid, which two databases choose by themselves.
-    Ok(Resolution { fingerprint: None, tree: None, ..resolution })
+    Ok(Resolution { fingerprint: None, tree: QueryTree::default(), ..resolution })
 }
 
 #[tokio::test]

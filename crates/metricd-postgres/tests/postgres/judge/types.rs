@@ -50,6 +50,7 @@ async fn a_function_that_a_type_brings_is_judged_as_one_that_is_called() -> Resu
         ("SELECT json_build_object('a', max(level)) AS j FROM people", "warehouse.lvl_json"),
         ("SELECT to_jsonb(p) AS j FROM people p", "warehouse.lvl_json"),
         ("SELECT row_to_json(p) AS j FROM (SELECT level FROM people) p", "warehouse.lvl_json"),
+        ("SELECT json_agg(j) AS j FROM (people p JOIN codes c ON true) AS j", "warehouse.lvl_json"),
         ("SELECT json_agg(x) AS j FROM unnest(ARRAY['low'::lvl]) AS x", "warehouse.lvl_json"),
         ("SELECT 'x'::mail AS m", "warehouse.is_mail"),
         ("SELECT '{x}'::mail[] AS m", "warehouse.is_mail"),
@@ -80,6 +81,8 @@ async fn a_column_is_read_whatever_else_its_type_could_do() -> Result<()> {
         "SELECT mail, max(mail) OVER () AS last, array_agg(mail) OVER () AS every FROM people WHERE mail LIKE '%@%'",
         "SELECT 'x'::short AS s, '[1,2)'::span AS r, span(1, 2) * span AS both FROM people",
         "SELECT code FROM codes WHERE code = 'a'",
+        // PostgreSQL lists all columns of what is joined.
+        "SELECT a.id, b.level FROM people a JOIN people b USING (id) LEFT JOIN codes ON true",
         "SELECT to_json(id) AS j, jsonb_agg(span) OVER () AS s FROM people",
     ] {
         let judged = plain(&judge, sql).await?;
@@ -174,6 +177,63 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
         let judged = plain(&allowing, sql).await?;
         assert!(judged.is_ok(), "{sql}: {judged:?}");
     }
+    Ok(())
+}
+
+/// A column is read wherever the extension of its type is; what the SQL itself calls is in the warehouse.
+#[tokio::test]
+async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Result<()> {
+    let database = warehouse().await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute(
+            "CREATE EXTENSION citext SCHEMA public; CREATE EXTENSION hstore SCHEMA public;
+             CREATE FUNCTION public.compare(public.hstore, public.hstore) RETURNS integer LANGUAGE sql IMMUTABLE
+             SECURITY DEFINER AS 'SELECT 0';
+             SET search_path = warehouse;
+             CREATE TABLE c1 (day date, name public.citext, tags public.hstore, n integer);
+             CREATE TYPE public.own AS ENUM ('a');
+             CREATE FUNCTION public.own_json(public.own) RETURNS json LANGUAGE sql IMMUTABLE AS 'SELECT to_json($1::text)';
+             CREATE CAST (public.own AS json) WITH FUNCTION public.own_json(public.own);
+             CREATE TABLE c2 (own public.own);
+             INSERT INTO c1 VALUES ('2025-06-01', 'Ann', 'a => 1', 1);
+             GRANT SELECT ON c1, c2 TO metricd_reader",
+        )
+        .await?;
+    let judge = judge(&database).await?;
+    let reader = database.connect_as_reader().await?;
+    reader.batch_execute("SET search_path = warehouse").await?;
+    for sql in [
+        "SELECT day, name, tags FROM c1",
+        "SELECT name, count(*) AS n FROM c1 GROUP BY name ORDER BY name",
+        "SELECT DISTINCT name, tags FROM c1 UNION SELECT name, tags FROM c1",
+        "SELECT json_agg(name) AS names, to_json(r) AS j, jsonb_agg(tags) AS tags FROM (SELECT name, tags FROM c1) AS r GROUP BY r",
+        "SELECT name::text AS name FROM c1 WHERE lower(name) = 'ann'",
+        "SELECT own FROM c2",
+    ] {
+        let judged = plain(&judge, sql).await?;
+        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        reader.batch_execute(sql).await?;
+    }
+    for (sql, function) in [
+        // Called by the SQL.
+        ("SELECT 1 AS n FROM c1 WHERE name OPERATOR(public.=) 'x'", "public.citext_eq"),
+        ("SELECT public.akeys(tags) AS keys FROM c1", "public.akeys"),
+        // Somebody's own, not an extension's.
+        ("SELECT json_agg(own) AS j FROM c2", "public.own_json"),
+    ] {
+        let findings = plain(&judge, sql).await?.expect_err(sql);
+        assert!(findings.iter().any(|finding| finding.words.contains(function)), "{sql}: {findings:?}");
+    }
+    // The extension's operators, in a class that somebody has made of them.
+    client
+        .batch_execute(
+            "CREATE OPERATOR CLASS public.odd_order FOR TYPE public.hstore USING btree AS
+             OPERATOR 3 public.=, FUNCTION 1 public.compare(public.hstore, public.hstore)",
+        )
+        .await?;
+    let findings = plain(&judge, "SELECT tags FROM c1").await?.expect_err("its owner's rights");
+    assert_eq!(findings[0].words, "public.compare", "{findings:?}");
     Ok(())
 }
 
