@@ -168,6 +168,11 @@ mod tests {
             ),
             ("TABLE ONLY metrics", "SELECT * FROM ONLY_ROWS AS \"metrics\""),
             ("SELECT * FROM only warehouse.metrics m", "SELECT * FROM ONLY_ROWS m"),
+            ("TABLE ONLY (metrics)", "SELECT * FROM ONLY_ROWS AS \"metrics\""),
+            ("SELECT * FROM ONLY ( warehouse . metrics ) m", "SELECT * FROM ONLY_ROWS m"),
+            ("SELECT a * b FROM metrics * WHERE a * 2 > 1", "SELECT a * b FROM ROWS AS \"metrics\" WHERE a * 2 > 1"),
+            ("SELECT * FROM warehouse.\"metrics\" * AS m, metrics*", "SELECT * FROM ROWS AS m, ROWS AS \"metrics\""),
+            ("TABLE metrics * ORDER BY 1", "SELECT * FROM ROWS AS \"metrics\" ORDER BY 1"),
             ("SELECT * FROM a JOIN ONLY metrics ON true", "SELECT * FROM a JOIN ONLY_ROWS AS \"metrics\" ON true"),
             ("SELECT only.id FROM metrics only", "SELECT only.id FROM ROWS only"),
             (

@@ -21,7 +21,7 @@ use self::names::with_names;
 use self::operators::with_operators;
 use self::plain::plain;
 use self::shapes::with_known_shapes;
-use self::token::{is_one_of, is_word};
+use self::token::{is, is_one_of, is_word};
 use crate::place::{Cursor, place_of};
 use crate::{FindingCode, Place, Statement};
 
@@ -43,14 +43,56 @@ pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
     /// Where locking clauses begin, in the order of the text.
     pub(crate) locks: Vec<Place>,
-    /// The places of words that stand behind ONLY, which the parser does not know, and where that ONLY stands.
-    after_only: BTreeMap<Place, Place>,
+    sources: SourceForms,
+}
+
+/// What stands around the names of tables, and the parser does not know: `ONLY name`, `ONLY (name)` and `name *`.
+#[derive(Debug, Default)]
+struct SourceForms {
+    /// Where the ONLY stands before a name that begins at the place.
+    only: BTreeMap<Place, Place>,
+    /// Where what stands behind a name ends that ends at the place.
+    ends: BTreeMap<Place, Place>,
 }
 
 impl Tree {
     /// Where the ONLY stands that belongs to the relation named at the place.
     pub(crate) fn only_before(&self, place: Place) -> Option<Place> {
-        self.after_only.get(&place).copied()
+        self.sources.only.get(&place).copied()
+    }
+
+    /// Where the form ends whose relation's name ends at the place.
+    pub(crate) fn end_of_source(&self, name_end: Place) -> Place {
+        self.sources.ends.get(&name_end).copied().unwrap_or(name_end)
+    }
+}
+
+impl SourceForms {
+    /// Takes those of the tokens. What is none, as `a * b` in an expression, is where no relation is named.
+    fn of(tokens: &[TokenWithSpan]) -> Self {
+        let mut forms = Self::default();
+        for (at, token) in tokens.iter().enumerate() {
+            let behind = tokens.get(at + 1..).unwrap_or_default();
+            match (&token.token, behind) {
+                _ if is_word(token, "ONLY") => {
+                    let is_open = is(behind.first(), &Token::LParen);
+                    let name = behind.get(usize::from(is_open)..).unwrap_or_default();
+                    if let Some(first) = name.first() {
+                        forms.only.insert(first.span.start.into(), token.span.start.into());
+                    }
+                    let is_part = |token: &&TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Period);
+                    let length = name.iter().take_while(is_part).count();
+                    if is_open && let [.., last, closing] = name.get(..=length).unwrap_or_default() {
+                        forms.ends.insert(last.span.end.into(), closing.span.end.into());
+                    }
+                }
+                (Token::Word(_), [star, ..]) if star.token == Token::Mul => {
+                    forms.ends.insert(token.span.end.into(), star.span.end.into());
+                }
+                _ => {}
+            }
+        }
+        forms
     }
 }
 
@@ -81,8 +123,7 @@ fn parse(statement: &Statement) -> Result<Tree, NoTree> {
     let tokens = tokens.map_err(|error| NoTree::not_understood(error.location.into(), not_read(&error.message)))?;
     let tokens = with_operators(&with_placeholders(tokens, statement));
     let tokens = with_names(&tokens);
-    let after_only = tokens.windows(2).filter(|pair| is_word(&pair[0], "ONLY"));
-    let after_only = after_only.map(|pair| (pair[1].span.start.into(), pair[0].span.start.into())).collect();
+    let sources = SourceForms::of(&tokens);
     let tokens = plain(&with_known_shapes(&tokens));
     let locks = tokens.windows(2).filter(|pair| {
         is_word(&pair[0], "FOR") && ["UPDATE", "SHARE", "NO", "KEY"].iter().any(|word| is_word(&pair[1], word))
@@ -116,7 +157,7 @@ fn parse(statement: &Statement) -> Result<Tree, NoTree> {
             }
         }
     })?;
-    Ok(Tree { query, locks, after_only })
+    Ok(Tree { query, locks, sources })
 }
 
 /// The tokens without white space, and with one for each parameter, in place of its colon and its name.

@@ -60,6 +60,7 @@ pub(crate) struct TableUse {
     /// The name as PostgreSQL sees it.
     pub(crate) table: String,
     pub(crate) begin: Place,
+    /// Where the name ends, with a parenthesis or a `*` behind it.
     pub(crate) end: Place,
     /// Where the ONLY before it stands.
     pub(crate) only: Option<Place>,

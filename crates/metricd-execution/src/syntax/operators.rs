@@ -5,6 +5,12 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 /// The characters of operators.
 const CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 
+/// Whether the token is one operator, or a part of one.
+pub(super) fn is_operator(token: &Token) -> bool {
+    let written = token.to_string();
+    !written.is_empty() && written.chars().all(|character| CHARACTERS.contains(character))
+}
+
 /// Those of them that no operator of standard SQL has.
 const SPECIAL: &str = "~!@#%^&|`?";
 
@@ -32,9 +38,8 @@ fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
     let mut last: Option<Span> = None;
     let mut count = 0;
     for TokenWithSpan { token, span } in tokens {
-        let written = token.to_string();
         let touches = last.is_none_or(|last| last.end == span.start);
-        if !touches || written.is_empty() || !written.chars().all(|character| CHARACTERS.contains(character)) {
+        if !touches || !is_operator(token) {
             break;
         }
         last = Some(*span);

@@ -4,6 +4,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use super::keywords::is_reserved;
+use super::operators::is_operator;
 use super::scope::{Clause, Scope};
 use super::token::{is, is_name, is_one_of, is_string, is_word};
 
@@ -105,12 +106,6 @@ fn reword(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (us
         }
         _ => none,
     }
-}
-
-/// Whether it is an operator that may stand between two operands.
-fn is_operator(token: &Token) -> bool {
-    let text = token.to_string();
-    !text.is_empty() && text.chars().all(|character| "+-*/<>=~!@#%^&|`?".contains(character))
 }
 
 /// How many tokens `COLLATE name` has, if the collation is one of PostgreSQL's own and no parenthesis follows; else 0. The parser

@@ -89,6 +89,7 @@ impl Scope {
             "case" => level.cases += 1,
             "end" => level.cases = level.cases.saturating_sub(1),
             "select" => *level = Level { clause: Columns, cases: 0 },
+            "table" => *level = Level { clause: Sources, cases: 0 },
             "from" if !is_one_of(last, &["distinct"]) => self.change(&[Columns], Sources),
             "with" if is(last, &Token::LParen) => self.change(&[Sources, Definitions], Other),
             "on" => self.change(&[Sources], Condition),

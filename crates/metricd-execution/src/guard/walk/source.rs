@@ -148,7 +148,7 @@ impl Walk<'_> {
             self.find(FindingCode::RelationNotAllowed, self.place_of(name), &name.to_string(), message);
         } else if schema.is_some() || !self.with_names.contains(&relation) {
             let span = name.span();
-            let (begin, end) = (span.start.into(), span.end.into());
+            let (begin, end) = (span.start.into(), self.tree.end_of_source(span.end.into()));
             let only = self.tree.only_before(begin);
             self.uses.tables.push(TableUse { table: relation, begin, end, only, has_alias, select: self.place });
         }
