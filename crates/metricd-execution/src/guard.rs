@@ -10,7 +10,7 @@ mod walk;
 mod words;
 
 pub use allowed::Allowed;
-pub(crate) use walk::Uses;
+pub(crate) use walk::{Moment, Uses};
 
 use self::walk::Walk;
 use crate::syntax::with_tree;

@@ -12,9 +12,10 @@ use metricd_domain::{
     Contract, ContractParameter, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText, TimeColumn,
 };
 
-use self::resolved::judge_resolution;
+use self::resolved::{judge_moments, judge_resolution};
 use crate::arguments::numbered;
 use crate::edit::Edited;
+use crate::guard::uses;
 use crate::moment::may_name_a_moment;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
@@ -116,7 +117,10 @@ impl Judge {
     /// What PostgreSQL makes of a statement that the guard has let pass; the guard's rules hold for that as well.
     fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, JudgeError> {
         let resolution = self.resolve(statement, &numbered(statement, declared))?;
-        let findings = judge_resolution(&resolution, self.guard.allowed());
+        let mut findings = judge_resolution(&resolution, self.guard.allowed());
+        if resolution.has_time_constants && may_name_a_moment(statement) {
+            findings.extend(judge_moments(&uses(statement).moments, &resolution.tree));
+        }
         if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
 

@@ -12,6 +12,16 @@ pub(crate) fn moment_in(value: &str) -> Option<&'static str> {
     MOMENTS.iter().find(|(word, _)| letters.contains(word)).map(|(_, instead)| *instead)
 }
 
+/// The word in a value as it is written, if it is one of the value's words, and what follows the clock instead.
+pub(crate) fn moment_as_written(value: &str) -> Option<(String, &'static str)> {
+    let plain = value.replace(['"', '\\'], "");
+    let mut words = plain.split(|character: char| !character.is_ascii_alphabetic());
+    words.find_map(|written| {
+        let (_, instead) = MOMENTS.iter().find(|(word, _)| word.eq_ignore_ascii_case(written))?;
+        Some((written.to_owned(), *instead))
+    })
+}
+
 /// Whether a constant of the statement may be such a word. Not every one that seems to be is one: `'known'` may be, too.
 pub(crate) fn may_name_a_moment(statement: &Statement) -> bool {
     let mut text = statement.text().to_owned();

@@ -57,6 +57,8 @@ pub struct Resolution {
     pub fingerprint: Option<String>,
     /// The labels of the enum types among these types, by the names of the types.
     pub enums: BTreeMap<String, Vec<String>>,
+    /// Whether a constant of the statement has a date or a time in it.
+    pub has_time_constants: bool,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
     /// The statement's tree.

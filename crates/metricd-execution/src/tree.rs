@@ -2,6 +2,7 @@
 //! version. Every relation, column, function and operator in it has its identity, whatever the text called it.
 
 mod canonical;
+mod constants;
 mod node;
 mod source;
 
@@ -54,6 +55,15 @@ impl QueryTree {
             _ => Err(TreeError::Unreadable),
         }?;
         query.only_subquery().ok_or(TreeError::Unreadable)
+    }
+
+    /// The bytes of the statement's constants, as PostgreSQL keeps a value of their types.
+    ///
+    /// # Errors
+    ///
+    /// That the tree is none.
+    pub(crate) fn constants(&self) -> Result<Vec<Vec<u8>>, TreeError> {
+        self.with(|query| Ok(constants::of(query)))
     }
 
     /// Whether the statement can be the same on a part of the source, as far as it alone tells.

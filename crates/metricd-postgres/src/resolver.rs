@@ -150,6 +150,7 @@ impl Session {
             tables: account.tables,
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
             types: account.types.into_iter().map(ResolvedType::from).collect(),
+            has_time_constants: account.has_time_constants,
             session_words: account.session_words,
             tree,
             enums: BTreeMap::new(),
@@ -215,6 +216,7 @@ struct Account {
     tables: Vec<ContractTable>,
     functions: Vec<FunctionRow>,
     types: Vec<TypeRow>,
+    has_time_constants: bool,
     session_words: Vec<String>,
     /// Whether nothing but the rows of the tables and the parameters decides the result.
     is_repeatable: bool,

@@ -41,6 +41,18 @@ pub(crate) struct Uses {
     pub(crate) qualifiers: Vec<Qualifier>,
     /// Whether a table's or a join's columns get new names by their order.
     pub(crate) renames_columns: bool,
+    /// The constants that name a moment of the clock, if PostgreSQL reads them as a date or a time.
+    pub(crate) moments: Vec<Moment>,
+}
+
+/// A constant with a word that names a moment of the clock, such as `'today'`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) place: Place,
+    /// The word as it is written.
+    pub(crate) word: String,
+    /// What follows the clock instead.
+    pub(crate) instead: &'static str,
 }
 
 /// The schema `warehouse` before a table's name where a column or a row is named.

@@ -3,8 +3,9 @@
 
 use metricd_domain::ContractTable;
 
+use crate::guard::Moment;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
-use crate::{Allowed, Finding, FindingCode, Place};
+use crate::{Allowed, Finding, FindingCode, Place, QueryTree};
 
 /// Functions behind operators of paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`) that compare every part of one value with
 /// every part of the other, in loops without a check for interrupts: no time limit stops them, and a few kilobytes of SQL keep
@@ -35,6 +36,23 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, word, message));
     }
     findings
+}
+
+/// Constants whose word for a moment of the clock is in no constant that PostgreSQL has made of the text: it was read as a time.
+/// PostgreSQL does not keep the places of constants in every version.
+pub(super) fn judge_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding> {
+    let Ok(constants) = tree.constants() else { return Vec::new() };
+    let is_kept = |word: &str| {
+        let has_word = |bytes: &&Vec<u8>| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+        let written = moments.iter().filter(|moment| moment.word == word).count();
+        constants.iter().filter(has_word).count() >= written
+    };
+    let lost = moments.iter().filter(|moment| !is_kept(&moment.word));
+    let finding = |moment: &Moment| {
+        let message = format!("PostgreSQL settles this when it prepares the statement: write {}", moment.instead);
+        Finding::new(FindingCode::FrozenTime, moment.place, &moment.word, message)
+    };
+    lost.take(1).map(finding).collect()
 }
 
 fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {

@@ -26,30 +26,30 @@ nodes AS (
 
 -- The types that the statement makes values of: by constants, casts and column definitions, and not by reading a column.
 made AS (
-    SELECT DISTINCT f.hit[1]::oid AS oid
-    FROM nodes, regexp_matches(node, ':(?:consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
+    SELECT f.hit[2]::oid AS oid, f.hit[1] = 'consttype' AS is_constant
+    FROM nodes, regexp_matches(node, ':(consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
     UNION
-    SELECT f.hit[2]::oid
+    SELECT f.hit[2]::oid, FALSE
     FROM nodes, regexp_matches(node, '(:fieldnum \d+ )?:resulttype (\d+)', 'g') AS f (hit)
     WHERE f.hit[1] IS NULL
     UNION
-    SELECT f.hit[1]::oid
+    SELECT f.hit[1]::oid, FALSE
     FROM nodes, regexp_matches(node, '^FUNCEXPR :funcid \d+ :funcresulttype (\d+) :funcretset \w+ :funcvariadic \w+ :funcformat [12]') AS f (hit)
     UNION
-    SELECT types.oid
+    SELECT types.oid, FALSE
     FROM nodes, regexp_matches(node, ':(?:coltypes|funccoltypes) \(o ([\d ]+)\)', 'g') AS f (hit),
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS types (oid)
 ),
 
 -- Every type of a value in the statement, and the types that it consists of. is_made says whether the statement may make a
 -- value of the type, or only reads values that are stored. A row that is read may be built again, with all its fields.
-types (oid, is_made) AS (
-    SELECT made.oid, TRUE FROM made
+types (oid, is_made, is_constant) AS (
+    SELECT made.oid, TRUE, made.is_constant FROM made
     UNION
-    SELECT f.hit[1]::oid, FALSE
+    SELECT f.hit[1]::oid, FALSE, FALSE
     FROM nodes, regexp_matches(node, ':(?:\w*type|\w+_typeid) (\d+)', 'g') AS f (hit)
     UNION
-    SELECT part.oid, part.is_made
+    SELECT part.oid, part.is_made, types.is_constant
     FROM types
     JOIN pg_type t ON t.oid = types.oid,
     LATERAL (
@@ -282,5 +282,9 @@ SELECT jsonb_build_object(
     'tables', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM tables t), '[]'),
     'functions', coalesce((SELECT jsonb_agg(to_jsonb(f) ORDER BY f.schema, f.name) FROM functions f), '[]'),
     'types', coalesce((SELECT jsonb_agg(to_jsonb(t) ORDER BY t.schema, t.name) FROM types_made t), '[]'),
+    'has_time_constants', EXISTS (
+        SELECT FROM types
+        WHERE is_constant AND oid IN ('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+    ),
     'session_words', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM session_words s), '[]')
 ) AS account

@@ -61,7 +61,6 @@ const OTHERS: &[&str] = &[
     "SELECT statement_timestamp() AS t",
     "SELECT transaction_timestamp() AS t",
     "SELECT age(at) AS age FROM days",
-    "SELECT d FROM days WHERE d > 'yesterday'",
     "SELECT count(*) AS n FROM days WHERE label = 'today'",
     "SELECT label::date AS d FROM days",
     "SELECT CAST(label AS timestamptz) AS d FROM days",
