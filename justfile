@@ -1,0 +1,84 @@
+# The tasks of this repository. `just` lists them; `just ci` runs all that continuous integration runs, in the same order.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+export CARGO_TERM_COLOR := env("CARGO_TERM_COLOR", "never")
+
+[private]
+default:
+    @just --list --unsorted
+
+# Run the server on its private PostgreSQL
+run *ARGS:
+    cargo run -- {{ARGS}}
+
+# Run all tests
+test *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# Run the tests of one target and name, for example `just one postgres pooler`
+one TARGET *NAME:
+    cargo test --workspace --test {{TARGET}} {{NAME}}
+
+# Format all code
+fmt:
+    cargo fmt --all
+
+# Fail if code is not formatted
+fmt-check:
+    cargo fmt --all --check
+
+# Fail if a crate depends on what it must not see
+walls:
+    .ci/walls
+
+# Fail on licences, sources and duplicate versions of dependencies that deny.toml does not allow
+deny:
+    cargo deny check bans licenses sources
+
+# Run clippy with warnings denied
+clippy:
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+# Build the documentation with warnings denied
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
+
+# Run the tests of the PostgreSQL adapter against a server with German messages
+test-german:
+    METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace --test postgres
+
+# Run README's quick start and its requests
+quick-start:
+    .ci/quick-start
+
+# Run metricd behind PgBouncer in transaction mode
+pooler:
+    .ci/pooler
+
+# Validate the OpenAPI documents, fuzz the API from them, and compile generated clients
+openapi:
+    .ci/openapi
+
+# Compare schema.rs with what Diesel generates from the migrations
+schema:
+    .ci/schema
+
+# Feed mutated SQL to the guard for SECONDS
+fuzz SECONDS="60":
+    .ci/fuzz {{SECONDS}}
+
+# Measure metricd next to PostgreSQL and the web server alone
+bench *ARGS:
+    cargo run --release -p metricd-bench -- {{ARGS}}
+
+# Rewrite the snapshots of all tests; review the difference before you commit it
+snapshots:
+    INSTA_UPDATE=always cargo test --workspace
+
+# Rewrite the generated lists in docs/guard.md
+lists:
+    METRICD_UPDATE_LISTS=1 cargo test --workspace --test guard
+
+# Run all that continuous integration runs
+ci: fmt-check walls deny clippy doc test test-german quick-start pooler openapi schema
