@@ -1,42 +1,206 @@
-//! The contracts of metrics, as PostgreSQL would give them now.
+//! The contracts of metrics, as PostgreSQL would give them now. Tables, views and types change after a definition was stored, and
+//! metricd's own rules may have changed as well.
+//!
+//! The runner runs nothing that PostgreSQL describes otherwise than the contract does, whatever the format of the answer. So a
+//! [`Problem`] says whether the contract may be to blame for it, and the answer is tried again by the contract of now.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use metricd_domain::{Actor, ChangeWay, Contract, MetricDefinition, MetricId};
-use metricd_execution::{BoundStatement, Column, Declarations, JudgeError, RunError, Statement};
+use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Statement};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
+use tokio::time::timeout;
 
 use crate::definitions::ServedMetric;
+use crate::quotas::JUDGING_PATIENCE;
 use crate::{ApiState, Problem, ProblemCode};
 
+/// How often an answer is tried again by a newer contract.
+pub(crate) const MAX_RENEWALS: usize = 2;
+
+/// How long it is relied on that a contract was found to be of now, or could not be renewed. Requests that PostgreSQL refuses time
+/// and again would have it judge time and again.
+const CHECK_TTL: Duration = Duration::from_secs(2);
+
+/// Whether a contract may be to blame for a problem.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    /// It is not.
+    #[default]
+    None,
+    /// The answer would be another by another contract.
+    Possible,
+    /// PostgreSQL contradicts the contract.
+    Certain,
+}
+
+/// When a metric's contract was last checked, and what was found.
+#[derive(Debug, Default)]
+pub(crate) struct LastCheck(Mutex<Option<(Instant, Found)>>);
+
+/// What a check has found.
+#[derive(Debug, Clone)]
+enum Found {
+    /// The contract is of now.
+    Current,
+    /// It could not be renewed: this answers instead.
+    StandIn(Arc<ServedMetric>),
+}
+
+impl LastCheck {
+    /// What the last check has found, unless that is too long ago.
+    fn found(&self) -> Option<Found> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(at, _)| at.elapsed() < CHECK_TTL).map(|(_, found)| found.clone())
+    }
+
+    fn note(&self, found: Found) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found));
+    }
+}
+
+/// The contract that PostgreSQL gives now.
+enum Renewal {
+    /// The stored one.
+    None,
+    /// Another one, or none, with which the metric is served.
+    By(Arc<ServedMetric>),
+}
+
 impl ApiState {
-    /// The metric in service, with the contract that its SQL has now: a table may have changed since it was stored. One whose
-    /// SQL is not valid any more has none. Where the database cannot be asked, the stored one holds.
+    /// The metric in service, as results are answered by it.
     ///
     /// # Errors
     ///
     /// As for [`Definitions::get_in_service`](crate::Definitions::get_in_service).
-    pub(crate) async fn current(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
+    pub(crate) async fn served(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
+        let served = self.definitions.get_in_service(id).await?;
+        match served.last_check.found() {
+            Some(Found::StandIn(stand_in)) => Ok(stand_in),
+            Some(Found::Current) | None => Ok(served),
+        }
+    }
+
+    /// The metric in service, with the contract that its SQL has now. SQL that is not valid any more has none. If the database
+    /// cannot be asked, the stored one holds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Definitions::get_in_service`](crate::Definitions::get_in_service); 503 if it is known that the contract is
+    /// another by now, and not which.
+    pub(crate) async fn current(&self, id: &MetricId) -> Result<Arc<ServedMetric>, Problem> {
         let served = self.definitions.get_in_service(id).await?;
         if !self.has_drifted(&served.definition).await {
             return Ok(served);
         }
-        let renewed = match self.renewed(&served.definition).await {
-            Ok(renewed) => renewed,
-            Err(problem) => {
-                log::warn!("the contract of `{id}` cannot be renewed: {problem:?}");
-                return Ok(served);
+        match self.renew(&served).await? {
+            Renewal::By(renewed) => Ok(renewed),
+            Renewal::None => Ok(served),
+        }
+    }
+
+    /// Answers by the metric's contract, and again by the one of now if the contract may be to blame for a problem.
+    ///
+    /// # Errors
+    ///
+    /// The problem; 503 if the contract is another by now, and it cannot be found out which.
+    pub(crate) async fn answer_by_contract<T>(
+        &self,
+        mut served: Arc<ServedMetric>,
+        answer: impl AsyncFn(&Arc<ServedMetric>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        for _ in 0..MAX_RENEWALS {
+            let answered = answer(&served).await;
+            let Err(problem) = &answered else { return answered };
+            match self.renewed(&served, problem.doubt()).await? {
+                Some(renewed) => served = renewed,
+                None => return answered,
+            }
+        }
+        answer(&served).await
+    }
+
+    /// The metric with the contract of now, if that is another than it is served with.
+    ///
+    /// # Errors
+    ///
+    /// 503 if it is known that the contract is another by now, and not which.
+    pub(crate) async fn renewed(
+        &self,
+        served: &Arc<ServedMetric>,
+        doubt: Doubt,
+    ) -> Result<Option<Arc<ServedMetric>>, Problem> {
+        if doubt == Doubt::None || served.is_stand_in {
+            return Ok(None);
+        }
+        match served.last_check.found() {
+            Some(Found::StandIn(stand_in)) => return Ok(Some(stand_in)),
+            Some(Found::Current) if doubt == Doubt::Possible => return Ok(None),
+            Some(Found::Current) | None => {}
+        }
+        if doubt == Doubt::Possible && !self.has_drifted(&served.definition).await {
+            served.last_check.note(Found::Current);
+            return Ok(None);
+        }
+        Ok(Some(match self.renew(served).await? {
+            Renewal::By(renewed) => renewed,
+            // The role that runs SQL sees other tables than the owner, as on a standby that lags behind. Results say themselves
+            // what they are.
+            Renewal::None => stand_in(served, served.definition.contract.clone()),
+        }))
+    }
+
+    /// Whether PostgreSQL says other things of the SQL than the contract does, or it was judged by other rules.
+    async fn has_drifted(&self, definition: &MetricDefinition) -> bool {
+        let Some(contract) = &definition.contract else { return false };
+        if !contract.is_of_these_rules() {
+            return true;
+        }
+        let Ok(statement) = Statement::parse(&definition.sql) else { return false };
+        let bound = BoundStatement::with_nulls(&statement, &definition.metric.parameters);
+        match self.runner.verify(&bound, Some(contract)).await {
+            Err(RunError::Drifted | RunError::Failed { .. }) => true,
+            Ok(()) | Err(_) => false,
+        }
+    }
+
+    /// Judges the SQL again and stores its contract. That is no version of the metric, since nobody has changed it.
+    async fn renew(&self, served: &Arc<ServedMetric>) -> Result<Renewal, Problem> {
+        let definition = &served.definition;
+        let id = &definition.metric.metric_id;
+        let permit = timeout(JUDGING_PATIENCE, Arc::clone(&self.judging).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
+        // Somebody else may have done it while this waited.
+        let stored = self.definitions.get_in_service(id).await?;
+        if stored.tag != served.tag {
+            return Ok(Renewal::By(stored));
+        }
+        let judging = {
+            let (state, definition) = (self.clone(), definition.clone());
+            move || {
+                let _permit = permit;
+                state.judge()?.judge(&definition.sql, Declarations::of(&definition.metric))
             }
         };
-        let MetricDefinition { caption, sql, metric, version, .. } = served.definition.clone();
-        let Some(contract) = renewed else {
-            let definition = MetricDefinition { contract: None, ..served.definition.clone() };
-            return Ok(Arc::new(ServedMetric::of(definition)));
+        let judged = actix_web::web::block(judging).await;
+        let contract = match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
+            Ok(contract) => contract,
+            Err(JudgeError::Refused(findings)) => {
+                log::warn!("the contract of `{id}` has ended: {}", JudgeError::Refused(findings));
+                return Ok(Renewal::By(stand_in(served, None)));
+            }
+            Err(error @ JudgeError::Unavailable(_)) => {
+                return Err(Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error));
+            }
         };
-        if served.definition.contract.as_ref() == Some(&contract) {
-            return Ok(served);
+        if definition.contract.as_ref() == Some(&contract) {
+            return Ok(Renewal::None);
         }
-        log::info!("the tables of `{id}` have changed: its contract is renewed");
+        log::info!(
+            "the contract of `{id}` is renewed: its tables have changed since, or the rules by which it was judged"
+        );
+        let MetricDefinition { caption, sql, metric, version, .. } = definition.clone();
         let content = MetricContent {
             caption,
             sql,
@@ -44,53 +208,29 @@ impl ApiState {
             time_column: metric.time_column,
             period: metric.period,
             limits: metric.limits,
-            contract,
+            contract: contract.clone(),
         };
-        // Nothing but the contract is changed, which makes no version and is nobody's change.
+        // Nothing but the contract is changed, which is nobody's change.
         let change = MetricChange::Content(Box::new(content));
         match self.repository.change_metric(id, version, change, Actor::by(ChangeWay::Database)).await {
             // Somebody has changed the metric meanwhile, and with it its contract.
             Ok(_) | Err(RepositoryError::VersionMismatch { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        self.definitions.changed();
-        self.definitions.get_in_service(id).await
-    }
-
-    /// Whether the SQL has other columns than the contract says, or is not valid any more.
-    async fn has_drifted(&self, definition: &MetricDefinition) -> bool {
-        let Some(contract) = &definition.contract else { return false };
-        let Ok(statement) = Statement::parse(&definition.sql) else { return false };
-        let bound = BoundStatement::with_nulls(&statement, &definition.metric.parameters);
-        match self.runner.describe(&bound).await {
-            Ok(described) => described.is_some_and(|columns| !are_of(&columns, contract)),
-            Err(RunError::Failed { .. }) => true,
-            Err(_) => false,
-        }
-    }
-
-    /// The contract that the definition would get if it was stored now; none if it would be refused.
-    async fn renewed(&self, definition: &MetricDefinition) -> Result<Option<Contract>, Problem> {
-        let permit = Arc::clone(&self.judging).acquire_owned().await;
-        let state = self.clone();
-        let (sql, metric) = (definition.sql.clone(), definition.metric.clone());
-        let judging = move || {
-            let _permit = permit;
-            state.judge()?.judge(&sql, Declarations::of(&metric))
-        };
-        let judged = actix_web::web::block(judging).await;
-        match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
-            Ok(contract) => Ok(Some(contract)),
-            Err(JudgeError::Refused(_)) => Ok(None),
-            Err(error @ JudgeError::Unavailable(_)) => {
-                Err(Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error))
+            Err(error @ (RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_))) => {
+                return Err(error.into());
+            }
+            Err(error) => {
+                log::warn!("the contract of `{id}` cannot be stored: {error}");
+                return Ok(Renewal::By(stand_in(served, Some(contract))));
             }
         }
+        self.definitions.changed();
+        Ok(Renewal::By(self.definitions.get_in_service(id).await?))
     }
 }
 
-/// Whether these are the columns of the contract.
-pub(crate) fn are_of(columns: &[Column], contract: &Contract) -> bool {
-    let described = columns.iter().map(|column| (&column.name, &column.type_name));
-    described.eq(contract.columns.iter().map(|column| (&column.name, &column.type_name)))
+/// What answers for a while in the place of a metric whose contract could not be renewed.
+fn stand_in(served: &ServedMetric, contract: Option<Contract>) -> Arc<ServedMetric> {
+    let stand_in = Arc::new(ServedMetric::stand_in(MetricDefinition { contract, ..served.definition.clone() }));
+    served.last_check.note(Found::StandIn(Arc::clone(&stand_in)));
+    stand_in
 }

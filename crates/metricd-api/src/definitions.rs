@@ -10,6 +10,7 @@ use metricd_execution::{InvalidStatement, MetricStatement};
 use metricd_repository::{MetricRepository, RepositoryError};
 use moka::sync::Cache;
 
+use crate::contracts::LastCheck;
 use crate::etag;
 use crate::result_head::LastHead;
 
@@ -25,13 +26,24 @@ pub(crate) struct ServedMetric {
     pub(crate) tag: EntityTag,
     /// How its last result began.
     pub(crate) last_head: LastHead,
+    /// When its contract was last checked.
+    pub(crate) last_check: LastCheck,
+    /// Whether it is served in the place of one whose contract could not be renewed. It is run whatever PostgreSQL says of it.
+    pub(crate) is_stand_in: bool,
 }
 
 impl ServedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
         let tag = etag::of_definition(&definition);
-        Self { definition, statement, tag, last_head: LastHead::default() }
+        let (last_head, last_check) = (LastHead::default(), LastCheck::default());
+        Self { definition, statement, tag, last_head, last_check, is_stand_in: false }
+    }
+
+    /// The metric in the place of one whose contract could not be renewed.
+    pub(crate) fn stand_in(definition: MetricDefinition) -> Self {
+        let served = Self::of(definition);
+        Self { statement: served.statement.map(MetricStatement::without_expectation), is_stand_in: true, ..served }
     }
 }
 

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 pub use self::code::ProblemCode;
 pub(crate) use self::schema::ProblemSchema;
+use crate::contracts::Doubt;
 
 /// One input that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -34,13 +35,15 @@ pub struct Problem {
     extensions: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
+    doubt: Doubt,
 }
 
 impl Problem {
     /// A problem with the detail that its code has.
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
-        Self { code, detail: None, errors: Vec::new(), extensions: Map::new(), headers: Vec::new(), cause: None }
+        let (errors, extensions, headers) = (Vec::new(), Map::new(), Vec::new());
+        Self { code, detail: None, errors, extensions, headers, cause: None, doubt: Doubt::None }
     }
 
     /// Says more than the code does. A problem of the server's keeps the detail of its code: what it could say more is for
@@ -79,6 +82,16 @@ impl Problem {
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string().into());
         self
+    }
+
+    /// Says that the metric's contract may be to blame.
+    #[must_use]
+    pub(crate) fn doubting_contract(self, doubt: Doubt) -> Self {
+        Self { doubt, ..self }
+    }
+
+    pub(crate) fn doubt(&self) -> Doubt {
+        self.doubt
     }
 
     /// The code.

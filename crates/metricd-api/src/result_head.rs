@@ -1,14 +1,12 @@
 //! How a metric's results begin: what stands before the rows, made once for as long as the columns are the same.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metricd_domain::MetricDefinition;
 use metricd_execution::{Column, EncodeError, JsonColumns, JsonRows};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::contracts::are_of;
 
 /// How much memory a result has at most to begin with.
 const MAX_RESERVED_BYTES: usize = 1 << 20;
@@ -49,11 +47,7 @@ pub(crate) struct WrittenHead {
 
 /// The head of a metric's last result.
 #[derive(Debug, Default)]
-pub(crate) struct LastHead {
-    head: Mutex<Option<Arc<WrittenHead>>>,
-    /// Whether a result had other columns than the contract has, and nobody has taken note of it.
-    has_drifted: AtomicBool,
-}
+pub(crate) struct LastHead(Mutex<Option<Arc<WrittenHead>>>);
 
 impl LastHead {
     /// The head of a result with these columns.
@@ -62,19 +56,11 @@ impl LastHead {
         definition: &MetricDefinition,
         columns: &[Column],
     ) -> Result<Arc<WrittenHead>, EncodeError> {
-        let mut last = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last.as_ref().filter(|last| last.columns.columns() == columns) {
             return Ok(Arc::clone(last));
         }
-        if definition.contract.as_ref().is_some_and(|contract| !are_of(columns, contract)) {
-            self.has_drifted.store(true, Ordering::Relaxed);
-        }
         Ok(Arc::clone(last.insert(Arc::new(WrittenHead::new(definition, columns)?))))
-    }
-
-    /// Whether a result had other columns than the contract has since this was asked last.
-    pub(crate) fn take_drift(&self) -> bool {
-        self.has_drifted.load(Ordering::Relaxed) && self.has_drifted.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -36,13 +36,19 @@ impl Contract {
     /// would be another.
     pub const PERIOD_REVISION: u32 = 2;
 
-    /// What a request's `start_date` and `end_date` do now. Where they would change the SQL, and that was judged by other rules
-    /// than those that hold now, nothing.
+    /// Whether the contract was judged by the rules that hold now.
+    #[must_use]
+    pub fn is_of_these_rules(&self) -> bool {
+        self.period_revision == Self::PERIOD_REVISION
+    }
+
+    /// What a request's `start_date` and `end_date` do now. If they would change the SQL, and that was judged by other rules than
+    /// those that hold now, nothing.
     #[must_use]
     pub fn current_period(&self) -> Cow<'_, Period> {
         match &self.period {
-            Period::Narrowed(_) | Period::Result(_) if self.period_revision != Self::PERIOD_REVISION => {
-                let reason = "its SQL was judged by another version of metricd: store the definition once more";
+            Period::Narrowed(_) | Period::Result(_) if !self.is_of_these_rules() => {
+                let reason = "its SQL was judged by another version of metricd, and has not been judged again yet";
                 Cow::Owned(Period::Unsupported { reason: reason.to_owned() })
             }
             period => Cow::Borrowed(period),

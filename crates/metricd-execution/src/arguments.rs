@@ -13,7 +13,7 @@ use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
 use crate::edit::Edited;
 use crate::period::rewritten;
-use crate::{BoundStatement, InvalidStatement, Statement};
+use crate::{BoundStatement, Expected, InvalidStatement, Statement};
 
 /// What a request says of one parameter is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct MetricStatement {
     text: Arc<str>,
     slots: Vec<Slot>,
     days: Days,
+    /// What the contract says of it.
+    expected: Option<Arc<Expected>>,
 }
 
 /// What a request's `start_date` and `end_date` do.
@@ -50,6 +52,7 @@ struct Rewritten {
     /// Its values, in the order of its parameters.
     values: Vec<RewrittenValue>,
     application: PeriodApplication,
+    expected: Option<Arc<Expected>>,
 }
 
 /// A value of a statement that answers for a period.
@@ -81,12 +84,25 @@ impl MetricStatement {
             Some(Period::Bound) => unsupported("its SQL has changed since it was judged"),
             None => unsupported("its SQL was stored without being judged"),
             Some(period) => match rewritten(&statement, period, tables) {
-                Some(Ok(rewritten)) => Days::Rewritten(Rewritten::of(&statement, &rewritten, declared, period)),
+                Some(Ok(rewritten)) => {
+                    Days::Rewritten(Rewritten::of((&statement, declared, known), &rewritten, period))
+                }
                 Some(Err(reason)) => unsupported(&reason),
                 None => unsupported("its SQL has changed since it was judged"),
             },
         };
-        Ok(Self { text: numbered(&statement, declared).text.into(), slots, days })
+        let expected = known.map(|contract| Arc::new(Expected::of(contract)));
+        Ok(Self { text: numbered(&statement, declared).text.into(), slots, days, expected })
+    }
+
+    /// The same statement, which is run whatever PostgreSQL says of it.
+    #[must_use]
+    pub fn without_expectation(mut self) -> Self {
+        self.expected = None;
+        if let Days::Rewritten(rewritten) = &mut self.days {
+            rewritten.expected = None;
+        }
+        self
     }
 
     /// Gives each parameter its value: the request's, the declared default, or NULL where a request need not have one.
@@ -117,9 +133,9 @@ impl MetricStatement {
                 Err(message) => faults.push(InvalidArgument { name: slot.name().to_owned(), message }),
             }
         }
-        let (text, applied) = self.apply(&period, given, &mut arguments, &mut faults);
+        let (text, applied, expected) = self.apply(&period, given, &mut arguments, &mut faults);
         if faults.is_empty() {
-            Ok((BoundStatement::new(text, arguments), applied))
+            Ok((BoundStatement::new(text, arguments).expecting(expected.cloned()), applied))
         } else {
             faults.sort_by(|left, right| left.name.cmp(&right.name));
             faults.dedup_by(|left, right| left.name == right.name);
@@ -183,17 +199,18 @@ impl MetricStatement {
         given: &BTreeMap<String, String>,
         arguments: &mut Vec<Option<ParameterValue>>,
         faults: &mut Vec<InvalidArgument>,
-    ) -> (Arc<str>, Option<AppliedPeriod>) {
+    ) -> (Arc<str>, Option<AppliedPeriod>, Option<&Arc<Expected>>) {
         let mut refuse = |message: &dyn Fn(&str) -> String| {
             let is_named = |name: &str| self.slots.iter().any(|slot| slot.name() == name);
             for name in [START_DATE, END_DATE].into_iter().filter(|name| given.contains_key(*name) && !is_named(name)) {
                 faults.push(InvalidArgument { name: name.to_owned(), message: message(name) });
             }
         };
+        let own = self.expected.as_ref();
         match &self.days {
             Days::Named => {
                 refuse(&|name| format!("the metric's SQL names a period of its own, without `:{name}`"));
-                (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)))
+                (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)), own)
             }
             Days::Rewritten(rewritten) if given.keys().any(|name| is_period(name)) => {
                 let value = |value: &RewrittenValue| match value {
@@ -202,12 +219,13 @@ impl MetricStatement {
                     RewrittenValue::LastDay => Some(period.last_day()),
                 };
                 *arguments = rewritten.values.iter().map(value).collect();
-                (Arc::clone(&rewritten.text), Some(period.applied(rewritten.application)))
+                let applied = Some(period.applied(rewritten.application));
+                (Arc::clone(&rewritten.text), applied, rewritten.expected.as_ref())
             }
-            Days::Rewritten(_) => (Arc::clone(&self.text), None),
+            Days::Rewritten(_) => (Arc::clone(&self.text), None, own),
             Days::Unsupported(reason) => {
                 refuse(&|_| format!("the metric has no period: {reason}"));
-                (Arc::clone(&self.text), None)
+                (Arc::clone(&self.text), None, own)
             }
         }
     }
@@ -227,7 +245,12 @@ fn shown(name: &str) -> String {
 }
 
 impl Rewritten {
-    fn of(statement: &Statement, rewritten: &Statement, declared: &[Parameter], period: &Period) -> Self {
+    /// Of the metric's own statement with its declarations and its contract.
+    fn of(
+        (statement, declared, contract): (&Statement, &[Parameter], Option<&Contract>),
+        rewritten: &Statement,
+        period: &Period,
+    ) -> Self {
         let own: HashMap<_, _> = statement.parameters().iter().zip(0..).collect();
         let value = |name: &ParameterName| match own.get(name) {
             Some(number) => RewrittenValue::Own(*number),
@@ -238,8 +261,17 @@ impl Rewritten {
             Period::Result(_) => PeriodApplication::Result,
             _ => PeriodApplication::Narrowed,
         };
-        let values = rewritten.parameters().iter().map(value).collect();
-        Self { text: numbered(rewritten, declared).text.into(), values, application }
+        let values: Vec<_> = rewritten.parameters().iter().map(value).collect();
+        let expected = contract.map(|contract| {
+            // A parameter that the contract does not have is expected to have no type, so that nothing is run.
+            let type_name = |value: &RewrittenValue| match value {
+                RewrittenValue::Own(number) => contract.parameters.get(*number).map(|own| own.type_name.clone()),
+                RewrittenValue::FirstDay | RewrittenValue::LastDay => Some("date".to_owned()),
+            };
+            let types = values.iter().map(|value| type_name(value).unwrap_or_default()).collect();
+            Arc::new(Expected::with_parameters(contract, types))
+        });
+        Self { text: numbered(rewritten, declared).text.into(), values, application, expected }
     }
 }
 

@@ -2,22 +2,60 @@
 
 use std::sync::Arc;
 
-use metricd_domain::{Parameter, ParameterValue};
+use metricd_domain::{Contract, Parameter, ParameterValue};
 
-use crate::Statement;
 use crate::arguments::numbered;
+use crate::{Column, Statement};
 
 /// A statement with a value for each of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundStatement {
     text: Arc<str>,
     arguments: Vec<Option<ParameterValue>>,
+    expected: Option<Arc<Expected>>,
+}
+
+/// What PostgreSQL has to say of a statement, as its contract does. The values of parameters were read by these types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The names and types of the columns.
+    columns: Vec<(String, String)>,
+    /// The types of the parameters, in the order of their numbers.
+    parameter_types: Vec<String>,
+}
+
+impl Expected {
+    /// What the contract says.
+    #[must_use]
+    pub fn of(contract: &Contract) -> Self {
+        let parameter_types = contract.parameters.iter().map(|parameter| parameter.type_name.clone());
+        Self::with_parameters(contract, parameter_types.collect())
+    }
+
+    /// The same columns, of a statement with other parameters.
+    pub(crate) fn with_parameters(contract: &Contract, parameter_types: Vec<String>) -> Self {
+        let columns = contract.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
+        Self { columns: columns.collect(), parameter_types }
+    }
+
+    /// Whether PostgreSQL says so.
+    #[must_use]
+    pub fn is_met_by(&self, columns: &[Column], parameter_types: &[String]) -> bool {
+        let described = columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str()));
+        let expected = self.columns.iter().map(|(name, type_name)| (name.as_str(), type_name.as_str()));
+        described.eq(expected) && self.parameter_types == parameter_types
+    }
 }
 
 impl BoundStatement {
     /// The text has `$1`, `$2`, … for the arguments, can stand in parentheses, and is one statement.
     pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
-        Self { text, arguments }
+        Self { text, arguments, expected: None }
+    }
+
+    /// The same statement, which is not run unless PostgreSQL describes it so.
+    pub(crate) fn expecting(self, expected: Option<Arc<Expected>>) -> Self {
+        Self { expected, ..self }
     }
 
     /// A statement without values. Where it has parameters, PostgreSQL refuses it.
@@ -42,6 +80,12 @@ impl BoundStatement {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What PostgreSQL has to say of the statement for it to be run; none if its contract is not known.
+    #[must_use]
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_deref()
     }
 
     /// The values in the order of their numbers, in the text form that PostgreSQL reads; `None` is NULL.

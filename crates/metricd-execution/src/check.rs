@@ -122,8 +122,8 @@ async fn forbidden(
 ) -> Result<Option<String>, CheckError> {
     // What is no statement has been refused before.
     let Ok(statement) = Statement::parse(sql) else { return Ok(None) };
-    match runner.describe(&BoundStatement::with_nulls(&statement, declared)).await {
-        Ok(_) => Ok(None),
+    match runner.verify(&BoundStatement::with_nulls(&statement, declared), None).await {
+        Ok(()) => Ok(None),
         Err(RunError::Failed { sqlstate, message }) => {
             Ok(Some(format!("the role that runs metrics cannot run it: {message} (SQLSTATE {sqlstate})")))
         }

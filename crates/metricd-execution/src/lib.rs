@@ -46,7 +46,7 @@ pub mod testing;
 mod tree;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
-pub use bound::BoundStatement;
+pub use bound::{BoundStatement, Expected};
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use encode::{
     Column, CsvWriter, EncodeError, FieldType, Fields, JsonColumns, JsonRows, NdjsonWriter, Row, RowSink, RowWriter,

@@ -4,9 +4,9 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use metricd_domain::{ContractTable, RowLimit, Tenant};
+use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, Column, DataMark, EncodeError, Permit, Relation, RowSink};
+use crate::{BoundStatement, DataMark, EncodeError, Permit, Relation, RowSink};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,6 +129,9 @@ pub enum RunError {
         /// PostgreSQL's message. It may quote the SQL and the data, so it is for the log alone.
         message: String,
     },
+    /// PostgreSQL says other things of the statement than its contract does. It was not run.
+    #[error("PostgreSQL describes the statement otherwise than its contract does")]
+    Drifted,
     /// A value did not have the form that its type promises.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -178,6 +181,7 @@ pub struct BatchOutcome {
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
 /// - Where it is run on behalf of a tenant, the row security policies of the database know that from first to last, and the
 ///   statement can name no other.
+/// - A statement of which PostgreSQL says other things than it [expects](BoundStatement::expected) is not run.
 /// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
 /// - A sink that is full is flushed before it is handed the next row.
 /// - The sink of a statement that is run by itself is told just before that is sent: what is committed until then is in the result.
@@ -272,12 +276,14 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
-    /// The columns that the statement would have if it was run now; none if the runner cannot tell. The statement is not run.
+    /// Holds the statement to its contract, if it has one: its columns, the types of its parameters, the labels of its enum
+    /// types, and the time columns of its tables are as PostgreSQL has them now. The statement is not run.
     ///
     /// # Errors
     ///
-    /// As for [`Self::run`]: [`RunError::Failed`] if PostgreSQL cannot resolve it, or the role lacks a right that it needs.
-    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError>;
+    /// [`RunError::Drifted`] if PostgreSQL says otherwise; as for [`Self::run`], [`RunError::Failed`] if it cannot resolve the
+    /// statement, or the role lacks a right that the statement needs.
+    async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError>;
 
     /// The relations that statements may read, by their names.
     ///

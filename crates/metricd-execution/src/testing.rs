@@ -10,13 +10,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_domain::{ContractTable, ParameterValue, SqlText, Tenant};
+use metricd_domain::{Contract, ContractTable, ParameterValue, SqlText, Tenant};
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, FieldType, MetricRunner, Relation, Row,
-    RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, Expected, FieldType, MetricRunner, Relation,
+    Row, RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -42,13 +42,29 @@ pub enum Ending {
     Never,
 }
 
+/// What PostgreSQL says of a statement: its columns, and the types of its parameters.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The types of the parameters, in the order of their numbers.
+    pub parameter_types: Vec<String>,
+}
+
+impl Description {
+    fn meets(&self, expected: &Expected) -> Result<(), RunError> {
+        let is_met = expected.is_met_by(&self.columns, &self.parameter_types);
+        if is_met { Ok(()) } else { Err(RunError::Drifted) }
+    }
+}
+
 /// What the runner answers to one SQL text.
 type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 
 /// A runner that answers by a script: each statement gives a result, or an error.
 #[derive(Default)]
 pub struct ScriptedRunner {
-    descriptions: Mutex<HashMap<String, Result<Vec<Column>, RunError>>>,
+    descriptions: Mutex<HashMap<String, Result<Description, RunError>>>,
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
     telling_tenant: Mutex<HashSet<String>>,
@@ -147,10 +163,14 @@ impl ScriptedRunner {
         Arc::clone(&self.connections).write_owned().await
     }
 
-    /// Tells what columns this SQL has, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then that
-    /// is not known.
-    pub fn set_description(&self, sql: &str, described: Result<Vec<Column>, RunError>) {
+    /// Tells what this SQL is, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then it is whatever
+    /// its contract says.
+    pub fn set_description(&self, sql: &str, described: Result<Description, RunError>) {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), described);
+    }
+
+    fn description(&self, sql: &str) -> Option<Result<Description, RunError>> {
+        self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
     /// Tells what snapshot of the data there is, and what fingerprint tables have; until then there is neither.
@@ -224,6 +244,9 @@ impl ScriptedRunner {
         limits: RunLimits,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
+        if let (Some(Ok(described)), Some(expected)) = (self.description(statement.text()), statement.expected()) {
+            described.meets(expected)?;
+        }
         let _running = Running::begin(&self.running);
         self.begun.fetch_add(1, Ordering::Relaxed);
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner) = Some(limits);
@@ -305,9 +328,12 @@ impl MetricRunner for ScriptedRunner {
         Ok(data.as_ref().map(|data| data.fingerprint.clone()))
     }
 
-    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError> {
-        let described = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
-        described.get(statement.text()).cloned().transpose()
+    async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError> {
+        match (self.description(statement.text()), contract) {
+            (None, _) | (Some(Ok(_)), None) => Ok(()),
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(described)), Some(contract)) => described.meets(&Expected::of(contract)),
+        }
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

@@ -1,7 +1,7 @@
 //! PostgreSQL's own account of a statement: described for its columns and the types of its parameters, read by a view for
 //! everything else, and all of it rolled back.
 
-mod enums;
+pub(crate) mod enums;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;

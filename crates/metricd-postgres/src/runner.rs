@@ -8,7 +8,6 @@
 mod asking;
 mod connection;
 mod cost;
-mod describe;
 mod error;
 mod exporter;
 mod gathering;
@@ -27,15 +26,16 @@ mod timing;
 mod together;
 mod type_lookup;
 mod types;
+mod verify;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use metricd_domain::{ContractTable, Tenant};
+use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, MetricRunner, Permit, Relation, RowSink,
-    RunError, RunLimits, RunOutcome,
+    BatchLimits, BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Permit, Relation, RowSink, RunError,
+    RunLimits, RunOutcome,
 };
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -368,8 +368,8 @@ impl MetricRunner for PgRunner {
         self.fingerprint_of(tables).await
     }
 
-    async fn describe(&self, statement: &BoundStatement) -> Result<Option<Vec<Column>>, RunError> {
-        self.describe_statement(statement).await.map(Some)
+    async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError> {
+        self.verify_statement(statement, contract).await
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

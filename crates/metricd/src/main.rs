@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
-        Command::Openapi(openapi) => commands::openapi(&database, &openapi).await,
+        Command::Openapi(openapi) => commands::openapi(&database, &guard, &openapi).await,
         Command::Token(token) => commands::token(&token),
         Command::Purge(purge) => commands::purge(&database, &purge).await,
     };

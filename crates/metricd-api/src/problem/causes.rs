@@ -32,7 +32,8 @@ impl From<RepositoryError> for Problem {
 impl From<RunError> for Problem {
     fn from(error: RunError) -> Self {
         let code = match &error {
-            RunError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
+            // The tables have changed each time that the contract was renewed.
+            RunError::Unavailable(_) | RunError::Drifted => ProblemCode::DatabaseUnavailable,
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
             RunError::ConnectionsStuck => ProblemCode::ConnectionsStuck,
             RunError::TooManyStreams { .. } => ProblemCode::TooManyStreams,

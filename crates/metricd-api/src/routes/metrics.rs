@@ -27,7 +27,7 @@ pub(super) use history::list_metric_history;
 pub(super) use list::list_metrics;
 pub(super) use restore::restore_metric;
 pub(super) use result::{ResultRows, stable_part};
-pub(super) use run::{run_limits, run_problem};
+pub(super) use run::{RanStatement, run_limits, run_problem};
 pub(super) use update::update_metric;
 
 /// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.

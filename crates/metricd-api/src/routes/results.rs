@@ -4,6 +4,7 @@ mod entry;
 mod schema;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use actix_web::http::header::{EntityTag, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -15,6 +16,8 @@ use metricd_repository::RepositoryError;
 use self::entry::{Answered, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
+use crate::contracts::MAX_RENEWALS;
+use crate::definitions::ServedMetric;
 use crate::edge::{encoding, note_run};
 use crate::openapi::{IfNoneMatchParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
@@ -102,35 +105,69 @@ pub(super) async fn answer_results(
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
     let asked = &ResultsRequest::take(&mut query);
-    let query_cost = caller::query_cost(request, state);
-    let mut entries: HashMap<&str, Entry> = HashMap::new();
-    let mut known = BTreeSet::new();
-    let distinct: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    // One that is asked for twice is answered twice.
-    let max_bytes = MAX_BYTES / ids.len().max(1);
-    for id in &distinct {
-        let entry = match MetricId::parse(*id) {
-            Err(_) => Entry::Problem(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.definitions.get_in_service(&caller::seen(request, id)).await {
-                Ok(served) => {
-                    let parameters = served.statement.iter().flat_map(MetricStatement::parameters);
-                    known.extend(parameters.map(|(name, _, _)| name.to_owned()));
-                    match state.keeps_apart(tenant, &served).await {
-                        Ok(()) => Prepared::of(served, state, query_cost, asked, max_bytes)
-                            .map_or_else(Entry::Problem, Entry::Prepared),
-                        Err(problem) => Entry::Problem(problem),
-                    }
-                }
+    let mut served = BTreeMap::new();
+    for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
+        let found = match MetricId::parse(id) {
+            Err(_) => Err(Problem::new(ProblemCode::MetricNotFound)),
+            Ok(id) => match state.served(&caller::seen(request, id)).await {
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
                     return Err(error.into());
                 }
-                Err(error) => Entry::Problem(error.into()),
+                found => found.map_err(Problem::from),
             },
         };
-        entries.insert(id, entry);
+        served.insert(id, found);
     }
-    query.finish_with(unknown(&known, asked))?;
+    let statements = served.values().flatten().filter_map(|served| served.statement.as_ref().ok());
+    let parameters = statements.flat_map(MetricStatement::parameters).map(|(name, _, _)| name.to_owned());
+    query.finish_with(unknown(&parameters.collect(), asked))?;
 
+    // One that is asked for twice is answered twice.
+    let max_bytes = MAX_BYTES / ids.len().max(1);
+    let mut renewals = 0;
+    loop {
+        let mut entries = HashMap::new();
+        for (id, served) in &served {
+            entries.insert(*id, prepare(request, state, tenant, served, asked, max_bytes).await);
+        }
+        let as_of = run(request, state, tenant, &mut entries).await?;
+        // All of them again, since they are of one snapshot.
+        if renewals < MAX_RENEWALS && renew(state, &entries, &mut served).await {
+            renewals += 1;
+        } else {
+            return Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)));
+        }
+    }
+}
+
+/// A metric that was looked for, with those of the values that it has parameters for.
+async fn prepare(
+    request: &HttpRequest,
+    state: &ApiState,
+    tenant: Option<&Tenant>,
+    served: &Result<Arc<ServedMetric>, Problem>,
+    asked: &ResultsRequest,
+    max_bytes: usize,
+) -> Entry {
+    let query_cost = caller::query_cost(request, state);
+    let prepare = async |served: &Arc<ServedMetric>| {
+        state.keeps_apart(tenant, served).await?;
+        Prepared::of(Arc::clone(served), state, query_cost, asked, max_bytes)
+    };
+    let prepared = match served {
+        Ok(served) => state.answer_by_contract(Arc::clone(served), prepare).await,
+        Err(problem) => Err(problem.clone()),
+    };
+    prepared.map_or_else(Entry::Problem, Entry::Prepared)
+}
+
+/// Runs what can be run, and says when.
+async fn run(
+    request: &HttpRequest,
+    state: &ApiState,
+    tenant: Option<&Tenant>,
+    entries: &mut HashMap<&str, Entry>,
+) -> Result<DateTime<Utc>, Problem> {
     let turn = caller::turn(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
@@ -147,7 +184,25 @@ pub(super) async fn answer_results(
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);
     }
-    Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)))
+    Ok(as_of)
+}
+
+/// Renews the contracts that may be to blame for problems; whether there were any.
+async fn renew<'a>(
+    state: &ApiState,
+    entries: &HashMap<&'a str, Entry>,
+    served: &mut BTreeMap<&'a str, Result<Arc<ServedMetric>, Problem>>,
+) -> bool {
+    let mut are_renewed = false;
+    for (id, entry) in entries {
+        let Entry::Prepared(prepared) = entry else { continue };
+        let Some((of, doubt)) = prepared.doubted() else { continue };
+        if let Some(renewed) = state.renewed(of, doubt).await.transpose() {
+            served.insert(id, renewed);
+            are_renewed = true;
+        }
+    }
+    are_renewed
 }
 
 /// The response: an entry for each of the ids, in their order.

@@ -129,8 +129,7 @@ impl Asking<'_> {
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.known.metrics.get(&metric.metric_id);
         let has_contract = stored.is_some_and(|KnownMetric { metric: stored, contract, .. }| {
-            let is_current = |contract: &Contract| contract.period_revision == Contract::PERIOD_REVISION;
-            contract.as_ref().is_some_and(is_current)
+            contract.as_ref().is_some_and(Contract::is_of_these_rules)
                 && (&stored.query_id, &stored.parameters, &stored.time_column, &stored.period)
                     == (&metric.query_id, &metric.parameters, &metric.time_column, &metric.period)
         });

@@ -8,7 +8,7 @@ use super::{refused, unexpected};
 use crate::blocking::BlockingClient;
 
 /// Of enum types, and of domains over them, whose names are in a JSON array.
-const LABELS: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
+pub(crate) const LABELS: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
     SELECT format_type(t.oid, NULL) AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
     FROM pg_enum e JOIN pg_type t ON e.enumtypid IN (t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype END)
     WHERE format_type(t.oid, NULL) = ANY (SELECT jsonb_array_elements_text($1::jsonb))

@@ -46,6 +46,8 @@ pub(super) struct Connection {
     unkept: Option<String>,
     /// The types that are not built in, as they were looked up.
     pub(super) types: HashMap<Oid, Type>,
+    /// What `format_type` calls them.
+    pub(super) type_names: HashMap<Oid, String>,
     /// Of those, what stands between the elements of an array, if it is no comma.
     pub(super) delimiters: HashMap<Oid, u8>,
 }
@@ -78,6 +80,7 @@ impl Connection {
             prepared: 0,
             unkept: None,
             types: HashMap::new(),
+            type_names: HashMap::new(),
             delimiters: HashMap::new(),
         })
     }
@@ -243,8 +246,7 @@ impl Connection {
 
     /// Forgets what is prepared for this text, and the types that were looked up: one of them may have changed.
     pub(super) fn forget_plan(&mut self, text: &str) -> Result<(), SessionError> {
-        self.types.clear();
-        self.delimiters.clear();
+        self.forget_types();
         self.plans.pop(text).map_or(Ok(()), |plan| self.close(&plan))
     }
 

@@ -6,7 +6,7 @@ use metricd_execution::{BoundStatement, Column, FieldType};
 
 use super::connection::Connection;
 use super::session::{Format, Prepared, SessionError};
-use super::types::{field_type, text_type, type_name};
+use super::types::{field_type, text_type};
 
 /// How many bytes a value may take on the wire beyond those that any format gives it: its length, and a number of up to eight
 /// bytes that is printed as one digit.
@@ -30,6 +30,7 @@ const NESTED_LITERAL_SHRINKAGE: usize = 16;
 pub(super) struct Plan {
     pub(super) prepared: Prepared,
     pub(super) columns: Vec<Column>,
+    parameter_types: Vec<String>,
 }
 
 impl Plan {
@@ -43,15 +44,30 @@ impl Plan {
         size_bytes.saturating_mul(shrinkage).saturating_add(overhead)
     }
 
+    /// Whether the statement is what its contract says.
+    pub(super) fn is_as_expected(&self, statement: &BoundStatement) -> bool {
+        statement.expected().is_none_or(|expected| expected.is_met_by(&self.columns, &self.parameter_types))
+    }
+
     /// Prepares the statement, or finds it prepared. Values of types that have no form of their own come in PostgreSQL's text
     /// format, which is what the type's output function prints.
     pub(super) async fn prepare(
         connection: &mut Connection,
         statement: &BoundStatement,
     ) -> Result<Arc<Self>, SessionError> {
-        if let Some(plan) = connection.plan(statement.text()) {
+        let plan = match connection.plan(statement.text()) {
+            Some(plan) => plan,
+            None => Self::prepare_anew(connection, statement).await?,
+        };
+        if plan.is_as_expected(statement) {
             return Ok(plan);
         }
+        // What the connection knows may be of tables and types as they were before the contract.
+        connection.forget_plan(statement.text())?;
+        Self::prepare_anew(connection, statement).await
+    }
+
+    async fn prepare_anew(connection: &mut Connection, statement: &BoundStatement) -> Result<Arc<Self>, SessionError> {
         let prepared = connection.prepare(statement.text()).await?;
         let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
         let malformed = |_| SessionError::Lost("the name of a column is not UTF-8".to_owned());
@@ -65,10 +81,11 @@ impl Plan {
                 Some(field_type) => (field_type, Format::Binary),
                 None => (text_type(&data_type, &|element| connection.delimiter(element)), Format::Text),
             };
-            columns.push(Column { name, type_name: type_name(&data_type), field_type });
+            columns.push(Column { name, type_name: connection.type_name(type_oid).await?, field_type });
             formats.push(format);
         }
-        let plan = Arc::new(Self { prepared: prepared.with_formats(&formats), columns });
+        let parameter_types = connection.type_names(&prepared.parameters).await?;
+        let plan = Arc::new(Self { prepared: prepared.with_formats(&formats), columns, parameter_types });
         connection.keep_plan(statement.text(), &plan)?;
         Ok(plan)
     }

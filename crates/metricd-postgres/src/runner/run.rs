@@ -195,7 +195,10 @@ pub(super) async fn prepare(
     limits: RunLimits,
 ) -> Result<Arc<Plan>, RunError> {
     let plan = Plan::prepare(connection, statement).await.map_err(|error| run_error(error, limits.time))?;
-    let (wanted, given) = (plan.prepared.parameters, statement.arguments().len());
+    if !plan.is_as_expected(statement) {
+        return Err(RunError::Drifted);
+    }
+    let (wanted, given) = (plan.prepared.parameters.len(), statement.arguments().len());
     if wanted != given {
         let message = format!("the statement has {wanted} parameters and values for {given}");
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });

@@ -21,6 +21,7 @@ use std::io;
 
 use bytes::BytesMut;
 use metricd_execution::Fields;
+use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{
     COMMAND_COMPLETE_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, NO_DATA_TAG, PARAMETER_DESCRIPTION_TAG,
     READY_FOR_QUERY_TAG, ROW_DESCRIPTION_TAG,
@@ -290,8 +291,9 @@ impl Session {
         loop {
             match self.next_message(usize::MAX).await? {
                 Incoming::Message(PARAMETER_DESCRIPTION_TAG) => {
-                    let count = self.wire.body().first_chunk().map_or(0, |count| u16::from_be_bytes(*count));
-                    prepared.parameters = count.into();
+                    // Their number precedes them.
+                    let types = self.wire.body().get(size_of::<u16>()..).unwrap_or_default();
+                    prepared.parameters = types.as_chunks().0.iter().map(|oid| Oid::from_be_bytes(*oid)).collect();
                 }
                 Incoming::Message(ROW_DESCRIPTION_TAG) => prepared.description = Description::of(self.wire.body()),
                 Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(prepared), Err),

@@ -4,6 +4,7 @@ use tokio_postgres::types::{Kind, Oid, Type};
 
 use super::connection::Connection;
 use super::session::SessionError;
+use super::types::built_in_name;
 
 /// What stands between the elements of nearly every array.
 const COMMA: u8 = b',';
@@ -11,7 +12,7 @@ const COMMA: u8 = b',';
 const LOOK_UP: &str = "
     SELECT t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::text,
            CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END,
-           pg_catalog.ascii(t.typdelim::text)::text
+           pg_catalog.ascii(t.typdelim::text)::text, pg_catalog.format_type(t.oid, NULL)
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE t.oid = $1::text::oid";
 
@@ -33,10 +34,33 @@ impl Connection {
         };
         let data_type = Type::new(text(0).unwrap_or_default(), oid, kind, text(1).unwrap_or_default());
         self.types.insert(oid, data_type.clone());
+        self.type_names.insert(oid, text(6).unwrap_or_default());
         if let Some(delimiter) = text(5).and_then(|code| code.parse().ok()).filter(|delimiter| *delimiter != COMMA) {
             self.delimiters.insert(oid, delimiter);
         }
         Ok(data_type)
+    }
+
+    /// What `format_type` calls the type.
+    pub(super) async fn type_name(&mut self, oid: Oid) -> Result<String, SessionError> {
+        let data_type = self.data_type(oid).await?;
+        Ok(self.type_names.get(&oid).cloned().unwrap_or_else(|| built_in_name(&data_type)))
+    }
+
+    /// The same for several.
+    pub(super) async fn type_names(&mut self, oids: &[Oid]) -> Result<Vec<String>, SessionError> {
+        let mut names = Vec::with_capacity(oids.len());
+        for oid in oids {
+            names.push(self.type_name(*oid).await?);
+        }
+        Ok(names)
+    }
+
+    /// Forgets what was looked up: a type may have changed.
+    pub(super) fn forget_types(&mut self) {
+        self.types.clear();
+        self.type_names.clear();
+        self.delimiters.clear();
     }
 
     /// What stands between the elements of this type in an array's text format, as far as the type was looked up.

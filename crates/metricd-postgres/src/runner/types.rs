@@ -1,6 +1,6 @@
 //! PostgreSQL's types: the form in which their values arrive, and what `format_type` calls them.
 
-use metricd_execution::{FieldType, quote_identifier};
+use metricd_execution::FieldType;
 use tokio_postgres::types::{Kind, Type};
 
 /// The form of the type's values in binary format, or `None` where they come in text format.
@@ -52,16 +52,13 @@ fn is_vector(data_type: &Type) -> bool {
     [Type::INT2_VECTOR, Type::OID_VECTOR].contains(data_type)
 }
 
-/// What `format_type(oid, NULL)` prints in a session of the runner: the names of the SQL standard where there are any, and
-/// the schema before the names of types that are not on its search path.
-///
-/// Where a type's name is a key word of SQL, or hides behind a built-in type of the same name, PostgreSQL prints a little
-/// more: `"select"`, `warehouse.date`. To know those it would have to be asked again for each result.
-pub(super) fn type_name(data_type: &Type) -> String {
+/// What `format_type(oid, NULL)` prints of a built-in type: the name of the SQL standard where there is one. Of other types it
+/// is looked up.
+pub(super) fn built_in_name(data_type: &Type) -> String {
     if let Kind::Array(element) = data_type.kind()
         && !is_vector(data_type)
     {
-        return format!("{}[]", type_name(element));
+        return format!("{}[]", built_in_name(element));
     }
     let name = match *data_type {
         Type::BOOL => "boolean",
@@ -79,18 +76,7 @@ pub(super) fn type_name(data_type: &Type) -> String {
         Type::TIMETZ => "time with time zone",
         Type::TIMESTAMP => "timestamp without time zone",
         Type::TIMESTAMPTZ => "timestamp with time zone",
-        _ if SEARCH_PATH.contains(&data_type.schema()) => return quoted(data_type.name()),
-        _ => return format!("{}.{}", quoted(data_type.schema()), quoted(data_type.name())),
+        _ => data_type.name(),
     };
     name.to_owned()
-}
-
-/// Where the session looks for types.
-const SEARCH_PATH: [&str; 2] = ["pg_catalog", "warehouse"];
-
-/// The name as it can stand in SQL.
-fn quoted(name: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_';
-    let starts_plain = name.starts_with(|first: char| first.is_ascii_lowercase() || first == '_');
-    if starts_plain && name.chars().all(is_plain) { name.to_owned() } else { quote_identifier(name) }
 }

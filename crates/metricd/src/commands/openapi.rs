@@ -4,20 +4,26 @@ use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
 use metricd_api::openapi::{api_document, dashboard_document, metric_document};
-use metricd_domain::{DashboardId, MetricId};
+use metricd_domain::{DashboardId, MetricDefinition, MetricId};
+use metricd_execution::{Declarations, Judge, JudgeError};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{MetricRepository, RepositoryError};
 
-use crate::arguments::{DatabaseArguments, OpenapiArguments};
+use super::ingest::judge;
+use crate::arguments::{DatabaseArguments, GuardArguments, OpenapiArguments};
 use crate::database::Database;
 use crate::output;
 
 /// Prints the document of the API, of a metric or of a dashboard.
-pub(crate) async fn openapi(arguments: &DatabaseArguments, call: &OpenapiArguments) -> Result<ExitCode> {
+pub(crate) async fn openapi(
+    arguments: &DatabaseArguments,
+    guard: &GuardArguments,
+    call: &OpenapiArguments,
+) -> Result<ExitCode> {
     let document = match (&call.metric, &call.dashboard) {
         (None, None) => api_document().to_owned(),
-        (Some(id), _) => with_store(arguments, async |store| of_metric(store, id).await).await?,
-        (None, Some(id)) => with_store(arguments, async |store| of_dashboard(store, id).await).await?,
+        (Some(id), _) => with_store(arguments, guard, async |store| store.of_metric(id).await).await?,
+        (None, Some(id)) => with_store(arguments, guard, async |store| store.of_dashboard(id).await).await?,
     };
     output::print(&(document + "\n"));
     Ok(ExitCode::SUCCESS)
@@ -26,31 +32,60 @@ pub(crate) async fn openapi(arguments: &DatabaseArguments, call: &OpenapiArgumen
 /// Opens the store for as long as the document is made.
 async fn with_store(
     arguments: &DatabaseArguments,
-    document: impl AsyncFnOnce(&PgRepository) -> Result<String>,
+    guard: &GuardArguments,
+    document: impl AsyncFnOnce(&Store) -> Result<String>,
 ) -> Result<String> {
     let database = Database::open_or_join_existing(arguments)?;
-    let store = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
+    let config = RepositoryConfig { max_connections: 1, ..Default::default() };
+    let store =
+        Store { repository: PgRepository::new(&database.owner, config)?, judge: judge(&database, guard).await? };
     let document = document(&store).await;
     drop(store);
     database.close()?;
     document
 }
 
-async fn of_metric(store: &PgRepository, id: &MetricId) -> Result<String> {
-    let definition = store.get_definition(id).await?;
-    ensure!(definition.deleted_at.is_none(), "the metric `{id}` is out of service: restore it first");
-    Ok(metric_document(&definition))
+/// What is stored, and who says what it is by now.
+struct Store {
+    repository: PgRepository,
+    judge: Judge,
 }
 
-async fn of_dashboard(store: &PgRepository, id: &DashboardId) -> Result<String> {
-    let dashboard = store.get_dashboard(id).await?;
-    let mut definitions = Vec::new();
-    for item in &dashboard.items {
-        match store.get_definition(&item.metric_id).await {
-            Ok(definition) => definitions.push(definition),
-            Err(RepositoryError::MetricNotFound(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+impl Store {
+    async fn of_metric(&self, id: &MetricId) -> Result<String> {
+        let definition = self.repository.get_definition(id).await?;
+        ensure!(definition.deleted_at.is_none(), "the metric `{id}` is out of service: restore it first");
+        Ok(metric_document(&self.current(definition).await?))
     }
-    Ok(dashboard_document(&dashboard, &definitions.iter().collect::<Vec<_>>()))
+
+    async fn of_dashboard(&self, id: &DashboardId) -> Result<String> {
+        let dashboard = self.repository.get_dashboard(id).await?;
+        let mut definitions = Vec::new();
+        for item in &dashboard.items {
+            match self.repository.get_definition(&item.metric_id).await {
+                Ok(definition) if definition.deleted_at.is_none() => definitions.push(self.current(definition).await?),
+                Ok(_) | Err(RepositoryError::MetricNotFound(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(dashboard_document(&dashboard, &definitions.iter().collect::<Vec<_>>()))
+    }
+
+    /// The definition with the contract that its SQL has now, as a server answers with it. Nothing is stored.
+    async fn current(&self, definition: MetricDefinition) -> Result<MetricDefinition> {
+        if definition.contract.is_none() {
+            return Ok(definition);
+        }
+        let (judge, sql, metric) = (self.judge.clone(), definition.sql.clone(), definition.metric.clone());
+        let judging = move || judge.judge(&sql, Declarations::of(&metric));
+        let contract = match tokio::task::spawn_blocking(judging).await? {
+            Ok(contract) => Some(contract),
+            Err(error @ JudgeError::Refused(_)) => {
+                log::warn!("the metric `{}` has no contract any more: {error}", definition.metric.metric_id);
+                None
+            }
+            Err(error @ JudgeError::Unavailable(_)) => return Err(error.into()),
+        };
+        Ok(MetricDefinition { contract, ..definition })
+    }
 }

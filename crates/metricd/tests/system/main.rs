@@ -4,6 +4,7 @@ mod access;
 mod checking;
 mod commands;
 mod conditional;
+mod contracts;
 mod definitions;
 mod documents;
 mod edges;

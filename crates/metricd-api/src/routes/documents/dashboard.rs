@@ -1,13 +1,12 @@
 //! `GET /dashboards/{dashboard_id}/openapi.json`
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_repository::RepositoryError;
 
 use super::{DocumentResponses, respond};
 use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, dashboard_document, problems};
 use crate::query_string::QueryString;
 use crate::routes::dashboards::get::dashboard;
-use crate::{ApiState, Problem};
+use crate::{ApiState, Problem, ProblemCode};
 
 problems!(
     GetDashboardOpenapiProblems:
@@ -34,8 +33,8 @@ pub(in crate::routes) async fn get_dashboard_openapi(
         match state.current(&item.metric_id).await {
             Ok(metric) => served.push(metric),
             // It stands on the dashboard, and its entry among the results is a problem.
-            Err(RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_)) => {}
-            Err(error) => return Err(error.into()),
+            Err(problem) if [ProblemCode::MetricDeleted, ProblemCode::MetricNotFound].contains(&problem.code()) => {}
+            Err(problem) => return Err(problem),
         }
     }
     let definitions: Vec<_> = served.iter().map(|metric| &metric.definition).collect();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use actix_web::http::Version;
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::RowLimit;
+use metricd_domain::{RowLimit, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement};
 
 use self::format::Format;
@@ -18,7 +18,9 @@ use self::stream::{Streamed, answer_stream};
 use self::whole::{Whole, answer_whole};
 use super::metric_id;
 use super::result::ResultSchema;
-use super::run::{refusable, run_limits, run_problem};
+use super::run::{RanStatement, run_limits, run_problem};
+use crate::contracts::Doubt;
+use crate::definitions::ServedMetric;
 use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
 use crate::query_string::QueryString;
 use crate::{ApiState, Problem, ProblemCode, caller};
@@ -74,26 +76,36 @@ pub(in crate::routes) async fn get_metric(
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
     let metric_id = metric_id(&request, &path)?;
-    let served = state.definitions.get_in_service(&metric_id).await?;
-    state.keeps_apart(tenant.as_ref(), &served).await?;
+    let served = state.served(&metric_id).await?;
+    state.answer_by_contract(served, async |served| answer(&request, &state, tenant.as_ref(), served).await).await
+}
+
+/// Runs the metric's SQL and answers with its result.
+async fn answer(
+    request: &HttpRequest,
+    state: &web::Data<ApiState>,
+    tenant: Option<&Tenant>,
+    served: &Arc<ServedMetric>,
+) -> Result<HttpResponse, Problem> {
+    state.keeps_apart(tenant, served).await?;
     let definition = &served.definition;
     let statement = served.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let Asked { format, rows, bound, period } = Asked::parse(&request, statement)?;
+    let Asked { format, rows, bound, period } = Asked::parse(request, statement)?;
 
-    let query_cost = caller::query_cost(&request, &state);
-    let limits = run_limits(&state, query_cost, definition.metric.limits, format != Format::Json, rows);
-    let permit = caller::turn(&request, &state).await?.permit();
+    let query_cost = caller::query_cost(request, state);
+    let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, rows);
+    let permit = caller::turn(request, state).await?.permit();
+    let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
-        let permit = permit.clone();
-        let asked = Whole { served: Arc::clone(&served), statement: bound, tenant, limits, period, permit };
-        return answer_whole(&request, &state, statement, asked).await;
+        let asked = Whole { served: Arc::clone(served), statement: bound, tenant, limits, period, permit };
+        return answer_whole(request, state, statement, asked).await;
     };
     let is_chunked = request.version() >= Version::HTTP_11;
-    let refusable = refusable(statement, &bound);
+    let ran = RanStatement::of(statement, &bound, period.as_ref());
     let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };
-    let streamed = answer_stream(&request, &state, &metric_id, streamed).await;
-    streamed.map_err(|error| run_problem(error, statement, refusable.as_ref(), &request))
+    let streamed = answer_stream(request, state, &definition.metric.metric_id, streamed).await;
+    streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 
 /// What a request asks for.
@@ -123,8 +135,9 @@ impl Asked {
                 bound
             }
             Err(invalid) => {
-                query.finish_with(invalid)?;
-                return Err(Problem::new(ProblemCode::InvalidParameters));
+                let refused = query.finish_with(invalid).err();
+                let refused = refused.unwrap_or_else(|| Problem::new(ProblemCode::InvalidParameters));
+                return Err(refused.doubting_contract(Doubt::Possible));
             }
         };
         Ok(Self { format: negotiated?, rows, bound, period })

@@ -37,8 +37,8 @@ pub(in crate::routes) async fn restore_metric(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let restored =
-        change(&request, &state, &metric_id(&request, &path)?, ServiceState::Any, async |_| Ok(MetricChange::Restore))
-            .await?;
-    Ok(respond(HttpResponse::Ok(), &restored))
+    let id = metric_id(&request, &path)?;
+    change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
+    // Its tables may have changed while it was out of service.
+    Ok(respond(HttpResponse::Ok(), &state.current(&id).await?.definition))
 }

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use metricd_domain::{MetricLimits, RowLimit};
-use metricd_execution::{BoundStatement, Fault, InvalidArgument, MetricStatement, RunError, RunLimits, fault_of};
+use metricd_execution::{
+    AppliedPeriod, BoundStatement, Fault, InvalidArgument, MetricStatement, PeriodApplication, RunError, RunLimits,
+    fault_of,
+};
 use serde_json::json;
 
+use crate::contracts::Doubt;
 use crate::{ApiState, FieldError, Problem, ProblemCode, caller};
 
 /// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
@@ -35,17 +39,18 @@ pub(in crate::routes) fn run_limits(
 }
 
 /// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about; what else
-/// PostgreSQL says is for those who may change the metric. `bound` is the statement that was run, from [`refusable`].
+/// PostgreSQL says is for those who may change the metric.
 pub(in crate::routes) fn run_problem(
     error: RunError,
     statement: &MetricStatement,
-    bound: Option<&BoundStatement>,
+    ran: &RanStatement,
     request: &HttpRequest,
 ) -> Problem {
-    let RunError::Failed { sqlstate, message } = &error else { return error.into() };
+    let doubt = ran.doubt(&error);
+    let RunError::Failed { sqlstate, message } = &error else { return Problem::from(error).doubting_contract(doubt) };
     if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() {
         let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
-        let named = bound.map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
+        let named = ran.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
         let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();
         return Problem::new(ProblemCode::InvalidParameters).with_detail(detail).with_errors(errors).caused_by(error);
     }
@@ -53,7 +58,7 @@ pub(in crate::routes) fn run_problem(
         let message = public_message(sqlstate, message, statement.text());
         json!({"sqlstate": sqlstate, "message": message})
     });
-    let problem = Problem::from(error);
+    let problem = Problem::from(error).doubting_contract(doubt);
     // An error of the database's own is no fault of the SQL.
     match database_error.filter(|_| problem.code() == ProblemCode::QueryFailed) {
         Some(database_error) => problem.with_extension("database_error", database_error),
@@ -61,9 +66,38 @@ pub(in crate::routes) fn run_problem(
     }
 }
 
-/// A copy of the statement, if PostgreSQL may refuse a value of it that nobody has judged.
-pub(in crate::routes) fn refusable(statement: &MetricStatement, bound: &BoundStatement) -> Option<BoundStatement> {
-    statement.has_unjudged().then(|| bound.clone())
+/// What has to be known of a statement that was run, to tell what its error is about.
+#[derive(Debug)]
+pub(in crate::routes) struct RanStatement {
+    /// The statement, if PostgreSQL may refuse a value of it that nobody has judged.
+    refusable: Option<BoundStatement>,
+    /// Whether it is the author's rewritten for a period.
+    is_rewritten: bool,
+}
+
+impl RanStatement {
+    pub(in crate::routes) fn of(
+        statement: &MetricStatement,
+        bound: &BoundStatement,
+        period: Option<&AppliedPeriod>,
+    ) -> Self {
+        Self {
+            refusable: statement.has_unjudged().then(|| bound.clone()),
+            is_rewritten: period.is_some_and(|period| period.applied != PeriodApplication::Bound),
+        }
+    }
+
+    /// Whether the metric's contract may be to blame for the error.
+    pub(in crate::routes) fn doubt(&self, error: &RunError) -> Doubt {
+        match error {
+            RunError::Drifted => Doubt::Certain,
+            // What is rewritten names a column that the author's SQL need not name, and that may be gone.
+            RunError::Failed { sqlstate, .. } if self.is_rewritten && fault_of(sqlstate) == Fault::Statement => {
+                Doubt::Possible
+            }
+            _ => Doubt::None,
+        }
+    }
 }
 
 /// PostgreSQL's message without values of the data. Errors about the SQL itself (classes 0A, 42 and 54) mostly quote its names,

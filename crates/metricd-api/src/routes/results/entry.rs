@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use chrono::{DateTime, Utc};
-use metricd_execution::{AppliedPeriod, BoundStatement, RunError, RunLimits, RunOutcome, is_period};
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, RunError, RunLimits, RunOutcome, is_period};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ResultsRequest;
+use crate::contracts::Doubt;
 use crate::definitions::ServedMetric;
 use crate::edge::RequestId;
-use crate::routes::metrics::{ResultRows, run_limits, run_problem, stable_part};
+use crate::routes::metrics::{RanStatement, ResultRows, run_limits, run_problem, stable_part};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.
@@ -67,11 +68,22 @@ impl Prepared {
         let (bound, period) = statement.bind(&given).map_err(|invalid| {
             let error =
                 |fault: metricd_execution::InvalidArgument| FieldError { field: fault.name, message: fault.message };
-            Problem::new(ProblemCode::InvalidParameters).with_errors(invalid.into_iter().map(error).collect())
+            let refused = Problem::new(ProblemCode::InvalidParameters).doubting_contract(Doubt::Possible);
+            refused.with_errors(invalid.into_iter().map(error).collect())
         })?;
         let limits = run_limits(state, query_cost, served.definition.metric.limits, false, asked.rows);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
         Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&served)), served, period, bound, limits, outcome: None }))
+    }
+
+    /// The metric as it was run, and whether its contract may be to blame for how that has ended.
+    pub(super) fn doubted(&self) -> Option<(&Arc<ServedMetric>, Doubt)> {
+        let (Some(Err(error)), Ok(statement)) = (&self.outcome, &self.served.statement) else { return None };
+        Some((&self.served, self.ran(statement).doubt(error)))
+    }
+
+    fn ran(&self, statement: &MetricStatement) -> RanStatement {
+        RanStatement::of(statement, &self.bound, self.period.as_ref())
     }
 }
 
@@ -87,21 +99,19 @@ impl Entry {
     pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> Answered {
         let problem = match self {
             Self::Problem(problem) => problem,
-            Self::Prepared(prepared) => {
-                let Prepared { served, period, rows, outcome, bound, .. } = *prepared;
-                match (outcome, served.statement.as_ref()) {
-                    (Some(Ok(outcome)), _) => {
-                        let result = rows.finish(outcome, period, as_of);
-                        return Answered {
-                            body: entry(id, 200, "result", &result),
-                            is_truncated: outcome.truncated,
-                            stable: Some(blake3::hash(stable_part(&result))),
-                        };
-                    }
-                    (Some(Err(error)), Ok(statement)) => run_problem(error, statement, Some(&bound), request),
-                    _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
+            Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.served.statement.as_ref()) {
+                (Some(Ok(outcome)), _) => {
+                    let Prepared { period, rows, .. } = *prepared;
+                    let result = rows.finish(outcome, period, as_of);
+                    return Answered {
+                        body: entry(id, 200, "result", &result),
+                        is_truncated: outcome.truncated,
+                        stable: Some(blake3::hash(stable_part(&result))),
+                    };
                 }
-            }
+                (Some(Err(error)), Ok(statement)) => run_problem(error, statement, &prepared.ran(statement), request),
+                _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
+            },
         };
         if let Some(cause) = problem.cause() {
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();

@@ -150,7 +150,10 @@ impl Drop for Question {
 /// What is prepared for the statement; `None` where it has to be run alone.
 async fn plan(connection: &mut Connection, statement: &BoundStatement) -> Result<Option<Arc<Plan>>, SessionError> {
     match Plan::prepare(connection, statement).await {
-        Ok(plan) => Ok(Some(plan).filter(|plan| plan.prepared.parameters == statement.arguments().len())),
+        Ok(plan) => {
+            let is_of = plan.is_as_expected(statement) && plan.prepared.parameters.len() == statement.arguments().len();
+            Ok(is_of.then_some(plan))
+        }
         Err(error @ SessionError::Lost(_)) => Err(error),
         Err(SessionError::Refused { .. }) => Ok(None),
     }

@@ -3,8 +3,8 @@
 use std::io;
 
 use bytes::BytesMut;
-use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
+use postgres_protocol::{IsNull, Oid};
 
 use super::description::{Description, Format};
 
@@ -38,8 +38,8 @@ impl Ahead<'_> {
 pub(in crate::runner) struct Prepared {
     /// The name under which it is prepared. Without a name, its SQL is sent each time.
     pub(super) name: Option<String>,
-    /// How many parameters it has.
-    pub(in crate::runner) parameters: usize,
+    /// The types of its parameters.
+    pub(in crate::runner) parameters: Vec<Oid>,
     /// Its columns. What comes back is held to this.
     pub(in crate::runner) description: Description,
     /// In which forms the values come: one for each column, or one for all of them.

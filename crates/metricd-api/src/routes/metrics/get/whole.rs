@@ -17,7 +17,7 @@ use crate::definitions::ServedMetric;
 use crate::edge::note_run;
 use crate::known_results::{Asking, Question};
 use crate::routes::metrics::result::{ResultRows, stable_part};
-use crate::routes::metrics::run::{refusable, run_problem};
+use crate::routes::metrics::run::{RanStatement, run_problem};
 use crate::shared_runs::{EncodedResult, Ran, Underway};
 use crate::{ApiState, Problem, ProblemCode, etag};
 
@@ -50,7 +50,7 @@ pub(super) async fn answer_whole(
     if let Some(tag) = asking.unchanged().await {
         return Ok(not_modified(&tag));
     }
-    let refusable = refusable(metric, statement);
+    let ran_statement = RanStatement::of(metric, statement, period.as_ref());
     let (question, limits) = (asking.question(), *limits);
     let run = |underway| asked.run(state.clone(), question, underway);
     let ran = state.shared_runs.run(question, limits, run).await;
@@ -58,13 +58,8 @@ pub(super) async fn answer_whole(
     let Ran { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
 
-    if served.last_head.take_drift() {
-        let (state, served) = (state.clone(), Arc::clone(&served));
-        // The result says itself what its columns are; what is said of it elsewhere follows.
-        actix_web::rt::spawn(async move { state.current(&served.definition.metric.metric_id).await.map(drop) });
-    }
     let EncodedResult { body, tag, is_truncated } =
-        result.map_err(|error| run_problem(error, metric, refusable.as_ref(), request))?;
+        result.map_err(|error| run_problem(error, metric, &ran_statement, request))?;
     asking.answered(&tag);
     if etag::is_unchanged(request, &tag) {
         return Ok(not_modified(&tag));

@@ -1,0 +1,14 @@
+SELECT (
+    ({labels})::jsonb = $1::jsonb -> 'enums'
+    AND NOT EXISTS (
+        SELECT FROM jsonb_to_recordset($1::jsonb -> 'tables') AS t (schema text, name text, time_columns jsonb)
+        WHERE t.time_columns IS DISTINCT FROM coalesce((
+            SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
+            FROM pg_catalog.pg_namespace n
+            JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name
+            JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+            WHERE n.nspname = t.schema AND a.attnum > 0 AND NOT a.attisdropped
+                AND a.atttypid IN ('date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+        ), '[]')
+    )
+)::text
