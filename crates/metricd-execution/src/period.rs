@@ -81,7 +81,7 @@ fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String
 /// The statement whose result has only those rows that are inside the period, in the order that it gives them: PostgreSQL
 /// filters the rows of a subquery as they come.
 fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
-    let inside = inside(&column.column, &column.type_name);
+    let inside = inside(&column.column);
     // A comment may end the statement's last line.
     parsed(format!("SELECT * FROM (\n{}\n) AS result WHERE {inside}", statement.body()))
 }
@@ -97,20 +97,20 @@ fn parsed(text: String) -> Result<Statement, String> {
 fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
-    let inside = inside(&source.column, &source.type_name);
+    let inside = inside(&source.column);
     format!("(SELECT {columns}FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
 }
 
 /// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
-/// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side, whatever the
-/// column's type. The last moment is the last microsecond, since PostgreSQL knows no shorter time.
-fn inside(column: &str, type_name: &str) -> String {
+/// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side. The last moment is
+/// the last microsecond, since PostgreSQL knows no shorter time. The condition is the same for dates and timestamps: the column
+/// may become the other since the SQL was judged.
+fn inside(column: &str) -> String {
     let column = quote_identifier(column);
-    let last_moment = match type_name {
-        "date" => "CAST(:end_date AS date)",
-        _ => "CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'",
-    };
-    format!("{column} >= CAST(:start_date AS date) AND {column} <= {last_moment}")
+    format!(
+        "{column} >= CAST(:start_date AS date) AND {column} <= CAST(:end_date AS date) + INTERVAL '1 day' - INTERVAL '1 \
+         microsecond'"
+    )
 }
 
 #[cfg(test)]
@@ -125,7 +125,7 @@ mod tests {
         let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
         let text =
             super::narrowed(&parse(sql), &source, &[]).map(|statement| statement.body().to_owned()).unwrap_or_default();
-        let inside = "\"date\" >= CAST(:start_date AS date) AND \"date\" <= CAST(:end_date AS date)";
+        let inside = inside("date");
         text.replace(&format!("(SELECT * FROM warehouse.\"metrics\" WHERE {inside})"), "ROWS")
             .replace(&format!("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE {inside})"), "ONLY_ROWS")
     }

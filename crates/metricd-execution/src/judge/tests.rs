@@ -154,7 +154,7 @@ fn resolution(source: &str) -> Resolution {
 fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
-    let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date)";
+    let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'";
     let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM warehouse.\"metrics\" {inside}) AS \"metrics\"");
     let rows = narrowed.replacen("SELECT date", "SELECT *", 1);
     let subquery = subquery(TABLE);
