@@ -197,6 +197,10 @@ pub struct IngestionReport {
     pub queries: EntryCounts,
     /// What became of the metrics.
     pub metrics: EntryCounts,
+    /// What became of the dashboards, with their items. Several files may be of one dashboard.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub dashboards: EntryCounts,
     /// What became of the layout entries.
     pub layout_entries: EntryCounts,
     /// What became of the records.
@@ -221,8 +225,9 @@ impl IngestionReport {
     /// entry of any kind was accepted.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        let entries = [self.queries, self.metrics, self.layout_entries].iter().map(EntryCounts::accepted).sum::<u64>();
-        let nothing_accepted = entries + self.records.accepted() == 0;
+        let entries = [self.queries, self.metrics, self.dashboards, self.layout_entries];
+        let accepted = entries.iter().map(EntryCounts::accepted).sum::<u64>() + self.records.accepted();
+        let nothing_accepted = accepted == 0;
         self.refusal_count > 0 && (self.mode == IngestionMode::Strict || nothing_accepted)
     }
 }

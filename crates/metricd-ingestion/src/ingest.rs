@@ -352,6 +352,7 @@ impl Ingestion for FileIngestion {
             files: std::mem::take(&mut self.files),
             queries: counted(self.references.queries, changes.queries),
             metrics: counted(self.references.metrics, changes.metrics),
+            dashboards: counted(self.references.dashboards, changes.dashboards),
             layout_entries: counted(self.references.layout_entries, changes.layout_entries),
             records: RecordCounts {
                 added: changes.records.added,

@@ -26,6 +26,7 @@ fn write_report(text: &mut String, report: &IngestionReport) -> fmt::Result {
     writeln!(text)?;
     write_entries(text, "queries", report.queries)?;
     write_entries(text, "metrics", report.metrics)?;
+    write_entries(text, "dashboards", report.dashboards)?;
     write_entries(text, "layout entries", report.layout_entries)?;
     write_records(text, report.records)?;
 

@@ -62,9 +62,12 @@ fn steps(folder: &Path) -> Vec<PathBuf> {
 
 fn check_sums(report: &IngestionReport) -> Result<()> {
     let sum = |counts: EntryCounts| counts.added + counts.changed + counts.unchanged + counts.repeated + counts.refused;
-    for (name, counts) in
-        [("queries", report.queries), ("metrics", report.metrics), ("layout entries", report.layout_entries)]
-    {
+    for (name, counts) in [
+        ("queries", report.queries),
+        ("metrics", report.metrics),
+        ("dashboards", report.dashboards),
+        ("layout entries", report.layout_entries),
+    ] {
         if counts.read != sum(counts) {
             bail!("the {name} do not add up: {counts:?}");
         }

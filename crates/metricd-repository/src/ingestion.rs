@@ -92,6 +92,18 @@ pub struct Tally {
     pub unchanged: u64,
 }
 
+impl Tally {
+    /// Counts an entry.
+    pub fn count(&mut self, is_new: bool, is_changed: bool) {
+        let counted = match (is_new, is_changed) {
+            (true, _) => &mut self.added,
+            (false, true) => &mut self.changed,
+            (false, false) => &mut self.unchanged,
+        };
+        *counted += 1;
+    }
+}
+
 /// What storing an ingestion's content changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -99,6 +111,8 @@ pub struct Changes {
     pub queries: Tally,
     /// Metrics.
     pub metrics: Tally,
+    /// Dashboards: their names and items.
+    pub dashboards: Tally,
     /// Layout entries of all dashboards.
     pub layout_entries: Tally,
     /// Records; none is ever `changed`.

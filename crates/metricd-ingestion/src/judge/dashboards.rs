@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{
-    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, Metric,
-    MetricId,
+    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, MetricId,
 };
 use metricd_repository::Known;
 
@@ -14,15 +13,17 @@ use super::{DraftDashboard, Located, merge};
 use crate::Reason;
 use crate::findings::Findings;
 
-/// The dashboards that may be stored, once it is known which metrics may be their items.
+/// The dashboards that may be stored, once it is known which metrics may be their items. A file of which nothing is good makes no
+/// dashboard.
 pub(super) fn judge_dashboards(
     mut drafts: Vec<DraftDashboard>,
     metric_ids: &BTreeSet<MetricId>,
     known: &Known,
-    counts: &mut EntryCounts,
+    (dashboard_counts, counts): (&mut EntryCounts, &mut EntryCounts),
     faults: &mut Faults,
     findings: &mut Findings,
 ) -> Vec<Dashboard> {
+    dashboard_counts.read = drafts.len() as u64;
     counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
     let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
     refuse_conflicting_ids(&mut drafts, known, findings);
@@ -30,18 +31,17 @@ pub(super) fn judge_dashboards(
     let mut dashboards: Vec<Dashboard> = Vec::new();
     let mut entries = Vec::new();
     for draft in drafts {
-        let Some(dashboard_id) = draft.dashboard_id else { continue };
-        let of_dashboard = items.entry(dashboard_id.clone()).or_insert_with(|| {
-            let (dashboard_id, name) = (dashboard_id.clone(), draft.name.clone());
-            dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
-            Vec::new()
-        });
-        let mut present: BTreeSet<_> = of_dashboard.iter().map(|item| item.metric_id.clone()).collect();
-        for Metric { metric_id, .. } in draft.metrics.iter().map(|metric| &metric.value) {
-            if metric_ids.contains(metric_id) && present.insert(metric_id.clone()) {
-                of_dashboard.push(DashboardItem { metric_id: metric_id.clone() });
-            }
-        }
+        let Some(dashboard_id) = draft.dashboard_id else {
+            dashboard_counts.refused += 1;
+            continue;
+        };
+        let good = draft.metrics.iter().map(|metric| &metric.value.metric_id).filter(|id| metric_ids.contains(*id));
+        let good: Vec<_> = good.collect();
+        let has_content = draft.item_count + draft.layout_entry_count > 0;
+        let before = items.get(&dashboard_id).map(Vec::as_slice).unwrap_or_default();
+        let mut present: BTreeSet<_> = before.iter().map(|item| item.metric_id.clone()).collect();
+        let added: Vec<_> = good.iter().filter(|id| present.insert((**id).clone())).map(|id| (*id).clone()).collect();
+        let entries_before = entries.len();
         for entry in draft.layout_entries {
             let Located { value: (breakpoint, entry), location } = entry;
             let known_item = (dashboard_id.clone(), entry.metric_id.clone());
@@ -54,6 +54,18 @@ pub(super) fn judge_dashboards(
                 refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
             }
         }
+        if good.is_empty() && entries.len() == entries_before && (has_content || draft.has_refusals) {
+            dashboard_counts.refused += 1;
+            continue;
+        }
+        let is_repeated = items.contains_key(&dashboard_id);
+        dashboard_counts.repeated += u64::from(is_repeated);
+        if !is_repeated {
+            let (dashboard_id, name) = (dashboard_id.clone(), draft.name);
+            dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
+        }
+        let of_dashboard = items.entry(dashboard_id).or_default();
+        of_dashboard.extend(added.into_iter().map(|metric_id| DashboardItem { metric_id }));
     }
     let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
         (dashboard_id.clone(), *breakpoint, entry.metric_id.clone())

@@ -36,6 +36,8 @@ pub(crate) struct DraftDashboard {
     /// How many items the file has, and how many layout entries, the bad ones included.
     pub(crate) item_count: u64,
     pub(crate) layout_entry_count: u64,
+    /// Whether anything in the file was refused.
+    pub(crate) has_refusals: bool,
     /// Ids of items that were refused, so that layout entries for them can say so.
     pub(crate) refused_ids: BTreeSet<MetricId>,
 }
@@ -47,6 +49,7 @@ pub(crate) fn judge_definitions(
     bytes: &[u8],
     findings: &mut Findings,
 ) -> Option<DraftDashboard> {
+    let refused_before = findings.refusal_count;
     let json = parse(file, bytes, findings)?;
     let root = match &json {
         Json::Object(members) => Object::new(file, String::new(), members),
@@ -72,6 +75,7 @@ pub(crate) fn judge_definitions(
         layout_entries: Vec::new(),
         item_count: 0,
         layout_entry_count: 0,
+        has_refusals: false,
         refused_ids: BTreeSet::new(),
     };
     match root.get("items") {
@@ -91,6 +95,7 @@ pub(crate) fn judge_definitions(
         }
         Some(other) => root.refuse_type("layouts", "an object of layouts by breakpoint", other, findings),
     }
+    draft.has_refusals = findings.refusal_count > refused_before;
     Some(draft)
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct References {
     pub(crate) definitions: Definitions,
     pub(crate) queries: EntryCounts,
     pub(crate) metrics: EntryCounts,
+    pub(crate) dashboards: EntryCounts,
     pub(crate) layout_entries: EntryCounts,
     pub(crate) suggestions: Vec<Suggestion>,
 }
@@ -94,8 +95,8 @@ impl Brought {
         notice_overwritten(metrics.values(), known, findings);
         notice_unused(&queries, &metrics, known, &mut faults, findings);
         let items = metrics.keys().cloned().chain(edited).collect();
-        let dashboards =
-            judge_dashboards(self.drafts.clone(), &items, known, &mut references.layout_entries, &mut faults, findings);
+        let counts = (&mut references.dashboards, &mut references.layout_entries);
+        let dashboards = judge_dashboards(self.drafts.clone(), &items, known, counts, &mut faults, findings);
 
         references.suggestions = suggest(&faults);
         references.definitions = Definitions {

@@ -130,7 +130,7 @@ impl Plan {
         end_metric_edits(connection, &self.repeated_metrics).map_err(failed)?;
         store_contracts(connection, &self.contracts)?;
         for dashboard in self.dashboards {
-            store_dashboard(connection, dashboard, &mut changes.layout_entries).map_err(failed)?;
+            store_dashboard(connection, dashboard, &mut changes).map_err(failed)?;
         }
         Ok(changes)
     }
@@ -232,8 +232,10 @@ pub(super) fn store_contracts(
     Ok(())
 }
 
-fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, tally: &mut Tally) -> QueryResult<()> {
+fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, changes: &mut Changes) -> QueryResult<()> {
     let dashboard_id = brought.dashboard_id;
+    let stored = dashboards::table.find(dashboard_id.as_str()).select(dashboards::name);
+    let stored: Option<String> = stored.first(connection).optional()?;
     let upsert = diesel::insert_into(dashboards::table)
         .values((dashboards::dashboard_id.eq(dashboard_id.as_str()), dashboards::name.eq(brought.name.as_str())))
         .on_conflict(dashboards::dashboard_id)
@@ -243,11 +245,15 @@ fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, tally: &mu
     diesel::query_dsl::methods::FilterDsl::filter(upsert, dashboards::name.ne(excluded(dashboards::name)))
         .execute(connection)?;
 
+    let mut added_items = 0;
     let item = |metric_id| DashboardItemRow { dashboard_id: dashboard_id.as_str().to_owned(), metric_id };
     let items: Vec<_> = brought.items.into_iter().map(|of| item(of.metric_id.into())).collect();
     for rows in items.chunks(ROWS_A_STATEMENT) {
-        diesel::insert_into(dashboard_items::table).values(rows).on_conflict_do_nothing().execute(connection)?;
+        let added = diesel::insert_into(dashboard_items::table).values(rows).on_conflict_do_nothing();
+        added_items += added.execute(connection)?;
     }
+    let is_renamed = stored.as_deref().is_some_and(|name| name != brought.name.as_str());
+    changes.dashboards.count(stored.is_none(), is_renamed || added_items > 0);
 
     let entries = brought
         .layouts
@@ -256,7 +262,7 @@ fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, tally: &mu
     let entries: Vec<_> =
         entries.map(|(breakpoint, entry)| LayoutEntryRow::new(&dashboard_id, breakpoint, entry)).collect();
     for rows in entries.chunks(ROWS_A_STATEMENT) {
-        store_layout_entries(connection, rows, tally)?;
+        store_layout_entries(connection, rows, &mut changes.layout_entries)?;
     }
     Ok(())
 }

@@ -170,6 +170,7 @@ pub fn report() -> IngestionReport {
         files: Vec::new(),
         queries: EntryCounts::default(),
         metrics: EntryCounts::default(),
+        dashboards: EntryCounts::default(),
         layout_entries: EntryCounts::default(),
         records: RecordCounts::default(),
         refusal_count: 0,

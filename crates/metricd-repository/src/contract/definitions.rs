@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metricd_domain::{
-    Breakpoint, Contract, ContractColumn, DashboardId, IngestionId, MetricId, MetricLimits, ParameterDeclaration,
-    Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
+    Breakpoint, Contract, ContractColumn, Dashboard, DashboardId, DashboardName, IngestionId, MetricId, MetricLimits,
+    ParameterDeclaration, Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
 };
 use uuid::Uuid;
 
@@ -111,6 +111,7 @@ pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
     let changes = store(&repository, definitions).await;
     let unchanged = Tally { unchanged: 1, ..Tally::default() };
     assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
+    assert_eq!(changes.dashboards, unchanged);
     assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1);
 }
 
@@ -156,12 +157,14 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     definitions.dashboards = vec![first];
     let changes = store(&repository, definitions).await;
     assert_eq!(changes.layout_entries, Tally { added: 3, ..Tally::default() });
+    assert_eq!(changes.dashboards, Tally { added: 1, ..Tally::default() });
 
     let mut second = dashboard("d1", &["m0", "m1"]);
     second.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 6), layout_entry("m0", 0)])]);
     let definitions = Definitions { dashboards: vec![second], ..Definitions::default() };
     let changes = store(&repository, definitions).await;
     assert_eq!(changes.layout_entries, Tally { added: 1, changed: 1, unchanged: 0 });
+    assert_eq!(changes.dashboards, Tally { changed: 1, ..Tally::default() }, "it has another item");
 
     let stored = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.unwrap();
     let mut expected = dashboard("d1", &["m2", "m1", "m0"]);
@@ -170,6 +173,11 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
         (Breakpoint::Md, vec![layout_entry("m1", 1)]),
     ]);
     assert_eq!(stored, expected);
+
+    let renamed = Dashboard { name: DashboardName::parse("Two").unwrap(), ..dashboard("d1", &["m1"]) };
+    let definitions = Definitions { dashboards: vec![renamed], ..Definitions::default() };
+    let changes = store(&repository, definitions).await;
+    assert_eq!(changes.dashboards, Tally { changed: 1, ..Tally::default() }, "it has another name");
 }
 
 /// A layout entry cannot name a metric that the dashboard does not have.

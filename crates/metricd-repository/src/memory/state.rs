@@ -82,7 +82,7 @@ impl State {
             }
         }
         for dashboard in definitions.dashboards {
-            self.store_dashboard(dashboard, &mut changes.layout_entries)?;
+            self.store_dashboard(dashboard, &mut changes)?;
         }
         Ok(changes)
     }
@@ -146,26 +146,31 @@ impl State {
         Ok(())
     }
 
-    fn store_dashboard(&mut self, brought: Dashboard, tally: &mut Tally) -> Result<(), RepositoryError> {
+    fn store_dashboard(&mut self, brought: Dashboard, changes: &mut Changes) -> Result<(), RepositoryError> {
         if let Some(item) = brought.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
             return Err(broken("dashboard_items_metric_id_fkey", format!("there is no metric `{}`", item.metric_id)));
         }
         let empty =
             Dashboard { items: Vec::new(), layouts: BTreeMap::new(), name: brought.name.clone(), ..brought.clone() };
+        let is_new = !self.dashboards.contains_key(&brought.dashboard_id);
         let stored = self.dashboards.entry(brought.dashboard_id).or_insert(empty);
+        let mut is_changed = stored.name != brought.name;
         stored.name = brought.name;
         for item in brought.items {
             if !stored.items.contains(&item) {
                 stored.items.push(item);
+                is_changed = true;
             }
         }
+        changes.dashboards.count(is_new, is_changed);
         for (breakpoint, entries) in brought.layouts {
             for entry in entries {
                 if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id.clone() }) {
                     let message = format!("the dashboard has no item `{}`", entry.metric_id);
                     return Err(broken("layout_entries_dashboard_item_fkey", message));
                 }
-                store_layout_entry(stored.layouts.entry(breakpoint).or_default(), entry, tally);
+                let stored = stored.layouts.entry(breakpoint).or_default();
+                store_layout_entry(stored, entry, &mut changes.layout_entries);
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ async fn the_first_run_loads_the_sample_and_every_suggested_request_works() -> R
     let (code, report, _) = run(metricd(&data_dir).arg("ingest").arg(files).args(["--format", "json"]))?;
     let report: serde_json::Value = serde_json::from_str(&report)?;
     assert_eq!(code, 0, "{report}");
-    for kind in ["queries", "metrics", "layout_entries", "records"] {
+    for kind in ["queries", "metrics", "dashboards", "layout_entries", "records"] {
         assert_eq!(report[kind]["unchanged"], report[kind]["read"], "{kind}: {report}");
     }
 
