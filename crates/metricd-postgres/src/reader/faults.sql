@@ -28,6 +28,12 @@ WITH me AS (
     )
     -- To write there is what SET does, for which PUBLIC needs no right.
     AND NOT (n.nspname = 'pg_catalog' AND c.relname = 'pg_settings')
+    -- Versions before 17 know no such right. It is the right to lock a table, and to change what the planner knows of it.
+    UNION ALL SELECT 'it may maintain `' || n.name || '.' || quote_ident(c.relname) || '` (MAINTAIN)'
+    FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace, me
+    WHERE EXISTS (
+        SELECT FROM pg_catalog.aclexplode(c.relacl) AS a WHERE a.grantee IN (0, me.oid) AND a.privilege_type = 'MAINTAIN'
+    )
     UNION ALL SELECT 'it may change the sequence `' || n.name || '.' || quote_ident(c.relname) || '`'
     FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
     WHERE CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'USAGE, UPDATE') ELSE false END
@@ -41,7 +47,7 @@ WITH me AS (
     WHERE EXISTS (
         SELECT FROM pg_catalog.aclexplode(d.defaclacl) AS a
         WHERE a.grantee IN (0, me.oid) AND (
-            d.defaclobjtype = 'r' AND a.privilege_type <> 'SELECT' AND a.privilege_type <> 'MAINTAIN'
+            d.defaclobjtype = 'r' AND a.privilege_type <> 'SELECT'
             OR d.defaclobjtype = 'S' AND a.privilege_type <> 'SELECT'
             OR d.defaclobjtype = 'n' AND a.privilege_type = 'CREATE'
         )

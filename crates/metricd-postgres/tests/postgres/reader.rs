@@ -187,6 +187,19 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
         client.batch_execute(mend).await?;
         check().await?.with_context(|| mend.to_owned())?;
     }
+    let version: String = client.query_one("SHOW server_version_num", &[]).await?.get(0);
+    if version.parse::<u32>()? >= 170_000 {
+        for (on, word) in [
+            ("GRANT MAINTAIN ON sales.orders TO", "may maintain `sales.orders`"),
+            ("ALTER DEFAULT PRIVILEGES GRANT MAINTAIN ON TABLES TO", "DEFAULT PRIVILEGES"),
+        ] {
+            client.batch_execute(&format!("{on} PUBLIC")).await?;
+            let error = check().await?.err().context(on)?;
+            assert!(error.to_string().contains(word), "{error}");
+            client.batch_execute(&format!("{} PUBLIC", on.replace("GRANT", "REVOKE").replace(" TO", " FROM"))).await?;
+            check().await??;
+        }
+    }
     // In another role's name, and by the settings that only superusers may change.
     let name = format!("writer_{}", database.owner.database());
     for (harm, mend, word) in [
