@@ -61,6 +61,9 @@ pub struct Resolution {
     pub has_time_constants: bool,
     /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
     pub session_words: Vec<String>,
+    /// The nodes of its resolved query that this program does not know, as a later version of PostgreSQL may have. What they
+    /// call is in none of the lists above.
+    pub unknown_nodes: Vec<String>,
     /// The statement's tree.
     pub tree: QueryTree,
 }

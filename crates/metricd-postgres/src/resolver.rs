@@ -152,6 +152,7 @@ impl Session {
             types: account.types.into_iter().map(ResolvedType::from).collect(),
             has_time_constants: account.has_time_constants,
             session_words: account.session_words,
+            unknown_nodes: account.unknown_nodes,
             tree,
             enums: BTreeMap::new(),
         })
@@ -218,6 +219,7 @@ struct Account {
     types: Vec<TypeRow>,
     has_time_constants: bool,
     session_words: Vec<String>,
+    unknown_nodes: Vec<String>,
     /// Whether nothing but the rows of the tables and the parameters decides the result.
     is_repeatable: bool,
 }

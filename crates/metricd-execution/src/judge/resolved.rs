@@ -31,6 +31,13 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         let words = format!("{schema}.{name}");
         findings.push(Finding::new(FindingCode::TypeNotAllowed, Place::START, &words, message));
     }
+    for node in &resolution.unknown_nodes {
+        let message = format!(
+            "PostgreSQL resolves the SQL to `{node}`, which this version of metricd does not know and cannot vouch for: write it without \
+             what newer versions of PostgreSQL have added"
+        );
+        findings.push(Finding::new(FindingCode::NotUnderstood, Place::START, "", message));
+    }
     for word in &resolution.session_words {
         let message = "PostgreSQL would answer this from the session, which is the server's own";
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, word, message));

@@ -121,6 +121,16 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
     assert_eq!(words, expected);
 }
 
+#[test]
+fn a_node_that_is_not_known_is_not_vouched_for() {
+    let resolver = Arc::new(ScriptedResolver::default());
+    let unknown_nodes = vec!["GRAPHTABLE".to_owned()];
+    resolver.answer("SELECT 1", Ok(Resolution { unknown_nodes, ..Resolution::default() }));
+    let found = findings(judge(&resolver, "SELECT 1", &[]));
+    assert_eq!(found[0].code, FindingCode::NotUnderstood);
+    assert!(found[0].message.contains("`GRAPHTABLE`"), "{found:?}");
+}
+
 /// The tree of `SELECT date FROM source`, as far as it is looked at.
 fn tree(source: &str) -> String {
     format!(
@@ -190,6 +200,15 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     reason("it is volatile");
     resolver.answer(&narrowed, Ok(Resolution { tree: QueryTree::default(), ..resolution(&subquery) }));
     reason("not known here");
+    // What another version of PostgreSQL might write.
+    resolver.answer(&narrowed, Ok(resolution(&subquery)));
+    let renamed = tree(TABLE).replace("hasWindowFuncs", "hasWindows");
+    let foreign = tree(&format!("{TABLE} {{RANGETBLENTRY :rtekind 10 :graph 7}}"));
+    for statement in [renamed, foreign] {
+        let tree = QueryTree::new(format!("({{QUERY :rtable ({{RANGETBLENTRY :rtekind 1 :subquery {statement}}})}})"));
+        resolver.answer(sql, Ok(Resolution { tree, ..resolution(TABLE) }));
+        reason("not known here");
+    }
 }
 
 #[test]

@@ -73,8 +73,11 @@ impl Source {
     /// What of the statement depends on which rows of the source there are.
     pub(crate) fn dependences(&self, statement: &QueryTree) -> Result<Vec<RowDependence>, TreeError> {
         statement.with(|query| {
-            let mut walk = Walk { relation: &self.relation, scopes: Vec::new(), found: Vec::new() };
+            let mut walk = Walk { relation: &self.relation, scopes: Vec::new(), found: Vec::new(), is_unknown: false };
             walk.query(&query);
+            if walk.is_unknown {
+                return Err(TreeError::Unreadable);
+            }
             walk.found.sort();
             walk.found.dedup();
             Ok(walk.found)
@@ -94,11 +97,21 @@ struct Walk<'a> {
     /// The WITH queries of each query around, and whether they read the source.
     scopes: Vec<Vec<(String, bool)>>,
     found: Vec<RowDependence>,
+    /// Whether something was met that no version of PostgreSQL up to 18 has, or lacks.
+    is_unknown: bool,
 }
+
+/// What the walk looks for in a query. Every version has all of it in every query.
+const LOOKED_FOR: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitCount", "limitOffset"];
+
+/// The kinds of entries of a range table, as `rtekind` has them: relation, subquery, join, function, table function, VALUES, WITH
+/// query, transition table, nothing, and (from PostgreSQL 18) grouping.
+const ENTRY_KINDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 impl Walk<'_> {
     /// Whether the query reads the source. If so, what depends on its rows is added to what was found.
     fn query(&mut self, query: &Object<'_>) -> bool {
+        self.is_unknown |= LOOKED_FOR.iter().any(|name| query.field(name).is_none());
         self.scopes.push(Vec::new());
         for with in query.objects("cteList") {
             let reads = with.field("ctequery").is_some_and(|query| self.node(query));
@@ -129,6 +142,8 @@ impl Walk<'_> {
 
     /// Whether the node reads the source.
     fn node(&mut self, node: &Node<'_>) -> bool {
+        let kind = node.as_object().and_then(|entry| entry.word("rtekind"));
+        self.is_unknown |= kind.is_some_and(|kind| !ENTRY_KINDS.contains(&kind));
         match node.as_object() {
             Some(query) if query.kind == "QUERY" => return self.query(query),
             Some(entry) if entry.word("rtekind") == Some("0") && entry.word("relid") == Some(self.relation) => {

@@ -222,6 +222,24 @@ session_words AS (
     UNION SELECT 'a locking clause' FROM nodes WHERE node ~ ':hasForUpdate true'
 ),
 
+-- Nodes that nothing here knows, as a later version of PostgreSQL may have: what they call is not looked for. These are all that
+-- the rule of a SELECT has in the versions 15 to 18.
+unknown_nodes AS (
+    SELECT DISTINCT f.hit[1] AS kind
+    FROM all_nodes, regexp_matches(node, '^[^\s(){}]+') AS f (hit)
+    WHERE f.hit[1] <> ALL (ARRAY[
+        'AGGREF', 'ALIAS', 'ARRAYCOERCEEXPR', 'ARRAYEXPR', 'BOOLEANTEST', 'BOOLEXPR', 'CASEEXPR', 'CASETESTEXPR', 'CASEWHEN',
+        'COALESCEEXPR', 'COERCETODOMAIN', 'COERCETODOMAINVALUE', 'COERCEVIAIO', 'COLLATEEXPR', 'COMMONTABLEEXPR', 'CONST',
+        'CONVERTROWTYPEEXPR', 'CTECYCLECLAUSE', 'CTESEARCHCLAUSE', 'DISTINCTEXPR', 'FIELDSELECT', 'FIELDSTORE', 'FROMEXPR',
+        'FUNCEXPR', 'GROUPINGFUNC', 'GROUPINGSET', 'JOINEXPR', 'JSONBEHAVIOR', 'JSONCONSTRUCTOREXPR', 'JSONEXPR', 'JSONFORMAT',
+        'JSONISPREDICATE', 'JSONRETURNING', 'JSONTABLEPATH', 'JSONTABLEPATHSCAN', 'JSONTABLESIBLINGJOIN', 'JSONVALUEEXPR',
+        'MINMAXEXPR', 'NAMEDARGEXPR', 'NULLIFEXPR', 'NULLTEST', 'OPEXPR', 'PARAM', 'QUERY', 'RANGETBLENTRY', 'RANGETBLFUNCTION',
+        'RANGETBLREF', 'RELABELTYPE', 'ROWCOMPAREEXPR', 'ROWEXPR', 'ROWMARKCLAUSE', 'RTEPERMISSIONINFO', 'SCALARARRAYOPEXPR',
+        'SETOPERATIONSTMT', 'SORTGROUPCLAUSE', 'SQLVALUEFUNCTION', 'SUBLINK', 'SUBSCRIPTINGREF', 'TABLEFUNC',
+        'TABLESAMPLECLAUSE', 'TARGETENTRY', 'VAR', 'WINDOWCLAUSE', 'WINDOWFUNC', 'XMLEXPR'
+    ])
+),
+
 -- What keeps the result from following from rows and parameters alone.
 unrepeatable AS (
     -- A function that is no function of its arguments. Those that are named depend on the session's settings besides, which are
@@ -286,5 +304,6 @@ SELECT jsonb_build_object(
         SELECT FROM types
         WHERE is_constant AND oid IN ('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
     ),
+    'unknown_nodes', coalesce((SELECT jsonb_agg(u.kind ORDER BY u.kind) FROM unknown_nodes u), '[]'),
     'session_words', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM session_words s), '[]')
 ) AS account

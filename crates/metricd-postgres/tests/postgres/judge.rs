@@ -8,7 +8,7 @@ mod types;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use metricd_domain::{
     Contract, Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Period, QueryId, SqlText, TimeColumn,
 };
@@ -150,6 +150,53 @@ async fn the_account_tells_what_a_text_could_hide() -> Result<()> {
     });
     for (index, words) in told.await?.into_iter().enumerate() {
         assert!(words.as_ref().is_ok_and(|words| !words.is_empty()), "{index}: {words:?}");
+    }
+    Ok(())
+}
+
+/// What later versions of PostgreSQL have added, each from its version on, with a function or a type that must not be missed.
+const NEWER: [(u32, &str, &str); 14] = [
+    (16, "SELECT JSON_OBJECT('a': reverse('x')) AS a", "reverse"),
+    (16, "SELECT JSON_ARRAY(SELECT reverse(id) FROM metrics) AS a", "reverse"),
+    (16, "SELECT JSON_ARRAYAGG(reverse(id) ORDER BY id RETURNING jsonb) AS a FROM metrics", "reverse"),
+    (16, "SELECT JSON_OBJECTAGG(id: 1) OVER (PARTITION BY reverse(id)) AS a FROM metrics", "reverse"),
+    (16, "SELECT reverse('x') IS JSON OBJECT WITH UNIQUE KEYS AS a", "reverse"),
+    (16, "SELECT any_value(reverse(id)) AS a FROM metrics", "reverse"),
+    (17, "SELECT JSON_VALUE('{}', '$.a' RETURNING regclass) AS a", "regclass"),
+    (17, "SELECT JSON_QUERY('{}', '$.a' DEFAULT reverse('x') ON EMPTY) AS a", "reverse"),
+    (17, "SELECT JSON_EXISTS('{}', '$.a' PASSING reverse('x') AS b) AS a", "reverse"),
+    (17, "SELECT JSON_SCALAR(reverse('x')) AS a", "reverse"),
+    (17, "SELECT a FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a regclass PATH '$')) AS t", "regclass"),
+    (
+        17,
+        "SELECT a, b FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a FOR ORDINALITY, NESTED '$' COLUMNS (b regclass PATH '$'))) AS t",
+        "regclass",
+    ),
+    (18, "SELECT reverse(id) AS a FROM metrics GROUP BY 1 HAVING max(date) IS NOT NULL", "reverse"),
+    (18, "SELECT GROUPING(reverse(id)) AS a FROM metrics GROUP BY ROLLUP (reverse(id), date)", "reverse"),
+];
+
+#[tokio::test]
+async fn what_later_versions_have_added_is_known() -> Result<()> {
+    let database = warehouse().await?;
+    let client = database.connect().await?;
+    let version: String = client.query_one("SHOW server_version_num", &[]).await?.get(0);
+    let version = version.parse::<u32>()? / 10_000;
+    let resolver = PgResolver::new(&database.owner);
+    let outcomes = tokio::task::spawn_blocking(move || {
+        let of_this_version = NEWER.into_iter().filter(|(since, ..)| *since <= version);
+        let resolve = |(_, sql, expected)| {
+            let resolvable = Resolvable { text: String::from(sql), placeholders: Vec::new() };
+            (sql, expected, resolver.resolve(&resolvable))
+        };
+        of_this_version.map(resolve).collect::<Vec<_>>()
+    });
+    for (sql, expected, resolution) in outcomes.await? {
+        let resolution = resolution.with_context(|| sql.to_owned())?;
+        assert_eq!(resolution.unknown_nodes, Vec::<String>::new(), "{sql}");
+        let functions = resolution.functions.iter().filter(|function| function.is_named).map(|function| &function.name);
+        let mut names = functions.chain(resolution.types.iter().map(|made| &made.name));
+        assert!(names.any(|name| name == expected), "{sql}: {resolution:?}");
     }
     Ok(())
 }
