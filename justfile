@@ -48,6 +48,10 @@ doc:
 test-german:
     METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace --test postgres
 
+# Run the adapter's tests of judging SQL, functions and rights against the newest PostgreSQL that is supported
+test-newest:
+    .ci/postgres-version 18 cargo test --workspace --test postgres -- functions:: hardening:: judge:: periods:: reader:: schema:: types:: runner::changing::
+
 # Run README's quick start and its requests
 quick-start:
     .ci/quick-start
@@ -81,4 +85,4 @@ lists:
     METRICD_UPDATE_LISTS=1 cargo test --workspace --test guard
 
 # Run all that continuous integration runs
-ci: fmt-check walls deny clippy doc test test-german quick-start pooler openapi schema
+ci: fmt-check walls deny clippy doc test test-german test-newest quick-start pooler openapi schema

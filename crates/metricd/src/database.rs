@@ -21,6 +21,9 @@ const READER: &str = "metricd_reader";
 /// The oldest PostgreSQL that will do.
 const MIN_MAJOR: u32 = 15;
 
+/// The newest PostgreSQL that the rules for SQL, functions and rights were made for.
+const NEWEST_KNOWN_MAJOR: u32 = 18;
+
 /// How much longer than ours the reader's own time limit is, so that ours ends a statement and says why.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -165,6 +168,7 @@ impl Database {
         let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
+        warn_of_newer(server_major(&owner)?);
         migrate(&owner)?;
         // Nobody else has a use for what this takes.
         harden(&owner)?;
@@ -197,7 +201,17 @@ pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
     refuse_pooler(owner)?;
     let major = server_major(owner)?;
     ensure!(major >= MIN_MAJOR, "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is needed");
+    warn_of_newer(major);
     Ok(())
+}
+
+fn warn_of_newer(major: u32) {
+    if major > NEWEST_KNOWN_MAJOR {
+        log::warn!(
+            "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: what it \
+             has added may be missing in the rules for stored SQL and in the hardening"
+        );
+    }
 }
 
 pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {

@@ -135,7 +135,7 @@ async fn every_constraint_and_index_has_a_name_of_its_table() -> Result<()> {
         .query(
             "SELECT conname::text FROM pg_constraint c JOIN pg_class t ON t.oid = conrelid
              JOIN pg_namespace n ON n.oid = relnamespace
-             WHERE nspname IN ('catalog', 'tenancy', 'warehouse')
+             WHERE nspname IN ('catalog', 'tenancy', 'warehouse') AND contype <> 'n' -- NOT NULL is a constraint since PostgreSQL 18
              AND conname !~ ('^' || relname || '_[a-z_]*(pkey|fkey|check)$')",
             &[],
         )
