@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metricd_domain::{Actor, ChangeWay, Contract, MetricDefinition, MetricId};
-use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Statement};
+use metricd_execution::{BoundStatement, Declarations, Fault, JudgeError, RunError, Statement, fault_of};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 
@@ -160,7 +160,8 @@ impl ApiState {
         let Ok(statement) = Statement::parse(&definition.sql) else { return false };
         let bound = BoundStatement::with_nulls(&statement, &definition.metric.parameters);
         match self.runner.verify(&bound, Some(contract)).await {
-            Err(RunError::Drifted | RunError::Failed { .. }) => true,
+            Err(RunError::Drifted) => true,
+            Err(RunError::Failed { sqlstate, .. }) => !matches!(fault_of(&sqlstate), Fault::Unavailable(_)),
             Ok(()) | Err(_) => false,
         }
     }
@@ -190,9 +191,7 @@ impl ApiState {
                 log::warn!("the contract of `{id}` has ended: {}", JudgeError::Refused(findings));
                 return Ok(Renewal::By(stand_in(served, None)));
             }
-            Err(error @ JudgeError::Unavailable(_)) => {
-                return Err(Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error));
-            }
+            Err(JudgeError::Unavailable(outage)) => return Err(outage.into()),
         };
         if definition.contract.as_ref() == Some(&contract) {
             return Ok(Renewal::None);

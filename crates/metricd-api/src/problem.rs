@@ -56,6 +56,13 @@ impl Problem {
         self
     }
 
+    /// Says it in other words than the code, which are as constant, so that a problem of the server's may have them as well.
+    #[must_use]
+    pub(crate) fn with_constant_detail(mut self, detail: &'static str) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
     /// Names the inputs that are wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {

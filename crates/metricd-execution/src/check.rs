@@ -7,7 +7,7 @@ use metricd_domain::{Metric, MetricDefinition, MetricId, Parameter, QueryId, Sql
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
-use crate::{BoundStatement, Declarations, Judge, JudgeError, MetricRunner, RunError, Statement};
+use crate::{BoundStatement, Declarations, Fault, Judge, JudgeError, MetricRunner, RunError, Statement, fault_of};
 
 /// How many definitions are read at once.
 const PAGE: usize = 200;
@@ -124,7 +124,7 @@ async fn forbidden(
     let Ok(statement) = Statement::parse(sql) else { return Ok(None) };
     match runner.verify(&BoundStatement::with_nulls(&statement, declared), None).await {
         Ok(()) => Ok(None),
-        Err(RunError::Failed { sqlstate, message }) => {
+        Err(RunError::Failed { sqlstate, message }) if !matches!(fault_of(&sqlstate), Fault::Unavailable(_)) => {
             Ok(Some(format!("the role that runs metrics cannot run it: {message} (SQLSTATE {sqlstate})")))
         }
         Err(error) => Err(CheckError::Unavailable(error.to_string())),
@@ -145,6 +145,6 @@ async fn ask(
         Err(JudgeError::Refused(findings)) => {
             Ok(Err(findings.iter().map(|f| format!("{}: {f}", f.code.code())).collect()))
         }
-        Err(JudgeError::Unavailable(message)) => Err(CheckError::Unavailable(message)),
+        Err(JudgeError::Unavailable(outage)) => Err(CheckError::Unavailable(outage.message)),
     }
 }

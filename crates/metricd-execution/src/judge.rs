@@ -19,7 +19,7 @@ use crate::guard::uses;
 use crate::moment::may_name_a_moment;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
-use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
+use crate::{Allowed, Fault, Finding, FindingCode, Guard, Outage, Place, Statement};
 
 /// Judges SQL before it is stored, and says what its contract is.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub enum JudgeError {
     Refused(Vec<Finding>),
     /// The database cannot be asked.
     #[error("the SQL cannot be judged: {0}")]
-    Unavailable(String),
+    Unavailable(Outage),
 }
 
 impl From<Vec<Finding>> for JudgeError {
@@ -76,7 +76,10 @@ impl Judge {
     ///
     /// [`JudgeError::Unavailable`] where the database cannot be asked.
     pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, JudgeError> {
-        let warehouse = resolver.warehouse().map_err(|error| JudgeError::Unavailable(error.to_string()))?;
+        let warehouse = resolver.warehouse().map_err(|error| match error {
+            ResolveError::Unavailable(outage) => JudgeError::Unavailable(outage),
+            error => JudgeError::Unavailable(Outage::unreachable(error.to_string())),
+        })?;
         let allowed = Allowed { added_functions: added_functions.clone(), ..warehouse };
         Ok(Self { guard: Guard::new(allowed), resolver })
     }
@@ -143,7 +146,8 @@ impl Judge {
             error => error,
         });
         resolved.map_err(|error| match error {
-            ResolveError::Unavailable(message) | ResolveError::TooSlow(message) => JudgeError::Unavailable(message),
+            ResolveError::Unavailable(outage) => JudgeError::Unavailable(outage),
+            ResolveError::TooSlow(message) => JudgeError::Unavailable(Outage { fault: Fault::Cancelled, message }),
             error @ ResolveError::ColumnRepeated(_) => {
                 let message = format!("{error}: give each column a name of its own with AS");
                 JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use metricd_domain::{ContractColumn, ContractTable};
 
-use crate::{Allowed, QueryTree};
+use crate::{Allowed, Outage, QueryTree};
 
 /// SQL as it is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,7 @@ pub enum ResolveError {
     TooSlow(String),
     /// The database cannot be asked.
     #[error("the database is not available: {0}")]
-    Unavailable(String),
+    Unavailable(Outage),
 }
 
 /// Asks PostgreSQL what a statement is.

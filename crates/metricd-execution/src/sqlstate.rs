@@ -10,11 +10,13 @@
 //! | [`Fault::Constraint`] | a finding (422) | the author's (500) | told by the constraint's name |
 //! | [`Fault::ReadOnly`] | cannot be judged (503) | the author's (500): it runs read-only on purpose | 503 |
 //! | [`Fault::Cancelled`] | cannot be judged (503), unless the time limit is the SQL's own | a time limit (504) | 503 |
-//! | [`Fault::Unavailable`] | cannot be judged (503) | 503 | 503 |
+//! | [`Fault::Unavailable`] | cannot be judged (503) | 503, in words by the [`Trouble`] | 503 |
 //!
 //! With 503 nothing is stored, and no idempotency key remembers the answer.
 //!
 //! The codes are those of the PostgreSQL documentation, appendix A.
+
+use std::fmt;
 
 /// Who has to act so that the same statement succeeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,62 +33,110 @@ pub enum Fault {
     Cancelled,
     /// The server, its settings, or what else runs there: the same statement may succeed later. Also every code that the
     /// table does not know.
-    Unavailable,
+    Unavailable(Trouble),
+}
+
+/// What keeps the server from running a statement for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// It cannot be reached, starts or stops, or refuses the login.
+    Unreachable,
+    /// A table is locked for a change.
+    Locked,
+    /// What the statement reads is not ready, such as a materialized view without data.
+    NotReady,
+    /// Another transaction, or the recovery of a standby, came first.
+    Conflict,
+    /// Its disk is full.
+    DiskFull,
+    /// It has no memory left.
+    OutOfMemory,
+    /// It has no connection or other resource left.
+    Exhausted,
+    /// Another server that it reads from has failed.
+    Foreign,
+    /// It reports an error of its own: damaged data, a file that cannot be read, a broken protocol. Also what is not known.
+    Internal,
+}
+
+/// Why the database did not do what it was asked, though nothing is wrong with that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// What PostgreSQL says of it. Never the statement's fault.
+    pub fault: Fault,
+    /// What happened, for the log.
+    pub message: String,
+}
+
+impl Outage {
+    /// The database cannot be reached, or does not answer.
+    pub fn unreachable(message: impl Into<String>) -> Self {
+        Self { fault: Fault::Unavailable(Trouble::Unreachable), message: message.into() }
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
 }
 
 /// What single codes are, where they differ from their class.
 const CODES: &[(&str, Fault)] = &[
-    ("25006", Fault::ReadOnly),  // read_only_sql_transaction
-    ("53400", Fault::Statement), // configuration_limit_exceeded: `temp_file_limit`
-    ("55P04", Fault::Statement), // unsafe_new_enum_value_usage
-    ("57014", Fault::Cancelled), // query_canceled
+    ("25006", Fault::ReadOnly),                          // read_only_sql_transaction
+    ("53100", Fault::Unavailable(Trouble::DiskFull)),    // disk_full
+    ("53200", Fault::Unavailable(Trouble::OutOfMemory)), // out_of_memory
+    ("53400", Fault::Statement),                         // configuration_limit_exceeded: `temp_file_limit`
+    ("55P03", Fault::Unavailable(Trouble::Locked)),      // lock_not_available: `lock_timeout`
+    ("55P04", Fault::Statement),                         // unsafe_new_enum_value_usage
+    ("57014", Fault::Cancelled),                         // query_canceled
 ];
 
 /// Every class of the standard and of PostgreSQL.
 const CLASSES: &[(&str, Fault)] = &[
-    ("00", Fault::Unavailable), // successful completion: no error
-    ("01", Fault::Unavailable), // warning: no error
-    ("02", Fault::Unavailable), // no data: no error
-    ("03", Fault::Unavailable), // SQL statement not yet complete: the protocol
-    ("08", Fault::Unavailable), // connection exception
-    ("09", Fault::Statement),   // triggered action exception
-    ("0A", Fault::Statement),   // feature not supported
-    ("0B", Fault::Unavailable), // invalid transaction initiation
-    ("0F", Fault::Statement),   // locator exception
-    ("0L", Fault::Statement),   // invalid grantor
-    ("0P", Fault::Statement),   // invalid role specification
-    ("0Z", Fault::Statement),   // diagnostics exception: PL/pgSQL
-    ("20", Fault::Statement),   // case not found: PL/pgSQL
-    ("21", Fault::Statement),   // cardinality violation: a scalar subquery has several rows
-    ("22", Fault::Value),       // data exception
-    ("23", Fault::Constraint),  // integrity constraint violation
-    ("24", Fault::Unavailable), // invalid cursor state: the protocol
-    ("25", Fault::Unavailable), // invalid transaction state: a read-only or failed transaction
-    ("26", Fault::Unavailable), // invalid SQL statement name: a prepared statement that is gone
-    ("27", Fault::Statement),   // triggered data change violation
-    ("28", Fault::Unavailable), // invalid authorization specification
-    ("2B", Fault::Statement),   // dependent privilege descriptors still exist
-    ("2D", Fault::Statement),   // invalid transaction termination: PL/pgSQL
-    ("2F", Fault::Statement),   // SQL routine exception
-    ("34", Fault::Unavailable), // invalid cursor name: the protocol
-    ("38", Fault::Statement),   // external routine exception
-    ("39", Fault::Statement),   // external routine invocation exception
-    ("3B", Fault::Unavailable), // savepoint exception: the protocol
-    ("3D", Fault::Unavailable), // invalid catalog name: no such database
-    ("3F", Fault::Statement),   // invalid schema name
-    ("40", Fault::Unavailable), // transaction rollback: deadlock, serialization
-    ("42", Fault::Statement),   // syntax error or access rule violation
-    ("44", Fault::Constraint),  // WITH CHECK OPTION violation
-    ("53", Fault::Unavailable), // insufficient resources: disk, memory, connections
-    ("54", Fault::Statement),   // program limit exceeded: too complex, too many columns
-    ("55", Fault::Unavailable), // object not in prerequisite state: locks, an unpopulated view
-    ("57", Fault::Unavailable), // operator intervention
-    ("58", Fault::Unavailable), // system error: I/O, missing files
-    ("72", Fault::Unavailable), // snapshot too old
-    ("F0", Fault::Unavailable), // configuration file error
-    ("HV", Fault::Unavailable), // foreign data wrapper: another server
-    ("P0", Fault::Statement),   // PL/pgSQL: RAISE, too many rows
-    ("XX", Fault::Unavailable), // internal error: corrupt data, a lookup that has failed
+    ("00", Fault::Unavailable(Trouble::Internal)), // successful completion: no error
+    ("01", Fault::Unavailable(Trouble::Internal)), // warning: no error
+    ("02", Fault::Unavailable(Trouble::Internal)), // no data: no error
+    ("03", Fault::Unavailable(Trouble::Internal)), // SQL statement not yet complete: the protocol
+    ("08", Fault::Unavailable(Trouble::Unreachable)), // connection exception
+    ("09", Fault::Statement),                      // triggered action exception
+    ("0A", Fault::Statement),                      // feature not supported
+    ("0B", Fault::Unavailable(Trouble::Internal)), // invalid transaction initiation
+    ("0F", Fault::Statement),                      // locator exception
+    ("0L", Fault::Statement),                      // invalid grantor
+    ("0P", Fault::Statement),                      // invalid role specification
+    ("0Z", Fault::Statement),                      // diagnostics exception: PL/pgSQL
+    ("20", Fault::Statement),                      // case not found: PL/pgSQL
+    ("21", Fault::Statement),                      // cardinality violation: a scalar subquery has several rows
+    ("22", Fault::Value),                          // data exception
+    ("23", Fault::Constraint),                     // integrity constraint violation
+    ("24", Fault::Unavailable(Trouble::Internal)), // invalid cursor state: the protocol
+    ("25", Fault::Unavailable(Trouble::Internal)), // invalid transaction state: a read-only or failed transaction
+    ("26", Fault::Unavailable(Trouble::Internal)), // invalid SQL statement name: a prepared statement that is gone
+    ("27", Fault::Statement),                      // triggered data change violation
+    ("28", Fault::Unavailable(Trouble::Unreachable)), // invalid authorization specification
+    ("2B", Fault::Statement),                      // dependent privilege descriptors still exist
+    ("2D", Fault::Statement),                      // invalid transaction termination: PL/pgSQL
+    ("2F", Fault::Statement),                      // SQL routine exception
+    ("34", Fault::Unavailable(Trouble::Internal)), // invalid cursor name: the protocol
+    ("38", Fault::Statement),                      // external routine exception
+    ("39", Fault::Statement),                      // external routine invocation exception
+    ("3B", Fault::Unavailable(Trouble::Internal)), // savepoint exception: the protocol
+    ("3D", Fault::Unavailable(Trouble::Unreachable)), // invalid catalog name: no such database
+    ("3F", Fault::Statement),                      // invalid schema name
+    ("40", Fault::Unavailable(Trouble::Conflict)), // transaction rollback: deadlock, serialization
+    ("42", Fault::Statement),                      // syntax error or access rule violation
+    ("44", Fault::Constraint),                     // WITH CHECK OPTION violation
+    ("53", Fault::Unavailable(Trouble::Exhausted)), // insufficient resources: disk, memory, connections
+    ("54", Fault::Statement),                      // program limit exceeded: too complex, too many columns
+    ("55", Fault::Unavailable(Trouble::NotReady)), // object not in prerequisite state: locks, an unpopulated view
+    ("57", Fault::Unavailable(Trouble::Unreachable)), // operator intervention
+    ("58", Fault::Unavailable(Trouble::Internal)), // system error: I/O, missing files
+    ("72", Fault::Unavailable(Trouble::Conflict)), // snapshot too old
+    ("F0", Fault::Unavailable(Trouble::Internal)), // configuration file error
+    ("HV", Fault::Unavailable(Trouble::Foreign)),  // foreign data wrapper: another server
+    ("P0", Fault::Statement),                      // PL/pgSQL: RAISE, too many rows
+    ("XX", Fault::Unavailable(Trouble::Internal)), // internal error: corrupt data, a lookup that has failed
 ];
 
 /// Whose fault an error with this SQLSTATE is.
@@ -94,7 +144,7 @@ const CLASSES: &[(&str, Fault)] = &[
 pub fn fault_of(sqlstate: &str) -> Fault {
     let find =
         |table: &[(&str, Fault)], key: &str| table.iter().find(|(known, _)| *known == key).map(|(_, fault)| *fault);
-    find(CODES, sqlstate).or_else(|| find(CLASSES, sqlstate.get(..2)?)).unwrap_or(Fault::Unavailable)
+    find(CODES, sqlstate).or_else(|| find(CLASSES, sqlstate.get(..2)?)).unwrap_or(Fault::Unavailable(Trouble::Internal))
 }
 
 #[cfg(test)]
@@ -105,6 +155,7 @@ mod tests {
 
     #[test]
     fn only_what_its_author_can_mend_is_the_statements_fault() {
+        let unavailable = Fault::Unavailable;
         for (sqlstate, expected) in [
             ("42601", Fault::Statement),
             ("42P01", Fault::Statement),
@@ -115,20 +166,23 @@ mod tests {
             ("21000", Fault::Statement),
             ("23505", Fault::Constraint),
             ("57014", Fault::Cancelled),
-            ("53100", Fault::Unavailable),
-            ("25006", Fault::ReadOnly), // read_only_sql_transaction
+            ("53100", unavailable(Trouble::DiskFull)),
+            ("53200", unavailable(Trouble::OutOfMemory)),
+            ("53300", unavailable(Trouble::Exhausted)),
+            ("55000", unavailable(Trouble::NotReady)),
+            ("HV00N", unavailable(Trouble::Foreign)),
             ("53400", Fault::Statement),
             ("25006", Fault::ReadOnly),
-            ("55P03", Fault::Unavailable),
-            ("40P01", Fault::Unavailable),
-            ("57P01", Fault::Unavailable),
-            ("58030", Fault::Unavailable),
-            ("08006", Fault::Unavailable),
-            ("XX000", Fault::Unavailable),
-            ("XX001", Fault::Unavailable),
-            ("ZZ123", Fault::Unavailable),
-            ("", Fault::Unavailable),
-            ("é", Fault::Unavailable),
+            ("55P03", unavailable(Trouble::Locked)),
+            ("40P01", unavailable(Trouble::Conflict)),
+            ("57P01", unavailable(Trouble::Unreachable)),
+            ("58030", unavailable(Trouble::Internal)),
+            ("08006", unavailable(Trouble::Unreachable)),
+            ("XX000", unavailable(Trouble::Internal)),
+            ("XX001", unavailable(Trouble::Internal)),
+            ("ZZ123", unavailable(Trouble::Internal)),
+            ("", unavailable(Trouble::Internal)),
+            ("é", unavailable(Trouble::Internal)),
         ] {
             assert_eq!(fault_of(sqlstate), expected, "{sqlstate}");
         }

@@ -17,7 +17,7 @@ use metricd_domain::{
     Actor, ChangeWay, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
     SqlText,
 };
-use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_execution::{Allowed, Judge, Outage, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
@@ -209,7 +209,7 @@ impl Resolver for Editing {
             let (repository, runtime) = (Arc::clone(&self.repository), tokio::runtime::Handle::current());
             let editing = std::thread::spawn(move || runtime.block_on(edit(repository.as_ref(), &folder)));
             if !matches!(editing.join(), Ok(Ok(()))) {
-                return Err(ResolveError::Unavailable("the edit failed".to_owned()));
+                return Err(ResolveError::Unavailable(Outage::unreachable("the edit failed")));
             }
         }
         Agreeing.resolve(statement)

@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use metricd_domain::{ContractColumn, ContractTable};
 use metricd_execution::{
-    Allowed, Fault, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver, fault_of,
+    Allowed, Fault, Outage, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+    Trouble, fault_of,
 };
 use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
@@ -95,13 +96,13 @@ impl PgResolver {
                 Err(_) => {}
             }
         }
-        Err(ResolveError::Unavailable("the connection was lost".to_owned()))
+        Err(ResolveError::Unavailable(Outage::unreachable("the connection was lost")))
     }
 }
 
 impl Session {
     fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
-        let unavailable = |error: CallError| ResolveError::Unavailable(error.to_string());
+        let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
         let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
         let row = client.query_one("SELECT pg_backend_pid()").map_err(unavailable)?;
         let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
@@ -290,9 +291,10 @@ fn refused(error: CallError) -> ResolveError {
     let error = match error {
         CallError::Refused(error) => error,
         CallError::TooSlow => return ResolveError::TooSlow(error.to_string()),
-        CallError::Lost(message) => return ResolveError::Unavailable(message),
+        CallError::Lost(message) => return ResolveError::Unavailable(Outage::unreachable(message)),
     };
-    match fault_of(error.code().code()) {
+    let fault = fault_of(error.code().code());
+    match fault {
         Fault::Statement | Fault::Value | Fault::Constraint => ResolveError::Refused {
             message: error.message().to_owned(),
             hint: error.hint().map(str::to_owned),
@@ -301,7 +303,9 @@ fn refused(error: CallError) -> ResolveError {
         // Within the time for a step, since waiting for a lock ends before.
         Fault::Cancelled => ResolveError::TooSlow(error.message().to_owned()),
         // The database had no room for it, or no permission to write: the SQL is not to blame.
-        Fault::ReadOnly | Fault::Unavailable => ResolveError::Unavailable(error.message().to_owned()),
+        Fault::ReadOnly | Fault::Unavailable(_) => {
+            ResolveError::Unavailable(Outage { fault, message: error.message().to_owned() })
+        }
     }
 }
 
@@ -327,5 +331,6 @@ fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
 fn unexpected(error: serde_json::Error) -> ResolveError {
-    ResolveError::Unavailable(format!("PostgreSQL's answer is not as expected: {error}"))
+    let message = format!("PostgreSQL's answer is not as expected: {error}");
+    ResolveError::Unavailable(Outage { fault: Fault::Unavailable(Trouble::Internal), message })
 }

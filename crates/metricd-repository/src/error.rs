@@ -38,6 +38,9 @@ pub enum RepositoryError {
     /// The store cannot be reached.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// The store takes no changes at the moment, as on a standby.
+    #[error("the store only reads: {0}")]
+    ReadOnly(String),
     /// No connection to the store became free in time.
     #[error("no connection to the store became free in time")]
     NoConnection,

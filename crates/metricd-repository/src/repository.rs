@@ -25,7 +25,8 @@ pub struct Readiness {
 /// A store of metrics.
 ///
 /// Each method is one atomic operation, and sees all that any earlier call has stored. Every method can fail with
-/// [`RepositoryError::Unavailable`], [`RepositoryError::NoConnection`] or [`RepositoryError::Failed`]; the errors that a
+/// [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`], [`RepositoryError::NoConnection`] or
+/// [`RepositoryError::Failed`]; the errors that a
 /// method names are those beside.
 #[async_trait]
 pub trait MetricRepository: Debug + Send + Sync {

@@ -1,7 +1,7 @@
 //! Which problem each error of the layers below is. The matches have no wildcard, so that a new error does not compile
 //! until somebody has chosen its status.
 
-use metricd_execution::{Fault, RunError, fault_of};
+use metricd_execution::{Fault, Outage, RunError, Trouble, fault_of};
 use metricd_repository::RepositoryError;
 
 use super::{Problem, ProblemCode};
@@ -18,6 +18,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::DashboardNotFound(_) => return Self::new(ProblemCode::DashboardNotFound),
             RepositoryError::ChangedMeanwhile => return Self::new(ProblemCode::IngestionOutrun),
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
+            RepositoryError::ReadOnly(_) => return unavailable(Fault::ReadOnly).caused_by(error),
             RepositoryError::NoConnection => ProblemCode::NoConnection,
             // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.
             RepositoryError::QueryNotFound(_)
@@ -45,10 +46,44 @@ impl From<RunError> for Problem {
                 // Stored SQL runs in read-only transactions on purpose: one that writes is its author's.
                 Fault::Statement | Fault::Value | Fault::Constraint | Fault::ReadOnly => ProblemCode::QueryFailed,
                 Fault::Cancelled => ProblemCode::QueryTimeout,
-                Fault::Unavailable => ProblemCode::DatabaseUnavailable,
+                Fault::Unavailable(_) => return unavailable(fault_of(sqlstate)).caused_by(error),
             },
             RunError::Encode(_) => ProblemCode::InternalError,
         };
         Self::new(code).caused_by(error)
     }
+}
+
+impl From<Outage> for Problem {
+    fn from(outage: Outage) -> Self {
+        unavailable(outage.fault).caused_by(outage)
+    }
+}
+
+/// That the database does not do what it is asked, in words for what is wrong with it.
+fn unavailable(fault: Fault) -> Problem {
+    let problem = Problem::new(ProblemCode::DatabaseUnavailable);
+    let detail = match fault {
+        Fault::ReadOnly => "The database takes no changes at the moment: it only reads. Try again.",
+        Fault::Unavailable(trouble) => match trouble {
+            Trouble::Unreachable => "The database cannot be reached at the moment. Try again.",
+            Trouble::Locked => "A table is locked for a change at the moment. Try again.",
+            Trouble::NotReady => "Something in the database is not ready, such as a materialized view without data.",
+            Trouble::Conflict => "The database has given up the statement in favour of another transaction. Try again.",
+            Trouble::DiskFull => {
+                "The database has no room left on its disk. Try again when its operator has made some."
+            }
+            Trouble::OutOfMemory => "The database has too little memory for the statement at the moment. Try again.",
+            Trouble::Exhausted => {
+                "The database has no connection, or no other resource, left at the moment. Try again."
+            }
+            Trouble::Foreign => "Another server that the database reads from has failed. Try again.",
+            Trouble::Internal => {
+                "The database reports an error of its own. The server's log tells more under the request's id."
+            }
+        },
+        // The code's own words.
+        Fault::Statement | Fault::Value | Fault::Constraint | Fault::Cancelled => return problem,
+    };
+    problem.with_constant_detail(detail)
 }

@@ -133,6 +133,34 @@ async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
 }
 
 #[actix_web::test]
+async fn what_is_wrong_with_the_database_is_told_by_the_class_of_its_error() -> Result<()> {
+    let app = TestApp::start().await?;
+    for (sqlstate, words) in [
+        ("08006", "cannot be reached"),
+        ("40001", "another transaction"),
+        ("53100", "no room left on its disk"),
+        ("53200", "too little memory"),
+        ("53000", "no other resource"),
+        ("55000", "not ready"),
+        ("57P03", "cannot be reached"),
+        ("58030", "an error of its own"),
+        ("XX001", "an error of its own"),
+        ("HV00N", "Another server"),
+    ] {
+        let error = RunError::Failed { sqlstate: sqlstate.into(), message: "secret".into() };
+        app.runner.script(SQL, move || Err(error.clone()));
+        let answer = app.get("/metrics/m1").await?;
+        let problem = answer.assert_problem(503, "database-unavailable", "/metrics/m1")?;
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{sqlstate}: {problem}");
+        assert!(!answer.body.contains("secret") && answer.header("retry-after") == "1", "{sqlstate}: {answer:?}");
+    }
+    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::ReadOnly("s3cret".into()))))?;
+    let problem = app.get("/metrics/m1").await?.assert_problem(503, "database-unavailable", "/metrics/m1")?;
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("only reads")), "{problem}");
+    Ok(())
+}
+
+#[actix_web::test]
 async fn each_way_the_store_can_fail_has_its_problem() -> Result<()> {
     let cases: [Case<RepositoryError>; 4] = [
         (|| RepositoryError::Unavailable("s3cret".into()), 503, "database-unavailable"),

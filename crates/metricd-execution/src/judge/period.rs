@@ -9,7 +9,7 @@ use super::{Declarations, Judge, JudgeError};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
 use crate::tree::Source;
-use crate::{Finding, FindingCode, Place, QueryTree, Statement};
+use crate::{Finding, FindingCode, Outage, Place, QueryTree, Statement};
 
 /// What has to be done about a period that cannot be applied.
 const INSTEAD: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";
@@ -19,7 +19,7 @@ enum Obstacle {
     /// For this reason.
     Reason(String),
     /// The database cannot be asked.
-    Unavailable(String),
+    Unavailable(Outage),
 }
 
 impl<T: ToString> From<T> for Obstacle {
@@ -64,7 +64,7 @@ impl Judge {
         };
         match (period, apply) {
             (Ok(period), _) => Ok(period),
-            (Err(Obstacle::Unavailable(message)), _) => Err(JudgeError::Unavailable(message)),
+            (Err(Obstacle::Unavailable(outage)), _) => Err(JudgeError::Unavailable(outage)),
             // What is declared has to be possible.
             (Err(Obstacle::Reason(reason)), Some(PeriodApply::Source | PeriodApply::Result)) => refused(&reason),
             (Err(Obstacle::Reason(reason)), _) => Ok(Period::Unsupported { reason }),
@@ -165,7 +165,7 @@ impl Application<'_> {
         self.judge.guard.judge(rewrite).map_err(first)?;
         let resolution = self.judge.resolved(rewrite, declared).map_err(|error| match error {
             JudgeError::Refused(findings) => Obstacle::from(first(findings)),
-            JudgeError::Unavailable(message) => Obstacle::Unavailable(message),
+            JudgeError::Unavailable(outage) => Obstacle::Unavailable(outage),
         })?;
         Ok((resolution.columns, resolution.tree))
     }

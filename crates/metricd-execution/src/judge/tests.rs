@@ -252,7 +252,7 @@ fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
     let large = format!("SELECT 1 AS one FROM metrics{}", ", (SELECT * FROM metrics) AS m".repeat(20));
     let long = format!("SELECT 1 AS one WHERE 1 IN ({})", vec!["1234567"; 2_000].join(", "));
     let slow = ResolveError::TooSlow("it took too long".into());
-    let locked = ResolveError::Unavailable("it waits for a lock".into());
+    let locked = ResolveError::Unavailable(Outage::unreachable("it waits for a lock"));
     for (sql, error, is_refused) in
         [(large.as_str(), &slow, true), (&long, &slow, true), (&long, &locked, false), ("SELECT 1", &slow, false)]
     {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
+use crate::{Allowed, Outage, Resolution, Resolvable, ResolveError, Resolver};
 
 /// What the resolver answers to one text.
 type Answer = Result<Resolution, ResolveError>;
@@ -53,7 +53,7 @@ impl ScriptedResolver {
         self.with(|script| {
             script.asked.push(text.to_owned());
             if script.is_unavailable {
-                return Err(ResolveError::Unavailable("the script says so".to_owned()));
+                return Err(ResolveError::Unavailable(Outage::unreachable("the script says so")));
             }
             script.answers.get(text).cloned().transpose()
         })
@@ -63,7 +63,7 @@ impl ScriptedResolver {
 impl Resolver for ScriptedResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         if self.with(|script| script.is_unavailable) {
-            return Err(ResolveError::Unavailable("the script says so".to_owned()));
+            return Err(ResolveError::Unavailable(Outage::unreachable("the script says so")));
         }
         Ok(self.warehouse.clone())
     }

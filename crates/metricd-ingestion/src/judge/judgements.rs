@@ -44,7 +44,7 @@ impl Judgements {
         let said = match self.judge.judge(sql, Declarations { parameters, time_column, period }) {
             Ok(contract) => Ok(contract),
             Err(JudgeError::Refused(findings)) => Err(findings),
-            Err(JudgeError::Unavailable(message)) => return Err(message),
+            Err(JudgeError::Unavailable(outage)) => return Err(outage.message),
         };
         self.of_sql.entry(sql.clone()).or_default().push((declared, said.clone()));
         Ok(said)

@@ -38,6 +38,9 @@ pub(super) fn failed(error: Error) -> RepositoryError {
                 RepositoryError::Constraint { constraint: constraint.to_owned(), message: info.message().to_owned() }
             }
             None if is_own_fault(kind, info.statement_position()) => RepositoryError::Failed(info.message().to_owned()),
+            None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) => {
+                RepositoryError::ReadOnly(first_line(info.message()))
+            }
             None => RepositoryError::Unavailable(first_line(info.message())),
         },
         // What a statement before has broken is told by the statement's own error; what is left here is the connection.
@@ -73,7 +76,7 @@ fn is_own_fault(kind: DatabaseErrorKind, position: Option<i32>) -> bool {
     };
     match fault_of(sqlstate) {
         Fault::Statement | Fault::Value | Fault::Constraint => true,
-        Fault::ReadOnly | Fault::Cancelled | Fault::Unavailable => false,
+        Fault::ReadOnly | Fault::Cancelled | Fault::Unavailable(_) => false,
     }
 }
 

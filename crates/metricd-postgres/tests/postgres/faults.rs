@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_domain::{Actor, Caption, ChangeWay, Contract, MetricId, MetricLimits, SqlText};
-use metricd_execution::{Resolvable, ResolveError, Resolver};
+use metricd_execution::{Fault, Resolvable, ResolveError, Resolver, fault_of};
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
 use metricd_repository::{MetricContent, MetricRepository, NewMetric, RepositoryError};
 use metricd_test_support::TestDatabase;
@@ -52,13 +52,18 @@ async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
     for sqlstate in ["53100", "53200", "58030", "XX001", "55P03", "57P03", "40P01", "08006", "25006", "57014"] {
         fail_with(&database, sqlstate).await?;
         let judged = resolve(&resolver, "SELECT 1 AS one").await?;
-        let is_told = match sqlstate {
-            "57014" => matches!(judged, Some(ResolveError::TooSlow(_))),
-            _ => matches!(judged, Some(ResolveError::Unavailable(_))),
+        let is_told = match &judged {
+            Some(ResolveError::TooSlow(_)) => sqlstate == "57014",
+            Some(ResolveError::Unavailable(outage)) => outage.fault == fault_of(sqlstate),
+            _ => false,
         };
         assert!(is_told, "{sqlstate}: {judged:?}");
         let stored = insert(&repository, "m1").await?;
-        assert!(matches!(stored, Some(RepositoryError::Unavailable(_))), "{sqlstate}: {stored:?}");
+        let is_unavailable = match sqlstate {
+            "25006" => matches!(stored, Some(RepositoryError::ReadOnly(_))),
+            _ => matches!(stored, Some(RepositoryError::Unavailable(_))),
+        };
+        assert!(is_unavailable, "{sqlstate}: {stored:?}");
     }
     for sqlstate in ["42501", "0A000", "54001", "22023", "P0001"] {
         fail_with(&database, sqlstate).await?;
@@ -77,9 +82,10 @@ async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
     let client = database.connect().await?;
     client.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await?;
     let judged = resolve(&resolver, "SELECT 1 AS one").await?;
-    assert!(matches!(judged, Some(ResolveError::Unavailable(_))), "{judged:?}");
+    let is_told = matches!(&judged, Some(ResolveError::Unavailable(outage)) if outage.fault == Fault::ReadOnly);
+    assert!(is_told, "{judged:?}");
     let stored = insert(&repository, "m1").await?;
-    assert!(matches!(stored, Some(RepositoryError::Unavailable(_))), "{stored:?}");
+    assert!(matches!(stored, Some(RepositoryError::ReadOnly(_))), "{stored:?}");
     client.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;
     let resolver = Arc::new(PgResolver::new(&database.owner));
     assert_eq!(resolve(&resolver, "SELECT 1 AS one").await?, None);

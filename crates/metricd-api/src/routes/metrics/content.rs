@@ -224,7 +224,7 @@ async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> 
     match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
         Ok(contract) => Ok(contract),
         Err(JudgeError::Refused(findings)) => Err(refused(&findings)),
-        Err(error @ JudgeError::Unavailable(_)) => Err(Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error)),
+        Err(JudgeError::Unavailable(outage)) => Err(outage.into()),
     }
 }
 
