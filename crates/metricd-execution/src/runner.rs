@@ -92,6 +92,9 @@ pub enum RunError {
         /// How long the run waited for one to end.
         waited: Duration,
     },
+    /// A table that the statement reads is locked for a change, and was not unlocked in time. The statement has not run.
+    #[error("a table that the statement reads is locked for a change")]
+    TableLocked,
     /// The statement was cancelled at its time limit, and PostgreSQL has not stopped it: it still runs.
     #[error("the statement ran longer than {} ms, was cancelled, and has not stopped", .limit.as_millis())]
     NotStopped {

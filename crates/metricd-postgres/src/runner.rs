@@ -12,6 +12,7 @@ mod error;
 mod exporter;
 mod gathering;
 mod lease;
+mod locks;
 mod patience;
 mod plan;
 mod pool;
@@ -44,6 +45,7 @@ use self::cost::Estimates;
 use self::exporter::Exporter;
 use self::gathering::Gathering;
 use self::lease::Lease;
+use self::locks::LOCK_TIMEOUT_SETTING;
 use self::patience::Waits;
 use self::pool::Pool;
 use self::probe::Probe;
@@ -60,8 +62,9 @@ use crate::DatabaseUrl;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What each session is told when it begins, and behind a pooler each transaction. The role has the first two as well; the
-/// third is how the guard has read the SQL, whatever the database is set to; the others fix how values are printed.
-const SETTINGS: [(&str, &str); 8] = [
+/// third is how the guard has read the SQL, whatever the database is set to; the others fix how values are printed, and how
+/// long a lock is waited for.
+const SETTINGS: [(&str, &str); 9] = [
     ("search_path", "warehouse"),
     ("default_transaction_read_only", "on"),
     ("standard_conforming_strings", "on"),
@@ -70,6 +73,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("intervalstyle", "postgres"),
     ("bytea_output", "hex"),
     ("extra_float_digits", "1"),
+    ("lock_timeout", LOCK_TIMEOUT_SETTING),
 ];
 
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
@@ -226,6 +230,25 @@ impl PgRunner {
         self.attempt(lease, task, sink, &mut is_begun, clock).await
     }
 
+    /// The same for a statement that has waited for a lock in vain lately.
+    async fn attempt_behind_lock(
+        &self,
+        task: Task<'_>,
+        permit: &Permit,
+        sink: &mut dyn RowSink,
+        clock: &mut Clock,
+    ) -> Result<RunOutcome, RunError> {
+        let began = Instant::now();
+        let held = self.pool.locks().permit().await;
+        clock.queue += began.elapsed();
+        let _held = held?;
+        let outcome = self.attempts(task, permit, sink, clock).await;
+        if outcome.is_ok() {
+            self.pool.locks().forget(task.statement.text());
+        }
+        outcome
+    }
+
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
     async fn attempt(
         &self,
@@ -306,10 +329,11 @@ impl MetricRunner for PgRunner {
         let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
         let quarantine = self.pool.quarantine();
         quarantine.check(statement.text())?;
-        // What is sent together is one transaction, and a tenant is a transaction's.
+        let is_behind_lock = self.pool.locks().suspects(statement.text());
+        // What is sent together is one transaction, and a tenant is a transaction's. What may wait for a lock makes others wait.
         let gathered = match tenant {
-            None => self.gathering.run(statement, limits, &permit, sink, &mut clock).await,
-            Some(_) => None,
+            None if !is_behind_lock => self.gathering.run(statement, limits, &permit, sink, &mut clock).await,
+            _ => None,
         };
         let outcome = match gathered {
             Some(outcome) => outcome,
@@ -317,8 +341,10 @@ impl MetricRunner for PgRunner {
             None if !quarantine.until_released(statement.text(), limits.time).await => {
                 Err(RunError::NotStopped { limit: limits.time })
             }
+            None if is_behind_lock => self.attempt_behind_lock(task, &permit, sink, &mut clock).await,
             None => self.attempts(task, &permit, sink, &mut clock).await,
         };
+        self.pool.locks().note(&outcome, statement.text());
         sink.timed(clock.timing());
         outcome
     }

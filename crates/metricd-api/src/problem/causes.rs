@@ -38,6 +38,7 @@ impl From<RunError> for Problem {
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
             RunError::ConnectionsStuck => ProblemCode::ConnectionsStuck,
             RunError::TooManyStreams { .. } => ProblemCode::TooManyStreams,
+            RunError::TableLocked => ProblemCode::TableLocked,
             RunError::NotStopped { .. } => ProblemCode::QueryNotStopped,
             RunError::Quarantined => ProblemCode::StatementQuarantined,
             RunError::TooCostly { .. } => ProblemCode::QueryTooCostly,

@@ -99,11 +99,12 @@ async fn what_is_no_metric_is_not_found() -> Result<()> {
 async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
     let app = TestApp::start().await?;
     let secret = "SELECT secret FROM t";
-    let cases: [Case<RunError>; 12] = [
+    let cases: [Case<RunError>; 13] = [
         (|| RunError::NotStopped { limit: Duration::from_secs(5) }, 504, "query-not-stopped"),
         (|| RunError::Quarantined, 503, "statement-quarantined"),
         (|| RunError::ConnectionsStuck, 503, "connections-stuck"),
         (|| RunError::TooManyStreams { waited: Duration::from_secs(1) }, 503, "too-many-streams"),
+        (|| RunError::TableLocked, 503, "table-locked"),
         (|| RunError::Unavailable("SELECT secret FROM t".into()), 503, "database-unavailable"),
         (|| RunError::NoConnection { waited: Duration::from_secs(1) }, 503, "no-connection"),
         (|| RunError::TimedOut { limit: Duration::from_secs(5) }, 504, "query-timeout"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metricd_execution::RunError;
+use metricd_execution::{Fault, RunError, Trouble, fault_of};
 use tokio_postgres::error::SqlState;
 
 use super::session::SessionError;
@@ -27,10 +27,10 @@ pub(super) fn run_error(error: SessionError, limit: Duration) -> RunError {
         SessionError::Lost(message) => return RunError::Unavailable(message),
         SessionError::Refused { sqlstate, message } => (sqlstate, message),
     };
-    if sqlstate == *SqlState::QUERY_CANCELED.code() {
-        RunError::TimedOut { limit }
-    } else {
-        RunError::Failed { sqlstate, message }
+    match fault_of(&sqlstate) {
+        Fault::Cancelled => RunError::TimedOut { limit },
+        Fault::Unavailable(Trouble::Locked) => RunError::TableLocked,
+        _ => RunError::Failed { sqlstate, message },
     }
 }
 

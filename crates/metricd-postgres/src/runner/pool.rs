@@ -20,6 +20,7 @@ use self::expiry::{Expiry, Idle};
 use super::RunnerConfig;
 use super::connection::Connection;
 use super::error::{connect_error, is_full};
+use super::locks::Locks;
 use super::quarantine::Quarantine;
 use super::session::SessionConfig;
 
@@ -38,6 +39,7 @@ struct Shared {
     config: RunnerConfig,
     expiry: Expiry,
     quarantine: Quarantine,
+    locks: Locks,
     /// Who may see what the sessions of the reader run, where that is somebody else.
     observer: OnceLock<SessionConfig>,
     /// The connections that streams may have.
@@ -75,11 +77,13 @@ impl Pool {
     pub(super) fn new(session: SessionConfig, config: RunnerConfig) -> Self {
         let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
         let (expiry, quarantine) = (Expiry::new(config), Quarantine::default());
+        let locks = Locks::new(config.max_connections);
         Self(Arc::new(Shared {
             session,
             config,
             expiry,
             quarantine,
+            locks,
             observer: OnceLock::new(),
             streams,
             state: Mutex::default(),
@@ -89,6 +93,11 @@ impl Pool {
     /// The statements that do not stop.
     pub(super) fn quarantine(&self) -> &Quarantine {
         &self.0.quarantine
+    }
+
+    /// The statements that wait for locks.
+    pub(super) fn locks(&self) -> &Locks {
+        &self.0.locks
     }
 
     /// Has this role asked what a session runs: in a hardened database no reader may see that.

@@ -181,6 +181,16 @@ impl<'a, 'r> Together<'a, 'r> {
             self.end_job(index, job, Err(error))?;
             return Ok(None);
         }
+        let locks = self.runner.pool.locks();
+        let is_behind_lock = locks.suspects(statement.text());
+        let held = if is_behind_lock { locks.free_permit() } else { Ok(Permit::default()) };
+        let _held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                self.end_job(index, job, Err(error))?;
+                return Ok(None);
+            }
+        };
         let canceller = connection.session.canceller();
         let judging = async {
             prepare(connection, statement, limits).await?;
@@ -189,6 +199,9 @@ impl<'a, 'r> Together<'a, 'r> {
         match self.limited(canceller, limits.time, judging).await {
             Ok(Estimate { cost, is_large }) => {
                 self.put_back(index, job);
+                if is_behind_lock {
+                    locks.forget(statement.text());
+                }
                 if is_large {
                     connection.retire();
                 }
@@ -243,6 +256,7 @@ impl<'a, 'r> Together<'a, 'r> {
             self.put_back(index, job);
             return Err(error);
         }
+        self.runner.pool.locks().note(&outcome, job.run.statement.text());
         self.set_outcome(index, outcome);
         Ok(())
     }

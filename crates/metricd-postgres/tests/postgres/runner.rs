@@ -3,6 +3,7 @@
 mod changing;
 mod connections;
 mod gathering;
+mod locks;
 mod sending;
 mod timing;
 mod together;

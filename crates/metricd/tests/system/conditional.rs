@@ -67,7 +67,7 @@ async fn a_result_is_known_until_the_data_change() -> Result<()> {
     locking.batch_execute("LOCK TABLE warehouse.metrics IN ACCESS EXCLUSIVE MODE").await?;
     assert_eq!(cache.ask().await?, 304);
     let plain = reqwest::get(&cache.url).await?;
-    assert_eq!(plain.status(), 504, "a run has to wait for the lock");
+    assert_eq!(plain.status(), 503, "a run has to wait for the lock");
     locking.rollback().await?;
 
     let before = cache.result["rows"][0]["records"].as_i64().context("a count")?;

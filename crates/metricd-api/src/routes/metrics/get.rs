@@ -30,7 +30,7 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 problems!(
     GetMetricProblems:
     TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed,
-    StatementQuarantined, ConnectionsStuck, TooManyStreams, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
+    StatementQuarantined, ConnectionsStuck, TooManyStreams, TableLocked, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
 );
 
 /// Runs the metric's stored SQL and answers with its result.
