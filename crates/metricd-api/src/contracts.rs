@@ -100,6 +100,16 @@ impl ApiState {
         }
     }
 
+    /// A definition that was just stored, with the contract that its SQL has now; without one if that cannot be found out.
+    pub(crate) async fn as_of_now(&self, stored: MetricDefinition) -> MetricDefinition {
+        match self.current(&stored.metric.metric_id).await {
+            Ok(served) if served.definition.version == stored.version => served.definition.clone(),
+            // Somebody has changed it once more, and it was judged then.
+            Ok(_) => stored,
+            Err(_) => MetricDefinition { contract: None, ..stored },
+        }
+    }
+
     /// Answers by the metric's contract, and again by the one of now if the contract may be to blame for a problem.
     ///
     /// # Errors

@@ -128,9 +128,12 @@ async fn documents_say_what_postgresql_says_of_the_sql_now() -> Result<()> {
     assert_eq!(contract["tables"][0]["time_columns"][1]["name"], "seen", "{contract}");
     assert_eq!(contract["period"]["applied"], "unsupported", "there are two of them now: {contract}");
 
-    // What is brought back says what it is now.
+    // What is renamed, or brought back, says what it is now.
     let client = reqwest::Client::new();
     let metric = format!("{}/metrics/notes", world.servers[0].address);
+    world.owner.batch_execute("ALTER TABLE warehouse.notes ALTER code TYPE bigint USING code::bigint").await?;
+    let renamed: Value = client.patch(&metric).json(&json!({"title": "Notes"})).send().await?.json().await?;
+    assert_eq!(renamed["contract"]["parameters"][0]["type"], "bigint", "{renamed}");
     assert_eq!(client.delete(&metric).send().await?.status(), 204);
     world.owner.batch_execute("ALTER TABLE warehouse.notes DROP seen").await?;
     let restored: Value = client.post(format!("{metric}/restore")).send().await?.json().await?;

@@ -38,7 +38,7 @@ pub(in crate::routes) async fn restore_metric(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&request, &path)?;
-    change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
+    let restored = change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
     // Its tables may have changed while it was out of service.
-    Ok(respond(HttpResponse::Ok(), &state.current(&id).await?.definition))
+    Ok(respond(HttpResponse::Ok(), &state.as_of_now(restored).await))
 }

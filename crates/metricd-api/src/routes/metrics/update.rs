@@ -64,5 +64,5 @@ pub(in crate::routes) async fn update_metric(
         Ok(MetricChange::Content(Box::new(content)))
     })
     .await?;
-    Ok(respond(HttpResponse::Ok(), &definition))
+    Ok(respond(HttpResponse::Ok(), &state.as_of_now(definition).await))
 }
