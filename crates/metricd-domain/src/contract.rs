@@ -34,7 +34,7 @@ pub struct Contract {
 impl Contract {
     /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
     /// would be another.
-    pub const PERIOD_REVISION: u32 = 2;
+    pub const PERIOD_REVISION: u32 = 3;
 
     /// Whether the contract was judged by the rules that hold now.
     #[must_use]

@@ -68,10 +68,10 @@ pub(crate) fn source_rows(
 }
 
 /// The columns of the source that the statement reads, in the table's order: the others may be of a type that stored SQL may not
-/// read, or closed to the role that runs it. All columns where the statement gives them new names by their order.
+/// read, or closed to the role that runs it. All columns if what the statement means depends on some that it does not name: they may be others by now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
     match read.iter().find(|table| table.name == source.table) {
-        Some(table) if !uses.renames_columns => {
+        Some(table) if !uses.has_unnamed_columns => {
             table.columns.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", ")
         }
         _ => "*".to_owned(),

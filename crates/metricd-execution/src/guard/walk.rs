@@ -39,8 +39,9 @@ pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
     /// Where a column or a row is named with the schema before its table.
     pub(crate) qualifiers: Vec<Qualifier>,
-    /// Whether a table's or a join's columns get new names by their order.
-    pub(crate) renames_columns: bool,
+    /// Whether what the statement means depends on columns that it does not name: a table's or a join's columns get new names by
+    /// their order, or are joined because two tables have them.
+    pub(crate) has_unnamed_columns: bool,
     /// The constants that name a moment of the clock, if PostgreSQL reads them as a date or a time.
     pub(crate) moments: Vec<Moment>,
 }

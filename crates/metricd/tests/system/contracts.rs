@@ -145,10 +145,12 @@ async fn documents_say_what_postgresql_says_of_the_sql_now() -> Result<()> {
 async fn results_are_right_whatever_has_become_of_the_tables() -> Result<()> {
     let tables = "CREATE TABLE parts (day date, code integer, name text);
                   INSERT INTO parts VALUES ('2025-06-01', 7, 'a'), ('2025-06-02', 7, 'b'), ('2025-06-03', 8, 'c');
+                  CREATE TABLE names AS SELECT name FROM parts;
                   INSERT INTO catalog.dashboards (dashboard_id, name) VALUES ('d1', 'One')";
     let world = World::new(1, tables).await?;
     world.store("coded", "SELECT code, name FROM parts WHERE code = :code ORDER BY name").await?;
     world.store("number", "SELECT count(*) AS n FROM parts").await?;
+    world.store("joined", "SELECT count(*) AS n FROM parts NATURAL JOIN names").await?;
     let item = "INSERT INTO catalog.dashboard_items (dashboard_id, metric_id) VALUES ('d1', 'coded')";
     world.owner.batch_execute(item).await?;
 
@@ -180,6 +182,16 @@ async fn results_are_right_whatever_has_become_of_the_tables() -> Result<()> {
         let result = if answer["results"].is_array() { &answer["results"][0]["result"] } else { answer };
         result["rows"][0]["n"].clone()
     };
+    // Columns by which tables are joined, and that the SQL does not name.
+    let joined = format!("/metrics/joined?{period}");
+    assert_eq!(number(&world.json(&joined).await?), 2);
+    for (table, value) in [("parts", 1), ("names", 2)] {
+        world.owner.batch_execute(&format!("ALTER TABLE warehouse.{table} ADD extra integer DEFAULT {value}")).await?;
+    }
+    for path in ["/metrics/joined", &joined] {
+        assert_eq!(number(&world.json(path).await?), 0, "{path}");
+    }
+
     let changes = [
         "SELECT",
         // Noon of the last day is inside.

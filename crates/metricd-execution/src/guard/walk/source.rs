@@ -35,7 +35,8 @@ impl Walk<'_> {
             | JoinOperator::FullOuter(constraint)
             | JoinOperator::CrossJoin(constraint) => match constraint {
                 JoinConstraint::On(expression) => self.expression(expression),
-                JoinConstraint::Using(_) | JoinConstraint::Natural | JoinConstraint::None => {}
+                JoinConstraint::Natural => self.uses.has_unnamed_columns = true,
+                JoinConstraint::Using(_) | JoinConstraint::None => {}
             },
             JoinOperator::Semi(_)
             | JoinOperator::LeftSemi(_)
@@ -59,7 +60,7 @@ impl Walk<'_> {
             TableFactor::NestedJoin { table_with_joins, alias } => {
                 let relations = self.table_with_joins(table_with_joins);
                 if let Some(alias) = alias {
-                    self.uses.renames_columns |= !alias.columns.is_empty();
+                    self.uses.has_unnamed_columns |= !alias.columns.is_empty();
                     self.alias(alias);
                 }
                 return relations;
@@ -85,7 +86,7 @@ impl Walk<'_> {
                     }
                 }
                 if let Some(alias) = alias {
-                    self.uses.renames_columns |= args.is_none() && !alias.columns.is_empty();
+                    self.uses.has_unnamed_columns |= args.is_none() && !alias.columns.is_empty();
                     self.alias(alias);
                 }
                 self.refuse_if(!with_hints.is_empty(), "WITH (…) behind a table");
