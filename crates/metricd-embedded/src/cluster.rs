@@ -119,7 +119,8 @@ impl Cluster {
         Ok(folder.has_cluster() || holder != Holder::Nobody)
     }
 
-    /// Starts a cluster for tests in a fresh temporary folder: fast, and gone with this value or with this process.
+    /// Starts a cluster for tests and for trying something out, in a fresh temporary folder: fast, and gone with this value or
+    /// with this process.
     ///
     /// # Errors
     ///

@@ -192,7 +192,8 @@ pub(crate) struct IngestArguments {
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Store nothing, and say what would happen.
+    /// Store nothing, and say what would happen. If there is no private PostgreSQL in the data folder, a temporary one judges
+    /// the files, and is gone afterwards.
     #[arg(long)]
     pub(crate) dry_run: bool,
 

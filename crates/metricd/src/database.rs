@@ -106,6 +106,20 @@ impl Database {
         Self::open_or_join(arguments)
     }
 
+    /// The database to judge by, in which nothing is stored. If there is no private one yet, a temporary one judges, which is
+    /// gone with this value or with this process.
+    pub(crate) fn open_or_join_to_judge(arguments: &DatabaseArguments) -> Result<Self> {
+        match Source::of(arguments)? {
+            Source::Private(Options { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
+                log::info!("there is no database in `{}`: a temporary one judges", data_dir.display());
+                let cluster = Cluster::ephemeral(&search, &[READER])?;
+                let database = Self::private(cluster.connection(), Some(private_limits()))?;
+                Ok(Self { cluster: Some(cluster), ..database })
+            }
+            _ => Self::open_or_join(arguments),
+        }
+    }
+
     /// The database to store into. A private one may be in use by a server, which then shows what is stored.
     pub(crate) fn open_or_join(arguments: &DatabaseArguments) -> Result<Self> {
         match Source::of(arguments)? {

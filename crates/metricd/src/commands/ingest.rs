@@ -45,7 +45,8 @@ async fn store_anywhere(
     let mode = if call.strict { IngestionMode::Strict } else { IngestionMode::Lenient };
     let mut attempt = 1;
     loop {
-        let database = Database::open_or_join(arguments)?;
+        let database =
+            if call.dry_run { Database::open_or_join_to_judge(arguments)? } else { Database::open_or_join(arguments)? };
         // With an id of its own: the attempt before may have been stored although nobody was told.
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
         let options = Options { mode, dry_run, overwrite_edits, ..Options::default() };

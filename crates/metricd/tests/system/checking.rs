@@ -1,6 +1,7 @@
 //! `metricd check`: what has drifted since it was stored.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -82,6 +83,19 @@ fn a_command_that_reads_makes_no_database() -> Result<()> {
     let (code, printed, _) = run(metricd(&data_dir).args(["migrate", "--harden", "--dry-run"]))?;
     assert!(code == 0 && printed.contains("nothing would change"), "{printed}");
     assert!(!data_dir.exists());
+
+    // A dry run needs a PostgreSQL to judge by. The one that it has leaves nothing behind.
+    let (files, temporary) =
+        (definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?, folder.path().join("tmp"));
+    fs::create_dir(&temporary)?;
+    let judge = |path: &Path| run(metricd(&data_dir).env("TMPDIR", &temporary).args(["ingest", "--dry-run"]).arg(path));
+    let (code, report, error) = judge(&files)?;
+    assert!(code == 0 && report.contains("dry run: nothing is stored; nothing was refused"), "{report}{error}");
+    let wrong = write(folder.path(), "wrong.csv", "id,query\nq1,SELECT nosuch FROM metrics\n")?;
+    let (code, report, _) = judge(&wrong)?;
+    assert!(code == 2 && report.contains("nosuch"), "{report}");
+    assert!(!data_dir.exists());
+    assert_eq!(fs::read_dir(&temporary)?.count(), 0);
 
     assert_eq!(run(metricd(&data_dir).arg("migrate"))?.0, 0);
     let (code, printed, _) = run(metricd(&data_dir).arg("check"))?;
