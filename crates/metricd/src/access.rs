@@ -9,12 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use metricd_access::{Access, Keys, Rules, Secret, Verifier};
 use tokio::sync::Notify;
 
 use self::issuer::Issuer;
-use crate::arguments::AccessArguments;
+use crate::arguments::{AccessArguments, usage_error};
 
 /// Where the secret itself may stand. There is no flag for it, since every user of the machine sees those.
 pub(crate) const SECRET: &str = "METRICD_JWT_SECRET";
@@ -31,24 +31,25 @@ pub(crate) struct Exposure {
 /// Whom to serve.
 pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<Access> {
     let secret = find_secret(arguments.jwt_secret_file.as_deref())?;
-    ensure!(
-        arguments.shared_tables.is_empty() || arguments.tenant_claim.is_some(),
-        "--shared-table names what tenants share, and there are none: give --tenant-claim as well"
-    );
+    if !arguments.shared_tables.is_empty() && arguments.tenant_claim.is_none() {
+        let message = "--shared-table names what tenants share, and there are none: give --tenant-claim as well";
+        return Err(usage_error(message));
+    }
     let has_key = secret.is_some() || arguments.jwt_keys.is_some();
     let has_rules = !arguments.jwt_algorithms.is_empty()
         || !arguments.jwt_issuers.is_empty()
         || !arguments.jwt_audiences.is_empty()
         || arguments.tenant_claim.is_some();
     match (has_key, arguments.insecure_allow_anonymous) {
-        (true, true) => bail!(
-            "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the two"
-        ),
+        (true, true) => Err(usage_error(
+            "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the \
+             two",
+        )),
         (true, false) => verifier(arguments, secret.as_ref()).map(Access::Tokens),
-        (false, _) if has_rules => bail!(
+        (false, _) if has_rules => Err(usage_error(format!(
             "--jwt-algorithm, --jwt-issuer, --jwt-audience and --tenant-claim are about tokens, and there is no key to verify \
              them with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
-        ),
+        ))),
         (false, true) => {
             log::warn!(
                 "anybody who reaches {} may read, write and ingest without a token, as --insecure-allow-anonymous says",
@@ -71,19 +72,24 @@ pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<
 
 /// The secret, from the environment or a file.
 pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
-    let text = match (env::var_os(SECRET), file) {
+    match (env::var_os(SECRET), file) {
         (Some(_), Some(file)) => {
-            bail!("{SECRET} is set and {} is to have the secret as well: give one of the two", file.display())
+            let file = file.display();
+            let message = format!("{SECRET} is set and {file} is to have the secret as well: give one of the two");
+            Err(usage_error(message))
         }
-        (Some(text), None) => text.into_string().ok().with_context(|| format!("{SECRET} is no UTF-8"))?,
+        (Some(text), None) => {
+            let text = text.into_string().map_err(|_| usage_error(format!("{SECRET} is no UTF-8")))?;
+            let secret = Secret::parse(text);
+            secret.map(Some).map_err(|error| usage_error(format!("{SECRET} has no secret: {error}")))
+        }
         (None, Some(file)) => {
             warn_of_readers(file);
-            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+            let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", file.display()))
         }
-        (None, None) => return Ok(None),
-    };
-    let named = || file.map_or_else(|| SECRET.to_owned(), |file| file.display().to_string());
-    Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", named()))
+        (None, None) => Ok(None),
+    }
 }
 
 /// Says so if every user of the machine may read the secret, and so sign tokens.

@@ -5,6 +5,7 @@ mod quotas;
 mod serve;
 mod variables;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -283,6 +284,24 @@ impl Arguments {
             }
         }
     }
+}
+
+/// What is wrong with the command line, or with a variable of the environment that stands for a part of it, and shows only once
+/// all of it is read. The exit code is that of every wrong command line.
+#[derive(Debug)]
+pub(crate) struct UsageError(String);
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// The error of a wrong command line.
+pub(crate) fn usage_error(message: impl fmt::Display) -> anyhow::Error {
+    UsageError(message.to_string()).into()
 }
 
 /// A sentence for each variable of the environment that looks like one of metricd's and is none.

@@ -13,7 +13,7 @@ mod tenants;
 
 use std::process::ExitCode;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, REFUSED, UsageError};
 use crate::log_format::LogFormat;
 
 #[actix_web::main]
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
             if log_format == LogFormat::Text || !log::log_enabled!(log::Level::Error) {
                 output::error(&error);
             }
-            ExitCode::FAILURE
+            if error.is::<UsageError>() { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use metricd_access::{Keys, Verifier};
 use rustls::crypto::aws_lc_rs;
 use tokio::sync::Notify;
@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 use url::Url;
+
+use crate::arguments::usage_error;
 
 /// How often keys are fetched, whether a token names another or not.
 const INTERVAL: Duration = Duration::from_secs(15 * 60);
@@ -42,16 +44,17 @@ pub(super) struct Issuer {
 impl Issuer {
     /// The issuer with this URL.
     pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
-        let url = Url::parse(url).context("what is given as the URL of keys is none")?;
+        let url = Url::parse(url)
+            .map_err(|error| usage_error(format!("what is given as the URL of keys is none: {error}")))?;
         // It is shown in the log.
-        ensure!(
-            url.username().is_empty() && url.password().is_none(),
-            "the URL of keys has a user or a password: keys that are public need neither"
-        );
-        ensure!(
-            url.scheme() == "https" || is_loopback(&url),
-            "the keys would come without TLS, so that whoever is on the way could replace them: give an https URL"
-        );
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(usage_error("the URL of keys has a user or a password: keys that are public need neither"));
+        }
+        if url.scheme() != "https" && !is_loopback(&url) {
+            return Err(usage_error(
+                "the keys would come without TLS, so that whoever is on the way could replace them: give an https URL",
+            ));
+        }
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
             .root_certs(RootCerts::PlatformVerifier);

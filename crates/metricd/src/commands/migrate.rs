@@ -4,25 +4,30 @@ mod hardening;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use metricd_postgres::{
     DatabaseUrl, ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database,
 };
 
-use crate::arguments::{DatabaseArguments, MigrateArguments};
+use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
 use crate::database::{Database, Source, require_reader, require_schema, require_version};
 use crate::output;
+
+fn refuse_undoing(call: MigrateArguments) -> Result<()> {
+    let refused = || usage_error("--undo-hardening is for a database of yours: a private database is always hardened");
+    if call.undo_hardening { Err(refused()) } else { Ok(()) }
+}
 
 /// Brings the schema up to date and makes the reader; hardens the database, or undoes that, where asked for.
 pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> Result<ExitCode> {
     match Source::of(arguments)? {
         Source::Private(_) if call.dry_run => {
-            ensure!(!call.undo_hardening, "a private database is always hardened");
+            refuse_undoing(call)?;
             output::print("a private database is always hardened: nothing would change\n");
         }
         // Opening a private database is all that it needs.
         Source::Private(_) => {
-            ensure!(!call.undo_hardening, "a private database is always hardened");
+            refuse_undoing(call)?;
             Database::open_or_join(arguments)?.close()?;
             output::print("the private database is up to date, and hardened\n");
         }

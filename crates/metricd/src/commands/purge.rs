@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
 use metricd_domain::MetricId;
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{DefinitionFilter, MetricRepository, ServiceState};
 
-use crate::arguments::{DatabaseArguments, PurgeArguments};
+use crate::arguments::{DatabaseArguments, PurgeArguments, usage_error};
 use crate::database::Database;
 use crate::output;
 
@@ -18,7 +18,8 @@ const PAGE: usize = 200;
 /// Removes what has been out of service for so long, or says what that would be.
 pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) -> Result<ExitCode> {
     let age = TimeDelta::from_std(call.older_than).ok().and_then(|age| Utc::now().checked_sub_signed(age));
-    let deleted_before = age.context("--older-than is longer ago than there are dates: give a shorter one")?;
+    let deleted_before =
+        age.ok_or_else(|| usage_error("--older-than is longer ago than there are dates: give a shorter one"))?;
     let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let purged = if call.yes {

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use metricd_access::NewToken;
+use metricd_access::{IssueError, NewToken};
 use metricd_domain::MetricPatterns;
 
 use crate::access::find_secret;
-use crate::arguments::TokenArguments;
+use crate::arguments::{TokenArguments, usage_error};
 use crate::output;
 
 /// Prints a token.
@@ -23,11 +23,16 @@ pub(crate) fn token(arguments: &TokenArguments) -> Result<ExitCode> {
         new = new.meant_for(audience);
     }
     if !arguments.metrics.is_empty() {
-        new = new.limited_to(MetricPatterns::new(arguments.metrics.clone())?);
+        new = new.limited_to(MetricPatterns::new(arguments.metrics.clone()).map_err(usage_error)?);
     }
     if let (Some(claim), Some(tenant)) = (&arguments.tenant_claim, &arguments.tenant) {
         new = new.on_behalf_of(claim, tenant.clone());
     }
-    output::print(&format!("{}\n", secret.sign(&new)?));
+    let signed = secret.sign(&new).map_err(|error| match error {
+        IssueError::Lifetime => usage_error("--ttl is no time from 1 second to 10 years"),
+        IssueError::Subject | IssueError::TenantClaim => usage_error(error),
+        IssueError::Unsigned(_) => error.into(),
+    });
+    output::print(&format!("{}\n", signed?));
     Ok(ExitCode::SUCCESS)
 }

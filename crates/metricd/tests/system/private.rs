@@ -162,7 +162,7 @@ async fn a_private_database_is_hardened_without_being_asked_for() -> Result<()> 
                 OR has_database_privilege('public', current_database(), 'TEMPORARY')";
     assert!(!owner.query_one(open, &[]).await?.get::<_, bool>(0));
     let (code, _, error) = run(metricd(&data_dir).args(["migrate", "--undo-hardening"]))?;
-    assert!(code == 1 && error.contains("a private database is always hardened"), "{error}");
+    assert!(code == 2 && error.contains("a private database is always hardened"), "{error}");
     Ok(())
 }
 
