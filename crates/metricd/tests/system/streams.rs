@@ -1,9 +1,10 @@
 //! Long results of the real program.
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use tokio::time::timeout;
 
 use crate::support::{Server, definitions, folder, metricd, run, show};
 
@@ -69,6 +70,13 @@ async fn an_error_in_the_middle_is_noticed_and_one_at_the_beginning_is_told() ->
         let sql = format!("SELECT 1 / ({fails_at} - n) AS x FROM (SELECT generate_series(1, 600000) AS n) AS s");
         let files = definitions(folder.path(), &sql)?;
         assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
+        // The server is told of the new SQL some milliseconds after it is stored.
+        let (definition, is_new) = (format!("{}/metrics/m1/definition", server.address), format!("({fails_at} - n)"));
+        timeout(Duration::from_secs(20), async {
+            while !reqwest::get(&definition).await?.text().await?.contains(&is_new) {}
+            anyhow::Ok(())
+        })
+        .await??;
         for format in ["csv", "ndjson"] {
             let response = reqwest::get(format!("{}/metrics/m1?format={format}", server.address)).await?;
             assert_eq!(response.status(), if is_told { 500 } else { 200 });
