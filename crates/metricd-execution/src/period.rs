@@ -68,7 +68,8 @@ pub(crate) fn source_rows(
 }
 
 /// The columns of the source that the statement reads, in the table's order: the others may be of a type that stored SQL may not
-/// read, or closed to the role that runs it. All columns if what the statement means depends on some that it does not name: they may be others by now.
+/// read, or closed to the role that runs it. All columns if what the statement means depends on some that it does not name: they
+/// may be others by now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
     match read.iter().find(|table| table.name == source.table) {
         Some(table) if !uses.has_unnamed_columns => {
