@@ -12,7 +12,7 @@ use super::cost::{Estimate, Estimates};
 use super::error::{is_stale, run_error};
 use super::plan::Plan;
 use super::session::{Ahead, Answer, Session, SessionError};
-use super::tenancy::Tenancy;
+use super::tenancy::{Prelude, Tenancy};
 use super::timing::Clock;
 use super::{BEGIN, CLEAN};
 
@@ -65,7 +65,31 @@ impl Run<'_> {
             return outcome;
         }
         connection.forget_plan(text).map_err(|error| self.fault(error))?;
-        self.prepare_and_execute(connection, estimates).await
+        self.again(connection, estimates).await
+    }
+
+    /// Runs the statement once more, prepared in the transaction in which it runs: from when PostgreSQL has parsed it, the
+    /// tables that it reads are locked, so that none of them changes once more before it runs.
+    async fn again(&mut self, connection: &mut Connection, estimates: &Estimates) -> Result<RunOutcome, RunError> {
+        // In a transaction of its own, where it is not known yet.
+        self.estimate(connection, estimates).await?;
+        let outcome = async {
+            let tenancy = self.task.tenancy;
+            let prelude = connection.prelude(Some(BEGIN), None, tenancy).await.map_err(|error| self.fault(error))?;
+            let before: Vec<_> = prelude.ahead().collect();
+            connection.session.ask_all(&before).map_err(|error| self.fault(error))?;
+            connection.session.finish().await.map_err(|error| self.fault(error))?;
+            connection.entered(tenancy);
+            let plan = prepare(connection, self.task.statement, self.task.limits).await?;
+            self.execute_with(connection, &plan, Prelude::default(), false).await
+        }
+        .await;
+        // Where it was not sent, nothing has ended the transaction.
+        if connection.session.is_in_transaction() && !connection.session.is_lost() {
+            connection.session.ask(CLEAN).map_err(|error| self.fault(error))?;
+            connection.session.finish().await.map_err(|error| self.fault(error))?;
+        }
+        outcome
     }
 
     async fn prepare_and_execute(
@@ -74,25 +98,41 @@ impl Run<'_> {
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
         let plan = prepare(connection, self.task.statement, self.task.limits).await?;
-        if estimate(connection, estimates, self.task.statement, self.task.limits).await?.is_large {
-            connection.retire();
-        }
+        self.estimate(connection, estimates).await?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
         let is_alone = connection.is_harmless() && self.task.limits.patience.is_zero();
         let begin = (!is_alone).then_some(BEGIN);
         let prelude = connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.fault(error))?;
-        let mut before: Vec<_> = prelude.ahead().collect();
-        let timeout = statement_timeout(self.task.limits, connection.is_pooled());
-        before.extend(timeout.as_deref().map(Ahead::Sql));
-        let outcome = if is_alone {
-            self.execute_alone(&mut connection.session, &plan, &before).await
-        } else {
-            self.execute_within_transaction(&mut connection.session, &plan, &before).await
-        };
+        let outcome = self.execute_with(connection, &plan, prelude, is_alone).await;
         if outcome.is_ok() {
             connection.entered(self.task.tenancy);
         }
         outcome
+    }
+
+    /// Refuses a statement that is too costly, and has the connection closed later where its plan is large.
+    async fn estimate(&mut self, connection: &mut Connection, estimates: &Estimates) -> Result<(), RunError> {
+        if estimate(connection, estimates, self.task.statement, self.task.limits).await?.is_large {
+            connection.retire();
+        }
+        Ok(())
+    }
+
+    async fn execute_with(
+        &mut self,
+        connection: &mut Connection,
+        plan: &Plan,
+        prelude: Prelude,
+        is_alone: bool,
+    ) -> Result<RunOutcome, RunError> {
+        let mut before: Vec<_> = prelude.ahead().collect();
+        let timeout = statement_timeout(self.task.limits, connection.is_pooled());
+        before.extend(timeout.as_deref().map(Ahead::Sql));
+        if is_alone {
+            self.execute_alone(&mut connection.session, plan, &before).await
+        } else {
+            self.execute_within_transaction(&mut connection.session, plan, &before).await
+        }
     }
 
     /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of

@@ -379,8 +379,8 @@ impl Session {
         if expected.is_of(self.wire.body()) {
             self.stage = Stage::Executing;
         } else {
-            // As PostgreSQL itself says it of a statement that it keeps.
-            let sqlstate = SqlState::FEATURE_NOT_SUPPORTED.code().to_owned();
+            // Something has changed meanwhile, which is no fault of the SQL.
+            let sqlstate = SqlState::INTERNAL_ERROR.code().to_owned();
             let message = "the result has other columns than the statement that was prepared".to_owned();
             self.fault = Some(SessionError::Refused { sqlstate, message });
         }

@@ -133,8 +133,8 @@ async fn the_type_of_a_parameter_may_be_replaced() -> Result<()> {
 async fn the_types_that_are_read_are_those_of_the_statement_that_ran() -> Result<()> {
     let answers = load::ask_while_types_change(3_000).await?;
     let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::Relaxed);
-    assert_eq!(count(&answers.wrong), 0, "{answers:?}");
-    assert!(count(&answers.right) > 2_000 && count(&answers.changes) > 4, "{answers:?}");
+    assert_eq!((count(&answers.wrong), count(&answers.failed)), (0, 0), "{answers:?}");
+    assert!(count(&answers.changes) > 4, "{answers:?}");
     Ok(())
 }
 
