@@ -80,8 +80,12 @@ const SETTINGS: [(&str, &str); 9] = [
 /// Not among [`SETTINGS`], since PostgreSQL on Windows cannot do so and would refuse the session.
 const WATCH_CLIENT: &str = "client_connection_check_interval = '100ms'";
 
+/// Has each statement see what is committed when it has its locks, also if it is sent without [`BEGIN`]. With a snapshot from
+/// before, as of `repeatable read`, a table that was rewritten while its lock was waited for would be empty.
+const ISOLATION: &str = r"-c default_transaction_isolation=read\ committed";
+
 /// Begins a run that may have something to leave behind.
-const BEGIN: &str = "BEGIN READ ONLY";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
 /// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
 /// session, which a statement may take where the database is not hardened.

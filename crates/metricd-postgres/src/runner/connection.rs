@@ -18,7 +18,7 @@ use super::plan::Plan;
 use super::properties::SessionProperties;
 use super::session::{Ahead, Prepared, Session, SessionConfig, SessionError};
 use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
-use super::{BEGIN, CLEAN, CONNECT_TIMEOUT, SETTINGS};
+use super::{BEGIN, CLEAN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
 use crate::connection::token_option;
 
 /// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
@@ -57,7 +57,7 @@ impl Connection {
     pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
         let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
-        let options = settings.collect::<String>() + &token_option(token);
+        let options = format!("{}{ISOLATION} {}", settings.collect::<String>(), token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {
             // A pooler may refuse what it does not pass on. Behind one, each transaction has its settings.
             Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {

@@ -3,12 +3,14 @@
 mod load;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, SqlText};
 use metricd_execution::{JsonRows, MetricRunner, MetricStatement, RunLimits};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
+use tokio_postgres::Client;
 
 use super::rows;
 use super::wire::Wire;
@@ -152,6 +154,39 @@ async fn the_statement_that_was_used_least_recently_is_closed_first() -> Result<
         wire.round_trips();
         rows(&runner, often).await?;
         assert_eq!(wire.round_trips(), 1, "after {number} others");
+    }
+    Ok(())
+}
+
+/// A table that is rewritten is empty to every snapshot from before.
+#[tokio::test]
+async fn a_run_that_waits_for_a_table_to_be_rewritten_has_its_rows() -> Result<()> {
+    for isolation in ["read committed", "repeatable read", "serializable"] {
+        for database in [TestDatabase::new().await?, TestDatabase::unhardened().await?] {
+            let client = database.connect().await?;
+            let set = format!(
+                "ALTER DATABASE {} SET default_transaction_isolation = '{isolation}'",
+                database.owner.database()
+            );
+            client.batch_execute(&format!("CREATE TABLE warehouse.t AS SELECT 1 AS n; {set}")).await?;
+            let runner =
+                PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
+            assert_eq!(rows(&runner, "SELECT n FROM t").await?, r#"[{"n":1}]"#);
+            client.batch_execute("BEGIN; TRUNCATE warehouse.t; INSERT INTO warehouse.t VALUES (2)").await?;
+            let asking = tokio::spawn(async move { rows(&runner, "SELECT n FROM t").await });
+            until_waiting(&client, "warehouse.t").await?;
+            client.batch_execute("COMMIT").await?;
+            assert_eq!(asking.await??, r#"[{"n":2}]"#, "{isolation}");
+        }
+    }
+    Ok(())
+}
+
+/// Waits until somebody waits for a lock on the table.
+async fn until_waiting(client: &Client, table: &str) -> Result<()> {
+    let waiting = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    while client.query_one(&waiting, &[]).await?.get::<_, i64>(0) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
 }
