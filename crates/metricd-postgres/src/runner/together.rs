@@ -83,21 +83,20 @@ impl<'a, 'r> Together<'a, 'r> {
     /// That of the attempt, where no statement has anything else to tell.
     pub(super) fn into_outcome(self, ended: Result<(), RunError>, mut clock: Clock) -> Result<BatchOutcome, RunError> {
         clock.encode = *locked(&self.encode);
+        let has_time = self.has_time();
         let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let lost = match ended {
-            Err(error) if outcomes.iter().all(Option::is_none) => return Err(error),
-            Err(RunError::Unavailable(message)) => Some(message),
-            Err(RunError::NotStopped { .. }) => Some("another statement of the call has not stopped".to_owned()),
-            ended => {
-                ended?;
-                None
+        let missing = match ended {
+            // What has not stopped has it as its outcome. Others that were sent with it are past the time of all, too.
+            Err(RunError::NotStopped { .. }) if has_time => {
+                RunError::Unavailable("another statement of the call has not stopped".to_owned())
             }
+            Ok(()) | Err(RunError::NotStopped { .. }) => RunError::TimedOut { limit: self.time },
+            Err(RunError::Unavailable(message)) if outcomes.iter().any(Option::is_some) => {
+                RunError::Unavailable(message)
+            }
+            Err(error) => return Err(error),
         };
-        let missing = || match &lost {
-            Some(message) => RunError::Unavailable(message.clone()),
-            None => RunError::TimedOut { limit: self.time },
-        };
-        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing()))).collect();
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect();
         Ok(BatchOutcome { outcomes, timing: clock.timing() })
     }
 
@@ -114,7 +113,8 @@ impl<'a, 'r> Together<'a, 'r> {
         .unwrap_or(Ok(()))
     }
 
-    /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement.
+    /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement, also
+    /// if several were sent together. It may stop meanwhile.
     async fn after_work(&self, lease: &mut Lease, ended: Result<(), RunError>) -> Result<(), RunError> {
         if !matches!(ended, Err(RunError::NotStopped { .. })) {
             return ended;
@@ -249,16 +249,24 @@ impl<'a, 'r> Together<'a, 'r> {
         }
     }
 
-    /// Keeps the outcome, unless it is that the connection was lost, or that what runs on it has not stopped, which may be
-    /// another statement: nothing else can be done on it then.
+    /// Keeps the outcome, unless it is that the connection was lost. Nothing else can be done on it then, nor if what runs on it,
+    /// which is this alone, has not stopped.
     fn end_job(&self, index: usize, job: Job<'r>, outcome: Result<RunOutcome, RunError>) -> Result<(), RunError> {
-        if let Err(error @ (RunError::Unavailable(_) | RunError::NotStopped { .. })) = outcome {
-            self.put_back(index, job);
-            return Err(error);
+        match outcome {
+            Err(error @ RunError::Unavailable(_)) => {
+                self.put_back(index, job);
+                Err(error)
+            }
+            Err(error @ RunError::NotStopped { .. }) => {
+                self.set_outcome(index, Err(error.clone()));
+                Err(error)
+            }
+            outcome => {
+                self.runner.pool.locks().note(&outcome, job.run.statement.text());
+                self.set_outcome(index, outcome);
+                Ok(())
+            }
         }
-        self.runner.pool.locks().note(&outcome, job.run.statement.text());
-        self.set_outcome(index, outcome);
-        Ok(())
     }
 
     fn set_outcome(&self, index: usize, outcome: Result<RunOutcome, RunError>) {
@@ -276,5 +284,52 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn unavailable(error: SessionError) -> RunError {
     match error {
         SessionError::Lost(message) | SessionError::Refused { message, .. } => RunError::Unavailable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_domain::SqlText;
+    use metricd_execution::{BoundStatement, JsonRows, RunLimits, Statement};
+
+    use super::*;
+    use crate::{DatabaseUrl, RunnerConfig};
+
+    const LIMIT: Duration = Duration::from_millis(7);
+
+    /// What becomes of two statements after this, where a connection has ended with [`RunError::NotStopped`] and what ran there
+    /// has stopped by the time that it is looked for.
+    fn outcomes(time: Duration, run: impl Fn(&Together<'_, '_>)) -> Vec<String> {
+        let url = DatabaseUrl::parse("postgres://nobody@127.0.0.1:1/none".to_owned()).unwrap();
+        let runner = PgRunner::new(&url, RunnerConfig::default()).unwrap();
+        let statement = Statement::parse(&SqlText::parse("SELECT 1").unwrap()).unwrap();
+        let statement = BoundStatement::without_arguments(&statement);
+        let mut sinks = [JsonRows::default(), JsonRows::default()];
+        let limits = RunLimits { time: LIMIT, ..RunLimits::default() };
+        let runs = sinks.iter_mut().map(|sink| BatchRun { statement: &statement, limits, sink }).collect();
+        let together = Together::new(runs, &runner, None, time, Vec::new());
+        run(&together);
+        let ended = Err(RunError::NotStopped { limit: LIMIT });
+        let outcome = together.into_outcome(ended, Clock::start()).unwrap();
+        outcome.outcomes.into_iter().map(|outcome| outcome.unwrap_err().to_string()).collect()
+    }
+
+    #[test]
+    fn a_statement_that_stops_late_fails_alone() {
+        let hour = Duration::from_secs(3_600);
+        let found = outcomes(hour, |together| {
+            let job = together.take(0).unwrap();
+            let ended = together.end_job(0, job, Err(RunError::NotStopped { limit: LIMIT }));
+            assert!(matches!(ended, Err(RunError::NotStopped { .. })), "{ended:?}");
+        });
+        assert_eq!(found[0], RunError::NotStopped { limit: LIMIT }.to_string());
+        assert!(found[1].contains("another statement of the call"), "{found:?}");
+    }
+
+    /// They have no limit of their own but PostgreSQL's, so that it was the time of all of them.
+    #[test]
+    fn statements_that_were_sent_together_and_stop_late_are_past_the_time_of_all() {
+        let past = RunError::TimedOut { limit: Duration::ZERO }.to_string();
+        assert_eq!(outcomes(Duration::ZERO, |_| {}), [past.clone(), past]);
     }
 }

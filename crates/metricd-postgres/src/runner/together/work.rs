@@ -165,6 +165,11 @@ impl<'r> Together<'_, 'r> {
                 {
                     sent.push_front((index, job, plan));
                 }
+                // It may be any of those that were sent.
+                Err(error @ RunError::NotStopped { .. }) => {
+                    self.put_back(index, job);
+                    return Err(error);
+                }
                 outcome => self.end_job(index, job, outcome)?,
             }
         }
