@@ -60,7 +60,7 @@ pub use permit::Permit;
 pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
-pub use runner::{BatchLimits, BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
+pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
 pub use statement::{InvalidStatement, Statement};
 pub use tree::QueryTree;

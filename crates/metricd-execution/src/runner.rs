@@ -140,15 +140,6 @@ pub enum RunError {
     Encode(#[from] EncodeError),
 }
 
-/// What several statements that are run together may take, beside what each of them may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchLimits {
-    /// How long all of them may run together.
-    pub time: Duration,
-    /// How many connections they may have at once. One they have in any case.
-    pub connections: usize,
-}
-
 /// One statement of several that are run together.
 pub struct BatchRun<'a> {
     /// The statement.
@@ -197,7 +188,8 @@ pub struct BatchOutcome {
 /// - A run leaves nothing behind on a connection that the next run could see.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
-    /// Runs the statement, on behalf of the tenant where there is one, and hands its rows to the sink.
+    /// Runs the statement, on behalf of the tenant where there is one, and hands its rows to the sink. Holds the permit until it
+    /// has ended in the database.
     ///
     /// # Errors
     ///
@@ -207,32 +199,18 @@ pub trait MetricRunner: Debug + Send + Sync {
         statement: &BoundStatement,
         tenant: Option<&Tenant>,
         limits: RunLimits,
-        sink: &mut dyn RowSink,
-    ) -> Result<RunOutcome, RunError>;
-
-    /// Runs the statement as [`Self::run`] does, and holds the permit until it has ended in the database.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::run`].
-    async fn run_with_permit(
-        &self,
-        statement: &BoundStatement,
-        tenant: Option<&Tenant>,
-        limits: RunLimits,
         permit: Permit,
         sink: &mut dyn RowSink,
-    ) -> Result<RunOutcome, RunError> {
-        let outcome = self.run(statement, tenant, limits, sink).await;
-        drop(permit);
-        outcome
-    }
+    ) -> Result<RunOutcome, RunError>;
 
     /// Runs several statements on behalf of one tenant, or of none, on one snapshot of the data: none of them sees a change that another does not. They are run
     /// side by side where that pays and connections are free. What one of them fails with is its own.
     ///
-    /// Each has its own limits, and all of them together those of the batch: what has not ended in time is stopped, and its
-    /// error is [`RunError::TimedOut`] with that limit.
+    /// They have at most as many connections as there are permits, and one in any case. Each permit is held until what ran on its
+    /// connection has ended in the database.
+    ///
+    /// Each statement has its own limits, and all of them that time: what has not ended in time is stopped, and its error is
+    /// [`RunError::TimedOut`] with that limit.
     ///
     /// # Errors
     ///
@@ -241,24 +219,9 @@ pub trait MetricRunner: Debug + Send + Sync {
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,
-        limits: BatchLimits,
-    ) -> Result<BatchOutcome, RunError>;
-
-    /// Runs statements as [`Self::run_together`] does, on at most as many connections as there are permits, and holds each permit
-    /// until what ran on its connection has ended in the database.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::run_together`].
-    async fn run_together_with_permits(
-        &self,
-        runs: Vec<BatchRun<'_>>,
-        tenant: Option<&Tenant>,
         time: Duration,
         permits: Vec<Permit>,
-    ) -> Result<BatchOutcome, RunError> {
-        self.run_together(runs, tenant, BatchLimits { time, connections: permits.len() }).await
-    }
+    ) -> Result<BatchOutcome, RunError>;
 
     /// How many connections run statements that were cancelled and have not stopped.
     fn stuck_connections(&self) -> usize {

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, Column, DataMark, Expected, FieldType, MetricRunner, Relation,
-    Row, RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, Expected, FieldType, MetricRunner, Permit, Relation, Row,
+    RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -284,9 +284,11 @@ impl MetricRunner for ScriptedRunner {
         statement: &BoundStatement,
         tenant: Option<&Tenant>,
         limits: RunLimits,
+        permit: Permit,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
         let outcome = self.answer_into(statement, tenant, limits, sink).await;
+        drop(permit);
         sink.timed(Self::TIMING);
         outcome
     }
@@ -295,9 +297,10 @@ impl MetricRunner for ScriptedRunner {
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,
-        BatchLimits { time, connections }: BatchLimits,
+        time: Duration,
+        permits: Vec<Permit>,
     ) -> Result<BatchOutcome, RunError> {
-        self.last_connections.store(connections, Ordering::Relaxed);
+        self.last_connections.store(permits.len(), Ordering::Relaxed);
         let mut outcomes = Vec::new();
         for BatchRun { statement, limits, sink } in runs {
             // A test's clock may stand still, so that only what never ends goes past the time.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use metricd_domain::{SqlText, Tenant};
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig, tenant_key};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
@@ -61,7 +61,7 @@ async fn microseconds(runner: &PgRunner, statement: &BoundStatement, tenant: Opt
     let mut count = 0_u32;
     while began.elapsed() < ROUND {
         let mut rows = JsonRows::default();
-        runner.run(statement, tenant, RunLimits::default(), &mut rows).await?;
+        runner.run(statement, tenant, RunLimits::default(), Permit::default(), &mut rows).await?;
         // The sum of 7, 107, …, 29907: both see the same rows.
         ensure!(rows.finish() == br#"[{"sum":4487100}]"#, "not the rows of the tenant");
         count += 1;

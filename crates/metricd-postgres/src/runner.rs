@@ -35,8 +35,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BatchLimits, BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Permit, Relation, RowSink, RunError,
-    RunLimits, RunOutcome,
+    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits,
+    RunOutcome,
 };
 use tokio::time::timeout;
 use tokio_postgres::Config;
@@ -315,16 +315,6 @@ impl MetricRunner for PgRunner {
         statement: &BoundStatement,
         tenant: Option<&Tenant>,
         limits: RunLimits,
-        sink: &mut dyn RowSink,
-    ) -> Result<RunOutcome, RunError> {
-        self.run_with_permit(statement, tenant, limits, Permit::default(), sink).await
-    }
-
-    async fn run_with_permit(
-        &self,
-        statement: &BoundStatement,
-        tenant: Option<&Tenant>,
-        limits: RunLimits,
         permit: Permit,
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError> {
@@ -354,17 +344,6 @@ impl MetricRunner for PgRunner {
     }
 
     async fn run_together(
-        &self,
-        runs: Vec<BatchRun<'_>>,
-        tenant: Option<&Tenant>,
-        limits: BatchLimits,
-    ) -> Result<BatchOutcome, RunError> {
-        let connections = limits.connections.clamp(1, self.pool.max_connections());
-        let permits = vec![Permit::default(); connections];
-        self.run_together_with_permits(runs, tenant, limits.time, permits).await
-    }
-
-    async fn run_together_with_permits(
         &self,
         runs: Vec<BatchRun<'_>>,
         tenant: Option<&Tenant>,

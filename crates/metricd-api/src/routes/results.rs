@@ -178,7 +178,7 @@ async fn run(
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let run = state.runner.run_together_with_permits(runs.collect(), tenant, state.results_timeout, permits);
+    let run = state.runner.run_together(runs.collect(), tenant, state.results_timeout, permits);
     let BatchOutcome { outcomes, timing } = run.await?;
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {

@@ -14,7 +14,7 @@ use metricd_domain::{
 };
 use metricd_execution::{
     BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement,
-    Resolvable, Resolver, RunLimits, Statement,
+    Permit, Resolvable, Resolver, RunLimits, Statement,
 };
 use metricd_postgres::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -230,7 +230,7 @@ async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let mut rows = JsonRows::default();
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
-    runner.run(&statement, None, RunLimits::default(), &mut rows).await?;
+    runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut rows).await?;
     assert_eq!(String::from_utf8(rows.finish())?, r#"[{"a":"\\","c":", 1 AS b --"}]"#);
     Ok(())
 }
@@ -383,7 +383,7 @@ async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
         let definition = definition(&judge, sql, Some("deliveries.at")).await?;
         for (given, n) in [(&june[..], 720), (&since[..], 16), (&[][..], 10_000)] {
             let mut rows = JsonRows::default();
-            runner.run(&bound(&definition, given)?, None, RunLimits::default(), &mut rows).await?;
+            runner.run(&bound(&definition, given)?, None, RunLimits::default(), Permit::default(), &mut rows).await?;
             assert_eq!(String::from_utf8(rows.finish())?, format!("[{{\"n\":{n}}}]"), "{sql} {given:?}");
         }
     }

@@ -8,7 +8,8 @@ use metricd_domain::{
     Metric, MetricDefinition, MetricId, Period, PeriodApply, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 use metricd_execution::{
-    BoundStatement, Declarations, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement, RunLimits, Statement,
+    BoundStatement, Declarations, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement, Permit, RunLimits,
+    Statement,
 };
 use metricd_postgres::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -97,7 +98,7 @@ fn bound(definition: &MetricDefinition, given: &[(&str, &str)]) -> Result<BoundS
 
 async fn run(runner: &PgRunner, statement: &BoundStatement) -> Result<String> {
     let mut rows = JsonRows::default();
-    runner.run(statement, None, RunLimits::default(), &mut rows).await?;
+    runner.run(statement, None, RunLimits::default(), Permit::default(), &mut rows).await?;
     Ok(String::from_utf8(rows.finish())?)
 }
 

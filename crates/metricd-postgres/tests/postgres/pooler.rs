@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::{SqlText, Tenant};
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{
     PgRunner, RunnerConfig, check_reader, open_classes, refuse_pooler, require_same_database, server_major, tenant_key,
 };
 use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
 
-use crate::within;
+use crate::permits;
 
 const PROCESSES: usize = 4;
 
@@ -47,7 +47,7 @@ async fn rows(
     limits: RunLimits,
 ) -> Result<Result<String, RunError>> {
     let (statement, mut sink) = (bound(sql)?, JsonRows::default());
-    let outcome = runner.run(&statement, tenant, limits, &mut sink).await;
+    let outcome = runner.run(&statement, tenant, limits, Permit::default(), &mut sink).await;
     Ok(outcome.map(|_| String::from_utf8_lossy(&sink.finish()).into_owned()))
 }
 
@@ -109,7 +109,8 @@ async fn several_statements_see_one_snapshot_also_where_the_pooler_has_one_proce
             let mut sinks: Vec<_> = texts.iter().map(|_| JsonRows::default()).collect();
             let limits = RunLimits::default();
             let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| BatchRun { statement, limits, sink });
-            let outcome = runner.run_together(runs.collect(), tenant.as_ref(), within(Duration::from_secs(20))).await?;
+            let outcome =
+                runner.run_together(runs.collect(), tenant.as_ref(), Duration::from_secs(20), permits()).await?;
             for outcome in outcome.outcomes {
                 outcome?;
             }

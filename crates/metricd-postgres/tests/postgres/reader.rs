@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{
     DatabaseUrl, PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader,
     require_same_database,
@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 async fn sqlstate(runner: &PgRunner, sql: &str) -> Result<String> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     let limits = RunLimits { time: Duration::from_secs(20), ..RunLimits::default() };
-    match runner.run(&statement, None, limits, &mut JsonRows::default()).await {
+    match runner.run(&statement, None, limits, Permit::default(), &mut JsonRows::default()).await {
         Ok(_) => Ok("none".to_owned()),
         Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
         Err(other) => Ok(other.to_string()),

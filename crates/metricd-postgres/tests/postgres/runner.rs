@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use metricd_domain::{RowLimit, SqlText};
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, RunOutcome, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
@@ -33,7 +33,7 @@ async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<(RunOutc
     let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
     let statement = BoundStatement::without_arguments(&Statement::parse(&sql).map_err(|error| malformed(&error))?);
     let mut rows = JsonRows::default();
-    let outcome = runner.run(&statement, None, limits, &mut rows).await?;
+    let outcome = runner.run(&statement, None, limits, Permit::default(), &mut rows).await?;
     Ok((outcome, String::from_utf8_lossy(&rows.finish()).into_owned()))
 }
 

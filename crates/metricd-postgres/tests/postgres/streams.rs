@@ -6,8 +6,8 @@ use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RowWriter, RunError,
-    RunLimits, RunOutcome, Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, Permit, RowSink, RowWriter,
+    RunError, RunLimits, RunOutcome, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -54,7 +54,7 @@ async fn run(
     sink: &mut dyn RowSink,
 ) -> Result<Result<RunOutcome, RunError>> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
-    Ok(runner.run(&statement, None, limits, sink).await)
+    Ok(runner.run(&statement, None, limits, Permit::default(), sink).await)
 }
 
 async fn runner() -> Result<(TestDatabase, PgRunner)> {

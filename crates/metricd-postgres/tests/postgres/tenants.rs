@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metricd_domain::{SqlText, Tenant};
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Relation, RunError, RunLimits, Statement};
+use metricd_execution::{
+    BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, Relation, RunError, RunLimits, Statement,
+};
 use metricd_postgres::{PgRunner, RunnerConfig, tenant_key};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
 
-use crate::within;
+use crate::permits;
 
 /// Three rows of each of two tenants, and a table whose policy asks for each row anew.
 const TABLES: &str = "
@@ -53,7 +55,7 @@ fn bound(sql: &str) -> Result<BoundStatement> {
 async fn rows(runner: &PgRunner, name: &str, sql: &str, patience: Duration) -> Result<Result<String, RunError>> {
     let (statement, mut sink) = (bound(sql)?, JsonRows::default());
     let limits = RunLimits { patience, ..RunLimits::default() };
-    let outcome = runner.run(&statement, tenant(name)?.as_ref(), limits, &mut sink).await;
+    let outcome = runner.run(&statement, tenant(name)?.as_ref(), limits, Permit::default(), &mut sink).await;
     Ok(outcome.map(|_| String::from_utf8_lossy(&sink.finish()).into_owned()))
 }
 
@@ -64,7 +66,7 @@ async fn together(runner: &PgRunner, name: &str, texts: &[&str]) -> Result<Vec<S
     let limits = RunLimits::default();
     let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| BatchRun { statement, limits, sink });
     let outcomes =
-        runner.run_together(runs.collect(), tenant(name)?.as_ref(), within(Duration::from_secs(20))).await?.outcomes;
+        runner.run_together(runs.collect(), tenant(name)?.as_ref(), Duration::from_secs(20), permits()).await?.outcomes;
     let told = |(outcome, sink): (Result<_, RunError>, JsonRows)| match outcome {
         Ok(_) => Ok(String::from_utf8_lossy(&sink.finish()).into_owned()),
         Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
@@ -228,9 +230,9 @@ async fn no_tenant_learns_from_a_refusal_what_the_planner_knows() -> Result<()> 
     let limits = RunLimits { cost: 1, ..RunLimits::default() };
     for (name, is_run) in [("", false), ("acme", true)] {
         let (statement, mut sink, mut other) = (bound(sql)?, JsonRows::default(), JsonRows::default());
-        let alone = runner.run(&statement, tenant(name)?.as_ref(), limits, &mut sink).await;
+        let alone = runner.run(&statement, tenant(name)?.as_ref(), limits, Permit::default(), &mut sink).await;
         let runs = vec![BatchRun { statement: &statement, limits, sink: &mut other }];
-        let batch = runner.run_together(runs, tenant(name)?.as_ref(), within(Duration::from_secs(5))).await?;
+        let batch = runner.run_together(runs, tenant(name)?.as_ref(), Duration::from_secs(5), permits()).await?;
         for outcome in [&alone, &batch.outcomes[0]] {
             assert_eq!(outcome.is_ok(), is_run, "{name}: {outcome:?}");
             assert!(is_run || matches!(outcome, Err(RunError::TooCostly { .. })), "{outcome:?}");
@@ -306,7 +308,7 @@ async fn a_run_that_is_given_up_leaves_its_connection_fit_for_tenants() -> Resul
             let begun = keyed(&database, 1).await?;
             for runner in [&begun, &runner] {
                 let mut sink = JsonRows::default();
-                let run = runner.run(&statement, tenant.as_ref(), RunLimits::default(), &mut sink);
+                let run = runner.run(&statement, tenant.as_ref(), RunLimits::default(), Permit::default(), &mut sink);
                 let _ = tokio::time::timeout(Duration::from_micros(microseconds), run).await;
             }
             let rows = rows(&begun, "acme", TENANTS, Duration::ZERO).await??;

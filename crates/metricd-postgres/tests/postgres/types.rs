@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RowWriter, RunLimits,
-    Statement,
+    BoundStatement, Column, CsvWriter, EncodeError, Fields, JsonRows, MetricRunner, Permit, RowSink, RowWriter,
+    RunLimits, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -14,7 +14,10 @@ async fn value(runner: &PgRunner, expression: &str) -> Result<(String, String)> 
     let statement =
         BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(format!("SELECT {expression} AS v"))?)?);
     let mut rows = JsonRows::default();
-    runner.run(&statement, None, RunLimits::default(), &mut rows).await.with_context(|| expression.to_owned())?;
+    runner
+        .run(&statement, None, RunLimits::default(), Permit::default(), &mut rows)
+        .await
+        .with_context(|| expression.to_owned())?;
     let type_name = rows.result_columns().first().context("a column")?.type_name.clone();
     let text = String::from_utf8(rows.finish())?;
     let json = text.strip_prefix(r#"[{"v":"#).and_then(|text| text.strip_suffix("}]")).context(text.clone())?;
@@ -213,12 +216,12 @@ async fn every_type_stands_in_csv_as_in_json_without_its_quotes() -> Result<()> 
         ))?)?);
         let mut rows = CsvRows::default();
         runner
-            .run(&statement, None, RunLimits::default(), &mut rows)
+            .run(&statement, None, RunLimits::default(), Permit::default(), &mut rows)
             .await
             .with_context(|| (*expression).to_owned())?;
         // So many bytes are enough, however many they were on the wire.
         let limits = RunLimits { size_bytes: rows.out.len(), ..RunLimits::default() };
-        let outcome = runner.run(&statement, None, limits, &mut CsvRows::default()).await?;
+        let outcome = runner.run(&statement, None, limits, Permit::default(), &mut CsvRows::default()).await?;
         assert_eq!((outcome.row_count, outcome.truncated), (1, false), "{expression}");
 
         let text = String::from_utf8(rows.out)?;

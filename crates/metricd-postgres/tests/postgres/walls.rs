@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use metricd_domain::{RowLimit, SqlText};
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig, harm_classes};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::error::SqlState;
@@ -137,7 +137,7 @@ async fn run(runner: &PgRunner, sql: &str, limits: RunLimits) -> Result<String, 
     let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
     let statement = BoundStatement::without_arguments(&Statement::parse(&sql).map_err(|error| malformed(&error))?);
     let mut rows = JsonRows::default();
-    runner.run(&statement, None, limits, &mut rows).await?;
+    runner.run(&statement, None, limits, Permit::default(), &mut rows).await?;
     Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
 }
 

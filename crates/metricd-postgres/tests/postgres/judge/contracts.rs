@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use metricd_domain::SqlText;
-use metricd_execution::{BoundStatement, FindingCode, JsonRows, MetricRunner, RunLimits, Statement};
+use metricd_execution::{BoundStatement, FindingCode, JsonRows, MetricRunner, Permit, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig};
 
 use super::{judge, plain, warehouse};
@@ -52,7 +52,7 @@ async fn a_row_is_answered_as_postgresql_prints_it() -> Result<()> {
     let statement = Statement::parse(&SqlText::parse("SELECT row(1, 'a b') AS r")?)?;
     let statement = BoundStatement::without_arguments(&statement);
     let mut rows = JsonRows::default();
-    runner.run(&statement, None, RunLimits::default(), &mut rows).await?;
+    runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut rows).await?;
     assert_eq!(String::from_utf8(rows.finish())?, r#"[{"r":"(1,\"a b\")"}]"#);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::{Metric, MetricDefinition, MetricId, QueryId, SqlText};
-use metricd_execution::{JsonRows, MetricRunner, MetricStatement, RunLimits};
+use metricd_execution::{JsonRows, MetricRunner, MetricStatement, Permit, RunLimits};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
@@ -111,7 +111,7 @@ async fn the_type_of_a_parameter_may_be_replaced() -> Result<()> {
             let mut rows = JsonRows::default();
             let given = [("s".to_owned(), value.to_owned())].into();
             let bound = statement.bind(&given).map_err(|faults| anyhow::anyhow!("{faults:?}"))?.0;
-            runner.run(&bound, None, RunLimits::default(), &mut rows).await?;
+            runner.run(&bound, None, RunLimits::default(), Permit::default(), &mut rows).await?;
             anyhow::Ok(String::from_utf8(rows.finish())?)
         };
         for _ in 0..3 {

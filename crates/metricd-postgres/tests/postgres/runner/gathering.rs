@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures_util::future::join_all;
 use metricd_domain::{RowLimit, SqlText, Tenant};
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, RunOutcome, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig, tenant_key};
 use metricd_test_support::TestDatabase;
 use serde_json::Value;
@@ -334,7 +334,7 @@ async fn nothing_is_sent_together_where_it_could_leave_something_behind_or_is_a_
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(WHEN)?)?);
     let answers = join_all([(); 8].map(|()| async {
         let mut rows = JsonRows::default();
-        runner.run(&statement, Some(&tenant), RunLimits::default(), &mut rows).await?;
+        runner.run(&statement, Some(&tenant), RunLimits::default(), Permit::default(), &mut rows).await?;
         Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
     }));
     let times = times(answers.await)?;

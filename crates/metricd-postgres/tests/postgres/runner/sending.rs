@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RunError, RunLimits, Statement,
+    BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, Permit, RowSink, RunError, RunLimits,
+    Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -51,7 +52,7 @@ struct Told {
 async fn run(runner: &PgRunner, owner: &Client, sql: &str, limits: RunLimits) -> Result<Told> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     let mut sink = Committing { owner, rows: JsonRows::default(), told: Vec::new() };
-    let outcome = runner.run(&statement, None, limits, &mut sink).await;
+    let outcome = runner.run(&statement, None, limits, Permit::default(), &mut sink).await;
     let Committing { rows, told, .. } = sink;
     let outcome = outcome.map(|_| String::from_utf8_lossy(&rows.finish()).into_owned());
     let told: Vec<()> = told.into_iter().collect::<Result<_, _>>()?;

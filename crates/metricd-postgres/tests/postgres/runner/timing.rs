@@ -7,14 +7,14 @@ use anyhow::Result;
 use async_trait::async_trait;
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, Column, EncodeError, Fields, MetricRunner, RowSink, RunError, RunLimits,
-    RunOutcome, RunTiming, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, EncodeError, Fields, MetricRunner, Permit, RowSink, RunError,
+    RunLimits, RunOutcome, RunTiming, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
 use super::{runner, until_running};
-use crate::within;
+use crate::permits;
 
 /// Some tenths of a second, and a row.
 const DEAR: &str = "SELECT count(*) FROM generate_series(1, 2000000) AS n";
@@ -68,7 +68,7 @@ struct Told {
 impl Told {
     async fn of(runner: &PgRunner, sql: &str, limits: RunLimits, mut sink: Slow) -> Result<Self> {
         let (statement, began) = (statement(sql)?, Instant::now());
-        let outcome = runner.run(&statement, None, limits, &mut sink).await;
+        let outcome = runner.run(&statement, None, limits, Permit::default(), &mut sink).await;
         Ok(Self { outcome, timings: sink.told, elapsed: began.elapsed() })
     }
 
@@ -176,7 +176,7 @@ async fn several_tell_the_time_of_all_of_them_by_the_clock() -> Result<()> {
     let run = |(statement, sink)| BatchRun { statement, limits: RunLimits::default(), sink };
     let runs = statements.iter().zip(sinks.iter_mut().map(|sink| sink as &mut dyn RowSink)).map(run).collect();
     let began = Instant::now();
-    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, within(Duration::from_secs(20))).await?;
+    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, Duration::from_secs(20), permits()).await?;
     let elapsed = began.elapsed();
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert!(timing.encode >= Duration::from_millis(5 * 13), "{timing:?}");

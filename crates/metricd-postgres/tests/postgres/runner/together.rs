@@ -12,7 +12,7 @@ use metricd_test_support::TestDatabase;
 use tokio::time::{Instant, timeout};
 
 use super::{rows, until_running};
-use crate::within;
+use crate::permits;
 
 /// Cheap to the planner.
 const SUM: &str = "SELECT sum(obsolescence)::bigint AS total FROM metrics";
@@ -32,7 +32,7 @@ pub(super) async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], tim
     let mut sinks: Vec<_> = asked.iter().map(|_| JsonRows::default()).collect();
     let runs = statements.iter().zip(asked).zip(&mut sinks);
     let runs = runs.map(|((statement, (_, limits)), sink)| BatchRun { statement, limits: *limits, sink }).collect();
-    let outcomes = runner.run_together(runs, None, within(time)).await?.outcomes;
+    let outcomes = runner.run_together(runs, None, time, permits()).await?.outcomes;
     let told = |(outcome, sink): (Result<RunOutcome, RunError>, JsonRows)| {
         outcome.map(|outcome| (outcome, String::from_utf8_lossy(&sink.finish()).into_owned()))
     };

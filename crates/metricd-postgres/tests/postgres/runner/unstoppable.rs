@@ -58,7 +58,7 @@ async fn a_statement_that_does_not_stop_keeps_its_connection_and_permit_and_is_n
     let (statement, mut sink) = (bound(SLOW)?, JsonRows::default());
     let permit = Permit::new(Arc::clone(&held));
     let began = Instant::now();
-    let outcome = runner.run_with_permit(&statement, None, limits(), permit, &mut sink).await;
+    let outcome = runner.run(&statement, None, limits(), permit, &mut sink).await;
     assert!(matches!(outcome, Err(RunError::NotStopped { limit }) if limit == limits().time), "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!((runner.stuck_connections(), Arc::strong_count(&held)), (1, 2));

@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use metricd_domain::RowLimit;
-use metricd_execution::{BatchRun, Column, EncodeError, Fields, MetricRunner, RowSink, RunLimits};
+use metricd_execution::{BatchRun, Column, EncodeError, Fields, MetricRunner, Permit, RowSink, RunLimits};
 use metricd_postgres::PgRunner;
 use metricd_test_support::TestDatabase;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{bound, keyed, tenant};
-use crate::within;
+use crate::permits;
 
 const TENANTS: [&str; 2] = ["red", "blue"];
 
@@ -129,7 +129,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
     match turn % 5 {
         0 | 1 => {
             let mut sink = Watching::of(name, usize::MAX);
-            runner.run(&bound(COUNT)?, tenant, limits, &mut sink).await?;
+            runner.run(&bound(COUNT)?, tenant, limits, Permit::default(), &mut sink).await?;
             ensure!(sink.rows == 1, "{} rows", sink.rows);
             counts.whole.fetch_add(1, Ordering::Relaxed);
             sinks.push(sink);
@@ -140,7 +140,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
             let limits = RunLimits { rows: RowLimit::parse("10000")?, ..limits };
             let runs = statements.iter().zip(&mut sinks);
             let runs = runs.map(|(statement, sink)| BatchRun { statement, limits, sink }).collect();
-            let outcomes = runner.run_together(runs, tenant, within(Duration::from_secs(20))).await?.outcomes;
+            let outcomes = runner.run_together(runs, tenant, Duration::from_secs(20), permits()).await?.outcomes;
             ensure!(matches!(&outcomes[..], [Ok(_), Err(_), Ok(_)]), "{outcomes:?}");
             ensure!(sinks[2].rows == ROWS_OF_EACH, "{} rows", sinks[2].rows);
             counts.whole.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +149,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
             let flushes = turn % 7;
             let mut sink = Watching::of(name, flushes);
             let run = timeout(Duration::from_millis(15), async {
-                runner.run(&bound(LIST)?, tenant, streaming, &mut sink).await?;
+                runner.run(&bound(LIST)?, tenant, streaming, Permit::default(), &mut sink).await?;
                 anyhow::Ok(())
             });
             // It may not have come so far by then.
@@ -160,7 +160,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
         _ => {
             let mut sink = Watching::of(name, usize::MAX);
             let run = timeout(Duration::from_millis(1 + turn as u64 % 4), async {
-                runner.run(&bound(SLOW)?, tenant, limits, &mut sink).await?;
+                runner.run(&bound(SLOW)?, tenant, limits, Permit::default(), &mut sink).await?;
                 anyhow::Ok(())
             });
             match run.await {

@@ -54,7 +54,7 @@ pub(super) async fn answer_stream(
     let connection = ConnectionData::of(request);
     // A task of its own, so that its time limits hold while nobody reads.
     let run = Run(actix_web::rt::spawn(async move {
-        let outcome = runner.run_with_permit(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
+        let outcome = runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
         // The run's limits are over, and what the client has not taken yet may be much. This ends with the response.
         let _sending = connection.map(|connection| connection.sending(0));

@@ -76,7 +76,7 @@ impl Whole {
         let Self { served, statement, tenant, limits, period, permit } = self;
         let rows = ResultRows::of(served);
         let mut sink = JoinedRows { rows, underway, now: state.now, asked_at: None };
-        let ran = state.runner.run_with_permit(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
+        let ran = state.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         let JoinedRows { rows, underway: _underway, asked_at, .. } = sink;
         let mut timing = rows.timing();
         let began = Instant::now();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
 use metricd_domain::SqlText;
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::sync::Semaphore;
@@ -91,7 +91,7 @@ pub(crate) async fn ask_while_types_change(count: usize) -> Result<Arc<Answers>>
 async fn ask(runner: &PgRunner, answers: &Answers, (sql, shape): (&str, &str)) -> Result<()> {
     let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
     let mut rows = JsonRows::default();
-    match runner.run(&statement, None, RunLimits::default(), &mut rows).await {
+    match runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut rows).await {
         Ok(_) => {}
         Err(RunError::Failed { .. }) => {
             answers.failed.fetch_add(1, Ordering::Relaxed);

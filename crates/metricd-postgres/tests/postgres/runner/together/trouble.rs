@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use super::super::until_running;
 use super::{all, dear, runner, together, told};
-use crate::within;
+use crate::permits;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -74,7 +74,7 @@ async fn a_sink_that_cannot_show_its_rows_is_the_only_one_without() -> Result<()
         let limits = RunLimits::default();
         let sinks: [&mut dyn RowSink; 3] = [&mut first, &mut blind, &mut last];
         let runs = sinks.into_iter().map(|sink| BatchRun { statement: &statement, limits, sink }).collect();
-        let outcomes = runner.run_together(runs, None, within(LONG)).await?.outcomes;
+        let outcomes = runner.run_together(runs, None, LONG, permits()).await?.outcomes;
         assert!(matches!(outcomes[..], [Ok(_), Err(RunError::Encode(_)), Ok(_)]), "{outcomes:?}");
         assert_eq!((first.finish(), last.finish()), (br#"[{"one":1}]"#.to_vec(), br#"[{"one":1}]"#.to_vec()));
     }
