@@ -31,7 +31,7 @@ pub struct QuotaRules {
     /// How many requests a second may be refused for their tokens that come from one address, before it is told to slow down.
     pub refusals_per_second: Option<NonZeroU32>,
     /// How many requests of one subject, or of one address without a token, may run SQL at once; as many as there are
-    /// connections, where none is set.
+    /// connections, where none is set. Half of them may be streams.
     pub queries_per_subject: Option<NonZeroUsize>,
     /// What the planner may estimate that SQL costs, by the scopes of the caller. The highest one counts; a scope that is not
     /// named has the server's.
@@ -44,6 +44,7 @@ pub struct Quotas {
     requests: Option<Rate>,
     refusals: Option<Rate>,
     running: Option<Arc<Running>>,
+    streaming: Option<Arc<Running>>,
     judging: Arc<Running>,
     scope_query_costs: BTreeMap<Scope, u64>,
     /// Names and addresses are kept as their hashes, which nobody outside can foresee.
@@ -54,10 +55,12 @@ impl Quotas {
     /// Quotas by these rules.
     #[must_use]
     pub fn new(rules: QuotaRules) -> Self {
+        let running = |most| Arc::new(Running::new(most, PATIENCE));
         Self {
             requests: rules.requests_per_second.map(|rate| Rate::new("requests", rate)),
             refusals: rules.refusals_per_second.map(|rate| Rate::new("refusals", rate)),
-            running: rules.queries_per_subject.map(|most| Arc::new(Running::new(most, PATIENCE))),
+            running: rules.queries_per_subject.map(running),
+            streaming: rules.queries_per_subject.map(streams_of).map(running),
             judging: Arc::new(Running::new(NonZeroUsize::MIN, JUDGING_PATIENCE)),
             scope_query_costs: rules.scope_query_costs,
             hasher: RandomState::new(),
@@ -82,7 +85,21 @@ impl Quotas {
 
     /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
     pub(crate) async fn turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
-        match (&self.running, self.key_of(caller, address)) {
+        self.turn_of(self.running.as_ref(), caller, address).await
+    }
+
+    /// The same to have a stream, beside the turn to run its SQL: a slow client holds a stream's connection for long.
+    pub(crate) async fn stream_turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
+        self.turn_of(self.streaming.as_ref(), caller, address).await
+    }
+
+    async fn turn_of(
+        &self,
+        running: Option<&Arc<Running>>,
+        caller: Option<&Caller>,
+        address: Option<IpAddr>,
+    ) -> Option<Turn> {
+        match (running, self.key_of(caller, address)) {
             (Some(running), Some(key)) => running.turn(key).await,
             _ => Some(Turn::default()),
         }
@@ -116,6 +133,12 @@ impl Quotas {
     fn key(&self, caller: &Caller) -> u64 {
         self.hasher.hash_one(caller.subject())
     }
+}
+
+/// How many of so many requests may be streams. The runner gives streams half of its connections, so that a subject has the same
+/// part of these as of all.
+fn streams_of(queries: NonZeroUsize) -> NonZeroUsize {
+    NonZeroUsize::new(queries.get() / 2).unwrap_or(NonZeroUsize::MIN)
 }
 
 impl Default for Quotas {

@@ -21,7 +21,7 @@ pub(crate) struct QuotaArguments {
     pub(crate) refusals_per_second: u32,
 
     /// How many requests of one subject, or of one address where no token is asked for, may run SQL at once; others wait for a
-    /// second. A request whose statement the database does not stop counts until that has ended. Three quarters of
+    /// second. Half of them may be streams. A request whose statement the database does not stop counts until that has ended. Three quarters of
     /// `--query-connections` where nothing is said, so that one caller cannot take all of them.
     #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT")]
     pub(crate) queries_per_subject: Option<NonZeroUsize>,

@@ -11,7 +11,7 @@ use actix_web::http::Version;
 use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement};
+use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit};
 
 use self::format::Format;
 use self::stream::{Streamed, answer_stream};
@@ -95,12 +95,14 @@ async fn answer(
 
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, rows);
-    let permit = caller::turn(request, state).await?.permit();
     let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
+        let permit = caller::turn(request, state).await?.permit();
         let asked = Whole { served: Arc::clone(served), statement: bound, tenant, limits, period, permit };
         return answer_whole(request, state, statement, asked).await;
     };
+    let stream = caller::stream_turn(request, state).await?;
+    let permit = Permit::new((stream, caller::turn(request, state).await?));
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
     let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };

@@ -164,17 +164,39 @@ async fn an_address_runs_so_much_at_once_where_no_token_is_asked_for() -> Result
     let app = Arc::new(app);
     let never = || Ok(ScriptedResult { columns: Vec::new(), rows: Vec::new(), ending: Ending::Never });
     app.runner.script_result("SELECT 1", never);
-    let held: Vec<_> = (0..2)
-        .map(|_| {
-            let app = Arc::clone(&app);
-            spawn(async move { app.get("/metrics/m1?format=csv").await.map(|answer| answer.status) })
-        })
-        .collect();
+    let held = ["/metrics/m1", "/metrics/m1?format=csv"].map(|path| {
+        let app = Arc::clone(&app);
+        spawn(async move { app.get(path).await.map(|answer| answer.status) })
+    });
     until_running(&app, 2).await?;
     app.get("/metrics/m1").await?.assert_problem(429, "too-many-queries", "/metrics/m1")?;
     assert_eq!(app.get("/metrics/m1/definition").await?.status, 200);
     held.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     until_running(&app, 0).await
+}
+
+#[actix_web::test]
+async fn a_subject_has_so_many_streams_at_once_and_leaves_the_rest_to_others() -> Result<()> {
+    let rules = QuotaRules { queries_per_subject: Some(4.try_into()?), ..QuotaRules::default() };
+    let app = Arc::new(app(rules).await?);
+    app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));
+    let (ann, bob) = (token("ann")?, token("bob")?);
+    let body = json!({"id": "m2", "title": "Two", "sql": "SELECT 2"});
+    assert_eq!(app.call("POST", "/metrics", &[("Authorization", &bob)], Some(body)).await?.status, 201);
+    let held = ["/metrics/m1?format=csv", "/metrics/m1?format=ndjson"].map(|path| {
+        let (app, ann) = (Arc::clone(&app), ann.clone());
+        spawn(async move { get(&app, path, &ann).await.map(|answer| answer.status) })
+    });
+    until_running(&app, 2).await?;
+    let refused = get(&app, "/metrics/m2?format=csv", &ann).await?;
+    let problem = refused.assert_problem(429, "too-many-queries", "/metrics/m2")?;
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with("As many streams")), "{problem}");
+    assert_eq!(get(&app, "/metrics/m2", &ann).await?.status, 200, "what is answered in one piece is no stream");
+    assert_eq!(get(&app, "/metrics/m2?format=csv", &bob).await?.status, 200, "another's streams are others");
+    held.iter().for_each(actix_web::rt::task::JoinHandle::abort);
+    until_running(&app, 0).await?;
+    assert_eq!(get(&app, "/metrics/m2?format=csv", &ann).await?.status, 200);
+    Ok(())
 }
 
 async fn until_running(app: &TestApp, count: usize) -> Result<()> {
