@@ -49,11 +49,12 @@ pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn
 ///
 /// 429 where as many streams of the caller's are under way as may be, and none of them ends.
 pub(crate) async fn stream_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let caller = of(request);
-    let address = request.peer_addr().map(|address| address.ip());
-    let turn = state.quotas.stream_turn(caller.as_deref(), address).await;
-    let detail = "As many streams of the token's subject, or of the address without a token, are under way as may be at once, and none of them has ended within a second. Try again.";
-    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail)))
+    let turn = state.quotas.stream_turn(of(request).as_deref(), address(request)).await;
+    turn.ok_or_else(|| {
+        let detail = "As many streams of the token's subject, or of the address without a token, are under way as may be at \
+                      once, and none of them has ended within a second. Try again.";
+        denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))
+    })
 }
 
 /// Waits for the caller's turn to have SQL judged, as for [`turn`].

@@ -17,7 +17,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
 pub(crate) use self::cors::Cors;
@@ -26,8 +26,9 @@ pub(crate) use self::cross_site::CrossSiteGuard;
 pub use self::cross_site::{AllowedHost, InvalidHost};
 use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
+use crate::connections::NoRoom;
 use crate::quotas::Standing;
-use crate::{Problem, ProblemCode, connections};
+use crate::{ApiState, Problem, ProblemCode, caller, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -87,15 +88,19 @@ pub(crate) async fn edge(
     cors.grant(&mut response);
     let mut sending = None;
     if let Some(under_way) = under_way {
-        let mut room = under_way.room(&response);
-        if room.is_none() {
-            response = response.into_response(Problem::new(ProblemCode::ServerBusy).respond(&path));
+        let mut room = under_way.room(&response, || quota_key(response.request()));
+        if let Err(no_room) = room {
+            let code = match no_room {
+                NoRoom::All => ProblemCode::ServerBusy,
+                NoRoom::Caller => ProblemCode::AnswersUnread,
+            };
+            response = response.into_response(Problem::new(code).respond(&path));
             headers::keep_out_of_caches(response.headers_mut());
             headers::secure(response.headers_mut());
             cors.grant(&mut response);
-            room = under_way.room(&response);
+            room = under_way.room(&response, || quota_key(response.request()));
         }
-        sending = room.map(|room| (under_way, room));
+        sending = room.ok().map(|room| (under_way, room));
     }
     response = compression::compress(response);
 
@@ -123,6 +128,12 @@ pub(crate) async fn edge(
         Some((under_way, room)) => under_way.until_sent(response, room),
         None => response,
     })
+}
+
+/// By what quotas know the caller.
+fn quota_key(request: &HttpRequest) -> u64 {
+    let state = request.app_data::<web::Data<ApiState>>();
+    state.and_then(|state| caller::quota_key(request, state)).unwrap_or_default()
 }
 
 /// The client's id where it is sane, otherwise one of ours.

@@ -24,6 +24,8 @@ pub(super) struct Connection {
     paced: AtomicUsize,
     /// How many bytes of these answers are held in memory.
     held_bytes: AtomicUsize,
+    /// Whose they are: the caller's of the last of them.
+    held_by: AtomicU64,
     written_bytes: AtomicU64,
     /// Since when the client takes no byte of what is to be sent.
     blocked_since: AtomicU64,
@@ -44,6 +46,7 @@ impl Connection {
             active_at: AtomicU64::new(0),
             paced: AtomicUsize::new(0),
             held_bytes: AtomicUsize::new(0),
+            held_by: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             blocked_since: AtomicU64::new(NEVER),
             has_waiting: AtomicBool::new(false),
@@ -74,7 +77,10 @@ impl Connection {
         self.answered.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin_paced(&self, held_bytes: usize) {
+    pub(super) fn begin_paced(&self, caller: u64, held_bytes: usize) {
+        if held_bytes > 0 {
+            self.held_by.store(caller, Ordering::Relaxed);
+        }
         self.paced.fetch_add(1, Ordering::Relaxed);
         self.held_bytes.fetch_add(held_bytes, Ordering::Relaxed);
     }
@@ -91,6 +97,10 @@ impl Connection {
 
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn held_by(&self) -> u64 {
+        self.held_by.load(Ordering::Relaxed)
     }
 
     pub(super) fn wrote(&self, count: usize) {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use super::socket::Socket;
 /// How often connections are looked at; more often where they have less time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// For how long a client may take nothing of its answer once half of the memory for answers is taken.
+/// For how long a client may take nothing of its answer once half of the memory for answers, or of the caller's part, is taken.
 const PATIENCE_UNDER_PRESSURE: Duration = Duration::from_secs(2);
 
 /// What the connections of a server are held to.
@@ -29,8 +28,14 @@ pub struct ConnectionLimits {
     pub bytes_per_second: u64,
     /// Over how long that rate is measured.
     pub rate_window: Duration,
-    /// How many bytes answers may have altogether that clients have not taken yet.
+    /// How many bytes answers may have altogether that clients have not taken yet. Those of one caller may have half of it.
     pub held_bytes: usize,
+}
+
+impl ConnectionLimits {
+    fn held_bytes_of_caller(&self) -> usize {
+        self.held_bytes / 2
+    }
 }
 
 impl Default for ConnectionLimits {
@@ -53,7 +58,39 @@ pub(crate) struct Registry {
     max_idle: Duration,
     clock: Instant,
     entries: Mutex<Vec<Entry>>,
-    held_bytes: AtomicUsize,
+    held: Mutex<Held>,
+}
+
+/// How many bytes answers have that clients have not taken yet: altogether, and those of each caller.
+#[derive(Debug, Clone, Default)]
+struct Held {
+    bytes: usize,
+    by_caller: HashMap<u64, usize>,
+}
+
+/// Why there is no room for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// The answers of all callers leave none.
+    All,
+    /// The caller's own answers leave none.
+    Caller,
+}
+
+impl Held {
+    fn of(&self, caller: u64) -> usize {
+        self.by_caller.get(&caller).copied().unwrap_or_default()
+    }
+
+    fn release(&mut self, caller: u64, size_bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(size_bytes);
+        if let Some(held) = self.by_caller.get_mut(&caller) {
+            *held = held.saturating_sub(size_bytes);
+            if *held == 0 {
+                self.by_caller.remove(&caller);
+            }
+        }
+    }
 }
 
 /// A connection, and the beginning of the time over which its rate is measured.
@@ -67,13 +104,7 @@ struct Entry {
 impl Registry {
     /// No connections. Each ends when nothing was answered on it for `max_idle`.
     pub(crate) fn new(limits: ConnectionLimits, max_idle: Duration) -> Arc<Self> {
-        Arc::new(Self {
-            limits,
-            max_idle,
-            clock: Instant::now(),
-            entries: Mutex::default(),
-            held_bytes: AtomicUsize::new(0),
-        })
+        Arc::new(Self { limits, max_idle, clock: Instant::now(), entries: Mutex::default(), held: Mutex::default() })
     }
 
     /// Registers a connection; `None` if there are too many, and the server works on an answer for each of them.
@@ -101,14 +132,24 @@ impl Registry {
         }
     }
 
-    /// Takes room for an answer that is held in memory until it is sent; whether there is any.
-    pub(super) fn hold(&self, size_bytes: usize) -> bool {
-        let held = |held: usize| held.checked_add(size_bytes).filter(|held| *held <= self.limits.held_bytes);
-        self.held_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, held).is_ok()
+    /// Takes room for an answer of the caller's that is held in memory until it is sent. A caller's only answer may be larger
+    /// than the caller's part.
+    pub(super) fn hold(&self, caller: u64, size_bytes: usize) -> Result<(), NoRoom> {
+        let mut held = self.held();
+        let of_caller = held.of(caller);
+        if held.bytes.saturating_add(size_bytes) > self.limits.held_bytes {
+            return Err(NoRoom::All);
+        }
+        if of_caller > 0 && of_caller.saturating_add(size_bytes) > self.limits.held_bytes_of_caller() {
+            return Err(NoRoom::Caller);
+        }
+        held.bytes += size_bytes;
+        held.by_caller.insert(caller, of_caller + size_bytes);
+        Ok(())
     }
 
-    pub(super) fn release(&self, size_bytes: usize) {
-        self.held_bytes.fetch_sub(size_bytes, Ordering::Relaxed);
+    pub(super) fn release(&self, caller: u64, size_bytes: usize) {
+        self.held().release(caller, size_bytes);
     }
 
     /// Looks after the connections for as long as the server is there.
@@ -136,10 +177,7 @@ impl Registry {
                 entry.connection.end();
             }
         }
-        let mut held_bytes = self.held_bytes.load(Ordering::Relaxed);
-        if held_bytes <= self.limits.held_bytes / 2 {
-            return;
-        }
+        let mut held = self.held().clone();
         let patience = milliseconds(PATIENCE_UNDER_PRESSURE);
         let mut stalled: Vec<_> = entries
             .iter()
@@ -150,12 +188,18 @@ impl Registry {
             .collect();
         stalled.sort_by_key(|(since, _)| *since);
         for (_, connection) in stalled {
-            if held_bytes <= self.limits.held_bytes / 2 {
-                break;
+            let caller = connection.held_by();
+            let is_pressed =
+                held.bytes > self.limits.held_bytes / 2 || held.of(caller) > self.limits.held_bytes_of_caller() / 2;
+            if is_pressed {
+                held.release(caller, connection.held_bytes());
+                connection.end();
             }
-            held_bytes = held_bytes.saturating_sub(connection.held_bytes());
-            connection.end();
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {

@@ -11,7 +11,7 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::connection::Connection;
-use super::registry::Registry;
+use super::registry::{NoRoom, Registry};
 
 /// How much of an answer is handed to the web server at once, so that one which is taken slowly is under way until it is
 /// nearly sent.
@@ -34,6 +34,7 @@ pub(crate) struct UnderWay(ConnectionData);
 /// An answer that is being sent, until this is dropped. Meanwhile the client has to take it at the least rate.
 pub(crate) struct Sending {
     of: ConnectionData,
+    caller: u64,
     held_bytes: usize,
 }
 
@@ -43,10 +44,15 @@ impl ConnectionData {
         request.conn_data::<Self>().cloned()
     }
 
-    /// Has the client take what is left of its answer at the least rate, of which so many bytes are held in memory.
-    pub(crate) fn sending(self, held_bytes: usize) -> Sending {
-        self.connection.begin_paced(held_bytes);
-        Sending { of: self, held_bytes }
+    /// Has the client take what is left of its answer at the least rate.
+    pub(crate) fn sending(self) -> Sending {
+        self.holding(0, 0)
+    }
+
+    /// The same for an answer to the caller, of which so many bytes are held in memory.
+    fn holding(self, caller: u64, held_bytes: usize) -> Sending {
+        self.connection.begin_paced(caller, held_bytes);
+        Sending { of: self, caller, held_bytes }
     }
 }
 
@@ -66,7 +72,9 @@ impl Drop for UnderWay {
 impl Drop for Sending {
     fn drop(&mut self) {
         self.of.connection.end_paced(self.held_bytes);
-        self.of.registry.release(self.held_bytes);
+        if self.held_bytes > 0 {
+            self.of.registry.release(self.caller, self.held_bytes);
+        }
     }
 }
 
@@ -76,20 +84,25 @@ pub(crate) struct Room {
 }
 
 impl UnderWay {
-    /// Takes room for the answer; `None` if answers that clients have not taken yet leave none. A body that is made while it
-    /// is sent takes none. Whoever makes it limits how long that may take, and has the rest [sent](ConnectionData::sending) when
-    /// it is made.
-    pub(crate) fn room(&self, response: &ServiceResponse<BoxBody>) -> Option<Room> {
+    /// Takes room for the answer to the caller, unless answers that clients have not taken yet leave none. A body that is made
+    /// while it is sent takes none. Whoever makes it limits how long that may take, and has the rest
+    /// [sent](ConnectionData::sending) when it is made.
+    pub(crate) fn room(
+        &self,
+        response: &ServiceResponse<BoxBody>,
+        caller: impl FnOnce() -> u64,
+    ) -> Result<Room, NoRoom> {
         let BodySize::Sized(size_bytes) = response.response().body().size() else {
-            return Some(Room { _sending: None });
+            return Ok(Room { _sending: None });
         };
         let is_static = response.request().extensions().contains::<StaticBody>();
         let is_held = !is_static && size_bytes > PIECE_BYTES as u64;
         let held_bytes = if is_held { usize::try_from(size_bytes).unwrap_or(usize::MAX) } else { 0 };
-        if !self.0.registry.hold(held_bytes) {
-            return None;
+        let caller = if is_held { caller() } else { 0 };
+        if is_held {
+            self.0.registry.hold(caller, held_bytes)?;
         }
-        Some(Room { _sending: Some(self.0.clone().sending(held_bytes)) })
+        Ok(Room { _sending: Some(self.0.clone().holding(caller, held_bytes)) })
     }
 
     /// The response, which ends the request when its body has been handed to the web server, or is given up.

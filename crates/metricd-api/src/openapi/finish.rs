@@ -21,6 +21,7 @@ const EDGE: &[ProblemCode] = &[
     ProblemCode::ContentTooLarge,
     ProblemCode::UriTooLong,
     ProblemCode::HeadersTooLarge,
+    ProblemCode::AnswersUnread,
     ProblemCode::InternalError,
     ProblemCode::ServerBusy,
 ];

@@ -83,6 +83,7 @@ problem_codes! {
     QueryTooCostly = "query-too-costly", UNPROCESSABLE_ENTITY, "Query too costly", "The database expects the metric's SQL to cost more than it may with these parameters. Ask for less, such as a shorter period.";
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests", "More requests came within a second than may: wait as long as `Retry-After` says.";
     TooManyQueries = "too-many-queries", TOO_MANY_REQUESTS, "Too many queries", "As many requests of the token's subject, or of the address without a token, run SQL as may at once, and none of them has ended within a second. Try again.";
+    AnswersUnread = "answers-unread", TOO_MANY_REQUESTS, "Answers unread", "Answers that the token's subject, or the address without a token, has not read yet take as much memory as they may. Read them, and try again.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";

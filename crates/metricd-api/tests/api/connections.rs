@@ -126,7 +126,13 @@ async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<
 
 /// A client that asks for this and reads nothing.
 async fn ask_and_wait(app: &TestApp, path: &str) -> Result<TcpStream> {
+    ask_and_wait_from(1, app, path).await
+}
+
+/// The same from this one of the loopback addresses.
+async fn ask_and_wait_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, host], 0).into())?;
     // So that most of the answer stays with the server.
     socket.set_recv_buffer_size(64 << 10)?;
     let mut stream = socket.connect(app.address().parse()?).await?;
@@ -228,17 +234,16 @@ async fn answers_that_nobody_reads_leave_memory_to_others() -> Result<()> {
     let limits = ConnectionLimits { held_bytes: 40 << 20, ..ConnectionLimits::default() };
     let app = app_with_result(14 << 20, limits).await?;
     let mut held = Vec::new();
-    for _ in 0..2 {
-        held.push(ask_and_wait(&app, "/metrics/m1").await?);
-    }
     let taken = async {
-        loop {
+        for host in 2.. {
+            // One caller alone could not take all of it.
+            held.push(ask_and_wait_from(host, &app, "/metrics/m1").await?);
             let answer = app.call("GET", "/metrics/m1?limit=7", &[], None).await?;
             if answer.status == 503 {
                 return Ok::<_, anyhow::Error>(answer);
             }
-            held.push(ask_and_wait(&app, "/metrics/m1").await?);
         }
+        anyhow::bail!("no address is left")
     };
     let refused = timeout(PATIENCE, taken).await??;
     refused.assert_problem(503, "server-busy", "/metrics/m1")?;
@@ -251,6 +256,48 @@ async fn answers_that_nobody_reads_leave_memory_to_others() -> Result<()> {
         Ok::<_, anyhow::Error>(())
     };
     timeout(PATIENCE, served).await?
+}
+
+#[actix_web::test]
+async fn answers_that_one_caller_does_not_read_leave_memory_to_others() -> Result<()> {
+    // Half of it are three answers.
+    let limits = ConnectionLimits { held_bytes: 90 << 20, ..ConnectionLimits::default() };
+    let app = app_with_result(14 << 20, limits).await?;
+    let status = async |stream: &mut TcpStream| {
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await?;
+        Ok::<_, anyhow::Error>(String::from_utf8_lossy(&head).into_owned())
+    };
+    let mut held = Vec::new();
+    let refused = async {
+        loop {
+            held.push(ask_and_wait_from(2, &app, "/metrics/m1").await?);
+            let mut last = ask_and_wait_from(2, &app, "/metrics/m1").await?;
+            if status(&mut last).await?.ends_with("429") {
+                return Ok::<_, anyhow::Error>(last);
+            }
+            held.push(last);
+        }
+    };
+    let mut refused = timeout(PATIENCE, refused).await??;
+    read_until(&mut refused, r#""code":"answers-unread"}"#).await?;
+    assert_eq!(app.get("/metrics/m1").await?.status, 200, "another caller's part is another");
+    // Those who read nothing are let go of after a while, and what they held is given back.
+    let served = async {
+        while !status(&mut ask_and_wait_from(2, &app, "/metrics/m1").await?).await?.ends_with("200") {
+            sleep(Duration::from_millis(100)).await;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    timeout(PATIENCE, served).await?
+}
+
+#[actix_web::test]
+async fn the_only_answer_of_a_caller_may_be_larger_than_the_caller_s_part() -> Result<()> {
+    let limits = ConnectionLimits { held_bytes: 20 << 20, ..ConnectionLimits::default() };
+    let app = app_with_result(14 << 20, limits).await?;
+    assert_eq!(app.get("/metrics/m1").await?.status, 200);
+    Ok(())
 }
 
 #[actix_web::test]

@@ -89,8 +89,9 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) connections_per_address: u32,
 
-    /// How many MiB answers may have altogether that their clients have not read yet. What does not fit is answered with 503,
-    /// and clients that read nothing for 2 seconds are let go of when half of it is taken.
+    /// How many MiB answers may have altogether that their clients have not read yet; those of one subject, or of one address
+    /// where no token is asked for, may have half of it. What does not fit is answered with 503, or with 429 if the caller's own
+    /// answers are in the way. When half of either is taken, clients that read nothing for 2 seconds are let go of.
     #[arg(long, env = "METRICD_MAX_UNREAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
     pub(crate) max_unread_mib: u32,
 
