@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use metricd_domain::Contract;
-use metricd_execution::{MetricRunner, RunError};
+use metricd_execution::{MetricRunner, Relation, RunError};
 use tokio::sync::Mutex;
 
 /// For how long what the database has said of its relations is taken for true.
@@ -29,18 +29,21 @@ pub struct Tenants {
 #[derive(Debug)]
 struct Known {
     asked_at: Instant,
-    /// Each relation, and whether it may be read.
-    relations: BTreeMap<String, bool>,
+    /// Each relation, and why it may not be read, if that is so.
+    relations: BTreeMap<String, Option<String>>,
 }
 
-/// Relations whose rows no policy keeps apart.
+/// Relations whose rows no policy keeps apart, each with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotSecured(Vec<String>);
+pub struct NotSecured(Vec<(String, String)>);
 
 impl fmt::Display for NotSecured {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let full = |name: &String| if name.contains('.') { format!("`{name}`") } else { format!("`warehouse.{name}`") };
-        let names: Vec<_> = self.0.iter().map(full).collect();
+        let shown = |(name, reason): &(String, String)| {
+            let schema = if name.contains('.') { "" } else { "warehouse." };
+            format!("`{schema}{name}` ({reason})")
+        };
+        let names: Vec<_> = self.0.iter().map(shown).collect();
         write!(formatter, "no row security keeps the rows of tenants apart in {}", names.join(", "))
     }
 }
@@ -100,8 +103,11 @@ impl Tenants {
                 return Err(error);
             }
         };
-        let may_be_read = relations.map(|one| (one.is_row_secured || self.shared.contains(&one.name), one.name));
-        let relations = may_be_read.map(|(may_be_read, name)| (name, may_be_read)).collect();
+        let relations = relations.map(|Relation { name, gap }| {
+            let gap = gap.filter(|_| !self.shared.contains(&name));
+            (name, gap)
+        });
+        let relations = relations.collect();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *known = Some(Arc::new(Known { asked_at, relations }));
         Ok(())
@@ -119,10 +125,12 @@ fn unasked() -> RunError {
 impl Known {
     /// What SQL with this contract may read, and should not: all that may not be read, since a view or a function may read it,
     /// and what the SQL names that was not there yet.
-    fn open(&self, contract: Option<&Contract>) -> Vec<String> {
-        let open = self.relations.iter().filter(|(_, may_be_read)| !**may_be_read).map(|(name, _)| name);
+    fn open(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
+        let open = self.relations.iter().filter_map(|(name, gap)| Some((name.clone(), gap.clone()?)));
         let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
-        open.chain(named.filter(|name| !self.relations.contains_key(*name))).cloned().collect()
+        let unknown = named.filter(|name| !self.relations.contains_key(*name));
+        open.chain(unknown.map(|name| (name.clone(), "it was not there when PostgreSQL was last asked".to_owned())))
+            .collect()
     }
 }
 
@@ -131,7 +139,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::future::join_all;
-    use metricd_execution::Relation;
     use metricd_execution::testing::ScriptedRunner;
 
     use super::*;
@@ -150,7 +157,8 @@ mod tests {
     /// A runner that counts how often it is asked, and says whether the table `orders` is secured, or fails.
     fn runner(asked: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
         let (runner, asked) = (ScriptedRunner::default(), Arc::clone(asked));
-        runner.set_relations(vec![Relation { name: "orders".to_owned(), is_row_secured: is_secured == Some(true) }]);
+        let gap = if is_secured == Some(true) { None } else { Some("its row security is off".to_owned()) };
+        runner.set_relations(vec![Relation { name: "orders".to_owned(), gap }]);
         runner.script("relations", move || {
             asked.fetch_add(1, Ordering::SeqCst);
             is_secured.map(|_| Vec::new()).ok_or(RunError::NoConnection { waited: Duration::ZERO })

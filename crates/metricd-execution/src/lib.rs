@@ -63,4 +63,4 @@ pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resol
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
 pub use statement::{InvalidStatement, Statement};
-pub use tree::QueryTree;
+pub use tree::{PolicyFacts, PolicyReach, QueryTree};

@@ -5,7 +5,7 @@
 pub struct Relation {
     /// Its name within the schema of the data.
     pub name: String,
-    /// Whether policies of row security say which of its rows a statement sees: its own, or those of the tables that a view
-    /// reads with the rights of whoever asks.
-    pub is_row_secured: bool,
+    /// Why its rows may be those of several tenants, for the operator: no policy of row security, of its own or of the tables
+    /// that a view reads with the rights of whoever asks, holds each row to the tenant. None if one does.
+    pub gap: Option<String>,
 }

@@ -4,10 +4,12 @@
 mod canonical;
 mod constants;
 mod node;
+mod policy;
 mod source;
 
 use canonical::Canonical;
 use node::{Node, Object};
+pub use policy::{PolicyFacts, PolicyReach};
 pub(crate) use source::Source;
 
 /// A stack on which a tree can be walked and dropped that is as deep as PostgreSQL makes one.

@@ -19,6 +19,7 @@ mod pool;
 mod probe;
 mod properties;
 mod quarantine;
+mod relations;
 mod run;
 mod session;
 mod stopping;

@@ -31,8 +31,9 @@ pub(crate) async fn tenants(
     // As for SQL that may read anything.
     if let Err(open) = tenants.check(&runner, None).await? {
         anyhow::bail!(
-            "{open}: enable row level security there and write a policy, give a view `security_invoker`, or name what every \
-             tenant may see whole with --shared-table; docs/tenants.md shows how"
+            "{open}: enable row level security there and write a policy `USING (tenant = (SELECT tenancy.current_tenant()))`, \
+             with or without more conditions joined by AND; give a view `security_invoker`; or name with --shared-table what \
+             every tenant may see whole; docs/tenants.md shows how"
         );
     }
     log::info!("SQL runs on behalf of the tenant that the claim `{}` of a token names", claim.escape_debug());

@@ -8,6 +8,7 @@ use metricd_execution::{
 };
 
 use super::PgRunner;
+use super::relations::relations;
 use super::run::Task;
 use super::timing::Clock;
 
@@ -45,10 +46,8 @@ impl PgRunner {
     /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
     pub(super) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
         let (told, _) = self.text(RELATIONS, None).await?;
-        let told: Result<Vec<(String, bool)>, _> = serde_json::from_str(&told.unwrap_or_default());
-        let told =
-            told.map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))?;
-        Ok(told.into_iter().map(|(name, is_row_secured)| Relation { name, is_row_secured }).collect())
+        relations(&told.unwrap_or_default())
+            .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
     }
 
     /// The only value of a statement, which has one parameter if it has an argument, and where the time of its run has gone.

@@ -44,12 +44,12 @@ pub(crate) struct AccessArguments {
 
     /// The claim that names the tenant on whose behalf SQL runs, such as `tenant`. Row security policies on the tables of
     /// `warehouse` say which rows that tenant sees, by `tenancy.current_tenant()`; the server does not start while a relation
-    /// there has none. A token without the claim gets no rows.
+    /// there has none that holds each row to the tenant. A token without the claim gets no rows.
     #[arg(long, env = "METRICD_TENANT_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tenant_claim: Option<String>,
 
-    /// A table, view or materialized view of `warehouse` of which every tenant may see every row. May be given several times,
-    /// or with commas.
+    /// A table, view or materialized view of `warehouse` of which every tenant may see every row, or whose policies have another
+    /// form than docs/tenants.md says, so that you answer for them. May be given several times, or with commas.
     #[arg(long = "shared-table", env = "METRICD_SHARED_TABLES", value_name = "NAME", value_delimiter = ',')]
     pub(crate) shared_tables: Vec<String>,
 

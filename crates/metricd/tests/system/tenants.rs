@@ -80,8 +80,8 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
         command
     };
     for (shared, expected) in [
-        ("", "`warehouse.metrics`, `warehouse.notes`: enable row level security"),
-        ("metrics", "apart in `warehouse.notes`: enable"),
+        ("", "`warehouse.notes` (its row security is off, or does not hold for the reader): enable row level security"),
+        ("metrics", "apart in `warehouse.notes` (its row security is off"),
         ("metrics,nots", "does not have, or the reader may not read: `nots`"),
     ] {
         let (code, printed, error) = run(&mut serve(shared))?;

@@ -36,7 +36,8 @@ fn contract(tables: &[&str]) -> Contract {
 }
 
 fn relation(name: &str, is_row_secured: bool) -> Relation {
-    Relation { name: name.to_owned(), is_row_secured }
+    let gap = if is_row_secured { None } else { Some("its row security is off".to_owned()) };
+    Relation { name: name.to_owned(), gap }
 }
 
 /// A server for tenants, who share the relation `countries`, with metrics that read what their names say.
