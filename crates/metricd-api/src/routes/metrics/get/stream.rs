@@ -57,7 +57,7 @@ pub(super) async fn answer_stream(
         let outcome = runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
         // The run's limits are over, and what the client has not taken yet may be much. This ends with the response.
-        let _sending = connection.map(|connection| connection.sending());
+        let _sending = connection.map(ConnectionData::sending);
         std::future::pending::<()>().await;
     }));
 
