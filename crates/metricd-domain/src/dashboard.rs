@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use validator::Validate;
 
 use crate::{DashboardId, MetricId, MetricPatterns};
 
@@ -111,25 +111,141 @@ impl fmt::Display for Breakpoint {
 /// Where a metric stands on a dashboard, in grid units.
 ///
 /// `y` may be far below everything else: react-grid-layout writes 9999999 for "at the bottom".
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(try_from = "UncheckedEntry")]
 pub struct LayoutEntry {
     /// The metric that stands here.
-    pub metric_id: MetricId,
+    metric_id: MetricId,
     /// Columns from the left edge.
-    #[validate(range(min = 0, max = 1_000, message = "expected 0 to 1000"))]
-    pub x: i32,
+    x: i32,
     /// Rows from the top edge.
-    #[validate(range(min = 0, max = 10_000_000, message = "expected 0 to 10000000"))]
-    pub y: i32,
+    y: i32,
     /// Width in columns.
-    #[validate(range(min = 1, max = 1_000, message = "expected 1 to 1000"))]
-    pub width: i32,
+    width: i32,
     /// Height in rows.
-    #[validate(range(min = 1, max = 1_000, message = "expected 1 to 1000"))]
-    pub height: i32,
+    height: i32,
     /// Whether the entry stays where it is when others are moved.
-    pub is_static: bool,
+    is_static: bool,
+}
+
+/// Why numbers make no [`LayoutEntry`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` is {value}: expected {min} to {max}")]
+#[non_exhaustive]
+pub struct InvalidLayoutEntry {
+    /// The field that is out of range: `x`, `y`, `width` or `height`; the first of them, if several are.
+    pub field: &'static str,
+    /// Its value.
+    pub value: i32,
+    /// Its least value.
+    pub min: i32,
+    /// Its greatest value.
+    pub max: i32,
+}
+
+impl LayoutEntry {
+    /// The range of `x`, in columns.
+    pub const X: RangeInclusive<i32> = 0..=1_000;
+
+    /// The range of `y`, in rows.
+    pub const Y: RangeInclusive<i32> = 0..=10_000_000;
+
+    /// The range of the width, in columns.
+    pub const WIDTH: RangeInclusive<i32> = 1..=1_000;
+
+    /// The range of the height, in rows.
+    pub const HEIGHT: RangeInclusive<i32> = 1..=1_000;
+
+    /// Places a metric at the column `x` and the row `y`, `width` columns wide and `height` rows high. A static entry stays
+    /// where it is when others are moved.
+    ///
+    /// ```
+    /// use metricd_domain::{LayoutEntry, MetricId};
+    ///
+    /// let entry = LayoutEntry::new(MetricId::parse("alerts")?, 0, 2, 6, 4, false)?;
+    /// assert_eq!((entry.x(), entry.y(), entry.width(), entry.height()), (0, 2, 6, 4));
+    ///
+    /// let error = LayoutEntry::new(MetricId::parse("alerts")?, 0, 2, 0, 4, false).unwrap_err();
+    /// assert_eq!(error.to_string(), "`width` is 0: expected 1 to 1000");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLayoutEntry`] if a number is outside of [`Self::X`], [`Self::Y`], [`Self::WIDTH`] or [`Self::HEIGHT`].
+    pub fn new(
+        metric_id: MetricId,
+        x: i32,
+        y: i32,
+        width: i32,
+        height: i32,
+        is_static: bool,
+    ) -> Result<Self, InvalidLayoutEntry> {
+        let ranges =
+            [("x", x, Self::X), ("y", y, Self::Y), ("width", width, Self::WIDTH), ("height", height, Self::HEIGHT)];
+        for (field, value, range) in ranges {
+            if !range.contains(&value) {
+                return Err(InvalidLayoutEntry { field, value, min: *range.start(), max: *range.end() });
+            }
+        }
+        Ok(Self { metric_id, x, y, width, height, is_static })
+    }
+
+    /// The metric that stands here.
+    #[must_use]
+    pub fn metric_id(&self) -> &MetricId {
+        &self.metric_id
+    }
+
+    /// Columns from the left edge.
+    #[must_use]
+    pub fn x(&self) -> i32 {
+        self.x
+    }
+
+    /// Rows from the top edge.
+    #[must_use]
+    pub fn y(&self) -> i32 {
+        self.y
+    }
+
+    /// Width in columns.
+    #[must_use]
+    pub fn width(&self) -> i32 {
+        self.width
+    }
+
+    /// Height in rows.
+    #[must_use]
+    pub fn height(&self) -> i32 {
+        self.height
+    }
+
+    /// Whether the entry stays where it is when others are moved.
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.is_static
+    }
+}
+
+/// An entry as documents write it.
+#[derive(Debug, Deserialize)]
+struct UncheckedEntry {
+    metric_id: MetricId,
+    x: i32,
+    y: i32,
+    width: i32,
+    height: i32,
+    is_static: bool,
+}
+
+impl TryFrom<UncheckedEntry> for LayoutEntry {
+    type Error = InvalidLayoutEntry;
+
+    fn try_from(entry: UncheckedEntry) -> Result<Self, InvalidLayoutEntry> {
+        Self::new(entry.metric_id, entry.x, entry.y, entry.width, entry.height, entry.is_static)
+    }
 }
 
 /// One metric of a dashboard.
@@ -161,7 +277,7 @@ impl Dashboard {
     pub fn among(mut self, patterns: &MetricPatterns) -> Self {
         self.items.retain(|item| patterns.contain(&item.metric_id));
         for entries in self.layouts.values_mut() {
-            entries.retain(|entry| patterns.contain(&entry.metric_id));
+            entries.retain(|entry| patterns.contain(entry.metric_id()));
         }
         // Nor does an empty layout tell of what was there.
         self.layouts.retain(|_, entries| !entries.is_empty());
@@ -185,25 +301,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layout_entry_is_judged_field_by_field() {
-        let entry = LayoutEntry {
-            metric_id: MetricId::parse("m1").unwrap(),
-            x: -1,
-            y: 9_999_999,
-            width: 0,
-            height: 1_000,
-            is_static: false,
+    fn a_layout_entry_is_inside_its_ranges() {
+        let entry = |x, y, width, height| {
+            let entry = LayoutEntry::new(MetricId::parse("m1").unwrap(), x, y, width, height, true);
+            entry.map_err(|error| (error.field, error.value))
         };
-        let errors = entry.validate().unwrap_err();
-        let mut fields: Vec<_> = errors.field_errors().keys().map(ToString::to_string).collect();
-        fields.sort();
-        assert_eq!(fields, ["width", "x"]);
+        for (x, y, width, height) in [(0, 0, 1, 1), (1_000, 10_000_000, 1_000, 1_000)] {
+            assert!(entry(x, y, width, height).is_ok());
+        }
+        for (x, y, width, height, expected) in [
+            (-1, 0, 0, 1, ("x", -1)),
+            (1_001, 0, 1, 1, ("x", 1_001)),
+            (0, -1, 1, 1, ("y", -1)),
+            (0, 10_000_001, 1, 1, ("y", 10_000_001)),
+            (0, 0, 0, 1, ("width", 0)),
+            (0, 0, 1_001, 1, ("width", 1_001)),
+            (0, 0, 1, 0, ("height", 0)),
+            (0, 0, 1, 1_001, ("height", 1_001)),
+        ] {
+            assert_eq!(entry(x, y, width, height), Err(expected));
+        }
+    }
+
+    #[test]
+    fn an_invalid_layout_entry_does_not_come_in_through_json() {
+        let document =
+            |width: u32| format!(r#"{{"metric_id":"m1","x":0,"y":0,"width":{width},"height":1,"is_static":false}}"#);
+        let entry: LayoutEntry = serde_json::from_str(&document(1)).unwrap();
+        assert_eq!(serde_json::to_string(&entry).unwrap(), document(1));
+        let error = serde_json::from_str::<LayoutEntry>(&document(0)).unwrap_err();
+        assert!(error.to_string().starts_with("`width` is 0: expected 1 to 1000"), "{error}");
     }
 
     #[test]
     fn a_metric_that_is_left_out_is_in_no_layout() {
         let id = |id: &str| MetricId::parse(id).unwrap();
-        let entry = |of: &str| LayoutEntry { metric_id: id(of), x: 0, y: 0, width: 1, height: 1, is_static: false };
+        let entry = |of: &str| LayoutEntry::new(id(of), 0, 0, 1, 1, false).unwrap();
         let dashboard = Dashboard {
             dashboard_id: DashboardId::parse("d").unwrap(),
             name: DashboardName::parse("D").unwrap(),

@@ -44,13 +44,15 @@ pub(super) fn judge_dashboards(
         let entries_before = entries.len();
         for entry in draft.layout_entries {
             let Located { value: (breakpoint, entry), location } = entry;
-            let known_item = (dashboard_id.clone(), entry.metric_id.clone());
-            if present.contains(&entry.metric_id) || known.dashboard_items.contains(&known_item) {
+            let metric_id = entry.metric_id().clone();
+            if present.contains(&metric_id)
+                || known.dashboard_items.contains(&(dashboard_id.clone(), metric_id.clone()))
+            {
                 entries.push(Located { value: (dashboard_id.clone(), breakpoint, entry), location });
             } else {
-                let was_refused = draft.refused_ids.contains(&entry.metric_id)
-                    || without_query.contains(&entry.metric_id)
-                    || faults.refused_with_sql.contains(&entry.metric_id);
+                let was_refused = draft.refused_ids.contains(&metric_id)
+                    || without_query.contains(&metric_id)
+                    || faults.refused_with_sql.contains(&metric_id);
                 refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
             }
         }
@@ -68,15 +70,16 @@ pub(super) fn judge_dashboards(
         of_dashboard.extend(added.into_iter().map(|metric_id| DashboardItem { metric_id }));
     }
     let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
-        (dashboard_id.clone(), *breakpoint, entry.metric_id.clone())
+        (dashboard_id.clone(), *breakpoint, entry.metric_id().clone())
     });
     let name = |(_, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
-        format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id)
+        format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id())
     };
     notice_repeated(&merged.repeated, name, findings);
     counts.repeated = merged.repeated.len() as u64;
     for (entry, first) in merged.conflicting {
-        let (_, breakpoint, LayoutEntry { metric_id, .. }) = &entry.value;
+        let (_, breakpoint, placed) = &entry.value;
+        let metric_id = placed.metric_id();
         let place = merged.kept[first].location.pointer.clone().unwrap_or_default();
         let message =
             format!("`{metric_id}` stands in the layout `{breakpoint}` already, at `{place}`; the first stands");
@@ -132,7 +135,7 @@ fn refuse_orphan(
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
-    let id = &entry.metric_id;
+    let id = entry.metric_id();
     let message = if was_refused {
         format!("the layout `{breakpoint}` places `{id}`, whose item was refused")
     } else {

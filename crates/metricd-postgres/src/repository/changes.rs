@@ -260,7 +260,7 @@ fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, changes: &
         .into_iter()
         .flat_map(|(breakpoint, entries)| entries.into_iter().map(move |entry| (breakpoint, entry)));
     let entries: Vec<_> =
-        entries.map(|(breakpoint, entry)| LayoutEntryRow::new(&dashboard_id, breakpoint, entry)).collect();
+        entries.map(|(breakpoint, entry)| LayoutEntryRow::new(&dashboard_id, breakpoint, &entry)).collect();
     for rows in entries.chunks(ROWS_A_STATEMENT) {
         store_layout_entries(connection, rows, &mut changes.layout_entries)?;
     }

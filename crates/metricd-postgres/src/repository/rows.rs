@@ -192,30 +192,24 @@ pub(super) struct LayoutEntryRow {
 }
 
 impl LayoutEntryRow {
-    pub(super) fn new(dashboard_id: &DashboardId, breakpoint: Breakpoint, entry: LayoutEntry) -> Self {
+    pub(super) fn new(dashboard_id: &DashboardId, breakpoint: Breakpoint, entry: &LayoutEntry) -> Self {
         Self {
             dashboard_id: dashboard_id.as_str().to_owned(),
             breakpoint: breakpoint.as_str().to_owned(),
-            metric_id: entry.metric_id.into(),
-            x: entry.x,
-            y: entry.y,
-            width: entry.width,
-            height: entry.height,
-            is_static: entry.is_static,
+            metric_id: entry.metric_id().as_str().to_owned(),
+            x: entry.x(),
+            y: entry.y(),
+            width: entry.width(),
+            height: entry.height(),
+            is_static: entry.is_static(),
         }
     }
 
     pub(super) fn into_entry(self) -> Result<(Breakpoint, LayoutEntry), RepositoryError> {
         let breakpoint = Breakpoint::parse(&self.breakpoint).map_err(corrupt)?;
-        let entry = LayoutEntry {
-            metric_id: MetricId::parse(self.metric_id).map_err(corrupt)?,
-            x: self.x,
-            y: self.y,
-            width: self.width,
-            height: self.height,
-            is_static: self.is_static,
-        };
-        Ok((breakpoint, entry))
+        let metric_id = MetricId::parse(self.metric_id).map_err(corrupt)?;
+        let entry = LayoutEntry::new(metric_id, self.x, self.y, self.width, self.height, self.is_static);
+        Ok((breakpoint, entry.map_err(corrupt)?))
     }
 }
 

@@ -132,7 +132,7 @@ pub fn dashboard(id: &str, metric_ids: &[&str]) -> Dashboard {
 /// Where an argument is not valid.
 #[must_use]
 pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
-    LayoutEntry { metric_id: MetricId::parse(metric_id).unwrap(), x: 0, y, width: 1, height: 1, is_static: false }
+    LayoutEntry::new(MetricId::parse(metric_id).unwrap(), 0, y, 1, 1, false).unwrap()
 }
 
 /// A record of 1 June 2025 with a value in every column.

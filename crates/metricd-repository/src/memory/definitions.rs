@@ -205,7 +205,7 @@ impl State {
         for dashboard in self.dashboards.values_mut() {
             dashboard.items.retain(|item| self.metrics.contains_key(&item.metric_id));
             for entries in dashboard.layouts.values_mut() {
-                entries.retain(|entry| self.metrics.contains_key(&entry.metric_id));
+                entries.retain(|entry| self.metrics.contains_key(entry.metric_id()));
             }
             dashboard.layouts.retain(|_, entries| !entries.is_empty());
         }

@@ -165,8 +165,8 @@ impl State {
         changes.dashboards.count(is_new, is_changed);
         for (breakpoint, entries) in brought.layouts {
             for entry in entries {
-                if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id.clone() }) {
-                    let message = format!("the dashboard has no item `{}`", entry.metric_id);
+                if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id().clone() }) {
+                    let message = format!("the dashboard has no item `{}`", entry.metric_id());
                     return Err(broken("layout_entries_dashboard_item_fkey", message));
                 }
                 let stored = stored.layouts.entry(breakpoint).or_default();
@@ -224,7 +224,7 @@ fn remembered<T: Clone>(
 }
 
 fn store_layout_entry(stored: &mut Vec<LayoutEntry>, entry: LayoutEntry, tally: &mut Tally) {
-    match stored.iter_mut().find(|before| before.metric_id == entry.metric_id) {
+    match stored.iter_mut().find(|before| before.metric_id() == entry.metric_id()) {
         None => {
             stored.push(entry);
             tally.added += 1;

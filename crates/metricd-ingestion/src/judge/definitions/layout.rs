@@ -1,7 +1,7 @@
 //! The layouts of a definitions file: where each metric stands, by breakpoint.
 
 use metricd_domain::{Breakpoint, LayoutEntry, MetricId};
-use validator::Validate;
+use validator::{Validate, ValidationError};
 
 use super::DraftDashboard;
 use super::object::{Object, at_pointer};
@@ -27,6 +27,45 @@ const PASSED_OVER_KEYS: [&str; 12] = [
     "placeholder",
     "constraints",
 ];
+
+/// A layout entry as a file writes it, before its numbers are checked.
+#[derive(Debug, Validate)]
+struct LayoutEntryRecord {
+    metric_id: MetricId,
+    #[validate(range(min = *LayoutEntry::X.start(), max = *LayoutEntry::X.end()))]
+    x: i32,
+    #[validate(range(min = *LayoutEntry::Y.start(), max = *LayoutEntry::Y.end()))]
+    y: i32,
+    #[validate(range(min = *LayoutEntry::WIDTH.start(), max = *LayoutEntry::WIDTH.end()))]
+    width: i32,
+    #[validate(range(min = *LayoutEntry::HEIGHT.start(), max = *LayoutEntry::HEIGHT.end()))]
+    height: i32,
+    is_static: bool,
+}
+
+impl LayoutEntryRecord {
+    /// The entry, or `None` after reporting every number that is out of range.
+    fn into_entry(self, object: &Object<'_>, findings: &mut Findings) -> Option<LayoutEntry> {
+        if let Err(errors) = self.validate() {
+            let errors = errors.field_errors();
+            for (field, key) in [("x", "x"), ("y", "y"), ("width", "w"), ("height", "h")] {
+                for error in errors.get(field).into_iter().flat_map(|errors| errors.iter()) {
+                    let value = object.get(key).map(Json::shown);
+                    let message = format!("`{key}`: expected {} to {}", bound(error, "min"), bound(error, "max"));
+                    findings.refuse(object.at(key), value.as_deref(), Reason::LayoutOutOfRange, message);
+                }
+            }
+            return None;
+        }
+        let Self { metric_id, x, y, width, height, is_static } = self;
+        LayoutEntry::new(metric_id, x, y, width, height, is_static).ok()
+    }
+}
+
+/// A bound of the range that a number is outside of.
+fn bound(error: &ValidationError, name: &str) -> String {
+    error.params.get(name).map(ToString::to_string).unwrap_or_default()
+}
 
 /// Adds the good layout entries to the draft, and says what is wrong with the others.
 pub(super) fn judge_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, findings: &mut Findings) {
@@ -84,9 +123,9 @@ fn judge_entry(file: &str, pointer: String, entry: &Json, findings: &mut Finding
             None
         }
     };
-    let entry =
-        LayoutEntry { metric_id: metric_id?, x: x?, y: y?, width: width?, height: height?, is_static: is_static? };
-    (!repeated && in_range(&object, &entry, findings)).then_some(entry)
+    let (metric_id, x, y, width, height) = (metric_id?, x?, y?, width?, height?);
+    let record = LayoutEntryRecord { metric_id, x, y, width, height, is_static: is_static? };
+    if repeated { None } else { record.into_entry(&object, findings) }
 }
 
 fn judge_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<MetricId> {
@@ -131,16 +170,4 @@ fn judge_unit(object: &Object<'_>, key: &str, findings: &mut Findings) -> Option
             None
         }
     }
-}
-
-fn in_range(object: &Object<'_>, entry: &LayoutEntry, findings: &mut Findings) -> bool {
-    let Err(errors) = entry.validate() else { return true };
-    for (field, key) in [("x", "x"), ("y", "y"), ("width", "w"), ("height", "h")] {
-        for error in errors.field_errors().get(field).into_iter().flat_map(|errors| errors.iter()) {
-            let expected = error.message.as_deref().unwrap_or("out of range");
-            let value = object.get(key).map(Json::shown);
-            findings.refuse(object.at(key), value.as_deref(), Reason::LayoutOutOfRange, format!("`{key}`: {expected}"));
-        }
-    }
-    false
 }
