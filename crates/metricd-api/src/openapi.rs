@@ -45,20 +45,20 @@ pub fn metric_document(definition: &MetricDefinition) -> String {
 /// `definitions` are those of its metrics that are stored; one that is out of service has no operation.
 #[must_use]
 pub fn dashboard_document(dashboard: &Dashboard, definitions: &[&MetricDefinition]) -> String {
-    let Dashboard { dashboard_id, name, items, .. } = dashboard;
+    let (name, items) = (dashboard.name().as_str(), dashboard.items());
     let is_of = |definition: &&MetricDefinition, id: &MetricId| {
         definition.metric.metric_id == *id && definition.deleted_at.is_none()
     };
     let of = |id: &MetricId| definitions.iter().copied().find(|definition| is_of(definition, id));
     let items: Vec<_> = items.iter().map(|item| (item.metric_id.as_str(), of(&item.metric_id))).collect();
     let mut document = MetricDocument::new();
-    document.add_dashboard(dashboard_id, name.as_str(), &items);
+    document.add_dashboard(dashboard.id(), name, &items);
     for (_, definition) in &items {
         if let Some(definition) = definition {
             document.add_metric(definition);
         }
     }
-    json(&document.finish(name.as_str(), VERSION))
+    json(&document.finish(name, VERSION))
 }
 
 /// The API, with its examples and all that its operations have in common.

@@ -1,6 +1,6 @@
 //! Dashboards: which metrics stand together, and where each one stands on a screen of a given width.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -256,32 +256,152 @@ pub struct DashboardItem {
     pub metric_id: MetricId,
 }
 
-/// Metrics that stand together, with a layout for each breakpoint.
+impl DashboardItem {
+    /// An item that shows this metric.
+    #[must_use]
+    pub fn new(metric_id: MetricId) -> Self {
+        Self { metric_id }
+    }
+}
+
+/// Metrics that are shown together, with a layout for each breakpoint.
 ///
-/// Each layout entry names a metric of `items`, and a metric stands at most once in a layout.
+/// A metric is an item at most once. Each layout entry places an item, and a layout places an item at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedDashboard")]
 pub struct Dashboard {
-    /// The id under which clients ask for the dashboard.
-    pub dashboard_id: DashboardId,
-    /// What people call it.
-    pub name: DashboardName,
-    /// The metrics, in the order of their first appearance.
-    pub items: Vec<DashboardItem>,
-    /// Where the metrics stand.
-    pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+    #[serde(rename = "dashboard_id")]
+    id: DashboardId,
+    name: DashboardName,
+    items: Vec<DashboardItem>,
+    layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+}
+
+/// Why items and layouts make no [`Dashboard`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidDashboard {
+    /// A metric is an item twice.
+    #[error("the metric `{0}` is an item twice: expected each metric once")]
+    RepeatedItem(MetricId),
+    /// A layout places a metric that is no item.
+    #[error("the layout `{breakpoint}` places `{metric_id}`, which is no item of the dashboard")]
+    EntryWithoutItem {
+        /// The layout.
+        breakpoint: Breakpoint,
+        /// The metric.
+        metric_id: MetricId,
+    },
+    /// A layout places a metric twice.
+    #[error("the layout `{breakpoint}` places `{metric_id}` twice: expected each metric once")]
+    RepeatedEntry {
+        /// The layout.
+        breakpoint: Breakpoint,
+        /// The metric.
+        metric_id: MetricId,
+    },
 }
 
 impl Dashboard {
+    /// A dashboard of these items, in this order, with a layout for some of the breakpoints.
+    ///
+    /// ```
+    /// use std::collections::{BTreeMap, BTreeSet};
+    ///
+    /// use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, LayoutEntry, MetricId};
+    ///
+    /// let alerts = MetricId::parse("alerts")?;
+    /// let items = vec![DashboardItem::new(alerts.clone())];
+    /// let layouts = BTreeMap::from([(Breakpoint::Lg, vec![LayoutEntry::new(alerts, 0, 0, 6, 4, false)?])]);
+    /// let dashboard = Dashboard::new(DashboardId::parse("parts")?, DashboardName::parse("Parts")?, items, layouts)?;
+    /// assert_eq!(dashboard.layouts()[&Breakpoint::Lg][0].width(), 6);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDashboard`] if an item or an entry is repeated, or an entry places no item.
+    pub fn new(
+        id: DashboardId,
+        name: DashboardName,
+        items: Vec<DashboardItem>,
+        layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+    ) -> Result<Self, InvalidDashboard> {
+        let mut metric_ids = BTreeSet::new();
+        if let Some(item) = items.iter().find(|item| !metric_ids.insert(&item.metric_id)) {
+            return Err(InvalidDashboard::RepeatedItem(item.metric_id.clone()));
+        }
+        for (&breakpoint, entries) in &layouts {
+            let mut placed = BTreeSet::new();
+            for metric_id in entries.iter().map(LayoutEntry::metric_id) {
+                if !metric_ids.contains(metric_id) {
+                    return Err(InvalidDashboard::EntryWithoutItem { breakpoint, metric_id: metric_id.clone() });
+                }
+                if !placed.insert(metric_id) {
+                    return Err(InvalidDashboard::RepeatedEntry { breakpoint, metric_id: metric_id.clone() });
+                }
+            }
+        }
+        Ok(Self { id, name, items, layouts })
+    }
+
+    /// The id under which clients ask for the dashboard.
+    #[must_use]
+    pub fn id(&self) -> &DashboardId {
+        &self.id
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> &DashboardName {
+        &self.name
+    }
+
+    /// The metrics, in their order.
+    #[must_use]
+    pub fn items(&self) -> &[DashboardItem] {
+        &self.items
+    }
+
+    /// Where the metrics stand, by the class of the screen's width.
+    #[must_use]
+    pub fn layouts(&self) -> &BTreeMap<Breakpoint, Vec<LayoutEntry>> {
+        &self.layouts
+    }
+
+    /// Keeps only the metrics for which `keep` is true, with their layout entries. A layout without entries is removed, so that
+    /// it does not show that something was there.
+    pub fn retain(&mut self, keep: impl Fn(&MetricId) -> bool) {
+        self.items.retain(|item| keep(&item.metric_id));
+        for entries in self.layouts.values_mut() {
+            entries.retain(|entry| keep(entry.metric_id()));
+        }
+        self.layouts.retain(|_, entries| !entries.is_empty());
+    }
+
     /// The dashboard without the metrics that are not among these.
     #[must_use]
     pub fn among(mut self, patterns: &MetricPatterns) -> Self {
-        self.items.retain(|item| patterns.contain(&item.metric_id));
-        for entries in self.layouts.values_mut() {
-            entries.retain(|entry| patterns.contain(entry.metric_id()));
-        }
-        // Nor does an empty layout tell of what was there.
-        self.layouts.retain(|_, entries| !entries.is_empty());
+        self.retain(|metric_id| patterns.contain(metric_id));
         self
+    }
+}
+
+/// A dashboard as documents write it.
+#[derive(Debug, Deserialize)]
+struct UncheckedDashboard {
+    #[serde(rename = "dashboard_id")]
+    id: DashboardId,
+    name: DashboardName,
+    items: Vec<DashboardItem>,
+    layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+}
+
+impl TryFrom<UncheckedDashboard> for Dashboard {
+    type Error = InvalidDashboard;
+
+    fn try_from(dashboard: UncheckedDashboard) -> Result<Self, InvalidDashboard> {
+        Self::new(dashboard.id, dashboard.name, dashboard.items, dashboard.layouts)
     }
 }
 
@@ -333,16 +453,40 @@ mod tests {
         assert!(error.to_string().starts_with("`width` is 0: expected 1 to 1000"), "{error}");
     }
 
+    fn dashboard(
+        items: &[&str],
+        layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+    ) -> Result<Dashboard, InvalidDashboard> {
+        let items = items.iter().map(|id| DashboardItem::new(MetricId::parse(*id).unwrap())).collect();
+        Dashboard::new(DashboardId::parse("d").unwrap(), DashboardName::parse("D").unwrap(), items, layouts)
+    }
+
+    #[test]
+    fn a_dashboard_places_each_of_its_items_once() {
+        let id = |id: &str| MetricId::parse(id).unwrap();
+        let entry = |of: &str| LayoutEntry::new(id(of), 0, 0, 1, 1, false).unwrap();
+        let lg = |entries: &[&str]| BTreeMap::from([(Breakpoint::Lg, entries.iter().map(|of| entry(of)).collect())]);
+        assert!(dashboard(&["a", "b"], lg(&["b"])).is_ok());
+        assert_eq!(dashboard(&["a", "a"], lg(&[])), Err(InvalidDashboard::RepeatedItem(id("a"))));
+        let breakpoint = Breakpoint::Lg;
+        let without = Err(InvalidDashboard::EntryWithoutItem { breakpoint, metric_id: id("b") });
+        assert_eq!(dashboard(&["a"], lg(&["a", "b"])), without);
+        let repeated = Err(InvalidDashboard::RepeatedEntry { breakpoint, metric_id: id("a") });
+        assert_eq!(dashboard(&["a"], lg(&["a", "a"])), repeated);
+
+        let document = serde_json::to_string(&dashboard(&["a"], lg(&["a"])).unwrap()).unwrap();
+        assert!(serde_json::from_str::<Dashboard>(&document).is_ok());
+        let other = document.replacen(r#"{"metric_id":"a"}"#, r#"{"metric_id":"b"}"#, 1);
+        assert!(serde_json::from_str::<Dashboard>(&other).is_err(), "{other}");
+    }
+
     #[test]
     fn a_metric_that_is_left_out_is_in_no_layout() {
         let id = |id: &str| MetricId::parse(id).unwrap();
         let entry = |of: &str| LayoutEntry::new(id(of), 0, 0, 1, 1, false).unwrap();
-        let dashboard = Dashboard {
-            dashboard_id: DashboardId::parse("d").unwrap(),
-            name: DashboardName::parse("D").unwrap(),
-            items: ["a", "b"].map(|of| DashboardItem { metric_id: id(of) }).to_vec(),
-            layouts: Breakpoint::ALL.map(|breakpoint| (breakpoint, vec![entry("b"), entry("a")])).into(),
-        };
+        let dashboard =
+            dashboard(&["a", "b"], Breakpoint::ALL.map(|breakpoint| (breakpoint, vec![entry("b"), entry("a")])).into());
+        let dashboard = dashboard.unwrap();
         let patterns = MetricPatterns::new(vec!["b*".parse().unwrap()]).unwrap();
         let left = dashboard.among(&patterns);
         assert_eq!(left.items, [DashboardItem { metric_id: id("b") }]);

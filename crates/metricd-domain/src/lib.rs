@@ -49,8 +49,8 @@ pub use contract::{
     TimeColumn,
 };
 pub use dashboard::{
-    Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidLayoutEntry,
-    InvalidName, LayoutEntry,
+    Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,
+    InvalidLayoutEntry, InvalidName, LayoutEntry,
 };
 pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};

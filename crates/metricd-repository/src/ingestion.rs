@@ -6,8 +6,8 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Contract, Dashboard, DashboardId, DashboardName, IngestionReport, Metric, MetricId, Query, QueryId, Record,
-    SqlText,
+    Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
+    InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, Record, SqlText,
 };
 
 use crate::{Idempotency, RepositoryError};
@@ -77,8 +77,60 @@ pub struct Definitions {
     pub metrics: Vec<Metric>,
     /// The contracts of metrics that are stored or among `metrics`.
     pub contracts: BTreeMap<MetricId, Contract>,
-    /// Dashboards; their items and layout entries are added to what is stored of them.
-    pub dashboards: Vec<Dashboard>,
+    /// What is added to dashboards.
+    pub dashboards: Vec<DashboardUpdate>,
+}
+
+/// What an ingestion adds to a dashboard, which is created if it is not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DashboardUpdate {
+    /// The dashboard.
+    pub dashboard_id: DashboardId,
+    /// Its name from now on.
+    pub name: DashboardName,
+    /// Items that are appended, unless the dashboard has them.
+    pub items: Vec<DashboardItem>,
+    /// Layout entries, each for an item that is stored or among `items`. An entry replaces the one of the same breakpoint and
+    /// metric, and is appended if there is none.
+    pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
+}
+
+impl DashboardUpdate {
+    /// An update that adds nothing but the dashboard itself.
+    #[must_use]
+    pub fn new(dashboard_id: DashboardId, name: DashboardName) -> Self {
+        Self { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() }
+    }
+
+    /// The dashboard after the update, which is counted in `changes`. For stores that hold dashboards as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDashboard`] if a layout entry is for no item.
+    pub fn apply_to(self, stored: Option<&Dashboard>, changes: &mut Changes) -> Result<Dashboard, InvalidDashboard> {
+        let mut items = stored.map(|stored| stored.items().to_vec()).unwrap_or_default();
+        let mut layouts = stored.map(|stored| stored.layouts().clone()).unwrap_or_default();
+        let mut is_changed = stored.is_some_and(|stored| *stored.name() != self.name);
+        for item in self.items {
+            if !items.contains(&item) {
+                items.push(item);
+                is_changed = true;
+            }
+        }
+        changes.dashboards.count(stored.is_none(), is_changed);
+        for (breakpoint, entries) in self.layouts {
+            let layout = layouts.entry(breakpoint).or_default();
+            for entry in entries {
+                let before = layout.iter_mut().find(|before| before.metric_id() == entry.metric_id());
+                changes.layout_entries.count(before.is_none(), before.as_ref().is_some_and(|before| **before != entry));
+                match before {
+                    Some(before) => *before = entry,
+                    None => layout.push(entry),
+                }
+            }
+        }
+        Dashboard::new(self.dashboard_id, self.name, items, layouts)
+    }
 }
 
 /// How many entries of one kind storing them touched.

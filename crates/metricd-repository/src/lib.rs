@@ -32,7 +32,8 @@ mod repository;
 
 pub use error::RepositoryError;
 pub use ingestion::{
-    Changes, Conclusion, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS, Mentioned, Tally,
+    Changes, Conclusion, DashboardUpdate, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS,
+    Mentioned, Tally,
 };
 pub use memory::MemoryRepository;
 pub use metric::{

@@ -158,9 +158,9 @@ impl MetricRepository for MemoryRepository {
         let state = self.lock();
         let is_among = |id: &MetricId| among.is_none_or(|patterns| patterns.contain(id));
         let summary = |dashboard: &Dashboard| DashboardSummary {
-            dashboard_id: dashboard.dashboard_id.clone(),
-            name: dashboard.name.clone(),
-            item_count: dashboard.items.iter().filter(|item| is_among(&item.metric_id)).count() as u64,
+            dashboard_id: dashboard.id().clone(),
+            name: dashboard.name().clone(),
+            item_count: dashboard.items().iter().filter(|item| is_among(&item.metric_id)).count() as u64,
         };
         Ok(state.dashboards.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| summary(one)).collect())
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{
-    Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, MetricId,
+    Breakpoint, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, MetricId,
 };
-use metricd_repository::Known;
+use metricd_repository::{DashboardUpdate, Known};
 
 use super::references::notice_repeated;
 use super::suggestions::Faults;
@@ -22,13 +22,13 @@ pub(super) fn judge_dashboards(
     (dashboard_counts, counts): (&mut EntryCounts, &mut EntryCounts),
     faults: &mut Faults,
     findings: &mut Findings,
-) -> Vec<Dashboard> {
+) -> Vec<DashboardUpdate> {
     dashboard_counts.read = drafts.len() as u64;
     counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
     let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
     refuse_conflicting_ids(&mut drafts, known, findings);
     let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
-    let mut dashboards: Vec<Dashboard> = Vec::new();
+    let mut dashboards: Vec<DashboardUpdate> = Vec::new();
     let mut entries = Vec::new();
     for draft in drafts {
         let Some(dashboard_id) = draft.dashboard_id else {
@@ -63,11 +63,10 @@ pub(super) fn judge_dashboards(
         let is_repeated = items.contains_key(&dashboard_id);
         dashboard_counts.repeated += u64::from(is_repeated);
         if !is_repeated {
-            let (dashboard_id, name) = (dashboard_id.clone(), draft.name);
-            dashboards.push(Dashboard { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() });
+            dashboards.push(DashboardUpdate::new(dashboard_id.clone(), draft.name));
         }
         let of_dashboard = items.entry(dashboard_id).or_default();
-        of_dashboard.extend(added.into_iter().map(|metric_id| DashboardItem { metric_id }));
+        of_dashboard.extend(added.into_iter().map(DashboardItem::new));
     }
     let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
         (dashboard_id.clone(), *breakpoint, entry.metric_id().clone())

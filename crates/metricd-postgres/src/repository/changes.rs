@@ -8,8 +8,8 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
-use metricd_domain::{Actor, Contract, Dashboard, Metric, MetricId, QueryId};
-use metricd_repository::{Changes, Definitions, Known, KnownMetric, RepositoryError, Tally};
+use metricd_domain::{Actor, Contract, Metric, MetricId, QueryId};
+use metricd_repository::{Changes, DashboardUpdate, Definitions, Known, KnownMetric, RepositoryError, Tally};
 use serde_json::Value;
 
 use super::error::{corrupt, failed};
@@ -27,7 +27,7 @@ pub(super) struct Plan {
     added_metrics: Vec<MetricRow>,
     changed_metrics: Vec<MetricRow>,
     contracts: BTreeMap<MetricId, Contract>,
-    dashboards: Vec<Dashboard>,
+    dashboards: Vec<DashboardUpdate>,
     /// Edits that files repeat. The triggers end the edit of what is changed; that of what is not has to be ended.
     repeated_queries: BTreeSet<QueryId>,
     repeated_metrics: BTreeSet<MetricId>,
@@ -232,7 +232,7 @@ pub(super) fn store_contracts(
     Ok(())
 }
 
-fn store_dashboard(connection: &mut PgConnection, brought: Dashboard, changes: &mut Changes) -> QueryResult<()> {
+fn store_dashboard(connection: &mut PgConnection, brought: DashboardUpdate, changes: &mut Changes) -> QueryResult<()> {
     let dashboard_id = brought.dashboard_id;
     let stored = dashboards::table.find(dashboard_id.as_str()).select(dashboards::name);
     let stored: Option<String> = stored.first(connection).optional()?;

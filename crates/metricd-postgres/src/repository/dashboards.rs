@@ -66,16 +66,13 @@ pub(super) fn get(connection: &mut PgConnection, id: &DashboardId) -> Result<Das
     });
     let (name, items, entries) = read.map_err(failed)?;
     let name = name.ok_or_else(|| RepositoryError::DashboardNotFound(id.clone()))?;
-    let item = |id: String| MetricId::parse(id).map(|metric_id| DashboardItem { metric_id }).map_err(corrupt);
+    let item = |id: String| MetricId::parse(id).map(DashboardItem::new).map_err(corrupt);
+    let items = items.into_iter().map(item).collect::<Result<_, _>>()?;
     let mut layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>> = BTreeMap::new();
     for row in entries {
         let (breakpoint, entry) = row.into_entry()?;
         layouts.entry(breakpoint).or_default().push(entry);
     }
-    Ok(Dashboard {
-        dashboard_id: id.clone(),
-        name: DashboardName::parse(&name).map_err(corrupt)?,
-        items: items.into_iter().map(item).collect::<Result<_, _>>()?,
-        layouts,
-    })
+    let name = DashboardName::parse(&name).map_err(corrupt)?;
+    Dashboard::new(id.clone(), name, items, layouts).map_err(corrupt)
 }

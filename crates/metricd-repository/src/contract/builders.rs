@@ -1,17 +1,18 @@
 //! Ingestions and their content, made in a line.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
-    Actor, Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId,
-    IngestionMode, IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record,
-    RecordCounts, SqlText,
+    Actor, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId, IngestionMode,
+    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, SqlText,
 };
 use uuid::Uuid;
 
-use crate::{Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned, RepositoryError};
+use crate::{
+    Changes, Conclusion, DashboardUpdate, Definitions, Idempotency, Ingestion, Known, Mentioned, RepositoryError,
+};
 
 /// An ingestion that brings what a test has put into it.
 #[derive(Debug)]
@@ -109,19 +110,18 @@ pub fn metric(id: &str, query_id: &str) -> Metric {
     Metric::new(MetricId::parse(id).unwrap(), QueryId::parse(query_id).unwrap(), true)
 }
 
-/// A dashboard of these metrics, without a layout, named like its id.
+/// A dashboard of these metrics, without a layout, named like its id, as an ingestion brings it.
 ///
 /// # Panics
 ///
 /// Where an argument is not valid.
 #[must_use]
-pub fn dashboard(id: &str, metric_ids: &[&str]) -> Dashboard {
-    let item = |id: &&str| DashboardItem { metric_id: MetricId::parse(*id).unwrap() };
-    Dashboard {
-        dashboard_id: DashboardId::parse(id).unwrap(),
-        name: DashboardName::parse(id).unwrap(),
-        items: metric_ids.iter().map(item).collect(),
-        layouts: BTreeMap::<Breakpoint, Vec<LayoutEntry>>::new(),
+pub fn dashboard(id: &str, metric_ids: &[&str]) -> DashboardUpdate {
+    let item = |id: &&str| DashboardItem::new(MetricId::parse(*id).unwrap());
+    let items = metric_ids.iter().map(item).collect();
+    DashboardUpdate {
+        items,
+        ..DashboardUpdate::new(DashboardId::parse(id).unwrap(), DashboardName::parse(id).unwrap())
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use metricd_domain::{
-    Breakpoint, Contract, ContractColumn, Dashboard, DashboardId, DashboardName, IngestionId, MetricId, MetricLimits,
+    Breakpoint, Contract, ContractColumn, DashboardId, DashboardName, IngestionId, MetricId, MetricLimits,
     ParameterDeclaration, Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
 };
 use uuid::Uuid;
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
-use crate::{Changes, DefinitionFilter, Definitions, MetricRepository, RepositoryError, Tally};
+use crate::{Changes, DashboardUpdate, DefinitionFilter, Definitions, MetricRepository, RepositoryError, Tally};
 
 type Repository = Arc<dyn MetricRepository>;
 
@@ -172,9 +172,9 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
         (Breakpoint::Lg, vec![layout_entry("m1", 6), layout_entry("m2", 9_999_999), layout_entry("m0", 0)]),
         (Breakpoint::Md, vec![layout_entry("m1", 1)]),
     ]);
-    assert_eq!(stored, expected);
+    assert_eq!(stored, expected.apply_to(None, &mut Changes::default()).unwrap());
 
-    let renamed = Dashboard { name: DashboardName::parse("Two").unwrap(), ..dashboard("d1", &["m1"]) };
+    let renamed = DashboardUpdate { name: DashboardName::parse("Two").unwrap(), ..dashboard("d1", &["m1"]) };
     let definitions = Definitions { dashboards: vec![renamed], ..Definitions::default() };
     let changes = store(&repository, definitions).await;
     assert_eq!(changes.dashboards, Tally { changed: 1, ..Tally::default() }, "it has another name");

@@ -318,7 +318,7 @@ pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
     let any = DefinitionFilter { state: ServiceState::Any, ..DefinitionFilter::default() };
     assert_eq!(listed(&repository, any).await, ["m2", "m3"]);
     let board = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.unwrap();
-    assert_eq!((board.items.len(), board.layouts[&Breakpoint::Lg].len()), (1, 1));
+    assert_eq!((board.items().len(), board.layouts()[&Breakpoint::Lg].len()), (1, 1));
     let queries = repository.list_queries(None, 10).await.unwrap();
     assert_eq!(queries.iter().map(|query| query.query_id.as_str()).collect::<Vec<_>>(), ["q1"]);
     let (anew, _) = repository.insert_metric(new("own", "SELECT 9"), None).await.unwrap();

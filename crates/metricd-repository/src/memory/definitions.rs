@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, ChangeWay, Contract, Metric, MetricDefinition, MetricId, MetricVersion, QueryId,
-    SqlText,
+    Actor, Caption, ChangeAction, ChangeWay, Contract, Dashboard, Metric, MetricDefinition, MetricId, MetricVersion,
+    QueryId, SqlText,
 };
 
 use super::state::State;
@@ -61,7 +61,7 @@ impl State {
             has(definition.title()) || description.is_some_and(|description| has(description.as_str()))
         });
         let is_item = filter.dashboard_id.as_ref().is_none_or(|id| {
-            let items = self.dashboards.get(id).map(|dashboard| dashboard.items.as_slice()).unwrap_or_default();
+            let items = self.dashboards.get(id).map(Dashboard::items).unwrap_or_default();
             items.iter().any(|item| item.metric_id == definition.metric.metric_id)
         });
         let is_among = filter.among.as_ref().is_none_or(|among| among.contain(&definition.metric.metric_id));
@@ -203,11 +203,7 @@ impl State {
             std::mem::take(&mut self.metrics).into_iter().partition(|(_, stored)| is_due(stored));
         self.metrics = kept;
         for dashboard in self.dashboards.values_mut() {
-            dashboard.items.retain(|item| self.metrics.contains_key(&item.metric_id));
-            for entries in dashboard.layouts.values_mut() {
-                entries.retain(|entry| self.metrics.contains_key(entry.metric_id()));
-            }
-            dashboard.layouts.retain(|_, entries| !entries.is_empty());
+            dashboard.retain(|metric_id| self.metrics.contains_key(metric_id));
         }
         for stored in purged.values() {
             if !self.metrics.values().any(|other| other.metric.query_id == stored.metric.query_id) {

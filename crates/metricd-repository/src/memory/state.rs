@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, Dashboard, DashboardId, DashboardItem, IngestionId, IngestionReport, LayoutEntry,
-    Metric, MetricDefinition, MetricId, Query, QueryId, QueryVersion, Record, SqlText,
+    Actor, Caption, ChangeAction, Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition,
+    MetricId, Query, QueryId, QueryVersion, Record, SqlText,
 };
 
 use super::definitions::StoredMetric;
 use crate::{
-    Changes, Definitions, Edit, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, KnownQuery, Mentioned,
-    RepositoryError, Tally,
+    Changes, DashboardUpdate, Definitions, Edit, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, KnownQuery,
+    Mentioned, RepositoryError, Tally,
 };
 
 /// Everything that is stored.
@@ -58,11 +58,11 @@ impl State {
         Known {
             queries: mentioned.query_ids.iter().filter_map(stored).collect(),
             metrics: self.metrics.values().filter(is_mentioned).map(known).collect(),
-            dashboards: dashboards.iter().map(|of| (of.dashboard_id.clone(), of.name.clone())).collect(),
+            dashboards: dashboards.iter().map(|of| (of.id().clone(), of.name().clone())).collect(),
             dashboard_items: dashboards
                 .into_iter()
                 .flat_map(|dashboard| {
-                    dashboard.items.iter().map(|item| (dashboard.dashboard_id.clone(), item.metric_id.clone()))
+                    dashboard.items().iter().map(|item| (dashboard.id().clone(), item.metric_id.clone()))
                 })
                 .collect(),
         }
@@ -146,33 +146,14 @@ impl State {
         Ok(())
     }
 
-    fn store_dashboard(&mut self, brought: Dashboard, changes: &mut Changes) -> Result<(), RepositoryError> {
-        if let Some(item) = brought.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
+    fn store_dashboard(&mut self, update: DashboardUpdate, changes: &mut Changes) -> Result<(), RepositoryError> {
+        if let Some(item) = update.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
             return Err(broken("dashboard_items_metric_id_fkey", format!("there is no metric `{}`", item.metric_id)));
         }
-        let empty =
-            Dashboard { items: Vec::new(), layouts: BTreeMap::new(), name: brought.name.clone(), ..brought.clone() };
-        let is_new = !self.dashboards.contains_key(&brought.dashboard_id);
-        let stored = self.dashboards.entry(brought.dashboard_id).or_insert(empty);
-        let mut is_changed = stored.name != brought.name;
-        stored.name = brought.name;
-        for item in brought.items {
-            if !stored.items.contains(&item) {
-                stored.items.push(item);
-                is_changed = true;
-            }
-        }
-        changes.dashboards.count(is_new, is_changed);
-        for (breakpoint, entries) in brought.layouts {
-            for entry in entries {
-                if !stored.items.contains(&DashboardItem { metric_id: entry.metric_id().clone() }) {
-                    let message = format!("the dashboard has no item `{}`", entry.metric_id());
-                    return Err(broken("layout_entries_dashboard_item_fkey", message));
-                }
-                let stored = stored.layouts.entry(breakpoint).or_default();
-                store_layout_entry(stored, entry, &mut changes.layout_entries);
-            }
-        }
+        let id = update.dashboard_id.clone();
+        let updated = update.apply_to(self.dashboards.get(&id), changes);
+        let updated = updated.map_err(|error| broken("layout_entries_dashboard_item_fkey", error.to_string()))?;
+        self.dashboards.insert(id, updated);
         Ok(())
     }
 
@@ -220,20 +201,6 @@ fn remembered<T: Clone>(
     match answers.get(&asked.key).filter(|answered| answered.at > oldest) {
         Some(answered) if answered.fingerprint != asked.fingerprint => Err(RepositoryError::IdempotencyKeyReused),
         answered => Ok(answered.map(|answered| answered.answer.clone())),
-    }
-}
-
-fn store_layout_entry(stored: &mut Vec<LayoutEntry>, entry: LayoutEntry, tally: &mut Tally) {
-    match stored.iter_mut().find(|before| before.metric_id() == entry.metric_id()) {
-        None => {
-            stored.push(entry);
-            tally.added += 1;
-        }
-        Some(before) if *before == entry => tally.unchanged += 1,
-        Some(before) => {
-            *before = entry;
-            tally.changed += 1;
-        }
     }
 }
 

@@ -61,7 +61,7 @@ impl Store {
     async fn of_dashboard(&self, id: &DashboardId) -> Result<String> {
         let dashboard = self.repository.get_dashboard(id).await?;
         let mut definitions = Vec::new();
-        for item in &dashboard.items {
+        for item in dashboard.items() {
             match self.repository.get_definition(&item.metric_id).await {
                 Ok(definition) if definition.deleted_at.is_none() => definitions.push(self.current(definition).await?),
                 Ok(_) | Err(RepositoryError::MetricNotFound(_)) => {}

@@ -23,10 +23,14 @@ struct DashboardResponse {
     layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
-impl From<Dashboard> for DashboardResponse {
-    fn from(dashboard: Dashboard) -> Self {
-        let Dashboard { dashboard_id, name, items, layouts } = dashboard;
-        Self { id: dashboard_id.into(), name: name.into(), items, layouts }
+impl From<&Dashboard> for DashboardResponse {
+    fn from(dashboard: &Dashboard) -> Self {
+        Self {
+            id: dashboard.id().to_string(),
+            name: dashboard.name().as_str().to_owned(),
+            items: dashboard.items().to_vec(),
+            layouts: dashboard.layouts().clone(),
+        }
     }
 }
 
@@ -47,7 +51,7 @@ pub(in crate::routes) async fn get_dashboard(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let dashboard = dashboard(&request, &state, &path).await?;
-    Ok(HttpResponse::Ok().json(DashboardResponse::from(dashboard)))
+    Ok(HttpResponse::Ok().json(DashboardResponse::from(&dashboard)))
 }
 
 /// The dashboard of a path, without the metrics that the caller may not read. What cannot be an id is no dashboard's.

@@ -42,6 +42,6 @@ pub(in crate::routes) async fn get_dashboard_results(
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
     let dashboard = dashboard(&request, &state, &path).await?;
-    let ids: Vec<_> = dashboard.items.into_iter().map(|item| String::from(item.metric_id)).collect();
+    let ids: Vec<_> = dashboard.items().iter().map(|item| item.metric_id.to_string()).collect();
     answer_results(&request, &state, tenant.as_ref(), &ids, QueryString::parse(request.query_string())).await
 }

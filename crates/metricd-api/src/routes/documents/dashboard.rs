@@ -29,7 +29,7 @@ pub(in crate::routes) async fn get_dashboard_openapi(
     QueryString::parse(request.query_string()).finish()?;
     let dashboard = dashboard(&request, &state, &path).await?;
     let mut served = Vec::new();
-    for item in &dashboard.items {
+    for item in dashboard.items() {
         match state.current(&item.metric_id).await {
             Ok(metric) => served.push(metric),
             // It stands on the dashboard, and its entry among the results is a problem.
