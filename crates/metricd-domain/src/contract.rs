@@ -255,10 +255,8 @@ fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TimeColumn {
-    /// The table, where the definition names one.
-    pub table: Option<String>,
-    /// The column.
-    pub column: String,
+    table: Option<String>,
+    column: String,
 }
 
 /// A text that names no time column.
@@ -281,6 +279,18 @@ impl TimeColumn {
             [table, column] => Ok(Self { table: Some((*table).to_owned()), column: (*column).to_owned() }),
             _ => Err(InvalidTimeColumn),
         }
+    }
+
+    /// The table, if the definition names one.
+    #[must_use]
+    pub fn table(&self) -> Option<&str> {
+        self.table.as_deref()
+    }
+
+    /// The column.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        &self.column
     }
 }
 

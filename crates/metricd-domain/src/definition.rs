@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameter, PeriodDeclaration, QueryId, SqlText, TimeColumn,
+    Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
 /// SQL under an id.
@@ -36,9 +36,9 @@ pub struct Metric {
     pub query_id: QueryId,
     /// Whether the metric may be changed over HTTP.
     pub editable: bool,
-    /// The declared parameters, no two of one name. Those of the SQL that are not declared take any value of their type.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parameters: Vec<Parameter>,
+    /// The declared parameters. Those of the SQL that are not declared take any value of their type.
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
     /// The column that says when a row was, where there could be doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_column: Option<TimeColumn>,
@@ -55,7 +55,15 @@ impl Metric {
     #[must_use]
     pub fn new(metric_id: MetricId, query_id: QueryId, editable: bool) -> Self {
         let limits = MetricLimits::default();
-        Self { metric_id, query_id, editable, parameters: Vec::new(), time_column: None, period: None, limits }
+        Self {
+            metric_id,
+            query_id,
+            editable,
+            parameters: Parameters::default(),
+            time_column: None,
+            period: None,
+            limits,
+        }
     }
 }
 

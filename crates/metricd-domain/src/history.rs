@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Caption, IngestionId, MetricLimits, Parameter, PeriodDeclaration, QueryId, SqlText, TimeColumn};
+use crate::{Caption, IngestionId, MetricLimits, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn};
 
 /// By what way a change came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub struct MetricVersion {
     /// Whether it could be changed over HTTP.
     pub editable: bool,
     /// The declared parameters.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
     /// The time column.
     pub time_column: Option<TimeColumn>,
     /// To what a period was applied, where the definition chose.

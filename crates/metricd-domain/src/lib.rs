@@ -57,16 +57,16 @@ pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
 pub use history::{Actor, ChangeAction, ChangeWay, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
-pub use metric_limits::MetricLimits;
+pub use metric_limits::{InvalidLimits, MetricLimits};
 pub use metric_patterns::{
     InvalidMetricPattern, MAX_METRIC_PATTERNS, MetricPattern, MetricPatterns, TooManyMetricPatterns,
 };
 pub use parameter::{
     InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
-    ParameterDeclaration, ParameterName, ParameterType, ParameterValue, ScalarType,
+    ParameterDeclaration, ParameterName, ParameterType, ParameterValue, Parameters, RepeatedParameter, ScalarType,
 };
 pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
-pub use record::{InvalidLabel, Label, Record};
+pub use record::{InvalidLabel, InvalidRecordDate, Label, Record, RecordDate};
 pub use report::{
     EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,
     Outcome, RecordCounts, Refusal, Suggestion,

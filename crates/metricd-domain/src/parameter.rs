@@ -1,9 +1,11 @@
 //! The parameters of a metric: what a request may set.
 
 mod declaration;
+mod list;
 mod name;
 mod value;
 
 pub use declaration::{InvalidParameter, Parameter, ParameterDeclaration};
+pub use list::{Parameters, RepeatedParameter};
 pub use name::{InvalidParameterName, MAX_PARAMETER_NAME_CHARS, ParameterName};
 pub use value::{InvalidParameterValue, ParameterType, ParameterValue, ScalarType};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use crate::{Decimal, QueryId};
 
@@ -66,6 +66,42 @@ impl fmt::Display for Label {
     }
 }
 
+/// The day that a record is about, in the years 1 to 9999.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordDate(NaiveDate);
+
+/// A day outside of the years 1 to 9999.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the year is {year}: expected a year from 1 to 9999")]
+pub struct InvalidRecordDate {
+    /// The year.
+    pub year: i32,
+}
+
+impl RecordDate {
+    /// Takes a day.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRecordDate`] outside of the years 1 to 9999.
+    pub fn new(day: NaiveDate) -> Result<Self, InvalidRecordDate> {
+        let year = day.year();
+        if (1..=9999).contains(&year) { Ok(Self(day)) } else { Err(InvalidRecordDate { year }) }
+    }
+
+    /// The day.
+    #[must_use]
+    pub fn day(self) -> NaiveDate {
+        self.0
+    }
+}
+
+impl fmt::Display for RecordDate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
 /// One row of `warehouse.metrics`.
 ///
 /// Two records that agree in every column are two records: a day may well have two alerts of one type.
@@ -73,8 +109,8 @@ impl fmt::Display for Label {
 pub struct Record {
     /// The query that reads the row.
     pub query_id: QueryId,
-    /// The day that the row is about, in the years 1 to 9999.
-    pub date: NaiveDate,
+    /// The day that the row is about.
+    pub date: RecordDate,
     /// Obsolescence cost avoided.
     pub obsolescence: Option<Decimal>,
     /// The type of an alert.
@@ -90,6 +126,16 @@ pub struct Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_is_of_the_years_1_to_9999() {
+        let date = |year| RecordDate::new(NaiveDate::from_ymd_opt(year, 12, 31).unwrap()).map(|date| date.to_string());
+        assert_eq!(date(1).as_deref(), Ok("0001-12-31"));
+        assert_eq!(date(9_999).as_deref(), Ok("9999-12-31"));
+        for year in [0, -1, 10_000] {
+            assert_eq!(date(year), Err(InvalidRecordDate { year }));
+        }
+    }
 
     #[test]
     fn a_label_is_bounded_in_characters_not_bytes() {

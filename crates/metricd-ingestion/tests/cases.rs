@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -130,7 +131,10 @@ async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
             parameters: before.metric.parameters,
             time_column: before.metric.time_column,
             period: before.metric.period,
-            limits: MetricLimits { rows: rows.or(before.metric.limits.rows), ..before.metric.limits },
+            limits: MetricLimits {
+                rows: rows.and_then(NonZeroU32::new).or(before.metric.limits.rows),
+                ..before.metric.limits
+            },
             contract: before.contract.unwrap_or_default(),
         };
         let ann = Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeWay::Http) };

@@ -10,7 +10,7 @@ mod ingestions;
 mod metrics;
 mod records;
 
-pub use builders::{Brought, dashboard, layout_entry, metric, query, record, report};
+pub use builders::{Brought, dashboard, date, layout_entry, metric, query, record, report};
 pub use definitions::*;
 pub use edits::*;
 pub use ingestions::*;

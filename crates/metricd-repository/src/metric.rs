@@ -1,7 +1,7 @@
 //! What single metrics are stored with, how they are changed, and which ones are listed.
 
 use metricd_domain::{
-    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameter,
+    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameters,
     PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
@@ -13,7 +13,7 @@ pub struct MetricContent {
     /// Its SQL.
     pub sql: SqlText,
     /// The declared parameters.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Parameters,
     /// The time column.
     pub time_column: Option<TimeColumn>,
     /// To what a period is applied, where the definition chooses.

@@ -204,7 +204,7 @@ fn take_used<T: Serialize>(
 
 #[cfg(test)]
 mod tests {
-    use metricd_domain::{ParameterDeclaration, SqlText};
+    use metricd_domain::{ParameterDeclaration, Parameters, SqlText};
     use metricd_repository::contract::metric;
     use serde_json::json;
 
@@ -212,7 +212,8 @@ mod tests {
 
     fn definition(id: &str, type_name: &str) -> MetricDefinition {
         let mut metric = metric(id, "q1");
-        metric.parameters = vec![ParameterDeclaration::new("kind", type_name).try_into().unwrap()];
+        metric.parameters =
+            Parameters::new([ParameterDeclaration::new("kind", type_name).try_into().unwrap()]).unwrap();
         MetricDefinition::new(metric, SqlText::parse("SELECT :kind AS kind").unwrap(), None)
     }
 

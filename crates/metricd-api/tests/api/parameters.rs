@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricId, MetricLimits, Parameter,
-    ParameterDeclaration, ParameterName, Period, PeriodSource,
+    ParameterDeclaration, ParameterName, Parameters, Period, PeriodSource,
 };
 use metricd_repository::contract::{Brought, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
@@ -29,14 +29,14 @@ fn column(name: &str, type_name: &str) -> ContractColumn {
 async fn app() -> Result<TestApp> {
     let repository = MemoryRepository::default();
     let mut declared = metric("declared", "declared");
-    declared.parameters = vec![
+    declared.parameters = Parameters::new([
         parameter("kinds", "text[]", |kinds| kinds.allowed = Some(vec!["critical".into(), "minor".into()]))?,
         parameter("top", "integer", |top| {
             (top.default, top.min, top.max) = (Some(10.into()), Some(1.into()), Some(100.into()));
         })?,
         parameter("note", "text", |note| note.required = Some(false))?,
-    ];
-    declared.limits = MetricLimits { rows: Some(2), ..MetricLimits::default() };
+    ])?;
+    declared.limits = MetricLimits::new(Some(2), None, None, None)?;
     let types = |types: &[(&str, &str)]| -> Result<Contract> {
         let parameter = |(name, type_name): &(&str, &str)| {
             Ok(ContractParameter { name: ParameterName::parse(*name)?, type_name: (*type_name).to_owned() })

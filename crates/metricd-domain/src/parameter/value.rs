@@ -189,8 +189,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A value of a parameter, in the text form that PostgreSQL reads for its type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ParameterValue(String);
 
 impl ParameterValue {

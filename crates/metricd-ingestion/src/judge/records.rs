@@ -6,8 +6,7 @@ mod values;
 
 use std::borrow::Cow;
 
-use chrono::NaiveDate;
-use metricd_domain::{Decimal, Label, Location, Record};
+use metricd_domain::{Decimal, Label, Location, Record, RecordDate};
 
 use super::csv_faults::{at_column, at_line, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
 use crate::Reason;
@@ -240,7 +239,7 @@ impl Field<'_> {
         })
     }
 
-    fn required_date(&self, findings: &mut Findings) -> Result<NaiveDate, Refused> {
+    fn required_date(&self, findings: &mut Findings) -> Result<RecordDate, Refused> {
         self.optional(findings, values::date)?.ok_or_else(|| {
             findings.refuse(self.location(), Some(""), Reason::DateMissing, "the date is missing: expected YYYY-MM-DD");
             Refused

@@ -33,7 +33,7 @@ async fn insert(repository: &PgRepository, id: &str) -> Result<Option<Repository
         content: MetricContent {
             caption: Caption::default(),
             sql: SqlText::parse("SELECT 1 AS one")?,
-            parameters: Vec::new(),
+            parameters: metricd_domain::Parameters::default(),
             time_column: None,
             period: None,
             limits: MetricLimits::default(),

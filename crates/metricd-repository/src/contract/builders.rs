@@ -6,7 +6,8 @@ use std::io;
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
     Actor, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId, IngestionMode,
-    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, SqlText,
+    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, RecordDate,
+    SqlText,
 };
 use uuid::Uuid;
 
@@ -135,6 +136,16 @@ pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
     LayoutEntry::new(MetricId::parse(metric_id).unwrap(), 0, y, 1, 1, false).unwrap()
 }
 
+/// The day of a record.
+///
+/// # Panics
+///
+/// Where an argument is not valid.
+#[must_use]
+pub fn date(year: i32, month: u32, day: u32) -> RecordDate {
+    RecordDate::new(NaiveDate::from_ymd_opt(year, month, day).unwrap()).unwrap()
+}
+
 /// A record of 1 June 2025 with a value in every column.
 ///
 /// # Panics
@@ -144,7 +155,7 @@ pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
 pub fn record(query_id: &str) -> Record {
     Record {
         query_id: QueryId::parse(query_id).unwrap(),
-        date: NaiveDate::from_ymd_opt(2025, 6, 1).unwrap(),
+        date: date(2025, 6, 1),
         obsolescence: Some(Decimal::parse("12.50").unwrap()),
         alert_type: Some(Label::parse("critical, \"quoted\"\nnew line").unwrap()),
         parts_flagged: Some(7),

@@ -1,11 +1,12 @@
 //! What a store promises of queries, metrics and dashboards.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use metricd_domain::{
     Breakpoint, Contract, ContractColumn, DashboardId, DashboardName, IngestionId, MetricId, MetricLimits,
-    ParameterDeclaration, Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
+    ParameterDeclaration, Parameters, Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
 };
 use uuid::Uuid;
 
@@ -229,10 +230,11 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
         min: Some("2020-01-01".into()),
         ..ParameterDeclaration::new("day", "date")
     };
-    declaring.parameters = vec![day.try_into().unwrap()];
+    declaring.parameters = Parameters::new([day.try_into().unwrap()]).unwrap();
     declaring.time_column = Some(TimeColumn::parse("metrics.date").unwrap());
     declaring.period = PeriodDeclaration::new(Some(PeriodApply::Result), Some("day".into())).ok();
-    declaring.limits = MetricLimits { rows: Some(10), time_ms: Some(500), ..MetricLimits::default() };
+    declaring.limits =
+        MetricLimits { rows: NonZeroU32::new(10), time_ms: NonZeroU64::new(500), ..MetricLimits::default() };
     let definitions = Definitions {
         metrics: vec![declaring.clone()],
         contracts: BTreeMap::from([(declaring.metric_id.clone(), contract("a"))]),

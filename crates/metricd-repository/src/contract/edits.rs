@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use metricd_domain::{
@@ -70,13 +71,13 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     store(&repository, one_metric("SELECT 3")).await;
     assert_eq!(edits(&repository).await, (None, None), "files wrote it again");
     edit(&repository, "m1", |content| content.sql = sql("SELECT 4")).await;
-    edit(&repository, "m1", |content| content.limits.rows = Some(4)).await;
+    edit(&repository, "m1", |content| content.limits.rows = NonZeroU32::new(4)).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
     // What others bring ends no edit.
     store(&repository, Definitions { queries: vec![query("q2", "SELECT 1")], ..Definitions::default() }).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
     let mut repeated = one_metric("SELECT 4");
-    repeated.metrics[0].limits.rows = Some(4);
+    repeated.metrics[0].limits.rows = NonZeroU32::new(4);
     let changes = store(&repository, repeated).await;
     assert_eq!((changes.queries.unchanged, changes.metrics.unchanged), (1, 1));
     assert_eq!(edits(&repository).await, (None, None), "files repeat it");
@@ -236,7 +237,7 @@ pub async fn what_is_changed_while_an_ingestion_is_judged_is_judged_again(reposi
                 2 => {
                     let change = MetricChange::Restore;
                     repository.change_metric(&m1.metric.metric_id, m1.version, change, ann()).await.unwrap();
-                    edit(&repository, "m1", |content| content.limits.rows = Some(3)).await;
+                    edit(&repository, "m1", |content| content.limits.rows = NonZeroU32::new(3)).await;
                 }
                 _ => {}
             }
@@ -276,7 +277,7 @@ pub async fn a_contract_is_of_what_was_judged(repository: Repository) {
     store(&repository, one_metric("SELECT 1 AS a")).await;
     let m1 = MetricId::parse("m1").unwrap();
     let mut files = Definitions { metrics: vec![metric("m1", "q1")], ..Definitions::default() };
-    files.metrics[0].limits.rows = Some(5);
+    files.metrics[0].limits.rows = NonZeroU32::new(5);
     let (mut brought, _told) = Brought::keeping(files.clone(), Vec::new());
     brought.mentioned.query_ids.insert(QueryId::parse("q1").unwrap());
     let store_again = Arc::clone(&repository);
@@ -292,7 +293,7 @@ pub async fn a_contract_is_of_what_was_judged(repository: Repository) {
     repository.ingest(Box::new(interrupted)).await.unwrap();
     let after = definition(&repository).await;
     assert_eq!((after.sql.as_str(), &after.contract), ("SELECT 2 AS b", &Some(contract_of("b"))));
-    assert_eq!(after.metric.limits.rows, Some(5));
+    assert_eq!(after.metric.limits.rows, NonZeroU32::new(5));
 
     // Who renews a contract says of which version it is.
     let mut stale = content(&after);

@@ -1,11 +1,12 @@
 //! What a store promises of single metrics: versions, history, being out of service, requests that are sent again.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Caption, ChangeAction, ChangeWay, Contract, DashboardId, MetricDefinition, MetricDescription,
-    MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, QueryId, SqlText,
+    MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, Parameters, QueryId, SqlText,
 };
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
@@ -30,10 +31,10 @@ fn content(title: &str, sql: &str) -> MetricContent {
     MetricContent {
         caption: Caption { title: Some(MetricTitle::parse(title).unwrap()), description: Some(description) },
         sql: SqlText::parse(sql).unwrap(),
-        parameters: Vec::new(),
+        parameters: Parameters::default(),
         time_column: None,
         period: None,
-        limits: MetricLimits { rows: Some(7), ..MetricLimits::default() },
+        limits: MetricLimits { rows: NonZeroU32::new(7), ..MetricLimits::default() },
         contract: Contract::default(),
     }
 }

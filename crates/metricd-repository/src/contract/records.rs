@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::NaiveDate;
 use metricd_domain::{Decimal, Label, QueryId, Record};
 
-use super::builders::{Brought, query, record};
+use super::builders::{Brought, date, query, record};
 use crate::{Changes, Definitions, MetricRepository, Tally};
 
 type Repository = Arc<dyn MetricRepository>;
@@ -24,7 +23,7 @@ fn tally(added: u64, unchanged: u64) -> Tally {
 
 /// The same records again change nothing, and more records add what is new.
 pub async fn the_same_records_again_are_unchanged(repository: Repository) {
-    let day = |day| Record { date: NaiveDate::from_ymd_opt(2025, 6, day).unwrap(), ..record("q1") };
+    let day = |day| Record { date: date(2025, 6, day), ..record("q1") };
     assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, tally(2, 0));
     assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, tally(0, 2));
     assert_eq!(store(&repository, vec![day(2), day(3)]).await.records, tally(1, 1));
@@ -52,8 +51,8 @@ pub async fn every_column_of_a_record_tells_records_apart(repository: Repository
     let variants = vec![
         base.clone(),
         Record { query_id: QueryId::parse("q2").unwrap(), ..base.clone() },
-        Record { date: NaiveDate::from_ymd_opt(1, 1, 1).unwrap(), ..base.clone() },
-        Record { date: NaiveDate::from_ymd_opt(9999, 12, 31).unwrap(), ..base.clone() },
+        Record { date: date(1, 1, 1), ..base.clone() },
+        Record { date: date(9_999, 12, 31), ..base.clone() },
         Record { obsolescence: None, ..base.clone() },
         Record { obsolescence: Some(Decimal::parse(&"9".repeat(38)).unwrap()), ..base.clone() },
         Record { alert_type: None, ..base.clone() },

@@ -92,7 +92,7 @@ fn text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use metricd_domain::SqlText;
+    use metricd_domain::{Parameters, SqlText};
     use metricd_repository::contract::metric;
     use serde_json::json;
 
@@ -103,7 +103,7 @@ mod tests {
         let declaration: ParameterDeclaration = serde_json::from_value(declaration).unwrap();
         let name = declaration.name.clone();
         let mut metric = metric("m1", "q1");
-        metric.parameters = vec![declaration.try_into().unwrap()];
+        metric.parameters = Parameters::new([declaration.try_into().unwrap()]).unwrap();
         let definition = MetricDefinition::new(metric, SqlText::parse("SELECT 1").unwrap(), None);
         let parameter = parameter(&definition, &name, Some("text"), false);
         serde_json::to_value(parameter).unwrap()

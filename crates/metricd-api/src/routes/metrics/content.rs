@@ -1,12 +1,11 @@
 //! What a request says of a metric, and what becomes of it with what PostgreSQL says.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use metricd_domain::{
     Caption, Contract, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
-    ParameterDeclaration, PeriodDeclaration, SqlText, TimeColumn,
+    ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
 use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
 use metricd_repository::MetricContent;
@@ -70,7 +69,7 @@ pub(super) struct ContentRequest {
     pub(super) title: Field<MetricTitle>,
     description: Field<MetricDescription>,
     pub(super) sql: Field<SqlText>,
-    parameters: Field<Vec<Parameter>>,
+    parameters: Field<Parameters>,
     time_column: Field<TimeColumn>,
     period: Field<PeriodDeclaration>,
     limits: Field<MetricLimits>,
@@ -87,11 +86,7 @@ impl ContentRequest {
         }
         let time_column = fields.take_text("time_column", TimeColumn::parse);
         let period = fields.take("period", read::<PeriodDeclaration>);
-        let limits = fields.take("limits", |value| {
-            let limits: MetricLimits = read(value)?;
-            let is_positive = limits.is_positive().then_some(limits);
-            is_positive.ok_or_else(|| "a limit of 0 lets nothing through: leave it out, or raise it".to_owned())
-        });
+        let limits = fields.take("limits", read::<MetricLimits>);
         let parameters = take_parameters(fields);
         Self { title, description, sql, parameters, time_column, period, limits }
     }
@@ -148,23 +143,19 @@ fn kept_title(before: &MetricDefinition, sql: &SqlText) -> Option<MetricTitle> {
 }
 
 /// The declared parameters, each of whose faults is named by its place.
-fn take_parameters(fields: &mut Fields) -> Field<Vec<Parameter>> {
+fn take_parameters(fields: &mut Fields) -> Field<Parameters> {
     let entries = match fields.take("parameters", read::<Vec<Value>>) {
         Field::Given(entries) => entries,
         Field::Null => return Field::Null,
         Field::Absent => return Field::Absent,
     };
-    let (mut parameters, mut names) = (Vec::new(), BTreeSet::new());
+    let mut parameters = Parameters::default();
     for (index, entry) in entries.into_iter().enumerate() {
-        let parameter = read::<ParameterDeclaration>(entry)
-            .and_then(|declaration| Parameter::try_from(declaration).map_err(|error| error.to_string()));
-        match parameter {
-            Ok(parameter) if names.insert(parameter.name().clone()) => parameters.push(parameter),
-            Ok(parameter) => {
-                let message = format!("the parameter `{}` is declared twice", parameter.name());
-                fields.error(&format!("parameters[{index}]"), message);
-            }
-            Err(message) => fields.error(&format!("parameters[{index}]"), message),
+        let declared = read::<ParameterDeclaration>(entry)
+            .and_then(|declaration| Parameter::try_from(declaration).map_err(|error| error.to_string()))
+            .and_then(|parameter| parameters.push(parameter).map_err(|error| error.to_string()));
+        if let Err(message) = declared {
+            fields.error(&format!("parameters[{index}]"), message);
         }
     }
     Field::Given(parameters)
@@ -175,7 +166,7 @@ fn take_parameters(fields: &mut Fields) -> Field<Vec<Parameter>> {
 pub(super) struct DraftContent {
     caption: Caption,
     sql: SqlText,
-    parameters: Vec<Parameter>,
+    parameters: Parameters,
     time_column: Option<TimeColumn>,
     period: Option<PeriodDeclaration>,
     limits: MetricLimits,

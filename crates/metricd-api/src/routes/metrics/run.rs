@@ -1,5 +1,6 @@
 //! What a run may take, and which problem its error is.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -23,11 +24,11 @@ pub(in crate::routes) fn run_limits(
 ) -> RunLimits {
     let default = RunLimits::default();
     let rows = rows.unwrap_or(if is_stream { RowLimit::STREAM_MAX } else { default.rows });
-    let lowered = |server: u64, metric: Option<u64>| metric.map_or(server, |metric| metric.min(server));
+    let lowered = |server: u64, metric: Option<NonZeroU64>| metric.map_or(server, |metric| metric.get().min(server));
     let time_ms = lowered(u64::try_from(state.query_timeout.as_millis()).unwrap_or(u64::MAX), metric.time_ms);
     let size_bytes = lowered(default.size_bytes as u64, metric.size_bytes);
     RunLimits {
-        rows: metric.rows.map_or(rows, |metric| rows.at_most(metric)),
+        rows: metric.rows.map_or(rows, |metric| rows.at_most(metric.get())),
         // A stream holds a chunk at a time.
         size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
         time: Duration::from_millis(time_ms),

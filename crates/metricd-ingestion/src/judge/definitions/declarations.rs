@@ -1,8 +1,6 @@
 //! What an item declares of its metric's parameters, time column and limits.
 
-use std::collections::BTreeSet;
-
-use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, PeriodDeclaration, TimeColumn};
+use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, Parameters, PeriodDeclaration, TimeColumn};
 
 use super::item::TIME_COLUMN;
 use super::object::Object;
@@ -13,7 +11,7 @@ use crate::json::Json;
 /// What an item declares beside its ids.
 #[derive(Debug, Default)]
 pub(super) struct ItemDeclarations {
-    pub(super) parameters: Vec<Parameter>,
+    pub(super) parameters: Parameters,
     pub(super) time_column: Option<TimeColumn>,
     pub(super) period: Option<PeriodDeclaration>,
     pub(super) limits: MetricLimits,
@@ -32,35 +30,26 @@ pub(super) fn judge_declarations(object: &Object<'_>, findings: &mut Findings) -
     Some(ItemDeclarations { parameters: parameters?, time_column, period, limits: limits? })
 }
 
-fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Vec<Parameter>> {
+fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Parameters> {
     let entries = match object.get("parameters") {
-        None | Some(Json::Null) => return Some(Vec::new()),
+        None | Some(Json::Null) => return Some(Parameters::default()),
         Some(Json::Array(entries)) => entries,
         Some(other) => {
             object.refuse_type("parameters", "an array of parameters", other, findings);
             return None;
         }
     };
-    let mut parameters: Vec<Parameter> = Vec::new();
-    let mut names = BTreeSet::new();
+    let mut parameters = Parameters::default();
     let mut is_good = true;
     for (index, entry) in entries.iter().enumerate() {
         let at = format!("parameters/{index}");
-        let fault = match read::<ParameterDeclaration>(entry) {
-            Err(error) => error,
-            Ok(declaration) => match Parameter::try_from(declaration) {
-                Err(error) => error.to_string(),
-                Ok(parameter) if !names.insert(parameter.name().clone()) => {
-                    format!("the parameter `{}` is declared twice", parameter.name())
-                }
-                Ok(parameter) => {
-                    parameters.push(parameter);
-                    continue;
-                }
-            },
-        };
-        is_good = false;
-        findings.refuse(object.under(&at), Some(&entry.shown()), Reason::ParameterInvalid, fault);
+        let declared = read::<ParameterDeclaration>(entry)
+            .and_then(|declaration| Parameter::try_from(declaration).map_err(|error| error.to_string()))
+            .and_then(|parameter| parameters.push(parameter).map_err(|error| error.to_string()));
+        if let Err(fault) = declared {
+            is_good = false;
+            findings.refuse(object.under(&at), Some(&entry.shown()), Reason::ParameterInvalid, fault);
+        }
     }
     is_good.then_some(parameters)
 }
@@ -101,13 +90,7 @@ fn judge_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLi
         None | Some(Json::Null) => return Some(MetricLimits::default()),
         Some(value) => value,
     };
-    let limits = read::<MetricLimits>(value).and_then(|limits| {
-        let is_positive = limits.is_positive();
-        is_positive
-            .then_some(limits)
-            .ok_or_else(|| "a limit of 0 lets nothing through: leave it out, or raise it".to_owned())
-    });
-    match limits {
+    match read::<MetricLimits>(value) {
         Ok(limits) => Some(limits),
         Err(message) => {
             findings.refuse(object.at("limits"), Some(&value.shown()), Reason::LimitsInvalid, message);

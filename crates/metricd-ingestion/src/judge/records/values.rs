@@ -2,8 +2,8 @@
 
 use std::num::IntErrorKind;
 
-use chrono::{Datelike, NaiveDate};
-use metricd_domain::{Decimal, InvalidDecimal, InvalidLabel, Label};
+use chrono::NaiveDate;
+use metricd_domain::{Decimal, InvalidDecimal, InvalidLabel, Label, RecordDate};
 
 use crate::Reason;
 
@@ -42,7 +42,7 @@ pub(super) fn label(text: &str) -> Result<Label, (Reason, String)> {
 }
 
 /// The day that is written as YYYY-MM-DD, in the years 1 to 9999, or as a timestamp at its midnight in UTC.
-pub(super) fn date(text: &str) -> Result<NaiveDate, (Reason, String)> {
+pub(super) fn date(text: &str) -> Result<RecordDate, (Reason, String)> {
     let written_as_day = |text: &str| {
         let bytes = text.as_bytes();
         let digits = |range: std::ops::Range<usize>| bytes[range].iter().all(u8::is_ascii_digit);
@@ -62,10 +62,8 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, (Reason, String)> {
         }
         _ => return Err((Reason::DateInvalid, "expected a day written as YYYY-MM-DD".to_owned())),
     }
-    match NaiveDate::parse_from_str(day, "%Y-%m-%d") {
-        Ok(date) if date.year() >= 1 => Ok(date),
-        _ => Err((Reason::DateInvalid, "the day does not exist in the calendar".to_owned())),
-    }
+    let day = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().and_then(|day| RecordDate::new(day).ok());
+    day.ok_or_else(|| (Reason::DateInvalid, "the day does not exist in the calendar".to_owned()))
 }
 
 /// Whether the text behind a day is a time of nought with an offset of nought: ` 00:00:00`, `T00:00:00.000Z`, ` 00:00:00+00`.
@@ -86,7 +84,7 @@ mod tests {
 
     #[test]
     fn reads_days_and_nothing_else() {
-        let day = NaiveDate::from_ymd_opt(2024, 2, 29).unwrap();
+        let day = RecordDate::new(NaiveDate::from_ymd_opt(2024, 2, 29).unwrap()).unwrap();
         assert_eq!(date("2024-02-29").unwrap(), day);
         for midnight in [
             " 00:00:00",

@@ -1,0 +1,99 @@
+//! The parameters of one metric.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Parameter, ParameterName};
+
+/// The parameters that a metric declares, in their order. No two have one name.
+///
+/// It dereferences to a slice. In JSON it is an array of declarations.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
+pub struct Parameters(Vec<Parameter>);
+
+/// Two parameters have one name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the parameter `{0}` is declared twice")]
+pub struct RepeatedParameter(pub ParameterName);
+
+impl Parameters {
+    /// Takes parameters in their order.
+    ///
+    /// ```
+    /// use metricd_domain::{Parameter, ParameterDeclaration, Parameters};
+    ///
+    /// let day = Parameter::try_from(ParameterDeclaration::new("day", "date"))?;
+    /// assert_eq!(Parameters::new([day.clone()])?.len(), 1);
+    /// let error = Parameters::new([day.clone(), day]).unwrap_err();
+    /// assert_eq!(error.to_string(), "the parameter `day` is declared twice");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`RepeatedParameter`] if two have one name.
+    pub fn new(parameters: impl IntoIterator<Item = Parameter>) -> Result<Self, RepeatedParameter> {
+        let mut all = Self::default();
+        for parameter in parameters {
+            all.push(parameter)?;
+        }
+        Ok(all)
+    }
+
+    /// Appends a parameter.
+    ///
+    /// # Errors
+    ///
+    /// [`RepeatedParameter`] if there is one of its name. Nothing is appended then.
+    pub fn push(&mut self, parameter: Parameter) -> Result<(), RepeatedParameter> {
+        if self.iter().any(|other| other.name() == parameter.name()) {
+            return Err(RepeatedParameter(parameter.name().clone()));
+        }
+        self.0.push(parameter);
+        Ok(())
+    }
+
+    /// Whether the metric declares none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Deref for Parameters {
+    type Target = [Parameter];
+
+    fn deref(&self) -> &[Parameter] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Parameter>> for Parameters {
+    type Error = RepeatedParameter;
+
+    fn try_from(parameters: Vec<Parameter>) -> Result<Self, RepeatedParameter> {
+        Self::new(parameters)
+    }
+}
+
+impl From<Parameters> for Vec<Parameter> {
+    fn from(parameters: Parameters) -> Self {
+        parameters.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_declared_twice_does_not_come_in_through_json() {
+        let one = r#"[{"name":"day","type":"date"},{"name":"Day","type":"date"}]"#;
+        let parameters: Parameters = serde_json::from_str(one).unwrap();
+        assert_eq!(serde_json::to_string(&parameters).unwrap(), one);
+        let two = one.replace("Day", "day");
+        assert!(serde_json::from_str::<Parameters>(&two).unwrap_err().to_string().contains("declared twice"));
+    }
+}
