@@ -175,8 +175,8 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// A sentence that says why there is none.
-    pub fn period_source(&self, declared: Option<&TimeColumn>) -> Result<PeriodSource, String> {
+    /// [`NoPeriodSource`] if there is none, or more than one.
+    pub fn period_source(&self, declared: Option<&TimeColumn>) -> Result<PeriodSource, NoPeriodSource> {
         let source = |table: &ContractTable, column: &ContractColumn| PeriodSource {
             table: table.name.clone(),
             column: column.name.clone(),
@@ -189,25 +189,18 @@ impl Contract {
             let named: Vec<_> = columns.filter(|(_, column)| column.name == declared.column).collect();
             return match named.as_slice() {
                 [(table, column)] => Ok(source(table, column)),
-                [] => Err(format!("no table that the SQL reads has a date or timestamp column `{declared}`")),
-                _ => Err(format!("several tables have a column `{declared}`: write `table.column`")),
+                [] => Err(NoPeriodSource::NotFound(declared.clone())),
+                _ => Err(NoPeriodSource::Ambiguous(declared.clone())),
             };
         }
         let timed: Vec<_> = self.tables.iter().filter(|table| !table.time_columns.is_empty()).collect();
         match timed.as_slice() {
-            [] => Err("the SQL reads no table with a date or timestamp column".to_owned()),
+            [] => Err(NoPeriodSource::NoTable),
             [table] => match table.time_columns.as_slice() {
                 [column] => Ok(source(table, column)),
-                _ => Err(format!(
-                    "the table `{}` has several date or timestamp columns: the definition has to name one as its time column",
-                    table.name
-                )),
+                _ => Err(NoPeriodSource::SeveralColumns { table: table.name.clone() }),
             },
-            _ => Err(
-                "the SQL reads several tables with date or timestamp columns: the definition has to name one as its \
-                      time column"
-                    .to_owned(),
-            ),
+            _ => Err(NoPeriodSource::SeveralTables),
         }
     }
 
@@ -249,6 +242,34 @@ fn columns(columns: &[ContractColumn]) -> Vec<(&str, &str)> {
 
 fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
     parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.type_name.as_str())).collect()
+}
+
+/// Why a contract has no column by which a period selects rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPeriodSource {
+    /// No table has the declared column.
+    #[error("no table that the SQL reads has a date or timestamp column `{0}`")]
+    NotFound(TimeColumn),
+    /// Several tables have the declared column.
+    #[error("several tables have a column `{0}`: write `table.column`")]
+    Ambiguous(TimeColumn),
+    /// No table has a date or timestamp column.
+    #[error("the SQL reads no table with a date or timestamp column")]
+    NoTable,
+    /// The only table with such a column has several.
+    #[error(
+        "the table `{table}` has several date or timestamp columns: the definition has to name one as its time column"
+    )]
+    SeveralColumns {
+        /// The table.
+        table: String,
+    },
+    /// Several tables have such a column.
+    #[error(
+        "the SQL reads several tables with date or timestamp columns: the definition has to name one as its time column"
+    )]
+    SeveralTables,
 }
 
 /// The column that says when a row was, as a definition names it: `column` or `table.column`.
@@ -345,16 +366,16 @@ mod tests {
             contract.period_source(declared.as_ref()).map(|source| format!("{}.{}", source.table, source.column))
         };
         let one = reads(vec![table("customers", &[]), table("metrics", &["date"])]);
-        assert_eq!(source(&one, None).as_deref(), Ok("metrics.date"));
-        assert_eq!(source(&one, Some("metrics.date")).as_deref(), Ok("metrics.date"));
+        assert_eq!(source(&one, None), Ok("metrics.date".to_owned()));
+        assert_eq!(source(&one, Some("metrics.date")), Ok("metrics.date".to_owned()));
         assert!(source(&one, Some("day")).is_err());
         let two = reads(vec![table("orders", &["placed", "paid"])]);
         assert!(source(&two, None).is_err());
-        assert_eq!(source(&two, Some("paid")).as_deref(), Ok("orders.paid"));
+        assert_eq!(source(&two, Some("paid")), Ok("orders.paid".to_owned()));
         let both = reads(vec![table("a", &["day"]), table("b", &["day"])]);
         assert!(source(&both, None).is_err());
         assert!(source(&both, Some("day")).is_err());
-        assert_eq!(source(&both, Some("b.day")).as_deref(), Ok("b.day"));
+        assert_eq!(source(&both, Some("b.day")), Ok("b.day".to_owned()));
         assert!(source(&reads(Vec::new()), None).is_err());
     }
 

@@ -45,8 +45,8 @@ pub use caption::{
     Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
 };
 pub use contract::{
-    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, Period, PeriodColumn, PeriodSource,
-    TimeColumn,
+    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, NoPeriodSource, Period,
+    PeriodColumn, PeriodSource, TimeColumn,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,

@@ -39,7 +39,7 @@ impl Judge {
     ) -> Result<Period, JudgeError> {
         let source = contract.period_source(declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
-            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.clone());
+            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.to_string());
             return Err(vec![finding].into());
         }
         let apply = declared.period.and_then(PeriodDeclaration::apply);
