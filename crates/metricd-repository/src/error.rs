@@ -47,14 +47,10 @@ pub enum RepositoryError {
     /// An ingestion's input could not be read to its end; nothing of it is stored.
     #[error("the input could not be read: {0}")]
     Input(#[source] std::io::Error),
-    /// What was to be stored breaks a rule of the store; nothing of it is stored.
-    #[error("the store refused what breaks its rule `{constraint}`: {message}")]
-    Constraint {
-        /// The rule's name.
-        constraint: String,
-        /// What the store says of it.
-        message: String,
-    },
+    /// What was to be stored contradicts itself or what is stored, as a metric does whose query is neither; nothing of it is
+    /// stored.
+    #[error("what was to be stored contradicts itself or what is stored: {0}")]
+    Inconsistent(String),
     /// The store failed in a way that none of the above names.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -37,7 +37,7 @@ pub use ingestion::{
 };
 pub use memory::MemoryRepository;
 pub use metric::{
-    DefinitionFilter, IDEMPOTENCY_HOURS, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,
+    DefinitionFilter, IDEMPOTENCY_RETENTION, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,
     own_query_ids,
 };
 pub use repository::{MetricRepository, Readiness};

@@ -1,5 +1,7 @@
 //! What single metrics are stored with, how they are changed, and which ones are listed.
 
+use std::time::Duration;
+
 use metricd_domain::{
     Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameters,
     PeriodDeclaration, QueryId, SqlText, TimeColumn,
@@ -65,8 +67,8 @@ pub struct Idempotency {
     pub fingerprint: Vec<u8>,
 }
 
-/// For how long a store remembers a request's mark, in hours.
-pub const IDEMPOTENCY_HOURS: i64 = 24;
+/// For how long a store remembers a request's mark.
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Whether metrics are listed by being in service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

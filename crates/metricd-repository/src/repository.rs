@@ -10,7 +10,7 @@ use metricd_domain::{
 };
 
 #[cfg(doc)]
-use crate::IDEMPOTENCY_HOURS;
+use crate::IDEMPOTENCY_RETENTION;
 use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError};
 
 /// What a store says of itself.
@@ -61,7 +61,7 @@ pub trait MetricRepository: Debug + Send + Sync {
 
     /// Stores a metric that may be edited, with a query of its own. The query has the metric's id where no query has that,
     /// otherwise the id with a number after it. Says whether it was stored now, or a request of this mark has stored it
-    /// within the last [`IDEMPOTENCY_HOURS`]; the definition is then what that request was answered.
+    /// within the last [`IDEMPOTENCY_RETENTION`]; the definition is then what that request was answered.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`RepositoryError::IdempotencyKeyReused`] where its key has marked an ingestion with another fingerprint,
     /// [`RepositoryError::Input`] where a record could not be read, what [`Ingestion::definitions`] fails with,
     /// [`RepositoryError::ChangedMeanwhile`] where others have changed what it brings each time that it was judged,
-    /// [`RepositoryError::Constraint`] where the ingestion brings what no store may hold, such as a metric whose query is
+    /// [`RepositoryError::Inconsistent`] where the ingestion brings what no store may hold, such as a metric whose query is
     /// neither known nor brought. Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 

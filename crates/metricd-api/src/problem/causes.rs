@@ -23,7 +23,7 @@ impl From<RepositoryError> for Problem {
             // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.
             RepositoryError::QueryNotFound(_)
             | RepositoryError::Input(_)
-            | RepositoryError::Constraint { .. }
+            | RepositoryError::Inconsistent(_)
             | RepositoryError::Failed(_) => ProblemCode::InternalError,
         };
         Self::new(code).caused_by(error)

@@ -167,11 +167,7 @@ async fn each_way_the_store_can_fail_has_its_problem() -> Result<()> {
         (|| RepositoryError::Unavailable("s3cret".into()), 503, "database-unavailable"),
         (|| RepositoryError::NoConnection, 503, "no-connection"),
         (|| RepositoryError::Failed("s3cret".into()), 500, "internal-error"),
-        (
-            || RepositoryError::Constraint { constraint: "s3cret".into(), message: "s3cret".into() },
-            500,
-            "internal-error",
-        ),
+        (|| RepositoryError::Inconsistent("s3cret".into()), 500, "internal-error"),
     ];
     for (error, status, code) in cases {
         let app = TestApp::with(Arc::new(FailingRepository(error)))?;

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::result::Error;
 use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
@@ -12,7 +13,7 @@ use metricd_domain::{Actor, Contract, Metric, MetricId, QueryId};
 use metricd_repository::{Changes, DashboardUpdate, Definitions, Known, KnownMetric, RepositoryError, Tally};
 use serde_json::Value;
 
-use super::error::{corrupt, failed};
+use super::error::{corrupt, failed, violates};
 use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow, said_by};
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
 
@@ -122,10 +123,12 @@ impl Plan {
     pub(super) fn store(self, connection: &mut PgConnection, actor: &Actor) -> Result<Changes, RepositoryError> {
         let mut changes = self.changes;
         let actor = said_by(actor)?;
-        insert_queries(connection, &self.added_queries, &actor).map_err(failed)?;
+        let added = insert_queries(connection, &self.added_queries, &actor);
+        added.map_err(|error| not_added(error, "queries_pkey"))?;
         update_queries(connection, &self.changed_queries, &actor).map_err(failed)?;
         end_query_edits(connection, &self.repeated_queries).map_err(failed)?;
-        insert_metrics(connection, &self.added_metrics, &actor).map_err(failed)?;
+        let added = insert_metrics(connection, &self.added_metrics, &actor);
+        added.map_err(|error| not_added(error, "metrics_pkey"))?;
         update_metrics(connection, &self.changed_metrics, &actor).map_err(failed)?;
         end_metric_edits(connection, &self.repeated_metrics).map_err(failed)?;
         store_contracts(connection, &self.contracts)?;
@@ -134,6 +137,11 @@ impl Plan {
         }
         Ok(changes)
     }
+}
+
+/// Why rows were not added. What is not stored yet cannot be locked: somebody else may have stored it since.
+fn not_added(error: Error, primary_key: &str) -> RepositoryError {
+    if violates(&error, primary_key) { RepositoryError::ChangedMeanwhile } else { failed(error) }
 }
 
 fn insert_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Value) -> QueryResult<()> {

@@ -34,9 +34,7 @@ pub(super) fn no_connection(
 pub(super) fn failed(error: Error) -> RepositoryError {
     match error {
         Error::DatabaseError(kind, info) => match info.constraint_name() {
-            Some(constraint) => {
-                RepositoryError::Constraint { constraint: constraint.to_owned(), message: info.message().to_owned() }
-            }
+            Some(_) => RepositoryError::Inconsistent(info.message().to_owned()),
             None if is_own_fault(kind, info.statement_position()) => RepositoryError::Failed(info.message().to_owned()),
             None if matches!(kind, DatabaseErrorKind::ReadOnlyTransaction) => {
                 RepositoryError::ReadOnly(first_line(info.message()))
@@ -47,6 +45,11 @@ pub(super) fn failed(error: Error) -> RepositoryError {
         Error::BrokenTransactionManager => RepositoryError::Unavailable("the connection was lost".to_owned()),
         other => RepositoryError::Failed(other.to_string()),
     }
+}
+
+/// Whether the statement failed because of this constraint.
+pub(super) fn violates(error: &Error, constraint: &str) -> bool {
+    matches!(error, Error::DatabaseError(_, info) if info.constraint_name() == Some(constraint))
 }
 
 /// The same where Diesel's migrations have asked.

@@ -2,8 +2,8 @@
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Binary, Integer, Jsonb, Text};
-use metricd_repository::{IDEMPOTENCY_HOURS, Idempotency, RepositoryError};
+use diesel::sql_types::{Binary, Double, Jsonb, Text};
+use metricd_repository::{IDEMPOTENCY_RETENTION, Idempotency, RepositoryError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -31,14 +31,14 @@ impl Operation {
 
 /// Not all at once, and none that a request holds.
 const FORGOTTEN: &str = "DELETE FROM catalog.idempotency_keys WHERE (operation, key) IN (
-    SELECT operation, key FROM catalog.idempotency_keys WHERE created_at < now() - make_interval(hours => $1)
+    SELECT operation, key FROM catalog.idempotency_keys WHERE created_at < now() - make_interval(secs => $1)
     LIMIT 1000 FOR UPDATE SKIP LOCKED
 )";
 
 /// One that is older than that is taken anew.
 const TAKE: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint) VALUES ($1, $2, $3)
     ON CONFLICT (operation, key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = NULL, created_at = now()
-    WHERE k.created_at < now() - make_interval(hours => $4)";
+    WHERE k.created_at < now() - make_interval(secs => $4)";
 
 const REMEMBER: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint, answer)
     VALUES ($1, $2, $3, $4)
@@ -46,11 +46,11 @@ const REMEMBER: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, ke
 
 /// Forgets keys that are old. Outside of any transaction, so that nobody waits for what is under way.
 pub(super) fn forget_old(connection: &mut PgConnection) -> Result<(), RepositoryError> {
-    sql_query(FORGOTTEN).bind::<Integer, _>(hours()?).execute(connection).map(|_| ()).map_err(failed)
-}
-
-fn hours() -> Result<i32, RepositoryError> {
-    i32::try_from(IDEMPOTENCY_HOURS).map_err(corrupt)
+    sql_query(FORGOTTEN)
+        .bind::<Double, _>(IDEMPOTENCY_RETENTION.as_secs_f64())
+        .execute(connection)
+        .map(|_| ())
+        .map_err(failed)
 }
 
 /// What a request of this mark was answered before, or nothing; the key is then this transaction's, and another one that
@@ -64,7 +64,7 @@ pub(super) fn remembered<T: DeserializeOwned>(
         .bind::<Text, _>(operation.as_str())
         .bind::<Text, _>(&mark.key)
         .bind::<Binary, _>(&mark.fingerprint)
-        .bind::<Integer, _>(hours()?)
+        .bind::<Double, _>(IDEMPOTENCY_RETENTION.as_secs_f64())
         .execute(connection)
         .map_err(failed)?;
     if is_taken == 1 {

@@ -22,9 +22,6 @@ use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, q
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
                                     SET LOCAL lock_timeout = '10min'";
 
-/// What is broken where somebody else has stored an id meanwhile.
-const PRIMARY_KEYS: [&str; 2] = ["queries_pkey", "metrics_pkey"];
-
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]
 enum Unkept {
@@ -119,10 +116,7 @@ fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestio
                 return Err(Unkept::Outrun);
             }
             plan.store(connection, &ingestion.actor()).map_err(|error| match error {
-                // What is not stored yet cannot be locked: somebody else has stored it since.
-                RepositoryError::Constraint { constraint, .. } if PRIMARY_KEYS.contains(&&*constraint) => {
-                    Unkept::Outrun
-                }
+                RepositoryError::ChangedMeanwhile => Unkept::Outrun,
                 error => error.into(),
             })
         });

@@ -11,7 +11,7 @@ use metricd_domain::{Actor, Metric, MetricDefinition, MetricId, QueryId, SqlText
 use metricd_repository::{Idempotency, MetricChange, MetricContent, NewMetric, RepositoryError, own_query_ids};
 use serde_json::Value;
 
-use super::error::{corrupt, failed};
+use super::error::{corrupt, failed, violates};
 use super::idempotency::{self, Operation};
 use super::ingest::UNLIMITED;
 use super::rows::{MetricRow, said_by};
@@ -38,7 +38,6 @@ pub(super) fn insert(
     new: NewMetric,
     mark: Option<&Idempotency>,
 ) -> Result<(MetricDefinition, bool), RepositoryError> {
-    let metric_id = new.metric_id.clone();
     if mark.is_some() {
         idempotency::forget_old(connection)?;
     }
@@ -54,12 +53,7 @@ pub(super) fn insert(
         }
         Ok((definition, true))
     });
-    stored.map_err(|Failure(error)| match error {
-        RepositoryError::Constraint { constraint, .. } if constraint == "metrics_pkey" => {
-            RepositoryError::MetricExists(metric_id)
-        }
-        error => error,
-    })
+    stored.map_err(|Failure(error)| error)
 }
 
 fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDefinition, Failure> {
@@ -80,7 +74,11 @@ fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDef
             metrics::description.eq(content.caption.description.map(String::from)),
             metrics::changed_by.eq(&actor),
         ))
-        .execute(connection)?;
+        .execute(connection)
+        .map_err(|error| match error {
+            error if violates(&error, "metrics_pkey") => RepositoryError::MetricExists(metric_id.clone()),
+            error => failed(error),
+        })?;
     changes::store_contracts(connection, &BTreeMap::from([(metric_id.clone(), content.contract)]))?;
     Ok(definitions::get(connection, &metric_id)?)
 }

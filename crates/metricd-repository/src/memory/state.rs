@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Caption, ChangeAction, Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition,
     MetricId, Query, QueryId, QueryVersion, Record, SqlText,
@@ -10,7 +10,7 @@ use metricd_domain::{
 
 use super::definitions::StoredMetric;
 use crate::{
-    Changes, DashboardUpdate, Definitions, Edit, IDEMPOTENCY_HOURS, Idempotency, Known, KnownMetric, KnownQuery,
+    Changes, DashboardUpdate, Definitions, Edit, IDEMPOTENCY_RETENTION, Idempotency, Known, KnownMetric, KnownQuery,
     Mentioned, RepositoryError, Tally,
 };
 
@@ -109,7 +109,7 @@ impl State {
 
     fn store_metric(&mut self, metric: Metric, actor: &Actor, tally: &mut Tally) -> Result<(), RepositoryError> {
         if !self.queries.contains_key(&metric.query_id) {
-            return Err(broken("metrics_query_id_fkey", format!("there is no query `{}`", metric.query_id)));
+            return Err(RepositoryError::Inconsistent(format!("there is no query `{}`", metric.query_id)));
         }
         let metric_id = metric.metric_id.clone();
         let action = match self.metrics.get_mut(&metric_id) {
@@ -148,11 +148,11 @@ impl State {
 
     fn store_dashboard(&mut self, update: DashboardUpdate, changes: &mut Changes) -> Result<(), RepositoryError> {
         if let Some(item) = update.items.iter().find(|item| !self.metrics.contains_key(&item.metric_id)) {
-            return Err(broken("dashboard_items_metric_id_fkey", format!("there is no metric `{}`", item.metric_id)));
+            return Err(RepositoryError::Inconsistent(format!("there is no metric `{}`", item.metric_id)));
         }
         let id = update.dashboard_id.clone();
         let updated = update.apply_to(self.dashboards.get(&id), changes);
-        let updated = updated.map_err(|error| broken("layout_entries_dashboard_item_fkey", error.to_string()))?;
+        let updated = updated.map_err(|error| RepositoryError::Inconsistent(error.to_string()))?;
         self.dashboards.insert(id, updated);
         Ok(())
     }
@@ -197,13 +197,9 @@ fn remembered<T: Clone>(
     answers: &HashMap<String, Answered<T>>,
     asked: &Idempotency,
 ) -> Result<Option<T>, RepositoryError> {
-    let oldest = Utc::now() - TimeDelta::hours(IDEMPOTENCY_HOURS);
+    let oldest = Utc::now() - IDEMPOTENCY_RETENTION;
     match answers.get(&asked.key).filter(|answered| answered.at > oldest) {
         Some(answered) if answered.fingerprint != asked.fingerprint => Err(RepositoryError::IdempotencyKeyReused),
         answered => Ok(answered.map(|answered| answered.answer.clone())),
     }
-}
-
-fn broken(constraint: &str, message: String) -> RepositoryError {
-    RepositoryError::Constraint { constraint: constraint.to_owned(), message }
 }
