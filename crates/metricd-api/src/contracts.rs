@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use metricd_domain::{Actor, ChangeWay, Contract, MetricDefinition, MetricId};
+use metricd_domain::{Actor, ChangeSource, Contract, MetricDefinition, MetricId};
 use metricd_execution::{BoundStatement, Declarations, Fault, JudgeError, RunError, Statement, fault_of};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
@@ -221,7 +221,7 @@ impl ApiState {
         };
         // Nothing but the contract is changed, which is nobody's change.
         let change = MetricChange::Content(Box::new(content));
-        match self.repository.change_metric(id, version, change, Actor::by(ChangeWay::Database)).await {
+        match self.repository.change_metric(id, version, change, Actor::by(ChangeSource::Database)).await {
             // Somebody has changed the metric meanwhile, and with it its contract.
             Ok(_) | Err(RepositoryError::VersionMismatch { .. }) => {}
             Err(error @ (RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_))) => {

@@ -1,7 +1,7 @@
 //! Who makes a request, as history remembers it, and the mark by which it is known when it is sent again.
 
 use actix_web::{HttpMessage, HttpRequest};
-use metricd_domain::{Actor, ChangeWay};
+use metricd_domain::{Actor, ChangeSource};
 use metricd_repository::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -22,7 +22,7 @@ pub(crate) fn actor(request: &HttpRequest) -> Actor {
         subject: caller::of(request).and_then(|caller| caller.subject().map(str::to_owned)),
         address: request.peer_addr().map(|address| address.ip().to_string()),
         request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
-        ..Actor::by(ChangeWay::Http)
+        ..Actor::by(ChangeSource::Http)
     }
 }
 

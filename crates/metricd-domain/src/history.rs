@@ -7,9 +7,9 @@ use crate::{Caption, IngestionId, MetricLimits, Parameters, PeriodDeclaration, Q
 
 /// By what way a change came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ChangeWay))]
 #[serde(rename_all = "snake_case")]
-pub enum ChangeWay {
+pub enum ChangeSource {
     /// A request over HTTP.
     Http,
     /// An ingestion of files.
@@ -23,7 +23,8 @@ pub enum ChangeWay {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// By what way.
-    pub way: ChangeWay,
+    #[serde(rename = "way")]
+    pub source: ChangeSource,
     /// Who: of a request the subject of its token, past metricd the database's role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -39,16 +40,16 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Nobody in particular, by this way.
+    /// An actor of whom only the source is known.
     #[must_use]
-    pub fn by(way: ChangeWay) -> Self {
-        Self { way, subject: None, address: None, request_id: None, ingestion_id: None }
+    pub fn by(source: ChangeSource) -> Self {
+        Self { source, subject: None, address: None, request_id: None, ingestion_id: None }
     }
 
     /// An ingestion.
     #[must_use]
     pub fn ingestion(ingestion_id: IngestionId) -> Self {
-        Self { ingestion_id: Some(ingestion_id), ..Self::by(ChangeWay::Ingestion) }
+        Self { ingestion_id: Some(ingestion_id), ..Self::by(ChangeSource::Ingestion) }
     }
 }
 

@@ -54,7 +54,7 @@ pub use dashboard::{
 };
 pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
-pub use history::{Actor, ChangeAction, ChangeWay, MetricVersion};
+pub use history::{Actor, ChangeAction, ChangeSource, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};
 pub use metric_limits::{InvalidLimits, MetricLimits};

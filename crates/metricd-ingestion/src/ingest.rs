@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, ChangeWay, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome, QueryId,
-    Record, RecordCounts,
+    Actor, ChangeSource, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome,
+    QueryId, Record, RecordCounts,
 };
 use metricd_execution::Judge;
 use metricd_repository::{
@@ -304,7 +304,7 @@ impl FileIngestion {
 impl Ingestion for FileIngestion {
     fn actor(&self) -> Actor {
         let actor = self.options.actor.clone();
-        Actor { ingestion_id: Some(self.options.ingestion_id), ..actor.unwrap_or(Actor::by(ChangeWay::Ingestion)) }
+        Actor { ingestion_id: Some(self.options.ingestion_id), ..actor.unwrap_or(Actor::by(ChangeSource::Ingestion)) }
     }
 
     fn idempotency(&self) -> Option<Idempotency> {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context, Result, bail};
 use chrono::DateTime;
 use metricd_domain::{
-    Actor, ChangeWay, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
+    Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
     SqlText,
 };
 use metricd_execution::{Allowed, Judge, Outage, Resolution, Resolvable, ResolveError, Resolver};
@@ -137,7 +137,7 @@ async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
             },
             contract: before.contract.unwrap_or_default(),
         };
-        let ann = Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeWay::Http) };
+        let ann = Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeSource::Http) };
         repository.change_metric(&id, before.version, MetricChange::Content(Box::new(content)), ann).await?;
     }
     Ok(())

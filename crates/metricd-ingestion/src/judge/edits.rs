@@ -1,6 +1,6 @@
 //! Edits: what was changed since files last wrote it. An ingestion keeps it unless it is told to overwrite edits.
 
-use metricd_domain::{ChangeWay, Metric, Query};
+use metricd_domain::{ChangeSource, Metric, Query};
 use metricd_repository::{Edit, Known};
 
 use super::Located;
@@ -72,11 +72,11 @@ pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
 
 /// How, by whom and when the edit was made.
 fn told(edit: &Edit) -> String {
-    let way = match edit.by.way {
-        ChangeWay::Http => "over HTTP",
-        ChangeWay::Database => "in the database",
-        ChangeWay::Ingestion => "by an ingestion",
+    let source = match edit.by.source {
+        ChangeSource::Http => "over HTTP",
+        ChangeSource::Database => "in the database",
+        ChangeSource::Ingestion => "by an ingestion",
     };
     let by = edit.by.subject.as_ref().map(|subject| format!(" by `{subject}`")).unwrap_or_default();
-    format!("edited {way}{by} at {}, since files last wrote it", edit.at.format("%Y-%m-%dT%H:%M:%SZ"))
+    format!("edited {source}{by} at {}, since files last wrote it", edit.at.format("%Y-%m-%dT%H:%M:%SZ"))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use metricd_domain::{Actor, Caption, ChangeWay, Contract, MetricId, MetricLimits, SqlText};
+use metricd_domain::{Actor, Caption, ChangeSource, Contract, MetricId, MetricLimits, SqlText};
 use metricd_execution::{Fault, Resolvable, ResolveError, Resolver, fault_of};
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
 use metricd_repository::{MetricContent, MetricRepository, NewMetric, RepositoryError};
@@ -39,7 +39,7 @@ async fn insert(repository: &PgRepository, id: &str) -> Result<Option<Repository
             limits: MetricLimits::default(),
             contract: Contract::default(),
         },
-        actor: Actor::by(ChangeWay::Http),
+        actor: Actor::by(ChangeSource::Http),
     };
     Ok(repository.insert_metric(metric, None).await.err())
 }

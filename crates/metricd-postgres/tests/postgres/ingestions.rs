@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::Result;
-use metricd_domain::{Actor, Breakpoint, ChangeWay, Contract, MetricDefinition, MetricId, SqlText};
+use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
 use metricd_postgres::{DefinitionEvent, PgRepository, RepositoryConfig, watch_definitions};
 use metricd_repository::contract::{Brought, dashboard, layout_entry, metric, query, record};
 use metricd_repository::{Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError};
@@ -163,7 +163,7 @@ async fn edit(repository: &PgRepository, sql: Option<&str>) -> Result<MetricDefi
         contract: Contract::default(),
     };
     let change = MetricChange::Content(Box::new(content));
-    Ok(repository.change_metric(&id, before.version, change, Actor::by(ChangeWay::Http)).await?)
+    Ok(repository.change_metric(&id, before.version, change, Actor::by(ChangeSource::Http)).await?)
 }
 
 #[tokio::test]

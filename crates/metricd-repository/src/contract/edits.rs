@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use metricd_domain::{
-    Actor, Caption, ChangeWay, Contract, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
+    Actor, Caption, ChangeSource, Contract, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
 };
 use tokio::runtime::Handle;
 
@@ -21,7 +21,7 @@ use crate::{
 type Repository = Arc<dyn MetricRepository>;
 
 fn ann() -> Actor {
-    Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeWay::Http) }
+    Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeSource::Http) }
 }
 
 fn content(definition: &MetricDefinition) -> MetricContent {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use metricd_domain::{
-    Actor, Breakpoint, Caption, ChangeAction, ChangeWay, Contract, DashboardId, MetricDefinition, MetricDescription,
+    Actor, Breakpoint, Caption, ChangeAction, ChangeSource, Contract, DashboardId, MetricDefinition, MetricDescription,
     MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, Parameters, QueryId, SqlText,
 };
 
@@ -23,7 +23,7 @@ fn id(id: &str) -> MetricId {
 }
 
 fn somebody(name: &str) -> Actor {
-    Actor { subject: Some(name.to_owned()), request_id: Some("r-1".to_owned()), ..Actor::by(ChangeWay::Http) }
+    Actor { subject: Some(name.to_owned()), request_id: Some("r-1".to_owned()), ..Actor::by(ChangeSource::Http) }
 }
 
 fn content(title: &str, sql: &str) -> MetricContent {
@@ -253,7 +253,7 @@ pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: R
     let ingested = repository.get_definition(&id("m2")).await.unwrap();
     assert_eq!((ingested.sql.as_str(), ingested.version, ingested.query_version), ("SELECT 3", 2, 2));
     let versions = versions(&repository, "m2").await;
-    assert_eq!(versions[0].changed_by.way, ChangeWay::Ingestion);
+    assert_eq!(versions[0].changed_by.source, ChangeSource::Ingestion);
     assert!(!versions[0].editable && versions[1].editable);
     assert_ne!(versions[0].changed_by, versions[1].changed_by);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, ChangeWay, Contract, Dashboard, Metric, MetricDefinition, MetricId, MetricVersion,
+    Actor, Caption, ChangeAction, ChangeSource, Contract, Dashboard, Metric, MetricDefinition, MetricId, MetricVersion,
     QueryId, SqlText,
 };
 
@@ -235,5 +235,5 @@ impl State {
 
 /// The edit that a change by the actor is; none if files made it.
 fn edit_by(actor: &Actor) -> Option<Edit> {
-    (actor.way != ChangeWay::Ingestion).then(|| Edit { by: actor.clone(), at: Utc::now() })
+    (actor.source != ChangeSource::Ingestion).then(|| Edit { by: actor.clone(), at: Utc::now() })
 }

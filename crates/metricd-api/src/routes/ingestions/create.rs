@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_multipart::Multipart;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use metricd_domain::{Actor, ChangeWay, IngestionMode, IngestionReport, Outcome};
+use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
 use metricd_execution::JudgeError;
 use metricd_ingestion::{IngestError, Options, ingest};
 use metricd_repository::Idempotency;
@@ -82,7 +82,7 @@ pub(in crate::routes) async fn create_ingestion(
 
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
     let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
-    let actor = Actor { way: ChangeWay::Ingestion, ..requester::actor(&request) };
+    let actor = Actor { source: ChangeSource::Ingestion, ..requester::actor(&request) };
     let options = Options {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),
