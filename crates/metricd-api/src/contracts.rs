@@ -209,9 +209,9 @@ impl ApiState {
         log::info!(
             "the contract of `{id}` is renewed: its tables have changed since, or the rules by which it was judged"
         );
-        let MetricDefinition { caption, sql, metric, version, .. } = definition.clone();
+        let MetricDefinition { display_text, sql, metric, version, .. } = definition.clone();
         let content = MetricContent {
-            caption,
+            display_text,
             sql,
             parameters: metric.parameters,
             time_column: metric.time_column,

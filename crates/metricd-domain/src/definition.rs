@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Caption, Contract, MetricId, MetricLimits, MetricTitle, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn,
+    Contract, DisplayText, MetricId, MetricLimits, MetricTitle, Parameters, PeriodDeclaration, QueryId, SqlText,
+    TimeColumn,
 };
 
 /// SQL under an id.
@@ -72,8 +73,9 @@ impl Metric {
 pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,
-    /// The words that it was given.
-    pub caption: Caption,
+    /// Its title and description, as far as it has them.
+    #[serde(alias = "caption")]
+    pub display_text: DisplayText,
     /// The current SQL of the metric's query.
     pub sql: SqlText,
     /// The version of that SQL.
@@ -97,15 +99,15 @@ impl MetricDefinition {
     #[must_use]
     pub fn new(metric: Metric, sql: SqlText, contract: Option<Contract>) -> Self {
         let (created_at, updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
-        let (query_version, version, deleted_at, caption) = (1, 1, None, Caption::default());
-        Self { metric, caption, sql, query_version, version, created_at, updated_at, deleted_at, contract }
+        let (query_version, version, deleted_at, display_text) = (1, 1, None, DisplayText::default());
+        Self { metric, display_text, sql, query_version, version, created_at, updated_at, deleted_at, contract }
     }
 
     /// What to call the metric: the title that it was given, otherwise the one in its SQL's leading comment, otherwise its
     /// id.
     #[must_use]
     pub fn title(&self) -> &str {
-        let given = self.caption.title.as_ref().map(MetricTitle::as_str);
+        let given = self.display_text.title.as_ref().map(MetricTitle::as_str);
         given.or_else(|| self.sql.title()).unwrap_or(self.metric.metric_id.as_str())
     }
 }
@@ -124,7 +126,7 @@ mod tests {
         assert_eq!(definition("-- One\nSELECT 1").title(), "One");
         let title = MetricTitle::parse("Two").unwrap();
         let titled = MetricDefinition {
-            caption: Caption { title: Some(title), ..Caption::default() },
+            display_text: DisplayText { title: Some(title), ..DisplayText::default() },
             ..definition("-- One\nSELECT 1")
         };
         assert_eq!(titled.title(), "Two");

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Caption, IngestionId, MetricLimits, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn};
+use crate::{DisplayText, IngestionId, MetricLimits, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn};
 
 /// By what way a change came into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +79,9 @@ pub struct MetricVersion {
     pub changed_at: DateTime<Utc>,
     /// Who.
     pub changed_by: Actor,
-    /// The words that it was given.
-    pub caption: Caption,
+    /// Its title and description, as far as it had them.
+    #[serde(alias = "caption")]
+    pub display_text: DisplayText,
     /// The query that it read.
     pub query_id: QueryId,
     /// The SQL of that query.

@@ -23,11 +23,11 @@
 //! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe and what it
 //! returns is the business of `metricd-execution`.
 
-mod caption;
 mod contract;
 mod dashboard;
 mod decimal;
 mod definition;
+mod display_text;
 mod history;
 mod id;
 mod limit;
@@ -41,9 +41,6 @@ mod sql;
 mod tenant;
 mod visible;
 
-pub use caption::{
-    Caption, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription, MetricTitle,
-};
 pub use contract::{
     Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, NoPeriodSource, Period,
     PeriodColumn, PeriodSource, TimeColumn,
@@ -54,6 +51,10 @@ pub use dashboard::{
 };
 pub use decimal::{Decimal, InvalidDecimal};
 pub use definition::{Metric, MetricDefinition, Query, QueryVersion};
+pub use display_text::{
+    DisplayText, InvalidDescription, InvalidTitle, MAX_DESCRIPTION_CHARS, MAX_TITLE_CHARS, MetricDescription,
+    MetricTitle,
+};
 pub use history::{Actor, ChangeAction, ChangeSource, MetricVersion};
 pub use id::{DashboardId, IngestionId, InvalidId, MAX_ID_CHARS, MetricId, QueryId};
 pub use limit::{InvalidRowLimit, RowLimit};

@@ -126,7 +126,7 @@ async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
         let sql = edit["sql"].as_str().map(SqlText::parse).transpose()?;
         let rows = edit["rows"].as_u64().map(u32::try_from).transpose()?;
         let content = MetricContent {
-            caption: before.caption,
+            display_text: before.display_text,
             sql: sql.unwrap_or(before.sql),
             parameters: before.metric.parameters,
             time_column: before.metric.time_column,

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use metricd_domain::{
-    Actor, Caption, Contract, DashboardId, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameters,
+    Actor, Contract, DashboardId, DisplayText, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameters,
     PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
 /// All that somebody says of a metric, and what PostgreSQL says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricContent {
-    /// The words that it is given.
-    pub caption: Caption,
+    /// Its title and description, as far as it has them.
+    pub display_text: DisplayText,
     /// Its SQL.
     pub sql: SqlText,
     /// The declared parameters.

@@ -36,7 +36,7 @@ impl MetricDocument {
         let Some(mut operation) = operation_of("/metrics/{metric_id}") else { return };
         operation.operation_id = Some(format!("get_metric_{id}"));
         operation.summary = Some(definition.title().to_owned());
-        let own = definition.caption.description.as_ref().map(|text| text.as_str().to_owned());
+        let own = definition.display_text.description.as_ref().map(|text| text.as_str().to_owned());
         operation.description = Some(own.into_iter().chain(operation.description).collect::<Vec<_>>().join("\n\n"));
         let own = parameters(definition);
         let general = operation.parameters.take().unwrap_or_default();

@@ -70,8 +70,8 @@ fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDef
     diesel::insert_into(metrics::table)
         .values((
             MetricRow::try_from(metric)?,
-            metrics::title.eq(content.caption.title.map(String::from)),
-            metrics::description.eq(content.caption.description.map(String::from)),
+            metrics::title.eq(content.display_text.title.map(String::from)),
+            metrics::description.eq(content.display_text.description.map(String::from)),
             metrics::changed_by.eq(&actor),
         ))
         .execute(connection)
@@ -166,7 +166,7 @@ fn put_content(
     content: MetricContent,
     actor: &Value,
 ) -> Result<(), Failure> {
-    let MetricDefinition { metric, caption, sql, contract, .. } = before;
+    let MetricDefinition { metric, display_text, sql, contract, .. } = before;
     let before_row = MetricRow::try_from(metric.clone())?;
     let id = metric.metric_id.clone();
     let mut query_id = metric.query_id.clone();
@@ -194,7 +194,7 @@ fn put_content(
     }
     // An unchanged row is not written. The triggers would leave the key `said` in `changed_by`, so that the next change by somebody
     // else would be taken for this actor's; and they would notify every server.
-    let is_written = row != before_row || content.caption != caption;
+    let is_written = row != before_row || content.display_text != display_text;
     if is_written {
         diesel::update(metrics::table.find(id.as_str()))
             .set((
@@ -203,8 +203,8 @@ fn put_content(
                 metrics::time_column.eq(row.time_column),
                 metrics::period.eq(row.period),
                 metrics::limits.eq(row.limits),
-                metrics::title.eq(content.caption.title.map(String::from)),
-                metrics::description.eq(content.caption.description.map(String::from)),
+                metrics::title.eq(content.display_text.title.map(String::from)),
+                metrics::description.eq(content.display_text.description.map(String::from)),
                 metrics::changed_by.eq(actor),
             ))
             .execute(connection)?;

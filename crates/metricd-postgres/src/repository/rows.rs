@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::{Insertable, Queryable, Selectable};
 use metricd_domain::{
-    Actor, Breakpoint, Caption, Contract, DashboardId, LayoutEntry, Metric, MetricDefinition, MetricDescription,
+    Actor, Breakpoint, Contract, DashboardId, DisplayText, LayoutEntry, Metric, MetricDefinition, MetricDescription,
     MetricId, MetricTitle, MetricVersion, Query, QueryId, QueryVersion, SqlText, TimeColumn,
 };
 use metricd_repository::RepositoryError;
@@ -98,7 +98,7 @@ pub(super) fn definition(
 ) -> Result<MetricDefinition, RepositoryError> {
     Ok(MetricDefinition {
         metric: metric.try_into()?,
-        caption: caption(state.title, state.description)?,
+        display_text: display_text(state.title, state.description)?,
         sql: SqlText::parse(query.sql).map_err(corrupt)?,
         query_version: u32::try_from(query.version).map_err(corrupt)?,
         version: u32::try_from(state.version).map_err(corrupt)?,
@@ -109,8 +109,8 @@ pub(super) fn definition(
     })
 }
 
-fn caption(title: Option<String>, description: Option<String>) -> Result<Caption, RepositoryError> {
-    Ok(Caption {
+fn display_text(title: Option<String>, description: Option<String>) -> Result<DisplayText, RepositoryError> {
+    Ok(DisplayText {
         title: title.map(MetricTitle::try_from).transpose().map_err(corrupt)?,
         description: description.map(MetricDescription::try_from).transpose().map_err(corrupt)?,
     })
@@ -143,7 +143,7 @@ impl MetricVersionRow {
             action: serde_json::from_value(Value::String(self.action)).map_err(corrupt)?,
             changed_at: self.changed_at,
             changed_by: serde_json::from_value(self.changed_by).map_err(corrupt)?,
-            caption: caption(self.title, self.description)?,
+            display_text: display_text(self.title, self.description)?,
             query_id: QueryId::parse(self.query_id).map_err(corrupt)?,
             sql: SqlText::parse(sql).map_err(corrupt)?,
             editable: self.editable,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use metricd_domain::{Actor, Caption, ChangeSource, Contract, MetricId, MetricLimits, SqlText};
+use metricd_domain::{Actor, ChangeSource, Contract, DisplayText, MetricId, MetricLimits, SqlText};
 use metricd_execution::{Fault, Resolvable, ResolveError, Resolver, fault_of};
 use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
 use metricd_repository::{MetricContent, MetricRepository, NewMetric, RepositoryError};
@@ -31,7 +31,7 @@ async fn insert(repository: &PgRepository, id: &str) -> Result<Option<Repository
     let metric = NewMetric {
         metric_id: MetricId::parse(id)?,
         content: MetricContent {
-            caption: Caption::default(),
+            display_text: DisplayText::default(),
             sql: SqlText::parse("SELECT 1 AS one")?,
             parameters: metricd_domain::Parameters::default(),
             time_column: None,

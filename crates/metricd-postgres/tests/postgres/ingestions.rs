@@ -154,7 +154,7 @@ async fn edit(repository: &PgRepository, sql: Option<&str>) -> Result<MetricDefi
     let id = MetricId::parse("m1")?;
     let before = repository.get_definition(&id).await?;
     let content = MetricContent {
-        caption: before.caption,
+        display_text: before.display_text,
         sql: sql.map_or(Ok(before.sql), SqlText::parse)?,
         parameters: before.metric.parameters,
         time_column: before.metric.time_column,

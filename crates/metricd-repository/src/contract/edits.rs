@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use metricd_domain::{
-    Actor, Caption, ChangeSource, Contract, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
+    Actor, ChangeSource, Contract, DisplayText, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
 };
 use tokio::runtime::Handle;
 
@@ -26,7 +26,7 @@ fn ann() -> Actor {
 
 fn content(definition: &MetricDefinition) -> MetricContent {
     MetricContent {
-        caption: definition.caption.clone(),
+        display_text: definition.display_text.clone(),
         sql: definition.sql.clone(),
         parameters: definition.metric.parameters.clone(),
         time_column: definition.metric.time_column.clone(),
@@ -88,7 +88,7 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let shared = Definitions { metrics: vec![metric("m1", "q1"), metric("m2", "q1")], ..one_metric("SELECT 1") };
     store(&repository, shared).await;
     let title = Some(MetricTitle::parse("Title").unwrap());
-    edit(&repository, "m1", |content| content.caption = Caption { title, ..Caption::default() }).await;
+    edit(&repository, "m1", |content| content.display_text = DisplayText { title, ..DisplayText::default() }).await;
     for change in [MetricChange::Delete, MetricChange::Restore] {
         let id = MetricId::parse("m1").unwrap();
         let version = repository.get_definition(&id).await.unwrap().version;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use chrono::{TimeDelta, Utc};
 use metricd_domain::{
-    Actor, Breakpoint, Caption, ChangeAction, ChangeSource, Contract, DashboardId, MetricDefinition, MetricDescription,
-    MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, Parameters, QueryId, SqlText,
+    Actor, Breakpoint, ChangeAction, ChangeSource, Contract, DashboardId, DisplayText, MetricDefinition,
+    MetricDescription, MetricId, MetricLimits, MetricPatterns, MetricTitle, MetricVersion, Parameters, QueryId,
+    SqlText,
 };
 
 use super::builders::{Brought, dashboard, layout_entry, metric, query};
@@ -29,7 +30,7 @@ fn somebody(name: &str) -> Actor {
 fn content(title: &str, sql: &str) -> MetricContent {
     let description = MetricDescription::parse("What it is for.\nAnd more.").unwrap();
     MetricContent {
-        caption: Caption { title: Some(MetricTitle::parse(title).unwrap()), description: Some(description) },
+        display_text: DisplayText { title: Some(MetricTitle::parse(title).unwrap()), description: Some(description) },
         sql: SqlText::parse(sql).unwrap(),
         parameters: Parameters::default(),
         time_column: None,
@@ -45,7 +46,7 @@ fn new(metric_id: &str, sql: &str) -> NewMetric {
 
 fn content_of(definition: &MetricDefinition) -> MetricContent {
     MetricContent {
-        caption: definition.caption.clone(),
+        display_text: definition.display_text.clone(),
         sql: definition.sql.clone(),
         parameters: definition.metric.parameters.clone(),
         time_column: definition.metric.time_column.clone(),
@@ -155,7 +156,7 @@ pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(reposi
     assert_eq!(same, first);
 
     let mut other = content("Other", "SELECT 2");
-    (other.caption.description, other.limits) = (None, MetricLimits::default());
+    (other.display_text.description, other.limits) = (None, MetricLimits::default());
     let changed = change(&repository, "m1", 1, MetricChange::Content(Box::new(other.clone()))).await.unwrap();
     assert_eq!(content_of(&changed), other);
     assert_eq!((changed.version, changed.query_version), (2, 2));
@@ -165,7 +166,7 @@ pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(reposi
     let versions = versions(&repository, "m1").await;
     let told: Vec<_> = versions.iter().map(|one| (one.version, one.action, one.sql.as_str())).collect();
     assert_eq!(told, [(2, ChangeAction::Changed, "SELECT 2"), (1, ChangeAction::Created, "SELECT 1")]);
-    assert_eq!((&versions[0].caption, versions[0].limits), (&other.caption, other.limits));
+    assert_eq!((&versions[0].display_text, versions[0].limits), (&other.display_text, other.limits));
     assert_eq!(versions[0].changed_by, somebody("bob"));
     let paged = repository.list_metric_versions(&id("m1"), Some(2), 1).await.unwrap();
     assert_eq!(paged, versions[1..]);
@@ -294,7 +295,7 @@ pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) 
     repository.ingest(Box::new(brought)).await.unwrap();
     assert!(told.recv().unwrap().0.metrics[&id("m1")].is_deleted);
     let now = repository.get_definition(&id("m1")).await.unwrap();
-    assert_eq!((&now.caption, now.deleted_at.is_some()), (&first.caption, true));
+    assert_eq!((&now.display_text, now.deleted_at.is_some()), (&first.display_text, true));
     assert_eq!((now.sql.as_str(), now.version, now.contract), ("SELECT 5", 3, None));
     assert_eq!(versions(&repository, "m1").await[0].action, ChangeAction::Changed);
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, ChangeSource, Contract, Dashboard, Metric, MetricDefinition, MetricId, MetricVersion,
-    QueryId, SqlText,
+    Actor, ChangeAction, ChangeSource, Contract, Dashboard, DisplayText, Metric, MetricDefinition, MetricId,
+    MetricVersion, QueryId, SqlText,
 };
 
 use super::state::State;
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) struct StoredMetric {
     pub(super) metric: Metric,
-    pub(super) caption: Caption,
+    pub(super) display_text: DisplayText,
     pub(super) deleted_at: Option<DateTime<Utc>>,
     pub(super) contract: Option<Contract>,
     pub(super) edit: Option<Edit>,
@@ -31,14 +31,14 @@ impl State {
     }
 
     pub(super) fn definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
-        let StoredMetric { metric, caption, deleted_at, contract, versions, .. } = self.stored(id)?.clone();
+        let StoredMetric { metric, display_text, deleted_at, contract, versions, .. } = self.stored(id)?.clone();
         let query = self.query_versions(&metric.query_id)?.last();
         let query = query.ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
         let absent = || RepositoryError::MetricNotFound(id.clone());
         let (first, last) = (versions.first().ok_or_else(absent)?, versions.last().ok_or_else(absent)?);
         Ok(MetricDefinition {
             metric,
-            caption,
+            display_text,
             sql: query.sql.clone(),
             query_version: query.version,
             version: last.version,
@@ -57,7 +57,7 @@ impl State {
         };
         let is_found = filter.search.as_ref().is_none_or(|words| {
             let has = |text: &str| text.to_lowercase().contains(&words.to_lowercase());
-            let description = definition.caption.description.as_ref();
+            let description = definition.display_text.description.as_ref();
             has(definition.title()) || description.is_some_and(|description| has(description.as_str()))
         });
         let is_item = filter.dashboard_id.as_ref().is_none_or(|id| {
@@ -80,7 +80,7 @@ impl State {
             action,
             changed_at: Utc::now(),
             changed_by: actor.clone(),
-            caption: stored.caption.clone(),
+            display_text: stored.display_text.clone(),
             query_id: metric.query_id.clone(),
             sql: query.sql.clone(),
             editable: metric.editable,
@@ -113,9 +113,9 @@ impl State {
             limits: content.limits,
             ..Metric::new(metric_id.clone(), query_id, true)
         };
-        let (caption, contract) = (content.caption, Some(content.contract));
+        let (display_text, contract) = (content.display_text, Some(content.contract));
         let edit = edit_by(&actor);
-        let stored = StoredMetric { metric, caption, deleted_at: None, contract, versions: Vec::new(), edit };
+        let stored = StoredMetric { metric, display_text, deleted_at: None, contract, versions: Vec::new(), edit };
         self.metrics.insert(metric_id.clone(), stored);
         self.add_version(&metric_id, ChangeAction::Created, &actor);
         self.definition(&metric_id)
@@ -183,11 +183,11 @@ impl State {
             limits: content.limits,
             ..stored.metric.clone()
         };
-        let is_other = is_other_sql || metric != stored.metric || content.caption != stored.caption;
+        let is_other = is_other_sql || metric != stored.metric || content.display_text != stored.display_text;
         if metric != stored.metric {
             stored.edit = edit_by(actor);
         }
-        (stored.metric, stored.caption, stored.contract) = (metric, content.caption, Some(content.contract));
+        (stored.metric, stored.display_text, stored.contract) = (metric, content.display_text, Some(content.contract));
         is_other
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use metricd_domain::{
-    Actor, Caption, ChangeAction, Dashboard, DashboardId, IngestionId, IngestionReport, Metric, MetricDefinition,
+    Actor, ChangeAction, Dashboard, DashboardId, DisplayText, IngestionId, IngestionReport, Metric, MetricDefinition,
     MetricId, Query, QueryId, QueryVersion, Record, SqlText,
 };
 
@@ -115,8 +115,9 @@ impl State {
         let action = match self.metrics.get_mut(&metric_id) {
             None => {
                 tally.added += 1;
-                let (caption, versions) = (Caption::default(), Vec::new());
-                let stored = StoredMetric { metric, caption, deleted_at: None, contract: None, versions, edit: None };
+                let (display_text, versions) = (DisplayText::default(), Vec::new());
+                let stored =
+                    StoredMetric { metric, display_text, deleted_at: None, contract: None, versions, edit: None };
                 self.metrics.insert(metric_id.clone(), stored);
                 ChangeAction::Created
             }

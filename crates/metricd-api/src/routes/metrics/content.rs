@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use metricd_domain::{
-    Caption, Contract, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
+    Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
     ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
 use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
@@ -102,7 +102,7 @@ impl ContentRequest {
     /// The content of a metric that is not stored yet.
     pub(super) fn new_content(self, sql: SqlText) -> DraftContent {
         DraftContent {
-            caption: Caption { title: self.title.given(), description: self.description.given() },
+            display_text: DisplayText { title: self.title.given(), description: self.description.given() },
             sql,
             parameters: self.parameters.given().unwrap_or_default(),
             time_column: self.time_column.given(),
@@ -113,15 +113,15 @@ impl ContentRequest {
 
     /// The content of a stored metric, with what the request says of it.
     pub(super) fn applied_to(self, before: &MetricDefinition) -> DraftContent {
-        let MetricDefinition { metric, caption, sql, .. } = before.clone();
+        let MetricDefinition { metric, display_text, sql, .. } = before.clone();
         let sql = self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone());
         let title = match self.title {
             Field::Absent => kept_title(before, &sql),
             title => title.applied_to(None),
         };
-        let description = self.description.applied_to(caption.description);
+        let description = self.description.applied_to(display_text.description);
         DraftContent {
-            caption: Caption { title, description },
+            display_text: DisplayText { title, description },
             sql,
             parameters: self.parameters.applied_to(Some(metric.parameters)).unwrap_or_default(),
             time_column: self.time_column.applied_to(metric.time_column),
@@ -134,7 +134,7 @@ impl ContentRequest {
 /// The title of a metric that gets this SQL and no title. A title that was taken from the old SQL's comment is given to the
 /// metric, unless the new SQL has the same one: what a request does not name does not change.
 fn kept_title(before: &MetricDefinition, sql: &SqlText) -> Option<MetricTitle> {
-    let given = before.caption.title.clone();
+    let given = before.display_text.title.clone();
     if given.is_some() || before.sql.title() == sql.title() {
         return given;
     }
@@ -164,7 +164,7 @@ fn take_parameters(fields: &mut Fields) -> Field<Parameters> {
 /// What a metric is to be, before PostgreSQL was asked.
 #[derive(Debug, Clone)]
 pub(super) struct DraftContent {
-    caption: Caption,
+    display_text: DisplayText,
     sql: SqlText,
     parameters: Parameters,
     time_column: Option<TimeColumn>,
@@ -185,8 +185,8 @@ impl DraftContent {
 
     /// With the contract that it is known to have.
     pub(super) fn with(self, contract: Contract) -> MetricContent {
-        let Self { caption, sql, parameters, time_column, period, limits } = self;
-        MetricContent { caption, sql, parameters, time_column, period, limits, contract }
+        let Self { display_text, sql, parameters, time_column, period, limits } = self;
+        MetricContent { display_text, sql, parameters, time_column, period, limits, contract }
     }
 
     /// The contract of this content, if all is the same on which it depends.

@@ -89,8 +89,8 @@ fn respond(version: &MetricVersion, before: Option<&MetricVersion>, shows_ingest
 /// What of a version is compared.
 fn fields(version: &MetricVersion) -> Map<String, Value> {
     let fields = json!({
-        "title": version.caption.title,
-        "description": version.caption.description,
+        "title": version.display_text.title,
+        "description": version.display_text.description,
         "query_id": version.query_id,
         "sql": version.sql,
         "editable": version.editable,

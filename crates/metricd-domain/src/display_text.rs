@@ -1,4 +1,4 @@
-//! What people call a metric, and what they say of it.
+//! The title and the description of a metric, as people read them.
 
 use std::fmt;
 
@@ -32,10 +32,10 @@ pub struct MetricTitle(String);
 #[serde(try_from = "String", into = "String")]
 pub struct MetricDescription(String);
 
-/// The words that a metric was given; each may be absent.
+/// The title and the description of a metric; each may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caption {
-    /// The title; where it is absent, the SQL's leading comment is one.
+pub struct DisplayText {
+    /// The title. If it is absent, the leading comment of the SQL serves as one.
     #[serde(default)]
     pub title: Option<MetricTitle>,
     /// The description.
