@@ -10,7 +10,7 @@ use metricd_access::testing::Issuer;
 use metricd_access::{Access, Algorithm, Keys, Rules, Secret, Verifier};
 use metricd_api::{ApiState, QuotaRules, Quotas, ServerOptions, Uploads, start};
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
-use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
         metrics: vec![metric("m1", "q1")],
         ..Definitions::default()
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let runner = ScriptedRunner::default();
     runner.script("SELECT 1", || Ok(vec![Some("1".to_owned())]));

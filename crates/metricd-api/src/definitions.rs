@@ -126,7 +126,7 @@ impl Definitions {
 
 #[cfg(test)]
 mod tests {
-    use metricd_repository::contract::{Brought, metric, query};
+    use metricd_repository::contract::{TestIngestion, metric, query};
     use metricd_repository::{Definitions as Stored, MemoryRepository};
 
     use super::*;
@@ -134,7 +134,7 @@ mod tests {
     async fn store(repository: &MemoryRepository, sql: &str) {
         let definitions =
             Stored { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Stored::default() };
-        let (brought, _told) = Brought::keeping(definitions, Vec::new());
+        let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
         repository.ingest(Box::new(brought)).await.unwrap();
     }
 

@@ -15,7 +15,7 @@ use crate::definitions::ServedMetric;
 use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants, Uploads};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
-const MAX_JUDGEMENTS: usize = 2;
+const MAX_VALIDATION_ATTEMPTS: usize = 2;
 
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
@@ -93,7 +93,7 @@ impl ApiState {
             stream_min_bytes_per_second: 16 << 10,
             max_upload_bytes: 256 << 20,
             uploads: Arc::new(uploads),
-            judging: Arc::new(Semaphore::new(MAX_JUDGEMENTS)),
+            judging: Arc::new(Semaphore::new(MAX_VALIDATION_ATTEMPTS)),
             ingesting: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }

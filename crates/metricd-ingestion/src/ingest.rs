@@ -12,8 +12,8 @@ use metricd_domain::{
 };
 use metricd_execution::Judge;
 use metricd_repository::{
-    Changes, Conclusion, Definitions, Idempotency, Ingestion, Known, Mentioned, MetricRepository, RepositoryError,
-    Tally,
+    ChangeCounts, Changes, Conclusion, Definitions, ExistingState, Idempotency, Ingestion, MetricRepository,
+    ReferencedIds, RepositoryError,
 };
 use uuid::Uuid;
 
@@ -311,14 +311,14 @@ impl Ingestion for FileIngestion {
         self.options.idempotency.clone()
     }
 
-    fn mentioned(&self) -> Mentioned {
-        self.brought.mentioned()
+    fn referenced_ids(&self) -> ReferencedIds {
+        self.brought.referenced_ids()
     }
 
-    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
+    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         self.findings = self.file_findings.clone();
         let judged = self.brought.judge(
-            known,
+            existing,
             &mut self.judgements,
             self.options.overwrite_edits,
             self.progress.as_ref(),
@@ -338,7 +338,7 @@ impl Ingestion for FileIngestion {
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
         self.notice_unread(changes);
-        let counted = |mut counts: metricd_domain::EntryCounts, tally: Tally| {
+        let counted = |mut counts: metricd_domain::EntryCounts, tally: ChangeCounts| {
             (counts.added, counts.changed, counts.unchanged) = (tally.added, tally.changed, tally.unchanged);
             counts
         };
@@ -368,9 +368,9 @@ impl Ingestion for FileIngestion {
         };
         report.outcome = self.outcome(&report);
         match report.outcome {
-            Outcome::Stored => Conclusion::Keep(report),
-            Outcome::Refused => Conclusion::KeepReport(report),
-            Outcome::DryRun => Conclusion::Discard(report),
+            Outcome::Stored => Conclusion::Commit(report),
+            Outcome::Refused => Conclusion::CommitReportOnly(report),
+            Outcome::DryRun => Conclusion::RollBack(report),
         }
     }
 }

@@ -10,7 +10,7 @@ mod ingestions;
 mod metrics;
 mod records;
 
-pub use builders::{Brought, dashboard, date, layout_entry, metric, query, record, report};
+pub use builders::{TestIngestion, dashboard, date, layout_entry, metric, query, record, report};
 pub use definitions::*;
 pub use edits::*;
 pub use ingestions::*;
@@ -48,10 +48,10 @@ macro_rules! repository_contract {
             an_ingestion_keeps_what_a_metric_was_given,
             an_edit_is_known_until_files_write_or_repeat_it,
             only_what_files_declare_is_edited,
-            an_edit_stays_that_is_made_while_an_ingestion_is_judged,
-            what_is_changed_while_an_ingestion_is_judged_is_judged_again,
+            an_edit_stays_that_is_made_while_an_ingestion_is_validated,
+            what_is_changed_while_an_ingestion_is_validated_is_validated_again,
             an_ingestion_that_is_outrun_each_time_leaves_nothing,
-            a_contract_is_of_what_was_judged,
+            a_contract_is_of_what_was_validated,
             what_was_deleted_long_ago_is_purged,
             definitions_are_searched_and_filtered,
             dashboards_are_listed_with_their_sizes,

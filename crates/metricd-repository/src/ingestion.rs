@@ -1,4 +1,4 @@
-//! What an ingestion brings, as the store pulls it.
+//! The content of an ingestion, as the store pulls it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -12,33 +12,33 @@ use metricd_domain::{
 
 use crate::{Idempotency, RepositoryError};
 
-/// The ids that an ingestion mentions, about which the store is to say what it knows.
+/// The ids that an ingestion names. The store answers with the [`ExistingState`] of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mentioned {
-    /// Queries that are brought or named.
+pub struct ReferencedIds {
+    /// Queries that it contains or names.
     pub query_ids: BTreeSet<QueryId>,
-    /// Metrics that are brought.
+    /// Metrics that it contains.
     pub metric_ids: BTreeSet<MetricId>,
-    /// Dashboards that are brought.
+    /// Dashboards that it contains.
     pub dashboard_ids: BTreeSet<DashboardId>,
 }
 
-/// What the store knows of the ids that an ingestion mentions.
+/// What is stored under the ids that an ingestion names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
-    /// The mentioned queries that are stored, with their current SQL.
-    pub queries: BTreeMap<QueryId, KnownQuery>,
-    /// The stored metrics that are mentioned, or read a mentioned query.
-    pub metrics: BTreeMap<MetricId, KnownMetric>,
-    /// The mentioned dashboards that are stored, with their names.
+pub struct ExistingState {
+    /// The named queries that are stored.
+    pub queries: BTreeMap<QueryId, ExistingQuery>,
+    /// The stored metrics that are named, or read a named query.
+    pub metrics: BTreeMap<MetricId, ExistingMetric>,
+    /// The named dashboards that are stored, with their names.
     pub dashboards: BTreeMap<DashboardId, DashboardName>,
-    /// The items of the mentioned dashboards that are stored.
+    /// The items of these dashboards.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
 }
 
 /// A query that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownQuery {
+pub struct ExistingQuery {
     /// Its current SQL.
     pub sql: SqlText,
     /// Its last edit, if it has one.
@@ -56,7 +56,7 @@ pub struct Edit {
 
 /// A metric that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownMetric {
+pub struct ExistingMetric {
     /// The metric.
     pub metric: Metric,
     /// Its contract.
@@ -67,8 +67,8 @@ pub struct KnownMetric {
     pub edit: Option<Edit>,
 }
 
-/// Definitions to store. Each id stands once and is among those that the ingestion mentions. Storing one, also one that is
-/// stored already, ends its edit.
+/// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once. Storing a definition ends its edit, also if the
+/// same is stored already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// Queries.
@@ -133,9 +133,9 @@ impl DashboardUpdate {
     }
 }
 
-/// How many entries of one kind storing them touched.
+/// How many entries of one kind were added, changed and left as they were.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ChangeCounts {
     /// Stored for the first time.
     pub added: u64,
     /// Stored before with another content.
@@ -144,7 +144,7 @@ pub struct Tally {
     pub unchanged: u64,
 }
 
-impl Tally {
+impl ChangeCounts {
     /// Counts an entry.
     pub fn count(&mut self, is_new: bool, is_changed: bool) {
         let counted = match (is_new, is_changed) {
@@ -156,77 +156,78 @@ impl Tally {
     }
 }
 
-/// What storing an ingestion's content changes.
+/// What storing the content of an ingestion changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Queries.
-    pub queries: Tally,
+    pub queries: ChangeCounts,
     /// Metrics.
-    pub metrics: Tally,
+    pub metrics: ChangeCounts,
     /// Dashboards: their names and items.
-    pub dashboards: Tally,
+    pub dashboards: ChangeCounts,
     /// Layout entries of all dashboards.
-    pub layout_entries: Tally,
+    pub layout_entries: ChangeCounts,
     /// Records; none is ever `changed`.
-    pub records: Tally,
-    /// How many of the records that were brought carry the id of a query which is not stored, by that id. At most 1 000 ids.
+    pub records: ChangeCounts,
+    /// How many of the ingestion's records have the id of a query that is not stored, by that id. At most 1 000 ids.
     pub unread_records: BTreeMap<QueryId, u64>,
 }
 
-/// What is to become of an ingestion.
+/// How the transaction of an ingestion ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Keep all that was brought, and the report.
-    Keep(IngestionReport),
-    /// Keep the report alone.
-    KeepReport(IngestionReport),
-    /// Keep nothing.
-    Discard(IngestionReport),
+    /// Commit the content and the report.
+    Commit(IngestionReport),
+    /// Roll the content back and commit the report: the ingestion is refused.
+    CommitReportOnly(IngestionReport),
+    /// Roll everything back, the report included: a dry run.
+    RollBack(IngestionReport),
 }
 
 impl Conclusion {
-    /// The report, whatever is kept.
+    /// The report, whatever is committed.
     #[must_use]
     pub fn into_report(self) -> IngestionReport {
         match self {
-            Self::Keep(report) | Self::KeepReport(report) | Self::Discard(report) => report,
+            Self::Commit(report) | Self::CommitReportOnly(report) | Self::RollBack(report) => report,
         }
     }
 }
 
-/// How often definitions are judged that somebody changes each time before they are stored.
-pub const MAX_JUDGEMENTS: usize = 10;
+/// How often an ingestion validates its definitions while others change what they depend on, before the store gives up with
+/// [`RepositoryError::ChangedMeanwhile`].
+pub const MAX_VALIDATION_ATTEMPTS: usize = 10;
 
-/// What an ingestion brings. The store calls the methods in this order, within one transaction and on one thread, which
-/// they may block.
+/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction and on one
+/// thread, which they may block.
 pub trait Ingestion: Debug + Send {
     /// Who ingests.
     fn actor(&self) -> Actor;
 
-    /// The request's mark, where it has one. An ingestion of that mark which is remembered answers in this one's place, and
-    /// nothing else of this one is asked for.
+    /// The idempotency key of the request, if it has one. If the store remembers an ingestion with this key, it answers with the
+    /// report of that one and calls no other method.
     fn idempotency(&self) -> Option<Idempotency> {
         None
     }
 
-    /// The ids about which the store is to say what it knows.
-    fn mentioned(&self) -> Mentioned;
+    /// The ids of which the ingestion needs the existing state.
+    fn referenced_ids(&self) -> ReferencedIds;
 
-    /// The definitions to store, now that it is known what is stored already. Called again with what is known then, up to
-    /// [`MAX_JUDGEMENTS`] times, where somebody has changed it before they were stored; the last answer holds.
+    /// The definitions to store, given what is stored. If others change that before the definitions are stored, the store calls
+    /// the method again with the new state, up to [`MAX_VALIDATION_ATTEMPTS`] times in all; the last result counts.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`] where nobody could judge them.
-    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError>;
+    /// [`RepositoryError::Unavailable`] if the definitions cannot be validated now. Nothing is stored then.
+    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError>;
 
     /// The next record to store, or `None` after the last one.
     ///
     /// # Errors
     ///
-    /// The input could not be read.
+    /// The input could not be read. Nothing is stored then.
     fn next_record(&mut self) -> Option<io::Result<Record>>;
 
-    /// What is to become of it all, now that it is known what storing it changes.
+    /// Makes the report from the changes, and decides how the transaction ends.
     fn conclude(&mut self, changes: &Changes) -> Conclusion;
 }

@@ -19,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! This crate judges nothing: what may be stored is decided by `metricd-ingestion`, which implements [`Ingestion`].
+//! This crate validates nothing: what may be stored is decided by `metricd-ingestion`, which implements [`Ingestion`].
 
 #[cfg(feature = "testing")]
 #[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a promise is broken by a panic, as in any test")]
@@ -32,8 +32,8 @@ mod repository;
 
 pub use error::RepositoryError;
 pub use ingestion::{
-    Changes, Conclusion, DashboardUpdate, Definitions, Edit, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS,
-    Mentioned, Tally,
+    ChangeCounts, Changes, Conclusion, DashboardUpdate, Definitions, Edit, ExistingMetric, ExistingQuery,
+    ExistingState, Ingestion, MAX_VALIDATION_ATTEMPTS, ReferencedIds,
 };
 pub use memory::MemoryRepository;
 pub use metric::{

@@ -16,8 +16,8 @@ use metricd_domain::{
 
 use self::state::State;
 use crate::{
-    Conclusion, DefinitionFilter, Definitions, Idempotency, Ingestion, MAX_JUDGEMENTS, MetricChange, MetricRepository,
-    NewMetric, Readiness, RepositoryError,
+    Conclusion, DefinitionFilter, Definitions, Idempotency, Ingestion, MAX_VALIDATION_ATTEMPTS, MetricChange,
+    MetricRepository, NewMetric, Readiness, RepositoryError,
 };
 
 /// A store of metrics in memory; it keeps every promise of [`MetricRepository`] but to outlive its process.
@@ -41,15 +41,18 @@ impl MemoryRepository {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ingestion's definitions, and the state by which they are judged.
-    fn judged(&self, ingestion: &mut dyn Ingestion) -> Result<(MutexGuard<'_, State>, Definitions), RepositoryError> {
-        let mentioned = ingestion.mentioned();
-        for _ in 0..MAX_JUDGEMENTS {
-            let known = self.lock().known(&mentioned);
+    /// The ingestion's definitions, and the state by which they are validated.
+    fn validated(
+        &self,
+        ingestion: &mut dyn Ingestion,
+    ) -> Result<(MutexGuard<'_, State>, Definitions), RepositoryError> {
+        let referenced_ids = ingestion.referenced_ids();
+        for _ in 0..MAX_VALIDATION_ATTEMPTS {
+            let existing = self.lock().existing(&referenced_ids);
             // Metrics may be changed meanwhile.
-            let definitions = ingestion.definitions(&known)?;
+            let definitions = ingestion.definitions(&existing)?;
             let state = self.lock();
-            if state.known(&mentioned) == known {
+            if state.existing(&referenced_ids) == existing {
                 return Ok((state, definitions));
             }
         }
@@ -177,7 +180,7 @@ impl MetricRepository for MemoryRepository {
         {
             return Ok(report);
         }
-        let (mut state, definitions) = self.judged(ingestion.as_mut())?;
+        let (mut state, definitions) = self.validated(ingestion.as_mut())?;
         let mut next = state.clone();
         let mut changes = next.store(definitions, &ingestion.actor())?;
         let mut brought = HashMap::new();
@@ -187,12 +190,12 @@ impl MetricRepository for MemoryRepository {
         next.store_records(brought, &mut changes);
         let conclusion = ingestion.conclude(&changes);
         match &conclusion {
-            Conclusion::Keep(report) => {
+            Conclusion::Commit(report) => {
                 next.keep_report(report.clone(), idempotency);
                 *state = next;
             }
-            Conclusion::KeepReport(report) => state.keep_report(report.clone(), idempotency),
-            Conclusion::Discard(_) => {}
+            Conclusion::CommitReportOnly(report) => state.keep_report(report.clone(), idempotency),
+            Conclusion::RollBack(_) => {}
         }
         Ok(conclusion.into_report())
     }

@@ -121,26 +121,28 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`RepositoryError::DashboardNotFound`] where no dashboard has the id.
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError>;
 
-    /// Stores what the ingestion brings and answers with the report that it concludes with.
+    /// Stores the content of an ingestion and returns the report that it concludes with.
     ///
-    /// All of it is one transaction: it is stored as a whole, report included, or nothing is, whatever happens meanwhile.
-    /// Ingestions run one after the other, and metrics may be changed while one runs: what it is told to be
-    /// [`Known`](crate::Known) holds when its definitions are stored, since they are judged again where it has changed. The
-    /// order of the calls is that of the methods of [`Ingestion`]; only [`Ingestion::definitions`] and
-    /// [`Ingestion::next_record`] are called more than once.
+    /// All of it is one transaction: the store keeps everything, the report included, or nothing. Ingestions run one after the
+    /// other; metrics may be changed while one runs. The [`ExistingState`](crate::ExistingState) that the ingestion gets still
+    /// holds when its definitions are stored: if it has changed, the store asks for the definitions again. The order of the calls
+    /// is that of the methods of [`Ingestion`]; only [`Ingestion::definitions`] and [`Ingestion::next_record`] are called more
+    /// than once.
     ///
-    /// Nothing that is stored disappears because the ingestion does not mention it: no words that a metric was given, and a
-    /// metric that is out of service stays so. A query whose SQL differs from the stored one gets the next version. A record
-    /// is stored where the ingestion brings it more often than it is stored already; records are compared in all their
-    /// columns.
+    /// An ingestion deletes nothing: definitions that it does not contain stay, a metric keeps its title and description, and one
+    /// that is out of service stays so. A query whose SQL differs from the stored one gets the next version. Records are a
+    /// multiset: of each record, compared in all columns, as many are added as are missing to the number in the ingestion.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::IdempotencyKeyReused`] where its key has marked an ingestion with another fingerprint,
-    /// [`RepositoryError::Input`] where a record could not be read, what [`Ingestion::definitions`] fails with,
-    /// [`RepositoryError::ChangedMeanwhile`] where others have changed what it brings each time that it was judged,
-    /// [`RepositoryError::Inconsistent`] where the ingestion brings what no store may hold, such as a metric whose query is
-    /// neither known nor brought. Nothing is stored then.
+    /// - [`RepositoryError::IdempotencyKeyReused`] if its key belongs to an ingestion with another fingerprint.
+    /// - [`RepositoryError::Input`] if a record cannot be read.
+    /// - [`RepositoryError::ChangedMeanwhile`] if the existing state has changed each time that the definitions were validated.
+    /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or what is stored, for example a metric whose query is
+    ///   neither stored nor contained.
+    /// - Any error of [`Ingestion::definitions`].
+    ///
+    /// Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 
     /// The report of an ingestion that was stored or refused.

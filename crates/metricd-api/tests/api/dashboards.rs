@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_domain::Breakpoint;
-use metricd_repository::contract::{Brought, dashboard, layout_entry, metric, query};
+use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![board, dashboard("d2", &[])],
         ..Definitions::default()
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     TestApp::with(Arc::new(repository))
 }

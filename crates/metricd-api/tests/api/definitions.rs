@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 use metricd_api::ApiState;
 use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
-use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use serde_json::{Value, json};
 
@@ -240,7 +240,7 @@ async fn what_is_not_editable_is_left_alone() -> Result<()> {
     fixed.editable = false;
     let definitions =
         Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![fixed], ..Definitions::default() };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     for (method, path, body) in [

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use futures_util::future::join_all;
 use metricd_repository::Definitions;
-use metricd_repository::contract::Brought;
+use metricd_repository::contract::TestIngestion;
 use metricd_repository::{MemoryRepository, RepositoryError};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fn good() -> Form {
 #[actix_web::test]
 async fn a_report_comes_back_as_json() -> Result<()> {
     let app = TestApp::start().await?;
-    let (brought, _told) = Brought::keeping(Definitions::default(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(Definitions::default(), Vec::new());
     let report = app.repository.ingest(Box::new(brought)).await?;
     let answer = app.get(&format!("/ingestions/{}", report.ingestion_id)).await?;
     assert_eq!(answer.status, 200);

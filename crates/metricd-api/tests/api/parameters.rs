@@ -8,7 +8,7 @@ use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricId, MetricLimits, Parameter,
     ParameterDeclaration, ParameterName, Parameters, Period, PeriodSource,
 };
-use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 
 use crate::support::TestApp;
@@ -79,7 +79,7 @@ async fn app() -> Result<TestApp> {
             .collect::<Result<BTreeMap<_, _>>>()?,
         ..Definitions::default()
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     for text in [

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_domain::{Contract, ContractParameter, ParameterName};
 use metricd_execution::RunError;
-use metricd_repository::contract::{Brought, dashboard, metric, query};
+use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository, RepositoryError};
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ async fn app() -> Result<TestApp> {
     let contract = Contract { parameters: vec![kind], ..Contract::default() };
     let contracts = [(metrics[4].metric_id.clone(), contract)].into();
     let dashboards = vec![dashboard("d1", &["two", "one"]), dashboard("empty", &[])];
-    let (brought, _told) = Brought::keeping(Definitions { queries, metrics, contracts, dashboards }, Vec::new());
+    let (brought, _told) =
+        TestIngestion::committing(Definitions { queries, metrics, contracts, dashboards }, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

@@ -14,7 +14,7 @@ use metricd_domain::{
     MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
 };
 use metricd_execution::testing::{ScriptedResolver, ScriptedRunner};
-use metricd_repository::contract::{Brought, metric, query};
+use metricd_repository::contract::{TestIngestion, metric, query};
 use metricd_repository::{
     DefinitionFilter, Definitions, Idempotency, Ingestion, MemoryRepository, MetricChange, MetricRepository, NewMetric,
     Readiness, RepositoryError,
@@ -88,7 +88,7 @@ impl TestApp {
             metrics: vec![metric("m1", "q1")],
             ..Definitions::default()
         };
-        let (brought, _told) = Brought::keeping(definitions, Vec::new());
+        let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
         repository.ingest(Box::new(brought)).await?;
         Ok(Arc::new(repository))
     }

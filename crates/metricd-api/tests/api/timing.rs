@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_execution::RunError;
 use metricd_execution::testing::Ending;
-use metricd_repository::contract::{Brought, dashboard, metric, query};
+use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 
 use crate::streams::{SQL, failing, script};
@@ -82,7 +82,7 @@ async fn several_results_tell_the_time_of_the_whole_call() -> Result<()> {
         dashboards: vec![dashboard("d1", &["m1", "m2"])],
         ..Definitions::default()
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

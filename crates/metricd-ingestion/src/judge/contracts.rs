@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{Contract, Metric, MetricId, Query, QueryId, SqlText};
 use metricd_execution::{Finding, FindingCode};
-use metricd_repository::{Known, KnownMetric};
+use metricd_repository::{ExistingMetric, ExistingState};
 
 use super::{Judgements, Located};
 use crate::findings::{Findings, refuse_sql};
@@ -37,18 +37,18 @@ struct Reader<'a> {
 pub(super) fn judge_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
-    known: &Known,
+    existing: &ExistingState,
     judgements: &mut Judgements,
     progress: &dyn Progress,
     findings: &mut Findings,
 ) -> Result<Judged, String> {
-    let mut asking = Asking { known, judgements, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
+    let mut asking = Asking { existing, judgements, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
     let mut readers: BTreeMap<&QueryId, Vec<Reader<'_>>> = BTreeMap::new();
     for metric in metrics.values() {
         let reader = Reader { metric: &metric.value, brought: Some(metric) };
         readers.entry(&metric.value.query_id).or_default().push(reader);
     }
-    let stored = known.metrics.values().map(|known| &known.metric);
+    let stored = existing.metrics.values().map(|existing| &existing.metric);
     for metric in stored.filter(|metric| !metrics.contains_key(&metric.metric_id)) {
         readers.entry(&metric.query_id).or_default().push(Reader { metric, brought: None });
     }
@@ -63,7 +63,7 @@ pub(super) fn judge_contracts(
     }
     // What remains names queries that are stored and not brought again; of those only metrics that are brought are judged.
     for reader in readers.into_values().flatten() {
-        if let (Some(metric), Some(stored)) = (reader.brought, known.queries.get(&reader.metric.query_id)) {
+        if let (Some(metric), Some(stored)) = (reader.brought, existing.queries.get(&reader.metric.query_id)) {
             asking.judge_metric(metric, &stored.sql)?;
         }
     }
@@ -77,7 +77,7 @@ pub(super) fn judge_contracts(
 }
 
 struct Asking<'a> {
-    known: &'a Known,
+    existing: &'a ExistingState,
     judgements: &'a mut Judgements,
     findings: &'a mut Findings,
     contracts: BTreeMap<MetricId, Contract>,
@@ -127,13 +127,13 @@ impl Asking<'_> {
 
     /// Whether the metric is stored as it is, with this SQL and a contract.
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
-        let stored = self.known.metrics.get(&metric.metric_id);
-        let has_contract = stored.is_some_and(|KnownMetric { metric: stored, contract, .. }| {
+        let stored = self.existing.metrics.get(&metric.metric_id);
+        let has_contract = stored.is_some_and(|ExistingMetric { metric: stored, contract, .. }| {
             contract.as_ref().is_some_and(Contract::is_of_these_rules)
                 && (&stored.query_id, &stored.parameters, &stored.time_column, &stored.period)
                     == (&metric.query_id, &metric.parameters, &metric.time_column, &metric.period)
         });
-        has_contract && self.known.queries.get(&metric.query_id).is_some_and(|stored| stored.sql == *sql)
+        has_contract && self.existing.queries.get(&metric.query_id).is_some_and(|stored| stored.sql == *sql)
     }
 
     fn refuse_query(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use metricd_domain::{
     Breakpoint, DashboardId, DashboardItem, DashboardName, EntryCounts, LayoutEntry, Location, MetricId,
 };
-use metricd_repository::{DashboardUpdate, Known};
+use metricd_repository::{DashboardUpdate, ExistingState};
 
 use super::references::notice_repeated;
 use super::suggestions::Faults;
@@ -18,7 +18,7 @@ use crate::findings::Findings;
 pub(super) fn judge_dashboards(
     mut drafts: Vec<DraftDashboard>,
     metric_ids: &BTreeSet<MetricId>,
-    known: &Known,
+    existing: &ExistingState,
     (dashboard_counts, counts): (&mut EntryCounts, &mut EntryCounts),
     faults: &mut Faults,
     findings: &mut Findings,
@@ -26,7 +26,7 @@ pub(super) fn judge_dashboards(
     dashboard_counts.read = drafts.len() as u64;
     counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
     let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
-    refuse_conflicting_ids(&mut drafts, known, findings);
+    refuse_conflicting_ids(&mut drafts, existing, findings);
     let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
     let mut dashboards: Vec<DashboardUpdate> = Vec::new();
     let mut entries = Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn judge_dashboards(
             let Located { value: (breakpoint, entry), location } = entry;
             let metric_id = entry.metric_id().clone();
             if present.contains(&metric_id)
-                || known.dashboard_items.contains(&(dashboard_id.clone(), metric_id.clone()))
+                || existing.dashboard_items.contains(&(dashboard_id.clone(), metric_id.clone()))
             {
                 entries.push(Located { value: (dashboard_id.clone(), breakpoint, entry), location });
             } else {
@@ -98,7 +98,7 @@ pub(super) fn judge_dashboards(
 
 /// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its metrics are
 /// judged all the same.
-fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], known: &Known, findings: &mut Findings) {
+fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], existing: &ExistingState, findings: &mut Findings) {
     let mut first_of: BTreeMap<DashboardId, (DashboardName, String)> = BTreeMap::new();
     for draft in drafts {
         let Some(id) = &draft.dashboard_id else { continue };
@@ -107,7 +107,7 @@ fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], known: &Known, findings
             Some((first, _)) if first == name => continue,
             Some((first, in_file)) => Some(format!("the dashboard `{}` of `{in_file}`", first.as_str())),
             None => {
-                let stored = known.dashboards.get(id).filter(|stored| *stored != name && !draft.has_own_id);
+                let stored = existing.dashboards.get(id).filter(|stored| *stored != name && !draft.has_own_id);
                 stored.map(|stored| format!("the stored dashboard `{}`", stored.as_str()))
             }
         };

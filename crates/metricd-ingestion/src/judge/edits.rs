@@ -1,7 +1,7 @@
 //! Edits: what was changed since files last wrote it. An ingestion keeps it unless it is told to overwrite edits.
 
 use metricd_domain::{ChangeSource, Metric, Query};
-use metricd_repository::{Edit, Known};
+use metricd_repository::{Edit, ExistingState};
 
 use super::Located;
 use crate::Reason;
@@ -13,7 +13,7 @@ pub(super) trait Declared {
     fn name(&self) -> (&'static str, &str);
 
     /// The edit of what is stored under its id, if the stored content differs.
-    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit>;
+    fn conflicting_edit<'a>(&self, existing: &'a ExistingState) -> Option<&'a Edit>;
 }
 
 impl Declared for Query {
@@ -21,8 +21,8 @@ impl Declared for Query {
         ("query", self.query_id.as_str())
     }
 
-    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit> {
-        let stored = known.queries.get(&self.query_id)?;
+    fn conflicting_edit<'a>(&self, existing: &'a ExistingState) -> Option<&'a Edit> {
+        let stored = existing.queries.get(&self.query_id)?;
         stored.edit.as_ref().filter(|_| stored.sql != self.sql)
     }
 }
@@ -32,8 +32,8 @@ impl Declared for Metric {
         ("metric", self.metric_id.as_str())
     }
 
-    fn conflicting_edit<'a>(&self, known: &'a Known) -> Option<&'a Edit> {
-        let stored = known.metrics.get(&self.metric_id)?;
+    fn conflicting_edit<'a>(&self, existing: &'a ExistingState) -> Option<&'a Edit> {
+        let stored = existing.metrics.get(&self.metric_id)?;
         stored.edit.as_ref().filter(|_| stored.metric != *self)
     }
 }
@@ -41,11 +41,11 @@ impl Declared for Metric {
 /// Refuses the entries that contradict an edit, and returns the others.
 pub(super) fn refuse_edited<T: Declared>(
     entries: Vec<Located<T>>,
-    known: &Known,
+    existing: &ExistingState,
     findings: &mut Findings,
 ) -> Vec<Located<T>> {
     let is_free = |entry: &Located<T>| {
-        let Some(edit) = entry.value.conflicting_edit(known) else { return true };
+        let Some(edit) = entry.value.conflicting_edit(existing) else { return true };
         let (kind, id) = entry.value.name();
         let message =
             format!("the {kind} `{id}` was {}; the edit stays: overwrite edits to take the file's content", told(edit));
@@ -58,11 +58,11 @@ pub(super) fn refuse_edited<T: Declared>(
 /// Names the edits that the entries overwrite.
 pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
     entries: impl IntoIterator<Item = &'a Located<T>>,
-    known: &Known,
+    existing: &ExistingState,
     findings: &mut Findings,
 ) {
     for entry in entries {
-        if let Some(edit) = entry.value.conflicting_edit(known) {
+        if let Some(edit) = entry.value.conflicting_edit(existing) {
             let (kind, id) = entry.value.name();
             let message = format!("the {kind} `{id}` was {}; the file's content replaces the edit", told(edit));
             findings.notice(entry.location.clone(), Reason::EditOverwritten, message);

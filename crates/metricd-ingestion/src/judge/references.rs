@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{EntryCounts, Location, Metric, MetricId, Query, QueryId, Suggestion};
-use metricd_repository::{Definitions, Known, Mentioned};
+use metricd_repository::{Definitions, ExistingState, ReferencedIds};
 
 use super::contracts::{judge_contracts, refuse_with_query};
 use super::dashboards::judge_dashboards;
@@ -36,10 +36,10 @@ pub(crate) struct References {
 
 impl Brought {
     /// The ids about which the store is to say what it knows.
-    pub(crate) fn mentioned(&self) -> Mentioned {
+    pub(crate) fn referenced_ids(&self) -> ReferencedIds {
         let metrics = self.drafts.iter().flat_map(|draft| &draft.metrics);
         let named = metrics.map(|metric| metric.value.query_id.clone());
-        Mentioned {
+        ReferencedIds {
             query_ids: self.queries.iter().map(|query| query.value.query_id.clone()).chain(named).collect(),
             metric_ids: self
                 .drafts
@@ -58,7 +58,7 @@ impl Brought {
     /// A sentence, where the database cannot be asked about SQL.
     pub(crate) fn judge(
         &self,
-        known: &Known,
+        existing: &ExistingState,
         judgements: &mut Judgements,
         overwrite_edits: bool,
         progress: &dyn Progress,
@@ -80,23 +80,23 @@ impl Brought {
             );
             findings.refuse(query.location, Some(id.as_str()), Reason::IdConflict, message);
         }
-        let brought = if overwrite_edits { queries.kept } else { refuse_edited(queries.kept, known, findings) };
-        let named = NamedQueries { brought: &brought, refused: &self.refused_queries, known };
+        let brought = if overwrite_edits { queries.kept } else { refuse_edited(queries.kept, existing, findings) };
+        let named = NamedQueries { brought: &brought, refused: &self.refused_queries, existing };
         let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
         let (metrics, edited) =
-            if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, known, findings) };
-        let judged = judge_contracts(brought, metrics, known, judgements, progress, findings)?;
+            if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, existing, findings) };
+        let judged = judge_contracts(brought, metrics, existing, judgements, progress, findings)?;
         faults.refused_with_sql.extend(judged.refused);
         let (queries, metrics) = (judged.queries, judged.metrics);
         references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
         references.metrics.refused = references.metrics.read - references.metrics.repeated - metrics.len() as u64;
-        notice_deleted(&metrics, known, findings);
-        notice_overwritten(&queries, known, findings);
-        notice_overwritten(metrics.values(), known, findings);
-        notice_unused(&queries, &metrics, known, &mut faults, findings);
+        notice_deleted(&metrics, existing, findings);
+        notice_overwritten(&queries, existing, findings);
+        notice_overwritten(metrics.values(), existing, findings);
+        notice_unused(&queries, &metrics, existing, &mut faults, findings);
         let items = metrics.keys().cloned().chain(edited).collect();
         let counts = (&mut references.dashboards, &mut references.layout_entries);
-        let dashboards = judge_dashboards(self.drafts.clone(), &items, known, counts, &mut faults, findings);
+        let dashboards = judge_dashboards(self.drafts.clone(), &items, existing, counts, &mut faults, findings);
 
         references.suggestions = suggest(&faults);
         references.definitions = Definitions {
@@ -120,7 +120,7 @@ pub(super) fn notice_repeated<T>(repeated: &[Located<T>], name: impl Fn(&T) -> S
 struct NamedQueries<'a> {
     brought: &'a [Located<Query>],
     refused: &'a BTreeSet<QueryId>,
-    known: &'a Known,
+    existing: &'a ExistingState,
 }
 
 /// The metrics whose query is there, by id.
@@ -152,7 +152,7 @@ fn judge_metrics(
         } else if named.refused.contains(query_id) {
             refuse_with_query(&metric, findings);
             faults.refused_with_sql.insert(metric.value.metric_id.clone());
-        } else if named.known.queries.contains_key(query_id) {
+        } else if named.existing.queries.contains_key(query_id) {
             kept.insert(metric.value.metric_id.clone(), metric);
         } else {
             let message = format!("there is no query `{query_id}`, neither in the files nor stored");
@@ -166,11 +166,11 @@ fn judge_metrics(
 /// The metrics that contradict no edit, and the ids of the others, which stay as they are stored.
 fn split_edited(
     metrics: BTreeMap<MetricId, Located<Metric>>,
-    known: &Known,
+    existing: &ExistingState,
     findings: &mut Findings,
 ) -> (BTreeMap<MetricId, Located<Metric>>, Vec<MetricId>) {
     let ids: BTreeSet<_> = metrics.keys().cloned().collect();
-    let free = refuse_edited(metrics.into_values().collect(), known, findings);
+    let free = refuse_edited(metrics.into_values().collect(), existing, findings);
     let free: BTreeMap<_, _> = free.into_iter().map(|metric| (metric.value.metric_id.clone(), metric)).collect();
     let edited = ids.into_iter().filter(|id| !free.contains_key(id)).collect();
     (free, edited)
@@ -200,8 +200,8 @@ pub(super) fn item_name(location: &Location) -> String {
     index.map_or_else(|| "the item".to_owned(), |index| format!("item {}", index + 1))
 }
 
-fn notice_deleted(metrics: &BTreeMap<MetricId, Located<Metric>>, known: &Known, findings: &mut Findings) {
-    let is_deleted = |id: &MetricId| known.metrics.get(id).is_some_and(|known| known.is_deleted);
+fn notice_deleted(metrics: &BTreeMap<MetricId, Located<Metric>>, existing: &ExistingState, findings: &mut Findings) {
+    let is_deleted = |id: &MetricId| existing.metrics.get(id).is_some_and(|existing| existing.is_deleted);
     for (id, metric) in metrics.iter().filter(|(id, _)| is_deleted(id)) {
         let message = format!("the metric `{id}` is out of service; restore it to have it answered again");
         findings.notice(metric.location.clone(), Reason::MetricDeleted, message);
@@ -211,13 +211,13 @@ fn notice_deleted(metrics: &BTreeMap<MetricId, Located<Metric>>, known: &Known, 
 fn notice_unused(
     queries: &[Located<Query>],
     metrics: &BTreeMap<MetricId, Located<Metric>>,
-    known: &Known,
+    existing: &ExistingState,
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
     // A stored metric that is brought anew reads what it reads now.
-    let stored = known.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
-    let stored = stored.map(|(_, known)| &known.metric.query_id);
+    let stored = existing.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
+    let stored = stored.map(|(_, existing)| &existing.metric.query_id);
     let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();
     for query in queries.iter().filter(|query| !read.contains(&query.value.query_id)) {
         let message = format!("no metric reads the query `{}`", query.value.query_id);

@@ -10,7 +10,9 @@ use diesel::sql_query;
 use diesel::sql_types::{Array, Jsonb, Text};
 use diesel::upsert::excluded;
 use metricd_domain::{Actor, Contract, Metric, MetricId, QueryId};
-use metricd_repository::{Changes, DashboardUpdate, Definitions, Known, KnownMetric, RepositoryError, Tally};
+use metricd_repository::{
+    ChangeCounts, Changes, DashboardUpdate, Definitions, ExistingMetric, ExistingState, RepositoryError,
+};
 use serde_json::Value;
 
 use super::error::{corrupt, failed, violates};
@@ -39,11 +41,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(definitions: Definitions, known: &Known) -> Result<Self, RepositoryError> {
+    pub(super) fn new(definitions: Definitions, existing: &ExistingState) -> Result<Self, RepositoryError> {
         let mut plan = Self { dashboards: definitions.dashboards, ..Self::default() };
         let (mut changed_queries, mut written_metrics) = (BTreeSet::new(), BTreeSet::new());
         for query in definitions.queries {
-            match known.queries.get(&query.query_id) {
+            match existing.queries.get(&query.query_id) {
                 None => {
                     plan.changes.queries.added += 1;
                     plan.added_queries.push(query.into());
@@ -60,7 +62,7 @@ impl Plan {
             }
         }
         for metric in definitions.metrics {
-            match known.metrics.get(&metric.metric_id) {
+            match existing.metrics.get(&metric.metric_id) {
                 Some(stored) if stored.metric == metric => {
                     plan.changes.metrics.unchanged += 1;
                     plan.repeated_metrics.extend(stored.edit.is_some().then_some(metric.metric_id));
@@ -83,12 +85,12 @@ impl Plan {
             written_metrics.contains(metric_id) || changed_queries.contains(query_id)
         };
         for (metric_id, contract) in definitions.contracts {
-            let stored = known.metrics.get(&metric_id).filter(|stored| !loses_contract(&stored.metric));
+            let stored = existing.metrics.get(&metric_id).filter(|stored| !loses_contract(&stored.metric));
             if stored.is_none_or(|stored| stored.contract.as_ref() != Some(&contract)) {
                 plan.contracts.insert(metric_id, contract);
             }
         }
-        for KnownMetric { metric, .. } in known.metrics.values() {
+        for ExistingMetric { metric, .. } in existing.metrics.values() {
             let Metric { metric_id, query_id, .. } = metric;
             let is_repeated = plan.repeated_metrics.contains(metric_id);
             if loses_contract(metric) || is_repeated || plan.contracts.contains_key(metric_id) {
@@ -276,14 +278,18 @@ fn store_dashboard(connection: &mut PgConnection, brought: DashboardUpdate, chan
 }
 
 /// Stores entries of one dashboard.
-fn store_layout_entries(connection: &mut PgConnection, rows: &[LayoutEntryRow], tally: &mut Tally) -> QueryResult<()> {
+fn store_layout_entries(
+    connection: &mut PgConnection,
+    rows: &[LayoutEntryRow],
+    counts: &mut ChangeCounts,
+) -> QueryResult<()> {
     let ids: Vec<_> = rows.iter().map(|row| &row.metric_id).collect();
     let stored = layout_entries::table
         .filter(layout_entries::dashboard_id.eq_any(rows.first().map(|row| &row.dashboard_id)))
         .filter(layout_entries::metric_id.eq_any(ids))
         .select(LayoutEntryRow::as_select());
     let key = |row: &LayoutEntryRow| (row.breakpoint.clone(), row.metric_id.clone());
-    let differing = differing(rows, stored.load(connection)?, key, tally);
+    let differing = differing(rows, stored.load(connection)?, key, counts);
     diesel::insert_into(layout_entries::table)
         .values(differing)
         .on_conflict((layout_entries::dashboard_id, layout_entries::breakpoint, layout_entries::metric_id))
@@ -304,20 +310,20 @@ fn differing<'a, Row: PartialEq, Key: Eq + Hash>(
     brought: &'a [Row],
     stored: Vec<Row>,
     key: impl Fn(&Row) -> Key,
-    tally: &mut Tally,
+    counts: &mut ChangeCounts,
 ) -> Vec<&'a Row> {
     let stored: HashMap<Key, Row> = stored.into_iter().map(|row| (key(&row), row)).collect();
     let differs = |row: &&Row| match stored.get(&key(row)) {
         None => {
-            tally.added += 1;
+            counts.added += 1;
             true
         }
         Some(before) if before == *row => {
-            tally.unchanged += 1;
+            counts.unchanged += 1;
             false
         }
         Some(_) => {
-            tally.changed += 1;
+            counts.changed += 1;
             true
         }
     };

@@ -5,8 +5,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use metricd_domain::{DashboardId, DashboardName, IngestionId, IngestionReport, Metric, MetricId, QueryId, SqlText};
 use metricd_repository::{
-    Changes, Conclusion, Edit, Idempotency, Ingestion, Known, KnownMetric, KnownQuery, MAX_JUDGEMENTS, Mentioned,
-    RepositoryError,
+    Changes, Conclusion, Edit, ExistingMetric, ExistingQuery, ExistingState, Idempotency, Ingestion,
+    MAX_VALIDATION_ATTEMPTS, ReferencedIds, RepositoryError,
 };
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(super) fn ingest(
         idempotency::forget_old(connection)?;
     }
     let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), mark.as_ref())? {
-        Conclusion::Keep(report) => {
+        Conclusion::Commit(report) => {
             keep_report(connection, &report, mark.as_ref())?;
             Ok(report)
         }
@@ -68,7 +68,7 @@ pub(super) fn ingest(
         Err(Unkept::Outrun) => Err(RepositoryError::ChangedMeanwhile),
         Err(Unkept::Remembered(ingestion_id)) => get_report(connection, ingestion_id),
         Err(Unkept::Concluded(conclusion)) => {
-            if let Conclusion::KeepReport(report) = &*conclusion {
+            if let Conclusion::CommitReportOnly(report) = &*conclusion {
                 let kept = connection.transaction(|connection| {
                     connection.batch_execute(UNLIMITED)?;
                     Ok(keep_report(connection, report, mark.as_ref())?)
@@ -104,15 +104,15 @@ fn run(
 /// Stores the definitions as they are judged by what is stored then. Judging takes long, and keeps nobody from changing what it
 /// is about: where somebody has, they are judged again.
 fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Unkept> {
-    let mentioned = ingestion.mentioned();
-    for _ in 0..MAX_JUDGEMENTS {
-        let known = look_up(connection, &mentioned)?;
-        let definitions = ingestion.definitions(&known)?;
-        let plan = Plan::new(definitions, &known)?;
+    let referenced_ids = ingestion.referenced_ids();
+    for _ in 0..MAX_VALIDATION_ATTEMPTS {
+        let existing = look_up(connection, &referenced_ids)?;
+        let definitions = ingestion.definitions(&existing)?;
+        let plan = Plan::new(definitions, &existing)?;
         // A savepoint, with which the locks are given back.
         let stored = connection.transaction(|connection| {
             plan.lock(connection)?;
-            if look_up(connection, &mentioned)? != known {
+            if look_up(connection, &referenced_ids)? != existing {
                 return Err(Unkept::Outrun);
             }
             plan.store(connection, &ingestion.actor()).map_err(|error| match error {
@@ -138,17 +138,17 @@ fn edit((by, at): EditRow) -> Result<Option<Edit>, RepositoryError> {
     Ok(Some(Edit { by: serde_json::from_value(by).map_err(corrupt)?, at }))
 }
 
-fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known, RepositoryError> {
-    let query_ids: Vec<_> = mentioned.query_ids.iter().map(QueryId::as_str).collect();
-    let metric_ids: Vec<_> = mentioned.metric_ids.iter().map(MetricId::as_str).collect();
-    let dashboard_ids: Vec<_> = mentioned.dashboard_ids.iter().map(DashboardId::as_str).collect();
+fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Result<ExistingState, RepositoryError> {
+    let query_ids: Vec<_> = referenced_ids.query_ids.iter().map(QueryId::as_str).collect();
+    let metric_ids: Vec<_> = referenced_ids.metric_ids.iter().map(MetricId::as_str).collect();
+    let dashboard_ids: Vec<_> = referenced_ids.dashboard_ids.iter().map(DashboardId::as_str).collect();
     let stored = queries::table.filter(queries::query_id.eq_any(&query_ids)).select((
         queries::query_id,
         queries::sql,
         (queries::edited_by, queries::edited_at),
     ));
-    let is_mentioned = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
-    let known = metrics::table.filter(is_mentioned).select((
+    let is_referenced = metrics::query_id.eq_any(&query_ids).or(metrics::metric_id.eq_any(&metric_ids));
+    let existing = metrics::table.filter(is_referenced).select((
         MetricRow::as_select(),
         metrics::contract,
         metrics::deleted_at,
@@ -161,17 +161,17 @@ fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known
         .filter(dashboard_items::dashboard_id.eq_any(&dashboard_ids))
         .select((dashboard_items::dashboard_id, dashboard_items::metric_id));
     let stored: Vec<(String, String, EditRow)> = stored.load(connection).map_err(failed)?;
-    let known: Vec<KnownRow> = known.load(connection).map_err(failed)?;
+    let existing: Vec<KnownRow> = existing.load(connection).map_err(failed)?;
     let names: Vec<(String, String)> = names.load(connection).map_err(failed)?;
     let items: Vec<(String, String)> = items.load(connection).map_err(failed)?;
     let query = |(query_id, sql, edited)| {
-        let known = KnownQuery { sql: SqlText::parse(sql).map_err(corrupt)?, edit: edit(edited)? };
-        Ok((QueryId::parse(query_id).map_err(corrupt)?, known))
+        let existing = ExistingQuery { sql: SqlText::parse(sql).map_err(corrupt)?, edit: edit(edited)? };
+        Ok((QueryId::parse(query_id).map_err(corrupt)?, existing))
     };
     let metric = |(row, document, deleted_at, edited): KnownRow| {
         let metric = Metric::try_from(row)?;
         let (contract, is_deleted) = (contract(document)?, deleted_at.is_some());
-        Ok((metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted, edit: edit(edited)? }))
+        Ok((metric.metric_id.clone(), ExistingMetric { metric, contract, is_deleted, edit: edit(edited)? }))
     };
     let name = |(dashboard_id, name): (String, String)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, DashboardName::parse(&name).map_err(corrupt)?))
@@ -179,9 +179,9 @@ fn look_up(connection: &mut PgConnection, mentioned: &Mentioned) -> Result<Known
     let item = |(dashboard_id, metric_id)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
     };
-    Ok(Known {
+    Ok(ExistingState {
         queries: stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?,
-        metrics: known.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?,
+        metrics: existing.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?,
         dashboards: names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?,
         dashboard_items: items.into_iter().map(item).collect::<Result<_, RepositoryError>>()?,
     })

@@ -8,7 +8,7 @@ use diesel::pg::CopyFormat;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use metricd_domain::{QueryId, Record};
-use metricd_repository::{Changes, Ingestion, RepositoryError, Tally};
+use metricd_repository::{ChangeCounts, Changes, Ingestion, RepositoryError};
 
 use super::error::{corrupt, failed};
 
@@ -85,7 +85,7 @@ pub(super) fn store(
     connection.batch_execute(STAGE).map_err(failed)?;
     let brought = copy(connection, first, ingestion)?;
     let added = diesel::sql_query(STORE).execute(connection).map_err(failed)?;
-    changes.records = Tally { added: added as u64, changed: 0, unchanged: (brought - added) as u64 };
+    changes.records = ChangeCounts { added: added as u64, changed: 0, unchanged: (brought - added) as u64 };
     for Unread { id, count } in diesel::sql_query(UNREAD).load(connection).map_err(failed)? {
         let id = QueryId::parse(id).map_err(corrupt)?;
         changes.unread_records.insert(id, u64::try_from(count).unwrap_or_default());

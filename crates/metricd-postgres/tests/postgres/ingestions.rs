@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
 use metricd_postgres::{DefinitionEvent, PgRepository, RepositoryConfig, watch_definitions};
-use metricd_repository::contract::{Brought, dashboard, layout_entry, metric, query, record};
+use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query, record};
 use metricd_repository::{Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError};
 use metricd_test_support::TestDatabase;
 
@@ -48,7 +48,7 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_the_state_before() -> Res
     let before = state(&database).await?;
 
     // The last record is not handed out before the backend that takes the others was terminated.
-    let (brought, _told) = Brought::keeping(definitions(), vec![record("q1"); 50_000]);
+    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 50_000]);
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.queries IN SHARE MODE").await?;
     let running = tokio::spawn(async move { repository.ingest(Box::new(brought)).await });
@@ -69,10 +69,10 @@ async fn a_connection_that_is_cut_in_the_middle_leaves_the_state_before() -> Res
 async fn the_same_again_leaves_every_row_untouched() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = Brought::keeping(definitions(), vec![record("q1"); 3]);
+    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 3]);
     repository.ingest(Box::new(brought)).await?;
     let before = state(&database).await?;
-    let (brought, _told) = Brought::keeping(definitions(), vec![record("q1"); 3]);
+    let (brought, _told) = TestIngestion::committing(definitions(), vec![record("q1"); 3]);
     repository.ingest(Box::new(brought)).await?;
     // The rows hold when they were last changed, so that a rewritten one would show.
     assert_eq!(state(&database).await?, before);
@@ -83,7 +83,7 @@ async fn the_same_again_leaves_every_row_untouched() -> Result<()> {
 async fn recovers_when_the_database_closes_every_connection() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -98,7 +98,7 @@ async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()>
     let database = TestDatabase::new().await?;
     let config = RepositoryConfig { max_connections: 1, ..RepositoryConfig::default() };
     let repository = PgRepository::new(&database.owner, config)?;
-    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.ingestions").await?;
     let busy = repository.clone();
@@ -129,7 +129,7 @@ async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
     let repository = PgRepository::new(&database.owner, config)?;
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE catalog.metrics, catalog.ingestions").await?;
-    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
     let busy = repository.clone();
     let running = tokio::spawn(async move { busy.ingest(Box::new(brought)).await });
     let outcome = repository.get_definition(&MetricId::parse("m1")?).await;
@@ -173,7 +173,7 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
     let mut definitions = definitions();
     definitions.contracts = BTreeMap::from([(MetricId::parse("m1")?, Contract::default())]);
     let ingest = async || {
-        let (brought, _told) = Brought::keeping(definitions.clone(), vec![record("q1"); 3]);
+        let (brought, _told) = TestIngestion::committing(definitions.clone(), vec![record("q1"); 3]);
         repository.ingest(Box::new(brought)).await
     };
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
@@ -203,11 +203,11 @@ async fn servers_are_told_of_changes_alone() -> Result<()> {
 async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, _told) = Brought::keeping(definitions(), Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions(), Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let mut others = definitions();
     others.queries.push(query("q2", "SELECT 2"));
-    let (brought, _told) = Brought::keeping(others, vec![record("q1")]);
+    let (brought, _told) = TestIngestion::committing(others, vec![record("q1")]);
     let lock = database.connect().await?;
     lock.batch_execute("BEGIN; LOCK TABLE warehouse.metrics IN SHARE MODE").await?;
     let busy = repository.clone();
@@ -229,7 +229,7 @@ async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()
 async fn what_somebody_else_is_about_to_store_is_judged_again() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
-    let (brought, told) = Brought::keeping(definitions(), Vec::new());
+    let (brought, told) = TestIngestion::committing(definitions(), Vec::new());
     let other = database.connect().await?;
     other.batch_execute("BEGIN; INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 9')").await?;
     let running = tokio::spawn(async move { repository.ingest(Box::new(brought)).await });

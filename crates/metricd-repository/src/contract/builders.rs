@@ -12,14 +12,15 @@ use metricd_domain::{
 use uuid::Uuid;
 
 use crate::{
-    Changes, Conclusion, DashboardUpdate, Definitions, Idempotency, Ingestion, Known, Mentioned, RepositoryError,
+    Changes, Conclusion, DashboardUpdate, Definitions, ExistingState, Idempotency, Ingestion, ReferencedIds,
+    RepositoryError,
 };
 
 /// An ingestion that brings what a test has put into it.
 #[derive(Debug)]
-pub struct Brought {
+pub struct TestIngestion {
     /// What to look up; where empty, what the definitions name.
-    pub mentioned: Mentioned,
+    pub referenced_ids: ReferencedIds,
     /// What to store.
     pub definitions: Definitions,
     /// The records to store; an error among them breaks the input off.
@@ -27,42 +28,42 @@ pub struct Brought {
     /// Makes the conclusion of the report.
     pub conclude: fn(IngestionReport) -> Conclusion,
     /// Is told what the store knew and changed.
-    pub seen: std::sync::mpsc::Sender<(Known, Changes)>,
+    pub seen: std::sync::mpsc::Sender<(ExistingState, Changes)>,
     /// The report.
     pub report: IngestionReport,
     /// The request's mark.
     pub idempotency: Option<Idempotency>,
-    known: Known,
+    existing: ExistingState,
 }
 
-impl Brought {
+impl TestIngestion {
     /// An ingestion that is kept, and the channel on which it tells what the store knew and changed.
     #[must_use]
-    pub fn keeping(
+    pub fn committing(
         definitions: Definitions,
         records: Vec<Record>,
-    ) -> (Self, std::sync::mpsc::Receiver<(Known, Changes)>) {
+    ) -> (Self, std::sync::mpsc::Receiver<(ExistingState, Changes)>) {
         let (seen, told) = std::sync::mpsc::channel();
-        let mentioned = Mentioned {
+        let referenced_ids = ReferencedIds {
             query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
             metric_ids: definitions.metrics.iter().map(|metric| metric.metric_id.clone()).collect(),
             dashboard_ids: definitions.dashboards.iter().map(|dashboard| dashboard.dashboard_id.clone()).collect(),
         };
-        let brought = Self {
-            mentioned,
+        let ingestion = Self {
+            referenced_ids,
             definitions,
             records: records.into_iter().map(Ok).collect(),
-            conclude: Conclusion::Keep,
+            conclude: Conclusion::Commit,
             seen,
             report: report(),
             idempotency: None,
-            known: Known::default(),
+            existing: ExistingState::default(),
         };
-        (brought, told)
+        (ingestion, told)
     }
 }
 
-impl Ingestion for Brought {
+impl Ingestion for TestIngestion {
     fn actor(&self) -> Actor {
         Actor::ingestion(self.report.ingestion_id)
     }
@@ -71,12 +72,12 @@ impl Ingestion for Brought {
         self.idempotency.clone()
     }
 
-    fn mentioned(&self) -> Mentioned {
-        self.mentioned.clone()
+    fn referenced_ids(&self) -> ReferencedIds {
+        self.referenced_ids.clone()
     }
 
-    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
-        self.known = known.clone();
+    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+        self.existing = existing.clone();
         Ok(self.definitions.clone())
     }
 
@@ -86,7 +87,7 @@ impl Ingestion for Brought {
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
         // A test that does not listen has dropped the receiver, and does not mind.
-        let _ = self.seen.send((self.known.clone(), changes.clone()));
+        let _ = self.seen.send((self.existing.clone(), changes.clone()));
         (self.conclude)(self.report.clone())
     }
 }

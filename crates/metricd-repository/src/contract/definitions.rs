@@ -10,14 +10,14 @@ use metricd_domain::{
 };
 use uuid::Uuid;
 
-use super::builders::{Brought, dashboard, layout_entry, metric, query};
-use crate::{Changes, DashboardUpdate, DefinitionFilter, Definitions, MetricRepository, RepositoryError, Tally};
+use super::builders::{TestIngestion, dashboard, layout_entry, metric, query};
+use crate::{ChangeCounts, Changes, DashboardUpdate, DefinitionFilter, Definitions, MetricRepository, RepositoryError};
 
 type Repository = Arc<dyn MetricRepository>;
 
 pub(super) async fn store(repository: &Repository, definitions: Definitions) -> Changes {
-    let (brought, told) = Brought::keeping(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     told.recv().unwrap().1
 }
 
@@ -45,8 +45,8 @@ pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
     let mut definitions = one_metric(sql);
     definitions.metrics[0].editable = false;
     let changes = store(&repository, definitions.clone()).await;
-    assert_eq!(changes.queries, Tally { added: 1, ..Tally::default() });
-    assert_eq!(changes.metrics, Tally { added: 1, ..Tally::default() });
+    assert_eq!(changes.queries, ChangeCounts { added: 1, ..ChangeCounts::default() });
+    assert_eq!(changes.metrics, ChangeCounts { added: 1, ..ChangeCounts::default() });
 
     let definition = repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap();
     assert_eq!(definition.metric, definitions.metrics[0]);
@@ -110,7 +110,7 @@ pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
     definitions.dashboards = vec![board];
     store(&repository, definitions.clone()).await;
     let changes = store(&repository, definitions).await;
-    let unchanged = Tally { unchanged: 1, ..Tally::default() };
+    let unchanged = ChangeCounts { unchanged: 1, ..ChangeCounts::default() };
     assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
     assert_eq!(changes.dashboards, unchanged);
     assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1);
@@ -132,15 +132,15 @@ pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
     }
     let mut moved = one_metric("SELECT 1");
     moved.metrics = vec![metric("m1", "q2")];
-    assert_eq!(store(&repository, moved).await.metrics, Tally { changed: 1, ..Tally::default() });
+    assert_eq!(store(&repository, moved).await.metrics, ChangeCounts { changed: 1, ..ChangeCounts::default() });
 }
 
 /// A metric cannot name a query that is not there, and what came with it is not stored either.
 pub async fn a_metric_without_its_query_is_refused_whole(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q2"));
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
-    let refused = repository.ingest(Box::new(brought)).await;
+    let (ingestion, _told) = TestIngestion::committing(definitions, Vec::new());
+    let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
@@ -156,15 +156,15 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     ]);
     definitions.dashboards = vec![first];
     let changes = store(&repository, definitions).await;
-    assert_eq!(changes.layout_entries, Tally { added: 3, ..Tally::default() });
-    assert_eq!(changes.dashboards, Tally { added: 1, ..Tally::default() });
+    assert_eq!(changes.layout_entries, ChangeCounts { added: 3, ..ChangeCounts::default() });
+    assert_eq!(changes.dashboards, ChangeCounts { added: 1, ..ChangeCounts::default() });
 
     let mut second = dashboard("d1", &["m0", "m1"]);
     second.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 6), layout_entry("m0", 0)])]);
     let definitions = Definitions { dashboards: vec![second], ..Definitions::default() };
     let changes = store(&repository, definitions).await;
-    assert_eq!(changes.layout_entries, Tally { added: 1, changed: 1, unchanged: 0 });
-    assert_eq!(changes.dashboards, Tally { changed: 1, ..Tally::default() }, "it has another item");
+    assert_eq!(changes.layout_entries, ChangeCounts { added: 1, changed: 1, unchanged: 0 });
+    assert_eq!(changes.dashboards, ChangeCounts { changed: 1, ..ChangeCounts::default() }, "it has another item");
 
     let stored = repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.unwrap();
     let mut expected = dashboard("d1", &["m2", "m1", "m0"]);
@@ -177,7 +177,7 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     let renamed = DashboardUpdate { name: DashboardName::parse("Two").unwrap(), ..dashboard("d1", &["m1"]) };
     let definitions = Definitions { dashboards: vec![renamed], ..Definitions::default() };
     let changes = store(&repository, definitions).await;
-    assert_eq!(changes.dashboards, Tally { changed: 1, ..Tally::default() }, "it has another name");
+    assert_eq!(changes.dashboards, ChangeCounts { changed: 1, ..ChangeCounts::default() }, "it has another name");
 }
 
 /// A layout entry cannot name a metric that the dashboard does not have.
@@ -186,8 +186,8 @@ pub async fn a_layout_entry_without_its_item_is_refused_whole(repository: Reposi
     let mut board = dashboard("d1", &[]);
     board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
     definitions.dashboards = vec![board];
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
-    let refused = repository.ingest(Box::new(brought)).await;
+    let (ingestion, _told) = TestIngestion::committing(definitions, Vec::new());
+    let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
@@ -204,10 +204,10 @@ pub async fn many_definitions_are_stored_at_once(repository: Repository) {
         dashboards: vec![board],
         ..Definitions::default()
     };
-    let added = Tally { added: count, ..Tally::default() };
+    let added = ChangeCounts { added: count, ..ChangeCounts::default() };
     let changes = store(&repository, definitions.clone()).await;
     assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (added, added, added));
-    let unchanged = Tally { unchanged: count, ..Tally::default() };
+    let unchanged = ChangeCounts { unchanged: count, ..ChangeCounts::default() };
     let changes = store(&repository, definitions).await;
     assert_eq!((changes.queries, changes.metrics, changes.layout_entries), (unchanged, unchanged, unchanged));
     let last = repository.get_definition(&MetricId::parse("id-2344").unwrap()).await.unwrap();
@@ -242,7 +242,7 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
     let stored = repository.get_definition(&declaring.metric_id).await.unwrap();
     assert_eq!((stored.metric, stored.contract), (declaring, Some(contract("a"))));
     let changes = store(&repository, definitions).await;
-    assert_eq!(changes.metrics, Tally { unchanged: 1, ..Tally::default() });
+    assert_eq!(changes.metrics, ChangeCounts { unchanged: 1, ..ChangeCounts::default() });
 }
 
 /// A contract is about one SQL and one set of declarations, and ends with either; another one can be given at once.

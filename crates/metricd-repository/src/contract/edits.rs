@@ -11,11 +11,11 @@ use metricd_domain::{
 };
 use tokio::runtime::Handle;
 
-use super::builders::{Brought, metric, query};
+use super::builders::{TestIngestion, metric, query};
 use super::definitions::{one_metric, store};
 use crate::{
-    Changes, Conclusion, Definitions, Ingestion, Known, MAX_JUDGEMENTS, Mentioned, MetricChange, MetricContent,
-    MetricRepository, NewMetric, RepositoryError,
+    Changes, Conclusion, Definitions, ExistingState, Ingestion, MAX_VALIDATION_ATTEMPTS, MetricChange, MetricContent,
+    MetricRepository, NewMetric, ReferencedIds, RepositoryError,
 };
 
 type Repository = Arc<dyn MetricRepository>;
@@ -48,13 +48,13 @@ async fn edit(repository: &Repository, id: &str, change: impl FnOnce(&mut Metric
 
 /// The authors of the edits of `q1` and `m1`, as an ingestion that brings nothing learns them.
 async fn edits(repository: &Repository) -> (Option<Actor>, Option<Actor>) {
-    let (mut brought, told) = Brought::keeping(Definitions::default(), Vec::new());
-    brought.mentioned.query_ids.insert(QueryId::parse("q1").unwrap());
-    brought.mentioned.metric_ids.insert(MetricId::parse("m1").unwrap());
-    repository.ingest(Box::new(brought)).await.unwrap();
-    let known = told.recv().unwrap().0;
-    let query = known.queries.values().find_map(|query| query.edit.clone());
-    let metric = known.metrics.get(&MetricId::parse("m1").unwrap()).and_then(|metric| metric.edit.clone());
+    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
+    ingestion.referenced_ids.metric_ids.insert(MetricId::parse("m1").unwrap());
+    repository.ingest(Box::new(ingestion)).await.unwrap();
+    let existing = told.recv().unwrap().0;
+    let query = existing.queries.values().find_map(|query| query.edit.clone());
+    let metric = existing.metrics.get(&MetricId::parse("m1").unwrap()).and_then(|metric| metric.edit.clone());
     (query.map(|edit| edit.by), metric.map(|edit| edit.by))
 }
 
@@ -108,67 +108,67 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let definition = repository.get_definition(&MetricId::parse("m2").unwrap()).await.unwrap();
     let new = NewMetric { metric_id: MetricId::parse("m3").unwrap(), content: content(&definition), actor: ann() };
     repository.insert_metric(new, None).await.unwrap();
-    let (mut brought, told) = Brought::keeping(Definitions::default(), Vec::new());
-    brought.mentioned.query_ids.insert(QueryId::parse("m3").unwrap());
-    repository.ingest(Box::new(brought)).await.unwrap();
-    let known = told.recv().unwrap().0;
-    assert!(known.queries.values().all(|query| query.edit.is_some()), "{known:?}");
-    assert!(known.metrics.values().all(|metric| metric.edit.is_some()), "{known:?}");
+    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    ingestion.referenced_ids.query_ids.insert(QueryId::parse("m3").unwrap());
+    repository.ingest(Box::new(ingestion)).await.unwrap();
+    let existing = told.recv().unwrap().0;
+    assert!(existing.queries.values().all(|query| query.edit.is_some()), "{existing:?}");
+    assert!(existing.metrics.values().all(|metric| metric.edit.is_some()), "{existing:?}");
 }
 
-/// Called with the number of a judgement, from 0. May answer with other definitions than are brought.
-type Meanwhile = dyn FnMut(usize, &Known) -> Option<Definitions> + Send;
+/// Called with the number of a attempt, from 0. May answer with other definitions than are brought.
+type Meanwhile = dyn FnMut(usize, &ExistingState) -> Option<Definitions> + Send;
 
-/// An ingestion in whose judgement something happens.
+/// An ingestion in whose attempt something happens.
 struct Interrupted {
-    brought: Brought,
+    ingestion: TestIngestion,
     meanwhile: Box<Meanwhile>,
-    judgements: usize,
+    attempts: usize,
 }
 
 impl fmt::Debug for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Interrupted").field("brought", &self.brought).finish_non_exhaustive()
+        formatter.debug_struct("Interrupted").field("ingestion", &self.ingestion).finish_non_exhaustive()
     }
 }
 
 impl Ingestion for Interrupted {
     fn actor(&self) -> Actor {
-        self.brought.actor()
+        self.ingestion.actor()
     }
 
-    fn mentioned(&self) -> Mentioned {
-        self.brought.mentioned()
+    fn referenced_ids(&self) -> ReferencedIds {
+        self.ingestion.referenced_ids()
     }
 
-    fn definitions(&mut self, known: &Known) -> Result<Definitions, RepositoryError> {
-        let others = (self.meanwhile)(self.judgements, known);
-        self.judgements += 1;
-        Ok(others.unwrap_or(self.brought.definitions(known)?))
+    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+        let others = (self.meanwhile)(self.attempts, existing);
+        self.attempts += 1;
+        Ok(others.unwrap_or(self.ingestion.definitions(existing)?))
     }
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {
-        self.brought.next_record()
+        self.ingestion.next_record()
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
-        self.brought.conclude(changes)
+        self.ingestion.conclude(changes)
     }
 }
 
-/// Ingests, while something happens at each judgement.
+/// Ingests, while something happens at each attempt.
 async fn ingest_meanwhile(
     repository: &Repository,
     definitions: Definitions,
-    meanwhile: impl FnMut(usize, &Known) -> Option<Definitions> + Send + 'static,
+    meanwhile: impl FnMut(usize, &ExistingState) -> Option<Definitions> + Send + 'static,
 ) -> Result<Changes, RepositoryError> {
-    let (brought, told) = Brought::keeping(definitions, Vec::new());
-    let interrupted = Interrupted { brought, meanwhile: Box::new(meanwhile), judgements: 0 };
+    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
+    let interrupted = Interrupted { ingestion, meanwhile: Box::new(meanwhile), attempts: 0 };
     repository.ingest(Box::new(interrupted)).await?;
     Ok(told.recv().unwrap().1)
 }
 
-/// Edits from within a judgement, which blocks its thread.
+/// Edits from within a attempt, which blocks its thread.
 fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&mut MetricContent) + Send + 'static) {
     let (repository, runtime) = (Arc::clone(repository), Handle::current());
     std::thread::spawn(move || runtime.block_on(edit(&repository, id, change))).join().unwrap();
@@ -184,47 +184,47 @@ async fn definition(repository: &Repository) -> MetricDefinition {
     repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap()
 }
 
-/// Files that repeat what was stored when they were judged do not take back what is changed meanwhile, nor end its edit, nor
+/// Files that repeat what was stored when they were validated do not take back what is changed meanwhile, nor end its edit, nor
 /// give it their contract.
-pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_judged(repository: Repository) {
+pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(repository: Repository) {
     let mut files = one_metric("SELECT 1 AS a");
     files.contracts = BTreeMap::from([(MetricId::parse("m1").unwrap(), contract_of("a"))]);
     store(&repository, files.clone()).await;
     let (told, asked) = mpsc::channel();
     let store_again = Arc::clone(&repository);
-    let changes = ingest_meanwhile(&repository, files, move |judgement, known| {
-        if judgement == 0 {
+    let changes = ingest_meanwhile(&repository, files, move |attempt, existing| {
+        if attempt == 0 {
             edit_at_once(&store_again, "m1", |content| {
                 (content.sql, content.contract) = (sql("SELECT 2 AS b"), contract_of("b"));
             });
         }
-        told.send(known.clone()).unwrap();
+        told.send(existing.clone()).unwrap();
         // What is in conflict with an edit is refused.
-        let is_edited = known.queries.values().any(|query| query.edit.is_some());
+        let is_edited = existing.queries.values().any(|query| query.edit.is_some());
         is_edited.then(Definitions::default)
     });
     let changes = changes.await.unwrap();
-    let asked: Vec<_> = asked.iter().map(|known| known.queries.into_values().next().unwrap()).collect();
+    let asked: Vec<_> = asked.iter().map(|existing| existing.queries.into_values().next().unwrap()).collect();
     assert_eq!(asked.iter().map(|query| query.sql.as_str()).collect::<Vec<_>>(), ["SELECT 1 AS a", "SELECT 2 AS b"]);
-    assert_eq!((changes.queries, changes.metrics), (crate::Tally::default(), crate::Tally::default()));
+    assert_eq!((changes.queries, changes.metrics), (crate::ChangeCounts::default(), crate::ChangeCounts::default()));
     let after = definition(&repository).await;
     assert_eq!((after.sql.as_str(), after.contract, after.version), ("SELECT 2 AS b", Some(contract_of("b")), 2));
     assert_eq!(edits(&repository).await, (Some(ann()), None));
 }
 
-/// What others add, take out of service or declare otherwise meanwhile is known when the definitions are judged again.
-pub async fn what_is_changed_while_an_ingestion_is_judged_is_judged_again(repository: Repository) {
+/// What others add, take out of service or declare otherwise meanwhile is known when the definitions are validated again.
+pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let mut files = one_metric("SELECT 1");
     files.queries.push(query("q2", "SELECT 2"));
     files.metrics.push(metric("m2", "q2"));
     let (told, asked) = mpsc::channel();
     let store_again = Arc::clone(&repository);
-    let changes = ingest_meanwhile(&repository, files, move |judgement, known| {
+    let changes = ingest_meanwhile(&repository, files, move |attempt, existing| {
         let (repository, runtime) = (Arc::clone(&store_again), Handle::current());
         let meanwhile = async move {
             let m1 = definition(&repository).await;
-            match judgement {
+            match attempt {
                 0 => {
                     let metric_id = MetricId::parse("m2").unwrap();
                     let new = NewMetric { metric_id, content: content(&m1), actor: ann() };
@@ -243,8 +243,8 @@ pub async fn what_is_changed_while_an_ingestion_is_judged_is_judged_again(reposi
             }
         };
         std::thread::spawn(move || runtime.block_on(meanwhile)).join().unwrap();
-        let m1 = &known.metrics[&MetricId::parse("m1").unwrap()];
-        told.send((known.metrics.len(), m1.is_deleted, m1.edit.is_some())).unwrap();
+        let m1 = &existing.metrics[&MetricId::parse("m1").unwrap()];
+        told.send((existing.metrics.len(), m1.is_deleted, m1.edit.is_some())).unwrap();
         None
     });
     let changes = changes.await.unwrap();
@@ -259,37 +259,40 @@ pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Re
     let files =
         Definitions { queries: vec![query("q1", "SELECT 'file'"), query("q9", "SELECT 9")], ..Definitions::default() };
     let store_again = Arc::clone(&repository);
-    let outrun = ingest_meanwhile(&repository, files, move |judgement, _| {
-        edit_at_once(&store_again, "m1", move |content| content.sql = sql(&format!("SELECT 'edit', {judgement}")));
+    let outrun = ingest_meanwhile(&repository, files, move |attempt, _| {
+        edit_at_once(&store_again, "m1", move |content| content.sql = sql(&format!("SELECT 'edit', {attempt}")));
         None
     });
     let outrun = outrun.await;
     assert!(matches!(outrun, Err(RepositoryError::ChangedMeanwhile)), "{outrun:?}");
     let after = definition(&repository).await;
-    assert_eq!(after.sql.as_str(), format!("SELECT 'edit', {}", MAX_JUDGEMENTS - 1));
-    assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1 + MAX_JUDGEMENTS);
+    assert_eq!(after.sql.as_str(), format!("SELECT 'edit', {}", MAX_VALIDATION_ATTEMPTS - 1));
+    assert_eq!(
+        repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(),
+        1 + MAX_VALIDATION_ATTEMPTS
+    );
     assert!(repository.list_query_versions(&QueryId::parse("q9").unwrap()).await.is_err());
 }
 
-/// A contract that was judged by other SQL, or other declarations, is not stored, whichever changes first.
-pub async fn a_contract_is_of_what_was_judged(repository: Repository) {
+/// A contract that was validated by other SQL, or other declarations, is not stored, whichever changes first.
+pub async fn a_contract_is_of_what_was_validated(repository: Repository) {
     // The metric reads a stored query that the files do not bring: its contract is of the SQL that is known.
     store(&repository, one_metric("SELECT 1 AS a")).await;
     let m1 = MetricId::parse("m1").unwrap();
     let mut files = Definitions { metrics: vec![metric("m1", "q1")], ..Definitions::default() };
     files.metrics[0].limits.rows = NonZeroU32::new(5);
-    let (mut brought, _told) = Brought::keeping(files.clone(), Vec::new());
-    brought.mentioned.query_ids.insert(QueryId::parse("q1").unwrap());
+    let (mut ingestion, _told) = TestIngestion::committing(files.clone(), Vec::new());
+    ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
     let store_again = Arc::clone(&repository);
-    let meanwhile = move |judgement: usize, known: &Known| {
-        if judgement == 0 {
+    let meanwhile = move |attempt: usize, existing: &ExistingState| {
+        if attempt == 0 {
             edit_at_once(&store_again, "m1", |content| content.sql = sql("SELECT 2 AS b"));
         }
-        let read = known.queries.values().next().unwrap();
+        let read = existing.queries.values().next().unwrap();
         let name = if read.sql.as_str().ends_with('a') { "a" } else { "b" };
         Some(Definitions { contracts: BTreeMap::from([(m1.clone(), contract_of(name))]), ..files.clone() })
     };
-    let interrupted = Interrupted { brought, meanwhile: Box::new(meanwhile), judgements: 0 };
+    let interrupted = Interrupted { ingestion, meanwhile: Box::new(meanwhile), attempts: 0 };
     repository.ingest(Box::new(interrupted)).await.unwrap();
     let after = definition(&repository).await;
     assert_eq!((after.sql.as_str(), &after.contract), ("SELECT 2 AS b", &Some(contract_of("b"))));

@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use metricd_domain::{DashboardId, Location, MetricId, Outcome, QueryId, Refusal, SqlText};
 
-use super::builders::{Brought, dashboard, metric, query, record};
-use crate::{Conclusion, Definitions, Known, KnownMetric, KnownQuery, Mentioned, MetricRepository, RepositoryError};
+use super::builders::{TestIngestion, dashboard, metric, query, record};
+use crate::{
+    Conclusion, Definitions, ExistingMetric, ExistingQuery, ExistingState, MetricRepository, ReferencedIds,
+    RepositoryError,
+};
 
 type Repository = Arc<dyn MetricRepository>;
 
@@ -23,29 +26,29 @@ fn definitions(query_id: &str, metric_id: &str) -> Definitions {
 /// The knowledge is about the mentioned ids alone, and is what is stored.
 pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repository) {
     for (query_id, metric_id) in [("q1", "m1"), ("q2", "m2"), ("q4", "m4")] {
-        let (brought, _told) = Brought::keeping(definitions(query_id, metric_id), Vec::new());
-        repository.ingest(Box::new(brought)).await.unwrap();
+        let (ingestion, _told) = TestIngestion::committing(definitions(query_id, metric_id), Vec::new());
+        repository.ingest(Box::new(ingestion)).await.unwrap();
     }
     let queries = |ids: &[&str]| ids.iter().map(|id| QueryId::parse(*id).unwrap()).collect::<BTreeSet<_>>();
-    let (mut brought, told) = Brought::keeping(Definitions::default(), Vec::new());
-    brought.mentioned = Mentioned {
+    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    ingestion.referenced_ids = ReferencedIds {
         query_ids: queries(&["q1", "q3"]),
         metric_ids: BTreeSet::from([MetricId::parse("m2").unwrap(), MetricId::parse("m3").unwrap()]),
         dashboard_ids: BTreeSet::from([DashboardId::parse("d1").unwrap(), DashboardId::parse("d2").unwrap()]),
     };
-    repository.ingest(Box::new(brought)).await.unwrap();
+    repository.ingest(Box::new(ingestion)).await.unwrap();
 
     let item = |id: &str| (DashboardId::parse("d1").unwrap(), MetricId::parse(id).unwrap());
-    let known = |id: &str, query_id: &str| {
-        let known = KnownMetric { metric: metric(id, query_id), contract: None, is_deleted: false, edit: None };
-        (MetricId::parse(id).unwrap(), known)
+    let existing = |id: &str, query_id: &str| {
+        let existing = ExistingMetric { metric: metric(id, query_id), contract: None, is_deleted: false, edit: None };
+        (MetricId::parse(id).unwrap(), existing)
     };
-    let expected = Known {
+    let expected = ExistingState {
         queries: BTreeMap::from([(
             QueryId::parse("q1").unwrap(),
-            KnownQuery { sql: SqlText::parse("SELECT 1").unwrap(), edit: None },
+            ExistingQuery { sql: SqlText::parse("SELECT 1").unwrap(), edit: None },
         )]),
-        metrics: BTreeMap::from([known("m1", "q1"), known("m2", "q2")]),
+        metrics: BTreeMap::from([existing("m1", "q1"), existing("m2", "q2")]),
         dashboards: BTreeMap::from([(DashboardId::parse("d1").unwrap(), dashboard("d1", &[]).name)]),
         dashboard_items: BTreeSet::from([item("m1"), item("m2"), item("m4")]),
     };
@@ -54,47 +57,47 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
 
 /// A report is remembered whole.
 pub async fn a_report_comes_back_as_it_was(repository: Repository) {
-    let (mut brought, _told) = Brought::keeping(Definitions::default(), Vec::new());
-    brought.report.refusal_count = 1;
-    brought.report.refusals = vec![Refusal {
+    let (mut ingestion, _told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    ingestion.report.refusal_count = 1;
+    ingestion.report.refusals = vec![Refusal {
         location: Location { file: "q.csv".into(), line: Some(2), column: Some("id".into()), ..Location::default() },
         value: Some("a \"b\" \\0 \u{1f600}".into()),
         reason: "id-invalid".into(),
         message: "no".into(),
     }];
-    let expected = brought.report.clone();
-    let answered = repository.ingest(Box::new(brought)).await.unwrap();
+    let expected = ingestion.report.clone();
+    let answered = repository.ingest(Box::new(ingestion)).await.unwrap();
     assert_eq!(answered, expected);
     assert_eq!(repository.get_ingestion(expected.ingestion_id).await.unwrap(), expected);
 }
 
 /// Of a refused ingestion the report is kept, and nothing else.
 pub async fn a_kept_report_keeps_nothing_else(repository: Repository) {
-    let (mut brought, _told) = Brought::keeping(definitions("q1", "m1"), vec![record("q1")]);
-    brought.conclude = Conclusion::KeepReport;
-    brought.report.outcome = Outcome::Refused;
-    let id = brought.report.ingestion_id;
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
+    ingestion.conclude = Conclusion::CommitReportOnly;
+    ingestion.report.outcome = Outcome::Refused;
+    let id = ingestion.report.ingestion_id;
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     assert_eq!(repository.get_ingestion(id).await.unwrap().outcome, Outcome::Refused);
     nothing_is_stored(&repository).await;
 }
 
 /// Of a dry run nothing is kept.
 pub async fn a_discarded_ingestion_leaves_nothing(repository: Repository) {
-    let (mut brought, _told) = Brought::keeping(definitions("q1", "m1"), vec![record("q1")]);
-    brought.conclude = Conclusion::Discard;
-    let id = brought.report.ingestion_id;
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
+    ingestion.conclude = Conclusion::RollBack;
+    let id = ingestion.report.ingestion_id;
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     assert!(matches!(repository.get_ingestion(id).await, Err(RepositoryError::IngestionNotFound(_))));
     nothing_is_stored(&repository).await;
 }
 
 /// Where the input fails after some of it, none of it is stored.
 pub async fn input_that_breaks_off_leaves_nothing(repository: Repository) {
-    let (mut brought, _told) = Brought::keeping(definitions("q1", "m1"), vec![record("q1"); 2_000]);
-    brought.records.push_back(Err(io::Error::other("the disk is gone")));
-    let id = brought.report.ingestion_id;
-    let broken = repository.ingest(Box::new(brought)).await;
+    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 2_000]);
+    ingestion.records.push_back(Err(io::Error::other("the disk is gone")));
+    let id = ingestion.report.ingestion_id;
+    let broken = repository.ingest(Box::new(ingestion)).await;
     let Err(RepositoryError::Input(cause)) = broken else { panic!("{broken:?}") };
     assert_eq!(cause.to_string(), "the disk is gone");
     assert!(matches!(repository.get_ingestion(id).await, Err(RepositoryError::IngestionNotFound(_))));
@@ -104,25 +107,25 @@ pub async fn input_that_breaks_off_leaves_nothing(repository: Repository) {
 async fn nothing_is_stored(repository: &Repository) {
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
     assert!(repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.is_err());
-    let (brought, told) = Brought::keeping(Definitions::default(), vec![record("q1")]);
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (ingestion, told) = TestIngestion::committing(Definitions::default(), vec![record("q1")]);
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     assert_eq!(told.recv().unwrap().1.records.added, 1, "the record must not have been stored before");
 }
 
 /// Of ingestions that run at once with the same content, one adds and the others find it unchanged.
 pub async fn ingestions_at_once_do_not_mix(repository: Repository) {
     let mut runs = Vec::new();
-    let mut tallies = Vec::new();
+    let mut changes_of = Vec::new();
     for _ in 0..4 {
-        let (brought, told) = Brought::keeping(definitions("q1", "m1"), vec![record("q1"); 100]);
+        let (ingestion, told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 100]);
         let repository = Arc::clone(&repository);
-        runs.push(async move { repository.ingest(Box::new(brought)).await });
-        tallies.push(told);
+        runs.push(async move { repository.ingest(Box::new(ingestion)).await });
+        changes_of.push(told);
     }
     for outcome in futures_util::future::join_all(runs).await {
         outcome.unwrap();
     }
-    let changes: Vec<_> = tallies.into_iter().map(|told| told.recv().unwrap().1).collect();
+    let changes: Vec<_> = changes_of.into_iter().map(|told| told.recv().unwrap().1).collect();
     assert_eq!(changes.iter().map(|changes| changes.records.added).sum::<u64>(), 100);
     assert_eq!(changes.iter().map(|changes| changes.records.unchanged).sum::<u64>(), 300);
     assert_eq!(changes.iter().map(|changes| changes.queries.added).sum::<u64>(), 1);

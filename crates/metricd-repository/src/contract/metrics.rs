@@ -10,7 +10,7 @@ use metricd_domain::{
     SqlText,
 };
 
-use super::builders::{Brought, dashboard, layout_entry, metric, query};
+use super::builders::{TestIngestion, dashboard, layout_entry, metric, query};
 use super::definitions::{one_metric, store};
 use crate::{
     DefinitionFilter, Definitions, Idempotency, MetricChange, MetricContent, MetricRepository, NewMetric,
@@ -127,10 +127,10 @@ pub async fn the_same_request_again_is_answered_and_not_done_again(repository: R
 
     // An ingestion's keys are its own.
     let ingest = async |fingerprint: &str| {
-        let (mut brought, _told) = Brought::keeping(one_metric("SELECT 1"), Vec::new());
-        brought.idempotency = mark(fingerprint);
-        let id = brought.report.ingestion_id;
-        repository.ingest(Box::new(brought)).await.map(|report| (report.ingestion_id, id))
+        let (mut ingestion, _told) = TestIngestion::committing(one_metric("SELECT 1"), Vec::new());
+        ingestion.idempotency = mark(fingerprint);
+        let id = ingestion.report.ingestion_id;
+        repository.ingest(Box::new(ingestion)).await.map(|report| (report.ingestion_id, id))
     };
     let (first, asked) = ingest("two").await.unwrap();
     assert_eq!(first, asked);
@@ -291,8 +291,8 @@ pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) 
     change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
     let mut definitions = one_metric("SELECT 5");
     definitions.metrics[0].editable = false;
-    let (brought, told) = Brought::keeping(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     assert!(told.recv().unwrap().0.metrics[&id("m1")].is_deleted);
     let now = repository.get_definition(&id("m1")).await.unwrap();
     assert_eq!((&now.display_text, now.deleted_at.is_some()), (&first.display_text, true));

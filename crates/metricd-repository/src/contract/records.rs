@@ -5,42 +5,42 @@ use std::sync::Arc;
 
 use metricd_domain::{Decimal, Label, QueryId, Record};
 
-use super::builders::{Brought, date, query, record};
-use crate::{Changes, Definitions, MetricRepository, Tally};
+use super::builders::{TestIngestion, date, query, record};
+use crate::{ChangeCounts, Changes, Definitions, MetricRepository};
 
 type Repository = Arc<dyn MetricRepository>;
 
 async fn store(repository: &Repository, records: Vec<Record>) -> Changes {
     let definitions = Definitions { queries: vec![query("q1", "SELECT 1")], ..Definitions::default() };
-    let (brought, told) = Brought::keeping(definitions, records);
-    repository.ingest(Box::new(brought)).await.unwrap();
+    let (ingestion, told) = TestIngestion::committing(definitions, records);
+    repository.ingest(Box::new(ingestion)).await.unwrap();
     told.recv().unwrap().1
 }
 
-fn tally(added: u64, unchanged: u64) -> Tally {
-    Tally { added, changed: 0, unchanged }
+fn counts(added: u64, unchanged: u64) -> ChangeCounts {
+    ChangeCounts { added, changed: 0, unchanged }
 }
 
 /// The same records again change nothing, and more records add what is new.
 pub async fn the_same_records_again_are_unchanged(repository: Repository) {
     let day = |day| Record { date: date(2025, 6, day), ..record("q1") };
-    assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, tally(2, 0));
-    assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, tally(0, 2));
-    assert_eq!(store(&repository, vec![day(2), day(3)]).await.records, tally(1, 1));
-    assert_eq!(store(&repository, Vec::new()).await.records, tally(0, 0));
+    assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, counts(2, 0));
+    assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, counts(0, 2));
+    assert_eq!(store(&repository, vec![day(2), day(3)]).await.records, counts(1, 1));
+    assert_eq!(store(&repository, Vec::new()).await.records, counts(0, 0));
 }
 
 /// Two records that agree are two records; what is missing to the number brought is added.
 pub async fn records_that_agree_are_kept_as_often_as_they_are_brought(repository: Repository) {
-    assert_eq!(store(&repository, vec![record("q1"); 2]).await.records, tally(2, 0));
-    assert_eq!(store(&repository, vec![record("q1"); 3]).await.records, tally(1, 2));
-    assert_eq!(store(&repository, vec![record("q1")]).await.records, tally(0, 1));
+    assert_eq!(store(&repository, vec![record("q1"); 2]).await.records, counts(2, 0));
+    assert_eq!(store(&repository, vec![record("q1"); 3]).await.records, counts(1, 2));
+    assert_eq!(store(&repository, vec![record("q1")]).await.records, counts(0, 1));
 }
 
 /// Records that no stored query reads are stored, and counted by the id they carry.
 pub async fn records_without_a_query_are_counted(repository: Repository) {
     let changes = store(&repository, vec![record("q1"), record("q8"), record("q9"), record("q9")]).await;
-    assert_eq!(changes.records, tally(4, 0));
+    assert_eq!(changes.records, counts(4, 0));
     let id = |id: &str| QueryId::parse(id).unwrap();
     assert_eq!(changes.unread_records, BTreeMap::from([(id("q8"), 1), (id("q9"), 2)]));
 }
@@ -67,6 +67,6 @@ pub async fn every_column_of_a_record_tells_records_apart(repository: Repository
         Record { alert_category: Some(Label::parse("\\.").unwrap()), ..base },
     ];
     let count = variants.len() as u64;
-    assert_eq!(store(&repository, variants.clone()).await.records, tally(count, 0));
-    assert_eq!(store(&repository, variants).await.records, tally(0, count));
+    assert_eq!(store(&repository, variants.clone()).await.records, counts(count, 0));
+    assert_eq!(store(&repository, variants).await.records, counts(0, count));
 }

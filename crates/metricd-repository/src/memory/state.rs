@@ -10,8 +10,8 @@ use metricd_domain::{
 
 use super::definitions::StoredMetric;
 use crate::{
-    Changes, DashboardUpdate, Definitions, Edit, IDEMPOTENCY_RETENTION, Idempotency, Known, KnownMetric, KnownQuery,
-    Mentioned, RepositoryError, Tally,
+    ChangeCounts, Changes, DashboardUpdate, Definitions, Edit, ExistingMetric, ExistingQuery, ExistingState,
+    IDEMPOTENCY_RETENTION, Idempotency, ReferencedIds, RepositoryError,
 };
 
 /// Everything that is stored.
@@ -41,23 +41,23 @@ impl State {
         self.queries.get(id).ok_or_else(|| RepositoryError::QueryNotFound(id.clone()))
     }
 
-    pub(super) fn known(&self, mentioned: &Mentioned) -> Known {
+    pub(super) fn existing(&self, referenced_ids: &ReferencedIds) -> ExistingState {
         let stored = |id: &QueryId| {
             let (sql, edit) = (self.queries.get(id)?.last()?.sql.clone(), self.query_edits.get(id).cloned());
-            Some((id.clone(), KnownQuery { sql, edit }))
+            Some((id.clone(), ExistingQuery { sql, edit }))
         };
-        let is_mentioned = |stored: &&StoredMetric| {
+        let is_referenced = |stored: &&StoredMetric| {
             let Metric { query_id, metric_id, .. } = &stored.metric;
-            mentioned.query_ids.contains(query_id) || mentioned.metric_ids.contains(metric_id)
+            referenced_ids.query_ids.contains(query_id) || referenced_ids.metric_ids.contains(metric_id)
         };
-        let known = |stored: &StoredMetric| {
+        let existing = |stored: &StoredMetric| {
             let StoredMetric { metric, contract, deleted_at, edit, .. } = stored.clone();
-            (metric.metric_id.clone(), KnownMetric { metric, contract, is_deleted: deleted_at.is_some(), edit })
+            (metric.metric_id.clone(), ExistingMetric { metric, contract, is_deleted: deleted_at.is_some(), edit })
         };
-        let dashboards: Vec<_> = mentioned.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id)).collect();
-        Known {
-            queries: mentioned.query_ids.iter().filter_map(stored).collect(),
-            metrics: self.metrics.values().filter(is_mentioned).map(known).collect(),
+        let dashboards: Vec<_> = referenced_ids.dashboard_ids.iter().filter_map(|id| self.dashboards.get(id)).collect();
+        ExistingState {
+            queries: referenced_ids.query_ids.iter().filter_map(stored).collect(),
+            metrics: self.metrics.values().filter(is_referenced).map(existing).collect(),
             dashboards: dashboards.iter().map(|of| (of.id().clone(), of.name().clone())).collect(),
             dashboard_items: dashboards
                 .into_iter()
@@ -93,28 +93,33 @@ impl State {
         versions.push(QueryVersion { version, sql, created_at: Utc::now() });
     }
 
-    fn store_query(&mut self, query: Query, actor: &Actor, tally: &mut Tally) {
+    fn store_query(&mut self, query: Query, actor: &Actor, counts: &mut ChangeCounts) {
         match self.queries.get(&query.query_id).and_then(|versions| versions.last()) {
             Some(current) if current.sql == query.sql => {
-                tally.unchanged += 1;
+                counts.unchanged += 1;
                 self.query_edits.remove(&query.query_id);
             }
             current => {
-                let counted = if current.is_none() { &mut tally.added } else { &mut tally.changed };
+                let counted = if current.is_none() { &mut counts.added } else { &mut counts.changed };
                 *counted += 1;
                 self.put_sql(&query.query_id, query.sql, None, actor);
             }
         }
     }
 
-    fn store_metric(&mut self, metric: Metric, actor: &Actor, tally: &mut Tally) -> Result<(), RepositoryError> {
+    fn store_metric(
+        &mut self,
+        metric: Metric,
+        actor: &Actor,
+        counts: &mut ChangeCounts,
+    ) -> Result<(), RepositoryError> {
         if !self.queries.contains_key(&metric.query_id) {
             return Err(RepositoryError::Inconsistent(format!("there is no query `{}`", metric.query_id)));
         }
         let metric_id = metric.metric_id.clone();
         let action = match self.metrics.get_mut(&metric_id) {
             None => {
-                tally.added += 1;
+                counts.added += 1;
                 let (display_text, versions) = (DisplayText::default(), Vec::new());
                 let stored =
                     StoredMetric { metric, display_text, deleted_at: None, contract: None, versions, edit: None };
@@ -122,12 +127,12 @@ impl State {
                 ChangeAction::Created
             }
             Some(stored) if stored.metric == metric => {
-                tally.unchanged += 1;
+                counts.unchanged += 1;
                 stored.edit = None;
                 return Ok(());
             }
             Some(stored) => {
-                tally.changed += 1;
+                counts.changed += 1;
                 stored.edit = None;
                 let before = std::mem::replace(&mut stored.metric, metric);
                 if (&before.query_id, &before.parameters, &before.time_column, &before.period)

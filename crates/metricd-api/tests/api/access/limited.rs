@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use metricd_access::testing::Issuer;
-use metricd_repository::contract::{Brought, dashboard, layout_entry, metric, query};
+use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![of_all, dashboard("d2", &["margins"])],
         ..Definitions::default()
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let app = TestApp::guarded(Arc::new(repository), verifier("")?)?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));

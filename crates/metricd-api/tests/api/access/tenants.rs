@@ -8,7 +8,7 @@ use metricd_access::{Access, Keys, Rules, Secret, Verifier};
 use metricd_api::{ApiState, Tenants};
 use metricd_domain::{Contract, ContractTable};
 use metricd_execution::{Relation, Resolution};
-use metricd_repository::contract::{Brought, dashboard, metric, query};
+use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ async fn app() -> Result<TestApp> {
         contracts: metrics.iter().filter_map(|(id, of)| Some((metric(id, id).metric_id, of.clone()?))).collect(),
         dashboards: vec![dashboard("d1", &["secured", "new"])],
     };
-    let (brought, _told) = Brought::keeping(definitions, Vec::new());
+    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(brought)).await?;
     let rules = Rules { tenant_claim: Some("org".to_owned()), ..Rules::default() };
     let verifier = Verifier::new(Keys::default().with_secret(&Secret::parse(SECRET.to_owned())?), rules)?;
