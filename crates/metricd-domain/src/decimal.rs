@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The greatest number of digits before the point, and after it.
 const MAX_DIGITS: usize = 38;
 
@@ -10,7 +12,8 @@ const MAX_DIGITS: usize = 38;
 ///
 /// The text is `-?[0-9]+(\.[0-9]+)?` with at most 38 digits before the point and 38 after it, which PostgreSQL's `numeric`
 /// holds exactly.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Decimal(String);
 
 /// Why a text is no [`Decimal`].
@@ -79,6 +82,20 @@ impl Decimal {
         let unsigned = self.0.trim_start_matches('-');
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         (whole.trim_start_matches('0'), fraction.trim_end_matches('0'))
+    }
+}
+
+impl TryFrom<String> for Decimal {
+    type Error = InvalidDecimal;
+
+    fn try_from(text: String) -> Result<Self, InvalidDecimal> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Decimal> for String {
+    fn from(number: Decimal) -> Self {
+        number.0
     }
 }
 

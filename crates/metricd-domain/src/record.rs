@@ -3,6 +3,7 @@
 use std::fmt;
 
 use chrono::{Datelike, NaiveDate};
+use serde::{Deserialize, Serialize};
 
 use crate::{Decimal, QueryId};
 
@@ -10,7 +11,8 @@ use crate::{Decimal, QueryId};
 const MAX_LABEL_CHARS: usize = 1_000;
 
 /// A category's name as records carry it: 1 to 1 000 characters without NUL, which PostgreSQL cannot hold.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
 /// Why a text is no [`Label`].
@@ -60,6 +62,20 @@ impl Label {
     }
 }
 
+impl TryFrom<String> for Label {
+    type Error = InvalidLabel;
+
+    fn try_from(text: String) -> Result<Self, InvalidLabel> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
 impl fmt::Display for Label {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
@@ -67,7 +83,8 @@ impl fmt::Display for Label {
 }
 
 /// The day that a record is about, in the years 1 to 9999.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "NaiveDate", into = "NaiveDate")]
 pub struct RecordDate(NaiveDate);
 
 /// A day outside of the years 1 to 9999.
@@ -96,6 +113,20 @@ impl RecordDate {
     }
 }
 
+impl TryFrom<NaiveDate> for RecordDate {
+    type Error = InvalidRecordDate;
+
+    fn try_from(day: NaiveDate) -> Result<Self, InvalidRecordDate> {
+        Self::new(day)
+    }
+}
+
+impl From<RecordDate> for NaiveDate {
+    fn from(date: RecordDate) -> Self {
+        date.0
+    }
+}
+
 impl fmt::Display for RecordDate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
@@ -105,7 +136,7 @@ impl fmt::Display for RecordDate {
 /// One row of `warehouse.metrics`.
 ///
 /// Two records that agree in every column are two records: a day may well have two alerts of one type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The query that reads the row.
     pub query_id: QueryId,

@@ -9,6 +9,7 @@ use metricd_domain::{
     Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
     InvalidDashboard, LayoutEntry, Metric, MetricId, Query, QueryId, Record, SqlText,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{Idempotency, RepositoryError};
 
@@ -46,7 +47,7 @@ pub struct ExistingQuery {
 }
 
 /// A change of what files declare that no file has made, and that no file has repeated since.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
     /// Who made it.
     pub by: Actor,

@@ -29,6 +29,7 @@ mod ingestion;
 mod memory;
 mod metric;
 mod repository;
+mod state;
 
 pub use error::RepositoryError;
 pub use ingestion::{
@@ -41,3 +42,4 @@ pub use metric::{
     own_query_ids,
 };
 pub use repository::{MetricRepository, Readiness};
+pub use state::StoreState;

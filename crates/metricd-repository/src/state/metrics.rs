@@ -1,4 +1,4 @@
-//! Single metrics in memory: their versions, and what changes them.
+//! Single metrics: their versions, and what changes them.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,15 @@ use metricd_domain::{
     Actor, ChangeAction, ChangeSource, Contract, Dashboard, DisplayText, Metric, MetricDefinition, MetricId,
     MetricVersion, QueryId, SqlText,
 };
+use serde::{Deserialize, Serialize};
 
-use super::state::State;
+use super::StoreState;
 use crate::{
     DefinitionFilter, Edit, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState, own_query_ids,
 };
 
 /// A metric with everything about it but its query.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct StoredMetric {
     pub(super) metric: Metric,
     pub(super) display_text: DisplayText,
@@ -25,7 +26,7 @@ pub(super) struct StoredMetric {
     pub(super) versions: Vec<MetricVersion>,
 }
 
-impl State {
+impl StoreState {
     pub(super) fn stored(&self, id: &MetricId) -> Result<&StoredMetric, RepositoryError> {
         self.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))
     }
@@ -99,7 +100,7 @@ impl State {
         }
     }
 
-    pub(super) fn insert_metric(&mut self, new: NewMetric) -> Result<MetricDefinition, RepositoryError> {
+    pub(super) fn insert_new(&mut self, new: NewMetric) -> Result<MetricDefinition, RepositoryError> {
         let NewMetric { metric_id, content, actor } = new;
         if self.metrics.contains_key(&metric_id) {
             return Err(RepositoryError::MetricExists(metric_id));
@@ -121,7 +122,7 @@ impl State {
         self.definition(&metric_id)
     }
 
-    pub(super) fn change_metric(
+    pub(super) fn change(
         &mut self,
         id: &MetricId,
         version: u32,
