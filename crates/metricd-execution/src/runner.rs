@@ -92,7 +92,8 @@ pub enum RunError {
         /// How long the run waited for one to end.
         waited: Duration,
     },
-    /// A table that the statement reads is locked for a change, and was not unlocked in time. The statement has not run.
+    /// A table that the statement reads is locked for a change, and was not unlocked in time; or it was rewritten after the
+    /// snapshot that the statement is to see. The statement has no rows.
     #[error("a table that the statement reads is locked for a change")]
     TableLocked,
     /// The statement was cancelled at its time limit, and PostgreSQL has not stopped it: it still runs.

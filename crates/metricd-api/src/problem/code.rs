@@ -91,7 +91,7 @@ problem_codes! {
     StatementQuarantined = "statement-quarantined", SERVICE_UNAVAILABLE, "Statement quarantined", "The metric's SQL still runs in the database for an earlier request, although it was cancelled, and is not run a second time meanwhile. Other metrics are answered. Try again later.";
     ConnectionsStuck = "connections-stuck", SERVICE_UNAVAILABLE, "Connections stuck", "All database connections run statements that were cancelled and that the database has not stopped. Try again later.";
     TooManyStreams = "too-many-streams", SERVICE_UNAVAILABLE, "Too many streams", "As many streams are under way as may hold database connections at once. Try again.";
-    TableLocked = "table-locked", SERVICE_UNAVAILABLE, "Table locked", "A table that the metric reads is locked for a change at the moment, so that the metric was not run. Other metrics are answered. Try again.";
+    TableLocked = "table-locked", SERVICE_UNAVAILABLE, "Table locked", "A table that the metric reads is locked for a change or was just rewritten, so that the metric has no result. Other metrics are answered. Try again.";
     DatabaseUnavailable = "database-unavailable", SERVICE_UNAVAILABLE, "Database unavailable", "The database cannot be reached at the moment, or cannot do what it is asked. Try again.";
     NoConnection = "no-connection", SERVICE_UNAVAILABLE, "No connection free", "All database connections are taken at the moment. Try again.";
     TooManyUploads = "too-many-uploads", SERVICE_UNAVAILABLE, "Too many uploads", "As many uploads are under way as there may be at once. Try again.";

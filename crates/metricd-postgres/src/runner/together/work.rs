@@ -20,7 +20,7 @@ use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
-use crate::runner::session::{Ahead, CANCEL_AGAIN, Canceller, SessionError};
+use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
 use crate::runner::stopping::STOP_BOUND;
 use crate::runner::tenancy::Prelude;
 
@@ -31,6 +31,20 @@ const BACK: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 /// The end of a transaction whose role can leave nothing else behind, and of any other.
 const END_HARMLESS: &[&str] = &["ROLLBACK"];
 const END: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
+
+/// Whether a table was rewritten or replaced since the snapshot of the transaction. The catalogs are read as of the snapshot, the
+/// functions tell what is so now.
+const REWRITTEN: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
+        WHERE class.relkind IN ('r', 'p', 'm') AND class.relpersistence <> 't'
+          AND schema.nspname NOT IN ('pg_catalog', 'information_schema')
+          AND (pg_catalog.pg_relation_filenode(class.oid) IS DISTINCT FROM nullif(class.relfilenode, 0)
+               OR CASE WHEN pg_catalog.has_schema_privilege(schema.oid, 'USAGE')
+                  THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::pg_catalog.oid
+                       IS DISTINCT FROM class.oid
+                  ELSE false END)
+    )::text WHERE $1::text IS NOT NULL";
 
 /// Statements that were sent, in their order.
 type Sent<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;
@@ -60,7 +74,7 @@ impl<'r> Together<'_, 'r> {
                     let is_last = part == Part::Whole && locked(&self.queue).is_empty();
                     self.run_cheap(connection, indexes, is_last).await?;
                 }
-                Unit::Dear(index) => self.run_one(connection, index).await?,
+                Unit::Dear(index) => self.run_one(connection, index, false).await?,
             }
         }
         end(connection).await
@@ -73,19 +87,22 @@ impl<'r> Together<'_, 'r> {
 
     /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
     /// What follows one that fails is asked for once more, from the savepoint on.
+    ///
+    /// Behind a pooler a statement is parsed when it is run, and only its answer shows that its columns have changed. The
+    /// transaction must not have ended by then, since the next one would have another snapshot.
     async fn run_cheap(&self, connection: &mut Connection, indexes: Vec<usize>, is_last: bool) -> Result<(), RunError> {
         let mut sent = Sent::new();
         let mut stale = Vec::new();
         let mut ended = self.prepare_all(connection, indexes, &mut sent).await;
         while ended.is_ok() && !sent.is_empty() && self.has_time() {
             let end = if connection.is_harmless() { END_HARMLESS } else { END };
-            let end = if is_last && stale.is_empty() { end } else { &[] };
+            let end = if is_last && stale.is_empty() && !connection.is_pooled() { end } else { &[] };
             ended = self.ask_and_read(connection, &mut sent, &mut stale, end).await;
         }
         sent.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
         ended?;
         for index in stale {
-            self.run_one(connection, index).await?;
+            self.run_one(connection, index, true).await?;
         }
         Ok(())
     }
@@ -181,15 +198,27 @@ impl<'r> Together<'_, 'r> {
         Ok(())
     }
 
-    /// Runs a statement by itself, once more where its plan was stale.
-    async fn run_one(&self, connection: &mut Connection, index: usize) -> Result<(), RunError> {
+    /// Runs a statement by itself, once more if its plan was stale. `was_stale` says that this has been found out before.
+    async fn run_one(&self, connection: &mut Connection, index: usize, mut was_stale: bool) -> Result<(), RunError> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
         let is_executing = connection.session.is_executing();
         let is_prepared = connection.plan(job.run.statement.text()).is_some();
         if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, is_prepared, is_executing)) {
             connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
+            was_stale = true;
             outcome = self.prepare_and_run(connection, &mut job).await;
+        }
+        // An older snapshot sees no rows in a table that was rewritten. Looked at after the statement, which has had its tables
+        // locked: what changes later does not matter.
+        if was_stale && outcome.is_ok() {
+            back(connection).await?;
+            let canceller = connection.session.canceller();
+            let looking = async { connection.row(REWRITTEN, "").await.map_err(unavailable) };
+            let row = self.limited(canceller, CANCEL_TIMEOUT, looking).await?;
+            if row.first().and_then(Option::as_deref) != Some("false") {
+                outcome = Err(RunError::TableLocked);
+            }
         }
         self.end_job(index, job, outcome)
     }

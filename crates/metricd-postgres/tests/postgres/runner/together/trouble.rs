@@ -10,7 +10,7 @@ use metricd_execution::{
     RunOutcome, Statement,
 };
 use metricd_postgres::{PgRunner, RunnerConfig};
-use metricd_test_support::TestDatabase;
+use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::time::{Instant, timeout};
 
 use super::super::until_running;
@@ -200,6 +200,48 @@ async fn one_whose_table_has_changed_stays_in_the_transaction_of_the_others() ->
     let (first, second) = (told(&outcomes[0]), told(&outcomes[1]));
     assert_eq!(first.replace(r#","a":1,"b":"x""#, ""), second, "{first}");
     assert!(second.contains("at"), "{outcomes:?}");
+    Ok(())
+}
+
+/// Of a table that is rewritten, a snapshot from before sees no rows.
+#[tokio::test]
+async fn what_changes_while_they_run_is_seen_by_none_of_them() -> Result<()> {
+    for is_pooled in [true, false] {
+        let database = TestDatabase::unhardened().await?;
+        let client = database.connect().await?;
+        client
+            .batch_execute(
+                "CREATE TABLE warehouse.t AS SELECT 1 AS a;
+                 CREATE TABLE warehouse.n AS SELECT 1 AS n FROM generate_series(1, 1000);
+                 ANALYZE warehouse.t, warehouse.n",
+            )
+            .await?;
+        let pooler = Pooler::listen(&database, 2, StartupOptions::Ignored).await?;
+        let reader = if is_pooled { &pooler.reader } else { &database.reader };
+        let runner = PgRunner::new(reader, RunnerConfig::default())?;
+        // In the order in which they are run.
+        let texts = ["SELECT pg_sleep(2)::text AS slept", "SELECT * FROM t", "SELECT max(n) AS n FROM n"];
+        for (round, change) in ["ADD COLUMN b text DEFAULT 'x'", "ALTER COLUMN a TYPE bigint"].into_iter().enumerate() {
+            let changing = async {
+                let sleeping = "SELECT count(*) FROM pg_stat_activity
+                                WHERE datname = current_database() AND wait_event = 'PgSleep'";
+                while client.query_one(sleeping, &[]).await?.get::<_, i64>(0) == 0 {}
+                let change = format!("ALTER TABLE warehouse.t {change}");
+                client.batch_execute(&format!("BEGIN; {change}; UPDATE warehouse.n SET n = n + 1; COMMIT")).await?;
+                anyhow::Ok(())
+            };
+            let (outcomes, changed) = tokio::join!(all(&runner, &texts), changing);
+            changed?;
+            let outcomes = outcomes?;
+            if round == 0 {
+                assert_eq!(told(&outcomes[1]), r#"[{"a":1,"b":"x"}]"#, "{is_pooled} {outcomes:?}");
+            } else {
+                assert!(matches!(outcomes[1], Err(RunError::TableLocked)), "{is_pooled} {outcomes:?}");
+            }
+            assert_eq!(told(&outcomes[2]), format!(r#"[{{"n":{}}}]"#, round + 1), "{is_pooled} {outcomes:?}");
+        }
+        assert_eq!(told(&all(&runner, &texts[1..2]).await?[0]), r#"[{"a":1,"b":"x"}]"#);
+    }
     Ok(())
 }
 
