@@ -191,7 +191,7 @@ impl PgRunner {
     }
 
     /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
-    async fn timed_lease(&self, clock: &mut Clock, permit: &Permit, is_stream: bool) -> Result<Lease, RunError> {
+    async fn timed_lease(&self, clock: &mut Clock, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
         let began = Instant::now();
         let lease = self.permitted_lease(clock.queue, permit, is_stream).await;
         clock.queue += began.elapsed();
@@ -202,15 +202,13 @@ impl PgRunner {
         Ok(lease)
     }
 
-    async fn permitted_lease(&self, waited: Duration, permit: &Permit, is_stream: bool) -> Result<Lease, RunError> {
+    async fn permitted_lease(&self, waited: Duration, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
         let deadline = Instant::now() + self.pool.acquire_timeout().saturating_sub(waited);
-        let mut permits = vec![permit.clone()];
+        let mut permits = vec![permit];
         if is_stream {
             permits.push(self.pool.stream_permit(deadline).await?);
         }
-        let mut lease = Lease::new(self.pool.get_until(deadline).await?);
-        lease.hold(permits);
-        Ok(lease)
+        Ok(Lease::new(self.pool.get_until(deadline).await?, permits))
     }
 
     /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
@@ -225,13 +223,13 @@ impl PgRunner {
         let mut is_begun = false;
         let is_stream = !task.limits.patience.is_zero();
         for _ in 0..self.pool.max_connections() {
-            let lease = self.timed_lease(clock, permit, is_stream).await?;
+            let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
             match self.attempt(lease, task, sink, &mut is_begun, clock).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
                 outcome => return outcome,
             }
         }
-        let lease = self.timed_lease(clock, permit, is_stream).await?;
+        let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
         self.attempt(lease, task, sink, &mut is_begun, clock).await
     }
 
@@ -353,16 +351,24 @@ impl MetricRunner for PgRunner {
     ) -> Result<BatchOutcome, RunError> {
         let mut clock = Clock::start();
         let runs = runs.into_iter().map(|run| BatchRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
-        let first = permits.first().cloned().unwrap_or_default();
-        let mut together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
-        for _ in 0..self.pool.max_connections() {
-            match together.attempt(self.timed_lease(&mut clock, &first, false).await?).await {
-                // What has not stopped has its outcome, and is not run again.
-                Err(RunError::Unavailable(_) | RunError::NotStopped { .. }) if !together.is_begun() => {}
-                ended => return together.into_outcome(ended, clock),
+        let together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
+        let mut ended = Ok(());
+        for _ in 0..=self.pool.max_connections() {
+            // A connection whose statement has not stopped keeps its permit.
+            let Some(permit) = together.take_permit() else { break };
+            ended = match self.timed_lease(&mut clock, permit, false).await {
+                Ok(lease) => together.attempt(lease).await,
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            };
+            // What has not stopped has its outcome, and is not run again.
+            let is_lost = matches!(ended, Err(RunError::Unavailable(_) | RunError::NotStopped { .. }));
+            if !is_lost || together.is_begun() {
+                break;
             }
         }
-        let ended = together.attempt(self.timed_lease(&mut clock, &first, false).await?).await;
         together.into_outcome(ended, clock)
     }
 

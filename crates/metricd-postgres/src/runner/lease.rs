@@ -17,24 +17,25 @@ pub(super) struct Lease {
     /// `None` only once it was stopped or dropped.
     place: Option<Pooled>,
     /// The statements that may be what runs on it.
-    statements: Vec<Arc<str>>,
-    /// What is held for it.
+    statements: Vec<(Arc<str>, Permit)>,
+    /// What is held for it, whatever runs.
     permits: Vec<Permit>,
 }
 
 impl Lease {
-    pub(super) fn new(place: Pooled) -> Self {
-        Self { place: Some(place), statements: Vec::new(), permits: Vec::new() }
+    /// Holds the permits for as long as anything runs on the connection.
+    pub(super) fn new(place: Pooled, permits: Vec<Permit>) -> Self {
+        Self { place: Some(place), statements: Vec::new(), permits }
     }
 
     /// Says what runs on the connection from now on, in place of what has run.
     pub(super) fn expect(&mut self, statements: impl IntoIterator<Item = Arc<str>>) {
-        self.statements = statements.into_iter().collect();
+        self.statements = statements.into_iter().map(|statement| (statement, Permit::default())).collect();
     }
 
-    /// Holds the permits for as long as that runs, in place of others.
-    pub(super) fn hold(&mut self, permits: Vec<Permit>) {
-        self.permits = permits;
+    /// The same for statements of several callers, each of whom has a permit.
+    pub(super) fn expect_permitted(&mut self, statements: impl IntoIterator<Item = (Arc<str>, Permit)>) {
+        self.statements = statements.into_iter().collect();
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
@@ -48,29 +49,37 @@ impl Lease {
     /// more use here.
     pub(super) async fn stop(&mut self) -> Stopped {
         let (reply, stopped) = oneshot::channel();
-        self.give_back(Some(reply));
-        stopped.await.unwrap_or(Stopped::Ended)
+        match self.give_back(Some(reply)) {
+            Some(permits) => Stopped::Ended(permits),
+            None => stopped.await.unwrap_or(Stopped::Ended(Vec::new())),
+        }
     }
 
-    fn give_back(&mut self, reply: Option<oneshot::Sender<Stopped>>) {
-        let Some(mut place) = self.place.take() else { return };
+    /// Gives the connection back, and its permits unless something still runs on it.
+    pub(super) fn release(mut self) -> Vec<Permit> {
+        self.give_back(None).unwrap_or_default()
+    }
+
+    fn give_back(&mut self, reply: Option<oneshot::Sender<Stopped>>) -> Option<Vec<Permit>> {
+        let mut place = self.place.take()?;
         let (statements, permits) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.permits));
         let session = &place.connection().session;
         // A session that has ended runs nothing any more.
         if session.is_idle() || session.has_ended() {
             drop(place);
-            return;
+            return Some(permits);
         }
         // Without a runtime nothing can be waited for; closing the connection is all that is left.
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(Stopping { place, statements, permits }.run(reply))),
             Err(_) => place.close(),
         }
+        None
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.give_back(None);
+        drop(self.give_back(None));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `ALTER TABLE`, `TRUNCATE`, `VACUUM FULL` and the like wait for the statements that read the table, such as a slow stream, and
 //! every later statement that reads it waits behind them. Each that waits holds a connection. So it waits for little time, and
-//! statements that have waited in vain lately share a quarter of the connections while they try again.
+//! statements that have waited in vain lately share a quarter of the connections while they try again. So do those that are
+//! only held to their contracts.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,10 +32,10 @@ const MIN_CUT_BYTES: usize = 50;
 const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
 
 /// Whether PostgreSQL has stopped a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Stopped {
-    /// It has, or has ended the session.
-    Ended,
+    /// It has, or has ended the session. These permits are free again.
+    Ended(Vec<Permit>),
     /// Not within the bound. These statements are quarantined: one of them still runs.
     StillRuns(Vec<Arc<str>>),
 }
@@ -43,8 +43,8 @@ pub(super) enum Stopped {
 /// A connection on which a statement runs that nobody waits for.
 pub(super) struct Stopping {
     pub(super) place: Pooled,
-    /// The statements that may be it.
-    pub(super) statements: Vec<Arc<str>>,
+    /// The statements that may be it, each with the permit of its caller if several callers share the connection.
+    pub(super) statements: Vec<(Arc<str>, Permit)>,
     pub(super) permits: Vec<Permit>,
 }
 
@@ -66,18 +66,19 @@ impl Stopping {
             } else {
                 drop(place);
             }
-            drop(permits);
-            tell(Stopped::Ended);
+            tell(Stopped::Ended(permits));
             return;
         }
         let (pid, began) = (place.connection().pid().to_owned(), Instant::now());
         let config = place.observer().clone();
         // A pooler hides which process it is.
         let is_known = !place.connection().is_pooled();
+        // The permits of the other callers are free with that.
         let statements = if is_known { recognise(&config, &pid, statements).await } else { statements };
         log::warn!("a statement that was cancelled still runs in PostgreSQL's process {pid}: it is quarantined");
-        let quarantined = place.quarantine().hold(statements.clone());
-        tell(Stopped::StillRuns(statements));
+        let texts: Vec<_> = statements.iter().map(|(text, _)| Arc::clone(text)).collect();
+        let quarantined = place.quarantine().hold(texts.clone());
+        tell(Stopped::StillRuns(texts));
         let ended = until_answered(&mut place.connection().session, STOP_BOUND, MAX_PAUSE).await;
         log::warn!(
             "the quarantined statement in PostgreSQL's process {pid} has ended {:?} later: {ended:?}",
@@ -85,7 +86,7 @@ impl Stopping {
         );
         // One of the many cancel requests may still be on its way.
         place.close();
-        drop((permits, quarantined));
+        drop((permits, statements, quarantined));
     }
 }
 
@@ -128,7 +129,7 @@ async fn clean(session: &mut Session, ended: Result<(), SessionError>) -> Result
 }
 
 /// Which of several statements it is that runs on the connection, as PostgreSQL says; all of them where it does not.
-async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<Arc<str>>) -> Vec<Arc<str>> {
+async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<(Arc<str>, Permit)>) -> Vec<(Arc<str>, Permit)> {
     if statements.len() < 2 {
         return statements;
     }
@@ -141,7 +142,7 @@ async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<Arc<str>>)
         Ok(Ok(row)) => row.into_iter().flatten().next().unwrap_or_default(),
         _ => return statements,
     };
-    let recognised: Vec<_> = statements.iter().filter(|statement| shows(&running, statement)).cloned().collect();
+    let recognised: Vec<_> = statements.iter().filter(|(text, _)| shows(&running, text)).cloned().collect();
     if recognised.is_empty() { statements } else { recognised }
 }
 

@@ -45,8 +45,8 @@ pub(super) struct Together<'a, 'r> {
     /// How long all of them may take, and until when.
     time: Duration,
     deadline: Instant,
-    /// One for each connection that they may have.
-    permits: Vec<Permit>,
+    /// One for each further connection that they may have.
+    permits: Mutex<Vec<Permit>>,
 }
 
 /// A statement that has no outcome yet.
@@ -61,8 +61,12 @@ impl<'a, 'r> Together<'a, 'r> {
         runner: &'a PgRunner,
         tenancy: Option<Tenancy<'a>>,
         time: Duration,
-        permits: Vec<Permit>,
+        mut permits: Vec<Permit>,
     ) -> Self {
+        if permits.is_empty() {
+            permits.push(Permit::default());
+        }
+        let permits = Mutex::new(permits);
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
         let (queue, encode) = (Mutex::default(), Mutex::default());
@@ -91,26 +95,30 @@ impl<'a, 'r> Together<'a, 'r> {
                 RunError::Unavailable("another statement of the call has not stopped".to_owned())
             }
             Ok(()) | Err(RunError::NotStopped { .. }) => RunError::TimedOut { limit: self.time },
-            Err(RunError::Unavailable(message)) if outcomes.iter().any(Option::is_some) => {
-                RunError::Unavailable(message)
-            }
+            Err(error) if outcomes.iter().any(Option::is_some) => error,
             Err(error) => return Err(error),
         };
         let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect();
         Ok(BatchOutcome { outcomes, timing: clock.timing() })
     }
 
+    /// The permit for a further connection, if there is one.
+    pub(super) fn take_permit(&self) -> Option<Permit> {
+        locked(&self.permits).pop()
+    }
+
     /// Runs what has no outcome yet, beginning with this connection.
-    pub(super) async fn attempt(&mut self, mut lease: Lease) -> Result<(), RunError> {
+    pub(super) async fn attempt(&self, mut lease: Lease) -> Result<(), RunError> {
         lease.expect(self.statements());
         // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
         let deadline = self.deadline + 4 * CANCEL_TIMEOUT;
-        timeout_at(deadline.into(), async {
+        let working = timeout_at(deadline.into(), async {
             let ended = self.run(&mut lease).await;
             self.after_work(&mut lease, ended).await
-        })
-        .await
-        .unwrap_or(Ok(()))
+        });
+        let ended = working.await.unwrap_or(Ok(()));
+        locked(&self.permits).extend(lease.release());
+        ended
     }
 
     /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement, also
@@ -119,12 +127,17 @@ impl<'a, 'r> Together<'a, 'r> {
         if !matches!(ended, Err(RunError::NotStopped { .. })) {
             return ended;
         }
-        if let Stopped::StillRuns(statements) = lease.stop().await {
-            let is_one = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
-            for (index, job) in self.jobs.iter().enumerate() {
-                if let Some(job) = locked(job).take_if(|job| is_one(job)) {
-                    self.set_outcome(index, Err(RunError::NotStopped { limit: job.run.limits.time }));
-                }
+        let statements = match lease.stop().await {
+            Stopped::Ended(permits) => {
+                locked(&self.permits).extend(permits);
+                return ended;
+            }
+            Stopped::StillRuns(statements) => statements,
+        };
+        let is_one = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let Some(job) = locked(job).take_if(|job| is_one(job)) {
+                self.set_outcome(index, Err(RunError::NotStopped { limit: job.run.limits.time }));
             }
         }
         ended
@@ -142,7 +155,7 @@ impl<'a, 'r> Together<'a, 'r> {
             judged.extend(self.judge(index, lease.connection()).await?);
         }
         let units = units(judged.clone());
-        let useful = useful_connections(&judged, units.len()).clamp(1, self.permits.len().max(1));
+        let useful = useful_connections(&judged, units.len()).clamp(1, locked(&self.permits).len() + 1);
         // A pooler has as many places as it has: one transaction must not wait for that of another.
         let useful = if lease.connection().is_pooled() { 1 } else { useful };
         *locked(&self.queue) = units;
@@ -224,10 +237,10 @@ impl<'a, 'r> Together<'a, 'r> {
         // At once, since some of them may have to be opened.
         let places =
             join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.get_free())).await;
-        let mut others: Vec<_> = places.into_iter().flatten().map(Lease::new).collect();
-        for (lease, permit) in others.iter_mut().zip(self.permits.iter().skip(1)) {
+        let permitted = places.into_iter().flatten().map_while(|place| Some((place, self.take_permit()?)));
+        let mut others: Vec<_> = permitted.map(|(place, permit)| Lease::new(place, vec![permit])).collect();
+        for lease in &mut others {
             lease.expect(self.statements());
-            lease.hold(vec![permit.clone()]);
         }
         if others.is_empty() {
             return None;

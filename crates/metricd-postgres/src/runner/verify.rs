@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metricd_domain::Contract;
-use metricd_execution::{BoundStatement, Column, Expected, FieldType, Permit, RunError};
+use metricd_execution::{BoundStatement, Column, Expected, FieldType, RunError};
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -31,7 +31,9 @@ impl PgRunner {
         contract: Option<&Contract>,
     ) -> Result<(), RunError> {
         self.pool.quarantine().check(statement.text())?;
-        let mut lease = self.timed_lease(&mut Clock::start(), &Permit::default(), false).await?;
+        // No caller's permit is held for it. It may wait for a lock, or not stop.
+        let held = self.pool.locks().permit().await?;
+        let mut lease = self.timed_lease(&mut Clock::start(), held, false).await?;
         // The planner computes what is constant, which may not stop.
         lease.expect([statement.text().into()]);
         let verified = timeout(MAX_TIME, verify(lease.connection(), statement, contract)).await;

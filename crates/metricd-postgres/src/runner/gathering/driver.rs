@@ -34,7 +34,7 @@ impl Driver {
         let pool = &gathering.0.pool;
         while let Some(deadline) = self.deadline() {
             let mut lease = match pool.get_until(deadline).await {
-                Ok(place) => Lease::new(place),
+                Ok(place) => Lease::new(place, Vec::new()),
                 // Each of the others has its own time still, unless that is not what it is about.
                 Err(error) if self.refuse(&error) => continue,
                 Err(_) => return,
@@ -44,12 +44,11 @@ impl Driver {
                 return;
             }
             while let Some(runs) = self.next() {
-                lease.expect(runs.iter().map(|run| run.statement.text().into()));
-                lease.hold(runs.iter().map(|run| run.permit.clone()).collect());
+                lease.expect_permitted(runs.iter().map(|run| (run.statement.text().into(), run.permit.clone())));
                 let mut question = Question::new(gathering.0.estimates.clone(), runs);
                 match timeout(PATIENCE, question.put(lease.connection())).await {
                     // One that others wait for is passed on to them.
-                    Ok(Ok(())) if !pool.is_waited_for() => lease.hold(Vec::new()),
+                    Ok(Ok(())) if !pool.is_waited_for() => lease.expect([]),
                     Ok(_) => break,
                     Err(_too_long) => {
                         // Nobody waits for such a thing twice.

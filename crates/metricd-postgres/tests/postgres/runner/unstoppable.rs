@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use metricd_domain::SqlText;
-use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
+use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
@@ -121,13 +121,55 @@ async fn of_several_statements_the_one_that_does_not_stop_is_told_apart() -> Res
     until_none_is_stuck(&runner).await
 }
 
+/// The planner computes what is constant.
+fn planned(radius: u32) -> String {
+    format!("SELECT path(polygon(3000, circle '<(0,0),1>')) <-> path(polygon(3000, circle '<(0,0),{radius}>')) AS d")
+}
+
+#[tokio::test]
+async fn statements_that_are_held_to_their_contracts_leave_connections_to_others() -> Result<()> {
+    let (_database, _client, runner) = runner(4).await?;
+    let first = runner.verify(&bound(&planned(4))?, None).await;
+    assert!(matches!(first, Err(RunError::Unavailable(_))), "{first:?}");
+    let second = runner.verify(&bound(&planned(5))?, None).await;
+    assert!(matches!(second, Err(RunError::TableLocked)), "{second:?}");
+    assert_eq!(rows(&runner, "SELECT 1 AS one").await?, r#"[{"one":1}]"#);
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while runner.verify(&bound("SELECT 1 AS one")?, None).await.is_err() {
+        ensure!(Instant::now() < deadline, "the first one still runs");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_connection_whose_statement_does_not_stop_keeps_a_permit_of_its_own() -> Result<()> {
+    let (_database, _client, runner) = runner(4).await?;
+    let statements = [bound(&planned(2))?, bound(&planned(3))?, bound("SELECT 1 AS one")?];
+    let mut sinks = [JsonRows::default(), JsonRows::default(), JsonRows::default()];
+    let runs = statements.iter().zip(&mut sinks);
+    let runs = runs.map(|(statement, sink)| BatchRun { statement, limits: limits(), sink }).collect();
+    let held = [Arc::new(()), Arc::new(())];
+    let permits = held.iter().map(|held| Permit::new(Arc::clone(held))).collect();
+    let outcomes = runner.run_together(runs, None, Duration::from_secs(20), permits).await?.outcomes;
+    let not_stopped = |outcome: &Result<_, RunError>| matches!(outcome, Err(RunError::NotStopped { .. }));
+    assert!(outcomes[..2].iter().all(not_stopped), "{outcomes:?}");
+    // There is no permit left for a third connection.
+    assert!(matches!(outcomes[2], Err(RunError::Unavailable(_))), "{outcomes:?}");
+    assert_eq!((runner.stuck_connections(), held.each_ref().map(Arc::strong_count)), (2, [2, 2]));
+    until_none_is_stuck(&runner).await?;
+    assert_eq!(held.each_ref().map(Arc::strong_count), [1, 1]);
+    Ok(())
+}
+
 /// Its estimate is small, so that it may be sent with others.
 #[tokio::test]
 async fn a_statement_that_was_sent_with_others_is_told_apart_and_not_run_twice() -> Result<()> {
     let (_database, client, runner) = runner(3).await?;
-    let quick = |sql: &'static str| {
-        let runner = runner.clone();
-        async move { rows(&runner, sql).await }
+    let held = Arc::new(());
+    let quick = async |sql| {
+        let (statement, mut sink) = (bound(sql)?, JsonRows::default());
+        let permit = Permit::new(Arc::clone(&held));
+        anyhow::Ok(runner.run(&statement, None, RunLimits::default(), permit, &mut sink).await?)
     };
     // What the statements cost has to be known.
     let other = "SELECT count(*) AS n FROM metrics";
@@ -143,6 +185,7 @@ async fn a_statement_that_was_sent_with_others_is_told_apart_and_not_run_twice()
     assert!(matches!(slow, Err(RunError::NotStopped { .. } | RunError::Quarantined)), "{slow:?}");
     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
     assert_eq!(computing(&client).await?, 1, "it is not run twice");
+    assert_eq!(Arc::strong_count(&held), 1, "the connection keeps no permit of the others");
     until_none_is_stuck(&runner).await
 }
 
