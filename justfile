@@ -16,7 +16,7 @@ run *ARGS:
 test *ARGS:
     cargo test --workspace {{ARGS}}
 
-# Run the tests of one target and name, for example `just one postgres pooler`
+# Run the tests of one target and name, for example `just one runner pooler`
 one TARGET *NAME:
     cargo test --workspace --test {{TARGET}} {{NAME}}
 
@@ -44,13 +44,13 @@ clippy:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 
-# Run the tests of the PostgreSQL adapter against a server with German messages
+# Run the tests of the PostgreSQL adapters against a server with German messages
 test-german:
-    METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace --test postgres
+    METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace --test postgres --test runner
 
-# Run the adapter's tests of judging SQL, functions and rights against the newest PostgreSQL that is supported
+# Run the adapters' tests of judging SQL, functions and rights against the newest PostgreSQL that is supported
 test-newest:
-    .ci/postgres-version 18 cargo test --workspace --test postgres -- functions:: hardening:: judge:: periods:: reader:: schema:: types:: runner::changing::
+    .ci/postgres-version 18 cargo test --workspace --test postgres --test runner -- functions:: hardening:: judge:: periods:: reader:: schema:: types:: runner::changing::
 
 # Run README's quick start and its requests
 quick-start:

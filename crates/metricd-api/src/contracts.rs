@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use metricd_database::{Fault, fault_of};
 use metricd_domain::{Actor, ChangeSource, Contract, MetricDefinition, MetricId};
-use metricd_execution::{BoundStatement, Declarations, Fault, JudgeError, RunError, Statement, fault_of};
+use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Statement};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 

@@ -19,7 +19,8 @@ use crate::guard::uses;
 use crate::moment::may_name_a_moment;
 use crate::place::place_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
-use crate::{Allowed, Fault, Finding, FindingCode, Guard, Outage, Place, Statement};
+use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
+use metricd_database::{Fault, Outage};
 
 /// Judges SQL before it is stored, and says what its contract is.
 #[derive(Debug, Clone)]

@@ -23,12 +23,10 @@
 
 mod arguments;
 mod bound;
-mod check;
 mod edit;
 mod encode;
 mod finding;
 mod guard;
-mod identifier;
 mod judge;
 mod mark;
 mod moment;
@@ -38,7 +36,6 @@ mod place;
 mod relation;
 mod resolver;
 mod runner;
-mod sqlstate;
 mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]
@@ -47,13 +44,11 @@ mod tree;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::{BoundStatement, Expected};
-pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use encode::{
     Column, CsvWriter, EncodeError, FieldType, Fields, JsonColumns, JsonRows, NdjsonWriter, Row, RowSink, RowWriter,
 };
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
-pub use identifier::quote_identifier;
 pub use judge::{Declarations, Judge, JudgeError};
 pub use mark::DataMark;
 pub use permit::Permit;
@@ -61,6 +56,5 @@ pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
-pub use sqlstate::{Fault, Outage, Trouble, fault_of};
 pub use statement::{InvalidStatement, Statement};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};

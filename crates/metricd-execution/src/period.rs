@@ -5,9 +5,9 @@ use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText}
 use crate::arguments::is_period;
 use crate::edit::Edited;
 use crate::guard::{Uses, uses};
-use crate::identifier::quote_identifier;
 use crate::place::Lines;
 use crate::{Place, Statement};
+use metricd_database::quote_identifier;
 
 /// The statement that answers for the period that a request names, if it reads these tables; `None` where that is the statement itself, or none.
 ///

@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use metricd_domain::{ContractColumn, ContractTable};
 
-use crate::{Allowed, Outage, QueryTree};
+use crate::{Allowed, QueryTree};
+use metricd_database::Outage;
 
 /// SQL as it is resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]

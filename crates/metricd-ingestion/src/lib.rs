@@ -29,9 +29,12 @@
 //! }
 //! ```
 //!
+//! [`check_definitions`] judges once more what is stored, against the database as it is now.
+//!
 //! The crate knows no database and no HTTP. Definitions and queries are held in memory; records stream.
 
 mod buffer;
+mod check;
 mod csv;
 mod findings;
 mod ingest;
@@ -44,6 +47,7 @@ mod progress;
 mod reason;
 mod render;
 
+pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use ingest::{IngestError, Options, ingest};
 pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;

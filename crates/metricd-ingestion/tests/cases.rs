@@ -14,11 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use chrono::DateTime;
+use metricd_database::Outage;
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
     SqlText,
 };
-use metricd_execution::{Allowed, Judge, Outage, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;

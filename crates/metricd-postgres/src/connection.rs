@@ -3,11 +3,11 @@
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::DatabaseUrl;
-use crate::owner_session::SETTLE;
+use metricd_database::OWNER_SETTINGS_SQL;
+use metricd_database::{DatabaseUrl, SESSION_TOKEN, session_token_option};
 
 /// Why a database could not be connected to.
 #[derive(Debug, thiserror::Error)]
@@ -15,15 +15,6 @@ use crate::owner_session::SETTLE;
 pub struct ConnectError {
     database: String,
     message: String,
-}
-
-/// A setting that nothing reads but who has made it, when a session begins. A session that does not have it is somebody
-/// else's, to which a pooler has led.
-pub(crate) const SESSION_TOKEN: &str = "metricd.session";
-
-/// The option that begins a session with a token of its own.
-pub(crate) fn token_option(token: Uuid) -> String {
-    format!("-c {SESSION_TOKEN}={token}")
 }
 
 /// The major version of the server.
@@ -69,7 +60,7 @@ pub fn server_start(url: &DatabaseUrl) -> Result<ServerStart, ConnectError> {
 /// Opens a session of the owner, with its settings settled.
 pub(crate) fn connect_as_owner(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let mut connection = connect(url)?;
-    connection.batch_execute(SETTLE).map_err(|error| ConnectError {
+    connection.batch_execute(OWNER_SETTINGS_SQL).map_err(|error| ConnectError {
         database: url.to_string(),
         message: format!("the session's settings cannot be set: {error}"),
     })?;
@@ -96,7 +87,7 @@ pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
                 .to_owned(),
     };
     let token = Uuid::new_v4();
-    let mut connection = match connect(&owner.with_options(&token_option(token))) {
+    let mut connection = match connect(&owner.with_options(&session_token_option(token))) {
         Ok(connection) => connection,
         // A pooler may refuse what it does not pass on.
         Err(error) => return Err(connect(owner).map_or(error, |_| pooled())),
@@ -120,7 +111,16 @@ pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, Conne
 
 /// Opens a session with the settings that its role has, as the reader's are judged by.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
-    PgConnection::establish(url.libpq_url().expose_secret()).map_err(|error| {
+    establish(url, &url.libpq_url())
+}
+
+/// Connects, and returns when the server has let it in or has refused it, or after that many seconds.
+pub(crate) fn ping(url: &DatabaseUrl, seconds: u32) {
+    drop(establish(url, &url.libpq_url_with_timeout(seconds)));
+}
+
+fn establish(url: &DatabaseUrl, text: &SecretString) -> Result<PgConnection, ConnectError> {
+    PgConnection::establish(text.expose_secret()).map_err(|error| {
         let message = match error {
             ConnectionError::BadConnection(message) => first_line(&message),
             // libpq may quote the URL in these, and with it the password.

@@ -4,17 +4,15 @@
 //! that [`undo_hardening`] can give back exactly what was taken. Superusers keep everything; the owner of the schema
 //! `catalog` is granted by name what it had by PUBLIC only.
 
-mod functions;
 mod rights;
 mod script;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 
-pub use self::functions::{HarmClass, harm_classes, harm_of};
 pub use self::rights::Right;
-use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
+use metricd_database::DatabaseUrl;
 
 /// Keeps out whoever else changes rights in this database. Not an advisory lock: the reader can take those, where the
 /// database is not hardened, and could keep hardening out for good.

@@ -3,9 +3,9 @@
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 
-use crate::DatabaseUrl;
 use crate::connection::{connect_as_owner, connect_as_reader};
 use crate::reader::ReaderError;
+use metricd_database::DatabaseUrl;
 
 /// What tells a database from every other one, as a session sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]

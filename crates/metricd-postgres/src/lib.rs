@@ -5,7 +5,8 @@
 //! [`prepare_reader`] the reader role with its rights; [`harden`] takes from PUBLIC what no reader should have.
 //!
 //! ```no_run
-//! use metricd_postgres::{DatabaseUrl, PgRepository, RepositoryConfig, migrate};
+//! use metricd_database::DatabaseUrl;
+//! use metricd_postgres::{PgRepository, RepositoryConfig, migrate};
 //! use metricd_repository::MetricRepository;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,32 +20,23 @@
 //!
 //! Errors of PostgreSQL are recognised here and nowhere else, by the names of constraints and by SQLSTATE.
 
-mod blocking;
 mod connection;
-mod database_url;
 mod hardening;
 mod identity;
 mod migrations;
-mod owner_session;
 mod reader;
 mod repository;
-mod resolver;
-mod runner;
 #[rustfmt::skip]
 #[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
 mod schema;
-mod watch;
+mod tenant_key;
 
 pub use connection::{ConnectError, ServerStart, refuse_pooler, server_major, server_start};
-pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use hardening::{
-    HardeningError, HardeningPlan, HarmClass, Right, harden, harm_classes, harm_of, open_classes, plan_hardening,
-    plan_undoing, undo_hardening,
+    HardeningError, HardeningPlan, Right, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
 };
 pub use identity::require_same_database;
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{ReaderError, ReaderLimits, check_candidate, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
-pub use resolver::PgResolver;
-pub use runner::{PgRunner, RunnerConfig, TenantKey, tenant_key};
-pub use watch::{DefinitionEvent, watch_definitions};
+pub use tenant_key::tenant_key;

@@ -8,10 +8,10 @@ use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use metricd_execution::quote_identifier;
+use metricd_database::quote_identifier;
 
-use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner};
+use metricd_database::DatabaseUrl;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use metricd_execution::quote_identifier;
+use metricd_database::quote_identifier;
+use postgres_protocol::password::scram_sha_256;
+use secrecy::ExposeSecret;
 
-use crate::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 use crate::hardening::LOCK;
+use metricd_database::DatabaseUrl;
 
 /// What is asked of PostgreSQL as the reader.
 const FAULTS: &str = include_str!("reader/faults.sql");
@@ -155,7 +157,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
 
 fn create_role(role: &str, reader: &DatabaseUrl) -> String {
     // PostgreSQL is given the verifier, not the password, which would otherwise stand in its log where it logs statements.
-    let password = reader.password().map(postgres_protocol::password::scram_sha_256);
+    let password = reader.password().map(|password| scram_sha_256(password.expose_secret().as_bytes()));
     let password = password.map(|verifier| format!(" PASSWORD '{verifier}'")).unwrap_or_default();
     format!(
         "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS{password}"

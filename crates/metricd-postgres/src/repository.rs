@@ -28,7 +28,7 @@ use metricd_repository::{
 use secrecy::ExposeSecret;
 
 use self::calls::{Calls, Settled};
-use crate::DatabaseUrl;
+use metricd_database::DatabaseUrl;
 
 /// How many connections the store may have, and how long its calls may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
+use metricd_database::DatabaseUrl;
 use metricd_embedded::{Cluster, ConnectionInfo, Search};
-use metricd_postgres::{DatabaseUrl, ReaderLimits, create_database, harden, migrate, prepare_reader};
+use metricd_postgres::{ReaderLimits, create_database, harden, migrate, prepare_reader};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};

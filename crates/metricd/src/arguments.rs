@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use metricd_database::DatabaseUrl;
 use metricd_domain::{DashboardId, MetricId};
-use metricd_postgres::DatabaseUrl;
 
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::quotas::QuotaArguments;
@@ -310,7 +310,7 @@ pub(crate) fn misspelled_variables() -> Vec<String> {
     unknown_variables(&CommandLine::command(), names)
 }
 
-fn database_url(text: &str) -> Result<DatabaseUrl, metricd_postgres::InvalidDatabaseUrl> {
+fn database_url(text: &str) -> Result<DatabaseUrl, metricd_database::InvalidDatabaseUrl> {
     DatabaseUrl::parse(text.to_owned())
 }
 

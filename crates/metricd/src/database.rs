@@ -6,10 +6,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use metricd_database::DatabaseUrl;
 use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
-    DatabaseUrl, ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes,
-    pending_migrations, prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
+    ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
+    prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
 };
 
 use crate::arguments::DatabaseArguments;

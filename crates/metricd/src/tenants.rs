@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use metricd_api::Tenants;
 use metricd_execution::MetricRunner;
-use metricd_postgres::{PgRunner, tenant_key};
+use metricd_postgres::tenant_key;
+use metricd_runner::PgRunner;
 
 use crate::arguments::AccessArguments;
 use crate::database::Database;
@@ -18,7 +19,7 @@ pub(crate) async fn tenants(
     runner: PgRunner,
 ) -> Result<(PgRunner, Option<Arc<Tenants>>)> {
     let Some(claim) = &arguments.tenant_claim else { return Ok((runner, None)) };
-    let runner = runner.naming_tenants_by(tenant_key(&database.owner)?);
+    let runner = runner.naming_tenants_by(tenant_key(&database.owner)?.into());
 
     let relations: BTreeSet<_> = runner.relations().await?.into_iter().map(|relation| relation.name).collect();
     let unknown: Vec<_> = arguments.shared_tables.iter().filter(|name| !relations.contains(*name)).collect();

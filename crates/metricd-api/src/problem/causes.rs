@@ -1,7 +1,8 @@
 //! Which problem each error of the layers below is. The matches have no wildcard, so that a new error does not compile
 //! until somebody has chosen its status.
 
-use metricd_execution::{Fault, Outage, RunError, Trouble, fault_of};
+use metricd_database::{Fault, Outage, Trouble, fault_of};
+use metricd_execution::RunError;
 use metricd_repository::RepositoryError;
 
 use super::{Problem, ProblemCode};

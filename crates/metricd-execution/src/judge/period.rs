@@ -9,7 +9,8 @@ use super::{Declarations, Judge, JudgeError};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
 use crate::tree::Source;
-use crate::{Finding, FindingCode, Outage, Place, QueryTree, Statement};
+use crate::{Finding, FindingCode, Place, QueryTree, Statement};
+use metricd_database::Outage;
 
 /// What has to be done about a period that cannot be applied.
 const INSTEAD: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Allowed, Outage, Resolution, Resolvable, ResolveError, Resolver};
+use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_database::Outage;
 
 /// What the resolver answers to one text.
 type Answer = Result<Resolution, ResolveError>;

@@ -3,7 +3,7 @@
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 
-use super::functions::harm_classes;
+use metricd_database::harm_classes;
 
 /// A right that PUBLIC has and is to lose, or has lost and is to get back.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use metricd_execution::quote_identifier;
+use metricd_database::quote_identifier;
 
 use super::{Direction, LOCK, Right};
 

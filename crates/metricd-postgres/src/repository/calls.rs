@@ -14,15 +14,19 @@ use metricd_repository::RepositoryError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::NoTls;
 
 use super::{RepositoryConfig, error};
-use crate::DatabaseUrl;
-use crate::owner_session::SETTLE;
+use crate::connection::ping;
+use metricd_database::DatabaseUrl;
+use metricd_database::OWNER_SETTINGS_SQL;
 
 /// How often it is looked whether the server answers, while a call runs that may take long, and how long that may take.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long the thread of a ping may last that is not answered: longer than [`PING_TIMEOUT`], or giving up would pass for an
+/// answer.
+const MAX_PING_SECONDS: u32 = 6;
 
 /// How many pings in a row are not answered by a server that hangs, rather than by one that is busy.
 const MAX_SILENT_PINGS: u32 = 2;
@@ -98,7 +102,9 @@ impl Calls {
         let mut silent_pings = 0;
         while silent_pings < MAX_SILENT_PINGS {
             sleep(PING_INTERVAL).await;
-            silent_pings = match timeout(PING_TIMEOUT, self.owner.config().connect(NoTls)).await {
+            let owner = self.owner.clone();
+            let ping = tokio::task::spawn_blocking(move || ping(&owner, MAX_PING_SECONDS));
+            silent_pings = match timeout(PING_TIMEOUT, ping).await {
                 Ok(_) => 0,
                 Err(_) => silent_pings + 1,
             };
@@ -122,7 +128,7 @@ impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Settled {
             statement_timeout.as_millis(),
             lock_timeout.as_millis()
         );
-        let settled = connection.batch_execute(SETTLE).and_then(|()| connection.batch_execute(&limits));
+        let settled = connection.batch_execute(OWNER_SETTINGS_SQL).and_then(|()| connection.batch_execute(&limits));
         settled.map_err(diesel::r2d2::Error::QueryError)
     }
 }

@@ -3,7 +3,7 @@
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, HandleError};
 use diesel::result::{DatabaseErrorKind, Error};
-use metricd_execution::{Fault, fault_of};
+use metricd_database::{Fault, fault_of};
 use metricd_repository::RepositoryError;
 
 use crate::connection::first_line;

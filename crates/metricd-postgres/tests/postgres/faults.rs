@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use metricd_database::{Fault, fault_of};
 use metricd_domain::{Actor, ChangeSource, Contract, DisplayText, MetricId, MetricLimits, SqlText};
-use metricd_execution::{Fault, Resolvable, ResolveError, Resolver, fault_of};
-use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
+use metricd_execution::{Resolvable, ResolveError, Resolver};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{MetricContent, MetricRepository, NewMetric, RepositoryError};
+use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
 
 /// Every statement that makes a view, or stores a query, fails with this SQLSTATE and words that blame somebody else.

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use metricd_domain::MetricId;
 use metricd_execution::{Resolvable, ResolveError, Resolver};
-use metricd_postgres::{DefinitionEvent, PgRepository, PgResolver, RepositoryConfig, watch_definitions};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{MetricRepository, RepositoryError};
+use metricd_runner::{DefinitionEvent, PgResolver, watch_definitions};
 use metricd_test_support::TestDatabase;
 use tokio::time::timeout;
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
+use metricd_database::{DatabaseUrl, harm_classes};
 use metricd_postgres::{
-    DatabaseUrl, HardeningError, HardeningPlan, harden, harm_classes, open_classes, plan_hardening, plan_undoing,
-    undo_hardening,
+    HardeningError, HardeningPlan, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
 };
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;

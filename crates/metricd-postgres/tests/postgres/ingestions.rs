@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
-use metricd_postgres::{DefinitionEvent, PgRepository, RepositoryConfig, watch_definitions};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query, record};
 use metricd_repository::{Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError};
+use metricd_runner::{DefinitionEvent, watch_definitions};
 use metricd_test_support::TestDatabase;
 
 fn definitions() -> Definitions {
@@ -114,7 +115,7 @@ async fn says_that_no_connection_is_free_or_the_database_is_gone() -> Result<()>
     running.await??;
     repository.get_definition(&MetricId::parse("m1")?).await?;
 
-    let nowhere = metricd_postgres::DatabaseUrl::parse("postgres://ann:s3cret@127.0.0.1:1/none".to_owned())?;
+    let nowhere = metricd_database::DatabaseUrl::parse("postgres://ann:s3cret@127.0.0.1:1/none".to_owned())?;
     let outcome = PgRepository::new(&nowhere, config)?.check().await;
     let Err(RepositoryError::Unavailable(message)) = outcome else { panic!("{outcome:?}") };
     assert!(!message.contains("s3cret"), "{message}");

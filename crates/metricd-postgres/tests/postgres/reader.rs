@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use metricd_database::DatabaseUrl;
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
-use metricd_postgres::{
-    DatabaseUrl, PgRunner, ReaderError, ReaderLimits, RunnerConfig, check_reader, open_classes, prepare_reader,
-    require_same_database,
-};
+use metricd_postgres::{ReaderError, ReaderLimits, check_reader, open_classes, prepare_reader, require_same_database};
+use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;
 

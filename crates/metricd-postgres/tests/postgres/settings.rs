@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use metricd_execution::{QueryTree, Resolution, Resolvable, Resolver};
-use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig, migrate, pending_migrations, revert_all};
+use metricd_postgres::{PgRepository, RepositoryConfig, migrate, pending_migrations, revert_all};
 use metricd_repository::MetricRepository;
+use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
 
 const HOSTILE: [(&str, &str); 18] = [

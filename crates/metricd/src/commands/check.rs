@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use metricd_execution::{CheckReport, check_definitions};
-use metricd_postgres::{PgRepository, PgRunner, RepositoryConfig, RunnerConfig};
+use metricd_ingestion::{CheckReport, check_definitions};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::MetricRepository;
+use metricd_runner::{PgRunner, RunnerConfig};
 
 use super::ingest::judge;
 use crate::arguments::{CheckArguments, DatabaseArguments, Format, GuardArguments};

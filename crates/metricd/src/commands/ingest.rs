@@ -7,8 +7,9 @@ use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
 use metricd_execution::{Judge, JudgeError};
 use metricd_ingestion::{IngestError, Inputs, Options, Progress, ingest as ingest_files, render};
-use metricd_postgres::{PgRepository, PgResolver, RepositoryConfig};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::RepositoryError;
+use metricd_runner::PgResolver;
 
 use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments, REFUSED};
 use crate::database::Database;

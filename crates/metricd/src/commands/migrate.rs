@@ -5,9 +5,8 @@ mod hardening;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use metricd_postgres::{
-    DatabaseUrl, ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database,
-};
+use metricd_database::DatabaseUrl;
+use metricd_postgres::{ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database};
 
 use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
 use crate::database::{Database, Source, require_reader, require_schema, require_version};

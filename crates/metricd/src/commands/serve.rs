@@ -11,13 +11,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use metricd_access::Access;
 use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas, ServerOptions, Uploads, start};
+use metricd_database::DatabaseUrl;
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
 use metricd_ingestion::{Inputs, Options, render};
-use metricd_postgres::{
-    DatabaseUrl, DefinitionEvent, PgRepository, PgResolver, PgRunner, RepositoryConfig, RunnerConfig, watch_definitions,
-};
+use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{DefinitionFilter, MetricRepository};
+use metricd_runner::{DefinitionEvent, PgResolver, PgRunner, RunnerConfig, watch_definitions};
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
@@ -175,7 +175,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
         idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
         ..Default::default()
     };
-    let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner);
+    let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner)?;
     Ok((PgRepository::new(&database.owner, catalog)?, runner))
 }
 

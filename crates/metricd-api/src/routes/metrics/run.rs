@@ -4,10 +4,10 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use metricd_database::{Fault, fault_of};
 use metricd_domain::{MetricLimits, RowLimit};
 use metricd_execution::{
-    AppliedPeriod, BoundStatement, Fault, InvalidArgument, MetricStatement, PeriodApplication, RunError, RunLimits,
-    fault_of,
+    AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication, RunError, RunLimits,
 };
 use serde_json::json;
 

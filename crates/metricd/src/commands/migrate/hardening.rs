@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::{Result, bail, ensure};
-use metricd_postgres::{DatabaseUrl, HardeningPlan, Right, harm_of, plan_hardening, plan_undoing, undo_hardening};
+use metricd_database::{DatabaseUrl, harm_of};
+use metricd_postgres::{HardeningPlan, Right, plan_hardening, plan_undoing, undo_hardening};
 
 use crate::arguments::{MigrateArguments, PlanFormat};
 use crate::output;

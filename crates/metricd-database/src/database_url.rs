@@ -1,0 +1,429 @@
+//! The address of a database. Its password is never shown.
+
+use std::fmt::{self, Write as _};
+
+use percent_encoding::percent_decode_str;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::target::{self, TargetSession};
+
+/// The settings of each connection that libpq opens, unless the URL has its own: the timeout of connecting, and after how long
+/// a silence of the network a connection is lost, in seconds; `tcp_user_timeout` is in milliseconds. A server whose process
+/// hangs still answers TCP, so these do not notice it: each call has a deadline of its own.
+const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
+
+/// The parameters that a URL may have: those that both drivers know, and [`target::NAME`].
+const PARAMETERS: [&str; 16] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "hostaddr",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "load_balance_hosts",
+    "options",
+    "password",
+    "port",
+    "sslmode",
+    "tcp_user_timeout",
+    "user",
+];
+
+/// The address of a database: `postgres://user:password@host:port/database`.
+///
+/// Neither `Debug` nor `Display` shows the password.
+#[derive(Clone)]
+pub struct DatabaseUrl {
+    url: SecretString,
+    user: String,
+    database: String,
+    password: Option<SecretString>,
+    host: String,
+    options: String,
+    target: TargetSession,
+}
+
+/// Why a text is no [`DatabaseUrl`]. The text itself is never shown: it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidDatabaseUrl {
+    /// The text does not have the form of a URL for PostgreSQL.
+    #[error("expected `postgres://user:password@host:port/database`")]
+    Syntax,
+    /// A part of the URL, such as the password, has a character that must be written as `%` and two digits.
+    #[error("a special character in the URL is not percent-encoded: write `@` as %40, `/` as %2F, `%` as %25")]
+    Encoding,
+    /// The URL names no user.
+    #[error("the URL names no user: expected `postgres://user:password@host:port/database`")]
+    NoUser,
+    /// The URL names no database.
+    #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
+    NoDatabase,
+    /// The URL has a parameter that is not known.
+    #[error("the URL has a parameter that is not known: expected one of {}, {}", PARAMETERS.join(", "), target::NAME)]
+    Parameter,
+    /// A parameter of the URL has a value that it cannot have.
+    #[error("the URL's parameter `{0}` has a value that it cannot have: expected {1}")]
+    Value(&'static str, &'static str),
+    /// The URL asks for TLS, which is not built in.
+    #[error(
+        "the URL asks for TLS (`sslmode`), which is not supported yet: use `sslmode=disable`, or a local proxy that adds TLS"
+    )]
+    Tls,
+}
+
+impl DatabaseUrl {
+    /// Parses a URL that libpq and metricd's own driver read alike.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDatabaseUrl`] says what the URL lacks.
+    pub fn parse(text: impl Into<SecretString>) -> Result<Self, InvalidDatabaseUrl> {
+        let url = text.into();
+        let text = url.expose_secret();
+        let rest = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+        let rest = rest.ok_or(InvalidDatabaseUrl::Syntax)?;
+        if !is_well_encoded(rest) {
+            return Err(InvalidDatabaseUrl::Encoding);
+        }
+        let address = rest.split('?').next().unwrap_or_default();
+        let (authority, path) = address.split_once('/').unwrap_or((address, ""));
+        let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) =
+            credentials.split_once(':').map_or((credentials, None), |(user, password)| (user, Some(password)));
+        if hosts.split(',').any(|host| !has_port(host)) {
+            return Err(InvalidDatabaseUrl::Syntax);
+        }
+        let parameters = Parameters::parse(text)?;
+        let decoded = |text: &str| decoded(text).ok_or(InvalidDatabaseUrl::Encoding);
+        // Of two values that are given for one thing, both drivers take the last.
+        let user = parameters.last("user").map_or_else(|| decoded(user), |user| Ok(user.to_owned()))?;
+        let database = parameters.last("dbname").map_or_else(|| decoded(path), |name| Ok(name.to_owned()))?;
+        let password = match parameters.last("password") {
+            Some(password) => Some(password.to_owned()),
+            None => password.map(decoded).transpose()?,
+        };
+        let host = match hosts.split(',').next().map(without_port).filter(|host| !host.is_empty()) {
+            Some(host) => decoded(host)?,
+            None => parameters.first("host").or_else(|| parameters.first("hostaddr")).unwrap_or("localhost").to_owned(),
+        };
+        Ok(Self {
+            user: Some(user).filter(|user| !user.is_empty()).ok_or(InvalidDatabaseUrl::NoUser)?,
+            database: Some(database).filter(|database| !database.is_empty()).ok_or(InvalidDatabaseUrl::NoDatabase)?,
+            password: password.map(SecretString::from),
+            host,
+            options: parameters.last("options").unwrap_or_default().to_owned(),
+            target: parameters.target()?,
+            url,
+        })
+    }
+
+    /// The role that the URL connects as.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The database that the URL names.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Whether the URL holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// The password that the URL holds.
+    #[must_use]
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
+    }
+
+    /// Which of several servers the URL asks for.
+    #[must_use]
+    pub fn target(&self) -> TargetSession {
+        self.target
+    }
+
+    /// The URL as it was given, without [`Self::target`]: drivers know fewer words for that.
+    #[must_use]
+    pub fn without_target(&self) -> SecretString {
+        with_parameters(self.url.expose_secret(), |name, _| (name != target::NAME).then_some(None)).into()
+    }
+
+    /// The URL for libpq, where its role is the reader.
+    #[must_use]
+    pub fn of_reader(&self) -> Self {
+        let mut of_reader = self.clone();
+        if let Some(value) = self.target.for_reader() {
+            let replaced = |name: &str, _: &str| Some((name == target::NAME).then(|| value.to_owned()));
+            of_reader.url = with_parameters(self.url.expose_secret(), replaced).into();
+        }
+        of_reader
+    }
+
+    /// The URL with these options in addition to its own.
+    #[must_use]
+    pub fn with_options(&self, options: &str) -> Self {
+        let options = format!("{} {options}", self.options).trim().to_owned();
+        let mut url = with_parameters(self.url.expose_secret(), |name, _| (name != "options").then_some(None));
+        url.push(if url.contains('?') { '&' } else { '?' });
+        url.push_str("options=");
+        for byte in options.bytes() {
+            if byte.is_ascii_alphanumeric() {
+                url.push(char::from(byte));
+            } else {
+                // Nothing can fail that is written to a text.
+                let _ = write!(url, "%{byte:02X}");
+            }
+        }
+        Self { url: url.into(), options, ..self.clone() }
+    }
+
+    /// The URL as libpq takes it, with bounds for a server that is unreachable or has gone silent. What the URL itself
+    /// says counts: of two values libpq takes the last one.
+    #[must_use]
+    pub fn libpq_url(&self) -> SecretString {
+        let text = self.url.expose_secret();
+        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let separator = if query.is_empty() { "" } else { "&" };
+        format!("{address}?{LIBPQ_BOUNDS}{separator}{query}").into()
+    }
+
+    /// The same, and connecting may take that many seconds for each address, whatever the URL says.
+    #[must_use]
+    pub fn libpq_url_with_timeout(&self, seconds: u32) -> SecretString {
+        format!("{}&connect_timeout={seconds}", self.libpq_url().expose_secret()).into()
+    }
+
+    /// The URL of another database of the same server, for the same role.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        let text = with_parameters(self.url.expose_secret(), |name, _| (name != "dbname").then_some(None));
+        let query = text.find('?').unwrap_or(text.len());
+        let authority = text.find("://").map_or(0, |scheme| scheme + 3);
+        let path = text[authority..query].find('/').map_or(query, |slash| authority + slash);
+        let url = format!("{}/{database}{}", &text[..path], &text[query..]);
+        Self { url: url.into(), database: database.to_owned(), ..self.clone() }
+    }
+}
+
+/// What stands behind the `?`, decoded.
+struct Parameters(Vec<(&'static str, String)>);
+
+impl Parameters {
+    fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
+        let known = |name: &str| PARAMETERS.into_iter().chain([target::NAME]).find(|known| *known == name);
+        let parsed = parameters(url).map(|(name, value)| {
+            let name = known(name).ok_or(InvalidDatabaseUrl::Parameter)?;
+            let value = decoded(value).ok_or(InvalidDatabaseUrl::Encoding)?;
+            Self::check(name, &value)?;
+            Ok((name, value))
+        });
+        Ok(Self(parsed.collect::<Result<_, _>>()?))
+    }
+
+    /// Refuses a value that only one of the drivers would refuse, or that it would not name.
+    fn check(name: &'static str, value: &str) -> Result<(), InvalidDatabaseUrl> {
+        let is_whole = |value: &str| value.parse::<u32>().is_ok();
+        let (is_valid, expected) = match name {
+            "sslmode" => match value {
+                "disable" | "prefer" => (true, ""),
+                "require" | "verify-ca" | "verify-full" => return Err(InvalidDatabaseUrl::Tls),
+                _ => (false, "`disable` or `prefer`"),
+            },
+            "port" => (value.split(',').all(|port| port.is_empty() || port.parse::<u16>().is_ok()), "ports"),
+            "hostaddr" => {
+                let is_address = |address: &str| address.parse::<std::net::IpAddr>().is_ok();
+                (value.split(',').all(is_address), "IP addresses")
+            }
+            "connect_timeout" | "keepalives_idle" | "keepalives_interval" => (is_whole(value), "whole seconds"),
+            "tcp_user_timeout" => (is_whole(value), "whole milliseconds"),
+            "keepalives" => (is_whole(value), "`0` or `1`"),
+            "channel_binding" => {
+                (matches!(value, "disable" | "prefer" | "require"), "`disable`, `prefer` or `require`")
+            }
+            "load_balance_hosts" => (matches!(value, "disable" | "random"), "`disable` or `random`"),
+            _ => (true, ""),
+        };
+        if is_valid { Ok(()) } else { Err(InvalidDatabaseUrl::Value(name, expected)) }
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.0.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn target(&self) -> Result<TargetSession, InvalidDatabaseUrl> {
+        let invalid = |()| InvalidDatabaseUrl::Value(target::NAME, target::EXPECTED);
+        Ok(self.last(target::NAME).map(str::parse).transpose().map_err(invalid)?.unwrap_or_default())
+    }
+}
+
+/// The parameters behind the `?`, as they stand there.
+fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
+    let (_, parameters) = url.split_once('?').unwrap_or_default();
+    parameters.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// The URL with those of its parameters that are kept, with another value where there is one.
+fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>>) -> String {
+    let kept = parameters(url).filter_map(|(name, value)| {
+        let value = keep(name, value)?.unwrap_or_else(|| value.to_owned());
+        Some(format!("{name}={value}"))
+    });
+    let kept: Vec<_> = kept.collect();
+    let (address, _) = url.split_once('?').unwrap_or((url, ""));
+    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
+}
+
+/// Whether the URL can be taken apart in one way only. Otherwise a piece of the password could pass for the host, the port or
+/// the database, which messages show.
+fn is_well_encoded(rest: &str) -> bool {
+    let address = rest.split('?').next().unwrap_or_default();
+    let authority = address.split('/').next().unwrap_or_default();
+    let has_one_at =
+        address.matches('@').count() == authority.matches('@').count() && authority.matches('@').count() <= 1;
+    let mut escapes = rest.split('%').skip(1);
+    has_one_at && escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Without the percent-encoding; `None` if that is no UTF-8, or has a byte that no setting of PostgreSQL may have.
+fn decoded(text: &str) -> Option<String> {
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    (!decoded.contains('\0')).then(|| decoded.into_owned())
+}
+
+/// Whether the host has no port, or one that is a number.
+fn has_port(host: &str) -> bool {
+    let port = host[without_port(host).len()..].strip_prefix(':');
+    port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok())
+}
+
+/// The host; an IPv6 address keeps its brackets.
+fn without_port(host: &str) -> &str {
+    let end = host.find(']').map_or(0, |bracket| bracket + 1);
+    let colon = host[end..].find(':').map_or(host.len(), |colon| end + colon);
+    &host[..colon]
+}
+
+impl fmt::Display for DatabaseUrl {
+    /// Role, host and database.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = if self.host.starts_with('/') { "a local socket" } else { &self.host };
+        write!(formatter, "`{}` on {host} as `{}`", self.database(), self.user())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "DatabaseUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DatabaseUrl, InvalidDatabaseUrl> {
+        DatabaseUrl::parse(text.to_owned())
+    }
+
+    #[test]
+    fn shows_everything_but_the_password() {
+        let url = parse("postgres://ann:s3cret@db.example:5433/metricd?connect_timeout=3").unwrap();
+        assert_eq!((url.user(), url.database()), ("ann", "metricd"));
+        assert_eq!(format!("{url} {url:?}").matches("s3cret").count(), 0);
+        assert_eq!(url.to_string(), "`metricd` on db.example as `ann`");
+    }
+
+    #[test]
+    fn refuses_what_does_not_name_a_database() {
+        assert_eq!(parse("s3cret").unwrap_err(), InvalidDatabaseUrl::Syntax);
+        assert_eq!(parse("postgres://ann:s3cret@db.example:port/metricd").unwrap_err(), InvalidDatabaseUrl::Syntax);
+        assert_eq!(parse("postgres://db.example/metricd").unwrap_err(), InvalidDatabaseUrl::NoUser);
+        assert_eq!(parse("postgres://ann@db.example").unwrap_err(), InvalidDatabaseUrl::NoDatabase);
+        assert_eq!(parse("postgres://ann@db.example/m?sslmode=verify-full").unwrap_err(), InvalidDatabaseUrl::Tls);
+        assert_eq!(parse("postgres://ann@db.example/m?sslmode=require").unwrap_err(), InvalidDatabaseUrl::Tls);
+    }
+
+    #[test]
+    fn refuses_a_url_whose_password_could_pass_for_another_part() {
+        for url in [
+            "postgres://ann:Hunter2%zz@127.0.0.1:5432/m",
+            "postgres://ann:p@ssHunter2@127.0.0.1:5432/m",
+            "postgres://ann:Hunter2/x@127.0.0.1:5432/m",
+            "postgres://ann:Hunter2%4@127.0.0.1/m",
+            "postgres://ann:Hunter2%",
+        ] {
+            assert_eq!(parse(url).unwrap_err(), InvalidDatabaseUrl::Encoding, "{url}");
+        }
+        let encoded = parse("postgres://ann:p%40ss%2F%25@127.0.0.1/m").unwrap();
+        assert_eq!(encoded.password().map(ExposeSecret::expose_secret), Some("p@ss/%"));
+        assert!(!encoded.to_string().contains("ss"));
+    }
+
+    #[test]
+    fn libpq_waits_no_longer_than_it_is_told_unless_the_url_says_so() {
+        let text = |url: &str| parse(url).unwrap().libpq_url().expose_secret().to_owned();
+        let plain = text("postgres://ann@h/m");
+        assert!(
+            plain.starts_with("postgres://ann@h/m?application_name=metricd%20catalog&connect_timeout=3&")
+                && !plain.ends_with('&'),
+            "{plain}"
+        );
+        let own = text("postgres://ann@h/m?connect_timeout=9");
+        assert!(own.ends_with("&tcp_user_timeout=15000&connect_timeout=9"), "{own}");
+    }
+
+    #[test]
+    fn knows_every_kind_of_server_that_libpq_knows() {
+        let of = |word: &str| parse(&format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
+        for (word, in_order, for_reader) in [
+            ("any", [None].as_slice(), "any"),
+            ("read-write", &[Some(false)], "primary"),
+            ("primary", &[Some(false)], "primary"),
+            ("read-only", &[Some(true)], "standby"),
+            ("standby", &[Some(true)], "standby"),
+            ("prefer-standby", &[Some(true), None], "prefer-standby"),
+        ] {
+            let url = of(word).unwrap();
+            assert_eq!(url.target().in_order(), in_order, "{word}");
+            assert_eq!(url.without_target().expose_secret(), "postgres://ann@a,b/m?port=5");
+            assert_eq!(url.url.expose_secret(), &format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
+            let expected = format!("postgres://ann@a,b/m?target_session_attrs={for_reader}&port=5");
+            assert_eq!(url.of_reader().url.expose_secret(), &expected);
+        }
+        assert_eq!(of("master").unwrap_err(), InvalidDatabaseUrl::Value(target::NAME, target::EXPECTED));
+        assert_eq!(parse("postgres://ann@a/m").unwrap().target(), TargetSession::Any);
+    }
+
+    #[test]
+    fn options_are_added_to_those_of_the_url() {
+        let with = |url: &str| parse(url).unwrap().with_options("-c a.b=1").url.expose_secret().to_owned();
+        assert_eq!(with("postgres://ann@a/m"), "postgres://ann@a/m?options=%2Dc%20a%2Eb%3D1");
+        assert_eq!(
+            with("postgres://ann@a/m?options=endpoint%3Dx&port=5"),
+            "postgres://ann@a/m?port=5&options=endpoint%3Dx%20%2Dc%20a%2Eb%3D1"
+        );
+    }
+
+    #[test]
+    fn another_database_keeps_everything_else() {
+        let text = |url: &str| parse(url).unwrap().with_database("other").url.expose_secret().to_owned();
+        assert_eq!(
+            text("postgres://ann:pw@h:1/m?host=%2Frun&port=5"),
+            "postgres://ann:pw@h:1/other?host=%2Frun&port=5"
+        );
+        assert_eq!(text("postgres://ann@/m?host=%2Frun"), "postgres://ann@/other?host=%2Frun");
+    }
+}

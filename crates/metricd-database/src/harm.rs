@@ -1,0 +1,61 @@
+//! The functions that PUBLIC loses, by what they do.
+
+use std::sync::LazyLock;
+
+/// Functions that do one kind of harm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HarmClass {
+    /// A short name, such as `advisory-locks`.
+    pub name: &'static str,
+    /// What its functions do, as the rest of a sentence about them.
+    pub harm: &'static str,
+    /// The functions of `pg_catalog`: a name stands for all forms, a name with types of arguments for one.
+    pub functions: Vec<&'static str>,
+}
+
+static CLASSES: LazyLock<Vec<HarmClass>> = LazyLock::new(|| parse(include_str!("harm.txt")));
+
+/// Every class of functions that hardening takes from PUBLIC.
+#[must_use]
+pub fn harm_classes() -> &'static [HarmClass] {
+    &CLASSES
+}
+
+/// What the functions of a class do, or what the right to make temporary tables is good for.
+#[must_use]
+pub fn harm_of(class: &str) -> &'static str {
+    let known = harm_classes().iter().find(|known| known.name == class).map(|known| known.harm);
+    known.unwrap_or(if class == "temporary" { "make temporary tables" } else { "are no longer listed as harmful" })
+}
+
+fn parse(text: &'static str) -> Vec<HarmClass> {
+    let mut classes: Vec<HarmClass> = Vec::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.strip_prefix('[').and_then(|line| line.split_once("] ")) {
+            Some((name, harm)) => classes.push(HarmClass { name, harm, functions: Vec::new() }),
+            None => classes.iter_mut().last().into_iter().for_each(|class| class.functions.push(line)),
+        }
+    }
+    classes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_function_stands_in_one_class() {
+        let functions: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).collect();
+        assert_eq!(functions.len(), functions.iter().collect::<BTreeSet<_>>().len());
+        assert!(harm_classes().iter().all(|class| !class.functions.is_empty() && !class.harm.is_empty()));
+        let listed = include_str!("harm.txt").lines().filter(|line| line.starts_with(char::is_alphabetic)).count();
+        assert_eq!(functions.len(), listed);
+    }
+
+    #[test]
+    fn the_runner_may_let_go_of_locks() {
+        assert!(harm_classes().iter().all(|class| !class.functions.contains(&"pg_advisory_unlock_all")));
+    }
+}

@@ -1,0 +1,41 @@
+//! The settings of every session of the owner, in one place.
+//!
+//! What `ALTER ROLE`, `ALTER DATABASE` or the server's configuration set would otherwise decide how our statements are read
+//! and what is stored. Left to the operator: who the session is (`role`), how it is planned and logged, where tables are
+//! kept, and `default_transaction_read_only`, which takes the catalog out of service for writing on purpose.
+
+/// Settles the session. To be run once, when it is opened; each user of the session sets its own time limits afterwards.
+///
+/// Only what differs is set, so that a setting which only a superuser may change is refused where somebody has changed it,
+/// and nowhere else. A setting that the server does not have is left out: `transaction_timeout` comes with PostgreSQL 17.
+pub const OWNER_SETTINGS_SQL: &str = r#"
+    SELECT pg_catalog.set_config(settled.name, settled.value, false)
+    FROM (VALUES
+        ('array_nulls', 'on'),
+        ('backslash_quote', 'safe_encoding'),
+        ('bytea_output', 'hex'),
+        ('check_function_bodies', 'on'),
+        ('client_encoding', 'UTF8'),
+        ('client_min_messages', 'warning'),
+        ('DateStyle', 'ISO, MDY'),
+        ('default_transaction_deferrable', 'off'),
+        ('default_transaction_isolation', 'read committed'),
+        ('extra_float_digits', '1'),
+        ('idle_in_transaction_session_timeout', '60000'),
+        ('idle_session_timeout', '0'),
+        ('IntervalStyle', 'postgres'),
+        ('lock_timeout', '5000'),
+        ('quote_all_identifiers', 'off'),
+        ('row_security', 'on'),
+        ('search_path', '"$user", public'),
+        ('session_replication_role', 'origin'),
+        ('standard_conforming_strings', 'on'),
+        ('statement_timeout', '60000'),
+        ('TimeZone', 'UTC'),
+        ('transaction_timeout', '0'),
+        ('transform_null_equals', 'off'),
+        ('xmlbinary', 'base64'),
+        ('xmloption', 'content')
+    ) AS settled (name, value)
+    JOIN pg_catalog.pg_settings AS current ON current.name OPERATOR(pg_catalog.=) settled.name
+    WHERE current.setting IS DISTINCT FROM settled.value"#;

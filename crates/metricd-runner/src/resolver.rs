@@ -1,0 +1,336 @@
+//! PostgreSQL's own account of a statement: described for its columns and the types of its parameters, read by a view for
+//! everything else, and all of it rolled back.
+
+pub(crate) mod enums;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use metricd_database::DatabaseUrl;
+use metricd_database::{Fault, Outage, Trouble, fault_of};
+use metricd_domain::{ContractColumn, ContractTable};
+use metricd_execution::{
+    Allowed, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+};
+use serde::Deserialize;
+use tokio_postgres::error::{DbError, ErrorPosition};
+use tokio_postgres::{Column, Statement};
+
+use crate::blocking::{BlockingClient, CallError};
+
+/// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes longer is
+/// then slow itself.
+const STEP_TIMEOUT: &str = "3s";
+const LOCK_TIMEOUT: &str = "2s";
+
+/// How large the resolved statement may be, as PostgreSQL writes it down. Comparing it with another takes some 25 times as much.
+const MAX_TREE_BYTES: usize = 4 << 20;
+
+/// What `format_type` calls the types of these oids.
+const TYPE_NAMES: &str = "
+    SELECT array(
+        SELECT format_type(t.oid, NULL)
+        FROM unnest(string_to_array($1, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
+    )";
+
+const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
+const FINGERPRINT: &str = include_str!("fingerprint.sql");
+const ACCOUNT: &str = include_str!("resolver/account.sql");
+
+/// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
+/// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
+const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
+                        SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
+                        SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
+
+/// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is made
+/// when it is first needed.
+pub struct PgResolver {
+    owner: DatabaseUrl,
+    /// Those that nobody uses at the moment: one for each of the most that were ever at work at once.
+    idle: Mutex<Vec<Session>>,
+}
+
+/// A connection, and whether the account is prepared in it: planning it costs more than all else.
+struct Session {
+    client: BlockingClient,
+    has_account: bool,
+    /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes one of the
+    /// same name waits for that transaction.
+    view: String,
+}
+
+impl fmt::Debug for PgResolver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PgResolver").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl PgResolver {
+    /// A resolver as the owner role. Does not connect yet.
+    #[must_use]
+    pub fn new(owner: &DatabaseUrl) -> Self {
+        Self { owner: owner.clone(), idle: Mutex::default() }
+    }
+
+    /// Runs the operation in a transaction that is rolled back.
+    fn ask<T>(&self, operation: impl Fn(&mut Session) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The database may have closed the connection since it was last used: once more with a new one, then.
+        for is_retry in [false, true] {
+            let kept = idle().pop();
+            let mut session = match kept {
+                Some(session) if !is_retry => session,
+                _ => Session::open(&self.owner)?,
+            };
+            let answer = session.begin().and_then(|()| operation(&mut session));
+            // A prepared statement outlives a transaction that is rolled back: those of the account and of the client's own stay.
+            match session.client.batch_execute("ROLLBACK") {
+                Ok(()) => {
+                    idle().push(session);
+                    return answer;
+                }
+                // One that hangs is not waited for twice.
+                Err(error @ CallError::TooSlow) => return answer.and(Err(refused(error))),
+                Err(_) => {}
+            }
+        }
+        Err(ResolveError::Unavailable(Outage::unreachable("the connection was lost")))
+    }
+}
+
+impl Session {
+    fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
+        let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
+        let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
+        let row = client.query_one("SELECT pg_backend_pid()").map_err(unavailable)?;
+        let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
+        Ok(Self { client, has_account: false, view: format!("catalog.metricd_judged_{backend}") })
+    }
+
+    fn begin(&mut self) -> Result<(), ResolveError> {
+        let limits =
+            format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
+        self.client.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
+    }
+
+    /// The columns of the statement, and the types of its parameters.
+    fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
+        let described = self.client.describe(text).map_err(refused)?;
+        let types: Vec<_> = described.params().iter().map(|data_type| data_type.oid().to_string()).collect();
+        let names = self.client.query_one_with(TYPE_NAMES, &types.join(","));
+        let names = names.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+        Ok((described, names))
+    }
+
+    /// What the catalogs say of the view, and of the columns of the statement that it reads.
+    fn account(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
+        let tree = self.tree()?;
+        if !self.has_account {
+            let prepare = format!("PREPARE metricd_account (regclass, jsonb) AS {ACCOUNT}");
+            self.client.batch_execute(&prepare).map_err(refused)?;
+            self.has_account = true;
+        }
+        let origin = |column: &Column| {
+            let (table, number) = (column.table_oid().unwrap_or(0), column.column_id().unwrap_or(0));
+            format!("[{},{table},{number}]", column.type_().oid())
+        };
+        let origins: Vec<_> = columns.iter().map(origin).collect();
+        let execute = format!("EXECUTE metricd_account ('{}', '[{}]')", self.view, origins.join(","));
+        let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
+        let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
+        let named = columns.iter().zip(account.columns).map(|(column, ColumnRow { type_name, description })| {
+            ContractColumn { name: column.name().to_owned(), type_name, description }
+        });
+        let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
+        Ok(Resolution {
+            fingerprint,
+            columns: named.collect(),
+            parameter_types: Vec::new(),
+            tables: account.tables,
+            functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
+            types: account.types.into_iter().map(ResolvedType::from).collect(),
+            has_time_constants: account.has_time_constants,
+            session_words: account.session_words,
+            unknown_nodes: account.unknown_nodes,
+            tree,
+            enums: BTreeMap::new(),
+        })
+    }
+
+    /// The view's query, unless it is larger than it may be.
+    fn tree(&mut self) -> Result<QueryTree, ResolveError> {
+        let tree = format!(
+            "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
+                SELECT ev_action::text FROM pg_rewrite WHERE ev_class = '{}'::regclass
+            ) AS rules (tree)",
+            self.view
+        );
+        let tree = self.client.simple_text(&tree).map_err(refused)?;
+        tree.map(QueryTree::new).ok_or(ResolveError::TooComplex)
+    }
+
+    fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
+        let tables = serde_json::to_string(tables).map_err(unexpected)?;
+        self.client.query_one_with(FINGERPRINT, &tables).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
+    }
+}
+
+impl Resolver for PgResolver {
+    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+        self.ask(|session| {
+            let names = session.client.query_one(WAREHOUSE);
+            let names = names.and_then(|row| Ok((row.try_get("functions")?, row.try_get("types")?)));
+            let (functions, types): (Vec<String>, Vec<String>) = names.map_err(refused)?;
+            Ok(Allowed {
+                warehouse_functions: functions.into_iter().collect(),
+                warehouse_types: types.into_iter().collect(),
+                ..Allowed::default()
+            })
+        })
+    }
+
+    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+        self.ask(|session| {
+            let (described, parameter_types) = session.describe(&statement.text)?;
+            if let Some(repeated) = repeated(described.columns().iter().map(Column::name)) {
+                return Err(ResolveError::ColumnRepeated(repeated.to_owned()));
+            }
+            let value = |index: usize| {
+                let type_name = parameter_types.get(index).map_or("text", String::as_str);
+                format!("CAST(NULL AS {type_name})")
+            };
+            let body = statement.with_values(value);
+            let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS judged", session.view);
+            session.client.execute_one(&view).map_err(view_refused)?;
+            let account = session.account(described.columns())?;
+            let types = account.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
+            let enums = enums::labels(&mut session.client, types)?;
+            Ok(Resolution { parameter_types, enums, ..account })
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    columns: Vec<ColumnRow>,
+    tables: Vec<ContractTable>,
+    functions: Vec<FunctionRow>,
+    types: Vec<TypeRow>,
+    has_time_constants: bool,
+    session_words: Vec<String>,
+    unknown_nodes: Vec<String>,
+    /// Whether nothing but the rows of the tables and the parameters decides the result.
+    is_repeatable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct ColumnRow {
+    #[serde(rename = "type")]
+    type_name: String,
+    description: Option<String>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
+#[derive(Debug, Deserialize)]
+struct FunctionRow {
+    schema: String,
+    name: String,
+    is_volatile: bool,
+    is_security_definer: bool,
+    is_named: bool,
+    is_brought: bool,
+    is_built_in: bool,
+    is_untrusted: bool,
+    extension: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct TypeRow {
+    schema: String,
+    name: String,
+    is_built_in: bool,
+}
+
+impl From<TypeRow> for ResolvedType {
+    fn from(TypeRow { schema, name, is_built_in }: TypeRow) -> Self {
+        Self { schema, name, is_built_in }
+    }
+}
+
+impl From<FunctionRow> for ResolvedFunction {
+    fn from(row: FunctionRow) -> Self {
+        let FunctionRow {
+            schema,
+            name,
+            is_volatile,
+            is_security_definer,
+            is_named,
+            is_brought,
+            is_built_in,
+            is_untrusted,
+            extension,
+        } = row;
+        Self {
+            schema,
+            name,
+            is_volatile,
+            is_security_definer,
+            is_named,
+            is_brought,
+            is_built_in,
+            is_untrusted,
+            extension,
+        }
+    }
+}
+
+/// What PostgreSQL's refusal means, by its SQLSTATE.
+fn refused(error: CallError) -> ResolveError {
+    let error = match error {
+        CallError::Refused(error) => error,
+        CallError::TooSlow => return ResolveError::TooSlow(error.to_string()),
+        CallError::Lost(message) => return ResolveError::Unavailable(Outage::unreachable(message)),
+    };
+    let fault = fault_of(error.code().code());
+    match fault {
+        Fault::Statement | Fault::Value | Fault::Constraint => ResolveError::Refused {
+            message: error.message().to_owned(),
+            hint: error.hint().map(str::to_owned),
+            character: character(&error),
+        },
+        // Within the time for a step, since waiting for a lock ends before.
+        Fault::Cancelled => ResolveError::TooSlow(error.message().to_owned()),
+        // The database had no room for it, or no permission to write: the SQL is not to blame.
+        Fault::ReadOnly | Fault::Unavailable(_) => {
+            ResolveError::Unavailable(Outage { fault, message: error.message().to_owned() })
+        }
+    }
+}
+
+/// The same for the view of the statement: a place in its text is none in the statement's.
+fn view_refused(error: CallError) -> ResolveError {
+    match refused(error) {
+        ResolveError::Refused { message, hint, .. } => ResolveError::Refused { message, hint, character: None },
+        other => other,
+    }
+}
+
+/// The character of the numbered text at which PostgreSQL refuses it, from 0.
+fn character(error: &DbError) -> Option<usize> {
+    let Some(ErrorPosition::Original(position)) = error.position() else { return None };
+    usize::try_from(*position).ok()?.checked_sub(1)
+}
+
+/// A name that is there twice.
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
+fn unexpected(error: serde_json::Error) -> ResolveError {
+    let message = format!("PostgreSQL's answer is not as expected: {error}");
+    ResolveError::Unavailable(Outage { fault: Fault::Unavailable(Trouble::Internal), message })
+}

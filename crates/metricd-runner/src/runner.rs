@@ -1,0 +1,407 @@
+//! Runs stored SQL: schema `warehouse`, as the reader role, without blocking a thread.
+//!
+//! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and [`CLEAN`] are sent
+//! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
+//! its connection is not used again before PostgreSQL has ended it. What PostgreSQL does not end is quarantined. Where nothing has to be taken back, cheap statements of
+//! several runs share a round trip.
+
+mod asking;
+mod connection;
+mod cost;
+mod error;
+mod exporter;
+mod gathering;
+mod lease;
+mod locks;
+mod patience;
+mod plan;
+mod pool;
+mod probe;
+mod properties;
+mod quarantine;
+mod relations;
+mod run;
+mod session;
+mod stopping;
+mod tenancy;
+mod timing;
+mod together;
+mod type_lookup;
+mod types;
+mod verify;
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use metricd_database::DatabaseUrl;
+use metricd_domain::{Contract, ContractTable, Tenant};
+use metricd_execution::{
+    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits,
+    RunOutcome,
+};
+use tokio::time::timeout;
+use tokio_postgres::Config;
+
+use self::cost::Estimates;
+use self::exporter::Exporter;
+use self::gathering::Gathering;
+use self::lease::Lease;
+use self::locks::LOCK_TIMEOUT_SETTING;
+use self::patience::Waits;
+use self::pool::Pool;
+use self::probe::Probe;
+use self::run::{Rest, Run, Task};
+use self::session::SessionConfig;
+pub(crate) use self::session::driver_config;
+use self::stopping::Stopped;
+use self::tenancy::Tenancy;
+pub use self::tenancy::TenantKey;
+use self::timing::Clock;
+use self::together::Together;
+
+/// How long connecting may take where the URL does not say, and whatever else is the runner's own.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What each session is told when it begins, and behind a pooler each transaction. The role has the first two as well; the
+/// third is how the guard has read the SQL, whatever the database is set to; the others fix how values are printed, and how
+/// long a lock is waited for.
+const SETTINGS: [(&str, &str); 9] = [
+    ("search_path", "warehouse"),
+    ("default_transaction_read_only", "on"),
+    ("standard_conforming_strings", "on"),
+    ("timezone", "UTC"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("bytea_output", "hex"),
+    ("extra_float_digits", "1"),
+    ("lock_timeout", LOCK_TIMEOUT_SETTING),
+];
+
+/// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
+/// Not among [`SETTINGS`], since PostgreSQL on Windows cannot do so and would refuse the session.
+const WATCH_CLIENT: &str = "client_connection_check_interval = '100ms'";
+
+/// Has each statement see what is committed when it has its locks, also if it is sent without [`BEGIN`]. With a snapshot from
+/// before, as of `repeatable read`, a table that was rewritten while its lock was waited for would be empty.
+const ISOLATION: &str = r"-c default_transaction_isolation=read\ committed";
+
+/// Begins a run that may have something to leave behind.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+
+/// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
+/// session, which a statement may take where the database is not hardened.
+const CLEAN: &str = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()";
+
+/// How many connections the runner may have, and how long a run waits for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerConfig {
+    /// How many connections there may be at once.
+    pub max_connections: usize,
+    /// How long a run waits for one to become free.
+    pub acquire_timeout: Duration,
+    /// How long a connection is used before another one takes its place, less up to a tenth.
+    pub max_lifetime: Duration,
+    /// How long a connection is kept that nobody uses.
+    pub idle_timeout: Duration,
+}
+
+impl Default for RunnerConfig {
+    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use.
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(1),
+            max_lifetime: Duration::from_secs(1_800),
+            idle_timeout: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Runs stored SQL on PostgreSQL.
+#[derive(Clone)]
+pub struct PgRunner {
+    pool: Pool,
+    estimates: Estimates,
+    gathering: Gathering,
+    exporter: Exporter,
+    probe: Probe,
+    /// By which tenants are named to PostgreSQL.
+    tenant_key: Option<TenantKey>,
+    /// Whether all sessions are with one server, as far as the URL says.
+    has_one_server: bool,
+}
+
+impl fmt::Debug for PgRunner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("PgRunner").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl PgRunner {
+    /// A runner as the reader role. Does not connect yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unavailable`] where the configuration makes no pool.
+    pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
+        let mut session = session_config(reader)?;
+        session.config.application_name("metricd");
+        notice_silence(&mut session.config);
+        if config.max_connections == 0 {
+            return Err(RunError::Unavailable("expected at least one connection".to_owned()));
+        }
+        let has_one_server = session.config.get_hosts().len() <= 1 && session.config.get_hostaddrs().len() <= 1;
+        let probe = Probe::new(session.clone());
+        let (pool, estimates) = (Pool::new(session, config), Estimates::default());
+        Ok(Self {
+            has_one_server,
+            gathering: Gathering::new(pool.clone(), estimates.clone()),
+            pool,
+            estimates,
+            exporter: Exporter::default(),
+            probe,
+            tenant_key: None,
+        })
+    }
+
+    /// The same, and the owner role gives statements that are run together one snapshot on several connections, and sees which
+    /// of them does not stop. A reader may not where the database is hardened; without this, they are run on one connection,
+    /// and each of them counts as the one that does not stop.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Unavailable`] if the driver does not understand the URL.
+    pub fn exporting_as(self, owner: &DatabaseUrl) -> Result<Self, RunError> {
+        let mut observer = session_config(owner)?;
+        observer.config.application_name("metricd watch");
+        self.pool.observe_as(observer);
+        Ok(Self { exporter: Exporter::new(session_config(owner)?), ..self })
+    }
+
+    /// The same, and statements can be run on behalf of tenants.
+    #[must_use]
+    pub fn naming_tenants_by(self, key: TenantKey) -> Self {
+        Self { tenant_key: Some(key), ..self }
+    }
+
+    /// How the tenant is named to PostgreSQL. Without a key nothing is run on anybody's behalf.
+    fn tenancy<'a>(&'a self, tenant: Option<&'a Tenant>) -> Result<Option<Tenancy<'a>>, RunError> {
+        let Some(tenant) = tenant else { return Ok(None) };
+        let Some(key) = &self.tenant_key else {
+            return Err(RunError::Unavailable("the runner has no key to name tenants by".to_owned()));
+        };
+        Ok(Some(Tenancy { tenant, key }))
+    }
+
+    /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
+    async fn timed_lease(&self, clock: &mut Clock, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
+        let began = Instant::now();
+        let lease = self.permitted_lease(clock.queue, permit, is_stream).await;
+        clock.queue += began.elapsed();
+        let mut lease = lease?;
+        self.gathering.note(lease.connection());
+        let connection = lease.connection();
+        clock.session_since = (!connection.is_pooled()).then(|| connection.opened());
+        Ok(lease)
+    }
+
+    async fn permitted_lease(&self, waited: Duration, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
+        let deadline = Instant::now() + self.pool.acquire_timeout().saturating_sub(waited);
+        let mut permits = vec![permit];
+        if is_stream {
+            permits.push(self.pool.stream_permit(deadline).await?);
+        }
+        Ok(Lease::new(self.pool.get_until(deadline).await?, permits))
+    }
+
+    /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
+    /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
+    async fn attempts(
+        &self,
+        task: Task<'_>,
+        permit: &Permit,
+        sink: &mut dyn RowSink,
+        clock: &mut Clock,
+    ) -> Result<RunOutcome, RunError> {
+        let mut is_begun = false;
+        let is_stream = !task.limits.patience.is_zero();
+        for _ in 0..self.pool.max_connections() {
+            let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
+            match self.attempt(lease, task, sink, &mut is_begun, clock).await {
+                Err(RunError::Unavailable(_)) if !is_begun => {}
+                outcome => return outcome,
+            }
+        }
+        let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
+        self.attempt(lease, task, sink, &mut is_begun, clock).await
+    }
+
+    /// The same for a statement that has waited for a lock in vain lately.
+    async fn attempt_behind_lock(
+        &self,
+        task: Task<'_>,
+        permit: &Permit,
+        sink: &mut dyn RowSink,
+        clock: &mut Clock,
+    ) -> Result<RunOutcome, RunError> {
+        let began = Instant::now();
+        let held = self.pool.locks().permit().await;
+        clock.queue += began.elapsed();
+        let _held = held?;
+        let outcome = self.attempts(task, permit, sink, clock).await;
+        if outcome.is_ok() {
+            self.pool.locks().forget(task.statement.text());
+        }
+        outcome
+    }
+
+    /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
+    async fn attempt(
+        &self,
+        mut lease: Lease,
+        task: Task<'_>,
+        sink: &mut dyn RowSink,
+        is_begun: &mut bool,
+        clock: &mut Clock,
+    ) -> Result<RunOutcome, RunError> {
+        // It may not have stopped elsewhere while a connection was waited for.
+        self.pool.quarantine().check(task.statement.text())?;
+        // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
+        lease.expect([task.statement.text().into()]);
+        let connection = lease.connection();
+        let limits = task.limits;
+        let outcome = if limits.patience.is_zero() {
+            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
+            let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
+            ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
+        } else {
+            let waits = Waits::default();
+            let mut sink = waits.of(sink, limits);
+            let sink = &mut sink;
+            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
+            let outcome = waits.limit(limits, run.on(connection, &self.estimates)).await;
+            clock.waits += waits.total();
+            outcome
+        };
+        clock.encode += lease.connection().session.encoding().take();
+        match outcome {
+            Err(RunError::TimedOut { limit } | RunError::NotTaken { patience: limit })
+                if !lease.connection().session.is_answered() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
+            {
+                Err(RunError::NotStopped { limit })
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+fn session_config(url: &DatabaseUrl) -> Result<SessionConfig, RunError> {
+    SessionConfig::new(url)
+        .map_err(|error| RunError::Unavailable(format!("the URL of {url} is not understood: {error}")))
+}
+
+/// Has the system notice within half a minute that the server's machine or the network has gone, where the URL does not say
+/// otherwise. A connection to a machine that is silent would hold its place for hours.
+fn notice_silence(session: &mut Config) {
+    // The driver's default, and libpq's, is the system's.
+    if session.get_keepalives_idle() == Duration::from_secs(7_200) {
+        session
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+    }
+    if session.get_tcp_user_timeout().is_none() {
+        session.tcp_user_timeout(Duration::from_secs(30));
+    }
+}
+
+#[async_trait]
+impl MetricRunner for PgRunner {
+    async fn run(
+        &self,
+        statement: &BoundStatement,
+        tenant: Option<&Tenant>,
+        limits: RunLimits,
+        permit: Permit,
+        sink: &mut dyn RowSink,
+    ) -> Result<RunOutcome, RunError> {
+        let mut clock = Clock::start();
+        let limits = limits.on_behalf_of(tenant);
+        let task = Task { statement, tenancy: self.tenancy(tenant)?, limits };
+        let quarantine = self.pool.quarantine();
+        quarantine.check(statement.text())?;
+        let is_behind_lock = self.pool.locks().suspects(statement.text());
+        // What is sent together is one transaction, and a tenant is a transaction's. What may wait for a lock makes others wait.
+        let gathered = match tenant {
+            None if !is_behind_lock => self.gathering.run(statement, limits, &permit, sink, &mut clock).await,
+            _ => None,
+        };
+        let outcome = match gathered {
+            Some(outcome) => outcome,
+            // It runs still where it was sent with others, and is not run a second time meanwhile.
+            None if !quarantine.until_released(statement.text(), limits.time).await => {
+                Err(RunError::NotStopped { limit: limits.time })
+            }
+            None if is_behind_lock => self.attempt_behind_lock(task, &permit, sink, &mut clock).await,
+            None => self.attempts(task, &permit, sink, &mut clock).await,
+        };
+        self.pool.locks().note(&outcome, statement.text());
+        sink.timed(clock.timing());
+        outcome
+    }
+
+    async fn run_together(
+        &self,
+        runs: Vec<BatchRun<'_>>,
+        tenant: Option<&Tenant>,
+        time: Duration,
+        permits: Vec<Permit>,
+    ) -> Result<BatchOutcome, RunError> {
+        let mut clock = Clock::start();
+        let runs = runs.into_iter().map(|run| BatchRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
+        let together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
+        let mut ended = Ok(());
+        for _ in 0..=self.pool.max_connections() {
+            // A connection whose statement has not stopped keeps its permit.
+            let Some(permit) = together.take_permit() else { break };
+            ended = match self.timed_lease(&mut clock, permit, false).await {
+                Ok(lease) => together.attempt(lease).await,
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            };
+            // What has not stopped has its outcome, and is not run again.
+            let is_lost = matches!(ended, Err(RunError::Unavailable(_) | RunError::NotStopped { .. }));
+            if !is_lost || together.is_begun() {
+                break;
+            }
+        }
+        together.into_outcome(ended, clock)
+    }
+
+    fn stuck_connections(&self) -> usize {
+        self.pool.quarantine().connections()
+    }
+
+    async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
+        self.mark().await
+    }
+
+    async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
+        self.fingerprint_of(tables).await
+    }
+
+    async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError> {
+        self.verify_statement(statement, contract).await
+    }
+
+    async fn relations(&self) -> Result<Vec<Relation>, RunError> {
+        self.relations_of_warehouse().await
+    }
+
+    async fn check(&self) -> Result<(), RunError> {
+        self.probe.check(&self.pool).await
+    }
+}

@@ -1,0 +1,274 @@
+//! A session of the reader, with what is known about it.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use lru::LruCache;
+use metricd_database::session_token_option;
+use metricd_domain::Tenant;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{Oid, Type};
+use uuid::Uuid;
+
+use super::plan::Plan;
+use super::properties::SessionProperties;
+use super::session::{Ahead, Prepared, Session, SessionConfig, SessionError};
+use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
+use super::{BEGIN, CLEAN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
+
+/// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
+const MAX_PREPARED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
+/// By how much the role's limit of time may be longer than a statement's to be taken for that: the server gives the role a
+/// second more than statements have.
+pub(super) const LEEWAY: Duration = Duration::from_secs(1);
+
+/// A session, with the statements that are prepared in it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) session: Session,
+    home: ThreadId,
+    opened: Instant,
+    properties: SessionProperties,
+    is_retired: bool,
+    /// The name under which the statement is prepared that names a tenant.
+    entrance: Option<String>,
+    planned_for: PlannedFor,
+    plans: LruCache<String, Arc<Plan>, RandomState>,
+    /// How many statements were ever prepared, each under a name of its own.
+    prepared: u64,
+    /// The last of those names, until its plan is kept.
+    unkept: Option<String>,
+    /// The types that are not built in, as they were looked up.
+    pub(super) types: HashMap<Oid, Type>,
+    /// What `format_type` calls them.
+    pub(super) type_names: HashMap<Oid, String>,
+    /// Of those, what stands between the elements of an array, if it is no comma.
+    pub(super) delimiters: HashMap<Oid, u8>,
+}
+
+impl Connection {
+    /// Connects. The connection belongs to this thread, whose runtime tells of what has come.
+    pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
+        let token = Uuid::new_v4();
+        let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
+        let options = format!("{}{ISOLATION} {}", settings.collect::<String>(), session_token_option(token));
+        let mut session = match Session::open(&config.with_options(&options)).await {
+            // A pooler may refuse what it does not pass on. Behind one, each transaction has its settings.
+            Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
+                Session::open(config).await?
+            }
+            opened => opened?,
+        };
+        let asked = timeout(CONNECT_TIMEOUT, SessionProperties::ask(&mut session, token)).await;
+        let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
+        let properties = asked.map_err(too_slow)??;
+        Ok(Self {
+            session,
+            home: thread::current().id(),
+            opened: Instant::now(),
+            properties,
+            is_retired: false,
+            entrance: None,
+            planned_for: PlannedFor::Nobody,
+            plans: LruCache::with_hasher(MAX_PREPARED, RandomState::default()),
+            prepared: 0,
+            unkept: None,
+            types: HashMap::new(),
+            type_names: HashMap::new(),
+            delimiters: HashMap::new(),
+        })
+    }
+
+    /// Whether two transactions may meet two of PostgreSQL's processes, as behind a pooler. Nothing is left to the session
+    /// then: each transaction is settled anew, and no statement is kept prepared.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.properties.pooled.is_some()
+    }
+
+    /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
+    /// a right that is given later is seen by later connections.
+    pub(super) fn is_harmless(&self) -> bool {
+        self.properties.is_harmless
+    }
+
+    /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
+    pub(super) fn is_inert(&self) -> bool {
+        self.properties.is_inert
+    }
+
+    /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
+    pub(super) fn limits_time_to(&self, time: Duration) -> bool {
+        let limit = self.properties.timeout;
+        (time..=time.saturating_add(LEEWAY)).contains(&limit) && !limit.is_zero()
+    }
+
+    /// The thread that has opened the connection.
+    pub(super) fn home(&self) -> ThreadId {
+        self.home
+    }
+
+    /// PostgreSQL's process; behind a pooler, one of those that have been met.
+    pub(super) fn pid(&self) -> &str {
+        &self.properties.pid
+    }
+
+    /// Has the connection closed when it is given back, since its session holds more memory than one is to keep.
+    pub(super) fn retire(&mut self) {
+        self.is_retired = true;
+    }
+
+    /// Whether it is closed when it is given back.
+    pub(super) fn is_retired(&self) -> bool {
+        self.is_retired
+    }
+
+    /// When it was open at the latest.
+    pub(super) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// What is asked ahead of what is run on the tenant's behalf: the beginning of the transaction, unless it needs none, and
+    /// what names the tenant. Where it has been done, [`Self::entered`] is to be told.
+    ///
+    /// Behind a pooler, the process that the tenant is named to is known only once the transaction has begun, so that this
+    /// begins it.
+    pub(super) async fn prelude(
+        &mut self,
+        begin: Option<&'static str>,
+        snapshot: Option<String>,
+        tenancy: Option<Tenancy<'_>>,
+    ) -> Result<Prelude, SessionError> {
+        if let Some(settings) = self.properties.pooled.clone() {
+            // Somebody else's plans may be kept there, as those of functions are.
+            let prelude =
+                Prelude { begin, snapshot, settings: Some(settings), forgets_plans: true, ..Prelude::default() };
+            let Some(tenancy) = tenancy else { return Ok(prelude) };
+            let before: Vec<_> = prelude.ahead().collect();
+            let row = self.session.row(&before, PID, "").await?;
+            let pid = row.first().and_then(Option::as_deref).unwrap_or_default();
+            let tenant = Some((TenantStatement::Unprepared, tenancy.sealed(pid)));
+            return Ok(Prelude { tenant, ..Prelude::default() });
+        }
+        let tenant = tenancy.map(|tenancy| tenancy.tenant);
+        let forgets_plans = !self.planned_for.is(tenant);
+        if forgets_plans {
+            // It may be given up on the way.
+            self.planned_for = PlannedFor::Unknown;
+        }
+        let prelude = Prelude { begin, snapshot, forgets_plans, ..Prelude::default() };
+        let Some(tenancy) = tenancy else { return Ok(prelude) };
+        let name = if let Some(name) = &self.entrance {
+            name.clone()
+        } else {
+            // One that is given up on the way may be prepared all the same: the next one has another name.
+            let name = self.new_name()?;
+            self.session.prepare(&[], Some(name.clone()), ENTER).await?;
+            self.unkept = None;
+            self.entrance.insert(name).clone()
+        };
+        let tenant = Some((TenantStatement::Prepared(name), tenancy.sealed(&self.properties.pid)));
+        Ok(Prelude { tenant, ..prelude })
+    }
+
+    /// What is asked ahead of what the runner asks for itself, be it within a transaction already.
+    pub(super) async fn own_prelude(&mut self) -> Result<Prelude, SessionError> {
+        if self.is_pooled() && !self.session.is_in_transaction() {
+            self.prelude(Some(BEGIN), None, None).await
+        } else {
+            Ok(Prelude::default())
+        }
+    }
+
+    /// Says that what [`Self::prelude`] has asked ahead was done.
+    pub(super) fn entered(&mut self, tenancy: Option<Tenancy<'_>>) {
+        if matches!(self.planned_for, PlannedFor::Unknown) {
+            let tenant = tenancy.map(|tenancy| tenancy.tenant.clone());
+            self.planned_for = tenant.map_or(PlannedFor::Nobody, PlannedFor::Tenant);
+        }
+    }
+
+    /// Prepares a statement; behind a pooler, has it described.
+    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Prepared, SessionError> {
+        let prelude = self.own_prelude().await?;
+        let before: Vec<_> = prelude.ahead().collect();
+        let name = if self.is_pooled() { None } else { Some(self.new_name()?) };
+        let prepared = self.session.prepare(&before, name, sql).await;
+        self.end_own(&before).await?;
+        prepared
+    }
+
+    /// The only row of a statement of the runner's own, with its values as text.
+    pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
+        let prelude = self.own_prelude().await?;
+        let before: Vec<_> = prelude.ahead().collect();
+        let row = self.session.row(&before, sql, argument).await;
+        self.end_own(&before).await?;
+        row
+    }
+
+    /// Ends the transaction that [`Self::own_prelude`] has begun.
+    async fn end_own(&mut self, before: &[Ahead<'_>]) -> Result<(), SessionError> {
+        if before.is_empty() || self.session.is_lost() {
+            return Ok(());
+        }
+        self.session.ask(CLEAN)?;
+        self.session.finish().await
+    }
+
+    /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
+    fn new_name(&mut self) -> Result<String, SessionError> {
+        if let Some(name) = self.unkept.take() {
+            self.session.forget(&name)?;
+        }
+        self.prepared += 1;
+        let name = format!("metricd_{}", self.prepared);
+        self.unkept = Some(name.clone());
+        Ok(name)
+    }
+
+    /// What is prepared for this text.
+    pub(super) fn plan(&mut self, text: &str) -> Option<Arc<Plan>> {
+        self.plans.get(text).cloned()
+    }
+
+    /// Keeps what was prepared last.
+    pub(super) fn keep_plan(&mut self, text: &str, plan: &Arc<Plan>) -> Result<(), SessionError> {
+        self.unkept = None;
+        let evicted = self.plans.push(text.to_owned(), Arc::clone(plan));
+        evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
+    }
+
+    /// Forgets what is prepared for this text, and the types that were looked up: one of them may have changed.
+    pub(super) fn forget_plan(&mut self, text: &str) -> Result<(), SessionError> {
+        self.forget_types();
+        self.plans.pop(text).map_or(Ok(()), |plan| self.close(&plan))
+    }
+
+    fn close(&mut self, plan: &Plan) -> Result<(), SessionError> {
+        plan.prepared.name().map_or(Ok(()), |name| self.session.forget(name))
+    }
+}
+
+/// For whom the plans of the prepared statements were made.
+#[derive(Debug)]
+enum PlannedFor {
+    Unknown,
+    Nobody,
+    Tenant(Tenant),
+}
+
+impl PlannedFor {
+    fn is(&self, tenant: Option<&Tenant>) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Nobody => tenant.is_none(),
+            Self::Tenant(planned_for) => tenant == Some(planned_for),
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is asked of a session when it begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metricd_database::harm_classes;
+use uuid::Uuid;
+
+use super::session::{Session, SessionError};
+use super::{BEGIN, CLEAN, SETTINGS, WATCH_CLIENT};
+
+/// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
+/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
+/// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
+/// and the process that it is with; whether no function has other rights than the role, by which one that is called stable
+/// could change a setting for the rest of the transaction; and the token that the session has begun with.
+const ABOUT: &str = "
+    WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
+    SELECT (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p, harmful
+        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
+                   p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
+               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                  AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
+                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
+        AND has_function_privilege(p.oid, 'EXECUTE')
+    ) AND current_setting('transaction_read_only') = 'on')::text,
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
+    pg_backend_pid()::text,
+    (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+          AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
+          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+          AND has_function_privilege(p.oid, 'EXECUTE')
+    ))::text,
+    current_setting('metricd.session', true)";
+
+/// What a session is found to be when it begins.
+#[derive(Debug)]
+pub(super) struct SessionProperties {
+    /// Whether nothing that a statement may do outlives it.
+    pub(super) is_harmless: bool,
+    /// Whether nothing that a statement may do reaches another one in its transaction.
+    pub(super) is_inert: bool,
+    /// PostgreSQL's own limit of a statement's time; zero is none.
+    pub(super) timeout: Duration,
+    /// PostgreSQL's process.
+    pub(super) pid: String,
+    /// What settles a transaction, if two transactions may meet two of PostgreSQL's processes.
+    pub(super) pooled: Option<Arc<[String]>>,
+}
+
+impl SessionProperties {
+    /// Asks. The session was begun with this token.
+    pub(super) async fn ask(session: &mut Session, token: Uuid) -> Result<Self, SessionError> {
+        let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
+        let row = session.row(&[], ABOUT, &harmful.join("\n")).await?;
+        let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+        // A pooler makes up the process that the login names, and does not pass options on, or passes on those of another
+        // client. One sign is enough.
+        let is_own = session.login_pid().is_some_and(|pid| pid.to_string() == told(2)) && token.to_string() == told(4);
+        if !is_own {
+            let settings = Some(settings(session).await?);
+            let pid = told(2).to_owned();
+            return Ok(Self { is_harmless: false, is_inert: false, timeout: Duration::ZERO, pid, pooled: settings });
+        }
+        let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
+        let is_harmless = told(0) == "true";
+        let is_inert = is_harmless && told(3) == "true";
+        let pid = told(2).to_owned();
+        if let Err(error) = run(session, &format!("SET {WATCH_CLIENT}")).await? {
+            log::debug!("PostgreSQL does not look whether its client is there: {error:?}");
+        }
+        Ok(Self { is_harmless, is_inert, timeout, pid, pooled: None })
+    }
+}
+
+/// What is set in each transaction of a session behind a pooler: other clients may have set anything in the process that runs
+/// the transaction, or made temporary tables there.
+async fn settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> {
+    // Taken back with the transaction.
+    let mut settings = vec!["RESET ALL".to_owned()];
+    let local = |setting: &str| format!("SET LOCAL {setting}");
+    settings.extend(SETTINGS.iter().map(|(name, value)| local(&format!("{name} = {value}"))));
+    settings.extend(["client_encoding = 'UTF8'", "search_path = warehouse, pg_temp", "row_security = on"].map(local));
+    settings.extend(["SET LOCAL ROLE NONE".to_owned()]);
+    let watch = local(WATCH_CLIENT);
+    let watched = run(session, &format!("{BEGIN}; {watch}; {CLEAN}")).await?;
+    if watched.is_ok() {
+        settings.push(watch);
+    }
+    // The next transaction must not begin in this one.
+    if session.is_in_transaction() {
+        run(session, CLEAN).await?.ok();
+    }
+    Ok(settings.into())
+}
+
+/// Runs statements, which PostgreSQL may refuse.
+async fn run(session: &mut Session, sql: &str) -> Result<Result<(), SessionError>, SessionError> {
+    session.ask(sql)?;
+    match session.finish().await {
+        Err(error @ SessionError::Lost(_)) => Err(error),
+        answer => Ok(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_database::SESSION_TOKEN;
+
+    use super::*;
+
+    #[test]
+    fn asks_for_the_token_by_its_name() {
+        assert!(ABOUT.contains(&format!("current_setting('{SESSION_TOKEN}', true)")));
+    }
+}

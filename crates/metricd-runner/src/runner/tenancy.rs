@@ -1,0 +1,105 @@
+//! How PostgreSQL is told on whose behalf a statement runs, so that the statement cannot say otherwise.
+//!
+//! The tenant is a setting of the one transaction, which the policies read by `tenancy.current_tenant()`. A statement that
+//! gets past the guard may change settings where the database is not hardened; so the setting carries a code over the tenant
+//! and the session's process, made with a key that the reader cannot read. It is sent as a value, which other sessions of the
+//! reader do not see as they see the text of what runs.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit, Mac};
+use metricd_domain::Tenant;
+use secrecy::{ExposeSecret, SecretSlice};
+use sha2::Sha256;
+
+use super::session::Ahead;
+
+/// The statement that names a tenant.
+pub(super) const ENTER: &str = "SELECT tenancy.enter($1)";
+
+/// The statement that tells which process runs the transaction; its value is of no meaning.
+pub(super) const PID: &str = "SELECT pg_catalog.pg_backend_pid()::text WHERE $1::text IS NOT NULL";
+
+/// The database's key, by which it knows that it was the server that has named a tenant.
+#[derive(Clone)]
+pub struct TenantKey(Arc<SecretSlice<u8>>);
+
+impl fmt::Debug for TenantKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("TenantKey")
+    }
+}
+
+impl From<SecretSlice<u8>> for TenantKey {
+    fn from(key: SecretSlice<u8>) -> Self {
+        Self(Arc::new(key))
+    }
+}
+
+/// On whose behalf a statement runs, and the key to say so with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tenancy<'a> {
+    pub(super) tenant: &'a Tenant,
+    pub(super) key: &'a TenantKey,
+}
+
+/// Forgets the plans of prepared statements. One that is kept has everything worked out that is immutable, or is said to be, for
+/// the tenant that came first.
+const FORGET_PLANS: &str = "DISCARD PLANS";
+
+/// What is asked ahead of statements, in their transaction.
+#[derive(Debug, Default)]
+pub(super) struct Prelude {
+    /// What begins the transaction.
+    pub(super) begin: Option<&'static str>,
+    /// What has it see somebody else's snapshot.
+    pub(super) snapshot: Option<String>,
+    /// What is set in it, if nothing is left to the session.
+    pub(super) settings: Option<Arc<[String]>>,
+    /// Whether the plans are those of somebody else.
+    pub(super) forgets_plans: bool,
+    /// The statement that names a tenant, and what it is given.
+    pub(super) tenant: Option<(TenantStatement, String)>,
+}
+
+/// How [`ENTER`] is sent.
+#[derive(Debug)]
+pub(super) enum TenantStatement {
+    /// By the name under which it is prepared.
+    Prepared(String),
+    Unprepared,
+}
+
+impl Tenancy<'_> {
+    /// What names the tenant in the session that is with this process.
+    pub(super) fn sealed(self, pid: &str) -> String {
+        let Self { tenant, key } = self;
+        // A key of any length will do.
+        let Ok(mut code) = Hmac::<Sha256>::new_from_slice(key.0.expose_secret()) else {
+            unreachable!("HMAC takes keys of any length")
+        };
+        code.update(format!("{pid}:{tenant}").as_bytes());
+        let mut sealed = String::with_capacity(64 + tenant.as_str().len());
+        for byte in code.finalize().into_bytes() {
+            // Nothing can fail that is written to a text.
+            let _ = write!(sealed, "{byte:02x}");
+        }
+        sealed.push_str(tenant.as_str());
+        sealed
+    }
+}
+
+impl Prelude {
+    /// The statements that are asked ahead.
+    pub(super) fn ahead(&self) -> impl Iterator<Item = Ahead<'_>> {
+        let begin = self.begin.into_iter().chain(self.snapshot.as_deref());
+        let settings = self.settings.iter().flat_map(|settings| settings.iter().map(String::as_str));
+        let forget = self.forgets_plans.then_some(FORGET_PLANS);
+        let tenant = self.tenant.as_ref().map(|(statement, sealed)| match statement {
+            TenantStatement::Prepared(name) => Ahead::Prepared(name, sealed),
+            TenantStatement::Unprepared => Ahead::Once(ENTER, sealed),
+        });
+        begin.chain(settings).chain(forget).map(Ahead::Sql).chain(tenant)
+    }
+}

@@ -1,0 +1,471 @@
+//! SQL as PostgreSQL resolves it: the corpora of the guard against a real warehouse, contracts, and what drifts.
+
+mod contracts;
+mod moments;
+mod sessions;
+mod types;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use metricd_domain::{
+    Contract, Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Period, QueryId, SqlText, TimeColumn,
+};
+use metricd_execution::{
+    BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement,
+    Permit, Resolvable, Resolver, RunLimits, Statement,
+};
+use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
+use metricd_test_support::TestDatabase;
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+struct Corpus {
+    statement: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    name: String,
+    sql: String,
+}
+
+fn corpus(text: &str) -> Result<Vec<Entry>> {
+    Ok(toml::from_str::<Corpus>(text)?.statement)
+}
+
+/// A database with the corpus' own warehouse.
+async fn warehouse() -> Result<TestDatabase> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let fixture = include_str!("../../../metricd-execution/tests/corpus/warehouse.sql");
+    client.batch_execute(&format!("SET search_path = warehouse; {fixture}")).await?;
+    client.batch_execute("GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO metricd_reader").await?;
+    Ok(database)
+}
+
+async fn judge(database: &TestDatabase) -> Result<Arc<Judge>> {
+    let resolver = Arc::new(PgResolver::new(&database.owner));
+    Ok(Arc::new(tokio::task::spawn_blocking(move || Judge::new(resolver, &BTreeSet::new())).await??))
+}
+
+/// The contract of the SQL with these declarations, or what is wrong with it.
+async fn judged(
+    judge: &Arc<Judge>,
+    sql: &str,
+    parameters: Vec<Parameter>,
+    time_column: Option<&str>,
+) -> Result<Result<Contract, Vec<Finding>>> {
+    let Ok(sql) = SqlText::parse(sql) else { return Ok(Err(Vec::new())) };
+    let judge = Arc::clone(judge);
+    let time_column = time_column.map(TimeColumn::parse).transpose()?;
+    let work = move || {
+        judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref(), period: None })
+    };
+    match tokio::task::spawn_blocking(work).await? {
+        Ok(contract) => Ok(Ok(contract)),
+        Err(JudgeError::Refused(findings)) => Ok(Err(findings)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn plain(judge: &Arc<Judge>, sql: &str) -> Result<Result<Contract, Vec<Finding>>> {
+    judged(judge, sql, Vec::new(), None).await
+}
+
+fn parameter(name: &str, type_name: &str) -> Result<Parameter> {
+    Ok(ParameterDeclaration::new(name, type_name).try_into()?)
+}
+
+#[tokio::test]
+async fn honest_statements_get_a_contract_and_run() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let reader = database.connect_as_reader().await?;
+    let mut refused = Vec::new();
+    for Entry { name, sql } in corpus(include_str!("../../../metricd-execution/tests/corpus/honest.toml"))? {
+        match plain(&judge, &sql).await? {
+            Err(findings) => refused.push(format!("{name}: {findings:?}")),
+            Ok(contract) => {
+                let statement = reader.prepare(sql.trim().trim_end_matches(';')).await?;
+                let columns: Vec<_> = statement.columns().iter().map(tokio_postgres::Column::name).collect();
+                let told: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+                assert_eq!(told, columns, "{name}");
+                reader.query(&statement, &[]).await.map_err(|error| anyhow::anyhow!("{name}: {error:?}"))?;
+            }
+        }
+    }
+    assert!(refused.is_empty(), "{} refused:\n{}", refused.len(), refused.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let mut accepted = Vec::new();
+    for text in [
+        include_str!("../../../metricd-execution/tests/corpus/hostile.toml"),
+        include_str!("../../../metricd-execution/tests/corpus/hostile_resolved.toml"),
+    ] {
+        for Entry { name, sql } in corpus(text)? {
+            if plain(&judge, &sql).await?.is_ok() {
+                accepted.push(format!("{name}: {sql}"));
+            }
+        }
+    }
+    assert!(accepted.is_empty(), "{} accepted:\n{}", accepted.len(), accepted.join("\n"));
+    // None of them has left anything.
+    let client = database.connect().await?;
+    let left =
+        client.query_one("SELECT count(*) FROM pg_class WHERE relname LIKE 'metricd!_judged%' ESCAPE '!'", &[]).await?;
+    assert_eq!(left.get::<_, i64>(0), 0);
+    Ok(())
+}
+
+/// What the guard would refuse by its text is seen in PostgreSQL's account as well.
+#[tokio::test]
+async fn the_account_tells_what_a_text_could_hide() -> Result<()> {
+    let database = warehouse().await?;
+    let resolver = PgResolver::new(&database.owner);
+    let resolve =
+        move |sql: &'static str| resolver.resolve(&Resolvable { text: sql.to_owned(), placeholders: Vec::new() });
+    let told = tokio::task::spawn_blocking(move || {
+        [
+            "SELECT id FROM metrics FOR UPDATE",
+            "SELECT n FROM (SELECT id AS n FROM metrics FOR SHARE) s",
+            "SELECT '{catalog.queries}'::regclass[] AS a",
+            "SELECT a FROM json_to_recordset('[]') AS t (a regclass)",
+            "SELECT 'catalog.queries'::regclass AS a",
+            "SELECT current_role AS a",
+            "SELECT xmlelement(name a) AS a",
+        ]
+        .map(|sql| {
+            resolve(sql).map(|resolution| {
+                let types = resolution.types.into_iter().filter(|made| made.name.starts_with("reg"));
+                resolution.session_words.into_iter().chain(types.map(|made| made.name)).collect::<Vec<_>>()
+            })
+        })
+    });
+    for (index, words) in told.await?.into_iter().enumerate() {
+        assert!(words.as_ref().is_ok_and(|words| !words.is_empty()), "{index}: {words:?}");
+    }
+    Ok(())
+}
+
+/// What later versions of PostgreSQL have added, each from its version on, with a function or a type that must not be missed.
+const NEWER: [(u32, &str, &str); 14] = [
+    (16, "SELECT JSON_OBJECT('a': reverse('x')) AS a", "reverse"),
+    (16, "SELECT JSON_ARRAY(SELECT reverse(id) FROM metrics) AS a", "reverse"),
+    (16, "SELECT JSON_ARRAYAGG(reverse(id) ORDER BY id RETURNING jsonb) AS a FROM metrics", "reverse"),
+    (16, "SELECT JSON_OBJECTAGG(id: 1) OVER (PARTITION BY reverse(id)) AS a FROM metrics", "reverse"),
+    (16, "SELECT reverse('x') IS JSON OBJECT WITH UNIQUE KEYS AS a", "reverse"),
+    (16, "SELECT any_value(reverse(id)) AS a FROM metrics", "reverse"),
+    (17, "SELECT JSON_VALUE('{}', '$.a' RETURNING regclass) AS a", "regclass"),
+    (17, "SELECT JSON_QUERY('{}', '$.a' DEFAULT reverse('x') ON EMPTY) AS a", "reverse"),
+    (17, "SELECT JSON_EXISTS('{}', '$.a' PASSING reverse('x') AS b) AS a", "reverse"),
+    (17, "SELECT JSON_SCALAR(reverse('x')) AS a", "reverse"),
+    (17, "SELECT a FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a regclass PATH '$')) AS t", "regclass"),
+    (
+        17,
+        "SELECT a, b FROM JSON_TABLE('[1]', '$[*]' COLUMNS (a FOR ORDINALITY, NESTED '$' COLUMNS (b regclass PATH '$'))) AS t",
+        "regclass",
+    ),
+    (18, "SELECT reverse(id) AS a FROM metrics GROUP BY 1 HAVING max(date) IS NOT NULL", "reverse"),
+    (18, "SELECT GROUPING(reverse(id)) AS a FROM metrics GROUP BY ROLLUP (reverse(id), date)", "reverse"),
+];
+
+#[tokio::test]
+async fn what_later_versions_have_added_is_known() -> Result<()> {
+    let database = warehouse().await?;
+    let client = database.connect().await?;
+    let version: String = client.query_one("SHOW server_version_num", &[]).await?.get(0);
+    let version = version.parse::<u32>()? / 10_000;
+    let resolver = PgResolver::new(&database.owner);
+    let outcomes = tokio::task::spawn_blocking(move || {
+        let of_this_version = NEWER.into_iter().filter(|(since, ..)| *since <= version);
+        let resolve = |(_, sql, expected)| {
+            let resolvable = Resolvable { text: String::from(sql), placeholders: Vec::new() };
+            (sql, expected, resolver.resolve(&resolvable))
+        };
+        of_this_version.map(resolve).collect::<Vec<_>>()
+    });
+    for (sql, expected, resolution) in outcomes.await? {
+        let resolution = resolution.with_context(|| sql.to_owned())?;
+        assert_eq!(resolution.unknown_nodes, Vec::<String>::new(), "{sql}");
+        let functions = resolution.functions.iter().filter(|function| function.is_named).map(|function| &function.name);
+        let mut names = functions.chain(resolution.types.iter().map(|made| &made.name));
+        assert!(names.any(|name| name == expected), "{sql}: {resolution:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_functions_behind_a_range_of_a_window_are_told() -> Result<()> {
+    let database = warehouse().await?;
+    let resolver = PgResolver::new(&database.owner);
+    let sql = "SELECT count(*) OVER (ORDER BY date RANGE interval '1 day' PRECEDING) AS n FROM metrics";
+    let resolvable = Resolvable { text: sql.to_owned(), placeholders: Vec::new() };
+    let resolution = tokio::task::spawn_blocking(move || resolver.resolve(&resolvable)).await??;
+    assert!(resolution.functions.iter().any(|function| function.name == "in_range"), "{resolution:?}");
+    Ok(())
+}
+
+/// With the setting off, the first string would go on to the second quote, and what follows it would be SQL.
+#[tokio::test]
+async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<()> {
+    let database = warehouse().await?;
+    let client = database.connect().await?;
+    client
+        .batch_execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET standard_conforming_strings = off', current_database()); END $$",
+        )
+        .await?;
+    let sql = r"SELECT '\' AS a, ', 1 AS b --' AS c";
+    let judge = judge(&database).await?;
+    let contract = plain(&judge, sql).await?.unwrap();
+    let names: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["a", "c"]);
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    let mut rows = JsonRows::default();
+    let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
+    runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut rows).await?;
+    assert_eq!(String::from_utf8(rows.finish())?, r#"[{"a":"\\","c":", 1 AS b --"}]"#);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_contract_says_what_goes_in_what_comes_out_and_what_is_read() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let sql = "-- Orders\nSELECT o.status, sum(o.total) AS revenue, :label AS label FROM orders o \
+               JOIN customers c USING (customer_id) WHERE c.name LIKE :name AND o.order_id > :least GROUP BY o.status";
+    let contract = judged(&judge, sql, vec![parameter("least", "bigint")?], None).await?.unwrap();
+    let columns: Vec<_> =
+        contract.columns.iter().map(|column| format!("{} {}", column.name, column.type_name)).collect();
+    assert_eq!(columns[0], "status order_status");
+    assert_eq!(columns[2], "label text");
+    let parameters: Vec<_> =
+        contract.parameters.iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
+    assert_eq!(parameters, ["label text", "name text", "least bigint"]);
+    assert_eq!(contract.enums.keys().collect::<Vec<_>>(), ["order_status"]);
+    let tables: Vec<_> = contract.tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+    assert_eq!(tables, ["warehouse.customers", "warehouse.orders"]);
+    assert!(contract.tables[0].columns.iter().any(|column| column == "name"), "{contract:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_postgres_refuses_is_told_with_its_place_in_the_authors_text() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let refused = async |sql: &str| -> Result<Finding> {
+        let mut findings = plain(&judge, sql).await?.unwrap_err();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        Ok(findings.remove(0))
+    };
+    let finding = refused("-- é\nSELECT :a::date AS a,\n  :b + 1 AS b, nonsense AS c\nFROM metrics").await?;
+    assert_eq!(finding.code, FindingCode::Unresolved);
+    assert_eq!((finding.place.line, finding.place.column, finding.words.as_str()), (3, 16, "nonsense"));
+    // In the server's language.
+    let said = finding.message.split_once("PostgreSQL says: ");
+    assert!(said.is_some_and(|(_, said)| said.contains("nonsense")), "{finding}");
+    let finding = refused("SELECT * FROM nowhere").await?;
+    assert_eq!((finding.code, finding.place.column), (FindingCode::Unresolved, 15));
+    let finding = refused("SELECT id, id FROM metrics").await?;
+    assert_eq!(finding.code, FindingCode::ColumnRepeated);
+    let finding = refused("SELECT pi() WHERE :a IS NULL").await?;
+    assert_eq!(finding.code, FindingCode::Unresolved, "{finding}");
+    let finding = refused("SELECT sum(id) FROM metrics").await?;
+    assert!(finding.message.contains("; "), "PostgreSQL's hint is told: {finding}");
+    // The judge goes on after a refusal.
+    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let period = async |sql: &str, column: Option<&str>| -> Result<Period> {
+        Ok(judged(&judge, sql, Vec::new(), column).await?.unwrap().period)
+    };
+    let narrowed = |period: Period| match period {
+        Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),
+        Period::Result(column) => column.column,
+        Period::Bound => "bound".to_owned(),
+        Period::Unsupported { reason } => reason,
+    };
+    assert_eq!(narrowed(period("SELECT count(*) FROM metrics", None).await?), "metrics.date date");
+    assert_eq!(narrowed(period("SELECT count(*) FROM metrics WHERE date >= :start_date", None).await?), "bound");
+    assert!(narrowed(period("SELECT 1 AS one", None).await?).contains("no table"));
+    assert!(narrowed(period("SELECT tableoid FROM metrics", None).await?).contains("cannot be run on a part"));
+    let findings = judged(&judge, "SELECT id FROM metrics", Vec::new(), Some("nope")).await?.unwrap_err();
+    assert_eq!(findings[0].code, FindingCode::TimeColumn);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_that_was_away_is_asked_again() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    let client = database.connect().await?;
+    client
+        .execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            &[],
+        )
+        .await?;
+    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    Ok(())
+}
+
+/// A definition as it would be stored.
+async fn definition(judge: &Arc<Judge>, sql: &str, time_column: Option<&str>) -> Result<MetricDefinition> {
+    let contract = judged(judge, sql, Vec::new(), time_column).await?;
+    let contract = contract.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
+    let mut metric = Metric::new(MetricId::parse("m1")?, QueryId::parse("q1")?, true);
+    metric.time_column = time_column.map(TimeColumn::parse).transpose()?;
+    Ok(MetricDefinition::new(metric, SqlText::parse(sql)?, Some(contract)))
+}
+
+fn bound(definition: &MetricDefinition, given: &[(&str, &str)]) -> Result<BoundStatement> {
+    let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let bound = MetricStatement::of(definition)?.bind(&given);
+    Ok(bound.map_err(|faults| anyhow::anyhow!("{faults:?}"))?.0)
+}
+
+/// A database with 10 000 deliveries, one each hour from the beginning of 2024, and few depots.
+async fn deliveries() -> Result<(TestDatabase, Arc<Judge>, PgRunner)> {
+    let database = TestDatabase::new().await?;
+    database
+        .connect()
+        .await?
+        .batch_execute(
+            "SET search_path = warehouse;
+             CREATE TABLE depots (depot_id integer, name text);
+             CREATE TABLE deliveries (delivery_id integer, depot_id integer, at timestamp, seen timestamptz);
+             INSERT INTO depots VALUES (0, 'north'), (1, 'south');
+             INSERT INTO deliveries SELECT n, n % 2, timestamp '2024-01-01' + n * interval '1 hour', now()
+             FROM generate_series(0, 9999) AS n;
+             CREATE INDEX deliveries_at_idx ON deliveries (at);
+             ANALYZE deliveries;
+             GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO metricd_reader",
+        )
+        .await?;
+    let judge = judge(&database).await?;
+    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
+    Ok((database, judge, runner))
+}
+
+#[tokio::test]
+async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
+    let (_database, judge, runner) = deliveries().await?;
+    let june = [("start_date", "2024-06-01"), ("end_date", "2024-06-30")];
+    let since = [("start_date", "2025-02-20")];
+    for sql in [
+        "SELECT count(*) AS n FROM deliveries",
+        "SELECT count(*) AS n FROM warehouse.deliveries",
+        "SELECT count(*) AS n FROM warehouse.deliveries d WHERE d.at IS NOT NULL",
+        "SELECT count(warehouse.deliveries.at) AS n FROM warehouse.deliveries",
+        "SELECT count(*) AS n FROM depots JOIN deliveries USING (depot_id)",
+        "SELECT count(*) AS n FROM depots p LEFT JOIN deliveries d ON d.depot_id = p.depot_id",
+        "SELECT (SELECT count(*) FROM deliveries) AS n",
+        "WITH d AS (TABLE deliveries) SELECT count(*) AS n FROM d",
+        "WITH deliveries AS (SELECT * FROM deliveries) SELECT count(*) AS n FROM deliveries",
+        "SELECT sum(c) AS n FROM (SELECT count(*) AS c FROM deliveries d GROUP BY d.depot_id) s",
+        "SELECT count(*) AS n FROM depots p, LATERAL (SELECT at FROM deliveries WHERE depot_id = p.depot_id) l",
+        "SELECT count(*) AS n FROM (SELECT at FROM deliveries WHERE depot_id = 0 UNION ALL SELECT at FROM deliveries WHERE depot_id = 1) u",
+    ] {
+        let definition = definition(&judge, sql, Some("deliveries.at")).await?;
+        for (given, n) in [(&june[..], 720), (&since[..], 16), (&[][..], 10_000)] {
+            let mut rows = JsonRows::default();
+            runner.run(&bound(&definition, given)?, None, RunLimits::default(), Permit::default(), &mut rows).await?;
+            assert_eq!(String::from_utf8(rows.finish())?, format!("[{{\"n\":{n}}}]"), "{sql} {given:?}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_index_on_the_time_column_is_used() -> Result<()> {
+    let (database, judge, _runner) = deliveries().await?;
+    let sql = "SELECT p.name, count(*) AS n FROM depots p JOIN deliveries d USING (depot_id) GROUP BY p.name";
+    let definition = definition(&judge, sql, Some("deliveries.at")).await?;
+    let narrowed = bound(&definition, &[("start_date", "2024-06-01"), ("end_date", "2024-06-02")])?;
+    let mut text = narrowed.text().to_owned();
+    for (index, argument) in narrowed.arguments().iter().enumerate() {
+        let value = argument.as_ref().map(|value| format!("'{}'", value.as_str())).unwrap_or_default();
+        text = text.replace(&format!("${}", index + 1), &value);
+    }
+    let client = database.connect_as_reader().await?;
+    let plan = client.query(&format!("EXPLAIN {text}"), &[]).await?;
+    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    assert!(plan.iter().any(|line| line.contains("deliveries_at_idx")), "{}", plan.join("\n"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> {
+    let database = warehouse().await?;
+    let comments = "COMMENT ON COLUMN warehouse.orders.ordered_on IS 'The day of the order, in the shop''s time.';
+                    COMMENT ON COLUMN warehouse.orders.total IS 'With taxes.'";
+    database.connect().await?.batch_execute(comments).await?;
+    let judge = judge(&database).await?;
+    let (day, total) = (Some("The day of the order, in the shop's time."), Some("With taxes."));
+    for (sql, expected) in [
+        ("SELECT ordered_on, total, status FROM orders", vec![day, total, None]),
+        ("SELECT o.total AS \"in all\", o.ordered_on AS day FROM orders o", vec![total, day]),
+        ("WITH o AS (SELECT ordered_on AS day, total FROM orders) SELECT day, total FROM o", vec![day, total]),
+        ("SELECT ordered_on, sum(total) AS total FROM orders GROUP BY ordered_on", vec![day, None]),
+        ("SELECT x.d FROM (SELECT max(ordered_on) AS d FROM orders) AS x", vec![None]),
+        ("SELECT sum(x.d) AS d FROM (SELECT total AS d FROM orders) AS x", vec![None]),
+        ("SELECT ordered_on FROM orders UNION ALL SELECT ordered_on FROM orders", vec![None]),
+    ] {
+        let contract = plain(&judge, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
+        let described: Vec<_> = contract.columns.iter().map(|column| column.description.as_deref()).collect();
+        assert_eq!(described, expected, "{sql}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Result<()> {
+    let database = warehouse().await?;
+    let judge = judge(&database).await?;
+    let sql = "SELECT order_id FROM orders WHERE not:a LIMIT:n";
+    let parameters = vec![parameter("a", "boolean")?, parameter("n", "integer")?];
+    let contract = judged(&judge, sql, parameters, None).await?.expect("it is accepted");
+    let types: Vec<_> = contract.parameters.iter().map(|parameter| parameter.type_name.as_str()).collect();
+    assert_eq!(types, ["boolean", "integer"]);
+
+    let sql = "SELECT order_id FROM orders WHERE :country IS NULL";
+    let findings = plain(&judge, sql).await?.expect_err("its type is unknown");
+    // Whatever language PostgreSQL speaks.
+    let message = &findings[0].message;
+    assert!(message.contains(" :country") && !message.contains("$1"), "{message}");
+    assert!(message.ends_with("; declare the type of the parameter `country`"), "{message}");
+    assert_eq!((findings[0].place.column, findings[0].words.as_str()), (35, ":country"));
+    Ok(())
+}
+
+/// The guard's list of keywords is for PostgreSQL 15 to 18 together. What this server has must be in it.
+#[tokio::test]
+async fn every_keyword_of_the_server_is_known_with_its_category() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let list = include_str!("../../../metricd-execution/src/syntax/keywords.txt");
+    let known: BTreeSet<_> = list.lines().filter(|line| !line.starts_with('#')).collect();
+    let query =
+        "SELECT word || ' ' || catcode::text || CASE WHEN barelabel THEN '' ELSE ' *' END FROM pg_get_keywords()";
+    let rows = client.query(query, &[]).await?;
+    assert!(rows.len() > 400);
+    let unknown: Vec<&str> = rows.iter().map(|row| row.get(0)).filter(|line| !known.contains(line)).collect();
+    // Since 17 it names no functions and no types.
+    let unknown: Vec<_> = unknown.into_iter().filter(|line| *line != "json U").collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The runner and the resolver against a real PostgreSQL, a fresh database for each test.
+
+mod functions;
+mod judge;
+mod periods;
+mod pooler;
+mod repeatable;
+mod runner;
+mod streams;
+mod tenants;
+mod types;
+mod walls;
+
+use metricd_execution::Permit;
+
+/// For statements on one snapshot that may have every connection.
+fn permits() -> Vec<Permit> {
+    vec![Permit::default(); 16]
+}
