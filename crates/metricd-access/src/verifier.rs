@@ -1,4 +1,4 @@
-//! Tokens become callers.
+//! Verifies tokens and makes callers of them.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,34 +14,34 @@ use crate::header::TokenHeader;
 use crate::keys::VerificationKey;
 use crate::{Algorithm, Caller, Keys, Refusal};
 
-/// The length of a token at most. A longer one is not looked at.
+/// The maximum length of a token. A longer one is refused unread.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// The library does not say which claim it could not read.
 const MALFORMED_CLAIMS: &str = "the claims are no JSON object, or one of them is malformed or there twice";
 
-/// How many good tokens are remembered at most; the ones that are used least make room.
-const MAX_REMEMBERED: u64 = 10_000;
+/// How many valid tokens are cached at most; the least used are evicted.
+const MAX_CACHED_TOKENS: u64 = 10_000;
 
-/// What tokens are held to, beside their signature and their times.
+/// What a token must satisfy in addition to its signature and its times.
 #[derive(Debug, Clone)]
 pub struct Rules {
-    /// The algorithms that are taken; where none is named, those that the keys are for.
+    /// The accepted algorithms; if empty, those of the keys.
     pub algorithms: Vec<Algorithm>,
-    /// Who may have issued a token: one of these is its `iss`. Where there is none, anybody who has the key.
+    /// The accepted issuers: one of them must be the token's `iss`. If empty, any issuer.
     pub issuers: Vec<String>,
-    /// Who a token may be for: one of these is its `aud`, or in it. Where there is none, anybody.
+    /// The accepted audiences: the token's `aud` must be, or contain, one of them. If empty, any audience.
     pub audiences: Vec<String>,
-    /// The claim that names the tenant on whose behalf a caller asks, where there are tenants.
+    /// The claim that names the caller's tenant, if there are tenants.
     pub tenant_claim: Option<String>,
-    /// By how much clocks may differ.
+    /// How much the clocks of issuer and verifier may differ.
     pub leeway: Duration,
     /// The clock.
     pub now: fn() -> SystemTime,
 }
 
 impl Default for Rules {
-    /// Those algorithms that the keys are for, any issuer, any audience, no tenants, 30 s, and the system's clock.
+    /// The algorithms of the keys, any issuer, any audience, no tenants, a leeway of 30 s, and the system's clock.
     fn default() -> Self {
         let (algorithms, issuers, audiences) = (Vec::new(), Vec::new(), Vec::new());
         let (tenant_claim, leeway) = (None, Duration::from_secs(30));
@@ -49,34 +49,34 @@ impl Default for Rules {
     }
 }
 
-/// The rules leave no key.
+/// No key serves an algorithm that the rules accept.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no key is left to verify tokens with: none serves the algorithms that are accepted")]
+#[error("no key can verify tokens: none is for an accepted algorithm")]
 pub struct NoKeys;
 
 /// Verifies tokens.
 pub struct Verifier {
     rules: Rules,
-    known: RwLock<Arc<Known>>,
-    /// Good tokens, by their hash, so that none is kept in memory.
-    remembered: Cache<[u8; 32], Remembered>,
-    /// Told of each token that names a key which is not known.
-    unknown_key: Option<Box<dyn Fn() + Send + Sync>>,
+    keys: RwLock<Arc<CurrentKeys>>,
+    /// Valid tokens, by their hash, so that no token is kept in memory.
+    cache: Cache<[u8; 32], CachedToken>,
+    /// Called for each token that names an unknown key.
+    on_unknown_key: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// The keys of the moment.
+/// The keys that tokens are verified with now.
 #[derive(Debug)]
-struct Known {
+struct CurrentKeys {
     keys: Keys,
-    /// Counts how often they were renewed.
+    /// How often the keys were replaced.
     generation: u64,
 }
 
-/// A token that was good.
+/// A token that was valid.
 #[derive(Clone)]
-struct Remembered {
+struct CachedToken {
     caller: Arc<Caller>,
-    /// Of the keys that it was verified with.
+    /// The generation of the keys that verified it.
     generation: u64,
 }
 
@@ -85,49 +85,49 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`NoKeys`] where none of them serves an algorithm that is taken.
+    /// [`NoKeys`] if none of them is for an accepted algorithm.
     pub fn new(keys: Keys, rules: Rules) -> Result<Self, NoKeys> {
         let verifier = Self::without_keys(rules);
-        verifier.renew(keys)?;
+        verifier.replace_keys(keys)?;
         Ok(verifier)
     }
 
-    /// A verifier that refuses every token, until [`Self::renew`] gives it keys.
+    /// A verifier that refuses every token until [`Self::replace_keys`] gives it keys.
     #[must_use]
     pub fn without_keys(rules: Rules) -> Self {
-        let known = Known { keys: Keys::default(), generation: 0 };
-        let remembered = Cache::new(MAX_REMEMBERED);
-        Self { rules, known: RwLock::new(Arc::new(known)), remembered, unknown_key: None }
+        let keys = CurrentKeys { keys: Keys::default(), generation: 0 };
+        let cache = Cache::new(MAX_CACHED_TOKENS);
+        Self { rules, keys: RwLock::new(Arc::new(keys)), cache, on_unknown_key: None }
     }
 
-    /// The same, and this is told of each token that names a key which is not known: there may be a new one.
+    /// Sets what is called for each token that names an unknown key, since the issuer may have a new one.
     #[must_use]
-    pub fn telling_of_unknown_keys(self, tell: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { unknown_key: Some(Box::new(tell)), ..self }
+    pub fn on_unknown_key(self, notify: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { on_unknown_key: Some(Box::new(notify)), ..self }
     }
 
-    /// Takes these keys instead of those before. What was good with those is verified anew.
+    /// Replaces the keys. Cached tokens are verified again.
     ///
     /// # Errors
     ///
-    /// [`NoKeys`] where none of them serves an algorithm that is taken; those before are kept then.
-    pub fn renew(&self, keys: Keys) -> Result<(), NoKeys> {
-        let keys = keys.only(self.taken());
+    /// [`NoKeys`] if none of them is for an accepted algorithm; the previous keys remain then.
+    pub fn replace_keys(&self, keys: Keys) -> Result<(), NoKeys> {
+        let keys = keys.only(self.accepted_algorithms());
         if keys.algorithms().is_empty() {
             return Err(NoKeys);
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        *known = Arc::new(Known { keys, generation: known.generation + 1 });
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(CurrentKeys { keys, generation: current.generation + 1 });
         Ok(())
     }
 
-    /// The algorithms that are taken.
+    /// The accepted algorithms for which there is a key.
     #[must_use]
     pub fn algorithms(&self) -> Vec<Algorithm> {
-        self.known().keys.algorithms()
+        self.current_keys().keys.algorithms()
     }
 
-    /// Who the token was issued to. One that was good is remembered until it expires, or the keys change.
+    /// Verifies the token and returns its caller. A valid token is cached until it expires or the keys are replaced.
     ///
     /// # Errors
     ///
@@ -137,61 +137,62 @@ impl Verifier {
         if bytes > MAX_TOKEN_BYTES {
             return Err(Refusal::TooLong { bytes, max_bytes: MAX_TOKEN_BYTES });
         }
-        let known = self.known();
+        let current = self.current_keys();
         let hash: [u8; 32] = Sha256::digest(token).into();
-        let remembered = self.remembered.get(&hash).filter(|of| of.generation == known.generation);
-        if let Some(Remembered { caller, .. }) = remembered {
+        let cached = self.cache.get(&hash).filter(|cached| cached.generation == current.generation);
+        if let Some(CachedToken { caller, .. }) = cached {
             if (self.rules.now)() < caller.expires_at {
                 return Ok(caller);
             }
-            self.remembered.invalidate(&hash);
+            self.cache.invalidate(&hash);
             return Err(Refusal::Expired);
         }
-        let caller = Arc::new(self.verify_by(&known, token)?);
-        let remembered = Remembered { caller: Arc::clone(&caller), generation: known.generation };
-        self.remembered.insert(hash, remembered);
+        let caller = Arc::new(self.verify_by(&current, token)?);
+        self.cache.insert(hash, CachedToken { caller: Arc::clone(&caller), generation: current.generation });
         Ok(caller)
     }
 
-    /// Whether a key of this algorithm may be among the next ones. A secret is never among those that are fetched.
-    fn may_come(&self, algorithm: Algorithm) -> bool {
-        self.unknown_key.is_some() && algorithm != Algorithm::Hs256 && self.taken().contains(&algorithm)
+    /// Whether a key for this algorithm may be fetched later. Secrets are never fetched.
+    fn may_be_fetched(&self, algorithm: Algorithm) -> bool {
+        self.on_unknown_key.is_some()
+            && algorithm != Algorithm::Hs256
+            && self.accepted_algorithms().contains(&algorithm)
     }
 
-    /// The algorithms that are taken where there is a key for them.
-    fn taken(&self) -> &[Algorithm] {
+    /// The algorithms that the rules accept, whether or not there is a key for them.
+    fn accepted_algorithms(&self) -> &[Algorithm] {
         if self.rules.algorithms.is_empty() { Algorithm::ALL } else { &self.rules.algorithms }
     }
 
-    fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    fn current_keys(&self) -> Arc<CurrentKeys> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The same, without what is remembered.
+    /// Verifies the token without the cache.
     ///
     /// # Errors
     ///
     /// As for [`Self::verify`].
-    pub fn verify_anew(&self, token: &str) -> Result<Caller, Refusal> {
-        self.verify_by(&self.known(), token)
+    pub fn verify_uncached(&self, token: &str) -> Result<Caller, Refusal> {
+        self.verify_by(&self.current_keys(), token)
     }
 
-    fn verify_by(&self, known: &Known, token: &str) -> Result<Caller, Refusal> {
+    fn verify_by(&self, current: &CurrentKeys, token: &str) -> Result<Caller, Refusal> {
         let header = TokenHeader::of(token)?;
-        let algorithms = known.keys.algorithms();
-        let is_taken = |algorithm: &Algorithm| algorithms.contains(algorithm) || self.may_come(*algorithm);
-        let Some(algorithm) = header.algorithm.parse().ok().filter(is_taken) else {
+        let algorithms = current.keys.algorithms();
+        let is_accepted = |algorithm: &Algorithm| algorithms.contains(algorithm) || self.may_be_fetched(*algorithm);
+        let Some(algorithm) = header.algorithm.parse().ok().filter(is_accepted) else {
             return Err(Refusal::Algorithm(algorithms));
         };
         let mut refusal = Refusal::UnknownKey;
-        for key in known.keys.of(algorithm, header.kid.as_deref()) {
+        for key in current.keys.of(algorithm, header.kid.as_deref()) {
             match self.verify_with(token, algorithm, key) {
                 Err(Refusal::Signature) => refusal = Refusal::Signature,
-                judged => return judged,
+                outcome => return outcome,
             }
         }
-        if let (Refusal::UnknownKey, Some(tell)) = (&refusal, &self.unknown_key) {
-            tell();
+        if let (Refusal::UnknownKey, Some(notify)) = (&refusal, &self.on_unknown_key) {
+            notify();
         }
         Err(refusal)
     }
@@ -199,7 +200,7 @@ impl Verifier {
     fn verify_with(&self, token: &str, algorithm: Algorithm, key: &VerificationKey) -> Result<Caller, Refusal> {
         let Rules { issuers, audiences, .. } = &self.rules;
         let mut validation = Validation::new(algorithm.library());
-        // The library has a clock of its own, of whole seconds, by which a token could be good that is remembered as expired.
+        // The library has its own clock, in whole seconds: it could accept a token that the cache has as expired.
         validation.validate_exp = false;
         let mut required = Vec::new();
         if !issuers.is_empty() {
@@ -220,7 +221,7 @@ impl Verifier {
 impl fmt::Debug for Verifier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = formatter.debug_struct("Verifier");
-        shown.field("rules", &self.rules).field("known", &self.known()).finish_non_exhaustive()
+        shown.field("rules", &self.rules).field("keys", &self.current_keys()).finish_non_exhaustive()
     }
 }
 
@@ -231,7 +232,7 @@ fn refusal(error: &Error) -> Refusal {
         ErrorKind::InvalidAudience | ErrorKind::MissingRequiredClaim(_) => Refusal::Audience,
         ErrorKind::Base64(_) => Refusal::Malformed("a part is not base64url"),
         ErrorKind::Json(_) => Refusal::Malformed(MALFORMED_CLAIMS),
-        // That the signature is another's, or that the key cannot be used, which has signed nothing then.
+        // The signature is wrong, or the key is unusable and so has signed nothing.
         _ => Refusal::Signature,
     }
 }

@@ -140,9 +140,9 @@ fn fetching(url: &str, own: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let unknown_key = Arc::new(Notify::new());
     // What is told while keys are being fetched is answered by these.
     let told = Arc::clone(&unknown_key);
-    let verifier = Verifier::without_keys(rules).telling_of_unknown_keys(move || told.notify_waiters());
+    let verifier = Verifier::without_keys(rules).on_unknown_key(move || told.notify_waiters());
     // Without one of its own, there is none until the issuer has answered.
-    let _ = verifier.renew(own);
+    let _ = verifier.replace_keys(own);
     let verifier = Arc::new(verifier);
     actix_web::rt::spawn(issuer.keep_up_to_date(Arc::clone(&verifier), unknown_key));
     log::info!("a token is asked for, signed by a key of the issuer");

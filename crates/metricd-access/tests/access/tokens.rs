@@ -132,20 +132,20 @@ fn keys_can_be_renewed_and_what_was_good_with_others_is_good_no_longer() -> Outc
     let tell = || {
         TOLD.fetch_add(1, Ordering::SeqCst);
     };
-    let verifier = verifier.telling_of_unknown_keys(tell);
+    let verifier = verifier.on_unknown_key(tell);
     let (token, later) = (old.sign(&json!({"kid": "a"}), &claims())?, new.sign(&json!({"kid": "b"}), &claims())?);
     assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey);
     let hmac = Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?;
     assert_eq!(verifier.verify(&hmac).unwrap_err(), Refusal::Algorithm(Vec::new()), "no secret is ever fetched");
     assert_eq!(TOLD.load(Ordering::SeqCst), 1);
-    verifier.renew(keys(&old, "a")?)?;
+    verifier.replace_keys(keys(&old, "a")?)?;
     assert!(verifier.verify(&token).is_ok() && verifier.verify(&token).is_ok());
     assert_eq!(TOLD.load(Ordering::SeqCst), 1);
     assert_eq!(verifier.verify(&later).unwrap_err(), Refusal::UnknownKey);
     assert_eq!(TOLD.load(Ordering::SeqCst), 2);
-    assert_eq!(verifier.renew(Keys::default()).unwrap_err(), NoKeys);
+    assert_eq!(verifier.replace_keys(Keys::default()).unwrap_err(), NoKeys);
     assert!(verifier.verify(&token).is_ok(), "those before are kept");
-    verifier.renew(keys(&new, "b")?)?;
+    verifier.replace_keys(keys(&new, "b")?)?;
     assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "though it was remembered");
     assert!(verifier.verify(&later).is_ok());
     Ok(())

@@ -74,7 +74,7 @@ impl Issuer {
     pub(super) async fn keep_up_to_date(self, verifier: Arc<Verifier>, unknown_key: Arc<Notify>) {
         let mut not_before = Instant::now();
         loop {
-            let pause = match self.fetch().await.and_then(|keys| Ok(verifier.renew(keys)?)) {
+            let pause = match self.fetch().await.and_then(|keys| Ok(verifier.replace_keys(keys)?)) {
                 Ok(()) => {
                     log::info!("the keys of {} are up to date", self.shown);
                     INTERVAL
