@@ -93,7 +93,7 @@ fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
         (found, &[("METRICD_JWT_KEYS", &private)], "found a private key"),
         (found, &[("METRICD_JWT_KEYS", &good_file)], "expected a JWKS"),
         (given, &[("METRICD_JWT_AUDIENCES", "metricd")], "there is no key to verify them"),
-        (found, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_JWT_ALGORITHMS", "ES256")], "no key is left"),
+        (found, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_JWT_ALGORITHMS", "ES256")], "no key can verify tokens"),
         (given, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_INSECURE_ALLOW_ANONYMOUS", "true")], "give one of the two"),
     ];
     for (expected_code, environment, expected) in cases {
