@@ -1,4 +1,4 @@
-//! What verifying a token costs, by algorithm, with and without what is remembered:
+//! Measures the time to verify a token, by algorithm, with and without the token cache:
 //! `cargo run --release -p metricd-access --features testing --example tokens`.
 
 use std::error::Error;
@@ -11,13 +11,13 @@ use serde_json::json;
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
-/// How long each is measured, in each round.
+/// The time for which each case is measured in each round.
 const ROUND: Duration = Duration::from_millis(200);
 
-/// They are measured in turns.
+/// The number of rounds. The algorithms are measured in turns.
 const ROUNDS: usize = 5;
 
-#[expect(clippy::print_stdout, reason = "it is what this is for")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let claims =
         json!({"sub": "ann", "scope": "metrics:read", "iss": "us", "aud": "metricd", "exp": 4_000_000_000_u64});
@@ -38,20 +38,20 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         measured.push((algorithm, verifier, token, Vec::new(), Vec::new()));
     }
     for _ in 0..ROUNDS {
-        for (_, verifier, token, anew, remembered) in &mut measured {
-            anew.push(microseconds(|| verifier.verify_uncached(token).is_ok()));
-            remembered.push(microseconds(|| verifier.verify(token).is_ok()));
+        for (_, verifier, token, uncached, cached) in &mut measured {
+            uncached.push(microseconds(|| verifier.verify_uncached(token).is_ok()));
+            cached.push(microseconds(|| verifier.verify(token).is_ok()));
         }
     }
-    println!("algorithm  anew µs  remembered µs  ratio");
-    for (algorithm, _, _, anew, remembered) in &mut measured {
-        let (anew, remembered) = (median(anew), median(remembered));
-        println!("{:9}  {anew:7.1}  {remembered:13.2}  {:5.0}", algorithm.name(), anew / remembered);
+    println!("algorithm  uncached µs  cached µs  ratio");
+    for (algorithm, _, _, uncached, cached) in &mut measured {
+        let (uncached, cached) = (median(uncached), median(cached));
+        println!("{:9}  {uncached:11.1}  {cached:9.2}  {:5.0}", algorithm.name(), uncached / cached);
     }
     Ok(())
 }
 
-/// How long one takes.
+/// Returns the mean time of one call, in microseconds.
 fn microseconds(mut verify: impl FnMut() -> bool) -> f64 {
     let began = Instant::now();
     let mut count = 0_u32;

@@ -1,15 +1,15 @@
-//! Whether tokens are asked for at all.
+//! Whether a server requires tokens.
 
 use std::sync::Arc;
 
 use crate::Verifier;
 
-/// Whom a server answers.
+/// Who may use a server.
 #[derive(Debug, Clone, Default)]
 pub enum Access {
-    /// Anybody, without a token, everything. Tokens that are sent all the same are not looked at.
+    /// Everybody may do everything without a token. Tokens that a client sends are ignored.
     #[default]
     Anonymous,
-    /// Those whose token is good, what its scopes say.
+    /// Only callers with a valid token, within the token's scopes.
     Tokens(Arc<Verifier>),
 }

@@ -1,12 +1,12 @@
-//! The algorithms by which tokens may be signed.
+//! The algorithms that may sign tokens.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An algorithm of RFC 7518 or RFC 8037. Which of them are taken is the operator's to say, never the token's.
+/// A signature algorithm of RFC 7518 or RFC 8037. The operator decides which are accepted, never the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// HMAC with SHA-256: who can verify can sign.
+    /// HMAC with SHA-256. The secret that verifies a token can also sign one.
     Hs256,
     /// RSA with PKCS #1 v1.5 and SHA-256.
     Rs256,
@@ -18,16 +18,16 @@ pub enum Algorithm {
     EdDsa,
 }
 
-/// Why a text is no algorithm.
+/// The text names no algorithm.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the algorithm `{}` is not known: expected one of `HS256`, `RS256`, `PS256`, `ES256`, `EdDSA`", metricd_domain::visible(.0))]
 pub struct InvalidAlgorithm(String);
 
 impl Algorithm {
-    /// Every one.
+    /// All algorithms.
     pub const ALL: &[Self] = &[Self::Hs256, Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
 
-    /// Its name in a token's header.
+    /// The algorithm's name in a token's header (`alg`).
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Algorithm {
 impl FromStr for Algorithm {
     type Err = InvalidAlgorithm;
 
-    /// By its name, whose case counts.
+    /// Parses the name of an algorithm; case matters.
     fn from_str(text: &str) -> Result<Self, InvalidAlgorithm> {
         let named = Self::ALL.iter().copied().find(|algorithm| algorithm.name() == text);
         named.ok_or_else(|| InvalidAlgorithm(text.to_owned()))

@@ -1,4 +1,4 @@
-//! A token's claims, as far as they are read here.
+//! The claims of a token that this crate reads.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 use crate::unique::UniqueMap;
 use crate::{Caller, Refusal, Rules, Scopes};
 
-/// The greatest length of a subject.
+/// The maximum length of a subject, in characters.
 const MAX_SUBJECT_CHARS: usize = 255;
 
-/// A time further away than this is none.
-const MAX_SECONDS: u64 = 1 << 40;
+/// Times of this many seconds after 1970 or more are malformed.
+const MAX_TIMESTAMP_SECONDS: u64 = 1 << 40;
 
-/// The claims of a token whose signature is good.
+/// The claims of a token whose signature is valid.
 #[derive(Debug)]
 pub(crate) struct Claims(Map<String, Value>);
 
@@ -26,7 +26,7 @@ impl<'de> Deserialize<'de> for Claims {
 }
 
 impl Claims {
-    /// Who the token was issued to. The library has checked `iss` and `aud`.
+    /// Checks the token's times and returns its caller. The library has checked `iss` and `aud`.
     pub(crate) fn into_caller(self, rules: &Rules) -> Result<Caller, Refusal> {
         let (now, leeway) = ((rules.now)(), rules.leeway);
         let expires_at = self.time("exp")?.ok_or(Refusal::NoExpiry)? + leeway;
@@ -49,12 +49,13 @@ impl Claims {
         Ok(Caller { subject, scopes: scopes.into_iter().collect(), tenant, metrics, expires_at })
     }
 
-    /// A time, which may have a fraction.
+    /// Reads a time in seconds since 1970, which may have a fraction.
     fn time(&self, name: &'static str) -> Result<Option<SystemTime>, Refusal> {
         let Some(value) = self.0.get(name) else { return Ok(None) };
         let seconds = value.as_f64().filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
         let seconds = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let seconds = seconds.filter(|seconds| seconds.as_secs() < MAX_SECONDS).ok_or(Refusal::Claim(name))?;
+        let seconds =
+            seconds.filter(|seconds| seconds.as_secs() < MAX_TIMESTAMP_SECONDS).ok_or(Refusal::Claim(name))?;
         Ok(Some(UNIX_EPOCH + seconds))
     }
 
@@ -66,7 +67,7 @@ impl Claims {
         }
     }
 
-    /// The tenant: a text, or a whole number.
+    /// Reads the tenant: a string or an integer.
     fn tenant(&self, name: &str) -> Result<Option<Tenant>, Refusal> {
         let text = match self.0.get(name) {
             None => return Ok(None),
@@ -77,42 +78,43 @@ impl Claims {
         Tenant::parse(text).map(Some).map_err(|_| Refusal::Tenant)
     }
 
-    /// The metrics that the token is limited to: patterns as an array, or in one text with single spaces between them.
+    /// Reads the metrics that the token is limited to: patterns in an array, or in one string with single spaces
+    /// between them.
     fn metrics(&self) -> Result<Option<MetricPatterns>, Refusal> {
-        let Some(texts) = self.texts("metrics")? else { return Ok(None) };
-        let patterns = texts.into_iter().map(str::parse).collect::<Result<Vec<MetricPattern>, _>>();
+        let Some(strings) = self.strings("metrics")? else { return Ok(None) };
+        let patterns = strings.into_iter().map(str::parse).collect::<Result<Vec<MetricPattern>, _>>();
         let patterns = patterns.ok().and_then(|patterns| MetricPatterns::new(patterns).ok());
         patterns.map(Some).ok_or(Refusal::Claim("metrics"))
     }
 
-    /// The scopes that are known: names with single spaces between them (RFC 8693), or an array of names. Others are somebody
-    /// else's.
+    /// Reads the known scopes: names in one string with single spaces between them (RFC 8693), or an array of names.
+    /// Unknown scopes belong to other services and are ignored.
     fn scopes(&self, name: &'static str) -> Result<Vec<crate::Scope>, Refusal> {
-        let names = self.texts(name)?.unwrap_or_default();
+        let names = self.strings(name)?.unwrap_or_default();
         Ok(names.into_iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Texts in an array, or in one text with single spaces between them.
-    fn texts(&self, name: &'static str) -> Result<Option<Vec<&str>>, Refusal> {
+    /// Reads strings in an array, or in one string with single spaces between them.
+    fn strings(&self, name: &'static str) -> Result<Option<Vec<&str>>, Refusal> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(Value::String(texts)) => Ok(Some(texts.split(' ').collect())),
-            Some(Value::Array(texts)) => {
-                let texts: Option<Vec<_>> = texts.iter().map(Value::as_str).collect();
-                texts.map(Some).ok_or(Refusal::Claim(name))
+            Some(Value::String(strings)) => Ok(Some(strings.split(' ').collect())),
+            Some(Value::Array(strings)) => {
+                let strings: Option<Vec<_>> = strings.iter().map(Value::as_str).collect();
+                strings.map(Some).ok_or(Refusal::Claim(name))
             }
             Some(_) => Err(Refusal::Claim(name)),
         }
     }
 }
 
-/// Whether the text names somebody, on one line.
+/// Whether the text is a valid subject: not blank, at most 255 characters, no control characters.
 pub(crate) fn is_subject(text: &str) -> bool {
     let is_short = text.chars().nth(MAX_SUBJECT_CHARS).is_none();
     is_short && !text.trim().is_empty() && !text.chars().any(char::is_control)
 }
 
-/// The scopes of a new token, as a claim.
+/// Formats the scopes of a new token as a claim.
 pub(crate) fn scope_claim(scopes: Scopes) -> String {
     let names = crate::Scope::ALL.iter().filter(|scope| scopes.contains(**scope)).map(|scope| scope.name());
     names.collect::<Vec<_>>().join(" ")

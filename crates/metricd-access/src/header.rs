@@ -1,4 +1,4 @@
-//! A token's header: which algorithm and which key it says that it was signed by.
+//! A token's header: the algorithm and the key that it claims to be signed with.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::Refusal;
 use crate::unique::UniqueMap;
 
-/// The greatest length of a key's id.
+/// The maximum length of a key's id, in characters.
 const MAX_KID_CHARS: usize = 256;
 
-/// What is read of a header. Keys that it brings along (`jwk`, `x5c`) or names the place of (`jku`, `x5u`) are not looked at:
-/// whoever has made the token has made these.
+/// The members of a header that are read. Keys in the header (`jwk`, `x5c`) and URLs of keys (`jku`, `x5u`) are
+/// ignored: the token's author chose them.
 #[derive(Debug)]
 pub(crate) struct TokenHeader {
     /// The algorithm's name.
@@ -21,8 +21,8 @@ pub(crate) struct TokenHeader {
 }
 
 impl TokenHeader {
-    /// Reads the header of a token in its compact form.
-    pub(crate) fn of(token: &str) -> Result<Self, Refusal> {
+    /// Reads the header of a token in compact form.
+    pub(crate) fn parse(token: &str) -> Result<Self, Refusal> {
         let parts: Vec<_> = token.split('.').collect();
         let [header, _, _] = parts.as_slice() else {
             return Err(Refusal::Malformed("expected three parts, with dots between them"));
@@ -30,27 +30,28 @@ impl TokenHeader {
         let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| Refusal::Malformed("the header is not base64url"))?;
         let header = serde_json::from_slice(&header);
         let UniqueMap(header) =
-            header.map_err(|_| Refusal::Malformed("the header is no JSON object whose names are unique"))?;
-        // Whoever marks a member as critical wants a token refused where that is not understood.
+            header.map_err(|_| Refusal::Malformed("the header is not a JSON object with unique names"))?;
+        // A token that marks a header member as critical must be refused by a verifier that does not understand the
+        // member.
         if header.contains_key("crit") {
             return Err(Refusal::Malformed("the header has `crit`, which is not supported"));
         }
         let is_jwt = |typ: &Value| typ.as_str().is_some_and(is_jwt);
         if !header.get("typ").is_none_or(is_jwt) {
-            return Err(Refusal::Malformed("the header's `typ` is another than `JWT` or `at+jwt`"));
+            return Err(Refusal::Malformed("the header's `typ` is neither `JWT` nor `at+jwt`"));
         }
         let algorithm = header.get("alg").and_then(Value::as_str);
         let algorithm = algorithm.ok_or(Refusal::Malformed("the header names no algorithm"))?.to_owned();
         let kid = match header.get("kid") {
             None => None,
             Some(Value::String(kid)) if kid.chars().count() <= MAX_KID_CHARS => Some(kid.clone()),
-            Some(_) => return Err(Refusal::Malformed("the header's `kid` is no short text")),
+            Some(_) => return Err(Refusal::Malformed("the header's `kid` is not a string of at most 256 characters")),
         };
         Ok(Self { algorithm, kid })
     }
 }
 
-/// The types of tokens that say who somebody is (RFC 7519), or what he may (RFC 9068). Case does not count.
+/// Whether the type is that of an identity token (RFC 7519) or of an access token (RFC 9068). Case does not matter.
 fn is_jwt(typ: &str) -> bool {
     let typ = typ.to_ascii_lowercase();
     matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")

@@ -1,4 +1,4 @@
-//! Tokens of our own.
+//! Tokens that metricd issues itself.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Scopes;
 use crate::claims::{is_subject, scope_claim};
 
-/// A token that is to be signed.
+/// A token to be signed.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     scopes: Scopes,
@@ -16,66 +16,66 @@ pub struct NewToken {
     subject: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
-    /// The claim that names the tenant, and the tenant.
+    /// The name of the tenant's claim, and the tenant.
     tenant: Option<(String, Tenant)>,
     metrics: Option<MetricPatterns>,
 }
 
-/// Why no token can be issued.
+/// Why no token was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IssueError {
-    /// It would expire at once, or never.
-    #[error("the lifetime is no time from 1 second to 10 years")]
+    /// The lifetime is shorter than a second or longer than ten years.
+    #[error("the lifetime is not between 1 second and 10 years")]
     Lifetime,
-    /// It would be refused.
+    /// The subject is one that a verifier would refuse.
     #[error("the subject is blank, longer than 255 characters, or has control characters")]
     Subject,
-    /// Its tenant is named by a claim that says something else.
-    #[error("the claim for the tenant is one that says something else already")]
+    /// The token already has a claim with the name of the tenant's claim.
+    #[error("the tenant's claim has the name of another claim of the token: choose another name")]
     TenantClaim,
-    /// The library could not sign it.
+    /// The library failed to sign the token.
     #[error("the token could not be signed: {0}")]
     Unsigned(String),
 }
 
-/// For how long a token is good at most.
+/// The maximum lifetime of a token.
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
 
 impl NewToken {
-    /// A token with these scopes that is good from now on for this time, in whole seconds.
+    /// A token with these scopes that is valid from now on. The lifetime is cut to whole seconds.
     #[must_use]
     pub fn new(scopes: impl IntoIterator<Item = crate::Scope>, lifetime: Duration) -> Self {
         let scopes = scopes.into_iter().collect();
         Self { scopes, lifetime, subject: None, issuer: None, audience: None, tenant: None, metrics: None }
     }
 
-    /// The same, and who it is issued to.
+    /// Sets the subject (`sub`).
     #[must_use]
-    pub fn of(self, subject: impl Into<String>) -> Self {
+    pub fn with_subject(self, subject: impl Into<String>) -> Self {
         Self { subject: Some(subject.into()), ..self }
     }
 
-    /// The same, and by whom.
+    /// Sets the issuer (`iss`).
     #[must_use]
-    pub fn by(self, issuer: impl Into<String>) -> Self {
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
-    /// The same, and for which service.
+    /// Sets the audience (`aud`).
     #[must_use]
-    pub fn meant_for(self, audience: impl Into<String>) -> Self {
+    pub fn with_audience(self, audience: impl Into<String>) -> Self {
         Self { audience: Some(audience.into()), ..self }
     }
 
-    /// The same, and on whose behalf, by the claim of this name.
+    /// Sets the tenant, in the claim of this name.
     #[must_use]
-    pub fn on_behalf_of(self, claim: impl Into<String>, tenant: Tenant) -> Self {
+    pub fn with_tenant(self, claim: impl Into<String>, tenant: Tenant) -> Self {
         Self { tenant: Some((claim.into(), tenant)), ..self }
     }
 
-    /// The same, limited to these metrics.
+    /// Limits the token to these metrics.
     #[must_use]
-    pub fn limited_to(self, metrics: MetricPatterns) -> Self {
+    pub fn with_metrics(self, metrics: MetricPatterns) -> Self {
         Self { metrics: Some(metrics), ..self }
     }
 
@@ -97,7 +97,7 @@ impl NewToken {
             claims["metrics"] = metrics.as_slice().iter().map(MetricPattern::as_str).collect();
         }
         if let Some((claim, tenant)) = &self.tenant {
-            // Another claim would be lost.
+            // The tenant would overwrite the other claim.
             if claims.get(claim).is_some() {
                 return Err(IssueError::TenantClaim);
             }

@@ -1,4 +1,4 @@
-//! The keys by which tokens are verified.
+//! The keys that verify tokens.
 
 mod jwks;
 mod pem;
@@ -10,59 +10,59 @@ use jsonwebtoken::DecodingKey;
 
 use crate::{Algorithm, Secret};
 
-/// How many keys there are at most: each may have to be tried on a token that names none.
+/// The maximum number of keys. A token that names no key may have to be tried with each.
 const MAX_KEYS: usize = 32;
 
-/// The keys of those who may issue tokens, each with the algorithms that it is used with: a public key of RSA is no secret of
-/// HMAC, whatever a token says.
+/// The keys of the accepted issuers, each with the algorithms that it may be used with. An RSA public key is never used
+/// as an HMAC secret, whatever algorithm the token names.
 #[derive(Clone, Default)]
 pub struct Keys(Vec<VerificationKey>);
 
-/// A key.
+/// One key.
 #[derive(Clone)]
 pub(crate) struct VerificationKey {
-    /// Its id. One that has none serves tokens that name any.
+    /// The key's id. A key without an id may verify a token that names any id.
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
     pub(crate) key: DecodingKey,
 }
 
-/// Why a text has no keys.
+/// Why a text was refused as keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKeys {
-    /// It is neither.
+    /// The text is neither a JWKS nor PEM.
     #[error("expected a JWKS (a JSON object with `keys`), or public keys as PEM (`-----BEGIN PUBLIC KEY-----`)")]
     Unknown,
-    /// A private key has no business where tokens are only verified.
+    /// The text contains a private key, which a verifier must not have.
     #[error("found a private key: expected the public one alone, as `openssl pkey -in key.pem -pubout` prints it")]
     Private,
-    /// A certificate is more than its key, and is not judged here.
+    /// The text contains a certificate. Certificates are not validated here, so they are refused.
     #[error("found a certificate: expected its public key, as `openssl x509 -in cert.pem -pubkey -noout` prints it")]
     Certificate,
-    /// A key is malformed, or of a kind that is not taken.
+    /// A key is malformed or of an unsupported kind.
     #[error(
-        "key {number} is of no kind that is taken: expected RSA of 2048 to 8192 bits, an elliptic curve's on P-256, or Ed25519"
+        "key {number} is malformed or not supported: expected RSA of 2048 to 8192 bits, an elliptic curve key on P-256, or Ed25519"
     )]
     Unusable {
-        /// Which one, from 1.
+        /// The position of the key in the text, from 1.
         number: usize,
     },
-    /// It has none that verifies tokens.
+    /// The text contains no key that can verify tokens.
     #[error("found no key that verifies the signatures of tokens: expected RSA of 2048 to 8192 bits, P-256 or Ed25519")]
     None,
-    /// It has more than anybody needs.
+    /// The text contains more keys than are accepted.
     #[error("found {count} keys: expected at most {MAX_KEYS}")]
     TooMany {
-        /// How many.
+        /// The number of keys found.
         count: usize,
     },
 }
 
 impl Keys {
-    /// Public keys, as a JWKS (RFC 7517) or as PEM.
+    /// Parses public keys, as a JWKS (RFC 7517) or as PEM.
     ///
-    /// Of a JWKS, keys that are for other uses, or of other kinds, are passed over, as its standard wants it; so are secrets,
-    /// which do not belong there.
+    /// Keys of a JWKS with another use or of an unsupported kind are skipped, as RFC 7517 requires. Secrets are skipped
+    /// too: they do not belong in a JWKS.
     ///
     /// # Errors
     ///
@@ -76,22 +76,22 @@ impl Keys {
         }
     }
 
-    /// The same, and a secret, for HS256.
+    /// Adds a secret, for HS256.
     #[must_use]
     pub fn with_secret(mut self, secret: &Secret) -> Self {
         self.0.push(VerificationKey { kid: None, algorithms: vec![Algorithm::Hs256], key: secret.key() });
         self
     }
 
-    /// These and those.
+    /// Adds the other keys.
     #[must_use]
-    pub fn and(mut self, others: Self) -> Self {
+    pub fn merged_with(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    /// The same, without what serves none of these algorithms.
-    pub(crate) fn only(mut self, algorithms: &[Algorithm]) -> Self {
+    /// Keeps only the keys that serve one of these algorithms.
+    pub(crate) fn restricted_to(mut self, algorithms: &[Algorithm]) -> Self {
         for key in &mut self.0 {
             key.algorithms.retain(|algorithm| algorithms.contains(algorithm));
         }
@@ -99,14 +99,14 @@ impl Keys {
         self
     }
 
-    /// The algorithms that the keys serve.
+    /// The algorithms that the keys serve, without duplicates.
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
         let is_served = |algorithm: &Algorithm| self.0.iter().any(|key| key.algorithms.contains(algorithm));
         Algorithm::ALL.iter().copied().filter(is_served).collect()
     }
 
-    /// Those that may have signed a token with this header.
-    pub(crate) fn of(&self, algorithm: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &VerificationKey> {
+    /// The keys that may have signed a token with this algorithm and key id.
+    pub(crate) fn matching(&self, algorithm: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &VerificationKey> {
         self.0.iter().filter(move |key| {
             let is_named = kid.is_none_or(|kid| key.kid.as_deref().is_none_or(|own| own == kid));
             is_named && key.algorithms.contains(&algorithm)
@@ -122,7 +122,7 @@ impl fmt::Debug for Keys {
 
 impl fmt::Debug for VerificationKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The key itself may be a secret.
+        // The key itself may be a secret, so it is not shown.
         let Self { kid, algorithms, key: _ } = self;
         let mut shown = formatter.debug_struct("VerificationKey");
         shown.field("kid", kid).field("algorithms", algorithms).finish_non_exhaustive()

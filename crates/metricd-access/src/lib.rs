@@ -1,8 +1,8 @@
-//! Who may do what.
+//! Authentication and authorization by bearer tokens.
 //!
-//! A [`Verifier`] has the [`Keys`] of those who may issue tokens and the [`Rules`] that tokens are held to; it makes a
-//! [`Caller`] of a token, or says by a [`Refusal`] why not. What a caller may do is told by [`Scope`]s. A server that asks
-//! nobody for a token has [`Access::Anonymous`].
+//! A [`Verifier`] holds the [`Keys`] of the accepted issuers and the [`Rules`] that tokens must satisfy. It turns a
+//! valid token into a [`Caller`] and refuses any other with a [`Refusal`]. [`Scope`]s decide what a caller may do. A
+//! server that requires no tokens has [`Access::Anonymous`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -10,7 +10,7 @@
 //! use metricd_access::{Keys, NewToken, Refusal, Rules, Scope, Secret, Verifier};
 //!
 //! let secret = Secret::parse("0123456789abcdef0123456789abcdef".to_owned())?;
-//! let token = secret.sign(&NewToken::new([Scope::Read], Duration::from_secs(60)).of("ann"))?;
+//! let token = secret.sign(&NewToken::new([Scope::Read], Duration::from_secs(60)).with_subject("ann"))?;
 //!
 //! let verifier = Verifier::new(Keys::default().with_secret(&secret), Rules::default())?;
 //! let caller = verifier.verify(&token)?;
@@ -22,8 +22,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! All cryptography is that of `jsonwebtoken` on AWS-LC. The crate knows neither HTTP nor a database, reads no environment and
-//! opens no file.
+//! `jsonwebtoken` on AWS-LC does all the cryptography. The crate knows neither HTTP nor a database, reads no
+//! environment variables and opens no files.
 
 mod access;
 mod algorithm;

@@ -2,49 +2,49 @@
 
 use crate::Algorithm;
 
-/// Why a token is refused. What it says may be told to whoever has sent the token: it quotes nothing of it.
+/// Why a token is refused. The message quotes nothing of the token, so the client may see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It is longer than any that is looked at.
+    /// The token is longer than the maximum.
     #[error("the token has {bytes} bytes: expected at most {max_bytes}")]
     TooLong {
-        /// How long it is.
+        /// The token's length, in bytes.
         bytes: usize,
-        /// How long it may be.
+        /// The maximum length, in bytes.
         max_bytes: usize,
     },
-    /// It is no JWT.
+    /// The token is not a JWT.
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
-    /// Its header names an algorithm that is not taken here.
+    /// The header names an algorithm that is not accepted.
     #[error("the token's algorithm is not accepted{}", expected(.0))]
     Algorithm(Vec<Algorithm>),
-    /// No key is known by the id that its header names.
-    #[error("the token's key is not known here: its `kid` names none of the issuer's keys")]
+    /// The header names a key id that no key has.
+    #[error("the token's key is unknown: its `kid` names none of the issuer's keys")]
     UnknownKey,
-    /// It was not signed by a key that is accepted, or was changed since.
-    #[error("the token's signature was not made by a key that is accepted")]
+    /// No accepted key signed the token, or the token was changed after it was signed.
+    #[error("the token's signature does not verify with any accepted key")]
     Signature,
-    /// It has no time from which on it is good no longer.
+    /// The token has no `exp`, so it would never expire.
     #[error("the token has no `exp`: expected the time at which it expires, in seconds since 1970")]
     NoExpiry,
-    /// It is good no longer.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// It is not good yet.
+    /// The token is not valid yet.
     #[error("the token is not valid yet: `nbf` or `iat` is in the future")]
     NotYetValid,
-    /// It is somebody else's.
+    /// The issuer is not accepted.
     #[error("the token's issuer, `iss`, is not one that is accepted")]
     Issuer,
-    /// It is for somebody else.
+    /// The token is for another audience.
     #[error("the token's audience, `aud`, does not name this service")]
     Audience,
-    /// A claim is not what it has to be.
+    /// A claim has the wrong type or an invalid value.
     #[error("the token's claim `{0}` is malformed")]
     Claim(&'static str),
-    /// The claim that names the tenant does not name one.
-    #[error("the token's claim for the tenant is neither a text of 1 to 255 characters nor a whole number")]
+    /// The tenant's claim does not hold a valid tenant.
+    #[error("the token's claim for the tenant is neither a string of 1 to 255 characters nor an integer")]
     Tenant,
 }
 

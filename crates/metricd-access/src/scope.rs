@@ -1,4 +1,4 @@
-//! What a token allows.
+//! The scopes of tokens.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,24 +6,24 @@ use std::str::FromStr;
 /// A right that a token carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Reading: results, definitions, dashboards, reports.
+    /// Read results, definitions, dashboards and reports.
     Read,
-    /// Changing metrics.
+    /// Change metrics.
     Write,
-    /// Ingesting files.
+    /// Ingest files.
     Ingest,
 }
 
-/// Why a text is no scope.
+/// The text names no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the scope `{}` is not known: expected one of `metrics:read`, `metrics:write`, `metrics:ingest`", metricd_domain::visible(.0))]
 pub struct InvalidScope(String);
 
 impl Scope {
-    /// Every one.
+    /// All scopes.
     pub const ALL: &[Self] = &[Self::Read, Self::Write, Self::Ingest];
 
-    /// Its name in a token.
+    /// The scope's name in a token.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Scope {
 impl FromStr for Scope {
     type Err = InvalidScope;
 
-    /// By its name, byte for byte.
+    /// Parses the name of a scope, which must match byte for byte.
     fn from_str(text: &str) -> Result<Self, InvalidScope> {
         let named = Self::ALL.iter().copied().find(|scope| scope.name() == text);
         named.ok_or_else(|| InvalidScope(text.to_owned()))
@@ -50,12 +50,12 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of them. None implies another.
+/// A set of scopes. No scope implies another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// Whether the scope is among them.
+    /// Whether the set contains the scope.
     #[must_use]
     pub fn contains(self, scope: Scope) -> bool {
         self.0 & Self::bit(scope) != 0

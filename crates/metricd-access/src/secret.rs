@@ -1,44 +1,44 @@
-//! The secret that both signs and verifies.
+//! The secret that both signs and verifies tokens.
 
 use jsonwebtoken::{DecodingKey, EncodingKey, Header};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{IssueError, NewToken};
 
-/// How many bytes a secret has at least: as many as the hash (RFC 7518, section 3.2).
-const MIN_BYTES: usize = 32;
+/// The minimum length of a secret, in bytes: that of the hash (RFC 7518, section 3.2).
+const MIN_SECRET_BYTES: usize = 32;
 
-/// A secret of HS256.
+/// A secret for HS256.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);
 
-/// Why a text is no secret. It says nothing of the text but its length.
+/// The secret is too short. The error reveals nothing of it but its length.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the secret has {bytes} bytes: expected at least {MIN_BYTES} random ones, such as `openssl rand -base64 48` prints"
+    "the secret has {bytes} bytes: expected at least {MIN_SECRET_BYTES} random bytes, such as `openssl rand -base64 48` prints"
 )]
 pub struct InvalidSecret {
     bytes: usize,
 }
 
 impl Secret {
-    /// Takes the text's bytes as they stand, but for white space around them, which an editor or `echo` may have left.
+    /// Takes the bytes of the text. White space around them is removed, since an editor or `echo` may have left it.
     ///
     /// # Errors
     ///
-    /// [`InvalidSecret`] where it is shorter than 32 bytes.
+    /// [`InvalidSecret`] if the secret is shorter than 32 bytes.
     pub fn parse(text: String) -> Result<Self, InvalidSecret> {
         let text = SecretString::from(text);
         let trimmed = text.expose_secret().trim();
         let bytes = trimmed.len();
-        if bytes < MIN_BYTES { Err(InvalidSecret { bytes }) } else { Ok(Self(SecretString::from(trimmed))) }
+        if bytes < MIN_SECRET_BYTES { Err(InvalidSecret { bytes }) } else { Ok(Self(SecretString::from(trimmed))) }
     }
 
-    /// A signed token.
+    /// Signs the token.
     ///
     /// # Errors
     ///
-    /// [`IssueError`] where the token would never be good.
+    /// [`IssueError`] if the token could never be valid, or cannot be signed.
     pub fn sign(&self, token: &NewToken) -> Result<String, IssueError> {
         let key = EncodingKey::from_secret(self.0.expose_secret().as_bytes());
         jsonwebtoken::encode(&Header::default(), &token.claims()?, &key)

@@ -1,4 +1,4 @@
-//! Issuers of tokens, good and bad, for tests: their keys are made on the spot, and they sign whatever they are given.
+//! Token issuers for tests. They generate their own keys and sign whatever they get, valid or not.
 
 use std::error::Error;
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use crate::Algorithm;
 
-/// What goes wrong where a key is made or used.
+/// The result of making or using a key.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Somebody who signs.
+/// A token issuer.
 pub struct Issuer {
     algorithm: Algorithm,
     key: EncodingKey,
@@ -31,17 +31,17 @@ impl std::fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// With a secret.
+    /// An issuer with this secret, for HS256.
     #[must_use]
     pub fn with_secret(secret: &[u8]) -> Self {
         Self { algorithm: Algorithm::Hs256, key: EncodingKey::from_secret(secret), public_pem: String::new() }
     }
 
-    /// With a new key.
+    /// An issuer with a new key pair.
     ///
     /// # Errors
     ///
-    /// Where none can be made; HS256 has no public key.
+    /// If the key cannot be generated, or the algorithm is HS256, which has no public key.
     pub fn new(algorithm: Algorithm) -> Result<Self> {
         let (private, public) = match algorithm {
             Algorithm::Hs256 => return Err("HS256 has no public key".into()),
@@ -72,17 +72,17 @@ impl Issuer {
         Ok(Self { algorithm, key, public_pem: pem("PUBLIC KEY", &public) })
     }
 
-    /// The public key, as PEM.
+    /// The public key, in PEM.
     #[must_use]
     pub fn public_pem(&self) -> &str {
         &self.public_pem
     }
 
-    /// The public key, as a JWK with that id.
+    /// The public key as a JWK with this id.
     ///
     /// # Errors
     ///
-    /// Where the library cannot make one.
+    /// If the library cannot encode the key.
     pub fn jwk(&self, kid: &str) -> Result<Value> {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, self.algorithm.library())?)?;
         jwk["kid"] = json!(kid);
@@ -90,24 +90,24 @@ impl Issuer {
         Ok(jwk)
     }
 
-    /// A token with this header, to which `alg` and `typ` are added where it has none, and these claims.
+    /// Signs a token with these claims and this header. `alg` and `typ` are added if the header lacks them.
     ///
     /// # Errors
     ///
-    /// Where it cannot be signed.
+    /// If the token cannot be signed.
     pub fn sign(&self, header: &Value, claims: &Value) -> Result<String> {
-        let mut whole = json!({"typ": "JWT", "alg": self.algorithm.name()});
+        let mut merged = json!({"typ": "JWT", "alg": self.algorithm.name()});
         for (name, value) in header.as_object().into_iter().flatten() {
-            whole[name] = value.clone();
+            merged[name] = value.clone();
         }
-        self.sign_text(&whole.to_string(), &claims.to_string())
+        self.sign_text(&merged.to_string(), &claims.to_string())
     }
 
-    /// A token of these two texts, whatever they are.
+    /// Signs a token of these two texts, which need not be valid JSON.
     ///
     /// # Errors
     ///
-    /// Where it cannot be signed.
+    /// If the token cannot be signed.
     pub fn sign_text(&self, header: &str, claims: &str) -> Result<String> {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm.library())?;

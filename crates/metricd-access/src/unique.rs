@@ -1,13 +1,13 @@
-//! JSON objects whose names are unique.
+//! JSON objects with unique names.
 //!
-//! Two parsers may take different ones of two members with one name; so what has such members says nothing.
+//! If a name occurs twice, two parsers may read different members. Such an object is ambiguous and is refused.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// An object. Its own names are unique; those of objects within it are nobody's business here.
+/// An object with unique names. The names within nested objects are not checked.
 #[derive(Debug)]
 pub(crate) struct UniqueMap(pub(crate) Map<String, Value>);
 
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_occurs_twice_is_refused_however_it_is_written() {
+    fn repeated_names_are_refused_even_if_they_are_escaped() {
         let read = |text: &str| serde_json::from_str::<UniqueMap>(text).map(|map| map.0.len());
         assert_eq!(read(r#"{"a": 1, "b": {"c": 1}}"#).unwrap(), 2);
         for text in [r#"{"a": 1, "a": 1}"#, r#"{"a": 1, "\u0061": 2}"#, "[]", "{}x"] {

@@ -18,7 +18,7 @@ use crate::{Algorithm, Caller, Keys, Refusal};
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// The library does not say which claim it could not read.
-const MALFORMED_CLAIMS: &str = "the claims are no JSON object, or one of them is malformed or there twice";
+const MALFORMED_CLAIMS: &str = "the claims are not a JSON object, or a claim is malformed or occurs twice";
 
 /// How many valid tokens are cached at most; the least used are evicted.
 const MAX_CACHED_TOKENS: u64 = 10_000;
@@ -112,7 +112,7 @@ impl Verifier {
     ///
     /// [`NoKeys`] if none of them is for an accepted algorithm; the previous keys remain then.
     pub fn replace_keys(&self, keys: Keys) -> Result<(), NoKeys> {
-        let keys = keys.only(self.accepted_algorithms());
+        let keys = keys.restricted_to(self.accepted_algorithms());
         if keys.algorithms().is_empty() {
             return Err(NoKeys);
         }
@@ -178,14 +178,14 @@ impl Verifier {
     }
 
     fn verify_by(&self, current: &CurrentKeys, token: &str) -> Result<Caller, Refusal> {
-        let header = TokenHeader::of(token)?;
+        let header = TokenHeader::parse(token)?;
         let algorithms = current.keys.algorithms();
         let is_accepted = |algorithm: &Algorithm| algorithms.contains(algorithm) || self.may_be_fetched(*algorithm);
         let Some(algorithm) = header.algorithm.parse().ok().filter(is_accepted) else {
             return Err(Refusal::Algorithm(algorithms));
         };
         let mut refusal = Refusal::UnknownKey;
-        for key in current.keys.of(algorithm, header.kid.as_deref()) {
+        for key in current.keys.matching(algorithm, header.kid.as_deref()) {
             match self.verify_with(token, algorithm, key) {
                 Err(Refusal::Signature) => refusal = Refusal::Signature,
                 outcome => return outcome,

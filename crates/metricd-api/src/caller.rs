@@ -119,7 +119,7 @@ pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
 /// 403 where it is.
 pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
     match of(request) {
-        Some(caller) if !caller.sees(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
+        Some(caller) if !caller.can_see(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
         _ => Ok(()),
     }
 }
@@ -128,7 +128,7 @@ pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), 
 /// read is looked for, and not found, just as one that is not there.
 pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
     match of(request) {
-        Some(caller) if !caller.sees(&id) => {
+        Some(caller) if !caller.can_see(&id) => {
             let subject = caller.subject().unwrap_or_default();
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
             log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", came_from(request.peer_addr()));

@@ -122,7 +122,7 @@ fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<
         Some(file) => {
             let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
             let public = Keys::parse(&text).with_context(|| format!("{file} has no public keys"))?;
-            with_keys(public.and(keys), rules)
+            with_keys(public.merged_with(keys), rules)
         }
         None => with_keys(keys, rules),
     }

@@ -1,4 +1,4 @@
-//! A set of keys as JSON (RFC 7517).
+//! Parses a JSON Web Key Set (RFC 7517).
 
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
@@ -8,8 +8,8 @@ use super::small_order::is_weak;
 use super::{InvalidKeys, VerificationKey};
 use crate::Algorithm;
 
-/// The bytes of the modulus of RSA's shortest and longest keys.
-const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
+/// The accepted length of an RSA modulus, in bytes.
+const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 pub(super) fn parse(text: &str) -> Result<Vec<VerificationKey>, InvalidKeys> {
     let set: Value = serde_json::from_str(text).map_err(|_| InvalidKeys::Unknown)?;
@@ -17,7 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<VerificationKey>, InvalidKeys> {
     if keys.iter().any(|key| key.get("d").is_some()) {
         return Err(InvalidKeys::Private);
     }
-    // One that cannot be read is one that is not supported.
+    // A key that cannot be read is of an unsupported kind.
     Ok(keys.iter().filter_map(|key| serde_json::from_value(key.clone()).ok()).filter_map(|key| usable(&key)).collect())
 }
 
@@ -47,7 +47,7 @@ fn usable(jwk: &Jwk) -> Option<VerificationKey> {
     (!algorithms.is_empty()).then(|| VerificationKey { kid: common.key_id.clone(), algorithms, key })
 }
 
-/// Whether the key is one that its algorithm takes.
+/// Whether the key has a valid length for its algorithm and is not weak.
 fn is_sound(key: &DecodingKey) -> bool {
     use jsonwebtoken::{AlgorithmFamily, DecodingKeyKind};
 
@@ -56,7 +56,7 @@ fn is_sound(key: &DecodingKey) -> bool {
         DecodingKeyKind::RsaModulusExponent { n, .. } => n.as_slice(),
     };
     match key.family() {
-        AlgorithmFamily::Rsa => RSA_BYTES.contains(&bytes.len()),
+        AlgorithmFamily::Rsa => RSA_MODULUS_BYTES.contains(&bytes.len()),
         AlgorithmFamily::Ec => bytes.len() == 65,
         AlgorithmFamily::Ed => !is_weak(bytes),
         AlgorithmFamily::Hmac => false,

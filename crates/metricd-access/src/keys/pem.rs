@@ -1,4 +1,4 @@
-//! Public keys as PEM (RFC 7468).
+//! Parses public keys in PEM (RFC 7468).
 
 use jsonwebtoken::DecodingKey;
 
@@ -9,8 +9,8 @@ use crate::Algorithm;
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 
-/// The bytes of a public key of RSA, of which the modulus has 2048 to 8192 bits.
-const RSA_BYTES: std::ops::RangeInclusive<usize> = 260..=1060;
+/// The accepted length of an RSA public key in DER, in bytes: its modulus has 2048 to 8192 bits.
+const RSA_PUBLIC_KEY_BYTES: std::ops::RangeInclusive<usize> = 260..=1060;
 
 pub(super) fn parse(text: &str) -> Result<Vec<VerificationKey>, InvalidKeys> {
     if text.contains("PRIVATE KEY-----") {
@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<VerificationKey>, InvalidKeys> {
     let mut rest = text;
     while let Some(begin) = rest.find(BEGIN) {
         let block = rest.get(begin..).unwrap_or_default();
-        // The line that ends it belongs to it.
+        // The END line belongs to the block.
         let end = block.find(END).ok_or(InvalidKeys::Unknown)?;
         let end = block.get(end..).and_then(|line| line.find('\n')).map_or(block.len(), |line| end + line + 1);
         let (block, after) = block.split_at_checked(end).ok_or(InvalidKeys::Unknown)?;
@@ -37,7 +37,7 @@ fn key(block: &[u8]) -> Option<VerificationKey> {
     let of_length = |key: &DecodingKey, lengths: std::ops::RangeInclusive<usize>| {
         key.try_get_as_bytes().is_ok_and(|bytes| lengths.contains(&bytes.len()))
     };
-    let rsa = || DecodingKey::from_rsa_pem(block).ok().filter(|key| of_length(key, RSA_BYTES));
+    let rsa = || DecodingKey::from_rsa_pem(block).ok().filter(|key| of_length(key, RSA_PUBLIC_KEY_BYTES));
     let ec = || DecodingKey::from_ec_pem(block).ok().filter(|key| of_length(key, 65..=65));
     let ed =
         || DecodingKey::from_ed_pem(block).ok().filter(|key| key.try_get_as_bytes().is_ok_and(|key| !is_weak(key)));

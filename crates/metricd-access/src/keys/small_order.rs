@@ -1,6 +1,7 @@
-//! Points of Ed25519's curve that are no public keys.
+//! Detects Ed25519 public keys that are insecure.
 
-/// The y-coordinates of the points of small order, little-endian, without the sign of x: 0, 1, the two of order 8, and -1.
+/// The y-coordinates of the points of small order, little-endian, without the sign of x: 0, 1, the two of order 8, and
+/// -1.
 const SMALL_ORDER: [[u8; 32]; 5] = [
     [0; 32],
     [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -18,18 +19,18 @@ const SMALL_ORDER: [[u8; 32]; 5] = [
     ],
 ];
 
-/// The order of the field, little-endian: 2^255 - 19.
-const FIELD: [u8; 32] = [
+/// The prime of the field, little-endian: 2^255 - 19.
+const FIELD_PRIME: [u8; 32] = [
     0xed, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
 ];
 
-/// Whether the key is a point of small order, for which anybody can make signatures that verify, or not written in the one
-/// way that RFC 8032 has, by which such points could be written in another one.
+/// Whether the key is a point of small order, for which anyone can forge signatures. Keys in an encoding
+/// other than the canonical one of RFC 8032 count as weak too, since points of small order could be written in them.
 pub(super) fn is_weak(key: &[u8]) -> bool {
     let Ok(mut y) = <[u8; 32]>::try_from(key) else { return true };
     y[31] &= 0x7f;
-    let is_reduced = y.iter().rev().lt(FIELD.iter().rev());
+    let is_reduced = y.iter().rev().lt(FIELD_PRIME.iter().rev());
     !is_reduced || SMALL_ORDER.contains(&y)
 }
 
@@ -46,14 +47,14 @@ mod tests {
                 assert!(is_weak(&key), "{key:x?}");
             }
         }
-        // 0 and 1, with the order of the field added.
+        // 0 and 1 with the field's prime added are not canonical.
         for low in [0xed, 0xee, 0xff] {
-            let mut key = FIELD;
+            let mut key = FIELD_PRIME;
             key[0] = low;
             assert!(is_weak(&key), "{key:x?}");
         }
         assert!(is_weak(&[1; 31]) && is_weak(&[]));
-        // The base point, and the first key of RFC 8032, section 7.1.
+        // The base point and the first key of RFC 8032, section 7.1, are not weak.
         let mut base = [0x66; 32];
         base[0] = 0x58;
         assert!(!is_weak(&base));

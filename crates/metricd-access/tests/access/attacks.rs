@@ -1,4 +1,4 @@
-//! Tokens that somebody would have pass who may not.
+//! Forged, tampered and malformed tokens.
 
 use metricd_access::testing::Issuer;
 use metricd_access::{Algorithm, Keys, Refusal, Rules};
@@ -11,7 +11,7 @@ fn rules() -> Rules {
 }
 
 #[test]
-fn claims_are_held_to_the_rules() -> Outcome {
+fn claims_must_satisfy_the_rules() -> Outcome {
     let verifier = verifier(Keys::default().with_secret(&secret()?), rules())?;
     let issuer = Issuer::with_secret(SECRET.as_bytes());
     let ours = json!({"iss": "us", "aud": "metricd"});
@@ -71,24 +71,24 @@ fn claims_are_held_to_the_rules() -> Outcome {
 }
 
 #[test]
-fn the_algorithm_is_the_operators_to_choose() -> Outcome {
+fn the_token_cannot_choose_the_algorithm() -> Outcome {
     let rsa = Issuer::new(Algorithm::Rs256)?;
     let public = verifier(Keys::parse(rsa.public_pem())?, Rules::default())?;
-    // The public key, which everybody has, as the secret of HMAC: in each form in which it could be kept.
+    // The public key, which everybody has, used as an HMAC secret: in each form in which it could be stored.
     for known in [rsa.public_pem(), rsa.public_pem().trim_end(), SECRET] {
         let confused = Issuer::with_secret(known.as_bytes()).sign(&json!({}), &claims())?;
         assert!(matches!(public.verify(&confused), Err(Refusal::Algorithm(_))));
     }
-    // The same where HMAC is taken as well, for a secret of its own.
+    // The same if HMAC is accepted too, with a secret of its own.
     let both = verifier(Keys::parse(rsa.public_pem())?.with_secret(&secret()?), Rules::default())?;
     let confused = Issuer::with_secret(rsa.public_pem().as_bytes()).sign(&json!({}), &claims())?;
     assert_eq!(both.verify(&confused).unwrap_err(), Refusal::Signature);
-    // A token that is signed by one algorithm and names another.
+    // A token that is signed with one algorithm and names another.
     for named in ["PS256", "RS384", "ES256", "HS512", "none", "None", "nOnE", "", "rs256"] {
         let token = rsa.sign(&json!({"alg": named}), &claims())?;
         assert!(matches!(both.verify(&token), Err(Refusal::Algorithm(_) | Refusal::Signature)), "{named}");
     }
-    // What only one of a key's algorithms is taken for.
+    // A key that supports two algorithms, of which the rules accept one.
     let rules = Rules { algorithms: vec![Algorithm::Rs256], ..Rules::default() };
     let only = verifier(Keys::parse(rsa.public_pem())?, rules)?;
     assert!(only.verify(&rsa.sign(&json!({}), &claims())?).is_ok());
@@ -98,7 +98,7 @@ fn the_algorithm_is_the_operators_to_choose() -> Outcome {
 }
 
 #[test]
-fn a_token_without_a_signature_is_no_token() -> Outcome {
+fn unsigned_tokens_are_refused() -> Outcome {
     let verifier = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
     let good = Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?;
     assert!(verifier.verify(&good).is_ok());
@@ -110,7 +110,7 @@ fn a_token_without_a_signature_is_no_token() -> Outcome {
 }
 
 #[test]
-fn keys_that_a_token_brings_along_are_not_looked_at() -> Outcome {
+fn keys_in_the_header_are_ignored() -> Outcome {
     let (ours, theirs) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Es256)?);
     let jwks = json!({"keys": [ours.jwk("k1")?]}).to_string();
     let verifier = verifier(Keys::parse(&jwks)?, Rules::default())?;
@@ -132,7 +132,7 @@ fn keys_that_a_token_brings_along_are_not_looked_at() -> Outcome {
 }
 
 #[test]
-fn what_is_malformed_is_refused_and_nothing_of_it_is_repeated() -> Outcome {
+fn malformed_tokens_are_refused_without_quoting_them() -> Outcome {
     let verifier = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
     let issuer = Issuer::with_secret(SECRET.as_bytes());
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -168,16 +168,16 @@ fn what_is_malformed_is_refused_and_nothing_of_it_is_repeated() -> Outcome {
     ];
     for token in cases {
         let refusal = verifier.verify(&token).unwrap_err();
-        let said = refusal.to_string();
-        assert!(matches!(refusal, Refusal::Malformed(_) | Refusal::Signature | Refusal::TooLong { .. }), "{said}");
-        assert!(!said.contains("eyJ") && said.len() < 200, "{said}");
+        let message = refusal.to_string();
+        assert!(matches!(refusal, Refusal::Malformed(_) | Refusal::Signature | Refusal::TooLong { .. }), "{message}");
+        assert!(!message.contains("eyJ") && message.len() < 200, "{message}");
     }
     Ok(())
 }
 
 proptest::proptest! {
     #[test]
-    fn no_text_is_taken_and_none_makes_it_panic(token in "\\PC*", parts in "[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}") {
+    fn arbitrary_text_is_refused_without_a_panic(token in "\\PC*", parts in "[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}") {
         let verifier = verifier(Keys::default().with_secret(&secret().unwrap()), Rules::default()).unwrap();
         proptest::prop_assert!(verifier.verify(&token).is_err());
         proptest::prop_assert!(verifier.verify(&parts).is_err());

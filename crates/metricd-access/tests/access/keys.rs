@@ -1,4 +1,4 @@
-//! Texts that have keys, and texts that have none.
+//! Parsing of keys: texts that contain keys, and texts that contain none.
 
 use metricd_access::testing::Issuer;
 use metricd_access::{Algorithm, InvalidKeys, Keys, Rules};
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{Outcome, SECRET, claims, secret, verifier};
 
 #[test]
-fn what_has_no_public_keys_is_refused_with_advice() -> Outcome {
+fn texts_without_public_keys_are_refused_with_advice() -> Outcome {
     let ec = Issuer::new(Algorithm::Es256)?;
     let pem = ec.public_pem();
     let other = |kind: &str| pem.replace("PUBLIC KEY", kind);
@@ -39,8 +39,8 @@ fn what_has_no_public_keys_is_refused_with_advice() -> Outcome {
 }
 
 #[test]
-fn a_key_for_which_anybody_can_sign_is_refused() -> Outcome {
-    // The neutral element, a point of order 2, and the neutral element as no encoder writes it.
+fn weak_ed25519_keys_are_refused() -> Outcome {
+    // The neutral element, a point of order 2, and the neutral element in a non-canonical encoding.
     let weak = [
         "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         "7P_______________________________________38",
@@ -51,7 +51,8 @@ fn a_key_for_which_anybody_can_sign_is_refused() -> Outcome {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "k"});
         let alone = json!({"keys": [key]}).to_string();
         assert_eq!(Keys::parse(&alone).unwrap_err(), InvalidKeys::None, "{x}");
-        // A signature that the neutral element verifies for any message: R is that element as well, and S is 0.
+        // A signature that verifies for any message if the key is the neutral element: R is that element as well, and S
+        // is 0.
         let forged = format!("AQ{}", "A".repeat(84));
         let both = Keys::parse(&json!({"keys": [key, good.jwk("g")?]}).to_string())?;
         let verifier = verifier(both, Rules::default())?;
@@ -68,7 +69,7 @@ fn a_key_for_which_anybody_can_sign_is_refused() -> Outcome {
 }
 
 #[test]
-fn keys_of_a_set_that_are_for_something_else_are_passed_over() -> Outcome {
+fn keys_of_a_set_for_other_uses_are_skipped() -> Outcome {
     let (ec, rsa) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Rs256)?);
     let mut encrypts = rsa.jwk("k2")?;
     encrypts["use"] = json!("enc");
@@ -82,7 +83,7 @@ fn keys_of_a_set_that_are_for_something_else_are_passed_over() -> Outcome {
 }
 
 #[test]
-fn a_file_may_have_several_keys_and_notes_around_them() -> Outcome {
+fn a_pem_file_may_contain_several_keys_and_notes() -> Outcome {
     let issuers = [Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::EdDsa)?];
     let [first, second] = &issuers;
     let text = format!("Ours:\n{}\nTheirs:\n{}", first.public_pem(), second.public_pem().trim_end());
@@ -94,7 +95,7 @@ fn a_file_may_have_several_keys_and_notes_around_them() -> Outcome {
 }
 
 #[test]
-fn nothing_that_is_shown_has_a_secret_or_a_key() -> Outcome {
+fn debug_output_contains_no_secrets_or_keys() -> Outcome {
     let keys = Keys::parse(Issuer::new(Algorithm::Es256)?.public_pem())?.with_secret(&secret()?);
     let verifier = verifier(keys.clone(), Rules::default())?;
     let bytes = SECRET.as_bytes().iter().take(8).map(u8::to_string).collect::<Vec<_>>().join(", ");

@@ -1,4 +1,4 @@
-//! Good tokens, and what their claims say.
+//! Valid tokens, and how their claims are read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::{Outcome, SECRET, claims, claims_with, secret, verifier};
 
 #[test]
-fn takes_the_tokens_of_every_algorithm_by_pem_and_by_jwks() -> Outcome {
+fn verifies_tokens_of_every_algorithm_with_pem_and_with_jwks() -> Outcome {
     for algorithm in [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
         let issuer = Issuer::new(algorithm)?;
         let jwks = json!({"keys": [issuer.jwk("k1")?]}).to_string();
@@ -30,13 +30,13 @@ fn takes_the_tokens_of_every_algorithm_by_pem_and_by_jwks() -> Outcome {
 }
 
 #[test]
-fn several_keys_are_told_apart_by_their_ids() -> Outcome {
+fn the_key_id_selects_among_several_keys() -> Outcome {
     let (old, new) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Es256)?);
     let jwks = json!({"keys": [old.jwk("old")?, new.jwk("new")?]}).to_string();
     let verifier = verifier(Keys::parse(&jwks)?.with_secret(&secret()?), Rules::default())?;
     assert!(verifier.verify(&old.sign(&json!({"kid": "old"}), &claims())?).is_ok());
     assert!(verifier.verify(&new.sign(&json!({"kid": "new"}), &claims())?).is_ok());
-    assert!(verifier.verify(&new.sign(&json!({}), &claims())?).is_ok(), "one that names none is tried on all");
+    assert!(verifier.verify(&new.sign(&json!({}), &claims())?).is_ok(), "without a key id all keys are tried");
     let crossed = verifier.verify(&new.sign(&json!({"kid": "old"}), &claims())?);
     assert_eq!(crossed.unwrap_err(), Refusal::Signature);
     let unknown = verifier.verify(&new.sign(&json!({"kid": "other"}), &claims())?);
@@ -46,7 +46,7 @@ fn several_keys_are_told_apart_by_their_ids() -> Outcome {
 }
 
 #[test]
-fn scopes_come_in_either_claim_as_text_or_as_an_array() -> Outcome {
+fn scopes_are_read_from_both_claims_as_a_string_or_an_array() -> Outcome {
     let verifier = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
     let issuer = Issuer::with_secret(SECRET.as_bytes());
     let read_and_write = [
@@ -78,35 +78,38 @@ fn scopes_come_in_either_claim_as_text_or_as_an_array() -> Outcome {
 }
 
 #[test]
-fn a_token_that_is_remembered_is_still_held_to_its_expiry() -> Outcome {
+fn a_cached_token_still_expires() -> Outcome {
     static SECONDS: AtomicU64 = AtomicU64::new(1_000);
     let now = || UNIX_EPOCH + Duration::from_secs(SECONDS.load(Ordering::SeqCst));
     let verifier = verifier(Keys::default().with_secret(&secret()?), Rules { now, ..Rules::default() })?;
     let issuer = Issuer::with_secret(SECRET.as_bytes());
     let token = issuer.sign(&json!({}), &json!({"exp": 1_100, "nbf": 1_030, "iat": 1_000.5}))?;
     let first = verifier.verify(&token)?;
-    assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "it is remembered");
+    assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "it is cached");
     SECONDS.store(1_129, Ordering::SeqCst);
     assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "the leeway is 30 s");
     SECONDS.store(1_130, Ordering::SeqCst);
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "as remembered");
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "and as read anew");
+    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "from the cache");
+    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "verified again");
     Ok(())
 }
 
 #[test]
-fn issues_tokens_that_it_takes_itself() -> Outcome {
+fn verifies_the_tokens_that_it_issues() -> Outcome {
     let rules = Rules { issuers: vec!["us".into()], audiences: vec!["metricd".into()], ..Rules::default() };
     let verifier = verifier(Keys::default().with_secret(&secret()?), rules)?;
-    let new = NewToken::new([Scope::Ingest], Duration::from_secs(60)).of("ann").by("us").meant_for("metricd");
+    let new = NewToken::new([Scope::Ingest], Duration::from_secs(60))
+        .with_subject("ann")
+        .with_issuer("us")
+        .with_audience("metricd");
     let caller = verifier.verify(&secret()?.sign(&new)?)?;
     assert!(caller.may(Scope::Ingest) && !caller.may(Scope::Read));
     assert_eq!(caller.subject(), Some("ann"));
     for bad in [
         NewToken::new([Scope::Read], Duration::ZERO),
         NewToken::new([Scope::Read], Duration::MAX),
-        NewToken::new([Scope::Read], Duration::from_secs(1)).of(" "),
-        NewToken::new([Scope::Read], Duration::from_secs(1)).of("a\nb"),
+        NewToken::new([Scope::Read], Duration::from_secs(1)).with_subject(" "),
+        NewToken::new([Scope::Read], Duration::from_secs(1)).with_subject("a\nb"),
     ] {
         assert!(secret()?.sign(&bad).is_err(), "{bad:?}");
     }
@@ -114,7 +117,7 @@ fn issues_tokens_that_it_takes_itself() -> Outcome {
 }
 
 #[test]
-fn rules_that_leave_no_key_are_refused() -> Outcome {
+fn rules_without_a_matching_key_are_refused() -> Outcome {
     let rules = Rules { algorithms: vec![Algorithm::Rs256], ..Rules::default() };
     assert_eq!(Verifier::new(Keys::default().with_secret(&secret()?), rules).unwrap_err(), NoKeys);
     assert_eq!(Verifier::new(Keys::default(), Rules::default()).unwrap_err(), NoKeys);
@@ -122,37 +125,37 @@ fn rules_that_leave_no_key_are_refused() -> Outcome {
 }
 
 #[test]
-fn keys_can_be_renewed_and_what_was_good_with_others_is_good_no_longer() -> Outcome {
-    static TOLD: AtomicU64 = AtomicU64::new(0);
+fn replacing_the_keys_invalidates_cached_tokens() -> Outcome {
+    static NOTIFIED: AtomicU64 = AtomicU64::new(0);
     let (old, new) = (Issuer::new(Algorithm::Es256)?, Issuer::new(Algorithm::Es256)?);
     let keys = |issuer: &Issuer, kid: &str| -> Result<Keys, Box<dyn std::error::Error + Send + Sync>> {
         Ok(Keys::parse(&json!({"keys": [issuer.jwk(kid)?]}).to_string())?)
     };
     let verifier = Verifier::without_keys(Rules::default());
-    let tell = || {
-        TOLD.fetch_add(1, Ordering::SeqCst);
+    let notify = || {
+        NOTIFIED.fetch_add(1, Ordering::SeqCst);
     };
-    let verifier = verifier.on_unknown_key(tell);
+    let verifier = verifier.on_unknown_key(notify);
     let (token, later) = (old.sign(&json!({"kid": "a"}), &claims())?, new.sign(&json!({"kid": "b"}), &claims())?);
     assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey);
     let hmac = Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?;
     assert_eq!(verifier.verify(&hmac).unwrap_err(), Refusal::Algorithm(Vec::new()), "no secret is ever fetched");
-    assert_eq!(TOLD.load(Ordering::SeqCst), 1);
+    assert_eq!(NOTIFIED.load(Ordering::SeqCst), 1);
     verifier.replace_keys(keys(&old, "a")?)?;
     assert!(verifier.verify(&token).is_ok() && verifier.verify(&token).is_ok());
-    assert_eq!(TOLD.load(Ordering::SeqCst), 1);
+    assert_eq!(NOTIFIED.load(Ordering::SeqCst), 1);
     assert_eq!(verifier.verify(&later).unwrap_err(), Refusal::UnknownKey);
-    assert_eq!(TOLD.load(Ordering::SeqCst), 2);
+    assert_eq!(NOTIFIED.load(Ordering::SeqCst), 2);
     assert_eq!(verifier.replace_keys(Keys::default()).unwrap_err(), NoKeys);
-    assert!(verifier.verify(&token).is_ok(), "those before are kept");
+    assert!(verifier.verify(&token).is_ok(), "the previous keys remain");
     verifier.replace_keys(keys(&new, "b")?)?;
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "though it was remembered");
+    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "although it was cached");
     assert!(verifier.verify(&later).is_ok());
     Ok(())
 }
 
 #[test]
-fn the_tenant_is_named_by_the_claim_that_the_rules_name() -> Outcome {
+fn the_tenant_is_read_from_the_configured_claim() -> Outcome {
     let rules = Rules { tenant_claim: Some("https://example.org/tenant".to_owned()), ..Rules::default() };
     let naming = verifier(Keys::default().with_secret(&secret()?), rules)?;
     let without = verifier(Keys::default().with_secret(&secret()?), Rules::default())?;
@@ -179,7 +182,7 @@ fn the_tenant_is_named_by_the_claim_that_the_rules_name() -> Outcome {
         assert_eq!(found, expected.as_ref().map(|name| Some(*name)), "{tenant}");
         assert!(without.verify(&token)?.tenant().is_none());
     }
-    // One claim is not another by its letters' case, or because it is usual.
+    // Claim names match exactly: neither another case nor a common name such as `tenant` matches.
     let others = issuer.sign(&json!({}), &claims_with(&json!({"tenant": "a", "HTTPS://EXAMPLE.ORG/TENANT": "b"})))?;
     assert!(naming.verify(&others)?.tenant().is_none());
     Ok(())
@@ -203,7 +206,7 @@ fn a_token_may_be_limited_to_metrics() -> Outcome {
         (json!(["ALERTS"]), [false, false, false]),
     ] {
         let caller = verify(&metrics)??;
-        assert_eq!(ids.each_ref().map(|id| caller.sees(id)), expected, "{metrics}");
+        assert_eq!(ids.each_ref().map(|id| caller.can_see(id)), expected, "{metrics}");
         assert!(caller.metrics().is_some());
     }
     for metrics in [
@@ -223,23 +226,23 @@ fn a_token_may_be_limited_to_metrics() -> Outcome {
         assert_eq!(verify(&metrics)?.unwrap_err(), Refusal::Claim("metrics"), "{metrics}");
     }
     let unlimited = verifier.verify(&issuer.sign(&json!({}), &claims())?)?;
-    assert!(unlimited.metrics().is_none() && ids.iter().all(|id| unlimited.sees(id)));
+    assert!(unlimited.metrics().is_none() && ids.iter().all(|id| unlimited.can_see(id)));
     Ok(())
 }
 
 #[test]
-fn a_token_of_our_own_names_its_tenant_and_its_metrics() -> Outcome {
+fn an_issued_token_carries_its_tenant_and_its_metrics() -> Outcome {
     let tenant = Tenant::parse("acme")?;
     let metrics = MetricPatterns::new(vec!["alerts*".parse()?])?;
-    let new = NewToken::new([Scope::Read], Duration::from_secs(60)).limited_to(metrics);
+    let new = NewToken::new([Scope::Read], Duration::from_secs(60)).with_metrics(metrics);
     let rules = Rules { tenant_claim: Some("org".to_owned()), ..Rules::default() };
     let verifier = verifier(Keys::default().with_secret(&secret()?), rules)?;
-    let caller = verifier.verify(&secret()?.sign(&new.clone().on_behalf_of("org", tenant.clone()))?)?;
+    let caller = verifier.verify(&secret()?.sign(&new.clone().with_tenant("org", tenant.clone()))?)?;
     assert_eq!(caller.tenant(), Some(&tenant));
-    assert!(caller.sees(&MetricId::parse("alerts-2")?));
-    assert!(!caller.sees(&MetricId::parse("parts")?));
+    assert!(caller.can_see(&MetricId::parse("alerts-2")?));
+    assert!(!caller.can_see(&MetricId::parse("parts")?));
     for claim in ["scope", "exp", "iat", "metrics"] {
-        let lost = secret()?.sign(&new.clone().on_behalf_of(claim, tenant.clone()));
+        let lost = secret()?.sign(&new.clone().with_tenant(claim, tenant.clone()));
         assert!(lost.is_err(), "{claim}");
     }
     Ok(())

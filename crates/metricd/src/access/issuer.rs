@@ -101,7 +101,7 @@ impl Issuer {
             ensure!(response.status() == 200, "it answers {}", response.status());
             Ok(response.body_mut().with_config().limit(MAX_BYTES).read_to_string()?)
         });
-        Ok(Keys::parse(&fetched.await??)?.and(self.own.clone()))
+        Ok(Keys::parse(&fetched.await??)?.merged_with(self.own.clone()))
     }
 }
 

@@ -121,12 +121,12 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
         (2, "--subject ann", "--scope"),
         (2, "--scope metrics:read", "--subject"),
         (2, "--scope metrics:read --subject ann --ttl soon", "--ttl"),
-        (2, "--scope metrics:read --subject ann --ttl 0s", "--ttl is no time from 1 second to 10 years"),
-        (2, "--scope metrics:read --subject ann --ttl 11years", "--ttl is no time"),
+        (2, "--scope metrics:read --subject ann --ttl 0s", "--ttl is not between 1 second and 10 years"),
+        (2, "--scope metrics:read --subject ann --ttl 11years", "--ttl is not between"),
         (2, "--scope metrics:read --subject \u{7f}", "the subject is blank"),
         (2, "--scope metrics:read --subject ann --metric a%", "expected only `A-Z a-z 0-9 _ -` and `*`"),
         (2, "--scope metrics:read --subject ann --tenant acme", "--tenant-claim"),
-        (2, "--scope metrics:read --subject ann --tenant acme --tenant-claim exp", "says something else already"),
+        (2, "--scope metrics:read --subject ann --tenant acme --tenant-claim exp", "has the name of another claim"),
     ];
     for (expected_code, arguments, expected) in refused {
         let (code, printed, error) = make(arguments)?;
