@@ -1,18 +1,18 @@
-//! Using a data folder no matter who serves it.
+//! Opens a data folder or joins the process that serves it.
 
 use crate::{Cluster, ConnectionInfo, EmbeddedError, Options};
 
-/// How a data folder came to be used.
+/// How a data folder was opened.
 #[derive(Debug)]
-pub enum Access {
+pub enum ClusterAccess {
     /// This process serves the folder.
     Opened(Cluster),
-    /// Another process serves it, for as long as it lives.
+    /// Another process serves it. The connection works for as long as that process lives.
     Joined(ConnectionInfo),
 }
 
-impl Access {
-    /// How to connect.
+impl ClusterAccess {
+    /// How to connect to the cluster.
     #[must_use]
     pub fn connection(&self) -> &ConnectionInfo {
         match self {
@@ -22,21 +22,22 @@ impl Access {
     }
 }
 
-/// Opens the cluster, or joins whoever has it open. Of several processes that start at once, one opens it and the others join.
+/// Opens the cluster, or joins the process that has it open. If several processes start at once, one opens the cluster
+/// and the others join it.
 ///
 /// # Errors
 ///
 /// Those of [`Cluster::open`] except [`EmbeddedError::InUse`], and those of [`Cluster::join`].
-pub fn open_or_join(options: &Options) -> Result<Access, EmbeddedError> {
+pub fn open_or_join(options: &Options) -> Result<ClusterAccess, EmbeddedError> {
     loop {
         match Cluster::open(options) {
-            Ok(cluster) => return Ok(Access::Opened(cluster)),
+            Ok(cluster) => return Ok(ClusterAccess::Opened(cluster)),
             Err(EmbeddedError::InUse { .. }) => {}
             Err(error) => return Err(error),
         }
         if let Some(connection) = Cluster::join(&options.data_dir)? {
-            return Ok(Access::Joined(connection));
+            return Ok(ClusterAccess::Joined(connection));
         }
-        // The holder ended between the two questions.
+        // The other process ended between the two calls.
     }
 }

@@ -1,4 +1,4 @@
-//! Whose processes and files the cluster's are: PostgreSQL refuses to run as root.
+//! The user account that runs PostgreSQL and owns its files. PostgreSQL refuses to run as root.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,20 +11,21 @@ use nix::unistd::{Uid, User, geteuid};
 
 use crate::EmbeddedError;
 
-/// The users who may run PostgreSQL for root, the best one first.
-const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
+/// The users who may run PostgreSQL if this process runs as root, in order of preference.
+const UNPRIVILEGED_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// Who runs PostgreSQL and owns its files.
+/// The user who runs PostgreSQL and owns its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Account {
     /// The user of this process.
     Invoker,
-    /// An unprivileged user, for a process of root's.
+    /// An unprivileged user, if this process runs as root.
     Other { uid: u32, gid: u32 },
 }
 
 impl Account {
-    /// The account for the cluster at this path, which need not exist: for root, whoever owns it already.
+    /// Chooses the account for the cluster at this path, which need not exist. Root uses the cluster's present owner,
+    /// unless that is root.
     pub(crate) fn for_cluster(cluster: &Path) -> Result<Self, EmbeddedError> {
         if !geteuid().is_root() {
             return Ok(Self::Invoker);
@@ -34,7 +35,7 @@ impl Account {
         {
             return Ok(Self::Other { uid: metadata.uid(), gid: metadata.gid() });
         }
-        UNPRIVILEGED
+        UNPRIVILEGED_USERS
             .iter()
             .filter_map(|name| User::from_name(name).ok().flatten())
             .find(|user| !user.uid.is_root())
@@ -42,8 +43,9 @@ impl Account {
             .ok_or(EmbeddedError::NoAccount)
     }
 
-    /// A command that runs as this account, in a folder which it can enter and with nothing of the caller's environment: variables
-    /// such as `PGDATA` and `LC_ALL` change what PostgreSQL's programs do, and English messages are needed to tell failures apart.
+    /// A command that runs as this account, in a folder that the account can enter and without the caller's
+    /// environment. Variables such as `PGDATA` and `LC_ALL` change what PostgreSQL's programs do, and failures are
+    /// recognised by their English messages.
     pub(crate) fn command(self, program: impl AsRef<OsStr>) -> Command {
         let mut command = plain_command(program);
         if let Self::Other { uid, gid } = self {
@@ -52,7 +54,7 @@ impl Account {
         command
     }
 
-    /// The name for messages.
+    /// The user's name, for messages.
     pub(crate) fn name(self) -> String {
         let uid = match self {
             Self::Invoker => geteuid(),
@@ -62,7 +64,7 @@ impl Account {
     }
 }
 
-/// A command that runs as the caller, apart from that like [`Account::command`].
+/// A command that runs as the caller, otherwise like [`Account::command`].
 pub(crate) fn plain_command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command

@@ -1,4 +1,4 @@
-//! A cluster from its opening to its end.
+//! A cluster from start to stop.
 
 use std::path::{self, Path, PathBuf};
 use std::time::Duration;
@@ -10,34 +10,35 @@ use crate::folder::Folder;
 use crate::initialise::{create_cluster, remove_unfinished};
 use crate::installation::Installation;
 use crate::janitor::Janitor;
-use crate::lock::{self, Holder, Lock};
+use crate::lock::{self, Lock, LockState};
 use crate::log_file::LogFile;
 use crate::ownership::create_socket_folder;
 use crate::search::Search;
 use crate::server::Server;
 use crate::{EmbeddedError, poll};
 
-/// Creating a cluster may be part of what the holder does.
-const JOIN_LIMIT: Duration = Duration::from_secs(60);
+/// The timeout of [`Cluster::join`]. It is long because the other process may have to create the cluster first.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The path of a socket has about 108 bytes, on macOS 104.
-const SOCKET_PATH_BYTES: usize = 100;
+/// The maximum length of a socket's path. The system's limit is about 108 bytes, on macOS 104.
+const MAX_SOCKET_PATH_BYTES: usize = 100;
 
-/// Which cluster to open, and with what.
+/// Which cluster to open, and with which programs.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The data folder, which is created if it does not exist.
     pub data_dir: PathBuf,
     /// Where to look for PostgreSQL.
     pub search: Search,
-    /// Roles besides [`OWNER_ROLE`](crate::OWNER_ROLE) to keep a password for. Creating them is the caller's business.
+    /// The roles to store passwords for, in addition to [`OWNER_ROLE`](crate::OWNER_ROLE). The caller creates the
+    /// roles.
     pub roles: Vec<String>,
 }
 
-/// A running PostgreSQL, which is stopped with this value or with this process, however that ends.
+/// A running PostgreSQL. It is stopped when this value is dropped and when this process ends, for whatever reason.
 #[derive(Debug)]
 pub struct Cluster {
-    // In the order in which they have to go.
+    // The order of the fields is the order in which they are dropped.
     server: Server,
     janitor: Option<Janitor>,
     lock: Option<Lock>,
@@ -45,24 +46,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster in a data folder, which gets one if it has none. The first time takes seconds.
+    /// Starts the cluster in a data folder. Creates the cluster first if the folder has none, which takes seconds.
     ///
-    /// What an earlier owner left that was killed is no obstacle, be it a server that still runs.
+    /// If an earlier owner of the folder was killed, its server is stopped first.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::InUse`] if another process, or another value in this one, serves the folder; otherwise why there is no server.
+    /// [`EmbeddedError::InUse`] if another process, or another value in this one, serves the folder; otherwise the
+    /// reason why there is no server.
     pub fn open(options: &Options) -> Result<Self, EmbeddedError> {
         let data_dir = absolute(&options.data_dir)?;
         let account = Account::for_cluster(&data_dir.join("cluster"))?;
         let folder = Folder::at(data_dir, account);
-        folder.require_own()?;
-        // Before anything is created: without the programs there is nothing to create it for.
+        folder.check()?;
+        // The programs are looked for first: without them nothing must be created.
         let installation = Installation::find(&options.search, folder.major()?)?;
         let folder = folder.create()?;
-        // It may have been made in between, by somebody else.
-        folder.require_own()?;
-        let mut lock = Lock::take(&folder)?;
+        // Another process may have created the folder in the meantime.
+        folder.check()?;
+        let mut lock = Lock::acquire(&folder)?;
 
         let credentials = Credentials::load_or_create(&folder, &options.roles)?;
         remove_unfinished(&folder);
@@ -78,25 +80,27 @@ impl Cluster {
         Ok(Self { server, janitor, lock: Some(lock), connection })
     }
 
-    /// The address of the cluster which another process serves from this folder, once it is ready; `None` if nobody does.
+    /// The connection to the cluster that another process serves from this folder. Waits until it is ready, at most 60
+    /// s. `None` if no process serves the folder.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::TooSlow`] if it does not get ready, [`EmbeddedError::Folder`] if this user may not read the folder.
+    /// [`EmbeddedError::TooSlow`] if the cluster is not ready in time, [`EmbeddedError::Folder`] if this user may not
+    /// read the folder.
     pub fn join(data_dir: &Path) -> Result<Option<ConnectionInfo>, EmbeddedError> {
         let folder = Folder::at(absolute(data_dir)?, Account::Invoker);
-        folder.require_own()?;
+        folder.check()?;
         let mut holder = None;
         poll::until(
-            JOIN_LIMIT,
+            JOIN_TIMEOUT,
             || format!("another metricd has started the database in `{}`", data_dir.display()),
             || match lock::inspect(&folder.lock()).map_err(EmbeddedError::folder("read", &folder.lock()))? {
-                Holder::Nobody => Ok(Some(None)),
-                Holder::Ready { port, socket_dir } => {
+                LockState::Free => Ok(Some(None)),
+                LockState::Ready { port, socket_dir } => {
                     let credentials = Credentials::load(&folder)?;
                     Ok(Some(Some(ConnectionInfo::new(port, socket_dir, credentials))))
                 }
-                Holder::Starting { pid } => {
+                LockState::Starting { pid } => {
                     if holder != Some(pid) {
                         log::info!("waiting for the database that process {} starts", pid.unwrap_or_default());
                         holder = Some(pid);
@@ -107,28 +111,28 @@ impl Cluster {
         )
     }
 
-    /// Whether the data folder has a cluster, or somebody is making one. Nothing is created.
+    /// Whether the data folder has a cluster, or a process is creating one. Nothing is created.
     ///
     /// # Errors
     ///
     /// [`EmbeddedError::ForeignFolder`] and [`EmbeddedError::WritableFolder`].
     pub fn exists(data_dir: &Path) -> Result<bool, EmbeddedError> {
         let folder = Folder::at(absolute(data_dir)?, Account::Invoker);
-        folder.require_own()?;
+        folder.check()?;
         let holder = lock::inspect(&folder.lock()).map_err(EmbeddedError::folder("read", &folder.lock()))?;
-        Ok(folder.has_cluster() || holder != Holder::Nobody)
+        Ok(folder.has_cluster() || holder != LockState::Free)
     }
 
-    /// Starts a cluster for tests and for trying something out, in a fresh temporary folder: fast, and gone with this value or
-    /// with this process.
+    /// Starts a cluster in a new temporary folder, for tests and for trying something out. It starts fast, and its
+    /// folder is removed when this value is dropped or this process ends.
     ///
     /// # Errors
     ///
-    /// Why there is no server.
+    /// The reason why there is no server.
     pub fn ephemeral(search: &Search, roles: &[&str]) -> Result<Self, EmbeddedError> {
         let account = Account::for_cluster(Path::new(""))?;
         let installation = Installation::find(search, None)?;
-        let janitor = Janitor::hire(account)?;
+        let janitor = Janitor::spawn(account)?;
         let folder = Folder::at(janitor.folder().to_owned(), account).create()?;
         let credentials = Credentials::generate(roles.iter().copied());
         create_cluster(&folder, &installation, &credentials, Some(&janitor))?;
@@ -140,19 +144,19 @@ impl Cluster {
         Ok(Self { server, janitor: Some(janitor), lock: None, connection })
     }
 
-    /// How to connect.
+    /// How to connect to the cluster.
     #[must_use]
     pub fn connection(&self) -> &ConnectionInfo {
         &self.connection
     }
 
-    /// The data folder, with links resolved.
+    /// The path of the data folder, with links resolved.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.server.folder.path()
     }
 
-    /// The programs that serve this cluster.
+    /// The installation of PostgreSQL that serves this cluster.
     #[must_use]
     pub fn installation(&self) -> &Installation {
         &self.server.installation
@@ -163,18 +167,18 @@ impl Cluster {
         self.server.has_ended()
     }
 
-    /// Keeps the log from growing without end, while PostgreSQL writes to it. To be called every now and then.
+    /// Truncates a large log while PostgreSQL writes to it. Call this periodically to bound the log's size.
     ///
     /// # Errors
     ///
     /// [`EmbeddedError::Folder`] if the log cannot be written.
-    pub fn keep_log_small(&self) -> Result<(), EmbeddedError> {
+    pub fn truncate_log(&self) -> Result<(), EmbeddedError> {
         let folder = &self.server.folder;
         let log = LogFile::new(folder.log(), folder.account());
         log.shorten().map_err(EmbeddedError::folder("write", &folder.log()))
     }
 
-    /// Stops PostgreSQL but keeps the folder and the port, as if it had failed.
+    /// Stops PostgreSQL but keeps the folder and the port, as if the server had failed.
     ///
     /// # Errors
     ///
@@ -190,7 +194,7 @@ impl Cluster {
     ///
     /// # Errors
     ///
-    /// Why there is no server: the port may have been taken meanwhile.
+    /// The reason why there is no server. For example, another program may use the port now.
     pub fn start_database(&mut self) -> Result<(), EmbeddedError> {
         if !self.has_ended() {
             return Ok(());
@@ -199,7 +203,8 @@ impl Cluster {
         self.lock.as_mut().map_or(Ok(()), |lock| announce(lock, &self.server, port))
     }
 
-    /// Stops PostgreSQL, waits for its end and gives the folder free. Dropping does the same, but can only log an error.
+    /// Stops PostgreSQL, waits until it has ended and releases the folder. Dropping the value does the same, but can
+    /// only log an error.
     ///
     /// # Errors
     ///
@@ -217,15 +222,16 @@ fn absolute(path: &Path) -> Result<PathBuf, EmbeddedError> {
     path::absolute(path).map_err(EmbeddedError::system(format!("make `{}` an absolute path", path.display())))
 }
 
-/// `run` in the data folder; if its path is too long for a socket, or has what an address cannot hold, a temporary folder.
+/// The folder for the socket: `run` in the data folder. A temporary folder is used if the path is too long for a socket
+/// or has characters that a connection URL cannot hold.
 fn socket_dir(folder: &Folder) -> Result<(PathBuf, Option<Janitor>), EmbeddedError> {
     let run = folder.run();
-    let fits = run.join(".s.PGSQL.65535").as_os_str().len() <= SOCKET_PATH_BYTES;
-    // Clients take a comma for the next of several hosts.
+    let fits = run.join(".s.PGSQL.65535").as_os_str().len() <= MAX_SOCKET_PATH_BYTES;
+    // Clients read a comma as the separator between several hosts.
     if fits && run.to_str().is_some_and(|text| !text.contains([',', '\n'])) {
         create_socket_folder(&run, folder.account()).map_err(EmbeddedError::folder("create", &run))?;
         return Ok((run, None));
     }
-    let janitor = Janitor::hire(folder.account())?;
+    let janitor = Janitor::spawn(folder.account())?;
     Ok((janitor.folder().to_owned(), Some(janitor)))
 }

@@ -10,7 +10,7 @@ use crate::{EmbeddedError, OWNER_ROLE};
 
 /// How to connect to a cluster.
 ///
-/// `Debug` shows no password.
+/// `Debug` does not show passwords.
 #[derive(Debug, Clone)]
 pub struct ConnectionInfo {
     port: u16,
@@ -23,12 +23,12 @@ impl ConnectionInfo {
         Self { port, socket_dir, credentials }
     }
 
-    /// The address for a role, over the Unix socket, as libpq and tokio-postgres read it. Neither the role nor the database needs to
-    /// exist yet: whoever creates the role takes its [`password`](Self::password).
+    /// The connection URL for a role, over the Unix socket, as libpq and tokio-postgres parse it. Neither the role nor
+    /// the database needs to exist yet: create the role with its [`password`](Self::password).
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::UnknownRole`] if no password is kept for the role.
+    /// [`EmbeddedError::UnknownRole`] if no password is stored for the role.
     pub fn url(&self, role: &str, database: &str) -> Result<SecretString, EmbeddedError> {
         let password = self.password(role)?;
         Ok(SecretString::from(format!(
@@ -41,7 +41,7 @@ impl ConnectionInfo {
         )))
     }
 
-    /// The address for [`OWNER_ROLE`], the superuser. The database `postgres` always exists.
+    /// The connection URL for [`OWNER_ROLE`], the superuser. The database `postgres` always exists.
     ///
     /// # Errors
     ///
@@ -50,11 +50,11 @@ impl ConnectionInfo {
         self.url(OWNER_ROLE, database)
     }
 
-    /// The password which this folder keeps for a role.
+    /// The stored password of a role.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::UnknownRole`] if none is kept.
+    /// [`EmbeddedError::UnknownRole`] if none is stored.
     pub fn password(&self, role: &str) -> Result<&SecretString, EmbeddedError> {
         self.credentials.password(role)
     }
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_percent_encoded() {
+    fn the_url_is_percent_encoded() {
         let url = info().owner_url("my db").unwrap();
         assert_eq!(url.expose_secret(), "postgres://metricd:s3cret@/my%20db?host=%2Ftmp%2Fa%20b%2Frun&port=5433");
     }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_role_without_a_password_is_refused() {
         let message = info().url("reader", "postgres").unwrap_err().to_string();
-        assert_eq!(message, "no password is kept for the role `reader`: expected one of `metricd`");
+        assert_eq!(message, "no password is stored for the role `reader`: expected one of `metricd`");
     }
 
     #[test]

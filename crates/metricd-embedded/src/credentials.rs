@@ -1,4 +1,4 @@
-//! The passwords of a cluster's roles, and the file that keeps them.
+//! The passwords of a cluster's roles, and the file that stores them.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,23 +11,23 @@ use crate::folder::Folder;
 use crate::ownership::read_to_string;
 use crate::{EmbeddedError, OWNER_ROLE};
 
-const PASSWORD_CHARS: usize = 40;
+const PASSWORD_LENGTH_CHARS: usize = 40;
 
-/// A password for each role. `Debug` shows the roles only.
+/// A password for each role. `Debug` shows only the roles.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Credentials(BTreeMap<String, SecretString>);
 
 impl Credentials {
-    /// Fresh passwords for the owner and for these roles.
+    /// Generates passwords for the owner and for these roles.
     pub(crate) fn generate<'a>(roles: impl IntoIterator<Item = &'a str>) -> Self {
         let mut credentials = Self::default();
         credentials.add_missing(roles);
         credentials
     }
 
-    /// What the folder keeps, with passwords for further roles added and written back.
+    /// Loads the stored passwords, generates those of roles that have none, and stores them.
     ///
-    /// They are on the disk before the cluster is: a cluster whose passwords were lost would be of no use.
+    /// The passwords are on disk before the cluster is created: a cluster with lost passwords would be useless.
     pub(crate) fn load_or_create(folder: &Folder, roles: &[String]) -> Result<Self, EmbeddedError> {
         let mut credentials = match Self::load(folder) {
             Err(EmbeddedError::NoCredentials { .. }) if !folder.has_cluster() => Self::default(),
@@ -39,7 +39,7 @@ impl Credentials {
         Ok(credentials)
     }
 
-    /// What the folder keeps.
+    /// Loads the stored passwords.
     pub(crate) fn load(folder: &Folder) -> Result<Self, EmbeddedError> {
         let path = folder.credentials();
         match read_to_string(&path) {
@@ -66,9 +66,9 @@ impl Credentials {
     fn add_missing<'a>(&mut self, roles: impl IntoIterator<Item = &'a str>) -> bool {
         let before = self.0.len();
         for role in [OWNER_ROLE].into_iter().chain(roles) {
-            self.0
-                .entry(role.to_owned())
-                .or_insert_with(|| SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_CHARS)));
+            self.0.entry(role.to_owned()).or_insert_with(|| {
+                SecretString::from(Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH_CHARS))
+            });
         }
         self.0.len() > before
     }
@@ -76,7 +76,8 @@ impl Credentials {
     fn store(&self, folder: &Folder) -> io::Result<()> {
         let plain: BTreeMap<&str, &str> =
             self.0.iter().map(|(role, password)| (role.as_str(), password.expose_secret())).collect();
-        // Such a file is readable by its owner alone from the start, and a reader sees the old passwords or all of the new ones.
+        // Only the owner can read a temporary file, from its creation on. Renaming it is atomic: a reader sees either
+        // the old passwords or all of the new ones.
         let mut file = NamedTempFile::new_in(folder.path())?;
         serde_json::to_writer_pretty(&mut file, &plain)?;
         file.write_all(b"\n")?;

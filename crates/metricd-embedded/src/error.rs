@@ -1,4 +1,4 @@
-//! What can go wrong between "a database, please" and its address.
+//! The errors of finding, creating, starting and joining a cluster.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use crate::account::Account;
 
 const HOW_TO_INSTALL: &str = "install PostgreSQL (Debian and Ubuntu: `apt-get install postgresql`, Fedora: `dnf install \
-                              postgresql-server`, macOS: `brew install postgresql`) or set DATABASE_URL to a server that runs";
+                              postgresql-server`, macOS: `brew install postgresql`) or set DATABASE_URL to a running server";
 
-/// Why there is no database, or no address of one.
+/// Why there is no database, or no connection to it.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// No folder holds both server programs.
+    /// No folder contains both server programs.
     #[error("found no PostgreSQL server: looked for `initdb` and `postgres` in {looked_in}; {HOW_TO_INSTALL}")]
     NoInstallation {
-        /// The places, in the order in which they were tried.
+        /// The places, in the order of the search.
         looked_in: String,
     },
-    /// There are server programs, all of them too old.
+    /// There are server programs, but all of them are too old.
     #[error(
         "PostgreSQL {found} in `{bin_dir}` is too old: expected {minimum} or newer; {HOW_TO_INSTALL}",
         bin_dir = .bin_dir.display()
@@ -25,12 +25,13 @@ pub enum EmbeddedError {
     TooOld {
         /// The newest major version that was found.
         found: u32,
-        /// Where it was found.
+        /// The folder in which it was found.
         bin_dir: PathBuf,
-        /// The oldest major version that will do.
+        /// The oldest supported major version.
         minimum: u32,
     },
-    /// The data were written by a version that is not installed; PostgreSQL reads the files of its own major version only.
+    /// The data were written by a major version that is not installed. PostgreSQL reads only files of its own major
+    /// version.
     #[error(
         "the data were written by PostgreSQL {wanted}, but only {found} is installed: install PostgreSQL {wanted}, \
          or give another --data-dir"
@@ -48,41 +49,42 @@ pub enum EmbeddedError {
         data_dir = .data_dir.display()
     )]
     InUse {
-        /// The holder of the lock, unless it ended while being asked.
+        /// The process that holds the lock. `None` if it ended before its id could be read.
         pid: Option<u32>,
-        /// The folder that both want.
+        /// The data folder.
         data_dir: PathBuf,
     },
-    /// This user may not do that to this path.
+    /// This user may not perform the action on this path.
     #[error(
         "cannot {action} `{path}` as user `{user}` ({source}): make it writable for that user, or give another --data-dir",
         path = .path.display()
     )]
     Folder {
-        /// What was tried: `create`, `write`, …
+        /// The attempted action: `create`, `write`, …
         action: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// As whom.
+        /// The user of this process.
         user: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The data folder, or the link that leads to it, belongs to another user, who could put files of their choice in it.
+    /// The data folder, or the link that leads to it, belongs to another user, who could put files of their choice in
+    /// it.
     #[error(
-        "the data folder `{data_dir}` belongs to `{owner}`, and this is `{user}`: start metricd as `{owner}`, or give another \
-         --data-dir",
+        "the data folder `{data_dir}` belongs to `{owner}`, but metricd runs as `{user}`: start it as `{owner}`, or give \
+         another --data-dir",
         data_dir = .data_dir.display()
     )]
     ForeignFolder {
         /// The data folder.
         data_dir: PathBuf,
-        /// Whose it is.
+        /// The folder's owner.
         owner: String,
-        /// Who wants to use it.
+        /// The user of this process.
         user: String,
     },
-    /// Other users may put files of their choice in the data folder.
+    /// Other users may write to the data folder, so they could put files of their choice in it.
     #[error(
         "other users may write to the data folder `{data_dir}`: run `chmod go-w` on it, or give another --data-dir",
         data_dir = .data_dir.display()
@@ -91,38 +93,38 @@ pub enum EmbeddedError {
         /// The data folder.
         data_dir: PathBuf,
     },
-    /// The folder has something else in it, and nothing of metricd's.
+    /// The folder has other content and is not a data folder of metricd.
     #[error(
-        "the folder `{data_dir}` is no data folder of metricd and not empty (it has `{content}`): give an empty or a new one \
-         as --data-dir",
+        "the folder `{data_dir}` is not empty and not a data folder of metricd (it contains `{content}`): give an empty or \
+         a new folder as --data-dir",
         data_dir = .data_dir.display(), content = .content.display()
     )]
     OtherContent {
         /// The data folder.
         data_dir: PathBuf,
-        /// What is in it.
+        /// The first foreign file or folder in it.
         content: PathBuf,
     },
-    /// Root may read the data folder, but the user who gets the cluster may not.
+    /// Root may enter the data folder, but the user who would run PostgreSQL may not.
     #[error(
-        "PostgreSQL does not run as root, and the user `{user}` who would run it cannot enter `{blocking}` on the way to \
+        "PostgreSQL does not run as root, and the user `{user}` who would run it cannot enter `{blocking}` on the path to \
          `{data_dir}`: run `chmod o+x` on that folder, or give another --data-dir",
         blocking = .blocking.display(), data_dir = .data_dir.display()
     )]
     Unreachable {
         /// The data folder.
         data_dir: PathBuf,
-        /// The first folder on the way which the user may not enter.
+        /// The first folder on the path that the user may not enter.
         blocking: PathBuf,
-        /// Who would run PostgreSQL.
+        /// The user who would run PostgreSQL.
         user: String,
     },
-    /// The process is root, and there is nobody to give the cluster to.
+    /// The process runs as root, and there is no unprivileged user to run PostgreSQL.
     #[error(
         "PostgreSQL does not run as root, and there is no user `postgres` or `nobody` to run it: start as another user"
     )]
     NoAccount,
-    /// The cluster is there, its passwords are not.
+    /// The folder has a cluster, but its passwords are lost.
     #[error(
         "the data folder `{data_dir}` has a database but no `credentials.json`: restore that file, or remove the folder to \
          start with an empty one",
@@ -132,48 +134,48 @@ pub enum EmbeddedError {
         /// The data folder.
         data_dir: PathBuf,
     },
-    /// `credentials.json` is not the JSON that was written.
+    /// `credentials.json` is damaged.
     #[error("`{path}` is damaged: expected a JSON object of role names and passwords", path = .path.display())]
     Credentials {
         /// The file.
         path: PathBuf,
-        /// Where it stops being what it should be.
+        /// The JSON error, with its position in the file.
         source: serde_json::Error,
     },
-    /// There is no password for that role.
-    #[error("no password is kept for the role `{role}`: expected one of {known}")]
+    /// No password is stored for the role.
+    #[error("no password is stored for the role `{role}`: expected one of {known}")]
     UnknownRole {
-        /// The role that was asked for.
+        /// The requested role.
         role: String,
         /// The roles that have a password.
         known: String,
     },
-    /// `initdb` gave up.
+    /// `initdb` failed.
     #[error("`initdb` could not create the database:\n{log}")]
     Initialise {
-        /// The last lines that it wrote.
+        /// The last lines of its output.
         log: String,
     },
     /// `postgres` ended before it was ready.
     #[error("PostgreSQL did not start:\n{log}")]
     Start {
-        /// The last lines that it wrote.
+        /// The last lines of its output.
         log: String,
     },
-    /// Something took longer than it is allowed to.
-    #[error("gave up after {seconds} s of waiting until {awaited}")]
+    /// A timeout expired.
+    #[error("timed out after {seconds} s of waiting until {awaited}")]
     TooSlow {
-        /// What did not happen.
+        /// The condition that did not become true.
         awaited: String,
-        /// For how long it was awaited.
+        /// The timeout, in seconds.
         seconds: u64,
     },
     /// A program or a socket could not be used.
     #[error("cannot {action}: {source}")]
     System {
-        /// What was tried.
+        /// The attempted action.
         action: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! Making an empty cluster.
+//! Creates an empty cluster.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions, Permissions};
@@ -14,24 +14,26 @@ use crate::folder::Folder;
 use crate::installation::Installation;
 use crate::janitor::Janitor;
 use crate::log_file::LogFile;
-use crate::ownership::{give_file, give_folder, open_file};
+use crate::ownership::{chown_file, chown_folder, open_file};
 use crate::supervisor::Supervisor;
 use crate::{EmbeddedError, OWNER_ROLE, poll};
 
-/// What an unfinished cluster's name starts with. The rest is random, for an `initdb` whose owner was killed may still be writing.
-const UNFINISHED: &str = "cluster.new";
+/// The prefix of an unfinished cluster's name. The rest of the name is random, since an `initdb` whose owner was killed
+/// may still be writing.
+const UNFINISHED_PREFIX: &str = "cluster.new";
 
-const LIMIT: Duration = Duration::from_secs(120);
+const INITDB_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The first locale that the system has is used; both sort by code point, as the same data should on every machine.
+/// The locales, in order of preference: the first that the system has is used. Both sort by code point, so that the
+/// same data sort alike on every machine.
 const LOCALES: [&str; 2] = ["C.UTF-8", "C"];
 
-/// Removes what an interrupted [`create_cluster`] left.
+/// Removes the remains of an interrupted [`create_cluster`].
 pub(crate) fn remove_unfinished(folder: &Folder) {
-    // Mostly there is none.
+    // In most cases there is no such file.
     let _ = fs::remove_file(PasswordFile::path(folder));
     for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED)
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX)
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
             log::warn!("cannot remove the unfinished cluster `{}`: {error}", entry.path().display());
@@ -39,7 +41,8 @@ pub(crate) fn remove_unfinished(folder: &Folder) {
     }
 }
 
-/// Makes an empty cluster under a provisional name and then gives it the proper one, so that there is never half a cluster.
+/// Creates an empty cluster under a temporary name and renames it when it is complete, so that `cluster` is never
+/// incomplete.
 pub(crate) fn create_cluster(
     folder: &Folder,
     installation: &Installation,
@@ -50,11 +53,11 @@ pub(crate) fn create_cluster(
     let cannot = || EmbeddedError::folder("write", folder.path());
     let password = PasswordFile::write(folder, credentials.password(OWNER_ROLE)?.expose_secret()).map_err(cannot())?;
     let cluster = tempfile::Builder::new()
-        .prefix(&format!("{UNFINISHED}-"))
+        .prefix(&format!("{UNFINISHED_PREFIX}-"))
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(folder.path())
         .map_err(cannot())?;
-    give_folder(cluster.path(), folder.account()).map_err(cannot())?;
+    chown_folder(cluster.path(), folder.account()).map_err(cannot())?;
 
     let log = LogFile::new(folder.log(), folder.account());
     let [first, fallback] = LOCALES;
@@ -95,14 +98,15 @@ fn run_initdb(
 ) -> Result<(), EmbeddedError> {
     let size_before = log.size_bytes();
     let file = log.open().map_err(EmbeddedError::folder("write", &folder.log()))?;
-    let pass = janitor.map(Janitor::pass).transpose()?.flatten();
-    let mut initdb = Supervisor::spawn(folder.account(), &installation.program("initdb"), arguments, file, pass)
+    let lease = janitor.map(Janitor::lease).transpose()?.flatten();
+    let mut initdb = Supervisor::spawn(folder.account(), &installation.program("initdb"), arguments, file, lease)
         .map_err(EmbeddedError::system("start `initdb`"))?;
-    let status = poll::until(LIMIT, || "`initdb` has created the database".to_owned(), || initdb.status())?;
+    let status = poll::until(INITDB_TIMEOUT, || "`initdb` has created the database".to_owned(), || initdb.status())?;
     if status.success() { Ok(()) } else { Err(EmbeddedError::Initialise { log: log.tail(size_before) }) }
 }
 
-/// A password which the account alone can read, for as long as `initdb` runs: the list of processes shows arguments to everyone.
+/// A file with a password that only the account can read. It exists while `initdb` runs. A password among the arguments
+/// would be visible to every user in the list of processes.
 #[derive(Debug)]
 struct PasswordFile {
     path: PathBuf,
@@ -117,7 +121,7 @@ impl PasswordFile {
         let path = Self::path(folder);
         let mut file = open_file(OpenOptions::new().write(true).create_new(true).mode(0o600), &path)?;
         let this = Self { path };
-        give_file(&file, folder.account())?;
+        chown_file(&file, folder.account())?;
         writeln!(file, "{password}")?;
         Ok(this)
     }

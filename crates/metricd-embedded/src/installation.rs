@@ -1,4 +1,4 @@
-//! A PostgreSQL whose server programs can be used.
+//! Finds an installation of PostgreSQL with server programs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use crate::EmbeddedError;
 use crate::account::plain_command;
 use crate::search::{Search, leading_number};
 
-/// The oldest major version that will do.
+/// The oldest supported major version.
 pub const MINIMUM_MAJOR: u32 = 15;
 
-/// A folder with `initdb` and `postgres`, of a version that will do.
+/// A folder with `initdb` and `postgres` of a supported version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     bin_dir: PathBuf,
@@ -18,7 +18,8 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Finds the first installation of version [`MINIMUM_MAJOR`] or newer; with `major`, the first of exactly that version.
+    /// Finds the first installation of version [`MINIMUM_MAJOR`] or newer. If `major` is given, finds the first of
+    /// exactly that version.
     ///
     /// # Errors
     ///
@@ -33,7 +34,7 @@ impl Installation {
         }
         unfit.sort_by_key(|installation| installation.major);
         match (unfit.last(), major) {
-            (None, _) => Err(EmbeddedError::NoInstallation { looked_in: search.in_words() }),
+            (None, _) => Err(EmbeddedError::NoInstallation { looked_in: search.description() }),
             (Some(newest), None) => Err(EmbeddedError::TooOld {
                 found: newest.major,
                 bin_dir: newest.bin_dir.clone(),
@@ -54,7 +55,7 @@ impl Installation {
         &self.bin_dir
     }
 
-    /// The major version, 15 for 15.4.
+    /// The major version: 15 for 15.4.
     #[must_use]
     pub fn major(&self) -> u32 {
         self.major
@@ -70,7 +71,7 @@ impl Installation {
             return None;
         }
         let answer = plain_command(postgres).arg("--version").output().ok()?.stdout;
-        // postgres (PostgreSQL) 15.4 (Debian 15.4-1)
+        // Example: postgres (PostgreSQL) 15.4 (Debian 15.4-1)
         let answer = String::from_utf8_lossy(&answer);
         let major = answer.split_whitespace().find_map(leading_number)?;
         Some(Self { bin_dir, major })

@@ -1,4 +1,4 @@
-//! A folder that does not outlive its users, however they end.
+//! A temporary folder that is removed after its last user has ended, for whatever reason.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,16 +9,18 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use crate::account::Account;
-use crate::ownership::give_folder;
+use crate::ownership::chown_folder;
 use crate::{EmbeddedError, poll};
 
 const SCRIPT: &str = include_str!("janitor.sh");
-const REMOVE_LIMIT: Duration = Duration::from_secs(20);
+const REMOVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Not the `TMPDIR` of the caller: its path is long on some systems, and that of a socket has to be short.
-const TEMPORARY: &str = "/tmp";
+/// The parent of the temporary folders. The caller's `TMPDIR` is not used: its path is long on some systems, and a
+/// socket's path must be short.
+const TEMPORARY_DIR: &str = "/tmp";
 
-/// A fresh folder of the account's, and the shell that removes it when this process and all who hold a [`pass`](Self::pass) have ended.
+/// A new folder of the account's, and the shell that removes it. The shell waits until this process and all processes
+/// with a [`lease`](Self::lease) have ended.
 #[derive(Debug)]
 pub(crate) struct Janitor {
     folder: PathBuf,
@@ -27,26 +29,26 @@ pub(crate) struct Janitor {
 }
 
 impl Janitor {
-    pub(crate) fn hire(account: Account) -> Result<Self, EmbeddedError> {
-        Self::try_hire(account).map_err(EmbeddedError::system(format!("make a temporary folder in `{TEMPORARY}`")))
+    pub(crate) fn spawn(account: Account) -> Result<Self, EmbeddedError> {
+        Self::try_spawn(account).map_err(EmbeddedError::system(format!("make a temporary folder in `{TEMPORARY_DIR}`")))
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Something to be kept open by a process that uses the folder.
-    pub(crate) fn pass(&self) -> Result<Option<OwnedFd>, EmbeddedError> {
+    /// A file descriptor that keeps the folder in existence while a process has it open.
+    pub(crate) fn lease(&self) -> Result<Option<OwnedFd>, EmbeddedError> {
         self.pipe.as_ref().map(OwnedFd::try_clone).transpose().map_err(EmbeddedError::system("copy a pipe"))
     }
 
-    fn try_hire(account: Account) -> io::Result<Self> {
+    fn try_spawn(account: Account) -> io::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("metricd-")
             .permissions(PermissionsExt::from_mode(0o700))
-            .tempdir_in(TEMPORARY)?;
-        // The shell runs as the account, and only its owner may remove a folder from a shared one.
-        give_folder(folder.path(), account)?;
+            .tempdir_in(TEMPORARY_DIR)?;
+        // The shell runs as the account, and only the owner of a folder may remove it from a shared one.
+        chown_folder(folder.path(), account)?;
         let mut shell = account
             .command("/bin/sh")
             .args(["-c", SCRIPT, "metricd-embedded"])
@@ -65,9 +67,9 @@ impl Drop for Janitor {
     fn drop(&mut self) {
         self.pipe = None;
         let removed = poll::until(
-            REMOVE_LIMIT,
+            REMOVE_TIMEOUT,
             || format!("`{}` is removed", self.folder.display()),
-            || self.shell.try_wait().map_err(EmbeddedError::system("ask for the state of a process")),
+            || self.shell.try_wait().map_err(EmbeddedError::system("get the status of a process")),
         );
         if let Err(error) = removed {
             log::warn!("{error}");

@@ -1,12 +1,13 @@
 //! A private PostgreSQL for the quick start and for tests.
 //!
-//! [`Cluster::open`] finds the server programs which the machine has ([`Installation`]), makes a cluster in a data folder unless it has
-//! one, and starts it on a Unix socket and a free port of 127.0.0.1; [`Cluster::connection`] tells the address. [`open_or_join`] also
-//! takes a cluster that another process has open, and [`Cluster::ephemeral`] makes one for tests that leaves nothing behind.
+//! [`Cluster::open`] finds the installed server programs ([`Installation`]), creates a cluster in a data folder that
+//! has none, and starts it on a Unix socket and a free port of 127.0.0.1. [`Cluster::connection`] returns the address.
+//! [`open_or_join`] also connects to a cluster that another process has open. [`Cluster::ephemeral`] creates a cluster
+//! for tests that leaves nothing behind.
 //!
-//! The database never outlives its owner. Its parent is a shell which reads from a pipe that the owner holds, and which stops PostgreSQL
-//! when the pipe is closed: on [`Cluster::stop`], on drop, and by the kernel if the owner is killed. PostgreSQL refuses to run as root,
-//! so a process of root's runs it as the user `postgres` or `nobody`.
+//! The database never outlives its owner. Its parent is a shell that reads from a pipe whose other end the owner holds.
+//! The shell stops PostgreSQL when the pipe is closed: on [`Cluster::stop`], on drop, and by the kernel if the owner is
+//! killed. PostgreSQL refuses to run as root, so a process of root runs it as the user `postgres` or `nobody`.
 //!
 //! ```no_run
 //! use metricd_embedded::{Cluster, Options, Search, default_data_dir};
@@ -25,7 +26,8 @@
 //! # }
 //! ```
 //!
-//! The crate never connects: roles, databases and migrations are the caller's business. It reads no environment and downloads nothing.
+//! The crate never connects to the database: the caller creates roles and databases and runs migrations. It reads no
+//! environment variables and downloads nothing.
 
 mod access;
 mod account;
@@ -47,7 +49,7 @@ mod search;
 mod server;
 mod supervisor;
 
-pub use access::{Access, open_or_join};
+pub use access::{ClusterAccess, open_or_join};
 pub use cluster::{Cluster, Options};
 pub use connection::ConnectionInfo;
 pub use error::EmbeddedError;

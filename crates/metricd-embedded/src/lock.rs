@@ -1,8 +1,8 @@
-//! The lock on a data folder, which tells who serves it and where.
+//! The lock on a data folder. It records which process serves the folder and where.
 //!
-//! The system releases it however its holder ends. The text inside is the holder's process id and, once the database is ready, its port
-//! and the folder of its socket, a line each. `postmaster.pid` would not do for that: after a crash it names a server that has gone, or
-//! one that the new holder is about to stop.
+//! The system releases the lock when its holder ends, for whatever reason. The file contains the holder's process id
+//! and, once the database is ready, its port and the folder of its socket, one a line. `postmaster.pid` cannot serve
+//! this purpose: after a crash it names a server that has ended, or one that the new holder is about to stop.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
@@ -19,8 +19,8 @@ use crate::folder::Folder;
 use crate::ownership::{open_file, read_to_string};
 use crate::{EmbeddedError, poll};
 
-/// Whoever only looks at the lock has it for a moment.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// The timeout for the lock. A process that only inspects the lock holds it briefly.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The lock, held until dropped.
 #[derive(Debug)]
@@ -28,22 +28,22 @@ pub(crate) struct Lock {
     file: File,
 }
 
-/// What a look at the lock shows.
+/// The state of a lock.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Holder {
-    Nobody,
+pub(crate) enum LockState {
+    Free,
     Starting { pid: Option<u32> },
     Ready { port: u16, socket_dir: PathBuf },
 }
 
 impl Lock {
-    pub(crate) fn take(folder: &Folder) -> Result<Self, EmbeddedError> {
+    pub(crate) fn acquire(folder: &Folder) -> Result<Self, EmbeddedError> {
         let path = folder.lock();
         let cannot = || EmbeddedError::folder("write", &path);
         let mut options = OpenOptions::new();
         options.create(true).read(true).write(true).truncate(false).mode(0o600);
         let file = open_file(&mut options, &path).map_err(cannot())?;
-        let taken = poll::until(PATIENCE, String::new, || match file.try_lock() {
+        let taken = poll::until(LOCK_TIMEOUT, String::new, || match file.try_lock() {
             Ok(()) => Ok(Some(())),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(cannot()(error)),
@@ -61,12 +61,12 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Tells that the database is not ready.
+    /// Records that the database is not ready.
     pub(crate) fn announce_start(&mut self) -> io::Result<()> {
         self.write(&format!("{}\n", process::id()))
     }
 
-    /// Tells where the database is.
+    /// Records the address of the database.
     pub(crate) fn announce_ready(&mut self, port: u16, socket_dir: &Path) -> io::Result<()> {
         self.write(&format!("{}\n{port}\n{}\n", process::id(), socket_dir.display()))
     }
@@ -80,7 +80,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing the file is not enough: a process that is just being forked off has it open too, until it becomes another program.
+        // Closing the file is not enough: a child process between `fork` and `exec` has the file open too.
         let released = self.file.set_len(0).and_then(|()| self.file.unlock());
         if let Err(error) = released {
             log::warn!("cannot release the lock on the data folder: {error}");
@@ -88,33 +88,33 @@ impl Drop for Lock {
     }
 }
 
-/// Looks who holds the lock at this path.
-pub(crate) fn inspect(path: &Path) -> io::Result<Holder> {
+/// Inspects the lock at this path.
+pub(crate) fn inspect(path: &Path) -> io::Result<LockState> {
     let file = match open_file(OpenOptions::new().read(true), path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holder::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(LockState::Free),
         Err(error) => return Err(error),
     };
     match file.try_lock_shared() {
         Ok(()) => {
             file.unlock()?;
-            Ok(Holder::Nobody)
+            Ok(LockState::Free)
         }
         Err(TryLockError::WouldBlock) => Ok(parse(&io::read_to_string(file)?)),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
-fn parse(text: &str) -> Holder {
+fn parse(text: &str) -> LockState {
     let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
     let pid = lines.next().and_then(|line| line.parse().ok());
     let port = lines.next().and_then(|line| line.parse().ok());
     match (pid, port, lines.next()) {
-        // A holder that has just taken the lock has not yet replaced what a dead one left.
+        // A new holder may not have replaced the text of a dead one yet.
         (Some(pid), Some(port), Some(socket_dir)) if is_alive(pid) => {
-            Holder::Ready { port, socket_dir: socket_dir.into() }
+            LockState::Ready { port, socket_dir: socket_dir.into() }
         }
-        _ => Holder::Starting { pid },
+        _ => LockState::Starting { pid },
     }
 }
 
@@ -127,12 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_complete_announcement_of_a_living_process_is_believed() {
+    fn only_a_complete_announcement_of_a_living_process_counts() {
         let me = process::id();
-        let ready = Holder::Ready { port: 5433, socket_dir: "/run/x".into() };
+        let ready = LockState::Ready { port: 5433, socket_dir: "/run/x".into() };
         assert_eq!(parse(&format!("{me}\n5433\n/run/x\n")), ready);
-        assert_eq!(parse(&format!("{me}\n5433\n/run")), Holder::Starting { pid: Some(me) });
-        assert_eq!(parse("2147483646\n5433\n/run/x\n"), Holder::Starting { pid: Some(2_147_483_646) });
-        assert_eq!(parse(""), Holder::Starting { pid: None });
+        assert_eq!(parse(&format!("{me}\n5433\n/run")), LockState::Starting { pid: Some(me) });
+        assert_eq!(parse("2147483646\n5433\n/run/x\n"), LockState::Starting { pid: Some(2_147_483_646) });
+        assert_eq!(parse(""), LockState::Starting { pid: None });
     }
 }

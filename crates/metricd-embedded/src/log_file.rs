@@ -1,4 +1,4 @@
-//! The file that PostgreSQL's programs write to, and its last lines for error messages.
+//! The log file of PostgreSQL's programs. Its last lines are quoted in error messages.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::account::Account;
-use crate::ownership::{give_file, open_file};
+use crate::ownership::{chown_file, open_file};
 
 const ROTATE_AT_BYTES: u64 = 8 * 1024 * 1024;
 const TAIL_LINES: usize = 12;
@@ -24,7 +24,7 @@ impl LogFile {
         Self { path, account }
     }
 
-    /// Puts a large log aside, in place of the one put aside before.
+    /// Renames a log of more than 8 MiB to `postgres.log.old`, which replaces the previous one.
     pub(crate) fn rotate(&self) -> io::Result<()> {
         if self.size_bytes() > ROTATE_AT_BYTES {
             fs::rename(&self.path, self.path.with_extension("log.old"))?;
@@ -32,8 +32,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Puts the end of a large log aside and empties it. PostgreSQL has it open to append to, and goes on at its start; what
-    /// it writes between the two steps is lost.
+    /// Copies the last 8 MiB of a larger log to `postgres.log.old` and empties the log. PostgreSQL has the log open for
+    /// appending and continues at its start. What PostgreSQL writes between the two steps is lost.
     pub(crate) fn shorten(&self) -> io::Result<()> {
         let size_bytes = self.size_bytes();
         if size_bytes <= ROTATE_AT_BYTES {
@@ -53,9 +53,9 @@ impl LogFile {
 
     /// Opens the log for appending.
     pub(crate) fn open(&self) -> io::Result<File> {
-        // Failed statements are logged in full, whatever they contain.
+        // The log is private, since failed statements are logged in full.
         let file = open_file(OpenOptions::new().create(true).append(true).mode(0o600), &self.path)?;
-        give_file(&file, self.account)?;
+        chown_file(&file, self.account)?;
         Ok(file)
     }
 
@@ -63,7 +63,7 @@ impl LogFile {
         fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
     }
 
-    /// The last lines that were written after the log had this size.
+    /// The last 12 lines that were written after the log had this size, in bytes.
     pub(crate) fn tail(&self, from_bytes: u64) -> String {
         let read = || -> io::Result<String> {
             let mut file = open_file(OpenOptions::new().read(true), &self.path)?;
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_somebody_writes_to_is_shortened_and_its_end_is_kept() {
+    fn a_log_is_truncated_while_it_is_written_and_its_end_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let log = LogFile::new(folder.path().join("log"), Account::Invoker);
         let mut writer = log.open().unwrap();
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_starts_where_it_is_told_to_and_is_short() {
+    fn the_tail_starts_at_the_given_size_and_is_short() {
         let folder = tempfile::tempdir().unwrap();
         let log = LogFile::new(folder.path().join("log"), Account::Invoker);
         fs::write(&log.path, "old\n").unwrap();

@@ -1,7 +1,7 @@
-//! Files and folders that are opened, or given to another user, while somebody else may have put a link in their place.
+//! Opens files and folders safely, and changes their owners, in folders where another user may plant links.
 //!
-//! Root does this in folders that other users can reach. So a link is never followed, what is opened has to be a file of
-//! its own (a second name may be somewhere else), and a new owner is set on the descriptor, not on the path.
+//! Root does this in folders that other users can reach. So links are never followed, an opened file must have one name
+//! only (another name may be outside the folder), and the owner is changed on the descriptor, not on the path.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -14,7 +14,7 @@ use nix::unistd::{Uid, User, geteuid};
 use crate::EmbeddedError;
 use crate::account::Account;
 
-/// Opens a file without following a link. Not waiting either, as for the other end of a pipe.
+/// Opens a regular file without following a link and without blocking, as on the other end of a pipe.
 pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let file = options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path)?;
     let metadata = file.metadata()?;
@@ -22,18 +22,18 @@ pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<Fi
         return Err(io::Error::other("expected a regular file"));
     }
     if metadata.nlink() > 1 {
-        return Err(io::Error::other("expected a file with one name only, and it has several"));
+        return Err(io::Error::other("expected a file with one hard link, found several"));
     }
     Ok(file)
 }
 
-/// Reads a file whole, without following a link.
+/// Reads a whole file without following a link.
 pub(crate) fn read_to_string(path: &Path) -> io::Result<String> {
     io::read_to_string(open_file(OpenOptions::new().read(true), path)?)
 }
 
-/// Makes the account the owner of a file that this process, or the account, has made.
-pub(crate) fn give_file(file: &File, account: Account) -> io::Result<()> {
+/// Makes the account the owner of a file that this process or the account created.
+pub(crate) fn chown_file(file: &File, account: Account) -> io::Result<()> {
     let Account::Other { uid, gid } = account else { return Ok(()) };
     let owner = file.metadata()?.uid();
     if owner != uid && owner != geteuid().as_raw() {
@@ -42,8 +42,8 @@ pub(crate) fn give_file(file: &File, account: Account) -> io::Result<()> {
     fchown(file, Some(uid), Some(gid))
 }
 
-/// Makes the account the owner of a folder that this process has just made.
-pub(crate) fn give_folder(path: &Path, account: Account) -> io::Result<()> {
+/// Makes the account the owner of a folder that this process has just created.
+pub(crate) fn chown_folder(path: &Path, account: Account) -> io::Result<()> {
     let Account::Other { uid, gid } = account else { return Ok(()) };
     let folder = open_folder(path)?;
     let owner = folder.metadata()?.uid();
@@ -58,8 +58,8 @@ fn open_folder(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
-/// Makes the folder of PostgreSQL's socket, which only the account may enter, or takes the one that is there, if it is the
-/// account's. What sockets a killed server has left in it are removed, and nothing else.
+/// Creates the folder of PostgreSQL's socket, which only the account may enter. An existing folder is used if it
+/// belongs to the account. Sockets that a killed server left in it are removed, and nothing else.
 pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -70,7 +70,7 @@ pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<
     let mut entries = fs::read_dir(path)?.collect::<io::Result<Vec<_>>>()?;
     match account {
         Account::Other { uid, .. } if owner == uid => {}
-        // One that was just made, and not given away yet.
+        // A folder that this process has just created still belongs to this process's user.
         _ if owner == geteuid().as_raw() && (account == Account::Invoker || entries.is_empty()) => {}
         _ => return Err(io::Error::other(format!("the folder belongs to `{}`", user(owner)))),
     }
@@ -83,8 +83,8 @@ pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<
     }
 }
 
-/// Refuses a data folder that another user owns or may write to: whoever may, decides what the files in it are.
-pub(crate) fn require_own(data_dir: &Path) -> Result<(), EmbeddedError> {
+/// Refuses a data folder that another user owns or may write to: such a user controls the files in it.
+pub(crate) fn check_owner(data_dir: &Path) -> Result<(), EmbeddedError> {
     let cannot = |source| EmbeddedError::folder("open", data_dir)(source);
     let named = match fs::symlink_metadata(data_dir) {
         Ok(named) => named,
@@ -93,7 +93,7 @@ pub(crate) fn require_own(data_dir: &Path) -> Result<(), EmbeddedError> {
     };
     let folder = fs::metadata(data_dir).map_err(cannot)?;
     let foreign = |metadata: &Metadata| metadata.uid() != geteuid().as_raw();
-    // A link of one's own may lead to another disk.
+    // A link of this user's own is accepted: it may lead to another disk.
     if let Some(metadata) = [&named, &folder].into_iter().find(|metadata| foreign(metadata)) {
         let owner = user(metadata.uid());
         return Err(EmbeddedError::ForeignFolder {
@@ -108,14 +108,14 @@ pub(crate) fn require_own(data_dir: &Path) -> Result<(), EmbeddedError> {
     Ok(())
 }
 
-/// What a folder has that is not metricd's, if it has no lock: then it was never a data folder, and is not made one.
-pub(crate) fn other_content(data_dir: &Path) -> Option<PathBuf> {
+/// The first entry of a folder that is not metricd's. `None` if the folder has a lock, and so is a data folder already.
+pub(crate) fn foreign_content(data_dir: &Path) -> Option<PathBuf> {
     let entries: Vec<_> = fs::read_dir(data_dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     let is_named = |path: &&PathBuf, name: &str| path.file_name().is_some_and(|known| known == name);
     if entries.iter().any(|path| is_named(&path, "lock")) {
         return None;
     }
-    // A disk of its own has `lost+found`.
+    // The root folder of a file system has `lost+found`.
     entries.into_iter().find(|path| !is_named(&path, "lost+found"))
 }
 

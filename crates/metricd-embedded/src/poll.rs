@@ -1,30 +1,30 @@
-//! Waiting for what another process does: look, sleep a little, look again, give up.
+//! Polls for a condition that another process brings about.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::EmbeddedError;
 
-const PAUSE: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Looks every few milliseconds until there is an answer.
+/// Polls every 5 ms until `probe` returns a value.
 ///
 /// # Errors
 ///
-/// Those of `look`, and [`EmbeddedError::TooSlow`] after `limit`.
+/// The errors of `probe`, and [`EmbeddedError::TooSlow`] after `timeout`.
 pub(crate) fn until<T>(
-    limit: Duration,
+    timeout: Duration,
     awaited: impl FnOnce() -> String,
-    mut look: impl FnMut() -> Result<Option<T>, EmbeddedError>,
+    mut probe: impl FnMut() -> Result<Option<T>, EmbeddedError>,
 ) -> Result<T, EmbeddedError> {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + timeout;
     loop {
-        if let Some(answer) = look()? {
-            return Ok(answer);
+        if let Some(value) = probe()? {
+            return Ok(value);
         }
         if Instant::now() >= deadline {
-            return Err(EmbeddedError::TooSlow { awaited: awaited(), seconds: limit.as_secs() });
+            return Err(EmbeddedError::TooSlow { awaited: awaited(), seconds: timeout.as_secs() });
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the cluster's user can get to a folder, and which data folder is the default in view of that.
+//! Whether the account can enter a folder, and the default data folder that follows from that.
 
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -7,36 +7,38 @@ use std::path::{Path, PathBuf};
 
 use crate::account::Account;
 
-/// For root in a folder where an unprivileged user cannot get to, such as its home.
-const SYSTEM_DATA: &str = "/var/lib/metricd";
+/// The parent of root's data folders, if an unprivileged user cannot enter the working directory, such as root's home.
+const SYSTEM_DATA_ROOT: &str = "/var/lib/metricd";
 
-/// The data folder for a process that was started in `cwd` and was not told another one: `.metricd` there.
+/// The default data folder for a process that was started in `cwd`: `.metricd` there.
 ///
-/// For root, if the user who would run PostgreSQL cannot enter `cwd`, a folder of its own below `/var/lib/metricd`. The same `cwd` gives
-/// the same folder each time.
+/// If the process runs as root and the user who would run PostgreSQL cannot enter `cwd`, it is a folder of its own
+/// below `/var/lib/metricd`. The same `cwd` always gives the same folder.
 #[must_use]
 pub fn default_data_dir(cwd: &Path) -> PathBuf {
     let local = cwd.join(".metricd");
-    // Without an account nothing will run anywhere, and opening the folder says so.
+    // Without an account PostgreSQL cannot run in any folder. Opening the folder reports that.
     match Account::for_cluster(&local.join("cluster")) {
         Ok(account) if blocking_folder(account, cwd).is_some() => system_data_dir(cwd),
         _ => local,
     }
 }
 
-/// The first folder on the way to `path`, itself included, which the account may not enter. What does not exist does not block.
+/// The first folder on the path to `path`, including `path`, that the account may not enter. Folders that do not exist
+/// are ignored.
 pub(crate) fn blocking_folder(account: Account, path: &Path) -> Option<PathBuf> {
     let Account::Other { uid, gid } = account else { return None };
     let existing = path.ancestors().find_map(|ancestor| fs::canonicalize(ancestor).ok())?;
-    let mut way: Vec<&Path> = existing.ancestors().collect();
-    way.reverse();
-    way.into_iter()
+    let mut ancestors: Vec<&Path> = existing.ancestors().collect();
+    ancestors.reverse();
+    ancestors
+        .into_iter()
         .find(|folder| fs::metadata(folder).is_ok_and(|metadata| !may_enter(&metadata, uid, gid)))
         .map(Path::to_owned)
 }
 
 fn may_enter(metadata: &Metadata, uid: u32, gid: u32) -> bool {
-    // The first class that fits decides, even if a later one would allow more.
+    // The first class that matches decides, even if a later one would allow more.
     let bit = if metadata.uid() == uid {
         0o100
     } else if metadata.gid() == gid {
@@ -49,10 +51,10 @@ fn may_enter(metadata: &Metadata, uid: u32, gid: u32) -> bool {
 
 fn system_data_dir(cwd: &Path) -> PathBuf {
     let name = cwd.file_name().map_or_else(|| "root".into(), |name| name.to_string_lossy());
-    Path::new(SYSTEM_DATA).join(format!("{name}-{:08x}", fnv1a(cwd.as_os_str().as_bytes())))
+    Path::new(SYSTEM_DATA_ROOT).join(format!("{name}-{:08x}", fnv1a(cwd.as_os_str().as_bytes())))
 }
 
-/// FNV-1a: the hashers of the standard library may give other values in another release.
+/// FNV-1a. The standard library's hashers may give other values in another release.
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_folder_is_the_same_each_time() {
+    fn the_system_folder_is_stable() {
         assert_eq!(fnv1a(b"foobar"), 0xbf9c_f968);
         let folder = system_data_dir(Path::new("/home/someone/shop"));
         assert_eq!(folder, system_data_dir(Path::new("/home/someone/shop")));
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn without_root_nothing_blocks() {
+    fn the_current_user_is_never_blocked() {
         assert_eq!(blocking_folder(Account::Invoker, Path::new("/closed/folder")), None);
     }
 }

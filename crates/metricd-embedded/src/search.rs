@@ -1,4 +1,4 @@
-//! Where PostgreSQL's server programs may be.
+//! Searches for PostgreSQL's server programs.
 
 use std::cmp::Reverse;
 use std::env;
@@ -9,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::account::plain_command;
 
-/// The folders in which distributions and installers put the server programs, mostly outside `PATH`.
-const WELL_KNOWN: [&str; 10] = [
+/// The folders in which distributions and installers put the server programs. Most of them are not on `PATH`.
+const WELL_KNOWN_DIRS: [&str; 10] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/opt/homebrew/opt/postgresql@*/bin",
@@ -26,22 +26,24 @@ const WELL_KNOWN: [&str; 10] = [
 /// Where to look for PostgreSQL's server programs.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// The value of `PATH`. What is on it comes before the well-known folders, and so does what its `pg_config` names.
+    /// The value of `PATH`. Its folders and the folder that its `pg_config` names are searched before the well-known
+    /// folders.
     pub path: Option<OsString>,
-    /// The only folder to look in, if given.
+    /// If given, the only folder to search.
     pub bin_dir: Option<PathBuf>,
-    /// Further folders. A `*` stands for any text within a name; of several matches the one with the highest number comes first.
+    /// Further folders. A `*` matches any text within a name; of several matches the one with the highest number comes
+    /// first.
     pub well_known: Vec<PathBuf>,
 }
 
 impl Search {
-    /// Looks on the given `PATH` and in the folders which distributions, Homebrew and Postgres.app use.
+    /// Searches the given `PATH` and the folders that distributions, Homebrew and Postgres.app use.
     #[must_use]
     pub fn system(path: Option<OsString>) -> Self {
-        Self { path, bin_dir: None, well_known: WELL_KNOWN.iter().map(PathBuf::from).collect() }
+        Self { path, bin_dir: None, well_known: WELL_KNOWN_DIRS.iter().map(PathBuf::from).collect() }
     }
 
-    /// The folders to look in, best first; they need not exist.
+    /// The folders to search, in order of preference. They need not exist.
     pub(crate) fn folders(&self) -> Vec<PathBuf> {
         if let Some(folder) = &self.bin_dir {
             return vec![folder.clone()];
@@ -52,8 +54,8 @@ impl Search {
         folders
     }
 
-    /// The places in words, for a message.
-    pub(crate) fn in_words(&self) -> String {
+    /// Lists the places of the search, for a message.
+    pub(crate) fn description(&self) -> String {
         if let Some(folder) = &self.bin_dir {
             return format!("`{}`", folder.display());
         }
@@ -66,7 +68,7 @@ impl Search {
     }
 
     fn on_path(&self) -> Vec<PathBuf> {
-        // A relative entry means another folder for each caller's working directory.
+        // A relative entry would mean a different folder for each working directory.
         self.path.iter().flat_map(env::split_paths).filter(|folder| folder.is_absolute()).collect()
     }
 
@@ -110,7 +112,7 @@ fn matching(base: &Path, start: &[u8], end: &[u8]) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The number with which a text starts: 16 for `16.2`, `16beta1` and `16`.
+/// The number at the start of a text: 16 for `16.2`, `16beta1` and `16`.
 pub(crate) fn leading_number(text: &str) -> Option<u32> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     text[..digits].parse().ok()
@@ -134,19 +136,19 @@ mod tests {
     }
 
     #[test]
-    fn a_given_folder_is_the_only_one() {
+    fn a_given_folder_is_the_only_one_searched() {
         let search = Search { bin_dir: Some("/given".into()), ..Search::system(Some("/usr/bin".into())) };
         assert_eq!(search.folders(), [PathBuf::from("/given")]);
     }
 
     #[test]
-    fn relative_entries_of_the_path_are_left_out() {
+    fn relative_entries_of_path_are_skipped() {
         let search = Search { path: Some(":bin:/absolute".into()), ..Search::default() };
         assert_eq!(search.folders(), [PathBuf::from("/absolute")]);
     }
 
     #[test]
-    fn a_version_is_the_number_at_the_start() {
+    fn the_version_is_the_leading_number() {
         assert_eq!(leading_number("15.18 (Debian)"), Some(15));
         assert_eq!(leading_number("18devel"), Some(18));
         assert_eq!(leading_number("devel"), None);

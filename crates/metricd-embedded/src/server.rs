@@ -1,4 +1,4 @@
-//! The running PostgreSQL of a cluster.
+//! The running PostgreSQL server of a cluster.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,20 +13,21 @@ use crate::log_file::LogFile;
 use crate::supervisor::Supervisor;
 use crate::{EmbeddedError, poll, postmaster};
 
-/// Recovery after a crash is included in it.
-const READY_LIMIT: Duration = Duration::from_secs(120);
+/// The timeout for a server to accept connections, including recovery after a crash.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long what a killed server left may keep the next one from starting.
-const REMAINS_LIMIT: Duration = Duration::from_secs(60);
+/// How long starts are retried while the remains of a killed server prevent them.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const SETTINGS: [&str; 4] = ["listen_addresses=127.0.0.1", "max_connections=100", "timezone=UTC", "log_timezone=UTC"];
 
-/// What each of PostgreSQL's processes may have of its own, in KiB, besides the memory that all of them share. Past it a
-/// statement fails with "out of memory" instead of taking the machine's. A system that does not know the limit does without.
+/// The limit on the private memory of each PostgreSQL process, in KiB, in addition to the shared memory. A statement
+/// that exceeds it fails with "out of memory" instead of exhausting the machine's memory. On a system without this
+/// limit, there is none.
 const MAX_PROCESS_KIB: &str = "1048576";
-const BOUNDED: &str = r#"ulimit -d "$1" 2>/dev/null; shift; exec "$@""#;
+const ULIMIT_SCRIPT: &str = r#"ulimit -d "$1" 2>/dev/null; shift; exec "$@""#;
 
-/// For data that nobody will miss. The last of two values counts.
+/// Settings for data that may be lost. If a setting is given twice, the last value counts.
 const EPHEMERAL_SETTINGS: [&str; 6] = [
     "fsync=off",
     "full_page_writes=off",
@@ -36,7 +37,7 @@ const EPHEMERAL_SETTINGS: [&str; 6] = [
     "max_wal_size=256MB",
 ];
 
-/// What is needed to start PostgreSQL on a folder, and the process while it runs.
+/// The parameters of a PostgreSQL server, and its process while it runs.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) folder: Folder,
@@ -51,18 +52,20 @@ impl Server {
         Self { folder, installation, socket_dir, is_ephemeral, process: None }
     }
 
-    /// Starts PostgreSQL on this port, or on a free one, and waits until it takes connections.
+    /// Starts PostgreSQL on this port, or on a free one, and waits until it accepts connections. Returns the port.
     pub(crate) fn start(&mut self, port: Option<u16>, janitor: Option<&Janitor>) -> Result<u16, EmbeddedError> {
-        let deadline = Instant::now() + REMAINS_LIMIT;
+        let deadline = Instant::now() + RETRY_TIMEOUT;
         loop {
-            postmaster::clear_away(&self.folder)?;
+            postmaster::stop_stale_server(&self.folder)?;
             let attempted = match port {
                 Some(port) => port,
                 None => free_port().map_err(EmbeddedError::system("find a free port"))?,
             };
-            match self.attempt(attempted, janitor) {
+            match self.try_start(attempted, janitor) {
                 Ok(()) => return Ok(attempted),
-                Err(EmbeddedError::Start { log }) if Instant::now() < deadline && passes(&log, port.is_none()) => {
+                Err(EmbeddedError::Start { log })
+                    if Instant::now() < deadline && is_transient(&log, port.is_none()) =>
+                {
                     log::info!("PostgreSQL did not start, trying again:\n{log}");
                 }
                 Err(error) => return Err(error),
@@ -80,18 +83,19 @@ impl Server {
         self.process.take().map_or(Ok(()), Supervisor::stop)
     }
 
-    fn attempt(&mut self, port: u16, janitor: Option<&Janitor>) -> Result<(), EmbeddedError> {
+    fn try_start(&mut self, port: u16, janitor: Option<&Janitor>) -> Result<(), EmbeddedError> {
         let log = LogFile::new(self.folder.log(), self.folder.account());
         let size_before = log.size_bytes();
         let file = log.open().map_err(EmbeddedError::folder("write", &self.folder.log()))?;
-        let pass = janitor.map(Janitor::pass).transpose()?.flatten();
-        let shell: [OsString; 4] = ["-c".into(), BOUNDED.into(), "metricd-embedded".into(), MAX_PROCESS_KIB.into()];
+        let lease = janitor.map(Janitor::lease).transpose()?.flatten();
+        let shell: [OsString; 4] =
+            ["-c".into(), ULIMIT_SCRIPT.into(), "metricd-embedded".into(), MAX_PROCESS_KIB.into()];
         let program = self.installation.program("postgres").into_os_string();
         let arguments = shell.into_iter().chain([program]).chain(self.arguments(port));
-        let mut process = Supervisor::spawn(self.folder.account(), Path::new("/bin/sh"), arguments, file, pass)
+        let mut process = Supervisor::spawn(self.folder.account(), Path::new("/bin/sh"), arguments, file, lease)
             .map_err(EmbeddedError::system("start `postgres`"))?;
         poll::until(
-            READY_LIMIT,
+            READY_TIMEOUT,
             || "PostgreSQL is ready".to_owned(),
             || {
                 if process.status()?.is_some() {
@@ -117,14 +121,14 @@ impl Server {
     }
 }
 
-/// The setting is a list: a folder's name may contain what separates its items.
+/// Quotes the folder's name as one item of a list: the setting is a list, and the name may contain a separator.
 fn quoted(folder: &Path) -> String {
     format!("\"{}\"", folder.display().to_string().replace('"', "\"\""))
 }
 
-/// Whether what kept PostgreSQL from starting goes away: a port that was taken, if another will do; processes of a killed server; another
-/// server that was just being started when its owner was killed.
-fn passes(log: &str, may_change_port: bool) -> bool {
+/// Whether the reason why PostgreSQL did not start is transient: a port in use, if another port may be used; processes
+/// of a killed server; another server that was starting when its owner was killed.
+fn is_transient(log: &str, may_change_port: bool) -> bool {
     (may_change_port && log.contains("could not create any TCP/IP sockets"))
         || log.contains("pre-existing shared memory block")
         || log.contains("lock file \"postmaster.pid\" already exists")
@@ -144,9 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_port_is_not_waited_for() {
+    fn a_fixed_port_in_use_is_not_transient() {
         let taken = "FATAL:  could not create any TCP/IP sockets";
-        assert!(passes(taken, true));
-        assert!(!passes(taken, false));
+        assert!(is_transient(taken, true));
+        assert!(!is_transient(taken, false));
     }
 }

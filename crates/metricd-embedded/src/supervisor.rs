@@ -14,13 +14,13 @@ use crate::{EmbeddedError, poll};
 
 const SCRIPT: &str = include_str!("supervisor.sh");
 
-/// A fast shutdown ends the sessions and writes a checkpoint. The shell makes it an immediate one after 10 s, and kills what is
-/// left after 20 s.
-const STOP_LIMIT: Duration = Duration::from_secs(40);
+/// The timeout for a stop. A fast shutdown ends the sessions and writes a checkpoint. After 10 s the shell requests an
+/// immediate shutdown, and after 20 s it kills the remaining processes.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// A shell that runs a program for as long as the other end of its standard input is open.
 ///
-/// A signal at the death of the parent would do on Linux alone, and is lost where the user changes in between.
+/// A parent-death signal was rejected: it exists on Linux only, and is lost if the user changes between fork and exec.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     shell: Child,
@@ -28,13 +28,13 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts the program, which writes to `log`. The shell keeps `held` open until the program has ended.
+    /// Starts the program, which writes to `log`. The shell keeps `lease` open until the program has ended.
     pub(crate) fn spawn(
         account: Account,
         program: &Path,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
         log: File,
-        held: Option<OwnedFd>,
+        lease: Option<OwnedFd>,
     ) -> io::Result<Self> {
         let mut shell = account
             .command("/bin/sh")
@@ -42,28 +42,28 @@ impl Supervisor {
             .arg(program)
             .args(arguments)
             .stdin(Stdio::piped())
-            .stdout(held.map_or_else(Stdio::null, Stdio::from))
+            .stdout(lease.map_or_else(Stdio::null, Stdio::from))
             .stderr(log)
-            // Ctrl-C is for the owner, who then stops the program in good order.
+            // Ctrl-C must reach only the owner, which then stops the program in good order.
             .process_group(0)
             .spawn()?;
         let lifeline = shell.stdin.take();
         Ok(Self { shell, lifeline })
     }
 
-    /// How the program ended, if it has.
+    /// The program's exit status. `None` while it runs.
     pub(crate) fn status(&mut self) -> Result<Option<ExitStatus>, EmbeddedError> {
-        self.shell.try_wait().map_err(EmbeddedError::system("ask for the state of PostgreSQL"))
+        self.shell.try_wait().map_err(EmbeddedError::system("get the status of PostgreSQL"))
     }
 
-    /// Has the program stopped, by a fast shutdown where PostgreSQL can do one, and waits for its end.
+    /// Stops the program, PostgreSQL by a fast shutdown if possible, and waits until it has ended.
     pub(crate) fn stop(mut self) -> Result<(), EmbeddedError> {
         self.interrupt()
     }
 
     fn interrupt(&mut self) -> Result<(), EmbeddedError> {
         self.lifeline = None;
-        poll::until(STOP_LIMIT, || "PostgreSQL has stopped".to_owned(), || self.status()).map(drop)
+        poll::until(STOP_TIMEOUT, || "PostgreSQL has stopped".to_owned(), || self.status()).map(drop)
     }
 }
 

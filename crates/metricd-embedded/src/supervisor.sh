@@ -1,26 +1,28 @@
-# Runs "$@" for as long as standard input stays open, and ends with its status.
+# Runs "$@" for as long as standard input stays open, and exits with its status.
 #
-# Standard input is a pipe that nobody writes to and whose other end only the owner holds: the kernel closes it however the owner
-# ends, kill -9 included. The program's output goes to standard error.
+# Standard input is a pipe to which nothing is written. Only the owner holds its other end, so the kernel closes it when
+# the owner ends, kill -9 included. The program's output goes to standard error.
 
-# The owner decides when the program ends; whoever signals its process group does not.
+# The owner decides when the program ends. Signals to its process group are ignored.
 trap '' INT TERM HUP
 exec 3<&0 </dev/null
 
 "$@" >&2 3<&- &
 program=$!
 
-# Every process that PostgreSQL has started has a group of its own, so that they are known by their parent alone.
+# Every process that PostgreSQL starts has its own process group, so the parent is the only way to find them.
 children() {
     cat "/proc/$program/task/$program/children" 2>/dev/null || pgrep -P "$program" 2>/dev/null
 }
 
 (
     while read -r line <&3; do :; done
-    # More than once: a program that has only just been started still ignores the signal, as the shell's background jobs do.
+    # The signal is sent repeatedly: a program that has only just been started still ignores it, as background jobs of
+    # the shell do.
     #
-    # A fast shutdown (INT) waits for sessions to end, which some functions of PostgreSQL prevent: they do not look for
-    # interrupts. An immediate one (QUIT) ends them all the same, and the next start recovers. What hangs is killed at last.
+    # A fast shutdown (INT) waits for sessions to end. Some functions of PostgreSQL prevent that, since they do not
+    # check for interrupts. An immediate shutdown (QUIT) ends them nevertheless, and the next start recovers. A server
+    # that still hangs is killed in the end.
     seconds=0
     while kill -0 "$program" 2>/dev/null; do
         if [ "$seconds" -lt 10 ]; then
@@ -28,7 +30,7 @@ children() {
         elif [ "$seconds" -lt 20 ]; then
             kill -QUIT "$program" 2>/dev/null
         else
-            # The parent last, so that it is known until then whose children they are.
+            # The parent comes last: until then it identifies its children.
             # shellcheck disable=SC2046 # one argument for each
             kill -KILL $(children) "$program" 2>/dev/null
         fi

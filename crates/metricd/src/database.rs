@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use metricd_database::DatabaseUrl;
-use metricd_embedded::{Access, Cluster, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
+use metricd_embedded::{Cluster, ClusterAccess, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
 use metricd_postgres::{
     ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
     prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
@@ -137,8 +137,8 @@ impl Database {
         let began = Instant::now();
         loop {
             let (connection, cluster) = match open_or_join(options)? {
-                Access::Opened(cluster) => (cluster.connection().clone(), Some(cluster)),
-                Access::Joined(connection) => (connection, None),
+                ClusterAccess::Opened(cluster) => (cluster.connection().clone(), Some(cluster)),
+                ClusterAccess::Joined(connection) => (connection, None),
             };
             // Whoever has the database open has prepared the reader, with limits of its own.
             let limits = cluster.is_some().then(private_limits);

@@ -1,4 +1,4 @@
-//! Owners that are killed, and what they leave.
+//! Owners that are killed, and the remains that they leave.
 
 use std::fs;
 use std::path::Path;
@@ -25,9 +25,9 @@ fn assert_opens_with_data(data_dir: &Path) {
 }
 
 #[test]
-fn the_database_ends_with_a_killed_owner() {
+fn the_database_ends_if_its_owner_is_killed() {
     let project = project();
-    let mut owner = Owner::of(&project.path().join(".metricd"));
+    let mut owner = Owner::open(&project.path().join(".metricd"));
     let server = server_pid(&owner.data_dir);
     let shell = parent_of(server);
     owner.kill();
@@ -36,25 +36,25 @@ fn the_database_ends_with_a_killed_owner() {
 }
 
 #[test]
-fn after_a_killed_owner_the_folder_opens_at_once() {
+fn the_folder_opens_at_once_after_its_owner_was_killed() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     with_data(&data_dir);
-    let mut owner = Owner::of(&data_dir);
+    let mut owner = Owner::open(&data_dir);
     owner.kill();
     assert_opens_with_data(&data_dir);
 }
 
 #[test]
-fn after_everything_was_killed_the_folder_opens() {
+fn the_folder_opens_after_all_processes_were_killed() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     with_data(&data_dir);
-    let mut owner = Owner::of(&data_dir);
+    let mut owner = Owner::open(&data_dir);
     let server = server_pid(&data_dir);
     let group = getpgid(Some(pid(server))).unwrap();
     assert_ne!(group, getpgid(Some(pid(owner.pid()))).unwrap());
-    // The owner last: its shell would stop the server in good order.
+    // The owner is killed last: otherwise its shell would stop the server in good order.
     killpg(group, Signal::SIGKILL).unwrap();
     owner.kill();
     assert!(data_dir.join("cluster/postmaster.pid").exists());
@@ -66,10 +66,10 @@ fn an_orphaned_server_is_stopped() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     with_data(&data_dir);
-    let mut owner = Owner::of(&data_dir);
+    let mut owner = Owner::open(&data_dir);
     let server = server_pid(&data_dir);
     let shell = parent_of(server);
-    // Both of the shell's processes: the one that waits and the one that watches the owner.
+    // Both processes of the shell: the one that waits for the server and the one that watches the owner.
     for process in children_of(shell).into_iter().filter(|child| *child != server).chain([shell]) {
         kill(pid(process), Signal::SIGKILL).unwrap();
     }
@@ -80,7 +80,7 @@ fn an_orphaned_server_is_stopped() {
 }
 
 #[test]
-fn the_number_of_a_dead_server_may_have_gone_to_another_process() {
+fn a_dead_servers_process_id_may_be_in_use_by_another_process() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     with_data(&data_dir);
@@ -91,7 +91,7 @@ fn the_number_of_a_dead_server_may_have_gone_to_another_process() {
 }
 
 #[test]
-fn an_unfinished_cluster_is_made_anew() {
+fn an_unfinished_cluster_is_created_again() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     fs::create_dir_all(data_dir.join("cluster.new/base")).unwrap();
@@ -105,7 +105,7 @@ fn an_unfinished_cluster_is_made_anew() {
     assert!(!names.iter().any(|name| left_over(&name.to_string_lossy())), "{names:?}");
     cluster.stop().unwrap();
 
-    // Killed after the cluster got its name.
+    // The owner was killed after the cluster got its name.
     fs::write(data_dir.join("initdb.password"), "left over").unwrap();
     let _cluster = open(&data_dir);
     assert!(!data_dir.join("initdb.password").exists());

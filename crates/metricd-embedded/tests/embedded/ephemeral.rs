@@ -7,7 +7,7 @@ use crate::owner::Owner;
 use crate::support::{eventually, parent_of, psql, query, runs, search, server_pid};
 
 #[test]
-fn a_dropped_cluster_is_gone() {
+fn a_dropped_cluster_is_removed() {
     let cluster = Cluster::ephemeral(&search(), &["reader"]).unwrap();
     assert_eq!(query(cluster.connection(), "SHOW fsync"), "off");
     assert_eq!(query(cluster.connection(), "SHOW max_connections"), "300");
@@ -21,7 +21,7 @@ fn a_dropped_cluster_is_gone() {
 
 #[test]
 fn a_killed_owner_leaves_neither_processes_nor_a_folder() {
-    let mut owner = Owner::of_an_ephemeral_cluster();
+    let mut owner = Owner::ephemeral();
     let folder = owner.data_dir.clone();
     let server = server_pid(&folder);
     let shell = parent_of(server);
@@ -44,13 +44,13 @@ fn stopping_the_database_keeps_the_data() {
 }
 
 #[test]
-fn the_address_is_one_for_libpq_and_needs_the_password() {
+fn libpq_accepts_the_url_and_the_password_is_required() {
     let cluster = Cluster::ephemeral(&search(), &[]).unwrap();
     let url = cluster.connection().owner_url("postgres").unwrap();
-    // The password of a throw-away cluster may be seen among the processes.
-    let ask = |url: &str| psql().args(["-w", "-c", "SELECT current_user", url]).output().unwrap();
-    assert_eq!(ask(url.expose_secret()).stdout, b"metricd\n");
+    // The list of processes may show the password of a throw-away cluster.
+    let connect = |url: &str| psql().args(["-w", "-c", "SELECT current_user", url]).output().unwrap();
+    assert_eq!(connect(url.expose_secret()).stdout, b"metricd\n");
     let without =
         url.expose_secret().replace(cluster.connection().password("metricd").unwrap().expose_secret(), "guess");
-    assert!(!ask(&without).status.success());
+    assert!(!connect(&without).status.success());
 }

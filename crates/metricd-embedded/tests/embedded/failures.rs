@@ -19,7 +19,7 @@ fn fake(bin_dir: &Path, version: &str) -> Search {
 }
 
 #[test]
-fn without_programs_the_message_says_how_to_get_them_and_nothing_is_created() {
+fn without_programs_the_error_advises_how_to_install_them_and_nothing_is_created() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     let search = Search { path: Some(project.path().into()), ..Search::default() };
@@ -34,7 +34,7 @@ fn without_programs_the_message_says_how_to_get_them_and_nothing_is_created() {
 }
 
 #[test]
-fn programs_that_are_too_old_are_named() {
+fn too_old_programs_are_named() {
     let project = project();
     let error = Installation::find(&fake(project.path(), "13.4"), None).unwrap_err();
     assert!(matches!(error, EmbeddedError::TooOld { found: 13, .. }), "{error}");
@@ -42,7 +42,7 @@ fn programs_that_are_too_old_are_named() {
 }
 
 #[test]
-fn the_version_of_the_data_decides() {
+fn the_version_of_the_data_selects_the_installation() {
     let project = project();
     fake(&project.path().join("pg-17/bin"), "17.1");
     fake(&project.path().join("pg-16/bin"), "16.9 (Debian 16.9-1)");
@@ -54,7 +54,7 @@ fn the_version_of_the_data_decides() {
 }
 
 #[test]
-fn data_without_passwords_are_not_started() {
+fn a_cluster_without_passwords_is_not_started() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     open(&data_dir).stop().unwrap();
@@ -64,7 +64,7 @@ fn data_without_passwords_are_not_started() {
 }
 
 #[test]
-fn a_server_that_does_not_start_is_quoted() {
+fn the_output_of_a_failed_start_is_quoted() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     open(&data_dir).stop().unwrap();

@@ -1,4 +1,4 @@
-//! Data folders in awkward places.
+//! Data folders with unusual paths, permissions and content.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
@@ -9,7 +9,7 @@ use nix::unistd::{User, geteuid};
 use crate::support::{give_to_nobody, is_root, open, options, project, query};
 
 #[test]
-fn a_path_too_long_for_a_socket_or_with_a_comma_will_do() {
+fn a_path_that_is_too_long_for_a_socket_or_has_a_comma_works() {
     let project = project();
     for name in ["x".repeat(120), "one, \"two\" and 'three'".to_owned()] {
         let cluster = open(project.path().join(name).join("data"));
@@ -24,7 +24,7 @@ fn a_path_too_long_for_a_socket_or_with_a_comma_will_do() {
 }
 
 #[test]
-fn a_folder_that_is_not_writable_is_named_with_the_user() {
+fn the_error_names_a_folder_that_is_not_writable() {
     if is_root() {
         return;
     }
@@ -38,7 +38,7 @@ fn a_folder_that_is_not_writable_is_named_with_the_user() {
 }
 
 #[test]
-fn for_root_a_folder_which_the_other_user_cannot_enter_is_named() {
+fn root_gets_the_name_of_a_folder_that_the_other_user_cannot_enter() {
     if !is_root() {
         return;
     }
@@ -54,7 +54,7 @@ fn for_root_a_folder_which_the_other_user_cannot_enter_is_named() {
 }
 
 #[test]
-fn for_root_a_folder_of_another_user_is_refused_and_nothing_in_it_is_touched() {
+fn root_refuses_and_does_not_touch_a_folder_of_another_user() {
     if !is_root() {
         return;
     }
@@ -68,7 +68,7 @@ fn for_root_a_folder_of_another_user_is_refused_and_nothing_in_it_is_touched() {
         let error = refused.unwrap_err();
         assert!(matches!(&error, EmbeddedError::ForeignFolder { owner, .. } if owner == "nobody"), "{error}");
     }
-    // The folder is root's, and the link that leads to it is not.
+    // The folder belongs to root, but the link that leads to it does not.
     let (own, link) = (project.path().join("own"), project.path().join("link"));
     fs::create_dir(&own).unwrap();
     symlink(&own, &link).unwrap();
@@ -82,7 +82,7 @@ fn for_root_a_folder_of_another_user_is_refused_and_nothing_in_it_is_touched() {
 }
 
 #[test]
-fn a_folder_that_others_may_write_to_is_refused() {
+fn a_folder_that_other_users_may_write_to_is_refused() {
     let project = project();
     for mode in [0o777, 0o775, 0o1777] {
         let data_dir = project.path().join(format!("{mode:o}"));
@@ -95,7 +95,7 @@ fn a_folder_that_others_may_write_to_is_refused() {
 }
 
 #[test]
-fn a_folder_with_something_else_in_it_is_not_made_a_data_folder() {
+fn a_folder_with_other_content_is_refused() {
     let project = project();
     fs::create_dir(project.path().join("run")).unwrap();
     fs::write(project.path().join("run/precious"), "").unwrap();
@@ -105,7 +105,7 @@ fn a_folder_with_something_else_in_it_is_not_made_a_data_folder() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_the_sockets_is_not_emptied() {
+fn a_folder_in_place_of_the_socket_folder_is_not_emptied() {
     let project = project();
     let (data_dir, target) = (project.path().join("data"), project.path().join("target"));
     for folder in [&data_dir, &target] {
@@ -122,12 +122,12 @@ fn a_folder_in_the_place_of_the_sockets_is_not_emptied() {
     fs::rename(&target, data_dir.join("run")).unwrap();
     let opened = Cluster::open(&options(&data_dir));
     assert!(data_dir.join("run/precious").exists());
-    // Root does not give away what has something in it.
+    // Root does not change the owner of a folder that has content.
     assert_eq!(opened.is_err(), is_root(), "{opened:?}");
 }
 
 #[test]
-fn no_link_is_followed_to_a_file_of_somebody_else() {
+fn links_are_not_followed() {
     let project = project();
     let target = project.path().join("target");
     for name in ["lock", "postgres.log"] {
@@ -148,7 +148,7 @@ fn no_link_is_followed_to_a_file_of_somebody_else() {
 }
 
 #[test]
-fn whether_there_is_a_cluster_is_answered_without_making_one() {
+fn exists_creates_nothing() {
     let project = project();
     let data_dir = project.path().join("data");
     assert!(!Cluster::exists(&data_dir).unwrap());

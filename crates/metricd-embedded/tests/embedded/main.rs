@@ -1,6 +1,6 @@
-//! Real clusters: opened, joined, killed, found again.
+//! Tests with real clusters: opened, joined, killed and opened again.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "what fails in a helper fails the test that calls it")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failure in a helper fails the test that calls it")]
 
 mod crashes;
 mod ephemeral;

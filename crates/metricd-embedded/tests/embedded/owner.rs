@@ -1,4 +1,4 @@
-//! Another process that owns a cluster: this test binary again, running the one test below.
+//! Another process that owns a cluster. It runs this test binary again, with the one test below.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use crate::support::{open, search};
 
 const DATA_DIR: &str = "METRICD_TEST_OWNER";
 
-/// A process with a ready cluster; killed, as with kill -9, when dropped.
+/// A process with a ready cluster. Dropping it kills it, as with kill -9.
 pub(crate) struct Owner {
     process: Child,
     pub(crate) data_dir: PathBuf,
 }
 
 impl Owner {
-    pub(crate) fn of(data_dir: &Path) -> Self {
+    pub(crate) fn open(data_dir: &Path) -> Self {
         Self::spawn(data_dir.to_str().unwrap())
     }
 
-    pub(crate) fn of_an_ephemeral_cluster() -> Self {
+    pub(crate) fn ephemeral() -> Self {
         Self::spawn("")
     }
 
@@ -36,7 +36,7 @@ impl Owner {
 
     fn spawn(data_dir: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "owner::runs_until_it_is_killed_if_it_is_told_a_folder", "--nocapture"])
+            .args(["--exact", "owner::runs_until_killed_if_a_folder_is_given", "--nocapture"])
             .env(DATA_DIR, data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -50,7 +50,7 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // It may have been killed already.
+        // The process may have been killed already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -58,7 +58,7 @@ impl Drop for Owner {
 
 #[test]
 #[expect(clippy::print_stdout, reason = "the test that started this process waits for it")]
-fn runs_until_it_is_killed_if_it_is_told_a_folder() {
+fn runs_until_killed_if_a_folder_is_given() {
     let Ok(data_dir) = std::env::var(DATA_DIR) else { return };
     let cluster = if data_dir.is_empty() { Cluster::ephemeral(&search(), &[]).unwrap() } else { open(data_dir) };
     println!("ready: {}", cluster.data_dir().display());

@@ -4,13 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::thread;
 
-use metricd_embedded::{Access, Cluster, EmbeddedError, open_or_join};
+use metricd_embedded::{Cluster, ClusterAccess, EmbeddedError, open_or_join};
 use nix::unistd::geteuid;
 
 use crate::support::{eventually, open, options, project, query, runs, server_pid, try_query};
 
 #[test]
-fn the_next_owner_finds_the_data_and_the_passwords() {
+fn the_data_and_the_passwords_persist() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     let first = open(&data_dir);
@@ -27,7 +27,7 @@ fn the_next_owner_finds_the_data_and_the_passwords() {
 }
 
 #[test]
-fn the_passwords_belong_to_the_invoker_alone() {
+fn only_the_invoker_can_read_the_passwords() {
     let project = project();
     let cluster = open(project.path().join(".metricd"));
     let file = fs::metadata(cluster.data_dir().join("credentials.json")).unwrap();
@@ -37,7 +37,7 @@ fn the_passwords_belong_to_the_invoker_alone() {
 }
 
 #[test]
-fn a_second_owner_is_told_who_the_first_is() {
+fn a_second_owner_is_refused_with_the_id_of_the_first() {
     let project = project();
     let cluster = open(project.path().join(".metricd"));
     let error = Cluster::open(&options(cluster.data_dir())).unwrap_err();
@@ -47,7 +47,7 @@ fn a_second_owner_is_told_who_the_first_is() {
 }
 
 #[test]
-fn joining_takes_somebody_to_join() {
+fn join_finds_only_a_cluster_that_is_open() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     assert!(Cluster::join(&data_dir).unwrap().is_none());
@@ -60,21 +60,21 @@ fn joining_takes_somebody_to_join() {
 }
 
 #[test]
-fn of_several_who_start_at_once_one_opens_and_the_others_join() {
+fn of_several_concurrent_owners_one_opens_and_the_others_join() {
     let project = project();
     let options = options(project.path().join(".metricd"));
-    let accesses: Vec<Access> = thread::scope(|scope| {
+    let accesses: Vec<ClusterAccess> = thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| open_or_join(&options).unwrap())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(accesses.iter().filter(|access| matches!(access, Access::Opened(_))).count(), 1);
+    assert_eq!(accesses.iter().filter(|access| matches!(access, ClusterAccess::Opened(_))).count(), 1);
     for access in &accesses {
         assert_eq!(query(access.connection(), "SELECT 1"), "1");
     }
 }
 
 #[test]
-fn a_database_that_was_stopped_comes_back_at_its_address() {
+fn a_stopped_database_starts_again_at_its_address() {
     let project = project();
     let mut cluster = open(project.path().join(".metricd"));
     query(cluster.connection(), "CREATE TABLE kept AS SELECT 42 AS value");
@@ -87,11 +87,11 @@ fn a_database_that_was_stopped_comes_back_at_its_address() {
 }
 
 #[test]
-fn the_end_of_the_database_is_noticed() {
+fn the_end_of_the_database_is_detected() {
     let project = project();
     let cluster = std::cell::RefCell::new(open(project.path().join(".metricd")));
     assert!(!cluster.borrow_mut().has_ended());
-    // In the way an administrator may: neither through this crate nor with a signal to its shell.
+    // As an administrator may stop it: neither through this crate nor with a signal to its shell.
     let pid = query(cluster.borrow().connection(), "SELECT pg_read_file('postmaster.pid')");
     let pid = nix::unistd::Pid::from_raw(pid.lines().next().unwrap().parse().unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
@@ -99,7 +99,7 @@ fn the_end_of_the_database_is_noticed() {
 }
 
 #[test]
-fn a_role_added_later_gets_a_password_and_the_others_keep_theirs() {
+fn an_added_role_gets_a_password_and_the_others_keep_theirs() {
     let project = project();
     let mut options = options(project.path().join(".metricd"));
     let before = Cluster::open(&options).unwrap();

@@ -1,4 +1,4 @@
-//! Folders, queries and processes for the tests.
+//! Helpers for folders, queries and processes.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -16,7 +16,7 @@ pub(crate) fn search() -> Search {
     Search::system(std::env::var_os("PATH"))
 }
 
-/// A fresh folder that every user can enter, as a project's folder mostly is.
+/// A new folder that every user can enter, as most project folders are.
 pub(crate) fn project() -> TempDir {
     let folder = tempfile::Builder::new().prefix("metricd-test-").tempdir_in("/tmp").unwrap();
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -34,14 +34,14 @@ pub(crate) fn open(data_dir: impl Into<PathBuf>) -> Cluster {
 /// psql, without the user's own settings.
 pub(crate) fn psql() -> Command {
     let installation = Installation::find(&search(), None).unwrap();
-    // A link to the server program, say in /usr/local/bin, need not have one to psql beside it.
+    // The server program may be a link, for example in /usr/local/bin, without a link to psql next to it.
     let program = installation.bin_dir().join("postgres").canonicalize().unwrap().with_file_name("psql");
     let mut psql = Command::new(program);
     psql.arg("-XAtq").current_dir("/");
     psql
 }
 
-/// The answer of psql, or what it complains about.
+/// Runs a query with psql and returns its output, or its error.
 pub(crate) fn try_query(connection: &ConnectionInfo, sql: &str) -> Result<String, String> {
     let output = psql()
         .arg("--host")
@@ -58,13 +58,13 @@ pub(crate) fn query(connection: &ConnectionInfo, sql: &str) -> String {
     try_query(connection, sql).unwrap()
 }
 
-/// The number of the server's process, from `postmaster.pid`.
+/// The process id of the server, from `postmaster.pid`.
 pub(crate) fn server_pid(data_dir: &Path) -> u32 {
     let text = fs::read_to_string(data_dir.join("cluster/postmaster.pid")).unwrap();
     text.lines().next().unwrap().parse().unwrap()
 }
 
-/// Whether a process runs: one that nobody has waited for yet does not.
+/// Whether a process runs. A zombie does not.
 pub(crate) fn runs(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
@@ -95,7 +95,7 @@ pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Gives a folder to the user who runs PostgreSQL for root.
+/// Makes the user `nobody` the owner of a folder.
 pub(crate) fn give_to_nobody(path: &Path) {
     let nobody = User::from_name("nobody").unwrap().unwrap();
     chown(path, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();

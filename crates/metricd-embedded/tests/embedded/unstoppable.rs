@@ -1,10 +1,10 @@
-//! Sessions that nothing but the end of their process stops.
+//! Sessions that end only with their process.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use metricd_embedded::{Access, ConnectionInfo, OWNER_ROLE, open_or_join};
+use metricd_embedded::{ClusterAccess, ConnectionInfo, OWNER_ROLE, open_or_join};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use secrecy::ExposeSecret;
@@ -12,17 +12,17 @@ use secrecy::ExposeSecret;
 use crate::owner::Owner;
 use crate::support::{children_of, eventually, open, options, parent_of, project, psql, query, runs, server_pid};
 
-/// Computes for minutes without a look for interrupts.
-const UNSTOPPABLE: &str =
+/// A statement that computes for minutes without checking for interrupts.
+const UNINTERRUPTIBLE_SQL: &str =
     "SELECT path(polygon(20000, circle '<(0,0),1>')) <-> path(polygon(20000, circle '<(0,0),2>'))";
 
-/// Begins the statement, and answers with who waits for it and the number of PostgreSQL's process that computes.
+/// Starts the statement. Returns the client, and the process id of the backend that computes it.
 fn begin(connection: &ConnectionInfo) -> (Child, u32) {
     let client = psql()
         .arg("--host")
         .arg(connection.socket_dir())
         .args(["--port", &connection.port().to_string(), "--username", OWNER_ROLE, "--dbname", "postgres"])
-        .args(["-c", UNSTOPPABLE])
+        .args(["-c", UNINTERRUPTIBLE_SQL])
         .env("PGPASSWORD", connection.password(OWNER_ROLE).unwrap().expose_secret())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -46,7 +46,7 @@ fn assert_opens(data_dir: &Path) {
 }
 
 #[test]
-fn the_database_stops_although_a_statement_does_not() {
+fn the_database_stops_despite_an_uninterruptible_statement() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     let cluster = open(&data_dir);
@@ -62,7 +62,7 @@ fn the_database_stops_although_a_statement_does_not() {
 }
 
 #[test]
-fn a_server_that_hangs_is_killed_with_its_processes() {
+fn a_hanging_server_is_killed_with_its_processes() {
     let project = project();
     let data_dir = project.path().join(".metricd");
     let cluster = open(&data_dir);
@@ -79,16 +79,16 @@ fn a_server_that_hangs_is_killed_with_its_processes() {
 }
 
 #[test]
-fn what_a_killed_server_leaves_is_ended_before_the_next_one_starts() {
+fn orphans_of_a_killed_server_are_stopped_before_the_next_start() {
     let project = project();
     let data_dir = project.path().join(".metricd");
-    let mut owner = Owner::of(&data_dir);
+    let mut owner = Owner::open(&data_dir);
     let cluster = open_or_join(&options(&data_dir)).unwrap();
-    let Access::Joined(connection) = cluster else { panic!("the owner has it") };
+    let ClusterAccess::Joined(connection) = cluster else { panic!("the owner serves the folder") };
     query(&connection, "CREATE TABLE kept AS SELECT 42 AS value; CHECKPOINT");
     let (mut client, backend) = begin(&connection);
     let server = server_pid(&data_dir);
-    // Its supervisor first, so that it does not stop the server in good order.
+    // The supervisor is killed first, so that it does not stop the server in good order.
     let supervisor = parent_of(server);
     for process in children_of(supervisor).into_iter().chain([supervisor]) {
         signal(process, Signal::SIGKILL);
@@ -97,7 +97,7 @@ fn what_a_killed_server_leaves_is_ended_before_the_next_one_starts() {
     client.kill().unwrap();
     client.wait().unwrap();
     eventually("the server ends", || !runs(server));
-    assert!(runs(backend), "it computes on");
+    assert!(runs(backend), "it continues to compute");
     let began = Instant::now();
     assert_opens(&data_dir);
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());

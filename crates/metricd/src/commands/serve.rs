@@ -231,7 +231,7 @@ async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, te
             _ = watch.tick() => {}
         }
         let Some(cluster) = cluster.as_mut() else { continue };
-        if let Err(error) = cluster.keep_log_small() {
+        if let Err(error) = cluster.truncate_log() {
             log::warn!("{error}");
         }
         if cluster.has_ended() {
