@@ -1,7 +1,8 @@
-//! For tests alone: databases of their own, on a PostgreSQL that the tests start.
+//! For tests only: databases of their own, on a PostgreSQL that the tests start.
 //!
-//! Each test binary starts one cluster when its first test asks for a database. The schema is migrated once, into a
-//! template, of which every [`TestDatabase`] is a copy, hardened or not. The cluster ends with the test binary, in whatever way that ends.
+//! Each test binary starts one cluster when its first test needs a database. The schema is migrated once into each of
+//! two templates, one hardened and one not. Every [`TestDatabase`] is a copy of a template. The cluster ends with the
+//! test binary, for whatever reason that ends.
 
 mod pooler;
 
@@ -18,21 +19,23 @@ use tokio_postgres::{Client, NoTls};
 
 pub use self::pooler::{Pooler, StartupOptions};
 
-/// The role that stored SQL runs as.
+/// The role that runs stored SQL.
 pub const READER: &str = "metricd_reader";
 
-/// The environment variable with the locale of the server's messages, such as `de_DE.UTF-8`; English without it.
+/// The environment variable with the locale of the server's messages, such as `de_DE.UTF-8`. Messages are English if it
+/// is not set.
 const LC_MESSAGES: &str = "METRICD_TEST_LC_MESSAGES";
 
 const TEMPLATE: &str = "template_metricd";
 const HARDENED_TEMPLATE: &str = "template_metricd_hardened";
 
-/// The cluster of this test binary. A copy of the template is made under the lock, since it is made one at a time.
+/// The cluster of this test binary. The lock also serialises the copies: PostgreSQL makes one copy of a template at a
+/// time.
 static CLUSTER: Mutex<Option<Cluster>> = Mutex::const_new(None);
 
-static NEXT: AtomicU32 = AtomicU32::new(1);
+static NEXT_DATABASE_NUMBER: AtomicU32 = AtomicU32::new(1);
 
-/// A fresh database with the schema in place, and the reader with its rights.
+/// A new database with the migrated schema, and the reader with its privileges.
 #[derive(Debug)]
 pub struct TestDatabase {
     owner_url: SecretString,
@@ -44,24 +47,24 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A hardened database, as a private one is.
+    /// Creates a hardened database, as a private one is.
     ///
     /// # Errors
     ///
-    /// Where PostgreSQL cannot be started, or refuses.
+    /// If PostgreSQL cannot be started or refuses a statement.
     pub async fn new() -> Result<Self> {
         let database = Self::copy(HARDENED_TEMPLATE).await?;
-        // The rights on the database itself are not copied.
+        // A copy does not include the privileges on the database itself.
         let owner = database.owner.clone();
         tokio::task::spawn_blocking(move || harden(&owner)).await??;
         Ok(database)
     }
 
-    /// A database as an operator's is before anybody hardens it: PUBLIC has what PostgreSQL gives it.
+    /// Creates a database that is not hardened: PUBLIC has the default privileges of PostgreSQL.
     ///
     /// # Errors
     ///
-    /// Where PostgreSQL cannot be started, or refuses.
+    /// If PostgreSQL cannot be started or refuses a statement.
     pub async fn unhardened() -> Result<Self> {
         Self::copy(TEMPLATE).await
     }
@@ -73,21 +76,21 @@ impl TestDatabase {
             None => tokio::task::spawn_blocking(start).await??,
         };
         let started = cluster.insert(started);
-        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("test_{}", NEXT_DATABASE_NUMBER.fetch_add(1, Ordering::Relaxed));
         let server = connect(&started.connection().owner_url("postgres")?).await?;
         server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
-        let database = Self::of(started.connection(), &name)?;
+        let database = Self::on(started.connection(), &name)?;
         let (owner, reader) = (database.owner.clone(), database.reader.clone());
         tokio::task::spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
         Ok(database)
     }
 
-    /// A database of that name, which need not exist, on the cluster of a test's own.
+    /// The database of this name on the given cluster. It need not exist.
     ///
     /// # Errors
     ///
-    /// Where the cluster keeps no password for [`READER`].
-    pub fn of(cluster: &ConnectionInfo, name: &str) -> Result<Self> {
+    /// If the cluster has no password for [`READER`].
+    pub fn on(cluster: &ConnectionInfo, name: &str) -> Result<Self> {
         let owner_url = cluster.owner_url(name)?;
         Ok(Self {
             owner: DatabaseUrl::parse(owner_url.clone())?,
@@ -97,40 +100,40 @@ impl TestDatabase {
         })
     }
 
-    /// The database as the reader, by a URL with one more parameter.
+    /// The database as the reader, with one more parameter in the URL.
     ///
     /// # Errors
     ///
-    /// If a URL must not have the parameter.
+    /// If the URL does not accept the parameter.
     pub fn reader_with(&self, parameter: &str) -> Result<DatabaseUrl> {
         Ok(DatabaseUrl::parse(format!("{}&{parameter}", self.reader_url.expose_secret()))?)
     }
 
-    /// A connection as the reader, past the runner.
+    /// Connects as the reader, without the runner.
     ///
     /// # Errors
     ///
-    /// Where the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn connect_as_reader(&self) -> Result<Client> {
         connect(&self.reader_url).await
     }
 
-    /// A connection as the owner, to look and to interfere.
+    /// Connects as the owner, to inspect and to manipulate the database.
     ///
     /// # Errors
     ///
-    /// Where the database cannot be reached.
+    /// If the database cannot be reached.
     pub async fn connect(&self) -> Result<Client> {
         connect(&self.owner_url).await
     }
 }
 
-/// A cluster with the templates on it.
+/// Starts a cluster and creates the templates.
 fn start() -> Result<Cluster> {
     let cluster = Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[READER])?;
-    speak(&cluster)?;
+    set_language(&cluster)?;
     for name in [TEMPLATE, HARDENED_TEMPLATE] {
-        let template = TestDatabase::of(cluster.connection(), name)?;
+        let template = TestDatabase::on(cluster.connection(), name)?;
         create_database(&template.owner)?;
         migrate(&template.owner)?;
         if name == HARDENED_TEMPLATE {
@@ -140,24 +143,24 @@ fn start() -> Result<Cluster> {
     Ok(cluster)
 }
 
-/// Has the server speak the language that [`LC_MESSAGES`] names, in which no test may fail.
-fn speak(cluster: &Cluster) -> Result<()> {
+/// Sets the language of the server's messages to the one that [`LC_MESSAGES`] names. Tests must pass in every language.
+fn set_language(cluster: &Cluster) -> Result<()> {
     let Ok(locale) = env::var(LC_MESSAGES) else { return Ok(()) };
     let url = cluster.connection().owner_url("postgres")?;
-    let speak = async {
+    let set = async {
         let server = connect(&url).await?;
         server.batch_execute(&format!("ALTER ROLE ALL SET lc_messages = '{locale}'")).await?;
-        let speaker = connect(&url).await?;
-        let refused = speaker.batch_execute("SELECT nothing").await.err();
+        let client = connect(&url).await?;
+        let refused = client.batch_execute("SELECT nothing").await.err();
         let message =
             refused.as_ref().and_then(tokio_postgres::Error::as_db_error).map(|error| error.message().to_owned());
         anyhow::ensure!(
             message.as_deref().is_some_and(|message| !message.ends_with("does not exist")),
-            "{LC_MESSAGES} is `{locale}` and PostgreSQL says {message:?}: its translations are not installed"
+            "{LC_MESSAGES} is `{locale}`, but PostgreSQL reports {message:?}: its translations are not installed"
         );
         Ok(())
     };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(speak)
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(set)
 }
 
 async fn connect(url: &SecretString) -> Result<Client> {

@@ -1,4 +1,4 @@
-//! A connection pooler in transaction mode, as `PgBouncer` is one: each transaction meets any of a few of PostgreSQL's processes.
+//! A connection pooler in transaction mode, like `PgBouncer`: each transaction runs on one of a few backends.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -16,20 +16,20 @@ use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use crate::{READER, TestDatabase, connect as connect_to};
 
-const CANCEL_REQUEST: u32 = 80_877_102;
-const SSL_REQUEST: u32 = 80_877_103;
-const GSS_REQUEST: u32 = 80_877_104;
+const CANCEL_REQUEST_CODE: u32 = 80_877_102;
+const SSL_REQUEST_CODE: u32 = 80_877_103;
+const GSS_REQUEST_CODE: u32 = 80_877_104;
 
-/// What becomes of the options that a client begins with.
+/// What the pooler does with the `options` of a client's startup message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartupOptions {
-    /// They are left out, as with `PgBouncer`'s `ignore_startup_parameters = options`.
+    /// The pooler ignores them, like `PgBouncer` with `ignore_startup_parameters = options`.
     Ignored,
-    /// The client is not let in, as `PgBouncer` does otherwise.
+    /// The pooler refuses the client, like `PgBouncer` by default.
     Refused,
 }
 
-/// A pooler that gives each transaction of the reader a process at random. It ends with the test's runtime.
+/// A pooler that runs each transaction of the reader on a random backend. It ends with the test's runtime.
 #[derive(Debug, Clone)]
 pub struct Pooler {
     /// The database through the pooler, as the reader.
@@ -41,44 +41,44 @@ struct Shared {
     server: Config,
     options: StartupOptions,
     idle: Mutex<Vec<Backend>>,
-    places: Semaphore,
+    slots: Semaphore,
     clients: AtomicI32,
-    /// The processes that work for a client, by the key that it was told.
-    working: Mutex<HashMap<i32, CancelToken>>,
+    /// The backends that work for a client, by the cancellation key that the client got.
+    busy: Mutex<HashMap<i32, CancelToken>>,
 }
 
 trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// A process of PostgreSQL.
+/// A connection to a backend of PostgreSQL.
 struct Backend {
     socket: Box<dyn Socket>,
     token: CancelToken,
 }
 
 impl Pooler {
-    /// A pooler with so many processes.
+    /// Starts a pooler with this number of backends.
     ///
     /// # Errors
     ///
-    /// If PostgreSQL does not let the reader in.
-    pub async fn listen(database: &TestDatabase, processes: usize, options: StartupOptions) -> Result<Self> {
+    /// If PostgreSQL refuses the reader.
+    pub async fn listen(database: &TestDatabase, backends: usize, options: StartupOptions) -> Result<Self> {
         let server: Config = database.reader_url.expose_secret().parse()?;
         let name = server.get_dbname().unwrap_or_default().to_owned();
         let mut idle = Vec::new();
-        for _ in 0..processes {
+        for _ in 0..backends {
             idle.push(Backend::open(&server).await?);
         }
-        let (places, idle) = (Semaphore::new(processes), Mutex::new(idle));
-        let (clients, working) = (AtomicI32::new(1), Mutex::default());
-        let shared = Arc::new(Shared { server, options, idle, places, clients, working });
+        let (slots, idle) = (Semaphore::new(backends), Mutex::new(idle));
+        let (clients, busy) = (AtomicI32::new(1), Mutex::default());
+        let shared = Arc::new(Shared { server, options, idle, slots, clients, busy });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = Arc::clone(&shared);
-                // A client that leaves at a bad moment is its own business.
+                // A client that disconnects during a request is ignored.
                 tokio::spawn(async move { drop(shared.serve(client).await) });
             }
         });
@@ -88,11 +88,11 @@ impl Pooler {
 }
 
 impl Pooler {
-    /// A connection through the pooler, past the runner.
+    /// Connects through the pooler, without the runner.
     ///
     /// # Errors
     ///
-    /// If the pooler does not let it in.
+    /// If the pooler refuses the connection.
     pub async fn connect(&self) -> Result<Client> {
         connect_to(&self.url).await
     }
@@ -117,12 +117,12 @@ impl Shared {
             client.read_exact(&mut startup).await?;
             let (code, rest) = startup.split_first_chunk().context("a startup message")?;
             match u32::from_be_bytes(*code) {
-                SSL_REQUEST | GSS_REQUEST => client.write_all(b"N").await?,
-                CANCEL_REQUEST => return self.cancel(rest).await,
+                SSL_REQUEST_CODE | GSS_REQUEST_CODE => client.write_all(b"N").await?,
+                CANCEL_REQUEST_CODE => return self.cancel(rest).await,
                 _ => break rest.to_vec(),
             }
         };
-        let has_options = startup.split(|byte| *byte == 0).any(|word| word == b"options");
+        let has_options = startup.split(|byte| *byte == 0).any(|part| part == b"options");
         if has_options && self.options == StartupOptions::Refused {
             let error = b"SFATAL\0VFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
             client.write_all(&message(b'E', error)).await?;
@@ -135,71 +135,71 @@ impl Shared {
         {
             greeting.extend(message(b'S', format!("{name}\0{value}\0").as_bytes()));
         }
-        // As PgBouncer's, of no process.
+        // As with PgBouncer, the process id belongs to no process.
         greeting.extend(message(b'K', &[key.to_be_bytes(), [7; 4]].concat()));
         greeting.extend(message(b'Z', b"I"));
         client.write_all(&greeting).await?;
-        let mut held = None;
-        let ended = self.relay(key, &mut client, &mut held).await;
-        if let Some(backend) = held.take() {
-            self.recover(backend).await?;
+        let mut assigned = None;
+        let ended = self.relay(key, &mut client, &mut assigned).await;
+        if let Some(backend) = assigned.take() {
+            self.replace(backend).await?;
         }
         ended
     }
 
-    /// Passes on one question after the other. Each that is asked outside a transaction goes to a process at random.
-    async fn relay(&self, key: i32, client: &mut TcpStream, held: &mut Option<Backend>) -> Result<()> {
+    /// Relays one request after the other. A request outside a transaction goes to a random backend.
+    async fn relay(&self, key: i32, client: &mut TcpStream, assigned: &mut Option<Backend>) -> Result<()> {
         loop {
-            let mut question = Vec::new();
+            let mut request = Vec::new();
             loop {
                 let (tag, message) = read(client).await?;
-                question.extend(message);
+                request.extend(message);
                 match tag {
                     b'X' => return Ok(()),
                     b'S' | b'Q' => break,
                     _ => {}
                 }
             }
-            if held.is_none() {
-                *held = Some(self.take().await?);
+            if assigned.is_none() {
+                *assigned = Some(self.acquire().await?);
             }
-            let Some(backend) = held.as_mut() else { bail!("no process") };
-            self.working().insert(key, backend.token.clone());
-            let answered = pass(&question, client, backend).await;
-            self.working().remove(&key);
-            if answered? == b'I'
-                && let Some(backend) = held.take()
+            let Some(backend) = assigned.as_mut() else { bail!("no process") };
+            self.busy().insert(key, backend.token.clone());
+            let status = forward(&request, client, backend).await;
+            self.busy().remove(&key);
+            if status? == b'I'
+                && let Some(backend) = assigned.take()
             {
-                self.put(backend);
+                self.release(backend);
             }
         }
     }
 
-    async fn take(&self) -> Result<Backend> {
-        self.places.acquire().await?.forget();
+    async fn acquire(&self) -> Result<Backend> {
+        self.slots.acquire().await?.forget();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let random = usize::try_from(RandomState::new().build_hasher().finish() % (1 << 16))?;
         let count = idle.len();
         Ok(idle.swap_remove(random % count.max(1)))
     }
 
-    fn put(&self, backend: Backend) {
+    fn release(&self, backend: Backend) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(backend);
-        self.places.add_permits(1);
+        self.slots.add_permits(1);
     }
 
-    /// The process of a client that has gone is replaced, once it has ended what it was asked.
-    async fn recover(&self, backend: Backend) -> Result<()> {
+    /// Replaces the backend of a client that has disconnected, after its statement was cancelled.
+    async fn replace(&self, backend: Backend) -> Result<()> {
         drop(backend.token.cancel_query_raw(connect(&self.server).await?, NoTls).await);
         drop(backend);
-        self.put(Backend::open(&self.server).await?);
+        self.release(Backend::open(&self.server).await?);
         Ok(())
     }
 
-    /// A request to cancel is for the process that works for the client; of a client for which none works, it is left out.
+    /// Forwards a cancel request to the backend that works for the client. Ignores it if there is none.
     async fn cancel(&self, request: &[u8]) -> Result<()> {
         let key = i32::from_be_bytes(*request.first_chunk().context("a key")?);
-        let token = self.working().get(&key).cloned();
+        let token = self.busy().get(&key).cloned();
         if let Some(token) = token {
             let mut socket = connect(&self.server).await?;
             token.cancel_query_raw(&mut socket, NoTls).await?;
@@ -208,14 +208,14 @@ impl Shared {
         Ok(())
     }
 
-    fn working(&self) -> MutexGuard<'_, HashMap<i32, CancelToken>> {
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    fn busy(&self) -> MutexGuard<'_, HashMap<i32, CancelToken>> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Passes a question on, and its answer back. Says what becomes of the transaction.
-async fn pass(question: &[u8], client: &mut TcpStream, backend: &mut Backend) -> Result<u8> {
-    backend.socket.write_all(question).await?;
+/// Forwards a request to the backend and its response to the client. Returns the transaction status.
+async fn forward(request: &[u8], client: &mut TcpStream, backend: &mut Backend) -> Result<u8> {
+    backend.socket.write_all(request).await?;
     loop {
         let (tag, message) = read(&mut backend.socket).await?;
         client.write_all(&message).await?;
@@ -233,7 +233,7 @@ async fn connect(server: &Config) -> Result<Box<dyn Socket>> {
     })
 }
 
-/// A message, with its tag and length.
+/// Reads a message. Returns its tag, and its bytes with tag and length.
 async fn read(socket: &mut (impl AsyncRead + Unpin)) -> Result<(u8, Vec<u8>)> {
     let mut head = [0; 5];
     socket.read_exact(&mut head).await?;
