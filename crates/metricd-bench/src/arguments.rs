@@ -6,18 +6,18 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::{LISTING_ROWS, MIN_DEFINITIONS, Size};
-use crate::pairs::PAGE;
-use crate::workload::{MAX_CLIENTS, Questions, Workload};
+use crate::pairs::PAGE_SIZE;
+use crate::workload::{MAX_CLIENTS, RequestMix, Workload};
 
-/// Measures metricd beside its floor: what PostgreSQL alone and the web server alone reach on this machine, with the same SQL,
-/// results and clients.
+/// Measures metricd against its floor: the rate that PostgreSQL alone and the web server alone reach on this machine,
+/// with the same SQL, results and clients.
 ///
-/// The floor of a request is 1 / (1/pgbench + 1/http): what it could reach if each answer was a run and metricd took no time.
-/// Clients that ask for the same may share runs, and be faster than that. metricd's release build and a private PostgreSQL are
-/// started for it; pgbench comes with PostgreSQL.
+/// The floor is 1 / (1/pgbench + 1/http): the rate if each response was a run and metricd itself took no time. Clients
+/// that send identical requests may share runs, and exceed the floor. The program starts metricd's release build and a
+/// private PostgreSQL. pgbench is part of PostgreSQL.
 ///
-/// Then pairs: two ways to ask metricd, measured in turns, with the ratio of their rates and what that should be. All of it
-/// takes about 13 minutes, the pairs less than 2 of them. To measure the pairs alone:
+/// Pairs are measured next: two kinds of requests to metricd, in turns, with the ratio of their rates and its goal. All
+/// of it takes about 13 minutes, the pairs less than 2 of them. To measure only the pairs:
 ///
 /// metricd-bench --parts results,pages,unchanged
 #[derive(Debug, Parser)]
@@ -32,21 +32,22 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Hidden {
-    /// What the program starts itself as, to measure the web server alone.
+    /// Serves fixed bodies, to measure the web server alone. The program starts itself in this mode.
     #[command(hide = true)]
     FixedBodies { folder: PathBuf },
 }
 
-/// What can be measured.
+/// The parts of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Each workload beside its floor.
+    /// Each workload against its floor.
     Floor,
-    /// 10 metrics in one call of /results, against a request for each. Their SQL costs little, so that the rest shows.
+    /// 10 metrics in one call of /results, against one request for each. Their SQL is cheap, so that the overhead of a
+    /// request shows.
     Results,
-    /// A late page of a list of many definitions, against the first.
+    /// A late page of a list of many definitions, against the first page.
     Pages,
-    /// 304 for a client that has the result already, against 200; where the server sends an entity tag.
+    /// 304 for a client that has the result already, against 200. Skipped if the server sends no entity tag.
     Unchanged,
 }
 
@@ -61,10 +62,10 @@ impl Part {
     }
 }
 
-/// What to measure.
+/// The options of a measurement.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// What to measure.
+    /// The parts to measure.
     #[arg(
         long,
         default_value = "floor,results,pages,unchanged",
@@ -74,49 +75,50 @@ pub(crate) struct Options {
     )]
     pub(crate) parts: Vec<Part>,
 
-    /// How many seconds each measurement beside the floor takes, after a warm-up.
+    /// The duration of each floor measurement in seconds, after a warm-up.
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
-    /// How many seconds each measurement of a pair takes, after a warm-up.
+    /// The duration of each measurement of a pair in seconds, after a warm-up.
     #[arg(long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
     pair_seconds: u64,
 
-    /// How often each measurement is made. Rates are medians, latencies are of all rounds.
+    /// The number of rounds. Rates are medians of the rounds; latencies are of all rounds.
     #[arg(long, default_value_t = 3, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) rounds: u32,
 
-    /// How many clients ask at once, one number for each measurement; at most 32, since pgbench has a connection for each.
+    /// The numbers of concurrent clients, one for each measurement; at most 32, since pgbench opens a connection for
+    /// each.
     #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
     pub(crate) clients: Vec<u32>,
 
-    /// Whether the clients beside the floor ask apart, so that each answer is a run of the SQL, or alike, so that they may share
-    /// runs. A single client has nobody to share with.
-    #[arg(long, default_value = "apart,alike", value_delimiter = ',', value_enum, value_name = "NAMES")]
-    questions: Vec<Questions>,
+    /// Whether the clients of a floor measurement send different requests, so that each response is a run of the SQL,
+    /// or identical ones, which may share runs. A single client has no other to share with.
+    #[arg(long, default_value = "different,identical", value_delimiter = ',', value_enum, value_name = "NAMES")]
+    requests: Vec<RequestMix>,
 
-    /// Which workloads beside the floor.
+    /// The workloads of the floor measurements.
     #[arg(long, default_value = "aggregate,series,listing", value_delimiter = ',', value_enum, value_name = "NAMES")]
     pub(crate) workloads: Vec<Workload>,
 
-    /// How many records the queries read.
+    /// The number of records that the queries read.
     #[arg(long, default_value_t = 200_000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(MIN_DEFINITIONS * LISTING_ROWS)..=100_000_000))]
     records: u32,
 
-    /// How many metrics are ingested; the cost must not grow with them.
+    /// The number of metrics to ingest. The cost must not grow with it.
     #[arg(long, default_value_t = MIN_DEFINITIONS, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(MIN_DEFINITIONS)..=1_000_000))]
     definitions: u32,
 
-    /// How many copies of their definitions are listed, in pages of 100; the last full page is measured. They are made in the
-    /// database, with their contracts: 100 000 take some 10 seconds.
-    #[arg(long, default_value_t = 1_000 * PAGE, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(2 * PAGE)..=1_000_000))]
+    /// The number of copies of the definitions to list, in pages of 100; the last full page is measured. The copies are
+    /// made in the database, with their contracts: 100 000 take some 10 seconds.
+    #[arg(long, default_value_t = 1_000 * PAGE_SIZE, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(i64::from(2 * PAGE_SIZE)..=1_000_000))]
     pub(crate) copies: u32,
 
-    /// Where the figures go, for programs.
+    /// The file for the figures, as JSON.
     #[arg(long, default_value = "target/metricd-bench.json", value_name = "FILE")]
     pub(crate) json: PathBuf,
 
-    /// Another program to measure than the one that is built from this checkout.
+    /// The metricd program to measure, instead of a build of this checkout.
     #[arg(long, value_name = "FILE")]
     pub(crate) metricd: Option<PathBuf>,
 }
@@ -130,10 +132,10 @@ impl Options {
         Duration::from_secs(self.pair_seconds)
     }
 
-    /// How many clients ask at once beside the floor, and how.
-    pub(crate) fn questions(&self) -> impl Iterator<Item = (u32, Questions)> {
-        let ways = |clients| if clients == 1 { &[Questions::Apart] } else { self.questions.as_slice() };
-        self.clients.iter().flat_map(move |&clients| ways(clients).iter().map(move |&questions| (clients, questions)))
+    /// The load of each floor measurement: the number of clients, and which requests they send.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = (u32, RequestMix)> {
+        let mixes = |clients| if clients == 1 { &[RequestMix::Different] } else { self.requests.as_slice() };
+        self.clients.iter().flat_map(move |&clients| mixes(clients).iter().map(move |&requests| (clients, requests)))
     }
 
     pub(crate) fn size(&self) -> Size {
@@ -141,17 +143,17 @@ impl Options {
     }
 }
 
-/// What the program was started for.
+/// The mode of the program.
 pub(crate) enum Mode {
     Measure(Options),
     ServeFixedBodies(PathBuf),
 }
 
-/// All that the command line says.
+/// The arguments of the command line.
 pub(crate) struct Arguments;
 
 impl Arguments {
-    /// Reads the command line; ends the program where it is wrong or asks for help.
+    /// Parses the command line. Exits if it is wrong or requests help.
     pub(crate) fn read() -> Mode {
         match CommandLine::parse() {
             CommandLine { mode: Some(Hidden::FixedBodies { folder }), .. } => Mode::ServeFixedBodies(folder),
@@ -172,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_a_list_and_none_may_be_without_any() {
+    fn clients_are_a_list_of_positive_numbers() {
         let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "2,4"]).unwrap();
         assert_eq!(line.options.clients, [2, 4]);
         assert_eq!(line.options.parts, Part::value_variants());
         let line = CommandLine::try_parse_from(["metricd-bench", "--clients", "1,8"]).unwrap();
-        let questions: Vec<_> = line.options.questions().collect();
-        assert_eq!(questions, [(1, Questions::Apart), (8, Questions::Apart), (8, Questions::Alike)]);
+        let loads: Vec<_> = line.options.loads().collect();
+        assert_eq!(loads, [(1, RequestMix::Different), (8, RequestMix::Different), (8, RequestMix::Identical)]);
         assert!(CommandLine::try_parse_from(["metricd-bench", "--clients", "0"]).is_err());
         assert!(CommandLine::try_parse_from(["metricd-bench", "--records", "51999"]).is_err());
     }

@@ -1,4 +1,4 @@
-//! From an empty folder to the report.
+//! Runs the benchmark: builds metricd, ingests the data, measures and reports.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -13,20 +13,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::{Options, Part};
 use crate::figures::Round;
-use crate::load::{Asked, Target};
+use crate::load::{Request, Target};
 use crate::metricd::{Metricd, build};
 use crate::pgbench::{Postgres, script};
 use crate::process::Server;
-use crate::report::{Cell, Report, Setting};
+use crate::report::{Cell, Report, Settings};
 use crate::workload::Workload;
 use crate::{data, fixed_body, load, pairs};
 
-/// How often the bar is drawn anew.
-const TICK: Duration = Duration::from_millis(200);
+/// The interval at which the progress bar is redrawn.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Measures, prints the table and writes the figures.
+/// Measures, prints the tables and writes the figures.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    // One thread: the load generator is to leave the cores to what is measured.
+    // One thread only, so that the load generator leaves the cores to what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(prepare_and_measure(options))?;
     report.print();
@@ -35,7 +35,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 async fn prepare_and_measure(options: &Options) -> Result<Report> {
     let folder = tempfile::Builder::new().prefix("metricd-bench-").tempdir()?;
-    // For root the private PostgreSQL belongs to another user, who has to get in.
+    // If this process runs as root, the private PostgreSQL belongs to another user, who must be able to enter the
+    // folder.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
     let path = |name: &str| folder.path().join(name);
     let bar = progress_bar();
@@ -79,7 +80,7 @@ async fn measure(
         Vec::new()
     };
     let pairs = pairs::measure(options, &postgres, server.address, bar).await?;
-    Ok(Report { setting: Setting::of(options), start: server.start, memory: server.memory(), cells, pairs })
+    Ok(Report { setting: Settings::of(options), start: server.start, memory: server.memory(), cells, pairs })
 }
 
 async fn measure_floor(
@@ -98,8 +99,8 @@ async fn measure_floor(
         fs::write(bodies.join(workload.name()), &body)?;
         fs::write(folder.join(workload.name()), script(workload))?;
         if options.workloads.contains(&workload) {
-            for (clients, questions) in options.questions() {
-                cells.push(Cell::new(workload, clients, questions, body.len())?);
+            for (clients, requests) in options.loads() {
+                cells.push(Cell::new(workload, clients, requests, body.len())?);
             }
         }
     }
@@ -112,20 +113,20 @@ async fn measure_floor(
     for round in 1..=options.rounds {
         for cells in cells.chunk_by_mut(Cell::has_floor_of) {
             let Some(&mut Cell { workload, clients, body_bytes, .. }) = cells.first_mut() else { continue };
-            let step = |what: &str| {
+            let step = |name: &str| {
                 bar.inc(1);
-                bar.set_message(format!("round {round}: {}, {clients} clients, {what}", workload.name()));
+                bar.set_message(format!("round {round}: {}, {clients} clients, {name}", workload.name()));
             };
             step("pgbench");
             let pgbench_tps = postgres.measure(&folder.join(workload.name()), clients, duration).await?;
             step("web server");
-            let fixed = Target::alike(web.address, Asked::ok(fixed_body::path(workload), body_bytes));
+            let fixed = Target::identical(web.address, Request::ok(fixed_body::path(workload), body_bytes));
             let http_rps = load::measure(&fixed, clients, duration).await?.requests_per_second;
             for cell in cells {
-                step(&format!("metricd, {}", cell.questions.name()));
-                let asked = |path| vec![Asked::ok(path, body_bytes)];
-                let asked = workload.paths(cell.questions).into_iter().map(asked).collect();
-                let target = Target { address: server.address, asked };
+                step(&format!("metricd, {} requests", cell.requests.name()));
+                let request = |path| vec![Request::ok(path, body_bytes)];
+                let requests = workload.paths(cell.requests).into_iter().map(request).collect();
+                let target = Target { address: server.address, requests };
                 let metricd = load::measure(&target, clients, duration).await?;
                 let round = Round { pgbench_tps, http_rps, metricd_rps: metricd.requests_per_second };
                 cell.add(round, &metricd.latencies, server.memory())?;
@@ -135,19 +136,19 @@ async fn measure_floor(
     Ok(cells)
 }
 
-/// The result has to be the one that is meant, or the comparison says nothing.
+/// Checks that the result has the expected number of rows: otherwise the comparison would be meaningless.
 fn check_body(workload: Workload, body: &[u8]) -> Result<()> {
-    let result: Value = serde_json::from_slice(body).context("metricd's answer is no JSON")?;
+    let result: Value = serde_json::from_slice(body).context("metricd's response is not JSON")?;
     let rows = result["rows"].as_array().map_or(0, Vec::len);
     ensure!(rows == usize::try_from(workload.rows())?, "the {} has {rows} rows", workload.name());
     Ok(())
 }
 
-/// Not shown where standard error is no terminal.
+/// A progress bar. It is hidden if standard error is not a terminal.
 fn progress_bar() -> ProgressBar {
     let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(0).with_style(style.progress_chars("=> "));
-    bar.enable_steady_tick(TICK);
+    bar.enable_steady_tick(REDRAW_INTERVAL);
     bar
 }

@@ -1,4 +1,4 @@
-//! What is ingested: as many records and definitions as were asked for.
+//! Generates the files to ingest, with the requested numbers of records and definitions.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -8,25 +8,25 @@ use serde_json::json;
 
 use crate::workload::Workload;
 
-/// How many records each query has, and so the rows of the listing.
+/// The number of records of each query, and so of rows of the listing.
 pub(crate) const LISTING_ROWS: u32 = 4_000;
 
-/// How many metrics are asked for together.
-pub(crate) const TOGETHER: u32 = 10;
+/// The number of metrics in one call of `/results`.
+pub(crate) const METRICS_PER_CALL: u32 = 10;
 
-/// The workloads come before all other definitions.
-const WORKLOADS: u32 = 3;
+/// The number of workloads. Their definitions come before all others.
+const WORKLOAD_COUNT: u32 = 3;
 
-/// The fewest definitions that there are.
-pub(crate) const MIN_DEFINITIONS: u32 = WORKLOADS + TOGETHER;
+/// The minimum number of definitions: the workloads, and the metrics of one call of `/results`.
+pub(crate) const MIN_DEFINITIONS: u32 = WORKLOAD_COUNT + METRICS_PER_CALL;
 
-/// How many records a query has of each day.
-const RECORDS_A_DAY: u32 = 10;
+/// The number of records of a query for each day.
+const RECORDS_PER_DAY: u32 = 10;
 
 const ALERT_TYPES: [&str; 4] = ["End of life", "Shortage", "Price change", "Not recommended for new designs"];
 const CATEGORIES: [&str; 3] = ["Resolved", "Need approval", "Informational"];
 
-/// How much is stored.
+/// The amount of data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) records: u32,
@@ -58,18 +58,18 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
     out.flush()
 }
 
-/// The ids of the metrics that are asked for together.
-pub(crate) fn together() -> Vec<String> {
-    (WORKLOADS..MIN_DEFINITIONS).map(id).collect()
+/// The ids of the metrics in one call of `/results`.
+pub(crate) fn metrics_of_one_call() -> Vec<String> {
+    (WORKLOAD_COUNT..MIN_DEFINITIONS).map(id).collect()
 }
 
-/// The first ids are the workloads'.
+/// The id of a metric, its query and its records. The first ids are those of the workloads.
 fn id(number: u32) -> String {
     let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
     workload.map_or_else(|| format!("bench-other-{number}"), |workload| workload.id())
 }
 
-/// That of the others costs PostgreSQL little: the totals of a day, of 10 records.
+/// The SQL of a query. That of the other metrics is cheap for PostgreSQL: the totals of one day, which has 10 records.
 fn sql(number: u32) -> String {
     let workload = usize::try_from(number).ok().and_then(|index| Workload::ALL.get(index));
     let totals = || {
@@ -82,16 +82,16 @@ fn sql(number: u32) -> String {
     workload.map_or_else(totals, |workload| workload.sql())
 }
 
-/// A record: the queries' ones stand after each other, each of them in the order of its days.
+/// A record. The records are grouped by query, and those of a query are in order of their days.
 fn record(number: u32) -> String {
     let of_query = number % LISTING_ROWS;
-    // A plain recurrence, so that the data are the same each time.
+    // A simple deterministic sequence, so that the data are the same in each run.
     let noise = number.wrapping_mul(2_654_435_761) >> 8;
     let choose = |names: &[&'static str]| names[usize::try_from(noise).unwrap_or_default() % names.len()];
     format!(
         "{},{},{}.{:02},{},{},{}.{:02},{}",
         id(number / LISTING_ROWS),
-        day(of_query / RECORDS_A_DAY),
+        day(of_query / RECORDS_PER_DAY),
         noise % 5_000,
         noise % 97,
         choose(&ALERT_TYPES),
@@ -102,7 +102,7 @@ fn record(number: u32) -> String {
     )
 }
 
-/// The days from 2025-01-01 on.
+/// The date of the day with this number, counted from 2025-01-01.
 fn day(mut number: u32) -> String {
     for (year, month, days) in [
         (2025, 1, 31),
@@ -132,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_days_follow_each_other_and_end_where_the_queries_windows_do() {
+    fn days_are_consecutive_and_end_with_the_windows_of_the_queries() {
         assert_eq!(
             [0, 30, 31, 58, 59, 364, 365].map(day),
             ["2025-01-01", "2025-01-31", "2025-02-01", "2025-02-28", "2025-03-01", "2025-12-31", "2026-01-01",]
         );
-        assert_eq!(day(LISTING_ROWS / RECORDS_A_DAY - 1), "2026-02-04");
+        assert_eq!(day(LISTING_ROWS / RECORDS_PER_DAY - 1), "2026-02-04");
     }
 
     #[test]
@@ -148,9 +148,9 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_asked_for_together_are_no_workloads_and_have_records() {
-        let ids: std::collections::BTreeSet<_> = together().into_iter().collect();
-        assert_eq!(ids.len(), usize::try_from(TOGETHER).unwrap());
+    fn the_metrics_of_one_call_are_no_workloads_and_have_records() {
+        let ids: std::collections::BTreeSet<_> = metrics_of_one_call().into_iter().collect();
+        assert_eq!(ids.len(), usize::try_from(METRICS_PER_CALL).unwrap());
         assert!(Workload::ALL.iter().all(|workload| !ids.contains(&workload.id())));
         let days = (0..MIN_DEFINITIONS * LISTING_ROWS).map(record).filter(|record| record.contains(",2026-02-03,"));
         let with_records: std::collections::BTreeSet<_> =

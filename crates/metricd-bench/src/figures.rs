@@ -1,13 +1,13 @@
-//! The arithmetic.
+//! Computes floors, medians and goals.
 
 use serde::Serialize;
 
-/// What a request could reach if metricd itself took nothing: both rates one after the other.
+/// The rate if metricd itself took no time: each request runs its SQL and then is served, one after the other.
 pub(crate) fn floor(pgbench_tps: f64, http_rps: f64) -> f64 {
     1.0 / (1.0 / pgbench_tps + 1.0 / http_rps)
 }
 
-/// The middle one, or the mean of both where there are two in the middle.
+/// The median: the middle value, or the mean of the two middle values. NaN if there are none.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -50,13 +50,13 @@ impl PairRound {
     }
 }
 
-/// What a ratio should be.
+/// The expected ratio of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
-    /// So much or more.
+    /// The ratio is at least this.
     AtLeast(f64),
-    /// Neither rate is more than so many times the other.
+    /// Neither rate is more than this many times the other.
     Within(f64),
 }
 
@@ -84,14 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_in_the_middle_whatever_the_order() {
+    fn the_median_does_not_depend_on_the_order() {
         assert!(is_near(median([3.0, 1.0, 100.0]), 3.0));
         assert!(is_near(median([4.0, 1.0]), 2.5));
         assert!(median([]).is_nan());
     }
 
     #[test]
-    fn a_goal_is_met_or_it_is_not() {
+    fn goals_compare_the_ratio() {
         assert!(is_near(PairRound { first: 2.0, second: 6.0 }.ratio(), 3.0));
         assert!(Goal::AtLeast(3.0).is_met(3.0) && !Goal::AtLeast(3.0).is_met(2.9));
         assert!([0.7, 1.0, 1.5].into_iter().all(|ratio| Goal::Within(1.5).is_met(ratio)));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_of_the_floor() {
+    fn the_ratio_is_relative_to_the_floor() {
         let round = Round { pgbench_tps: 1_000.0, http_rps: 4_000.0, metricd_rps: 720.0 };
         assert!(is_near(round.ratio(), 0.9));
     }

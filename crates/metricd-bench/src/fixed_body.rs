@@ -1,4 +1,5 @@
-//! The web server alone: bodies of the same sizes, ready before they are asked for. This program starts itself as this.
+//! Serves bodies of the same sizes from memory, to measure the web server alone. The program starts itself in this
+//! mode.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,13 +12,13 @@ use anyhow::{Context, Result};
 
 use crate::workload::Workload;
 
-/// Where the body for the workload is served.
+/// The path of the workload's body.
 pub(crate) fn path(workload: Workload) -> String {
     format!("/{}", workload.name())
 }
 
-/// Serves the folder's files until standard input is closed, which it is at the latest by the end of the program that has
-/// started this one.
+/// Serves the folder's files until standard input is closed. The system closes it when the program that started this
+/// one ends.
 pub(crate) fn serve(folder: &Path) -> Result<()> {
     let read = |workload: Workload| Ok((path(workload), Bytes::from(fs::read(folder.join(workload.name()))?)));
     let bodies: Vec<(String, Bytes)> = Workload::ALL.into_iter().map(read).collect::<io::Result<_>>()?;
@@ -26,21 +27,21 @@ pub(crate) fn serve(folder: &Path) -> Result<()> {
         let address = listener.local_addr()?;
         let app = move || {
             bodies.iter().cloned().fold(App::new(), |app, (path, body)| {
-                let answer = move || {
+                let respond = move || {
                     let body = body.clone();
                     async move { HttpResponse::Ok().content_type("application/json").body(body) }
                 };
-                app.route(&path, web::get().to(answer))
+                app.route(&path, web::get().to(respond))
             })
         };
-        // As metricd does it.
+        // The same settings as metricd's.
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
-        let send_at_once = |connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions| {
+        let disable_nagle = |connection: &dyn std::any::Any, _: &mut actix_web::dev::Extensions| {
             if let Some(stream) = connection.downcast_ref::<actix_web::rt::net::TcpStream>() {
                 let _ = stream.set_nodelay(true);
             }
         };
-        let server = HttpServer::new(app).workers(workers).on_connect(send_at_once).listen(listener)?.run();
+        let server = HttpServer::new(app).workers(workers).on_connect(disable_nagle).listen(listener)?.run();
         let handle = server.handle();
         let server = actix_web::rt::spawn(server);
         let mut out = io::stdout();

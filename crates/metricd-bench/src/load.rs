@@ -1,7 +1,8 @@
-//! The load generator: clients on keep-alive connections, each of which asks again as soon as it has its answer.
+//! The load generator: clients on keep-alive connections, each of which sends its next request as soon as it has the
+//! response.
 //!
-//! It takes time of the same cores as the server, so it does little: one thread, no HTTP library, and of a response only what
-//! shows that it is whole. pgbench is measured with its own clients in the same way.
+//! It competes with the server for the same cores, so it does little: it has one thread and no HTTP library, and checks
+//! only that a response is complete. pgbench is measured with its own clients in the same way.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,81 +15,81 @@ use tokio::task::JoinSet;
 
 use crate::response::{Head, header};
 
-/// How long there is load before it counts: connections are opened and statements prepared meanwhile.
+/// The warm-up before the measurement, in which connections are opened and statements prepared.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// The longest latency that is told from longer ones, in microseconds.
-const MAX_MICROSECONDS: u64 = 60_000_000;
+/// The greatest latency that is recorded, in microseconds. Longer ones count as this.
+const MAX_LATENCY_MICROSECONDS: u64 = 60_000_000;
 
-/// How much is read at once.
-const BUFFER_BYTES: usize = 256 << 10;
+/// The initial capacity of a client's read buffer.
+const READ_BUFFER_BYTES: usize = 256 << 10;
 
-/// Who is asked, and for what.
+/// A server, and the requests to send to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    /// What a client asks for, one after the other and then anew. The first has the first list, the next one the next, and after
-    /// the last list comes the first once more.
-    pub(crate) asked: Vec<Vec<Asked>>,
+    /// The lists of requests. A client sends those of one list in turn, and repeats them. The clients get the lists in
+    /// order; after the last list the first is used again.
+    pub(crate) requests: Vec<Vec<Request>>,
 }
 
 impl Target {
-    /// Of which all clients ask the same.
-    pub(crate) fn alike(address: SocketAddr, asked: Asked) -> Self {
-        Self { address, asked: vec![vec![asked]] }
+    /// A target to which all clients send the same request.
+    pub(crate) fn identical(address: SocketAddr, request: Request) -> Self {
+        Self { address, requests: vec![vec![request]] }
     }
 }
 
-/// A request, and what its answer has to be.
+/// A request, and the expected response.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     pub(crate) path: String,
-    /// The entity tag that the client has.
+    /// The entity tag to send as `If-None-Match`.
     pub(crate) tag: Option<String>,
     pub(crate) status: u16,
     pub(crate) body_bytes: usize,
 }
 
-impl Asked {
-    /// A request that is answered with a body of this size.
+impl Request {
+    /// A request whose expected response is 200 with a body of this size.
     pub(crate) fn ok(path: impl Into<String>, body_bytes: usize) -> Self {
         Self { path: path.into(), tag: None, status: 200, body_bytes }
     }
 
-    fn request(&self, address: SocketAddr) -> Vec<u8> {
+    fn encode(&self, address: SocketAddr) -> Vec<u8> {
         let condition = self.tag.as_ref().map(|tag| format!("If-None-Match: {tag}\r\n")).unwrap_or_default();
         format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{condition}\r\n", self.path).into_bytes()
     }
 }
 
-/// An answer to a single request.
+/// The response to a single request.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     /// The entity tag.
     pub(crate) tag: Option<String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What the clients have seen.
+/// The measurements of a load.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) requests_per_second: f64,
-    /// In microseconds.
+    /// The latencies of all clients, in microseconds.
     pub(crate) latencies: Histogram<u64>,
 }
 
-/// An empty account of latencies in microseconds.
+/// An empty histogram of latencies in microseconds.
 pub(crate) fn latencies() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, MAX_MICROSECONDS, 3)?)
+    Ok(Histogram::new_with_bounds(1, MAX_LATENCY_MICROSECONDS, 3)?)
 }
 
-/// Lets so many clients ask for so long.
+/// Runs this number of clients for this duration, after the warm-up.
 pub(crate) async fn measure(target: &Target, clients: u32, duration: Duration) -> Result<Load> {
     let begin = Instant::now() + WARM_UP;
     let mut running = JoinSet::new();
-    for (_, asked) in (0..clients).zip(target.asked.iter().cycle()) {
-        running.spawn(ask_until(target.address, asked.clone(), begin, begin + duration));
+    for (_, requests) in (0..clients).zip(target.requests.iter().cycle()) {
+        running.spawn(run_client(target.address, requests.clone(), begin, begin + duration));
     }
     let mut all = latencies()?;
     while let Some(ended) = running.join_next().await {
@@ -98,46 +99,55 @@ pub(crate) async fn measure(target: &Target, clients: u32, duration: Duration) -
     Ok(Load { requests_per_second: f64::from(requests) / duration.as_secs_f64(), latencies: all })
 }
 
-/// Asks once, as a client that has this entity tag.
-pub(crate) async fn ask(address: SocketAddr, path: &str, tag: Option<String>) -> Result<Answer> {
+/// Sends one request, with this entity tag if one is given.
+pub(crate) async fn fetch(address: SocketAddr, path: &str, tag: Option<String>) -> Result<Response> {
     let mut client = Client::connect(address).await?;
-    let head = client.ask(&Asked { tag, ..Asked::ok(path, 0) }.request(address)).await?;
+    let head = client.send(&Request { tag, ..Request::ok(path, 0) }.encode(address)).await?;
     let body = client.buffer.split_off(head.size_bytes);
-    Ok(Answer { status: head.status, tag: header(&client.buffer, "etag").map(str::to_owned), body })
+    Ok(Response { status: head.status, tag: header(&client.buffer, "etag").map(str::to_owned), body })
 }
 
-/// Asks once, and answers with the body.
+/// Sends one request and returns the body of the response, which must be 200.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Vec<u8>> {
-    let Answer { status, body, .. } = ask(address, path, None).await?;
-    ensure!(status == 200, "{path} answers with {status}");
+    let Response { status, body, .. } = fetch(address, path, None).await?;
+    ensure!(status == 200, "{path} responds with {status}");
     Ok(body)
 }
 
-/// What counts is what is answered between the two points in time.
-async fn ask_until(address: SocketAddr, asked: Vec<Asked>, begin: Instant, end: Instant) -> Result<Histogram<u64>> {
+/// Sends the requests in turn until `end`. Counts the responses between `begin` and `end`.
+async fn run_client(
+    address: SocketAddr,
+    requests: Vec<Request>,
+    begin: Instant,
+    end: Instant,
+) -> Result<Histogram<u64>> {
     let mut client = Client::connect(address).await?;
-    let requests: Vec<_> = asked.iter().map(|asked| (asked, asked.request(address))).collect();
+    let encoded: Vec<_> = requests.iter().map(|request| (request, request.encode(address))).collect();
     let mut latencies = latencies()?;
     let mut sent = Instant::now();
-    for (asked, request) in requests.iter().cycle() {
+    for (request, bytes) in encoded.iter().cycle() {
         if sent >= end {
             break;
         }
-        let head = client.ask(request).await?;
-        let answered = Instant::now();
-        if head.status != asked.status || head.body_bytes != asked.body_bytes {
-            let Asked { path, status, body_bytes, .. } = asked;
-            bail!("{path} answers with {} and {} bytes, not {status} and {body_bytes}", head.status, head.body_bytes);
+        let head = client.send(bytes).await?;
+        let received = Instant::now();
+        if head.status != request.status || head.body_bytes != request.body_bytes {
+            let Request { path, status, body_bytes, .. } = request;
+            bail!(
+                "{path} responds with {} and {} bytes, expected {status} and {body_bytes}",
+                head.status,
+                head.body_bytes
+            );
         }
-        if answered >= begin && answered < end {
-            latencies.saturating_record(u64::try_from((answered - sent).as_micros())?);
+        if received >= begin && received < end {
+            latencies.saturating_record(u64::try_from((received - sent).as_micros())?);
         }
-        sent = answered;
+        sent = received;
     }
     Ok(latencies)
 }
 
-/// A connection, and what was last read from it.
+/// A connection, and the bytes of the last response.
 struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -147,11 +157,11 @@ impl Client {
     async fn connect(address: SocketAddr) -> Result<Self> {
         let stream = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(BUFFER_BYTES) })
+        Ok(Self { stream, buffer: Vec::with_capacity(READ_BUFFER_BYTES) })
     }
 
-    /// Asks, and reads the whole response.
-    async fn ask(&mut self, request: &[u8]) -> Result<Head> {
+    /// Sends a request and reads the complete response.
+    async fn send(&mut self, request: &[u8]) -> Result<Head> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {
@@ -164,7 +174,7 @@ impl Client {
                     let count = self.stream.read_buf(&mut self.buffer).await?;
                     ensure!(count > 0, "the server has closed a connection within a response");
                 }
-                ensure!(self.buffer.len() == size_bytes, "the server has sent more than was asked for");
+                ensure!(self.buffer.len() == size_bytes, "the server has sent more than one response");
                 return Ok(head);
             }
         }
@@ -177,8 +187,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers each request with the bytes, in small pieces.
-    async fn server(answer: &'static [u8]) -> SocketAddr {
+    /// A server that sends these bytes in response to each request, in small pieces.
+    async fn server(response: &'static [u8]) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -186,7 +196,7 @@ mod tests {
                 tokio::spawn(async move {
                     let mut request = [0; 1_024];
                     while stream.read(&mut request).await.unwrap_or_default() > 0 {
-                        for piece in answer.chunks(7) {
+                        for piece in response.chunks(7) {
                             stream.write_all(piece).await.unwrap();
                         }
                     }
@@ -197,43 +207,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn counts_what_is_answered_in_full() {
+    async fn counts_complete_responses() {
         let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789").await;
         assert_eq!(get(address, "/").await.unwrap(), b"0123456789");
-        let target = Target { address, asked: vec![vec![Asked::ok("/", 10), Asked::ok("/2", 10)]] };
+        let target = Target { address, requests: vec![vec![Request::ok("/", 10), Request::ok("/2", 10)]] };
         let load = measure(&target, 2, Duration::from_millis(50)).await.unwrap();
         assert!(load.requests_per_second > 0.0 && load.latencies.max() > 0);
     }
 
     #[tokio::test]
-    async fn a_client_that_has_a_tag_says_so_and_may_be_told_that_nothing_has_changed() {
+    async fn a_client_sends_its_tag_and_accepts_304() {
         let address = server(b"HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n").await;
-        let answer = ask(address, "/", Some("\"a\"".to_owned())).await.unwrap();
-        assert_eq!((answer.status, answer.tag.as_deref(), answer.body.len()), (304, Some("\"a\""), 0));
-        let asked = Asked { tag: answer.tag, status: 304, ..Asked::ok("/", 0) };
-        assert!(String::from_utf8(asked.request(address)).unwrap().ends_with("\r\nIf-None-Match: \"a\"\r\n\r\n"));
-        let target = Target::alike(address, asked);
+        let response = fetch(address, "/", Some("\"a\"".to_owned())).await.unwrap();
+        assert_eq!((response.status, response.tag.as_deref(), response.body.len()), (304, Some("\"a\""), 0));
+        let request = Request { tag: response.tag, status: 304, ..Request::ok("/", 0) };
+        assert!(String::from_utf8(request.encode(address)).unwrap().ends_with("\r\nIf-None-Match: \"a\"\r\n\r\n"));
+        let target = Target::identical(address, request);
         assert!(measure(&target, 1, Duration::from_millis(50)).await.unwrap().requests_per_second > 0.0);
     }
 
     #[tokio::test]
-    async fn each_client_has_a_list_of_its_own() {
-        let (good, bad) = (Asked::ok("/", 2), Asked::ok("/", 3));
+    async fn each_client_has_its_own_list() {
+        let (good, bad) = (Request::ok("/", 2), Request::ok("/", 3));
         let address = server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").await;
-        let target = Target { address, asked: vec![vec![good.clone()], vec![good], vec![bad]] };
+        let target = Target { address, requests: vec![vec![good.clone()], vec![good], vec![bad]] };
         for (clients, is_good) in [(1, true), (2, true), (3, false)] {
             assert_eq!(measure(&target, clients, Duration::from_millis(20)).await.is_ok(), is_good, "{clients}");
         }
     }
 
     #[tokio::test]
-    async fn does_not_count_errors_or_other_sizes() {
-        for answer in
+    async fn refuses_errors_and_other_sizes() {
+        for response in
             ["HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno"]
         {
-            let target = Target::alike(server(answer.as_bytes()).await, Asked::ok("/", 2));
+            let target = Target::identical(server(response.as_bytes()).await, Request::ok("/", 2));
             let error = measure(&target, 1, Duration::from_millis(50)).await.unwrap_err();
-            assert!(error.to_string().contains("answers with"), "{error}");
+            assert!(error.to_string().contains("responds with"), "{error}");
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Measures metricd beside its floor: what PostgreSQL alone and the web server alone reach on the same machine, with the same
-//! SQL, the same results and the same clients.
+//! Measures metricd against its floor: the rate that PostgreSQL alone and the web server alone reach on the same
+//! machine, with the same SQL, the same results and the same clients.
 //!
-//! A request has to run its SQL and to answer over HTTP. If each of the two took what it takes alone and metricd itself took
-//! nothing, the rate would be `1 / (1/pgbench + 1/http)`. That is the floor; how much of it metricd reaches is the ratio.
+//! A request runs its SQL and responds over HTTP. If each of the two took as long as it takes alone and metricd itself
+//! took no time, the rate would be `1 / (1/pgbench + 1/http)`. That is the floor. The ratio is the share of the floor
+//! that metricd reaches.
 //!
-//! Other questions are about metricd alone, and two ways to ask it are measured in turns: metrics one by one and in one call,
-//! the first page of a long list and a late one, a result and the answer that it has not changed.
+//! Pairs compare two kinds of requests to metricd, measured in turns: metrics one by one and in one call, the first
+//! page of a long list and a late one, 200 and 304 for an unchanged result.
 //!
-//! metricd is the release build of the program, as users run it, with a private PostgreSQL. The three measurements of a cell
-//! follow on one another, and the rounds on one another, so that noise hits all alike.
+//! metricd is the release build of the program, as users run it, with a private PostgreSQL. The three measurements of a
+//! cell follow one another, and so do the rounds, so that noise affects all alike.
 
 mod arguments;
 mod bench;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use crate::pgbench::Postgres;
 use crate::process::{Server, run};
 
-/// What metricd calls the private PostgreSQL's database and reader.
+/// The names that metricd gives the database and the reader of its private PostgreSQL.
 pub(crate) const DATABASE: &str = "metricd";
 pub(crate) const READER: &str = "metricd_reader";
 
@@ -26,7 +26,7 @@ impl Metricd {
         Self { program, data_dir }
     }
 
-    /// Judges and stores the files of the folder.
+    /// Ingests the files of the folder.
     pub(crate) async fn ingest(&self, folder: &Path) -> Result<()> {
         run(self.command().args(["ingest", "--strict"]).arg(folder)).await.map(drop)
     }
@@ -35,14 +35,15 @@ impl Metricd {
         Server::start(self.command().args(["serve", "--no-sample", "--listen", "127.0.0.1:0"]), log).await
     }
 
-    /// The PostgreSQL that the server has started.
+    /// The private PostgreSQL that the server has started.
     pub(crate) fn postgres(&self) -> Result<Postgres> {
         let installation = Installation::find(&Search::system(env::var_os("PATH")), None)?;
-        let connection = Cluster::join(&self.data_dir)?.context("the private PostgreSQL is not there")?;
+        let connection = Cluster::join(&self.data_dir)?.context("the private PostgreSQL does not run")?;
         Ok(Postgres { bin_dir: installation.bin_dir().to_owned(), connection })
     }
 
-    /// The program with nothing set but the data folder, whatever this program's environment sets.
+    /// A command of the program with no setting but the data folder. Settings in this program's environment are
+    /// removed.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         for (name, _) in env::vars_os() {
@@ -56,11 +57,11 @@ impl Metricd {
     }
 }
 
-/// Builds metricd beside this program, and answers where it is.
+/// Builds metricd in this program's target folder, and returns its path.
 pub(crate) async fn build() -> Result<PathBuf> {
-    let this = env::current_exe().context("it is not known where this program is")?;
-    let folder = this.parent().context("this program is in no folder")?;
-    let target = folder.parent().context("this program is in no target folder")?;
+    let this = env::current_exe().context("the path of this program is unknown")?;
+    let folder = this.parent().context("the path of this program has no folder")?;
+    let target = folder.parent().context("this program is not in a target folder")?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--release", "-p", "metricd", "--target-dir"]);

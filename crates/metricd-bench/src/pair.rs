@@ -1,31 +1,31 @@
-//! Two ways to ask, measured in turns.
+//! Compares two kinds of requests, measured in turns.
 
 use serde_json::{Value, json};
 
 use crate::figures::{Goal, PairRound, median};
 use crate::load::Target;
 
-/// Two ways to ask.
+/// Two kinds of requests to compare.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
     pub(crate) first: Side,
     pub(crate) second: Side,
-    /// What the second's rate should be, divided by the first's.
+    /// The expected ratio: the rate of the second divided by that of the first.
     pub(crate) goal: Option<Goal>,
-    /// What is counted.
+    /// The unit of the rates: `metrics`, `pages` or `responses`.
     pub(crate) unit: &'static str,
 }
 
-/// One of the two.
+/// One of the two kinds.
 #[derive(Debug, Clone)]
 pub(crate) struct Side {
     pub(crate) name: String,
     pub(crate) target: Target,
-    /// How many of what is counted an answer has.
-    pub(crate) counts: u32,
+    /// The number of units in each response.
+    pub(crate) units_per_response: u32,
 }
 
-/// The measurements of a pair with so many clients.
+/// The measurements of a pair with this number of clients.
 #[derive(Debug)]
 pub(crate) struct PairCell {
     pub(crate) pair: Pair,
@@ -33,19 +33,19 @@ pub(crate) struct PairCell {
     rounds: Vec<PairRound>,
 }
 
-pub(crate) const HEAD: &str =
-    "first                        second                       counted    clients     first    second  ratio  goal\n";
+pub(crate) const TABLE_HEADER: &str =
+    "first                        second                       unit       clients     first    second  ratio  goal\n";
 
 impl PairCell {
     pub(crate) fn new(pair: Pair, clients: u32) -> Self {
         Self { pair, clients, rounds: Vec::new() }
     }
 
-    /// Takes a round's measurements, in requests a second.
+    /// Adds the measurements of a round, in requests per second.
     pub(crate) fn add(&mut self, first: f64, second: f64) {
-        let counted = |side: &Side, rate: f64| rate * f64::from(side.counts);
+        let units = |side: &Side, rate: f64| rate * f64::from(side.units_per_response);
         let Pair { first: first_side, second: second_side, .. } = &self.pair;
-        self.rounds.push(PairRound { first: counted(first_side, first), second: counted(second_side, second) });
+        self.rounds.push(PairRound { first: units(first_side, first), second: units(second_side, second) });
     }
 
     fn median(&self, of: impl Fn(&PairRound) -> f64) -> f64 {
@@ -99,11 +99,12 @@ impl PairCell {
 pub(crate) mod tests {
     use super::*;
 
-    /// Ten of one side for one of the other, with a goal that is met.
+    /// A pair in which a response of the second side has ten units, with a goal that is met.
     pub(crate) fn cell() -> PairCell {
-        let target = Target { address: "127.0.0.1:1".parse().unwrap(), asked: Vec::new() };
-        let side = |name: &str, counts| Side { name: name.to_owned(), target: target.clone(), counts };
-        let (first, second) = (side("alone", 1), side("together", 10));
+        let target = Target { address: "127.0.0.1:1".parse().unwrap(), requests: Vec::new() };
+        let side =
+            |name: &str, units_per_response| Side { name: name.to_owned(), target: target.clone(), units_per_response };
+        let (first, second) = (side("single", 1), side("batch", 10));
         let mut cell = PairCell::new(Pair { first, second, goal: Some(Goal::AtLeast(3.0)), unit: "metrics" }, 8);
         for (first, second) in [(1_000.0, 400.0), (2_000.0, 600.0), (1_000.0, 300.0)] {
             cell.add(first, second);
@@ -112,16 +113,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_row_counts_what_answers_have_and_its_ratio_is_the_median_of_the_rounds() {
+    fn a_row_has_rates_in_units_and_the_median_ratio_of_the_rounds() {
         let row = cell().row();
         let columns: Vec<_> = row.split_whitespace().collect();
-        assert_eq!(columns, ["alone", "together", "metrics", "8", "1000", "4000", "3.00", "at", "least", "3:", "met"]);
-        assert_eq!(row.find("at least"), HEAD.find("goal"), "{row}");
-        assert_eq!(row.find("3.00").map(|at| at + 4), HEAD.find("ratio").map(|at| at + 5), "{row}");
+        assert_eq!(columns, ["single", "batch", "metrics", "8", "1000", "4000", "3.00", "at", "least", "3:", "met"]);
+        assert_eq!(row.find("at least"), TABLE_HEADER.find("goal"), "{row}");
+        assert_eq!(row.find("3.00").map(|at| at + 4), TABLE_HEADER.find("ratio").map(|at| at + 5), "{row}");
     }
 
     #[test]
-    fn the_figures_say_whether_the_goal_is_met() {
+    fn the_figures_show_whether_the_goal_is_met() {
         let json = cell().json();
         assert_eq!((&json["is_met"], &json["goal"]), (&true.into(), &json!({"at_least": 3.0})));
         assert_eq!(json["rounds"].as_array().map(Vec::len), Some(3));

@@ -1,4 +1,4 @@
-//! What is measured in pairs: several results in one call, pages of a long list, results that have not changed.
+//! The pairs: several results in one call, pages of a long list, and unchanged results.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use crate::arguments::{Options, Part};
-use crate::data::together;
+use crate::data::metrics_of_one_call;
 use crate::figures::Goal;
-use crate::load::{self, Asked, Target};
+use crate::load::{self, Request, Target};
 use crate::pair::{Pair, PairCell, Side};
 use crate::pgbench::Postgres;
 use crate::response::NOT_MODIFIED;
-use crate::workload::{MAX_CLIENTS, Questions, Workload, path};
+use crate::workload::{MAX_CLIENTS, RequestMix, Workload, path};
 
-/// How many definitions a page has.
-pub(crate) const PAGE: u32 = 100;
+/// The number of definitions of a page.
+pub(crate) const PAGE_SIZE: u32 = 100;
 
-/// What was measured, and what could not be.
+/// The measurements of the pairs, and notes on those that were skipped.
 #[derive(Debug, Default)]
-pub(crate) struct Measured {
+pub(crate) struct PairResults {
     pub(crate) cells: Vec<PairCell>,
     pub(crate) notes: Vec<String>,
 }
 
-/// Measures the pairs that were asked for, each with each number of clients.
+/// Measures the requested pairs, each with each number of clients.
 pub(crate) async fn measure(
     options: &Options,
     postgres: &Postgres,
     address: SocketAddr,
     bar: &ProgressBar,
-) -> Result<Measured> {
-    let mut measured = Measured::default();
-    // The pages come last: the definitions that they need are in nobody's way then.
+) -> Result<PairResults> {
+    let mut measured = PairResults::default();
+    // The pages come last, so that the definitions that they need do not affect the other pairs.
     for part in [Part::Results, Part::Unchanged, Part::Pages] {
         if !options.parts.contains(&part) {
             continue;
@@ -67,7 +67,7 @@ pub(crate) async fn measure(
     Ok(measured)
 }
 
-/// Which of the two is first changes from round to round.
+/// Measures one round of a pair. The side that is measured first changes from round to round.
 async fn measure_round(cell: &mut PairCell, round: u32, duration: Duration) -> Result<()> {
     let mut rates = [0.0; 2];
     let order = if round % 2 == 1 { [0, 1] } else { [1, 0] };
@@ -80,95 +80,100 @@ async fn measure_round(cell: &mut PairCell, round: u32, duration: Duration) -> R
     Ok(())
 }
 
-/// Metrics with a request for each, and in one call.
+/// Metrics with one request for each, and in one call.
 async fn results(address: SocketAddr) -> Result<Pair> {
-    let ids = together();
-    // Apart, since what a request costs is what one call for several of them saves.
-    let mut alone = vec![Vec::new(); usize::try_from(MAX_CLIENTS)?];
+    let ids = metrics_of_one_call();
+    // The clients send different requests, so that none are coalesced: one call for several metrics saves the cost of
+    // requests.
+    let mut single = vec![Vec::new(); usize::try_from(MAX_CLIENTS)?];
     for id in &ids {
-        for (client, asked) in (0..).zip(&mut alone) {
-            asked.push(answered(address, path(id, client)).await?);
+        for (client, requests) in (0..).zip(&mut single) {
+            requests.push(expect_current(address, path(id, client)).await?);
         }
     }
     let ids: Vec<_> = ids.iter().map(|id| format!("metric_id={id}")).collect();
     let path = format!("/results?{}", ids.join("&"));
-    let answer: Value = serde_json::from_slice(&load::get(address, &path).await?)?;
-    let entries = answer["results"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_whole = entries.len() == ids.len() && entries.iter().all(|entry| entry["status"] == 200);
-    ensure!(is_whole, "not all of the metrics have results");
-    let counts = u32::try_from(ids.len())?;
+    let response: Value = serde_json::from_slice(&load::get(address, &path).await?)?;
+    let entries = response["results"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_complete = entries.len() == ids.len() && entries.iter().all(|entry| entry["status"] == 200);
+    ensure!(is_complete, "not all of the metrics have results");
+    let metrics = u32::try_from(ids.len())?;
     Ok(Pair {
-        first: Side { name: "GET /metrics/{id}".to_owned(), target: Target { address, asked: alone }, counts: 1 },
+        first: Side {
+            name: "GET /metrics/{id}".to_owned(),
+            target: Target { address, requests: single },
+            units_per_response: 1,
+        },
         second: Side {
-            name: format!("GET /results, {counts} in a call"),
-            target: Target::alike(address, answered(address, path).await?),
-            counts,
+            name: format!("GET /results, {metrics} in a call"),
+            target: Target::identical(address, expect_current(address, path).await?),
+            units_per_response: metrics,
         },
         goal: Some(Goal::AtLeast(3.0)),
         unit: "metrics",
     })
 }
 
-/// The first page of all definitions, and the last that is full.
+/// The first page of all definitions, and the last full one.
 async fn pages(postgres: &Postgres, copies: u32, address: SocketAddr) -> Result<Pair> {
     postgres.copy_definitions(copies).await?;
-    let number = copies / PAGE;
-    let mut path = format!("/metrics?limit={PAGE}");
-    let first = answered(address, path.clone()).await?;
+    let number = copies / PAGE_SIZE;
+    let mut path = format!("/metrics?limit={PAGE_SIZE}");
+    let first = expect_current(address, path.clone()).await?;
     for page in 1..number {
         path = format!(
-            "/metrics?limit={PAGE}&cursor={}",
+            "/metrics?limit={PAGE_SIZE}&cursor={}",
             next_cursor(address, &path).await.with_context(|| format!("page {page}"))?
         );
     }
-    let side = |name, asked| Side { name, target: Target::alike(address, asked), counts: 1 };
+    let side = |name, request| Side { name, target: Target::identical(address, request), units_per_response: 1 };
     Ok(Pair {
         first: side("GET /metrics, page 1".to_owned(), first),
-        second: side(format!("GET /metrics, page {number}"), answered(address, path).await?),
+        second: side(format!("GET /metrics, page {number}"), expect_current(address, path).await?),
         goal: Some(Goal::Within(1.5)),
         unit: "pages",
     })
 }
 
-/// Where the page after this one begins.
+/// The cursor of the page after this one.
 async fn next_cursor(address: SocketAddr, path: &str) -> Result<String> {
     let page: Value = serde_json::from_slice(&load::get(address, path).await?)?;
     let items = page["items"].as_array().map_or(0, Vec::len);
-    ensure!(items == usize::try_from(PAGE)?, "a page has {items} definitions");
-    page["next_cursor"].as_str().map(str::to_owned).context("it is the last one")
+    ensure!(items == usize::try_from(PAGE_SIZE)?, "a page has {items} definitions");
+    page["next_cursor"].as_str().map(str::to_owned).context("this is the last page")
 }
 
-/// A result, and the answer to a client that has it already; or why there is no such answer.
+/// A result, and 304 for a client that has it already. The error is a note on why there is no 304.
 async fn unchanged(address: SocketAddr) -> Result<Result<Pair, String>> {
     let path = Workload::Series.path();
-    let whole = load::ask(address, &path, None).await?;
-    ensure!(whole.status == 200, "{path} answers with {}", whole.status);
-    let Some(tag) = whole.tag else {
-        return Ok(Err("GET /metrics/{id} sends no ETag, so that 304 was not measured against 200".to_owned()));
+    let full = load::fetch(address, &path, None).await?;
+    ensure!(full.status == 200, "{path} responds with {}", full.status);
+    let Some(tag) = full.tag else {
+        return Ok(Err("GET /metrics/{id} sends no ETag, so 304 was not measured against 200".to_owned()));
     };
-    let again = load::ask(address, &path, Some(tag.clone())).await?.status;
-    if again != NOT_MODIFIED {
+    let revalidated = load::fetch(address, &path, Some(tag.clone())).await?.status;
+    if revalidated != NOT_MODIFIED {
         let note = format!(
-            "a client that has the ETag of GET /metrics/{{id}} is answered {again}, so that 304 was not measured"
+            "GET /metrics/{{id}} with the ETag of its result responds with {revalidated}, so 304 was not measured"
         );
         return Ok(Err(note));
     }
-    let plain = |path| vec![Asked::ok(path, whole.body.len())];
-    let asked = Workload::Series.paths(Questions::Apart).into_iter().map(plain).collect();
-    let conditional = Asked { path, tag: Some(tag), status: NOT_MODIFIED, body_bytes: 0 };
-    let side = |name: &str, target| Side { name: name.to_owned(), target, counts: 1 };
+    let request = |path| vec![Request::ok(path, full.body.len())];
+    let requests = Workload::Series.paths(RequestMix::Different).into_iter().map(request).collect();
+    let conditional = Request { path, tag: Some(tag), status: NOT_MODIFIED, body_bytes: 0 };
+    let side = |name: &str, target| Side { name: name.to_owned(), target, units_per_response: 1 };
     Ok(Ok(Pair {
-        first: side("GET /metrics/{id}, 200", Target { address, asked }),
-        second: side("304", Target::alike(address, conditional)),
+        first: side("GET /metrics/{id}, 200", Target { address, requests }),
+        second: side("304", Target::identical(address, conditional)),
         goal: None,
-        unit: "answers",
+        unit: "responses",
     }))
 }
 
-/// A request whose answer has to be as large as it is now.
-async fn answered(address: SocketAddr, path: String) -> Result<Asked> {
+/// A request whose expected response has the size of the current one.
+async fn expect_current(address: SocketAddr, path: String) -> Result<Request> {
     let body_bytes = load::get(address, &path).await?.len();
-    Ok(Asked::ok(path, body_bytes))
+    Ok(Request::ok(path, body_bytes))
 }
 
 #[cfg(test)]
@@ -178,8 +183,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers a client that has a tag with the second, and any other with the first.
-    async fn server(answer: &'static str, again: &'static str) -> SocketAddr {
+    /// A server that responds with `conditional` to a client that sends a tag, and with `full` to any other.
+    async fn server(full: &'static str, conditional: &'static str) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -187,22 +192,22 @@ mod tests {
                 let mut request = [0; 1_024];
                 let count = stream.read(&mut request).await.unwrap();
                 let has_tag = String::from_utf8_lossy(&request[..count]).contains("\r\nIf-None-Match: \"a\"\r\n");
-                stream.write_all(if has_tag { again } else { answer }.as_bytes()).await.unwrap();
+                stream.write_all(if has_tag { conditional } else { full }.as_bytes()).await.unwrap();
             }
         });
         address
     }
 
     #[tokio::test]
-    async fn what_has_not_changed_is_measured_where_the_server_says_so() {
+    async fn unchanged_results_are_measured_if_the_server_sends_304() {
         let tagged = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 2\r\n\r\n{}";
         let unchanged_now = "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n";
         let pair = unchanged(server(tagged, unchanged_now).await).await.unwrap().unwrap();
-        let asked = |side: &Side| (side.target.asked[0][0].status, side.target.asked[0][0].body_bytes);
-        assert_eq!((asked(&pair.first), asked(&pair.second)), ((200, 2), (304, 0)));
+        let expected = |side: &Side| (side.target.requests[0][0].status, side.target.requests[0][0].body_bytes);
+        assert_eq!((expected(&pair.first), expected(&pair.second)), ((200, 2), (304, 0)));
 
         let note = unchanged(server(tagged, tagged).await).await.unwrap().unwrap_err();
-        assert!(note.contains("is answered 200"), "{note}");
+        assert!(note.contains("responds with 200"), "{note}");
         let plain = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
         let note = unchanged(server(plain, plain).await).await.unwrap().unwrap_err();
         assert!(note.contains("sends no ETag"), "{note}");

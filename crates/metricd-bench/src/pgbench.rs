@@ -1,4 +1,4 @@
-//! PostgreSQL alone: the same SQL, prepared, as the same role, over the same Unix socket.
+//! Measures PostgreSQL alone: the same SQL, prepared, as the same role, over the same Unix socket.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::metricd::{DATABASE, READER};
 use crate::process::run;
 use crate::workload::Workload;
 
-/// PostgreSQL's own programs, and the database for them.
+/// PostgreSQL's own programs, and the connection to the database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pub(crate) bin_dir: PathBuf,
@@ -20,13 +20,13 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Brings what the planner knows up to date, which would otherwise happen in the middle of a measurement.
+    /// Updates the planner's statistics, so that autovacuum does not do it during a measurement.
     pub(crate) async fn analyze(&self) -> Result<()> {
         let mut command = self.program("psql", OWNER_ROLE)?;
         run(command.args(["-X", "-q", "-d", DATABASE, "-c", "VACUUM ANALYZE"])).await.map(drop)
     }
 
-    /// Stores as many copies of the definitions that there are, in a moment, as they would be stored if they were ingested.
+    /// Stores copies of the existing definitions, directly in the database and as an ingestion would store them.
     pub(crate) async fn copy_definitions(&self, copies: u32) -> Result<()> {
         let mut command = self.program("psql", OWNER_ROLE)?;
         command.args(["-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", DATABASE]);
@@ -34,7 +34,7 @@ impl Postgres {
         self.analyze().await
     }
 
-    /// The rate of so many clients.
+    /// Measures the rate of this number of clients, in transactions per second.
     pub(crate) async fn measure(&self, script: &Path, clients: u32, duration: Duration) -> Result<f64> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = cores.min(usize::try_from(clients)?);
@@ -49,13 +49,14 @@ impl Postgres {
         command.env("PGHOST", self.connection.socket_dir());
         command.env("PGPORT", self.connection.port().to_string());
         command.env("PGUSER", role);
-        // Not an argument, which every user of the machine could see.
+        // Not an argument: every user of the machine can see those.
         command.env("PGPASSWORD", self.connection.password(role)?.expose_secret());
         Ok(command)
     }
 }
 
-/// Each copy has a query of its own, and the contract of its original, which is that of its SQL but for a literal.
+/// The SQL that makes the copies. Each copy has its own query. It has the contract of its original, since its SQL
+/// differs only in a literal.
 fn copies_sql(copies: u32) -> String {
     let id = "format('bench-copy-%s', lpad(number::text, 7, '0'))";
     format!(
@@ -75,24 +76,25 @@ fn copies_sql(copies: u32) -> String {
     )
 }
 
-/// Beside the server's program, also where only a link to that stands in the folder; otherwise wherever the system finds it.
+/// Finds a program next to the server's program. If the folder has only a link to the server's program, searches next
+/// to the link's target too. Otherwise the system searches its `PATH`.
 fn find_program(bin_dir: &Path, name: &str) -> PathBuf {
     let server = bin_dir.join("postgres").canonicalize().unwrap_or_default();
-    let beside = [bin_dir.join(name), server.with_file_name(name)];
-    beside.into_iter().find(|program| program.is_file()).unwrap_or_else(|| name.into())
+    let candidates = [bin_dir.join(name), server.with_file_name(name)];
+    candidates.into_iter().find(|program| program.is_file()).unwrap_or_else(|| name.into())
 }
 
-/// The SQL as pgbench's script.
+/// The workload's SQL as a script for pgbench.
 pub(crate) fn script(workload: Workload) -> String {
     format!("{};\n", workload.sql())
 }
 
-/// `tps = 47062.113 (without initial connection time)`
+/// Parses `tps = 47062.113 (without initial connection time)`.
 fn parse_tps(output: &str) -> Result<f64> {
     let failed = output.lines().find_map(|line| line.strip_prefix("number of failed transactions: "));
-    ensure!(failed.is_none_or(|failed| failed.starts_with("0 ")), "pgbench says that statements failed: {output}");
+    ensure!(failed.is_none_or(|failed| failed.starts_with("0 ")), "pgbench reports failed statements: {output}");
     let tps = output.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
-    tps.filter(|tps| *tps > 0.0).with_context(|| format!("pgbench says no rate: {output}"))
+    tps.filter(|tps| *tps > 0.0).with_context(|| format!("pgbench reports no rate: {output}"))
 }
 
 #[cfg(test)]
@@ -100,14 +102,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_rate() {
+    fn parses_the_rate() {
         let output = "number of failed transactions: 0 (0.000%)\nlatency average = 0.170 ms\n\
                       tps = 47062.5 (without initial connection time)\n";
         assert_eq!(parse_tps(output).unwrap().to_string(), "47062.5");
     }
 
     #[test]
-    fn a_rate_of_failures_is_none() {
+    fn failures_and_a_rate_of_zero_are_errors() {
         for output in [
             "number of failed transactions: 3 (0.100%)\ntps = 5.0 (without initial connection time)\n",
             "tps = 0.000000 (without initial connection time)\n",
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn pgbench_takes_no_part_of_the_sql_for_a_variable_of_its_own() {
+    fn no_sql_has_a_pgbench_variable() {
         for workload in Workload::ALL {
             assert!(!script(workload).contains(':') && script(workload).matches(';').count() == 1);
         }

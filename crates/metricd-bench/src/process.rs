@@ -1,4 +1,4 @@
-//! Programs that run beside this one.
+//! Starts and stops other programs.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -13,26 +13,27 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long a program may take to end.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// The timeout for a server to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server that runs.
+/// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
     /// Kept open: a program that prints into a closed pipe fails.
     _stdout: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
-    /// How long it took from its start until it listened.
+    /// The time from its start until it listened.
     pub(crate) start: Duration,
 }
 
 impl Server {
-    /// Starts the program and waits until it prints where it listens. What it logs goes into the file.
+    /// Starts the program and waits until it prints its address. Its log goes to the file.
     pub(crate) async fn start(command: &mut Command, log: &Path) -> Result<Self> {
         let began = Instant::now();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log)?);
-        // Not in the terminal's group: Ctrl-C is this program's alone, which then stops the others in their order.
+        // The program is not in the terminal's process group: Ctrl-C reaches only this program, which then stops the
+        // others in order.
         let mut child = command.kill_on_drop(true).process_group(0).spawn().context("a server could not be started")?;
         let mut stdout = BufReader::new(child.stdout.take().context("a server has no standard output")?);
         loop {
@@ -46,29 +47,29 @@ impl Server {
         }
     }
 
-    /// How many bytes of memory the process has in use, now and at most so far. Only Linux tells.
+    /// The memory that the process has in use. `None` on systems other than Linux.
     pub(crate) fn memory(&self) -> Option<Memory> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
         Memory::parse(&status)
     }
 
-    /// Tells the process to end, and waits until it has.
+    /// Sends the process SIGTERM and waits until it has ended.
     pub(crate) async fn stop(mut self) -> Result<()> {
         if let Some(id) = self.child.id() {
             kill(Pid::from_raw(id.try_into()?), Signal::SIGTERM)?;
         }
-        timeout(STOP_LIMIT, self.child.wait()).await.context("a server does not stop")??;
+        timeout(STOP_TIMEOUT, self.child.wait()).await.context("a server does not stop")??;
         Ok(())
     }
 }
 
-/// `… listens on http://127.0.0.1:8080; …`
+/// Parses `… listens on http://127.0.0.1:8080; …`.
 fn parse_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listens on http://")?;
     rest.split([';', '\n']).next()?.parse().ok()
 }
 
-/// Runs a program to its end, and answers with what it printed.
+/// Runs a program until it ends, and returns its output.
 pub(crate) async fn run(command: &mut Command) -> Result<String> {
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
@@ -78,7 +79,7 @@ pub(crate) async fn run(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The resident memory of a process, in bytes.
+/// The resident memory of a process, in bytes: at present, and at most so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Memory {
     pub(crate) resident_bytes: u64,
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_address_in_what_is_printed() {
+    fn finds_the_address_in_the_output() {
         let expected = Some("127.0.0.1:8080".parse().unwrap());
         assert_eq!(parse_address("metricd listens on http://127.0.0.1:8080; Ctrl-C stops it. Try:\n"), expected);
         assert_eq!(parse_address("listens on http://127.0.0.1:8080\n"), expected);
@@ -109,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_linux_tells_of_memory() {
+    fn parses_the_memory_status_of_linux() {
         let status = "Name:\tmetricd\nVmPeak:\t  999 kB\nVmHWM:\t    3072 kB\nVmRSS:\t    2048 kB\n";
         assert_eq!(Memory::parse(status), Some(Memory { resident_bytes: 2 << 20, peak_bytes: 3 << 20 }));
         assert_eq!(Memory::parse("Name:\tmetricd\n"), None);
     }
 
     #[tokio::test]
-    async fn a_program_that_fails_is_an_error_with_its_words() {
+    async fn the_error_of_a_failed_program_has_its_output() {
         let error = run(Command::new("sh").args(["-c", "echo why >&2; exit 3"])).await.unwrap_err();
         assert!(error.to_string().contains("why"), "{error}");
         assert_eq!(run(Command::new("sh").args(["-c", "echo so"])).await.unwrap(), "so\n");

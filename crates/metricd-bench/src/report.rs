@@ -1,4 +1,4 @@
-//! What was measured: a table for people, a file for programs.
+//! Reports the measurements: tables for people, and a JSON file for programs.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,35 +15,35 @@ use crate::arguments::Options;
 use crate::figures::{Round, median};
 use crate::load;
 use crate::pair::{self, PairCell};
-use crate::pairs::Measured;
+use crate::pairs::PairResults;
 use crate::process::Memory;
-use crate::workload::{Questions, Workload};
+use crate::workload::{RequestMix, Workload};
 
-/// The measurements of a workload with so many clients.
+/// The measurements of a workload with this number of clients.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) workload: Workload,
     pub(crate) clients: u32,
-    pub(crate) questions: Questions,
+    pub(crate) requests: RequestMix,
     pub(crate) body_bytes: usize,
     rounds: Vec<Round>,
-    /// metricd's, of all rounds, in microseconds.
+    /// The latencies of metricd in all rounds, in microseconds.
     latencies: Histogram<u64>,
     memory: Option<Memory>,
 }
 
 impl Cell {
-    pub(crate) fn new(workload: Workload, clients: u32, questions: Questions, body_bytes: usize) -> Result<Self> {
+    pub(crate) fn new(workload: Workload, clients: u32, requests: RequestMix, body_bytes: usize) -> Result<Self> {
         let latencies = load::latencies()?;
-        Ok(Self { workload, clients, questions, body_bytes, rounds: Vec::new(), latencies, memory: None })
+        Ok(Self { workload, clients, requests, body_bytes, rounds: Vec::new(), latencies, memory: None })
     }
 
-    /// Whether both are compared to the same.
+    /// Whether both cells are compared to the same floor.
     pub(crate) fn has_floor_of(&self, other: &Self) -> bool {
         (self.workload, self.clients) == (other.workload, other.clients)
     }
 
-    /// Takes a round's measurements, and the memory that metricd had in use after them.
+    /// Adds the measurements of a round, and the memory that metricd had in use after it.
     pub(crate) fn add(&mut self, round: Round, latencies: &Histogram<u64>, memory: Option<Memory>) -> Result<()> {
         self.rounds.push(round);
         self.latencies.add(latencies)?;
@@ -61,10 +61,10 @@ impl Cell {
 
     fn row(&self) -> String {
         format!(
-            "{:<10} {:>7}  {:<5} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
+            "{:<10} {:>7}  {:<9} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>6.2} {:>8.2} {:>8.2} {:>7.1} {:>8}",
             self.workload.name(),
             self.clients,
-            self.questions.name(),
+            self.requests.name(),
             self.median(|round| round.pgbench_tps),
             self.median(|round| round.http_rps),
             self.median(|round| round.floor()),
@@ -81,7 +81,7 @@ impl Cell {
         json!({
             "workload": self.workload,
             "clients": self.clients,
-            "questions": self.questions,
+            "requests": self.requests,
             "rows": self.workload.rows(),
             "body_bytes": self.body_bytes,
             "pgbench_tps": self.median(|round| round.pgbench_tps),
@@ -98,8 +98,8 @@ impl Cell {
     }
 }
 
-const HEAD: &str =
-    "workload   clients  asked   pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+const TABLE_HEADER: &str =
+    "workload   clients  requests    pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
 
 fn megabytes(memory: Option<Memory>) -> String {
     memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.resident_bytes))
@@ -110,9 +110,9 @@ fn tenths_of_mebibytes(bytes: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// What was asked for, and on what.
+/// The settings of the measurement, and the number of cores of the machine.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Setting {
+pub(crate) struct Settings {
     seconds: u64,
     pair_seconds: u64,
     rounds: u32,
@@ -121,7 +121,7 @@ pub(crate) struct Setting {
     cores: usize,
 }
 
-impl Setting {
+impl Settings {
     pub(crate) fn of(options: &Options) -> Self {
         Self {
             seconds: options.duration().as_secs(),
@@ -137,24 +137,24 @@ impl Setting {
 /// All measurements.
 #[derive(Debug)]
 pub(crate) struct Report {
-    pub(crate) setting: Setting,
-    /// How long metricd and its private PostgreSQL took to start.
+    pub(crate) setting: Settings,
+    /// The time that metricd and its private PostgreSQL took to start.
     pub(crate) start: Duration,
-    /// metricd's memory after all of it.
+    /// The memory of metricd after all measurements.
     pub(crate) memory: Option<Memory>,
     pub(crate) cells: Vec<Cell>,
-    pub(crate) pairs: Measured,
+    pub(crate) pairs: PairResults,
 }
 
 impl Report {
-    /// Prints the table.
+    /// Prints the tables.
     pub(crate) fn print(&self) {
         let mut out = std::io::stdout().lock();
-        // A reader that has gone away is no error.
+        // A reader that has closed the pipe is not an error.
         let _ = out.write_all(self.render().as_bytes()).and_then(|()| out.flush());
     }
 
-    /// Writes the figures, and the folder of the file where it is missing.
+    /// Writes the figures. Creates the folder of the file if it does not exist.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
@@ -164,18 +164,19 @@ impl Report {
     }
 
     fn render(&self) -> String {
-        let Setting { seconds, pair_seconds, rounds, records, definitions, cores } = self.setting;
+        let Settings { seconds, pair_seconds, rounds, records, definitions, cores } = self.setting;
         let mut text = format!(
             "{records} records, {definitions} definitions, {cores} cores; {rounds} rounds of {seconds} s each, \
-             {pair_seconds} s for pairs; rates a second\n"
+             {pair_seconds} s for pairs; rates per second\n"
         );
-        let Measured { cells: pairs, notes } = &self.pairs;
-        table(&mut text, HEAD, self.cells.iter().map(Cell::row));
-        table(&mut text, pair::HEAD, pairs.iter().map(PairCell::row));
+        let PairResults { cells: pairs, notes } = &self.pairs;
+        table(&mut text, TABLE_HEADER, self.cells.iter().map(Cell::row));
+        table(&mut text, pair::TABLE_HEADER, pairs.iter().map(PairCell::row));
         table(&mut text, "", notes.iter().cloned());
         let peak = self.memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.peak_bytes));
         let (memory, start) = (megabytes(self.memory), self.start.as_secs_f64());
-        let _ = writeln!(text, "\nmetricd after all of it: {memory} MB, at most {peak} MB; started in {start:.2} s");
+        let _ =
+            writeln!(text, "\nmetricd after all measurements: {memory} MB, at most {peak} MB; started in {start:.2} s");
         text
     }
 
@@ -191,7 +192,7 @@ impl Report {
     }
 }
 
-/// Adds a table, with an empty line before it, where it has rows.
+/// Adds a table, after an empty line, if it has rows.
 fn table(text: &mut String, head: &str, rows: impl Iterator<Item = String>) {
     let rows: Vec<_> = rows.map(|row| row + "\n").collect();
     if !rows.is_empty() {
@@ -204,7 +205,7 @@ mod tests {
     use super::*;
 
     fn report() -> Report {
-        let mut cell = Cell::new(Workload::Series, 8, Questions::Apart, 1_234).unwrap();
+        let mut cell = Cell::new(Workload::Series, 8, RequestMix::Different, 1_234).unwrap();
         let mut latencies = load::latencies().unwrap();
         latencies.record_n(1_000, 98).unwrap();
         latencies.record_n(4_000, 2).unwrap();
@@ -213,28 +214,31 @@ mod tests {
             let round = Round { pgbench_tps: 1_000.0, http_rps: 4_000.0, metricd_rps };
             cell.add(round, &latencies, memory).unwrap();
         }
-        let pairs = Measured { cells: vec![pair::tests::cell()], notes: vec!["304 was not measured".to_owned()] };
-        let setting = Setting { seconds: 5, pair_seconds: 1, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
+        let pairs = PairResults { cells: vec![pair::tests::cell()], notes: vec!["304 was not measured".to_owned()] };
+        let setting = Settings { seconds: 5, pair_seconds: 1, rounds: 3, records: 200_000, definitions: 10, cores: 2 };
         Report { setting, start: Duration::from_millis(1_250), memory, cells: vec![cell], pairs }
     }
 
     #[test]
-    fn the_table_has_medians_and_its_columns_stand_below_their_names() {
+    fn the_table_has_medians_in_aligned_columns() {
         let text = report().render();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[2].len(), lines[3].len(), "{text}");
         let columns: Vec<_> = lines[3].split_whitespace().collect();
         assert_eq!(
             columns,
-            ["series", "8", "apart", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]
+            ["series", "8", "different", "1000", "4000", "800", "700", "0.88", "1.00", "4.00", "4.0", "20.0"]
         );
-        assert!(text.contains(&format!("\n\n{}alone ", pair::HEAD)), "{text}");
+        assert!(text.contains(&format!("\n\n{}single ", pair::TABLE_HEADER)), "{text}");
         assert!(text.contains("\n\n304 was not measured\n\n"), "{text}");
-        assert!(text.ends_with("metricd after all of it: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"), "{text}");
+        assert!(
+            text.ends_with("metricd after all measurements: 20.0 MB, at most 21.0 MB; started in 1.25 s\n"),
+            "{text}"
+        );
     }
 
     #[test]
-    fn the_file_has_the_rounds_as_well() {
+    fn the_file_includes_the_rounds() {
         let json = report().json();
         let cell = &json["cells"][0];
         assert_eq!((cell["workload"].as_str(), cell["clients"].as_u64()), (Some("series"), Some(8)));

@@ -1,24 +1,24 @@
-//! Just so much of HTTP/1.1 as a response of a server that one has started oneself needs.
+//! Parses HTTP/1.1 responses, as far as the servers that the benchmark starts need it.
 
 use anyhow::{Context, Result, ensure};
 
-/// A response that may not have a body, whatever it says of one's length.
+/// The status of a response without a body, even if it has a `Content-Length`.
 pub(crate) const NOT_MODIFIED: u16 = 304;
 
 /// The head of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// With the empty line at its end.
+    /// The size of the head, with the empty line at its end.
     pub(crate) size_bytes: usize,
     pub(crate) body_bytes: usize,
 }
 
 impl Head {
-    /// Reads the head at the beginning of the bytes; `None` where its end is not among them yet.
+    /// Parses the head at the start of the bytes. `None` if the head is incomplete.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
-        let head = std::str::from_utf8(&bytes[..end]).context("the head of a response is no text")?;
+        let head = std::str::from_utf8(&bytes[..end]).context("the head of a response is not text")?;
         let mut lines = head.split("\r\n");
         let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).and_then(|line| line.get(..3));
         let status = status.and_then(|status| status.parse().ok()).context("a response has no status")?;
@@ -26,14 +26,14 @@ impl Head {
             return Ok(Some(Self { status, size_bytes: end + 4, body_bytes: 0 }));
         }
         let mut lengths = lines.filter_map(|line| value_of("content-length", line));
-        let length = lengths.next().context("a response does not say its length")?;
-        ensure!(lengths.next().is_none(), "a response says its length twice");
-        let body_bytes = length.parse().with_context(|| format!("a response is `{length}` bytes long"))?;
+        let length = lengths.next().context("a response has no Content-Length")?;
+        ensure!(lengths.next().is_none(), "a response has two Content-Length headers");
+        let body_bytes = length.parse().with_context(|| format!("a response has the Content-Length `{length}`"))?;
         Ok(Some(Self { status, size_bytes: end + 4, body_bytes }))
     }
 }
 
-/// What a head says under this name.
+/// The value of the header with this name.
 pub(crate) fn header<'a>(head: &'a [u8], name: &str) -> Option<&'a str> {
     std::str::from_utf8(head).ok()?.split("\r\n").find_map(|line| value_of(name, line))
 }
@@ -48,13 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_status_and_length() {
+    fn parses_status_and_length() {
         let bytes = b"HTTP/1.1 200 OK\r\nX-A: 1\r\ncontent-LENGTH:  17\r\n\r\n{\"a\"";
         assert_eq!(Head::parse(bytes).unwrap(), Some(Head { status: 200, size_bytes: 48, body_bytes: 17 }));
     }
 
     #[test]
-    fn what_is_not_modified_has_no_body() {
+    fn a_304_response_has_no_body() {
         for length in ["", "Content-Length: 17\r\n"] {
             let bytes = format!("HTTP/1.1 304 Not Modified\r\n{length}ETag: \"a\"\r\n\r\n");
             let expected = Head { status: 304, size_bytes: bytes.len(), body_bytes: 0 };
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_for_the_whole_head() {
+    fn an_incomplete_head_is_none() {
         let bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n";
         for end in 0..bytes.len() {
             assert_eq!(Head::parse(&bytes[..end]).unwrap(), None, "{end}");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_read() {
+    fn malformed_heads_are_errors() {
         for text in [
             "HTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",

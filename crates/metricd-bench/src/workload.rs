@@ -1,34 +1,35 @@
-//! What is asked for: three sizes of result.
+//! The workloads: results of three sizes.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// The most clients that there may be.
+/// The maximum number of clients.
 pub(crate) const MAX_CLIENTS: u32 = 32;
 
-/// The most rows that a result may have.
+/// The maximum value of the `limit` parameter.
 const MAX_ROWS: u32 = 10_000;
 
-/// What clients ask for at the same time.
+/// Which requests concurrent clients send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Questions {
-    /// Each of them for something that nobody else asks for, so that each answer is a run of the SQL. The result is the same.
-    Apart,
-    /// All of them for the same, so that they may share runs.
-    Alike,
+pub(crate) enum RequestMix {
+    /// Each client sends a request of its own, so that each response is a run of the SQL. The results are the same.
+    Different,
+    /// All clients send the same request, so that they may share runs.
+    Identical,
 }
 
-impl Questions {
+impl RequestMix {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Apart => "apart",
-            Self::Alike => "alike",
+            Self::Different => "different",
+            Self::Identical => "identical",
         }
     }
 }
 
-/// Where a metric's result is, as nobody but this client asks for it: with a limit of its own, which is past the result's end.
+/// The path of a metric's result for one client. Each client has a `limit` of its own, all of them greater than the
+/// number of rows.
 pub(crate) fn path(metric_id: &str, client: u32) -> String {
     format!("/metrics/{metric_id}?limit={}", MAX_ROWS - client)
 }
@@ -80,7 +81,7 @@ impl Workload {
         }
     }
 
-    /// How many rows the result has.
+    /// The number of rows of the result.
     pub(crate) fn rows(self) -> u32 {
         match self {
             Self::Aggregate => 1,
@@ -89,16 +90,16 @@ impl Workload {
         }
     }
 
-    /// Where metricd answers.
+    /// The path of the result.
     pub(crate) fn path(self) -> String {
         path(&self.id(), 0)
     }
 
-    /// The same for clients who each ask for themselves, or all for the same.
-    pub(crate) fn paths(self, questions: Questions) -> Vec<String> {
-        match questions {
-            Questions::Alike => vec![self.path()],
-            Questions::Apart => (0..MAX_CLIENTS).map(|client| path(&self.id(), client)).collect(),
+    /// The paths that the clients request.
+    pub(crate) fn paths(self, requests: RequestMix) -> Vec<String> {
+        match requests {
+            RequestMix::Identical => vec![self.path()],
+            RequestMix::Different => (0..MAX_CLIENTS).map(|client| path(&self.id(), client)).collect(),
         }
     }
 }
