@@ -1,17 +1,17 @@
-//! Reading a file piece by piece into a buffer, for readers that look ahead.
+//! Reads a file in chunks into a buffer, for readers that look ahead.
 
 use std::io::{self, Read};
 
-/// How much is read at once.
-pub(crate) const READ_BYTES: usize = 64 << 10;
+/// The size of a read, in bytes.
+pub(crate) const READ_CHUNK_BYTES: usize = 64 << 10;
 
-/// What a UTF-8 file may begin with, and which is no part of its text.
+/// The byte-order mark of UTF-8, which is not part of the text.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads the next piece behind what the buffer holds. Returns whether the input has ended.
+/// Appends the next chunk of the input to the buffer. Returns whether the input has ended.
 pub(crate) fn fill(buffer: &mut Vec<u8>, input: &mut impl Read) -> io::Result<bool> {
     let filled = buffer.len();
-    buffer.resize(filled + READ_BYTES, 0);
+    buffer.resize(filled + READ_CHUNK_BYTES, 0);
     let read = loop {
         match input.read(&mut buffer[filled..]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -22,7 +22,7 @@ pub(crate) fn fill(buffer: &mut Vec<u8>, input: &mut impl Read) -> io::Result<bo
     Ok(read? == 0)
 }
 
-/// The bytes without a byte-order mark at their beginning.
-pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+/// The bytes without a byte-order mark at the start.
+pub(crate) fn strip_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }

@@ -1,4 +1,4 @@
-//! Judging everything that is stored once more, against the database as it is now.
+//! Validates all stored definitions again, against the present database.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,49 +9,49 @@ use metricd_execution::{BoundStatement, Declarations, Judge, JudgeError, MetricR
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
-/// How many definitions are read at once.
-const PAGE: usize = 200;
+/// The number of definitions that are read at once.
+const PAGE_SIZE: usize = 200;
 
-/// What has drifted since it was stored.
+/// The definitions that have drifted since they were stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
-    /// How many metrics were judged.
+    /// The number of validated metrics.
     pub metrics: u64,
-    /// How many queries that no metric reads were judged.
+    /// The number of validated queries that no metric reads.
     pub unused_queries: u64,
-    /// What is not as it was, in the order of the ids: metrics, then queries that no metric reads.
+    /// The drifts in the order of the ids: metrics first, then queries that no metric reads.
     pub drifts: Vec<Drift>,
 }
 
-/// A definition that is not as it was when it was stored.
+/// A definition that differs from when it was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
-    /// The metric; absent for a query that no metric reads.
+    /// The metric. `None` for a query that no metric reads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric_id: Option<MetricId>,
     /// The query.
     pub query_id: QueryId,
-    /// What is different, a sentence each.
+    /// The differences, one sentence each.
     pub messages: Vec<String>,
 }
 
-/// Why the definitions could not be judged.
+/// Why the definitions could not be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The store failed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The database could not be asked about SQL.
-    #[error("the definitions cannot be judged: {0}")]
+    /// PostgreSQL was not available to resolve SQL.
+    #[error("the definitions cannot be validated: {0}")]
     Unavailable(String),
 }
 
-/// Judges every metric, and every query that no metric reads, and asks the runner whether its role may still run them.
-/// `advance` is told of each that is done.
+/// Validates every metric and every query that no metric reads, and checks that the runner's role may still run them.
+/// Calls `advance` after each definition.
 ///
 /// # Errors
 ///
-/// [`CheckError`]; what is wrong with definitions is in the report.
+/// [`CheckError`]. Faults of definitions are in the report.
 pub async fn check_definitions(
     repository: &dyn MetricRepository,
     judge: &Judge,
@@ -62,9 +62,9 @@ pub async fn check_definitions(
     let mut read = BTreeSet::new();
     let mut after: Option<MetricId> = None;
     loop {
-        // One that is out of service may be brought back, so that it is judged as well.
+        // A metric that is out of service may be restored, so it is validated too.
         let filter = DefinitionFilter { state: ServiceState::Any, ..DefinitionFilter::default() };
-        let page = repository.list_definitions(&filter, after.as_ref(), PAGE).await?;
+        let page = repository.list_definitions(&filter, after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.metric.metric_id.clone());
         for definition in page {
@@ -80,14 +80,14 @@ pub async fn check_definitions(
     }
     let mut after: Option<QueryId> = None;
     loop {
-        let page = repository.list_queries(after.as_ref(), PAGE).await?;
+        let page = repository.list_queries(after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { return Ok(report) };
         after = Some(last.query_id.clone());
         for query in page.into_iter().filter(|query| !read.contains(&query.query_id)) {
             report.unused_queries += 1;
-            let mut messages = ask(judge, query.sql.clone(), None).await?.err().unwrap_or_default();
+            let mut messages = validate(judge, query.sql.clone(), None).await?.err().unwrap_or_default();
             if messages.is_empty() {
-                messages.extend(forbidden(runner, &query.sql, &[]).await?);
+                messages.extend(privilege_error(runner, &query.sql, &[]).await?);
             }
             if !messages.is_empty() {
                 report.drifts.push(Drift { metric_id: None, query_id: query.query_id, messages });
@@ -97,7 +97,7 @@ pub async fn check_definitions(
     }
 }
 
-/// What is different about the metric, or wrong with it.
+/// The differences of the metric from when it was stored, or its findings.
 async fn drift(
     judge: &Judge,
     runner: &dyn MetricRunner,
@@ -105,22 +105,22 @@ async fn drift(
 ) -> Result<Vec<String>, CheckError> {
     let MetricDefinition { metric, sql, contract, .. } = definition;
     let parameters = metric.parameters.clone();
-    let mut messages = match (ask(judge, sql.clone(), Some(metric)).await?, contract) {
+    let mut messages = match (validate(judge, sql.clone(), Some(metric)).await?, contract) {
         (Err(messages), _) => return Ok(messages),
         (Ok(_), None) => vec!["it was stored without a contract: ingest its query again".to_owned()],
         (Ok(now), Some(stored)) => stored.drift(&now),
     };
-    messages.extend(forbidden(runner, &sql, &parameters).await?);
+    messages.extend(privilege_error(runner, &sql, &parameters).await?);
     Ok(messages)
 }
 
-/// Why the runner's role could not run the SQL, which its author may.
-async fn forbidden(
+/// Why the runner's role cannot run the SQL, although its author can. `None` if it can.
+async fn privilege_error(
     runner: &dyn MetricRunner,
     sql: &SqlText,
     declared: &[Parameter],
 ) -> Result<Option<String>, CheckError> {
-    // What is no statement has been refused before.
+    // SQL that cannot be parsed was refused before.
     let Ok(statement) = Statement::parse(sql) else { return Ok(None) };
     match runner.verify(&BoundStatement::with_nulls(&statement, declared), None).await {
         Ok(()) => Ok(None),
@@ -131,16 +131,16 @@ async fn forbidden(
     }
 }
 
-/// The contract, or what is wrong.
-async fn ask(
+/// Validates the SQL. Returns the contract, or the findings as messages.
+async fn validate(
     judge: &Judge,
     sql: SqlText,
     metric: Option<Metric>,
 ) -> Result<Result<metricd_domain::Contract, Vec<String>>, CheckError> {
     let judge = Arc::new(judge.clone());
     let work = move || judge.judge(&sql, metric.as_ref().map_or_else(Declarations::default, Declarations::of));
-    let judged = tokio::task::spawn_blocking(work).await;
-    match judged.map_err(|error| CheckError::Unavailable(format!("judging panicked: {error}")))? {
+    let validated = tokio::task::spawn_blocking(work).await;
+    match validated.map_err(|error| CheckError::Unavailable(format!("validation panicked: {error}")))? {
         Ok(contract) => Ok(Ok(contract)),
         Err(JudgeError::Refused(findings)) => {
             Ok(Err(findings.iter().map(|f| format!("{}: {f}", f.code.code())).collect()))

@@ -1,4 +1,4 @@
-//! CSV (RFC 4180) as it really arrives: read record by record, with the place of each fault, and going on after it.
+//! Reads CSV (RFC 4180) record by record, locates faults and continues after them.
 
 mod fields;
 mod header;

@@ -1,14 +1,14 @@
-//! Refusals and notices as they are gathered.
+//! Collects refusals and notices.
 
 use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText, visible};
 use metricd_execution::Finding;
 
 use crate::Reason;
 
-/// How many characters of a value a refusal shows.
-const SHOWN_CHARS: usize = 80;
+/// The maximum number of characters of a value that a refusal shows.
+const MAX_VALUE_CHARS: usize = 80;
 
-/// Refusals and notices: all are counted, the first [`MAX_LISTED_FINDINGS`] of each are kept.
+/// Refusals and notices. All are counted; the first [`MAX_LISTED_FINDINGS`] of each are kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     pub(crate) refusal_count: u64,
@@ -42,7 +42,7 @@ impl Findings {
     }
 }
 
-/// Refuses a query for each thing that was found in its SQL.
+/// Refuses a query, once for each finding in its SQL.
 pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], findings: &mut Findings) {
     for finding in found {
         let location = Location { column: Some("query".to_owned()), ..location.clone() };
@@ -50,15 +50,15 @@ pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], 
     }
 }
 
-/// The place as a message shows it: a key may hold any character, and PostgreSQL no NUL.
+/// Escapes invisible characters of a location: a key may contain any character, and PostgreSQL cannot store NUL.
 fn shown(location: Location) -> Location {
     let shown = |text: Option<String>| text.map(|text| visible(&text));
     Location { pointer: shown(location.pointer), column: shown(location.column), ..location }
 }
 
-/// The value on one line, as a message shows it, of at most 80 characters.
+/// The value on one line, with invisible characters escaped, cut to 80 characters.
 pub(crate) fn shorten(value: &str) -> String {
-    let end = value.char_indices().nth(SHOWN_CHARS).map_or(value.len(), |(end, _)| end);
+    let end = value.char_indices().nth(MAX_VALUE_CHARS).map_or(value.len(), |(end, _)| end);
     let cut = if end < value.len() { "…" } else { "" };
     visible(&value[..end]) + cut
 }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn findings_past_the_limit_are_counted_only() {
+    fn findings_beyond_the_limit_are_only_counted() {
         let mut findings = Findings::default();
         for _ in 0..1_500 {
             findings.refuse(Location::default(), None, Reason::RowRagged, "no");

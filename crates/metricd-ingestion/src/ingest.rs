@@ -1,4 +1,4 @@
-//! The use case: read, judge, store, report.
+//! The use case: reads files, validates them, stores what is valid and reports.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -21,43 +21,43 @@ use crate::csv::CsvRecords;
 use crate::findings::Findings;
 use crate::json_records::JsonRecords;
 use crate::judge::{
-    Brought, Commas, JudgedRow, Judgements, RecordJudge, References, has_ambiguous_commas, judge_definitions,
-    judge_queries,
+    Commas, FileDefinitions, RecordParser, RowOutcome, ValidatedDefinitions, ValidationCache, has_ambiguous_commas,
+    parse_definitions, parse_queries,
 };
-use crate::kind::{is_json, recognise};
-use crate::progress::Counted;
+use crate::kind::{detect_kind, is_json};
+use crate::progress::ProgressReader;
 use crate::{Input, InputError, Inputs, Progress, Reason};
 
-/// The greatest size of a file of definitions or queries, which are held in memory.
+/// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
 const MAX_DEFINITIONS_BYTES: u64 = 256 << 20;
 
-/// How much of a file is looked at to see what it holds.
-const BEGINNING_BYTES: u64 = 64 << 10;
+/// The number of bytes from which the kind of a file is detected.
+const DETECTION_BYTES: u64 = 64 << 10;
 
-/// Of how many ids without a query it is remembered where they first stood.
-const MAX_UNREAD_IDS: usize = 1_000;
+/// The maximum number of query ids for which the location of the first record is kept.
+const MAX_LOCATED_IDS: usize = 1_000;
 
-/// What a call asks for.
+/// The options of an ingestion.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What to do where something is refused.
+    /// What happens if something is refused.
     pub mode: IngestionMode,
-    /// Whether to store nothing and only say what would happen.
+    /// Whether to store nothing and only report what would be stored.
     pub dry_run: bool,
-    /// Whether files overwrite what was edited since files last wrote it.
+    /// Whether files overwrite edits, which are changes since files last wrote the definition.
     pub overwrite_edits: bool,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
-    /// Who ingests; absent where nothing more is known than the ingestion's id.
+    /// Who ingests. `None` if only the id of the ingestion is known.
     pub actor: Option<Actor>,
-    /// The request's mark, where it has one.
+    /// The idempotency key of the request, if it has one.
     pub idempotency: Option<Idempotency>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
 
 impl Default for Options {
-    /// Lenient, with a fresh id and the system's clock.
+    /// Lenient mode, a new id, the system's clock, and nothing else set.
     fn default() -> Self {
         Self {
             mode: IngestionMode::Lenient,
@@ -71,7 +71,7 @@ impl Default for Options {
     }
 }
 
-/// Why an ingestion could not be done. Nothing of it is stored.
+/// Why an ingestion failed. Nothing of it is stored.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// A file could not be read.
@@ -82,11 +82,11 @@ pub enum IngestError {
     Repository(#[from] RepositoryError),
 }
 
-/// Reads the files, judges them, stores what may be stored, and says what became of each entry.
+/// Reads the files, validates them, stores what is valid in one transaction, and reports the outcome of each entry.
 ///
 /// # Errors
 ///
-/// [`IngestError`] where a file or the store fails; what is wrong with the content of a file is in the report.
+/// [`IngestError`] if a file cannot be read or the store fails. Faults in the content of files are in the report.
 pub async fn ingest(
     repository: &dyn MetricRepository,
     judge: Judge,
@@ -98,19 +98,20 @@ pub async fn ingest(
     Ok(repository.ingest(Box::new(ingestion)).await?)
 }
 
-/// Files as an ingestion: definitions and queries judged and in memory, records read when the store asks for them.
+/// Files as an ingestion. Definitions and queries are read into memory at once; records are read when the store
+/// requests them.
 #[derive(Debug)]
 struct FileIngestion {
-    judgements: Judgements,
+    validations: ValidationCache,
     options: Options,
     started_at: DateTime<Utc>,
     progress: Arc<dyn Progress>,
     files: Vec<IngestedFile>,
-    /// What was found in the files before it was known what is stored.
+    /// The findings that do not depend on the stored definitions.
     file_findings: Findings,
     findings: Findings,
-    brought: Brought,
-    references: References,
+    file_definitions: FileDefinitions,
+    validated_definitions: ValidatedDefinitions,
     record_files: VecDeque<Input>,
     open_records: Option<OpenRecords>,
     record_counts: RecordCounts,
@@ -121,27 +122,27 @@ struct FileIngestion {
 struct OpenRecords {
     file: String,
     records: RecordSource,
-    judge: RecordJudge,
+    parser: RecordParser,
 }
 
-type CountedFile = Counted<File, Arc<dyn Progress>>;
+type ProgressFile = ProgressReader<File, Arc<dyn Progress>>;
 
 #[derive(Debug)]
 enum RecordSource {
-    Csv(Box<CsvRecords<CountedFile>>),
-    Json(JsonRecords<CountedFile>),
+    Csv(Box<CsvRecords<ProgressFile>>),
+    Json(JsonRecords<ProgressFile>),
 }
 
 impl OpenRecords {
     /// The next row that is not blank, or `None` at the end.
-    fn next(&mut self, findings: &mut Findings) -> io::Result<Option<JudgedRow>> {
+    fn next(&mut self, findings: &mut Findings) -> io::Result<Option<RowOutcome>> {
         loop {
-            let judged = match &mut self.records {
-                RecordSource::Csv(records) => records.next()?.map(|row| self.judge.judge_csv(&row, findings)),
-                RecordSource::Json(records) => records.next()?.map(|record| self.judge.judge_json(&record, findings)),
+            let validated = match &mut self.records {
+                RecordSource::Csv(records) => records.next()?.map(|row| self.parser.parse_csv(&row, findings)),
+                RecordSource::Json(records) => records.next()?.map(|record| self.parser.parse_json(&record, findings)),
             };
-            if !matches!(judged, Some(JudgedRow::Blank)) {
-                return Ok(judged);
+            if !matches!(validated, Some(RowOutcome::Blank)) {
+                return Ok(validated);
             }
         }
     }
@@ -152,14 +153,14 @@ impl FileIngestion {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
         let mut ingestion = Self {
             started_at: (options.now)(),
-            judgements: Judgements::new(judge),
+            validations: ValidationCache::new(judge),
             options,
             progress,
             files: Vec::new(),
             file_findings: Findings::default(),
             findings: Findings::default(),
-            brought: Brought::default(),
-            references: References::default(),
+            file_definitions: FileDefinitions::default(),
+            validated_definitions: ValidatedDefinitions::default(),
             record_files: VecDeque::new(),
             open_records: None,
             record_counts: RecordCounts::default(),
@@ -169,9 +170,9 @@ impl FileIngestion {
             let message = "the file was named more than once and is read once";
             ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FileRepeated, message);
         }
-        for file in inputs.passed_over {
+        for file in inputs.skipped {
             let message = "the file ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read";
-            ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FilePassedOver, message);
+            ingestion.file_findings.notice(Location { file, ..Location::default() }, Reason::FileSkipped, message);
         }
         for input in inputs.files {
             ingestion.read_file(&input).map_err(|cause| input.unreadable(cause))?;
@@ -181,7 +182,7 @@ impl FileIngestion {
 
     fn read_file(&mut self, input: &Input) -> io::Result<()> {
         let file = input.name();
-        let kind = match recognise(&input.read_up_to(BEGINNING_BYTES)?) {
+        let kind = match detect_kind(&input.read_up_to(DETECTION_BYTES)?) {
             Ok(kind) => kind,
             Err(unrecognised) => {
                 let location = Location { file: file.to_owned(), ..Location::default() };
@@ -197,7 +198,7 @@ impl FileIngestion {
         let kind = match input.expected() {
             Some(expected) if kind != expected && kind != FileKind::Unknown => {
                 let location = Location { file: file.to_owned(), ..Location::default() };
-                let message = format!("the file was sent as {expected}, and holds {kind}");
+                let message = format!("the file was sent as {expected}, but contains {kind}");
                 self.file_findings.refuse(location, None, Reason::FileMistaken, message);
                 FileKind::Unknown
             }
@@ -214,47 +215,52 @@ impl FileIngestion {
             }
             FileKind::Definitions => {
                 let bytes = input.read_up_to(MAX_DEFINITIONS_BYTES)?;
-                self.brought.drafts.extend(judge_definitions(file, &input.stem(), &bytes, &mut self.file_findings));
+                self.file_definitions.drafts.extend(parse_definitions(
+                    file,
+                    &input.stem(),
+                    &bytes,
+                    &mut self.file_findings,
+                ));
                 self.progress.advance(input.size_bytes());
             }
             FileKind::Queries => {
-                let draft = judge_queries(file, input.reader()?, &self.judgements.judge, &mut self.file_findings)?;
-                self.brought.queries.extend(draft.queries);
-                self.brought.refused_queries.extend(draft.refused);
-                self.brought.query_entries += draft.entries;
+                let draft = parse_queries(file, input.reader()?, &self.validations.judge, &mut self.file_findings)?;
+                self.file_definitions.queries.extend(draft.queries);
+                self.file_definitions.refused_queries.extend(draft.refused);
+                self.file_definitions.query_entries += draft.entries;
                 self.progress.advance(input.size_bytes());
             }
         }
         Ok(())
     }
 
-    /// Opens the next file of records whose header is in order; `false` after the last one.
+    /// Opens the next file of records with a valid header. Returns `false` after the last file.
     fn open_next(&mut self) -> io::Result<bool> {
         while let Some(input) = self.record_files.pop_front() {
             let file = input.name().to_owned();
-            let reader = Counted { reader: input.reader()?, progress: Arc::clone(&self.progress) };
-            if is_json(&input.read_up_to(BEGINNING_BYTES)?) {
-                let (records, judge) = (RecordSource::Json(JsonRecords::new(reader)), RecordJudge::of_json(&file));
-                self.open_records = Some(OpenRecords { file, records, judge });
+            let reader = ProgressReader { reader: input.reader()?, progress: Arc::clone(&self.progress) };
+            if is_json(&input.read_up_to(DETECTION_BYTES)?) {
+                let (records, parser) = (RecordSource::Json(JsonRecords::new(reader)), RecordParser::of_json(&file));
+                self.open_records = Some(OpenRecords { file, records, parser });
                 return Ok(true);
             }
             let mut records = CsvRecords::new(reader);
             let Some(header) = records.next()? else { continue };
-            if let Some(judge) = RecordJudge::of_csv(&file, &header, &mut self.findings) {
+            if let Some(parser) = RecordParser::of_csv(&file, &header, &mut self.findings) {
                 let commas = match records.separator() {
-                    b',' => Commas::Wrong,
+                    b',' => Commas::Invalid,
                     _ if has_ambiguous_commas(CsvRecords::new(input.reader()?))? => Commas::Ambiguous,
                     _ => Commas::Decimal,
                 };
-                let judge = judge.with_commas(commas);
-                self.open_records = Some(OpenRecords { file, records: RecordSource::Csv(Box::new(records)), judge });
+                let parser = parser.with_commas(commas);
+                self.open_records = Some(OpenRecords { file, records: RecordSource::Csv(Box::new(records)), parser });
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn next_good_record(&mut self) -> io::Result<Option<Record>> {
+    fn next_valid_record(&mut self) -> io::Result<Option<Record>> {
         loop {
             let Some(open) = &mut self.open_records else {
                 if self.open_next()? {
@@ -264,16 +270,16 @@ impl FileIngestion {
                 return Ok(None);
             };
             let Some(row) = open.next(&mut self.findings)? else {
-                open.judge.finish(&mut self.findings);
+                open.parser.finish(&mut self.findings);
                 self.open_records = None;
                 continue;
             };
             self.record_counts.read += 1;
-            let JudgedRow::Good(line, record) = row else {
+            let RowOutcome::Valid(line, record) = row else {
                 self.record_counts.refused += 1;
                 continue;
             };
-            if self.first_record_of.len() < MAX_UNREAD_IDS && !self.first_record_of.contains_key(&record.query_id) {
+            if self.first_record_of.len() < MAX_LOCATED_IDS && !self.first_record_of.contains_key(&record.query_id) {
                 let location = Location { file: open.file.clone(), line: Some(line), ..Location::default() };
                 self.first_record_of.insert(record.query_id.clone(), location);
             }
@@ -285,7 +291,7 @@ impl FileIngestion {
         for (query_id, count) in &changes.unread_records {
             let location = self.first_record_of.get(query_id).cloned().unwrap_or_default();
             let message =
-                format!("{count} records carry the id `{query_id}`, which no stored query has: no metric shows them");
+                format!("{count} records have the id `{query_id}`, but no stored query has it: no metric shows them");
             self.findings.notice(location, Reason::RecordUnread, message);
         }
     }
@@ -312,28 +318,27 @@ impl Ingestion for FileIngestion {
     }
 
     fn referenced_ids(&self) -> ReferencedIds {
-        self.brought.referenced_ids()
+        self.file_definitions.referenced_ids()
     }
 
     fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         self.findings = self.file_findings.clone();
-        let judged = self.brought.judge(
+        let validated = self.file_definitions.validate(
             existing,
-            &mut self.judgements,
+            &mut self.validations,
             self.options.overwrite_edits,
             self.progress.as_ref(),
             &mut self.findings,
         );
-        self.references = judged.map_err(|message| {
-            let message =
-                format!("the database did not answer while SQL was judged, and nothing was stored: {message}");
+        self.validated_definitions = validated.map_err(|message| {
+            let message = format!("the database was not available for validation, and nothing was stored: {message}");
             RepositoryError::Unavailable(message)
         })?;
-        Ok(std::mem::take(&mut self.references.definitions))
+        Ok(std::mem::take(&mut self.validated_definitions.definitions))
     }
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {
-        self.next_good_record().transpose()
+        self.next_valid_record().transpose()
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
@@ -350,10 +355,10 @@ impl Ingestion for FileIngestion {
             started_at: self.started_at,
             finished_at: (self.options.now)(),
             files: std::mem::take(&mut self.files),
-            queries: counted(self.references.queries, changes.queries),
-            metrics: counted(self.references.metrics, changes.metrics),
-            dashboards: counted(self.references.dashboards, changes.dashboards),
-            layout_entries: counted(self.references.layout_entries, changes.layout_entries),
+            queries: counted(self.validated_definitions.queries, changes.queries),
+            metrics: counted(self.validated_definitions.metrics, changes.metrics),
+            dashboards: counted(self.validated_definitions.dashboards, changes.dashboards),
+            layout_entries: counted(self.validated_definitions.layout_entries, changes.layout_entries),
             records: RecordCounts {
                 added: changes.records.added,
                 unchanged: changes.records.unchanged,
@@ -363,7 +368,7 @@ impl Ingestion for FileIngestion {
             refusals: findings.refusals,
             notice_count: findings.notice_count,
             notices: findings.notices,
-            suggestions: std::mem::take(&mut self.references.suggestions),
+            suggestions: std::mem::take(&mut self.validated_definitions.suggestions),
             ingested_by: self.options.actor.as_ref().and_then(|actor| actor.subject.clone()),
         };
         report.outcome = self.outcome(&report);

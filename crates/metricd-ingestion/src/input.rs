@@ -1,4 +1,4 @@
-//! The files of a call: named one by one, or as a folder.
+//! The files to ingest, given one by one or as a folder.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,29 +16,29 @@ pub struct Input {
     expected: Option<FileKind>,
 }
 
-/// The files of a call.
+/// The files of an ingestion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// The files to read, in the order in which they were named; those of a folder by name.
+    /// The files to read, in the order in which they were given; those of a folder by name.
     pub files: Vec<Input>,
-    /// Files that were named more than once.
+    /// Files that were given more than once.
     pub repeated: Vec<String>,
-    /// Files of a folder that end otherwise than the files that are read.
-    pub passed_over: Vec<String>,
+    /// Files of a folder with another extension than those that are read.
+    pub skipped: Vec<String>,
 }
 
-/// How the files of a folder end that are read.
-const ENDINGS: [&str; 5] = ["json", "csv", "tsv", "ndjson", "jsonl"];
+/// The extensions of the files of a folder that are read.
+const EXTENSIONS: [&str; 5] = ["json", "csv", "tsv", "ndjson", "jsonl"];
 
-/// Why there is nothing to ingest, or it cannot be read.
+/// Why there is nothing to ingest, or why it cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// Nothing stands at the path, or it cannot be opened.
+    /// There is no file at the path, or it cannot be opened.
     #[error("cannot read `{}`: {}", .path.display(), describe(.cause))]
     Unreadable {
-        /// The path as the caller named it.
+        /// The path as the caller gave it.
         path: PathBuf,
-        /// What the operating system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },
@@ -62,11 +62,12 @@ fn describe(cause: &io::Error) -> String {
 }
 
 impl Inputs {
-    /// Finds the files behind the paths. Of a folder those that end in `.json`, `.csv`, `.tsv`, `.ndjson` or `.jsonl`, not those of folders within.
+    /// Finds the files at the paths. Of a folder it takes the files that end in `.json`, `.csv`, `.tsv`, `.ndjson` or
+    /// `.jsonl`, but not those of folders within.
     ///
     /// # Errors
     ///
-    /// [`InputError`] where a path leads to nothing that can be read.
+    /// [`InputError`] if a path cannot be read or yields no file.
     pub fn find(paths: &[PathBuf]) -> Result<Self, InputError> {
         let mut inputs = Self::default();
         let mut seen = BTreeSet::new();
@@ -77,10 +78,10 @@ impl Inputs {
                 let before = inputs.files.len() + inputs.repeated.len();
                 for file in files_of(path).map_err(unreadable)? {
                     let ends_with = |end: &&str| file.extension().is_some_and(|found| found.eq_ignore_ascii_case(end));
-                    if ENDINGS.iter().any(ends_with) {
+                    if EXTENSIONS.iter().any(ends_with) {
                         inputs.add(&file, &mut seen)?;
                     } else {
-                        inputs.passed_over.push(file.display().to_string());
+                        inputs.skipped.push(file.display().to_string());
                     }
                 }
                 if inputs.files.len() + inputs.repeated.len() == before {
@@ -121,39 +122,39 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Input {
-    /// The file at `path`, which is opened once to see that it can be.
+    /// The file at `path`. It is opened once to check that it can be read.
     fn open(path: &Path) -> Result<Self, InputError> {
         let unreadable = |cause| InputError::Unreadable { path: path.to_owned(), cause };
         let size_bytes = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
         Ok(Self { name: path.display().to_string(), path: path.to_owned(), size_bytes, expected: None })
     }
 
-    /// The file at `path`, which its sender has called otherwise and said to be of a kind.
+    /// The file at `path`, which was uploaded under another name and with a declared kind.
     ///
     /// # Errors
     ///
-    /// [`InputError::Unreadable`] where it cannot be opened.
-    pub fn sent(path: &Path, name: impl Into<String>, kind: FileKind) -> Result<Self, InputError> {
+    /// [`InputError::Unreadable`] if the file cannot be opened.
+    pub fn uploaded(path: &Path, name: impl Into<String>, kind: FileKind) -> Result<Self, InputError> {
         Ok(Self { name: name.into(), expected: Some(kind), ..Self::open(path)? })
     }
 
-    /// The kind that its sender has said it to be of, where somebody has.
+    /// The kind that the upload declared, if it was uploaded.
     pub(crate) fn expected(&self) -> Option<FileKind> {
         self.expected
     }
 
-    /// The file as the caller or its sender named it.
+    /// The name of the file, as the caller or the upload gave it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The name without folders and ending.
+    /// The name without folders and extension.
     pub(crate) fn stem(&self) -> String {
         Path::new(&self.name).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// The size when the file was found, in bytes.
+    /// The size of the file when it was found, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -163,7 +164,7 @@ impl Input {
         File::open(&self.path)
     }
 
-    /// The first `limit` bytes, or all of them where the file has fewer.
+    /// The first `limit` bytes, or the whole file if it is shorter.
     pub(crate) fn read_up_to(&self, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader()?.take(limit).read_to_end(&mut bytes)?;
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_gives_its_json_and_csv_files_by_name() {
+    fn the_files_of_a_folder_are_sorted_by_name() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["b.csv", "a.JSON", ".hidden.csv", "README.md"] {
             fs::write(folder.path().join(name), "x").unwrap();
@@ -190,11 +191,11 @@ mod tests {
         let inputs = Inputs::find(&[folder.path().to_owned(), again]).unwrap();
         let names: Vec<_> = inputs.files.iter().map(Input::stem).collect();
         assert_eq!(names, ["a", "b"]);
-        assert_eq!((inputs.repeated.len(), inputs.passed_over.len()), (1, 1));
+        assert_eq!((inputs.repeated.len(), inputs.skipped.len()), (1, 1));
     }
 
     #[test]
-    fn says_what_cannot_be_read() {
+    fn errors_name_the_paths_that_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Inputs::find(&[folder.path().join("none.csv")]).unwrap_err();
         assert!(missing.to_string().ends_with("none.csv`: no such file or directory"), "{missing}");

@@ -1,11 +1,11 @@
-//! JSON as it stands in a file: keys in their order, and a key that stands twice seen twice.
+//! JSON values that keep the order of keys and repeated keys.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A JSON value which loses nothing of its text but white space.
+/// A JSON value that loses nothing of its text but white space.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
     Null,
@@ -17,7 +17,7 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// What the value is, in JSON's own words.
+    /// The JSON type of the value, with its article.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -29,7 +29,7 @@ impl Json {
         }
     }
 
-    /// The value on one line, as a refusal shows it: a string without its quotes.
+    /// The value on one line, as a refusal shows it. A string has no quotes.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::String(text) => text.clone(),
@@ -117,7 +117,7 @@ impl Serialize for Json {
     }
 }
 
-/// `timeColumn` as `time_column`.
+/// Converts `timeColumn` to `time_column`.
 pub(crate) fn snake_case(key: &str) -> String {
     let mut snake = String::with_capacity(key.len() + 2);
     for character in key.chars() {

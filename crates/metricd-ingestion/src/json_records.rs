@@ -1,27 +1,27 @@
-//! Records as JSON: an array of objects, or one object a line (NDJSON). They are read one by one, in constant memory.
+//! Reads records as JSON, one by one and in constant memory: an array of objects, or one object a line (NDJSON).
 
 use std::io::{self, Read};
 
-use crate::buffer::{BYTE_ORDER_MARK, READ_BYTES, fill};
+use crate::buffer::{BYTE_ORDER_MARK, READ_CHUNK_BYTES, fill};
 use crate::csv::MAX_RECORD_BYTES;
 
-/// What is wrong with the text around a value, or with its length.
+/// A fault of the text around a value, or of its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JsonFault {
-    /// Between two elements of the array, or behind it, is something else than expected. Nothing after it is read.
+    /// Something unexpected is between two elements of the array, or after the array. The rest of the file is not read.
     Structure,
     /// The file ends before the array does.
     Truncated,
-    /// The value has more than [`MAX_RECORD_BYTES`] bytes. In an array nothing after it is read.
+    /// The value has more than [`MAX_RECORD_BYTES`] bytes. If it is in an array, the rest of the file is not read.
     TooLong,
 }
 
-/// What comes next in a file.
+/// The next part of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum JsonRecord<'a> {
-    /// The text of a value, which need not be JSON. `index` is its place in the array.
+    /// The text of a value, which need not be valid JSON. `index` is its position in the array.
     Value { line: u64, index: Option<u64>, text: &'a [u8] },
-    /// A fault at a line.
+    /// A fault on a line.
     Fault { line: u64, fault: JsonFault },
 }
 
@@ -31,12 +31,12 @@ enum Form {
     Lines,
 }
 
-/// A file of JSON records, value by value.
+/// Reads a file of JSON records value by value.
 #[derive(Debug)]
 pub(crate) struct JsonRecords<R> {
     input: R,
     buffer: Vec<u8>,
-    /// Where in the buffer the next value begins.
+    /// The position of the next value in the buffer.
     start: usize,
     line: u64,
     input_ended: bool,
@@ -46,7 +46,7 @@ pub(crate) struct JsonRecords<R> {
 }
 
 impl<R: Read> JsonRecords<R> {
-    /// Reads from `input`; a byte-order mark at its beginning is skipped.
+    /// Reads from `input`. A byte-order mark at its start is skipped.
     pub(crate) fn new(input: R) -> Self {
         Self { input, buffer: Vec::new(), start: 0, line: 1, input_ended: false, form: None, index: 0, ended: false }
     }
@@ -56,7 +56,7 @@ impl<R: Read> JsonRecords<R> {
         if self.ended {
             return Ok(None);
         }
-        if self.start >= READ_BYTES {
+        if self.start >= READ_CHUNK_BYTES {
             self.buffer.drain(..std::mem::take(&mut self.start));
         }
         let form = match self.form {
@@ -90,8 +90,8 @@ impl<R: Read> JsonRecords<R> {
             self.advance(1);
             self.ended = true;
             let line = self.line;
-            let behind = self.peek()?.map(|_| JsonRecord::Fault { line, fault: JsonFault::Structure });
-            return Ok(behind);
+            let trailing = self.peek()?.map(|_| JsonRecord::Fault { line, fault: JsonFault::Structure });
+            return Ok(trailing);
         }
         if self.index > 0 {
             if next.is_some_and(|byte| byte != b',') {
@@ -103,7 +103,7 @@ impl<R: Read> JsonRecords<R> {
         let end = loop {
             match next {
                 None => return Ok(Some(self.end_with(JsonFault::Truncated))),
-                // No value begins so.
+                // No value begins with these.
                 Some(b',' | b']' | b'}' | b':') => return Ok(Some(self.end_with(JsonFault::Structure))),
                 Some(_) => {}
             }
@@ -146,7 +146,7 @@ impl<R: Read> JsonRecords<R> {
         Ok(Some(JsonRecord::Value { line, index: None, text: self.buffer[begin..begin + end].trim_ascii_end() }))
     }
 
-    /// Skips the rest of a line without holding it.
+    /// Skips the rest of a line without holding it in memory.
     fn skip_line(&mut self) -> io::Result<()> {
         loop {
             if let Some(end) = self.buffer[self.start..].iter().position(|byte| *byte == b'\n') {
@@ -180,7 +180,7 @@ impl<R: Read> JsonRecords<R> {
         }
     }
 
-    /// Goes on by `count` bytes and returns where it was.
+    /// Moves on by `count` bytes and returns the previous position.
     fn advance(&mut self, count: usize) -> usize {
         let begin = self.start;
         self.start += count;
@@ -189,7 +189,7 @@ impl<R: Read> JsonRecords<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        // White space alone may be longer than memory: what was skipped is not held.
+        // White space may be longer than the memory, so skipped text is not kept.
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
@@ -207,7 +207,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Where the JSON value that `text` begins with ends; `None` if `text` ends before it does.
+/// The end of the JSON value at the start of `text`. `None` if `text` ends before it does.
 fn value_end(text: &[u8]) -> Option<usize> {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for (index, &byte) in text.iter().enumerate() {
@@ -238,7 +238,7 @@ fn value_end(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// The members of an object whose text is valid JSON: each key and each value as it is written.
+/// The members of an object in valid JSON: each key and each value as they are written.
 pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
     let bytes = object.as_bytes();
     let skip = |at: usize| at + bytes[at..].iter().take_while(|byte| is_blank(**byte) || b",:".contains(byte)).count();
@@ -258,10 +258,10 @@ pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// Hands out a few bytes at a time, so that everything falls on a border.
-    struct Drops<'a>(&'a [u8], usize);
+    /// Returns a few bytes per read, so that everything falls on a chunk boundary.
+    struct ShortReads<'a>(&'a [u8], usize);
 
-    impl Read for Drops<'_> {
+    impl Read for ShortReads<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.0.len().min(self.1).min(buffer.len());
             buffer[..count].copy_from_slice(&self.0[..count]);
@@ -287,7 +287,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         for size in [1, 2, 1_000] {
-            assert_eq!(read_all(Drops(text.as_bytes(), size)), expected, "{text:?} by {size}");
+            assert_eq!(read_all(ShortReads(text.as_bytes(), size)), expected, "{text:?} by {size}");
         }
     }
 
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_out_of_order_ends_the_reading() {
+    fn reading_stops_at_a_malformed_array() {
         check("[{},\n{}", &["1[0]: {}", "2[1]: {}", "2: Truncated"]);
         check("[{},\n{\"a\":", &["1[0]: {}", "2: Truncated"]);
         check("[{}\n{}]", &["1[0]: {}", "2: Structure"]);
@@ -312,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn reads_lines_whatever_is_wrong_with_one() {
+    fn reading_continues_after_a_malformed_line() {
         check("{\"a\":1}\r\n\n{\"a\":\n{\"a\":2}", &["1: {\"a\":1}", "3: {\"a\":", "4: {\"a\":2}"]);
     }
 
     #[test]
-    fn a_value_that_is_too_long_is_not_held() {
+    fn a_value_that_is_too_long_is_not_held_in_memory() {
         let long = format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n{{\"a\":2}}\n", "x".repeat(3 * MAX_RECORD_BYTES));
         assert_eq!(read_all(long.as_bytes()), ["1: {\"a\":1}", "2: TooLong", "3: {\"a\":2}"]);
         let long = format!("[{{\"a\":\"{}\"}}]", "x".repeat(3 * MAX_RECORD_BYTES));
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_an_object_apart() {
+    fn splits_an_object_into_members() {
         assert_eq!(
             members(r#" {"a" : 1.50 ,"b":{"c":[1,2]}, "d,}":"x,\"}"}"#.trim()),
             [("\"a\"", "1.50"), ("\"b\"", r#"{"c":[1,2]}"#), ("\"d,}\"", r#""x,\"}""#),]

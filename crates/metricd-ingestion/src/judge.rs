@@ -1,20 +1,20 @@
-//! The judgement: what of the files may be stored, and what is to be said of the rest.
+//! Validates the files: what may be stored, and what is reported of the rest.
 
 mod contracts;
 mod csv_faults;
 mod dashboards;
 mod definitions;
 mod edits;
-mod judgements;
 mod merge;
 mod queries;
 mod records;
 mod references;
 mod suggestions;
+mod validation_cache;
 
-pub(crate) use definitions::{DraftDashboard, judge_definitions};
-pub(crate) use judgements::Judgements;
+pub(crate) use definitions::{DraftDashboard, parse_definitions};
 pub(crate) use merge::{Located, merge};
-pub(crate) use queries::judge_queries;
-pub(crate) use records::{Commas, JudgedRow, RecordJudge, has_ambiguous_commas};
-pub(crate) use references::{Brought, References};
+pub(crate) use queries::parse_queries;
+pub(crate) use records::{Commas, RecordParser, RowOutcome, has_ambiguous_commas};
+pub(crate) use references::{FileDefinitions, ValidatedDefinitions};
+pub(crate) use validation_cache::ValidationCache;

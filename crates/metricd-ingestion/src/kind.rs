@@ -1,9 +1,9 @@
-//! What a file holds, known by its content.
+//! Detects the kind of a file by its content.
 
 use metricd_domain::FileKind;
 
 use crate::Reason;
-use crate::buffer::without_mark;
+use crate::buffer::strip_byte_order_mark;
 use crate::csv::{CsvRecord, CsvRecords, Header};
 use crate::json::{Json, snake_case};
 use crate::json_records::{JsonRecord, JsonRecords};
@@ -15,12 +15,12 @@ pub(crate) const QUERY_COLUMNS: [&str; 2] = ["id", "query"];
 pub(crate) const RECORD_COLUMNS: [&str; 7] =
     ["id", "date", "obsolescence", "alert_type", "parts_flagged", "obsolescence_val", "alert_category"];
 
-/// Why a file is of no kind.
+/// Why the kind of a file is unknown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unrecognised {
     pub(crate) reason: Reason,
     pub(crate) message: String,
-    /// What the file begins with, where that helps.
+    /// The start of the file, if it helps to show it.
     pub(crate) value: Option<String>,
 }
 
@@ -30,29 +30,29 @@ impl Unrecognised {
     }
 }
 
-/// Whether the file that begins with `beginning` is JSON of some kind.
+/// Whether a file with this start is JSON.
 pub(crate) fn is_json(beginning: &[u8]) -> bool {
-    let text = without_mark(beginning);
+    let text = strip_byte_order_mark(beginning);
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// What the file is that begins with `beginning`; not more than a header of 64 KiB is needed.
-pub(crate) fn recognise(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
+/// Detects the kind of a file from its first bytes. 64 KiB are enough, unless a header is longer.
+pub(crate) fn detect_kind(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
         let message = "the file looks like UTF-16: save it as UTF-8";
         return Err(Unrecognised::new(Reason::FileEncoding, message, None));
     }
-    let text = without_mark(beginning);
+    let text = strip_byte_order_mark(beginning);
     match text.trim_ascii_start().first() {
-        None => Err(Unrecognised::new(Reason::FileEmpty, "the file has nothing in it", None)),
-        Some(b'{' | b'[') => Ok(recognise_json(beginning)),
-        Some(_) => recognise_csv(beginning),
+        None => Err(Unrecognised::new(Reason::FileEmpty, "the file has no content", None)),
+        Some(b'{' | b'[') => Ok(detect_json_kind(beginning)),
+        Some(_) => detect_csv_kind(beginning),
     }
 }
 
-/// Records if the first object is one: of an array, or of the first line. An empty array is one of records: definitions are an
-/// object. Everything else is what definitions may be, or are told to be wrong as.
-fn recognise_json(beginning: &[u8]) -> FileKind {
+/// A file has records if its first object is a record, in an array or on the first line. An empty array has records
+/// too, since definitions are an object. Everything else counts as definitions, and is refused as such if malformed.
+fn detect_json_kind(beginning: &[u8]) -> FileKind {
     let mut records = JsonRecords::new(beginning);
     let is_records = match records.next() {
         Ok(None) => true,
@@ -62,9 +62,9 @@ fn recognise_json(beginning: &[u8]) -> FileKind {
     if is_records { FileKind::Records } else { FileKind::Definitions }
 }
 
-/// Whether the text is an object with keys of records, and not one of definitions.
+/// Whether the text is an object with the keys of a record and without those of definitions.
 fn is_record(text: &[u8]) -> bool {
-    // What is no UTF-8 is refused where it is read.
+    // Text that is not UTF-8 is refused when it is read.
     let Ok(Json::Object(members)) = serde_json::from_str(&String::from_utf8_lossy(text)) else { return false };
     let keys: Vec<_> = members.iter().map(|(key, _)| snake_case(key)).collect();
     let has = |wanted: &str| keys.iter().any(|key| key == wanted);
@@ -72,7 +72,7 @@ fn is_record(text: &[u8]) -> bool {
     !has("items") && !has("layouts") && (columns >= 3 || has("id") && has("date"))
 }
 
-fn recognise_csv(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
+fn detect_csv_kind(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     let mut records = CsvRecords::new(beginning);
     let Ok(Some(CsvRecord::Fields { fields, .. })) = records.next() else {
         let message = format!("the file is neither JSON nor CSV with a header; {EXPECTED}");
@@ -100,7 +100,7 @@ fn not_a_header(header: &Header) -> Unrecognised {
     let value = Some(header.names.join(","));
     let looks_like_sql = |name: &String| name.to_lowercase().contains("select");
     if header.names.iter().any(looks_like_sql) || header.names.len() == RECORD_COLUMNS.len() {
-        let message = format!("the first line is data where a header is expected; {EXPECTED}");
+        let message = format!("the first line has data instead of column names; {EXPECTED}");
         return Unrecognised::new(Reason::HeaderMissing, message, value);
     }
     let message = format!("the content is neither definitions, queries nor records; {EXPECTED}");
@@ -112,8 +112,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_each_kind_by_its_content() {
-        let kind = |text: &str| recognise(text.as_bytes()).ok();
+    fn detects_each_kind_by_its_content() {
+        let kind = |text: &str| detect_kind(text.as_bytes()).ok();
         assert_eq!(kind("\u{feff}\n {\"items\": []}"), Some(FileKind::Definitions));
         assert_eq!(kind("{\n\"id\": \"d\", \"items\": []}"), Some(FileKind::Definitions));
         assert_eq!(kind("{\"id\": \"d\", \"date\": 1, \"items\": []}"), Some(FileKind::Definitions));
@@ -132,8 +132,8 @@ mod tests {
     }
 
     #[test]
-    fn says_why_a_file_is_of_no_kind() {
-        let reason = |bytes: &[u8]| recognise(bytes).unwrap_err().reason;
+    fn reports_why_the_kind_is_unknown() {
+        let reason = |bytes: &[u8]| detect_kind(bytes).unwrap_err().reason;
         assert_eq!(reason(b""), Reason::FileEmpty);
         assert_eq!(reason(b"\xef\xbb\xbf \r\n"), Reason::FileEmpty);
         assert_eq!(reason(b"\xff\xfei\0d\0"), Reason::FileEncoding);

@@ -1,9 +1,9 @@
-//! Files to judged definitions and records to a report.
+//! Validates files of definitions and records, stores them and reports the outcome of each entry.
 //!
-//! [`Inputs::find`] finds the files, [`ingest`] reads, judges and stores them through a
-//! [`MetricRepository`](metricd_repository::MetricRepository) in one transaction, and answers with the
-//! [`IngestionReport`](metricd_domain::IngestionReport), which [`render`] shows to people. What is wrong with the content of
-//! a file is never an error here but a refusal in the report, with one of the [`Reason`]s.
+//! [`Inputs::find`] finds the files. [`ingest`] reads and validates them, stores them through a
+//! [`MetricRepository`](metricd_repository::MetricRepository) in one transaction, and returns an
+//! [`IngestionReport`](metricd_domain::IngestionReport), which [`render`] formats for people. Faults in the content of
+//! a file are never errors here: they are refusals in the report, each with a [`Reason`].
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -29,9 +29,9 @@
 //! }
 //! ```
 //!
-//! [`check_definitions`] judges once more what is stored, against the database as it is now.
+//! [`check_definitions`] validates the stored definitions again, against the present database.
 //!
-//! The crate knows no database and no HTTP. Definitions and queries are held in memory; records stream.
+//! The crate knows no database and no HTTP. It holds definitions and queries in memory and streams records.
 
 mod buffer;
 mod check;

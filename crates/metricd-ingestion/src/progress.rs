@@ -1,42 +1,42 @@
-//! How far an ingestion has come.
+//! The progress of an ingestion.
 
 use std::fmt::Debug;
 use std::io::{self, Read};
 
-/// Is told how far an ingestion has come, by the bytes read.
+/// Receives the progress of an ingestion.
 pub trait Progress: Debug + Send + Sync {
-    /// Reading begins; all files together have this many bytes.
+    /// Reading begins. All files together have this many bytes.
     fn begin(&self, total_bytes: u64);
 
-    /// This many more bytes have been read.
+    /// This many more bytes were read.
     fn advance(&self, bytes: u64);
 
-    /// So many of the queries have been judged by the database. What is read after that are records.
-    fn judge(&self, done: u64, total: u64);
+    /// The database has validated `done` of `total` queries. Records are read after that.
+    fn validate(&self, done: u64, total: u64);
 
-    /// All has been read, and is being stored.
+    /// All files were read and are being stored.
     fn store(&self);
 }
 
-/// Tells nobody.
+/// Ignores the progress.
 impl Progress for () {
     fn begin(&self, _total_bytes: u64) {}
 
     fn advance(&self, _bytes: u64) {}
 
-    fn judge(&self, _done: u64, _total: u64) {}
+    fn validate(&self, _done: u64, _total: u64) {}
 
     fn store(&self) {}
 }
 
-/// A reader that tells how much has been read.
+/// A reader that reports the bytes that it reads.
 #[derive(Debug)]
-pub(crate) struct Counted<R, P> {
+pub(crate) struct ProgressReader<R, P> {
     pub(crate) reader: R,
     pub(crate) progress: P,
 }
 
-impl<R: Read, P: AsRef<dyn Progress>> Read for Counted<R, P> {
+impl<R: Read, P: AsRef<dyn Progress>> Read for ProgressReader<R, P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.reader.read(buffer)?;
         self.progress.as_ref().advance(read as u64);

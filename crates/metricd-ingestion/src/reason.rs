@@ -1,22 +1,22 @@
-//! Why something is refused or noticed: stable codes, each with what it means.
+//! The stable codes of refusals and notices, each with its meaning.
 
 use metricd_execution::FindingCode;
 
 macro_rules! reasons {
     ($($name:ident = $code:literal: $meaning:literal,)*) => {
-        /// Why something is refused or noticed.
+        /// Why something is refused or reported.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason {
             $(#[doc = $meaning] $name,)*
-            /// What the guard or PostgreSQL finds in the SQL.
+            /// A finding of the guard or of PostgreSQL in the SQL.
             Sql(FindingCode),
         }
 
         impl Reason {
-            /// Every reason but those of [`FindingCode`].
+            /// Every reason except those of [`FindingCode`].
             pub const OWN: &[Self] = &[$(Self::$name,)*];
 
-            /// The code, which does not change from one release to the next.
+            /// The code. It does not change from one release to the next.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {
@@ -25,7 +25,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// What the code means, in a sentence without a full stop.
+            /// The meaning of the code, as a sentence without a full stop.
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self {
@@ -38,62 +38,62 @@ macro_rules! reasons {
 }
 
 reasons! {
-    FileEmpty = "file-empty": "the file has nothing in it",
+    FileEmpty = "file-empty": "the file has no content",
     FileEncoding = "file-encoding": "the file is not UTF-8",
     FileUnrecognised = "file-unrecognised": "the content is neither definitions, queries nor records",
-    FileMistaken = "file-mistaken": "the file holds another kind of content than it was sent as",
-    FileTooLarge = "file-too-large": "the file of definitions or queries is larger than it may be",
+    FileMistaken = "file-mistaken": "the content of the file is of another kind than it was sent as",
+    FileTooLarge = "file-too-large": "the file of definitions or queries exceeds the maximum size",
     FileRepeated = "file-repeated": "the file was named more than once and is read once",
-    FilePassedOver = "file-passed-over": "a file of the folder ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read",
-    FileTruncated = "file-truncated": "the file ends in the middle",
+    FileSkipped = "file-passed-over": "a file of the folder ends in none of .json, .csv, .tsv, .ndjson and .jsonl and is not read",
+    FileTruncated = "file-truncated": "the file ends before its JSON does",
     JsonSyntax = "json-syntax": "the file is not JSON",
-    KeyUnknown = "key-unknown": "the key is not known and was passed over",
+    KeyUnknown = "key-unknown": "the key is unknown and was skipped",
     KeyRepeated = "key-repeated": "an object has the key more than once",
     TypeMismatch = "type-mismatch": "the value is of another JSON type than expected",
     NameInvalid = "name-invalid": "the dashboard's name is blank, too long or has control characters",
     IdMissing = "id-missing": "the id is missing or blank",
     IdInvalid = "id-invalid": "the id is too long or has characters outside `A-Z a-z 0-9 _ -`",
-    IdConflict = "id-conflict": "the id belongs to another content already; the first stands",
-    EditConflict = "edit-conflict": "what is stored was edited since files last wrote it, and the file's content differs; the edit stays",
-    EditOverwritten = "edit-overwritten": "what is stored was edited since files last wrote it, and the file's content replaces the edit, as asked for",
-    EntryRepeated = "entry-repeated": "the entry stands in the files more than once with the same content and is stored once",
+    IdConflict = "id-conflict": "the id already belongs to other content; the first one is kept",
+    EditConflict = "edit-conflict": "what is stored was edited since files last wrote it, and the file's content differs; the edit is kept",
+    EditOverwritten = "edit-overwritten": "what is stored was edited since files last wrote it, and the file's content replaces the edit, as requested",
+    EntryRepeated = "entry-repeated": "the entry occurs more than once in the files with the same content and is stored once",
     QueryIdMissing = "query-id-missing": "the metric names no query",
     QueryIdContradiction = "query-id-contradiction": "`queryId` and `query_id` name different queries",
     QueryMissing = "query-missing": "the metric's query is neither in the files nor stored",
     QueryRefused = "query-refused": "the metric's query was refused, and the metric with it",
     QueryUnused = "query-unused": "no metric reads the query",
-    MetricDeleted = "metric-deleted": "the metric is out of service and stays so; what the files say of it is stored",
+    MetricDeleted = "metric-deleted": "the metric is out of service and stays so; its definition in the files is stored",
     ParameterInvalid = "parameter-invalid": "the declaration of a parameter breaks a rule",
-    TimeColumnInvalid = "time-column-invalid": "the time column is no name of a column, or of a table and a column",
-    PeriodInvalid = "period-invalid": "what the metric says of periods is not `apply`, `column` or both",
-    LimitsInvalid = "limits-invalid": "the limits of the metric are no whole numbers from 1 on, or unknown",
+    TimeColumnInvalid = "time-column-invalid": "the time column is not the name of a column, or of a table and a column",
+    PeriodInvalid = "period-invalid": "the declaration of periods is not `apply`, `column` or both",
+    LimitsInvalid = "limits-invalid": "a limit of the metric is unknown or not a whole number from 1 on",
     EditableMissing = "editable-missing": "`isEditable` is missing; the metric is stored as not editable",
-    SqlTooLong = "sql-too-long": "the SQL is longer than it may be",
+    SqlTooLong = "sql-too-long": "the SQL exceeds the maximum length",
     BreakpointUnknown = "breakpoint-unknown": "the layout's breakpoint is not one of lg, md, sm, xs, xxs",
     LayoutOutOfRange = "layout-out-of-range": "a position or size of the layout entry is out of range",
     LayoutMetricUnknown = "layout-metric-unknown": "the layout entry is for a metric that the dashboard does not have",
-    LayoutConflict = "layout-conflict": "the metric stands in this layout already, elsewhere; the first stands",
-    HeaderMissing = "header-missing": "the first line is data where the names of the columns are expected",
+    LayoutConflict = "layout-conflict": "the metric is already in this layout, elsewhere; the first one is kept",
+    HeaderMissing = "header-missing": "the first line has data instead of column names",
     ColumnMissing = "column-missing": "the header lacks a column, or has it under another name",
     ColumnRepeated = "column-repeated": "the header has the column more than once",
-    ColumnUnknown = "column-unknown": "the column is not known and was passed over",
-    QuoteStray = "quote-stray": "a quote stands where none may",
+    ColumnUnknown = "column-unknown": "the column is unknown and was skipped",
+    QuoteStray = "quote-stray": "a quote is misplaced",
     QuoteUnclosed = "quote-unclosed": "a quoted field does not end",
-    RecordTooLong = "record-too-long": "a CSV record is longer than it may be",
+    RecordTooLong = "record-too-long": "a record exceeds the maximum length",
     RowRagged = "row-ragged": "the row has more or fewer fields than the header",
     TextEncoding = "text-encoding": "the text is not UTF-8",
     TextNul = "text-nul": "the text has a NUL character",
-    TextTooLong = "text-too-long": "the text is longer than it may be",
-    TextPadded = "text-padded": "values have blanks at the beginning or the end and are stored without them",
+    TextTooLong = "text-too-long": "the text exceeds the maximum length",
+    TextPadded = "text-padded": "values have leading or trailing blanks and are stored without them",
     DateMissing = "date-missing": "the date is missing",
     DateInvalid = "date-invalid": "the date does not exist or is not written as YYYY-MM-DD",
-    DateTimestamp = "date-timestamp": "a timestamp other than midnight in UTC stands where a date is meant",
-    NumberInvalid = "number-invalid": "the value is no number in plain notation",
-    NumberAmbiguous = "number-ambiguous": "a comma in the number separates thousands or is the decimal sign, and no number of the file tells which",
-    NumberNotFinite = "number-not-finite": "`NaN` and the infinities are no amounts",
+    DateTimestamp = "date-timestamp": "the value is a timestamp other than midnight in UTC, not a date",
+    NumberInvalid = "number-invalid": "the value is not a number in plain notation",
+    NumberAmbiguous = "number-ambiguous": "a comma in the number separates thousands or is the decimal sign, and no number in the file shows which",
+    NumberNotFinite = "number-not-finite": "the value is `NaN` or infinite, not an amount",
     NumberOutOfRange = "number-out-of-range": "the number has more digits than can be stored",
     DecimalComma = "decimal-comma": "numbers have a decimal comma, which is read as a point",
-    RecordUnread = "record-unread": "no stored query has the id that the records carry, so that no metric shows them",
+    RecordUnread = "record-unread": "no stored query has the id of the records, so no metric shows them",
 }
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_there_once() {
+    fn every_code_is_unique() {
         let findings = FindingCode::ALL.iter().map(|code| Reason::Sql(*code));
         let codes: BTreeSet<_> = Reason::OWN.iter().copied().chain(findings).map(Reason::code).collect();
         assert_eq!(codes.len(), Reason::OWN.len() + FindingCode::ALL.len());

@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! Renders a report as text.
 
 use std::fmt::{self, Display, Write};
 
@@ -8,7 +8,7 @@ use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Loca
 #[must_use]
 pub fn render(report: &IngestionReport) -> String {
     let mut text = String::new();
-    // Writing into a string cannot fail.
+    // Writing to a string cannot fail.
     let _ = write_report(&mut text, report);
     text
 }
@@ -55,12 +55,12 @@ fn verdict(report: &IngestionReport) -> String {
         Outcome::Refused if report.mode == IngestionMode::Strict => {
             format!("nothing is stored: {refused}, and the mode is strict (report {id})")
         }
-        Outcome::Refused => format!("nothing is stored: {refused}, and nothing else was there (report {id})"),
+        Outcome::Refused => format!("nothing is stored: {refused}, and there was nothing else to store (report {id})"),
         Outcome::DryRun if report.is_refused() && report.mode == IngestionMode::Strict => {
             format!("dry run: nothing is stored; strict mode would refuse all of it: {refused}")
         }
         Outcome::DryRun if report.is_refused() => {
-            format!("dry run: nothing would be stored: {refused}, and nothing else was there")
+            format!("dry run: nothing would be stored: {refused}, and there was nothing else to store")
         }
         Outcome::DryRun => format!("dry run: nothing is stored; {refused}"),
     }
@@ -90,7 +90,7 @@ fn write_records(text: &mut String, counts: RecordCounts) -> fmt::Result {
 
 fn write_counts(text: &mut String, name: &str, read: u64, parts: &[(u64, &str)]) -> fmt::Result {
     let parts: Vec<_> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
     writeln!(text, "{name:<15} {read:>9} read: {}", parts.join(", "))
 }
 

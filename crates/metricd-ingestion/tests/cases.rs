@@ -1,8 +1,9 @@
-//! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is what the report must say.
+//! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is the expected report.
 //!
-//! Where a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
-//! says `strict`, `dry-run` or `overwrite-edits` for all of them. A file `edits.json` of a folder is not ingested: it has
-//! metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP before the folder's files are ingested.
+//! If a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
+//! contains `strict`, `dry-run` or `overwrite-edits`, and applies to all of them. A file `edits.json` of a folder is
+//! not ingested: it contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP before the
+//! folder's files are ingested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -25,11 +26,11 @@ use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, Metri
 use regex::Regex;
 use serde_json::Value;
 
-/// A database that can resolve whatever the guard lets through, but for a text that says `nonsense`.
+/// A database that resolves everything that the guard accepts, unless the text contains `nonsense`.
 #[derive(Debug)]
-struct Agreeing;
+struct AcceptAll;
 
-impl Resolver for Agreeing {
+impl Resolver for AcceptAll {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
@@ -81,43 +82,43 @@ fn check_sums(report: &IngestionReport) -> Result<()> {
     Ok(())
 }
 
-/// What a progress bar would have been told.
+/// Records the calls of [`Progress`].
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<String>>);
+struct RecordedProgress(Mutex<Vec<String>>);
 
-impl Told {
-    fn say(&self, what: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+impl RecordedProgress {
+    fn push(&self, call: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Each query is told of once, in order, and storing comes last.
+    /// Checks that each query was reported once, in order, and that storing was reported last.
     fn check(&self) -> Result<()> {
-        let told = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        let (last, judged) = told.split_last().context("something is told")?;
-        let total = judged.len();
+        let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (last, validated) = calls.split_last().context("no progress was reported")?;
+        let total = validated.len();
         let expected: Vec<_> = (1..=total).map(|done| format!("{done} of {total}")).collect();
-        if last != "storing" || judged != expected {
-            bail!("{told:?}");
+        if last != "storing" || validated != expected {
+            bail!("{calls:?}");
         }
         Ok(())
     }
 }
 
-impl Progress for Told {
+impl Progress for RecordedProgress {
     fn begin(&self, _total_bytes: u64) {}
 
     fn advance(&self, _bytes: u64) {}
 
-    fn judge(&self, done: u64, total: u64) {
-        self.say(format!("{done} of {total}"));
+    fn validate(&self, done: u64, total: u64) {
+        self.push(format!("{done} of {total}"));
     }
 
     fn store(&self) {
-        self.say("storing".to_owned());
+        self.push("storing".to_owned());
     }
 }
 
-/// Changes metrics over HTTP, as the folder's `edits.json` says.
+/// Changes metrics over HTTP, as the folder's `edits.json` describes.
 async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
     let Ok(text) = fs::read_to_string(folder.join("edits.json")) else { return Ok(()) };
     let edits: BTreeMap<String, Value> = serde_json::from_str(&text)?;
@@ -155,10 +156,10 @@ async fn run(folder: &Path) -> Result<String> {
         files.sort();
         let inputs = Inputs::find(&files)?;
         let before = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
-        let judge = Judge::new(Arc::new(Agreeing), &BTreeSet::new())?;
-        let told = Arc::new(Told::default());
-        let report = ingest(&repository, judge, inputs, options(folder)?, told.clone()).await?;
-        told.check()?;
+        let judge = Judge::new(Arc::new(AcceptAll), &BTreeSet::new())?;
+        let progress = Arc::new(RecordedProgress::default());
+        let report = ingest(&repository, judge, inputs, options(folder)?, progress.clone()).await?;
+        progress.check()?;
         check_sums(&report)?;
         if report.outcome != Outcome::DryRun {
             assert_eq!(repository.get_ingestion(report.ingestion_id).await?, report);
@@ -170,7 +171,7 @@ async fn run(folder: &Path) -> Result<String> {
         writeln!(text, "{}\n{}", render(&report), serde_json::to_string_pretty(&report)?)?;
     }
     for definition in repository.list_definitions(&DefinitionFilter::default(), None, 100).await? {
-        // Where something was edited, it matters what is left of it.
+        // If something was edited, the snapshot includes the resulting definitions.
         if text.contains("edited over HTTP") {
             writeln!(text, "{} reads {}: {}", definition.metric.metric_id, definition.metric.query_id, definition.sql)?;
         }
@@ -180,7 +181,7 @@ async fn run(folder: &Path) -> Result<String> {
 }
 
 #[tokio::test]
-async fn every_case_is_reported_as_its_snapshot_says() -> Result<()> {
+async fn every_report_equals_its_snapshot() -> Result<()> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let mut folders: Vec<PathBuf> = fs::read_dir(&cases)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     folders.sort();
@@ -194,21 +195,21 @@ async fn every_case_is_reported_as_its_snapshot_says() -> Result<()> {
     Ok(())
 }
 
-/// Edits a metric in the middle of the first judgement.
+/// Edits a metric during the first validation.
 #[derive(Debug)]
-struct Editing {
+struct EditDuringValidation {
     repository: Arc<MemoryRepository>,
     edits: Mutex<Option<PathBuf>>,
-    asked: AtomicU32,
+    resolved: AtomicU32,
 }
 
-impl Resolver for Editing {
+impl Resolver for EditDuringValidation {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.resolved.fetch_add(1, Ordering::Relaxed);
         let edits = self.edits.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(folder) = edits {
             let (repository, runtime) = (Arc::clone(&self.repository), tokio::runtime::Handle::current());
@@ -217,12 +218,12 @@ impl Resolver for Editing {
                 return Err(ResolveError::Unavailable(Outage::unreachable("the edit failed")));
             }
         }
-        Agreeing.resolve(statement)
+        AcceptAll.resolve(statement)
     }
 }
 
 #[tokio::test]
-async fn what_is_edited_while_files_are_judged_is_kept_and_reported() -> Result<()> {
+async fn an_edit_during_the_ingestion_is_kept_and_reported() -> Result<()> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let folder = tempfile::tempdir()?;
     fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1 AS a\nq2,SELECT 2 AS a\nq2,SELECT 3 AS a\n")?;
@@ -234,21 +235,22 @@ async fn what_is_edited_while_files_are_judged_is_kept_and_reported() -> Result<
         let inputs = Inputs::find(&[folder.path().to_owned()])?;
         anyhow::Ok(ingest(repository.as_ref(), judge, inputs, options(&cases)?, Arc::new(())).await?)
     };
-    ingest(Arc::new(Agreeing)).await?;
+    ingest(Arc::new(AcceptAll)).await?;
 
     let edits = tempfile::tempdir()?;
     fs::write(edits.path().join("edits.json"), r#"{"m1": {"sql": "SELECT 9 AS b"}}"#)?;
     let edits = Mutex::new(Some(edits.path().to_owned()));
-    let editing = Arc::new(Editing { repository: Arc::clone(&repository), edits, asked: AtomicU32::new(0) });
+    let editing =
+        Arc::new(EditDuringValidation { repository: Arc::clone(&repository), edits, resolved: AtomicU32::new(0) });
     let report = ingest(editing.clone()).await?;
     let reasons: Vec<_> = report.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
-    // Each is said once, also what is judged again.
+    // Each finding is reported once, even if the entry is validated again.
     assert_eq!(reasons, ["id-conflict", "edit-conflict"], "{report:?}");
     check_sums(&report)?;
     assert_eq!((report.queries.unchanged, report.metrics.unchanged), (1, 2));
     let m1 = repository.get_definition(&MetricId::parse("m1")?).await?;
     assert_eq!(m1.sql.as_str(), "SELECT 9 AS b");
-    // The SQL of each file once, and the edit's for the metric that reads it.
-    assert_eq!(editing.asked.load(Ordering::Relaxed), 3);
+    // The SQL of each file once, and the SQL of the edit for the metric that reads it.
+    assert_eq!(editing.resolved.load(Ordering::Relaxed), 3);
     Ok(())
 }

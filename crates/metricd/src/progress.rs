@@ -35,8 +35,8 @@ impl Progress for Bar {
         self.0.inc(bytes);
     }
 
-    fn judge(&self, done: u64, total: u64) {
-        self.0.set_message(if done < total { format!("judging {done} of {total}") } else { "reading".to_owned() });
+    fn validate(&self, done: u64, total: u64) {
+        self.0.set_message(if done < total { format!("validating {done} of {total}") } else { "reading".to_owned() });
     }
 
     fn store(&self) {

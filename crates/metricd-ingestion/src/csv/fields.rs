@@ -1,8 +1,8 @@
-//! The fields of one CSV record.
+//! Splits a CSV record into fields.
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
-/// Takes records apart into fields; its buffers serve one record after the other.
+/// Splits records into fields. Its buffers are reused from record to record.
 #[derive(Debug)]
 pub(super) struct FieldSplitter {
     reader: csv_core::Reader,
@@ -15,10 +15,10 @@ impl FieldSplitter {
         Self { reader: ReaderBuilder::new().delimiter(separator).build(), text: Vec::new(), ends: Vec::new() }
     }
 
-    /// The fields of `record`, whose quotes are in order and which has `fields` of them.
+    /// Splits a record with balanced quotes and this number of fields.
     pub(super) fn split(&mut self, record: &[u8], fields: usize) -> Fields<'_> {
         self.reader.reset();
-        // Unquoting only shortens, so that the buffers below cannot be too small.
+        // Unquoting never lengthens the text, so the buffers are large enough.
         self.text.resize(record.len().max(1), 0);
         self.ends.resize(fields + 1, 0);
         let (mut read, mut written, mut ended) = (0, 0, 0);

@@ -1,27 +1,27 @@
-//! The header of a CSV file: which columns it names, and in which order.
+//! The header of a CSV file: the names of its columns and their order.
 
 use super::fields::Fields;
 
-/// A header as it stands in the file, trimmed; a name that is not UTF-8 is shown with replacement characters.
+/// The trimmed names of the columns. Bytes that are not UTF-8 are shown as replacement characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) names: Vec<String>,
 }
 
-/// Where in a record each wanted column stands.
+/// The positions of the wanted columns in each record.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns<const N: usize> {
     pub(crate) positions: [usize; N],
-    /// How many fields each record should have.
+    /// The expected number of fields of each record.
     pub(crate) width: usize,
 }
 
-/// What is wrong with a header.
+/// A fault of a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HeaderFault {
-    /// A wanted column is not there; `similar` is a name that is there and much like it.
+    /// A wanted column is missing. `similar` is a similar name in the header, if there is one.
     Missing { column: &'static str, similar: Option<String> },
-    /// A wanted column is there more than once.
+    /// A wanted column occurs more than once.
     Repeated { column: &'static str },
 }
 
@@ -30,21 +30,21 @@ impl Header {
         Self { names: fields.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect() }
     }
 
-    /// How many of the wanted columns are there.
+    /// The number of wanted columns in the header.
     pub(crate) fn count(&self, wanted: &[&str]) -> usize {
         wanted.iter().filter(|column| self.names.iter().any(|name| name == *column)).count()
     }
 
-    /// How many of the wanted columns are there, or a name that is much like them.
+    /// The number of wanted columns for which the header has the name or a similar one.
     pub(crate) fn count_similar(&self, wanted: &[&str]) -> usize {
         wanted.iter().filter(|column| self.names.iter().any(|name| similar(name, column))).count()
     }
 
-    /// Where each wanted column stands.
+    /// Finds the position of each wanted column.
     ///
     /// # Errors
     ///
-    /// Every [`HeaderFault`], in the order of the wanted columns.
+    /// All [`HeaderFault`]s, in the order of the wanted columns.
     pub(crate) fn locate<const N: usize>(&self, wanted: [&'static str; N]) -> Result<Columns<N>, Vec<HeaderFault>> {
         let mut faults = Vec::new();
         let positions = wanted.map(|column| {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_name_was_probably_meant() {
+    fn suggests_similar_names() {
         let faults = header(&["ID", "qurey"]).locate(["id", "query"]).unwrap_err();
         let missing = |column, similar: &str| HeaderFault::Missing { column, similar: Some(similar.into()) };
         assert_eq!(faults, [missing("id", "ID"), missing("query", "qurey")]);

@@ -1,4 +1,4 @@
-//! A CSV file, record by record, in constant memory.
+//! Reads a CSV file record by record, in constant memory.
 
 use std::io::{self, Read};
 
@@ -6,42 +6,44 @@ use metricd_domain::QueryId;
 
 use super::fields::{FieldSplitter, Fields};
 use super::scan::{Scan, line_ends, next_line, scan};
-use crate::buffer::{BYTE_ORDER_MARK, READ_BYTES, fill};
+use crate::buffer::{BYTE_ORDER_MARK, READ_CHUNK_BYTES, fill};
 
-/// The greatest size of one record; a longer one is a fault. An unclosed quote would otherwise swallow the whole file.
+/// The maximum size of a record, in bytes. A longer record is a fault. Otherwise an unclosed quote would swallow the
+/// rest of the file.
 pub(crate) const MAX_RECORD_BYTES: usize = 1 << 20;
 
-/// What is wrong with a record as such.
+/// A syntax fault of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CsvFault {
-    /// A quote stands where none may.
+    /// A quote is misplaced.
     StrayQuote,
-    /// A quoted field does not end before the file does.
+    /// A quoted field is not closed before the end of the file.
     Unclosed,
     /// The record has more than [`MAX_RECORD_BYTES`] bytes.
     TooLong,
 }
 
-/// What comes next in a CSV file.
+/// The next part of a CSV file.
 #[derive(Debug)]
 pub(crate) enum CsvRecord<'a> {
-    /// A record whose quotes are in order. `is_last` where no line end follows, as when the file was cut off.
+    /// A record with balanced quotes. `is_last` if no line end follows, as in a truncated file.
     Fields { line: u64, fields: Fields<'a>, is_last: bool },
-    /// Lines from `line` to `last_line` that could not be read; what follows begins a record again.
+    /// Lines from `line` to `last_line` that could not be read. A record begins after them.
     Fault { line: u64, last_line: u64, fault: CsvFault, text: &'a [u8] },
 }
 
-/// A CSV file, record by record. Blank lines, and rows of nothing but empty fields, are skipped.
+/// Reads a CSV file record by record. Blank lines and rows of empty fields are skipped.
 ///
-/// Commas, semicolons, tabs or bars separate the fields: whichever the first line says (`sep=;`, as Excel reads it) or has most of.
+/// The separator is a comma, a semicolon, a tab or a bar: the one that the first line declares (`sep=;`, as Excel
+/// does), otherwise the one that is most frequent in the first line.
 ///
-/// After a fault it goes on with the next line that begins a record which looks like one: with as many fields as the first
-/// record, and an id where the first record has `id`.
+/// After a fault, reading resumes at the next line that looks like the start of a record: it has as many fields as the
+/// first record, and a valid id in the column `id`, if the first record has that column.
 #[derive(Debug)]
 pub(crate) struct CsvRecords<R> {
     input: R,
     buffer: Vec<u8>,
-    /// Where in the buffer the next record begins.
+    /// The position of the next record in the buffer.
     start: usize,
     line: u64,
     begun: bool,
@@ -52,7 +54,7 @@ pub(crate) struct CsvRecords<R> {
 }
 
 impl<R: Read> CsvRecords<R> {
-    /// Reads from `input`; a byte-order mark at its beginning is passed over.
+    /// Reads from `input`. A byte-order mark at its start is skipped.
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
@@ -70,8 +72,8 @@ impl<R: Read> CsvRecords<R> {
     /// The next record or fault, or `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<CsvRecord<'_>>> {
         loop {
-            // Only here may what the buffer holds be moved, so that places in it stay true for the rest of the turn.
-            if self.start >= READ_BYTES {
+            // The buffer is compacted only here, so that positions in it stay valid for the rest of the iteration.
+            if self.start >= READ_CHUNK_BYTES {
                 self.buffer.drain(..std::mem::take(&mut self.start));
             }
             self.begin()?;
@@ -101,12 +103,12 @@ impl<R: Read> CsvRecords<R> {
         }
     }
 
-    /// What separates the fields; known once the first record is read.
+    /// The separator of the fields. It is known once the first record was read.
     pub(crate) fn separator(&self) -> u8 {
         self.separator
     }
 
-    /// Whether a record has nothing but empty fields, as spreadsheets leave them below a table.
+    /// Whether all fields of a record are empty, as in the rows that spreadsheets leave below a table.
     fn is_blank(&mut self, begin: usize, end: usize, fields: usize) -> bool {
         let record = &self.buffer[begin..end];
         let may_be = |byte: &u8| *byte == b'"' || *byte == self.separator || byte.is_ascii_whitespace();
@@ -114,21 +116,21 @@ impl<R: Read> CsvRecords<R> {
             && self.splitter.split(record, fields).iter().all(|field| field.trim_ascii().is_empty())
     }
 
-    /// Goes on to `next` and answers where it was.
+    /// Moves on to `next` and returns the previous position.
     fn advance(&mut self, next: usize) -> usize {
         let begin = std::mem::replace(&mut self.start, next);
         self.line += line_ends(&self.buffer[begin..next]);
         begin
     }
 
-    /// The record that begins at `from`.
+    /// Scans the record that begins at `from`.
     fn scan_at(&mut self, from: usize) -> io::Result<Result<Extent, CsvFault>> {
         loop {
             let text = &self.buffer[from..];
             match scan(text, self.separator) {
                 Scan::StrayQuote => return Ok(Err(CsvFault::StrayQuote)),
                 Scan::Record { end, .. } if end > MAX_RECORD_BYTES => return Ok(Err(CsvFault::TooLong)),
-                // A line end that is the last byte may be the first half of one, so more is read first.
+                // If the line end is the last byte, it may be the first half of CRLF, so more is read first.
                 Scan::Record { end, next, fields } if self.input_ended || next < text.len() => {
                     return Ok(Ok(Extent { end: from + end, next: from + next, fields }));
                 }
@@ -139,8 +141,8 @@ impl<R: Read> CsvRecords<R> {
         }
     }
 
-    /// Where, after a fault at `start`, the next record that looks like one begins; at the latest where the record at
-    /// fault would be too long.
+    /// The start of the next record that looks like one after the fault at `start`, or at the latest the position at
+    /// which the faulty record would be too long.
     fn find_resumption(&mut self) -> io::Result<usize> {
         let mut at = self.start;
         loop {
@@ -171,7 +173,7 @@ impl<R: Read> CsvRecords<R> {
         Ok(id.is_none_or(|id| QueryId::parse(id).is_ok()))
     }
 
-    /// Skips a byte-order mark and a line `sep=;`, and finds out what separates the fields.
+    /// Skips a byte-order mark and a line `sep=;`, and detects the separator.
     fn begin(&mut self) -> io::Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
@@ -185,7 +187,7 @@ impl<R: Read> CsvRecords<R> {
         if !self.skip_blank_lines()? {
             return Ok(());
         }
-        // A line end that is the last byte may be the first half of one, so more is read first.
+        // If the line end is the last byte, it may be the first half of CRLF, so more is read first.
         let next = loop {
             let text = &self.buffer[self.start..];
             match next_line(text) {
@@ -195,8 +197,8 @@ impl<R: Read> CsvRecords<R> {
             }
         };
         let line = &self.buffer[self.start..self.start + next];
-        let (separator, is_alone) = separator_of(line);
-        if is_alone {
+        let (separator, is_declared) = separator_of(line);
+        if is_declared {
             self.advance(self.start + next);
         }
         self.separator = separator;
@@ -204,13 +206,13 @@ impl<R: Read> CsvRecords<R> {
         Ok(())
     }
 
-    /// Passes blank lines over; `false` where nothing else is left.
+    /// Skips blank lines. Returns `false` if nothing else is left.
     fn skip_blank_lines(&mut self) -> io::Result<bool> {
         loop {
             let text = &self.buffer[self.start..];
             let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let is_end = blank == text.len();
-            // Half a line end must not be counted as a whole one.
+            // Half of a CRLF must not be counted as a line end.
             if !is_end || self.input_ended {
                 self.advance(self.start + blank);
                 return Ok(!is_end);
@@ -225,14 +227,14 @@ impl<R: Read> CsvRecords<R> {
     }
 }
 
-/// What may separate fields, the usual one first.
+/// The supported separators, the most common first.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// What separates the fields of a file that begins with the line, and whether that is all that the line says.
+/// The separator of a file with this first line, and whether the line only declares it.
 fn separator_of(line: &[u8]) -> (u8, bool) {
     let declared = line.trim_ascii_end();
     let declared = declared.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(declared);
-    // A tab at the end was trimmed.
+    // Trimming has removed a tab at the end.
     let declared = if declared.eq_ignore_ascii_case(b"sep=") { b"sep=\t" } else { declared };
     if let [s, e, p, b'=', separator] = declared
         && [*s, *e, *p].eq_ignore_ascii_case(b"sep")
@@ -248,12 +250,12 @@ fn separator_of(line: &[u8]) -> (u8, bool) {
             counts[index] += 1;
         }
     }
-    // Of equal counts the first, which `max_by_key` would not take.
+    // Of equal counts the first separator wins; `max_by_key` would return the last.
     let most = SEPARATORS.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
     (most.map_or(b',', |(separator, _)| *separator), false)
 }
 
-/// Where a record ends in the buffer, where the next begins, and how many fields it has.
+/// The extent of a record: the position of its end, the position of the next record, and its number of fields.
 #[derive(Debug, Clone, Copy)]
 struct Extent {
     end: usize,
@@ -261,7 +263,7 @@ struct Extent {
     fields: usize,
 }
 
-/// How many fields the first record has, and which of them is `id`.
+/// The number of fields of the first record, and the position of its field `id`.
 #[derive(Debug, Clone, Copy)]
 struct Shape {
     fields: usize,
@@ -280,10 +282,10 @@ mod tests {
 
     use super::*;
 
-    /// Hands out one byte at a time, so that everything falls on a border.
-    struct Drops<'a>(&'a [u8]);
+    /// Returns one byte per read, so that everything falls on a chunk boundary.
+    struct SingleBytes<'a>(&'a [u8]);
 
-    impl Read for Drops<'_> {
+    impl Read for SingleBytes<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
             let count = self.0.len().min(1).min(buffer.len());
             buffer[..count].copy_from_slice(&self.0[..count]);
@@ -309,7 +311,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         assert_eq!(read_all(text.as_bytes()), expected, "{text:?}");
-        assert_eq!(read_all(Drops(text.as_bytes())), expected, "{text:?} byte by byte");
+        assert_eq!(read_all(SingleBytes(text.as_bytes())), expected, "{text:?} byte by byte");
     }
 
     #[test]
@@ -328,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_what_separates_fields_by_the_first_line() {
+    fn detects_the_separator_in_the_first_line() {
         check("sep=;\r\nid;query\r\nq1;\"a;b\"\r\n", &["2: id|query", "3: q1|a;b"]);
         check("\u{feff}\"SEP=;\"\nid;query\nq1;1,5\n", &["2: id|query", "3: q1|1,5"]);
         check("sep=\t\nid\tquery\n", &["2: id|query"]);
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_after_a_quote_that_does_not_close() {
+    fn resumes_after_an_unclosed_quote() {
         check(
             "id,query\nq1,\"SELECT\n1\nq2,\"SELECT\n2\"\nq3,x\n",
             &["1: id|query", "2-3: StrayQuote", "4: q2|SELECT\n2", "6: q3|x"],
@@ -350,13 +352,13 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_after_quotes_that_are_not_doubled() {
+    fn resumes_after_quotes_that_are_not_doubled() {
         check("id,query\nq1,\"SELECT \"x\",\n y, z\nFROM t\"\nq2,x\n", &["1: id|query", "2-4: StrayQuote", "5: q2|x"]);
         check("id,query\nq1,5\" pipe\nq2,x\n", &["1: id|query", "2-2: StrayQuote", "3: q2|x"]);
     }
 
     #[test]
-    fn a_record_that_is_too_long_does_not_take_the_file_along() {
+    fn resumes_after_a_record_that_is_too_long() {
         let long = format!("id,query\nq1,\"{}\nq2,x\n", "y\n".repeat(MAX_RECORD_BYTES));
         let seen = read_all(long.as_bytes());
         assert_eq!(seen.first().map(String::as_str), Some("1: id|query"));
@@ -368,11 +370,11 @@ mod tests {
         #[test]
         fn never_panics_and_counts_every_line(text in "[a\",\r\n]{0,60}") {
             let whole = read_all(text.as_bytes());
-            prop_assert_eq!(&whole, &read_all(Drops(text.as_bytes())));
+            prop_assert_eq!(&whole, &read_all(SingleBytes(text.as_bytes())));
         }
 
         #[test]
-        fn reads_back_what_was_quoted(fields in proptest::collection::vec("[a\",\r\n]{0,8}", 1..5)) {
+        fn quoted_fields_round_trip(fields in proptest::collection::vec("[a\",\r\n]{0,8}", 1..5)) {
             let quoted: Vec<_> = fields.iter().map(|field| format!("\"{}\"", field.replace('"', "\"\""))).collect();
             let text = quoted.join(",");
             let is_blank = fields.iter().all(|field| field.trim_ascii().is_empty());

@@ -1,11 +1,11 @@
-//! Where a CSV record ends, and whether its quotes are in order.
+//! Finds the end of a CSV record and checks its quotes.
 
-/// What stands at the beginning of a text.
+/// The result of scanning a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scan {
-    /// A record of that many fields, which ends before `end`; the next one begins at `next`.
+    /// A record with this number of fields, which ends before `end`. The next record begins at `next`.
     Record { end: usize, next: usize, fields: usize },
-    /// A quote stands where none may: inside a field that does not begin with one, or closing a field that goes on.
+    /// A misplaced quote: inside a field that does not begin with one, or closing a field that continues.
     StrayQuote,
     /// The text ends inside a quoted field.
     Unclosed,
@@ -18,8 +18,9 @@ enum State {
     QuoteInQuoted,
 }
 
-/// Looks at the record that `text` begins with, whose fields `separator` separates. Where the text ends before a record does, the end of the text ends it.
-#[expect(clippy::match_same_arms, reason = "the arms are tried in this order, as a reader follows a state machine")]
+/// Scans the record at the start of `text`. If the text ends before the record does, the end of the text ends the
+/// record.
+#[expect(clippy::match_same_arms, reason = "the order of the arms shows the state machine")]
 pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
     let mut state = State::FieldStart;
     let mut fields = 1;
@@ -48,13 +49,13 @@ pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
     }
 }
 
-/// Where the line after the one that `text` begins with begins, or `None` where there is no line end.
+/// The position of the second line of `text`, or `None` if there is no line end.
 pub(super) fn next_line(text: &[u8]) -> Option<usize> {
     let index = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
     Some(index + 1 + usize::from(text[index] == b'\r' && text.get(index + 1) == Some(&b'\n')))
 }
 
-/// How many lines end in `text`.
+/// The number of line ends in `text`.
 pub(super) fn line_ends(text: &[u8]) -> u64 {
     let mut rest = text;
     let mut lines = 0;
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_quotes_out_of_order() {
+    fn finds_misplaced_and_unclosed_quotes() {
         assert_eq!(scan_commas(b"a,5\" pipe\n"), Scan::StrayQuote);
         assert_eq!(scan_commas(b"a,\"b\" c\n"), Scan::StrayQuote);
         assert_eq!(scan_commas(b"a,\"b\nc,d\n"), Scan::Unclosed);

@@ -1,4 +1,4 @@
-//! What PostgreSQL says of the SQL that is brought: each metric's contract, or why there is none.
+//! Validates the SQL of the files: each metric gets a contract, or findings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,69 +6,74 @@ use metricd_domain::{Contract, Metric, MetricId, Query, QueryId, SqlText};
 use metricd_execution::{Finding, FindingCode};
 use metricd_repository::{ExistingMetric, ExistingState};
 
-use super::{Judgements, Located};
+use super::{Located, ValidationCache};
 use crate::findings::{Findings, refuse_sql};
 use crate::{Progress, Reason};
 
-/// What is left of queries and metrics once their SQL is judged, and the contracts of those metrics that have new ones.
+/// The queries and metrics that remain after the validation of their SQL, and the new contracts.
 #[derive(Debug)]
-pub(super) struct Judged {
+pub(super) struct ContractValidation {
     pub(super) queries: Vec<Located<Query>>,
     pub(super) metrics: BTreeMap<MetricId, Located<Metric>>,
     pub(super) contracts: BTreeMap<MetricId, Contract>,
-    /// Metrics that were refused with their SQL.
+    /// Metrics that were refused because of their SQL.
     pub(super) refused: BTreeSet<MetricId>,
 }
 
-/// A metric that reads a query that is judged: brought, or stored and not brought again.
+/// A metric that reads a validated query: one in the files, or a stored one that is not in the files.
 #[derive(Debug, Clone, Copy)]
-struct Reader<'a> {
+struct Dependent<'a> {
     metric: &'a Metric,
-    brought: Option<&'a Located<Metric>>,
+    in_files: Option<&'a Located<Metric>>,
 }
 
-/// Judges every query that is brought with the declarations of each metric that reads it, and every other metric that is
-/// brought with the stored SQL; also what is stored already as it is brought, since the warehouse may have changed. A stored
-/// metric that is not brought keeps its contract unless the SQL that is brought is other than the stored one.
+/// Validates the SQL of queries and metrics.
+///
+/// Every query in the files is validated with the declarations of each metric that reads it. Every other metric in the
+/// files is validated with its stored SQL. Entries that equal the stored ones are validated too, since the warehouse
+/// may have changed. A stored metric that is not in the files keeps its contract, unless the SQL in the files differs
+/// from the stored SQL.
 ///
 /// # Errors
 ///
-/// A sentence, where the database cannot be asked.
-pub(super) fn judge_contracts(
+/// A message, if the database is not available.
+pub(super) fn validate_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
     existing: &ExistingState,
-    judgements: &mut Judgements,
+    validations: &mut ValidationCache,
     progress: &dyn Progress,
     findings: &mut Findings,
-) -> Result<Judged, String> {
-    let mut asking = Asking { existing, judgements, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
-    let mut readers: BTreeMap<&QueryId, Vec<Reader<'_>>> = BTreeMap::new();
+) -> Result<ContractValidation, String> {
+    let mut validator =
+        ContractValidator { existing, validations, findings, contracts: BTreeMap::new(), refused: BTreeSet::new() };
+    let mut dependents: BTreeMap<&QueryId, Vec<Dependent<'_>>> = BTreeMap::new();
     for metric in metrics.values() {
-        let reader = Reader { metric: &metric.value, brought: Some(metric) };
-        readers.entry(&metric.value.query_id).or_default().push(reader);
+        let dependent = Dependent { metric: &metric.value, in_files: Some(metric) };
+        dependents.entry(&metric.value.query_id).or_default().push(dependent);
     }
     let stored = existing.metrics.values().map(|existing| &existing.metric);
     for metric in stored.filter(|metric| !metrics.contains_key(&metric.metric_id)) {
-        readers.entry(&metric.query_id).or_default().push(Reader { metric, brought: None });
+        dependents.entry(&metric.query_id).or_default().push(Dependent { metric, in_files: None });
     }
     let mut kept = BTreeSet::new();
     let total = queries.len() as u64;
     for (query, done) in queries.iter().zip(1..) {
-        let readers = readers.remove(&query.value.query_id).unwrap_or_default();
-        if asking.judge_query(query, &readers)? {
+        let dependents = dependents.remove(&query.value.query_id).unwrap_or_default();
+        if validator.validate_query(query, &dependents)? {
             kept.insert(query.value.query_id.clone());
         }
-        progress.judge(done, total);
+        progress.validate(done, total);
     }
-    // What remains names queries that are stored and not brought again; of those only metrics that are brought are judged.
-    for reader in readers.into_values().flatten() {
-        if let (Some(metric), Some(stored)) = (reader.brought, existing.queries.get(&reader.metric.query_id)) {
-            asking.judge_metric(metric, &stored.sql)?;
+    // The remaining metrics name stored queries that are not in the files. Only those that are in the files are
+    // validated.
+    for dependent in dependents.into_values().flatten() {
+        if let (Some(metric), Some(stored)) = (dependent.in_files, existing.queries.get(&dependent.metric.query_id)) {
+            validator.validate_metric(metric, &stored.sql)?;
         }
     }
-    let Asking { contracts, refused, .. } = asking;
-    Ok(Judged {
+    let ContractValidator { contracts, refused, .. } = validator;
+    Ok(ContractValidation {
         queries: queries.into_iter().filter(|query| kept.contains(&query.value.query_id)).collect(),
         metrics: metrics.into_iter().filter(|(metric_id, _)| !refused.contains(metric_id)).collect(),
         contracts: contracts.into_iter().filter(|(metric_id, _)| !refused.contains(metric_id)).collect(),
@@ -76,47 +81,47 @@ pub(super) fn judge_contracts(
     })
 }
 
-struct Asking<'a> {
+struct ContractValidator<'a> {
     existing: &'a ExistingState,
-    judgements: &'a mut Judgements,
+    validations: &'a mut ValidationCache,
     findings: &'a mut Findings,
     contracts: BTreeMap<MetricId, Contract>,
     refused: BTreeSet<MetricId>,
 }
 
-impl Asking<'_> {
-    /// Judges a query for each of its readers; answers whether it stands.
-    fn judge_query(&mut self, query: &Located<Query>, readers: &[Reader<'_>]) -> Result<bool, String> {
+impl ContractValidator<'_> {
+    /// Validates a query for each of its dependents. Returns whether the query is valid.
+    fn validate_query(&mut self, query: &Located<Query>, dependents: &[Dependent<'_>]) -> Result<bool, String> {
         let sql = &query.value.sql;
-        let mut judged: Vec<(&Metric, Contract)> = Vec::new();
-        for reader in readers {
-            if reader.brought.is_none() && self.is_unchanged(reader.metric, sql) {
+        let mut validated: Vec<(&Metric, Contract)> = Vec::new();
+        for dependent in dependents {
+            if dependent.in_files.is_none() && self.is_unchanged(dependent.metric, sql) {
                 continue;
             }
-            match (self.judgements.judge(sql, Some(reader.metric))?, reader.brought) {
-                (Ok(contract), _) => judged.push((reader.metric, contract)),
-                // The declarations are wrong, not the SQL.
+            match (self.validations.validate(sql, Some(dependent.metric))?, dependent.in_files) {
+                (Ok(contract), _) => validated.push((dependent.metric, contract)),
+                // Only the declarations are wrong, not the SQL.
                 (Err(findings), Some(metric)) if findings.iter().all(is_about_declarations) => {
                     self.refuse_metric(metric, &findings);
                 }
                 (Err(findings), _) => {
-                    self.refuse_query(query, readers, &findings, reader);
+                    self.refuse_query(query, dependents, &findings, dependent);
                     return Ok(false);
                 }
             }
         }
-        if readers.is_empty()
-            && let Err(findings) = self.judgements.judge(sql, None)?
+        if dependents.is_empty()
+            && let Err(findings) = self.validations.validate(sql, None)?
         {
             refuse_sql(&query.location, sql, &findings, self.findings);
             return Ok(false);
         }
-        self.contracts.extend(judged.into_iter().map(|(metric, contract)| (metric.metric_id.clone(), contract)));
+        self.contracts.extend(validated.into_iter().map(|(metric, contract)| (metric.metric_id.clone(), contract)));
         Ok(true)
     }
 
-    fn judge_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
-        match self.judgements.judge(sql, Some(&metric.value))? {
+    fn validate_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
+        match self.validations.validate(sql, Some(&metric.value))? {
             Ok(contract) => {
                 self.contracts.insert(metric.value.metric_id.clone(), contract);
             }
@@ -125,7 +130,7 @@ impl Asking<'_> {
         Ok(())
     }
 
-    /// Whether the metric is stored as it is, with this SQL and a contract.
+    /// Whether the metric is stored with the same declarations, this SQL and a current contract.
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.existing.metrics.get(&metric.metric_id);
         let has_contract = stored.is_some_and(|ExistingMetric { metric: stored, contract, .. }| {
@@ -139,21 +144,21 @@ impl Asking<'_> {
     fn refuse_query(
         &mut self,
         query: &Located<Query>,
-        readers: &[Reader<'_>],
+        dependents: &[Dependent<'_>],
         findings: &[Finding],
-        reader: &Reader<'_>,
+        dependent: &Dependent<'_>,
     ) {
-        if reader.brought.is_none() && findings.iter().all(is_about_declarations) {
-            let metric_id = &reader.metric.metric_id;
-            let told = findings.iter().map(|finding| Finding {
+        if dependent.in_files.is_none() && findings.iter().all(is_about_declarations) {
+            let metric_id = &dependent.metric.metric_id;
+            let attributed = findings.iter().map(|finding| Finding {
                 message: format!("the stored metric `{metric_id}` reads this query: {}", finding.message),
                 ..finding.clone()
             });
-            refuse_sql(&query.location, &query.value.sql, &told.collect::<Vec<_>>(), self.findings);
+            refuse_sql(&query.location, &query.value.sql, &attributed.collect::<Vec<_>>(), self.findings);
         } else {
             refuse_sql(&query.location, &query.value.sql, findings, self.findings);
         }
-        for metric in readers.iter().filter_map(|reader| reader.brought) {
+        for metric in dependents.iter().filter_map(|dependent| dependent.in_files) {
             refuse_with_query(metric, self.findings);
             self.refused.insert(metric.value.metric_id.clone());
         }
@@ -175,7 +180,7 @@ pub(super) fn refuse_with_query(metric: &Located<Metric>, findings: &mut Finding
     findings.refuse(metric.location.clone(), Some(query_id.as_str()), Reason::QueryRefused, message);
 }
 
-/// Whether the finding is about what the definition declares, and the SQL itself is good.
+/// Whether the finding is about the declarations of the definition, not about the SQL itself.
 fn is_about_declarations(finding: &Finding) -> bool {
     [FindingCode::ParameterUnused, FindingCode::TimeColumn, FindingCode::Period].contains(&finding.code)
 }

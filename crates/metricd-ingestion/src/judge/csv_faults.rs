@@ -1,4 +1,4 @@
-//! What CSV files of every kind have in common: headers, rows and their faults.
+//! Checks that are common to CSV files of every kind: headers, rows and syntax.
 
 use metricd_domain::{Location, MAX_ID_CHARS, QueryId};
 
@@ -14,8 +14,8 @@ pub(super) fn at_column(file: &str, line: u64, column: &str) -> Location {
     Location { column: Some(column.to_owned()), ..at_line(file, line) }
 }
 
-/// Where the wanted columns stand, or `None` after saying what is wrong with the header.
-pub(super) fn judge_header<const N: usize>(
+/// The positions of the wanted columns, or `None` after reporting the faults of the header.
+pub(super) fn validate_header<const N: usize>(
     file: &str,
     header: &CsvRecord<'_>,
     wanted: [&'static str; N],
@@ -33,7 +33,7 @@ pub(super) fn judge_header<const N: usize>(
         Ok(columns) => {
             // Spreadsheets leave columns without a name and without values.
             for name in header.unknown(&wanted).filter(|name| !name.is_empty()) {
-                let message = format!("the column `{name}` is not known and was passed over");
+                let message = format!("the column `{name}` is unknown and was skipped");
                 findings.notice(at_column(file, line, name), Reason::ColumnUnknown, message);
             }
             Some(columns)
@@ -66,19 +66,18 @@ fn refuse_header(file: &str, line: u64, header: &Header, fault: &HeaderFault, fi
 
 /// Refuses lines that could not be read as a record.
 pub(super) fn refuse_fault(file: &str, lines: (u64, u64), fault: CsvFault, text: &[u8], findings: &mut Findings) {
-    let passed_over = match lines {
+    let skipped = match lines {
         (first, last) if first == last => String::new(),
-        (first, last) => format!("; lines {first} to {last} were passed over"),
+        (first, last) => format!("; lines {first} to {last} were skipped"),
     };
     let (reason, message) = match fault {
         CsvFault::StrayQuote => (
             Reason::QuoteStray,
-            "a quote stands where none may: a field with quotes in it is put in quotes and each quote in it is doubled"
-                .to_owned(),
+            "a quote is misplaced: quote a field that contains quotes, and double each quote in it".to_owned(),
         ),
         CsvFault::Unclosed => (
             Reason::QuoteUnclosed,
-            "a quoted field does not end: its closing quote is missing, or the file was cut off".to_owned(),
+            "a quoted field does not end: its closing quote is missing, or the file is truncated".to_owned(),
         ),
         CsvFault::TooLong => (
             Reason::RecordTooLong,
@@ -86,11 +85,11 @@ pub(super) fn refuse_fault(file: &str, lines: (u64, u64), fault: CsvFault, text:
         ),
     };
     let value = String::from_utf8_lossy(&text[..text.len().min(400)]);
-    findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message + &passed_over);
+    findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message + &skipped);
 }
 
-/// Whether the row has the header's number of fields; refuses it otherwise. The last row of a file may have been cut off.
-pub(super) fn judge_width(
+/// Whether the row has as many fields as the header. Refuses it otherwise. The last row of a file may be truncated.
+pub(super) fn validate_width(
     file: &str,
     line: u64,
     row: Fields<'_>,
@@ -102,14 +101,14 @@ pub(super) fn judge_width(
         return true;
     }
     let shown: Vec<_> = row.iter().map(String::from_utf8_lossy).collect();
-    let cut_off = if is_last && row.len() < width { "; the file was perhaps cut off here" } else { "" };
-    let message = format!("the row has {} fields where the header has {width}{cut_off}", row.len());
+    let truncated = if is_last && row.len() < width { "; the file may be truncated here" } else { "" };
+    let message = format!("the row has {} fields, but the header has {width}{truncated}", row.len());
     findings.refuse(at_line(file, line), Some(&shown.join(",")), Reason::RowRagged, message);
     false
 }
 
-/// The field as text, or `None` after refusing it as no UTF-8.
-pub(super) fn judge_text<'a>(
+/// The field as text, or `None` after refusing bytes that are not UTF-8.
+pub(super) fn decode_text<'a>(
     bytes: &'a [u8],
     location: impl Fn() -> Location,
     findings: &mut Findings,
@@ -117,7 +116,7 @@ pub(super) fn judge_text<'a>(
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) => {
-            let message = format!("the text is not UTF-8 from its byte {} on", error.valid_up_to() + 1);
+            let message = format!("the text is not UTF-8 from byte {} on", error.valid_up_to() + 1);
             findings.refuse(location(), Some(&String::from_utf8_lossy(bytes)), Reason::TextEncoding, message);
             None
         }
@@ -125,7 +124,7 @@ pub(super) fn judge_text<'a>(
 }
 
 /// The query id, or `None` after refusing it.
-pub(super) fn judge_query_id(text: &str, location: impl Fn() -> Location, findings: &mut Findings) -> Option<QueryId> {
+pub(super) fn parse_query_id(text: &str, location: impl Fn() -> Location, findings: &mut Findings) -> Option<QueryId> {
     match QueryId::parse(text.trim()) {
         Ok(id) => Some(id),
         Err(_) if text.trim().is_empty() => {

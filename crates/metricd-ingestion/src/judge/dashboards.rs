@@ -1,4 +1,4 @@
-//! Dashboards: their items, and layout entries that are for an item.
+//! Validates dashboards: their ids, their items and their layout entries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,9 @@ use super::{DraftDashboard, Located, merge};
 use crate::Reason;
 use crate::findings::Findings;
 
-/// The dashboards that may be stored, once it is known which metrics may be their items. A file of which nothing is good makes no
-/// dashboard.
-pub(super) fn judge_dashboards(
+/// The dashboards that may be stored, given the metrics that may be their items. A file without a single valid entry
+/// makes no dashboard.
+pub(super) fn validate_dashboards(
     mut drafts: Vec<DraftDashboard>,
     metric_ids: &BTreeSet<MetricId>,
     existing: &ExistingState,
@@ -81,7 +81,7 @@ pub(super) fn judge_dashboards(
         let metric_id = placed.metric_id();
         let place = merged.kept[first].location.pointer.clone().unwrap_or_default();
         let message =
-            format!("`{metric_id}` stands in the layout `{breakpoint}` already, at `{place}`; the first stands");
+            format!("`{metric_id}` is already in the layout `{breakpoint}`, at `{place}`; the first one is kept");
         findings.refuse(entry.location, Some(metric_id.as_str()), Reason::LayoutConflict, message);
     }
     counts.refused = counts.read - counts.repeated - merged.kept.len() as u64;
@@ -96,8 +96,8 @@ pub(super) fn judge_dashboards(
     dashboards
 }
 
-/// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its metrics are
-/// judged all the same.
+/// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its
+/// metrics are validated nevertheless.
 fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], existing: &ExistingState, findings: &mut Findings) {
     let mut first_of: BTreeMap<DashboardId, (DashboardName, String)> = BTreeMap::new();
     for draft in drafts {
@@ -117,7 +117,7 @@ fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], existing: &ExistingStat
         };
         let name = name.as_str();
         let message = if draft.has_own_id {
-            format!("`{id}` is the id of {owner} already; the first stands")
+            format!("`{id}` is already the id of {owner}; the first one is kept")
         } else {
             format!("the id `{id}`, derived from the name `{name}`, belongs to {owner}: give the dashboard an `id`")
         };

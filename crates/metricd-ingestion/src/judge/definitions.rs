@@ -1,4 +1,4 @@
-//! Files of definitions: what a single file says, before it is known what else there is.
+//! Parses files of definitions, each on its own.
 
 mod declarations;
 mod item;
@@ -14,36 +14,36 @@ use metricd_domain::{
 use self::object::{Object, at_pointer};
 use super::merge::Located;
 use crate::Reason;
-use crate::buffer::without_mark;
+use crate::buffer::strip_byte_order_mark;
 use crate::findings::Findings;
 use crate::json::Json;
 
 /// The keys of a file of definitions.
 const KEYS: [&str; 4] = ["id", "name", "items", "layouts"];
 
-/// What a file of definitions says of its dashboard, as far as it is good in itself.
+/// A dashboard as a file of definitions describes it. Its entries are valid on their own.
 #[derive(Debug, Clone)]
 pub(crate) struct DraftDashboard {
-    /// The id; absent if it was refused.
+    /// The id. `None` if it was refused.
     pub(crate) dashboard_id: Option<DashboardId>,
-    /// Whether the file gives the id itself, so that another name under it is a new name of the same dashboard.
+    /// Whether the file gives the id itself. Then another name under the same id renames the dashboard.
     pub(crate) has_own_id: bool,
-    /// Where the id, or the name that it is derived from, is.
+    /// The location of the id, or of the name from which it is derived.
     pub(crate) location: Location,
     pub(crate) name: DashboardName,
     pub(crate) metrics: Vec<Located<Metric>>,
     pub(crate) layout_entries: Vec<Located<(Breakpoint, LayoutEntry)>>,
-    /// How many items the file has, and how many layout entries, the bad ones included.
+    /// The numbers of items and of layout entries in the file, including invalid ones.
     pub(crate) item_count: u64,
     pub(crate) layout_entry_count: u64,
     /// Whether anything in the file was refused.
     pub(crate) has_refusals: bool,
-    /// Ids of items that were refused, so that layout entries for them can say so.
+    /// The ids of refused items, so that the findings of their layout entries can mention it.
     pub(crate) refused_ids: BTreeSet<MetricId>,
 }
 
-/// What the file says, or `None` after saying why it says nothing. `stem` names a dashboard that has no name.
-pub(crate) fn judge_definitions(
+/// Parses a file, or returns `None` after refusing it. `stem` is the name of a dashboard without a name.
+pub(crate) fn parse_definitions(
     file: &str,
     stem: &str,
     bytes: &[u8],
@@ -64,10 +64,10 @@ pub(crate) fn judge_definitions(
     }
     root.notice_unknown_keys(&KEYS, findings);
     root.refuse_repeated_keys(&KEYS, findings);
-    let name = judge_name(&root, stem, findings);
+    let name = parse_name(&root, stem, findings);
     let has_own_id = root.get("id").is_some_and(|id| *id != Json::Null);
     let mut draft = DraftDashboard {
-        dashboard_id: judge_dashboard_id(&root, &name, findings),
+        dashboard_id: parse_dashboard_id(&root, &name, findings),
         has_own_id,
         location: ["id", "name"].into_iter().find(|key| root.has(key)).map_or_else(|| root.here(), |key| root.at(key)),
         name,
@@ -83,7 +83,7 @@ pub(crate) fn judge_definitions(
         Some(Json::Array(items)) => {
             draft.item_count = items.len() as u64;
             for (index, item) in items.iter().enumerate() {
-                item::judge_item(file, index, item, &mut draft, findings);
+                item::parse_item(file, index, item, &mut draft, findings);
             }
         }
         Some(other) => root.refuse_type("items", "an array of items", other, findings),
@@ -100,7 +100,7 @@ pub(crate) fn judge_definitions(
 }
 
 fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
-    let bytes = without_mark(bytes);
+    let bytes = strip_byte_order_mark(bytes);
     if let Err(error) = std::str::from_utf8(bytes) {
         let line = bytes[..error.valid_up_to()].split(|byte| *byte == b'\n').count() as u64;
         let location = Location { file: file.to_owned(), line: Some(line), ..Location::default() };
@@ -112,7 +112,7 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
         Err(error) => {
             let location = Location { file: file.to_owned(), line: Some(error.line() as u64), ..Location::default() };
             let (reason, message) = if error.is_eof() {
-                (Reason::FileTruncated, "the file ends in the middle of its JSON".to_owned())
+                (Reason::FileTruncated, "the file ends before its JSON does".to_owned())
             } else {
                 (Reason::JsonSyntax, format!("the file is not JSON: {error}"))
             };
@@ -122,16 +122,16 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
     }
 }
 
-fn not_definitions(file: &str, what: &str, findings: &mut Findings) {
+fn not_definitions(file: &str, fault: &str, findings: &mut Findings) {
     let message = format!(
-        "the JSON is something other than definitions: {what}; expected \
+        "the JSON is not a file of definitions: {fault}; expected \
          `{{\"items\": [{{\"id\", \"queryId\", \"isEditable\"}}], \"layouts\": {{\"lg\": [...]}}}}`"
     );
     let location = at_pointer(file, "");
     findings.refuse(location, None, Reason::FileUnrecognised, message);
 }
 
-fn judge_name(root: &Object<'_>, stem: &str, findings: &mut Findings) -> DashboardName {
+fn parse_name(root: &Object<'_>, stem: &str, findings: &mut Findings) -> DashboardName {
     match root.get("name") {
         None | Some(Json::Null) => {}
         Some(Json::String(text)) => match DashboardName::parse(text) {
@@ -143,8 +143,8 @@ fn judge_name(root: &Object<'_>, stem: &str, findings: &mut Findings) -> Dashboa
     DashboardName::parse(stem).or_else(|_| DashboardName::parse("dashboard")).unwrap_or_else(|_| unreachable!())
 }
 
-/// The id that the file gives, otherwise the one derived from its name, or `None` after refusing it.
-fn judge_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Findings) -> Option<DashboardId> {
+/// The id in the file, otherwise the one derived from the name, or `None` after refusing it.
+fn parse_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Findings) -> Option<DashboardId> {
     match root.get("id") {
         None | Some(Json::Null) => {
             let id = derived_id(name.as_str());
@@ -170,8 +170,8 @@ fn judge_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Fi
     }
 }
 
-/// The name in lower case, with `-` for whatever an id cannot have; `None` if nothing of it remains. Two names may have one id,
-/// which is a conflict.
+/// The name in lower case, with `-` for characters that an id must not have. `None` if nothing remains. If two names
+/// yield the same id, that is a conflict.
 fn derived_id(name: &str) -> Option<DashboardId> {
     let mut id = String::new();
     for character in name.chars() {
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dashboard_id_is_made_of_its_name() {
+    fn a_dashboard_id_is_derived_from_its_name() {
         let id = |name: &str| derived_id(name).map(String::from);
         assert_eq!(id("Parts & Alerts (2025)").as_deref(), Some("parts-alerts-2025"));
         assert_eq!(id("日本"), None);

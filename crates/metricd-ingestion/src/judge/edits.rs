@@ -1,4 +1,5 @@
-//! Edits: what was changed since files last wrote it. An ingestion keeps it unless it is told to overwrite edits.
+//! Edits: changes to a definition since files last wrote it. An ingestion keeps them, unless its options overwrite
+//! edits.
 
 use metricd_domain::{ChangeSource, Metric, Query};
 use metricd_repository::{Edit, ExistingState};
@@ -7,12 +8,12 @@ use super::Located;
 use crate::Reason;
 use crate::findings::Findings;
 
-/// Something that files declare and that may have been edited.
+/// A definition that files declare and that may have been edited.
 pub(super) trait Declared {
-    /// What it is, with its id: `query` and `q1`.
+    /// The kind of definition and its id, such as `query` and `q1`.
     fn name(&self) -> (&'static str, &str);
 
-    /// The edit of what is stored under its id, if the stored content differs.
+    /// The edit of the stored definition with this id, if its content differs.
     fn conflicting_edit<'a>(&self, existing: &'a ExistingState) -> Option<&'a Edit>;
 }
 
@@ -47,15 +48,16 @@ pub(super) fn refuse_edited<T: Declared>(
     let is_free = |entry: &Located<T>| {
         let Some(edit) = entry.value.conflicting_edit(existing) else { return true };
         let (kind, id) = entry.value.name();
+        let edit = describe(edit);
         let message =
-            format!("the {kind} `{id}` was {}; the edit stays: overwrite edits to take the file's content", told(edit));
+            format!("the {kind} `{id}` was {edit}; the edit is kept: overwrite edits to use the file's content");
         findings.refuse(entry.location.clone(), Some(id), Reason::EditConflict, message);
         false
     };
     entries.into_iter().filter(is_free).collect()
 }
 
-/// Names the edits that the entries overwrite.
+/// Reports the edits that the entries overwrite.
 pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
     entries: impl IntoIterator<Item = &'a Located<T>>,
     existing: &ExistingState,
@@ -64,14 +66,14 @@ pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
     for entry in entries {
         if let Some(edit) = entry.value.conflicting_edit(existing) {
             let (kind, id) = entry.value.name();
-            let message = format!("the {kind} `{id}` was {}; the file's content replaces the edit", told(edit));
+            let message = format!("the {kind} `{id}` was {}; the file's content replaces the edit", describe(edit));
             findings.notice(entry.location.clone(), Reason::EditOverwritten, message);
         }
     }
 }
 
-/// How, by whom and when the edit was made.
-fn told(edit: &Edit) -> String {
+/// Describes how, by whom and when the edit was made.
+fn describe(edit: &Edit) -> String {
     let source = match edit.by.source {
         ChangeSource::Http => "over HTTP",
         ChangeSource::Database => "in the database",

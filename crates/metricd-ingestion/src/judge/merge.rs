@@ -1,28 +1,28 @@
-//! One id, one content: the first stands.
+//! Merges entries with the same key. The first one is kept.
 
 use std::collections::BTreeMap;
 
 use metricd_domain::Location;
 
-/// Something with its place in the input.
+/// A value with its location in the input.
 #[derive(Debug, Clone)]
 pub(crate) struct Located<T> {
     pub(crate) value: T,
     pub(crate) location: Location,
 }
 
-/// What remains of many entries once each key stands for one.
+/// The result of merging entries by key.
 #[derive(Debug)]
 pub(crate) struct Merged<T> {
     /// The first entry of each key, in the order of the input.
     pub(crate) kept: Vec<Located<T>>,
-    /// Entries that say again what a kept one says.
+    /// Entries that equal a kept one.
     pub(crate) repeated: Vec<Located<T>>,
     /// Entries that contradict a kept one, with its index in `kept`.
     pub(crate) conflicting: Vec<(Located<T>, usize)>,
 }
 
-/// Merges entries by their key.
+/// Merges entries by key.
 pub(crate) fn merge<T: PartialEq, K: Ord>(entries: Vec<Located<T>>, key: impl Fn(&T) -> K) -> Merged<T> {
     let mut merged = Merged { kept: Vec::<Located<T>>::new(), repeated: Vec::new(), conflicting: Vec::new() };
     let mut index_of = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Files of queries.
+//! Parses files of queries.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -6,26 +6,28 @@ use std::io::{self, Read};
 use metricd_domain::{InvalidSql, Query, QueryId, SqlText};
 use metricd_execution::{FindingCode, Judge};
 
-use super::csv_faults::{at_column, at_line, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
+use super::csv_faults::{
+    at_column, at_line, decode_text, parse_query_id, refuse_fault, validate_header, validate_width,
+};
 use super::merge::Located;
 use crate::Reason;
 use crate::csv::{CsvRecord, CsvRecords};
 use crate::findings::{Findings, refuse_sql};
 use crate::kind::QUERY_COLUMNS;
 
-/// What a file of queries says.
+/// The queries of a file.
 #[derive(Debug, Default)]
 pub(crate) struct DraftQueries {
-    /// The queries that are good by their text.
+    /// The queries with valid syntax.
     pub(crate) queries: Vec<Located<Query>>,
-    /// The ids of those whose SQL is not.
+    /// The ids of the queries whose SQL was refused.
     pub(crate) refused: BTreeSet<QueryId>,
-    /// How many entries the file has.
+    /// The number of entries in the file.
     pub(crate) entries: u64,
 }
 
-/// Judges each query by its text.
-pub(crate) fn judge_queries(
+/// Parses each query and checks its syntax.
+pub(crate) fn parse_queries(
     file: &str,
     input: impl Read,
     judge: &Judge,
@@ -34,7 +36,7 @@ pub(crate) fn judge_queries(
     let mut records = CsvRecords::new(input);
     let mut draft = DraftQueries::default();
     let Some(header) = records.next()? else { return Ok(draft) };
-    let Some(columns) = judge_header(file, &header, QUERY_COLUMNS, findings) else { return Ok(draft) };
+    let Some(columns) = validate_header(file, &header, QUERY_COLUMNS, findings) else { return Ok(draft) };
     while let Some(record) = records.next()? {
         draft.entries += 1;
         match record {
@@ -42,14 +44,14 @@ pub(crate) fn judge_queries(
                 refuse_fault(file, (line, last_line), fault, text, findings);
             }
             CsvRecord::Fields { line, fields, is_last } => {
-                if !judge_width(file, line, fields, is_last, columns.width, findings) {
+                if !validate_width(file, line, fields, is_last, columns.width, findings) {
                     continue;
                 }
                 let [id, sql] = columns.positions.map(|position| fields.get(position).unwrap_or_default());
                 let id_location = || at_column(file, line, "id");
                 let id =
-                    judge_text(id, id_location, findings).and_then(|text| judge_query_id(text, id_location, findings));
-                match (id, judge_sql(file, line, sql, judge, findings)) {
+                    decode_text(id, id_location, findings).and_then(|text| parse_query_id(text, id_location, findings));
+                match (id, parse_sql(file, line, sql, judge, findings)) {
                     (Some(query_id), Some(sql)) => {
                         draft.queries.push(Located { value: Query { query_id, sql }, location: at_line(file, line) });
                     }
@@ -61,9 +63,9 @@ pub(crate) fn judge_queries(
     Ok(draft)
 }
 
-fn judge_sql(file: &str, line: u64, bytes: &[u8], judge: &Judge, findings: &mut Findings) -> Option<SqlText> {
+fn parse_sql(file: &str, line: u64, bytes: &[u8], judge: &Judge, findings: &mut Findings) -> Option<SqlText> {
     let location = || at_column(file, line, "query");
-    let text = judge_text(bytes, location, findings)?;
+    let text = decode_text(bytes, location, findings)?;
     match SqlText::parse(text) {
         Err(error) => {
             let reason = match error {

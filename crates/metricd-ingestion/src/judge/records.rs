@@ -1,4 +1,4 @@
-//! Files of records: each row, of CSV or of JSON, under one set of rules.
+//! Parses files of records. The rows of CSV and of JSON follow the same rules.
 
 mod commas;
 mod json;
@@ -8,7 +8,9 @@ use std::borrow::Cow;
 
 use metricd_domain::{Decimal, Label, Location, Record, RecordDate};
 
-use super::csv_faults::{at_column, at_line, judge_header, judge_query_id, judge_text, judge_width, refuse_fault};
+use super::csv_faults::{
+    at_column, at_line, decode_text, parse_query_id, refuse_fault, validate_header, validate_width,
+};
 use crate::Reason;
 use crate::csv::{Columns, CsvRecord};
 use crate::findings::Findings;
@@ -16,115 +18,114 @@ use crate::kind::RECORD_COLUMNS;
 
 pub(crate) use commas::has_ambiguous_commas;
 
-/// How many columns a record has.
-const WIDTH: usize = RECORD_COLUMNS.len();
+/// The number of columns of a record.
+const COLUMN_COUNT: usize = RECORD_COLUMNS.len();
 
-/// The columns whose values are numbers.
-const NUMBERS: [&str; 3] = ["obsolescence", "parts_flagged", "obsolescence_val"];
+/// The columns with numbers.
+const NUMBER_COLUMNS: [&str; 3] = ["obsolescence", "parts_flagged", "obsolescence_val"];
 
-/// What became of a row.
+/// The outcome of a row.
 #[derive(Debug)]
-pub(crate) enum JudgedRow {
-    /// It is good, and begins on this line.
-    Good(u64, Record),
-    /// Something in it was refused.
+pub(crate) enum RowOutcome {
+    /// The row is valid. It begins on this line.
+    Valid(u64, Record),
+    /// A value of the row was refused.
     Refused,
-    /// It has no value at all, as rows that spreadsheets leave below a table.
+    /// The row has no values, like the rows that spreadsheets leave below a table.
     Blank,
 }
 
-/// Judges the rows of one file of records.
+/// Parses the rows of one file of records.
 #[derive(Debug)]
-pub(crate) struct RecordJudge {
+pub(crate) struct RecordParser {
     file: String,
-    /// Where a CSV row has the columns.
-    columns: Option<Columns<WIDTH>>,
+    /// The positions of the columns in a CSV row.
+    columns: Option<Columns<COLUMN_COUNT>>,
     commas: Commas,
     /// The decimal sign of the first number that has one, and its line.
     decimal_sign: Option<(char, u64)>,
-    /// Of each column, how many values had blanks around them, and the first line of one.
-    padded: [(u64, u64); WIDTH],
-    /// Keys of JSON records that were noticed already.
+    /// For each column, the number of values with leading or trailing blanks, and the line of the first.
+    padded: [(u64, u64); COLUMN_COUNT],
+    /// The unknown keys of JSON records that were reported already.
     unknown_keys: Vec<String>,
 }
 
-/// What a comma in a number of a file may be.
+/// The meaning of a comma in the numbers of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Commas {
-    /// Nothing, as where they separate fields.
-    Wrong,
-    /// The decimal sign, unless the numbers before have points.
+    /// A comma is invalid in a number, for example because it separates fields.
+    Invalid,
+    /// A comma is the decimal sign, unless earlier numbers have points.
     Decimal,
-    /// The decimal sign or between thousands: nobody can tell.
+    /// A comma may be the decimal sign or separate thousands: the file does not show which.
     Ambiguous,
 }
 
-/// The value was refused, and the findings say so.
+/// Marks a value that was refused and reported.
 struct Refused;
 
-/// The texts of a row, in the order of the columns; one that could not be read was refused.
-type Texts<'a> = [Result<Cow<'a, str>, Refused>; WIDTH];
+/// The texts of a row, in the order of the columns. One that could not be read was refused.
+type Texts<'a> = [Result<Cow<'a, str>, Refused>; COLUMN_COUNT];
 
-/// Where a row is.
+/// The position of a row.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct RowPosition {
     line: u64,
-    /// In an array.
+    /// The index in a JSON array.
     index: Option<u64>,
 }
 
-impl RecordJudge {
-    /// Judges the rows under that header, or `None` after saying what is wrong with it.
+impl RecordParser {
+    /// A parser for rows with this header, or `None` after refusing the header.
     pub(crate) fn of_csv(file: &str, header: &CsvRecord<'_>, findings: &mut Findings) -> Option<Self> {
-        let columns = judge_header(file, header, RECORD_COLUMNS, findings)?;
+        let columns = validate_header(file, header, RECORD_COLUMNS, findings)?;
         Some(Self { columns: Some(columns), ..Self::of_json(file) })
     }
 
-    /// With what commas in numbers may be.
+    /// Sets the meaning of commas in numbers.
     pub(crate) fn with_commas(self, commas: Commas) -> Self {
         Self { commas, ..self }
     }
 
-    /// Judges the records of a JSON file.
+    /// A parser for the records of a JSON file.
     pub(crate) fn of_json(file: &str) -> Self {
         Self {
             file: file.to_owned(),
             columns: None,
-            commas: Commas::Wrong,
+            commas: Commas::Invalid,
             decimal_sign: None,
-            padded: [(0, 0); WIDTH],
+            padded: [(0, 0); COLUMN_COUNT],
             unknown_keys: Vec::new(),
         }
     }
 
-    /// Judges a CSV row; what is wrong with it is in the findings.
-    pub(crate) fn judge_csv(&mut self, row: &CsvRecord<'_>, findings: &mut Findings) -> JudgedRow {
+    /// Parses a CSV row and reports its faults.
+    pub(crate) fn parse_csv(&mut self, row: &CsvRecord<'_>, findings: &mut Findings) -> RowOutcome {
         let (line, fields, is_last) = match row {
             CsvRecord::Fields { line, fields, is_last } => (*line, *fields, *is_last),
             CsvRecord::Fault { line, last_line, fault, text } => {
                 refuse_fault(&self.file, (*line, *last_line), *fault, text, findings);
-                return JudgedRow::Refused;
+                return RowOutcome::Refused;
             }
         };
-        let Some(columns) = &self.columns else { return JudgedRow::Refused };
-        if !judge_width(&self.file, line, fields, is_last, columns.width, findings) {
-            return JudgedRow::Refused;
+        let Some(columns) = &self.columns else { return RowOutcome::Refused };
+        if !validate_width(&self.file, line, fields, is_last, columns.width, findings) {
+            return RowOutcome::Refused;
         }
         let texts = std::array::from_fn(|index| {
             let bytes = fields.get(columns.positions[index]).unwrap_or_default();
-            let text = judge_text(bytes, || at_column(&self.file, line, RECORD_COLUMNS[index]), findings);
+            let text = decode_text(bytes, || at_column(&self.file, line, RECORD_COLUMNS[index]), findings);
             text.map(Cow::Borrowed).ok_or(Refused)
         });
-        self.judge_texts(Place { line, index: None }, texts, findings)
+        self.parse_texts(RowPosition { line, index: None }, texts, findings)
     }
 
-    /// Says what holds for the whole file, after its last row.
+    /// Reports what holds for the whole file. Call this after the last row.
     pub(crate) fn finish(&self, findings: &mut Findings) {
         for (column, (count, line)) in RECORD_COLUMNS.into_iter().zip(self.padded) {
             if count > 0 {
                 let values = if count == 1 { "1 value has".to_owned() } else { format!("{count} values have") };
-                let message =
-                    format!("{values} blanks at the beginning or the end, first here: they are stored without");
+                let message = format!("{values} leading or trailing blanks, first here: they are stored without them");
                 findings.notice(at_column(&self.file, line, column), Reason::TextPadded, message);
             }
         }
@@ -134,32 +135,32 @@ impl RecordJudge {
         }
     }
 
-    fn location(&self, place: Place) -> Location {
-        let pointer = place.index.map(|index| format!("/{index}"));
-        Location { pointer, ..at_line(&self.file, place.line) }
+    fn location(&self, position: RowPosition) -> Location {
+        let pointer = position.index.map(|index| format!("/{index}"));
+        Location { pointer, ..at_line(&self.file, position.line) }
     }
 
-    fn judge_texts(&mut self, place: Place, texts: Texts<'_>, findings: &mut Findings) -> JudgedRow {
+    fn parse_texts(&mut self, position: RowPosition, texts: Texts<'_>, findings: &mut Findings) -> RowOutcome {
         for (text, (count, first)) in texts.iter().zip(&mut self.padded) {
             if let Ok(text) = text
                 && text.trim().len() < text.len()
             {
-                *first = if *count == 0 { place.line } else { *first };
+                *first = if *count == 0 { position.line } else { *first };
                 *count += 1;
             }
         }
         if texts.iter().all(|text| text.as_ref().is_ok_and(|text| text.trim().is_empty())) {
-            return JudgedRow::Blank;
+            return RowOutcome::Blank;
         }
-        match self.record(place, texts, findings) {
-            Ok(record) => JudgedRow::Good(place.line, record),
-            Err(Refused) => JudgedRow::Refused,
+        match self.record(position, texts, findings) {
+            Ok(record) => RowOutcome::Valid(position.line, record),
+            Err(Refused) => RowOutcome::Refused,
         }
     }
 
-    /// The record, after saying everything that is wrong with the texts.
-    fn record(&mut self, place: Place, texts: Texts<'_>, findings: &mut Findings) -> Result<Record, Refused> {
-        let row = self.location(place);
+    /// Parses the record. Everything that is wrong with its texts is reported.
+    fn record(&mut self, position: RowPosition, texts: Texts<'_>, findings: &mut Findings) -> Result<Record, Refused> {
+        let row = self.location(position);
         let mut column = 0;
         let mut fields = texts.map(|text| {
             let name = RECORD_COLUMNS[column];
@@ -167,12 +168,12 @@ impl RecordJudge {
             text.map(|text| Field { row: &row, column: name, text, written: None, commas: self.commas })
         });
         if self.commas == Commas::Decimal {
-            for field in fields.iter_mut().flatten().filter(|field| NUMBERS.contains(&field.column)) {
-                self.decimal_sign = field.with_decimal_point(self.decimal_sign, place.line);
+            for field in fields.iter_mut().flatten().filter(|field| NUMBER_COLUMNS.contains(&field.column)) {
+                self.decimal_sign = field.with_decimal_point(self.decimal_sign, position.line);
             }
         }
         let [id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category] = fields;
-        let query_id = id.map(|field| judge_query_id(&field.text, || field.location(), findings));
+        let query_id = id.map(|field| parse_query_id(&field.text, || field.location(), findings));
         let date = date.and_then(|field| field.required_date(findings));
         let obsolescence = obsolescence.and_then(|field| field.decimal(findings));
         let alert_type = alert_type.and_then(|field| field.label(findings));
@@ -191,12 +192,12 @@ impl RecordJudge {
     }
 }
 
-/// One value of a row. What is empty, or blank, is no value.
+/// One value of a row. An empty or blank text is no value.
 struct Field<'a> {
     row: &'a Location,
     column: &'static str,
     text: Cow<'a, str>,
-    /// The text as it is written, where that is not the text.
+    /// The text in the file, if `text` differs from it.
     written: Option<String>,
     commas: Commas,
 }
@@ -206,11 +207,12 @@ impl Field<'_> {
         Location { column: Some(self.column.to_owned()), ..self.row.clone() }
     }
 
-    /// Writes a decimal comma as a point, unless the numbers before have points; returns the decimal sign of the numbers so far.
+    /// Replaces a decimal comma by a point, unless earlier numbers have points. Returns the decimal sign of the numbers
+    /// so far.
     fn with_decimal_point(&mut self, sign: Option<(char, u64)>, line: u64) -> Option<(char, u64)> {
         let found = self.text.trim().chars().find(|character| [',', '.'].contains(character));
         let sign = sign.or(found.map(|found| (found, line)));
-        // A number with the other sign is left with a comma, which no number has.
+        // In a number with the other sign the swap leaves a comma, which makes the number invalid.
         if let Some((',', _)) = sign {
             let swapped = |character| match character {
                 ',' => '.',
@@ -223,7 +225,7 @@ impl Field<'_> {
         sign
     }
 
-    /// The value that `parse` makes of the text without blanks around it, if there is any.
+    /// Parses the trimmed text. `None` if it is empty.
     fn optional<T>(
         &self,
         findings: &mut Findings,
@@ -254,15 +256,15 @@ impl Field<'_> {
         self.optional(findings, |text| values::integer(text).map_err(|fault| self.with_sign(fault)))
     }
 
-    /// The fault of a number, with the decimal sign that is expected if it is not the usual one.
+    /// The fault of a number. Its message names the expected decimal sign, if that is a comma.
     fn with_sign(&self, (reason, message): (Reason, String)) -> (Reason, String) {
         if self.written.is_some() && reason == Reason::NumberInvalid {
             let message =
-                "the numbers before have a decimal comma: expected digits with a comma, such as `12,50`, or none";
+                "the preceding numbers have a decimal comma: expected digits with or without a comma, such as `12,50`";
             return (reason, message.to_owned());
         }
         if self.commas == Commas::Ambiguous && commas::is_ambiguous(self.text.trim()) {
-            let message = "the comma may separate thousands or be the decimal sign, and no number of the file tells which: \
+            let message = "the comma may separate thousands or be the decimal sign, and no number in the file shows which: \
                            write `1234` for thousands, and `1.234` for a fraction";
             return (Reason::NumberAmbiguous, message.to_owned());
         }

@@ -1,21 +1,22 @@
-//! What the files say of each other, and of what is stored: one id for one content, and nothing that names what is not there.
+//! Resolves references between the files and the stored definitions: one content for each id, and no reference to
+//! anything that does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_domain::{EntryCounts, Location, Metric, MetricId, Query, QueryId, Suggestion};
 use metricd_repository::{Definitions, ExistingState, ReferencedIds};
 
-use super::contracts::{judge_contracts, refuse_with_query};
-use super::dashboards::judge_dashboards;
+use super::contracts::{refuse_with_query, validate_contracts};
+use super::dashboards::validate_dashboards;
 use super::edits::{notice_overwritten, refuse_edited};
 use super::suggestions::{Faults, suggest};
-use super::{DraftDashboard, Judgements, Located, merge};
+use super::{DraftDashboard, Located, ValidationCache, merge};
 use crate::findings::Findings;
 use crate::{Progress, Reason};
 
-/// What the files bring, each entry good in itself.
+/// The definitions in the files. Each entry is valid on its own.
 #[derive(Debug, Default)]
-pub(crate) struct Brought {
+pub(crate) struct FileDefinitions {
     pub(crate) queries: Vec<Located<Query>>,
     pub(crate) query_entries: u64,
     /// The ids of queries whose SQL was refused.
@@ -23,9 +24,9 @@ pub(crate) struct Brought {
     pub(crate) drafts: Vec<DraftDashboard>,
 }
 
-/// What of the definitions remains once references are judged.
+/// The definitions that may be stored, with the counts and suggestions of the report.
 #[derive(Debug, Default)]
-pub(crate) struct References {
+pub(crate) struct ValidatedDefinitions {
     pub(crate) definitions: Definitions,
     pub(crate) queries: EntryCounts,
     pub(crate) metrics: EntryCounts,
@@ -34,8 +35,8 @@ pub(crate) struct References {
     pub(crate) suggestions: Vec<Suggestion>,
 }
 
-impl Brought {
-    /// The ids about which the store is to say what it knows.
+impl FileDefinitions {
+    /// The ids for which the store returns the existing state.
     pub(crate) fn referenced_ids(&self) -> ReferencedIds {
         let metrics = self.drafts.iter().flat_map(|draft| &draft.metrics);
         let named = metrics.map(|metric| metric.value.query_id.clone());
@@ -51,80 +52,80 @@ impl Brought {
         }
     }
 
-    /// Judges every reference and every metric's SQL, now that it is known what is stored.
+    /// Validates all references and the SQL of all metrics, given the stored definitions.
     ///
     /// # Errors
     ///
-    /// A sentence, where the database cannot be asked about SQL.
-    pub(crate) fn judge(
+    /// A message, if the database is not available to resolve SQL.
+    pub(crate) fn validate(
         &self,
         existing: &ExistingState,
-        judgements: &mut Judgements,
+        validations: &mut ValidationCache,
         overwrite_edits: bool,
         progress: &dyn Progress,
         findings: &mut Findings,
-    ) -> Result<References, String> {
-        let mut references = References::default();
+    ) -> Result<ValidatedDefinitions, String> {
+        let mut definitions = ValidatedDefinitions::default();
         let mut faults = Faults::default();
 
-        references.queries.read = self.query_entries;
+        definitions.queries.read = self.query_entries;
         let queries = merge(self.queries.clone(), |query| query.query_id.clone());
-        references.queries.repeated = queries.repeated.len() as u64;
+        definitions.queries.repeated = queries.repeated.len() as u64;
         notice_repeated(&queries.repeated, |query| format!("query `{}`", query.query_id), findings);
         for (query, first) in queries.conflicting {
             let line = queries.kept[first].location.line.unwrap_or_default();
             let id = &query.value.query_id;
             let message = format!(
-                "`{id}` is the id of the query on line {line} of `{}` already, whose SQL differs; the first stands",
+                "`{id}` is already the id of the query on line {line} of `{}`, whose SQL differs; the first one is kept",
                 queries.kept[first].location.file
             );
             findings.refuse(query.location, Some(id.as_str()), Reason::IdConflict, message);
         }
-        let brought = if overwrite_edits { queries.kept } else { refuse_edited(queries.kept, existing, findings) };
-        let named = NamedQueries { brought: &brought, refused: &self.refused_queries, existing };
-        let metrics = judge_metrics(&self.drafts, &named, &mut references.metrics, &mut faults, findings);
+        let in_files = if overwrite_edits { queries.kept } else { refuse_edited(queries.kept, existing, findings) };
+        let named = NamedQueries { in_files: &in_files, refused: &self.refused_queries, existing };
+        let metrics = resolve_metrics(&self.drafts, &named, &mut definitions.metrics, &mut faults, findings);
         let (metrics, edited) =
             if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, existing, findings) };
-        let judged = judge_contracts(brought, metrics, existing, judgements, progress, findings)?;
-        faults.refused_with_sql.extend(judged.refused);
-        let (queries, metrics) = (judged.queries, judged.metrics);
-        references.queries.refused = self.query_entries - references.queries.repeated - queries.len() as u64;
-        references.metrics.refused = references.metrics.read - references.metrics.repeated - metrics.len() as u64;
+        let validated = validate_contracts(in_files, metrics, existing, validations, progress, findings)?;
+        faults.refused_with_sql.extend(validated.refused);
+        let (queries, metrics) = (validated.queries, validated.metrics);
+        definitions.queries.refused = self.query_entries - definitions.queries.repeated - queries.len() as u64;
+        definitions.metrics.refused = definitions.metrics.read - definitions.metrics.repeated - metrics.len() as u64;
         notice_deleted(&metrics, existing, findings);
         notice_overwritten(&queries, existing, findings);
         notice_overwritten(metrics.values(), existing, findings);
         notice_unused(&queries, &metrics, existing, &mut faults, findings);
         let items = metrics.keys().cloned().chain(edited).collect();
-        let counts = (&mut references.dashboards, &mut references.layout_entries);
-        let dashboards = judge_dashboards(self.drafts.clone(), &items, existing, counts, &mut faults, findings);
+        let counts = (&mut definitions.dashboards, &mut definitions.layout_entries);
+        let dashboards = validate_dashboards(self.drafts.clone(), &items, existing, counts, &mut faults, findings);
 
-        references.suggestions = suggest(&faults);
-        references.definitions = Definitions {
+        definitions.suggestions = suggest(&faults);
+        definitions.definitions = Definitions {
             queries: queries.into_iter().map(|query| query.value).collect(),
             metrics: metrics.into_values().map(|metric| metric.value).collect(),
-            contracts: judged.contracts,
+            contracts: validated.contracts,
             dashboards,
         };
-        Ok(references)
+        Ok(definitions)
     }
 }
 
 pub(super) fn notice_repeated<T>(repeated: &[Located<T>], name: impl Fn(&T) -> String, findings: &mut Findings) {
     for entry in repeated {
-        let message = format!("{} stands in the files more than once with the same content", name(&entry.value));
+        let message = format!("{} occurs more than once in the files with the same content", name(&entry.value));
         findings.notice(entry.location.clone(), Reason::EntryRepeated, message);
     }
 }
 
 /// The queries that a metric may name.
 struct NamedQueries<'a> {
-    brought: &'a [Located<Query>],
+    in_files: &'a [Located<Query>],
     refused: &'a BTreeSet<QueryId>,
     existing: &'a ExistingState,
 }
 
-/// The metrics whose query is there, by id.
-fn judge_metrics(
+/// The metrics whose query exists, by id.
+fn resolve_metrics(
     drafts: &[DraftDashboard],
     named: &NamedQueries<'_>,
     counts: &mut EntryCounts,
@@ -143,11 +144,11 @@ fn judge_metrics(
         findings.refuse(metric.location.clone(), Some(id), Reason::IdConflict, message);
         faults.conflicts.push((metric, first.clone()));
     }
-    let brought: BTreeSet<_> = named.brought.iter().map(|query| &query.value.query_id).collect();
+    let in_files: BTreeSet<_> = named.in_files.iter().map(|query| &query.value.query_id).collect();
     let mut kept = BTreeMap::new();
     for metric in merged.kept {
         let query_id = &metric.value.query_id;
-        if brought.contains(query_id) {
+        if in_files.contains(query_id) {
             kept.insert(metric.value.metric_id.clone(), metric);
         } else if named.refused.contains(query_id) {
             refuse_with_query(&metric, findings);
@@ -185,16 +186,16 @@ fn conflict(metric: &Located<Metric>, first: &Located<Metric>) -> String {
         format!(" of `{}`", first.location.file)
     };
     if metric.value.query_id == first.value.query_id {
-        format!("`{id}` is the id of {that}{elsewhere} already, which differs in `isEditable`; the first stands")
+        format!("`{id}` is already the id of {that}{elsewhere}, which differs in `isEditable`; the first one is kept")
     } else {
         format!(
-            "`{id}` is the id of {that}{elsewhere} already, with the query `{}`; {this} names the query `{}`; the first stands",
+            "`{id}` is already the id of {that}{elsewhere}, with the query `{}`; {this} names the query `{}`; the first one is kept",
             first.value.query_id, metric.value.query_id
         )
     }
 }
 
-/// What people call the place of an item: `item 5` for `/items/4`.
+/// The name of an item for people: `item 5` for `/items/4`.
 pub(super) fn item_name(location: &Location) -> String {
     let index = location.pointer.as_deref().and_then(|pointer| pointer.rsplit('/').next()?.parse::<usize>().ok());
     index.map_or_else(|| "the item".to_owned(), |index| format!("item {}", index + 1))
@@ -203,7 +204,7 @@ pub(super) fn item_name(location: &Location) -> String {
 fn notice_deleted(metrics: &BTreeMap<MetricId, Located<Metric>>, existing: &ExistingState, findings: &mut Findings) {
     let is_deleted = |id: &MetricId| existing.metrics.get(id).is_some_and(|existing| existing.is_deleted);
     for (id, metric) in metrics.iter().filter(|(id, _)| is_deleted(id)) {
-        let message = format!("the metric `{id}` is out of service; restore it to have it answered again");
+        let message = format!("the metric `{id}` is out of service; restore it to serve it again");
         findings.notice(metric.location.clone(), Reason::MetricDeleted, message);
     }
 }
@@ -215,7 +216,7 @@ fn notice_unused(
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
-    // A stored metric that is brought anew reads what it reads now.
+    // For a stored metric that is in the files, the query in the files counts.
     let stored = existing.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
     let stored = stored.map(|(_, existing)| &existing.metric.query_id);
     let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();

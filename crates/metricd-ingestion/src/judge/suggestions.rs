@@ -1,4 +1,4 @@
-//! What several faults together show to be their probable cause.
+//! Suggests probable causes that several faults together point to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,37 +7,38 @@ use metricd_domain::{Breakpoint, Location, Metric, MetricId, QueryId, Suggestion
 use super::Located;
 use super::references::item_name;
 
-/// The faults from which a cause can be guessed.
+/// The faults from which causes are inferred.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     /// Items whose id belongs to another item already, with that item.
     pub(crate) conflicts: Vec<(Located<Metric>, Located<Metric>)>,
-    /// By file, ids that layouts place and no item defines.
+    /// Ids that layouts place and no item defines, by file.
     pub(crate) orphans: BTreeMap<(String, MetricId), Vec<Breakpoint>>,
-    /// Items whose query is not there.
+    /// Items whose query does not exist.
     pub(crate) without_query: Vec<Located<Metric>>,
-    /// Metrics that were refused because of their SQL, or of what they declare of it.
+    /// Metrics that were refused because of their SQL, or because of their declarations about it.
     pub(crate) refused_with_sql: BTreeSet<MetricId>,
     /// Queries that no metric reads.
     pub(crate) unused_queries: BTreeSet<QueryId>,
 }
 
-/// Up to how many items are compared with up to how many queries. Beyond it the fault is hardly a slip of the pen, and each
-/// would be compared with each.
-const MAX_COMPARED: usize = 200;
+/// The maximum number of items, and of queries, that are compared with each other. Beyond it a typing error is
+/// unlikely, and the comparison of each with each would be expensive.
+const MAX_COMPARED_ENTRIES: usize = 200;
 
-/// The causes that the faults show together. Where more than one could be meant, nothing is suggested.
+/// The probable causes of the faults. If there is more than one candidate, nothing is suggested.
 pub(crate) fn suggest(faults: &Faults) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
     let files: BTreeSet<_> = faults.conflicts.iter().map(|(item, _)| &item.location.file).collect();
     suggestions.extend(files.into_iter().filter_map(|file| id_of_conflicting_item(file, faults)));
-    if faults.without_query.len() <= MAX_COMPARED && faults.unused_queries.len() <= MAX_COMPARED {
+    if faults.without_query.len() <= MAX_COMPARED_ENTRIES && faults.unused_queries.len() <= MAX_COMPARED_ENTRIES {
         suggestions.extend(faults.without_query.iter().filter_map(|item| query_of_item(item, faults)));
     }
     suggestions
 }
 
-/// One item too many under one id, and one id for which the layouts wait: the item was probably meant to have that id.
+/// If one item repeats an id, and the layouts place one id that no item has, the item was probably meant to have that
+/// id.
 fn id_of_conflicting_item(file: &str, faults: &Faults) -> Option<Suggestion> {
     let mut conflicts = faults.conflicts.iter().filter(|(item, _)| item.location.file == file);
     let mut orphans = faults.orphans.iter().filter(|((orphan_file, _), _)| orphan_file == file);
@@ -59,7 +60,7 @@ fn id_of_conflicting_item(file: &str, faults: &Faults) -> Option<Suggestion> {
     Some(Suggestion { location: Location { pointer, ..item.location.clone() }, message })
 }
 
-/// A query that is not there, and one much like it that nobody reads: probably a slip of the pen.
+/// If a query does not exist, and a similar one is read by no metric, the name is probably mistyped.
 fn query_of_item(item: &Located<Metric>, faults: &Faults) -> Option<Suggestion> {
     let missing = item.value.query_id.as_str();
     let alike = |query_id: &&QueryId| strsim::normalized_damerau_levenshtein(query_id.as_str(), missing) >= 0.8;

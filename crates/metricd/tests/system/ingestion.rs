@@ -159,7 +159,7 @@ async fn sql_that_a_database_cannot_judge_now_is_judged_once() -> Result<()> {
     owner.batch_execute("BEGIN; LOCK TABLE warehouse.metrics").await?;
     let (code, report, error) = run(metricd(&data_dir).arg("ingest").arg(&files))?;
     assert_eq!((code, report.as_str()), (1, ""));
-    let expected = "the database did not answer while SQL was judged, and nothing was stored";
+    let expected = "the database was not available for validation, and nothing was stored";
     assert!(error.contains(expected), "{error}");
     assert!(!error.contains("begins anew") && !error.contains("input"), "{error}");
     owner.batch_execute("ROLLBACK").await?;

@@ -198,7 +198,7 @@ impl Receiving<'_> {
             return Ok(None);
         }
         file.flush().await.map_err(broken)?;
-        kind.map(|kind| Input::sent(&path, name, kind).map_err(broken)).transpose()
+        kind.map(|kind| Input::uploaded(&path, name, kind).map_err(broken)).transpose()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an item declares of its metric's parameters, time column and limits.
+//! Parses the declarations of an item: parameters, time column, period and limits.
 
 use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, Parameters, PeriodDeclaration, TimeColumn};
 
@@ -8,7 +8,7 @@ use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
 
-/// What an item declares beside its ids.
+/// The declarations of an item, without its ids.
 #[derive(Debug, Default)]
 pub(super) struct ItemDeclarations {
     pub(super) parameters: Parameters,
@@ -17,20 +17,20 @@ pub(super) struct ItemDeclarations {
     pub(super) limits: MetricLimits,
 }
 
-/// Something has been refused.
+/// Marks a value that was refused.
 struct Refused;
 
-/// What the item declares, or `None` after saying everything that is wrong with it.
-pub(super) fn judge_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
-    let parameters = judge_parameters(object, findings);
-    let time_column = judge_time_column(object, findings);
-    let period = judge_period(object, findings);
-    let limits = judge_limits(object, findings);
+/// The declarations of the item, or `None` after reporting everything that is wrong with them.
+pub(super) fn parse_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
+    let parameters = parse_parameters(object, findings);
+    let time_column = parse_time_column(object, findings);
+    let period = parse_period(object, findings);
+    let limits = parse_limits(object, findings);
     let (time_column, period) = (time_column.ok()?, period.ok()?);
     Some(ItemDeclarations { parameters: parameters?, time_column, period, limits: limits? })
 }
 
-fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Parameters> {
+fn parse_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Parameters> {
     let entries = match object.get("parameters") {
         None | Some(Json::Null) => return Some(Parameters::default()),
         Some(Json::Array(entries)) => entries,
@@ -54,8 +54,8 @@ fn judge_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Para
     is_good.then_some(parameters)
 }
 
-/// The time column, where there is one; an error after saying what is wrong with it.
-fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Option<TimeColumn>, Refused> {
+/// The time column, if there is one. An error after it was refused.
+fn parse_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Option<TimeColumn>, Refused> {
     let key = object.spelling(TIME_COLUMN);
     match object.get(key) {
         None | Some(Json::Null) => Ok(None),
@@ -73,8 +73,8 @@ fn judge_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Opt
     }
 }
 
-/// To what a period is applied, where the item chooses; an error after saying what is wrong with it.
-fn judge_period(object: &Object<'_>, findings: &mut Findings) -> Result<Option<PeriodDeclaration>, Refused> {
+/// The declaration of periods, if there is one. An error after it was refused.
+fn parse_period(object: &Object<'_>, findings: &mut Findings) -> Result<Option<PeriodDeclaration>, Refused> {
     let value = match object.get("period") {
         None | Some(Json::Null) => return Ok(None),
         Some(value) => value,
@@ -85,7 +85,7 @@ fn judge_period(object: &Object<'_>, findings: &mut Findings) -> Result<Option<P
     })
 }
 
-fn judge_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLimits> {
+fn parse_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLimits> {
     let value = match object.get("limits") {
         None | Some(Json::Null) => return Some(MetricLimits::default()),
         Some(value) => value,
@@ -99,7 +99,7 @@ fn judge_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLi
     }
 }
 
-/// A JSON value as what it should be; where it is not, serde says what was expected.
+/// Deserializes a JSON value. The error is serde's message, without the position.
 fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| {

@@ -1,9 +1,9 @@
-//! The items of a definitions file: one metric each.
+//! Parses the items of a definitions file, one metric each.
 
 use metricd_domain::{InvalidId, Metric, MetricId, QueryId};
 
 use super::DraftDashboard;
-use super::declarations::{ItemDeclarations, judge_declarations};
+use super::declarations::{ItemDeclarations, parse_declarations};
 use super::object::{Object, at_pointer};
 use crate::Reason;
 use crate::findings::Findings;
@@ -23,13 +23,13 @@ const KEYS: [&str; 10] = [
     "limits",
 ];
 
-/// The two spellings of each key that has two.
+/// The keys with two spellings.
 const QUERY_ID: [&str; 2] = ["queryId", "query_id"];
 const EDITABLE: [&str; 2] = ["isEditable", "is_editable"];
 pub(super) const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
-/// Adds the item to the draft, or says everything that is wrong with it.
-pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
+/// Adds the item to the draft, or reports everything that is wrong with it.
+pub(super) fn parse_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
     let pointer = format!("/items/{index}");
     let Json::Object(members) = item else {
         let message = format!("item {} is {}: expected an object", index + 1, item.type_name());
@@ -44,10 +44,10 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     {
         repeated |= object.refuse_contradiction(spellings, reason, findings);
     }
-    let metric_id = judge_id(&object, "id", MetricId::parse, findings);
-    let query_id = judge_query_id(&object, findings);
-    let editable = judge_editable(&object, findings);
-    let declarations = judge_declarations(&object, findings);
+    let metric_id = parse_id(&object, "id", MetricId::parse, findings);
+    let query_id = parse_query_id(&object, findings);
+    let editable = parse_editable(&object, findings);
+    let declarations = parse_declarations(&object, findings);
     match (metric_id, query_id, editable, declarations) {
         (Some(metric_id), Some(query_id), Some(editable), Some(declarations)) if !repeated => {
             let ItemDeclarations { parameters, time_column, period, limits } = declarations;
@@ -58,8 +58,8 @@ pub(super) fn judge_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     }
 }
 
-/// The id under the key, or `None` after refusing it. Where the key is absent, that is refused as well.
-fn judge_id<T>(
+/// The id under the key, or `None` after refusing it. A missing id is refused too.
+fn parse_id<T>(
     object: &Object<'_>,
     key: &str,
     parse: impl Fn(String) -> Result<T, InvalidId>,
@@ -85,18 +85,18 @@ fn judge_id<T>(
     }
 }
 
-/// The query that the item names, by either spelling.
-fn judge_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryId> {
+/// The query that the item names, in either spelling of the key.
+fn parse_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryId> {
     let key = object.spelling(QUERY_ID);
     if object.get(key).is_none_or(|value| *value == Json::Null) {
         let message = "the item names no query: expected `queryId` or `query_id`";
         findings.refuse(object.here(), None, Reason::QueryIdMissing, message);
         return None;
     }
-    judge_id(object, key, QueryId::parse, findings)
+    parse_id(object, key, QueryId::parse, findings)
 }
 
-fn judge_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> {
+fn parse_editable(object: &Object<'_>, findings: &mut Findings) -> Option<bool> {
     let key = object.spelling(EDITABLE);
     match object.get(key) {
         Some(Json::Bool(editable)) => Some(*editable),

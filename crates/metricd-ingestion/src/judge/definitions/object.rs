@@ -1,4 +1,4 @@
-//! An object of a definitions file with its place.
+//! An object of a definitions file, with its location.
 
 use metricd_domain::Location;
 
@@ -6,12 +6,12 @@ use crate::Reason;
 use crate::findings::Findings;
 use crate::json::{Json, snake_case};
 
-/// The place in a file that a JSON pointer (RFC 6901) names; the empty pointer is the whole document.
+/// The location of a JSON pointer (RFC 6901) in a file. The empty pointer is the whole document.
 pub(super) fn at_pointer(file: &str, pointer: &str) -> Location {
     Location { file: file.to_owned(), pointer: Some(pointer.to_owned()), ..Location::default() }
 }
 
-/// An object with its place.
+/// An object, with its location.
 #[derive(Debug, Clone)]
 pub(super) struct Object<'a> {
     pub(super) file: &'a str,
@@ -45,7 +45,7 @@ impl<'a> Object<'a> {
         at_pointer(self.file, &self.pointer_to(key))
     }
 
-    /// The place of what is inside of a member, by the rest of its pointer.
+    /// The location of a value inside a member, by the rest of its pointer.
     pub(super) fn under(&self, path: &str) -> Location {
         at_pointer(self.file, &format!("{}/{path}", self.pointer))
     }
@@ -55,16 +55,16 @@ impl<'a> Object<'a> {
         findings.refuse(self.at(key), Some(&found.shown()), Reason::TypeMismatch, message);
     }
 
-    /// Says which keys are passed over, and which known key each may have been meant to be.
+    /// Reports the unknown keys, each with the known key that may have been meant.
     pub(super) fn notice_unknown_keys(&self, known: &[&str], findings: &mut Findings) {
         for (key, _) in self.members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
             let meant = self.similar(key, known).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
-            let message = format!("the key `{key}` is not known and was passed over{meant}");
+            let message = format!("the key `{key}` is unknown and was skipped{meant}");
             findings.notice(self.at(key), Reason::KeyUnknown, message);
         }
     }
 
-    /// The known key that is absent, in either spelling, and much like `key`.
+    /// The known key that is similar to `key`, and of which neither spelling is present.
     fn similar<'k>(&self, key: &str, known: &[&'k str]) -> Option<&'k str> {
         let alike =
             |meant: &str| strsim::normalized_damerau_levenshtein(&key.to_lowercase(), &meant.to_lowercase()) >= 0.7;
@@ -72,13 +72,13 @@ impl<'a> Object<'a> {
         known.iter().find(|meant| !is_present(meant) && alike(meant)).copied()
     }
 
-    /// The spelling of a key that the object uses, where a key has two: the one with a value, otherwise the first.
+    /// The spelling that the object uses of a key with two spellings: the one with a value, otherwise the first.
     pub(super) fn spelling<'k>(&self, [first, second]: [&'k str; 2]) -> &'k str {
         let has_value = |key: &str| self.get(key).is_some_and(|value| *value != Json::Null);
         if !has_value(first) && (has_value(second) || !self.has(first) && self.has(second)) { second } else { first }
     }
 
-    /// Whether the object has both spellings of a key with different values, which is refused. Null is no value.
+    /// Whether the object has both spellings of a key with different values, which is refused. Null counts as no value.
     pub(super) fn refuse_contradiction(
         &self,
         [first, second]: [&str; 2],
@@ -89,12 +89,12 @@ impl<'a> Object<'a> {
         if value == other || [value, other].contains(&&Json::Null) {
             return false;
         }
-        let message = format!("`{first}` and `{second}` are one key and have different values: expected one");
+        let message = format!("`{first}` and `{second}` are spellings of one key but have different values: use one");
         findings.refuse(self.at(second), Some(&other.shown()), reason, message);
         true
     }
 
-    /// Whether a known key stands more than once; each such key is refused.
+    /// Refuses each known key that occurs more than once. Returns whether there is one.
     pub(super) fn refuse_repeated_keys(&self, known: &[&str], findings: &mut Findings) -> bool {
         let mut any = false;
         for key in known {

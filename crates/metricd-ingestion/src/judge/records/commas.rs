@@ -1,27 +1,27 @@
-//! What commas in the numbers of a file mean, where they do not separate fields.
+//! Detects the meaning of commas in the numbers of a file whose fields are not separated by commas.
 
 use std::io::{self, Read};
 
-use super::{NUMBERS, RECORD_COLUMNS};
+use super::{NUMBER_COLUMNS, RECORD_COLUMNS};
 use crate::csv::{CsvRecord, CsvRecords, Header};
 
-/// What a number says of the commas of its file.
+/// What a number shows about the commas of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comma {
-    /// It has none that means anything.
+    /// The number has no comma, or one without a meaning.
     None,
-    /// It may separate thousands: `1,234`.
+    /// The comma may separate thousands: `1,234`.
     Ambiguous,
-    /// It is the decimal sign: `12,5`.
+    /// The comma is the decimal sign: `12,5`.
     Decimal,
 }
 
-/// Whether a comma in every number that has one may as well separate thousands, so that `1,234` is either 1234 or 1.234.
-/// Reads until a number shows that it does not.
+/// Whether every comma in the numbers may separate thousands, so that `1,234` is either 1234 or 1.234. Reads until a
+/// number shows that a comma is the decimal sign.
 pub(crate) fn has_ambiguous_commas(mut records: CsvRecords<impl Read>) -> io::Result<bool> {
     let Some(CsvRecord::Fields { fields, .. }) = records.next()? else { return Ok(false) };
     let Ok(columns) = Header::new(fields).locate(RECORD_COLUMNS) else { return Ok(false) };
-    let is_number = |(column, _): &(&str, usize)| NUMBERS.contains(column);
+    let is_number = |(column, _): &(&str, usize)| NUMBER_COLUMNS.contains(column);
     let numbers: Vec<_> = RECORD_COLUMNS.into_iter().zip(columns.positions).filter(is_number).collect();
     let mut is_ambiguous = false;
     while let Some(record) = records.next()? {

@@ -1,4 +1,4 @@
-//! The values of a record, from their texts without blanks around them.
+//! Parses the values of a record from their trimmed texts.
 
 use std::num::IntErrorKind;
 
@@ -18,11 +18,11 @@ pub(super) fn decimal(text: &str) -> Result<Decimal, (Reason, String)> {
     })
 }
 
-/// A whole number, also with a fraction of nought: tools write `3.0` where a column of whole numbers has gaps.
+/// Parses an integer. A fraction of zeros is accepted: tools write `3.0` if a column of integers has gaps.
 pub(super) fn integer(text: &str) -> Result<i64, (Reason, String)> {
-    let is_nought = |fraction: &str| !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
-    let whole = text.split_once('.').filter(|(_, fraction)| is_nought(fraction)).map_or(text, |(whole, _)| whole);
-    whole.parse::<i64>().map_err(|error| match (error.kind(), Decimal::parse(text)) {
+    let is_zero = |fraction: &str| !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    let integer = text.split_once('.').filter(|(_, fraction)| is_zero(fraction)).map_or(text, |(integer, _)| integer);
+    integer.parse::<i64>().map_err(|error| match (error.kind(), Decimal::parse(text)) {
         (_, Err(error @ InvalidDecimal::NotFinite)) => (Reason::NumberNotFinite, error.to_string()),
         (IntErrorKind::PosOverflow | IntErrorKind::NegOverflow, _) => {
             (Reason::NumberOutOfRange, format!("expected a whole number from {} to {}", i64::MIN, i64::MAX))
@@ -41,7 +41,7 @@ pub(super) fn label(text: &str) -> Result<Label, (Reason, String)> {
     })
 }
 
-/// The day that is written as YYYY-MM-DD, in the years 1 to 9999, or as a timestamp at its midnight in UTC.
+/// Parses a day written as YYYY-MM-DD, in the years 1 to 9999, or as a timestamp at its midnight in UTC.
 pub(super) fn date(text: &str) -> Result<RecordDate, (Reason, String)> {
     let written_as_day = |text: &str| {
         let bytes = text.as_bytes();
@@ -55,9 +55,8 @@ pub(super) fn date(text: &str) -> Result<RecordDate, (Reason, String)> {
         "" => {}
         time if is_midnight(time) => {}
         time if time.starts_with(['T', 't', ' ']) => {
-            let message = format!(
-                "a timestamp is here where a day is expected, such as `{day}`; only midnight in UTC counts as a day"
-            );
+            let message =
+                format!("expected a day such as `{day}`, found a timestamp; only midnight in UTC counts as a day");
             return Err((Reason::DateTimestamp, message));
         }
         _ => return Err((Reason::DateInvalid, "expected a day written as YYYY-MM-DD".to_owned())),
@@ -66,15 +65,15 @@ pub(super) fn date(text: &str) -> Result<RecordDate, (Reason, String)> {
     day.ok_or_else(|| (Reason::DateInvalid, "the day does not exist in the calendar".to_owned()))
 }
 
-/// Whether the text behind a day is a time of nought with an offset of nought: ` 00:00:00`, `T00:00:00.000Z`, ` 00:00:00+00`.
+/// Whether the text after a day is midnight with an offset of zero: ` 00:00:00`, `T00:00:00.000Z`, ` 00:00:00+00`.
 fn is_midnight(text: &str) -> bool {
     let Some(time) = text.strip_prefix(['T', 't', ' ']) else { return false };
     let offset_at = time.find(['Z', 'z', '+', '-', ' ']).unwrap_or(time.len());
     let (time, offset) = time.split_at(offset_at);
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let is_nought = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+    let is_zero = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
     ["00:00", "00:00:00"].contains(&clock)
-        && is_nought
+        && is_zero
         && ["", "Z", "z", " UTC", "+00", "+0000", "+00:00", "-00", "-0000", "-00:00"].contains(&offset)
 }
 
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_whole_numbers_also_with_a_fraction_of_nought() {
+    fn reads_integers_also_with_a_fraction_of_zeros() {
         for (text, number) in
             [("3", 3), ("3.0", 3), ("3.00", 3), ("-3.0", -3), ("+7", 7), ("9223372036854775807.0", i64::MAX)]
         {

@@ -1,0 +1,56 @@
+//! Caches validations for an ingestion, so that each SQL is validated once with the same declarations.
+//!
+//! Many metrics may read one query. Definitions are also validated again if the stored ones change during the
+//! ingestion.
+
+use std::collections::HashMap;
+
+use metricd_domain::{Contract, Metric, Parameter, PeriodDeclaration, SqlText, TimeColumn};
+use metricd_execution::{Declarations, Finding, Judge, JudgeError};
+
+/// A contract, or the findings.
+type Validation = Result<Contract, Vec<Finding>>;
+
+#[derive(Debug)]
+pub(crate) struct ValidationCache {
+    pub(crate) judge: Judge,
+    by_sql: HashMap<SqlText, Vec<(DeclarationKey, Validation)>>,
+}
+
+/// The declarations of a metric that affect the validation of its SQL.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct DeclarationKey {
+    parameters: Vec<Parameter>,
+    time_column: Option<TimeColumn>,
+    period: Option<PeriodDeclaration>,
+}
+
+impl ValidationCache {
+    pub(crate) fn new(judge: Judge) -> Self {
+        Self { judge, by_sql: HashMap::new() }
+    }
+
+    /// Validates the SQL with the declarations of the metric, or without declarations if no metric reads it.
+    ///
+    /// # Errors
+    ///
+    /// A message, if the database is not available.
+    pub(super) fn validate(&mut self, sql: &SqlText, metric: Option<&Metric>) -> Result<Validation, String> {
+        let Declarations { parameters, time_column, period } = metric.map(Declarations::of).unwrap_or_default();
+        let declared = DeclarationKey {
+            parameters: parameters.to_vec(),
+            time_column: time_column.cloned(),
+            period: period.cloned(),
+        };
+        if let Some((_, known)) = self.by_sql.get(sql).and_then(|known| known.iter().find(|(of, _)| *of == declared)) {
+            return Ok(known.clone());
+        }
+        let validation = match self.judge.judge(sql, Declarations { parameters, time_column, period }) {
+            Ok(contract) => Ok(contract),
+            Err(JudgeError::Refused(findings)) => Err(findings),
+            Err(JudgeError::Unavailable(outage)) => return Err(outage.message),
+        };
+        self.by_sql.entry(sql.clone()).or_default().push((declared, validation.clone()));
+        Ok(validation)
+    }
+}
