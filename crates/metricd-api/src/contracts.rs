@@ -102,12 +102,15 @@ impl ApiState {
     }
 
     /// A definition that was just stored, with the contract that its SQL has now; without one if that cannot be found out.
-    pub(crate) async fn as_of_now(&self, stored: MetricDefinition) -> MetricDefinition {
+    pub(crate) async fn as_of_now(&self, mut stored: MetricDefinition) -> MetricDefinition {
         match self.current(&stored.metric.metric_id).await {
             Ok(served) if served.definition.version == stored.version => served.definition.clone(),
             // Somebody has changed it once more, and it was judged then.
             Ok(_) => stored,
-            Err(_) => MetricDefinition { contract: None, ..stored },
+            Err(_) => {
+                stored.contract = None;
+                stored
+            }
         }
     }
 
@@ -210,19 +213,10 @@ impl ApiState {
         log::info!(
             "the contract of `{id}` is renewed: its tables have changed since, or the rules by which it was judged"
         );
-        let MetricDefinition { display_text, sql, metric, version, .. } = definition.clone();
-        let content = MetricContent {
-            display_text,
-            sql,
-            parameters: metric.parameters,
-            time_column: metric.time_column,
-            period: metric.period,
-            limits: metric.limits,
-            contract: contract.clone(),
-        };
+        let content = MetricContent::of(definition, contract.clone());
         // Nothing but the contract is changed, which is nobody's change.
         let change = MetricChange::Content(Box::new(content));
-        match self.repository.change_metric(id, version, change, Actor::by(ChangeSource::Database)).await {
+        match self.repository.change_metric(id, definition.version, change, Actor::by(ChangeSource::Database)).await {
             // Somebody has changed the metric meanwhile, and with it its contract.
             Ok(_) | Err(RepositoryError::VersionMismatch { .. }) => {}
             Err(error @ (RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_))) => {
@@ -240,7 +234,9 @@ impl ApiState {
 
 /// What answers for a while in the place of a metric whose contract could not be renewed.
 fn stand_in(served: &ServedMetric, contract: Option<Contract>) -> Arc<ServedMetric> {
-    let stand_in = Arc::new(ServedMetric::stand_in(MetricDefinition { contract, ..served.definition.clone() }));
+    let mut definition = served.definition.clone();
+    definition.contract = contract;
+    let stand_in = Arc::new(ServedMetric::stand_in(definition));
     served.last_check.note(Found::StandIn(Arc::clone(&stand_in)));
     stand_in
 }

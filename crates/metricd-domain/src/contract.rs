@@ -73,6 +73,7 @@ impl Default for Contract {
 /// A column with its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[non_exhaustive]
 pub struct ContractColumn {
     /// The name.
     pub name: String,

@@ -407,6 +407,7 @@ impl TryFrom<UncheckedDashboard> for Dashboard {
 
 /// A dashboard, without what stands on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DashboardSummary {
     /// The id under which clients ask for the dashboard.
     pub dashboard_id: DashboardId,
@@ -414,6 +415,14 @@ pub struct DashboardSummary {
     pub name: DashboardName,
     /// How many metrics stand on it.
     pub item_count: u64,
+}
+
+impl DashboardSummary {
+    /// A dashboard of so many items.
+    #[must_use]
+    pub fn new(dashboard_id: DashboardId, name: DashboardName, item_count: u64) -> Self {
+        Self { dashboard_id, name, item_count }
+    }
 }
 
 #[cfg(test)]

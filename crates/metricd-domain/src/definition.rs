@@ -19,6 +19,7 @@ pub struct Query {
 
 /// One version of a query's SQL; versions count from 1 and are kept for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct QueryVersion {
     /// Counts from 1 without gaps.
     pub version: u32,
@@ -28,8 +29,17 @@ pub struct QueryVersion {
     pub created_at: DateTime<Utc>,
 }
 
+impl QueryVersion {
+    /// A version that became the current one at an instant.
+    #[must_use]
+    pub fn new(version: u32, sql: SqlText, created_at: DateTime<Utc>) -> Self {
+        Self { version, sql, created_at }
+    }
+}
+
 /// A metric: one query under an id of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Metric {
     /// The id under which clients ask for the metric.
     pub metric_id: MetricId,
@@ -70,6 +80,7 @@ impl Metric {
 
 /// All that is known of a metric: what it is called, what it reads, and the current version of its query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,

@@ -70,6 +70,7 @@ pub enum ChangeAction {
 
 /// What a metric was after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MetricVersion {
     /// Counts the changes from 1 without gaps.
     pub version: u32,
@@ -96,4 +97,33 @@ pub struct MetricVersion {
     pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
+}
+
+impl MetricVersion {
+    /// A version of a metric that declares nothing, has no display text and may not be changed over HTTP. The other fields are
+    /// there to be set.
+    #[must_use]
+    pub fn new(
+        version: u32,
+        action: ChangeAction,
+        changed_at: DateTime<Utc>,
+        changed_by: Actor,
+        query_id: QueryId,
+        sql: SqlText,
+    ) -> Self {
+        Self {
+            version,
+            action,
+            changed_at,
+            changed_by,
+            display_text: DisplayText::default(),
+            query_id,
+            sql,
+            editable: false,
+            parameters: Parameters::default(),
+            time_column: None,
+            period: None,
+            limits: MetricLimits::default(),
+        }
+    }
 }

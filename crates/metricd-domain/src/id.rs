@@ -10,6 +10,7 @@ pub const MAX_ID_CHARS: usize = 64;
 
 /// Why a text is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidId {
     /// The text is empty or white space only.
     #[error("the id is blank: expected 1 to {MAX_ID_CHARS} characters of `A-Z a-z 0-9 _ -`")]

@@ -10,6 +10,7 @@ pub const MAX_METRIC_PATTERNS: usize = 100;
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidMetricPattern {
     /// The text is empty or longer than an id.
     #[error("the pattern has {chars} characters: expected 1 to {MAX_ID_CHARS}")]

@@ -35,6 +35,7 @@ pub enum PeriodApply {
 
 /// What is wrong with what a definition says of periods.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidPeriod {
     /// It says nothing.
     #[error("expected `apply`, `column` or both")]

@@ -7,6 +7,7 @@ pub const MAX_TENANT_CHARS: usize = 255;
 
 /// Why a text names no tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTenant {
     /// The text is empty or white space only.
     #[error("the tenant is blank")]

@@ -17,8 +17,7 @@ use anyhow::{Context, Result, bail};
 use chrono::DateTime;
 use metricd_database::Outage;
 use metricd_domain::{
-    Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, MetricLimits, Outcome,
-    SqlText,
+    Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
 use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
@@ -127,18 +126,9 @@ async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
         let before = repository.get_definition(&id).await?;
         let sql = edit["sql"].as_str().map(SqlText::parse).transpose()?;
         let rows = edit["rows"].as_u64().map(u32::try_from).transpose()?;
-        let content = MetricContent {
-            display_text: before.display_text,
-            sql: sql.unwrap_or(before.sql),
-            parameters: before.metric.parameters,
-            time_column: before.metric.time_column,
-            period: before.metric.period,
-            limits: MetricLimits {
-                rows: rows.and_then(NonZeroU32::new).or(before.metric.limits.rows),
-                ..before.metric.limits
-            },
-            contract: before.contract.unwrap_or_default(),
-        };
+        let mut content = MetricContent::of(&before, before.contract.clone().unwrap_or_default());
+        content.sql = sql.unwrap_or(content.sql);
+        content.limits.rows = rows.and_then(NonZeroU32::new).or(content.limits.rows);
         let ann = Actor { subject: Some("ann".to_owned()), ..Actor::by(ChangeSource::Http) };
         repository.change_metric(&id, before.version, MetricChange::Content(Box::new(content)), ann).await?;
     }

@@ -183,7 +183,7 @@ impl MetricRepository for PgRepository {
                 let pending_migrations = crate::migrations::pending(connection).map_err(error::migrations_failed)?;
                 // Where the schema is not there yet, there is nothing to count.
                 let metric_count = if pending_migrations == 0 { definitions::count(connection)? } else { 0 };
-                Ok(Readiness { pending_migrations, metric_count })
+                Ok(Readiness::new(pending_migrations, metric_count))
             })
             .await
     }

@@ -26,6 +26,7 @@ pub struct ReferencedIds {
 
 /// What is stored under the ids that an ingestion names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExistingState {
     /// The named queries that are stored.
     pub queries: BTreeMap<QueryId, ExistingQuery>,
@@ -39,11 +40,20 @@ pub struct ExistingState {
 
 /// A query that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExistingQuery {
     /// Its current SQL.
     pub sql: SqlText,
     /// Its last edit, if it has one.
     pub edit: Option<Edit>,
+}
+
+impl ExistingQuery {
+    /// A query that has not been edited.
+    #[must_use]
+    pub fn new(sql: SqlText) -> Self {
+        Self { sql, edit: None }
+    }
 }
 
 /// A change of what files declare that no file has made, and that no file has repeated since.
@@ -57,6 +67,7 @@ pub struct Edit {
 
 /// A metric that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExistingMetric {
     /// The metric.
     pub metric: Metric,
@@ -66,6 +77,14 @@ pub struct ExistingMetric {
     pub is_deleted: bool,
     /// The last edit of its query id, its declarations or whether it is editable, if there is one.
     pub edit: Option<Edit>,
+}
+
+impl ExistingMetric {
+    /// A metric in service that has no contract and has not been edited.
+    #[must_use]
+    pub fn new(metric: Metric) -> Self {
+        Self { metric, contract: None, is_deleted: false, edit: None }
+    }
 }
 
 /// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once. Storing a definition ends its edit, also if the
@@ -84,6 +103,7 @@ pub struct Definitions {
 
 /// What an ingestion adds to a dashboard, which is created if it is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DashboardUpdate {
     /// The dashboard.
     pub dashboard_id: DashboardId,
@@ -159,6 +179,7 @@ impl ChangeCounts {
 
 /// What storing the content of an ingestion changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Changes {
     /// Queries.
     pub queries: ChangeCounts,

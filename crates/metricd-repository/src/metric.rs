@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use metricd_domain::{
-    Actor, Contract, DashboardId, DisplayText, MAX_ID_CHARS, MetricId, MetricLimits, MetricPatterns, Parameters,
-    PeriodDeclaration, QueryId, SqlText, TimeColumn,
+    Actor, Contract, DashboardId, DisplayText, MAX_ID_CHARS, MetricDefinition, MetricId, MetricLimits, MetricPatterns,
+    Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
 /// All that somebody says of a metric, and what PostgreSQL says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MetricContent {
     /// Its title and description, as far as it has them.
     pub display_text: DisplayText,
@@ -26,8 +27,40 @@ pub struct MetricContent {
     pub contract: Contract,
 }
 
+impl MetricContent {
+    /// The content of a metric that declares nothing and has no display text. The other fields are there to be set.
+    #[must_use]
+    pub fn new(sql: SqlText, contract: Contract) -> Self {
+        Self {
+            display_text: DisplayText::default(),
+            sql,
+            parameters: Parameters::default(),
+            time_column: None,
+            period: None,
+            limits: MetricLimits::default(),
+            contract,
+        }
+    }
+
+    /// The content of a stored metric, with this contract: what a change begins with.
+    #[must_use]
+    pub fn of(definition: &MetricDefinition, contract: Contract) -> Self {
+        let MetricDefinition { metric, display_text, sql, .. } = definition;
+        Self {
+            display_text: display_text.clone(),
+            sql: sql.clone(),
+            parameters: metric.parameters.clone(),
+            time_column: metric.time_column.clone(),
+            period: metric.period.clone(),
+            limits: metric.limits,
+            contract,
+        }
+    }
+}
+
 /// A metric that is not stored yet, with a query of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewMetric {
     /// The id under which clients will ask for it.
     pub metric_id: MetricId,
@@ -35,6 +68,14 @@ pub struct NewMetric {
     pub content: MetricContent,
     /// Who stores it.
     pub actor: Actor,
+}
+
+impl NewMetric {
+    /// A metric that this actor stores.
+    #[must_use]
+    pub fn new(metric_id: MetricId, content: MetricContent, actor: Actor) -> Self {
+        Self { metric_id, content, actor }
+    }
 }
 
 /// The ids that a query of a metric's own may have, the best one first: the metric's, then with a number after it. Endless.

@@ -15,11 +15,20 @@ use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, R
 
 /// What a store says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Readiness {
     /// How many migrations the store still lacks.
     pub pending_migrations: usize,
     /// How many metrics in service it holds.
     pub metric_count: u64,
+}
+
+impl Readiness {
+    /// A store that lacks so many migrations and holds so many metrics in service.
+    #[must_use]
+    pub fn new(pending_migrations: usize, metric_count: u64) -> Self {
+        Self { pending_migrations, metric_count }
+    }
 }
 
 /// A store of metrics.

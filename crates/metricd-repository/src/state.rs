@@ -140,10 +140,9 @@ impl StoreState {
     ) -> Vec<DashboardSummary> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let is_among = |id: &MetricId| among.is_none_or(|patterns| patterns.contain(id));
-        let summary = |dashboard: &Dashboard| DashboardSummary {
-            dashboard_id: dashboard.id().clone(),
-            name: dashboard.name().clone(),
-            item_count: dashboard.items().iter().filter(|item| is_among(&item.metric_id)).count() as u64,
+        let summary = |dashboard: &Dashboard| {
+            let item_count = dashboard.items().iter().filter(|item| is_among(&item.metric_id)).count() as u64;
+            DashboardSummary::new(dashboard.id().clone(), dashboard.name().clone(), item_count)
         };
         self.dashboards.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| summary(one)).collect()
     }
@@ -268,7 +267,7 @@ impl StoreState {
     fn push_query_version(&mut self, query_id: &QueryId, sql: SqlText) {
         let versions = self.queries.entry(query_id.clone()).or_default();
         let version = versions.last().map_or(1, |current| current.version + 1);
-        versions.push(QueryVersion { version, sql, created_at: Utc::now() });
+        versions.push(QueryVersion::new(version, sql, Utc::now()));
     }
 
     fn store_query(&mut self, query: Query, actor: &Actor, counts: &mut ChangeCounts) {

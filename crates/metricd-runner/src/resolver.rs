@@ -141,7 +141,9 @@ impl Session {
         let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
         let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
         let named = columns.iter().zip(account.columns).map(|(column, ColumnRow { type_name, description })| {
-            ContractColumn { name: column.name().to_owned(), type_name, description }
+            let mut column = ContractColumn::new(column.name(), type_name);
+            column.description = description;
+            column
         });
         let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
         Ok(Resolution {

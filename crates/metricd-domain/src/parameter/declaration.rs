@@ -46,6 +46,7 @@ impl ParameterDeclaration {
 
 /// Why a declaration is none, or a value breaks it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidParameter {
     /// The name.
     #[error(transparent)]

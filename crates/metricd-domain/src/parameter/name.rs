@@ -12,6 +12,7 @@ const RESERVED: [&str; 3] = ["limit", "format", "metric_id"];
 
 /// Why a text cannot name a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidParameterName {
     /// The text is too long or has other characters.
     #[error(

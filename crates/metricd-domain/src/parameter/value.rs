@@ -156,6 +156,7 @@ pub struct ParameterType {
 
 /// Why a text is no value of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidParameterValue {
     /// The text is not written as values of the type are.
     #[error("`{value}` is no value of the type: expected {expected}")]

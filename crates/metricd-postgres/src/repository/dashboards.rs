@@ -35,11 +35,9 @@ pub(super) fn list(
         .load(connection)
         .map_err(failed)?;
     let summary = |(id, name, count): (String, String, Option<i64>)| {
-        Ok(DashboardSummary {
-            dashboard_id: DashboardId::parse(id).map_err(corrupt)?,
-            name: DashboardName::parse(&name).map_err(corrupt)?,
-            item_count: count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default(),
-        })
+        let (id, name) = (DashboardId::parse(id).map_err(corrupt)?, DashboardName::parse(&name).map_err(corrupt)?);
+        let item_count = count.and_then(|count| u64::try_from(count).ok()).unwrap_or_default();
+        Ok(DashboardSummary::new(id, name, item_count))
     };
     rows.into_iter().map(summary).collect()
 }

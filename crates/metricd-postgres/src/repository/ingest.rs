@@ -165,13 +165,15 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
     let names: Vec<(String, String)> = names.load(connection).map_err(failed)?;
     let items: Vec<(String, String)> = items.load(connection).map_err(failed)?;
     let query = |(query_id, sql, edited)| {
-        let existing = ExistingQuery { sql: SqlText::parse(sql).map_err(corrupt)?, edit: edit(edited)? };
+        let mut existing = ExistingQuery::new(SqlText::parse(sql).map_err(corrupt)?);
+        existing.edit = edit(edited)?;
         Ok((QueryId::parse(query_id).map_err(corrupt)?, existing))
     };
     let metric = |(row, document, deleted_at, edited): KnownRow| {
-        let metric = Metric::try_from(row)?;
-        let (contract, is_deleted) = (contract(document)?, deleted_at.is_some());
-        Ok((metric.metric_id.clone(), ExistingMetric { metric, contract, is_deleted, edit: edit(edited)? }))
+        let mut existing = ExistingMetric::new(Metric::try_from(row)?);
+        (existing.contract, existing.is_deleted) = (contract(document)?, deleted_at.is_some());
+        existing.edit = edit(edited)?;
+        Ok((existing.metric.metric_id.clone(), existing))
     };
     let name = |(dashboard_id, name): (String, String)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, DashboardName::parse(&name).map_err(corrupt)?))
@@ -179,12 +181,12 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
     let item = |(dashboard_id, metric_id)| {
         Ok((DashboardId::parse(dashboard_id).map_err(corrupt)?, MetricId::parse(metric_id).map_err(corrupt)?))
     };
-    Ok(ExistingState {
-        queries: stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?,
-        metrics: existing.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?,
-        dashboards: names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?,
-        dashboard_items: items.into_iter().map(item).collect::<Result<_, RepositoryError>>()?,
-    })
+    let mut state = ExistingState::default();
+    state.queries = stored.into_iter().map(query).collect::<Result<_, RepositoryError>>()?;
+    state.metrics = existing.into_iter().map(metric).collect::<Result<_, RepositoryError>>()?;
+    state.dashboards = names.into_iter().map(name).collect::<Result<_, RepositoryError>>()?;
+    state.dashboard_items = items.into_iter().map(item).collect::<Result<_, RepositoryError>>()?;
+    Ok(state)
 }
 
 fn keep_report(

@@ -57,16 +57,12 @@ pub(super) fn insert(
 }
 
 fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDefinition, Failure> {
-    let NewMetric { metric_id, content, actor } = new;
+    let NewMetric { metric_id, content, actor, .. } = new;
     let actor = said_by(&actor)?;
     let query_id = insert_query(connection, &metric_id, &content.sql, &actor)?;
-    let metric = Metric {
-        parameters: content.parameters,
-        time_column: content.time_column,
-        period: content.period,
-        limits: content.limits,
-        ..Metric::new(metric_id.clone(), query_id, true)
-    };
+    let mut metric = Metric::new(metric_id.clone(), query_id, true);
+    (metric.parameters, metric.time_column) = (content.parameters, content.time_column);
+    (metric.period, metric.limits) = (content.period, content.limits);
     diesel::insert_into(metrics::table)
         .values((
             MetricRow::try_from(metric)?,
@@ -176,14 +172,10 @@ fn put_content(
             query_id = insert_query(connection, &id, &content.sql, actor)?;
         }
     }
-    let metric = Metric {
-        query_id: query_id.clone(),
-        parameters: content.parameters,
-        time_column: content.time_column,
-        period: content.period,
-        limits: content.limits,
-        ..metric
-    };
+    let mut metric = metric;
+    metric.query_id = query_id.clone();
+    (metric.parameters, metric.time_column) = (content.parameters, content.time_column);
+    (metric.period, metric.limits) = (content.period, content.limits);
     let row = MetricRow::try_from(metric)?;
     if sql != content.sql {
         // Under an id of its own, the query has this SQL already, and nothing happens.

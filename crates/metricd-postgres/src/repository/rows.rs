@@ -59,15 +59,13 @@ impl TryFrom<MetricRow> for Metric {
     type Error = RepositoryError;
 
     fn try_from(row: MetricRow) -> Result<Self, RepositoryError> {
-        Ok(Self {
-            metric_id: MetricId::parse(row.metric_id).map_err(corrupt)?,
-            query_id: QueryId::parse(row.query_id).map_err(corrupt)?,
-            editable: row.editable,
-            parameters: serde_json::from_value(row.parameters).map_err(corrupt)?,
-            time_column: row.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
-            limits: serde_json::from_value(row.limits).map_err(corrupt)?,
-            period: row.period.map(serde_json::from_value).transpose().map_err(corrupt)?,
-        })
+        let metric_id = MetricId::parse(row.metric_id).map_err(corrupt)?;
+        let mut metric = Self::new(metric_id, QueryId::parse(row.query_id).map_err(corrupt)?, row.editable);
+        metric.parameters = serde_json::from_value(row.parameters).map_err(corrupt)?;
+        metric.time_column = row.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?;
+        metric.limits = serde_json::from_value(row.limits).map_err(corrupt)?;
+        metric.period = row.period.map(serde_json::from_value).transpose().map_err(corrupt)?;
+        Ok(metric)
     }
 }
 
@@ -96,17 +94,14 @@ pub(super) struct CurrentSqlRow {
 pub(super) fn definition(
     (metric, state, query): (MetricRow, StateRow, CurrentSqlRow),
 ) -> Result<MetricDefinition, RepositoryError> {
-    Ok(MetricDefinition {
-        metric: metric.try_into()?,
-        display_text: display_text(state.title, state.description)?,
-        sql: SqlText::parse(query.sql).map_err(corrupt)?,
-        query_version: u32::try_from(query.version).map_err(corrupt)?,
-        version: u32::try_from(state.version).map_err(corrupt)?,
-        created_at: state.created_at,
-        updated_at: state.updated_at,
-        deleted_at: state.deleted_at,
-        contract: contract(state.contract)?,
-    })
+    let sql = SqlText::parse(query.sql).map_err(corrupt)?;
+    let mut definition = MetricDefinition::new(metric.try_into()?, sql, contract(state.contract)?);
+    definition.display_text = display_text(state.title, state.description)?;
+    definition.query_version = u32::try_from(query.version).map_err(corrupt)?;
+    definition.version = u32::try_from(state.version).map_err(corrupt)?;
+    (definition.created_at, definition.updated_at) = (state.created_at, state.updated_at);
+    definition.deleted_at = state.deleted_at;
+    Ok(definition)
 }
 
 fn display_text(title: Option<String>, description: Option<String>) -> Result<DisplayText, RepositoryError> {
@@ -138,20 +133,21 @@ pub(super) struct MetricVersionRow {
 impl MetricVersionRow {
     /// With the SQL of its version of its query.
     pub(super) fn with_sql(self, sql: String) -> Result<MetricVersion, RepositoryError> {
-        Ok(MetricVersion {
-            version: u32::try_from(self.version).map_err(corrupt)?,
-            action: serde_json::from_value(Value::String(self.action)).map_err(corrupt)?,
-            changed_at: self.changed_at,
-            changed_by: serde_json::from_value(self.changed_by).map_err(corrupt)?,
-            display_text: display_text(self.title, self.description)?,
-            query_id: QueryId::parse(self.query_id).map_err(corrupt)?,
-            sql: SqlText::parse(sql).map_err(corrupt)?,
-            editable: self.editable,
-            parameters: serde_json::from_value(self.parameters).map_err(corrupt)?,
-            time_column: self.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?,
-            limits: serde_json::from_value(self.limits).map_err(corrupt)?,
-            period: self.period.map(serde_json::from_value).transpose().map_err(corrupt)?,
-        })
+        let mut version = MetricVersion::new(
+            u32::try_from(self.version).map_err(corrupt)?,
+            serde_json::from_value(Value::String(self.action)).map_err(corrupt)?,
+            self.changed_at,
+            serde_json::from_value(self.changed_by).map_err(corrupt)?,
+            QueryId::parse(self.query_id).map_err(corrupt)?,
+            SqlText::parse(sql).map_err(corrupt)?,
+        );
+        version.display_text = display_text(self.title, self.description)?;
+        version.editable = self.editable;
+        version.parameters = serde_json::from_value(self.parameters).map_err(corrupt)?;
+        version.time_column = self.time_column.map(TimeColumn::try_from).transpose().map_err(corrupt)?;
+        version.limits = serde_json::from_value(self.limits).map_err(corrupt)?;
+        version.period = self.period.map(serde_json::from_value).transpose().map_err(corrupt)?;
+        Ok(version)
     }
 }
 
@@ -217,9 +213,6 @@ impl LayoutEntryRow {
 pub(super) fn query_version(
     (version, sql, created_at): (i32, String, DateTime<Utc>),
 ) -> Result<QueryVersion, RepositoryError> {
-    Ok(QueryVersion {
-        version: u32::try_from(version).map_err(corrupt)?,
-        sql: SqlText::parse(sql).map_err(corrupt)?,
-        created_at,
-    })
+    let (version, sql) = (u32::try_from(version).map_err(corrupt)?, SqlText::parse(sql).map_err(corrupt)?);
+    Ok(QueryVersion::new(version, sql, created_at))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_database::{Fault, fault_of};
-use metricd_domain::{Actor, ChangeSource, Contract, DisplayText, MetricId, MetricLimits, SqlText};
+use metricd_domain::{Actor, ChangeSource, Contract, MetricId, SqlText};
 use metricd_execution::{Resolvable, ResolveError, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{MetricContent, MetricRepository, NewMetric, RepositoryError};
@@ -30,19 +30,8 @@ async fn resolve(resolver: &Arc<PgResolver>, sql: &str) -> Result<Option<Resolve
 }
 
 async fn insert(repository: &PgRepository, id: &str) -> Result<Option<RepositoryError>> {
-    let metric = NewMetric {
-        metric_id: MetricId::parse(id)?,
-        content: MetricContent {
-            display_text: DisplayText::default(),
-            sql: SqlText::parse("SELECT 1 AS one")?,
-            parameters: metricd_domain::Parameters::default(),
-            time_column: None,
-            period: None,
-            limits: MetricLimits::default(),
-            contract: Contract::default(),
-        },
-        actor: Actor::by(ChangeSource::Http),
-    };
+    let content = MetricContent::new(SqlText::parse("SELECT 1 AS one")?, Contract::default());
+    let metric = NewMetric::new(MetricId::parse(id)?, content, Actor::by(ChangeSource::Http));
     Ok(repository.insert_metric(metric, None).await.err())
 }
 

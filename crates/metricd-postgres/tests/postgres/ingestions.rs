@@ -154,15 +154,8 @@ async fn reading_has_a_time_limit_and_ingesting_none() -> Result<()> {
 async fn edit(repository: &PgRepository, sql: Option<&str>) -> Result<MetricDefinition> {
     let id = MetricId::parse("m1")?;
     let before = repository.get_definition(&id).await?;
-    let content = MetricContent {
-        display_text: before.display_text,
-        sql: sql.map_or(Ok(before.sql), SqlText::parse)?,
-        parameters: before.metric.parameters,
-        time_column: before.metric.time_column,
-        period: before.metric.period,
-        limits: before.metric.limits,
-        contract: Contract::default(),
-    };
+    let mut content = MetricContent::of(&before, Contract::default());
+    content.sql = sql.map_or(Ok(content.sql), SqlText::parse)?;
     let change = MetricChange::Content(Box::new(content));
     Ok(repository.change_metric(&id, before.version, change, Actor::by(ChangeSource::Http)).await?)
 }

@@ -7,7 +7,8 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
 use metricd_domain::{
-    Actor, ChangeSource, Contract, DisplayText, MetricDefinition, MetricId, MetricTitle, QueryId, Record, SqlText,
+    Actor, ChangeSource, Contract, ContractColumn, DisplayText, MetricDefinition, MetricId, MetricTitle, QueryId,
+    Record, SqlText,
 };
 use tokio::runtime::Handle;
 
@@ -25,15 +26,7 @@ fn ann() -> Actor {
 }
 
 fn content(definition: &MetricDefinition) -> MetricContent {
-    MetricContent {
-        display_text: definition.display_text.clone(),
-        sql: definition.sql.clone(),
-        parameters: definition.metric.parameters.clone(),
-        time_column: definition.metric.time_column.clone(),
-        period: definition.metric.period.clone(),
-        limits: definition.metric.limits,
-        contract: Contract::default(),
-    }
+    MetricContent::of(definition, Contract::default())
 }
 
 /// Changes a metric over HTTP.
@@ -175,9 +168,7 @@ fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&
 }
 
 fn contract_of(column: &str) -> Contract {
-    let column =
-        metricd_domain::ContractColumn { name: column.to_owned(), type_name: "integer".to_owned(), description: None };
-    Contract { columns: vec![column], ..Contract::default() }
+    Contract { columns: vec![ContractColumn::new(column, "integer")], ..Contract::default() }
 }
 
 async fn definition(repository: &Repository) -> MetricDefinition {

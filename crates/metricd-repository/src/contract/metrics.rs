@@ -45,15 +45,7 @@ fn new(metric_id: &str, sql: &str) -> NewMetric {
 }
 
 fn content_of(definition: &MetricDefinition) -> MetricContent {
-    MetricContent {
-        display_text: definition.display_text.clone(),
-        sql: definition.sql.clone(),
-        parameters: definition.metric.parameters.clone(),
-        time_column: definition.metric.time_column.clone(),
-        period: definition.metric.period.clone(),
-        limits: definition.metric.limits,
-        contract: definition.contract.clone().unwrap_or_default(),
-    }
+    MetricContent::of(definition, definition.contract.clone().unwrap_or_default())
 }
 
 async fn change(

@@ -37,17 +37,11 @@ impl StoreState {
         let query = query.ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
         let absent = || RepositoryError::MetricNotFound(id.clone());
         let (first, last) = (versions.first().ok_or_else(absent)?, versions.last().ok_or_else(absent)?);
-        Ok(MetricDefinition {
-            metric,
-            display_text,
-            sql: query.sql.clone(),
-            query_version: query.version,
-            version: last.version,
-            created_at: first.changed_at,
-            updated_at: last.changed_at,
-            deleted_at,
-            contract,
-        })
+        let mut definition = MetricDefinition::new(metric, query.sql.clone(), contract);
+        (definition.display_text, definition.deleted_at) = (display_text, deleted_at);
+        (definition.query_version, definition.version) = (query.version, last.version);
+        (definition.created_at, definition.updated_at) = (first.changed_at, last.changed_at);
+        Ok(definition)
     }
 
     pub(super) fn lets_through(&self, filter: &DefinitionFilter, definition: &MetricDefinition) -> bool {
@@ -76,25 +70,18 @@ impl StoreState {
             return;
         };
         let metric = &stored.metric;
-        let version = MetricVersion {
-            version: stored.versions.last().map_or(1, |last| last.version + 1),
-            action,
-            changed_at: Utc::now(),
-            changed_by: actor.clone(),
-            display_text: stored.display_text.clone(),
-            query_id: metric.query_id.clone(),
-            sql: query.sql.clone(),
-            editable: metric.editable,
-            parameters: metric.parameters.clone(),
-            time_column: metric.time_column.clone(),
-            period: metric.period.clone(),
-            limits: metric.limits,
-        };
+        let number = stored.versions.last().map_or(1, |last| last.version + 1);
+        let (query_id, sql) = (metric.query_id.clone(), query.sql.clone());
+        let mut version = MetricVersion::new(number, action, Utc::now(), actor.clone(), query_id, sql);
+        (version.display_text, version.editable) = (stored.display_text.clone(), metric.editable);
+        (version.parameters, version.time_column) = (metric.parameters.clone(), metric.time_column.clone());
+        (version.period, version.limits) = (metric.period.clone(), metric.limits);
         let Some(stored) = self.metrics.get_mut(id) else { return };
         match stored.versions.last_mut() {
             // What one ingestion changes is one version.
             Some(last) if last.changed_by == *actor && actor.ingestion_id.is_some() => {
-                *last = MetricVersion { version: last.version, action: last.action, ..version };
+                (version.version, version.action) = (last.version, last.action);
+                *last = version;
             }
             _ => stored.versions.push(version),
         }
@@ -107,13 +94,9 @@ impl StoreState {
         }
         let query_id = self.free_query_id(&metric_id);
         self.put_sql(&query_id, content.sql, None, &actor);
-        let metric = Metric {
-            parameters: content.parameters,
-            time_column: content.time_column,
-            period: content.period,
-            limits: content.limits,
-            ..Metric::new(metric_id.clone(), query_id, true)
-        };
+        let mut metric = Metric::new(metric_id.clone(), query_id, true);
+        (metric.parameters, metric.time_column) = (content.parameters, content.time_column);
+        (metric.period, metric.limits) = (content.period, content.limits);
         let (display_text, contract) = (content.display_text, Some(content.contract));
         let edit = edit_by(&actor);
         let stored = StoredMetric { metric, display_text, deleted_at: None, contract, versions: Vec::new(), edit };
@@ -176,14 +159,10 @@ impl StoreState {
             self.put_sql(&query_id, content.sql, Some(id), actor);
         }
         let Some(stored) = self.metrics.get_mut(id) else { return false };
-        let metric = Metric {
-            query_id,
-            parameters: content.parameters,
-            time_column: content.time_column,
-            period: content.period,
-            limits: content.limits,
-            ..stored.metric.clone()
-        };
+        let mut metric = stored.metric.clone();
+        metric.query_id = query_id;
+        (metric.parameters, metric.time_column) = (content.parameters, content.time_column);
+        (metric.period, metric.limits) = (content.period, content.limits);
         let is_other = is_other_sql || metric != stored.metric || content.display_text != stored.display_text;
         if metric != stored.metric {
             stored.edit = edit_by(actor);

@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// The definition with the contract that its SQL has now, as a server answers with it. Nothing is stored.
-    async fn current(&self, definition: MetricDefinition) -> Result<MetricDefinition> {
+    async fn current(&self, mut definition: MetricDefinition) -> Result<MetricDefinition> {
         if definition.contract.is_none() {
             return Ok(definition);
         }
@@ -86,6 +86,7 @@ impl Store {
             }
             Err(error @ JudgeError::Unavailable(_)) => return Err(error.into()),
         };
-        Ok(MetricDefinition { contract, ..definition })
+        definition.contract = contract;
+        Ok(definition)
     }
 }

@@ -186,7 +186,10 @@ impl DraftContent {
     /// With the contract that it is known to have.
     pub(super) fn with(self, contract: Contract) -> MetricContent {
         let Self { display_text, sql, parameters, time_column, period, limits } = self;
-        MetricContent { display_text, sql, parameters, time_column, period, limits, contract }
+        let mut content = MetricContent::new(sql, contract);
+        (content.display_text, content.parameters) = (display_text, parameters);
+        (content.time_column, content.period, content.limits) = (time_column, period, limits);
+        content
     }
 
     /// The contract of this content, if all is the same on which it depends.

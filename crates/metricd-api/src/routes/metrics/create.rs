@@ -73,7 +73,7 @@ pub(in crate::routes) async fn create_metric(
     let actor = requester::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {
-        let metric = NewMetric { metric_id: metric_id.clone(), content: content.clone(), actor: actor.clone() };
+        let metric = NewMetric::new(metric_id.clone(), content.clone(), actor.clone());
         match state.repository.insert_metric(metric, idempotency.clone()).await {
             // The client has named no id, so that any other will do.
             Err(RepositoryError::MetricExists(_)) if id.is_none() && attempt < MAX_ATTEMPTS => {

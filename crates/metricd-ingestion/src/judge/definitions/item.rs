@@ -51,7 +51,9 @@ pub(super) fn parse_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     match (metric_id, query_id, editable, declarations) {
         (Some(metric_id), Some(query_id), Some(editable), Some(declarations)) if !repeated => {
             let ItemDeclarations { parameters, time_column, period, limits } = declarations;
-            let value = Metric { metric_id, query_id, editable, parameters, time_column, period, limits };
+            let mut value = Metric::new(metric_id, query_id, editable);
+            (value.parameters, value.time_column) = (parameters, time_column);
+            (value.period, value.limits) = (period, limits);
             draft.metrics.push(Located { value, location: object.here() });
         }
         (metric_id, ..) => draft.refused_ids.extend(metric_id),
