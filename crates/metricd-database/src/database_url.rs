@@ -7,13 +7,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::target::{self, TargetSession};
 
-/// The settings of each connection that libpq opens, unless the URL has its own: the timeout of connecting, and after how long
+/// The settings of each connection, with libpq's names and units, unless the URL has its own: the timeout of connecting, and after how long
 /// a silence of the network a connection is lost, in seconds; `tcp_user_timeout` is in milliseconds. A server whose process
 /// hangs still answers TCP, so these do not notice it: each call has a deadline of its own.
 const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
 
-/// The parameters that a URL may have: those that both drivers know, and [`target::NAME`].
-const PARAMETERS: [&str; 16] = [
+/// The parameters that a URL may have: those that both drivers know, and those of [`OF_LIBPQ`].
+const PARAMETERS: [&str; 17] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -21,6 +21,7 @@ const PARAMETERS: [&str; 16] = [
     "host",
     "hostaddr",
     "keepalives",
+    "keepalives_count",
     "keepalives_idle",
     "keepalives_interval",
     "load_balance_hosts",
@@ -31,6 +32,10 @@ const PARAMETERS: [&str; 16] = [
     "tcp_user_timeout",
     "user",
 ];
+
+/// The parameters that only libpq reads as they are meant: tokio-postgres knows fewer words for a target, has another name for
+/// the number of keepalives, and takes the timeout for seconds.
+const OF_LIBPQ: [&str; 3] = [target::NAME, "keepalives_count", "tcp_user_timeout"];
 
 /// The address of a database: `postgres://user:password@host:port/database`.
 ///
@@ -151,10 +156,20 @@ impl DatabaseUrl {
         self.target
     }
 
-    /// The URL as it was given, without [`Self::target`]: drivers know fewer words for that.
+    /// The URL for tokio-postgres: as it was given, without what only libpq reads as it is meant, which are [`Self::target`] and
+    /// some [bounds](Self::bound).
     #[must_use]
-    pub fn without_target(&self) -> SecretString {
-        with_parameters(self.url.expose_secret(), |name, _| (name != target::NAME).then_some(None)).into()
+    pub fn driver_url(&self) -> SecretString {
+        with_parameters(self.url.expose_secret(), |name, _| (!OF_LIBPQ.contains(&name)).then_some(None)).into()
+    }
+
+    /// One of the numbers by which a connection to an unreachable or silent server ends, by libpq's name and in its unit: the
+    /// URL's own, or metricd's. `None` is the system's default, for which the URL has 0.
+    #[must_use]
+    pub fn bound(&self, name: &str) -> Option<u32> {
+        let url = self.libpq_url();
+        let value = parameters(url.expose_secret()).filter(|(known, _)| *known == name).last()?.1;
+        decoded(value)?.parse().ok().filter(|value| *value > 0)
     }
 
     /// The URL for libpq, where its role is the reader.
@@ -245,6 +260,7 @@ impl Parameters {
             }
             "connect_timeout" | "keepalives_idle" | "keepalives_interval" => (is_whole(value), "whole seconds"),
             "tcp_user_timeout" => (is_whole(value), "whole milliseconds"),
+            "keepalives_count" => (is_whole(value), "a whole number"),
             "keepalives" => (is_whole(value), "`0` or `1`"),
             "channel_binding" => {
                 (matches!(value, "disable" | "prefer" | "require"), "`disable`, `prefer` or `require`")
@@ -386,6 +402,14 @@ mod tests {
     }
 
     #[test]
+    fn the_bounds_of_the_url_win() {
+        let url = parse("postgres://ann@h/m?keepalives_count=2&keepalives_idle=0&tcp_user_timeout=2500").unwrap();
+        let bounds = ["keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"];
+        assert_eq!(bounds.map(|name| url.bound(name)), [None, Some(5), Some(2), Some(2_500)]);
+        assert_eq!(url.driver_url().expose_secret(), "postgres://ann@h/m?keepalives_idle=0");
+    }
+
+    #[test]
     fn knows_every_kind_of_server_that_libpq_knows() {
         let of = |word: &str| parse(&format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
         for (word, in_order, for_reader) in [
@@ -398,7 +422,7 @@ mod tests {
         ] {
             let url = of(word).unwrap();
             assert_eq!(url.target().in_order(), in_order, "{word}");
-            assert_eq!(url.without_target().expose_secret(), "postgres://ann@a,b/m?port=5");
+            assert_eq!(url.driver_url().expose_secret(), "postgres://ann@a,b/m?port=5");
             assert_eq!(url.url.expose_secret(), &format!("postgres://ann@a,b/m?target_session_attrs={word}&port=5"));
             let expected = format!("postgres://ann@a,b/m?target_session_attrs={for_reader}&port=5");
             assert_eq!(url.of_reader().url.expose_secret(), &expected);

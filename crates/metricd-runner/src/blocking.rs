@@ -10,9 +10,9 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement};
 
 use crate::first_line;
-use crate::runner::driver_config;
+use crate::runner::driver_config_within;
 
-/// How long connecting may take, logging in included.
+/// How long connecting to a host may take, logging in included, if the URL does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long one call may take. Longer than what the server itself allows a statement of whoever calls, so that the server
@@ -56,10 +56,11 @@ impl BlockingClient {
     pub(crate) fn connect(url: &DatabaseUrl) -> Result<Self, CallError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CallError::Lost(format!("no runtime for a connection: {error}")))?;
-        let mut config = driver_config(url).map_err(|error| CallError::Lost(error.to_string()))?;
-        config.application_name("metricd judge").connect_timeout(CONNECT_TIMEOUT);
+        let config = driver_config_within(url, CONNECT_TIMEOUT);
+        let (mut config, limit) = config.map_err(|error| CallError::Lost(error.to_string()))?;
+        config.application_name("metricd judge");
         let opened: Result<Client, CallError> = runtime.block_on(async {
-            let opened = timeout(CONNECT_TIMEOUT, config.connect(NoTls)).await;
+            let opened = timeout(limit, config.connect(NoTls)).await;
             let (client, connection) = opened.map_err(|_| CallError::TooSlow)??;
             tokio::spawn(async move {
                 if let Err(error) = connection.await {

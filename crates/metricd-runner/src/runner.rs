@@ -41,7 +41,6 @@ use metricd_execution::{
     RunOutcome,
 };
 use tokio::time::timeout;
-use tokio_postgres::Config;
 
 use self::cost::Estimates;
 use self::exporter::Exporter;
@@ -53,7 +52,7 @@ use self::pool::Pool;
 use self::probe::Probe;
 use self::run::{Rest, Run, Task};
 use self::session::SessionConfig;
-pub(crate) use self::session::driver_config;
+pub(crate) use self::session::driver_config_within;
 use self::stopping::Stopped;
 use self::tenancy::Tenancy;
 pub use self::tenancy::TenantKey;
@@ -147,7 +146,6 @@ impl PgRunner {
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
         let mut session = session_config(reader)?;
         session.config.application_name("metricd");
-        notice_silence(&mut session.config);
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
@@ -299,21 +297,6 @@ impl PgRunner {
 fn session_config(url: &DatabaseUrl) -> Result<SessionConfig, RunError> {
     SessionConfig::new(url)
         .map_err(|error| RunError::Unavailable(format!("the URL of {url} is not understood: {error}")))
-}
-
-/// Has the system notice within half a minute that the server's machine or the network has gone, where the URL does not say
-/// otherwise. A connection to a machine that is silent would hold its place for hours.
-fn notice_silence(session: &mut Config) {
-    // The driver's default, and libpq's, is the system's.
-    if session.get_keepalives_idle() == Duration::from_secs(7_200) {
-        session
-            .keepalives_idle(Duration::from_secs(10))
-            .keepalives_interval(Duration::from_secs(5))
-            .keepalives_retries(3);
-    }
-    if session.get_tcp_user_timeout().is_none() {
-        session.tcp_user_timeout(Duration::from_secs(30));
-    }
 }
 
 #[async_trait]

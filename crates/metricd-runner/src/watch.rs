@@ -8,7 +8,7 @@ use metricd_database::DatabaseUrl;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::runner::driver_config;
+use crate::runner::driver_config_within;
 
 /// What the triggers notify. The name stands in the migrations.
 const CHANNEL: &str = "metricd_definitions";
@@ -55,9 +55,9 @@ pub async fn watch_definitions(owner: &DatabaseUrl, mut tell: impl FnMut(Definit
 }
 
 async fn watch(owner: &DatabaseUrl, tell: &mut impl FnMut(DefinitionEvent)) -> Result<(), WatchError> {
-    let mut session = driver_config(owner)?;
-    session.application_name("metricd watch").connect_timeout(CONNECT_TIMEOUT).keepalives_idle(Duration::from_secs(15));
-    let connected = timeout(CONNECT_TIMEOUT, session.connect(NoTls)).await;
+    let (mut session, limit) = driver_config_within(owner, CONNECT_TIMEOUT)?;
+    session.application_name("metricd watch");
+    let connected = timeout(limit, session.connect(NoTls)).await;
     let (client, mut connection) = connected.map_err(|_| WatchError::Silent)??;
     let listening = async {
         let listen = format!("SET idle_session_timeout = 0; LISTEN {CHANNEL}");

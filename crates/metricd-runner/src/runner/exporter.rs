@@ -42,7 +42,7 @@ pub(super) struct Snapshot {
 
 impl Exporter {
     pub(super) fn new(mut session: SessionConfig) -> Self {
-        session.config.application_name("metricd snapshot").connect_timeout(CONNECT_TIMEOUT);
+        session.config.application_name("metricd snapshot");
         Self(Some(Arc::new(Shared {
             owner: session,
             idle: Mutex::default(),

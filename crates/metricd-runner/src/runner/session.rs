@@ -35,7 +35,7 @@ use self::address::Address;
 pub(super) use self::address::{CANCEL_AGAIN, CANCEL_TIMEOUT};
 pub(super) use self::cancel::Canceller;
 pub(super) use self::config::SessionConfig;
-pub(crate) use self::config::driver_config;
+pub(crate) use self::config::driver_config_within;
 use self::description::Description;
 pub(super) use self::description::Format;
 pub(super) use self::error::SessionError;
