@@ -1,13 +1,13 @@
 //! Authentication and authorization by bearer tokens.
 //!
 //! A [`Verifier`] holds the [`Keys`] of the accepted issuers and the [`Rules`] that tokens must satisfy. It turns a
-//! valid token into a [`Caller`] and refuses any other with a [`Refusal`]. [`Scope`]s decide what a caller may do. A
-//! server that requires no tokens has [`Access::Anonymous`].
+//! valid token into a [`Caller`] and refuses any other with an [`InvalidToken`]. [`Scope`]s decide what a caller may
+//! do. A server that requires no tokens has [`Access::Anonymous`].
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use metricd_access::{Keys, NewToken, Refusal, Rules, Scope, Secret, Verifier};
+//! use metricd_access::{InvalidToken, Keys, NewToken, Rules, Scope, Secret, Verifier};
 //!
 //! let secret = Secret::parse("0123456789abcdef0123456789abcdef".to_owned())?;
 //! let token = secret.sign(&NewToken::new([Scope::Read], Duration::from_secs(60)).with_subject("ann"))?;
@@ -18,7 +18,7 @@
 //! assert!(caller.may(Scope::Read) && !caller.may(Scope::Write));
 //!
 //! let forged = format!("{token}x");
-//! assert!(matches!(verifier.verify(&forged), Err(Refusal::Signature | Refusal::Malformed(_))));
+//! assert!(matches!(verifier.verify(&forged), Err(InvalidToken::Signature | InvalidToken::Malformed(_))));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -30,9 +30,9 @@ mod algorithm;
 mod caller;
 mod claims;
 mod header;
+mod invalid_token;
 mod issue;
 mod keys;
-mod refusal;
 mod scope;
 mod secret;
 #[cfg(feature = "testing")]
@@ -43,9 +43,9 @@ mod verifier;
 pub use access::Access;
 pub use algorithm::{Algorithm, InvalidAlgorithm};
 pub use caller::Caller;
+pub use invalid_token::InvalidToken;
 pub use issue::{IssueError, NewToken};
 pub use keys::{InvalidKeys, Keys};
-pub use refusal::Refusal;
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{InvalidSecret, Secret};
 pub use verifier::{NoKeys, Rules, Verifier};

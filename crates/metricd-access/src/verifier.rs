@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::claims::Claims;
 use crate::header::TokenHeader;
 use crate::keys::VerificationKey;
-use crate::{Algorithm, Caller, Keys, Refusal};
+use crate::{Algorithm, Caller, InvalidToken, Keys};
 
 /// The maximum length of a token. A longer one is refused unread.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
@@ -131,11 +131,11 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`Refusal`].
-    pub fn verify(&self, token: &str) -> Result<Arc<Caller>, Refusal> {
+    /// [`InvalidToken`].
+    pub fn verify(&self, token: &str) -> Result<Arc<Caller>, InvalidToken> {
         let bytes = token.len();
         if bytes > MAX_TOKEN_BYTES {
-            return Err(Refusal::TooLong { bytes, max_bytes: MAX_TOKEN_BYTES });
+            return Err(InvalidToken::TooLong { bytes, max_bytes: MAX_TOKEN_BYTES });
         }
         let current = self.current_keys();
         let hash: [u8; 32] = Sha256::digest(token).into();
@@ -145,7 +145,7 @@ impl Verifier {
                 return Ok(caller);
             }
             self.cache.invalidate(&hash);
-            return Err(Refusal::Expired);
+            return Err(InvalidToken::Expired);
         }
         let caller = Arc::new(self.verify_by(&current, token)?);
         self.cache.insert(hash, CachedToken { caller: Arc::clone(&caller), generation: current.generation });
@@ -173,31 +173,31 @@ impl Verifier {
     /// # Errors
     ///
     /// As for [`Self::verify`].
-    pub fn verify_uncached(&self, token: &str) -> Result<Caller, Refusal> {
+    pub fn verify_uncached(&self, token: &str) -> Result<Caller, InvalidToken> {
         self.verify_by(&self.current_keys(), token)
     }
 
-    fn verify_by(&self, current: &CurrentKeys, token: &str) -> Result<Caller, Refusal> {
+    fn verify_by(&self, current: &CurrentKeys, token: &str) -> Result<Caller, InvalidToken> {
         let header = TokenHeader::parse(token)?;
         let algorithms = current.keys.algorithms();
         let is_accepted = |algorithm: &Algorithm| algorithms.contains(algorithm) || self.may_be_fetched(*algorithm);
         let Some(algorithm) = header.algorithm.parse().ok().filter(is_accepted) else {
-            return Err(Refusal::Algorithm(algorithms));
+            return Err(InvalidToken::Algorithm(algorithms));
         };
-        let mut refusal = Refusal::UnknownKey;
+        let mut refusal = InvalidToken::UnknownKey;
         for key in current.keys.matching(algorithm, header.kid.as_deref()) {
             match self.verify_with(token, algorithm, key) {
-                Err(Refusal::Signature) => refusal = Refusal::Signature,
+                Err(InvalidToken::Signature) => refusal = InvalidToken::Signature,
                 outcome => return outcome,
             }
         }
-        if let (Refusal::UnknownKey, Some(notify)) = (&refusal, &self.on_unknown_key) {
+        if let (InvalidToken::UnknownKey, Some(notify)) = (&refusal, &self.on_unknown_key) {
             notify();
         }
         Err(refusal)
     }
 
-    fn verify_with(&self, token: &str, algorithm: Algorithm, key: &VerificationKey) -> Result<Caller, Refusal> {
+    fn verify_with(&self, token: &str, algorithm: Algorithm, key: &VerificationKey) -> Result<Caller, InvalidToken> {
         let Rules { issuers, audiences, .. } = &self.rules;
         let mut validation = Validation::new(algorithm.library());
         // The library has its own clock, in whole seconds: it could accept a token that the cache has as expired.
@@ -225,14 +225,14 @@ impl fmt::Debug for Verifier {
     }
 }
 
-fn refusal(error: &Error) -> Refusal {
+fn refusal(error: &Error) -> InvalidToken {
     match error.kind() {
-        ErrorKind::InvalidIssuer => Refusal::Issuer,
-        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => Refusal::Issuer,
-        ErrorKind::InvalidAudience | ErrorKind::MissingRequiredClaim(_) => Refusal::Audience,
-        ErrorKind::Base64(_) => Refusal::Malformed("a part is not base64url"),
-        ErrorKind::Json(_) => Refusal::Malformed(MALFORMED_CLAIMS),
+        ErrorKind::InvalidIssuer => InvalidToken::Issuer,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => InvalidToken::Issuer,
+        ErrorKind::InvalidAudience | ErrorKind::MissingRequiredClaim(_) => InvalidToken::Audience,
+        ErrorKind::Base64(_) => InvalidToken::Malformed("a part is not base64url"),
+        ErrorKind::Json(_) => InvalidToken::Malformed(MALFORMED_CLAIMS),
         // The signature is wrong, or the key is unusable and so has signed nothing.
-        _ => Refusal::Signature,
+        _ => InvalidToken::Signature,
     }
 }

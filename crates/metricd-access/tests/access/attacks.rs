@@ -1,7 +1,7 @@
 //! Forged, tampered and malformed tokens.
 
 use metricd_access::testing::Issuer;
-use metricd_access::{Algorithm, Keys, Refusal, Rules};
+use metricd_access::{Algorithm, InvalidToken, Keys, Rules};
 use serde_json::json;
 
 use crate::{Outcome, SECRET, claims, claims_with, seconds, secret, verifier};
@@ -34,35 +34,35 @@ fn claims_must_satisfy_the_rules() -> Outcome {
         assert!(verifier.verify(&sign(others.clone())?).is_ok(), "{others}");
     }
     let bad = [
-        (json!({"exp": seconds(-31)}), Refusal::Expired),
-        (json!({"exp": 0}), Refusal::Expired),
-        (json!({"exp": "absent"}), Refusal::NoExpiry),
-        (json!({"exp": "2999-01-01"}), Refusal::Claim("exp")),
-        (json!({"exp": -1}), Refusal::Claim("exp")),
-        (json!({"exp": 1e300}), Refusal::Claim("exp")),
-        (json!({"exp": 9_999_999_999_999_999_u64}), Refusal::Claim("exp")),
-        (json!({"exp": null}), Refusal::Claim("exp")),
-        (json!({"nbf": seconds(33)}), Refusal::NotYetValid),
-        (json!({"nbf": "soon"}), Refusal::Claim("nbf")),
-        (json!({"iat": seconds(33)}), Refusal::NotYetValid),
-        (json!({"iat": []}), Refusal::Claim("iat")),
-        (json!({"iss": "them"}), Refusal::Issuer),
-        (json!({"iss": "US"}), Refusal::Issuer),
-        (json!({"iss": "absent"}), Refusal::Issuer),
-        (json!({"iss": 1}), Refusal::Issuer),
-        (json!({"iss": ["us"]}), Refusal::Claim("iss")),
-        (json!({"iss": ["them", "us"]}), Refusal::Claim("iss")),
-        (json!({"aud": "other"}), Refusal::Audience),
-        (json!({"aud": ["other", "metricd2"]}), Refusal::Audience),
-        (json!({"aud": []}), Refusal::Audience),
-        (json!({"aud": [["metricd"]]}), Refusal::Audience),
-        (json!({"aud": "absent"}), Refusal::Audience),
-        (json!({"sub": 7}), Refusal::Claim("sub")),
-        (json!({"sub": "ann\nroot"}), Refusal::Claim("sub")),
-        (json!({"sub": "a".repeat(256)}), Refusal::Claim("sub")),
-        (json!({"scope": {"metrics:read": true}}), Refusal::Claim("scope")),
-        (json!({"scope": ["metrics:read", 1]}), Refusal::Claim("scope")),
-        (json!({"scp": 7}), Refusal::Claim("scp")),
+        (json!({"exp": seconds(-31)}), InvalidToken::Expired),
+        (json!({"exp": 0}), InvalidToken::Expired),
+        (json!({"exp": "absent"}), InvalidToken::NoExpiry),
+        (json!({"exp": "2999-01-01"}), InvalidToken::Claim("exp")),
+        (json!({"exp": -1}), InvalidToken::Claim("exp")),
+        (json!({"exp": 1e300}), InvalidToken::Claim("exp")),
+        (json!({"exp": 9_999_999_999_999_999_u64}), InvalidToken::Claim("exp")),
+        (json!({"exp": null}), InvalidToken::Claim("exp")),
+        (json!({"nbf": seconds(33)}), InvalidToken::NotYetValid),
+        (json!({"nbf": "soon"}), InvalidToken::Claim("nbf")),
+        (json!({"iat": seconds(33)}), InvalidToken::NotYetValid),
+        (json!({"iat": []}), InvalidToken::Claim("iat")),
+        (json!({"iss": "them"}), InvalidToken::Issuer),
+        (json!({"iss": "US"}), InvalidToken::Issuer),
+        (json!({"iss": "absent"}), InvalidToken::Issuer),
+        (json!({"iss": 1}), InvalidToken::Issuer),
+        (json!({"iss": ["us"]}), InvalidToken::Claim("iss")),
+        (json!({"iss": ["them", "us"]}), InvalidToken::Claim("iss")),
+        (json!({"aud": "other"}), InvalidToken::Audience),
+        (json!({"aud": ["other", "metricd2"]}), InvalidToken::Audience),
+        (json!({"aud": []}), InvalidToken::Audience),
+        (json!({"aud": [["metricd"]]}), InvalidToken::Audience),
+        (json!({"aud": "absent"}), InvalidToken::Audience),
+        (json!({"sub": 7}), InvalidToken::Claim("sub")),
+        (json!({"sub": "ann\nroot"}), InvalidToken::Claim("sub")),
+        (json!({"sub": "a".repeat(256)}), InvalidToken::Claim("sub")),
+        (json!({"scope": {"metrics:read": true}}), InvalidToken::Claim("scope")),
+        (json!({"scope": ["metrics:read", 1]}), InvalidToken::Claim("scope")),
+        (json!({"scp": 7}), InvalidToken::Claim("scp")),
     ];
     for (others, expected) in bad {
         assert_eq!(verifier.verify(&sign(others.clone())?).unwrap_err(), expected, "{others}");
@@ -77,23 +77,23 @@ fn the_token_cannot_choose_the_algorithm() -> Outcome {
     // The public key, which everybody has, used as an HMAC secret: in each form in which it could be stored.
     for known in [rsa.public_pem(), rsa.public_pem().trim_end(), SECRET] {
         let confused = Issuer::with_secret(known.as_bytes()).sign(&json!({}), &claims())?;
-        assert!(matches!(public.verify(&confused), Err(Refusal::Algorithm(_))));
+        assert!(matches!(public.verify(&confused), Err(InvalidToken::Algorithm(_))));
     }
     // The same if HMAC is accepted too, with a secret of its own.
     let both = verifier(Keys::parse(rsa.public_pem())?.with_secret(&secret()?), Rules::default())?;
     let confused = Issuer::with_secret(rsa.public_pem().as_bytes()).sign(&json!({}), &claims())?;
-    assert_eq!(both.verify(&confused).unwrap_err(), Refusal::Signature);
+    assert_eq!(both.verify(&confused).unwrap_err(), InvalidToken::Signature);
     // A token that is signed with one algorithm and names another.
     for named in ["PS256", "RS384", "ES256", "HS512", "none", "None", "nOnE", "", "rs256"] {
         let token = rsa.sign(&json!({"alg": named}), &claims())?;
-        assert!(matches!(both.verify(&token), Err(Refusal::Algorithm(_) | Refusal::Signature)), "{named}");
+        assert!(matches!(both.verify(&token), Err(InvalidToken::Algorithm(_) | InvalidToken::Signature)), "{named}");
     }
     // A key that supports two algorithms, of which the rules accept one.
     let rules = Rules { algorithms: vec![Algorithm::Rs256], ..Rules::default() };
     let only = verifier(Keys::parse(rsa.public_pem())?, rules)?;
     assert!(only.verify(&rsa.sign(&json!({}), &claims())?).is_ok());
     let ps = Issuer::new(Algorithm::Ps256)?;
-    assert!(matches!(only.verify(&ps.sign(&json!({}), &claims())?), Err(Refusal::Algorithm(_))));
+    assert!(matches!(only.verify(&ps.sign(&json!({}), &claims())?), Err(InvalidToken::Algorithm(_))));
     Ok(())
 }
 
@@ -104,8 +104,8 @@ fn unsigned_tokens_are_refused() -> Outcome {
     assert!(verifier.verify(&good).is_ok());
     let none = Issuer::with_secret(SECRET.as_bytes()).sign(&json!({"alg": "none"}), &claims())?;
     let cut = |token: &str| token.rsplit_once('.').map(|(message, _)| format!("{message}.")).unwrap_or_default();
-    assert!(matches!(verifier.verify(&cut(&none)), Err(Refusal::Algorithm(_))));
-    assert_eq!(verifier.verify(&cut(&good)).unwrap_err(), Refusal::Signature);
+    assert!(matches!(verifier.verify(&cut(&none)), Err(InvalidToken::Algorithm(_))));
+    assert_eq!(verifier.verify(&cut(&good)).unwrap_err(), InvalidToken::Signature);
     Ok(())
 }
 
@@ -122,11 +122,15 @@ fn keys_in_the_header_are_ignored() -> Outcome {
         json!({"x5c": ["AAAA"]}),
     ];
     for header in headers {
-        assert_eq!(verifier.verify(&theirs.sign(&header, &claims())?).unwrap_err(), Refusal::Signature, "{header}");
+        assert_eq!(
+            verifier.verify(&theirs.sign(&header, &claims())?).unwrap_err(),
+            InvalidToken::Signature,
+            "{header}"
+        );
     }
     for kid in ["../../dev/null", "k1' OR '1'='1", "K1", "k1 "] {
         let token = theirs.sign(&json!({"kid": kid}), &claims())?;
-        assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "{kid}");
+        assert_eq!(verifier.verify(&token).unwrap_err(), InvalidToken::UnknownKey, "{kid}");
     }
     Ok(())
 }
@@ -169,7 +173,10 @@ fn malformed_tokens_are_refused_without_quoting_them() -> Outcome {
     for token in cases {
         let refusal = verifier.verify(&token).unwrap_err();
         let message = refusal.to_string();
-        assert!(matches!(refusal, Refusal::Malformed(_) | Refusal::Signature | Refusal::TooLong { .. }), "{message}");
+        assert!(
+            matches!(refusal, InvalidToken::Malformed(_) | InvalidToken::Signature | InvalidToken::TooLong { .. }),
+            "{message}"
+        );
         assert!(!message.contains("eyJ") && message.len() < 200, "{message}");
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use metricd_access::testing::Issuer;
-use metricd_access::{Algorithm, Keys, NewToken, NoKeys, Refusal, Rules, Scope, Verifier};
+use metricd_access::{Algorithm, InvalidToken, Keys, NewToken, NoKeys, Rules, Scope, Verifier};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use serde_json::json;
 
@@ -23,7 +23,7 @@ fn verifies_tokens_of_every_algorithm_with_pem_and_with_jwks() -> Outcome {
                 assert_eq!(caller.subject(), Some("ann"), "{algorithm}");
             }
             let stranger = Issuer::new(algorithm)?.sign(&json!({}), &claims())?;
-            assert_eq!(verifier.verify(&stranger).unwrap_err(), Refusal::Signature, "{algorithm}");
+            assert_eq!(verifier.verify(&stranger).unwrap_err(), InvalidToken::Signature, "{algorithm}");
         }
     }
     Ok(())
@@ -38,9 +38,9 @@ fn the_key_id_selects_among_several_keys() -> Outcome {
     assert!(verifier.verify(&new.sign(&json!({"kid": "new"}), &claims())?).is_ok());
     assert!(verifier.verify(&new.sign(&json!({}), &claims())?).is_ok(), "without a key id all keys are tried");
     let crossed = verifier.verify(&new.sign(&json!({"kid": "old"}), &claims())?);
-    assert_eq!(crossed.unwrap_err(), Refusal::Signature);
+    assert_eq!(crossed.unwrap_err(), InvalidToken::Signature);
     let unknown = verifier.verify(&new.sign(&json!({"kid": "other"}), &claims())?);
-    assert_eq!(unknown.unwrap_err(), Refusal::UnknownKey);
+    assert_eq!(unknown.unwrap_err(), InvalidToken::UnknownKey);
     assert!(verifier.verify(&Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?).is_ok());
     Ok(())
 }
@@ -71,7 +71,7 @@ fn scopes_are_read_from_both_claims_as_a_string_or_an_array() -> Outcome {
         let token = issuer.sign(&json!({}), &claims_with(&scopes))?;
         match verifier.verify(&token) {
             Ok(caller) => assert!(Scope::ALL.iter().all(|scope| !caller.may(*scope)), "{scopes}"),
-            Err(refusal) => assert_eq!(refusal, Refusal::Claim("scope"), "{scopes}"),
+            Err(refusal) => assert_eq!(refusal, InvalidToken::Claim("scope"), "{scopes}"),
         }
     }
     Ok(())
@@ -89,8 +89,8 @@ fn a_cached_token_still_expires() -> Outcome {
     SECONDS.store(1_129, Ordering::SeqCst);
     assert!(Arc::ptr_eq(&first, &verifier.verify(&token)?), "the leeway is 30 s");
     SECONDS.store(1_130, Ordering::SeqCst);
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "from the cache");
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::Expired, "verified again");
+    assert_eq!(verifier.verify(&token).unwrap_err(), InvalidToken::Expired, "from the cache");
+    assert_eq!(verifier.verify(&token).unwrap_err(), InvalidToken::Expired, "verified again");
     Ok(())
 }
 
@@ -137,19 +137,19 @@ fn replacing_the_keys_invalidates_cached_tokens() -> Outcome {
     };
     let verifier = verifier.on_unknown_key(notify);
     let (token, later) = (old.sign(&json!({"kid": "a"}), &claims())?, new.sign(&json!({"kid": "b"}), &claims())?);
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey);
+    assert_eq!(verifier.verify(&token).unwrap_err(), InvalidToken::UnknownKey);
     let hmac = Issuer::with_secret(SECRET.as_bytes()).sign(&json!({}), &claims())?;
-    assert_eq!(verifier.verify(&hmac).unwrap_err(), Refusal::Algorithm(Vec::new()), "no secret is ever fetched");
+    assert_eq!(verifier.verify(&hmac).unwrap_err(), InvalidToken::Algorithm(Vec::new()), "no secret is ever fetched");
     assert_eq!(NOTIFIED.load(Ordering::SeqCst), 1);
     verifier.replace_keys(keys(&old, "a")?)?;
     assert!(verifier.verify(&token).is_ok() && verifier.verify(&token).is_ok());
     assert_eq!(NOTIFIED.load(Ordering::SeqCst), 1);
-    assert_eq!(verifier.verify(&later).unwrap_err(), Refusal::UnknownKey);
+    assert_eq!(verifier.verify(&later).unwrap_err(), InvalidToken::UnknownKey);
     assert_eq!(NOTIFIED.load(Ordering::SeqCst), 2);
     assert_eq!(verifier.replace_keys(Keys::default()).unwrap_err(), NoKeys);
     assert!(verifier.verify(&token).is_ok(), "the previous keys remain");
     verifier.replace_keys(keys(&new, "b")?)?;
-    assert_eq!(verifier.verify(&token).unwrap_err(), Refusal::UnknownKey, "although it was cached");
+    assert_eq!(verifier.verify(&token).unwrap_err(), InvalidToken::UnknownKey, "although it was cached");
     assert!(verifier.verify(&later).is_ok());
     Ok(())
 }
@@ -166,15 +166,15 @@ fn the_tenant_is_read_from_the_configured_claim() -> Outcome {
         (json!(42), Ok("42")),
         (json!(-7), Ok("-7")),
         (json!(18_446_744_073_709_551_615_u64), Ok("18446744073709551615")),
-        (json!(1.0), Err(Refusal::Tenant)),
-        (json!(""), Err(Refusal::Tenant)),
-        (json!("  "), Err(Refusal::Tenant)),
-        (json!("a\0b"), Err(Refusal::Tenant)),
-        (json!("x".repeat(256)), Err(Refusal::Tenant)),
-        (json!(null), Err(Refusal::Tenant)),
-        (json!(true), Err(Refusal::Tenant)),
-        (json!(["acme"]), Err(Refusal::Tenant)),
-        (json!({"id": "acme"}), Err(Refusal::Tenant)),
+        (json!(1.0), Err(InvalidToken::Tenant)),
+        (json!(""), Err(InvalidToken::Tenant)),
+        (json!("  "), Err(InvalidToken::Tenant)),
+        (json!("a\0b"), Err(InvalidToken::Tenant)),
+        (json!("x".repeat(256)), Err(InvalidToken::Tenant)),
+        (json!(null), Err(InvalidToken::Tenant)),
+        (json!(true), Err(InvalidToken::Tenant)),
+        (json!(["acme"]), Err(InvalidToken::Tenant)),
+        (json!({"id": "acme"}), Err(InvalidToken::Tenant)),
     ] {
         let token = issuer.sign(&json!({}), &claims_with(&json!({"https://example.org/tenant": tenant})))?;
         let caller = naming.verify(&token);
@@ -223,7 +223,7 @@ fn a_token_may_be_limited_to_metrics() -> Outcome {
         json!(["x".repeat(65)]),
         json!(vec!["a"; 101]),
     ] {
-        assert_eq!(verify(&metrics)?.unwrap_err(), Refusal::Claim("metrics"), "{metrics}");
+        assert_eq!(verify(&metrics)?.unwrap_err(), InvalidToken::Claim("metrics"), "{metrics}");
     }
     let unlimited = verifier.verify(&issuer.sign(&json!({}), &claims())?)?;
     assert!(unlimited.metrics().is_none() && ids.iter().all(|id| unlimited.can_see(id)));

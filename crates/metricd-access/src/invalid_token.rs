@@ -4,7 +4,7 @@ use crate::Algorithm;
 
 /// Why a token is refused. The message quotes nothing of the token, so the client may see it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidToken {
     /// The token is longer than the maximum.
     #[error("the token has {bytes} bytes: expected at most {max_bytes}")]
     TooLong {
