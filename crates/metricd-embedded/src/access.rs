@@ -1,6 +1,6 @@
 //! Opens a data folder or joins the process that serves it.
 
-use crate::{Cluster, ConnectionInfo, EmbeddedError, Options};
+use crate::{Cluster, ClusterOptions, ConnectionInfo, EmbeddedError};
 
 /// How a data folder was opened.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl ClusterAccess {
 /// # Errors
 ///
 /// Those of [`Cluster::open`] except [`EmbeddedError::InUse`], and those of [`Cluster::join`].
-pub fn open_or_join(options: &Options) -> Result<ClusterAccess, EmbeddedError> {
+pub fn open_or_join(options: &ClusterOptions) -> Result<ClusterAccess, EmbeddedError> {
     loop {
         match Cluster::open(options) {
             Ok(cluster) => return Ok(ClusterAccess::Opened(cluster)),

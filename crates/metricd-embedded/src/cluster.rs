@@ -25,7 +25,7 @@ const MAX_SOCKET_PATH_BYTES: usize = 100;
 
 /// Which cluster to open, and with which programs.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ClusterOptions {
     /// The data folder, which is created if it does not exist.
     pub data_dir: PathBuf,
     /// Where to look for PostgreSQL.
@@ -54,7 +54,7 @@ impl Cluster {
     ///
     /// [`EmbeddedError::InUse`] if another process, or another value in this one, serves the folder; otherwise the
     /// reason why there is no server.
-    pub fn open(options: &Options) -> Result<Self, EmbeddedError> {
+    pub fn open(options: &ClusterOptions) -> Result<Self, EmbeddedError> {
         let data_dir = absolute(&options.data_dir)?;
         let account = Account::for_cluster(&data_dir.join("cluster"))?;
         let folder = Folder::at(data_dir, account);

@@ -10,10 +10,10 @@
 //! killed. PostgreSQL refuses to run as root, so a process of root runs it as the user `postgres` or `nobody`.
 //!
 //! ```no_run
-//! use metricd_embedded::{Cluster, Options, Search, default_data_dir};
+//! use metricd_embedded::{Cluster, ClusterOptions, Search, default_data_dir};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let options = Options {
+//! let options = ClusterOptions {
 //!     data_dir: default_data_dir(&std::env::current_dir()?),
 //!     search: Search::system(std::env::var_os("PATH")),
 //!     roles: vec!["reader".to_owned()],
@@ -50,7 +50,7 @@ mod server;
 mod supervisor;
 
 pub use access::{ClusterAccess, open_or_join};
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, ClusterOptions};
 pub use connection::ConnectionInfo;
 pub use error::EmbeddedError;
 pub use installation::{Installation, MINIMUM_MAJOR};

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use metricd_database::DatabaseUrl;
-use metricd_embedded::{Cluster, ClusterAccess, ConnectionInfo, Options, Search, default_data_dir, open_or_join};
+use metricd_embedded::{
+    Cluster, ClusterAccess, ClusterOptions, ConnectionInfo, Search, default_data_dir, open_or_join,
+};
 use metricd_postgres::{
     ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
     prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
@@ -52,7 +54,7 @@ pub(crate) enum Source {
     /// The operator's.
     Operators { owner: DatabaseUrl, reader: Option<DatabaseUrl> },
     /// A private one, in a data folder.
-    Private(Options),
+    Private(ClusterOptions),
 }
 
 impl Source {
@@ -73,7 +75,7 @@ impl Source {
                 );
                 let search =
                     Search { bin_dir: arguments.postgres_bin_dir.clone(), ..Search::system(env::var_os("PATH")) };
-                Ok(Self::Private(Options { data_dir, search, roles: vec![READER.to_owned()] }))
+                Ok(Self::Private(ClusterOptions { data_dir, search, roles: vec![READER.to_owned()] }))
             }
         }
     }
@@ -96,7 +98,7 @@ impl Database {
 
     /// The database to read from. A private one has to be there: what only reads makes none.
     pub(crate) fn open_or_join_existing(arguments: &DatabaseArguments) -> Result<Self> {
-        if let Source::Private(Options { data_dir, .. }) = Source::of(arguments)? {
+        if let Source::Private(ClusterOptions { data_dir, .. }) = Source::of(arguments)? {
             ensure!(
                 Cluster::exists(&data_dir)?,
                 "there is no database in `{}`: give the --data-dir of a server, or make one with `metricd serve` or \
@@ -111,7 +113,7 @@ impl Database {
     /// gone with this value or with this process.
     pub(crate) fn open_or_join_to_judge(arguments: &DatabaseArguments) -> Result<Self> {
         match Source::of(arguments)? {
-            Source::Private(Options { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
+            Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
                 log::info!("there is no database in `{}`: a temporary one judges", data_dir.display());
                 let cluster = Cluster::ephemeral(&search, &[READER])?;
                 let database = Self::private(cluster.connection(), Some(private_limits()))?;
@@ -133,7 +135,7 @@ impl Database {
         }
     }
 
-    fn open_or_join_private(options: &Options) -> Result<Self> {
+    fn open_or_join_private(options: &ClusterOptions) -> Result<Self> {
         let began = Instant::now();
         loop {
             let (connection, cluster) = match open_or_join(options)? {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use metricd_embedded::{Cluster, EmbeddedError, Installation, Options, Search};
+use metricd_embedded::{Cluster, ClusterOptions, EmbeddedError, Installation, Search};
 
 use crate::support::{open, options, project};
 
@@ -23,7 +23,7 @@ fn without_programs_the_error_advises_how_to_install_them_and_nothing_is_created
     let project = project();
     let data_dir = project.path().join(".metricd");
     let search = Search { path: Some(project.path().into()), ..Search::default() };
-    let error = Cluster::open(&Options { data_dir: data_dir.clone(), search, roles: Vec::new() }).unwrap_err();
+    let error = Cluster::open(&ClusterOptions { data_dir: data_dir.clone(), search, roles: Vec::new() }).unwrap_err();
     assert!(matches!(error, EmbeddedError::NoInstallation { .. }), "{error}");
     for part in
         ["`initdb` and `postgres`", "PATH", "apt-get install postgresql", "brew install postgresql", "DATABASE_URL"]

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metricd_embedded::{Cluster, ConnectionInfo, Installation, OWNER_ROLE, Options, Search};
+use metricd_embedded::{Cluster, ClusterOptions, ConnectionInfo, Installation, OWNER_ROLE, Search};
 use nix::unistd::{User, geteuid};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -23,8 +23,8 @@ pub(crate) fn project() -> TempDir {
     folder
 }
 
-pub(crate) fn options(data_dir: impl Into<PathBuf>) -> Options {
-    Options { data_dir: data_dir.into(), search: search(), roles: vec!["reader".to_owned()] }
+pub(crate) fn options(data_dir: impl Into<PathBuf>) -> ClusterOptions {
+    ClusterOptions { data_dir: data_dir.into(), search: search(), roles: vec!["reader".to_owned()] }
 }
 
 pub(crate) fn open(data_dir: impl Into<PathBuf>) -> Cluster {
