@@ -39,7 +39,7 @@ const MAX_LOCATED_IDS: usize = 1_000;
 
 /// The options of an ingestion.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct IngestOptions {
     /// What happens if something is refused.
     pub mode: IngestionMode,
     /// Whether to store nothing and only report what would be stored.
@@ -56,7 +56,7 @@ pub struct Options {
     pub now: fn() -> DateTime<Utc>,
 }
 
-impl Default for Options {
+impl Default for IngestOptions {
     /// Lenient mode, a new id, the system's clock, and nothing else set.
     fn default() -> Self {
         Self {
@@ -91,7 +91,7 @@ pub async fn ingest(
     repository: &dyn MetricRepository,
     judge: Judge,
     inputs: Inputs,
-    options: Options,
+    options: IngestOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestionReport, IngestError> {
     let ingestion = FileIngestion::read(judge, inputs, options, progress)?;
@@ -103,7 +103,7 @@ pub async fn ingest(
 #[derive(Debug)]
 struct FileIngestion {
     validations: ValidationCache,
-    options: Options,
+    options: IngestOptions,
     started_at: DateTime<Utc>,
     progress: Arc<dyn Progress>,
     files: Vec<IngestedFile>,
@@ -149,7 +149,12 @@ impl OpenRecords {
 }
 
 impl FileIngestion {
-    fn read(judge: Judge, inputs: Inputs, options: Options, progress: Arc<dyn Progress>) -> Result<Self, InputError> {
+    fn read(
+        judge: Judge,
+        inputs: Inputs,
+        options: IngestOptions,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, InputError> {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
         let mut ingestion = Self {
             started_at: (options.now)(),

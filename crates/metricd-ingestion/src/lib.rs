@@ -10,7 +10,7 @@
 //! use std::sync::Arc;
 //!
 //! use metricd_execution::{Judge, Resolver};
-//! use metricd_ingestion::{Inputs, Options, ingest};
+//! use metricd_ingestion::{Inputs, IngestOptions, ingest};
 //! use metricd_repository::MetricRepository;
 //!
 //! async fn ingest_folder(
@@ -22,7 +22,7 @@
 //!
 //!     let judge = Judge::new(resolver, &BTreeSet::new())?;
 //!     let inputs = Inputs::find(&[folder.path().to_owned()])?;
-//!     let report = ingest(repository, judge, inputs, Options::default(), Arc::new(())).await?;
+//!     let report = ingest(repository, judge, inputs, IngestOptions::default(), Arc::new(())).await?;
 //!     assert_eq!((report.queries.added, report.queries.refused), (1, 1));
 //!     assert_eq!(report.refusals[0].reason, "sql-blank");
 //!     Ok(())
@@ -48,7 +48,7 @@ mod reason;
 mod render;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
-pub use ingest::{IngestError, Options, ingest};
+pub use ingest::{IngestError, IngestOptions, ingest};
 pub use input::{Input, InputError, Inputs};
 pub use progress::Progress;
 pub use reason::Reason;

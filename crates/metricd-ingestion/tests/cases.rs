@@ -20,7 +20,7 @@ use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
 use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
-use metricd_ingestion::{Inputs, Options, Progress, ingest, render};
+use metricd_ingestion::{IngestOptions, Inputs, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
 use serde_json::Value;
@@ -45,15 +45,15 @@ impl Resolver for AcceptAll {
     }
 }
 
-fn options(folder: &Path) -> Result<Options> {
+fn options(folder: &Path) -> Result<IngestOptions> {
     let mode = fs::read_to_string(folder.join("mode")).unwrap_or_default();
-    Ok(Options {
+    Ok(IngestOptions {
         mode: if mode.trim() == "strict" { IngestionMode::Strict } else { IngestionMode::Lenient },
         dry_run: mode.trim() == "dry-run",
         overwrite_edits: mode.trim() == "overwrite-edits",
         ingestion_id: IngestionId("00000000-0000-7000-8000-000000000001".parse()?),
         now: || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default(),
-        ..Options::default()
+        ..IngestOptions::default()
     })
 }
 

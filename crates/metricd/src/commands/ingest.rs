@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
 use metricd_execution::{Judge, JudgeError};
-use metricd_ingestion::{IngestError, Inputs, Options, Progress, ingest as ingest_files, render};
+use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::RepositoryError;
 use metricd_runner::PgResolver;
@@ -50,7 +50,7 @@ async fn store_anywhere(
             if call.dry_run { Database::open_or_join_to_judge(arguments)? } else { Database::open_or_join(arguments)? };
         // With an id of its own: the attempt before may have been stored although nobody was told.
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
-        let options = Options { mode, dry_run, overwrite_edits, ..Options::default() };
+        let options = IngestOptions { mode, dry_run, overwrite_edits, ..IngestOptions::default() };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
             Err(error) if attempt < MAX_ATTEMPTS && is_unavailable(&error) && database.has_ended() => {
                 log::info!("the private PostgreSQL was ended by the program that ran it; the ingestion begins anew");
@@ -77,7 +77,7 @@ pub(super) async fn store(
     database: &Database,
     guard: &GuardArguments,
     inputs: Inputs,
-    options: Options,
+    options: IngestOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;

@@ -14,7 +14,7 @@ use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas
 use metricd_database::DatabaseUrl;
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
-use metricd_ingestion::{Inputs, Options, render};
+use metricd_ingestion::{IngestOptions, Inputs, render};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{DefinitionFilter, MetricRepository};
 use metricd_runner::{DefinitionEvent, PgResolver, PgRunner, RunnerConfig, watch_definitions};
@@ -182,7 +182,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
 async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> {
     let folder = sample::write()?;
     let inputs = Inputs::find(&[folder.path().to_owned()])?;
-    let report = store(database, guard, inputs, Options::default(), Arc::new(())).await?;
+    let report = store(database, guard, inputs, IngestOptions::default(), Arc::new(())).await?;
     let shown = render(&report).replace(&format!("{}/", folder.path().display()), "data/");
     output::print(&format!("{shown}\n"));
     Ok(())

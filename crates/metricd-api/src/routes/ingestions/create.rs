@@ -8,7 +8,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
 use metricd_execution::JudgeError;
-use metricd_ingestion::{IngestError, Options, ingest};
+use metricd_ingestion::{IngestError, IngestOptions, ingest};
 use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
 
@@ -83,14 +83,14 @@ pub(in crate::routes) async fn create_ingestion(
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
     let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
     let actor = Actor { source: ChangeSource::Ingestion, ..requester::actor(&request) };
-    let options = Options {
+    let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),
         overwrite_edits: overwrite_edits.unwrap_or_default(),
         actor: Some(actor),
         idempotency,
         now: state.now,
-        ..Options::default()
+        ..IngestOptions::default()
     };
     let asked = options.ingestion_id;
     let report = run(&state, upload, place, options).await?;
@@ -109,7 +109,7 @@ async fn run(
     state: &web::Data<ApiState>,
     upload: Upload,
     place: Place,
-    options: Options,
+    options: IngestOptions,
 ) -> Result<IngestionReport, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);
     let turn = Arc::clone(&state.ingesting).acquire_owned().await.map_err(|error| failed(&error))?;
