@@ -49,3 +49,8 @@ pub use keys::{InvalidKeys, Keys};
 pub use scope::{InvalidScope, Scope, Scopes};
 pub use secret::{InvalidSecret, Secret};
 pub use verifier::{NoKeys, Rules, Verifier};
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

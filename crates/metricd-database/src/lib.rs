@@ -32,3 +32,8 @@ pub use owner_session::OWNER_SETTINGS_SQL;
 pub use session_token::{SESSION_TOKEN, session_token_option};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
 pub use target::TargetSession;
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

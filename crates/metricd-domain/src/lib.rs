@@ -1,27 +1,87 @@
 //! The vocabulary of metricd: what a metric is, and the rules that hold for it wherever it comes from.
 //!
-//! A [`Query`] is SQL that is stored under a [`QueryId`]; a [`Metric`] gives one query to the world under a [`MetricId`].
-//! Together they are a [`MetricDefinition`]. A [`Dashboard`] groups metrics and says where each one stands, by
-//! [`Breakpoint`]. A [`Record`] is a row of the data that queries read. What happened to files of all these is told by an
-//! [`IngestionReport`]; who changed a metric and what it was before, by its [`MetricVersion`]s. Who may see what of them is
-//! told by [`MetricPatterns`], which metrics, and by a [`Tenant`], whose rows.
+//! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes the result of one query under a [`MetricId`], with declared
+//! [`Parameters`] and [`MetricLimits`]; with the current SQL and the [`Contract`] of that SQL it is a [`MetricDefinition`]. A
+//! [`Dashboard`] groups metrics and places them by [`Breakpoint`]. A [`Record`] is a row of the data that queries read. An
+//! [`IngestionReport`] says what became of files that hold all these; [`MetricVersion`]s say who changed a metric, and what it was.
+//! [`MetricPatterns`] and a [`Tenant`] say who may see which metrics and whose rows.
 //!
-//! Each value that has rules can only be made by a constructor which checks them, so that a value which exists is valid:
+//! A value with rules can only be made by a constructor that checks them, and JSON goes through the constructor as well: a value
+//! that exists is valid.
+//!
+//! # Check a value
 //!
 //! ```
 //! use metricd_domain::{MetricId, SqlText};
 //!
 //! let id = MetricId::parse("daily-alerts")?;
 //! assert_eq!(id.as_str(), "daily-alerts");
-//! assert!(MetricId::parse("daily alerts").is_err());
+//! let error = MetricId::parse("daily alerts").unwrap_err();
+//! assert_eq!(error.to_string(), "the id has the character ` ` at position 6: expected only `A-Z a-z 0-9 _ -`");
+//! assert!(serde_json::from_str::<MetricId>(r#""daily alerts""#).is_err());
 //!
 //! let sql = SqlText::parse("-- Alerts by day\nSELECT date, count(*) FROM metrics GROUP BY date")?;
 //! assert_eq!(sql.title(), Some("Alerts by day"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe and what it
-//! returns is the business of `metricd-execution`.
+//! # Define a metric
+//!
+//! ```
+//! use metricd_domain::{DisplayText, Metric, MetricDefinition, MetricId, MetricLimits, MetricTitle, QueryId, SqlText};
+//!
+//! let mut metric = Metric::new(MetricId::parse("daily-alerts")?, QueryId::parse("alerts")?, true);
+//! metric.limits = MetricLimits::new(Some(1_000), None, None, None)?;
+//! let mut definition = MetricDefinition::new(metric, SqlText::parse("SELECT count(*) FROM metrics")?, None);
+//! assert_eq!(definition.title(), "daily-alerts", "nothing else names it yet");
+//! definition.display_text = DisplayText { title: Some(MetricTitle::parse("Alerts")?), ..DisplayText::default() };
+//! assert_eq!(definition.title(), "Alerts");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Declare a parameter and check values of it
+//!
+//! ```
+//! use metricd_domain::{Parameter, ParameterDeclaration, Parameters};
+//!
+//! let mut top = ParameterDeclaration::new("top", "integer");
+//! (top.default, top.max) = (Some(10.into()), Some(100.into()));
+//! let parameters = Parameters::new([Parameter::try_from(top)?])?;
+//! assert_eq!(parameters[0].accept("007")?.as_str(), "7");
+//! assert_eq!(parameters[0].accept("101").unwrap_err().to_string(), "`101` is too great: expected at most `100`");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Place metrics on a dashboard
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, DashboardName, LayoutEntry, MetricId};
+//!
+//! let (id, name) = (DashboardId::parse("parts")?, DashboardName::parse("Parts")?);
+//! let items = vec![DashboardItem::new(MetricId::parse("alerts")?)];
+//! let entry = |id| Ok::<_, Box<dyn std::error::Error>>(LayoutEntry::new(MetricId::parse(id)?, 0, 0, 6, 4, false)?);
+//! let layout = |id| Ok::<_, Box<dyn std::error::Error>>(BTreeMap::from([(Breakpoint::Lg, vec![entry(id)?])]));
+//! assert!(Dashboard::new(id.clone(), name.clone(), items.clone(), layout("alerts")?).is_ok());
+//! let error = Dashboard::new(id, name, items, layout("margins")?).unwrap_err();
+//! assert_eq!(error.to_string(), "the layout `lg` places `margins`, which is no item of the dashboard");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Limit what somebody may read
+//!
+//! ```
+//! use metricd_domain::{MetricId, MetricPatterns};
+//!
+//! let patterns = MetricPatterns::new(vec!["sales-*".parse()?, "margins".parse()?])?;
+//! assert!(patterns.contain(&MetricId::parse("sales-by-day")?));
+//! assert!(!patterns.contain(&MetricId::parse("salaries")?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe, and what it returns,
+//! is decided in `metricd-execution`; where metrics are stored, by implementations of `metricd-repository`.
 
 mod contract;
 mod dashboard;
@@ -75,3 +135,8 @@ pub use report::{
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use visible::{is_invisible, visible};
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

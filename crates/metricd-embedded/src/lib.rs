@@ -9,6 +9,8 @@
 //! The shell stops PostgreSQL when the pipe is closed: on [`Cluster::stop`], on drop, and by the kernel if the owner is
 //! killed. PostgreSQL refuses to run as root, so a process of root runs it as the user `postgres` or `nobody`.
 //!
+//! # A database that stays
+//!
 //! ```no_run
 //! use metricd_embedded::{Cluster, ClusterOptions, Search, default_data_dir};
 //!
@@ -22,6 +24,20 @@
 //! let url = cluster.connection().owner_url("postgres")?;
 //! # drop(url);
 //! cluster.stop()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A database for tests
+//!
+//! ```no_run
+//! use metricd_embedded::{Cluster, Search};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?;
+//! let url = cluster.connection().owner_url("postgres")?;
+//! # drop(url);
+//! // On drop, the server stops and its folder is removed.
 //! # Ok(())
 //! # }
 //! ```
@@ -59,3 +75,8 @@ pub use search::Search;
 
 /// The superuser of every cluster.
 pub const OWNER_ROLE: &str = "metricd";
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

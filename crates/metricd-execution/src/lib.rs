@@ -1,16 +1,53 @@
 //! What happens between "run this metric" and its rows.
 //!
-//! A [`Statement`] is SQL of which it is known that it is one statement. A [`MetricRunner`] runs it against the data and
-//! hands each row, still in PostgreSQL's binary format, to a [`RowSink`]. [`JsonRows`] is the sink that writes the rows as
-//! JSON, straight into the buffer that will be the response. [`CsvWriter`] and [`NdjsonWriter`] write them for sinks that
-//! stream.
+//! The [`Guard`] decides by its text whether SQL may be stored; a [`Judge`] also asks PostgreSQL, through the [`Resolver`] port, and
+//! makes the contract. A [`MetricStatement`] takes the values of a request. A [`MetricRunner`], the second port, runs the statement
+//! and passes each row, still in PostgreSQL's binary format, to a [`RowSink`].
+//!
+//! # Check SQL
 //!
 //! ```
 //! use metricd_domain::SqlText;
-//! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink, Statement};
+//! use metricd_execution::{Allowed, FindingCode, Guard, Statement};
 //!
-//! let statement = Statement::parse(&SqlText::parse("SELECT 42 AS answer;")?)?;
-//! assert_eq!(statement.body(), "SELECT 42 AS answer");
+//! let guard = Guard::new(Allowed::default());
+//! let statement = Statement::parse(&SqlText::parse("SELECT count(*) AS n FROM orders;")?)?;
+//! assert_eq!(statement.body(), "SELECT count(*) AS n FROM orders");
+//! assert!(guard.judge(&statement).is_ok());
+//!
+//! let hostile = Statement::parse(&SqlText::parse("SELECT pg_sleep(3600)")?)?;
+//! let findings = guard.judge(&hostile).unwrap_err();
+//! assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Bind the values of a request
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use metricd_domain::{Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Parameters, QueryId, SqlText};
+//! use metricd_execution::MetricStatement;
+//!
+//! let mut metric = Metric::new(MetricId::parse("orders-of")?, QueryId::parse("orders-of")?, true);
+//! metric.parameters = Parameters::new([Parameter::try_from(ParameterDeclaration::new("id", "integer"))?])?;
+//! let definition = MetricDefinition::new(metric, SqlText::parse("SELECT * FROM orders WHERE id = :id")?, None);
+//! let statement = MetricStatement::of(&definition)?;
+//!
+//! let (bound, _) = statement.bind(&BTreeMap::from([("id".to_owned(), "42".to_owned())])).unwrap();
+//! assert_eq!(bound.texts().collect::<Vec<_>>(), [Some("42")]);
+//! let errors = statement.bind(&BTreeMap::from([("id".to_owned(), "x".to_owned())])).unwrap_err();
+//! assert_eq!(errors[0].name, "id");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Encode rows
+//!
+//! [`JsonRows`] writes rows as JSON into the buffer that will be the response; [`CsvWriter`] and [`NdjsonWriter`] write them for sinks
+//! that stream.
+//!
+//! ```
+//! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink};
 //!
 //! let mut rows = JsonRows::default();
 //! rows.columns(&[Column { name: "answer".into(), type_name: "integer".into(), field_type: FieldType::Integer }])?;
@@ -19,7 +56,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The adapter behind the port, and with it the driver, lives in `metricd-postgres`; this crate opens no connection.
+//! This crate opens no connection and knows no driver: the adapters of both ports are in `metricd-runner`.
 
 mod arguments;
 mod bound;
@@ -58,3 +95,8 @@ pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resol
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
 pub use statement::{InvalidStatement, Statement};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

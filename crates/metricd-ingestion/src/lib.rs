@@ -5,6 +5,8 @@
 //! [`IngestionReport`](metricd_domain::IngestionReport), which [`render`] formats for people. Faults in the content of
 //! a file are never errors here: they are refusals in the report, each with a [`Reason`].
 //!
+//! # Ingest a folder
+//!
 //! ```
 //! use std::collections::BTreeSet;
 //! use std::sync::Arc;
@@ -29,7 +31,23 @@
 //! }
 //! ```
 //!
+//! # Check what is stored
+//!
 //! [`check_definitions`] validates the stored definitions again, against the present database.
+//!
+//! ```
+//! use metricd_execution::{Judge, MetricRunner};
+//! use metricd_ingestion::check_definitions;
+//! use metricd_repository::MetricRepository;
+//!
+//! async fn count_drifted(
+//!     repository: &dyn MetricRepository,
+//!     judge: &Judge,
+//!     runner: &dyn MetricRunner,
+//! ) -> Result<usize, Box<dyn std::error::Error>> {
+//!     Ok(check_definitions(repository, judge, runner, || {}).await?.drifts.len())
+//! }
+//! ```
 //!
 //! The crate knows no database and no HTTP. It holds definitions and queries in memory and streams records.
 

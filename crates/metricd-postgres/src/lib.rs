@@ -1,8 +1,9 @@
-//! metricd on PostgreSQL.
+//! The catalog of metricd on PostgreSQL.
 //!
-//! [`PgRepository`] is the store of metrics: schema `catalog`, as the owner role, on Diesel and r2d2. [`PgRunner`] runs
-//! stored SQL: schema `warehouse`, as the reader role, without blocking a thread. [`migrate`] makes the schema and
-//! [`prepare_reader`] the reader role with its rights; [`harden`] takes from PUBLIC what no reader should have.
+//! # Create the schema and open the store
+//!
+//! [`migrate`] creates the schema `catalog` and the warehouse. [`PgRepository`] is the store of metrics, as the owner role, on Diesel
+//! and r2d2.
 //!
 //! ```no_run
 //! use metricd_database::DatabaseUrl;
@@ -18,7 +19,27 @@
 //! # }
 //! ```
 //!
-//! Errors of PostgreSQL are recognised here and nowhere else, by the names of constraints and by SQLSTATE.
+//! # Prepare the role that runs stored SQL
+//!
+//! [`prepare_reader`] creates the reader role with its rights and limits. [`harden`] revokes from PUBLIC the functions that do harm even
+//! in a read-only transaction.
+//!
+//! ```no_run
+//! use metricd_database::DatabaseUrl;
+//! use metricd_postgres::{ReaderLimits, harden, plan_hardening, prepare_reader};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let owner = DatabaseUrl::parse("postgres://owner@localhost/metricd")?;
+//! let reader = DatabaseUrl::parse("postgres://metricd_reader:s3cret@localhost/metricd")?;
+//! prepare_reader(&owner, &reader, ReaderLimits::default())?;
+//! println!("{}", plan_hardening(&owner)?.to_sql("metricd"));
+//! harden(&owner)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Only this crate recognises the errors of the catalog, by constraint name and SQLSTATE. It knows no HTTP and no files, and does not run
+//! stored SQL: that is `metricd-runner`.
 
 mod connection;
 mod hardening;
@@ -40,3 +61,8 @@ pub use migrations::{MigrateError, create_database, migrate, pending_migrations,
 pub use reader::{ReaderError, ReaderLimits, check_candidate, check_reader, prepare_reader};
 pub use repository::{PgRepository, RepositoryConfig};
 pub use tenant_key::tenant_key;
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

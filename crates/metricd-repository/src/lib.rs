@@ -1,25 +1,144 @@
 //! The storage port of metricd: what a store of metrics promises, whatever it is made of.
 //!
-//! [`MetricRepository`] is the port. Files of definitions and records come in through one of its methods,
-//! [`MetricRepository::ingest`], which pulls them from an [`Ingestion`] within one transaction. Single metrics are stored as
-//! a [`NewMetric`], and changed, taken out of service and brought back by a [`MetricChange`]; each change is a version.
-//! [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is in `metricd-postgres`. Both pass the
-//! suite in `contract` (feature `testing`), and a third store would have to as well.
+//! [`MetricRepository`] is the port. Single metrics are stored as a [`NewMetric`], and changed, taken out of service and brought back
+//! by a [`MetricChange`]; each change is a version. Files come in through one method, [`MetricRepository::ingest`], which pulls their
+//! content from an [`Ingestion`] within one transaction. [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is
+//! in `metricd-postgres`. All of them pass the suite in `contract` (feature `testing`).
+//!
+//! # Store, change and list metrics
 //!
 //! ```
-//! use metricd_domain::MetricId;
-//! use metricd_repository::{MemoryRepository, MetricRepository, RepositoryError};
+//! use metricd_domain::{Actor, ChangeSource, Contract, MetricId, SqlText};
+//! use metricd_repository::{
+//!     DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository, NewMetric, RepositoryError,
+//! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let repository = MemoryRepository::default();
-//! let missing = repository.get_definition(&MetricId::parse("no-such-metric")?).await;
-//! assert!(matches!(missing, Err(RepositoryError::MetricNotFound(_))));
+//! let store = MemoryRepository::default();
+//! let (id, ann) = (MetricId::parse("daily-alerts")?, Actor::by(ChangeSource::Http));
+//! let content = MetricContent::new(SqlText::parse("SELECT count(*) FROM metrics")?, Contract::default());
+//! let (stored, is_new) = store.insert_metric(NewMetric::new(id.clone(), content, ann.clone()), None).await?;
+//! assert!(is_new);
+//!
+//! // Whoever changes a metric names the version that they have seen.
+//! let mut content = MetricContent::of(&stored, Contract::default());
+//! content.sql = SqlText::parse("SELECT count(*) FROM metrics WHERE parts_flagged > 0")?;
+//! let change = MetricChange::Content(Box::new(content));
+//! let changed = store.change_metric(&id, stored.version, change.clone(), ann.clone()).await?;
+//! let outdated = store.change_metric(&id, stored.version, change, ann).await;
+//! assert!(matches!(outdated, Err(RepositoryError::VersionMismatch { current: 2 })));
+//!
+//! // The next page begins after the last id of this one.
+//! let page = store.list_definitions(&DefinitionFilter::default(), None, 100).await?;
+//! assert_eq!(page, [changed]);
+//! assert!(store.list_definitions(&DefinitionFilter::default(), Some(&id), 100).await?.is_empty());
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! This crate validates nothing: what may be stored is decided by `metricd-ingestion`, which implements [`Ingestion`].
+//! # Retry a request safely
+//!
+//! ```
+//! use metricd_domain::{Actor, ChangeSource, Contract, MetricId, SqlText};
+//! use metricd_repository::{Idempotency, MemoryRepository, MetricContent, MetricRepository, NewMetric};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = MemoryRepository::default();
+//! let content = MetricContent::new(SqlText::parse("SELECT 1 AS one")?, Contract::default());
+//! let metric = NewMetric::new(MetricId::parse("one")?, content, Actor::by(ChangeSource::Http));
+//! let key = Idempotency { key: "8e03978e".to_owned(), fingerprint: b"hash of the request".to_vec() };
+//! let (first, is_new) = store.insert_metric(metric.clone(), Some(key.clone())).await?;
+//! assert!(is_new);
+//! assert_eq!(store.insert_metric(metric, Some(key)).await?, (first, false), "the same answer, stored once");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Ingest definitions and records
+//!
+//! ```
+//! use std::io;
+//!
+//! use metricd_domain::{Actor, ChangeSource, IngestionReport, Query, QueryId, Record, SqlText};
+//! use metricd_repository::{
+//!     Changes, Conclusion, Definitions, ExistingState, Ingestion, MemoryRepository, MetricRepository, ReferencedIds,
+//!     RepositoryError,
+//! };
+//!
+//! /// One query, unless it is stored already.
+//! #[derive(Debug)]
+//! struct OneQuery(Query, IngestionReport);
+//!
+//! impl Ingestion for OneQuery {
+//!     fn actor(&self) -> Actor {
+//!         Actor::by(ChangeSource::Ingestion)
+//!     }
+//!
+//!     fn referenced_ids(&self) -> ReferencedIds {
+//!         ReferencedIds { query_ids: [self.0.query_id.clone()].into(), ..ReferencedIds::default() }
+//!     }
+//!
+//!     fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+//!         let queries = if existing.queries.is_empty() { vec![self.0.clone()] } else { Vec::new() };
+//!         Ok(Definitions { queries, ..Definitions::default() })
+//!     }
+//!
+//!     fn next_record(&mut self) -> Option<io::Result<Record>> {
+//!         None
+//!     }
+//!
+//!     fn conclude(&mut self, changes: &Changes) -> Conclusion {
+//!         self.1.queries.added = changes.queries.added;
+//!         Conclusion::Commit(self.1.clone())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let report: IngestionReport = serde_json::from_value(serde_json::json!({
+//! #     "ingestion_id": "019ac000-0000-7000-8000-000000000001", "mode": "lenient", "outcome": "stored",
+//! #     "started_at": "2026-11-30T00:00:00Z", "finished_at": "2026-11-30T00:00:00Z", "files": [],
+//! #     "queries": {"read": 1, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
+//! #     "metrics": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
+//! #     "dashboards": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
+//! #     "layout_entries": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
+//! #     "records": {"read": 0, "added": 0, "unchanged": 0, "refused": 0}, "refusal_count": 0, "refusals": [],
+//! #     "notice_count": 0, "notices": [], "suggestions": []
+//! # }))?;
+//! let store = MemoryRepository::default();
+//! let query = Query { query_id: QueryId::parse("alerts")?, sql: SqlText::parse("SELECT 1 AS one")? };
+//! let report = store.ingest(Box::new(OneQuery(query, report))).await?;
+//! assert_eq!(report.queries.added, 1);
+//! assert_eq!(store.get_ingestion(report.ingestion_id).await?, report);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Implement a store
+//!
+//! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one line in a test
+//! makes a test of each promise. A store that is no database keeps a [`StoreState`], which has the rules as plain functions.
+//! `examples/implement_a_store.rs` is such a store, in a JSON file.
+//!
+//! ```
+//! use std::future::{Ready, ready};
+//! use std::sync::Arc;
+//!
+//! use metricd_repository::{MemoryRepository, MetricRepository};
+//!
+//! /// An empty store, and whatever has to outlive it, such as a temporary folder.
+//! fn store() -> Ready<((), Arc<dyn MetricRepository>)> {
+//!     ready(((), Arc::new(MemoryRepository::default())))
+//! }
+//!
+//! metricd_repository::repository_contract!(store());
+//! # fn main() {}
+//! ```
+//!
+//! This crate validates nothing and knows neither SQL nor HTTP: `metricd-ingestion`, which implements [`Ingestion`], decides what may be
+//! stored.
 
 #[cfg(feature = "testing")]
 #[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a promise is broken by a panic, as in any test")]
@@ -43,3 +162,8 @@ pub use metric::{
 };
 pub use repository::{MetricRepository, Readiness};
 pub use state::StoreState;
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

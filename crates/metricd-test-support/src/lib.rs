@@ -169,3 +169,8 @@ async fn connect(url: &SecretString) -> Result<Client> {
     tokio::spawn(connection);
     Ok(client)
 }
+
+/// The examples of the README, which `cargo test --doc` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
