@@ -117,6 +117,6 @@ impl ApiState {
     pub(crate) async fn keeps_apart(&self, tenant: Option<&Tenant>, served: &ServedMetric) -> Result<(), Problem> {
         let (Some(_), Some(tenants)) = (tenant, &self.tenants) else { return Ok(()) };
         let checked = tenants.check(self.runner.as_ref(), served.definition.contract.as_ref()).await?;
-        checked.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))
+        checked.map_err(|error| Problem::new(ProblemCode::RowSecurityMissing).caused_by(error))
     }
 }

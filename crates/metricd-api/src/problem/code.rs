@@ -86,6 +86,7 @@ problem_codes! {
     AnswersUnread = "answers-unread", TOO_MANY_REQUESTS, "Answers unread", "Answers that the token's subject, or the address without a token, has not read yet take as much memory as they may. Read them, and try again.";
     InternalError = "internal-error", INTERNAL_SERVER_ERROR, "Internal error", "The server failed. Its log tells more under the request's id.";
     QueryFailed = "query-failed", INTERNAL_SERVER_ERROR, "Query failed", "The metric's SQL failed in the database. The server's log tells more under the request's id.";
+    RowSecurityMissing = "row-security-missing", INTERNAL_SERVER_ERROR, "Row security missing", "The database does not isolate the rows of tenants in everything that the reader may read, so no metric runs for any tenant. The server's log names what the operator has to secure, as docs/tenants.md describes.";
     QueryTimeout = "query-timeout", GATEWAY_TIMEOUT, "Query timed out", "The metric's SQL ran longer than it may and was stopped.";
     QueryNotStopped = "query-not-stopped", GATEWAY_TIMEOUT, "Query not stopped", "The metric's SQL ran longer than it may and was cancelled, but the database has not stopped it: it still runs. The metric is held back until it has ended.";
     StatementQuarantined = "statement-quarantined", SERVICE_UNAVAILABLE, "Statement quarantined", "The metric's SQL still runs in the database for an earlier request, although it was cancelled, and is not run a second time meanwhile. Other metrics are answered. Try again later.";

@@ -120,14 +120,19 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     let create = Client::new().post(format!("{}/metrics", server.address)).bearer_auth(&tokens[0]).json(&new);
     ensure!(create.send().await?.status() == 201, "creating");
     for path in ["/metrics/later", "/metrics/whose"] {
-        ensure!(get(path, &tokens[0]).send().await?.status() == 500, "what no policy keeps apart is read");
+        let refused = get(path, &tokens[0]).send().await?;
+        ensure!(refused.status() == 500, "what no policy keeps apart is read");
+        ensure!(refused.json::<Value>().await?["code"] == "row-security-missing", "{path}");
     }
+    let ready = async || Client::new().get(format!("{}/health/ready", server.address)).send().await;
+    ensure!(ready().await?.status() == 503, "a server that runs no metric is ready");
     let secure = "ALTER TABLE warehouse.later ENABLE ROW LEVEL SECURITY;
                   CREATE POLICY of_tenant ON warehouse.later USING (tenant = (SELECT tenancy.current_tenant()))";
     owner.batch_execute(secure).await?;
     for path in ["/metrics/later", "/metrics/whose"] {
         ensure!(get(path, &tokens[0]).send().await?.status() == 200, "{path}");
     }
+    ensure!(ready().await?.status() == 200, "not ready although everything is secured");
     let mut nobody = metricd(&data_dir);
     nobody.args(["token", "--scope", "metrics:read", "--subject", "nobody"]);
     let nobody = run(with_secret(&mut nobody))?.1;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use futures_util::future::join;
+use futures_util::future::{OptionFuture, join3};
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -22,6 +22,10 @@ pub(crate) struct ChecksResponse {
     definitions: &'static str,
     /// Whether statements still run that were cancelled.
     statements: String,
+    /// Whether row-level security isolates tenants, if the server has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, nullable = false)]
+    row_security: Option<&'static str>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -35,7 +39,8 @@ struct ReadyResponse {
 /// How long each part of the answer may take.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
 
-/// Says whether the database can be reached as both roles, the schema is up to date, and the definitions can be read.
+/// Says whether the database can be reached as both roles, the schema is up to date, the definitions can be read, and row-level
+/// security isolates tenants, if there are any.
 ///
 /// It is told within 2 s. Statements that were cancelled and that the database has not stopped are named, but the server is
 /// ready all the same: other metrics are answered.
@@ -48,7 +53,9 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
 pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let stored = timeout(CHECK_TIMEOUT, state.repository.check());
     let running = timeout(CHECK_TIMEOUT, state.runner.check());
-    let (stored, running) = join(stored, running).await;
+    let isolating: OptionFuture<_> =
+        state.tenants.as_ref().map(|tenants| timeout(CHECK_TIMEOUT, tenants.check(state.runner.as_ref(), None))).into();
+    let (stored, running, isolating) = join3(stored, running, isolating).await;
     let mut causes = Vec::new();
     let (migrations, definitions) = match &stored {
         Ok(Ok(readiness)) if readiness.pending_migrations > 0 => ("pending", "unknown"),
@@ -69,13 +76,22 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
         Err(_) => causes.push("the reader's database took too long to answer".to_owned()),
     }
     let database = if causes.is_empty() { "ok" } else { "unavailable" };
+    let row_security = isolating.map(|isolating| match isolating {
+        Ok(Ok(Ok(()))) => "ok",
+        Ok(Ok(Err(open))) => {
+            causes.push(open.to_string());
+            "missing where the reader may read, so no metric runs for any tenant; the server's log names the relations"
+        }
+        // A busy server is ready. That the database cannot be reached is said by the check before.
+        Ok(Err(_)) | Err(_) => "unknown",
+    });
     let is_ready = causes.is_empty() && migrations == "ok";
     let statements = match state.runner.stuck_connections() {
         0 => "ok".to_owned(),
         1 => "1 statement still runs after it was cancelled; its metric is held back".to_owned(),
         stuck => format!("{stuck} statements still run after they were cancelled; their metrics are held back"),
     };
-    let checks = ChecksResponse { database, migrations, definitions, statements };
+    let checks = ChecksResponse { database, migrations, definitions, statements, row_security };
     if is_ready {
         return Ok(HttpResponse::Ok().json(ReadyResponse { status: "ready", checks }));
     }

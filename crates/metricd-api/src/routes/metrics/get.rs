@@ -29,7 +29,7 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
 
 problems!(
     GetMetricProblems:
-    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed,
+    TenantMissing, MetricNotFound, NotAcceptable, MetricDeleted, InvalidParameters, TooManyQueries, QueryTooCostly, InternalError, QueryFailed, RowSecurityMissing,
     StatementQuarantined, ConnectionsStuck, TooManyStreams, TableLocked, DatabaseUnavailable, NoConnection, QueryTimeout, QueryNotStopped
 );
 

@@ -126,9 +126,13 @@ async fn what_no_policy_keeps_apart_is_not_read() -> Result<()> {
     ]);
     for id in ["new", "secured", "constant", "unknown"] {
         let path = format!("/metrics/{id}");
-        let problem = get(&app, &path, &token).await?.assert_problem(500, "query-failed", &path)?;
+        let problem = get(&app, &path, &token).await?.assert_problem(500, "row-security-missing", &path)?;
         assert!(!problem.to_string().contains("made_later"), "{problem}");
     }
+    let unready = app.get("/health/ready").await?.assert_problem(503, "not-ready", "/health/ready")?;
+    assert_eq!((&unready["checks"]["database"], &unready["checks"]["definitions"]), (&json!("ok"), &json!("ok")));
+    assert!(unready["checks"]["row_security"].as_str().is_some_and(|said| said.starts_with("missing")), "{unready}");
+    assert!(!unready.to_string().contains("made_later"), "{unready}");
     let results = get(&app, "/dashboards/d1/results", &token).await?.json()?;
     assert_eq!([&results["results"][0]["status"], &results["results"][1]["status"]], [500, 500]);
     let begun = app.runner.begun();
@@ -136,6 +140,7 @@ async fn what_no_policy_keeps_apart_is_not_read() -> Result<()> {
     for id in ["secured", "new", "unknown"] {
         assert_eq!(status(id).await?, 200, "{id}");
     }
+    assert_eq!(app.get("/health/ready").await?.json()?["checks"]["row_security"], "ok");
     assert_eq!(status("shared").await?, 500, "what was shared is gone");
     assert_eq!(app.runner.begun(), begun + 3);
     Ok(())
