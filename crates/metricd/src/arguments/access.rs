@@ -54,7 +54,8 @@ pub(crate) struct AccessArguments {
     pub(crate) shared_tables: Vec<String>,
 
     /// Serve anybody who reaches the address, without a token: read, write and ingest. Needed where there is no key, unless
-    /// the private PostgreSQL is served on loopback.
+    /// the private PostgreSQL is served on loopback. Requests have to name a loopback host, the address of --listen or one of
+    /// --allowed-host; others get 421.
     #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS")]
     pub(crate) insecure_allow_anonymous: bool,
 }

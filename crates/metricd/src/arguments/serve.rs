@@ -13,7 +13,8 @@ use super::{AccessArguments, QuotaArguments};
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeArguments {
     /// The address to listen on: `HOST:PORT`, or `:PORT` for that port of 127.0.0.1. Of a name its first IPv4 address counts,
-    /// otherwise its first address.
+    /// otherwise its first address. With `0.0.0.0:PORT`, and no token asked for, --allowed-host has to name each host by which
+    /// other machines reach the server.
     #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen_address)]
     pub(crate) listen: SocketAddr,
 

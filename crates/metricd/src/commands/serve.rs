@@ -81,6 +81,7 @@ pub(crate) async fn serve(
     if is_open && serve.cors_origins.contains(&AllowedOrigin::Any) {
         log::warn!("every web page may read and write, as `--cors-origin *` says, since no token is asked for");
     }
+    let has_hosts = !serve.allowed_hosts.is_empty();
     let options = ServerOptions {
         shutdown_timeout,
         cors_origins: serve.cors_origins,
@@ -96,7 +97,7 @@ pub(crate) async fn serve(
     let server = start(listener, state, options)?;
     let handle = server.handle();
     let server = actix_web::rt::spawn(server);
-    output::print(&greeting(address, &metrics, is_open));
+    output::print(&greeting(address, &metrics, is_open, has_hosts));
 
     wait_for_stop(&mut database.cluster, &mut interrupt, &mut terminate).await;
     log::info!("stopping: requests in flight are finished; a second signal stops at once");
@@ -198,7 +199,7 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
     .await;
 }
 
-fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool) -> String {
+fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool, has_hosts: bool) -> String {
     let listens = address;
     if address.ip().is_unspecified() {
         // No client should name this address, though some systems take it for loopback.
@@ -206,7 +207,11 @@ fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool
     }
     let mut lines = vec![format!("metricd listens on http://{listens}; Ctrl-C stops it.")];
     let header = if is_open {
-        lines.push("No token is asked for: whoever reaches this address may read, write and ingest. Try:".to_owned());
+        lines.push("No token is asked for: whoever reaches this address may read, write and ingest.".to_owned());
+        if listens.ip().is_unspecified() && !has_hosts {
+            lines.push("It answers requests for localhost alone, others with 421: name the host by which clients reach it with --allowed-host.".to_owned());
+        }
+        lines.push("Try:".to_owned());
         ""
     } else {
         lines.push("A token is asked for; `metricd token --help` says how to make one. Try:".to_owned());

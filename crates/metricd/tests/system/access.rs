@@ -67,6 +67,23 @@ async fn anything_else_needs_a_key_or_that_somebody_says_it() -> Result<()> {
     Ok(())
 }
 
+#[actix_web::test]
+async fn the_greeting_says_which_flag_lets_other_machines_in() -> Result<()> {
+    let folder = folder()?;
+    for (hosts, is_told) in [(None, true), (Some("metrics.example"), false)] {
+        let mut command = metricd(&folder.path().join("data"));
+        command.env("METRICD_LISTEN", "0.0.0.0:0").env("METRICD_NO_SAMPLE", "true");
+        command.envs(hosts.map(|hosts| ("METRICD_ALLOWED_HOSTS", hosts)));
+        let server = Server::start(command.args(["serve", "--insecure-allow-anonymous"]))?;
+        let request = Client::new().get(format!("{}/health", server.address)).header("host", "metrics.example");
+        assert_eq!(request.send().await?.status().as_u16(), if is_told { 421 } else { 200 });
+        let (_, greeting) = server.stop(Signal::SIGTERM)?;
+        assert_eq!(greeting.contains("--allowed-host"), is_told, "{greeting}");
+        assert!(greeting.contains("curl http://127.0.0.1:"), "an address that works: {greeting}");
+    }
+    Ok(())
+}
+
 /// An exit code, an environment, and a part of what is said.
 type Case<'a> = (i32, &'a [(&'a str, &'a str)], &'a str);
 
