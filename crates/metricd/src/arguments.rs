@@ -1,8 +1,10 @@
 //! The command line, with environment variables behind it.
 
 mod access;
+mod explain;
 mod quotas;
 mod serve;
+mod values;
 mod variables;
 
 use std::fmt;
@@ -18,6 +20,7 @@ use metricd_domain::{DashboardId, MetricId};
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
+use self::values::duration;
 use self::variables::unknown_variables;
 use crate::log_format::LogFormat;
 use crate::output;
@@ -174,7 +177,7 @@ pub(crate) struct OpenapiArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PurgeArguments {
     /// For how long a metric has been out of service at least: `30d`, `12h`, `2weeks`. `0s` is all of them.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) older_than: Duration,
 
     /// Do it.
@@ -281,6 +284,7 @@ impl Arguments {
             Err(error) => {
                 output::usage(&error);
                 Err(if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
+                let error = explain::explain(error, &CommandLine::command());
             }
         }
     }
@@ -306,6 +310,11 @@ pub(crate) fn usage_error(message: impl fmt::Display) -> anyhow::Error {
 
 /// A sentence for each variable of the environment that looks like one of metricd's and is none.
 pub(crate) fn misspelled_variables() -> Vec<String> {
+/// The message with each option named by the variable of the environment that gives it, if the command line does not.
+pub(crate) fn name_variables(message: &str) -> String {
+    explain::name_variables(message, &CommandLine::command())
+}
+
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     unknown_variables(&CommandLine::command(), names)
 }

@@ -2,6 +2,10 @@
 
 use std::io::{self, Write};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::arguments::name_variables;
+
 /// Prints on standard output.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
@@ -23,19 +27,18 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
             message = format!("{message}: {cause}");
         }
     }
-    message
+    name_variables(&message)
 }
 
 /// Prints help, the version, or what is wrong with the command line.
 pub(crate) fn usage(error: &clap::Error) {
-    // A value that is wrong may hold a password, and clap quotes it.
-    let is_url = error.context().any(|(_, value)| value.to_string().contains("database-url"));
-    let is_value = error.kind() == clap::error::ErrorKind::ValueValidation;
-    let source = std::error::Error::source(error);
-    if let (true, true, Some(source)) = (is_url, is_value, source) {
-        let flag =
-            if error.to_string().contains("reader-database-url") { "READER_DATABASE_URL" } else { "DATABASE_URL" };
-        let _ = writeln!(io::stderr(), "metricd: {flag} is no URL of a database: {source}");
+    let source = std::error::Error::source(error).filter(|_| error.kind() == ErrorKind::ValueValidation);
+    if let (Some(ContextValue::String(argument)), Some(source)) = (error.get(ContextKind::InvalidArg), source)
+        && let Some(name) = argument.split(' ').next()
+        && ["--database-url", "--reader-database-url", "DATABASE_URL", "READER_DATABASE_URL"].contains(&name)
+    {
+        // The value may hold a password, and clap quotes it.
+        let _ = writeln!(io::stderr(), "metricd: {name} is no URL of a database: {source}");
     } else {
         let _ = error.print();
     }

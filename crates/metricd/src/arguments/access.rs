@@ -8,6 +8,8 @@ use clap::builder::NonEmptyStringValueParser;
 use metricd_access::{Algorithm, Scope};
 use metricd_domain::{MetricPattern, Tenant};
 
+use super::values::duration;
+
 /// Whom to serve.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
@@ -69,7 +71,7 @@ pub(crate) struct TokenArguments {
     pub(crate) scopes: Vec<Scope>,
 
     /// How long the token is good: `15m`, `1h`, `30d`. It cannot be taken back before.
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub(crate) ttl: Duration,
 
     /// Who the token is for, as history will name them.

@@ -7,23 +7,25 @@ use clap::Args;
 use metricd_access::Scope;
 use metricd_api::QuotaRules;
 
+use super::values::whole_number;
+
 /// How much one caller may ask for.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Quotas")]
 pub(crate) struct QuotaArguments {
     /// How many requests a second a token's subject may make, as many of them at once; 0 for any number.
-    #[arg(long, env = "METRICD_REQUESTS_PER_SECOND", default_value_t = 1_000, value_name = "COUNT")]
+    #[arg(long, env = "METRICD_REQUESTS_PER_SECOND", default_value_t = 1_000, value_name = "COUNT", value_parser = whole_number::<u32>(0..))]
     pub(crate) requests_per_second: u32,
 
     /// How many requests a second may be refused for their tokens that come from one address, or one network /64 of IPv6,
     /// before they are told to slow down; 0 for any number.
-    #[arg(long, env = "METRICD_REFUSALS_PER_SECOND", default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, env = "METRICD_REFUSALS_PER_SECOND", default_value_t = 20, value_name = "COUNT", value_parser = whole_number::<u32>(0..))]
     pub(crate) refusals_per_second: u32,
 
     /// How many requests of one subject, or of one address where no token is asked for, may run SQL at once; others wait for a
     /// second. Half of them may be streams. A request whose statement the database does not stop counts until that has ended. Three quarters of
     /// `--query-connections` where nothing is said, so that one caller cannot take all of them.
-    #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT")]
+    #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT", value_parser = whole_number::<NonZeroUsize>(NonZeroUsize::MIN..))]
     pub(crate) queries_per_subject: Option<NonZeroUsize>,
 
     /// What SQL may cost for tokens of a scope, instead of `--query-cost`: `metrics:read=1000000`. Of several scopes the highest

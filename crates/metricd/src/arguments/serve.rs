@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use metricd_api::{AllowedHost, AllowedOrigin};
 
+use super::values::whole_number;
 use super::{AccessArguments, QuotaArguments};
 
 /// How to serve.
@@ -20,12 +21,12 @@ pub(crate) struct ServeArguments {
 
     /// How many seconds a metric's SQL may run. On a database of yours the reader's own limit, 5 seconds unless an
     /// administrator has changed it, holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
-    #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=3600))]
     pub(crate) query_timeout_seconds: u64,
 
     /// How many seconds the metrics of one call to `/results`, or of a dashboard, may run together. Each of them has its own
     /// limit beside.
-    #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=3600))]
     pub(crate) results_timeout_seconds: u64,
 
     /// The folder in which the files of uploads are kept while they are ingested. It is made unless it exists; one that exists
@@ -35,43 +36,43 @@ pub(crate) struct ServeArguments {
     pub(crate) upload_dir: Option<PathBuf>,
 
     /// How many MiB an upload to `/ingestions` may have.
-    #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = whole_number::<u64>(1..=1_048_576))]
     pub(crate) max_upload_mib: u64,
 
     /// How many seconds the client of a CSV or NDJSON stream may keep the database waiting, all in all, beside the time that
     /// the SQL takes. Then the stream breaks off.
-    #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=86400))]
     pub(crate) stream_patience_seconds: u64,
 
     /// How many KiB a second the client of a stream has to take at least, on average over half a minute; 0 for any number. A
     /// client that is slower holds a database connection for longer than others can wait: its stream breaks off.
-    #[arg(long, env = "METRICD_STREAM_MIN_KIB_PER_SECOND", default_value_t = 16, value_name = "KIB", value_parser = clap::value_parser!(u64).range(0..=1_048_576))]
+    #[arg(long, env = "METRICD_STREAM_MIN_KIB_PER_SECOND", default_value_t = 16, value_name = "KIB", value_parser = whole_number::<u64>(0..=1_048_576))]
     pub(crate) stream_min_kib_per_second: u64,
 
     /// What PostgreSQL's planner may estimate that a metric's SQL costs; 1 is the reading of a page in sequence. What would
     /// cost more is refused before it runs.
-    #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = whole_number::<u64>(1..))]
     pub(crate) query_cost: u64,
 
     /// How many connections run stored SQL at once. Streams may have half of them.
-    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
     pub(crate) query_connections: u32,
 
     /// How many seconds a connection runs stored SQL before another one takes its place, less up to a tenth: PostgreSQL's
     /// sessions keep what they have cached.
-    #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_lifetime_seconds: u64,
 
     /// How many seconds a connection for stored SQL is kept that nobody uses.
-    #[arg(long, env = "METRICD_QUERY_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    #[arg(long, env = "METRICD_QUERY_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_idle_seconds: u64,
 
     /// How many connections read and store definitions at once.
-    #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = whole_number::<u32>(1..=100))]
     pub(crate) catalog_connections: u32,
 
     /// How many seconds a graceful stop waits for the requests in flight.
-    #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS")]
+    #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS", value_parser = whole_number::<u64>(0..))]
     pub(crate) shutdown_timeout_seconds: u64,
 
     /// An origin whose pages may read answers from a browser, as `https://example.org`, or `*` for anybody's; without one
@@ -87,13 +88,13 @@ pub(crate) struct ServeArguments {
 
     /// How many connections there may be from one address. One more ends the one of them that has made no progress for the
     /// longest time; raise this for a proxy that keeps more.
-    #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = whole_number::<u32>(1..=1_000_000))]
     pub(crate) connections_per_address: u32,
 
     /// How many MiB answers may have altogether that their clients have not read yet; those of one subject, or of one address
     /// where no token is asked for, may have half of it. What does not fit is answered with 503, or with 429 if the caller's own
     /// answers are in the way. When half of either is taken, clients that read nothing for 2 seconds are let go of.
-    #[arg(long, env = "METRICD_MAX_UNREAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u32).range(32..=1_048_576))]
+    #[arg(long, env = "METRICD_MAX_UNREAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = whole_number::<u32>(32..=1_048_576))]
     pub(crate) max_unread_mib: u32,
 
     /// Do not load the sample into an empty private PostgreSQL.

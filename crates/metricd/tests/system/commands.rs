@@ -66,7 +66,33 @@ fn a_misspelled_variable_and_a_data_folder_that_is_a_file_are_told() -> Result<(
         error.contains("`METRICD_LISTN` is not known and has no effect: did you mean `METRICD_LISTEN`?"),
         "{error}"
     );
-    assert!(error.contains("is a file: give another --data-dir"), "{error}");
+    assert!(error.contains("is a file: give another METRICD_DATA_DIR"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
+    let folder = folder()?;
+    for (variable, value, flag) in [
+        ("METRICD_LISTEN", "here", "--listen"),
+        ("METRICD_QUERY_COST", "0", "--query-cost"),
+        ("METRICD_QUERY_TIMEOUT_SECONDS", "5s", "--query-timeout-seconds"),
+        ("METRICD_TENANT_CLAIM", "", "--tenant-claim"),
+        ("METRICD_LOG_FORMAT", "xml", "--log-format"),
+        ("METRICD_SHARED_TABLES", "a", "--shared-table"),
+        ("DATABASE_URL", "here", "--database-url"),
+        ("READER_DATABASE_URL", "here", "--reader-database-url"),
+    ] {
+        let (code, _, error) = run(metricd(folder.path()).env(variable, value))?;
+        assert_eq!(code, 2, "{variable}: {error}");
+        let words =
+            || error.split(|character: char| !character.is_alphanumeric() && character != '-' && character != '_');
+        assert!(words().any(|word| word == variable) && !words().any(|word| word == flag), "{error}");
+        // What is given on the command line counts before the variable.
+        let given = format!("{flag}={value}");
+        let (code, _, error) = run(metricd(folder.path()).env(variable, value).arg(given))?;
+        assert!(code == 2 && error.contains(flag) && !error.contains(variable), "{error}");
+    }
     Ok(())
 }
 

@@ -1,0 +1,53 @@
+//! Values of options, with messages that say what is expected.
+
+use std::fmt::Display;
+use std::ops::{Bound, RangeBounds};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Reads a whole number within these bounds, of which the first is included.
+pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
+    range: impl RangeBounds<T> + Clone,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            let from = match range.start_bound() {
+                Bound::Included(from) | Bound::Excluded(from) => format!(" from {from}"),
+                Bound::Unbounded => String::new(),
+            };
+            match range.end_bound() {
+                Bound::Included(to) | Bound::Excluded(to) => format!("expected a whole number{from} to {to}"),
+                Bound::Unbounded => format!("expected a whole number{from} on"),
+            }
+        })
+    }
+}
+
+/// Reads a duration, such as `30d`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected numbers with units, such as `15m`, `12h` or `30d`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_number_is_told_what_is_expected() {
+        let within = whole_number::<u32>(1..=50);
+        assert_eq!(within("50"), Ok(50));
+        for wrong in ["0", "51", "-1", "5s", "", "99999999999"] {
+            assert_eq!(within(wrong), Err("expected a whole number from 1 to 50".to_owned()), "{wrong}");
+        }
+        assert_eq!(whole_number::<u64>(1..)("0"), Err("expected a whole number from 1 on".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_duration_is_told_what_is_expected() {
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["x", "30", "", "5 parsecs"] {
+            assert!(duration(wrong).is_err_and(|message| message.starts_with("expected")), "{wrong}");
+        }
+    }
+}
