@@ -22,6 +22,7 @@ use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
 use self::values::duration;
 use self::variables::unknown_variables;
+use crate::log_filter::LogFilter;
 use crate::log_format::LogFormat;
 use crate::output;
 
@@ -47,9 +48,10 @@ struct CommandLine {
     #[command(flatten)]
     guard: GuardArguments,
 
-    /// What to log: a level, or levels by module, as `env_logger` takes them.
+    /// What to log: a level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or levels by module, as `env_logger` takes them:
+    /// `warn,metricd_api=debug`.
     #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER", help_heading = "Logging")]
-    log: String,
+    log: LogFilter,
 
     /// How to log: lines for people, or a JSON object a line for programs.
     #[arg(
@@ -259,7 +261,7 @@ pub(crate) enum Format {
 pub(crate) struct Arguments {
     pub(crate) database: DatabaseArguments,
     pub(crate) guard: GuardArguments,
-    pub(crate) log: String,
+    pub(crate) log: LogFilter,
     pub(crate) log_format: LogFormat,
     pub(crate) command: Command,
 }
@@ -282,9 +284,9 @@ impl Arguments {
                 command: command.unwrap_or_else(|| Command::Serve(Box::new(serve))),
             }),
             Err(error) => {
+                let error = explain::explain(error, &CommandLine::command());
                 output::usage(&error);
                 Err(if error.use_stderr() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
-                let error = explain::explain(error, &CommandLine::command());
             }
         }
     }
@@ -308,13 +310,13 @@ pub(crate) fn usage_error(message: impl fmt::Display) -> anyhow::Error {
     UsageError(message.to_string()).into()
 }
 
-/// A sentence for each variable of the environment that looks like one of metricd's and is none.
-pub(crate) fn misspelled_variables() -> Vec<String> {
 /// The message with each option named by the variable of the environment that gives it, if the command line does not.
 pub(crate) fn name_variables(message: &str) -> String {
     explain::name_variables(message, &CommandLine::command())
 }
 
+/// A sentence for each variable of the environment that looks like one of metricd's and is none.
+pub(crate) fn misspelled_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     unknown_variables(&CommandLine::command(), names)
 }

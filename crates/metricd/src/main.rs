@@ -4,6 +4,7 @@ mod access;
 mod arguments;
 mod commands;
 mod database;
+mod log_filter;
 mod log_format;
 mod log_lines;
 mod output;
@@ -23,9 +24,17 @@ async fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     // Nobody else has set a logger.
-    let log = log_lines::start(&log, log_format, matches!(command, Command::Serve(_))).ok();
+    let filter = log;
+    let log = log_lines::start(filter.as_str(), log_format, matches!(command, Command::Serve(_))).ok();
     for sentence in arguments::misspelled_variables() {
         log::warn!("{sentence}");
+    }
+    for sentence in filter.warnings().map(|sentence| arguments::name_variables(&sentence)) {
+        log::warn!("{sentence}");
+        // Without a level of its own, the rest of the program logs nothing.
+        if !log::log_enabled!(log::Level::Warn) {
+            output::warning(&sentence);
+        }
     }
     let outcome = match command {
         Command::Serve(serve) => commands::serve(&database, &guard, *serve).await,

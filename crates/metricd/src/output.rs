@@ -17,7 +17,13 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "metricd: {}", message(error));
 }
 
-/// The error on one line, with each cause that the words before do not tell.
+/// Prints a warning that the log does not show.
+pub(crate) fn warning(sentence: &str) {
+    let _ = writeln!(io::stderr(), "metricd: {sentence}");
+}
+
+/// The error on one line, with each cause that the words before do not tell. Options that variables of the environment give are
+/// named by those.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

@@ -78,6 +78,7 @@ fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
         ("METRICD_QUERY_COST", "0", "--query-cost"),
         ("METRICD_QUERY_TIMEOUT_SECONDS", "5s", "--query-timeout-seconds"),
         ("METRICD_TENANT_CLAIM", "", "--tenant-claim"),
+        ("METRICD_LOG", "debgu", "--log"),
         ("METRICD_LOG_FORMAT", "xml", "--log-format"),
         ("METRICD_SHARED_TABLES", "a", "--shared-table"),
         ("DATABASE_URL", "here", "--database-url"),
@@ -92,6 +93,21 @@ fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
         let given = format!("{flag}={value}");
         let (code, _, error) = run(metricd(folder.path()).env(variable, value).arg(given))?;
         assert!(code == 2 && error.contains(flag) && !error.contains(variable), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_log_that_would_stay_silent_is_told() -> Result<()> {
+    let folder = folder()?;
+    let file = crate::support::write(folder.path(), "data", "")?;
+    for (filter, expected, says) in [
+        ("debgu", 2, "expected a level such as `debug`"),
+        ("info,metricd=inof", 2, "expected a level such as `info`"),
+        ("metrcd_api=debug", 1, "names `metrcd_api`, which is no crate of metricd's"),
+    ] {
+        let (code, _, error) = run(metricd(&file).args(["check", "--log", filter]))?;
+        assert!(code == expected && error.contains(says), "{filter}: {code} {error}");
     }
     Ok(())
 }
