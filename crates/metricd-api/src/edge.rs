@@ -14,8 +14,8 @@ use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, VARY};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use uuid::Uuid;
@@ -28,6 +28,7 @@ use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::connections::NoRoom;
 use crate::quotas::Standing;
+use crate::routes::prefers_html;
 use crate::{ApiState, Problem, ProblemCode, caller, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -162,7 +163,15 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     })
 }
 
-/// The answer to a path that no route has.
-pub(crate) async fn not_found() -> Result<HttpResponse, Problem> {
-    Err(Problem::new(ProblemCode::NotFound))
+/// The answer to a path that no route has. A browser that is given the server's address alone is shown the documentation.
+pub(crate) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    if request.path() == "/" && is_read && prefers_html(&request) {
+        return Ok(HttpResponse::SeeOther()
+            .insert_header((LOCATION, "/docs"))
+            .insert_header((VARY, "accept"))
+            .finish());
+    }
+    let problem = Problem::new(ProblemCode::NotFound);
+    Err(if request.path() == "/" { problem.with_header(VARY, HeaderValue::from_static("accept")) } else { problem })
 }

@@ -49,7 +49,8 @@ pub(crate) struct ResultParameters {
     #[param(value_type = Option<String>, format = Date)]
     end_date: Option<String>,
     /// The values of the metric's own parameters, each by its name: `?alert_type=critical`.
-    #[param(style = Form, explode)]
+    // Without an example, Swagger UI sends names that no metric has.
+    #[param(style = Form, explode, example = json!({}))]
     parameters: Option<BTreeMap<String, String>>,
 }
 

@@ -59,7 +59,7 @@ problem_codes! {
     TokenLimited = "token-limited", FORBIDDEN, "Token limited", "The token is limited to some metrics, and the request is about others.";
     ForeignOrigin = "foreign-origin", FORBIDDEN, "Foreign origin", "The request comes from a page of another origin. Without tokens only pages of this server and of the origins that `--cors-origin` names may make requests.";
     MisdirectedRequest = "misdirected-request", MISDIRECTED_REQUEST, "Misdirected request", "The server does not answer for the host that the header `Host` names. Without tokens it answers for loopback hosts and those that `--allowed-host` names.";
-    NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path.";
+    NotFound = "not-found", NOT_FOUND, "Not found", "There is nothing at this path. `/docs` shows the paths that there are, `/openapi.json` lists them for programs.";
     MetricNotFound = "metric-not-found", NOT_FOUND, "Metric not found", "There is no metric with this id.";
     DashboardNotFound = "dashboard-not-found", NOT_FOUND, "Dashboard not found", "There is no dashboard with this id.";
     IngestionNotFound = "ingestion-not-found", NOT_FOUND, "Ingestion not found", "There is no ingestion with this id.";

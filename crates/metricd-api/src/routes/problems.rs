@@ -41,7 +41,7 @@ impl From<ProblemCode> for ProblemResponse {
 }
 
 /// Whether a person reads the answer: the request would rather have HTML than JSON.
-fn prefers_html(request: &HttpRequest) -> bool {
+pub(crate) fn prefers_html(request: &HttpRequest) -> bool {
     let ranges = Accept::parse(request).map(|accept| accept.ranked()).unwrap_or_default();
     let named = ranges.iter().map(|range| (range.type_().as_str(), range.subtype().as_str()));
     let liked =

@@ -60,7 +60,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
     path = "/results",
     tag = "results",
     params(
-        ("metric_id" = Vec<String>, Query, description = "The metrics' ids.", min_items = 1, max_items = 50),
+        ("metric_id" = Vec<String>, Query, description = "The metrics' ids.", min_items = 1, max_items = 50, example = json!(["alerts-by-type"])),
         ResultParameters,
         ("limit" = Option<u32>, Query, description = "How many rows each result has at most; 1 000 where nothing is said.", minimum = 1, maximum = 10_000),
         IfNoneMatchParameter,

@@ -29,6 +29,26 @@ fn the_document_of_the_api() {
     insta::assert_snapshot!("api", api_document());
 }
 
+/// A map without an example is prefilled with names of its own by Swagger UI, and a file is chosen only where its type says that
+/// it is one.
+#[test]
+fn what_the_page_sends_by_itself_is_taken() -> Result<()> {
+    let document: Value = serde_json::from_str(api_document())?;
+    let paths = document["paths"].as_object().context("paths")?;
+    let operations = paths.values().flat_map(|path| path.as_object().into_iter().flat_map(|path| path.values()));
+    let parameters = operations.flat_map(|operation| operation["parameters"].as_array().into_iter().flatten());
+    let maps: Vec<_> = parameters.filter(|parameter| parameter["schema"]["type"] == "object").collect();
+    assert_eq!(maps.len(), 3);
+    for map in maps {
+        assert_eq!(map["example"], json!({}), "{map:#}");
+    }
+    let parts = document["components"]["schemas"]["Upload"]["properties"].as_object().context("parts")?;
+    for (name, part) in parts {
+        assert!(part.to_string().contains("contentMediaType"), "{name}: {part}");
+    }
+    Ok(())
+}
+
 #[actix_web::test]
 async fn the_document_is_served_and_known_by_its_tag() -> Result<()> {
     let app = TestApp::start().await?;

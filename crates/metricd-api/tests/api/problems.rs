@@ -40,3 +40,20 @@ async fn a_browser_gets_a_page() -> Result<()> {
     }
     Ok(())
 }
+
+#[actix_web::test]
+async fn the_root_leads_to_the_documentation() -> Result<()> {
+    let app = TestApp::start().await?;
+    let problem = app.get("/").await?.assert_problem(404, "not-found", "/")?;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("`/docs`") && detail.contains("`/openapi.json`"), "{detail}");
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let browser = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    let answer = client.get(app.url("/")).header(browser.0, browser.1).send().await?;
+    assert_eq!(answer.status(), 303);
+    assert_eq!([&answer.headers()["location"], &answer.headers()["vary"]], ["/docs", "accept"]);
+    for request in [client.get(app.url("/nowhere")), client.post(app.url("/"))] {
+        assert_eq!(app.send(request.header(browser.0, browser.1)).await?.status, 404);
+    }
+    Ok(())
+}

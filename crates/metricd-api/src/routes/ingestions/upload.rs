@@ -46,6 +46,8 @@ pub(super) struct UploadBody {
     #[schema(content_media_type = "application/json")]
     metrics: Option<Vec<String>>,
     /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
+    // Of any type: without one, it would be text in a form instead of a file.
+    #[schema(content_media_type = "application/octet-stream")]
     records: Option<Vec<String>>,
 }
 
