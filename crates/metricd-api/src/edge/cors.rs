@@ -17,7 +17,7 @@ use actix_web::http::header::{
 pub use self::origin::{AllowedOrigin, InvalidOrigin};
 
 /// Whatever any path takes. What a path does not take it refuses itself, with a problem that the page can then read.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
 
 /// What a page may send beside what it always may.
 const REQUEST_HEADERS: HeaderValue =
@@ -25,7 +25,8 @@ const REQUEST_HEADERS: HeaderValue =
 
 /// What a page may read beside what it always may.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "etag, location, ratelimit, ratelimit-policy, retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
+    "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, \
+     retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
 );
 
 /// How many seconds a browser may remember what a preflight was answered.
@@ -88,5 +89,52 @@ impl Cors {
         let is_any = fitting.clone().any(|allowed| *allowed == AllowedOrigin::Any);
         let granted = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
         fitting.last().map(|_| granted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::openapi::api_document;
+
+    /// What a page may read of any response (<https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name>), and what
+    /// is of use to caches alone.
+    const ALWAYS: &[&str] = &["cache-control", "content-length", "content-type", "last-modified", "vary"];
+
+    fn names(header: &HeaderValue) -> BTreeSet<String> {
+        header.to_str().unwrap().split(", ").map(str::to_owned).collect()
+    }
+
+    fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        value.as_object().into_iter().flatten()
+    }
+
+    #[test]
+    fn pages_may_use_what_the_document_names() {
+        let document: Value = serde_json::from_str(api_document()).unwrap();
+        let (mut methods, mut sent, mut answered) =
+            (BTreeSet::from(["HEAD".to_owned()]), BTreeSet::new(), BTreeSet::new());
+        let shared = members(&document["components"]["responses"]).map(|(_, response)| response.clone());
+        let mut responses: Vec<_> = shared.collect();
+        for (method, operation) in members(&document["paths"]).flat_map(|(_, path)| members(path)) {
+            methods.insert(method.to_uppercase());
+            responses.extend(members(&operation["responses"]).map(|(_, response)| response.clone()));
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let headers = parameters.filter(|parameter| parameter["in"] == "header");
+            sent.extend(headers.map(|parameter| parameter["name"].as_str().unwrap().to_lowercase()));
+        }
+        for response in &responses {
+            answered.extend(members(&response["headers"]).map(|(name, _)| name.to_lowercase()));
+        }
+        assert_eq!(names(&METHODS), methods);
+        let missing: Vec<_> = sent.difference(&names(&REQUEST_HEADERS)).cloned().collect();
+        assert!(sent.contains("if-match") && missing.is_empty(), "{missing:?}");
+        answered.retain(|name| !ALWAYS.contains(&name.as_str()));
+        let missing: Vec<_> = answered.difference(&names(&RESPONSE_HEADERS)).cloned().collect();
+        assert!(answered.contains("etag") && missing.is_empty(), "{missing:?}");
     }
 }
