@@ -58,6 +58,9 @@ pub enum InvalidDatabaseUrl {
     /// The text does not have the form of a URL for PostgreSQL.
     #[error("expected `postgres://user:password@host:port/database`")]
     Syntax,
+    /// What stands where a port does is none.
+    #[error("expected a port from 0 to 65535 behind the host, as in `postgres://user:password@host:5432/database`")]
+    Port,
     /// A part of the URL, such as the password, has a character that must be written as `%` and two digits.
     #[error("a special character in the URL is not percent-encoded: write `@` as %40, `/` as %2F, `%` as %25")]
     Encoding,
@@ -100,7 +103,7 @@ impl DatabaseUrl {
         let (user, password) =
             credentials.split_once(':').map_or((credentials, None), |(user, password)| (user, Some(password)));
         if hosts.split(',').any(|host| !has_port(host)) {
-            return Err(InvalidDatabaseUrl::Syntax);
+            return Err(InvalidDatabaseUrl::Port);
         }
         let parameters = Parameters::parse(text)?;
         let decoded = |text: &str| decoded(text).ok_or(InvalidDatabaseUrl::Encoding);
@@ -365,7 +368,10 @@ mod tests {
     #[test]
     fn refuses_what_does_not_name_a_database() {
         assert_eq!(parse("s3cret").unwrap_err(), InvalidDatabaseUrl::Syntax);
-        assert_eq!(parse("postgres://ann:s3cret@db.example:port/metricd").unwrap_err(), InvalidDatabaseUrl::Syntax);
+        for port in ["port", "99999", "-1"] {
+            let url = format!("postgres://ann:s3cret@db.example:{port}/metricd");
+            assert_eq!(parse(&url).unwrap_err(), InvalidDatabaseUrl::Port, "{port}");
+        }
         assert_eq!(parse("postgres://db.example/metricd").unwrap_err(), InvalidDatabaseUrl::NoUser);
         assert_eq!(parse("postgres://ann@db.example").unwrap_err(), InvalidDatabaseUrl::NoDatabase);
         assert_eq!(parse("postgres://ann@db.example/m?sslmode=verify-full").unwrap_err(), InvalidDatabaseUrl::Tls);
