@@ -195,8 +195,8 @@ impl Receiving<'_> {
             }
         }
         self.hash.update(size_bytes.to_be_bytes());
-        // What a browser sends for a file input in which nothing was chosen.
-        if given.as_deref() == Some("") && size_bytes == 0 {
+        // What a browser sends for a file input in which nothing was chosen; Swagger UI sends no name at all.
+        if given.unwrap_or_default().is_empty() && size_bytes == 0 {
             return Ok(None);
         }
         file.flush().await.map_err(broken)?;
