@@ -42,7 +42,14 @@ impl From<RunError> for Problem {
             RunError::TableLocked => ProblemCode::TableLocked,
             RunError::NotStopped { .. } => ProblemCode::QueryNotStopped,
             RunError::Quarantined => ProblemCode::StatementQuarantined,
-            RunError::TooCostly { .. } => ProblemCode::QueryTooCostly,
+            // Where tenants are served nothing is too costly: what their rows cost together is none of their business.
+            RunError::TooCostly { cost, limit } => {
+                let detail = format!(
+                    "The database expects the metric's SQL to cost {cost:.0} with these parameters, and {limit} is allowed. Ask for \
+                     less, such as a shorter period."
+                );
+                return Self::new(ProblemCode::QueryTooCostly).with_detail(detail).caused_by(error);
+            }
             RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { sqlstate, .. } => match fault_of(sqlstate) {
                 // Stored SQL runs in read-only transactions on purpose: one that writes is its author's.
