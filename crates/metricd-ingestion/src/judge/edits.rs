@@ -49,8 +49,9 @@ pub(super) fn refuse_edited<T: Declared>(
         let Some(edit) = entry.value.conflicting_edit(existing) else { return true };
         let (kind, id) = entry.value.name();
         let edit = describe(edit);
-        let message =
-            format!("the {kind} `{id}` was {edit}; the edit is kept: overwrite edits to use the file's content");
+        let message = format!(
+            "the {kind} `{id}` was {edit}; the edit is kept: `--overwrite-edits`, or `?overwrite_edits=true` over HTTP, uses the file's content"
+        );
         findings.refuse(entry.location.clone(), Some(id), Reason::EditConflict, message);
         false
     };
