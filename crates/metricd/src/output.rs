@@ -30,7 +30,7 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
         // What the operating system says ends in its number, which tells nobody anything.
         let told = cause.split(" (os error").next().unwrap_or_default();
         if !message.to_lowercase().contains(&told.to_lowercase()) && !told.is_empty() {
-            message = format!("{message}: {cause}");
+            message = format!("{message}: {}", if cause.ends_with(')') { told } else { &cause });
         }
     }
     name_variables(&message)
