@@ -13,6 +13,7 @@ use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
+use metricd_domain::plain_json_error;
 use serde::de::DeserializeOwned;
 
 use self::well_formed::check_well_formed;
@@ -118,7 +119,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         |fault: String| Problem::new(ProblemCode::MalformedJson).with_detail(format!("The body is not JSON: {fault}."));
     let text = check_well_formed(body).map_err(malformed)?;
     serde_json::from_str(text).map_err(|error| {
-        let shown: String = error.to_string().chars().take(MAX_SHOWN_CHARS).collect();
+        let shown: String = plain_json_error(&error.to_string()).chars().take(MAX_SHOWN_CHARS).collect();
         Problem::new(ProblemCode::InvalidBody).with_detail(format!("The body is not what this path takes: {shown}."))
     })
 }

@@ -1,5 +1,6 @@
 //! The fields of a JSON body, all of whose faults are told at once.
 
+use metricd_domain::plain_json_error;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -120,7 +121,7 @@ impl Fields {
 
 /// A value as what it should be; where it is not, what was expected.
 pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| error.to_string())
+    serde_json::from_value(value).map_err(|error| plain_json_error(&error.to_string()))
 }
 
 fn kind(value: &Value) -> &'static str {

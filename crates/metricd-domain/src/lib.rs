@@ -95,6 +95,7 @@ mod metric_limits;
 mod metric_patterns;
 mod parameter;
 mod period;
+mod plain_json;
 mod record;
 mod report;
 mod sql;
@@ -127,6 +128,7 @@ pub use parameter::{
     ParameterDeclaration, ParameterName, ParameterType, ParameterValue, Parameters, RepeatedParameter, ScalarType,
 };
 pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
+pub use plain_json::plain_json_error;
 pub use record::{InvalidLabel, InvalidRecordDate, Label, Record, RecordDate};
 pub use report::{
     EntryCounts, FileKind, IngestedFile, IngestionMode, IngestionReport, Location, MAX_LISTED_FINDINGS, Notice,

@@ -108,8 +108,10 @@ impl Statement {
     pub fn parse(sql: &SqlText) -> Result<Self, InvalidStatement> {
         let dialect = TokenDialect(PostgreSqlDialect {});
         let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
-        let tokens = tokens
-            .map_err(|error| InvalidStatement::Syntax { place: error.location.into(), message: error.message })?;
+        let tokens = tokens.map_err(|error| InvalidStatement::Syntax {
+            place: error.location.into(),
+            message: unclosed(error.message),
+        })?;
         Reading::of(sql).read(&tokens)
     }
 
@@ -142,6 +144,22 @@ impl Statement {
     pub(crate) fn blanks(&self) -> &[Range<usize>] {
         &self.blanks
     }
+}
+
+/// What the tokenizer says, in plain words where it is about an end that is missing.
+fn unclosed(message: String) -> String {
+    let (what, end) = match message.as_str() {
+        "Unterminated string literal"
+        | "Unterminated encoded string literal"
+        | "Unterminated unicode encoded string literal" => ("a string", "'"),
+        "Unterminated dollar-quoted string" | "Unterminated dollar-quoted, expected $" => {
+            ("a string in dollar signs", "$")
+        }
+        "Unexpected EOF while in a multi-line comment" => ("a comment", "*/"),
+        "Expected close delimiter '\"' before EOF." => ("a name in double quotes", "\""),
+        _ => return message,
+    };
+    format!("{what} does not end: its closing `{end}` is missing")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use metricd_domain::plain_json_error;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// How deep arrays and objects may stand in each other.
@@ -26,7 +27,7 @@ pub(super) fn check_well_formed(body: &[u8]) -> Result<&str, String> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Value { depth: MAX_DEPTH }.deserialize(&mut deserializer);
-    read.and_then(|()| deserializer.end()).map_err(|error| error.to_string())?;
+    read.and_then(|()| deserializer.end()).map_err(|error| plain_json_error(&error.to_string()))?;
     Ok(text)
 }
 
@@ -118,18 +119,21 @@ mod tests {
             ("", "it is empty at line 1 column 1"),
             (" \n", "it is empty at line 1 column 1"),
             ("\u{feff}{}", "there is a byte order mark at line 1 column 1"),
-            ("{", "EOF while parsing an object at line 1 column 1"),
+            ("{", "it ends in the middle of an object at line 1 column 1"),
             ("{\"a\": 1,\n \"b\" 2}", "expected `:` at line 2 column 6"),
-            ("[1, 2] x", "trailing characters at line 1 column 8"),
-            ("{} {}", "trailing characters at line 1 column 4"),
+            ("[1, 2] x", "something follows behind its end at line 1 column 8"),
+            ("{} {}", "something follows behind its end at line 1 column 4"),
             ("{\"a\": 1,\n \"a\": 2}", "the key `a` stands twice in one object at line 2 column 4"),
             ("{\"a\": 1, \"\\u0061\": 2}", "the key `a` stands twice in one object at line 1 column 17"),
             ("[{\"x\": {\"a\": 1, \"a\": 1}}]", "the key `a` stands twice in one object at line 1 column 19"),
-            ("nul", "EOF while parsing a value at line 1 column 3"),
-            ("NaN", "expected value at line 1 column 1"),
-            ("1e999", "number out of range at line 1 column 5"),
-            ("\"\\ud800\"", "unexpected end of hex escape at line 1 column 8"),
-            ("\"a\nb\"", "control character (\\u0000-\\u001F) found while parsing a string at line 2 column 0"),
+            ("nul", "it ends where a value is expected at line 1 column 3"),
+            ("NaN", "expected a value at line 1 column 1"),
+            ("1e999", "there is a number that is too large at line 1 column 5"),
+            ("\"\\ud800\"", "there is half a character, written as `\\u` and four digits at line 1 column 8"),
+            (
+                "\"a\nb\"",
+                "there is a line break or another control character in a string: write it as an escape, such as `\\n` at line 2 column 0",
+            ),
         ] {
             assert_eq!(check_well_formed(text.as_bytes()), Err(expected.to_owned()), "{text}");
         }

@@ -18,7 +18,10 @@ const CASES: &[Case] = &[
         "SELECT 1;\n SELECT 2",
         &[("sql-several-statements", (2, 2), ";", "a second statement begins here: expected one SELECT statement")],
     ),
-    ("SELECT 'a", &[("sql-unreadable", (1, 8), "", "the SQL cannot be read: Unterminated string literal")]),
+    (
+        "SELECT 'a",
+        &[("sql-unreadable", (1, 8), "", "the SQL cannot be read: a string does not end: its closing `'` is missing")],
+    ),
     (
         "SELECT date 'today', ' Yesterday 10:00'::timestamp::date, CAST('now' AS timestamptz), 'today'::text::date",
         &[

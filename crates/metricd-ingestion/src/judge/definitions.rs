@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use metricd_domain::{
     Breakpoint, DashboardId, DashboardName, InvalidId, LayoutEntry, Location, MAX_ID_CHARS, Metric, MetricId,
+    plain_json_error,
 };
 
 use self::object::{Object, at_pointer};
@@ -114,7 +115,7 @@ fn parse(file: &str, bytes: &[u8], findings: &mut Findings) -> Option<Json> {
             let (reason, message) = if error.is_eof() {
                 (Reason::FileTruncated, "the file ends before its JSON does".to_owned())
             } else {
-                (Reason::JsonSyntax, format!("the file is not JSON: {error}"))
+                (Reason::JsonSyntax, format!("the file is not JSON: {}", plain_json_error(&error.to_string())))
             };
             findings.refuse(location, None, reason, message);
             None

@@ -1,6 +1,8 @@
 //! Parses the declarations of an item: parameters, time column, period and limits.
 
-use metricd_domain::{MetricLimits, Parameter, ParameterDeclaration, Parameters, PeriodDeclaration, TimeColumn};
+use metricd_domain::{
+    MetricLimits, Parameter, ParameterDeclaration, Parameters, PeriodDeclaration, TimeColumn, plain_json_error,
+};
 
 use super::item::TIME_COLUMN;
 use super::object::Object;
@@ -99,11 +101,11 @@ fn parse_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLi
     }
 }
 
-/// Deserializes a JSON value. The error is serde's message, without the position.
+/// Deserializes a JSON value. The error says what was expected, without the position.
 fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| {
-        let message = error.to_string();
+        let message = plain_json_error(&error.to_string());
         message.split(" at line ").next().unwrap_or_default().to_owned()
     })
 }

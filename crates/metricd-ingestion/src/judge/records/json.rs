@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use metricd_domain::plain_json_error;
 use serde::de::IgnoredAny;
 
 use super::{COLUMN_COUNT, NUMBER_COLUMNS, RecordParser, Refused, RowOutcome, RowPosition, Texts};
@@ -54,7 +55,7 @@ impl RecordParser {
             }
             Ok(text) => match serde_json::from_str::<IgnoredAny>(text) {
                 Err(error) => {
-                    let message = error.to_string();
+                    let message = plain_json_error(&error.to_string());
                     let message = message.split(" at line ").next().unwrap_or_default();
                     (Reason::JsonSyntax, format!("the record is not JSON: {message}"))
                 }

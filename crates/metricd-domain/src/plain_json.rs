@@ -1,0 +1,180 @@
+//! What is wrong with JSON, in words for people who do not know the library that reads it.
+
+/// What `serde_json` says of a text or a value, in plain words; line and column stay as they are.
+///
+/// A sentence that is not known stays as it is.
+///
+/// ```
+/// use metricd_domain::plain_json_error;
+///
+/// let said = "invalid type: sequence, expected a map at line 1 column 7";
+/// assert_eq!(plain_json_error(said), "expected an object, not an array at line 1 column 7");
+/// ```
+#[must_use]
+pub fn plain_json_error(said: &str) -> String {
+    let place = said.rfind(" at line ").filter(|at| said[at + 9..].split(" column ").all(is_number));
+    let (what, place) = said.split_at(place.unwrap_or(said.len()));
+    plain_syntax(what).map_or_else(|| plain_data(what), str::to_owned) + place
+}
+
+/// What makes a text no JSON.
+fn plain_syntax(what: &str) -> Option<&'static str> {
+    Some(match what {
+        "EOF while parsing a list" => "it ends in the middle of an array",
+        "EOF while parsing an object" => "it ends in the middle of an object",
+        "EOF while parsing a string" => "it ends in the middle of a string",
+        "EOF while parsing a value" => "it ends where a value is expected",
+        "expected ident" => "expected `true`, `false` or `null`",
+        "expected value" => "expected a value",
+        "trailing comma" => "there is a comma behind the last entry",
+        "trailing characters" => "something follows behind its end",
+        "key must be a string" => "expected a key in double quotes",
+        "invalid escape" => "there is an escape that JSON does not have",
+        "lone leading surrogate in hex escape" | "unexpected end of hex escape" | "invalid unicode code point" => {
+            "there is half a character, written as `\\u` and four digits"
+        }
+        "control character (\\u0000-\\u001F) found while parsing a string" => {
+            "there is a line break or another control character in a string: write it as an escape, such as `\\n`"
+        }
+        "number out of range" => "there is a number that is too large",
+        _ => return None,
+    })
+}
+
+/// What makes JSON something else than what is read.
+fn plain_data(what: &str) -> String {
+    if let Some((found, expected)) = ["invalid type: ", "invalid value: ", "invalid length "]
+        .iter()
+        .find_map(|kind| what.strip_prefix(kind)?.split_once(", expected "))
+    {
+        return format!("expected {}, not {}", plain_expected(expected), plain_found(found));
+    }
+    if let Some(field) = what.strip_prefix("missing field ") {
+        return format!("the field {field} is missing");
+    }
+    if let Some(field) = what.strip_prefix("duplicate field ") {
+        return format!("the field {field} stands there twice");
+    }
+    let unknown = [("unknown field ", "the field "), ("unknown variant ", "")];
+    let unknown = unknown.iter().find_map(|(kind, shown)| Some((shown, what.strip_prefix(kind)?)));
+    match unknown.map(|(shown, rest)| (shown, rest.split_once(", "))) {
+        Some((shown, Some((name, "there are no fields")))) => format!("{shown}{name} is not known"),
+        Some((shown, Some((name, expected)))) => format!("{shown}{name} is not known: {expected}"),
+        _ => what.to_owned(),
+    }
+}
+
+/// Rust's names of types as those of JSON.
+fn plain_expected(expected: &str) -> &str {
+    match expected {
+        "a map" => "an object",
+        "a sequence" => "an array",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number from 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "unit" => "null",
+        "a string" | "a borrowed string" | "a character" | "string or map" | "variant identifier" => "a string",
+        other if other.starts_with("struct ") || other.starts_with("internally tagged enum ") => "an object",
+        other if other.starts_with("tuple ") => "an array",
+        other => other,
+    }
+}
+
+/// What was found, as JSON has it.
+fn plain_found(found: &str) -> String {
+    match found {
+        "map" => "an object".to_owned(),
+        "sequence" => "an array".to_owned(),
+        "null" | "unit" | "Option value" | "unit value" => "null".to_owned(),
+        _ => {
+            let kinds = ["integer ", "floating point ", "string ", "boolean ", "character "];
+            kinds.iter().find_map(|kind| found.strip_prefix(kind)).unwrap_or(found).to_owned()
+        }
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "never read")]
+    struct Limits {
+        rows: u32,
+        share: Option<f64>,
+        kind: Option<Kind>,
+        tags: Option<Vec<String>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Kind {
+        Source,
+        Result,
+    }
+
+    /// What is said of the text, which is none of the type.
+    fn told<T: DeserializeOwned>(text: &str) -> String {
+        plain_json_error(&serde_json::from_str::<T>(text).err().unwrap().to_string())
+    }
+
+    /// These are made by the library itself, so that a release of it that says something else is noticed.
+    #[test]
+    fn what_the_library_says_is_put_in_plain_words() {
+        for (text, expected) in [
+            ("{", "it ends in the middle of an object at line 1 column 1"),
+            ("[1", "it ends in the middle of an array at line 1 column 2"),
+            ("\"a", "it ends in the middle of a string at line 1 column 2"),
+            ("", "it ends where a value is expected at line 1 column 0"),
+            ("nil", "expected `true`, `false` or `null` at line 1 column 2"),
+            ("NaN", "expected a value at line 1 column 1"),
+            ("[1,]", "there is a comma behind the last entry at line 1 column 4"),
+            ("{} x", "something follows behind its end at line 1 column 4"),
+            ("{'a': 1}", "expected a key in double quotes at line 1 column 2"),
+            ("1e999", "there is a number that is too large at line 1 column 5"),
+            ("\"\\q\"", "there is an escape that JSON does not have at line 1 column 3"),
+            ("{\"a\" 1}", "expected `:` at line 1 column 6"),
+        ] {
+            assert_eq!(told::<serde_json::Value>(text), expected, "{text}");
+        }
+        let told_of_line = told::<String>("\"a\nb\"");
+        assert!(told_of_line.starts_with("there is a line break or another control character"), "{told_of_line}");
+        for (text, expected) in [
+            ("{}", "the field `rows` is missing"),
+            ("[]", "expected an object, not an array"),
+            ("{\"rows\": -1}", "expected a whole number from 0, not `-1`"),
+            ("{\"rows\": \"x\"}", "expected a whole number from 0, not \"x\""),
+            ("{\"rows\": 1.5}", "expected a whole number from 0, not `1.5`"),
+            ("{\"rows\": null}", "expected a whole number from 0, not null"),
+            ("{\"rows\": 1, \"rows\": 1}", "the field `rows` stands there twice"),
+            (
+                "{\"rows\": 1, \"rwos\": 1}",
+                "the field `rwos` is not known: expected one of `rows`, `share`, `kind`, `tags`",
+            ),
+            ("{\"rows\": 1, \"share\": true}", "expected a number, not `true`"),
+            ("{\"rows\": 1, \"kind\": \"x\"}", "`x` is not known: expected `source` or `result`"),
+            ("{\"rows\": 1, \"tags\": {}}", "expected an array, not an object"),
+            ("{\"rows\": 1, \"tags\": [1]}", "expected a string, not `1`"),
+        ] {
+            let told = if text == "[]" { told::<BTreeMap<String, u8>>(text) } else { told::<Limits>(text) };
+            assert!(told.split(" at line ").next().unwrap() == expected, "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_stays() {
+        for said in ["", "a limit of 0 lets nothing through", "it is so at line x column 2"] {
+            assert_eq!(plain_json_error(said), said);
+        }
+    }
+}
