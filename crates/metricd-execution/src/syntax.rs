@@ -18,7 +18,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 pub(crate) use self::keywords::is_reserved;
 use self::keywords::keyword;
 use self::names::with_names;
-use self::operators::with_operators;
+use self::operators::{is_operator_character, with_operators};
 use self::plain::plain;
 use self::shapes::with_known_shapes;
 use self::token::{is, is_one_of, is_word};
@@ -221,6 +221,11 @@ fn not_read(message: &str) -> String {
     let cut = |text: &str| text.chars().take(80).collect::<String>();
     let expected = message.strip_prefix("Expected: ").and_then(|message| message.rsplit_once(", found: "));
     let what = match expected {
+        Some(("an expression", operator)) if operator.len() > 1 && operator.chars().all(is_operator_character) => {
+            return format!(
+                "`{operator}` stands before its operand, and is none of PostgreSQL's own: call its function"
+            );
+        }
         Some((expected, "EOF")) => format!("the SQL ends where {} is expected", cut(expected)),
         Some((expected, found)) => format!("metricd cannot read `{}` here and expects {}", cut(found), cut(expected)),
         None => format!("metricd cannot read the SQL from here on ({})", cut(message)),

@@ -8,7 +8,11 @@ const CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 /// Whether the token is one operator, or a part of one.
 pub(super) fn is_operator(token: &Token) -> bool {
     let written = token.to_string();
-    !written.is_empty() && written.chars().all(|character| CHARACTERS.contains(character))
+    !written.is_empty() && written.chars().all(is_operator_character)
+}
+
+pub(super) fn is_operator_character(character: char) -> bool {
+    CHARACTERS.contains(character)
 }
 
 /// Those of them that no operator of standard SQL has.

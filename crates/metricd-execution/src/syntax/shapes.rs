@@ -124,6 +124,7 @@ impl Shapes<'_> {
                     self.insert(at + 1, [quoted("record")]);
                 }
                 Keyword::ONLY if clause == Clause::Sources && self.opens(at + 1) => self.only(at),
+                Keyword::TABLESAMPLE if self.opens(at + 2) => self.sample(at + 2),
                 Keyword::GROUPING | Keyword::SETS | Keyword::ROLLUP | Keyword::CUBE
                     if clause == Clause::Grouping
                         && (self.opens(at + 1) || self.is(at + 1, &["sets"]) && self.opens(at + 2)) =>
@@ -201,6 +202,18 @@ impl Shapes<'_> {
         let inside = self.tokens.get(at + 2..end).unwrap_or_default();
         if inside.iter().all(|token| matches!(token.token, Token::Word(_) | Token::Period)) {
             self.dropped.extend([at, at + 1, end]);
+        }
+    }
+
+    /// `SYSTEM (share) REPEATABLE (seed)` as `SYSTEM ((share, seed))`: the parser takes no expression for the seed.
+    fn sample(&mut self, opening: usize) {
+        let Some(end) = self.closing.get(opening).copied().flatten() else { return };
+        let Some(seed_end) = self.closing.get(end + 2).copied().flatten() else { return };
+        if self.is(end + 1, &["repeatable"]) {
+            self.dropped.extend([end, end + 1, end + 2]);
+            self.insert(opening + 1, [Token::LParen]);
+            self.insert(end, [Token::Comma]);
+            self.insert(seed_end, [Token::RParen]);
         }
     }
 

@@ -170,6 +170,15 @@ const CASES: &[Case] = &[
         )],
     ),
     (
+        "SELECT @#@ 24 AS n",
+        &[(
+            "sql-not-understood",
+            (1, 8),
+            "@",
+            "`@#@` stands before its operand, and is none of PostgreSQL's own: call its function",
+        )],
+    ),
+    (
         "SELECT `a` FROM m",
         &[(
             "sql-not-understood",
