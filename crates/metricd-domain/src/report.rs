@@ -221,6 +221,30 @@ pub struct IngestionReport {
 }
 
 impl IngestionReport {
+    /// The report of an ingestion that has read nothing yet, and has stored all of it. The fields are there to be set.
+    #[must_use]
+    pub fn new(ingestion_id: IngestionId, mode: IngestionMode, started_at: DateTime<Utc>) -> Self {
+        Self {
+            ingestion_id,
+            mode,
+            outcome: Outcome::Stored,
+            started_at,
+            finished_at: started_at,
+            files: Vec::new(),
+            queries: EntryCounts::default(),
+            metrics: EntryCounts::default(),
+            dashboards: EntryCounts::default(),
+            layout_entries: EntryCounts::default(),
+            records: RecordCounts::default(),
+            refusal_count: 0,
+            refusals: Vec::new(),
+            notice_count: 0,
+            notices: Vec::new(),
+            suggestions: Vec::new(),
+            ingested_by: None,
+        }
+    }
+
     /// Whether the call is refused, or, of a dry run, would be: something was refused, and either the mode is strict or no
     /// entry of any kind was accepted.
     #[must_use]

@@ -1,8 +1,8 @@
-//! Why a store could not do what it was asked for.
+//! The errors of a store.
 
 use metricd_domain::{DashboardId, IngestionId, MetricId, QueryId};
 
-/// Why a store could not do what it was asked for.
+/// Why a call to a store failed. A new variant is a new duty for whoever answers it, so that the enum is exhaustive.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// No metric has this id.
@@ -23,22 +23,22 @@ pub enum RepositoryError {
     /// The metric is out of service.
     #[error("the metric `{0}` is out of service")]
     MetricDeleted(MetricId),
-    /// The metric has another version than the one that was to be changed.
+    /// The metric has another version than the one that the change was made from.
     #[error("the metric has the version {current}")]
     VersionMismatch {
         /// The version that it has.
         current: u32,
     },
-    /// The client's key has marked another request before.
+    /// The idempotency key belongs to another request.
     #[error("the idempotency key has marked another request before")]
     IdempotencyKeyReused,
-    /// What an ingestion brings was changed by others each time before it could be stored; nothing of it is stored.
+    /// Others have changed what the ingestion depends on, each time before it could be stored; nothing of it is stored.
     #[error("what the ingestion brings was changed while it was ingested, and nothing of it is stored: run it again")]
     ChangedMeanwhile,
     /// The store cannot be reached.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// The store takes no changes at the moment, as on a standby.
+    /// The store accepts no changes now, for example because it is a standby.
     #[error("the store only reads: {0}")]
     ReadOnly(String),
     /// No connection to the store became free in time.
@@ -51,7 +51,7 @@ pub enum RepositoryError {
     /// stored.
     #[error("what was to be stored contradicts itself or what is stored: {0}")]
     Inconsistent(String),
-    /// The store failed in a way that none of the above names.
+    /// Any other failure of the store.
     #[error("the store failed: {0}")]
     Failed(String),
 }

@@ -61,7 +61,9 @@
 //! ```
 //! use std::io;
 //!
-//! use metricd_domain::{Actor, ChangeSource, IngestionReport, Query, QueryId, Record, SqlText};
+//! use metricd_domain::{
+//!     Actor, ChangeSource, IngestionId, IngestionMode, IngestionReport, Query, QueryId, Record, SqlText,
+//! };
 //! use metricd_repository::{
 //!     Changes, Conclusion, Definitions, ExistingState, Ingestion, MemoryRepository, MetricRepository, ReferencedIds,
 //!     RepositoryError,
@@ -97,16 +99,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let report: IngestionReport = serde_json::from_value(serde_json::json!({
-//! #     "ingestion_id": "019ac000-0000-7000-8000-000000000001", "mode": "lenient", "outcome": "stored",
-//! #     "started_at": "2026-11-30T00:00:00Z", "finished_at": "2026-11-30T00:00:00Z", "files": [],
-//! #     "queries": {"read": 1, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
-//! #     "metrics": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
-//! #     "dashboards": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
-//! #     "layout_entries": {"read": 0, "added": 0, "changed": 0, "unchanged": 0, "repeated": 0, "refused": 0},
-//! #     "records": {"read": 0, "added": 0, "unchanged": 0, "refused": 0}, "refusal_count": 0, "refusals": [],
-//! #     "notice_count": 0, "notices": [], "suggestions": []
-//! # }))?;
+//! let id = IngestionId("019ac000-0000-7000-8000-000000000001".parse()?);
+//! let report = IngestionReport::new(id, IngestionMode::Lenient, "2026-11-30T00:00:00Z".parse()?);
 //! let store = MemoryRepository::default();
 //! let query = Query { query_id: QueryId::parse("alerts")?, sql: SqlText::parse("SELECT 1 AS one")? };
 //! let report = store.ingest(Box::new(OneQuery(query, report))).await?;

@@ -1,4 +1,4 @@
-//! What single metrics are stored with, how they are changed, and which ones are listed.
+//! The content of single metrics, how it is changed, and which metrics are listed.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use metricd_domain::{
     Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
-/// All that somebody says of a metric, and what PostgreSQL says of it.
+/// Everything that a client declares of a metric, and its contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetricContent {
@@ -19,7 +19,7 @@ pub struct MetricContent {
     pub parameters: Parameters,
     /// The time column.
     pub time_column: Option<TimeColumn>,
-    /// To what a period is applied, where the definition chooses.
+    /// What a period applies to, if the definition chooses.
     pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
@@ -88,30 +88,30 @@ pub fn own_query_ids(id: &MetricId) -> impl Iterator<Item = QueryId> {
     (1..).filter_map(candidate)
 }
 
-/// What is to become of a metric.
+/// A change of a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetricChange {
-    /// It gets this content, whole.
+    /// Replace its content.
     Content(Box<MetricContent>),
-    /// It is taken out of service.
+    /// Take it out of service.
     Delete,
-    /// It is brought back.
+    /// Bring it back into service.
     Restore,
 }
 
-/// A request's mark by which it is known when it is sent again.
+/// An idempotency key: a request with the key of an earlier one is a retry of it, and gets its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
     /// The client's key.
     pub key: String,
-    /// What tells the request's content from any other.
+    /// A hash of the request. A request with the same key and another fingerprint is refused.
     pub fingerprint: Vec<u8>,
 }
 
-/// For how long a store remembers a request's mark.
+/// How long a store remembers an idempotency key.
 pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Whether metrics are listed by being in service.
+/// Which metrics are listed, by whether they are in service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ServiceState {
     /// Those in service.
@@ -123,13 +123,13 @@ pub enum ServiceState {
     Any,
 }
 
-/// Which metrics are listed: those to which everything applies.
+/// Which metrics are listed: those to which every condition applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DefinitionFilter {
     /// Whether they are in service.
     pub state: ServiceState,
-    /// The words stand in the title that they are called by, or in the description; whatever the case of the letters, as far as
-    /// the store knows cases beyond ASCII.
+    /// The text occurs in the title or in the description. Upper and lower case are equal, at least in ASCII. The title is that of
+    /// [`MetricDefinition::title`].
     pub search: Option<String>,
     /// They are items of this dashboard.
     pub dashboard_id: Option<DashboardId>,

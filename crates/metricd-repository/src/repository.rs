@@ -13,7 +13,7 @@ use metricd_domain::{
 use crate::IDEMPOTENCY_RETENTION;
 use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError};
 
-/// What a store says of itself.
+/// Whether a store is ready, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
@@ -33,21 +33,19 @@ impl Readiness {
 
 /// A store of metrics.
 ///
-/// Each method is one atomic operation, and sees all that any earlier call has stored. Every method can fail with
-/// [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`], [`RepositoryError::NoConnection`] or
-/// [`RepositoryError::Failed`]; the errors that a
-/// method names are those beside.
+/// Each method is one atomic operation and sees everything that earlier calls have stored. Ids are ordered by the codes of their
+/// characters. Every method can fail with [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`],
+/// [`RepositoryError::NoConnection`] or [`RepositoryError::Failed`]; a method lists only its other errors.
 #[async_trait]
 pub trait MetricRepository: Debug + Send + Sync {
     /// The metric with the current version of its query, in service or not.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`] where no metric has the id.
+    /// [`RepositoryError::MetricNotFound`] if no metric has the id.
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError>;
 
-    /// The metrics that the filter lets through in the order of their ids, at most `limit` of them, beginning after the id
-    /// `after`.
+    /// The metrics that match the filter, in the order of their ids: at most `limit`, beginning after the id `after`.
     async fn list_definitions(
         &self,
         filter: &DefinitionFilter,
@@ -55,12 +53,11 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<MetricDefinition>, RepositoryError>;
 
-    /// What the metric was after each change, the newest first, at most `limit` of them, beginning before the version
-    /// `before`.
+    /// The versions of a metric, the newest first: at most `limit`, beginning before the version `before`.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`] where no metric has the id.
+    /// [`RepositoryError::MetricNotFound`] if no metric has the id.
     async fn list_metric_versions(
         &self,
         id: &MetricId,
@@ -68,29 +65,29 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<MetricVersion>, RepositoryError>;
 
-    /// Stores a metric that may be edited, with a query of its own. The query has the metric's id where no query has that,
-    /// otherwise the id with a number after it. Says whether it was stored now, or a request of this mark has stored it
-    /// within the last [`IDEMPOTENCY_RETENTION`]; the definition is then what that request was answered.
+    /// Stores a metric that may be edited, with a query of its own. The query gets the id of the metric, or, if a query has that,
+    /// the id with a number after it ([`own_query_ids`](crate::own_query_ids)). Returns `true` if it was stored now; `false` with
+    /// the definition of then if a request with this key has stored it within [`IDEMPOTENCY_RETENTION`].
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricExists`], [`RepositoryError::IdempotencyKeyReused`] where the key has marked a request with
-    /// another fingerprint. Nothing is stored then, and the key is not remembered.
+    /// [`RepositoryError::MetricExists`]; [`RepositoryError::IdempotencyKeyReused`] if the key belongs to a request with another
+    /// fingerprint. Nothing is stored then, and the key is not remembered.
     async fn insert_metric(
         &self,
         metric: NewMetric,
         idempotency: Option<Idempotency>,
     ) -> Result<(MetricDefinition, bool), RepositoryError>;
 
-    /// Changes a metric and answers with what it is then. What it is already makes no version.
+    /// Changes a metric and returns it as it is then. A change to what it is already makes no version.
     ///
-    /// Where its SQL becomes another and other metrics read its query, it gets a query of its own, as for
-    /// [`Self::insert_metric`]: no other metric is changed with it.
+    /// If its SQL changes and other metrics read its query, it gets a query of its own, as in [`Self::insert_metric`]: no other metric
+    /// changes with it.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] where it has another version than `version`;
-    /// [`RepositoryError::MetricDeleted`] where it is out of service and not to be restored.
+    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] if it has another version than `version`;
+    /// [`RepositoryError::MetricDeleted`] if it is out of service and the change is not to restore it.
     async fn change_metric(
         &self,
         id: &MetricId,
@@ -99,23 +96,22 @@ pub trait MetricRepository: Debug + Send + Sync {
         actor: Actor,
     ) -> Result<MetricDefinition, RepositoryError>;
 
-    /// Removes for good what was taken out of service before an instant: metrics with their history, their places on
-    /// dashboards, and queries that no other metric reads. Answers with their ids, in order.
+    /// Removes for good the metrics that were taken out of service before an instant, with their history, their places on
+    /// dashboards and the queries that no other metric reads. Returns their ids, in order.
     async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError>;
 
-    /// The current versions of the queries in the order of their ids, at most `limit` of them, beginning after the id
-    /// `after`. Ids are in the order of their characters' codes, here and for metrics.
+    /// The current versions of the queries, in the order of their ids: at most `limit`, beginning after the id `after`.
     async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError>;
 
     /// Every version of a query, the newest first.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::QueryNotFound`] where no query has the id.
+    /// [`RepositoryError::QueryNotFound`] if no query has the id.
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError>;
 
-    /// The dashboards in the order of their ids, at most `limit` of them, beginning after the id `after`. Of their items, those
-    /// are counted that are among these.
+    /// The dashboards in the order of their ids: at most `limit`, beginning after the id `after`. With `among`, only items that match
+    /// are counted.
     async fn list_dashboards(
         &self,
         among: Option<&MetricPatterns>,
@@ -123,11 +119,11 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError>;
 
-    /// The dashboard: its items in the order in which they were first stored, its layout entries likewise.
+    /// The dashboard. Items and layout entries are in the order in which they were first stored.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::DashboardNotFound`] where no dashboard has the id.
+    /// [`RepositoryError::DashboardNotFound`] if no dashboard has the id.
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError>;
 
     /// Stores the content of an ingestion and returns the report that it concludes with.
@@ -154,13 +150,13 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 
-    /// The report of an ingestion that was stored or refused.
+    /// The report of an ingestion that was committed or refused.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::IngestionNotFound`] where no ingestion has the id.
+    /// [`RepositoryError::IngestionNotFound`] if no ingestion has the id.
     async fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError>;
 
-    /// What the store says of itself.
+    /// Whether the store is ready, and what it holds.
     async fn check(&self) -> Result<Readiness, RepositoryError>;
 }

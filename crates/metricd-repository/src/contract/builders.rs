@@ -5,9 +5,8 @@ use std::io;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
-    Actor, DashboardId, DashboardItem, DashboardName, Decimal, EntryCounts, IngestionId, IngestionMode,
-    IngestionReport, Label, LayoutEntry, Metric, MetricId, Outcome, Query, QueryId, Record, RecordCounts, RecordDate,
-    SqlText,
+    Actor, DashboardId, DashboardItem, DashboardName, Decimal, IngestionId, IngestionMode, IngestionReport, Label,
+    LayoutEntry, Metric, MetricId, Query, QueryId, Record, RecordDate, SqlText,
 };
 use uuid::Uuid;
 
@@ -173,23 +172,5 @@ pub fn record(query_id: &str) -> Record {
 #[must_use]
 pub fn report() -> IngestionReport {
     let instant = DateTime::<Utc>::from_timestamp(1_780_000_000, 123_456_000).unwrap();
-    IngestionReport {
-        ingestion_id: IngestionId(Uuid::now_v7()),
-        mode: IngestionMode::Lenient,
-        outcome: Outcome::Stored,
-        started_at: instant,
-        finished_at: instant,
-        files: Vec::new(),
-        queries: EntryCounts::default(),
-        metrics: EntryCounts::default(),
-        dashboards: EntryCounts::default(),
-        layout_entries: EntryCounts::default(),
-        records: RecordCounts::default(),
-        refusal_count: 0,
-        refusals: Vec::new(),
-        notice_count: 0,
-        notices: Vec::new(),
-        suggestions: Vec::new(),
-        ingested_by: None,
-    }
+    IngestionReport::new(IngestionId(Uuid::now_v7()), IngestionMode::Lenient, instant)
 }
