@@ -30,39 +30,26 @@
 //! The crate knows no database and reads no environment. What a metric is, what may be stored and how SQL is run is decided
 //! in the crates below.
 
-mod access;
-pub mod body;
-mod caller;
+mod auth;
 mod connections;
-mod contracts;
-mod decoding;
-mod definitions;
-mod edge;
-mod etag;
-mod fields;
-mod known_results;
+mod extract;
+mod middleware;
 pub mod openapi;
-mod paging;
 mod problem;
-mod query_string;
-mod quotas;
-mod requester;
-mod result_head;
+mod results;
 pub mod routes;
 mod server;
-mod shared_runs;
 mod state;
-mod tenants;
 mod uploads;
 
+pub use auth::quotas::{QuotaRules, Quotas};
+pub use auth::tenants::{NotSecured, Tenants};
 pub use connections::ConnectionLimits;
-pub use definitions::Definitions;
-pub use edge::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
-pub use known_results::KnownResults;
+pub use middleware::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};
-pub use quotas::{QuotaRules, Quotas};
+pub use results::coalescing::SharedRuns;
+pub use results::definition_cache::Definitions;
+pub use results::validator_cache::KnownResults;
 pub use server::{ServerOptions, start};
-pub use shared_runs::SharedRuns;
 pub use state::ApiState;
-pub use tenants::{NotSecured, Tenants};
 pub use uploads::Uploads;

@@ -3,25 +3,16 @@
 //! What an operation takes and answers is said where it is handled; what every operation has in common, the edge's answers and
 //! headers, is added here. The examples are answers that the server has really given.
 
-mod column;
 mod examples;
 mod finish;
 mod metric;
-mod parameters;
-mod problems;
 
 use std::sync::LazyLock;
 
 use metricd_domain::{Dashboard, MetricDefinition, MetricId};
 use utoipa::openapi::OpenApi;
 
-pub(crate) use self::column::value_schema;
 use self::metric::MetricDocument;
-pub(crate) use self::parameters::{
-    DashboardIdParameter, IdempotencyKeyParameter, IfMatchParameter, IfNoneMatchParameter, MetricIdParameter,
-    PageParameters, ResultParameters,
-};
-pub(crate) use self::problems::{problem_responses, problems};
 use crate::routes::Api;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");

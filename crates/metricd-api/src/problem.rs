@@ -2,6 +2,7 @@
 
 mod causes;
 mod code;
+mod responses;
 mod schema;
 
 use std::fmt;
@@ -14,8 +15,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::code::ProblemCode;
+pub(crate) use self::responses::{add_problems, problem_responses, problem_table, problems};
 pub(crate) use self::schema::ProblemSchema;
-use crate::contracts::Doubt;
+use crate::results::contracts::Doubt;
 
 /// One input that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

@@ -17,14 +17,14 @@ use metricd_access::Scope;
 pub(crate) use self::api::Api;
 pub(crate) use self::problems::prefers_html;
 use self::resource::{PathResource, resource};
-use crate::edge;
+use crate::middleware;
 
 /// Adds every route. `HEAD`, `OPTIONS` and the refusal of other methods follow from what is named here.
 pub fn configure(config: &mut web::ServiceConfig) {
     for resource in resources() {
         config.service(resource);
     }
-    config.default_service(web::to(edge::not_found));
+    config.default_service(web::to(middleware::not_found));
 }
 
 /// The operations that need a scope: path, method, and which.

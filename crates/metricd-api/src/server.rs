@@ -17,7 +17,7 @@ use metricd_access::Access;
 use tokio::net::TcpStream;
 
 use crate::connections::{ConnectionLimits, Registry, Socket};
-use crate::edge::{self, Admission, AllowedHost, AllowedOrigin, Cors, CrossSiteGuard};
+use crate::middleware::{self, Admission, AllowedHost, AllowedOrigin, Cors, CrossSiteGuard};
 use crate::{ApiState, routes};
 
 /// How the server is run.
@@ -76,7 +76,7 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
     let service = move || {
         let guard = CrossSiteGuard::new(&state.access, allowed_hosts.clone());
         let admission = Rc::new(Admission { guard, cors: Cors::new(cors_origins.clone()) });
-        let edge = from_fn(move |request, next: Next<BoxBody>| edge::edge(Rc::clone(&admission), request, next));
+        let edge = from_fn(move |request, next: Next<BoxBody>| middleware::edge(Rc::clone(&admission), request, next));
         let app = App::new().app_data(state.clone()).wrap(edge).configure(routes::configure);
         let stopping = stopping.clone();
         let http = HttpService::build()

@@ -11,7 +11,7 @@ use metricd_execution::{Judge, JudgeError, MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
-use crate::definitions::ServedMetric;
+use crate::results::definition_cache::ServedMetric;
 use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants, Uploads};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.

@@ -8,9 +8,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::tag::Tag;
 use utoipa::openapi::{Header, HeaderBuilder, OpenApi, Ref, RefOr, Response};
 
-use super::problem_responses;
-use super::problems::{add_problems, table};
 use crate::ProblemCode;
+use crate::problem::{add_problems, problem_responses, problem_table};
 use crate::routes::scopes;
 
 /// What the edge answers, whatever is asked for.
@@ -94,7 +93,7 @@ pub(super) fn finish(api: &mut OpenApi) {
         .extend(HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
-        tag.description = Some(format!("What can go wrong.\n\n{}", table()));
+        tag.description = Some(format!("What can go wrong.\n\n{}", problem_table()));
     }
 }
 

@@ -16,7 +16,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref
 use self::argument::parameter;
 use self::schema::{results_of, row_schema};
 use super::api;
-use crate::routes::metrics::result::result_schema;
+use crate::results::document::result_schema;
 
 /// A document of stored metrics, which grows with each of them.
 pub(super) struct MetricDocument {

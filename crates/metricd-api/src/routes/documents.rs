@@ -15,7 +15,7 @@ pub(super) use self::dashboard::get_dashboard_openapi;
 pub(super) use self::docs::{get_docs, get_docs_file};
 pub(super) use self::metric::get_metric_openapi;
 
-use crate::etag;
+use crate::extract::conditional;
 
 /// What is answered where a document is asked for.
 #[derive(IntoResponses)]
@@ -36,9 +36,11 @@ enum DocumentResponses {
 /// Answers with a document, unless the client has it already.
 fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
     let document = document.into();
-    let tag = etag::of_content(&document);
-    let is_unchanged = etag::is_unchanged(request, &tag);
+    let tag = conditional::of_content(&document);
+    let is_unchanged = conditional::is_unchanged(request, &tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header(etag::header(&tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    response
+        .insert_header(conditional::header(&tag))
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     if is_unchanged { response.finish() } else { response.content_type(content_type).body(document) }
 }

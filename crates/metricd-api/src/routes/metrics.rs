@@ -10,14 +10,13 @@ pub(super) mod get_definition;
 pub(super) mod history;
 pub(super) mod list;
 pub(super) mod restore;
-pub(crate) mod result;
-mod run;
 pub(super) mod update;
 
 use actix_web::HttpRequest;
 use metricd_domain::MetricId;
 
-use crate::{Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::{Problem, ProblemCode};
 
 pub(super) use create::create_metric;
 pub(super) use delete::delete_metric;
@@ -26,8 +25,6 @@ pub(super) use get_definition::get_metric_definition;
 pub(super) use history::list_metric_history;
 pub(super) use list::list_metrics;
 pub(super) use restore::restore_metric;
-pub(super) use result::{ResultRows, stable_part};
-pub(super) use run::{RanStatement, run_limits, run_problem};
 pub(super) use update::update_metric;
 
 /// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.

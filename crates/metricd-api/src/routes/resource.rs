@@ -10,7 +10,8 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
 use metricd_access::Scope;
 
-use crate::{Problem, ProblemCode, access};
+use crate::auth::authenticate;
+use crate::{Problem, ProblemCode};
 
 /// A path that takes nothing yet.
 pub(super) fn resource(path: &str) -> PathResource {
@@ -102,7 +103,7 @@ impl HttpServiceFactory for PathResource {
         let guarded = from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
             let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
             let scope = scopes.iter().find(|(of, _)| of == method).map(|(_, scope)| *scope);
-            let checked = scope.map_or(Ok(()), |scope| access::check(&request, scope));
+            let checked = scope.map_or(Ok(()), |scope| authenticate::check(&request, scope));
             async move {
                 match checked {
                     Ok(()) => next.call(request).await,

@@ -16,12 +16,15 @@ use metricd_repository::RepositoryError;
 use self::entry::{Answered, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
-use crate::contracts::MAX_RENEWALS;
-use crate::definitions::ServedMetric;
-use crate::edge::{encoding, note_run};
-use crate::openapi::{IfNoneMatchParameter, ResultParameters, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, caller, etag};
+use crate::auth::caller;
+use crate::extract::conditional;
+use crate::extract::parameters::{IfNoneMatchParameter, ResultParameters};
+use crate::extract::query_string::QueryString;
+use crate::middleware::{encoding, note_run};
+use crate::problem::problems;
+use crate::results::contracts::MAX_RENEWALS;
+use crate::results::definition_cache::ServedMetric;
+use crate::{ApiState, Problem, ProblemCode};
 
 /// How many metrics a call can ask for.
 const MAX_METRICS: usize = 50;
@@ -219,10 +222,10 @@ fn write_results(
     let tag = tag(tenant, ids, &answered);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
-        if etag::is_unchanged(request, tag) {
-            return etag::tagged(HttpResponse::NotModified(), tag).finish();
+        if conditional::is_unchanged(request, tag) {
+            return conditional::tagged(HttpResponse::NotModified(), tag).finish();
         }
-        response = etag::tagged(response, tag);
+        response = conditional::tagged(response, tag);
     }
     let mut body = br#"{"results":["#.to_vec();
     body.reserve(ids.iter().filter_map(|id| answered.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
@@ -248,7 +251,7 @@ fn tag(tenant: Option<&Tenant>, ids: &[String], answered: &HashMap<&str, Answere
     for (id, entry) in entries {
         hash.update(id.as_bytes()).update(&[0]).update(entry.stable?.as_bytes());
     }
-    Some(etag::of_results(&hash))
+    Some(conditional::of_results(&hash))
 }
 
 /// The parameters that none of the metrics has: one of them is probably misspelt.

@@ -4,7 +4,7 @@ use metricd_domain::Contract;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, Schema, Type};
 
-use crate::openapi::value_schema;
+use crate::results::column_schema::value_schema;
 use crate::routes::results::{entry_schema, results_schema};
 
 /// A row of the metric: each column with its type. Any row, where PostgreSQL has not been asked.

@@ -7,9 +7,11 @@ use metricd_domain::{Breakpoint, Dashboard, DashboardId, DashboardItem, LayoutEn
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::openapi::{DashboardIdParameter, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::extract::parameters::DashboardIdParameter;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem, ProblemCode};
 
 /// A dashboard, as it is answered.
 #[derive(Debug, Serialize, ToSchema)]

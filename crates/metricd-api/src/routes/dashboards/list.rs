@@ -5,10 +5,12 @@ use metricd_domain::{DashboardId, DashboardSummary};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::openapi::{PageParameters, problems};
-use crate::paging::{PageRequest, PageResponse, page};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, caller};
+use crate::auth::caller;
+use crate::extract::paging::{PageRequest, PageResponse, page};
+use crate::extract::parameters::PageParameters;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 /// A dashboard in a list.
 #[derive(Debug, Serialize, ToSchema)]

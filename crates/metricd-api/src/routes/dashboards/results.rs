@@ -3,10 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::get::dashboard;
-use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters, problems};
-use crate::query_string::QueryString;
+use crate::auth::caller;
+use crate::extract::parameters::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::routes::results::{ResultsSchema, answer_results};
-use crate::{ApiState, Problem, caller};
+use crate::{ApiState, Problem};
 
 problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
 

@@ -4,8 +4,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{DocumentResponses, respond};
 use crate::Problem;
-use crate::openapi::{IfNoneMatchParameter, api_document, problems};
-use crate::query_string::QueryString;
+use crate::extract::parameters::IfNoneMatchParameter;
+use crate::extract::query_string::QueryString;
+use crate::openapi::api_document;
+use crate::problem::problems;
 
 problems!(GetOpenapiProblems: InvalidParameters);
 

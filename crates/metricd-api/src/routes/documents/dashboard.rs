@@ -3,8 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DocumentResponses, respond};
-use crate::openapi::{DashboardIdParameter, IfNoneMatchParameter, dashboard_document, problems};
-use crate::query_string::QueryString;
+use crate::extract::parameters::{DashboardIdParameter, IfNoneMatchParameter};
+use crate::extract::query_string::QueryString;
+use crate::openapi::dashboard_document;
+use crate::problem::problems;
 use crate::routes::dashboards::get::dashboard;
 use crate::{ApiState, Problem, ProblemCode};
 

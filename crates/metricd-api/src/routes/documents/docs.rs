@@ -10,8 +10,9 @@ use utoipa_swagger_ui::Config;
 
 use super::respond;
 use crate::connections::StaticBody;
-use crate::openapi::{IfNoneMatchParameter, problems};
-use crate::query_string::QueryString;
+use crate::extract::parameters::IfNoneMatchParameter;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
 /// The page is given nothing but what this server has. Swagger UI writes styles into its elements.

@@ -3,8 +3,10 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DocumentResponses, respond};
-use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, metric_document, problems};
-use crate::query_string::QueryString;
+use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter};
+use crate::extract::query_string::QueryString;
+use crate::openapi::metric_document;
+use crate::problem::problems;
 use crate::routes::metrics::metric_id;
 use crate::{ApiState, Problem};
 

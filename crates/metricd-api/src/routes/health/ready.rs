@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::openapi::problems;
+use crate::problem::problems;
 use crate::{ApiState, Problem, ProblemCode};
 
 problems!(ReadinessProblems: NotReady);

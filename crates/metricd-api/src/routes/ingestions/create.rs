@@ -13,10 +13,13 @@ use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
 
 use super::upload::{Upload, UploadBody, receive};
-use crate::openapi::{IdempotencyKeyParameter, problems};
-use crate::query_string::QueryString;
+use crate::auth::caller;
+use crate::auth::idempotency;
+use crate::extract::parameters::IdempotencyKeyParameter;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::uploads::Place;
-use crate::{ApiState, Problem, ProblemCode, caller, requester};
+use crate::{ApiState, Problem, ProblemCode};
 
 /// How long an upload may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -70,7 +73,7 @@ pub(in crate::routes) async fn create_ingestion(
     let overwrite_edits =
         query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
-    let key = requester::idempotency_key(&request)?;
+    let key = idempotency::idempotency_key(&request)?;
     let place = state.uploads.place(caller::quota_key(&request, &state));
     let place = place.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
     let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
@@ -82,7 +85,7 @@ pub(in crate::routes) async fn create_ingestion(
 
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
     let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
-    let actor = Actor { source: ChangeSource::Ingestion, ..requester::actor(&request) };
+    let actor = Actor { source: ChangeSource::Ingestion, ..idempotency::actor(&request) };
     let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),

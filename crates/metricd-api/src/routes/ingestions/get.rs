@@ -4,8 +4,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{IngestionId, IngestionReport};
 
 use super::redacted::redacted;
-use crate::openapi::problems;
-use crate::{ApiState, Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::problem::problems;
+use crate::{ApiState, Problem, ProblemCode};
 
 problems!(GetIngestionProblems: TokenLimited, IngestionNotFound, DatabaseUnavailable, NoConnection);
 

@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use crate::body::check_coding;
+use crate::extract::body::check_coding;
 use crate::uploads::Uploads;
 use crate::{FieldError, Problem, ProblemCode};
 

@@ -4,7 +4,9 @@ use actix_web::HttpRequest;
 use metricd_domain::{MetricDefinition, MetricId};
 use metricd_repository::{MetricChange, RepositoryError, ServiceState};
 
-use crate::{ApiState, Problem, ProblemCode, etag, requester};
+use crate::auth::idempotency;
+use crate::extract::conditional;
+use crate::{ApiState, Problem, ProblemCode};
 
 /// How often a change is tried if others are faster and the client has named no version. Each time one of them has made a change,
 /// so this bounds how many there may be at once.
@@ -32,10 +34,10 @@ pub(super) async fn change(
         if before.deleted_at.is_some() && of == ServiceState::Active {
             return Err(Problem::new(ProblemCode::MetricDeleted));
         }
-        etag::check(request, &etag::of_definition(&before))?;
+        conditional::check(request, &conditional::of_definition(&before))?;
         let change = draft(&before).await?;
-        match state.repository.change_metric(id, before.version, change, requester::actor(request)).await {
-            Err(RepositoryError::VersionMismatch { .. }) if !etag::names_version(request) => {}
+        match state.repository.change_metric(id, before.version, change, idempotency::actor(request)).await {
+            Err(RepositoryError::VersionMismatch { .. }) if !conditional::names_version(request) => {}
             changed => {
                 state.definitions.changed();
                 return Ok(changed?);

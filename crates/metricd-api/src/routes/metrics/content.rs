@@ -14,9 +14,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::fields::{Field, Fields, read};
-use crate::quotas::JUDGING_PATIENCE;
-use crate::{ApiState, FieldError, Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::auth::quotas::JUDGING_PATIENCE;
+use crate::extract::fields::{Field, Fields, read};
+use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What a metric is to be.
 #[derive(Deserialize, ToSchema)]

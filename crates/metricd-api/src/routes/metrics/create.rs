@@ -9,11 +9,14 @@ use uuid::Uuid;
 
 use super::content::{ContentRequest, NewMetricBody};
 use super::definition::{DefinitionResponse, respond};
-use crate::body::Json;
-use crate::fields::{Field, Fields};
-use crate::openapi::{IdempotencyKeyParameter, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, caller, requester};
+use crate::auth::caller;
+use crate::auth::idempotency;
+use crate::extract::body::Json;
+use crate::extract::fields::{Field, Fields};
+use crate::extract::parameters::IdempotencyKeyParameter;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 /// The greatest number of characters that an id is given of a title, so that there is room for what tells it from others.
 const MAX_SLUG_CHARS: usize = 48;
@@ -56,7 +59,7 @@ pub(in crate::routes) async fn create_metric(
     Json(body): Json<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let idempotency = requester::idempotency(&request, &body)?;
+    let idempotency = idempotency::idempotency(&request, &body)?;
     let mut fields = Fields::of(body);
     let id = fields.take_text("id", |text| MetricId::parse(text)).given();
     let content = ContentRequest::take(&mut fields);
@@ -70,7 +73,7 @@ pub(in crate::routes) async fn create_metric(
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
     caller::require_sight(&request, &metric_id)?;
     let content = content.new_content(sql).judged(&request, &state).await?;
-    let actor = requester::actor(&request);
+    let actor = idempotency::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {
         let metric = NewMetric::new(metric_id.clone(), content.clone(), actor.clone());

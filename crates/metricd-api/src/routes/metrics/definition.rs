@@ -12,7 +12,7 @@ use metricd_execution::MetricStatement;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::etag;
+use crate::extract::conditional;
 
 /// A metric's definition: its SQL, and what PostgreSQL has said of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -143,7 +143,7 @@ impl<'a> From<&'a Contract> for ContractResponse<'a> {
 /// Answers with the definition and its tag.
 pub(super) fn respond(mut response: HttpResponseBuilder, definition: &MetricDefinition) -> HttpResponse {
     let statement = MetricStatement::of(definition).ok();
-    response.insert_header(etag::header(&etag::of_definition(definition)));
+    response.insert_header(conditional::header(&conditional::of_definition(definition)));
     response.json(DefinitionResponse::of(definition, statement.as_ref()))
 }
 

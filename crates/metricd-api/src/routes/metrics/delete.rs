@@ -5,9 +5,11 @@ use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
 use super::metric_id;
-use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, etag};
+use crate::extract::conditional;
+use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 problems!(
     DeleteMetricProblems:
@@ -39,5 +41,5 @@ pub(in crate::routes) async fn delete_metric(
         Ok(MetricChange::Delete)
     })
     .await?;
-    Ok(HttpResponse::NoContent().insert_header(etag::header(&etag::of_definition(&deleted))).finish())
+    Ok(HttpResponse::NoContent().insert_header(conditional::header(&conditional::of_definition(&deleted))).finish())
 }

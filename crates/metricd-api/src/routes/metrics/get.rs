@@ -1,31 +1,25 @@
 //! `GET /metrics/{metric_id}`
 
-mod format;
-mod pipe;
-mod stream;
-mod whole;
-
 use std::sync::Arc;
 
 use actix_web::http::Version;
-use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit};
 
-use self::format::Format;
-use self::stream::{Streamed, answer_stream};
-use self::whole::{Whole, answer_whole};
 use super::metric_id;
-use super::result::ResultSchema;
-use super::run::{RanStatement, run_limits, run_problem};
-use crate::contracts::Doubt;
-use crate::definitions::ServedMetric;
-use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, ResultParameters, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, ProblemCode, caller};
-
-const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+use crate::auth::caller;
+use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter, ResultParameters};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::results::buffered::{Whole, answer_whole};
+use crate::results::contracts::Doubt;
+use crate::results::definition_cache::ServedMetric;
+use crate::results::document::ResultSchema;
+use crate::results::format::Format;
+use crate::results::run::{RanStatement, run_limits, run_problem};
+use crate::results::stream::{Streamed, answer_stream};
+use crate::{ApiState, Problem, ProblemCode};
 
 problems!(
     GetMetricProblems:

@@ -5,9 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::definition::DefinitionResponse;
 use super::metric_id;
-use crate::openapi::{IfNoneMatchParameter, MetricIdParameter, problems};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, etag};
+use crate::extract::conditional;
+use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 problems!(
     GetMetricDefinitionProblems:
@@ -41,10 +43,10 @@ pub(in crate::routes) async fn get_metric_definition(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let served = state.current(&metric_id(&request, &path)?).await?;
-    let is_unchanged = etag::is_unchanged(&request, &served.tag);
+    let is_unchanged = conditional::is_unchanged(&request, &served.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header(etag::header(&served.tag))
+        .insert_header(conditional::header(&served.tag))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     if is_unchanged {
         return Ok(response.finish());

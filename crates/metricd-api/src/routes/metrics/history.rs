@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::metric_id;
-use crate::openapi::{MetricIdParameter, PageParameters, problems};
-use crate::paging::{PageRequest, PageResponse, cursor};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, caller};
+use crate::auth::caller;
+use crate::extract::paging::{PageRequest, PageResponse, cursor};
+use crate::extract::parameters::{MetricIdParameter, PageParameters};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 /// A change, as it is answered.
 #[derive(Debug, Serialize, ToSchema)]

@@ -5,10 +5,12 @@ use metricd_domain::{DashboardId, MetricDefinition, MetricId};
 use metricd_repository::{DefinitionFilter, ServiceState};
 
 use super::definition::DefinitionSummary;
-use crate::openapi::{PageParameters, problems};
-use crate::paging::{PageRequest, PageResponse, page};
-use crate::query_string::QueryString;
-use crate::{ApiState, Problem, caller};
+use crate::auth::caller;
+use crate::extract::paging::{PageRequest, PageResponse, page};
+use crate::extract::parameters::PageParameters;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
+use crate::{ApiState, Problem};
 
 /// The greatest number of characters that are searched for.
 const MAX_SEARCH_CHARS: usize = 200;

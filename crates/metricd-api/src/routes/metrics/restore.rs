@@ -6,8 +6,9 @@ use metricd_repository::{MetricChange, ServiceState};
 use super::change::change;
 use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
-use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
-use crate::query_string::QueryString;
+use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::{ApiState, Problem};
 
 problems!(

@@ -8,10 +8,11 @@ use super::change::change;
 use super::content::{ContentRequest, MetricPatchBody};
 use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
-use crate::body::Json;
-use crate::fields::Fields;
-use crate::openapi::{IfMatchParameter, MetricIdParameter, problems};
-use crate::query_string::QueryString;
+use crate::extract::body::Json;
+use crate::extract::fields::Fields;
+use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::{ApiState, Problem};
 
 problems!(

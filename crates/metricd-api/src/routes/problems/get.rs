@@ -4,8 +4,8 @@ use actix_web::http::header::{ContentType, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{ProblemResponse, page, prefers_html};
-use crate::openapi::problems;
-use crate::query_string::QueryString;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
 problems!(GetProblemProblems: NotFound, InvalidParameters);

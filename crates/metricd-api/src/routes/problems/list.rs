@@ -6,8 +6,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{ProblemResponse, page, prefers_html};
-use crate::openapi::problems;
-use crate::query_string::QueryString;
+use crate::extract::query_string::QueryString;
+use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
 /// Every code. There are so few that they need no pages.

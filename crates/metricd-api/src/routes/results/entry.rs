@@ -9,10 +9,11 @@ use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, RunError
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ResultsRequest;
-use crate::contracts::Doubt;
-use crate::definitions::ServedMetric;
-use crate::edge::RequestId;
-use crate::routes::metrics::{RanStatement, ResultRows, run_limits, run_problem, stable_part};
+use crate::middleware::RequestId;
+use crate::results::contracts::Doubt;
+use crate::results::definition_cache::ServedMetric;
+use crate::results::document::{ResultRows, stable_part};
+use crate::results::run::{RanStatement, run_limits, run_problem};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.

@@ -7,7 +7,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::ProblemSchema;
-use crate::routes::metrics::result::ResultSchema;
+use crate::results::document::ResultSchema;
 
 /// The results of several metrics.
 pub(in crate::routes) struct ResultsSchema;

@@ -7,7 +7,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
-use crate::decoding::decode;
+use crate::extract::decoding::decode;
 use crate::{Problem, ProblemCode};
 
 /// The length of a request's target in bytes at most.

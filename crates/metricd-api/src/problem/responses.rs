@@ -17,7 +17,7 @@ macro_rules! problems {
 
         impl utoipa::IntoResponses for $name {
             fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-                $crate::openapi::problem_responses(&[$($crate::ProblemCode::$code),+])
+                $crate::problem::problem_responses(&[$($crate::ProblemCode::$code),+])
             }
         }
     };
@@ -38,7 +38,7 @@ pub(crate) fn problem_responses(codes: &[ProblemCode]) -> BTreeMap<String, RefOr
 }
 
 /// The response and an example of every problem, to which operations refer.
-pub(super) fn add_problems(components: &mut Components) {
+pub(crate) fn add_problems(components: &mut Components) {
     for code in ProblemCode::ALL {
         components.responses.insert(code.code().to_owned(), RefOr::T(response(&[*code])));
         let example = ExampleBuilder::new().summary(code.title()).value(document(*code)).build();
@@ -48,7 +48,7 @@ pub(super) fn add_problems(components: &mut Components) {
 }
 
 /// Every problem, as a table in Markdown.
-pub(super) fn table() -> String {
+pub(crate) fn problem_table() -> String {
     let mut table = "| code | status | what it means |\n|---|---|---|\n".to_owned();
     for code in ProblemCode::ALL {
         let _ = writeln!(table, "| `{}` | {} | {} |", code.code(), code.status().as_u16(), code.detail());

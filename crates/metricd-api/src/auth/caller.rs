@@ -8,8 +8,8 @@ use metricd_access::{Caller, Scope};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
-use crate::edge::RequestId;
-use crate::quotas::Turn;
+use crate::auth::quotas::Turn;
+use crate::middleware::RequestId;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// Whose token the request has; nobody's where none was asked for.

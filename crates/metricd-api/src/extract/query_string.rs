@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use metricd_execution::InvalidArgument;
 
-use crate::decoding::{decode_form, shown};
+use crate::extract::decoding::{decode_form, shown};
 use crate::{FieldError, Problem, ProblemCode};
 
 /// The parameters of a query string. What is taken is known; what remains at the end is not.

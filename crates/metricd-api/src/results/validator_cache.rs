@@ -12,8 +12,9 @@ use metricd_domain::{Contract, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
 use moka::sync::Cache;
 
-use crate::definitions::ServedMetric;
-use crate::{ApiState, etag};
+use crate::ApiState;
+use crate::extract::conditional;
+use crate::results::definition_cache::ServedMetric;
 
 /// How many results are known at most; the ones that are used least make room.
 const MAX_KNOWN: u64 = 10_000;
@@ -28,7 +29,7 @@ pub(crate) struct Question(pub(crate) blake3::Hash);
 impl Question {
     /// The tag of the result that has this part, which is the same whenever it is asked for.
     pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
-        etag::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
+        conditional::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
     }
 }
 
@@ -112,7 +113,7 @@ impl<'a> Asking<'a> {
         let mark = self.state.runner.data_mark().await.ok().flatten()?;
         let known = self.state.known_results.held.get(&self.question).filter(|known| mark.is_still(&known.mark));
         if let Some(known) = known {
-            return etag::is_unchanged(self.request, &known.tag).then_some(known.tag);
+            return conditional::is_unchanged(self.request, &known.tag).then_some(known.tag);
         }
         // What a table was made of when the SQL was judged may be another by now. A later change is after the mark.
         let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();

@@ -20,7 +20,7 @@ use self::well_formed::check_well_formed;
 use crate::{Problem, ProblemCode};
 
 /// The size of a body in bytes at most.
-pub const MAX_BODY_BYTES: usize = 256 << 10;
+pub(crate) const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// How long a body may take to arrive.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -33,7 +33,7 @@ const MAX_SHOWN_CHARS: usize = 300;
 /// The messages of the type reach the client, so an error should be worth reading: `#[serde(expecting = "…")]` replaces the
 /// name of the type in it, and `#[serde(deny_unknown_fields)]` names fields that are none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Json<T>(pub T);
+pub(crate) struct Json<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest for Json<T> {
     type Error = Problem;
@@ -51,7 +51,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
 ///
 /// 415 where it says that it is not JSON, 413 where it is larger than [`MAX_BODY_BYTES`], 408 where it has not arrived within
 /// 10 s, 400 with line and column where it is not well-formed, 422 likewise where it is not a `T`.
-pub async fn read_json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
+pub(crate) async fn read_json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
     check_type(request)?;
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|size_bytes: u64| size_bytes > MAX_BODY_BYTES as u64) {

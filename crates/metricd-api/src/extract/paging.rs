@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::query_string::QueryString;
+use crate::extract::query_string::QueryString;
 
 /// How many entries a page has where the request does not say.
 const DEFAULT_LIMIT: usize = 50;

@@ -6,9 +6,10 @@ use metricd_repository::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::edge::RequestId;
-use crate::etag::hex;
-use crate::{FieldError, Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::extract::conditional::hex;
+use crate::middleware::RequestId;
+use crate::{FieldError, Problem, ProblemCode};
 
 /// The header that marks a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -13,8 +13,8 @@ use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Stat
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 
-use crate::definitions::ServedMetric;
-use crate::quotas::JUDGING_PATIENCE;
+use crate::auth::quotas::JUDGING_PATIENCE;
+use crate::results::definition_cache::ServedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How often an answer is tried again by a newer contract.

@@ -13,23 +13,24 @@ use metricd_execution::{
 
 use super::TRUNCATED;
 use super::format::Format;
-use crate::definitions::ServedMetric;
-use crate::edge::note_run;
-use crate::known_results::{Asking, Question};
-use crate::routes::metrics::result::{ResultRows, stable_part};
-use crate::routes::metrics::run::{RanStatement, run_problem};
-use crate::shared_runs::{EncodedResult, Ran, Underway};
-use crate::{ApiState, Problem, ProblemCode, etag};
+use crate::extract::conditional;
+use crate::middleware::note_run;
+use crate::results::coalescing::{EncodedResult, Ran, Underway};
+use crate::results::definition_cache::ServedMetric;
+use crate::results::document::{ResultRows, stable_part};
+use crate::results::run::{RanStatement, run_problem};
+use crate::results::validator_cache::{Asking, Question};
+use crate::{ApiState, Problem, ProblemCode};
 
 /// What is asked for.
-pub(super) struct Whole {
-    pub(super) served: Arc<ServedMetric>,
-    pub(super) statement: BoundStatement,
-    pub(super) tenant: Option<Tenant>,
-    pub(super) limits: RunLimits,
-    pub(super) period: Option<AppliedPeriod>,
+pub(crate) struct Whole {
+    pub(crate) served: Arc<ServedMetric>,
+    pub(crate) statement: BoundStatement,
+    pub(crate) tenant: Option<Tenant>,
+    pub(crate) limits: RunLimits,
+    pub(crate) period: Option<AppliedPeriod>,
     /// What the caller holds for as long as the statement runs.
-    pub(super) permit: Permit,
+    pub(crate) permit: Permit,
 }
 
 /// Runs the statement to its end and answers with its result, unless the client has it already. Requests that ask the same at
@@ -38,7 +39,7 @@ pub(super) struct Whole {
 /// # Errors
 ///
 /// What the run fails with.
-pub(super) async fn answer_whole(
+pub(crate) async fn answer_whole(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
     metric: &MetricStatement,
@@ -61,7 +62,7 @@ pub(super) async fn answer_whole(
     let EncodedResult { body, tag, is_truncated } =
         result.map_err(|error| run_problem(error, metric, &ran_statement, request))?;
     asking.answered(&tag);
-    if etag::is_unchanged(request, &tag) {
+    if conditional::is_unchanged(request, &tag) {
         return Ok(not_modified(&tag));
     }
     let mut response = respond(HttpResponse::Ok(), &tag);
@@ -125,7 +126,7 @@ fn not_modified(tag: &EntityTag) -> HttpResponse {
 
 /// What a result and the word that it has not changed have in common.
 fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
-    let mut response = etag::tagged(response, tag);
+    let mut response = conditional::tagged(response, tag);
     response.insert_header((VARY, "accept"));
     response
 }

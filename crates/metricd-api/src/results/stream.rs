@@ -16,7 +16,7 @@ use super::format::Format;
 use super::pipe::{Chunks, Piece, PipeSource, pipe};
 use crate::ApiState;
 use crate::connections::ConnectionData;
-use crate::edge::{RequestId, note_run};
+use crate::middleware::{RequestId, note_run};
 
 /// The number of rows that a stream has at most.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
@@ -25,24 +25,24 @@ const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// What is to be streamed.
-pub(super) struct Streamed {
-    pub(super) format: Format,
-    pub(super) writer: Box<dyn RowWriter>,
-    pub(super) statement: BoundStatement,
+pub(crate) struct Streamed {
+    pub(crate) format: Format,
+    pub(crate) writer: Box<dyn RowWriter>,
+    pub(crate) statement: BoundStatement,
     /// On whose behalf.
-    pub(super) tenant: Option<Tenant>,
-    pub(super) limits: RunLimits,
+    pub(crate) tenant: Option<Tenant>,
+    pub(crate) limits: RunLimits,
     /// How many rows the client has asked for.
-    pub(super) limit: Option<RowLimit>,
+    pub(crate) limit: Option<RowLimit>,
     /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
-    pub(super) is_chunked: bool,
+    pub(crate) is_chunked: bool,
     /// What the caller holds for as long as the statement runs.
-    pub(super) permit: Permit,
+    pub(crate) permit: Permit,
 }
 
 /// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
 /// rest each chunk is sent when the client takes it.
-pub(super) async fn answer_stream(
+pub(crate) async fn answer_stream(
     request: &HttpRequest,
     state: &ApiState,
     metric_id: &MetricId,

@@ -9,8 +9,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::definitions::ServedMetric;
-use crate::result_head::{ResultHead, WrittenHead};
+use crate::results::definition_cache::ServedMetric;
+use crate::results::prefix::{ResultHead, WrittenHead};
 
 /// What stands behind the rows.
 #[derive(Serialize, ToSchema)]
@@ -27,7 +27,7 @@ struct ResultTail {
 }
 
 /// A result as a schema: what [`ResultRows`] writes.
-pub(in crate::routes) struct ResultSchema;
+pub(crate) struct ResultSchema;
 
 impl PartialSchema for ResultSchema {
     fn schema() -> RefOr<Schema> {
@@ -78,35 +78,30 @@ fn object(schema: RefOr<Schema>) -> Object {
 const AS_OF_BYTES: usize = r#","as_of":"2026-11-24T01:51:41.940Z"}"#.len();
 
 /// The part of a result that is the same whenever it is asked for.
-pub(in crate::routes) fn stable_part(result: &[u8]) -> &[u8] {
+pub(crate) fn stable_part(result: &[u8]) -> &[u8] {
     result.get(..result.len().saturating_sub(AS_OF_BYTES)).unwrap_or_default()
 }
 
 /// Takes the rows of a metric's result into the document that is answered.
 #[derive(Debug)]
-pub(in crate::routes) struct ResultRows {
+pub(crate) struct ResultRows {
     served: Arc<ServedMetric>,
     head: Option<Arc<WrittenHead>>,
     rows: JsonRows,
 }
 
 impl ResultRows {
-    pub(in crate::routes) fn of(served: Arc<ServedMetric>) -> Self {
+    pub(crate) fn of(served: Arc<ServedMetric>) -> Self {
         Self { served, head: None, rows: JsonRows::default() }
     }
 
     /// Where the run's time has gone, as far as it was told.
-    pub(in crate::routes) fn timing(&self) -> RunTiming {
+    pub(crate) fn timing(&self) -> RunTiming {
         self.rows.timing()
     }
 
     /// The document. It ends with `as_of`.
-    pub(in crate::routes) fn finish(
-        self,
-        outcome: RunOutcome,
-        period: Option<AppliedPeriod>,
-        as_of: DateTime<Utc>,
-    ) -> Vec<u8> {
+    pub(crate) fn finish(self, outcome: RunOutcome, period: Option<AppliedPeriod>, as_of: DateTime<Utc>) -> Vec<u8> {
         let tail = ResultTail {
             row_count: outcome.row_count,
             truncated: outcome.truncated,

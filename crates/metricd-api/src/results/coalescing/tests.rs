@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
-use crate::etag;
+use crate::extract::conditional;
 
 /// Runs find a connection, and have their answer, when the test says so.
 struct Database {
@@ -51,7 +51,7 @@ impl Database {
         underway.sent();
         self.answers.acquire().await.unwrap().forget();
         let body = Bytes::from(vec![number]);
-        let result = EncodedResult { tag: etag::of_results(&blake3::Hasher::new()), body, is_truncated: false };
+        let result = EncodedResult { tag: conditional::of_results(&blake3::Hasher::new()), body, is_truncated: false };
         Ran { timing: RunTiming::default(), result: Ok(result) }
     }
 

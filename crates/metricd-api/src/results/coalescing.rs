@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::known_results::Question;
+use crate::results::validator_cache::Question;
 
 /// How long a run waits for the end of one that asks the same and was sent before, so that whoever comes meanwhile shares it.
 const PATIENCE: Duration = Duration::from_millis(2);

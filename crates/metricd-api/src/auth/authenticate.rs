@@ -7,9 +7,9 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHE
 use actix_web::{HttpMessage, web};
 use metricd_access::{Access, Caller, Scope, Verifier};
 
-use crate::caller::came_from;
-use crate::decoding::decode_form;
-use crate::quotas::{Exceeded, Standing};
+use crate::auth::caller::came_from;
+use crate::auth::quotas::{Exceeded, Standing};
+use crate::extract::decoding::decode_form;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The parameter of a query string that others take a token by (RFC 6750, section 2.3).

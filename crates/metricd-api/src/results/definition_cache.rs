@@ -10,9 +10,9 @@ use metricd_execution::{InvalidStatement, MetricStatement};
 use metricd_repository::{MetricRepository, RepositoryError};
 use moka::sync::Cache;
 
-use crate::contracts::LastCheck;
-use crate::etag;
-use crate::result_head::LastHead;
+use crate::extract::conditional;
+use crate::results::contracts::LastCheck;
+use crate::results::prefix::LastHead;
 
 /// How many definitions are held at most; the ones that are used least make room.
 const MAX_HELD: u64 = 10_000;
@@ -35,7 +35,7 @@ pub(crate) struct ServedMetric {
 impl ServedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
-        let tag = etag::of_definition(&definition);
+        let tag = conditional::of_definition(&definition);
         let (last_head, last_check) = (LastHead::default(), LastCheck::default());
         Self { definition, statement, tag, last_head, last_check, is_stand_in: false }
     }

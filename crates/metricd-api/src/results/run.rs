@@ -11,11 +11,12 @@ use metricd_execution::{
 };
 use serde_json::json;
 
-use crate::contracts::Doubt;
-use crate::{ApiState, FieldError, Problem, ProblemCode, caller};
+use crate::auth::caller;
+use crate::results::contracts::Doubt;
+use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
-pub(in crate::routes) fn run_limits(
+pub(crate) fn run_limits(
     state: &ApiState,
     query_cost: u64,
     metric: MetricLimits,
@@ -41,7 +42,7 @@ pub(in crate::routes) fn run_limits(
 
 /// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about; what else
 /// PostgreSQL says is for those who may change the metric.
-pub(in crate::routes) fn run_problem(
+pub(crate) fn run_problem(
     error: RunError,
     statement: &MetricStatement,
     ran: &RanStatement,
@@ -69,7 +70,7 @@ pub(in crate::routes) fn run_problem(
 
 /// What has to be known of a statement that was run, to tell what its error is about.
 #[derive(Debug)]
-pub(in crate::routes) struct RanStatement {
+pub(crate) struct RanStatement {
     /// The statement, if PostgreSQL may refuse a value of it that nobody has judged.
     refusable: Option<BoundStatement>,
     /// Whether it is the author's rewritten for a period.
@@ -77,11 +78,7 @@ pub(in crate::routes) struct RanStatement {
 }
 
 impl RanStatement {
-    pub(in crate::routes) fn of(
-        statement: &MetricStatement,
-        bound: &BoundStatement,
-        period: Option<&AppliedPeriod>,
-    ) -> Self {
+    pub(crate) fn of(statement: &MetricStatement, bound: &BoundStatement, period: Option<&AppliedPeriod>) -> Self {
         Self {
             refusable: statement.has_unjudged().then(|| bound.clone()),
             is_rewritten: period.is_some_and(|period| period.applied != PeriodApplication::Bound),
@@ -89,7 +86,7 @@ impl RanStatement {
     }
 
     /// Whether the metric's contract may be to blame for the error.
-    pub(in crate::routes) fn doubt(&self, error: &RunError) -> Doubt {
+    pub(crate) fn doubt(&self, error: &RunError) -> Doubt {
         match error {
             RunError::Drifted => Doubt::Certain,
             // What is rewritten names a column that the author's SQL need not name, and that may be gone.

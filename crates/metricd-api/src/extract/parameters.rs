@@ -1,5 +1,5 @@
 //! The parameters that operations have in common. These types are read by the document alone; a request is read by
-//! [`QueryString`](crate::query_string::QueryString), which tells all that is wrong with it at once.
+//! [`QueryString`](crate::extract::query_string::QueryString), which tells all that is wrong with it at once.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use crate::{Problem, ProblemCode};
 /// The form in which a result is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
-pub(super) enum Format {
+pub(crate) enum Format {
     Json,
     Csv,
     Ndjson,
@@ -21,7 +21,7 @@ impl Format {
     const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Ndjson];
 
     /// The format of that name.
-    pub(super) fn parse(name: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
         match name {
             "json" => Ok(Self::Json),
             "csv" => Ok(Self::Csv),
@@ -31,7 +31,7 @@ impl Format {
     }
 
     /// The format that the request's `Accept` likes best (RFC 9110, section 12.5.1); JSON where it has none that can be read.
-    pub(super) fn negotiate(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(crate) fn negotiate(request: &HttpRequest) -> Result<Self, Problem> {
         let ranges = Accept::parse(request).map(|accept| accept.0).unwrap_or_default();
         if ranges.is_empty() {
             return Ok(Self::Json);
@@ -85,7 +85,7 @@ impl Format {
     }
 
     /// The value of `Content-Type`.
-    pub(super) fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Csv => "text/csv; charset=utf-8; header=present",
@@ -94,7 +94,7 @@ impl Format {
     }
 
     /// What writes the rows where they are streamed: `None` where the result is answered whole.
-    pub(super) fn writer(self) -> Option<Box<dyn RowWriter>> {
+    pub(crate) fn writer(self) -> Option<Box<dyn RowWriter>> {
         match self {
             Self::Json => None,
             Self::Csv => Some(Box::new(CsvWriter::default())),

@@ -26,10 +26,11 @@ pub(crate) use self::cross_site::CrossSiteGuard;
 pub use self::cross_site::{AllowedHost, InvalidHost};
 use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
+use crate::auth::caller;
+use crate::auth::quotas::Standing;
 use crate::connections::NoRoom;
-use crate::quotas::Standing;
 use crate::routes::prefers_html;
-use crate::{ApiState, Problem, ProblemCode, caller, connections};
+use crate::{ApiState, Problem, ProblemCode, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
