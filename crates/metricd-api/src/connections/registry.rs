@@ -14,9 +14,6 @@ use super::socket::Socket;
 /// How often connections are looked at; more often where they have less time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// For how long a client may take nothing of its answer once half of the memory for answers, or of the caller's part, is taken.
-const PATIENCE_UNDER_PRESSURE: Duration = Duration::from_secs(2);
-
 /// What the connections of a server are held to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLimits {
@@ -30,6 +27,8 @@ pub struct ConnectionLimits {
     pub rate_window: Duration,
     /// How many bytes answers may have altogether that clients have not taken yet. Those of one caller may have half of it.
     pub held_bytes: usize,
+    /// How long a client may read nothing of its response once half of that memory, or of the caller's part, is used.
+    pub stall_timeout: Duration,
 }
 
 impl ConnectionLimits {
@@ -39,7 +38,7 @@ impl ConnectionLimits {
 }
 
 impl Default for ConnectionLimits {
-    /// 10 000 connections, 512 from one address, 16 KiB/s measured over 20 s, 256 MiB.
+    /// 10 000 connections, 512 from one address, 16 KiB/s measured over 20 s, 256 MiB, 2 s.
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -47,6 +46,7 @@ impl Default for ConnectionLimits {
             bytes_per_second: 16 << 10,
             rate_window: Duration::from_secs(20),
             held_bytes: 256 << 20,
+            stall_timeout: Duration::from_secs(2),
         }
     }
 }
@@ -165,7 +165,7 @@ impl Registry {
     }
 
     fn sweep_interval(&self) -> Duration {
-        let shortest = (self.max_idle / 4).min(self.limits.rate_window / 4);
+        let shortest = self.max_idle.min(self.limits.rate_window).min(self.limits.stall_timeout) / 4;
         SWEEP_INTERVAL.min(shortest).max(Duration::from_millis(1))
     }
 
@@ -178,13 +178,13 @@ impl Registry {
             }
         }
         let mut held = self.held().clone();
-        let patience = milliseconds(PATIENCE_UNDER_PRESSURE);
+        let stall_ms = milliseconds(self.limits.stall_timeout);
         let mut stalled: Vec<_> = entries
             .iter()
             .map(|entry| &entry.connection)
             .filter(|connection| connection.held_bytes() > 0 && connection.is_blocked() && !connection.is_ended())
             .filter_map(|connection| Some((connection.stalled_since()?, connection)))
-            .filter(|(since, connection)| connection.now().saturating_sub(*since) >= patience)
+            .filter(|(since, connection)| connection.now().saturating_sub(*since) >= stall_ms)
             .collect();
         stalled.sort_by_key(|(since, _)| *since);
         for (_, connection) in stalled {
