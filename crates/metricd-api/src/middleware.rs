@@ -29,7 +29,7 @@ pub(crate) use self::timing::{encoding, note_run};
 use crate::auth::caller;
 use crate::auth::quotas::Standing;
 use crate::connections::NoRoom;
-use crate::routes::prefers_html;
+use crate::extract::negotiation::prefers_html;
 use crate::{ApiState, Problem, ProblemCode, connections};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -2,6 +2,7 @@
 
 mod causes;
 mod code;
+mod members;
 mod responses;
 mod schema;
 
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 pub use self::code::ProblemCode;
+pub(crate) use self::members::{ChecksResponse, FindingResponse};
 pub(crate) use self::responses::{add_problems, problem_responses, problem_table, problems};
 pub(crate) use self::schema::ProblemSchema;
 use crate::results::contracts::Doubt;

@@ -15,7 +15,6 @@ use actix_web::web;
 use metricd_access::Scope;
 
 pub(crate) use self::api::Api;
-pub(crate) use self::problems::prefers_html;
 use self::resource::{PathResource, resource};
 use crate::middleware;
 

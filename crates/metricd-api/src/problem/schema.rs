@@ -5,9 +5,7 @@ use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, Schema, Schem
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{Document, ProblemCode};
-use crate::routes::health::ready::ChecksResponse;
-use crate::routes::metrics::content::FindingResponse;
+use super::{ChecksResponse, Document, FindingResponse, ProblemCode};
 
 /// A problem document, with the members that some problems have beside those of all.
 pub(crate) struct ProblemSchema;

@@ -7,8 +7,6 @@ mod page;
 pub(super) use self::get::get_problem;
 pub(super) use self::list::list_problems;
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{Accept, Header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,36 +34,6 @@ impl From<ProblemCode> for ProblemResponse {
             status: code.status().as_u16(),
             title: code.title(),
             detail: code.detail(),
-        }
-    }
-}
-
-/// Whether a person reads the answer: the request would rather have HTML than JSON.
-pub(crate) fn prefers_html(request: &HttpRequest) -> bool {
-    let ranges = Accept::parse(request).map(|accept| accept.ranked()).unwrap_or_default();
-    let named = ranges.iter().map(|range| (range.type_().as_str(), range.subtype().as_str()));
-    let liked =
-        named.filter(|range| matches!(range, ("text", "html" | "*") | ("application", "json" | "*") | ("*", _)));
-    matches!(liked.into_iter().next(), Some(("text", _)))
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn browsers_are_told_from_programs() {
-        let asks =
-            |accept: &str| prefers_html(&TestRequest::default().insert_header(("accept", accept)).to_http_request());
-        for html in
-            ["text/html", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "image/png, text/*"]
-        {
-            assert!(asks(html), "{html}");
-        }
-        for json in ["", "*/*", "application/json, text/html;q=0.9", "text/html;q=0.1, */*", "text/csv"] {
-            assert!(!asks(json), "{json}");
         }
     }
 }

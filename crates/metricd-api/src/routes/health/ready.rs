@@ -8,25 +8,10 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::problem::problems;
+use crate::problem::{ChecksResponse, problems};
 use crate::{ApiState, Problem, ProblemCode};
 
 problems!(ReadinessProblems: NotReady);
-
-/// One line for each thing that the server needs: `ok`, or what is wrong in a few words.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Checks)]
-pub(crate) struct ChecksResponse {
-    database: &'static str,
-    migrations: &'static str,
-    definitions: &'static str,
-    /// Whether statements still run that were cancelled.
-    statements: String,
-    /// Whether row-level security isolates tenants, if the server has any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(required = false, nullable = false)]
-    row_security: Option<&'static str>,
-}
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Readiness)]

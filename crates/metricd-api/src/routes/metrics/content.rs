@@ -9,7 +9,7 @@ use metricd_domain::{
 };
 use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
 use metricd_repository::MetricContent;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::auth::caller;
 use crate::auth::quotas::JUDGING_PATIENCE;
 use crate::extract::fields::{Field, Fields, read};
+use crate::problem::FindingResponse;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What a metric is to be.
@@ -221,22 +222,6 @@ async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> 
         Err(JudgeError::Refused(findings)) => Err(refused(&findings)),
         Err(JudgeError::Unavailable(outage)) => Err(outage.into()),
     }
-}
-
-/// Something in the SQL that keeps it from being stored.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Finding)]
-pub(crate) struct FindingResponse<'a> {
-    /// The kind of fault, as programs tell it.
-    code: &'static str,
-    /// The line in the SQL, from 1.
-    line: u64,
-    /// The column in characters, from 1.
-    column: u64,
-    /// The words that it is about.
-    words: &'a str,
-    /// What is wrong, and what to write instead.
-    message: &'a str,
 }
 
 fn refused(findings: &[Finding]) -> Problem {

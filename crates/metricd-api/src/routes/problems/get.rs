@@ -3,7 +3,8 @@
 use actix_web::http::header::{ContentType, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{ProblemResponse, page, prefers_html};
+use super::{ProblemResponse, page};
+use crate::extract::negotiation::prefers_html;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{Problem, ProblemCode};

@@ -5,7 +5,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ProblemResponse, page, prefers_html};
+use super::{ProblemResponse, page};
+use crate::extract::negotiation::prefers_html;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{Problem, ProblemCode};
