@@ -322,6 +322,10 @@ impl Ingestion for FileIngestion {
         self.options.idempotency.clone()
     }
 
+    fn waiting(&mut self) {
+        self.progress.wait();
+    }
+
     fn referenced_ids(&self) -> ReferencedIds {
         self.file_definitions.referenced_ids()
     }

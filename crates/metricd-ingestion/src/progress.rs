@@ -11,6 +11,9 @@ pub trait Progress: Debug + Send + Sync {
     /// This many more bytes were read.
     fn advance(&self, bytes: u64);
 
+    /// Another ingestion runs, and this one waits until it has ended.
+    fn wait(&self);
+
     /// The database has validated `done` of `total` queries. Records are read after that.
     fn validate(&self, done: u64, total: u64);
 
@@ -23,6 +26,8 @@ impl Progress for () {
     fn begin(&self, _total_bytes: u64) {}
 
     fn advance(&self, _bytes: u64) {}
+
+    fn wait(&self) {}
 
     fn validate(&self, _done: u64, _total: u64) {}
 

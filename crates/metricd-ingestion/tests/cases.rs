@@ -106,6 +106,8 @@ impl RecordedProgress {
 impl Progress for RecordedProgress {
     fn begin(&self, _total_bytes: u64) {}
 
+    fn wait(&self) {}
+
     fn advance(&self, _bytes: u64) {}
 
     fn validate(&self, done: u64, total: u64) {

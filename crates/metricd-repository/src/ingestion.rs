@@ -232,6 +232,10 @@ pub trait Ingestion: Debug + Send {
         None
     }
 
+    /// Another ingestion runs, and the store waits until it has ended. A store that waits for long calls this once, before the
+    /// methods below.
+    fn waiting(&mut self) {}
+
     /// The ids of which the ingestion needs the existing state.
     fn referenced_ids(&self) -> ReferencedIds;
 

@@ -35,6 +35,10 @@ impl Progress for Bar {
         self.0.inc(bytes);
     }
 
+    fn wait(&self) {
+        self.0.suspend(|| log::info!("another ingestion runs, and this one waits until it has ended"));
+    }
+
     fn validate(&self, done: u64, total: u64) {
         self.0.set_message(if done < total { format!("validating {done} of {total}") } else { "reading".to_owned() });
     }

@@ -1,5 +1,7 @@
 //! An ingestion as one transaction.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -21,6 +23,12 @@ use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, q
 /// files; how long it waits for its locks, on the ingestions before.
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
                                     SET LOCAL lock_timeout = '10min'";
+
+/// Ingestions run one after the other.
+const LOCK: &str = "LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE";
+
+/// After how long an ingestion is told that it waits for another one.
+const NOTICED_WAIT: Duration = Duration::from_secs(1);
 
 /// How an ingestion leaves its transaction without being kept.
 #[derive(Debug)]
@@ -88,9 +96,7 @@ fn run(
     mark: Option<&Idempotency>,
 ) -> Result<Conclusion, Unkept> {
     connection.batch_execute(UNLIMITED)?;
-    // Ingestions run one after the other. Reading is not kept waiting. An advisory lock would do as well, but any role can
-    // take one of those, the reader included.
-    connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
+    lock_out_others(connection, ingestion)?;
     if let Some(mark) = mark
         && let Some(ingestion_id) = idempotency::remembered(connection, Operation::Ingestion, mark)?
     {
@@ -99,6 +105,22 @@ fn run(
     let mut changes = store_definitions(connection, ingestion)?;
     records::store(connection, ingestion, &mut changes)?;
     Ok(ingestion.conclude(&changes))
+}
+
+/// Waits until no other ingestion runs. Reading is not kept waiting. An advisory lock would do as well, but any role can take one
+/// of those, the reader included.
+fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<(), Unkept> {
+    let began = Instant::now();
+    let short = format!("SET LOCAL lock_timeout = {}; {LOCK}", NOTICED_WAIT.as_millis());
+    // A savepoint, with which the transaction outlives the short limit.
+    if connection.transaction(|connection| connection.batch_execute(&short)).is_ok() {
+        return Ok(connection.batch_execute(UNLIMITED)?);
+    }
+    // Diesel does not name the SQLSTATE. If something else has failed, the second attempt fails as well.
+    if began.elapsed() >= NOTICED_WAIT {
+        ingestion.waiting();
+    }
+    Ok(connection.batch_execute(LOCK)?)
 }
 
 /// Stores the definitions as they are judged by what is stored then. Judging takes long, and keeps nobody from changing what it

@@ -1,6 +1,7 @@
 //! `metricd ingest`, with a server and without one.
 
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -29,6 +30,32 @@ async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
     let (code, report, _) = run(metricd(&data_dir).args(["ingest", "--format", "json"]).arg(&files))?;
     let report: serde_json::Value = serde_json::from_str(&report)?;
     assert_eq!((code, &report["queries"]["unchanged"]), (0, &1.into()), "without a server as well");
+    Ok(())
+}
+
+#[actix_web::test]
+async fn an_ingestion_says_that_it_waits_for_another_one() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    let files = definitions(folder.path(), "SELECT 1 AS one")?;
+    // What an ingestion holds until it has ended.
+    let owner = connect_as_owner(&data_dir).await?;
+    owner.batch_execute("BEGIN; LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE").await?;
+    let mut command = metricd(&data_dir);
+    let mut process = command.arg("ingest").arg(&files).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(process.stderr.take().context("a pipe")?);
+    let mut line = String::new();
+    said.read_line(&mut line)?;
+    assert!(line.contains("another ingestion runs, and this one waits until it has ended"), "{line}");
+    assert_eq!(process.try_wait()?, None, "it waits");
+    owner.batch_execute("ROLLBACK").await?;
+    let mut report = String::new();
+    process.stdout.take().context("a pipe")?.read_to_string(&mut report)?;
+    assert!(process.wait()?.success() && report.contains("stored as ingestion"), "{report}");
+    said.read_to_string(&mut report)?;
+    assert_eq!(report.matches("another ingestion").count(), 0, "it is said once: {report}");
+    server.stop(Signal::SIGTERM)?;
     Ok(())
 }
 
