@@ -220,6 +220,7 @@ fn notice_unused(
     let stored = existing.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
     let stored = stored.map(|(_, existing)| &existing.metric.query_id);
     let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();
+    faults.read_queries.extend(read.iter().copied().cloned());
     for query in queries.iter().filter(|query| !read.contains(&query.value.query_id)) {
         let message = format!("no metric reads the query `{}`", query.value.query_id);
         findings.notice(query.location.clone(), Reason::QueryUnused, message);

@@ -20,6 +20,8 @@ pub(crate) struct Faults {
     pub(crate) refused_with_sql: BTreeSet<MetricId>,
     /// Queries that no metric reads.
     pub(crate) unused_queries: BTreeSet<QueryId>,
+    /// Queries that metrics read, as far as the ingestion knows them.
+    pub(crate) read_queries: BTreeSet<QueryId>,
 }
 
 /// The maximum number of items, and of queries, that are compared with each other. Beyond it a typing error is
@@ -31,7 +33,8 @@ pub(crate) fn suggest(faults: &Faults) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
     let files: BTreeSet<_> = faults.conflicts.iter().map(|(item, _)| &item.location.file).collect();
     suggestions.extend(files.into_iter().filter_map(|file| id_of_conflicting_item(file, faults)));
-    if faults.without_query.len() <= MAX_COMPARED_ENTRIES && faults.unused_queries.len() <= MAX_COMPARED_ENTRIES {
+    let queries = faults.unused_queries.len() + faults.read_queries.len();
+    if faults.without_query.len() <= MAX_COMPARED_ENTRIES && queries <= MAX_COMPARED_ENTRIES {
         suggestions.extend(faults.without_query.iter().filter_map(|item| query_of_item(item, faults)));
     }
     suggestions
@@ -60,15 +63,16 @@ fn id_of_conflicting_item(file: &str, faults: &Faults) -> Option<Suggestion> {
     Some(Suggestion { location: Location { pointer, ..item.location.clone() }, message })
 }
 
-/// If a query does not exist, and a similar one is read by no metric, the name is probably mistyped.
+/// If a query does not exist, and a similar one does, the name is probably mistyped: above all if no metric reads that one.
 fn query_of_item(item: &Located<Metric>, faults: &Faults) -> Option<Suggestion> {
     let missing = item.value.query_id.as_str();
     let alike = |query_id: &&QueryId| strsim::normalized_damerau_levenshtein(query_id.as_str(), missing) >= 0.8;
-    let mut candidates = faults.unused_queries.iter().filter(alike);
+    let mut unused = faults.unused_queries.iter().filter(alike).peekable();
+    let is_unused = unused.peek().is_some();
+    let mut candidates = unused.chain(faults.read_queries.iter().filter(|_| !is_unused).filter(alike));
     let (Some(candidate), None) = (candidates.next(), candidates.next()) else { return None };
     let name = item_name(&item.location);
-    let message = format!(
-        "did you mean `{candidate}` as the query of {name}? There is no query `{missing}`, and no metric reads `{candidate}`"
-    );
+    let unread = if is_unused { format!(", and no metric reads `{candidate}`") } else { String::new() };
+    let message = format!("did you mean `{candidate}` as the query of {name}? There is no query `{missing}`{unread}");
     Some(Suggestion { location: item.location.clone(), message })
 }
