@@ -56,6 +56,12 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Ok(()),
         Ok(IfMatch::Items(seen)) if seen.iter().any(|seen| seen.strong_eq(tag)) => Ok(()),
+        // Such as that of a result. Caches that compress may also have weakened a definition's.
+        Ok(IfMatch::Items(seen)) if !seen.is_empty() && seen.iter().all(|seen| seen.weak) => {
+            let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which is of no version: send \
+                          the `ETag` of the metric's definition.";
+            Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
+        }
         Ok(IfMatch::Items(seen)) if !seen.is_empty() => Err(Problem::new(ProblemCode::VersionMismatch)),
         _ => {
             let detail =

@@ -274,6 +274,7 @@ async fn preconditions_are_read_as_http_means_them() -> Result<()> {
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
         let answer = app.call("PATCH", "/metrics/m1", &headers, patch).await?;
         assert_eq!(answer.status, status, "{if_match}: {answer:?}");
+        assert_eq!(answer.body.contains("names a weak `ETag`"), if_match == "W/TAG", "{if_match}: {answer:?}");
         let now = current().await?;
         assert_eq!(now != tag, status == 200);
         let known = app.call("GET", "/metrics/m1/definition", &[("if-none-match", &now)], None).await?;
