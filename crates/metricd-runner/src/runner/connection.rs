@@ -18,8 +18,9 @@ use uuid::Uuid;
 use super::plan::Plan;
 use super::properties::SessionProperties;
 use super::session::{Ahead, Prepared, Session, SessionConfig, SessionError};
+use super::stopping::clean;
 use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
-use super::{BEGIN, CLEAN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
+use super::{BEGIN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
 
 /// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
 const MAX_PREPARED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
@@ -217,8 +218,7 @@ impl Connection {
         if before.is_empty() || self.session.is_lost() {
             return Ok(());
         }
-        self.session.ask(CLEAN)?;
-        self.session.finish().await
+        clean(&mut self.session).await
     }
 
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 
 use super::connection::Connection;
 use super::session::{Ahead, Answer, Session, SessionError};
+use super::stopping::cleaned;
 use super::{BEGIN, CLEAN};
 
 /// How much is read of a plan, as PostgreSQL explains it. It has the constants that the planner has computed; a statement whose
@@ -101,11 +102,12 @@ async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Res
     Ok(Estimate { is_large: true, ..estimate })
 }
 
-async fn explain_with(
-    connection: &mut Connection,
+/// Has a statement explained, in a transaction that leaves nothing behind. Its answer is to be read, and then [`cleaned`].
+pub(super) async fn ask_to_explain<'a>(
+    connection: &'a mut Connection,
     statement: &BoundStatement,
     options: &str,
-) -> Result<Estimate, SessionError> {
+) -> Result<&'a mut Session, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     let explain = format!("EXPLAIN ({options}) {}", statement.text());
     let prelude = connection.own_prelude().await?;
@@ -116,8 +118,17 @@ async fn explain_with(
     let session = &mut connection.session;
     session.ask_once(&before, &explain, statement.texts())?;
     session.ask(CLEAN)?;
+    Ok(session)
+}
+
+async fn explain_with(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+    options: &str,
+) -> Result<Estimate, SessionError> {
+    let session = ask_to_explain(connection, statement, options).await?;
     let estimate = read_estimate(session).await;
-    session.finish().await?;
+    cleaned(session).await?;
     match estimate {
         // PostgreSQL could not even print the plan.
         Err(SessionError::Refused { sqlstate, .. }) if is_too_large(&sqlstate) => Ok(Estimate::TOO_LARGE),

@@ -12,6 +12,7 @@ use super::cost::{Estimate, Estimates};
 use super::error::{is_stale, run_error};
 use super::plan::Plan;
 use super::session::{Ahead, Answer, Session, SessionError};
+use super::stopping::{clean, cleaned};
 use super::tenancy::{Prelude, Tenancy};
 use super::timing::Clock;
 use super::{BEGIN, CLEAN};
@@ -86,8 +87,7 @@ impl Run<'_> {
         .await;
         // Where it was not sent, nothing has ended the transaction.
         if connection.session.is_in_transaction() && !connection.session.is_lost() {
-            connection.session.ask(CLEAN).map_err(|error| self.fault(error))?;
-            connection.session.finish().await.map_err(|error| self.fault(error))?;
+            clean(&mut connection.session).await.map_err(|error| self.fault(error))?;
         }
         outcome
     }
@@ -165,12 +165,11 @@ impl Run<'_> {
         if session.is_lost() {
             return outcome;
         }
-        if let Err(SessionError::Refused { .. }) = session.finish().await {
-            // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
-            session.ask(CLEAN).map_err(|error| self.fault(error))?;
-            session.finish().await.map_err(|error| self.fault(error))?;
+        match cleaned(session).await {
+            Err(error @ SessionError::Refused { .. }) => Err(self.fault(error)),
+            // What was read is whole, even if the connection has been lost by now.
+            _ => outcome,
         }
-        outcome
     }
 
     fn send(&mut self, session: &mut Session, plan: &Plan, before: &[Ahead<'_>]) -> Result<(), RunError> {

@@ -3,6 +3,8 @@
 //! The place in the pool and the caller's permits are held until PostgreSQL has answered or has closed the session, since until
 //! then its process computes. What does not stop soon is quarantined meanwhile.
 
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use tokio::time::timeout;
 
 use super::CLEAN;
 use super::pool::Pooled;
-use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, Session, SessionConfig, SessionError};
+use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
 
 /// How long PostgreSQL has to stop a statement before that is quarantined.
 pub(super) const STOP_BOUND: Duration = Duration::from_secs(1);
@@ -60,7 +62,12 @@ impl Stopping {
         };
         let session = &mut place.connection().session;
         if let Ok(ended) = timeout(STOP_BOUND, until_answered(session, CANCEL_AGAIN, CANCEL_AGAIN)).await {
-            if let Err(error) = clean(session, ended).await {
+            let cleaning = async {
+                ended?;
+                clean(session).await
+            };
+            let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
+            if let Err(error) = timeout(CANCEL_TIMEOUT, cleaning).await.map_err(too_slow).flatten() {
                 log::info!("a connection is closed after its statement was cancelled: {error:?}");
                 place.close();
             } else {
@@ -90,42 +97,69 @@ impl Stopping {
     }
 }
 
-/// Cancels until every answer has come. Of statements that were sent together, each is cancelled when it is its turn; a request
-/// that comes between two stops none.
-async fn until_answered(session: &mut Session, mut pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
-    let mut last_taken = Instant::now();
-    while !session.is_answered() {
-        match session.cancel().await {
-            Ok(()) => last_taken = Instant::now(),
-            Err(error) if last_taken.elapsed() > UNREACHABLE_FOR => {
-                return Err(SessionError::Lost(format!("PostgreSQL takes no cancel requests: {error}")));
+/// Cancels until every answer has come.
+async fn until_answered(session: &mut Session, pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
+    if session.is_answered() {
+        return Ok(());
+    }
+    let canceller = session.canceller();
+    let answered = async {
+        while !session.is_answered() {
+            if let Err(error @ SessionError::Lost(_)) = session.finish().await {
+                return Err(error);
             }
+        }
+        Ok(())
+    };
+    cancel_until_ended(&canceller, answered, pause, max_pause)
+        .await
+        .unwrap_or_else(|error| Err(SessionError::Lost(format!("PostgreSQL takes no cancel requests: {error}"))))
+}
+
+/// Cancels until the work in a session has ended. Of statements that were sent together, each is cancelled when it is its turn; a
+/// request that comes between two stops none.
+///
+/// # Errors
+///
+/// Where PostgreSQL has taken no request for long.
+pub(super) async fn cancel_until_ended<T>(
+    canceller: &Canceller,
+    work: impl Future<Output = T>,
+    mut pause: Duration,
+    max_pause: Duration,
+) -> io::Result<T> {
+    let mut work = pin!(work);
+    let mut last_taken = Instant::now();
+    loop {
+        match canceller.cancel().await {
+            Ok(()) => last_taken = Instant::now(),
+            Err(error) if last_taken.elapsed() > UNREACHABLE_FOR => return Err(error),
+            // It is tried again for as long as there is time.
             Err(_) => {}
         }
-        if let Ok(Err(error @ SessionError::Lost(_))) = timeout(pause, session.finish()).await {
-            return Err(error);
+        if let Ok(ended) = timeout(pause, &mut work).await {
+            return Ok(ended);
         }
         pause = (pause * 2).min(max_pause);
     }
-    Ok(())
 }
 
-/// Takes back what the statement has left.
-async fn clean(session: &mut Session, ended: Result<(), SessionError>) -> Result<(), SessionError> {
-    ended?;
-    let cleaning = async {
-        session.ask(CLEAN)?;
-        match session.finish().await {
-            // The last cancelling may have come too late for what it was about.
-            Err(SessionError::Refused { .. }) => {
-                session.ask(CLEAN)?;
-                session.finish().await
-            }
-            ended => ended,
+/// Takes back what was done in the session.
+pub(super) async fn clean(session: &mut Session) -> Result<(), SessionError> {
+    session.ask(CLEAN)?;
+    cleaned(session).await
+}
+
+/// The same where [`CLEAN`] was sent already. A statement that ends just as it is cancelled leaves the cancelling to the next one,
+/// which is this.
+pub(super) async fn cleaned(session: &mut Session) -> Result<(), SessionError> {
+    match session.finish().await {
+        Err(SessionError::Refused { .. }) => {
+            session.ask(CLEAN)?;
+            session.finish().await
         }
-    };
-    let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-    timeout(CANCEL_TIMEOUT, cleaning).await.map_err(too_slow)?
+        ended => ended,
+    }
 }
 
 /// Which of several statements it is that runs on the connection, as PostgreSQL says; all of them where it does not.

@@ -9,11 +9,13 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
+use super::PgRunner;
 use super::connection::Connection;
+use super::cost::ask_to_explain;
 use super::error::run_error;
-use super::session::{Ahead, SessionError};
+use super::session::SessionError;
+use super::stopping::cleaned;
 use super::timing::Clock;
-use super::{BEGIN, CLEAN, PgRunner};
 use crate::resolver::enums::LABELS;
 
 /// How long PostgreSQL may take to answer.
@@ -87,18 +89,10 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
 
 /// Rights are looked at when a statement begins, which explaining it does as well.
 async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Result<(), SessionError> {
-    let explain = format!("EXPLAIN (COSTS OFF) {}", statement.text());
-    let prelude = connection.own_prelude().await?;
-    let mut before: Vec<_> = prelude.ahead().collect();
-    if before.is_empty() {
-        before.push(Ahead::Sql(BEGIN));
-    }
-    let session = &mut connection.session;
-    session.ask_once(&before, &explain, statement.texts())?;
-    session.ask(CLEAN)?;
+    let session = ask_to_explain(connection, statement, "COSTS OFF").await?;
     let explained = session.finish().await;
     if !session.is_lost() {
-        session.finish().await?;
+        cleaned(session).await?;
     }
     match explained {
         // With other values it may be planned all the same.

@@ -15,13 +15,12 @@ use tokio::time::timeout;
 
 use super::queue::Unit;
 use super::{Job, Together, locked, unavailable};
-use crate::runner::CLEAN;
 use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
 use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
-use crate::runner::stopping::STOP_BOUND;
+use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean};
 use crate::runner::tenancy::Prelude;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -281,17 +280,11 @@ impl<'r> Together<'_, 'r> {
         let outcome = match timeout(time.min(left), &mut work).await {
             Ok(outcome) => outcome,
             Err(_past) => {
-                let stopping = async {
-                    loop {
-                        // Where it cannot be sent, it is tried again for as long as there is time.
-                        let _ = canceller.cancel().await;
-                        if let Ok(outcome) = timeout(CANCEL_AGAIN, &mut work).await {
-                            return outcome;
-                        }
-                    }
-                };
-                let stopped = timeout(STOP_BOUND, stopping).await;
-                stopped.unwrap_or_else(|_| Err(RunError::NotStopped { limit: time.min(self.time) }))
+                let stopping = cancel_until_ended(&canceller, &mut work, CANCEL_AGAIN, CANCEL_AGAIN);
+                match timeout(STOP_BOUND, stopping).await {
+                    Ok(Ok(outcome)) => outcome,
+                    _ => Err(RunError::NotStopped { limit: time.min(self.time) }),
+                }
             }
         };
         match outcome {
@@ -318,18 +311,7 @@ async fn back(connection: &mut Connection) -> Result<(), RunError> {
 /// Ends the transaction, if there is one, without a trace.
 pub(super) async fn end(connection: &mut Connection) -> Result<(), RunError> {
     let session = &mut connection.session;
-    if !session.is_in_transaction() {
-        return Ok(());
-    }
-    session.ask(CLEAN).map_err(unavailable)?;
-    match session.finish().await {
-        // A statement that ends just as it is cancelled leaves the cancelling to the next one, which is this.
-        Err(SessionError::Refused { .. }) => {
-            session.ask(CLEAN).map_err(unavailable)?;
-            session.finish().await.map_err(unavailable)
-        }
-        ended => ended.map_err(unavailable),
-    }
+    if session.is_in_transaction() { clean(session).await.map_err(unavailable) } else { Ok(()) }
 }
 
 /// PostgreSQL's limit of time for each statement that follows. Of none it makes no limit.
