@@ -62,7 +62,7 @@ impl Decimal {
         &self.0
     }
 
-    /// The order of the numbers, whatever digits they are written with: `9.50` equals `9.5`, where `==` tells them apart.
+    /// The order of the numbers, whatever their digits: `9.50` and `9.5` are equal here, and different with `==`.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let (left, right) = (self.magnitude(), other.magnitude());

@@ -50,13 +50,13 @@ pub struct Metric {
     /// The declared parameters. Those of the SQL that are not declared take any value of their type.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
-    /// The column that says when a row was, where there could be doubt.
+    /// The column with the day or instant of a row, if the definition names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_column: Option<TimeColumn>,
-    /// To what a period is applied, where the definition chooses.
+    /// What a period applies to, if the definition chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<PeriodDeclaration>,
-    /// What a run may take, where that is less than the server allows.
+    /// Limits of a run that are lower than those of the server.
     #[serde(default)]
     pub limits: MetricLimits,
 }
@@ -78,7 +78,7 @@ impl Metric {
     }
 }
 
-/// All that is known of a metric: what it is called, what it reads, and the current version of its query.
+/// Everything that is stored of a metric, with the current version of its query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MetricDefinition {
@@ -91,8 +91,8 @@ pub struct MetricDefinition {
     pub sql: SqlText,
     /// The version of that SQL.
     pub query_version: u32,
-    /// Counts the changes of everything but the contract, from 1 without gaps: its SQL's, its declarations', its words', and
-    /// being taken out of service and brought back.
+    /// Counts changes from 1 without gaps: of the SQL, the declarations, the display text, and of being in service. A new contract
+    /// alone is no change.
     pub version: u32,
     /// When it was stored for the first time.
     pub created_at: DateTime<Utc>,
@@ -100,13 +100,13 @@ pub struct MetricDefinition {
     pub updated_at: DateTime<Utc>,
     /// Since when it is out of service; absent while it is in service.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// What PostgreSQL said of its SQL when it was stored; absent where nobody has asked, as when the SQL was put into the
-    /// store by another way.
+    /// What PostgreSQL said about its SQL when it was stored. Absent if PostgreSQL was not asked, for example because the SQL was
+    /// written into the database directly.
     pub contract: Option<Contract>,
 }
 
 impl MetricDefinition {
-    /// The first version of a metric in service that was given no words.
+    /// The first version of a metric in service, without a display text.
     #[must_use]
     pub fn new(metric: Metric, sql: SqlText, contract: Option<Contract>) -> Self {
         let (created_at, updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
@@ -114,8 +114,7 @@ impl MetricDefinition {
         Self { metric, display_text, sql, query_version, version, created_at, updated_at, deleted_at, contract }
     }
 
-    /// What to call the metric: the title that it was given, otherwise the one in its SQL's leading comment, otherwise its
-    /// id.
+    /// The title: that of the display text, otherwise that in the leading comment of the SQL, otherwise the id.
     #[must_use]
     pub fn title(&self) -> &str {
         let given = self.display_text.title.as_ref().map(MetricTitle::as_str);

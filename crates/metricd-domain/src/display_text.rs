@@ -22,12 +22,12 @@ pub struct InvalidTitle;
 )]
 pub struct InvalidDescription;
 
-/// What people call a metric: 1 to 200 characters, none of them a control character, trimmed.
+/// The title of a metric: 1 to 200 characters, none of them a control character, trimmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MetricTitle(String);
 
-/// What people say of a metric: 1 to 2 000 characters, of the control characters only line breaks and tabs, trimmed.
+/// The description of a metric: 1 to 2 000 characters, trimmed. Line breaks and tabs are the only control characters in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MetricDescription(String);

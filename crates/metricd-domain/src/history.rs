@@ -1,4 +1,4 @@
-//! Who changed a metric, when, and what it was afterwards.
+//! The versions of a metric: who changed it, when, and to what.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A cap on the rows of a result. Of one that is answered whole: 1 to 10 000, 1 000 where nobody asks. Of one that is
-/// streamed: 1 to 1 000 000, which is what it is where nobody asks.
+/// The greatest number of rows of a result. Of a buffered result: 1 to 10 000, 1 000 by default. Of a streamed result: 1 to
+/// 1 000 000, which is also the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowLimit(u32);
 
@@ -11,22 +11,22 @@ pub struct RowLimit(u32);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a whole number from 1 to {max}")]
 pub struct InvalidRowLimit {
-    /// The greatest limit that is taken there.
+    /// The greatest limit of such a result.
     pub max: RowLimit,
 }
 
 impl RowLimit {
-    /// The greatest limit of a result that is answered whole.
+    /// The greatest limit of a buffered result.
     pub const MAX: Self = Self(10_000);
 
-    /// The greatest limit of a result that is streamed.
+    /// The greatest limit of a streamed result.
     pub const STREAM_MAX: Self = Self(1_000_000);
 
     /// Takes a number in decimal digits.
     ///
     /// # Errors
     ///
-    /// [`InvalidRowLimit`] where the text is no whole number from 1 to 10 000.
+    /// [`InvalidRowLimit`] if the text is not a whole number from 1 to 10 000.
     pub fn parse(text: &str) -> Result<Self, InvalidRowLimit> {
         Self::parse_up_to(Self::MAX, text)
     }
@@ -35,7 +35,7 @@ impl RowLimit {
     ///
     /// # Errors
     ///
-    /// [`InvalidRowLimit`] where the text is no whole number from 1 to 1 000 000.
+    /// [`InvalidRowLimit`] if the text is not a whole number from 1 to 1 000 000.
     pub fn parse_stream(text: &str) -> Result<Self, InvalidRowLimit> {
         Self::parse_up_to(Self::STREAM_MAX, text)
     }
@@ -48,7 +48,7 @@ impl RowLimit {
         }
     }
 
-    /// This limit, or that number of rows where it is less; at least one row.
+    /// The lesser of this limit and that number of rows; at least one row.
     #[must_use]
     pub fn at_most(self, rows: u32) -> Self {
         Self(self.0.min(rows.max(1)))

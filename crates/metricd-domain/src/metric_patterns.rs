@@ -1,4 +1,4 @@
-//! Which metrics somebody may read, by patterns of their ids.
+//! Patterns of metric ids, which limit what a caller may read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub enum InvalidMetricPattern {
     Character(char),
 }
 
-/// A metric's id, or several: `*` stands for any characters, or none.
+/// A pattern of metric ids, in which `*` matches any characters, or none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricPattern(String);
 
@@ -34,7 +34,7 @@ impl MetricPattern {
         &self.0
     }
 
-    /// Whether the id is one of those that the pattern stands for.
+    /// Whether the pattern matches the id.
     #[must_use]
     pub fn matches(&self, id: &MetricId) -> bool {
         let Some((start, rest)) = self.0.split_once('*') else { return self.0 == id.as_str() };
@@ -79,7 +79,7 @@ impl fmt::Display for MetricPattern {
 #[error("there are {0} patterns: expected at most {MAX_METRIC_PATTERNS}")]
 pub struct TooManyMetricPatterns(usize);
 
-/// The metrics that somebody may read: those of any of the patterns. Of no pattern, none.
+/// The metrics that match any of some patterns; without patterns, none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MetricPatterns(Vec<MetricPattern>);
 

@@ -10,7 +10,7 @@ use crate::{Decimal, QueryId};
 /// The greatest number of characters of a [`Label`].
 const MAX_LABEL_CHARS: usize = 1_000;
 
-/// A category's name as records carry it: 1 to 1 000 characters without NUL, which PostgreSQL cannot hold.
+/// The name of a category in a record: 1 to 1 000 characters without NUL, which PostgreSQL cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
@@ -135,7 +135,7 @@ impl fmt::Display for RecordDate {
 
 /// One row of `warehouse.metrics`.
 ///
-/// Two records that agree in every column are two records: a day may well have two alerts of one type.
+/// Equal records are not duplicates: a day may have two alerts of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The query that reads the row.

@@ -1,11 +1,11 @@
-//! On whose behalf a metric is run, where one server serves several.
+//! Tenants: whose rows a metric sees, if one server serves several.
 
 use std::fmt;
 
 /// The greatest number of characters of a [`Tenant`].
 pub const MAX_TENANT_CHARS: usize = 255;
 
-/// Why a text names no tenant.
+/// Why a text is no name of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTenant {
@@ -20,8 +20,8 @@ pub enum InvalidTenant {
     Control,
 }
 
-/// The name of a tenant: whose rows a metric sees, by the row security policies of the database. Letters of either case are
-/// different ones, and nothing is trimmed.
+/// The name of a tenant. The row-level security policies of the database decide by it which rows a metric sees. Upper and lower case
+/// differ, and nothing is trimmed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(String);
 

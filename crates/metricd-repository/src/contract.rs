@@ -1,7 +1,7 @@
-//! The promises of [`MetricRepository`](crate::MetricRepository), one function each, to be held against every store.
+//! The promises of [`MetricRepository`](crate::MetricRepository), one function each, for the tests of every store.
 //!
-//! Each function takes a store that is empty, panics where the promise is broken, and is named by the promise.
-//! [`repository_contract!`](crate::repository_contract) makes a test of each of them.
+//! Each function is named after its promise, takes an empty store, and panics if the store breaks the promise.
+//! [`repository_contract!`](crate::repository_contract) makes a test of each function.
 
 mod builders;
 mod definitions;
@@ -17,8 +17,8 @@ pub use ingestions::*;
 pub use metrics::*;
 pub use records::*;
 
-/// Makes a test of every promise, on a store from `$new`: an expression that is awaited and gives a guard, whatever keeps
-/// the store alive, and an `Arc<dyn MetricRepository>`.
+/// Makes a test of every promise. `$new` is an expression that, awaited, gives a pair: whatever keeps the store alive, such as a
+/// temporary folder, and an empty store as an `Arc<dyn MetricRepository>`.
 #[macro_export]
 macro_rules! repository_contract {
     ($new:expr) => {

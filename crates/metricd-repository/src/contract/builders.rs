@@ -1,4 +1,4 @@
-//! Ingestions and their content, made in a line.
+//! Builders of ingestions and their content.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,28 +15,28 @@ use crate::{
     RepositoryError,
 };
 
-/// An ingestion that brings what a test has put into it.
+/// An ingestion whose content a test has made.
 #[derive(Debug)]
 pub struct TestIngestion {
-    /// What to look up; where empty, what the definitions name.
+    /// The ids of which the store returns the existing state.
     pub referenced_ids: ReferencedIds,
-    /// What to store.
+    /// The definitions to store, whatever exists.
     pub definitions: Definitions,
-    /// The records to store; an error among them breaks the input off.
+    /// The records to store. An error among them ends the input.
     pub records: VecDeque<io::Result<Record>>,
-    /// Makes the conclusion of the report.
+    /// Makes the conclusion from the report.
     pub conclude: fn(IngestionReport) -> Conclusion,
-    /// Is told what the store knew and changed.
+    /// Receives the existing state and the changes when the ingestion concludes.
     pub seen: std::sync::mpsc::Sender<(ExistingState, Changes)>,
     /// The report.
     pub report: IngestionReport,
-    /// The request's mark.
+    /// The idempotency key of the request.
     pub idempotency: Option<Idempotency>,
     existing: ExistingState,
 }
 
 impl TestIngestion {
-    /// An ingestion that is kept, and the channel on which it tells what the store knew and changed.
+    /// An ingestion that is committed, and a channel with the existing state and the changes.
     #[must_use]
     pub fn committing(
         definitions: Definitions,

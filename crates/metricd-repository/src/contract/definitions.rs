@@ -1,4 +1,4 @@
-//! What a store promises of queries, metrics and dashboards.
+//! The promises about queries, metrics and dashboards that files define.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -25,7 +25,7 @@ pub(super) fn one_metric(sql: &str) -> Definitions {
     Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Definitions::default() }
 }
 
-/// What has never been stored is absent by its own error.
+/// Each kind of thing has its own error for what is not stored.
 pub async fn what_is_not_stored_is_not_found(repository: Repository) {
     let metric = repository.get_definition(&MetricId::parse("m1").unwrap()).await;
     assert!(matches!(metric, Err(RepositoryError::MetricNotFound(_))), "{metric:?}");
@@ -39,7 +39,7 @@ pub async fn what_is_not_stored_is_not_found(repository: Repository) {
     assert_eq!((readiness.pending_migrations, readiness.metric_count), (0, 0));
 }
 
-/// A metric comes back as it was stored, with the SQL to the letter.
+/// A metric is returned as it was stored; its SQL is not changed in any character.
 pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
     let sql = "-- \u{1f4c8} Title\r\nSELECT 'it''s', \"x\" FROM metrics; ";
     let mut definitions = one_metric(sql);
@@ -55,7 +55,7 @@ pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
     assert_eq!(repository.check().await.unwrap().metric_count, 1);
 }
 
-/// A listing goes on where the one before has ended. Ids are ordered by their characters' codes.
+/// A page begins after the last id of the page before. Ids are ordered by the codes of their characters.
 pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics = ["b", "a", "B", "a-1", "_", "10", "9"].map(|id| metric(id, "q1")).to_vec();
@@ -72,7 +72,7 @@ pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository
     assert_eq!(ids, ["10", "9", "B", "_", "a", "a-1", "b"]);
 }
 
-/// Queries come in the order of their ids, in pages.
+/// Queries are listed in pages, in the order of their ids.
 pub async fn queries_are_listed_in_the_order_of_their_ids(repository: Repository) {
     let ids = ["b", "A", "a-1", "Z", "_"];
     let queries: Vec<_> = ids.iter().map(|id| query(id, &format!("SELECT '{id}'"))).collect();
@@ -90,7 +90,7 @@ pub async fn queries_are_listed_in_the_order_of_their_ids(repository: Repository
     assert!(listed(Some("b"), 2).await.is_empty());
 }
 
-/// The next version of a query is served; the earlier ones stay, also when an earlier text returns.
+/// A new text is the next version of a query. Earlier versions stay, also if their text is stored again.
 pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(repository: Repository) {
     for sql in ["SELECT 1", "SELECT 2", "SELECT 1"] {
         store(&repository, one_metric(sql)).await;
@@ -116,7 +116,7 @@ pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
     assert_eq!(repository.list_query_versions(&QueryId::parse("q1").unwrap()).await.unwrap().len(), 1);
 }
 
-/// A second ingestion adds to the first.
+/// A second ingestion adds to the first and deletes nothing.
 pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let other = Definitions {
@@ -135,7 +135,7 @@ pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
     assert_eq!(store(&repository, moved).await.metrics, ChangeCounts { changed: 1, ..ChangeCounts::default() });
 }
 
-/// A metric cannot name a query that is not there, and what came with it is not stored either.
+/// A metric whose query does not exist fails the ingestion, and nothing of it is stored.
 pub async fn a_metric_without_its_query_is_refused_whole(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q2"));
@@ -145,7 +145,7 @@ pub async fn a_metric_without_its_query_is_refused_whole(repository: Repository)
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
 
-/// Items keep the order in which they came first; an entry is replaced by a later one for its metric.
+/// Items keep their first order. A later layout entry replaces the earlier one of its metric.
 pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics = vec![metric("m2", "q1"), metric("m1", "q1"), metric("m0", "q1")];
@@ -180,7 +180,7 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     assert_eq!(changes.dashboards, ChangeCounts { changed: 1, ..ChangeCounts::default() }, "it has another name");
 }
 
-/// A layout entry cannot name a metric that the dashboard does not have.
+/// A layout entry for a metric that is no item fails the ingestion, and nothing of it is stored.
 pub async fn a_layout_entry_without_its_item_is_refused_whole(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     let mut board = dashboard("d1", &[]);
@@ -192,7 +192,7 @@ pub async fn a_layout_entry_without_its_item_is_refused_whole(repository: Reposi
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
 
-/// Thousands of definitions come back, whatever portions the store writes them in.
+/// Thousands of definitions are stored in one ingestion, in however many statements.
 pub async fn many_definitions_are_stored_at_once(repository: Repository) {
     let count = 2_345;
     let ids: Vec<_> = (0..count).map(|number| format!("id-{number}")).collect();
@@ -219,7 +219,7 @@ fn contract(column: &str) -> Contract {
     Contract { columns: vec![column], period: Period::Bound, ..Contract::default() }
 }
 
-/// What a metric declares, and its contract, come back as they were stored.
+/// The declarations of a metric and its contract are returned as they were stored.
 pub async fn declarations_and_contracts_come_back(repository: Repository) {
     let mut declaring = metric("m1", "q1");
     let day = ParameterDeclaration {
@@ -245,7 +245,7 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
     assert_eq!(changes.metrics, ChangeCounts { unchanged: 1, ..ChangeCounts::default() });
 }
 
-/// A contract is about one SQL and one set of declarations, and ends with either; another one can be given at once.
+/// A contract belongs to one SQL and one set of declarations. It is removed if either changes, unless a new one is stored with them.
 pub async fn a_contract_ends_with_what_it_is_about(repository: Repository) {
     let id = MetricId::parse("m1").unwrap();
     let with = |sql: &str, column: &str| Definitions {

@@ -1,4 +1,4 @@
-//! What a store promises of edits: it knows what was changed since files last wrote it.
+//! The promises about edits: a store knows what was changed since files last wrote it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,7 +39,7 @@ async fn edit(repository: &Repository, id: &str, change: impl FnOnce(&mut Metric
     repository.change_metric(&id, definition.version, change, ann()).await.unwrap();
 }
 
-/// The authors of the edits of `q1` and `m1`, as an ingestion that brings nothing learns them.
+/// The authors of the edits of `q1` and `m1`, from the existing state of an empty ingestion.
 async fn edits(repository: &Repository) -> (Option<Actor>, Option<Actor>) {
     let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
@@ -55,7 +55,7 @@ fn sql(text: &str) -> SqlText {
     SqlText::parse(text).unwrap()
 }
 
-/// SQL that is changed over HTTP is an edit of its query, until files write it or repeat what it says.
+/// SQL that is changed over HTTP is an edit of its query, until files write the query or repeat the edited SQL.
 pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     assert_eq!(edits(&repository).await, (None, None), "files wrote it");
@@ -66,7 +66,7 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     edit(&repository, "m1", |content| content.sql = sql("SELECT 4")).await;
     edit(&repository, "m1", |content| content.limits.rows = NonZeroU32::new(4)).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
-    // What others bring ends no edit.
+    // Other definitions end no edit.
     store(&repository, Definitions { queries: vec![query("q2", "SELECT 1")], ..Definitions::default() }).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
     let mut repeated = one_metric("SELECT 4");
@@ -76,7 +76,7 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     assert_eq!(edits(&repository).await, (None, None), "files repeat it");
 }
 
-/// Words and service are no business of files; a query of a metric's own, and a metric that no file wrote, are edits.
+/// A change of display text or service is no edit. A query of a metric's own, and a metric that no file wrote, are edits.
 pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let shared = Definitions { metrics: vec![metric("m1", "q1"), metric("m2", "q1")], ..one_metric("SELECT 1") };
     store(&repository, shared).await;
@@ -109,10 +109,10 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
     assert!(existing.metrics.values().all(|metric| metric.edit.is_some()), "{existing:?}");
 }
 
-/// Called with the number of a attempt, from 0. May answer with other definitions than are brought.
+/// Called with the number of an attempt, from 0. May return definitions in place of those of the ingestion.
 type Meanwhile = dyn FnMut(usize, &ExistingState) -> Option<Definitions> + Send;
 
-/// An ingestion in whose attempt something happens.
+/// An ingestion during whose validation something happens.
 struct Interrupted {
     ingestion: TestIngestion,
     meanwhile: Box<Meanwhile>,
@@ -149,7 +149,7 @@ impl Ingestion for Interrupted {
     }
 }
 
-/// Ingests, while something happens at each attempt.
+/// Ingests while something happens at each attempt to validate.
 async fn ingest_meanwhile(
     repository: &Repository,
     definitions: Definitions,
@@ -161,7 +161,7 @@ async fn ingest_meanwhile(
     Ok(told.recv().unwrap().1)
 }
 
-/// Edits from within a attempt, which blocks its thread.
+/// Edits from within an attempt, which blocks its thread.
 fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&mut MetricContent) + Send + 'static) {
     let (repository, runtime) = (Arc::clone(repository), Handle::current());
     std::thread::spawn(move || runtime.block_on(edit(&repository, id, change))).join().unwrap();
@@ -175,8 +175,8 @@ async fn definition(repository: &Repository) -> MetricDefinition {
     repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap()
 }
 
-/// Files that repeat what was stored when they were validated do not take back what is changed meanwhile, nor end its edit, nor
-/// give it their contract.
+/// Files that repeat what was stored when they were validated neither revert a change that was made meanwhile, nor end its edit, nor
+/// replace its contract.
 pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(repository: Repository) {
     let mut files = one_metric("SELECT 1 AS a");
     files.contracts = BTreeMap::from([(MetricId::parse("m1").unwrap(), contract_of("a"))]);
@@ -190,7 +190,7 @@ pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(reposito
             });
         }
         told.send(existing.clone()).unwrap();
-        // What is in conflict with an edit is refused.
+        // Definitions that conflict with an edit are refused.
         let is_edited = existing.queries.values().any(|query| query.edit.is_some());
         is_edited.then(Definitions::default)
     });
@@ -203,7 +203,7 @@ pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(reposito
     assert_eq!(edits(&repository).await, (Some(ann()), None));
 }
 
-/// What others add, take out of service or declare otherwise meanwhile is known when the definitions are validated again.
+/// If others add, change or delete metrics during the validation, the definitions are validated again with the new state.
 pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let mut files = one_metric("SELECT 1");
@@ -244,7 +244,7 @@ pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(
     assert_eq!((changes.metrics.added, changes.metrics.changed, changes.queries.added), (0, 2, 1));
 }
 
-/// Where somebody is faster each time, nothing is stored, and the error says so.
+/// If the state changes during every attempt, the ingestion fails and nothing of it is stored.
 pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let files =
@@ -265,7 +265,7 @@ pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Re
     assert!(repository.list_query_versions(&QueryId::parse("q9").unwrap()).await.is_err());
 }
 
-/// A contract that was validated by other SQL, or other declarations, is not stored, whichever changes first.
+/// A contract of other SQL, or of other declarations, is not stored, whichever changes first.
 pub async fn a_contract_is_of_what_was_validated(repository: Repository) {
     // The metric reads a stored query that the files do not bring: its contract is of the SQL that is known.
     store(&repository, one_metric("SELECT 1 AS a")).await;
@@ -289,7 +289,7 @@ pub async fn a_contract_is_of_what_was_validated(repository: Repository) {
     assert_eq!((after.sql.as_str(), &after.contract), ("SELECT 2 AS b", &Some(contract_of("b"))));
     assert_eq!(after.metric.limits.rows, NonZeroU32::new(5));
 
-    // Who renews a contract says of which version it is.
+    // A renewal of a contract names the version that it is for.
     let mut stale = content(&after);
     stale.contract = contract_of("c");
     let change = MetricChange::Content(Box::new(stale));

@@ -1,4 +1,4 @@
-//! What a store promises of ingestions: knowledge, atomicity, reports.
+//! The promises about ingestions: existing state, atomicity, reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,7 +23,7 @@ fn definitions(query_id: &str, metric_id: &str) -> Definitions {
     }
 }
 
-/// The knowledge is about the mentioned ids alone, and is what is stored.
+/// The existing state has what is stored under the referenced ids, and nothing else.
 pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repository) {
     for (query_id, metric_id) in [("q1", "m1"), ("q2", "m2"), ("q4", "m4")] {
         let (ingestion, _told) = TestIngestion::committing(definitions(query_id, metric_id), Vec::new());
@@ -55,7 +55,7 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
     assert_eq!(told.recv().unwrap().0, expected);
 }
 
-/// A report is remembered whole.
+/// A report is returned as it was stored, in every field.
 pub async fn a_report_comes_back_as_it_was(repository: Repository) {
     let (mut ingestion, _told) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.report.refusal_count = 1;
@@ -71,7 +71,7 @@ pub async fn a_report_comes_back_as_it_was(repository: Repository) {
     assert_eq!(repository.get_ingestion(expected.ingestion_id).await.unwrap(), expected);
 }
 
-/// Of a refused ingestion the report is kept, and nothing else.
+/// A refused ingestion stores its report and nothing else.
 pub async fn a_kept_report_keeps_nothing_else(repository: Repository) {
     let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
     ingestion.conclude = Conclusion::CommitReportOnly;
@@ -82,7 +82,7 @@ pub async fn a_kept_report_keeps_nothing_else(repository: Repository) {
     nothing_is_stored(&repository).await;
 }
 
-/// Of a dry run nothing is kept.
+/// A dry run stores nothing.
 pub async fn a_discarded_ingestion_leaves_nothing(repository: Repository) {
     let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
     ingestion.conclude = Conclusion::RollBack;
@@ -92,7 +92,7 @@ pub async fn a_discarded_ingestion_leaves_nothing(repository: Repository) {
     nothing_is_stored(&repository).await;
 }
 
-/// Where the input fails after some of it, none of it is stored.
+/// If the input fails in the middle, nothing of the ingestion is stored.
 pub async fn input_that_breaks_off_leaves_nothing(repository: Repository) {
     let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 2_000]);
     ingestion.records.push_back(Err(io::Error::other("the disk is gone")));
@@ -112,7 +112,7 @@ async fn nothing_is_stored(repository: &Repository) {
     assert_eq!(told.recv().unwrap().1.records.added, 1, "the record must not have been stored before");
 }
 
-/// Of ingestions that run at once with the same content, one adds and the others find it unchanged.
+/// Of concurrent ingestions with the same content, one adds it and the others find it unchanged.
 pub async fn ingestions_at_once_do_not_mix(repository: Repository) {
     let mut runs = Vec::new();
     let mut changes_of = Vec::new();

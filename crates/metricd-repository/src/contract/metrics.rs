@@ -1,4 +1,4 @@
-//! What a store promises of single metrics: versions, history, being out of service, requests that are sent again.
+//! The promises about single metrics: versions, history, being out of service, retried requests.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ async fn listed(repository: &Repository, filter: DefinitionFilter) -> Vec<String
     definitions.iter().map(|definition| definition.metric.metric_id.to_string()).collect()
 }
 
-/// A metric comes back as it was stored. Its query has its id, or one with a number where that is taken.
+/// A metric is returned as it was stored. Its query has the same id, or that with a number if it is taken.
 pub async fn a_new_metric_comes_back_with_a_query_of_its_own(repository: Repository) {
     store(&repository, Definitions { queries: vec![query("m2", "SELECT 2")], ..Definitions::default() }).await;
     for (metric_id, query_id) in [("m1", "m1"), ("m2", "m2-2")] {
@@ -88,7 +88,7 @@ pub async fn a_new_metric_comes_back_with_a_query_of_its_own(repository: Reposit
     }
 }
 
-/// An id that a metric has, in service or not, is not given again; nothing is stored then.
+/// A metric with an id that exists, in service or not, is refused, and nothing is stored.
 pub async fn an_id_is_given_once(repository: Repository) {
     repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let again = repository.insert_metric(new("m1", "SELECT 2"), None).await;
@@ -99,8 +99,8 @@ pub async fn an_id_is_given_once(repository: Repository) {
     assert_eq!(repository.list_queries(None, 10).await.unwrap().len(), 1);
 }
 
-/// A request of a known mark is answered as it was, whatever has happened since; of another content it is refused. One that
-/// failed was never there.
+/// A retried request gets the first answer, whatever has changed since. Another request with the key is refused. A request that
+/// failed leaves no key.
 pub async fn the_same_request_again_is_answered_and_not_done_again(repository: Repository) {
     let mark = |fingerprint: &str| {
         Some(Idempotency { key: "k \u{e4}'1".to_owned(), fingerprint: fingerprint.as_bytes().to_vec() })
@@ -141,7 +141,7 @@ pub async fn the_same_request_again_is_answered_and_not_done_again(repository: R
     assert_eq!(done.count(), 1);
 }
 
-/// Whatever one change is about, it is one version. What is as it was makes none.
+/// A change makes one version, however many fields it changes. A change to the same content makes none.
 pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let same = change(&repository, "m1", 1, MetricChange::Content(Box::new(content_of(&first)))).await.unwrap();
@@ -167,7 +167,7 @@ pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(reposi
     assert!(matches!(absent, Err(RepositoryError::MetricNotFound(_))), "{absent:?}");
 }
 
-/// Whoever has seen another version changes nothing.
+/// A change that names another version than the current one changes nothing.
 pub async fn a_change_of_another_version_is_refused(repository: Repository) {
     let absent = change(&repository, "m1", 1, MetricChange::Delete).await;
     assert!(matches!(absent, Err(RepositoryError::MetricNotFound(_))), "{absent:?}");
@@ -181,7 +181,7 @@ pub async fn a_change_of_another_version_is_refused(repository: Repository) {
     assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), first);
 }
 
-/// Of changes of one version that come at once, one is made, and the others are told.
+/// Of concurrent changes of one version, one is made and the others fail.
 pub async fn of_changes_at_once_one_is_made(repository: Repository) {
     repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let changes = (0..6).map(|number| {
@@ -199,7 +199,7 @@ pub async fn of_changes_at_once_one_is_made(repository: Repository) {
     assert_eq!(repository.get_definition(&id("m1")).await.unwrap(), *made[0]);
 }
 
-/// Whatever comes at once is made one after the other; nobody waits for somebody who waits for him.
+/// Concurrent changes and ingestions are all made, without a deadlock.
 pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository) {
     let ids = ["a", "b", "c", "d"];
     let all = |round: usize| Definitions {
@@ -226,7 +226,7 @@ pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository)
     assert_eq!(repository.purge_metrics(Utc::now()).await.unwrap(), []);
 }
 
-/// Nobody's SQL is changed through another metric; an ingestion of the query changes all who read it.
+/// A change of one metric's SQL does not change other metrics that read its query. An ingestion of the query changes all of them.
 pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q1"));
@@ -251,7 +251,7 @@ pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: R
     assert_ne!(versions[0].changed_by, versions[1].changed_by);
 }
 
-/// Out of service nothing of a metric is lost, and nothing is changed but that it is brought back.
+/// A metric out of service loses nothing, and cannot be changed except by bringing it back.
 pub async fn a_deleted_metric_stays_and_comes_back(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let same = change(&repository, "m1", 1, MetricChange::Restore).await.unwrap();
@@ -277,7 +277,7 @@ pub async fn a_deleted_metric_stays_and_comes_back(repository: Repository) {
     assert_eq!(actions, [ChangeAction::Restored, ChangeAction::Deleted, ChangeAction::Created]);
 }
 
-/// Files say nothing of a metric's words, nor of its being in service.
+/// An ingestion changes neither the display text of a metric nor whether it is in service.
 pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
@@ -292,7 +292,7 @@ pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) 
     assert_eq!(versions(&repository, "m1").await[0].action, ChangeAction::Changed);
 }
 
-/// What is out of service since before the instant is gone for good, and only that; its id can be given anew.
+/// A purge removes for good what was out of service before the instant, and only that. The ids are free again.
 pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.extend([metric("m2", "q1"), metric("m3", "q1")]);
@@ -319,7 +319,7 @@ pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
     assert_eq!((anew.version, anew.metric.query_id.as_str()), (1, "own"));
 }
 
-/// The words are looked for in what a metric is called by and in its description, as they stand; filters add up.
+/// A search looks for the text in title and description, without patterns. All conditions of a filter apply together.
 pub async fn definitions_are_searched_and_filtered(repository: Repository) {
     let sql = "\n  ---- Weekly Alerts_50% \r\nSELECT 1";
     let queries = vec![query("q1", sql), query("q2", "SELECT 2")];
@@ -360,7 +360,7 @@ pub async fn definitions_are_searched_and_filtered(repository: Repository) {
     }
 }
 
-/// Dashboards come in the order of their ids, in pages.
+/// Dashboards are listed in pages, in the order of their ids.
 pub async fn dashboards_are_listed_with_their_sizes(repository: Repository) {
     let dashboards = vec![dashboard("b", &["m1"]), dashboard("A", &[]), dashboard("a-1", &[]), dashboard("_", &[])];
     store(&repository, Definitions { dashboards, ..one_metric("SELECT 1") }).await;

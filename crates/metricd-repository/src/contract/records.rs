@@ -1,4 +1,4 @@
-//! What a store promises of records.
+//! The promises about records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ fn counts(added: u64, unchanged: u64) -> ChangeCounts {
     ChangeCounts { added, changed: 0, unchanged }
 }
 
-/// The same records again change nothing, and more records add what is new.
+/// The same records again change nothing. Of more records, the new ones are added.
 pub async fn the_same_records_again_are_unchanged(repository: Repository) {
     let day = |day| Record { date: date(2025, 6, day), ..record("q1") };
     assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, counts(2, 0));
@@ -30,14 +30,14 @@ pub async fn the_same_records_again_are_unchanged(repository: Repository) {
     assert_eq!(store(&repository, Vec::new()).await.records, counts(0, 0));
 }
 
-/// Two records that agree are two records; what is missing to the number brought is added.
+/// Two equal records are two records. As many are added as are missing to the number in the ingestion.
 pub async fn records_that_agree_are_kept_as_often_as_they_are_brought(repository: Repository) {
     assert_eq!(store(&repository, vec![record("q1"); 2]).await.records, counts(2, 0));
     assert_eq!(store(&repository, vec![record("q1"); 3]).await.records, counts(1, 2));
     assert_eq!(store(&repository, vec![record("q1")]).await.records, counts(0, 1));
 }
 
-/// Records that no stored query reads are stored, and counted by the id they carry.
+/// Records whose query is not stored are stored, and counted by the id of that query.
 pub async fn records_without_a_query_are_counted(repository: Repository) {
     let changes = store(&repository, vec![record("q1"), record("q8"), record("q9"), record("q9")]).await;
     assert_eq!(changes.records, counts(4, 0));
@@ -45,7 +45,7 @@ pub async fn records_without_a_query_are_counted(repository: Repository) {
     assert_eq!(changes.unread_records, BTreeMap::from([(id("q8"), 1), (id("q9"), 2)]));
 }
 
-/// Records are compared in all their columns, absent values included.
+/// Records are compared in all columns; an absent value is a value of its own.
 pub async fn every_column_of_a_record_tells_records_apart(repository: Repository) {
     let base = record("q1");
     let variants = vec![
