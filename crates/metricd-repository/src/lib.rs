@@ -113,8 +113,8 @@
 //! # Implement a store
 //!
 //! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one line in a test
-//! makes a test of each promise. A store that is no database keeps a [`StoreState`], which has the rules as plain functions.
-//! `examples/implement_a_store.rs` is such a store, in a JSON file.
+//! makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store that is no database keeps a [`StoreState`], which
+//! has the rules as plain functions. `examples/implement_a_store.rs` is such a store, in a JSON file.
 //!
 //! ```
 //! use std::future::{Ready, ready};
