@@ -1,13 +1,14 @@
 //! The vocabulary of metricd: what a metric is, and the rules that hold for it wherever it comes from.
 //!
-//! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes the result of one query under a [`MetricId`], with declared
-//! [`Parameters`] and [`MetricLimits`]; with the current SQL and the [`Contract`] of that SQL it is a [`MetricDefinition`]. A
-//! [`Dashboard`] groups metrics and places them by [`Breakpoint`]. A [`Record`] is a row of the data that queries read. An
-//! [`IngestionReport`] says what became of files that hold all these; [`MetricVersion`]s say who changed a metric, and what it was.
-//! [`MetricPatterns`] and a [`Tenant`] say who may see which metrics and whose rows.
+//! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes the result of one query under a [`MetricId`], with
+//! declared [`Parameters`] and [`MetricLimits`]; with the current SQL and the [`Contract`] of that SQL it is a
+//! [`MetricDefinition`]. A [`Dashboard`] groups metrics and places them by [`Breakpoint`]. A [`Record`] is a row of the
+//! data that queries read. An [`IngestionReport`] says what became of files that hold all these; [`MetricVersion`]s say
+//! who changed a metric, and what it was. [`MetricPatterns`] and a [`Tenant`] say who may see which metrics and whose
+//! rows.
 //!
-//! A value with rules can only be made by a constructor that checks them, and JSON goes through the constructor as well: a value
-//! that exists is valid.
+//! A value with rules can only be made by a constructor that checks them, and JSON goes through the constructor as
+//! well: a value that exists is valid.
 //!
 //! # Check a value
 //!
@@ -80,8 +81,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe, and what it returns,
-//! is decided in `metricd-execution`; where metrics are stored, by implementations of `metricd-repository`.
+//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe, and
+//! what it returns, is decided in `metricd-execution`; where metrics are stored, by implementations of
+//! `metricd-repository`.
 
 mod contract;
 mod dashboard;

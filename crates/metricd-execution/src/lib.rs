@@ -1,8 +1,8 @@
 //! What happens between "run this metric" and its rows.
 //!
-//! The [`Guard`] decides by its text whether SQL may be stored; a [`Judge`] also asks PostgreSQL, through the [`Resolver`] port, and
-//! makes the contract. A [`MetricStatement`] takes the values of a request. A [`MetricRunner`], the second port, runs the statement
-//! and passes each row, still in PostgreSQL's binary format, to a [`RowSink`].
+//! The [`Guard`] decides by its text whether SQL may be stored; a [`Judge`] also asks PostgreSQL, through the
+//! [`Resolver`] port, and makes the contract. A [`MetricStatement`] takes the values of a request. A [`MetricRunner`],
+//! the second port, runs the statement and passes each row, still in PostgreSQL's binary format, to a [`RowSink`].
 //!
 //! # Check SQL
 //!
@@ -43,8 +43,8 @@
 //!
 //! # Encode rows
 //!
-//! [`JsonRows`] writes rows as JSON into the buffer that will be the response; [`CsvWriter`] and [`NdjsonWriter`] write them for sinks
-//! that stream.
+//! [`JsonRows`] writes rows as JSON into the buffer that will be the response; [`CsvWriter`] and [`NdjsonWriter`] write
+//! them for sinks that stream.
 //!
 //! ```
 //! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink};

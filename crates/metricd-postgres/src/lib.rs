@@ -2,8 +2,8 @@
 //!
 //! # Create the schema and open the store
 //!
-//! [`migrate`] creates the schema `catalog` and the warehouse. [`PgRepository`] is the store of metrics, as the owner role, on Diesel
-//! and r2d2.
+//! [`migrate`] creates the schema `catalog` and the warehouse. [`PgRepository`] is the store of metrics, as the owner
+//! role, on Diesel and r2d2.
 //!
 //! ```no_run
 //! use metricd_database::DatabaseUrl;
@@ -21,8 +21,8 @@
 //!
 //! # Prepare the role that runs stored SQL
 //!
-//! [`prepare_reader`] creates the reader role with its rights and limits. [`harden`] revokes from PUBLIC the functions that do harm even
-//! in a read-only transaction.
+//! [`prepare_reader`] creates the reader role with its rights and limits. [`harden`] revokes from PUBLIC the functions
+//! that do harm even in a read-only transaction.
 //!
 //! ```no_run
 //! use metricd_database::DatabaseUrl;
@@ -38,8 +38,8 @@
 //! # }
 //! ```
 //!
-//! Only this crate recognises the errors of the catalog, by constraint name and SQLSTATE. It knows no HTTP and no files, and does not run
-//! stored SQL: that is `metricd-runner`.
+//! Only this crate recognises the errors of the catalog, by constraint name and SQLSTATE. It knows no HTTP and no
+//! files, and does not run stored SQL: that is `metricd-runner`.
 
 mod connection;
 mod hardening;

@@ -5,8 +5,8 @@
 //! cargo test -p metricd-repository --example implement_a_store
 //! ```
 //!
-//! The file is read when the store is opened, and replaced after each change: a change that was acknowledged is in the file, and a
-//! change that failed is not.
+//! The file is read when the store is opened, and replaced after each change: a change that was acknowledged is in the
+//! file, and a change that failed is not.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -84,8 +84,8 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// A real store of this kind would do its work with `tokio::task::spawn_blocking`, so that a slow disk does not hold the thread of
-/// other requests.
+/// A real store of this kind would do its work with `tokio::task::spawn_blocking`, so that a slow disk does not hold
+/// the thread of other requests.
 #[async_trait]
 impl MetricRepository for JsonFileRepository {
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {

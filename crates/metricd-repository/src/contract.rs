@@ -17,8 +17,8 @@ pub use ingestions::*;
 pub use metrics::*;
 pub use records::*;
 
-/// Makes a test of every promise. `$new` is an expression that, awaited, gives a pair: whatever keeps the store alive, such as a
-/// temporary folder, and an empty store as an `Arc<dyn MetricRepository>`.
+/// Makes a test of every promise. `$new` is an expression that, awaited, gives a pair: whatever keeps the store alive,
+/// such as a temporary folder, and an empty store as an `Arc<dyn MetricRepository>`.
 #[macro_export]
 macro_rules! repository_contract {
     ($new:expr) => {

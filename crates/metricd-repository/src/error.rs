@@ -47,8 +47,8 @@ pub enum RepositoryError {
     /// An ingestion's input could not be read to its end; nothing of it is stored.
     #[error("the input could not be read: {0}")]
     Input(#[source] std::io::Error),
-    /// What was to be stored contradicts itself or what is stored, as a metric does whose query is neither; nothing of it is
-    /// stored.
+    /// What was to be stored contradicts itself or what is stored, as a metric does whose query is neither; nothing of
+    /// it is stored.
     #[error("what was to be stored contradicts itself or what is stored: {0}")]
     Inconsistent(String),
     /// Any other failure of the store.

@@ -87,8 +87,8 @@ impl ExistingMetric {
     }
 }
 
-/// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once. Storing a definition ends its edit, also if the
-/// same is stored already.
+/// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once. Storing a definition ends its edit,
+/// also if the same is stored already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
     /// Queries.
@@ -111,8 +111,8 @@ pub struct DashboardUpdate {
     pub name: DashboardName,
     /// Items that are appended, unless the dashboard has them.
     pub items: Vec<DashboardItem>,
-    /// Layout entries, each for an item that is stored or among `items`. An entry replaces the one of the same breakpoint and
-    /// metric, and is appended if there is none.
+    /// Layout entries, each for an item that is stored or among `items`. An entry replaces the one of the same
+    /// breakpoint and metric, and is appended if there is none.
     pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
@@ -216,18 +216,18 @@ impl Conclusion {
     }
 }
 
-/// How often an ingestion validates its definitions while others change what they depend on, before the store gives up with
-/// [`RepositoryError::ChangedMeanwhile`].
+/// How often an ingestion validates its definitions while others change what they depend on, before the store gives up
+/// with [`RepositoryError::ChangedMeanwhile`].
 pub const MAX_VALIDATION_ATTEMPTS: usize = 10;
 
-/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction and on one
-/// thread, which they may block.
+/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction and
+/// on one thread, which they may block.
 pub trait Ingestion: Debug + Send {
     /// Who ingests.
     fn actor(&self) -> Actor;
 
-    /// The idempotency key of the request, if it has one. If the store remembers an ingestion with this key, it answers with the
-    /// report of that one and calls no other method.
+    /// The idempotency key of the request, if it has one. If the store remembers an ingestion with this key, it answers
+    /// with the report of that one and calls no other method.
     fn idempotency(&self) -> Option<Idempotency> {
         None
     }
@@ -239,8 +239,9 @@ pub trait Ingestion: Debug + Send {
     /// The ids of which the ingestion needs the existing state.
     fn referenced_ids(&self) -> ReferencedIds;
 
-    /// The definitions to store, given what is stored. If others change that before the definitions are stored, the store calls
-    /// the method again with the new state, up to [`MAX_VALIDATION_ATTEMPTS`] times in all; the last result counts.
+    /// The definitions to store, given what is stored. If others change that before the definitions are stored, the
+    /// store calls the method again with the new state, up to [`MAX_VALIDATION_ATTEMPTS`] times in all; the last result
+    /// counts.
     ///
     /// # Errors
     ///

@@ -1,9 +1,10 @@
 //! The storage port of metricd: what a store of metrics promises, whatever it is made of.
 //!
-//! [`MetricRepository`] is the port. Single metrics are stored as a [`NewMetric`], and changed, taken out of service and brought back
-//! by a [`MetricChange`]; each change is a version. Files come in through one method, [`MetricRepository::ingest`], which pulls their
-//! content from an [`Ingestion`] within one transaction. [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is
-//! in `metricd-postgres`. All of them pass the suite in `contract` (feature `testing`).
+//! [`MetricRepository`] is the port. Single metrics are stored as a [`NewMetric`], and changed, taken out of service
+//! and brought back by a [`MetricChange`]; each change is a version. Files come in through one method,
+//! [`MetricRepository::ingest`], which pulls their content from an [`Ingestion`] within one transaction.
+//! [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is in `metricd-postgres`. All of them
+//! pass the suite in `contract` (feature `testing`).
 //!
 //! # Store, change and list metrics
 //!
@@ -112,9 +113,10 @@
 //!
 //! # Implement a store
 //!
-//! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one line in a test
-//! makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store that is no database keeps a [`StoreState`], which
-//! has the rules as plain functions. `examples/implement_a_store.rs` is such a store, in a JSON file.
+//! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one
+//! line in a test makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store that is no database
+//! keeps a [`StoreState`], which has the rules as plain functions. `examples/implement_a_store.rs` is such a store, in
+//! a JSON file.
 //!
 //! ```
 //! use std::future::{Ready, ready};
@@ -131,8 +133,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! This crate validates nothing and knows neither SQL nor HTTP: `metricd-ingestion`, which implements [`Ingestion`], decides what may be
-//! stored.
+//! This crate validates nothing and knows neither SQL nor HTTP: `metricd-ingestion`, which implements [`Ingestion`],
+//! decides what may be stored.
 
 #[cfg(feature = "testing")]
 #[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a promise is broken by a panic, as in any test")]

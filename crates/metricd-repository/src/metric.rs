@@ -78,7 +78,8 @@ impl NewMetric {
     }
 }
 
-/// The ids that a query of a metric's own may have, the best one first: the metric's, then with a number after it. Endless.
+/// The ids that a query of a metric's own may have, the best one first: the metric's, then with a number after it.
+/// Endless.
 pub fn own_query_ids(id: &MetricId) -> impl Iterator<Item = QueryId> {
     let candidate = |number: u64| {
         let ending = if number == 1 { String::new() } else { format!("-{number}") };
@@ -128,8 +129,8 @@ pub enum ServiceState {
 pub struct DefinitionFilter {
     /// Whether they are in service.
     pub state: ServiceState,
-    /// The text occurs in the title or in the description. Upper and lower case are equal, at least in ASCII. The title is that of
-    /// [`MetricDefinition::title`].
+    /// The text occurs in the title or in the description. Upper and lower case are equal, at least in ASCII. The title
+    /// is that of [`MetricDefinition::title`].
     pub search: Option<String>,
     /// They are items of this dashboard.
     pub dashboard_id: Option<DashboardId>,

@@ -33,8 +33,8 @@ impl Readiness {
 
 /// A store of metrics.
 ///
-/// Each method is one atomic operation and sees everything that earlier calls have stored. Ids are ordered by the codes of their
-/// characters. Every method can fail with [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`],
+/// Each method is one atomic operation and sees everything that earlier calls have stored. Ids are ordered by the codes
+/// of their characters. Every method can fail with [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`],
 /// [`RepositoryError::NoConnection`] or [`RepositoryError::Failed`]; a method lists only its other errors.
 #[async_trait]
 pub trait MetricRepository: Debug + Send + Sync {
@@ -65,14 +65,15 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<MetricVersion>, RepositoryError>;
 
-    /// Stores a metric that may be edited, with a query of its own. The query gets the id of the metric, or, if a query has that,
-    /// the id with a number after it ([`own_query_ids`](crate::own_query_ids)). Returns `true` if it was stored now; `false` with
-    /// the definition of then if a request with this key has stored it within [`IDEMPOTENCY_RETENTION`].
+    /// Stores a metric that may be edited, with a query of its own. The query gets the id of the metric, or, if a query
+    /// has that, the id with a number after it ([`own_query_ids`](crate::own_query_ids)). Returns `true` if it was
+    /// stored now; `false` with the definition of then if a request with this key has stored it within
+    /// [`IDEMPOTENCY_RETENTION`].
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricExists`]; [`RepositoryError::IdempotencyKeyReused`] if the key belongs to a request with another
-    /// fingerprint. Nothing is stored then, and the key is not remembered.
+    /// [`RepositoryError::MetricExists`]; [`RepositoryError::IdempotencyKeyReused`] if the key belongs to a request
+    /// with another fingerprint. Nothing is stored then, and the key is not remembered.
     async fn insert_metric(
         &self,
         metric: NewMetric,
@@ -81,13 +82,13 @@ pub trait MetricRepository: Debug + Send + Sync {
 
     /// Changes a metric and returns it as it is then. A change to what it is already makes no version.
     ///
-    /// If its SQL changes and other metrics read its query, it gets a query of its own, as in [`Self::insert_metric`]: no other metric
-    /// changes with it.
+    /// If its SQL changes and other metrics read its query, it gets a query of its own, as in [`Self::insert_metric`]:
+    /// no other metric changes with it.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] if it has another version than `version`;
-    /// [`RepositoryError::MetricDeleted`] if it is out of service and the change is not to restore it.
+    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] if it has another version than
+    /// `version`; [`RepositoryError::MetricDeleted`] if it is out of service and the change is not to restore it.
     async fn change_metric(
         &self,
         id: &MetricId,
@@ -96,8 +97,8 @@ pub trait MetricRepository: Debug + Send + Sync {
         actor: Actor,
     ) -> Result<MetricDefinition, RepositoryError>;
 
-    /// Removes for good the metrics that were taken out of service before an instant, with their history, their places on
-    /// dashboards and the queries that no other metric reads. Returns their ids, in order.
+    /// Removes for good the metrics that were taken out of service before an instant, with their history, their places
+    /// on dashboards and the queries that no other metric reads. Returns their ids, in order.
     async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError>;
 
     /// The current versions of the queries, in the order of their ids: at most `limit`, beginning after the id `after`.
@@ -110,8 +111,8 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`RepositoryError::QueryNotFound`] if no query has the id.
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError>;
 
-    /// The dashboards in the order of their ids: at most `limit`, beginning after the id `after`. With `among`, only items that match
-    /// are counted.
+    /// The dashboards in the order of their ids: at most `limit`, beginning after the id `after`. With `among`, only
+    /// items that match are counted.
     async fn list_dashboards(
         &self,
         among: Option<&MetricPatterns>,
@@ -128,23 +129,25 @@ pub trait MetricRepository: Debug + Send + Sync {
 
     /// Stores the content of an ingestion and returns the report that it concludes with.
     ///
-    /// All of it is one transaction: the store keeps everything, the report included, or nothing. Ingestions run one after the
-    /// other; metrics may be changed while one runs. The [`ExistingState`](crate::ExistingState) that the ingestion gets still
-    /// holds when its definitions are stored: if it has changed, the store asks for the definitions again. The order of the calls
-    /// is that of the methods of [`Ingestion`]; only [`Ingestion::definitions`] and [`Ingestion::next_record`] are called more
-    /// than once.
+    /// All of it is one transaction: the store keeps everything, the report included, or nothing. Ingestions run one
+    /// after the other; metrics may be changed while one runs. The [`ExistingState`](crate::ExistingState) that the
+    /// ingestion gets still holds when its definitions are stored: if it has changed, the store asks for the
+    /// definitions again. The order of the calls is that of the methods of [`Ingestion`]; only
+    /// [`Ingestion::definitions`] and [`Ingestion::next_record`] are called more than once.
     ///
-    /// An ingestion deletes nothing: definitions that it does not contain stay, a metric keeps its title and description, and one
-    /// that is out of service stays so. A query whose SQL differs from the stored one gets the next version. Records are a
-    /// multiset: of each record, compared in all columns, as many are added as are missing to the number in the ingestion.
+    /// An ingestion deletes nothing: definitions that it does not contain stay, a metric keeps its title and
+    /// description, and one that is out of service stays so. A query whose SQL differs from the stored one gets the
+    /// next version. Records are a multiset: of each record, compared in all columns, as many are added as are missing
+    /// to the number in the ingestion.
     ///
     /// # Errors
     ///
     /// - [`RepositoryError::IdempotencyKeyReused`] if its key belongs to an ingestion with another fingerprint.
     /// - [`RepositoryError::Input`] if a record cannot be read.
-    /// - [`RepositoryError::ChangedMeanwhile`] if the existing state has changed each time that the definitions were validated.
-    /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or what is stored, for example a metric whose query is
-    ///   neither stored nor contained.
+    /// - [`RepositoryError::ChangedMeanwhile`] if the existing state has changed each time that the definitions were
+    ///   validated.
+    /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or what is stored, for example a metric
+    ///   whose query is neither stored nor contained.
     /// - Any error of [`Ingestion::definitions`].
     ///
     /// Nothing is stored then.

@@ -22,8 +22,9 @@ use crate::{
 
 /// Everything that a store holds, as one value: for stores that keep it in memory, in a file or as a document.
 ///
-/// The methods have the names, the results and the errors of [`MetricRepository`](crate::MetricRepository)'s. A method that fails
-/// may have changed the state in part: call it on a copy, and put the copy in place if it succeeds. That makes each method atomic.
+/// The methods have the names, the results and the errors of [`MetricRepository`](crate::MetricRepository)'s. A method
+/// that fails may have changed the state in part: call it on a copy, and put the copy in place if it succeeds. That
+/// makes each method atomic.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct StoreState {
     queries: BTreeMap<QueryId, Vec<QueryVersion>>,
@@ -176,8 +177,8 @@ impl StoreState {
         Ok(id.and_then(|id| self.ingestions.get(&id).cloned()))
     }
 
-    /// The state after an ingestion, and its report. The definitions are those that the ingestion has returned for the present
-    /// [`Self::existing`] state, and the key is its idempotency key.
+    /// The state after an ingestion, and its report. The definitions are those that the ingestion has returned for the
+    /// present [`Self::existing`] state, and the key is its idempotency key.
     pub fn ingested(
         &self,
         definitions: Definitions,

@@ -245,7 +245,8 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
     assert_eq!(changes.metrics, ChangeCounts { unchanged: 1, ..ChangeCounts::default() });
 }
 
-/// A contract belongs to one SQL and one set of declarations. It is removed if either changes, unless a new one is stored with them.
+/// A contract belongs to one SQL and one set of declarations. It is removed if either changes, unless a new one is
+/// stored with them.
 pub async fn a_contract_ends_with_what_it_is_about(repository: Repository) {
     let id = MetricId::parse("m1").unwrap();
     let with = |sql: &str, column: &str| Definitions {

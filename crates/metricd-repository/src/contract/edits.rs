@@ -76,7 +76,8 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     assert_eq!(edits(&repository).await, (None, None), "files repeat it");
 }
 
-/// A change of display text or service is no edit. A query of a metric's own, and a metric that no file wrote, are edits.
+/// A change of display text or service is no edit. A query of a metric's own, and a metric that no file wrote, are
+/// edits.
 pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let shared = Definitions { metrics: vec![metric("m1", "q1"), metric("m2", "q1")], ..one_metric("SELECT 1") };
     store(&repository, shared).await;
@@ -175,8 +176,8 @@ async fn definition(repository: &Repository) -> MetricDefinition {
     repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap()
 }
 
-/// Files that repeat what was stored when they were validated neither revert a change that was made meanwhile, nor end its edit, nor
-/// replace its contract.
+/// Files that repeat what was stored when they were validated neither revert a change that was made meanwhile, nor end
+/// its edit, nor replace its contract.
 pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(repository: Repository) {
     let mut files = one_metric("SELECT 1 AS a");
     files.contracts = BTreeMap::from([(MetricId::parse("m1").unwrap(), contract_of("a"))]);
@@ -203,7 +204,8 @@ pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(reposito
     assert_eq!(edits(&repository).await, (Some(ann()), None));
 }
 
-/// If others add, change or delete metrics during the validation, the definitions are validated again with the new state.
+/// If others add, change or delete metrics during the validation, the definitions are validated again with the new
+/// state.
 pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let mut files = one_metric("SELECT 1");

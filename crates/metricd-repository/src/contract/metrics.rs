@@ -99,8 +99,8 @@ pub async fn an_id_is_given_once(repository: Repository) {
     assert_eq!(repository.list_queries(None, 10).await.unwrap().len(), 1);
 }
 
-/// A retried request gets the first answer, whatever has changed since. Another request with the key is refused. A request that
-/// failed leaves no key.
+/// A retried request gets the first answer, whatever has changed since. Another request with the key is refused. A
+/// request that failed leaves no key.
 pub async fn the_same_request_again_is_answered_and_not_done_again(repository: Repository) {
     let mark = |fingerprint: &str| {
         Some(Idempotency { key: "k \u{e4}'1".to_owned(), fingerprint: fingerprint.as_bytes().to_vec() })
@@ -226,7 +226,8 @@ pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository)
     assert_eq!(repository.purge_metrics(Utc::now()).await.unwrap(), []);
 }
 
-/// A change of one metric's SQL does not change other metrics that read its query. An ingestion of the query changes all of them.
+/// A change of one metric's SQL does not change other metrics that read its query. An ingestion of the query changes
+/// all of them.
 pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q1"));
