@@ -65,7 +65,7 @@ mod encode;
 mod finding;
 mod guard;
 mod judge;
-mod mark;
+
 mod moment;
 mod period;
 mod permit;
@@ -73,6 +73,7 @@ mod place;
 mod relation;
 mod resolver;
 mod runner;
+mod snapshot;
 mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]
@@ -87,12 +88,12 @@ pub use encode::{
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use judge::{Declarations, Judge, JudgeError};
-pub use mark::DataMark;
 pub use permit::Permit;
 pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
+pub use snapshot::SnapshotToken;
 pub use statement::{InvalidStatement, Statement};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
 

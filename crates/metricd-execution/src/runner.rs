@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, DataMark, EncodeError, Permit, Relation, RowSink};
+use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken};
 
 /// What a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -229,12 +229,12 @@ pub trait MetricRunner: Debug + Send + Sync {
         0
     }
 
-    /// A mark of the data as it is now; none where PostgreSQL cannot tell, as on a standby.
+    /// The token of the current snapshot; none if PostgreSQL cannot provide one, as on a standby.
     ///
     /// # Errors
     ///
     /// As for [`Self::check`].
-    async fn data_mark(&self) -> Result<Option<DataMark>, RunError>;
+    async fn snapshot_token(&self) -> Result<Option<SnapshotToken>, RunError>;
 
     /// The fingerprint that a contract over these tables would have now; none where it would have none.
     ///

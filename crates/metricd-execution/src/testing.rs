@@ -15,8 +15,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchOutcome, BatchRun, BoundStatement, Column, DataMark, Expected, FieldType, MetricRunner, Permit, Relation, Row,
-    RowSink, RunError, RunLimits, RunOutcome, RunTiming, Statement,
+    BatchOutcome, BatchRun, BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, Row, RowSink,
+    RunError, RunLimits, RunOutcome, RunTiming, SnapshotToken, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -318,12 +318,12 @@ impl MetricRunner for ScriptedRunner {
         self.stuck_connections.load(Ordering::Relaxed)
     }
 
-    async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
+    async fn snapshot_token(&self) -> Result<Option<SnapshotToken>, RunError> {
         static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
         let session_since = *STARTED;
         let data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(data.as_ref().map(|data| DataMark::new(data.snapshot.clone(), Instant::now(), session_since)))
+        Ok(data.as_ref().map(|data| SnapshotToken::new(data.snapshot.clone(), Instant::now(), session_since)))
     }
 
     async fn fingerprint(&self, _: &[ContractTable]) -> Result<Option<String>, RunError> {

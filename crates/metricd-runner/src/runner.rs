@@ -37,8 +37,8 @@ use async_trait::async_trait;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, DataMark, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits,
-    RunOutcome,
+    BatchOutcome, BatchRun, BoundStatement, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits, RunOutcome,
+    SnapshotToken,
 };
 use tokio::time::timeout;
 
@@ -368,8 +368,8 @@ impl MetricRunner for PgRunner {
         self.pool.quarantine().connections()
     }
 
-    async fn data_mark(&self) -> Result<Option<DataMark>, RunError> {
-        self.mark().await
+    async fn snapshot_token(&self) -> Result<Option<SnapshotToken>, RunError> {
+        self.current_snapshot().await
     }
 
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {

@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
 use foldhash::fast::RandomState;
 use metricd_domain::{Contract, Tenant};
-use metricd_execution::{AppliedPeriod, BoundStatement, DataMark, RunLimits};
+use metricd_execution::{AppliedPeriod, BoundStatement, RunLimits, SnapshotToken};
 use moka::sync::Cache;
 
 use crate::ApiState;
@@ -42,7 +42,7 @@ pub struct KnownResults {
 #[derive(Clone)]
 struct Known {
     tag: EntityTag,
-    mark: DataMark,
+    mark: SnapshotToken,
 }
 
 impl Default for KnownResults {
@@ -65,7 +65,7 @@ pub(crate) struct Asking<'a> {
     /// The contract of a result that follows from data and values alone.
     repeatable: Option<&'a Contract>,
     /// The state of the data before the run, where its result is to be known.
-    mark: Option<DataMark>,
+    mark: Option<SnapshotToken>,
 }
 
 impl<'a> Asking<'a> {
@@ -110,8 +110,9 @@ impl<'a> Asking<'a> {
     pub(crate) async fn unchanged(&mut self) -> Option<EntityTag> {
         let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
         // Where PostgreSQL cannot be asked, the run will say so.
-        let mark = self.state.runner.data_mark().await.ok().flatten()?;
-        let known = self.state.known_results.held.get(&self.question).filter(|known| mark.is_still(&known.mark));
+        let mark = self.state.runner.snapshot_token().await.ok().flatten()?;
+        let known =
+            self.state.known_results.held.get(&self.question).filter(|known| mark.is_unchanged_since(&known.mark));
         if let Some(known) = known {
             return conditional::is_unchanged(self.request, &known.tag).then_some(known.tag);
         }

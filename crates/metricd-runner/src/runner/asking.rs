@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, ParameterValue, SqlText};
 use metricd_execution::{
-    BoundStatement, Column, DataMark, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, Statement,
+    BoundStatement, Column, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, SnapshotToken,
+    Statement,
 };
 
 use super::PgRunner;
@@ -23,8 +24,8 @@ const RELATIONS: &str = include_str!("../relations.sql");
 const FINGERPRINT: &str = include_str!("../fingerprint.sql");
 
 impl PgRunner {
-    /// As for [`MetricRunner::data_mark`](metricd_execution::MetricRunner::data_mark).
-    pub(super) async fn mark(&self) -> Result<Option<DataMark>, RunError> {
+    /// As for [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
+    pub(super) async fn current_snapshot(&self) -> Result<Option<SnapshotToken>, RunError> {
         // Of several, one may be behind another.
         if !self.has_one_server {
             return Ok(None);
@@ -33,7 +34,7 @@ impl PgRunner {
         let (snapshot, clock) = self.text(SNAPSHOT, None).await?;
         // A session with a pooler tells nothing of how long PostgreSQL has been there.
         let Some(session_since) = clock.session_since else { return Ok(None) };
-        Ok(snapshot.map(|snapshot| DataMark::new(snapshot, read_at, session_since)))
+        Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
     }
 
     /// As for [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).

@@ -205,8 +205,8 @@ async fn a_column_s_type_may_change_between_two_runs() -> Result<()> {
 async fn no_snapshot_is_remembered_of_a_session_that_is_not_postgresql_s() -> Result<()> {
     let database = TestDatabase::new().await?;
     let (runner, _) = pooled(&database, PROCESSES, StartupOptions::Ignored).await?;
-    assert!(runner.data_mark().await?.is_none());
-    assert!(PgRunner::new(&database.reader, RunnerConfig::default())?.data_mark().await?.is_some());
+    assert!(runner.snapshot_token().await?.is_none());
+    assert!(PgRunner::new(&database.reader, RunnerConfig::default())?.snapshot_token().await?.is_some());
     assert!(!runner.relations().await?.is_empty());
     runner.check().await?;
     Ok(())

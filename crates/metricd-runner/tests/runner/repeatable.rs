@@ -122,17 +122,17 @@ async fn what_follows_from_rows_and_parameters_is_told_from_what_may_not() -> Re
 }
 
 #[tokio::test]
-async fn a_mark_is_another_after_every_commit() -> Result<()> {
+async fn every_commit_changes_the_snapshot_token() -> Result<()> {
     let database = warehouse().await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 2, ..RunnerConfig::default() })?;
-    let mark = async || runner.data_mark().await?.context("a mark");
-    // Other tests commit on the same server meanwhile, which makes another mark as well.
-    let mut still = false;
+    let token = async || runner.snapshot_token().await?.context("a token");
+    // Commits of other tests on the same server change the token, too.
+    let mut is_unchanged = false;
     for _ in 0..100 {
-        let before = mark().await?;
-        still = still || mark().await?.is_still(&before);
+        let before = token().await?;
+        is_unchanged = is_unchanged || token().await?.is_unchanged_since(&before);
     }
-    assert!(still, "no two marks were the same");
+    assert!(is_unchanged, "no two tokens were the same");
 
     let mut writer = database.connect().await?;
     for sql in [
@@ -142,9 +142,9 @@ async fn a_mark_is_another_after_every_commit() -> Result<()> {
     ] {
         let transaction = writer.transaction().await?;
         transaction.batch_execute(sql).await?;
-        let before = mark().await?;
+        let before = token().await?;
         transaction.commit().await?;
-        assert!(!mark().await?.is_still(&before), "{sql}");
+        assert!(!token().await?.is_unchanged_since(&before), "{sql}");
     }
     Ok(())
 }
