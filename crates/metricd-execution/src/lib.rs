@@ -92,7 +92,7 @@ pub use permit::Permit;
 pub use place::Place;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
-pub use runner::{BatchOutcome, BatchRun, MetricRunner, RunError, RunLimits, RunOutcome, RunTiming};
+pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
 pub use snapshot::SnapshotToken;
 pub use statement::{InvalidStatement, Statement};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};

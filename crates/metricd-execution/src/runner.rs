@@ -141,8 +141,8 @@ pub enum RunError {
     Encode(#[from] EncodeError),
 }
 
-/// One statement of several that are run together.
-pub struct BatchRun<'a> {
+/// One statement of a snapshot batch.
+pub struct SnapshotRun<'a> {
     /// The statement.
     pub statement: &'a BoundStatement,
     /// What it may take. The sink is never full, so that its patience is of no meaning.
@@ -151,21 +151,21 @@ pub struct BatchRun<'a> {
     pub sink: &'a mut dyn RowSink,
 }
 
-impl fmt::Debug for BatchRun<'_> {
+impl fmt::Debug for SnapshotRun<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { statement, limits, sink: _ } = self;
-        let mut shown = formatter.debug_struct("BatchRun");
+        let mut shown = formatter.debug_struct("SnapshotRun");
         shown.field("statement", statement).field("limits", limits).finish_non_exhaustive()
     }
 }
 
-/// What several statements that were run together leave beside the rows in their sinks.
+/// The outcome of a snapshot batch, in addition to the rows in the sinks.
 #[derive(Debug)]
-pub struct BatchOutcome {
-    /// What each of them leaves, or fails with, in their order.
+pub struct SnapshotBatchOutcome {
+    /// The outcome or the error of each statement, in the order of the statements.
     pub outcomes: Vec<Result<RunOutcome, RunError>>,
-    /// Where the time of all of them went, by the clock: no two of the parts overlap, also where several connections were at
-    /// work.
+    /// Where the time of the whole batch went, by the clock: the parts do not overlap, even if several connections worked at
+    /// the same time.
     pub timing: RunTiming,
 }
 
@@ -204,25 +204,25 @@ pub trait MetricRunner: Debug + Send + Sync {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
 
-    /// Runs several statements on behalf of one tenant, or of none, on one snapshot of the data: none of them sees a change that another does not. They are run
-    /// side by side where that pays and connections are free. What one of them fails with is its own.
+    /// Runs several statements on one snapshot of the data, for one tenant or for none: no statement sees a change that another
+    /// one does not see. Errors of one statement do not affect the others.
     ///
-    /// They have at most as many connections as there are permits, and one in any case. Each permit is held until what ran on its
-    /// connection has ended in the database.
+    /// The statements run in parallel if that is faster and connections are free, on at most as many connections as there are
+    /// permits, and on at least one. Each permit is held until its connection's statement has ended in the database.
     ///
-    /// Each statement has its own limits, and all of them that time: what has not ended in time is stopped, and its error is
-    /// [`RunError::TimedOut`] with that limit.
+    /// Each statement has its own limits. `time` limits the whole batch: it stops the statements that have not ended, with
+    /// [`RunError::TimedOut`].
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where none of them could be run.
-    async fn run_together(
+    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] if none of the statements could run.
+    async fn run_on_one_snapshot(
         &self,
-        runs: Vec<BatchRun<'_>>,
+        runs: Vec<SnapshotRun<'_>>,
         tenant: Option<&Tenant>,
         time: Duration,
         permits: Vec<Permit>,
-    ) -> Result<BatchOutcome, RunError>;
+    ) -> Result<SnapshotBatchOutcome, RunError>;
 
     /// How many connections run statements that were cancelled and have not stopped.
     fn stuck_connections(&self) -> usize {

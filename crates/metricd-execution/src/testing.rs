@@ -15,8 +15,8 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 
 pub use self::resolver::ScriptedResolver;
 use crate::{
-    BatchOutcome, BatchRun, BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, Row, RowSink,
-    RunError, RunLimits, RunOutcome, RunTiming, SnapshotToken, Statement,
+    BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, Row, RowSink, RunError, RunLimits,
+    RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement,
 };
 
 /// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
@@ -293,16 +293,16 @@ impl MetricRunner for ScriptedRunner {
         outcome
     }
 
-    async fn run_together(
+    async fn run_on_one_snapshot(
         &self,
-        runs: Vec<BatchRun<'_>>,
+        runs: Vec<SnapshotRun<'_>>,
         tenant: Option<&Tenant>,
         time: Duration,
         permits: Vec<Permit>,
-    ) -> Result<BatchOutcome, RunError> {
+    ) -> Result<SnapshotBatchOutcome, RunError> {
         self.last_connections.store(permits.len(), Ordering::Relaxed);
         let mut outcomes = Vec::new();
-        for BatchRun { statement, limits, sink } in runs {
+        for SnapshotRun { statement, limits, sink } in runs {
             // A test's clock may stand still, so that only what never ends goes past the time.
             let mut run = std::pin::pin!(self.answer_into(statement, tenant, limits, sink));
             let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
@@ -311,7 +311,7 @@ impl MetricRunner for ScriptedRunner {
                 Poll::Pending => Err(RunError::TimedOut { limit: time }),
             });
         }
-        Ok(BatchOutcome { outcomes, timing: Self::TIMING })
+        Ok(SnapshotBatchOutcome { outcomes, timing: Self::TIMING })
     }
 
     fn stuck_connections(&self) -> usize {

@@ -37,8 +37,8 @@ use async_trait::async_trait;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits, RunOutcome,
-    SnapshotToken,
+    BoundStatement, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits, RunOutcome, SnapshotBatchOutcome,
+    SnapshotRun, SnapshotToken,
 };
 use tokio::time::timeout;
 
@@ -334,15 +334,15 @@ impl MetricRunner for PgRunner {
         outcome
     }
 
-    async fn run_together(
+    async fn run_on_one_snapshot(
         &self,
-        runs: Vec<BatchRun<'_>>,
+        runs: Vec<SnapshotRun<'_>>,
         tenant: Option<&Tenant>,
         time: Duration,
         permits: Vec<Permit>,
-    ) -> Result<BatchOutcome, RunError> {
+    ) -> Result<SnapshotBatchOutcome, RunError> {
         let mut clock = Clock::start();
-        let runs = runs.into_iter().map(|run| BatchRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
+        let runs = runs.into_iter().map(|run| SnapshotRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
         let together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
         let mut ended = Ok(());
         for _ in 0..=self.pool.max_connections() {

@@ -10,7 +10,7 @@ use actix_web::http::header::{EntityTag, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
-use metricd_execution::{BatchOutcome, BatchRun, InvalidArgument, MetricStatement, is_period};
+use metricd_execution::{InvalidArgument, MetricStatement, SnapshotBatchOutcome, SnapshotRun, is_period};
 use metricd_repository::RepositoryError;
 
 use self::entry::{Answered, Entry, Prepared};
@@ -176,13 +176,13 @@ async fn run(
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
     // Each connection is a turn of the caller's.
     let permits = turn.permits(prepared.len());
-    let runs = prepared.iter_mut().map(|prepared| BatchRun {
+    let runs = prepared.iter_mut().map(|prepared| SnapshotRun {
         statement: &prepared.bound,
         limits: prepared.limits,
         sink: &mut prepared.rows,
     });
-    let run = state.runner.run_together(runs.collect(), tenant, state.results_timeout, permits);
-    let BatchOutcome { outcomes, timing } = run.await?;
+    let run = state.runner.run_on_one_snapshot(runs.collect(), tenant, state.results_timeout, permits);
+    let SnapshotBatchOutcome { outcomes, timing } = run.await?;
     note_run(request, timing);
     for (prepared, outcome) in prepared.iter_mut().zip(outcomes) {
         prepared.outcome = Some(outcome);

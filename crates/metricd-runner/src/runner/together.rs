@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
-use metricd_execution::{BatchOutcome, BatchRun, Permit, RunError, RunOutcome};
+use metricd_execution::{Permit, RunError, RunOutcome, SnapshotBatchOutcome, SnapshotRun};
 use tokio::time::timeout_at;
 
 use self::queue::{Judged, Unit, units, useful_connections};
@@ -51,13 +51,13 @@ pub(super) struct Together<'a, 'r> {
 
 /// A statement that has no outcome yet.
 struct Job<'a> {
-    run: BatchRun<'a>,
+    run: SnapshotRun<'a>,
     is_begun: bool,
 }
 
 impl<'a, 'r> Together<'a, 'r> {
     pub(super) fn new(
-        runs: Vec<BatchRun<'r>>,
+        runs: Vec<SnapshotRun<'r>>,
         runner: &'a PgRunner,
         tenancy: Option<Tenancy<'a>>,
         time: Duration,
@@ -85,7 +85,11 @@ impl<'a, 'r> Together<'a, 'r> {
     /// # Errors
     ///
     /// That of the attempt, where no statement has anything else to tell.
-    pub(super) fn into_outcome(self, ended: Result<(), RunError>, mut clock: Clock) -> Result<BatchOutcome, RunError> {
+    pub(super) fn into_outcome(
+        self,
+        ended: Result<(), RunError>,
+        mut clock: Clock,
+    ) -> Result<SnapshotBatchOutcome, RunError> {
         clock.encode = *locked(&self.encode);
         let has_time = self.has_time();
         let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -99,7 +103,7 @@ impl<'a, 'r> Together<'a, 'r> {
             Err(error) => return Err(error),
         };
         let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect();
-        Ok(BatchOutcome { outcomes, timing: clock.timing() })
+        Ok(SnapshotBatchOutcome { outcomes, timing: clock.timing() })
     }
 
     /// The permit for a further connection, if there is one.
@@ -320,7 +324,7 @@ mod tests {
         let statement = BoundStatement::without_arguments(&statement);
         let mut sinks = [JsonRows::default(), JsonRows::default()];
         let limits = RunLimits { time: LIMIT, ..RunLimits::default() };
-        let runs = sinks.iter_mut().map(|sink| BatchRun { statement: &statement, limits, sink }).collect();
+        let runs = sinks.iter_mut().map(|sink| SnapshotRun { statement: &statement, limits, sink }).collect();
         let together = Together::new(runs, &runner, None, time, Vec::new());
         run(&together);
         let ended = Err(RunError::NotStopped { limit: LIMIT });

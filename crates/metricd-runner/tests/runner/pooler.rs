@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::{SqlText, Tenant};
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
 use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, server_major, tenant_key};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
@@ -107,9 +107,10 @@ async fn several_statements_see_one_snapshot_also_where_the_pooler_has_one_proce
             let statements = texts.iter().map(|sql| bound(sql)).collect::<Result<Vec<_>>>()?;
             let mut sinks: Vec<_> = texts.iter().map(|_| JsonRows::default()).collect();
             let limits = RunLimits::default();
-            let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| BatchRun { statement, limits, sink });
+            let runs =
+                statements.iter().zip(&mut sinks).map(|(statement, sink)| SnapshotRun { statement, limits, sink });
             let outcome =
-                runner.run_together(runs.collect(), tenant.as_ref(), Duration::from_secs(20), permits()).await?;
+                runner.run_on_one_snapshot(runs.collect(), tenant.as_ref(), Duration::from_secs(20), permits()).await?;
             for outcome in outcome.outcomes {
                 outcome?;
             }

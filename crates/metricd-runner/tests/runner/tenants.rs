@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{
-    BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, Relation, RunError, RunLimits, Statement,
+    BoundStatement, JsonRows, MetricRunner, Permit, Relation, RunError, RunLimits, SnapshotRun, Statement,
 };
 use metricd_postgres::tenant_key;
 use metricd_runner::{PgRunner, RunnerConfig};
@@ -65,9 +65,11 @@ async fn together(runner: &PgRunner, name: &str, texts: &[&str]) -> Result<Vec<S
     let statements = texts.iter().map(|sql| bound(sql)).collect::<Result<Vec<_>>>()?;
     let mut sinks: Vec<_> = texts.iter().map(|_| JsonRows::default()).collect();
     let limits = RunLimits::default();
-    let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| BatchRun { statement, limits, sink });
-    let outcomes =
-        runner.run_together(runs.collect(), tenant(name)?.as_ref(), Duration::from_secs(20), permits()).await?.outcomes;
+    let runs = statements.iter().zip(&mut sinks).map(|(statement, sink)| SnapshotRun { statement, limits, sink });
+    let outcomes = runner
+        .run_on_one_snapshot(runs.collect(), tenant(name)?.as_ref(), Duration::from_secs(20), permits())
+        .await?
+        .outcomes;
     let told = |(outcome, sink): (Result<_, RunError>, JsonRows)| match outcome {
         Ok(_) => Ok(String::from_utf8_lossy(&sink.finish()).into_owned()),
         Err(RunError::Failed { sqlstate, .. }) => Ok(sqlstate),
@@ -232,8 +234,8 @@ async fn no_tenant_learns_from_a_refusal_what_the_planner_knows() -> Result<()> 
     for (name, is_run) in [("", false), ("acme", true)] {
         let (statement, mut sink, mut other) = (bound(sql)?, JsonRows::default(), JsonRows::default());
         let alone = runner.run(&statement, tenant(name)?.as_ref(), limits, Permit::default(), &mut sink).await;
-        let runs = vec![BatchRun { statement: &statement, limits, sink: &mut other }];
-        let batch = runner.run_together(runs, tenant(name)?.as_ref(), Duration::from_secs(5), permits()).await?;
+        let runs = vec![SnapshotRun { statement: &statement, limits, sink: &mut other }];
+        let batch = runner.run_on_one_snapshot(runs, tenant(name)?.as_ref(), Duration::from_secs(5), permits()).await?;
         for outcome in [&alone, &batch.outcomes[0]] {
             assert_eq!(outcome.is_ok(), is_run, "{name}: {outcome:?}");
             assert!(is_run || matches!(outcome, Err(RunError::TooCostly { .. })), "{outcome:?}");

@@ -7,8 +7,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 use metricd_domain::SqlText;
 use metricd_execution::{
-    BatchOutcome, BatchRun, BoundStatement, Column, EncodeError, Fields, MetricRunner, Permit, RowSink, RunError,
-    RunLimits, RunOutcome, RunTiming, Statement,
+    BoundStatement, Column, EncodeError, Fields, MetricRunner, Permit, RowSink, RunError, RunLimits, RunOutcome,
+    RunTiming, SnapshotBatchOutcome, SnapshotRun, Statement,
 };
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -173,10 +173,11 @@ async fn several_tell_the_time_of_all_of_them_by_the_clock() -> Result<()> {
     let statements = statements.into_iter().collect::<Result<Vec<_>>>()?;
     let slow = || Slow { encode: Duration::from_millis(5), told: vec![RunTiming::default()], ..Slow::default() };
     let mut sinks = [slow(), slow(), slow(), slow()];
-    let run = |(statement, sink)| BatchRun { statement, limits: RunLimits::default(), sink };
+    let run = |(statement, sink)| SnapshotRun { statement, limits: RunLimits::default(), sink };
     let runs = statements.iter().zip(sinks.iter_mut().map(|sink| sink as &mut dyn RowSink)).map(run).collect();
     let began = Instant::now();
-    let BatchOutcome { outcomes, timing } = runner.run_together(runs, None, Duration::from_secs(20), permits()).await?;
+    let SnapshotBatchOutcome { outcomes, timing } =
+        runner.run_on_one_snapshot(runs, None, Duration::from_secs(20), permits()).await?;
     let elapsed = began.elapsed();
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     assert!(timing.encode >= Duration::from_millis(5 * 13), "{timing:?}");

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_domain::{RowLimit, SqlText};
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, Statement};
+use metricd_execution::{
+    BoundStatement, JsonRows, MetricRunner, RunError, RunLimits, RunOutcome, SnapshotRun, Statement,
+};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::time::{Instant, timeout};
@@ -31,8 +33,8 @@ pub(super) async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], tim
     let statements = asked.iter().map(|(sql, _)| statement(sql)).collect::<Result<Vec<_>>>()?;
     let mut sinks: Vec<_> = asked.iter().map(|_| JsonRows::default()).collect();
     let runs = statements.iter().zip(asked).zip(&mut sinks);
-    let runs = runs.map(|((statement, (_, limits)), sink)| BatchRun { statement, limits: *limits, sink }).collect();
-    let outcomes = runner.run_together(runs, None, time, permits()).await?.outcomes;
+    let runs = runs.map(|((statement, (_, limits)), sink)| SnapshotRun { statement, limits: *limits, sink }).collect();
+    let outcomes = runner.run_on_one_snapshot(runs, None, time, permits()).await?.outcomes;
     let told = |(outcome, sink): (Result<RunOutcome, RunError>, JsonRows)| {
         outcome.map(|outcome| (outcome, String::from_utf8_lossy(&sink.finish()).into_owned()))
     };

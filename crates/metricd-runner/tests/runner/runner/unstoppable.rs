@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use metricd_domain::SqlText;
-use metricd_execution::{BatchRun, BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
+use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
@@ -147,10 +147,10 @@ async fn each_connection_whose_statement_does_not_stop_keeps_a_permit_of_its_own
     let statements = [bound(&planned(2))?, bound(&planned(3))?, bound("SELECT 1 AS one")?];
     let mut sinks = [JsonRows::default(), JsonRows::default(), JsonRows::default()];
     let runs = statements.iter().zip(&mut sinks);
-    let runs = runs.map(|(statement, sink)| BatchRun { statement, limits: limits(), sink }).collect();
+    let runs = runs.map(|(statement, sink)| SnapshotRun { statement, limits: limits(), sink }).collect();
     let held = [Arc::new(()), Arc::new(())];
     let permits = held.iter().map(|held| Permit::new(Arc::clone(held))).collect();
-    let outcomes = runner.run_together(runs, None, Duration::from_secs(20), permits).await?.outcomes;
+    let outcomes = runner.run_on_one_snapshot(runs, None, Duration::from_secs(20), permits).await?.outcomes;
     let not_stopped = |outcome: &Result<_, RunError>| matches!(outcome, Err(RunError::NotStopped { .. }));
     assert!(outcomes[..2].iter().all(not_stopped), "{outcomes:?}");
     // There is no permit left for a third connection.

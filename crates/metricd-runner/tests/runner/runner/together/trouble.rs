@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use metricd_domain::{RowLimit, SqlText};
 use metricd_execution::{
-    BatchRun, BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RunError, RunLimits,
-    RunOutcome, Statement,
+    BoundStatement, Column, EncodeError, Fields, JsonRows, MetricRunner, RowSink, RunError, RunLimits, RunOutcome,
+    SnapshotRun, Statement,
 };
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
@@ -73,8 +73,8 @@ async fn a_sink_that_cannot_show_its_rows_is_the_only_one_without() -> Result<()
         let (mut blind, mut first, mut last) = (Blind, JsonRows::default(), JsonRows::default());
         let limits = RunLimits::default();
         let sinks: [&mut dyn RowSink; 3] = [&mut first, &mut blind, &mut last];
-        let runs = sinks.into_iter().map(|sink| BatchRun { statement: &statement, limits, sink }).collect();
-        let outcomes = runner.run_together(runs, None, LONG, permits()).await?.outcomes;
+        let runs = sinks.into_iter().map(|sink| SnapshotRun { statement: &statement, limits, sink }).collect();
+        let outcomes = runner.run_on_one_snapshot(runs, None, LONG, permits()).await?.outcomes;
         assert!(matches!(outcomes[..], [Ok(_), Err(RunError::Encode(_)), Ok(_)]), "{outcomes:?}");
         assert_eq!((first.finish(), last.finish()), (br#"[{"one":1}]"#.to_vec(), br#"[{"one":1}]"#.to_vec()));
     }
