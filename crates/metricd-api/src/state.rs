@@ -48,8 +48,8 @@ pub struct ApiState {
     pub results_timeout: Duration,
     /// What the planner may estimate that a metric's SQL costs, in its own unit: 1 is the reading of a page in sequence.
     pub query_cost: u64,
-    /// How long the client of a stream may make the database wait, all in all.
-    pub stream_patience: Duration,
+    /// How long the client of a stream may make the database wait, in total.
+    pub stream_write_timeout: Duration,
     /// How many bytes a second the client of a stream has to take at least; 0 is any number.
     pub stream_min_bytes_per_second: u64,
     /// How many bytes an upload may have.
@@ -89,7 +89,7 @@ impl ApiState {
             query_timeout: Duration::from_secs(5),
             results_timeout: Duration::from_secs(15),
             query_cost: RunLimits::default().cost,
-            stream_patience: Duration::from_secs(300),
+            stream_write_timeout: Duration::from_secs(300),
             stream_min_bytes_per_second: 16 << 10,
             max_upload_bytes: 256 << 20,
             uploads: Arc::new(uploads),

@@ -21,9 +21,9 @@ pub struct RunLimits {
     /// What the planner may estimate that the statement costs, in its own unit: 1 is the reading of a page in sequence. The
     /// estimate is asked for again when it is older than a minute. It does not count for a tenant.
     pub cost: u64,
-    /// How long the sink may make the run wait, all in all. A sink that is never full does not.
-    pub patience: Duration,
-    /// How many bytes a second the sink has to take while it makes the run wait, on average over half a minute; 0 is any number.
+    /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is zero.
+    pub write_timeout: Duration,
+    /// How many bytes a second the sink has to accept while it makes the run wait, averaged over half a minute; 0 for no limit.
     pub min_bytes_per_second: u64,
 }
 
@@ -38,14 +38,14 @@ impl RunLimits {
 }
 
 impl Default for RunLimits {
-    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, no patience, and no minimum rate.
+    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, no time for a sink to make the run wait, and no minimum rate.
     fn default() -> Self {
         Self {
             rows: RowLimit::default(),
             size_bytes: 16 << 20,
             time: Duration::from_secs(5),
             cost: 10_000_000,
-            patience: Duration::ZERO,
+            write_timeout: Duration::ZERO,
             min_bytes_per_second: 0,
         }
     }
@@ -119,11 +119,12 @@ pub enum RunError {
         /// The limit that it is past.
         limit: u64,
     },
-    /// The rows were not taken as fast as they have to be, and the statement was stopped.
-    #[error("the client took rows too slowly (at most {} ms of waiting), and the statement was stopped", .patience.as_millis())]
-    NotTaken {
-        /// How long the sink may have made the run wait.
-        patience: Duration,
+    /// The client read the rows too slowly: the sink reached [`RunLimits::write_timeout`], or accepted less than
+    /// [`RunLimits::min_bytes_per_second`]. The statement was stopped.
+    #[error("the client read the rows too slowly, and the statement was stopped (it waits for at most {} ms)", .limit.as_millis())]
+    ClientTooSlow {
+        /// How long the sink was allowed to make the run wait.
+        limit: Duration,
     },
     /// The database refused the statement, or it failed while it ran.
     #[error("the statement failed: {message} (SQLSTATE {sqlstate})")]
@@ -145,7 +146,7 @@ pub enum RunError {
 pub struct SnapshotRun<'a> {
     /// The statement.
     pub statement: &'a BoundStatement,
-    /// What it may take. The sink is never full, so that its patience is of no meaning.
+    /// Its limits. The write timeout has no effect: the sink is never full.
     pub limits: RunLimits,
     /// Who takes its rows.
     pub sink: &'a mut dyn RowSink,

@@ -223,7 +223,7 @@ impl PgRunner {
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
         let mut is_begun = false;
-        let is_stream = !task.limits.patience.is_zero();
+        let is_stream = !task.limits.write_timeout.is_zero();
         for _ in 0..self.pool.max_connections() {
             let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
             match self.attempt(lease, task, sink, &mut is_begun, clock).await {
@@ -269,7 +269,7 @@ impl PgRunner {
         lease.expect([task.statement.text().into()]);
         let connection = lease.connection();
         let limits = task.limits;
-        let outcome = if limits.patience.is_zero() {
+        let outcome = if limits.write_timeout.is_zero() {
             let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
             let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
@@ -284,7 +284,7 @@ impl PgRunner {
         };
         clock.encode += lease.connection().session.encoding().take();
         match outcome {
-            Err(RunError::TimedOut { limit } | RunError::NotTaken { patience: limit })
+            Err(RunError::TimedOut { limit } | RunError::ClientTooSlow { limit })
                 if !lease.connection().session.is_answered() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
             {
                 Err(RunError::NotStopped { limit })

@@ -50,7 +50,7 @@ impl From<RunError> for Problem {
                 );
                 return Self::new(ProblemCode::QueryTooCostly).with_detail(detail).caused_by(error);
             }
-            RunError::TimedOut { .. } | RunError::NotTaken { .. } => ProblemCode::QueryTimeout,
+            RunError::TimedOut { .. } | RunError::ClientTooSlow { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { sqlstate, .. } => match fault_of(sqlstate) {
                 // Stored SQL runs in read-only transactions on purpose: one that writes is its author's.
                 Fault::Statement | Fault::Value | Fault::Constraint | Fault::ReadOnly => ProblemCode::QueryFailed,

@@ -35,7 +35,7 @@ pub(crate) fn run_limits(
         time: Duration::from_millis(time_ms),
         // By limits of its own an author could find out what the planner knows of other tenants' rows.
         cost: lowered(query_cost, metric.cost.filter(|_| state.tenants.is_none())),
-        patience: if is_stream { state.stream_patience } else { Duration::ZERO },
+        write_timeout: if is_stream { state.stream_write_timeout } else { Duration::ZERO },
         min_bytes_per_second: if is_stream { state.stream_min_bytes_per_second } else { 0 },
     }
 }

@@ -109,7 +109,7 @@ impl Gathering {
     /// What the statement costs, where it can be sent with others.
     fn cheap(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
         // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
-        let is_plain = limits.patience.is_zero() && limits.time > PATIENCE;
+        let is_plain = limits.write_timeout.is_zero() && limits.time > PATIENCE;
         // One that has not stopped lately would keep others from their answers.
         let is_suspect = self.0.pool.quarantine().suspects(statement.text());
         if !is_plain || is_suspect || !self.0.are_inert.load(Ordering::Relaxed) {

@@ -55,18 +55,18 @@ impl Waits {
     ) -> Result<RunOutcome, RunError> {
         let mut run = std::pin::pin!(run);
         let began = Instant::now();
-        let mut look_at = began + limits.time.min(limits.patience);
+        let mut look_at = began + limits.time.min(limits.write_timeout);
         loop {
             if let Ok(outcome) = timeout_at(look_at, &mut run).await {
                 return outcome;
             }
             let (now, waited) = (Instant::now(), self.total());
             let lag = self.lock().lag(limits.min_bytes_per_second);
-            let left = limits.patience.saturating_sub(waited).min(MAX_LAG.saturating_sub(lag));
+            let left = limits.write_timeout.saturating_sub(waited).min(MAX_LAG.saturating_sub(lag));
             // Moves on while the run waits.
             let end = began + limits.time + waited;
             if left.is_zero() {
-                return Err(RunError::NotTaken { patience: limits.patience });
+                return Err(RunError::ClientTooSlow { limit: limits.write_timeout });
             }
             if end <= now {
                 return Err(RunError::TimedOut { limit: limits.time });
@@ -150,7 +150,7 @@ mod tests {
     /// Runs for three times so long in the database, and waits twice so long for the sink.
     async fn run(working: u64, waiting: u64) -> Result<RunOutcome, RunError> {
         let limits =
-            RunLimits { time: Duration::from_secs(5), patience: Duration::from_secs(60), ..RunLimits::default() };
+            RunLimits { time: Duration::from_secs(5), write_timeout: Duration::from_secs(60), ..RunLimits::default() };
         let (waits, mut slow) = (Waits::default(), Slow(Duration::from_secs(waiting)));
         let mut sink = waits.of(&mut slow, limits);
         let work = async || {
@@ -177,8 +177,8 @@ mod tests {
 
     /// Hands over a chunk of 64 KiB, and waits so long until it is taken, again and again.
     async fn stream(chunks: usize, waiting: Duration) -> Result<RunOutcome, RunError> {
-        let patience = Duration::from_secs(3_600);
-        let limits = RunLimits { patience, min_bytes_per_second: 16 << 10, ..RunLimits::default() };
+        let write_timeout = Duration::from_secs(3_600);
+        let limits = RunLimits { write_timeout, min_bytes_per_second: 16 << 10, ..RunLimits::default() };
         let (waits, mut slow) = (Waits::default(), Slow(waiting));
         let mut sink = waits.of(&mut slow, limits);
         let chunk = vec![0; 64 << 10];
@@ -198,18 +198,18 @@ mod tests {
         assert!(stream(1, Duration::from_secs(25)).await.is_ok(), "a pause");
         let began = Instant::now();
         // A tenth of the rate.
-        assert!(matches!(stream(500, Duration::from_secs(40)).await, Err(RunError::NotTaken { .. })));
+        assert!(matches!(stream(500, Duration::from_secs(40)).await, Err(RunError::ClientTooSlow { .. })));
         assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
         let began = Instant::now();
         // Half of it.
-        assert!(matches!(stream(500, Duration::from_secs(8)).await, Err(RunError::NotTaken { .. })));
+        assert!(matches!(stream(500, Duration::from_secs(8)).await, Err(RunError::ClientTooSlow { .. })));
         assert!(began.elapsed() < Duration::from_secs(70), "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_sink_may_make_the_run_wait_for_so_long_and_no_longer() {
         let began = Instant::now();
-        assert!(matches!(run(1, 40).await, Err(RunError::NotTaken { .. })));
+        assert!(matches!(run(1, 40).await, Err(RunError::ClientTooSlow { .. })));
         assert!(began.elapsed() < Duration::from_secs(63), "{:?}", began.elapsed());
     }
 }

@@ -100,7 +100,7 @@ impl Run<'_> {
         let plan = prepare(connection, self.task.statement, self.task.limits).await?;
         self.estimate(connection, estimates).await?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
-        let is_alone = connection.is_harmless() && self.task.limits.patience.is_zero();
+        let is_alone = connection.is_harmless() && self.task.limits.write_timeout.is_zero();
         let begin = (!is_alone).then_some(BEGIN);
         let prelude = connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.fault(error))?;
         let outcome = self.execute_with(connection, &plan, prelude, is_alone).await;
@@ -264,10 +264,10 @@ pub(super) async fn estimate(
 /// Behind a pooler, another client may have lifted the role's own limit.
 fn statement_timeout(limits: RunLimits, is_pooled: bool) -> Option<String> {
     let leeway = if is_pooled { LEEWAY } else { Duration::ZERO };
-    let milliseconds = limits.time.saturating_add(limits.patience).saturating_add(leeway).as_millis();
+    let milliseconds = limits.time.saturating_add(limits.write_timeout).saturating_add(leeway).as_millis();
     // More is no limit to PostgreSQL.
     let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
-    (is_pooled || !limits.patience.is_zero()).then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
+    (is_pooled || !limits.write_timeout.is_zero()).then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.

@@ -74,8 +74,8 @@ async fn every_answer_is_that_of_its_statement() -> Result<()> {
                     for turn in 0..40 {
                         let (sql, expected) = METRICS[(client + turn) % METRICS.len()];
                         // A stream's transaction has a limit of time of its own.
-                        let patience = Duration::from_secs(u64::from(turn % 5 == 0));
-                        let limits = RunLimits { patience, ..RunLimits::default() };
+                        let write_timeout = Duration::from_secs(u64::from(turn % 5 == 0));
+                        let limits = RunLimits { write_timeout, ..RunLimits::default() };
                         assert_eq!(rows(&runner, None, sql, limits).await??, expected, "{sql}");
                         let tenant = if (client + turn) % 2 == 0 { "red" } else { "blue" };
                         let found = rows(&runner, Some(&Tenant::parse(tenant)?), OF_TENANT, limits).await??;

@@ -64,8 +64,8 @@ async fn runner() -> Result<(TestDatabase, PgRunner)> {
     Ok((database, runner))
 }
 
-fn patient(time: Duration, patience: Duration) -> RunLimits {
-    RunLimits { rows: RowLimit::STREAM_MAX, time, patience, ..RunLimits::default() }
+fn patient(time: Duration, write_timeout: Duration) -> RunLimits {
+    RunLimits { rows: RowLimit::STREAM_MAX, time, write_timeout, ..RunLimits::default() }
 }
 
 #[tokio::test]
@@ -89,8 +89,8 @@ async fn a_run_that_waits_too_long_for_its_sink_is_stopped_in_the_database() -> 
     let sql = "SELECT repeat('x', 1000) FROM (SELECT generate_series(1, 1000000)) AS s";
     let began = Instant::now();
     let outcome = run(&runner, sql, limits, &mut sink).await?;
-    assert!(matches!(outcome, Err(RunError::NotTaken { patience }) if patience == limits.patience), "{outcome:?}");
-    assert!(began.elapsed() >= limits.patience);
+    assert!(matches!(outcome, Err(RunError::ClientTooSlow { limit }) if limit == limits.write_timeout), "{outcome:?}");
+    assert!(began.elapsed() >= limits.write_timeout);
     // The only connection comes back.
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
@@ -105,7 +105,7 @@ async fn a_run_that_waits_too_long_for_its_sink_is_stopped_in_the_database() -> 
 }
 
 #[tokio::test]
-async fn a_run_with_patience_has_the_time_limit_that_it_had_without() -> Result<()> {
+async fn a_run_with_a_write_timeout_has_the_time_limit_that_it_had_without() -> Result<()> {
     let (_database, runner) = runner().await?;
     let limits = patient(Duration::from_millis(100), Duration::from_secs(60));
     let began = Instant::now();
@@ -117,7 +117,7 @@ async fn a_run_with_patience_has_the_time_limit_that_it_had_without() -> Result<
 
 /// PostgreSQL's own limit would count the time in which nobody reads.
 #[tokio::test]
-async fn only_a_run_with_patience_is_given_more_time_by_postgresql() -> Result<()> {
+async fn only_a_run_with_a_write_timeout_is_given_more_time_by_postgresql() -> Result<()> {
     let (_database, runner) = runner().await?;
     let sql = "SELECT current_setting('statement_timeout') AS t";
     for (limits, expected) in [

@@ -53,9 +53,9 @@ fn bound(sql: &str) -> Result<BoundStatement> {
     Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?))
 }
 
-async fn rows(runner: &PgRunner, name: &str, sql: &str, patience: Duration) -> Result<Result<String, RunError>> {
+async fn rows(runner: &PgRunner, name: &str, sql: &str, write_timeout: Duration) -> Result<Result<String, RunError>> {
     let (statement, mut sink) = (bound(sql)?, JsonRows::default());
-    let limits = RunLimits { patience, ..RunLimits::default() };
+    let limits = RunLimits { write_timeout, ..RunLimits::default() };
     let outcome = runner.run(&statement, tenant(name)?.as_ref(), limits, Permit::default(), &mut sink).await;
     Ok(outcome.map(|_| String::from_utf8_lossy(&sink.finish()).into_owned()))
 }
@@ -82,7 +82,7 @@ async fn together(runner: &PgRunner, name: &str, texts: &[&str]) -> Result<Vec<S
 async fn each_tenant_sees_its_own_rows_and_nobody_sees_none() -> Result<()> {
     for database in databases().await? {
         let runner = keyed(&database, 1).await?;
-        for patience in [Duration::ZERO, Duration::from_secs(1)] {
+        for write_timeout in [Duration::ZERO, Duration::from_secs(1)] {
             for (name, expected) in [
                 ("acme", r#"[{"tenants":"acme","count":3}]"#),
                 ("o'neil", r#"[{"tenants":"o'neil","count":3}]"#),
@@ -93,7 +93,7 @@ async fn each_tenant_sees_its_own_rows_and_nobody_sees_none() -> Result<()> {
                 ("", r#"[{"tenants":null,"count":0}]"#),
             ] {
                 for sql in [TENANTS.to_owned(), TENANTS.replace("orders", "notes")] {
-                    assert_eq!(rows(&runner, name, &sql, patience).await??, expected, "{name:?} {sql}");
+                    assert_eq!(rows(&runner, name, &sql, write_timeout).await??, expected, "{name:?} {sql}");
                 }
                 assert_eq!(together(&runner, name, &[TENANTS, TENANTS]).await?, [expected; 2], "{name:?}");
             }
@@ -173,8 +173,8 @@ async fn no_statement_makes_itself_another_tenant() -> Result<()> {
     let acme = r#"[{"tenants":"acme","count":3}]"#;
     let (mut refused, mut answered) = (0, 0);
     for sql in &attempts {
-        for patience in [Duration::ZERO, Duration::from_secs(1)] {
-            match rows(&runner, "acme", sql, patience).await? {
+        for write_timeout in [Duration::ZERO, Duration::from_secs(1)] {
+            match rows(&runner, "acme", sql, write_timeout).await? {
                 // What a statement names itself is not what it sees.
                 Ok(rows) => {
                     ensure!(!rows.contains(r#""tenant":"o'neil""#) && !rows.contains("o'neil,"), "{sql}: {rows}");
@@ -184,7 +184,7 @@ async fn no_statement_makes_itself_another_tenant() -> Result<()> {
                 Err(error) => return Err(error).context(sql.clone()),
             }
             // Nor is anything left to whoever comes next.
-            assert_eq!(rows(&runner, "acme", TENANTS, patience).await??, acme, "{sql}");
+            assert_eq!(rows(&runner, "acme", TENANTS, write_timeout).await??, acme, "{sql}");
         }
         let told = together(&runner, "acme", &[sql, TENANTS]).await?;
         ensure!(

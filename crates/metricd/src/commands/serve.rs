@@ -58,14 +58,14 @@ pub(crate) async fn serve(
     let metrics = repository.list_definitions(&DefinitionFilter::default(), None, SUGGESTED_REQUESTS).await?;
 
     let uploads = uploads(serve.upload_dir.as_deref(), database.data_dir.as_deref())?;
-    let stream_patience = Duration::from_secs(serve.stream_patience_seconds);
+    let stream_write_timeout = Duration::from_secs(serve.stream_patience_seconds);
     let state = ApiState {
         access,
         quotas: Arc::new(Quotas::new(serve.quotas.rules(serve.query_connections))),
         tenants,
         query_timeout,
         results_timeout: Duration::from_secs(serve.results_timeout_seconds),
-        stream_patience,
+        stream_write_timeout,
         stream_min_bytes_per_second: serve.stream_min_kib_per_second << 10,
         max_upload_bytes: serve.max_upload_mib << 20,
         query_cost: serve.query_cost,

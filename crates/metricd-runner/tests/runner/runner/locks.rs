@@ -111,7 +111,7 @@ async fn a_statement_that_is_prepared_waits_for_a_lock_once() -> Result<()> {
     let mut locker = database.connect().await?;
     let lock = locker.transaction().await?;
     lock.batch_execute("LOCK TABLE warehouse.metrics").await?;
-    for limits in [RunLimits::default(), RunLimits { patience: LONG, ..RunLimits::default() }] {
+    for limits in [RunLimits::default(), RunLimits { write_timeout: LONG, ..RunLimits::default() }] {
         let began = Instant::now();
         let outcome = run(&runner, LOCKED, limits).await;
         assert!(matches!(outcome, Err(RunError::TableLocked)), "{outcome:?}");

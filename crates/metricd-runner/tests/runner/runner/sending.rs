@@ -61,7 +61,7 @@ async fn run(runner: &PgRunner, owner: &Client, sql: &str, limits: RunLimits) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_committed_before_is_in_the_result() -> Result<()> {
-    let waiting = RunLimits { patience: Duration::from_secs(1), ..RunLimits::default() };
+    let waiting = RunLimits { write_timeout: Duration::from_secs(1), ..RunLimits::default() };
     for database in [TestDatabase::new().await?, TestDatabase::unhardened().await?] {
         let config =
             RunnerConfig { max_connections: 1, acquire_timeout: Duration::from_millis(100), ..RunnerConfig::default() };

@@ -122,7 +122,7 @@ async fn what_the_sink_takes_is_not_the_database_s() -> Result<()> {
 #[tokio::test]
 async fn what_the_sink_makes_a_stream_wait_is_nobody_s() -> Result<()> {
     let (_database, runner) = runner(1).await?;
-    let limits = RunLimits { patience: Duration::from_secs(5), ..RunLimits::default() };
+    let limits = RunLimits { write_timeout: Duration::from_secs(5), ..RunLimits::default() };
     let sql = "SELECT generate_series(1, 5)";
     Told::of(&runner, sql, limits, Slow::default()).await?;
     let slow = Slow { encode: Duration::from_millis(20), flush: Duration::from_millis(100), ..Slow::default() };

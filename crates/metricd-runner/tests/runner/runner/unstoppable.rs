@@ -238,7 +238,8 @@ async fn streams_leave_connections_to_others() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let config = RunnerConfig { max_connections: 4, acquire_timeout: Duration::from_millis(200), ..Default::default() };
     let (client, runner) = (database.connect().await?, PgRunner::new(&database.reader, config)?);
-    let stream = RunLimits { time: Duration::from_secs(60), patience: Duration::from_secs(60), ..RunLimits::default() };
+    let stream =
+        RunLimits { time: Duration::from_secs(60), write_timeout: Duration::from_secs(60), ..RunLimits::default() };
     let streams: Vec<_> = (0..2)
         .map(|_| {
             let runner = runner.clone();

@@ -124,7 +124,7 @@ async fn ask(runner: &PgRunner, name: &'static str, turn: usize, counts: &Counts
     let tenant = tenant(name)?;
     let tenant = tenant.as_ref();
     let limits = RunLimits { time: Duration::from_secs(20), ..RunLimits::default() };
-    let streaming = RunLimits { rows: RowLimit::STREAM_MAX, patience: Duration::from_secs(20), ..limits };
+    let streaming = RunLimits { rows: RowLimit::STREAM_MAX, write_timeout: Duration::from_secs(20), ..limits };
     let mut sinks = Vec::new();
     match turn % 5 {
         0 | 1 => {
