@@ -82,7 +82,9 @@ async fn settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> 
     // Taken back with the transaction.
     let mut settings = vec!["RESET ALL".to_owned()];
     let local = |setting: &str| format!("SET LOCAL {setting}");
-    settings.extend(SETTINGS.iter().map(|(name, value)| local(&format!("{name} = {value}"))));
+    // The search path is another one here.
+    let others = SETTINGS.iter().filter(|(name, _)| *name != "search_path");
+    settings.extend(others.map(|(name, value)| local(&format!("{name} = {value}"))));
     settings.extend(["client_encoding = 'UTF8'", "search_path = warehouse, pg_temp", "row_security = on"].map(local));
     settings.extend(["SET LOCAL ROLE NONE".to_owned()]);
     let watch = local(WATCH_CLIENT);
