@@ -47,7 +47,7 @@ pub use auth::tenants::{NotSecured, Tenants};
 pub use connections::ConnectionLimits;
 pub use middleware::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};
-pub use results::coalescing::SharedRuns;
+pub use results::coalescing::RunCoalescer;
 pub use results::definition_cache::Definitions;
 pub use results::validator_cache::KnownResults;
 pub use server::{ServerOptions, start};

@@ -12,7 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::results::definition_cache::ServedMetric;
-use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, SharedRuns, Tenants, Uploads};
+use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_VALIDATION_ATTEMPTS: usize = 2;
@@ -33,7 +33,7 @@ pub struct ApiState {
     /// What is known of their results.
     pub known_results: Arc<KnownResults>,
     /// The runs that have not ended, for requests that ask the same to share them.
-    pub shared_runs: Arc<SharedRuns>,
+    pub run_coalescer: Arc<RunCoalescer>,
     /// Runs their SQL.
     pub runner: Arc<dyn MetricRunner>,
     /// Says what SQL is that is to be stored.
@@ -81,7 +81,7 @@ impl ApiState {
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
             known_results: Arc::default(),
-            shared_runs: Arc::default(),
+            run_coalescer: Arc::default(),
             runner,
             resolver,
             allowed_functions: Arc::default(),

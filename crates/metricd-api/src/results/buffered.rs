@@ -15,7 +15,7 @@ use super::TRUNCATED;
 use super::format::Format;
 use crate::extract::conditional;
 use crate::middleware::note_run;
-use crate::results::coalescing::{EncodedResult, Ran, Underway};
+use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
 use crate::results::definition_cache::ServedMetric;
 use crate::results::document::{ResultRows, stable_part};
 use crate::results::run::{RanStatement, run_problem};
@@ -53,10 +53,10 @@ pub(crate) async fn answer_whole(
     }
     let ran_statement = RanStatement::of(metric, statement, period.as_ref());
     let (question, limits) = (asking.question(), *limits);
-    let run = |underway| asked.run(state.clone(), question, underway);
-    let ran = state.shared_runs.run(question, limits, run).await;
+    let run = |in_flight| asked.run(state.clone(), question, in_flight);
+    let ran = state.run_coalescer.run(question, limits, run).await;
     let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
-    let Ran { timing, result } = ran.ok_or_else(panicked)?;
+    let RunResult { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
 
     let EncodedResult { body, tag, is_truncated } =
@@ -73,35 +73,35 @@ pub(crate) async fn answer_whole(
 }
 
 impl Whole {
-    async fn run(self, state: web::Data<ApiState>, question: Question, underway: Underway) -> Ran {
+    async fn run(self, state: web::Data<ApiState>, question: Question, in_flight: InFlightRun) -> RunResult {
         let Self { served, statement, tenant, limits, period, permit } = self;
         let rows = ResultRows::of(served);
-        let mut sink = JoinedRows { rows, underway, now: state.now, asked_at: None };
+        let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
         let ran = state.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
-        let JoinedRows { rows, underway: _underway, asked_at, .. } = sink;
+        let CoalescedSink { rows, in_flight: _in_flight, sent_at, .. } = sink;
         let mut timing = rows.timing();
         let began = Instant::now();
         let result = ran.map(|outcome| {
-            let as_of = asked_at.unwrap_or_else(state.now);
+            let as_of = sent_at.unwrap_or_else(state.now);
             let body = rows.finish(outcome, period, as_of);
             let tag = question.tag(stable_part(&body));
             EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
         });
         timing.encode += began.elapsed();
-        Ran { timing, result }
+        RunResult { timing, result }
     }
 }
 
 /// Takes the rows of a run, which requests may join until its statement is sent.
-struct JoinedRows {
+struct CoalescedSink {
     rows: ResultRows,
-    underway: Underway,
+    in_flight: InFlightRun,
     now: fn() -> DateTime<Utc>,
     /// When the statement was sent.
-    asked_at: Option<DateTime<Utc>>,
+    sent_at: Option<DateTime<Utc>>,
 }
 
-impl RowSink for JoinedRows {
+impl RowSink for CoalescedSink {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
         self.rows.columns(columns)
     }
@@ -111,8 +111,8 @@ impl RowSink for JoinedRows {
     }
 
     fn sent(&mut self) {
-        self.underway.sent();
-        self.asked_at = Some((self.now)());
+        self.in_flight.sent();
+        self.sent_at = Some((self.now)());
     }
 
     fn timed(&mut self, timing: RunTiming) {

@@ -1,6 +1,7 @@
 //! The API over HTTP: a server on a free port, with a store in memory and a runner that answers by a script.
 
 mod access;
+mod coalescing;
 mod compression;
 mod conditional;
 mod connections;
@@ -21,7 +22,6 @@ mod openapi;
 mod parameters;
 mod problems;
 mod results;
-mod shared_runs;
 mod streams;
 mod support;
 mod timing;

@@ -10,7 +10,7 @@ use crate::extract::conditional;
 
 /// Runs find a connection, and have their answer, when the test says so.
 struct Database {
-    runs: Arc<SharedRuns>,
+    runs: Arc<RunCoalescer>,
     connections: Semaphore,
     answers: Semaphore,
     begun: Cell<u8>,
@@ -18,9 +18,9 @@ struct Database {
     running: Cell<usize>,
 }
 
-struct Running<'a>(&'a Cell<usize>);
+struct RunningGuard<'a>(&'a Cell<usize>);
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuard<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -42,17 +42,17 @@ impl Database {
         })
     }
 
-    async fn run(self: Rc<Self>, underway: Underway) -> Ran {
+    async fn run(self: Rc<Self>, in_flight: InFlightRun) -> RunResult {
         self.running.set(self.running.get() + 1);
-        let _running = Running(&self.running);
+        let _running = RunningGuard(&self.running);
         self.begun.set(self.begun.get() + 1);
         let number = self.begun.get();
         self.connections.acquire().await.unwrap().forget();
-        underway.sent();
+        in_flight.sent();
         self.answers.acquire().await.unwrap().forget();
         let body = Bytes::from(vec![number]);
         let result = EncodedResult { tag: conditional::of_results(&blake3::Hasher::new()), body, is_truncated: false };
-        Ran { timing: RunTiming::default(), result: Ok(result) }
+        RunResult { timing: RunTiming::default(), result: Ok(result) }
     }
 
     /// A request. Its answer is the number of the run that it is from.
@@ -60,7 +60,7 @@ impl Database {
         let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
         let asking = rt::spawn(async move {
             let ran =
-                runs.run(Question([question; 32].into()), limits, |underway| database.run(underway)).await.unwrap();
+                runs.run(Question([question; 32].into()), limits, |in_flight| database.run(in_flight)).await.unwrap();
             ran.result.unwrap().body[0]
         });
         settle().await;
@@ -80,7 +80,7 @@ impl Database {
     }
 
     fn assert_nothing_is_left(&self) {
-        assert_eq!((self.running.get(), self.runs.state().latest.len()), (0, 0));
+        assert_eq!((self.running.get(), self.runs.runs().latest.len()), (0, 0));
     }
 }
 
@@ -122,11 +122,11 @@ async fn nobody_waits_for_a_long_run_that_was_sent_before() {
     let database = Database::new();
     let first = database.ask().await;
     let second = database.ask_often(2).await;
-    tokio::time::advance(2 * PATIENCE).await;
+    tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
     assert_eq!(database.begun.get(), 2, "the first two run side by side");
     let third = database.ask_often(2).await;
-    tokio::time::advance(2 * PATIENCE).await;
+    tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
     assert_eq!(database.begun.get(), 3);
     database.answers.add_permits(3);
@@ -142,7 +142,7 @@ async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
     let database = Database::with_connections(1);
     let first = database.ask().await;
     let mut second = database.ask_often(2).await;
-    tokio::time::advance(2 * PATIENCE).await;
+    tokio::time::advance(2 * COALESCE_WINDOW).await;
     second.extend(database.ask_often(2).await);
     assert_eq!(database.begun.get(), 2);
     database.connections.add_permits(1);
@@ -203,7 +203,7 @@ async fn a_run_that_panics_takes_nobody_else_with_it() {
     let first = database.ask().await;
     let runs = Arc::clone(&database.runs);
     let panicking = rt::spawn(async move {
-        let run = |_underway| async { panic!("as a test wants it") };
+        let run = |_in_flight| async { panic!("as a test wants it") };
         runs.run(Question([1; 32].into()), RunLimits::default(), run).await.is_none()
     });
     settle().await;
@@ -217,22 +217,22 @@ async fn a_run_that_panics_takes_nobody_else_with_it() {
 #[actix_web::test]
 async fn who_comes_late_has_waited_less() {
     tokio::time::pause();
-    let (runs, milliseconds) = (Arc::<SharedRuns>::default(), Duration::from_millis);
-    let answer = |underway: Underway| async move {
-        underway.sent();
+    let (runs, milliseconds) = (Arc::<RunCoalescer>::default(), Duration::from_millis);
+    let answer = |in_flight: InFlightRun| async move {
+        in_flight.sent();
         let result = Err(RunError::TimedOut { limit: Duration::ZERO });
-        Ran {
+        RunResult {
             timing: RunTiming { queue: milliseconds(30), database: milliseconds(20), ..RunTiming::default() },
             result,
         }
     };
     let ran = runs.run(Question([1; 32].into()), RunLimits::default(), answer).await.unwrap();
-    let (tell, told) = watch::channel(None);
-    tell.send_replace(Some(ran));
+    let (sender, told) = watch::channel(None);
+    sender.send_replace(Some(ran));
     let began = Instant::now();
-    let task = Arc::new(Task { began, ran: told, handle: rt::spawn(async {}).abort_handle() });
+    let task = Arc::new(SharedRun { began, ran: told, handle: rt::spawn(async {}).abort_handle() });
     for (missed, queue, database) in [(0, 30, 20), (10, 20, 20), (30, 0, 20), (40, 0, 10), (60, 0, 0)] {
-        let timing = Arc::clone(&task).ran(began + milliseconds(missed)).await.unwrap().timing;
+        let timing = Arc::clone(&task).result(began + milliseconds(missed)).await.unwrap().timing;
         assert_eq!((timing.queue, timing.database), (milliseconds(queue), milliseconds(database)), "{missed}");
     }
 }
