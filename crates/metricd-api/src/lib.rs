@@ -49,7 +49,7 @@ pub use middleware::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use results::coalescing::RunCoalescer;
 pub use results::definition_cache::Definitions;
-pub use results::validator_cache::KnownResults;
+pub use results::validator_cache::ValidatorCache;
 pub use server::{ServerOptions, start};
 pub use state::ApiState;
 pub use uploads::Uploads;

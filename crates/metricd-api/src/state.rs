@@ -12,7 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::results::definition_cache::ServedMetric;
-use crate::{Definitions, KnownResults, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads};
+use crate::{Definitions, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads, ValidatorCache};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_VALIDATION_ATTEMPTS: usize = 2;
@@ -31,7 +31,7 @@ pub struct ApiState {
     /// Its definitions, as far as they are held in memory.
     pub definitions: Arc<Definitions>,
     /// What is known of their results.
-    pub known_results: Arc<KnownResults>,
+    pub validator_cache: Arc<ValidatorCache>,
     /// The runs that have not ended, for requests that ask the same to share them.
     pub run_coalescer: Arc<RunCoalescer>,
     /// Runs their SQL.
@@ -80,7 +80,7 @@ impl ApiState {
             tenants: None,
             definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
             repository,
-            known_results: Arc::default(),
+            validator_cache: Arc::default(),
             run_coalescer: Arc::default(),
             runner,
             resolver,

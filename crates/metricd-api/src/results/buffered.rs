@@ -19,7 +19,7 @@ use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
 use crate::results::definition_cache::ServedMetric;
 use crate::results::document::{ResultRows, stable_part};
 use crate::results::run::{RanStatement, run_problem};
-use crate::results::validator_cache::{Asking, Question};
+use crate::results::validator_cache::{ConditionalRequest, RequestKey};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// What is asked for.
@@ -47,21 +47,22 @@ pub(crate) async fn answer_whole(
 ) -> Result<HttpResponse, Problem> {
     let Whole { served, statement, tenant, limits, period, .. } = &asked;
     let served = Arc::clone(served);
-    let mut asking = Asking::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
-    if let Some(tag) = asking.unchanged().await {
+    let mut conditional_request =
+        ConditionalRequest::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
+    if let Some(tag) = conditional_request.revalidate().await {
         return Ok(not_modified(&tag));
     }
     let ran_statement = RanStatement::of(metric, statement, period.as_ref());
-    let (question, limits) = (asking.question(), *limits);
-    let run = |in_flight| asked.run(state.clone(), question, in_flight);
-    let ran = state.run_coalescer.run(question, limits, run).await;
+    let (request_key, limits) = (conditional_request.request_key(), *limits);
+    let run = |in_flight| asked.run(state.clone(), request_key, in_flight);
+    let ran = state.run_coalescer.run(request_key, limits, run).await;
     let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
     let RunResult { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
 
     let EncodedResult { body, tag, is_truncated } =
         result.map_err(|error| run_problem(error, metric, &ran_statement, request))?;
-    asking.answered(&tag);
+    conditional_request.store(&tag);
     if conditional::is_unchanged(request, &tag) {
         return Ok(not_modified(&tag));
     }
@@ -73,7 +74,7 @@ pub(crate) async fn answer_whole(
 }
 
 impl Whole {
-    async fn run(self, state: web::Data<ApiState>, question: Question, in_flight: InFlightRun) -> RunResult {
+    async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
         let Self { served, statement, tenant, limits, period, permit } = self;
         let rows = ResultRows::of(served);
         let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
@@ -84,7 +85,7 @@ impl Whole {
         let result = ran.map(|outcome| {
             let as_of = sent_at.unwrap_or_else(state.now);
             let body = rows.finish(outcome, period, as_of);
-            let tag = question.tag(stable_part(&body));
+            let tag = request_key.tag(stable_part(&body));
             EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
         });
         timing.encode += began.elapsed();

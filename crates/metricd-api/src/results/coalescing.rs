@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::results::validator_cache::Question;
+use crate::results::validator_cache::RequestKey;
 
 /// How long a run waits for the end of one that asks the same and was sent before, so that whoever comes meanwhile shares it.
 const COALESCE_WINDOW: Duration = Duration::from_millis(2);
@@ -47,7 +47,7 @@ pub(crate) struct EncodedResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct RunKey {
     thread: ThreadId,
-    question: Question,
+    request_key: RequestKey,
     limits: RunLimits,
 }
 
@@ -90,7 +90,7 @@ impl RunCoalescer {
     /// one. It is given up when nobody waits for it any more. `None` where it has panicked.
     pub(crate) async fn run<F>(
         self: &Arc<Self>,
-        question: Question,
+        request_key: RequestKey,
         limits: RunLimits,
         run: impl FnOnce(InFlightRun) -> F,
     ) -> Option<RunResult>
@@ -98,7 +98,7 @@ impl RunCoalescer {
         F: Future<Output = RunResult> + 'static,
     {
         let requested_at = Instant::now();
-        match self.join_or_start(RunKey { thread: thread::current().id(), question, limits }, run) {
+        match self.join_or_start(RunKey { thread: thread::current().id(), request_key, limits }, run) {
             Participation::Sole(run) => Some(run.await),
             Participation::Shared(task) => task.result(requested_at).await,
         }

@@ -17,16 +17,16 @@ use crate::extract::conditional;
 use crate::results::definition_cache::ServedMetric;
 
 /// How many results are known at most; the ones that are used least make room.
-const MAX_KNOWN: u64 = 10_000;
+const MAX_VALIDATORS: u64 = 10_000;
 
 /// How much memory what is asked has to begin with; its SQL is most of it.
-const QUESTION_BYTES: usize = 1 << 10;
+const KEY_INPUT_BYTES: usize = 1 << 10;
 
 /// Tells what is asked from every other question: a definition as it is, on whose behalf, values, limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Question(pub(crate) blake3::Hash);
+pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 
-impl Question {
+impl RequestKey {
     /// The tag of the result that has this part, which is the same whenever it is asked for.
     pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
         conditional::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
@@ -34,41 +34,41 @@ impl Question {
 }
 
 /// The results that are known.
-pub struct KnownResults {
-    held: Cache<Question, Known, RandomState>,
+pub struct ValidatorCache {
+    validators: Cache<RequestKey, Validator, RandomState>,
 }
 
 /// A result that was answered.
 #[derive(Clone)]
-struct Known {
+struct Validator {
     tag: EntityTag,
-    mark: SnapshotToken,
+    snapshot: SnapshotToken,
 }
 
-impl Default for KnownResults {
+impl Default for ValidatorCache {
     fn default() -> Self {
-        Self { held: Cache::builder().max_capacity(MAX_KNOWN).build_with_hasher(RandomState::default()) }
+        Self { validators: Cache::builder().max_capacity(MAX_VALIDATORS).build_with_hasher(RandomState::default()) }
     }
 }
 
-impl fmt::Debug for KnownResults {
+impl fmt::Debug for ValidatorCache {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KnownResults").finish_non_exhaustive()
+        formatter.debug_struct("ValidatorCache").finish_non_exhaustive()
     }
 }
 
 /// A question, with what has to be known to answer it once more without a run.
-pub(crate) struct Asking<'a> {
+pub(crate) struct ConditionalRequest<'a> {
     state: &'a ApiState,
     request: &'a HttpRequest,
-    question: Question,
+    request_key: RequestKey,
     /// The contract of a result that follows from data and values alone.
     repeatable: Option<&'a Contract>,
     /// The state of the data before the run, where its result is to be known.
-    mark: Option<SnapshotToken>,
+    snapshot: Option<SnapshotToken>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> ConditionalRequest<'a> {
     pub(crate) fn of(
         state: &'a ApiState,
         request: &'a HttpRequest,
@@ -79,10 +79,10 @@ impl<'a> Asking<'a> {
         period: Option<&AppliedPeriod>,
     ) -> Self {
         // Put together first, since hashing many small pieces costs more.
-        let mut question = Vec::with_capacity(QUESTION_BYTES);
+        let mut request_key = Vec::with_capacity(KEY_INPUT_BYTES);
         let mut add = |part: &[u8]| {
-            question.extend_from_slice(&part.len().to_le_bytes());
-            question.extend_from_slice(part);
+            request_key.extend_from_slice(&part.len().to_le_bytes());
+            request_key.extend_from_slice(part);
         };
         add(served.definition.metric.metric_id.as_str().as_bytes());
         add(served.tag.tag().as_bytes());
@@ -101,35 +101,39 @@ impl<'a> Asking<'a> {
         add(&limits.size_bytes.to_le_bytes());
         let contract = served.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
         // What a text means that PostgreSQL alone can read is not known.
-        let is_judged = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
-        let repeatable = contract.filter(|_| is_judged);
-        Self { state, request, question: Question(blake3::hash(&question)), repeatable, mark: None }
+        let is_validated = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
+        let repeatable = contract.filter(|_| is_validated);
+        Self { state, request, request_key: RequestKey(blake3::hash(&request_key)), repeatable, snapshot: None }
     }
 
     /// The tag by which the client has the result, where it is known to be the same still.
-    pub(crate) async fn unchanged(&mut self) -> Option<EntityTag> {
+    pub(crate) async fn revalidate(&mut self) -> Option<EntityTag> {
         let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
         // Where PostgreSQL cannot be asked, the run will say so.
-        let mark = self.state.runner.snapshot_token().await.ok().flatten()?;
-        let known =
-            self.state.known_results.held.get(&self.question).filter(|known| mark.is_unchanged_since(&known.mark));
-        if let Some(known) = known {
-            return conditional::is_unchanged(self.request, &known.tag).then_some(known.tag);
+        let snapshot = self.state.runner.snapshot_token().await.ok().flatten()?;
+        let validator = self
+            .state
+            .validator_cache
+            .validators
+            .get(&self.request_key)
+            .filter(|validator| snapshot.is_unchanged_since(&validator.snapshot));
+        if let Some(validator) = validator {
+            return conditional::is_unchanged(self.request, &validator.tag).then_some(validator.tag);
         }
         // What a table was made of when the SQL was judged may be another by now. A later change is after the mark.
         let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();
-        self.mark = Some(mark).filter(|_| fingerprint == contract.fingerprint);
+        self.snapshot = Some(snapshot).filter(|_| fingerprint == contract.fingerprint);
         None
     }
 
-    pub(crate) fn question(&self) -> Question {
-        self.question
+    pub(crate) fn request_key(&self) -> RequestKey {
+        self.request_key
     }
 
     /// Takes note of the tag of the result that a run has had since.
-    pub(crate) fn answered(self, tag: &EntityTag) {
-        if let Some(mark) = self.mark {
-            self.state.known_results.held.insert(self.question, Known { tag: tag.clone(), mark });
+    pub(crate) fn store(self, tag: &EntityTag) {
+        if let Some(snapshot) = self.snapshot {
+            self.state.validator_cache.validators.insert(self.request_key, Validator { tag: tag.clone(), snapshot });
         }
     }
 }

@@ -56,15 +56,17 @@ impl Database {
     }
 
     /// A request. Its answer is the number of the run that it is from.
-    async fn ask_within(self: &Rc<Self>, question: u8, limits: RunLimits) -> JoinHandle<u8> {
+    async fn ask_within(self: &Rc<Self>, request_key: u8, limits: RunLimits) -> JoinHandle<u8> {
         let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
-        let asking = rt::spawn(async move {
-            let ran =
-                runs.run(Question([question; 32].into()), limits, |in_flight| database.run(in_flight)).await.unwrap();
+        let conditional_request = rt::spawn(async move {
+            let ran = runs
+                .run(RequestKey([request_key; 32].into()), limits, |in_flight| database.run(in_flight))
+                .await
+                .unwrap();
             ran.result.unwrap().body[0]
         });
         settle().await;
-        asking
+        conditional_request
     }
 
     async fn ask(self: &Rc<Self>) -> JoinHandle<u8> {
@@ -72,11 +74,11 @@ impl Database {
     }
 
     async fn ask_often(self: &Rc<Self>, count: usize) -> Vec<JoinHandle<u8>> {
-        let mut asking = Vec::new();
+        let mut conditional_request = Vec::new();
         for _ in 0..count {
-            asking.push(self.ask().await);
+            conditional_request.push(self.ask().await);
         }
-        asking
+        conditional_request
     }
 
     fn assert_nothing_is_left(&self) {
@@ -91,9 +93,9 @@ async fn settle() {
     }
 }
 
-async fn assert_answered_by(run: u8, asking: Vec<JoinHandle<u8>>) {
-    for asking in asking {
-        assert_eq!(asking.await.unwrap(), run);
+async fn assert_answered_by(run: u8, conditional_request: Vec<JoinHandle<u8>>) {
+    for conditional_request in conditional_request {
+        assert_eq!(conditional_request.await.unwrap(), run);
     }
 }
 
@@ -160,12 +162,12 @@ async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
 async fn other_questions_and_other_limits_have_runs_of_their_own() {
     let database = Database::new();
     let few = RunLimits { rows: RowLimit::parse("5").unwrap(), ..RunLimits::default() };
-    let asking =
+    let conditional_request =
         [database.ask().await, database.ask_within(2, RunLimits::default()).await, database.ask_within(1, few).await];
     assert_eq!(database.begun.get(), 3);
     database.answers.add_permits(3);
-    for (run, asking) in (1..).zip(asking) {
-        assert_eq!(asking.await.unwrap(), run);
+    for (run, conditional_request) in (1..).zip(conditional_request) {
+        assert_eq!(conditional_request.await.unwrap(), run);
     }
     database.assert_nothing_is_left();
 }
@@ -204,7 +206,7 @@ async fn a_run_that_panics_takes_nobody_else_with_it() {
     let runs = Arc::clone(&database.runs);
     let panicking = rt::spawn(async move {
         let run = |_in_flight| async { panic!("as a test wants it") };
-        runs.run(Question([1; 32].into()), RunLimits::default(), run).await.is_none()
+        runs.run(RequestKey([1; 32].into()), RunLimits::default(), run).await.is_none()
     });
     settle().await;
     database.answers.add_permits(2);
@@ -226,7 +228,7 @@ async fn who_comes_late_has_waited_less() {
             result,
         }
     };
-    let ran = runs.run(Question([1; 32].into()), RunLimits::default(), answer).await.unwrap();
+    let ran = runs.run(RequestKey([1; 32].into()), RunLimits::default(), answer).await.unwrap();
     let (sender, told) = watch::channel(None);
     sender.send_replace(Some(ran));
     let began = Instant::now();
