@@ -17,7 +17,7 @@ use crate::extract::conditional;
 use crate::middleware::note_run;
 use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
 use crate::results::definition_cache::ServedMetric;
-use crate::results::document::{ResultRows, stable_part};
+use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_problem};
 use crate::results::validator_cache::{ConditionalRequest, RequestKey};
 use crate::{ApiState, Problem, ProblemCode};
@@ -85,7 +85,7 @@ impl Whole {
         let result = ran.map(|outcome| {
             let as_of = sent_at.unwrap_or_else(state.now);
             let body = rows.finish(outcome, period, as_of);
-            let tag = request_key.tag(stable_part(&body));
+            let tag = request_key.tag(hashable_prefix(&body));
             EncodedResult { body: body.into(), tag, is_truncated: outcome.truncated }
         });
         timing.encode += began.elapsed();

@@ -12,7 +12,7 @@ use moka::sync::Cache;
 
 use crate::extract::conditional;
 use crate::results::contracts::LastCheck;
-use crate::results::prefix::LastHead;
+use crate::results::prefix::PrefixCache;
 
 /// How many definitions are held at most; the ones that are used least make room.
 const MAX_HELD: u64 = 10_000;
@@ -25,7 +25,7 @@ pub(crate) struct ServedMetric {
     /// The definition's tag.
     pub(crate) tag: EntityTag,
     /// How its last result began.
-    pub(crate) last_head: LastHead,
+    pub(crate) prefix_cache: PrefixCache,
     /// When its contract was last checked.
     pub(crate) last_check: LastCheck,
     /// Whether it is served in the place of one whose contract could not be renewed. It is run whatever PostgreSQL says of it.
@@ -36,8 +36,8 @@ impl ServedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
         let tag = conditional::of_definition(&definition);
-        let (last_head, last_check) = (LastHead::default(), LastCheck::default());
-        Self { definition, statement, tag, last_head, last_check, is_stand_in: false }
+        let (prefix_cache, last_check) = (PrefixCache::default(), LastCheck::default());
+        Self { definition, statement, tag, prefix_cache, last_check, is_stand_in: false }
     }
 
     /// The metric in the place of one whose contract could not be renewed.

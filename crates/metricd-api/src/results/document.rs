@@ -10,11 +10,11 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::results::definition_cache::ServedMetric;
-use crate::results::prefix::{ResultHead, WrittenHead};
+use crate::results::prefix::{EncodedPrefix, ResultPrefix};
 
 /// What stands behind the rows.
 #[derive(Serialize, ToSchema)]
-struct ResultTail {
+struct ResultSuffix {
     row_count: usize,
     /// Whether there are more rows than were asked for, or than there may be.
     truncated: bool,
@@ -41,23 +41,23 @@ impl ToSchema for ResultSchema {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        ResultHead::schemas(schemas);
-        ResultTail::schemas(schemas);
+        ResultPrefix::schemas(schemas);
+        ResultSuffix::schemas(schemas);
     }
 }
 
 /// The schema of a result with such rows: of this metric, or of any.
 pub(crate) fn result_schema(metric_id: Option<&str>, row: RefOr<Schema>) -> Schema {
-    let (mut head, tail) = (object(ResultHead::schema()), object(ResultTail::schema()));
-    if let (Some(id), Some(RefOr::T(Schema::Object(property)))) = (metric_id, head.properties.get_mut("metric_id")) {
+    let (mut prefix, suffix) = (object(ResultPrefix::schema()), object(ResultSuffix::schema()));
+    if let (Some(id), Some(RefOr::T(Schema::Object(property)))) = (metric_id, prefix.properties.get_mut("metric_id")) {
         property.enum_values = Some(vec![id.into()]);
     }
     let rows = ArrayBuilder::new().items(row).description(Some("The rows: values by the names of their columns."));
-    head.properties.insert("rows".to_owned(), RefOr::T(rows.into()));
-    head.required.push("rows".to_owned());
-    head.properties.extend(tail.properties);
-    head.required.extend(tail.required);
-    head.into()
+    prefix.properties.insert("rows".to_owned(), RefOr::T(rows.into()));
+    prefix.required.push("rows".to_owned());
+    prefix.properties.extend(suffix.properties);
+    prefix.required.extend(suffix.required);
+    prefix.into()
 }
 
 /// A row of any metric.
@@ -78,7 +78,7 @@ fn object(schema: RefOr<Schema>) -> Object {
 const AS_OF_BYTES: usize = r#","as_of":"2026-11-24T01:51:41.940Z"}"#.len();
 
 /// The part of a result that is the same whenever it is asked for.
-pub(crate) fn stable_part(result: &[u8]) -> &[u8] {
+pub(crate) fn hashable_prefix(result: &[u8]) -> &[u8] {
     result.get(..result.len().saturating_sub(AS_OF_BYTES)).unwrap_or_default()
 }
 
@@ -86,13 +86,13 @@ pub(crate) fn stable_part(result: &[u8]) -> &[u8] {
 #[derive(Debug)]
 pub(crate) struct ResultRows {
     served: Arc<ServedMetric>,
-    head: Option<Arc<WrittenHead>>,
+    prefix: Option<Arc<EncodedPrefix>>,
     rows: JsonRows,
 }
 
 impl ResultRows {
     pub(crate) fn of(served: Arc<ServedMetric>) -> Self {
-        Self { served, head: None, rows: JsonRows::default() }
+        Self { served, prefix: None, rows: JsonRows::default() }
     }
 
     /// Where the run's time has gone, as far as it was told.
@@ -102,7 +102,7 @@ impl ResultRows {
 
     /// The document. It ends with `as_of`.
     pub(crate) fn finish(self, outcome: RunOutcome, period: Option<AppliedPeriod>, as_of: DateTime<Utc>) -> Vec<u8> {
-        let tail = ResultTail {
+        let suffix = ResultSuffix {
             row_count: outcome.row_count,
             truncated: outcome.truncated,
             period,
@@ -111,13 +111,13 @@ impl ResultRows {
         let mut body = self.rows.finish();
         let end = body.len();
         // It cannot fail: it has no maps, and only text for keys.
-        let _ = serde_json::to_writer(&mut body, &tail);
+        let _ = serde_json::to_writer(&mut body, &suffix);
         // The members go on where those of the head have ended.
         if let Some(brace) = body.get_mut(end) {
             *brace = b',';
         }
-        if let Some(head) = &self.head {
-            head.note_size(body.len());
+        if let Some(prefix) = &self.prefix {
+            prefix.note_size(body.len());
         }
         body
     }
@@ -125,9 +125,9 @@ impl ResultRows {
 
 impl RowSink for ResultRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        let head = self.served.last_head.of(&self.served.definition, columns)?;
-        head.begin(&mut self.rows);
-        self.head = Some(head);
+        let prefix = self.served.prefix_cache.get_or_encode(&self.served.definition, columns)?;
+        prefix.begin(&mut self.rows);
+        self.prefix = Some(prefix);
         Ok(())
     }
 

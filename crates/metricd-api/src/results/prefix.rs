@@ -9,11 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// How much memory a result has at most to begin with.
-const MAX_RESERVED_BYTES: usize = 1 << 20;
+const MAX_INITIAL_CAPACITY: usize = 1 << 20;
 
 /// A metric's rows, with what says what they are.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ResultHead<'a> {
+pub(crate) struct ResultPrefix<'a> {
     metric_id: &'a str,
     query_id: &'a str,
     title: &'a str,
@@ -38,7 +38,7 @@ impl<'a> From<&'a Column> for ColumnResponse<'a> {
 
 /// A head as it is sent.
 #[derive(Debug)]
-pub(crate) struct WrittenHead {
+pub(crate) struct EncodedPrefix {
     columns: Arc<JsonColumns>,
     text: Vec<u8>,
     /// How large the last result was that began so.
@@ -47,33 +47,33 @@ pub(crate) struct WrittenHead {
 
 /// The head of a metric's last result.
 #[derive(Debug, Default)]
-pub(crate) struct LastHead(Mutex<Option<Arc<WrittenHead>>>);
+pub(crate) struct PrefixCache(Mutex<Option<Arc<EncodedPrefix>>>);
 
-impl LastHead {
+impl PrefixCache {
     /// The head of a result with these columns.
-    pub(crate) fn of(
+    pub(crate) fn get_or_encode(
         &self,
         definition: &MetricDefinition,
         columns: &[Column],
-    ) -> Result<Arc<WrittenHead>, EncodeError> {
+    ) -> Result<Arc<EncodedPrefix>, EncodeError> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(last) = last.as_ref().filter(|last| last.columns.columns() == columns) {
             return Ok(Arc::clone(last));
         }
-        Ok(Arc::clone(last.insert(Arc::new(WrittenHead::new(definition, columns)?))))
+        Ok(Arc::clone(last.insert(Arc::new(EncodedPrefix::new(definition, columns)?))))
     }
 }
 
-impl WrittenHead {
+impl EncodedPrefix {
     fn new(definition: &MetricDefinition, columns: &[Column]) -> Result<Self, EncodeError> {
-        let head = ResultHead {
+        let prefix = ResultPrefix {
             metric_id: definition.metric.metric_id.as_str(),
             query_id: definition.metric.query_id.as_str(),
             title: definition.title(),
             columns: columns.iter().map(ColumnResponse::from).collect(),
         };
         // It cannot fail: it has no maps, and only text for keys.
-        let mut text = serde_json::to_vec(&head).unwrap_or_default();
+        let mut text = serde_json::to_vec(&prefix).unwrap_or_default();
         text.pop();
         text.extend_from_slice(b",\"rows\":");
         Ok(Self { columns: Arc::new(JsonColumns::new(columns)?), text, size_bytes: AtomicUsize::default() })
@@ -83,7 +83,7 @@ impl WrittenHead {
     pub(crate) fn begin(&self, rows: &mut JsonRows) {
         let expected_bytes = self.size_bytes.load(Ordering::Relaxed);
         // The next result may be a little larger than the last.
-        rows.reserve(expected_bytes.saturating_add(expected_bytes / 8).min(MAX_RESERVED_BYTES));
+        rows.reserve(expected_bytes.saturating_add(expected_bytes / 8).min(MAX_INITIAL_CAPACITY));
         rows.set_columns(Arc::clone(&self.columns));
         rows.begin_after(&self.text);
     }
@@ -110,37 +110,37 @@ mod tests {
         Column { name: name.to_owned(), type_name: "text".to_owned(), field_type: FieldType::Text }
     }
 
-    fn document(head: &WrittenHead) -> String {
+    fn document(prefix: &EncodedPrefix) -> String {
         let mut rows = JsonRows::default();
-        head.begin(&mut rows);
+        prefix.begin(&mut rows);
         rows.row(Row::from_iter([Some(b"x".as_slice())]).fields(), 1_000).unwrap();
         String::from_utf8(rows.finish()).unwrap()
     }
 
     #[test]
     fn a_head_serves_as_long_as_the_columns_are_the_same() {
-        let (last, definition) = (LastHead::default(), definition());
-        let first = last.of(&definition, &[column("a")]).unwrap();
+        let (cache, definition) = (PrefixCache::default(), definition());
+        let first = cache.get_or_encode(&definition, &[column("a")]).unwrap();
         let expected = r#"{"metric_id":"m1","query_id":"q1","title":"m1","columns":[{"name":"a","type":"text"}],"rows":[{"a":"x"}]"#;
         assert_eq!(document(&first), expected);
-        assert!(Arc::ptr_eq(&first, &last.of(&definition, &[column("a")]).unwrap()));
+        assert!(Arc::ptr_eq(&first, &cache.get_or_encode(&definition, &[column("a")]).unwrap()));
         let typed = Column { type_name: "name".to_owned(), ..column("a") };
         for changed in [column("b"), typed] {
-            let head = last.of(&definition, std::slice::from_ref(&changed)).unwrap();
+            let prefix = cache.get_or_encode(&definition, std::slice::from_ref(&changed)).unwrap();
             let expected = expected.replace("\"a\"", &format!("\"{}\"", changed.name));
             let expected = expected.replace(r#""type":"text""#, &format!(r#""type":"{}""#, changed.type_name));
-            assert_eq!(document(&head), expected);
+            assert_eq!(document(&prefix), expected);
         }
         assert_eq!(document(&first), expected);
     }
 
     #[test]
     fn a_result_begins_with_the_memory_that_the_last_one_has_had_up_to_a_limit() {
-        let head = LastHead::default().of(&definition(), &[column("a")]).unwrap();
-        for (noted, expected) in [(80_000, 90_000), (usize::MAX / 2, MAX_RESERVED_BYTES)] {
-            head.note_size(noted);
+        let prefix = PrefixCache::default().get_or_encode(&definition(), &[column("a")]).unwrap();
+        for (noted, expected) in [(80_000, 90_000), (usize::MAX / 2, MAX_INITIAL_CAPACITY)] {
+            prefix.note_size(noted);
             let mut rows = JsonRows::default();
-            head.begin(&mut rows);
+            prefix.begin(&mut rows);
             let reserved = rows.finish().capacity();
             assert!((expected..2 * expected).contains(&reserved), "{reserved}");
         }

@@ -12,7 +12,7 @@ use super::ResultsRequest;
 use crate::middleware::RequestId;
 use crate::results::contracts::Doubt;
 use crate::results::definition_cache::ServedMetric;
-use crate::results::document::{ResultRows, stable_part};
+use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_limits, run_problem};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
@@ -107,7 +107,7 @@ impl Entry {
                     return Answered {
                         body: entry(id, 200, "result", &result),
                         is_truncated: outcome.truncated,
-                        stable: Some(blake3::hash(stable_part(&result))),
+                        stable: Some(blake3::hash(hashable_prefix(&result))),
                     };
                 }
                 (Some(Err(error)), Ok(statement)) => run_problem(error, statement, &prepared.ran(statement), request),
