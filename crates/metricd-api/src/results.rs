@@ -15,5 +15,5 @@ pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod validator_cache;
 
-/// Says of a result that it is cut.
-const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+/// Is `true` on a truncated result.
+pub(crate) const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");

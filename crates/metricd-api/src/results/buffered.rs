@@ -11,7 +11,7 @@ use metricd_execution::{
     AppliedPeriod, BoundStatement, Column, EncodeError, Fields, MetricStatement, Permit, RowSink, RunLimits, RunTiming,
 };
 
-use super::TRUNCATED;
+use super::X_TRUNCATED;
 use super::format::Format;
 use crate::extract::conditional;
 use crate::middleware::note_run;
@@ -23,7 +23,7 @@ use crate::results::validator_cache::{ConditionalRequest, RequestKey};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// What is asked for.
-pub(crate) struct Whole {
+pub(crate) struct BufferedRequest {
     pub(crate) served: Arc<ServedMetric>,
     pub(crate) statement: BoundStatement,
     pub(crate) tenant: Option<Tenant>,
@@ -39,13 +39,13 @@ pub(crate) struct Whole {
 /// # Errors
 ///
 /// What the run fails with.
-pub(crate) async fn answer_whole(
+pub(crate) async fn respond_buffered(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
     metric: &MetricStatement,
-    asked: Whole,
+    buffered: BufferedRequest,
 ) -> Result<HttpResponse, Problem> {
-    let Whole { served, statement, tenant, limits, period, .. } = &asked;
+    let BufferedRequest { served, statement, tenant, limits, period, .. } = &buffered;
     let served = Arc::clone(served);
     let mut conditional_request =
         ConditionalRequest::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
@@ -54,7 +54,7 @@ pub(crate) async fn answer_whole(
     }
     let ran_statement = RanStatement::of(metric, statement, period.as_ref());
     let (request_key, limits) = (conditional_request.request_key(), *limits);
-    let run = |in_flight| asked.run(state.clone(), request_key, in_flight);
+    let run = |in_flight| buffered.run(state.clone(), request_key, in_flight);
     let ran = state.run_coalescer.run(request_key, limits, run).await;
     let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
     let RunResult { timing, result } = ran.ok_or_else(panicked)?;
@@ -68,12 +68,12 @@ pub(crate) async fn answer_whole(
     }
     let mut response = respond(HttpResponse::Ok(), &tag);
     if is_truncated {
-        response.insert_header((TRUNCATED, "true"));
+        response.insert_header((X_TRUNCATED, "true"));
     }
     Ok(response.content_type(Format::Json.content_type()).body(body))
 }
 
-impl Whole {
+impl BufferedRequest {
     async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
         let Self { served, statement, tenant, limits, period, permit } = self;
         let rows = ResultRows::of(served);

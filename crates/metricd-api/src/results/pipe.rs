@@ -10,36 +10,36 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// How long rows wait for others before they are handed on in a chunk that is not full.
-const LINGER: Duration = Duration::from_millis(100);
+const MAX_CHUNK_DELAY: Duration = Duration::from_millis(100);
 
 /// How much is handed on at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunks {
+pub(super) enum ChunkSize {
     /// Chunks of about that many bytes, or of what there is when the next rows keep the client waiting.
-    Of(usize),
+    Bytes(usize),
     /// All of it.
-    Whole,
+    Unlimited,
 }
 
 /// What comes out of a pipe.
 #[derive(Debug)]
-pub(super) enum Piece {
+pub(super) enum Chunk {
     /// A part of the result, of which more may come.
-    Part(Vec<u8>),
+    Partial(Vec<u8>),
     /// The last part of the result, which may be empty, and how the run has ended.
-    Last(Vec<u8>, Result<RunOutcome, RunError>),
+    Final(Vec<u8>, Result<RunOutcome, RunError>),
 }
 
 /// A pipe: the end to write into, and the end to read from.
-pub(super) fn pipe(writer: Box<dyn RowWriter>, chunks: Chunks) -> (PipeSink, PipeSource) {
+pub(super) fn pipe(writer: Box<dyn RowWriter>, chunks: ChunkSize) -> (PipeSink, PipeSource) {
     let shared = Arc::new(Shared { chunks, state: Mutex::default(), written: Notify::new(), taken: Notify::new() });
     (PipeSink { writer, shared: Arc::clone(&shared) }, PipeSource { shared })
 }
 
 #[derive(Debug)]
 struct Shared {
-    chunks: Chunks,
-    state: Mutex<State>,
+    chunks: ChunkSize,
+    state: Mutex<PipeState>,
     /// There is something to read, or more than there was.
     written: Notify,
     /// There is room to write again.
@@ -47,7 +47,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PipeState {
     chunk: Vec<u8>,
     /// Whether the chunk has more than what stands before the rows.
     has_rows: bool,
@@ -56,15 +56,15 @@ struct State {
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PipeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_full(&self, state: &State) -> bool {
-        matches!(self.chunks, Chunks::Of(size_bytes) if state.chunk.len() >= size_bytes)
+    fn is_full(&self, state: &PipeState) -> bool {
+        matches!(self.chunks, ChunkSize::Bytes(size_bytes) if state.chunk.len() >= size_bytes)
     }
 
-    async fn until_written(&self, is_enough: impl Fn(&State) -> bool) {
+    async fn until_written(&self, is_enough: impl Fn(&PipeState) -> bool) {
         loop {
             if is_enough(&self.state()) {
                 return;
@@ -133,14 +133,14 @@ impl PipeSource {
     }
 
     /// The next piece. After the last one there is none, and this waits for ever.
-    pub(super) async fn next(&self) -> Piece {
+    pub(super) async fn next(&self) -> Chunk {
         match self.shared.chunks {
-            Chunks::Whole => self.shared.until_written(|state| state.outcome.is_some()).await,
-            Chunks::Of(_) => {
+            ChunkSize::Unlimited => self.shared.until_written(|state| state.outcome.is_some()).await,
+            ChunkSize::Bytes(_) => {
                 self.shared.until_written(|state| state.has_rows || state.outcome.is_some()).await;
                 let full = self.shared.until_written(|state| self.shared.is_full(state) || state.outcome.is_some());
                 // Where the time is over, what there is will do.
-                let _ = timeout(LINGER, full).await;
+                let _ = timeout(MAX_CHUNK_DELAY, full).await;
             }
         }
         let mut state = self.shared.state();
@@ -151,8 +151,8 @@ impl PipeSource {
         drop(state);
         self.shared.taken.notify_one();
         match outcome {
-            Some(outcome) => Piece::Last(chunk, outcome),
-            None => Piece::Part(chunk),
+            Some(outcome) => Chunk::Final(chunk, outcome),
+            None => Chunk::Partial(chunk),
         }
     }
 }

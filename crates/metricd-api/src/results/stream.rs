@@ -11,9 +11,9 @@ use futures_util::stream::unfold;
 use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{BoundStatement, Permit, RowWriter, RunError, RunLimits, RunOutcome};
 
-use super::TRUNCATED;
+use super::X_TRUNCATED;
 use super::format::Format;
-use super::pipe::{Chunks, Piece, PipeSource, pipe};
+use super::pipe::{Chunk, ChunkSize, PipeSource, pipe};
 use crate::ApiState;
 use crate::connections::ConnectionData;
 use crate::middleware::{RequestId, note_run};
@@ -22,10 +22,10 @@ use crate::middleware::{RequestId, note_run};
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
 
 /// The size of a chunk. A result that is no longer is answered in one piece.
-const CHUNK_BYTES: usize = 64 << 10;
+const STREAM_CHUNK_BYTES: usize = 64 << 10;
 
 /// What is to be streamed.
-pub(crate) struct Streamed {
+pub(crate) struct StreamedRequest {
     pub(crate) format: Format,
     pub(crate) writer: Box<dyn RowWriter>,
     pub(crate) statement: BoundStatement,
@@ -42,18 +42,19 @@ pub(crate) struct Streamed {
 
 /// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
 /// rest each chunk is sent when the client takes it.
-pub(crate) async fn answer_stream(
+pub(crate) async fn respond_streamed(
     request: &HttpRequest,
     state: &ApiState,
     metric_id: &MetricId,
-    streamed: Streamed,
+    streamed: StreamedRequest,
 ) -> Result<HttpResponse, RunError> {
-    let Streamed { format, writer, statement, tenant, limits, limit, is_chunked, permit } = streamed;
-    let (mut sink, source) = pipe(writer, if is_chunked { Chunks::Of(CHUNK_BYTES) } else { Chunks::Whole });
+    let StreamedRequest { format, writer, statement, tenant, limits, limit, is_chunked, permit } = streamed;
+    let (mut sink, source) =
+        pipe(writer, if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited });
     let runner = state.runner.clone();
     let connection = ConnectionData::of(request);
     // A task of its own, so that its time limits hold while nobody reads.
-    let run = Run(actix_web::rt::spawn(async move {
+    let run = RunTask(actix_web::rt::spawn(async move {
         let outcome = runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
         // The run's limits are over, and what the client has not taken yet may be much. This ends with the response.
@@ -66,37 +67,37 @@ pub(crate) async fn answer_stream(
     if format == Format::Csv {
         response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{metric_id}.csv\"")));
     }
-    let piece = source.next().await;
+    let chunk = source.next().await;
     note_run(request, source.timing());
-    match piece {
-        Piece::Last(body, outcome) => {
+    match chunk {
+        Chunk::Final(body, outcome) => {
             if outcome?.truncated {
-                response.insert_header((TRUNCATED, "true"));
+                response.insert_header((X_TRUNCATED, "true"));
             }
             Ok(response.body(body))
         }
-        Piece::Part(first) => {
+        Chunk::Partial(first) => {
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-            let begun = Begun { run, source, limit, metric_id: metric_id.clone(), request_id };
+            let open = OpenStream { run, source, limit, metric_id: metric_id.clone(), request_id };
             response.insert_header((ROW_LIMIT, limits.rows.to_string()));
-            Ok(response.streaming(chunks(first, begun)))
+            Ok(response.streaming(chunks(first, open)))
         }
     }
 }
 
 /// A run, and after its end the rest of its response, which are given up where this is dropped.
-struct Run(JoinHandle<()>);
+struct RunTask(JoinHandle<()>);
 
-impl Drop for Run {
+impl Drop for RunTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
 /// A stream that has begun.
-struct Begun {
+struct OpenStream {
     #[expect(dead_code, reason = "is dropped with the stream")]
-    run: Run,
+    run: RunTask,
     source: PipeSource,
     limit: Option<RowLimit>,
     metric_id: MetricId,
@@ -105,13 +106,13 @@ struct Begun {
 
 /// Why a stream breaks off.
 #[derive(Debug)]
-enum Broken {
+enum StreamError {
     Failed(RunError),
     /// There are more rows, or larger ones, than a stream may have, and the client has not asked for fewer.
     Truncated(RunOutcome),
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for StreamError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed(error) => error.fmt(formatter),
@@ -122,49 +123,51 @@ impl fmt::Display for Broken {
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for StreamError {}
 
 /// What a stream does next.
-enum Next {
-    Send(Vec<u8>, Begun),
-    Read(Begun),
-    BreakOff(Broken),
+enum StreamState {
+    Send(Vec<u8>, OpenStream),
+    Read(OpenStream),
+    Fail(StreamError),
     End,
 }
 
-fn chunks(first: Vec<u8>, begun: Begun) -> impl Stream<Item = Result<Bytes, Broken>> {
-    unfold(Next::Send(first, begun), async |next| match next {
-        Next::Send(chunk, begun) => Some((Ok(chunk.into()), Next::Read(begun))),
-        Next::Read(begun) => match begun.source.next().await {
-            Piece::Part(chunk) => Some((Ok(chunk.into()), Next::Read(begun))),
-            Piece::Last(chunk, outcome) => {
-                let next = begun.judge(outcome).map_or_else(Next::BreakOff, |()| Next::End);
+fn chunks(first: Vec<u8>, open: OpenStream) -> impl Stream<Item = Result<Bytes, StreamError>> {
+    unfold(StreamState::Send(first, open), async |next| match next {
+        StreamState::Send(chunk, open) => Some((Ok(chunk.into()), StreamState::Read(open))),
+        StreamState::Read(open) => match open.source.next().await {
+            Chunk::Partial(chunk) => Some((Ok(chunk.into()), StreamState::Read(open))),
+            Chunk::Final(chunk, outcome) => {
+                let next = open.check_complete(outcome).map_or_else(StreamState::Fail, |()| StreamState::End);
                 Some((Ok(chunk.into()), next))
             }
         },
-        Next::BreakOff(broken) => {
+        StreamState::Fail(error) => {
             // The server drops what it has not sent yet, so it is given the time to send what it can.
             tokio::task::yield_now().await;
-            Some((Err(broken), Next::End))
+            Some((Err(error), StreamState::End))
         }
-        Next::End => None,
+        StreamState::End => None,
     })
 }
 
-impl Begun {
+impl OpenStream {
     /// Whether the stream is complete: it has all rows, or as many as the client has asked for.
-    fn judge(&self, outcome: Result<RunOutcome, RunError>) -> Result<(), Broken> {
-        let is_as_asked = |rows| self.limit.is_some_and(|limit| limit.rows() == rows);
-        let broken = match outcome {
-            Ok(outcome) if outcome.truncated && !is_as_asked(outcome.row_count) => Broken::Truncated(outcome),
+    fn check_complete(&self, outcome: Result<RunOutcome, RunError>) -> Result<(), StreamError> {
+        let is_requested_limit = |rows| self.limit.is_some_and(|limit| limit.rows() == rows);
+        let error = match outcome {
+            Ok(outcome) if outcome.truncated && !is_requested_limit(outcome.row_count) => {
+                StreamError::Truncated(outcome)
+            }
             Ok(_) => return Ok(()),
-            Err(error) => Broken::Failed(error),
+            Err(error) => StreamError::Failed(error),
         };
         let Self { metric_id, request_id, .. } = self;
         log::error!(
             metric_id = metric_id.as_str(), request_id = request_id.as_str();
-            "metric {metric_id}: the stream broke off: {broken} [{request_id}]"
+            "metric {metric_id}: the stream broke off: {error} [{request_id}]"
         );
-        Err(broken)
+        Err(error)
     }
 }

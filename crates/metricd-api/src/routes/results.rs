@@ -6,14 +6,14 @@ mod schema;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use actix_web::http::header::{EntityTag, HeaderName};
+use actix_web::http::header::EntityTag;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Utc};
 use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{InvalidArgument, MetricStatement, SnapshotBatchOutcome, SnapshotRun, is_period};
 use metricd_repository::RepositoryError;
 
-use self::entry::{Answered, Entry, Prepared};
+use self::entry::{EncodedEntry, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::auth::caller;
@@ -22,6 +22,7 @@ use crate::extract::parameters::{IfNoneMatchParameter, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
+use crate::results::X_TRUNCATED;
 use crate::results::contracts::MAX_RENEWALS;
 use crate::results::definition_cache::ServedMetric;
 use crate::{ApiState, Problem, ProblemCode};
@@ -30,22 +31,20 @@ use crate::{ApiState, Problem, ProblemCode};
 const MAX_METRICS: usize = 50;
 
 /// How many bytes the results of a call may have together; each may have its share.
-const MAX_BYTES: usize = 64 << 20;
+const MAX_RESULTS_BYTES: usize = 64 << 20;
 
 /// How much of a parameter's name is shown.
-const MAX_SHOWN_CHARS: usize = 100;
-
-const TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");
+const MAX_SHOWN_NAME_CHARS: usize = 100;
 
 /// What a call asks of every metric.
 #[derive(Debug)]
-pub(super) struct ResultsRequest {
+pub(super) struct GetResultsParams {
     rows: Option<RowLimit>,
     /// The values of parameters. Each metric is given those that it has.
     given: BTreeMap<String, String>,
 }
 
-impl ResultsRequest {
+impl GetResultsParams {
     /// Takes all that is left of the query string; what is wrong with it is told with what else is.
     pub(super) fn take(query: &mut QueryString<'_>) -> Self {
         let rows = query.take("limit", RowLimit::parse);
@@ -107,7 +106,7 @@ pub(super) async fn answer_results(
     ids: &[String],
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
-    let asked = &ResultsRequest::take(&mut query);
+    let params = &GetResultsParams::take(&mut query);
     let mut served = BTreeMap::new();
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
@@ -123,15 +122,15 @@ pub(super) async fn answer_results(
     }
     let statements = served.values().flatten().filter_map(|served| served.statement.as_ref().ok());
     let parameters = statements.flat_map(MetricStatement::parameters).map(|(name, _, _)| name.to_owned());
-    query.finish_with(unknown(&parameters.collect(), asked))?;
+    query.finish_with(unknown(&parameters.collect(), params))?;
 
     // One that is asked for twice is answered twice.
-    let max_bytes = MAX_BYTES / ids.len().max(1);
+    let max_bytes = MAX_RESULTS_BYTES / ids.len().max(1);
     let mut renewals = 0;
     loop {
         let mut entries = HashMap::new();
         for (id, served) in &served {
-            entries.insert(*id, prepare(request, state, tenant, served, asked, max_bytes).await);
+            entries.insert(*id, prepare(request, state, tenant, served, params, max_bytes).await);
         }
         let as_of = run(request, state, tenant, &mut entries).await?;
         // All of them again, since they are of one snapshot.
@@ -149,13 +148,13 @@ async fn prepare(
     state: &ApiState,
     tenant: Option<&Tenant>,
     served: &Result<Arc<ServedMetric>, Problem>,
-    asked: &ResultsRequest,
+    params: &GetResultsParams,
     max_bytes: usize,
 ) -> Entry {
     let query_cost = caller::query_cost(request, state);
     let prepare = async |served: &Arc<ServedMetric>| {
         state.keeps_apart(tenant, served).await?;
-        Prepared::of(Arc::clone(served), state, query_cost, asked, max_bytes)
+        Prepared::of(Arc::clone(served), state, query_cost, params, max_bytes)
     };
     let prepared = match served {
         Ok(served) => state.answer_by_contract(Arc::clone(served), prepare).await,
@@ -216,10 +215,10 @@ fn write_results(
     entries: HashMap<&str, Entry>,
     as_of: DateTime<Utc>,
 ) -> HttpResponse {
-    let answered: HashMap<_, _> =
+    let encoded: HashMap<_, _> =
         entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
 
-    let tag = tag(tenant, ids, &answered);
+    let tag = tag(tenant, ids, &encoded);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
         if conditional::is_unchanged(request, tag) {
@@ -228,8 +227,8 @@ fn write_results(
         response = conditional::tagged(response, tag);
     }
     let mut body = br#"{"results":["#.to_vec();
-    body.reserve(ids.iter().filter_map(|id| answered.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
-    for (index, entry) in ids.iter().filter_map(|id| answered.get(id.as_str())).enumerate() {
+    body.reserve(ids.iter().filter_map(|id| encoded.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
+    for (index, entry) in ids.iter().filter_map(|id| encoded.get(id.as_str())).enumerate() {
         if index > 0 {
             body.push(b',');
         }
@@ -237,28 +236,28 @@ fn write_results(
     }
     let as_of = as_of.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     body.extend_from_slice(format!(r#"],"as_of":"{as_of}"}}"#).as_bytes());
-    if answered.values().any(|entry| entry.is_truncated) {
-        response.insert_header((TRUNCATED, "true"));
+    if encoded.values().any(|entry| entry.is_truncated) {
+        response.insert_header((X_TRUNCATED, "true"));
     }
     response.content_type("application/json").body(body)
 }
 
 /// The tag of the entries in this order for this tenant; none where one of them is a failure of the server's. Weak, as that of one result is.
-fn tag(tenant: Option<&Tenant>, ids: &[String], answered: &HashMap<&str, Answered>) -> Option<EntityTag> {
-    let entries = ids.iter().filter_map(|id| Some((id, answered.get(id.as_str())?)));
+fn tag(tenant: Option<&Tenant>, ids: &[String], encoded: &HashMap<&str, EncodedEntry>) -> Option<EntityTag> {
+    let entries = ids.iter().filter_map(|id| Some((id, encoded.get(id.as_str())?)));
     let mut hash = blake3::Hasher::new();
     hash.update(tenant.map_or("", Tenant::as_str).as_bytes()).update(&[0]);
     for (id, entry) in entries {
-        hash.update(id.as_bytes()).update(&[0]).update(entry.stable?.as_bytes());
+        hash.update(id.as_bytes()).update(&[0]).update(entry.hash?.as_bytes());
     }
     Some(conditional::of_results(&hash))
 }
 
 /// The parameters that none of the metrics has: one of them is probably misspelt.
-fn unknown(known: &BTreeSet<String>, asked: &ResultsRequest) -> Vec<InvalidArgument> {
+fn unknown(known: &BTreeSet<String>, params: &GetResultsParams) -> Vec<InvalidArgument> {
     let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
-    let unknown = asked.given.keys().filter(is_unknown).map(|name| InvalidArgument {
-        name: name.chars().take(MAX_SHOWN_CHARS).collect(),
+    let unknown = params.given.keys().filter(is_unknown).map(|name| InvalidArgument {
+        name: name.chars().take(MAX_SHOWN_NAME_CHARS).collect(),
         message: "none of the metrics has this parameter".to_owned(),
     });
     unknown.collect()

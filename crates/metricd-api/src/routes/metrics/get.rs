@@ -12,13 +12,13 @@ use crate::auth::caller;
 use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
-use crate::results::buffered::{Whole, answer_whole};
+use crate::results::buffered::{BufferedRequest, respond_buffered};
 use crate::results::contracts::Doubt;
 use crate::results::definition_cache::ServedMetric;
 use crate::results::document::ResultSchema;
 use crate::results::format::Format;
 use crate::results::run::{RanStatement, run_limits, run_problem};
-use crate::results::stream::{Streamed, answer_stream};
+use crate::results::stream::{StreamedRequest, respond_streamed};
 use crate::{ApiState, Problem, ProblemCode};
 
 problems!(
@@ -85,27 +85,28 @@ async fn answer(
     let definition = &served.definition;
     let statement = served.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let Asked { format, rows, bound, period } = Asked::parse(request, statement)?;
+    let GetMetricParams { format, rows, bound, period } = GetMetricParams::parse(request, statement)?;
 
     let query_cost = caller::query_cost(request, state);
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, rows);
     let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
         let permit = caller::turn(request, state).await?.permit();
-        let asked = Whole { served: Arc::clone(served), statement: bound, tenant, limits, period, permit };
-        return answer_whole(request, state, statement, asked).await;
+        let buffered = BufferedRequest { served: Arc::clone(served), statement: bound, tenant, limits, period, permit };
+        return respond_buffered(request, state, statement, buffered).await;
     };
     let stream = caller::stream_turn(request, state).await?;
     let permit = Permit::new((stream, caller::turn(request, state).await?));
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
-    let streamed = Streamed { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };
-    let streamed = answer_stream(request, state, &definition.metric.metric_id, streamed).await;
+    let streamed =
+        StreamedRequest { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };
+    let streamed = respond_streamed(request, state, &definition.metric.metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 
 /// What a request asks for.
-struct Asked {
+struct GetMetricParams {
     format: Format,
     /// How many rows, where the request says so.
     rows: Option<RowLimit>,
@@ -113,7 +114,7 @@ struct Asked {
     period: Option<AppliedPeriod>,
 }
 
-impl Asked {
+impl GetMetricParams {
     /// Reads the request: the format, which the query string names before the header `Accept` does, the limit, and the values
     /// of the metric's parameters.
     fn parse(request: &HttpRequest, statement: &MetricStatement) -> Result<Self, Problem> {

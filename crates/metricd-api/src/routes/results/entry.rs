@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, RunError, RunLimits, RunOutcome, is_period};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::ResultsRequest;
+use super::GetResultsParams;
 use crate::middleware::RequestId;
 use crate::results::contracts::Doubt;
 use crate::results::definition_cache::ServedMetric;
@@ -41,11 +41,11 @@ pub(super) struct Prepared {
 
 /// An entry, as it is answered.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct EncodedEntry {
     pub(super) body: Vec<u8>,
     pub(super) is_truncated: bool,
     /// A hash of what is the same whenever it is asked for; none where the server has failed, which is not to be kept.
-    pub(super) stable: Option<blake3::Hash>,
+    pub(super) hash: Option<blake3::Hash>,
 }
 
 impl Prepared {
@@ -54,13 +54,13 @@ impl Prepared {
         served: Arc<ServedMetric>,
         state: &ApiState,
         query_cost: u64,
-        asked: &ResultsRequest,
+        params: &GetResultsParams,
         max_bytes: usize,
     ) -> Result<Box<Self>, Problem> {
         let statement = served.statement.as_ref();
         let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
         let has = |name: &String| is_period(name) || statement.parameters().any(|(known, _, _)| known == name);
-        let given: BTreeMap<_, _> = asked
+        let given: BTreeMap<_, _> = params
             .given
             .iter()
             .filter(|(name, _)| has(name))
@@ -72,7 +72,7 @@ impl Prepared {
             let refused = Problem::new(ProblemCode::InvalidParameters).doubting_contract(Doubt::Possible);
             refused.with_errors(invalid.into_iter().map(error).collect())
         })?;
-        let limits = run_limits(state, query_cost, served.definition.metric.limits, false, asked.rows);
+        let limits = run_limits(state, query_cost, served.definition.metric.limits, false, params.rows);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
         Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&served)), served, period, bound, limits, outcome: None }))
     }
@@ -97,17 +97,17 @@ impl Entry {
     }
 
     /// The entry's document: the result that the metric's own path would answer with, or its problem.
-    pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> Answered {
+    pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> EncodedEntry {
         let problem = match self {
             Self::Problem(problem) => problem,
             Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.served.statement.as_ref()) {
                 (Some(Ok(outcome)), _) => {
                     let Prepared { period, rows, .. } = *prepared;
                     let result = rows.finish(outcome, period, as_of);
-                    return Answered {
+                    return EncodedEntry {
                         body: entry(id, 200, "result", &result),
                         is_truncated: outcome.truncated,
-                        stable: Some(blake3::hash(hashable_prefix(&result))),
+                        hash: Some(blake3::hash(hashable_prefix(&result))),
                     };
                 }
                 (Some(Err(error)), Ok(statement)) => run_problem(error, statement, &prepared.ran(statement), request),
@@ -121,8 +121,8 @@ impl Entry {
         }
         let status = problem.code().status().as_u16();
         let document = problem.document(&format!("/metrics/{}", utf8_percent_encode(id, PATH_SEGMENT)));
-        let stable = (!problem.code().status().is_server_error()).then(|| blake3::hash(&document));
-        Answered { body: entry(id, status, "problem", &document), is_truncated: false, stable }
+        let hash = (!problem.code().status().is_server_error()).then(|| blake3::hash(&document));
+        EncodedEntry { body: entry(id, status, "problem", &document), is_truncated: false, hash }
     }
 }
 
