@@ -48,7 +48,7 @@ pub use connections::ConnectionLimits;
 pub use middleware::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};
 pub use results::coalescing::RunCoalescer;
-pub use results::definition_cache::Definitions;
+pub use results::definition_cache::DefinitionCache;
 pub use results::validator_cache::ValidatorCache;
 pub use server::{ServerOptions, start};
 pub use state::ApiState;

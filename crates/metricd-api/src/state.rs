@@ -11,8 +11,8 @@ use metricd_execution::{Judge, JudgeError, MetricRunner, Resolver, RunLimits};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
-use crate::results::definition_cache::ServedMetric;
-use crate::{Definitions, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads, ValidatorCache};
+use crate::results::definition_cache::CachedMetric;
+use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads, ValidatorCache};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_VALIDATION_ATTEMPTS: usize = 2;
@@ -29,7 +29,7 @@ pub struct ApiState {
     /// The store of metrics.
     pub repository: Arc<dyn MetricRepository>,
     /// Its definitions, as far as they are held in memory.
-    pub definitions: Arc<Definitions>,
+    pub definitions: Arc<DefinitionCache>,
     /// What is known of their results.
     pub validator_cache: Arc<ValidatorCache>,
     /// The runs that have not ended, for requests that ask the same to share them.
@@ -78,7 +78,7 @@ impl ApiState {
             access: Access::default(),
             quotas: Arc::default(),
             tenants: None,
-            definitions: Arc::new(Definitions::new(Arc::clone(&repository))),
+            definitions: Arc::new(DefinitionCache::new(Arc::clone(&repository))),
             repository,
             validator_cache: Arc::default(),
             run_coalescer: Arc::default(),
@@ -114,9 +114,9 @@ impl ApiState {
     /// # Errors
     ///
     /// 500 where they do not: that is the operator's to mend. 503 where the database cannot be asked.
-    pub(crate) async fn keeps_apart(&self, tenant: Option<&Tenant>, served: &ServedMetric) -> Result<(), Problem> {
+    pub(crate) async fn keeps_apart(&self, tenant: Option<&Tenant>, cached: &CachedMetric) -> Result<(), Problem> {
         let (Some(_), Some(tenants)) = (tenant, &self.tenants) else { return Ok(()) };
-        let checked = tenants.check(self.runner.as_ref(), served.definition.contract.as_ref()).await?;
+        let checked = tenants.check(self.runner.as_ref(), cached.definition.contract.as_ref()).await?;
         checked.map_err(|error| Problem::new(ProblemCode::RowSecurityMissing).caused_by(error))
     }
 }

@@ -16,7 +16,7 @@ use super::format::Format;
 use crate::extract::conditional;
 use crate::middleware::note_run;
 use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_problem};
 use crate::results::validator_cache::{ConditionalRequest, RequestKey};
@@ -24,7 +24,7 @@ use crate::{ApiState, Problem, ProblemCode};
 
 /// What is asked for.
 pub(crate) struct BufferedRequest {
-    pub(crate) served: Arc<ServedMetric>,
+    pub(crate) cached: Arc<CachedMetric>,
     pub(crate) statement: BoundStatement,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: RunLimits,
@@ -45,10 +45,10 @@ pub(crate) async fn respond_buffered(
     metric: &MetricStatement,
     buffered: BufferedRequest,
 ) -> Result<HttpResponse, Problem> {
-    let BufferedRequest { served, statement, tenant, limits, period, .. } = &buffered;
-    let served = Arc::clone(served);
+    let BufferedRequest { cached, statement, tenant, limits, period, .. } = &buffered;
+    let cached = Arc::clone(cached);
     let mut conditional_request =
-        ConditionalRequest::of(state, request, &served, statement, tenant.as_ref(), *limits, period.as_ref());
+        ConditionalRequest::of(state, request, &cached, statement, tenant.as_ref(), *limits, period.as_ref());
     if let Some(tag) = conditional_request.revalidate().await {
         return Ok(not_modified(&tag));
     }
@@ -75,8 +75,8 @@ pub(crate) async fn respond_buffered(
 
 impl BufferedRequest {
     async fn run(self, state: web::Data<ApiState>, request_key: RequestKey, in_flight: InFlightRun) -> RunResult {
-        let Self { served, statement, tenant, limits, period, permit } = self;
-        let rows = ResultRows::of(served);
+        let Self { cached, statement, tenant, limits, period, permit } = self;
+        let rows = ResultRows::of(cached);
         let mut sink = CoalescedSink { rows, in_flight, now: state.now, sent_at: None };
         let ran = state.runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         let CoalescedSink { rows, in_flight: _in_flight, sent_at, .. } = sink;

@@ -14,7 +14,7 @@ use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 
 use crate::auth::quotas::JUDGING_PATIENCE;
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How often an answer is tried again by a newer contract.
@@ -46,7 +46,7 @@ enum Found {
     /// The contract is of now.
     Current,
     /// It could not be renewed: this answers instead.
-    StandIn(Arc<ServedMetric>),
+    StandIn(Arc<CachedMetric>),
 }
 
 impl LastCheck {
@@ -66,7 +66,7 @@ enum Renewal {
     /// The stored one.
     None,
     /// Another one, or none, with which the metric is served.
-    By(Arc<ServedMetric>),
+    By(Arc<CachedMetric>),
 }
 
 impl ApiState {
@@ -74,12 +74,12 @@ impl ApiState {
     ///
     /// # Errors
     ///
-    /// As for [`Definitions::get_in_service`](crate::Definitions::get_in_service).
-    pub(crate) async fn served(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
-        let served = self.definitions.get_in_service(id).await?;
-        match served.last_check.found() {
+    /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service).
+    pub(crate) async fn cached(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
+        let cached = self.definitions.get_in_service(id).await?;
+        match cached.last_check.found() {
             Some(Found::StandIn(stand_in)) => Ok(stand_in),
-            Some(Found::Current) | None => Ok(served),
+            Some(Found::Current) | None => Ok(cached),
         }
     }
 
@@ -88,23 +88,23 @@ impl ApiState {
     ///
     /// # Errors
     ///
-    /// As for [`Definitions::get_in_service`](crate::Definitions::get_in_service); 503 if it is known that the contract is
+    /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service); 503 if it is known that the contract is
     /// another by now, and not which.
-    pub(crate) async fn current(&self, id: &MetricId) -> Result<Arc<ServedMetric>, Problem> {
-        let served = self.definitions.get_in_service(id).await?;
-        if !self.has_drifted(&served.definition).await {
-            return Ok(served);
+    pub(crate) async fn current(&self, id: &MetricId) -> Result<Arc<CachedMetric>, Problem> {
+        let cached = self.definitions.get_in_service(id).await?;
+        if !self.has_drifted(&cached.definition).await {
+            return Ok(cached);
         }
-        match self.renew(&served).await? {
+        match self.renew(&cached).await? {
             Renewal::By(renewed) => Ok(renewed),
-            Renewal::None => Ok(served),
+            Renewal::None => Ok(cached),
         }
     }
 
     /// A definition that was just stored, with the contract that its SQL has now; without one if that cannot be found out.
     pub(crate) async fn as_of_now(&self, mut stored: MetricDefinition) -> MetricDefinition {
         match self.current(&stored.metric.metric_id).await {
-            Ok(served) if served.definition.version == stored.version => served.definition.clone(),
+            Ok(cached) if cached.definition.version == stored.version => cached.definition.clone(),
             // Somebody has changed it once more, and it was judged then.
             Ok(_) => stored,
             Err(_) => {
@@ -121,18 +121,18 @@ impl ApiState {
     /// The problem; 503 if the contract is another by now, and it cannot be found out which.
     pub(crate) async fn answer_by_contract<T>(
         &self,
-        mut served: Arc<ServedMetric>,
-        answer: impl AsyncFn(&Arc<ServedMetric>) -> Result<T, Problem>,
+        mut cached: Arc<CachedMetric>,
+        answer: impl AsyncFn(&Arc<CachedMetric>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         for _ in 0..MAX_RENEWALS {
-            let answered = answer(&served).await;
+            let answered = answer(&cached).await;
             let Err(problem) = &answered else { return answered };
-            match self.renewed(&served, problem.doubt()).await? {
-                Some(renewed) => served = renewed,
+            match self.renewed(&cached, problem.doubt()).await? {
+                Some(renewed) => cached = renewed,
                 None => return answered,
             }
         }
-        answer(&served).await
+        answer(&cached).await
     }
 
     /// The metric with the contract of now, if that is another than it is served with.
@@ -142,26 +142,26 @@ impl ApiState {
     /// 503 if it is known that the contract is another by now, and not which.
     pub(crate) async fn renewed(
         &self,
-        served: &Arc<ServedMetric>,
+        cached: &Arc<CachedMetric>,
         doubt: Doubt,
-    ) -> Result<Option<Arc<ServedMetric>>, Problem> {
-        if doubt == Doubt::None || served.is_stand_in {
+    ) -> Result<Option<Arc<CachedMetric>>, Problem> {
+        if doubt == Doubt::None || cached.is_stand_in {
             return Ok(None);
         }
-        match served.last_check.found() {
+        match cached.last_check.found() {
             Some(Found::StandIn(stand_in)) => return Ok(Some(stand_in)),
             Some(Found::Current) if doubt == Doubt::Possible => return Ok(None),
             Some(Found::Current) | None => {}
         }
-        if doubt == Doubt::Possible && !self.has_drifted(&served.definition).await {
-            served.last_check.note(Found::Current);
+        if doubt == Doubt::Possible && !self.has_drifted(&cached.definition).await {
+            cached.last_check.note(Found::Current);
             return Ok(None);
         }
-        Ok(Some(match self.renew(served).await? {
+        Ok(Some(match self.renew(cached).await? {
             Renewal::By(renewed) => renewed,
             // The role that runs SQL sees other tables than the owner, as on a standby that lags behind. Results say themselves
             // what they are.
-            Renewal::None => stand_in(served, served.definition.contract.clone()),
+            Renewal::None => stand_in(cached, cached.definition.contract.clone()),
         }))
     }
 
@@ -181,14 +181,14 @@ impl ApiState {
     }
 
     /// Judges the SQL again and stores its contract. That is no version of the metric, since nobody has changed it.
-    async fn renew(&self, served: &Arc<ServedMetric>) -> Result<Renewal, Problem> {
-        let definition = &served.definition;
+    async fn renew(&self, cached: &Arc<CachedMetric>) -> Result<Renewal, Problem> {
+        let definition = &cached.definition;
         let id = &definition.metric.metric_id;
         let permit = timeout(JUDGING_PATIENCE, Arc::clone(&self.judging).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
         // Somebody else may have done it while this waited.
         let stored = self.definitions.get_in_service(id).await?;
-        if stored.tag != served.tag {
+        if stored.tag != cached.tag {
             return Ok(Renewal::By(stored));
         }
         let judging = {
@@ -203,7 +203,7 @@ impl ApiState {
             Ok(contract) => contract,
             Err(JudgeError::Refused(findings)) => {
                 log::warn!("the contract of `{id}` has ended: {}", JudgeError::Refused(findings));
-                return Ok(Renewal::By(stand_in(served, None)));
+                return Ok(Renewal::By(stand_in(cached, None)));
             }
             Err(JudgeError::Unavailable(outage)) => return Err(outage.into()),
         };
@@ -224,19 +224,19 @@ impl ApiState {
             }
             Err(error) => {
                 log::warn!("the contract of `{id}` cannot be stored: {error}");
-                return Ok(Renewal::By(stand_in(served, Some(contract))));
+                return Ok(Renewal::By(stand_in(cached, Some(contract))));
             }
         }
-        self.definitions.changed();
+        self.definitions.invalidate();
         Ok(Renewal::By(self.definitions.get_in_service(id).await?))
     }
 }
 
 /// What answers for a while in the place of a metric whose contract could not be renewed.
-fn stand_in(served: &ServedMetric, contract: Option<Contract>) -> Arc<ServedMetric> {
-    let mut definition = served.definition.clone();
+fn stand_in(cached: &CachedMetric, contract: Option<Contract>) -> Arc<CachedMetric> {
+    let mut definition = cached.definition.clone();
     definition.contract = contract;
-    let stand_in = Arc::new(ServedMetric::stand_in(definition));
-    served.last_check.note(Found::StandIn(Arc::clone(&stand_in)));
+    let stand_in = Arc::new(CachedMetric::stand_in(definition));
+    cached.last_check.note(Found::StandIn(Arc::clone(&stand_in)));
     stand_in
 }

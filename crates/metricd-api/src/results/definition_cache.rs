@@ -15,11 +15,11 @@ use crate::results::contracts::LastCheck;
 use crate::results::prefix::PrefixCache;
 
 /// How many definitions are held at most; the ones that are used least make room.
-const MAX_HELD: u64 = 10_000;
+const MAX_CACHED_DEFINITIONS: u64 = 10_000;
 
 /// A definition with its statement, ready to be given values.
 #[derive(Debug)]
-pub(crate) struct ServedMetric {
+pub(crate) struct CachedMetric {
     pub(crate) definition: MetricDefinition,
     pub(crate) statement: Result<MetricStatement, InvalidStatement>,
     /// The definition's tag.
@@ -32,7 +32,7 @@ pub(crate) struct ServedMetric {
     pub(crate) is_stand_in: bool,
 }
 
-impl ServedMetric {
+impl CachedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
         let tag = conditional::of_definition(&definition);
@@ -42,49 +42,49 @@ impl ServedMetric {
 
     /// The metric in the place of one whose contract could not be renewed.
     pub(crate) fn stand_in(definition: MetricDefinition) -> Self {
-        let served = Self::of(definition);
-        Self { statement: served.statement.map(MetricStatement::without_expectation), is_stand_in: true, ..served }
+        let cached = Self::of(definition);
+        Self { statement: cached.statement.map(MetricStatement::without_expectation), is_stand_in: true, ..cached }
     }
 }
 
 /// The definitions of a store, held in memory for as long as somebody tells of every change.
 ///
-/// Nothing is held until [`Self::watch_began`] says that changes are told of from now on, nor after
-/// [`Self::watch_ended`]: a definition is then read for each request.
+/// Nothing is held until [`Self::enable`] says that changes are told of from now on, nor after
+/// [`Self::disable`]: a definition is then read for each request.
 #[derive(Debug)]
-pub struct Definitions {
+pub struct DefinitionCache {
     repository: Arc<dyn MetricRepository>,
-    held: Cache<MetricId, Arc<ServedMetric>, RandomState>,
-    is_watched: AtomicBool,
+    cached: Cache<MetricId, Arc<CachedMetric>, RandomState>,
+    is_enabled: AtomicBool,
     /// Counts the changes, so that what was read before one is not held after it.
     generation: AtomicU64,
 }
 
-impl Definitions {
+impl DefinitionCache {
     /// The definitions of the store.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>) -> Self {
-        let held = Cache::builder().max_capacity(MAX_HELD).build_with_hasher(RandomState::default());
-        let (is_watched, generation) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { repository, held, is_watched, generation }
+        let cached = Cache::builder().max_capacity(MAX_CACHED_DEFINITIONS).build_with_hasher(RandomState::default());
+        let (is_enabled, generation) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { repository, cached, is_enabled, generation }
     }
 
     /// Says that every change is told of from now on.
-    pub fn watch_began(&self) {
-        self.changed();
-        self.is_watched.store(true, Ordering::SeqCst);
+    pub fn enable(&self) {
+        self.invalidate();
+        self.is_enabled.store(true, Ordering::SeqCst);
     }
 
     /// Says that changes may be missed from now on.
-    pub fn watch_ended(&self) {
-        self.is_watched.store(false, Ordering::SeqCst);
-        self.changed();
+    pub fn disable(&self) {
+        self.is_enabled.store(false, Ordering::SeqCst);
+        self.invalidate();
     }
 
     /// Says that definitions have changed.
-    pub fn changed(&self) {
+    pub fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-        self.held.invalidate_all();
+        self.cached.invalidate_all();
     }
 
     /// The definition of a metric in service.
@@ -92,10 +92,10 @@ impl Definitions {
     /// # Errors
     ///
     /// As for [`Self::get`], and [`RepositoryError::MetricDeleted`].
-    pub(crate) async fn get_in_service(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
-        let served = self.get(id).await?;
-        match served.definition.deleted_at {
-            None => Ok(served),
+    pub(crate) async fn get_in_service(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
+        let cached = self.get(id).await?;
+        match cached.definition.deleted_at {
+            None => Ok(cached),
             Some(_) => Err(RepositoryError::MetricDeleted(id.clone())),
         }
     }
@@ -105,35 +105,38 @@ impl Definitions {
     /// # Errors
     ///
     /// [`RepositoryError::MetricNotFound`] where no metric has the id, and whatever else the store fails with.
-    async fn get(&self, id: &MetricId) -> Result<Arc<ServedMetric>, RepositoryError> {
-        if let Some(held) = self.held.get(id) {
-            return Ok(held);
+    async fn get(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
+        if let Some(cached) = self.cached.get(id) {
+            return Ok(cached);
         }
         let generation = self.generation.load(Ordering::SeqCst);
-        let is_watched = self.is_watched.load(Ordering::SeqCst);
+        let is_enabled = self.is_enabled.load(Ordering::SeqCst);
         let definition = self.repository.get_definition(id).await?;
-        let served = Arc::new(ServedMetric::of(definition));
-        if is_watched && self.generation.load(Ordering::SeqCst) == generation {
-            self.held.insert(id.clone(), Arc::clone(&served));
+        let cached = Arc::new(CachedMetric::of(definition));
+        if is_enabled && self.generation.load(Ordering::SeqCst) == generation {
+            self.cached.insert(id.clone(), Arc::clone(&cached));
             // A change between the two lines before may have let go of everything but this.
             if self.generation.load(Ordering::SeqCst) != generation {
-                self.held.invalidate(id);
+                self.cached.invalidate(id);
             }
         }
-        Ok(served)
+        Ok(cached)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use metricd_repository::contract::{TestIngestion, metric, query};
-    use metricd_repository::{Definitions as Stored, MemoryRepository};
+    use metricd_repository::{Definitions, MemoryRepository};
 
     use super::*;
 
     async fn store(repository: &MemoryRepository, sql: &str) {
-        let definitions =
-            Stored { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Stored::default() };
+        let definitions = Definitions {
+            queries: vec![query("q1", sql)],
+            metrics: vec![metric("m1", "q1")],
+            ..Definitions::default()
+        };
         let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
         repository.ingest(Box::new(brought)).await.unwrap();
     }
@@ -141,25 +144,25 @@ mod tests {
     #[actix_web::test]
     async fn a_definition_is_held_only_while_changes_are_told_of() {
         let repository = Arc::new(MemoryRepository::default());
-        let definitions = Definitions::new(repository.clone());
+        let cache = DefinitionCache::new(repository.clone());
         let id = MetricId::parse("m1").unwrap();
-        let sql = async || definitions.get(&id).await.unwrap().definition.sql.to_string();
-        assert!(matches!(definitions.get(&id).await, Err(RepositoryError::MetricNotFound(_))));
+        let sql = async || cache.get(&id).await.unwrap().definition.sql.to_string();
+        assert!(matches!(cache.get(&id).await, Err(RepositoryError::MetricNotFound(_))));
 
         store(&repository, "SELECT 1").await;
         assert_eq!(sql().await, "SELECT 1");
         store(&repository, "SELECT 2").await;
-        assert_eq!(sql().await, "SELECT 2", "nobody watches, so nothing is held");
+        assert_eq!(sql().await, "SELECT 2", "nobody watches, so nothing is cached");
 
-        definitions.watch_began();
+        cache.enable();
         assert_eq!(sql().await, "SELECT 2");
         store(&repository, "SELECT 3").await;
-        assert_eq!(sql().await, "SELECT 2", "held, since nobody has told");
-        definitions.changed();
+        assert_eq!(sql().await, "SELECT 2", "cached, since nobody has told");
+        cache.invalidate();
         assert_eq!(sql().await, "SELECT 3");
 
         store(&repository, "SELECT 4").await;
-        definitions.watch_ended();
+        cache.disable();
         assert_eq!(sql().await, "SELECT 4");
     }
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::results::prefix::{EncodedPrefix, ResultPrefix};
 
 /// What stands behind the rows.
@@ -85,14 +85,14 @@ pub(crate) fn hashable_prefix(result: &[u8]) -> &[u8] {
 /// Takes the rows of a metric's result into the document that is answered.
 #[derive(Debug)]
 pub(crate) struct ResultRows {
-    served: Arc<ServedMetric>,
+    cached: Arc<CachedMetric>,
     prefix: Option<Arc<EncodedPrefix>>,
     rows: JsonRows,
 }
 
 impl ResultRows {
-    pub(crate) fn of(served: Arc<ServedMetric>) -> Self {
-        Self { served, prefix: None, rows: JsonRows::default() }
+    pub(crate) fn of(cached: Arc<CachedMetric>) -> Self {
+        Self { cached, prefix: None, rows: JsonRows::default() }
     }
 
     /// Where the run's time has gone, as far as it was told.
@@ -125,7 +125,7 @@ impl ResultRows {
 
 impl RowSink for ResultRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        let prefix = self.served.prefix_cache.get_or_encode(&self.served.definition, columns)?;
+        let prefix = self.cached.prefix_cache.get_or_encode(&self.cached.definition, columns)?;
         prefix.begin(&mut self.rows);
         self.prefix = Some(prefix);
         Ok(())

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 
 use crate::ApiState;
 use crate::extract::conditional;
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 
 /// How many results are known at most; the ones that are used least make room.
 const MAX_VALIDATORS: u64 = 10_000;
@@ -72,7 +72,7 @@ impl<'a> ConditionalRequest<'a> {
     pub(crate) fn of(
         state: &'a ApiState,
         request: &'a HttpRequest,
-        served: &'a ServedMetric,
+        cached: &'a CachedMetric,
         statement: &BoundStatement,
         tenant: Option<&Tenant>,
         limits: RunLimits,
@@ -84,8 +84,8 @@ impl<'a> ConditionalRequest<'a> {
             request_key.extend_from_slice(&part.len().to_le_bytes());
             request_key.extend_from_slice(part);
         };
-        add(served.definition.metric.metric_id.as_str().as_bytes());
-        add(served.tag.tag().as_bytes());
+        add(cached.definition.metric.metric_id.as_str().as_bytes());
+        add(cached.tag.tag().as_bytes());
         add(statement.text().as_bytes());
         add(&[u8::from(tenant.is_some())]);
         add(tenant.map_or("", Tenant::as_str).as_bytes());
@@ -99,9 +99,9 @@ impl<'a> ConditionalRequest<'a> {
         }
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());
-        let contract = served.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
+        let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
         // What a text means that PostgreSQL alone can read is not known.
-        let is_validated = served.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
+        let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
         let repeatable = contract.filter(|_| is_validated);
         Self { state, request, request_key: RequestKey(blake3::hash(&request_key)), repeatable, snapshot: None }
     }

@@ -24,7 +24,7 @@ use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
 use crate::results::X_TRUNCATED;
 use crate::results::contracts::MAX_RENEWALS;
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How many metrics a call can ask for.
@@ -107,20 +107,20 @@ pub(super) async fn answer_results(
     mut query: QueryString<'_>,
 ) -> Result<HttpResponse, Problem> {
     let params = &GetResultsParams::take(&mut query);
-    let mut served = BTreeMap::new();
+    let mut cached = BTreeMap::new();
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
             Err(_) => Err(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.served(&caller::seen(request, id)).await {
+            Ok(id) => match state.cached(&caller::seen(request, id)).await {
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
                     return Err(error.into());
                 }
                 found => found.map_err(Problem::from),
             },
         };
-        served.insert(id, found);
+        cached.insert(id, found);
     }
-    let statements = served.values().flatten().filter_map(|served| served.statement.as_ref().ok());
+    let statements = cached.values().flatten().filter_map(|cached| cached.statement.as_ref().ok());
     let parameters = statements.flat_map(MetricStatement::parameters).map(|(name, _, _)| name.to_owned());
     query.finish_with(unknown(&parameters.collect(), params))?;
 
@@ -129,12 +129,12 @@ pub(super) async fn answer_results(
     let mut renewals = 0;
     loop {
         let mut entries = HashMap::new();
-        for (id, served) in &served {
-            entries.insert(*id, prepare(request, state, tenant, served, params, max_bytes).await);
+        for (id, cached) in &cached {
+            entries.insert(*id, prepare(request, state, tenant, cached, params, max_bytes).await);
         }
         let as_of = run(request, state, tenant, &mut entries).await?;
         // All of them again, since they are of one snapshot.
-        if renewals < MAX_RENEWALS && renew(state, &entries, &mut served).await {
+        if renewals < MAX_RENEWALS && renew(state, &entries, &mut cached).await {
             renewals += 1;
         } else {
             return Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)));
@@ -147,17 +147,17 @@ async fn prepare(
     request: &HttpRequest,
     state: &ApiState,
     tenant: Option<&Tenant>,
-    served: &Result<Arc<ServedMetric>, Problem>,
+    cached: &Result<Arc<CachedMetric>, Problem>,
     params: &GetResultsParams,
     max_bytes: usize,
 ) -> Entry {
     let query_cost = caller::query_cost(request, state);
-    let prepare = async |served: &Arc<ServedMetric>| {
-        state.keeps_apart(tenant, served).await?;
-        Prepared::of(Arc::clone(served), state, query_cost, params, max_bytes)
+    let prepare = async |cached: &Arc<CachedMetric>| {
+        state.keeps_apart(tenant, cached).await?;
+        Prepared::of(Arc::clone(cached), state, query_cost, params, max_bytes)
     };
-    let prepared = match served {
-        Ok(served) => state.answer_by_contract(Arc::clone(served), prepare).await,
+    let prepared = match cached {
+        Ok(cached) => state.answer_by_contract(Arc::clone(cached), prepare).await,
         Err(problem) => Err(problem.clone()),
     };
     prepared.map_or_else(Entry::Problem, Entry::Prepared)
@@ -193,14 +193,14 @@ async fn run(
 async fn renew<'a>(
     state: &ApiState,
     entries: &HashMap<&'a str, Entry>,
-    served: &mut BTreeMap<&'a str, Result<Arc<ServedMetric>, Problem>>,
+    cached: &mut BTreeMap<&'a str, Result<Arc<CachedMetric>, Problem>>,
 ) -> bool {
     let mut are_renewed = false;
     for (id, entry) in entries {
         let Entry::Prepared(prepared) = entry else { continue };
         let Some((of, doubt)) = prepared.doubted() else { continue };
         if let Some(renewed) = state.renewed(of, doubt).await.transpose() {
-            served.insert(id, renewed);
+            cached.insert(id, renewed);
             are_renewed = true;
         }
     }

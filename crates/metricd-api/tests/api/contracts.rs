@@ -23,7 +23,7 @@ fn described(type_name: &str) -> Description {
 /// A metric `sales` whose column is an integer.
 async fn app() -> Result<TestApp> {
     let watched = |state: ApiState| {
-        state.definitions.watch_began();
+        state.definitions.enable();
         state
     };
     let app = TestApp::ruled(TestApp::store().await?, watched)?;

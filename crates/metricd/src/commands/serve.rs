@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_access::Access;
-use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, Definitions, Quotas, ServerOptions, Uploads, start};
+use metricd_api::{AllowedOrigin, ApiState, ConnectionLimits, DefinitionCache, Quotas, ServerOptions, Uploads, start};
 use metricd_database::DatabaseUrl;
 use metricd_domain::MetricDefinition;
 use metricd_embedded::Cluster;
@@ -190,11 +190,11 @@ async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> 
 }
 
 /// Lets go of definitions in memory when they change.
-async fn watch(owner: DatabaseUrl, definitions: Arc<Definitions>) {
+async fn watch(owner: DatabaseUrl, definitions: Arc<DefinitionCache>) {
     watch_definitions(&owner, |event| match event {
-        DefinitionEvent::Watching => definitions.watch_began(),
-        DefinitionEvent::Changed => definitions.changed(),
-        DefinitionEvent::Lost => definitions.watch_ended(),
+        DefinitionEvent::Watching => definitions.enable(),
+        DefinitionEvent::Changed => definitions.invalidate(),
+        DefinitionEvent::Lost => definitions.disable(),
     })
     .await;
 }

@@ -30,15 +30,15 @@ pub(in crate::routes) async fn get_dashboard_openapi(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let dashboard = dashboard(&request, &state, &path).await?;
-    let mut served = Vec::new();
+    let mut cached = Vec::new();
     for item in dashboard.items() {
         match state.current(&item.metric_id).await {
-            Ok(metric) => served.push(metric),
+            Ok(metric) => cached.push(metric),
             // It stands on the dashboard, and its entry among the results is a problem.
             Err(problem) if [ProblemCode::MetricDeleted, ProblemCode::MetricNotFound].contains(&problem.code()) => {}
             Err(problem) => return Err(problem),
         }
     }
-    let definitions: Vec<_> = served.iter().map(|metric| &metric.definition).collect();
+    let definitions: Vec<_> = cached.iter().map(|metric| &metric.definition).collect();
     Ok(respond(&request, "application/json", dashboard_document(&dashboard, &definitions).into_bytes()))
 }

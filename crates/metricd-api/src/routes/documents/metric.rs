@@ -29,6 +29,6 @@ pub(in crate::routes) async fn get_metric_openapi(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let served = state.current(&metric_id(&request, &path)?).await?;
-    Ok(respond(&request, "application/json", metric_document(&served.definition).into_bytes()))
+    let cached = state.current(&metric_id(&request, &path)?).await?;
+    Ok(respond(&request, "application/json", metric_document(&cached.definition).into_bytes()))
 }

@@ -121,7 +121,7 @@ async fn run(
         let judge = state.judge().map_err(unjudged)?;
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
-        state.definitions.changed();
+        state.definitions.invalidate();
         drop((folder, turn, place));
         report.map_err(problem)
     };

@@ -39,7 +39,7 @@ pub(super) async fn change(
         match state.repository.change_metric(id, before.version, change, idempotency::actor(request)).await {
             Err(RepositoryError::VersionMismatch { .. }) if !conditional::names_version(request) => {}
             changed => {
-                state.definitions.changed();
+                state.definitions.invalidate();
                 return Ok(changed?);
             }
         }

@@ -90,7 +90,7 @@ pub(in crate::routes) async fn create_metric(
     };
     // A token of the same subject that was limited to other metrics may have made it.
     caller::require_sight(&request, &definition.metric.metric_id)?;
-    state.definitions.changed();
+    state.definitions.invalidate();
 
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/metrics/{}", definition.metric.metric_id)));

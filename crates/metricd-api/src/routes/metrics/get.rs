@@ -14,7 +14,7 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::results::buffered::{BufferedRequest, respond_buffered};
 use crate::results::contracts::Doubt;
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::results::document::ResultSchema;
 use crate::results::format::Format;
 use crate::results::run::{RanStatement, run_limits, run_problem};
@@ -70,8 +70,8 @@ pub(in crate::routes) async fn get_metric(
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
     let metric_id = metric_id(&request, &path)?;
-    let served = state.served(&metric_id).await?;
-    state.answer_by_contract(served, async |served| answer(&request, &state, tenant.as_ref(), served).await).await
+    let cached = state.cached(&metric_id).await?;
+    state.answer_by_contract(cached, async |cached| answer(&request, &state, tenant.as_ref(), cached).await).await
 }
 
 /// Runs the metric's SQL and answers with its result.
@@ -79,11 +79,11 @@ async fn answer(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
     tenant: Option<&Tenant>,
-    served: &Arc<ServedMetric>,
+    cached: &Arc<CachedMetric>,
 ) -> Result<HttpResponse, Problem> {
-    state.keeps_apart(tenant, served).await?;
-    let definition = &served.definition;
-    let statement = served.statement.as_ref();
+    state.keeps_apart(tenant, cached).await?;
+    let definition = &cached.definition;
+    let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
     let GetMetricParams { format, rows, bound, period } = GetMetricParams::parse(request, statement)?;
 
@@ -92,7 +92,7 @@ async fn answer(
     let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
         let permit = caller::turn(request, state).await?.permit();
-        let buffered = BufferedRequest { served: Arc::clone(served), statement: bound, tenant, limits, period, permit };
+        let buffered = BufferedRequest { cached: Arc::clone(cached), statement: bound, tenant, limits, period, permit };
         return respond_buffered(request, state, statement, buffered).await;
     };
     let stream = caller::stream_turn(request, state).await?;

@@ -42,14 +42,14 @@ pub(in crate::routes) async fn get_metric_definition(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let served = state.current(&metric_id(&request, &path)?).await?;
-    let is_unchanged = conditional::is_unchanged(&request, &served.tag);
+    let cached = state.current(&metric_id(&request, &path)?).await?;
+    let is_unchanged = conditional::is_unchanged(&request, &cached.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
-        .insert_header(conditional::header(&served.tag))
+        .insert_header(conditional::header(&cached.tag))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     if is_unchanged {
         return Ok(response.finish());
     }
-    Ok(response.json(DefinitionResponse::of(&served.definition, served.statement.as_ref().ok())))
+    Ok(response.json(DefinitionResponse::of(&cached.definition, cached.statement.as_ref().ok())))
 }

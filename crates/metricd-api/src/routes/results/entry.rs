@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::GetResultsParams;
 use crate::middleware::RequestId;
 use crate::results::contracts::Doubt;
-use crate::results::definition_cache::ServedMetric;
+use crate::results::definition_cache::CachedMetric;
 use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_limits, run_problem};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
@@ -31,7 +31,7 @@ pub(super) enum Entry {
 /// A metric with the values of its parameters.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    served: Arc<ServedMetric>,
+    cached: Arc<CachedMetric>,
     period: Option<AppliedPeriod>,
     pub(super) bound: BoundStatement,
     pub(super) limits: RunLimits,
@@ -51,13 +51,13 @@ pub(super) struct EncodedEntry {
 impl Prepared {
     /// The metric with those of the values that it has parameters for.
     pub(super) fn of(
-        served: Arc<ServedMetric>,
+        cached: Arc<CachedMetric>,
         state: &ApiState,
         query_cost: u64,
         params: &GetResultsParams,
         max_bytes: usize,
     ) -> Result<Box<Self>, Problem> {
-        let statement = served.statement.as_ref();
+        let statement = cached.statement.as_ref();
         let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
         let has = |name: &String| is_period(name) || statement.parameters().any(|(known, _, _)| known == name);
         let given: BTreeMap<_, _> = params
@@ -72,15 +72,15 @@ impl Prepared {
             let refused = Problem::new(ProblemCode::InvalidParameters).doubting_contract(Doubt::Possible);
             refused.with_errors(invalid.into_iter().map(error).collect())
         })?;
-        let limits = run_limits(state, query_cost, served.definition.metric.limits, false, params.rows);
+        let limits = run_limits(state, query_cost, cached.definition.metric.limits, false, params.rows);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
-        Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&served)), served, period, bound, limits, outcome: None }))
+        Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&cached)), cached, period, bound, limits, outcome: None }))
     }
 
     /// The metric as it was run, and whether its contract may be to blame for how that has ended.
-    pub(super) fn doubted(&self) -> Option<(&Arc<ServedMetric>, Doubt)> {
-        let (Some(Err(error)), Ok(statement)) = (&self.outcome, &self.served.statement) else { return None };
-        Some((&self.served, self.ran(statement).doubt(error)))
+    pub(super) fn doubted(&self) -> Option<(&Arc<CachedMetric>, Doubt)> {
+        let (Some(Err(error)), Ok(statement)) = (&self.outcome, &self.cached.statement) else { return None };
+        Some((&self.cached, self.ran(statement).doubt(error)))
     }
 
     fn ran(&self, statement: &MetricStatement) -> RanStatement {
@@ -100,7 +100,7 @@ impl Entry {
     pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> EncodedEntry {
         let problem = match self {
             Self::Problem(problem) => problem,
-            Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.served.statement.as_ref()) {
+            Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.cached.statement.as_ref()) {
                 (Some(Ok(outcome)), _) => {
                     let Prepared { period, rows, .. } = *prepared;
                     let result = rows.finish(outcome, period, as_of);
