@@ -19,7 +19,7 @@ pub use self::code::ProblemCode;
 pub(crate) use self::members::{ChecksResponse, FindingResponse};
 pub(crate) use self::responses::{add_problems, problem_responses, problem_table, problems};
 pub(crate) use self::schema::ProblemSchema;
-use crate::results::contracts::Doubt;
+use crate::results::contracts::Staleness;
 
 /// One input that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -39,7 +39,7 @@ pub struct Problem {
     extensions: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
     cause: Option<Box<str>>,
-    doubt: Doubt,
+    staleness: Staleness,
 }
 
 impl Problem {
@@ -47,7 +47,7 @@ impl Problem {
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         let (errors, extensions, headers) = (Vec::new(), Map::new(), Vec::new());
-        Self { code, detail: None, errors, extensions, headers, cause: None, doubt: Doubt::None }
+        Self { code, detail: None, errors, extensions, headers, cause: None, staleness: Staleness::None }
     }
 
     /// Says more than the code does. A problem of the server's keeps the detail of its code: what it could say more is for
@@ -97,12 +97,12 @@ impl Problem {
 
     /// Says that the metric's contract may be to blame.
     #[must_use]
-    pub(crate) fn doubting_contract(self, doubt: Doubt) -> Self {
-        Self { doubt, ..self }
+    pub(crate) fn with_contract_staleness(self, staleness: Staleness) -> Self {
+        Self { staleness, ..self }
     }
 
-    pub(crate) fn doubt(&self) -> Doubt {
-        self.doubt
+    pub(crate) fn staleness(&self) -> Staleness {
+        self.staleness
     }
 
     /// The code.

@@ -18,7 +18,7 @@ use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How often an answer is tried again by a newer contract.
-pub(crate) const MAX_RENEWALS: usize = 2;
+pub(crate) const MAX_CONTRACT_REFRESHES: usize = 2;
 
 /// How long it is relied on that a contract was found to be of now, or could not be renewed. Requests that PostgreSQL refuses time
 /// and again would have it judge time and again.
@@ -26,7 +26,7 @@ const CHECK_TTL: Duration = Duration::from_secs(2);
 
 /// Whether a contract may be to blame for a problem.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Doubt {
+pub(crate) enum Staleness {
     /// It is not.
     #[default]
     None,
@@ -38,35 +38,35 @@ pub(crate) enum Doubt {
 
 /// When a metric's contract was last checked, and what was found.
 #[derive(Debug, Default)]
-pub(crate) struct LastCheck(Mutex<Option<(Instant, Found)>>);
+pub(crate) struct ContractCheck(Mutex<Option<(Instant, CheckOutcome)>>);
 
 /// What a check has found.
 #[derive(Debug, Clone)]
-enum Found {
+enum CheckOutcome {
     /// The contract is of now.
     Current,
     /// It could not be renewed: this answers instead.
-    StandIn(Arc<CachedMetric>),
+    Fallback(Arc<CachedMetric>),
 }
 
-impl LastCheck {
+impl ContractCheck {
     /// What the last check has found, unless that is too long ago.
-    fn found(&self) -> Option<Found> {
+    fn outcome(&self) -> Option<CheckOutcome> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|(at, _)| at.elapsed() < CHECK_TTL).map(|(_, found)| found.clone())
+        last.as_ref().filter(|(at, _)| at.elapsed() < CHECK_TTL).map(|(_, outcome)| outcome.clone())
     }
 
-    fn note(&self, found: Found) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), found));
+    fn note(&self, outcome: CheckOutcome) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), outcome));
     }
 }
 
 /// The contract that PostgreSQL gives now.
-enum Renewal {
+enum Refresh {
     /// The stored one.
-    None,
+    Unchanged,
     /// Another one, or none, with which the metric is served.
-    By(Arc<CachedMetric>),
+    Replaced(Arc<CachedMetric>),
 }
 
 impl ApiState {
@@ -75,11 +75,11 @@ impl ApiState {
     /// # Errors
     ///
     /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service).
-    pub(crate) async fn cached(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
+    pub(crate) async fn cached_metric(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
         let cached = self.definitions.get_in_service(id).await?;
-        match cached.last_check.found() {
-            Some(Found::StandIn(stand_in)) => Ok(stand_in),
-            Some(Found::Current) | None => Ok(cached),
+        match cached.contract_check.outcome() {
+            Some(CheckOutcome::Fallback(fallback)) => Ok(fallback),
+            Some(CheckOutcome::Current) | None => Ok(cached),
         }
     }
 
@@ -90,20 +90,20 @@ impl ApiState {
     ///
     /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service); 503 if it is known that the contract is
     /// another by now, and not which.
-    pub(crate) async fn current(&self, id: &MetricId) -> Result<Arc<CachedMetric>, Problem> {
+    pub(crate) async fn current_metric(&self, id: &MetricId) -> Result<Arc<CachedMetric>, Problem> {
         let cached = self.definitions.get_in_service(id).await?;
         if !self.has_drifted(&cached.definition).await {
             return Ok(cached);
         }
-        match self.renew(&cached).await? {
-            Renewal::By(renewed) => Ok(renewed),
-            Renewal::None => Ok(cached),
+        match self.refresh(&cached).await? {
+            Refresh::Replaced(refreshed) => Ok(refreshed),
+            Refresh::Unchanged => Ok(cached),
         }
     }
 
     /// A definition that was just stored, with the contract that its SQL has now; without one if that cannot be found out.
-    pub(crate) async fn as_of_now(&self, mut stored: MetricDefinition) -> MetricDefinition {
-        match self.current(&stored.metric.metric_id).await {
+    pub(crate) async fn with_current_contract(&self, mut stored: MetricDefinition) -> MetricDefinition {
+        match self.current_metric(&stored.metric.metric_id).await {
             Ok(cached) if cached.definition.version == stored.version => cached.definition.clone(),
             // Somebody has changed it once more, and it was judged then.
             Ok(_) => stored,
@@ -119,16 +119,16 @@ impl ApiState {
     /// # Errors
     ///
     /// The problem; 503 if the contract is another by now, and it cannot be found out which.
-    pub(crate) async fn answer_by_contract<T>(
+    pub(crate) async fn with_contract_retry<T>(
         &self,
         mut cached: Arc<CachedMetric>,
         answer: impl AsyncFn(&Arc<CachedMetric>) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        for _ in 0..MAX_RENEWALS {
+        for _ in 0..MAX_CONTRACT_REFRESHES {
             let answered = answer(&cached).await;
             let Err(problem) = &answered else { return answered };
-            match self.renewed(&cached, problem.doubt()).await? {
-                Some(renewed) => cached = renewed,
+            match self.refreshed(&cached, problem.staleness()).await? {
+                Some(refreshed) => cached = refreshed,
                 None => return answered,
             }
         }
@@ -140,28 +140,28 @@ impl ApiState {
     /// # Errors
     ///
     /// 503 if it is known that the contract is another by now, and not which.
-    pub(crate) async fn renewed(
+    pub(crate) async fn refreshed(
         &self,
         cached: &Arc<CachedMetric>,
-        doubt: Doubt,
+        staleness: Staleness,
     ) -> Result<Option<Arc<CachedMetric>>, Problem> {
-        if doubt == Doubt::None || cached.is_stand_in {
+        if staleness == Staleness::None || cached.is_fallback {
             return Ok(None);
         }
-        match cached.last_check.found() {
-            Some(Found::StandIn(stand_in)) => return Ok(Some(stand_in)),
-            Some(Found::Current) if doubt == Doubt::Possible => return Ok(None),
-            Some(Found::Current) | None => {}
+        match cached.contract_check.outcome() {
+            Some(CheckOutcome::Fallback(fallback)) => return Ok(Some(fallback)),
+            Some(CheckOutcome::Current) if staleness == Staleness::Possible => return Ok(None),
+            Some(CheckOutcome::Current) | None => {}
         }
-        if doubt == Doubt::Possible && !self.has_drifted(&cached.definition).await {
-            cached.last_check.note(Found::Current);
+        if staleness == Staleness::Possible && !self.has_drifted(&cached.definition).await {
+            cached.contract_check.note(CheckOutcome::Current);
             return Ok(None);
         }
-        Ok(Some(match self.renew(cached).await? {
-            Renewal::By(renewed) => renewed,
+        Ok(Some(match self.refresh(cached).await? {
+            Refresh::Replaced(refreshed) => refreshed,
             // The role that runs SQL sees other tables than the owner, as on a standby that lags behind. Results say themselves
             // what they are.
-            Renewal::None => stand_in(cached, cached.definition.contract.clone()),
+            Refresh::Unchanged => fallback(cached, cached.definition.contract.clone()),
         }))
     }
 
@@ -181,7 +181,7 @@ impl ApiState {
     }
 
     /// Judges the SQL again and stores its contract. That is no version of the metric, since nobody has changed it.
-    async fn renew(&self, cached: &Arc<CachedMetric>) -> Result<Renewal, Problem> {
+    async fn refresh(&self, cached: &Arc<CachedMetric>) -> Result<Refresh, Problem> {
         let definition = &cached.definition;
         let id = &definition.metric.metric_id;
         let permit = timeout(JUDGING_PATIENCE, Arc::clone(&self.judging).acquire_owned()).await;
@@ -189,7 +189,7 @@ impl ApiState {
         // Somebody else may have done it while this waited.
         let stored = self.definitions.get_in_service(id).await?;
         if stored.tag != cached.tag {
-            return Ok(Renewal::By(stored));
+            return Ok(Refresh::Replaced(stored));
         }
         let judging = {
             let (state, definition) = (self.clone(), definition.clone());
@@ -203,15 +203,15 @@ impl ApiState {
             Ok(contract) => contract,
             Err(JudgeError::Refused(findings)) => {
                 log::warn!("the contract of `{id}` has ended: {}", JudgeError::Refused(findings));
-                return Ok(Renewal::By(stand_in(cached, None)));
+                return Ok(Refresh::Replaced(fallback(cached, None)));
             }
             Err(JudgeError::Unavailable(outage)) => return Err(outage.into()),
         };
         if definition.contract.as_ref() == Some(&contract) {
-            return Ok(Renewal::None);
+            return Ok(Refresh::Unchanged);
         }
         log::info!(
-            "the contract of `{id}` is renewed: its tables have changed since, or the rules by which it was judged"
+            "the contract of `{id}` is refreshed: its tables have changed since, or the rules by which it was judged"
         );
         let content = MetricContent::of(definition, contract.clone());
         // Nothing but the contract is changed, which is nobody's change.
@@ -224,19 +224,19 @@ impl ApiState {
             }
             Err(error) => {
                 log::warn!("the contract of `{id}` cannot be stored: {error}");
-                return Ok(Renewal::By(stand_in(cached, Some(contract))));
+                return Ok(Refresh::Replaced(fallback(cached, Some(contract))));
             }
         }
         self.definitions.invalidate();
-        Ok(Renewal::By(self.definitions.get_in_service(id).await?))
+        Ok(Refresh::Replaced(self.definitions.get_in_service(id).await?))
     }
 }
 
 /// What answers for a while in the place of a metric whose contract could not be renewed.
-fn stand_in(cached: &CachedMetric, contract: Option<Contract>) -> Arc<CachedMetric> {
+fn fallback(cached: &CachedMetric, contract: Option<Contract>) -> Arc<CachedMetric> {
     let mut definition = cached.definition.clone();
     definition.contract = contract;
-    let stand_in = Arc::new(CachedMetric::stand_in(definition));
-    cached.last_check.note(Found::StandIn(Arc::clone(&stand_in)));
-    stand_in
+    let fallback = Arc::new(CachedMetric::fallback(definition));
+    cached.contract_check.note(CheckOutcome::Fallback(Arc::clone(&fallback)));
+    fallback
 }

@@ -11,7 +11,7 @@ use metricd_repository::{MetricRepository, RepositoryError};
 use moka::sync::Cache;
 
 use crate::extract::conditional;
-use crate::results::contracts::LastCheck;
+use crate::results::contracts::ContractCheck;
 use crate::results::prefix::PrefixCache;
 
 /// How many definitions are held at most; the ones that are used least make room.
@@ -27,23 +27,23 @@ pub(crate) struct CachedMetric {
     /// How its last result began.
     pub(crate) prefix_cache: PrefixCache,
     /// When its contract was last checked.
-    pub(crate) last_check: LastCheck,
+    pub(crate) contract_check: ContractCheck,
     /// Whether it is served in the place of one whose contract could not be renewed. It is run whatever PostgreSQL says of it.
-    pub(crate) is_stand_in: bool,
+    pub(crate) is_fallback: bool,
 }
 
 impl CachedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
         let tag = conditional::of_definition(&definition);
-        let (prefix_cache, last_check) = (PrefixCache::default(), LastCheck::default());
-        Self { definition, statement, tag, prefix_cache, last_check, is_stand_in: false }
+        let (prefix_cache, contract_check) = (PrefixCache::default(), ContractCheck::default());
+        Self { definition, statement, tag, prefix_cache, contract_check, is_fallback: false }
     }
 
     /// The metric in the place of one whose contract could not be renewed.
-    pub(crate) fn stand_in(definition: MetricDefinition) -> Self {
+    pub(crate) fn fallback(definition: MetricDefinition) -> Self {
         let cached = Self::of(definition);
-        Self { statement: cached.statement.map(MetricStatement::without_expectation), is_stand_in: true, ..cached }
+        Self { statement: cached.statement.map(MetricStatement::without_expectation), is_fallback: true, ..cached }
     }
 }
 

@@ -12,7 +12,7 @@ use metricd_execution::{
 use serde_json::json;
 
 use crate::auth::caller;
-use crate::results::contracts::Doubt;
+use crate::results::contracts::Staleness;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
 /// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
@@ -48,8 +48,10 @@ pub(crate) fn run_problem(
     ran: &RanStatement,
     request: &HttpRequest,
 ) -> Problem {
-    let doubt = ran.doubt(&error);
-    let RunError::Failed { sqlstate, message } = &error else { return Problem::from(error).doubting_contract(doubt) };
+    let staleness = ran.staleness(&error);
+    let RunError::Failed { sqlstate, message } = &error else {
+        return Problem::from(error).with_contract_staleness(staleness);
+    };
     if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() {
         let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
         let named = ran.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
@@ -60,7 +62,7 @@ pub(crate) fn run_problem(
         let message = public_message(sqlstate, message, statement.text());
         json!({"sqlstate": sqlstate, "message": message})
     });
-    let problem = Problem::from(error).doubting_contract(doubt);
+    let problem = Problem::from(error).with_contract_staleness(staleness);
     // An error of the database's own is no fault of the SQL.
     match database_error.filter(|_| problem.code() == ProblemCode::QueryFailed) {
         Some(database_error) => problem.with_extension("database_error", database_error),
@@ -86,14 +88,14 @@ impl RanStatement {
     }
 
     /// Whether the metric's contract may be to blame for the error.
-    pub(crate) fn doubt(&self, error: &RunError) -> Doubt {
+    pub(crate) fn staleness(&self, error: &RunError) -> Staleness {
         match error {
-            RunError::Drifted => Doubt::Certain,
+            RunError::Drifted => Staleness::Certain,
             // What is rewritten names a column that the author's SQL need not name, and that may be gone.
             RunError::Failed { sqlstate, .. } if self.is_rewritten && fault_of(sqlstate) == Fault::Statement => {
-                Doubt::Possible
+                Staleness::Possible
             }
-            _ => Doubt::None,
+            _ => Staleness::None,
         }
     }
 }

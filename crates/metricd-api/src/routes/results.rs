@@ -23,7 +23,7 @@ use crate::extract::query_string::QueryString;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
 use crate::results::X_TRUNCATED;
-use crate::results::contracts::MAX_RENEWALS;
+use crate::results::contracts::MAX_CONTRACT_REFRESHES;
 use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -111,7 +111,7 @@ pub(super) async fn answer_results(
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
             Err(_) => Err(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.cached(&caller::seen(request, id)).await {
+            Ok(id) => match state.cached_metric(&caller::seen(request, id)).await {
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
                     return Err(error.into());
                 }
@@ -126,7 +126,7 @@ pub(super) async fn answer_results(
 
     // One that is asked for twice is answered twice.
     let max_bytes = MAX_RESULTS_BYTES / ids.len().max(1);
-    let mut renewals = 0;
+    let mut refreshes = 0;
     loop {
         let mut entries = HashMap::new();
         for (id, cached) in &cached {
@@ -134,8 +134,8 @@ pub(super) async fn answer_results(
         }
         let as_of = run(request, state, tenant, &mut entries).await?;
         // All of them again, since they are of one snapshot.
-        if renewals < MAX_RENEWALS && renew(state, &entries, &mut cached).await {
-            renewals += 1;
+        if refreshes < MAX_CONTRACT_REFRESHES && refresh(state, &entries, &mut cached).await {
+            refreshes += 1;
         } else {
             return Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)));
         }
@@ -157,7 +157,7 @@ async fn prepare(
         Prepared::of(Arc::clone(cached), state, query_cost, params, max_bytes)
     };
     let prepared = match cached {
-        Ok(cached) => state.answer_by_contract(Arc::clone(cached), prepare).await,
+        Ok(cached) => state.with_contract_retry(Arc::clone(cached), prepare).await,
         Err(problem) => Err(problem.clone()),
     };
     prepared.map_or_else(Entry::Problem, Entry::Prepared)
@@ -190,21 +190,21 @@ async fn run(
 }
 
 /// Renews the contracts that may be to blame for problems; whether there were any.
-async fn renew<'a>(
+async fn refresh<'a>(
     state: &ApiState,
     entries: &HashMap<&'a str, Entry>,
     cached: &mut BTreeMap<&'a str, Result<Arc<CachedMetric>, Problem>>,
 ) -> bool {
-    let mut are_renewed = false;
+    let mut are_refreshed = false;
     for (id, entry) in entries {
         let Entry::Prepared(prepared) = entry else { continue };
-        let Some((of, doubt)) = prepared.doubted() else { continue };
-        if let Some(renewed) = state.renewed(of, doubt).await.transpose() {
-            cached.insert(id, renewed);
-            are_renewed = true;
+        let Some((of, staleness)) = prepared.stale() else { continue };
+        if let Some(refreshed) = state.refreshed(of, staleness).await.transpose() {
+            cached.insert(id, refreshed);
+            are_refreshed = true;
         }
     }
-    are_renewed
+    are_refreshed
 }
 
 /// The response: an entry for each of the ids, in their order.

@@ -32,7 +32,7 @@ pub(in crate::routes) async fn get_dashboard_openapi(
     let dashboard = dashboard(&request, &state, &path).await?;
     let mut cached = Vec::new();
     for item in dashboard.items() {
-        match state.current(&item.metric_id).await {
+        match state.current_metric(&item.metric_id).await {
             Ok(metric) => cached.push(metric),
             // It stands on the dashboard, and its entry among the results is a problem.
             Err(problem) if [ProblemCode::MetricDeleted, ProblemCode::MetricNotFound].contains(&problem.code()) => {}

@@ -29,6 +29,6 @@ pub(in crate::routes) async fn get_metric_openapi(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let cached = state.current(&metric_id(&request, &path)?).await?;
+    let cached = state.current_metric(&metric_id(&request, &path)?).await?;
     Ok(respond(&request, "application/json", metric_document(&cached.definition).into_bytes()))
 }

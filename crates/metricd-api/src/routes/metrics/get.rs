@@ -13,7 +13,7 @@ use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter, Result
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::results::buffered::{BufferedRequest, respond_buffered};
-use crate::results::contracts::Doubt;
+use crate::results::contracts::Staleness;
 use crate::results::definition_cache::CachedMetric;
 use crate::results::document::ResultSchema;
 use crate::results::format::Format;
@@ -70,8 +70,8 @@ pub(in crate::routes) async fn get_metric(
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
     let metric_id = metric_id(&request, &path)?;
-    let cached = state.cached(&metric_id).await?;
-    state.answer_by_contract(cached, async |cached| answer(&request, &state, tenant.as_ref(), cached).await).await
+    let cached = state.cached_metric(&metric_id).await?;
+    state.with_contract_retry(cached, async |cached| answer(&request, &state, tenant.as_ref(), cached).await).await
 }
 
 /// Runs the metric's SQL and answers with its result.
@@ -134,7 +134,7 @@ impl GetMetricParams {
             Err(invalid) => {
                 let refused = query.finish_with(invalid).err();
                 let refused = refused.unwrap_or_else(|| Problem::new(ProblemCode::InvalidParameters));
-                return Err(refused.doubting_contract(Doubt::Possible));
+                return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
         Ok(Self { format: negotiated?, rows, bound, period })

@@ -42,7 +42,7 @@ pub(in crate::routes) async fn get_metric_definition(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let cached = state.current(&metric_id(&request, &path)?).await?;
+    let cached = state.current_metric(&metric_id(&request, &path)?).await?;
     let is_unchanged = conditional::is_unchanged(&request, &cached.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response

@@ -41,5 +41,5 @@ pub(in crate::routes) async fn restore_metric(
     let id = metric_id(&request, &path)?;
     let restored = change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
     // Its tables may have changed while it was out of service.
-    Ok(respond(HttpResponse::Ok(), &state.as_of_now(restored).await))
+    Ok(respond(HttpResponse::Ok(), &state.with_current_contract(restored).await))
 }

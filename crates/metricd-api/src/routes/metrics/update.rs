@@ -65,5 +65,5 @@ pub(in crate::routes) async fn update_metric(
         Ok(MetricChange::Content(Box::new(content)))
     })
     .await?;
-    Ok(respond(HttpResponse::Ok(), &state.as_of_now(definition).await))
+    Ok(respond(HttpResponse::Ok(), &state.with_current_contract(definition).await))
 }

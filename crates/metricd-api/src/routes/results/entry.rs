@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::GetResultsParams;
 use crate::middleware::RequestId;
-use crate::results::contracts::Doubt;
+use crate::results::contracts::Staleness;
 use crate::results::definition_cache::CachedMetric;
 use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_limits, run_problem};
@@ -69,7 +69,7 @@ impl Prepared {
         let (bound, period) = statement.bind(&given).map_err(|invalid| {
             let error =
                 |fault: metricd_execution::InvalidArgument| FieldError { field: fault.name, message: fault.message };
-            let refused = Problem::new(ProblemCode::InvalidParameters).doubting_contract(Doubt::Possible);
+            let refused = Problem::new(ProblemCode::InvalidParameters).with_contract_staleness(Staleness::Possible);
             refused.with_errors(invalid.into_iter().map(error).collect())
         })?;
         let limits = run_limits(state, query_cost, cached.definition.metric.limits, false, params.rows);
@@ -78,9 +78,9 @@ impl Prepared {
     }
 
     /// The metric as it was run, and whether its contract may be to blame for how that has ended.
-    pub(super) fn doubted(&self) -> Option<(&Arc<CachedMetric>, Doubt)> {
+    pub(super) fn stale(&self) -> Option<(&Arc<CachedMetric>, Staleness)> {
         let (Some(Err(error)), Ok(statement)) = (&self.outcome, &self.cached.statement) else { return None };
-        Some((&self.cached, self.ran(statement).doubt(error)))
+        Some((&self.cached, self.ran(statement).staleness(error)))
     }
 
     fn ran(&self, statement: &MetricStatement) -> RanStatement {
