@@ -43,7 +43,7 @@ mod state;
 mod uploads;
 
 pub use auth::quotas::{QuotaRules, Quotas};
-pub use auth::tenants::{NotSecured, Tenants};
+pub use auth::tenants::{MissingRowSecurity, TenantIsolation};
 pub use connections::ConnectionLimits;
 pub use middleware::{AllowedHost, AllowedOrigin, InvalidHost, InvalidOrigin};
 pub use problem::{FieldError, Problem, ProblemCode};

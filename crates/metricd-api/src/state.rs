@@ -12,7 +12,7 @@ use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
 use crate::results::definition_cache::CachedMetric;
-use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, Tenants, Uploads, ValidatorCache};
+use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantIsolation, Uploads, ValidatorCache};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
 const MAX_VALIDATION_ATTEMPTS: usize = 2;
@@ -25,7 +25,7 @@ pub struct ApiState {
     /// How much each of them may ask for.
     pub quotas: Arc<Quotas>,
     /// Whose rows are kept apart, where SQL runs on behalf of the tenant that a token names.
-    pub tenants: Option<Arc<Tenants>>,
+    pub tenants: Option<Arc<TenantIsolation>>,
     /// The store of metrics.
     pub repository: Arc<dyn MetricRepository>,
     /// Its definitions, as far as they are held in memory.
@@ -114,7 +114,11 @@ impl ApiState {
     /// # Errors
     ///
     /// 500 where they do not: that is the operator's to mend. 503 where the database cannot be asked.
-    pub(crate) async fn keeps_apart(&self, tenant: Option<&Tenant>, cached: &CachedMetric) -> Result<(), Problem> {
+    pub(crate) async fn require_row_security(
+        &self,
+        tenant: Option<&Tenant>,
+        cached: &CachedMetric,
+    ) -> Result<(), Problem> {
         let (Some(_), Some(tenants)) = (tenant, &self.tenants) else { return Ok(()) };
         let checked = tenants.check(self.runner.as_ref(), cached.definition.contract.as_ref()).await?;
         checked.map_err(|error| Problem::new(ProblemCode::RowSecurityMissing).caused_by(error))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use metricd_api::Tenants;
+use metricd_api::TenantIsolation;
 use metricd_execution::MetricRunner;
 use metricd_postgres::tenant_key;
 use metricd_runner::PgRunner;
@@ -17,7 +17,7 @@ pub(crate) async fn tenants(
     arguments: &AccessArguments,
     database: &Database,
     runner: PgRunner,
-) -> Result<(PgRunner, Option<Arc<Tenants>>)> {
+) -> Result<(PgRunner, Option<Arc<TenantIsolation>>)> {
     let Some(claim) = &arguments.tenant_claim else { return Ok((runner, None)) };
     let runner = runner.naming_tenants_by(tenant_key(&database.owner)?.into());
 
@@ -28,7 +28,7 @@ pub(crate) async fn tenants(
         "--shared-table names what `warehouse` does not have, or the reader may not read: {}",
         unknown.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
     );
-    let tenants = Tenants::sharing(arguments.shared_tables.iter().cloned());
+    let tenants = TenantIsolation::with_public_relations(arguments.shared_tables.iter().cloned());
     // As for SQL that may read anything.
     if let Err(open) = tenants.check(&runner, None).await? {
         anyhow::bail!(

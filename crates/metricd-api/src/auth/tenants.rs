@@ -10,34 +10,34 @@ use metricd_execution::{MetricRunner, Relation, RunError};
 use tokio::sync::Mutex;
 
 /// For how long what the database has said of its relations is taken for true.
-const MAX_AGE: Duration = Duration::from_secs(5);
+const RELATIONS_TTL: Duration = Duration::from_secs(5);
 
 /// For how much longer it serves those who come while it is asked for anew.
-const GRACE: Duration = Duration::from_secs(5);
+const STALE_GRACE: Duration = Duration::from_secs(5);
 
 /// Lets SQL run on behalf of a tenant that reads nothing but what policies keep apart, or what all tenants share.
 #[derive(Debug, Default)]
-pub struct Tenants {
+pub struct TenantIsolation {
     /// The relations of which every tenant may see every row.
-    shared: BTreeSet<String>,
-    known: RwLock<Option<Arc<Known>>>,
+    public_relations: BTreeSet<String>,
+    checked: RwLock<Option<Arc<CheckedRelations>>>,
     /// Held by whoever asks the database; when that has last failed.
-    asking: Mutex<Option<Instant>>,
+    refreshing: Mutex<Option<Instant>>,
 }
 
 /// What the database has said.
 #[derive(Debug)]
-struct Known {
-    asked_at: Instant,
+struct CheckedRelations {
+    read_at: Instant,
     /// Each relation, and why it may not be read, if that is so.
     relations: BTreeMap<String, Option<String>>,
 }
 
 /// Relations whose rows no policy keeps apart, each with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotSecured(Vec<(String, String)>);
+pub struct MissingRowSecurity(Vec<(String, String)>);
 
-impl fmt::Display for NotSecured {
+impl fmt::Display for MissingRowSecurity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |(name, reason): &(String, String)| {
             let schema = if name.contains('.') { "" } else { "warehouse." };
@@ -48,12 +48,12 @@ impl fmt::Display for NotSecured {
     }
 }
 
-impl std::error::Error for NotSecured {}
+impl std::error::Error for MissingRowSecurity {}
 
-impl Tenants {
+impl TenantIsolation {
     /// Tenants of whom each sees every row of these relations, and of all others what policies let it see.
-    pub fn sharing(relations: impl IntoIterator<Item = String>) -> Self {
-        Self { shared: relations.into_iter().collect(), ..Self::default() }
+    pub fn with_public_relations(relations: impl IntoIterator<Item = String>) -> Self {
+        Self { public_relations: relations.into_iter().collect(), ..Self::default() }
     }
 
     /// Whether SQL with this contract reads nothing else. A view or a function may read what no contract names, so that nothing
@@ -66,36 +66,36 @@ impl Tenants {
         &self,
         runner: &dyn MetricRunner,
         contract: Option<&Contract>,
-    ) -> Result<Result<(), NotSecured>, RunError> {
-        let known = self.known().filter(|known| known.open(contract).is_empty());
-        let age = known.as_ref().map_or(Duration::MAX, |known| known.asked_at.elapsed());
-        if age < MAX_AGE {
+    ) -> Result<Result<(), MissingRowSecurity>, RunError> {
+        let checked = self.checked().filter(|checked| checked.unprotected(contract).is_empty());
+        let age = checked.as_ref().map_or(Duration::MAX, |checked| checked.read_at.elapsed());
+        if age < RELATIONS_TTL {
             return Ok(Ok(()));
         }
-        if age < MAX_AGE + GRACE {
+        if age < RELATIONS_TTL + STALE_GRACE {
             // One of those who come asks. Where the database cannot be asked now, it can be a little later.
-            if let Ok(mut failed_at) = self.asking.try_lock() {
-                drop(self.ask(runner, &mut failed_at).await);
+            if let Ok(mut failed_at) = self.refreshing.try_lock() {
+                drop(self.refresh(runner, &mut failed_at).await);
             }
         } else {
             // A relation may have been made, or secured, since.
-            let came_at = Instant::now();
-            let mut failed_at = self.asking.lock().await;
+            let arrived_at = Instant::now();
+            let mut failed_at = self.refreshing.lock().await;
             // Those who waited for one that fails do not wait for one another.
-            if failed_at.is_some_and(|failed_at| failed_at >= came_at) {
-                return Err(unasked());
+            if failed_at.is_some_and(|failed_at| failed_at >= arrived_at) {
+                return Err(relations_unknown());
             }
-            if self.known().is_none_or(|known| known.asked_at < came_at) {
-                self.ask(runner, &mut failed_at).await?;
+            if self.checked().is_none_or(|checked| checked.read_at < arrived_at) {
+                self.refresh(runner, &mut failed_at).await?;
             }
         }
-        let open = self.known().ok_or_else(unasked)?.open(contract);
-        Ok(if open.is_empty() { Ok(()) } else { Err(NotSecured(open)) })
+        let unprotected = self.checked().ok_or_else(relations_unknown)?.unprotected(contract);
+        Ok(if unprotected.is_empty() { Ok(()) } else { Err(MissingRowSecurity(unprotected)) })
     }
 
     /// Asks the database.
-    async fn ask(&self, runner: &dyn MetricRunner, failed_at: &mut Option<Instant>) -> Result<(), RunError> {
-        let asked_at = Instant::now();
+    async fn refresh(&self, runner: &dyn MetricRunner, failed_at: &mut Option<Instant>) -> Result<(), RunError> {
+        let read_at = Instant::now();
         let relations = match runner.relations().await {
             Ok(relations) => relations.into_iter(),
             Err(error) => {
@@ -104,32 +104,33 @@ impl Tenants {
             }
         };
         let relations = relations.map(|Relation { name, gap }| {
-            let gap = gap.filter(|_| !self.shared.contains(&name));
+            let gap = gap.filter(|_| !self.public_relations.contains(&name));
             (name, gap)
         });
         let relations = relations.collect();
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        *known = Some(Arc::new(Known { asked_at, relations }));
+        let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
+        *checked = Some(Arc::new(CheckedRelations { read_at, relations }));
         Ok(())
     }
 
-    fn known(&self) -> Option<Arc<Known>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn checked(&self) -> Option<Arc<CheckedRelations>> {
+        self.checked.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-fn unasked() -> RunError {
+fn relations_unknown() -> RunError {
     RunError::Unavailable("what relations there are could not be asked for".to_owned())
 }
 
-impl Known {
+impl CheckedRelations {
     /// What SQL with this contract may read, and should not: all that may not be read, since a view or a function may read it,
     /// and what the SQL names that was not there yet.
-    fn open(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
-        let open = self.relations.iter().filter_map(|(name, gap)| Some((name.clone(), gap.clone()?)));
+    fn unprotected(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
+        let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((name.clone(), gap.clone()?)));
         let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
         let unknown = named.filter(|name| !self.relations.contains_key(*name));
-        open.chain(unknown.map(|name| (name.clone(), "it was not there when PostgreSQL was last asked".to_owned())))
+        unprotected
+            .chain(unknown.map(|name| (name.clone(), "it was not there when PostgreSQL was last asked".to_owned())))
             .collect()
     }
 }
@@ -144,11 +145,11 @@ mod tests {
     use super::*;
 
     /// Takes what is known back in time.
-    fn age(tenants: &Tenants, by: Duration) {
-        let mut known = tenants.known.write().unwrap();
-        if let Some(of) = known.as_deref() {
-            *known = Some(Arc::new(Known {
-                asked_at: of.asked_at.checked_sub(by).unwrap(),
+    fn age(tenants: &TenantIsolation, by: Duration) {
+        let mut checked = tenants.checked.write().unwrap();
+        if let Some(of) = checked.as_deref() {
+            *checked = Some(Arc::new(CheckedRelations {
+                read_at: of.read_at.checked_sub(by).unwrap(),
                 relations: of.relations.clone(),
             }));
         }
@@ -169,7 +170,7 @@ mod tests {
     #[actix_web::test]
     async fn the_database_is_asked_by_one_for_all() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let tenants = Tenants::default();
+        let tenants = TenantIsolation::default();
         let all = async |runner: &ScriptedRunner| {
             let before = asked.load(Ordering::SeqCst);
             let checks = join_all((0..50).map(|_| tenants.check(runner, None))).await;
@@ -178,18 +179,19 @@ mod tests {
             assert!(asked.load(Ordering::SeqCst) - before <= 2);
             passed
         };
-        let (failing, secured, open) = (runner(&asked, None), runner(&asked, Some(true)), runner(&asked, Some(false)));
+        let (failing, secured, unprotected) =
+            (runner(&asked, None), runner(&asked, Some(true)), runner(&asked, Some(false)));
         assert_eq!(all(&failing).await, 0);
         assert_eq!(all(&secured).await, 50);
-        assert_eq!(all(&failing).await, 50, "what is known holds");
-        age(&tenants, MAX_AGE);
+        assert_eq!(all(&failing).await, 50, "what is checked holds");
+        age(&tenants, RELATIONS_TTL);
         assert_eq!(all(&failing).await, 50, "for a little longer, where the database cannot be asked");
-        age(&tenants, MAX_AGE + GRACE);
+        age(&tenants, RELATIONS_TTL + STALE_GRACE);
         assert_eq!(all(&failing).await, 0);
-        assert_eq!(all(&open).await, 0);
+        assert_eq!(all(&unprotected).await, 0);
         assert_eq!(all(&secured).await, 50, "what was refused is asked for anew");
-        age(&tenants, MAX_AGE);
-        all(&open).await;
-        assert_eq!(all(&open).await, 0, "what is no longer secured is noticed");
+        age(&tenants, RELATIONS_TTL);
+        all(&unprotected).await;
+        assert_eq!(all(&unprotected).await, 0, "what is no longer secured is noticed");
     }
 }

@@ -153,7 +153,7 @@ async fn prepare(
 ) -> Entry {
     let query_cost = caller::query_cost(request, state);
     let prepare = async |cached: &Arc<CachedMetric>| {
-        state.keeps_apart(tenant, cached).await?;
+        state.require_row_security(tenant, cached).await?;
         Prepared::of(Arc::clone(cached), state, query_cost, params, max_bytes)
     };
     let prepared = match cached {

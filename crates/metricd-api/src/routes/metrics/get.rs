@@ -81,7 +81,7 @@ async fn answer(
     tenant: Option<&Tenant>,
     cached: &Arc<CachedMetric>,
 ) -> Result<HttpResponse, Problem> {
-    state.keeps_apart(tenant, cached).await?;
+    state.require_row_security(tenant, cached).await?;
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use metricd_access::testing::Issuer;
 use metricd_access::{Access, Keys, Rules, Secret, Verifier};
-use metricd_api::{ApiState, Tenants};
+use metricd_api::{ApiState, TenantIsolation};
 use metricd_domain::{Contract, ContractTable};
 use metricd_execution::{Relation, Resolution};
 use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
@@ -62,7 +62,7 @@ async fn app() -> Result<TestApp> {
     let verifier = Verifier::new(Keys::default().with_secret(&Secret::parse(SECRET.to_owned())?), rules)?;
     let app = TestApp::ruled(Arc::new(repository), |state| ApiState {
         access: Access::Tokens(Arc::new(verifier)),
-        tenants: Some(Arc::new(Tenants::sharing(["countries".to_owned()]))),
+        tenants: Some(Arc::new(TenantIsolation::with_public_relations(["countries".to_owned()]))),
         ..state
     })?;
     app.runner.script_tenant(SQL);
