@@ -27,7 +27,7 @@ pub use self::cross_site::{AllowedHost, InvalidHost};
 use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::auth::caller;
-use crate::auth::quotas::Standing;
+use crate::auth::quotas::RateLimitStatus;
 use crate::connections::NoRoom;
 use crate::extract::negotiation::prefers_html;
 use crate::{ApiState, Problem, ProblemCode, connections};
@@ -107,10 +107,10 @@ pub(crate) async fn edge(
     response = compression::compress(response);
 
     let parts = Parts::of(response.request(), began.elapsed());
-    let standing = response.request().extensions_mut().remove::<Standing>();
+    let rate_limit = response.request().extensions_mut().remove::<RateLimitStatus>();
     let headers = response.headers_mut();
-    if let Some(standing) = standing {
-        standing.tell(headers);
+    if let Some(rate_limit) = rate_limit {
+        rate_limit.write_headers(headers);
     }
     if let Some(value) = parts.header() {
         headers.insert(SERVER_TIMING, value);

@@ -15,7 +15,7 @@ use crate::results::definition_cache::CachedMetric;
 use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantIsolation, Uploads, ValidatorCache};
 
 /// How many texts of SQL are judged at once, each on a connection of the resolver's.
-const MAX_VALIDATION_ATTEMPTS: usize = 2;
+const MAX_CONCURRENT_VALIDATIONS: usize = 2;
 
 /// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
 #[derive(Debug, Clone)]
@@ -57,9 +57,9 @@ pub struct ApiState {
     /// Room for uploads.
     pub uploads: Arc<Uploads>,
     /// Lets so many texts of SQL in at once to be judged, so that those that wait for it hold no thread.
-    pub judging: Arc<Semaphore>,
+    pub validation_permits: Arc<Semaphore>,
     /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
-    pub ingesting: Arc<Semaphore>,
+    pub ingestion_permits: Arc<Semaphore>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
@@ -93,8 +93,8 @@ impl ApiState {
             stream_min_bytes_per_second: 16 << 10,
             max_upload_bytes: 256 << 20,
             uploads: Arc::new(uploads),
-            judging: Arc::new(Semaphore::new(MAX_VALIDATION_ATTEMPTS)),
-            ingesting: Arc::new(Semaphore::new(1)),
+            validation_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_VALIDATIONS)),
+            ingestion_permits: Arc::new(Semaphore::new(1)),
             now: Utc::now,
         }
     }

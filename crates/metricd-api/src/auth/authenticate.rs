@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, web};
 use metricd_access::{Access, Caller, Scope, Verifier};
 
 use crate::auth::caller::came_from;
-use crate::auth::quotas::{Exceeded, Standing};
+use crate::auth::quotas::{RateLimitStatus, RateLimited};
 use crate::extract::decoding::decode_form;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -33,7 +33,7 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
     let Access::Tokens(verifier) = &state.access else { return Ok(()) };
     let caller = verified(request, verifier).map_err(|problem| refused(request, state, problem))?;
     match state.quotas.count_request(&caller) {
-        Ok(standing) => standing.into_iter().for_each(|standing| note(request, standing)),
+        Ok(rate_limit) => rate_limit.into_iter().for_each(|rate_limit| note(request, rate_limit)),
         Err(exceeded) => {
             let subject = caller.subject().unwrap_or_default();
             let from = came_from(request.peer_addr());
@@ -81,15 +81,15 @@ fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Prob
     }
 }
 
-fn too_many(request: &ServiceRequest, Exceeded(standing): Exceeded) -> Problem {
-    let seconds = standing.more_in();
-    note(request, standing);
+fn too_many(request: &ServiceRequest, RateLimited(rate_limit): RateLimited) -> Problem {
+    let seconds = rate_limit.reset_after();
+    note(request, rate_limit);
     Problem::new(ProblemCode::TooManyRequests).with_header(RETRY_AFTER, seconds.into())
 }
 
 /// Keeps for the response how it stands with a rate.
-fn note(request: &ServiceRequest, standing: Standing) {
-    request.extensions_mut().insert(standing);
+fn note(request: &ServiceRequest, rate_limit: RateLimitStatus) {
+    request.extensions_mut().insert(rate_limit);
 }
 
 /// Whether the query string names a token.

@@ -8,7 +8,7 @@ use metricd_access::{Caller, Scope};
 use metricd_domain::{MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
-use crate::auth::quotas::Turn;
+use crate::auth::quotas::QuotaPermit;
 use crate::middleware::RequestId;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -38,9 +38,9 @@ pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<T
 /// # Errors
 ///
 /// 429 where too much of the caller's runs, and goes on.
-pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let turn = state.quotas.turn(of(request).as_deref(), address(request)).await;
-    turn.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
+pub(crate) async fn acquire_query_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
+    let permit = state.quotas.acquire_query_permit(of(request).as_deref(), address(request)).await;
+    permit.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
 }
 
 /// Waits for the caller's turn to have a stream, as for [`turn`].
@@ -48,9 +48,9 @@ pub(crate) async fn turn(request: &HttpRequest, state: &ApiState) -> Result<Turn
 /// # Errors
 ///
 /// 429 where as many streams of the caller's are under way as may be, and none of them ends.
-pub(crate) async fn stream_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let turn = state.quotas.stream_turn(of(request).as_deref(), address(request)).await;
-    turn.ok_or_else(|| {
+pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
+    let permit = state.quotas.acquire_stream_permit(of(request).as_deref(), address(request)).await;
+    permit.ok_or_else(|| {
         let detail = "As many streams of the token's subject, or of the address without a token, are under way as may be at \
                       once, and none of them has ended within a second. Try again.";
         denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))
@@ -62,9 +62,9 @@ pub(crate) async fn stream_turn(request: &HttpRequest, state: &ApiState) -> Resu
 /// # Errors
 ///
 /// 429 where another text of the caller's is judged, and goes on.
-pub(crate) async fn judging_turn(request: &HttpRequest, state: &ApiState) -> Result<Turn, Problem> {
-    let turn = state.quotas.judging_turn(of(request).as_deref(), address(request)).await;
-    turn.ok_or_else(|| {
+pub(crate) async fn acquire_validation_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
+    let permit = state.quotas.acquire_validation_permit(of(request).as_deref(), address(request)).await;
+    permit.ok_or_else(|| {
         let detail = "Other SQL of the token's subject, or of the address without a token, is judged, and has been for as \
                       long as this waits for it. Try again.";
         denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))

@@ -1,7 +1,7 @@
 //! How much one caller may ask for: requests a second, statements at once, and how dear a statement may be.
 
+mod concurrency;
 mod rate;
-mod running;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use metricd_access::{Caller, Scope};
 
-use self::rate::Rate;
-pub(crate) use self::rate::{Exceeded, Standing};
-use self::running::Running;
-pub(crate) use self::running::Turn;
+use self::concurrency::ConcurrencyLimiter;
+pub(crate) use self::concurrency::QuotaPermit;
+use self::rate::KeyedRateLimiter;
+pub(crate) use self::rate::{RateLimitStatus, RateLimited};
 
 /// How long a turn to run SQL is waited for: as long as for a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a turn to have SQL judged is waited for: as long as PostgreSQL may take for one text before it.
-pub(crate) const JUDGING_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const VALIDATION_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is set by the operator. Callers without a token are known by their address.
 #[derive(Debug, Clone, Default)]
@@ -41,11 +41,11 @@ pub struct QuotaRules {
 /// Holds callers to the rules.
 #[derive(Debug)]
 pub struct Quotas {
-    requests: Option<Rate>,
-    refusals: Option<Rate>,
-    running: Option<Arc<Running>>,
-    streaming: Option<Arc<Running>>,
-    judging: Arc<Running>,
+    requests: Option<KeyedRateLimiter>,
+    refusals: Option<KeyedRateLimiter>,
+    queries: Option<Arc<ConcurrencyLimiter>>,
+    streams: Option<Arc<ConcurrencyLimiter>>,
+    validations: Arc<ConcurrencyLimiter>,
     scope_query_costs: BTreeMap<Scope, u64>,
     /// Names and addresses are kept as their hashes, which nobody outside can foresee.
     hasher: RandomState,
@@ -55,25 +55,25 @@ impl Quotas {
     /// Quotas by these rules.
     #[must_use]
     pub fn new(rules: QuotaRules) -> Self {
-        let running = |most| Arc::new(Running::new(most, PATIENCE));
+        let limiter = |limit| Arc::new(ConcurrencyLimiter::new(limit, ACQUIRE_TIMEOUT));
         Self {
-            requests: rules.requests_per_second.map(|rate| Rate::new("requests", rate)),
-            refusals: rules.refusals_per_second.map(|rate| Rate::new("refusals", rate)),
-            running: rules.queries_per_subject.map(running),
-            streaming: rules.queries_per_subject.map(streams_of).map(running),
-            judging: Arc::new(Running::new(NonZeroUsize::MIN, JUDGING_PATIENCE)),
+            requests: rules.requests_per_second.map(|rate| KeyedRateLimiter::new("requests", rate)),
+            refusals: rules.refusals_per_second.map(|rate| KeyedRateLimiter::new("refusals", rate)),
+            queries: rules.queries_per_subject.map(limiter),
+            streams: rules.queries_per_subject.map(streams_of).map(limiter),
+            validations: Arc::new(ConcurrencyLimiter::new(NonZeroUsize::MIN, VALIDATION_ACQUIRE_TIMEOUT)),
             scope_query_costs: rules.scope_query_costs,
             hasher: RandomState::new(),
         }
     }
 
     /// Counts a request of the caller's; how it stands with its rate then, where there is one.
-    pub(crate) fn count_request(&self, caller: &Caller) -> Result<Option<Standing>, Exceeded> {
+    pub(crate) fn count_request(&self, caller: &Caller) -> Result<Option<RateLimitStatus>, RateLimited> {
         self.requests.as_ref().map(|rate| rate.count(self.key(caller))).transpose()
     }
 
     /// Counts a request from the address that is refused.
-    pub(crate) fn count_refusal(&self, address: IpAddr) -> Result<(), Exceeded> {
+    pub(crate) fn count_refusal(&self, address: IpAddr) -> Result<(), RateLimited> {
         let Some(rate) = &self.refusals else { return Ok(()) };
         rate.count(self.address_key(address)).map(|_| ())
     }
@@ -84,32 +84,44 @@ impl Quotas {
     }
 
     /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
-    pub(crate) async fn turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
-        self.turn_of(self.running.as_ref(), caller, address).await
+    pub(crate) async fn acquire_query_permit(
+        &self,
+        caller: Option<&Caller>,
+        address: Option<IpAddr>,
+    ) -> Option<QuotaPermit> {
+        self.acquire(self.queries.as_ref(), caller, address).await
     }
 
     /// The same to have a stream, beside the turn to run its SQL: a slow client holds a stream's connection for long.
-    pub(crate) async fn stream_turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
-        self.turn_of(self.streaming.as_ref(), caller, address).await
-    }
-
-    async fn turn_of(
+    pub(crate) async fn acquire_stream_permit(
         &self,
-        running: Option<&Arc<Running>>,
         caller: Option<&Caller>,
         address: Option<IpAddr>,
-    ) -> Option<Turn> {
-        match (running, self.key_of(caller, address)) {
-            (Some(running), Some(key)) => running.turn(key).await,
-            _ => Some(Turn::default()),
+    ) -> Option<QuotaPermit> {
+        self.acquire(self.streams.as_ref(), caller, address).await
+    }
+
+    async fn acquire(
+        &self,
+        limiter: Option<&Arc<ConcurrencyLimiter>>,
+        caller: Option<&Caller>,
+        address: Option<IpAddr>,
+    ) -> Option<QuotaPermit> {
+        match (limiter, self.key_of(caller, address)) {
+            (Some(limiter), Some(key)) => limiter.acquire(key).await,
+            _ => Some(QuotaPermit::default()),
         }
     }
 
     /// The same to have SQL judged, one text at a time.
-    pub(crate) async fn judging_turn(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Turn> {
+    pub(crate) async fn acquire_validation_permit(
+        &self,
+        caller: Option<&Caller>,
+        address: Option<IpAddr>,
+    ) -> Option<QuotaPermit> {
         match self.key_of(caller, address) {
-            Some(key) => self.judging.turn(key).await,
-            None => Some(Turn::default()),
+            Some(key) => self.validations.acquire(key).await,
+            None => Some(QuotaPermit::default()),
         }
     }
 
@@ -155,11 +167,11 @@ mod tests {
     async fn one_address_has_one_text_of_sql_judged_at_a_time() {
         let quotas = Quotas::default();
         let address = |text: &str| Some(text.parse().unwrap());
-        let held = quotas.judging_turn(None, address("2001:db8::1")).await.unwrap();
-        assert!(quotas.judging_turn(None, address("2001:db8::2")).await.is_none(), "the same network");
-        assert!(quotas.judging_turn(None, address("2001:db9::1")).await.is_some());
-        assert!(quotas.judging_turn(None, address("192.0.2.1")).await.is_some());
+        let held = quotas.acquire_validation_permit(None, address("2001:db8::1")).await.unwrap();
+        assert!(quotas.acquire_validation_permit(None, address("2001:db8::2")).await.is_none(), "the same network");
+        assert!(quotas.acquire_validation_permit(None, address("2001:db9::1")).await.is_some());
+        assert!(quotas.acquire_validation_permit(None, address("192.0.2.1")).await.is_some());
         drop(held);
-        assert!(quotas.judging_turn(None, address("2001:db8::2")).await.is_some());
+        assert!(quotas.acquire_validation_permit(None, address("2001:db8::2")).await.is_some());
     }
 }

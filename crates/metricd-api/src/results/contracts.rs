@@ -13,7 +13,7 @@ use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Stat
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 
-use crate::auth::quotas::JUDGING_PATIENCE;
+use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -184,7 +184,7 @@ impl ApiState {
     async fn refresh(&self, cached: &Arc<CachedMetric>) -> Result<Refresh, Problem> {
         let definition = &cached.definition;
         let id = &definition.metric.metric_id;
-        let permit = timeout(JUDGING_PATIENCE, Arc::clone(&self.judging).acquire_owned()).await;
+        let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&self.validation_permits).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
         // Somebody else may have done it while this waited.
         let stored = self.definitions.get_in_service(id).await?;

@@ -170,11 +170,11 @@ async fn run(
     tenant: Option<&Tenant>,
     entries: &mut HashMap<&str, Entry>,
 ) -> Result<DateTime<Utc>, Problem> {
-    let turn = caller::turn(request, state).await?;
+    let permit = caller::acquire_query_permit(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
-    // Each connection is a turn of the caller's.
-    let permits = turn.permits(prepared.len());
+    // Each connection is a permit of the caller's.
+    let permits = permit.into_permits(prepared.len());
     let runs = prepared.iter_mut().map(|prepared| SnapshotRun {
         statement: &prepared.bound,
         limits: prepared.limits,

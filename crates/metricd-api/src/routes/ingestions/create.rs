@@ -115,14 +115,14 @@ async fn run(
     options: IngestOptions,
 ) -> Result<IngestionReport, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);
-    let turn = Arc::clone(&state.ingesting).acquire_owned().await.map_err(|error| failed(&error))?;
+    let permit = Arc::clone(&state.ingestion_permits).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
     let work = move || {
         let judge = state.judge().map_err(unjudged)?;
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
         state.definitions.invalidate();
-        drop((folder, turn, place));
+        drop((folder, permit, place));
         report.map_err(problem)
     };
     web::block(work).await.map_err(|error| failed(&error))?

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::auth::caller;
-use crate::auth::quotas::JUDGING_PATIENCE;
+use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::extract::fields::{Field, Fields, read};
 use crate::problem::FindingResponse;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
@@ -203,12 +203,12 @@ impl DraftContent {
 }
 
 async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> Result<Contract, Problem> {
-    let of_caller = caller::judging_turn(request, state).await?;
-    let turn = timeout(JUDGING_PATIENCE, Arc::clone(&state.judging).acquire_owned()).await;
-    let Ok(Ok(turn)) = turn else { return Err(Problem::new(ProblemCode::NoConnection)) };
+    let caller_permit = caller::acquire_validation_permit(request, state).await?;
+    let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&state.validation_permits).acquire_owned()).await;
+    let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
     let state = state.clone();
     let work = move || {
-        let _turns = (of_caller, turn);
+        let _permits = (caller_permit, permit);
         let declared = Declarations {
             parameters: &draft.parameters,
             time_column: draft.time_column.as_ref(),

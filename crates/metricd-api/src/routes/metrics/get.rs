@@ -91,12 +91,12 @@ async fn answer(
     let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, rows);
     let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
-        let permit = caller::turn(request, state).await?.permit();
+        let permit = caller::acquire_query_permit(request, state).await?.into_permit();
         let buffered = BufferedRequest { cached: Arc::clone(cached), statement: bound, tenant, limits, period, permit };
         return respond_buffered(request, state, statement, buffered).await;
     };
-    let stream = caller::stream_turn(request, state).await?;
-    let permit = Permit::new((stream, caller::turn(request, state).await?));
+    let stream = caller::acquire_stream_permit(request, state).await?;
+    let permit = Permit::new((stream, caller::acquire_query_permit(request, state).await?));
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
     let streamed =
