@@ -7,7 +7,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER, WWW_AUTHE
 use actix_web::{HttpMessage, web};
 use metricd_access::{Access, Caller, Scope, Verifier};
 
-use crate::auth::caller::came_from;
+use crate::auth::caller::peer_suffix;
 use crate::auth::quotas::{RateLimitStatus, RateLimited};
 use crate::extract::decoding::decode_form;
 use crate::{ApiState, Problem, ProblemCode};
@@ -36,7 +36,7 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         Ok(rate_limit) => rate_limit.into_iter().for_each(|rate_limit| note(request, rate_limit)),
         Err(exceeded) => {
             let subject = caller.subject().unwrap_or_default();
-            let from = came_from(request.peer_addr());
+            let from = peer_suffix(request.peer_addr());
             return Err(too_many(request, exceeded).caused_by(format!("`{subject}` {from} makes too many requests")));
         }
     }
@@ -64,7 +64,7 @@ fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<()
     let detail = format!("The token lacks the scope that the request needs: `{scope}`.");
     let problem = challenged(ProblemCode::ScopeMissing, &challenge).with_detail(detail);
     let subject = caller.subject().unwrap_or_default();
-    let from = came_from(request.peer_addr());
+    let from = peer_suffix(request.peer_addr());
     Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")))
 }
 
@@ -127,7 +127,7 @@ fn challenged(code: ProblemCode, challenge: &str) -> Problem {
 
 /// The problem, whose detail the log is told as well.
 fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
-    let cause = format!("{} {}", problem.shown_detail(), came_from(request.peer_addr()));
+    let cause = format!("{} {}", problem.shown_detail(), peer_suffix(request.peer_addr()));
     problem.caused_by(cause)
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpMessage, HttpRequest};
 use metricd_access::{Caller, Scope};
-use metricd_domain::{MetricId, MetricPatterns, Tenant};
+use metricd_domain::{Actor, ChangeSource, MetricId, MetricPatterns, Tenant};
 use uuid::Uuid;
 
 use crate::auth::quotas::QuotaPermit;
@@ -15,6 +15,16 @@ use crate::{ApiState, Problem, ProblemCode};
 /// Whose token the request has; nobody's where none was asked for.
 pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Caller>> {
     request.extensions().get::<Arc<Caller>>().cloned()
+}
+
+/// Who makes the request.
+pub(crate) fn actor(request: &HttpRequest) -> Actor {
+    Actor {
+        subject: of(request).and_then(|caller| caller.subject().map(str::to_owned)),
+        address: address(request).map(|address| address.to_string()),
+        request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
+        ..Actor::by(ChangeSource::Http)
+    }
 }
 
 /// On whose behalf SQL is run for the request, where the server serves tenants.
@@ -96,7 +106,7 @@ pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
 }
 
 /// The metrics that the request's token is limited to; none where it is not limited to any.
-pub(crate) fn limited_to(request: &HttpRequest) -> Option<MetricPatterns> {
+pub(crate) fn visible_metrics(request: &HttpRequest) -> Option<MetricPatterns> {
     of(request)?.metrics().cloned()
 }
 
@@ -106,7 +116,7 @@ pub(crate) fn limited_to(request: &HttpRequest) -> Option<MetricPatterns> {
 ///
 /// 403 where it is.
 pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
-    match limited_to(request) {
+    match visible_metrics(request) {
         None => Ok(()),
         Some(_) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
     }
@@ -117,7 +127,7 @@ pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
 /// # Errors
 ///
 /// 403 where it is.
-pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
+pub(crate) fn require_visible(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
     match of(request) {
         Some(caller) if !caller.can_see(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
         _ => Ok(()),
@@ -126,12 +136,12 @@ pub(crate) fn require_sight(request: &HttpRequest, id: &MetricId) -> Result<(), 
 
 /// The id to go on with: where the token is limited to other metrics, one that no metric has. So a metric that the caller may not
 /// read is looked for, and not found, just as one that is not there.
-pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
+pub(crate) fn mask_if_hidden(request: &HttpRequest, id: MetricId) -> MetricId {
     match of(request) {
         Some(caller) if !caller.can_see(&id) => {
             let subject = caller.subject().unwrap_or_default();
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-            log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", came_from(request.peer_addr()));
+            log::info!("`{subject}` {} may not read the metric {id} [{request_id}]", peer_suffix(request.peer_addr()));
             let random = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
             MetricId::parse(random).unwrap_or_else(|_| unreachable!("64 hexadecimal digits are an id"))
         }
@@ -143,12 +153,12 @@ pub(crate) fn seen(request: &HttpRequest, id: MetricId) -> MetricId {
 fn denied(request: &HttpRequest, problem: Problem) -> Problem {
     let caller = of(request);
     let subject = caller.as_ref().and_then(|caller| caller.subject()).unwrap_or_default();
-    let from = came_from(request.peer_addr());
+    let from = peer_suffix(request.peer_addr());
     let cause = format!("`{subject}` {from}: {}", problem.shown_detail());
     problem.caused_by(cause)
 }
 
 /// Where a request came from.
-pub(crate) fn came_from(peer: Option<SocketAddr>) -> String {
+pub(crate) fn peer_suffix(peer: Option<SocketAddr>) -> String {
     peer.map(|address| format!("from {}", address.ip())).unwrap_or_default()
 }

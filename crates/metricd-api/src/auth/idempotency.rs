@@ -1,14 +1,12 @@
 //! Who makes a request, as history remembers it, and the mark by which it is known when it is sent again.
 
-use actix_web::{HttpMessage, HttpRequest};
-use metricd_domain::{Actor, ChangeSource};
+use actix_web::HttpRequest;
 use metricd_repository::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::auth::caller;
 use crate::extract::conditional::hex;
-use crate::middleware::RequestId;
 use crate::{FieldError, Problem, ProblemCode};
 
 /// The header that marks a request.
@@ -16,16 +14,6 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The greatest length of a key.
 const MAX_KEY_CHARS: usize = 255;
-
-/// Who makes the request.
-pub(crate) fn actor(request: &HttpRequest) -> Actor {
-    Actor {
-        subject: caller::of(request).and_then(|caller| caller.subject().map(str::to_owned)),
-        address: request.peer_addr().map(|address| address.ip().to_string()),
-        request_id: request.extensions().get::<RequestId>().map(ToString::to_string),
-        ..Actor::by(ChangeSource::Http)
-    }
-}
 
 /// The request's mark, where it has one.
 ///
@@ -49,7 +37,7 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
     let is_sane =
         |key: &&str| (1..=MAX_KEY_CHARS).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     let key = key.to_str().ok().filter(is_sane).filter(|_| keys.next().is_none());
-    key.map(|key| Some(owned_key(request, key))).ok_or_else(|| {
+    key.map(|key| Some(scoped_key(request, key))).ok_or_else(|| {
         let message = format!("expected one key of 1 to {MAX_KEY_CHARS} visible ASCII characters, such as a UUID");
         let error = FieldError { field: "Idempotency-Key".to_owned(), message };
         Problem::new(ProblemCode::InvalidParameters).with_errors(vec![error])
@@ -57,7 +45,7 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
 }
 
 /// The key as it is kept: two callers may use the same one, and neither is told what the other was answered.
-fn owned_key(request: &HttpRequest, key: &str) -> String {
+fn scoped_key(request: &HttpRequest, key: &str) -> String {
     let Some(caller) = caller::of(request) else { return key.to_owned() };
     let subject = caller.subject();
     // No subject is not the one without characters.

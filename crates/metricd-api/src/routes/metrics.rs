@@ -30,5 +30,5 @@ pub(super) use update::update_metric;
 /// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.
 pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &str) -> Result<MetricId, Problem> {
     let id = MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
-    Ok(caller::seen(request, id))
+    Ok(caller::mask_if_hidden(request, id))
 }

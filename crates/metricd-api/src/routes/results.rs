@@ -111,7 +111,7 @@ pub(super) async fn answer_results(
     for id in ids.iter().map(String::as_str).collect::<BTreeSet<_>>() {
         let found = match MetricId::parse(id) {
             Err(_) => Err(Problem::new(ProblemCode::MetricNotFound)),
-            Ok(id) => match state.cached_metric(&caller::seen(request, id)).await {
+            Ok(id) => match state.cached_metric(&caller::mask_if_hidden(request, id)).await {
                 Err(error @ (RepositoryError::Unavailable(_) | RepositoryError::NoConnection)) => {
                     return Err(error.into());
                 }

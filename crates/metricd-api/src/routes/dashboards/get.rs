@@ -68,7 +68,7 @@ pub(in crate::routes) async fn dashboard(
 ) -> Result<Dashboard, Problem> {
     let id = DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))?;
     let dashboard = state.repository.get_dashboard(&id).await?;
-    Ok(match caller::limited_to(request) {
+    Ok(match caller::visible_metrics(request) {
         Some(patterns) => dashboard.among(&patterns),
         None => dashboard,
     })

@@ -48,7 +48,7 @@ pub(in crate::routes) async fn list_dashboards(
     let mut query = QueryString::parse(request.query_string());
     let asked = PageRequest::take(&mut query, |key| DashboardId::parse(key).ok());
     query.finish()?;
-    let among = caller::limited_to(&request);
+    let among = caller::visible_metrics(&request);
     let found = state.repository.list_dashboards(among.as_ref(), asked.after.as_ref(), asked.wanted()).await?;
     let key = |summary: &DashboardSummary| summary.dashboard_id.to_string();
     Ok(HttpResponse::Ok().json(page(asked.limit(), found, key, DashboardSummaryResponse::from)))

@@ -85,7 +85,7 @@ pub(in crate::routes) async fn create_ingestion(
 
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
     let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
-    let actor = Actor { source: ChangeSource::Ingestion, ..idempotency::actor(&request) };
+    let actor = Actor { source: ChangeSource::Ingestion, ..caller::actor(&request) };
     let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),
         dry_run: dry_run.unwrap_or_default(),

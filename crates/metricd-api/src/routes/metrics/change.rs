@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use metricd_domain::{MetricDefinition, MetricId};
 use metricd_repository::{MetricChange, RepositoryError, ServiceState};
 
-use crate::auth::idempotency;
+use crate::auth::caller;
 use crate::extract::conditional;
 use crate::{ApiState, Problem, ProblemCode};
 
@@ -36,7 +36,7 @@ pub(super) async fn change(
         }
         conditional::check(request, &conditional::of_definition(&before))?;
         let change = draft(&before).await?;
-        match state.repository.change_metric(id, before.version, change, idempotency::actor(request)).await {
+        match state.repository.change_metric(id, before.version, change, caller::actor(request)).await {
             Err(RepositoryError::VersionMismatch { .. }) if !conditional::names_version(request) => {}
             changed => {
                 state.definitions.invalidate();

@@ -71,9 +71,9 @@ pub(in crate::routes) async fn create_metric(
     };
 
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
-    caller::require_sight(&request, &metric_id)?;
+    caller::require_visible(&request, &metric_id)?;
     let content = content.new_content(sql).judged(&request, &state).await?;
-    let actor = idempotency::actor(&request);
+    let actor = caller::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {
         let metric = NewMetric::new(metric_id.clone(), content.clone(), actor.clone());
@@ -83,13 +83,13 @@ pub(in crate::routes) async fn create_metric(
                 attempt += 1;
                 let random = Uuid::new_v4().simple().to_string();
                 metric_id = id_of(title.as_str(), random.get(..8).unwrap_or_default());
-                caller::require_sight(&request, &metric_id)?;
+                caller::require_visible(&request, &metric_id)?;
             }
             stored => break stored?,
         }
     };
     // A token of the same subject that was limited to other metrics may have made it.
-    caller::require_sight(&request, &definition.metric.metric_id)?;
+    caller::require_visible(&request, &definition.metric.metric_id)?;
     state.definitions.invalidate();
 
     let mut response = HttpResponse::Created();

@@ -50,7 +50,7 @@ pub(in crate::routes) async fn list_metrics(
         _ => Err("expected `true` or `false`"),
     });
     query.finish()?;
-    let among = caller::limited_to(&request);
+    let among = caller::visible_metrics(&request);
     let filter = DefinitionFilter { state: state_asked.unwrap_or_default(), search, dashboard_id, among };
     let found = state.repository.list_definitions(&filter, asked.after.as_ref(), asked.wanted()).await?;
     let key = |definition: &MetricDefinition| definition.metric.metric_id.to_string();
