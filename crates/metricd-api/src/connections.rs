@@ -14,6 +14,6 @@ mod response;
 mod socket;
 
 pub use self::registry::ConnectionLimits;
-pub(crate) use self::registry::{NoRoom, Registry};
-pub(crate) use self::response::{ConnectionData, StaticBody, begin};
+pub(crate) use self::registry::{Registry, ResponseMemoryFull};
+pub(crate) use self::response::{ConnectionData, StaticBody, track};
 pub(crate) use self::socket::Socket;

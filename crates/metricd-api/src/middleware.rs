@@ -28,7 +28,7 @@ use self::timing::{Milliseconds, Parts};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::auth::caller;
 use crate::auth::quotas::RateLimitStatus;
-use crate::connections::NoRoom;
+use crate::connections::ResponseMemoryFull;
 use crate::extract::negotiation::prefers_html;
 use crate::{ApiState, Problem, ProblemCode, connections};
 
@@ -61,7 +61,7 @@ pub(crate) async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
-    let under_way = connections::begin(&request);
+    let in_flight = connections::track(&request);
     let request_id = request_id(&request);
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), limits::shown_path(&request));
@@ -89,20 +89,20 @@ pub(crate) async fn edge(
     headers::secure(response.headers_mut());
     cors.grant(&mut response);
     let mut sending = None;
-    if let Some(under_way) = under_way {
-        let mut room = under_way.room(&response, || quota_key(response.request()));
-        if let Err(no_room) = room {
-            let code = match no_room {
-                NoRoom::All => ProblemCode::ServerBusy,
-                NoRoom::Caller => ProblemCode::AnswersUnread,
+    if let Some(in_flight) = in_flight {
+        let mut reservation = in_flight.reserve(&response, || quota_key(response.request()));
+        if let Err(full) = reservation {
+            let code = match full {
+                ResponseMemoryFull::Server => ProblemCode::ServerBusy,
+                ResponseMemoryFull::Caller => ProblemCode::AnswersUnread,
             };
             response = response.into_response(Problem::new(code).respond(&path));
             headers::keep_out_of_caches(response.headers_mut());
             headers::secure(response.headers_mut());
             cors.grant(&mut response);
-            room = under_way.room(&response, || quota_key(response.request()));
+            reservation = in_flight.reserve(&response, || quota_key(response.request()));
         }
-        sending = room.ok().map(|room| (under_way, room));
+        sending = reservation.ok().map(|reservation| (in_flight, reservation));
     }
     response = compression::compress(response);
 
@@ -127,7 +127,7 @@ pub(crate) async fn edge(
         "{method} {path} {status} {total} ms [{request_id}]"
     );
     Ok(match sending {
-        Some((under_way, room)) => under_way.until_sent(response, room),
+        Some((in_flight, reservation)) => in_flight.attach(response, reservation),
         None => response,
     })
 }

@@ -5,7 +5,7 @@
 /// Takes all that the web server takes, byte for byte. What the web server refuses it may take for more: a request with that is
 /// the last one of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunked {
+pub(super) enum ChunkedParser {
     /// In the digits of a chunk's size, which is this so far.
     Size(u64),
     /// Behind them, before the end of their line.
@@ -26,13 +26,13 @@ pub(super) enum Chunked {
     End,
 }
 
-impl Default for Chunked {
+impl Default for ChunkedParser {
     fn default() -> Self {
         Self::Size(0)
     }
 }
 
-impl Chunked {
+impl ChunkedParser {
     /// Passes over the bytes; how many of them are of the body.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
@@ -83,11 +83,11 @@ mod tests {
         for body in body {
             for next in ["GET / HTTP/1.1\r\n\r\n", "0\r\n\r\n", "\r\n"] {
                 for size in [1, 2, 3, 1_000] {
-                    let (text, mut chunked, mut passed) = (format!("{body}{next}"), Chunked::default(), 0);
+                    let (text, mut chunked, mut passed) = (format!("{body}{next}"), ChunkedParser::default(), 0);
                     for piece in text.as_bytes().chunks(size) {
                         passed += chunked.pass(piece);
                     }
-                    assert_eq!((passed, chunked), (body.len(), Chunked::End), "{text:?} by {size}");
+                    assert_eq!((passed, chunked), (body.len(), ChunkedParser::End), "{text:?} by {size}");
                 }
             }
         }
@@ -95,9 +95,9 @@ mod tests {
 
     #[test]
     fn a_size_beyond_all_numbers_does_not_end() {
-        let mut chunked = Chunked::default();
+        let mut chunked = ChunkedParser::default();
         let body = format!("{}\r\n{}", "f".repeat(17), "0\r\n\r\n".repeat(100));
         assert_eq!(chunked.pass(body.as_bytes()), body.len());
-        assert_ne!(chunked, Chunked::End);
+        assert_ne!(chunked, ChunkedParser::End);
     }
 }

@@ -4,12 +4,12 @@
 //! that it decoded: with its HTTP version, its `Connection`, and without a body if it was a `HEAD`. So the next head is held
 //! back until the answer before it is written. The gate only delays bytes: what is a request is for the web server to say.
 
-use super::chunked::Chunked;
+use super::chunked::ChunkedParser;
 use super::connection::Connection;
 
 /// How much of a line of a head is kept, without blanks: enough for the headers that say how long the body is. Of a longer number,
 /// which can only begin with zeros, fewer bytes pass than there are, so that nothing behind the request does.
-const MAX_LINE_BYTES: usize = 64;
+const MAX_KEPT_LINE_BYTES: usize = 64;
 
 /// Where in its requests a connection is.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Head {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     Bytes(u64),
-    Chunked(Chunked),
+    Chunked(ChunkedParser),
 }
 
 impl Default for Body {
@@ -65,7 +65,7 @@ impl Body {
     }
 
     fn is_over(self) -> bool {
-        matches!(self, Self::Bytes(0) | Self::Chunked(Chunked::End))
+        matches!(self, Self::Bytes(0) | Self::Chunked(ChunkedParser::End))
     }
 }
 
@@ -116,7 +116,7 @@ impl Gate {
 impl Head {
     /// Takes a line, or a part of one; what the head says of the body, if this is its end.
     fn line(&mut self, part: &[u8], is_complete: bool) -> Option<Body> {
-        let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
+        let room = MAX_KEPT_LINE_BYTES.saturating_sub(self.line.len());
         let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t');
         self.line.extend(part.iter().filter(|byte| !is_blank(byte)).take(room).map(u8::to_ascii_lowercase));
         if !is_complete {
@@ -134,7 +134,7 @@ impl Head {
             self.is_begun = true;
         } else if line.starts_with(b"transfer-encoding:") {
             // The web server takes no other coding, and none beside a length.
-            self.body = Body::Chunked(Chunked::default());
+            self.body = Body::Chunked(ChunkedParser::default());
         } else if let Some(length) = line.strip_prefix(b"content-length:")
             && let Ok(length) = std::str::from_utf8(length).unwrap_or_default().parse()
         {

@@ -12,7 +12,7 @@ use super::connection::Connection;
 use super::socket::Socket;
 
 /// How often connections are looked at; more often where they have less time.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the connections of a server are held to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,27 +57,27 @@ pub(crate) struct Registry {
     limits: ConnectionLimits,
     max_idle: Duration,
     clock: Instant,
-    entries: Mutex<Vec<Entry>>,
-    held: Mutex<Held>,
+    entries: Mutex<Vec<TrackedConnection>>,
+    held: Mutex<BufferedBytes>,
 }
 
 /// How many bytes answers have that clients have not taken yet: altogether, and those of each caller.
 #[derive(Debug, Clone, Default)]
-struct Held {
+struct BufferedBytes {
     bytes: usize,
     by_caller: HashMap<u64, usize>,
 }
 
 /// Why there is no room for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoRoom {
+pub(crate) enum ResponseMemoryFull {
     /// The answers of all callers leave none.
-    All,
+    Server,
     /// The caller's own answers leave none.
     Caller,
 }
 
-impl Held {
+impl BufferedBytes {
     fn of(&self, caller: u64) -> usize {
         self.by_caller.get(&caller).copied().unwrap_or_default()
     }
@@ -95,7 +95,7 @@ impl Held {
 
 /// A connection, and the beginning of the time over which its rate is measured.
 #[derive(Debug)]
-struct Entry {
+struct TrackedConnection {
     connection: Arc<Connection>,
     since: u64,
     written_bytes: u64,
@@ -112,7 +112,7 @@ impl Registry {
         let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
         let connection = Arc::new(Connection::new(address, self.clock));
         let mut entries = self.entries();
-        let of_address = |entry: &&Entry| entry.connection.address == address;
+        let of_address = |entry: &&TrackedConnection| entry.connection.address == address;
         if entries.iter().filter(of_address).count() >= self.limits.connections_per_address {
             end_most_stalled(entries.iter().filter(of_address))?;
         } else if entries.len() >= self.limits.connections {
@@ -120,7 +120,11 @@ impl Registry {
             let of_busiest = entries.iter().filter(|entry| entry.connection.address == address);
             end_most_stalled(of_busiest).or_else(|| end_most_stalled(entries.iter()))?;
         }
-        entries.push(Entry { connection: Arc::clone(&connection), since: connection.now(), written_bytes: 0 });
+        entries.push(TrackedConnection {
+            connection: Arc::clone(&connection),
+            since: connection.now(),
+            written_bytes: 0,
+        });
         drop(entries);
         Some(Socket::new(stream, connection, Arc::clone(self)))
     }
@@ -134,14 +138,14 @@ impl Registry {
 
     /// Takes room for an answer of the caller's that is held in memory until it is sent. A caller's only answer may be larger
     /// than the caller's part.
-    pub(super) fn hold(&self, caller: u64, size_bytes: usize) -> Result<(), NoRoom> {
+    pub(super) fn reserve(&self, caller: u64, size_bytes: usize) -> Result<(), ResponseMemoryFull> {
         let mut held = self.held();
         let of_caller = held.of(caller);
         if held.bytes.saturating_add(size_bytes) > self.limits.held_bytes {
-            return Err(NoRoom::All);
+            return Err(ResponseMemoryFull::Server);
         }
         if of_caller > 0 && of_caller.saturating_add(size_bytes) > self.limits.held_bytes_of_caller() {
-            return Err(NoRoom::Caller);
+            return Err(ResponseMemoryFull::Caller);
         }
         held.bytes += size_bytes;
         held.by_caller.insert(caller, of_caller + size_bytes);
@@ -166,7 +170,7 @@ impl Registry {
 
     fn sweep_interval(&self) -> Duration {
         let shortest = self.max_idle.min(self.limits.rate_window).min(self.limits.stall_timeout) / 4;
-        SWEEP_INTERVAL.min(shortest).max(Duration::from_millis(1))
+        MAX_SWEEP_INTERVAL.min(shortest).max(Duration::from_millis(1))
     }
 
     fn end_overdue(&self) {
@@ -198,16 +202,16 @@ impl Registry {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    fn held(&self) -> MutexGuard<'_, BufferedBytes> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Vec<TrackedConnection>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry {
+impl TrackedConnection {
     /// At the end of a window: whether the client has read less than the minimum in it. The next window starts then.
     fn is_too_slow(&mut self, limits: &ConnectionLimits) -> bool {
         let (now, written_bytes) = (self.connection.now(), self.connection.written_bytes());
@@ -226,7 +230,7 @@ impl Entry {
 }
 
 /// Ends the connection that makes no progress for the longest time; `None` if all of them do.
-fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<()> {
+fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a TrackedConnection>) -> Option<()> {
     let connections = entries.map(|entry| &entry.connection).filter(|connection| !connection.is_ended());
     let stalled = connections.filter_map(|connection| Some((connection.stalled_since()?, connection)));
     let (_, connection) = stalled.min_by_key(|(since, _)| *since)?;
@@ -234,7 +238,7 @@ fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<()> 
     Some(())
 }
 
-fn busiest_address(entries: &[Entry]) -> Option<IpAddr> {
+fn busiest_address(entries: &[TrackedConnection]) -> Option<IpAddr> {
     let mut counts: HashMap<Option<IpAddr>, usize> = HashMap::new();
     for entry in entries {
         *counts.entry(entry.connection.address).or_default() += 1;

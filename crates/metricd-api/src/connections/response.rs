@@ -11,11 +11,11 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::connection::Connection;
-use super::registry::{NoRoom, Registry};
+use super::registry::{Registry, ResponseMemoryFull};
 
 /// How much of an answer is handed to the web server at once, so that one which is taken slowly is under way until it is
 /// nearly sent.
-const PIECE_BYTES: usize = 64 << 10;
+const WRITE_CHUNK_BYTES: usize = 64 << 10;
 
 /// The connection of a request, among the data of the connection.
 #[derive(Debug, Clone)]
@@ -29,10 +29,10 @@ pub(crate) struct ConnectionData {
 pub(crate) struct StaticBody;
 
 /// A request that has arrived, until its answer is sent.
-pub(crate) struct UnderWay(ConnectionData);
+pub(crate) struct InFlightRequest(ConnectionData);
 
 /// An answer that is being sent, until this is dropped. Meanwhile the client has to take it at the least rate.
-pub(crate) struct Sending {
+pub(crate) struct PacedResponse {
     of: ConnectionData,
     caller: u64,
     held_bytes: usize,
@@ -45,31 +45,31 @@ impl ConnectionData {
     }
 
     /// Has the client take what is left of its answer at the least rate.
-    pub(crate) fn sending(self) -> Sending {
+    pub(crate) fn sending(self) -> PacedResponse {
         self.holding(0, 0)
     }
 
     /// The same for an answer to the caller, of which so many bytes are held in memory.
-    fn holding(self, caller: u64, held_bytes: usize) -> Sending {
+    fn holding(self, caller: u64, held_bytes: usize) -> PacedResponse {
         self.connection.begin_paced(caller, held_bytes);
-        Sending { of: self, caller, held_bytes }
+        PacedResponse { of: self, caller, held_bytes }
     }
 }
 
 /// Notes that a request has arrived, on the connection whose data these are.
-pub(crate) fn begin(request: &ServiceRequest) -> Option<UnderWay> {
+pub(crate) fn track(request: &ServiceRequest) -> Option<InFlightRequest> {
     let data = request.conn_data::<ConnectionData>()?;
     data.connection.begin_request();
-    Some(UnderWay(data.clone()))
+    Some(InFlightRequest(data.clone()))
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         self.0.connection.end_request();
     }
 }
 
-impl Drop for Sending {
+impl Drop for PacedResponse {
     fn drop(&mut self) {
         self.of.connection.end_paced(self.held_bytes);
         if self.held_bytes > 0 {
@@ -79,50 +79,54 @@ impl Drop for Sending {
 }
 
 /// The room that an answer has until it is sent.
-pub(crate) struct Room {
-    _sending: Option<Sending>,
+pub(crate) struct Reservation {
+    _sending: Option<PacedResponse>,
 }
 
-impl UnderWay {
+impl InFlightRequest {
     /// Takes room for the answer to the caller, unless answers that clients have not taken yet leave none. A body that is made
     /// while it is sent takes none. Whoever makes it limits how long that may take, and has the rest
     /// [sent](ConnectionData::sending) when it is made.
-    pub(crate) fn room(
+    pub(crate) fn reserve(
         &self,
         response: &ServiceResponse<BoxBody>,
         caller: impl FnOnce() -> u64,
-    ) -> Result<Room, NoRoom> {
+    ) -> Result<Reservation, ResponseMemoryFull> {
         let BodySize::Sized(size_bytes) = response.response().body().size() else {
-            return Ok(Room { _sending: None });
+            return Ok(Reservation { _sending: None });
         };
         let is_static = response.request().extensions().contains::<StaticBody>();
-        let is_held = !is_static && size_bytes > PIECE_BYTES as u64;
+        let is_held = !is_static && size_bytes > WRITE_CHUNK_BYTES as u64;
         let held_bytes = if is_held { usize::try_from(size_bytes).unwrap_or(usize::MAX) } else { 0 };
         let caller = if is_held { caller() } else { 0 };
         if is_held {
-            self.0.registry.hold(caller, held_bytes)?;
+            self.0.registry.reserve(caller, held_bytes)?;
         }
-        Ok(Room { _sending: Some(self.0.clone().holding(caller, held_bytes)) })
+        Ok(Reservation { _sending: Some(self.0.clone().holding(caller, held_bytes)) })
     }
 
     /// The response, which ends the request when its body has been handed to the web server, or is given up.
-    pub(crate) fn until_sent(self, response: ServiceResponse<BoxBody>, room: Room) -> ServiceResponse<BoxBody> {
+    pub(crate) fn attach(
+        self,
+        response: ServiceResponse<BoxBody>,
+        reservation: Reservation,
+    ) -> ServiceResponse<BoxBody> {
         response.map_body(|_, body| match body.try_into_bytes() {
-            Ok(bytes) if bytes.len() <= PIECE_BYTES => BoxBody::new(bytes),
-            Ok(bytes) => BoxBody::new(Pieces { bytes, _room: room, _under_way: self }),
-            Err(body) => BoxBody::new(Guarded { body, _room: room, _under_way: self }),
+            Ok(bytes) if bytes.len() <= WRITE_CHUNK_BYTES => BoxBody::new(bytes),
+            Ok(bytes) => BoxBody::new(ChunkedBody { bytes, _room: reservation, _in_flight: self }),
+            Err(body) => BoxBody::new(StreamedBody { body, _room: reservation, _in_flight: self }),
         })
     }
 }
 
 /// A body in pieces.
-struct Pieces {
+struct ChunkedBody {
     bytes: Bytes,
-    _room: Room,
-    _under_way: UnderWay,
+    _room: Reservation,
+    _in_flight: InFlightRequest,
 }
 
-impl MessageBody for Pieces {
+impl MessageBody for ChunkedBody {
     type Error = Infallible;
 
     fn size(&self) -> BodySize {
@@ -131,19 +135,19 @@ impl MessageBody for Pieces {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         let bytes = &mut self.get_mut().bytes;
-        let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-        Poll::Ready((!piece.is_empty()).then_some(Ok(piece)))
+        let chunk = bytes.split_to(bytes.len().min(WRITE_CHUNK_BYTES));
+        Poll::Ready((!chunk.is_empty()).then_some(Ok(chunk)))
     }
 }
 
 /// A body that comes in its own time.
-struct Guarded {
+struct StreamedBody {
     body: BoxBody,
-    _room: Room,
-    _under_way: UnderWay,
+    _room: Reservation,
+    _in_flight: InFlightRequest,
 }
 
-impl MessageBody for Guarded {
+impl MessageBody for StreamedBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {

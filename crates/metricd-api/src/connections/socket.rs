@@ -14,7 +14,7 @@ use super::gate::Gate;
 use super::registry::Registry;
 
 /// How many bytes of next requests are held while one is under way. Reading on shows when the client goes away.
-const MAX_HELD_BYTES: usize = 16 << 10;
+const MAX_READ_AHEAD_BYTES: usize = 16 << 10;
 
 /// The stream of a connection, which counts progress and hands on one request at a time.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl Socket {
 
     /// Reads on while the gate is closed. Ready when the client has gone.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.held.len() < MAX_HELD_BYTES {
-            let room = MAX_HELD_BYTES - self.held.len();
+        while self.held.len() < MAX_READ_AHEAD_BYTES {
+            let room = MAX_READ_AHEAD_BYTES - self.held.len();
             let mut piece = [0; 4 << 10];
             let mut piece = ReadBuf::new(piece.get_mut(..room.min(4 << 10)).unwrap_or_default());
             ready!(Pin::new(&mut self.stream).poll_read(context, &mut piece))?;
