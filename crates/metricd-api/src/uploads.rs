@@ -19,11 +19,11 @@ use tempfile::TempDir;
 const MAX_UPLOADS: usize = 8;
 
 /// How many of them may be of one caller, so that there is room for others.
-const MAX_UPLOADS_OF_ONE: usize = 6;
+const MAX_UPLOADS_PER_CALLER: usize = 6;
 
 /// What the folder of a server is called, and the file in it that the server keeps locked.
-const PREFIX: &str = "metricd-server-";
-const LOCK: &str = "lock";
+const SERVER_FOLDER_PREFIX: &str = "metricd-server-";
+const LOCK_FILE: &str = "lock";
 
 /// Room for uploads. Only the user that the server runs as can read their files.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Uploads {
 
 /// A place for an upload, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct UploadSlot {
     uploads: Arc<Uploads>,
     caller: Option<u64>,
 }
@@ -52,25 +52,25 @@ impl Uploads {
     pub fn below(folder: &Path) -> io::Result<Self> {
         require_private(folder)?;
         // Servers that start at once would take a folder whose lock is not held yet for one that was left behind.
-        let starting = open_lock(&folder.join(LOCK), true)?;
+        let starting = open_lock(&folder.join(LOCK_FILE), true)?;
         starting.lock()?;
         remove_leftovers(folder);
-        let folder = new_folder(folder, PREFIX)?;
-        let lock = open_lock(&folder.path().join(LOCK), true)?;
+        let folder = new_folder(folder, SERVER_FOLDER_PREFIX)?;
+        let lock = open_lock(&folder.path().join(LOCK_FILE), true)?;
         lock.lock()?;
         Ok(Self { folder, _lock: lock, counts: Mutex::default() })
     }
 
     /// A place for an upload of the caller's; `None` if all are taken, or all that one caller may have.
-    pub(crate) fn place(self: &Arc<Self>, caller: Option<u64>) -> Option<Place> {
+    pub(crate) fn try_acquire(self: &Arc<Self>, caller: Option<u64>) -> Option<UploadSlot> {
         let mut counts = self.counts();
         let (all, own) = (counts.values().sum::<usize>(), counts.get(&caller).copied().unwrap_or_default());
-        if all >= MAX_UPLOADS || own >= MAX_UPLOADS_OF_ONE {
+        if all >= MAX_UPLOADS || own >= MAX_UPLOADS_PER_CALLER {
             return None;
         }
         counts.insert(caller, own + 1);
         drop(counts);
-        Some(Place { uploads: Arc::clone(self), caller })
+        Some(UploadSlot { uploads: Arc::clone(self), caller })
     }
 
     /// An empty folder for the files of an upload.
@@ -83,7 +83,7 @@ impl Uploads {
     }
 }
 
-impl Drop for Place {
+impl Drop for UploadSlot {
     fn drop(&mut self) {
         let mut counts = self.uploads.counts();
         if let Some(count) = counts.get_mut(&self.caller) {
@@ -128,7 +128,7 @@ fn open_lock(path: &Path, create: bool) -> io::Result<File> {
     options.write(true).create(create).truncate(false).mode(0o600);
     let opened = options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(path);
     let lock = opened.map_err(|error| {
-        io::Error::new(error.kind(), format!("its `{LOCK}` cannot be opened as a regular file: {error}"))
+        io::Error::new(error.kind(), format!("its `{LOCK_FILE}` cannot be opened as a regular file: {error}"))
     })?;
     if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::Error::other("its `lock` is not a regular file")) }
 }
@@ -136,12 +136,12 @@ fn open_lock(path: &Path, create: bool) -> io::Result<File> {
 /// Removes the folders of servers that run no longer. Such a folder has a lock that no server holds.
 fn remove_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_of_server = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        let is_of_server = entry.file_name().as_encoded_bytes().starts_with(SERVER_FOLDER_PREFIX.as_bytes());
         if !is_of_server || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
         let path = entry.path();
-        let Ok(lock) = open_lock(&path.join(LOCK), false) else { continue };
+        let Ok(lock) = open_lock(&path.join(LOCK_FILE), false) else { continue };
         if lock.try_lock().is_ok()
             && let Err(error) = fs::remove_dir_all(&path)
         {
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(mode(upload.path().parent().unwrap()), 0o700);
         drop(upload);
         drop(uploads);
-        assert_eq!(entries(&folder), [folder.join(LOCK)].into());
+        assert_eq!(entries(&folder), [folder.join(LOCK_FILE)].into());
     }
 
     #[test]
@@ -201,12 +201,12 @@ mod tests {
             fs::create_dir(&path).unwrap();
             fs::write(path.join("important.yaml"), "a: b").unwrap();
             if has_lock {
-                fs::write(path.join(LOCK), "").unwrap();
+                fs::write(path.join(LOCK_FILE), "").unwrap();
             }
             path
         };
         let killed = folder("metricd-server-killed", true);
-        let kept = [folder("server-config", true), folder("metricd-server-config", false), root.path().join(LOCK)];
+        let kept = [folder("server-config", true), folder("metricd-server-config", false), root.path().join(LOCK_FILE)];
         let link = root.path().join("metricd-server-link");
         std::os::unix::fs::symlink(&kept[0], &link).unwrap();
         let uploads = Uploads::below(root.path()).unwrap();
@@ -222,7 +222,7 @@ mod tests {
         let root = private_folder();
         let killed = root.path().join("metricd-server-killed");
         fs::create_dir(&killed).unwrap();
-        fs::write(killed.join(LOCK), "").unwrap();
+        fs::write(killed.join(LOCK_FILE), "").unwrap();
         for others in [0o1777, 0o750, 0o701] {
             fs::set_permissions(root.path(), Permissions::from_mode(others)).unwrap();
             assert!(fault(root.path()).contains("mode 7"));
@@ -252,26 +252,26 @@ mod tests {
         fs::write(&victim, "content").unwrap();
         let folder = root.path().join("uploads");
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
-        std::os::unix::fs::symlink(&victim, folder.join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.join(LOCK_FILE)).unwrap();
         Uploads::below(&folder).unwrap_err();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "content");
 
-        fs::remove_file(folder.join(LOCK)).unwrap();
-        nix::unistd::mkfifo(&folder.join(LOCK), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::remove_file(folder.join(LOCK_FILE)).unwrap();
+        nix::unistd::mkfifo(&folder.join(LOCK_FILE), nix::sys::stat::Mode::S_IRWXU).unwrap();
         Uploads::below(&folder).unwrap_err();
         // A lock of one's own is not emptied either.
-        fs::remove_file(folder.join(LOCK)).unwrap();
-        fs::write(folder.join(LOCK), "content").unwrap();
+        fs::remove_file(folder.join(LOCK_FILE)).unwrap();
+        fs::write(folder.join(LOCK_FILE), "content").unwrap();
         Uploads::below(&folder).unwrap();
-        assert_eq!(fs::read_to_string(folder.join(LOCK)).unwrap(), "content");
+        assert_eq!(fs::read_to_string(folder.join(LOCK_FILE)).unwrap(), "content");
     }
 
     #[test]
     fn one_caller_leaves_room_for_others() {
         let root = private_folder();
         let uploads = Arc::new(Uploads::below(root.path()).unwrap());
-        let take = |caller: u64| uploads.place(Some(caller));
-        let held: Vec<_> = (0..MAX_UPLOADS_OF_ONE).map(|_| take(1).unwrap()).collect();
+        let take = |caller: u64| uploads.try_acquire(Some(caller));
+        let held: Vec<_> = (0..MAX_UPLOADS_PER_CALLER).map(|_| take(1).unwrap()).collect();
         assert!(take(1).is_none());
         let of_another = (take(2).unwrap(), take(2).unwrap());
         assert!(take(2).is_none() && take(3).is_none());

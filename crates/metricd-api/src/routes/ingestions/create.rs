@@ -18,7 +18,7 @@ use crate::auth::idempotency;
 use crate::extract::parameters::IdempotencyKeyParameter;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
-use crate::uploads::Place;
+use crate::uploads::UploadSlot;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How long an upload may take to arrive.
@@ -74,8 +74,8 @@ pub(in crate::routes) async fn create_ingestion(
         query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
     let key = idempotency::idempotency_key(&request)?;
-    let place = state.uploads.place(caller::quota_key(&request, &state));
-    let place = place.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
+    let slot = state.uploads.try_acquire(caller::quota_key(&request, &state));
+    let slot = slot.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
     let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
     let receiving = tokio::time::timeout(UPLOAD_TIMEOUT, receiving);
     let upload = receiving.await.unwrap_or_else(|_| {
@@ -96,7 +96,7 @@ pub(in crate::routes) async fn create_ingestion(
         ..IngestOptions::default()
     };
     let asked = options.ingestion_id;
-    let report = run(&state, upload, place, options).await?;
+    let report = run(&state, upload, slot, options).await?;
     respond(&report, report.ingestion_id != asked)
 }
 
@@ -111,7 +111,7 @@ fn fingerprint(upload: &Upload, switches: [bool; 3]) -> Vec<u8> {
 async fn run(
     state: &web::Data<ApiState>,
     upload: Upload,
-    place: Place,
+    slot: UploadSlot,
     options: IngestOptions,
 ) -> Result<IngestionReport, Problem> {
     let failed = |error: &dyn std::fmt::Display| Problem::new(ProblemCode::InternalError).caused_by(error);
@@ -122,7 +122,7 @@ async fn run(
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
         state.definitions.invalidate();
-        drop((folder, permit, place));
+        drop((folder, permit, slot));
         report.map_err(problem)
     };
     web::block(work).await.map_err(|error| failed(&error))?

@@ -22,14 +22,14 @@ use crate::uploads::Uploads;
 use crate::{FieldError, Problem, ProblemCode};
 
 /// How many files an upload may have.
-const MAX_FILES: usize = 100;
+const MAX_PARTS: usize = 100;
 
 /// How long the next piece of an upload may take.
-const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How fast an upload has to arrive, measured over this time again and again.
 const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
-const PACE_WINDOW: Duration = Duration::from_secs(15);
+const RATE_WINDOW: Duration = Duration::from_secs(15);
 
 /// The greatest number of characters of a file's name.
 const MAX_NAME_CHARS: usize = 100;
@@ -81,19 +81,19 @@ pub(super) async fn receive(
         return Err(too_large(max_bytes));
     }
     let folder = uploads.folder().map_err(broken)?;
-    let mut receiving = Receiving {
+    let mut receiving = UploadReceiver {
         folder: folder.path(),
         left_bytes: max_bytes,
         max_bytes,
-        pace: Pace::new(),
+        rate: ArrivalRate::new(),
         hash: Sha256::new(),
         faults: Vec::new(),
     };
     let (mut files, mut parts) = (Vec::new(), 0);
     let mut body = body;
-    while let Some(part) = receiving.pace.next(&mut body, |_| 0).await? {
-        if parts == MAX_FILES {
-            let message = format!("the upload has more than {MAX_FILES} parts");
+    while let Some(part) = receiving.rate.next(&mut body, |_| 0).await? {
+        if parts == MAX_PARTS {
+            let message = format!("the upload has more than {MAX_PARTS} parts");
             return Err(invalid(vec![FieldError { field: "parts".to_owned(), message }]));
         }
         files.extend(receiving.file(part, parts).await?);
@@ -111,12 +111,12 @@ pub(super) async fn receive(
 }
 
 /// How fast an upload arrives: too slow is a place that others do not have.
-struct Pace {
+struct ArrivalRate {
     since: Instant,
     bytes: u64,
 }
 
-impl Pace {
+impl ArrivalRate {
     fn new() -> Self {
         Self { since: Instant::now(), bytes: 0 }
     }
@@ -127,8 +127,8 @@ impl Pace {
         body: &mut (impl Stream<Item = Result<T, MultipartError>> + Unpin),
         size_bytes: fn(&T) -> usize,
     ) -> Result<Option<T>, Problem> {
-        let next = tokio::time::timeout(PIECE_TIMEOUT, body.next()).await.map_err(|_| {
-            let detail = format!("Nothing of the body has arrived for {} s.", PIECE_TIMEOUT.as_secs());
+        let next = tokio::time::timeout(CHUNK_TIMEOUT, body.next()).await.map_err(|_| {
+            let detail = format!("Nothing of the body has arrived for {} s.", CHUNK_TIMEOUT.as_secs());
             Problem::new(ProblemCode::RequestTimeout).with_detail(detail)
         })?;
         let Some(next) = next.transpose().map_err(unreadable)? else { return Ok(None) };
@@ -140,7 +140,7 @@ impl Pace {
     fn took(&mut self, bytes: usize) -> Result<(), Problem> {
         self.bytes += bytes as u64;
         let elapsed = self.since.elapsed();
-        if elapsed < PACE_WINDOW {
+        if elapsed < RATE_WINDOW {
             return Ok(());
         }
         if u128::from(self.bytes) * 1_000 < u128::from(MIN_BYTES_PER_SECOND) * elapsed.as_millis() {
@@ -152,16 +152,16 @@ impl Pace {
     }
 }
 
-struct Receiving<'a> {
+struct UploadReceiver<'a> {
     folder: &'a Path,
     left_bytes: u64,
     max_bytes: u64,
-    pace: Pace,
+    rate: ArrivalRate,
     hash: Sha256,
     faults: Vec<FieldError>,
 }
 
-impl Receiving<'_> {
+impl UploadReceiver<'_> {
     /// Writes a part into a file; `None` where it is of no use, which is noted.
     async fn file(&mut self, mut part: Field, index: usize) -> Result<Option<Input>, Problem> {
         let field = part.name().unwrap_or_default().to_owned();
@@ -184,14 +184,14 @@ impl Receiving<'_> {
         let path = self.folder.join(index.to_string());
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path).await.map_err(broken)?;
         let mut size_bytes = 0_u64;
-        while let Some(piece) = self.pace.next(&mut part, Bytes::len).await? {
-            size_bytes += piece.len() as u64;
+        while let Some(chunk) = self.rate.next(&mut part, Bytes::len).await? {
+            size_bytes += chunk.len() as u64;
             self.left_bytes =
-                self.left_bytes.checked_sub(piece.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
-            self.hash.update(&piece);
+                self.left_bytes.checked_sub(chunk.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
+            self.hash.update(&chunk);
             // A part that is of no use is read on, so that what follows it is judged as well.
             if kind.is_some() {
-                file.write_all(&piece).await.map_err(broken)?;
+                file.write_all(&chunk).await.map_err(broken)?;
             }
         }
         self.hash.update(size_bytes.to_be_bytes());
@@ -297,26 +297,26 @@ mod tests {
         let (refused, took) = receive_empty_parts(&[0, 20, 20, 20, 20]).await;
         assert_eq!(refused.unwrap_err().code(), ProblemCode::RequestTimeout);
         assert!(took < Duration::from_secs(45), "{took:?}");
-        let (refused, took) = receive_empty_parts(&[1; MAX_FILES]).await;
+        let (refused, took) = receive_empty_parts(&[1; MAX_PARTS]).await;
         assert_eq!(refused.unwrap_err().code(), ProblemCode::RequestTimeout);
         assert!(took < Duration::from_secs(45), "{took:?}");
-        assert_eq!(receive_empty_parts(&[0; MAX_FILES]).await.0.unwrap().inputs.files.len(), MAX_FILES);
+        assert_eq!(receive_empty_parts(&[0; MAX_PARTS]).await.0.unwrap().inputs.files.len(), MAX_PARTS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_upload_has_to_arrive_at_the_least_rate() {
-        let mut pace = Pace::new();
+        let mut rate = ArrivalRate::new();
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            pace.took(8 << 10).unwrap();
+            rate.took(8 << 10).unwrap();
         }
         // What came fast before does not make up for what comes slowly now.
-        pace.took(10 << 20).unwrap();
+        rate.took(10 << 20).unwrap();
         let mut seconds = 0;
         let refused = loop {
             tokio::time::advance(Duration::from_secs(1)).await;
             seconds += 1;
-            if let Err(problem) = pace.took(100) {
+            if let Err(problem) = rate.took(100) {
                 break problem;
             }
         };
