@@ -1,4 +1,4 @@
-//! Results of metrics: from the definition to the bytes that the client gets.
+//! The path of a result: from the cached definition to the bytes of the response.
 
 use actix_web::http::header::HeaderName;
 
@@ -15,5 +15,5 @@ pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod validator_cache;
 
-/// Is `true` on a truncated result.
+/// `true` if the result is truncated; absent otherwise.
 pub(crate) const X_TRUNCATED: HeaderName = HeaderName::from_static("x-truncated");

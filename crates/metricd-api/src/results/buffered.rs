@@ -1,4 +1,4 @@
-//! A result that is answered in one piece.
+//! A JSON result, buffered and sent as one body.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,23 +22,23 @@ use crate::results::run::{RanStatement, run_problem};
 use crate::results::validator_cache::{ConditionalRequest, RequestKey};
 use crate::{ApiState, Problem, ProblemCode};
 
-/// What is asked for.
+/// A bound request for a buffered result.
 pub(crate) struct BufferedRequest {
     pub(crate) cached: Arc<CachedMetric>,
     pub(crate) statement: BoundStatement,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: RunLimits,
     pub(crate) period: Option<AppliedPeriod>,
-    /// What the caller holds for as long as the statement runs.
+    /// Released when the backend is free again.
     pub(crate) permit: Permit,
 }
 
-/// Runs the statement to its end and answers with its result, unless the client has it already. Requests that ask the same at
-/// this moment share the run.
+/// Answers with the buffered result, or with 304 if the client has it already. Identical concurrent requests are
+/// coalesced.
 ///
 /// # Errors
 ///
-/// What the run fails with.
+/// The problem of the run; 500 if the coalesced run panicked.
 pub(crate) async fn respond_buffered(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
@@ -93,7 +93,7 @@ impl BufferedRequest {
     }
 }
 
-/// Takes the rows of a run, which requests may join until its statement is sent.
+/// Collects the rows of a run and closes it to other requests when its statement is sent.
 struct CoalescedSink {
     rows: ResultRows,
     in_flight: InFlightRun,
@@ -125,7 +125,7 @@ fn not_modified(tag: &EntityTag) -> HttpResponse {
     respond(HttpResponse::NotModified(), tag).finish()
 }
 
-/// What a result and the word that it has not changed have in common.
+/// The headers that 200 and 304 share.
 fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
     let mut response = conditional::tagged(response, tag);
     response.insert_header((VARY, "accept"));

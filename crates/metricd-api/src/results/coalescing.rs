@@ -1,7 +1,7 @@
-//! Runs that several requests share.
+//! Coalesces identical concurrent requests (single-flight).
 //!
-//! Of requests that ask the same at the same time, those that were there before a statement is sent are answered by that one
-//! statement. Nobody is answered with data from before the request: whoever comes after the statement was sent has the next one.
+//! A request joins a run until the run's statement is sent. The statement then sees everything that was committed
+//! before each of its requests. A request that arrives later starts or joins the next run.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -22,17 +22,17 @@ use tokio::time::timeout;
 
 use crate::results::validator_cache::RequestKey;
 
-/// How long a run waits for the end of one that asks the same and was sent before, so that whoever comes meanwhile shares it.
+/// How long a run waits for an identical run that was sent before. Requests that arrive meanwhile join the waiting run.
 const COALESCE_WINDOW: Duration = Duration::from_millis(2);
 
-/// What a run leaves.
+/// The result of a run, which every coalesced request gets.
 #[derive(Debug, Clone)]
 pub(crate) struct RunResult {
     pub(crate) timing: RunTiming,
     pub(crate) result: Result<EncodedResult, RunError>,
 }
 
-/// A result, ready to be answered.
+/// An encoded result.
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedResult {
     pub(crate) body: Bytes,
@@ -40,10 +40,8 @@ pub(crate) struct EncodedResult {
     pub(crate) is_truncated: bool,
 }
 
-/// What is asked, within which limits, by requests of one thread.
-///
-/// Each thread has runs of its own: its runtime is the one that notices what comes on the connection, and having it wake another
-/// costs more than a cheap statement.
+/// Requests with the same key are coalesced. Threads do not share runs: waking another thread's runtime costs more than
+/// a cheap statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct RunKey {
     thread: ThreadId,
@@ -51,31 +49,31 @@ struct RunKey {
     limits: RunLimits,
 }
 
-/// The runs that have not ended, for requests that ask the same to share them.
+/// The runs in flight.
 #[derive(Default)]
 pub struct RunCoalescer(Mutex<Runs>);
 
 #[derive(Default)]
 struct Runs {
-    /// Of the runs that ask the same, the one that was begun last.
+    /// The latest run for each key.
     latest: HashMap<RunKey, LatestRun, RandomState>,
-    /// How many runs were begun.
+    /// The number of runs that were started; numbers each run.
     started: u64,
 }
 
 struct LatestRun {
     number: u64,
-    /// What others may join, while its statement is not sent.
+    /// The run that requests may join; `None` once its statement is sent.
     unsent: Option<Weak<SharedRun>>,
-    /// Is closed when the run ends.
+    /// Closed when the run ends.
     ended: oneshot::Receiver<Infallible>,
 }
 
-/// What becomes of a request.
+/// How a request takes part in a run.
 enum Participation<F> {
     /// It runs the statement itself.
     Sole(F),
-    /// It waits for a task that does.
+    /// It waits for a shared run.
     Shared(Arc<SharedRun>),
 }
 
@@ -86,8 +84,8 @@ impl fmt::Debug for RunCoalescer {
 }
 
 impl RunCoalescer {
-    /// What is left by a run whose statement is sent after this was called: by one that others wait for already, or by a new
-    /// one. It is given up when nobody waits for it any more. `None` where it has panicked.
+    /// Returns the result of a run whose statement is sent after this call: of a run that other requests wait for, or
+    /// of a new one. The run is aborted when no request waits for it. Returns `None` if the run panicked.
     pub(crate) async fn run<F>(
         self: &Arc<Self>,
         request_key: RequestKey,
@@ -121,10 +119,10 @@ impl RunCoalescer {
             (number, runs.latest.insert(key, latest).map(|before| before.ended))
         };
         let run = run(InFlightRun { coalescer: Arc::clone(self), key, number, _ending: ending });
-        // Nobody would have much time to join what need not wait, so that it needs no task.
+        // Without a run before it, this run is sent at once. Nothing would join it, so it needs no task.
         let Some(before) = before else { return Participation::Sole(run) };
         let task = SharedRun::spawn(run_after(before, run));
-        // Nothing else that this thread does comes between.
+        // Nothing else runs on this thread in between, so the run cannot have been replaced.
         if let Some(latest) = self.runs().latest.get_mut(&key).filter(|latest| latest.number == number) {
             latest.unsent = Some(Arc::downgrade(&task));
         }
@@ -136,7 +134,7 @@ impl RunCoalescer {
     }
 }
 
-/// Runs when the one before has ended. Where that takes longer than the patience, the two run side by side.
+/// Starts the run when the one before ends, or when [`COALESCE_WINDOW`] is over; then both run concurrently.
 async fn run_after(before: oneshot::Receiver<Infallible>, run: impl Future<Output = RunResult>) -> RunResult {
     let began = Instant::now();
     let _ = timeout(COALESCE_WINDOW, before).await;
@@ -146,7 +144,7 @@ async fn run_after(before: oneshot::Receiver<Infallible>, run: impl Future<Outpu
     ran
 }
 
-/// A run that several requests wait for, held by each of them.
+/// A run that several requests wait for. It is aborted when the last of them drops it.
 struct SharedRun {
     began: Instant,
     ran: watch::Receiver<Option<RunResult>>,
@@ -160,12 +158,12 @@ impl SharedRun {
         Arc::new(Self { began: Instant::now(), ran, handle: task.abort_handle() })
     }
 
-    /// What it leaves, as one sees it who has asked at this time.
+    /// Returns the result with the timing of a request that arrived at `requested_at`.
     async fn result(self: Arc<Self>, requested_at: Instant) -> Option<RunResult> {
         let mut ran = self.ran.clone().wait_for(Option::is_some).await.ok()?.clone()?;
         let RunTiming { queue, database, .. } = &mut ran.timing;
         let missed = requested_at.saturating_duration_since(self.began);
-        // It may have missed that the statement was prepared, too.
+        // The request may also have missed a part of the preparation of the statement.
         *database = database.saturating_sub(missed.saturating_sub(*queue));
         *queue = queue.saturating_sub(missed);
         Some(ran)
@@ -178,8 +176,8 @@ impl Drop for SharedRun {
     }
 }
 
-/// A run's place among the others, until this is dropped. The run that waits for its end goes on before anybody is told what it
-/// leaves.
+/// An entry of the run in [`RunCoalescer`], removed on drop. Dropping it lets the next run start before this run's
+/// requests are notified.
 pub(crate) struct InFlightRun {
     coalescer: Arc<RunCoalescer>,
     key: RunKey,
@@ -188,7 +186,7 @@ pub(crate) struct InFlightRun {
 }
 
 impl InFlightRun {
-    /// Says that the statement is sent now: what is asked from here on may be about other data.
+    /// Closes the run to further requests: the statement is sent, and may not see later commits.
     pub(crate) fn sent(&self) {
         if let Some(latest) =
             self.coalescer.runs().latest.get_mut(&self.key).filter(|latest| latest.number == self.number)

@@ -1,12 +1,12 @@
-//! PostgreSQL's types as JSON schemas.
+//! JSON schemas of PostgreSQL's types.
 
 use serde_json::Value;
 use utoipa::openapi::schema::{
     AnyOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 
-/// What a value of the type is in JSON; `null` is among it, since any expression may be NULL. `docs/results.md` says the same in
-/// words.
+/// The JSON schema of a value of the type. Every schema allows `null`, since any expression may be NULL.
+/// `docs/results.md` describes the same mapping.
 pub(crate) fn value_schema(type_name: &str, description: Option<&str>, labels: Option<&[String]>) -> Schema {
     let named = match description {
         Some(description) => format!("{description}\n\nPostgreSQL's `{type_name}`."),
@@ -24,14 +24,14 @@ pub(crate) fn value_schema(type_name: &str, description: Option<&str>, labels: O
     }
 }
 
-/// PostgreSQL does not say how many dimensions an array has.
+/// PostgreSQL does not report the number of dimensions, so elements may be arrays.
 fn array(element: &str, labels: Option<&[String]>) -> ArrayBuilder {
     let inner = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
     let element = AnyOfBuilder::new().item(value_schema(element, None, labels)).item(inner);
     ArrayBuilder::new().schema_type(SchemaType::Array(vec![Type::Array, Type::Null])).items(element)
 }
 
-/// `NaN` and the infinities, which JSON lacks, are strings.
+/// `NaN` and the infinities are strings, since JSON has no numbers for them.
 fn number(type_name: &str) -> AnyOfBuilder {
     let infinities = ["NaN", "Infinity", "-Infinity"];
     let format = match type_name {
@@ -44,7 +44,7 @@ fn number(type_name: &str) -> AnyOfBuilder {
         .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(infinities)))
 }
 
-/// A day or an instant of a calendar, or one that is before or after all of them.
+/// A date or timestamp, or an infinity.
 fn moment(format: KnownFormat, named: &str) -> AnyOfBuilder {
     let infinities = ["infinity", "-infinity"];
     let described = format!("{named} Years before 1 and after 9999 stand as PostgreSQL prints them.");

@@ -1,8 +1,8 @@
-//! The contracts of metrics, as PostgreSQL would give them now. Tables, views and types change after a definition was stored, and
-//! metricd's own rules may have changed as well.
+//! Detects stale contracts and refreshes them.
 //!
-//! The runner runs nothing that PostgreSQL describes otherwise than the contract does, whatever the format of the answer. So a
-//! [`Problem`] says whether the contract may be to blame for it, and the answer is tried again by the contract of now.
+//! Tables, views and types may change after a definition was stored, and so may metricd's own rules. The runner refuses
+//! a statement that PostgreSQL describes differently from its contract. A [`Problem`] therefore says whether a stale
+//! contract may be its cause; if so, the contract is refreshed and the request is answered again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,40 +17,39 @@ use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// How often an answer is tried again by a newer contract.
+/// How often a request is answered again with a refreshed contract.
 pub(crate) const MAX_CONTRACT_REFRESHES: usize = 2;
 
-/// How long it is relied on that a contract was found to be of now, or could not be renewed. Requests that PostgreSQL refuses time
-/// and again would have it judge time and again.
+/// How long the outcome of a check is reused. Otherwise each request that PostgreSQL refuses would be validated again.
 const CHECK_TTL: Duration = Duration::from_secs(2);
 
-/// Whether a contract may be to blame for a problem.
+/// Whether a stale contract may be the cause of a problem.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Staleness {
-    /// It is not.
+    /// It is not the cause.
     #[default]
     None,
-    /// The answer would be another by another contract.
+    /// It may be: another contract would give another response.
     Possible,
-    /// PostgreSQL contradicts the contract.
+    /// It is: PostgreSQL contradicts the contract.
     Certain,
 }
 
-/// When a metric's contract was last checked, and what was found.
+/// The last check of a metric's contract: when, and the outcome.
 #[derive(Debug, Default)]
 pub(crate) struct ContractCheck(Mutex<Option<(Instant, CheckOutcome)>>);
 
-/// What a check has found.
+/// The outcome of a check.
 #[derive(Debug, Clone)]
 enum CheckOutcome {
-    /// The contract is of now.
+    /// The contract is current.
     Current,
-    /// It could not be renewed: this answers instead.
+    /// The contract could not be refreshed; this metric is served instead.
     Fallback(Arc<CachedMetric>),
 }
 
 impl ContractCheck {
-    /// What the last check has found, unless that is too long ago.
+    /// The outcome of the last check, unless it is older than [`CHECK_TTL`].
     fn outcome(&self) -> Option<CheckOutcome> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|(at, _)| at.elapsed() < CHECK_TTL).map(|(_, outcome)| outcome.clone())
@@ -63,18 +62,18 @@ impl ContractCheck {
 
 /// The contract that PostgreSQL gives now.
 enum Refresh {
-    /// The stored one.
+    /// The same as the stored one.
     Unchanged,
-    /// Another one, or none, with which the metric is served.
+    /// Another one, or none; this metric has it.
     Replaced(Arc<CachedMetric>),
 }
 
 impl ApiState {
-    /// The metric in service, as results are answered by it.
+    /// The metric in service, or its fallback if its contract could not be refreshed.
     ///
     /// # Errors
     ///
-    /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service).
+    /// As for [`DefinitionCache::get_in_service`](crate::DefinitionCache::get_in_service).
     pub(crate) async fn cached_metric(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
         let cached = self.definitions.get_in_service(id).await?;
         match cached.contract_check.outcome() {
@@ -83,13 +82,13 @@ impl ApiState {
         }
     }
 
-    /// The metric in service, with the contract that its SQL has now. SQL that is not valid any more has none. If the database
-    /// cannot be asked, the stored one holds.
+    /// The metric in service with its current contract. The contract is absent if the SQL is no longer valid, and the
+    /// stored one if the database cannot be reached.
     ///
     /// # Errors
     ///
-    /// As for [`DefinitionCache::get_in_service`](crate::Definitions::get_in_service); 503 if it is known that the contract is
-    /// another by now, and not which.
+    /// As for [`DefinitionCache::get_in_service`](crate::DefinitionCache::get_in_service); 503 if the stored contract
+    /// is stale and cannot be refreshed.
     pub(crate) async fn current_metric(&self, id: &MetricId) -> Result<Arc<CachedMetric>, Problem> {
         let cached = self.definitions.get_in_service(id).await?;
         if !self.has_drifted(&cached.definition).await {
@@ -101,11 +100,11 @@ impl ApiState {
         }
     }
 
-    /// A definition that was just stored, with the contract that its SQL has now; without one if that cannot be found out.
+    /// The definition that was just stored with its current contract; without a contract if that cannot be determined.
     pub(crate) async fn with_current_contract(&self, mut stored: MetricDefinition) -> MetricDefinition {
         match self.current_metric(&stored.metric.metric_id).await {
             Ok(cached) if cached.definition.version == stored.version => cached.definition.clone(),
-            // Somebody has changed it once more, and it was judged then.
+            // The metric was changed again, and validated by that change.
             Ok(_) => stored,
             Err(_) => {
                 stored.contract = None;
@@ -114,11 +113,12 @@ impl ApiState {
         }
     }
 
-    /// Answers by the metric's contract, and again by the one of now if the contract may be to blame for a problem.
+    /// Answers with the metric's contract, and again with a refreshed one if a stale contract may have caused the
+    /// problem.
     ///
     /// # Errors
     ///
-    /// The problem; 503 if the contract is another by now, and it cannot be found out which.
+    /// The problem of the last attempt; 503 if the contract is stale and cannot be refreshed.
     pub(crate) async fn with_contract_retry<T>(
         &self,
         mut cached: Arc<CachedMetric>,
@@ -135,11 +135,11 @@ impl ApiState {
         answer(&cached).await
     }
 
-    /// The metric with the contract of now, if that is another than it is served with.
+    /// The metric with a refreshed contract; `None` if the contract is current.
     ///
     /// # Errors
     ///
-    /// 503 if it is known that the contract is another by now, and not which.
+    /// 503 if the contract is stale and cannot be refreshed.
     pub(crate) async fn refreshed(
         &self,
         cached: &Arc<CachedMetric>,
@@ -159,13 +159,13 @@ impl ApiState {
         }
         Ok(Some(match self.refresh(cached).await? {
             Refresh::Replaced(refreshed) => refreshed,
-            // The role that runs SQL sees other tables than the owner, as on a standby that lags behind. Results say themselves
-            // what they are.
+            // The reader sees other tables than the owner, for example on a standby that lags behind. The result
+            // describes its own columns.
             Refresh::Unchanged => fallback(cached, cached.definition.contract.clone()),
         }))
     }
 
-    /// Whether PostgreSQL says other things of the SQL than the contract does, or it was judged by other rules.
+    /// Whether PostgreSQL describes the SQL differently from its contract, or the contract was made by other rules.
     async fn has_drifted(&self, definition: &MetricDefinition) -> bool {
         let Some(contract) = &definition.contract else { return false };
         if !contract.is_of_these_rules() {
@@ -180,13 +180,13 @@ impl ApiState {
         }
     }
 
-    /// Judges the SQL again and stores its contract. That is no version of the metric, since nobody has changed it.
+    /// Validates the SQL again and stores its contract. The version stays, since the definition did not change.
     async fn refresh(&self, cached: &Arc<CachedMetric>) -> Result<Refresh, Problem> {
         let definition = &cached.definition;
         let id = &definition.metric.metric_id;
         let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&self.validation_permits).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
-        // Somebody else may have done it while this waited.
+        // Another request may have refreshed it while this one waited.
         let stored = self.definitions.get_in_service(id).await?;
         if stored.tag != cached.tag {
             return Ok(Refresh::Replaced(stored));
@@ -214,10 +214,10 @@ impl ApiState {
             "the contract of `{id}` is refreshed: its tables have changed since, or the rules by which it was judged"
         );
         let content = MetricContent::of(definition, contract.clone());
-        // Nothing but the contract is changed, which is nobody's change.
+        // Only the contract changes, so the change has no subject.
         let change = MetricChange::Content(Box::new(content));
         match self.repository.change_metric(id, definition.version, change, Actor::by(ChangeSource::Database)).await {
-            // Somebody has changed the metric meanwhile, and with it its contract.
+            // A concurrent change of the metric has stored a contract as well.
             Ok(_) | Err(RepositoryError::VersionMismatch { .. }) => {}
             Err(error @ (RepositoryError::MetricDeleted(_) | RepositoryError::MetricNotFound(_))) => {
                 return Err(error.into());
@@ -232,7 +232,7 @@ impl ApiState {
     }
 }
 
-/// What answers for a while in the place of a metric whose contract could not be renewed.
+/// Serves the metric with this contract for [`CHECK_TTL`], without comparing it with PostgreSQL's description.
 fn fallback(cached: &CachedMetric, contract: Option<Contract>) -> Arc<CachedMetric> {
     let mut definition = cached.definition.clone();
     definition.contract = contract;

@@ -1,4 +1,4 @@
-//! The definitions that are in use, in memory: read once, taken apart once, and let go when any of them changes.
+//! Caches definitions and their parsed statements, and invalidates them when a definition changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,21 +14,22 @@ use crate::extract::conditional;
 use crate::results::contracts::ContractCheck;
 use crate::results::prefix::PrefixCache;
 
-/// How many definitions are held at most; the ones that are used least make room.
+/// The least recently used definitions are evicted beyond this number.
 const MAX_CACHED_DEFINITIONS: u64 = 10_000;
 
-/// A definition with its statement, ready to be given values.
+/// A definition with its parsed statement, ready to be bound.
 #[derive(Debug)]
 pub(crate) struct CachedMetric {
     pub(crate) definition: MetricDefinition,
     pub(crate) statement: Result<MetricStatement, InvalidStatement>,
-    /// The definition's tag.
+    /// The `ETag` of the definition.
     pub(crate) tag: EntityTag,
-    /// How its last result began.
+    /// The encoded prefix of its last result.
     pub(crate) prefix_cache: PrefixCache,
-    /// When its contract was last checked.
+    /// The last check of its contract.
     pub(crate) contract_check: ContractCheck,
-    /// Whether it is served in the place of one whose contract could not be renewed. It is run whatever PostgreSQL says of it.
+    /// Whether it replaces a metric whose contract could not be refreshed. The runner does not compare it with
+    /// PostgreSQL's description.
     pub(crate) is_fallback: bool,
 }
 
@@ -40,28 +41,28 @@ impl CachedMetric {
         Self { definition, statement, tag, prefix_cache, contract_check, is_fallback: false }
     }
 
-    /// The metric in the place of one whose contract could not be renewed.
+    /// The metric to serve if its contract could not be refreshed.
     pub(crate) fn fallback(definition: MetricDefinition) -> Self {
         let cached = Self::of(definition);
         Self { statement: cached.statement.map(MetricStatement::without_expectation), is_fallback: true, ..cached }
     }
 }
 
-/// The definitions of a store, held in memory for as long as somebody tells of every change.
+/// Caches the definitions of a repository while changes are notified.
 ///
-/// Nothing is held until [`Self::enable`] says that changes are told of from now on, nor after
-/// [`Self::disable`]: a definition is then read for each request.
+/// The cache is empty until [`Self::enable`] and after [`Self::disable`]; each request then reads its definition from
+/// the repository.
 #[derive(Debug)]
 pub struct DefinitionCache {
     repository: Arc<dyn MetricRepository>,
     cached: Cache<MetricId, Arc<CachedMetric>, RandomState>,
     is_enabled: AtomicBool,
-    /// Counts the changes, so that what was read before one is not held after it.
+    /// Counts invalidations, so that a definition read before one is not cached after it.
     generation: AtomicU64,
 }
 
 impl DefinitionCache {
-    /// The definitions of the store.
+    /// An empty, disabled cache of the repository.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>) -> Self {
         let cached = Cache::builder().max_capacity(MAX_CACHED_DEFINITIONS).build_with_hasher(RandomState::default());
@@ -69,19 +70,19 @@ impl DefinitionCache {
         Self { repository, cached, is_enabled, generation }
     }
 
-    /// Says that every change is told of from now on.
+    /// Starts caching: every change is notified from now on.
     pub fn enable(&self) {
         self.invalidate();
         self.is_enabled.store(true, Ordering::SeqCst);
     }
 
-    /// Says that changes may be missed from now on.
+    /// Stops caching: notifications may be missed from now on.
     pub fn disable(&self) {
         self.is_enabled.store(false, Ordering::SeqCst);
         self.invalidate();
     }
 
-    /// Says that definitions have changed.
+    /// Evicts everything: a definition has changed.
     pub fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
         self.cached.invalidate_all();
@@ -100,11 +101,11 @@ impl DefinitionCache {
         }
     }
 
-    /// The definition, in service or not.
+    /// The definition of a metric, deleted or not.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`] where no metric has the id, and whatever else the store fails with.
+    /// [`RepositoryError::MetricNotFound`] if no metric has the id; any other error of the repository.
     async fn get(&self, id: &MetricId) -> Result<Arc<CachedMetric>, RepositoryError> {
         if let Some(cached) = self.cached.get(id) {
             return Ok(cached);
@@ -115,7 +116,7 @@ impl DefinitionCache {
         let cached = Arc::new(CachedMetric::of(definition));
         if is_enabled && self.generation.load(Ordering::SeqCst) == generation {
             self.cached.insert(id.clone(), Arc::clone(&cached));
-            // A change between the two lines before may have let go of everything but this.
+            // An invalidation between the check and the insertion has not evicted this entry.
             if self.generation.load(Ordering::SeqCst) != generation {
                 self.cached.invalidate(id);
             }

@@ -1,4 +1,4 @@
-//! A result as one JSON document.
+//! A result as one JSON document: a prefix, the rows, and a suffix.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::results::definition_cache::CachedMetric;
 use crate::results::prefix::{EncodedPrefix, ResultPrefix};
 
-/// What stands behind the rows.
+/// The members after the rows.
 #[derive(Serialize, ToSchema)]
 struct ResultSuffix {
     row_count: usize,
-    /// Whether there are more rows than were asked for, or than there may be.
+    /// Whether the result has more rows than the limit of the request or of the server.
     truncated: bool,
-    /// The period that was asked for, and how it was applied; null where none was.
+    /// The requested period and how it was applied; null without one.
     #[schema(required)]
     period: Option<AppliedPeriod>,
-    /// When it was asked of the database.
+    /// When the statement was sent to the database.
     #[schema(format = DateTime)]
     as_of: String,
 }
 
-/// A result as a schema: what [`ResultRows`] writes.
+/// The schema of the document that [`ResultRows`] writes.
 pub(crate) struct ResultSchema;
 
 impl PartialSchema for ResultSchema {
@@ -46,7 +46,7 @@ impl ToSchema for ResultSchema {
     }
 }
 
-/// The schema of a result with such rows: of this metric, or of any.
+/// The schema of a result with rows of this schema: of the metric, or of any metric.
 pub(crate) fn result_schema(metric_id: Option<&str>, row: RefOr<Schema>) -> Schema {
     let (mut prefix, suffix) = (object(ResultPrefix::schema()), object(ResultSuffix::schema()));
     if let (Some(id), Some(RefOr::T(Schema::Object(property)))) = (metric_id, prefix.properties.get_mut("metric_id")) {
@@ -66,7 +66,7 @@ fn any_row() -> RefOr<Schema> {
     RefOr::T(ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(values)).into())
 }
 
-/// The schema of a struct.
+/// The object schema of a struct.
 fn object(schema: RefOr<Schema>) -> Object {
     match schema {
         RefOr::T(Schema::Object(object)) => object,
@@ -74,15 +74,15 @@ fn object(schema: RefOr<Schema>) -> Object {
     }
 }
 
-/// How many bytes at the end of a result say when it was asked for.
+/// The length of the member `as_of`, which ends a result.
 const AS_OF_BYTES: usize = r#","as_of":"2026-11-24T01:51:41.940Z"}"#.len();
 
-/// The part of a result that is the same whenever it is asked for.
+/// The part of a result without `as_of`: the same for the same rows.
 pub(crate) fn hashable_prefix(result: &[u8]) -> &[u8] {
     result.get(..result.len().saturating_sub(AS_OF_BYTES)).unwrap_or_default()
 }
 
-/// Takes the rows of a metric's result into the document that is answered.
+/// Encodes rows into the JSON document of a result.
 #[derive(Debug)]
 pub(crate) struct ResultRows {
     cached: Arc<CachedMetric>,
@@ -95,12 +95,12 @@ impl ResultRows {
         Self { cached, prefix: None, rows: JsonRows::default() }
     }
 
-    /// Where the run's time has gone, as far as it was told.
+    /// The run's timing so far.
     pub(crate) fn timing(&self) -> RunTiming {
         self.rows.timing()
     }
 
-    /// The document. It ends with `as_of`.
+    /// Returns the document, which ends with `as_of`.
     pub(crate) fn finish(self, outcome: RunOutcome, period: Option<AppliedPeriod>, as_of: DateTime<Utc>) -> Vec<u8> {
         let suffix = ResultSuffix {
             row_count: outcome.row_count,
@@ -110,9 +110,9 @@ impl ResultRows {
         };
         let mut body = self.rows.finish();
         let end = body.len();
-        // It cannot fail: it has no maps, and only text for keys.
+        // Infallible: the suffix has no maps, and its keys are strings.
         let _ = serde_json::to_writer(&mut body, &suffix);
-        // The members go on where those of the head have ended.
+        // The suffix's members continue the prefix's object.
         if let Some(brace) = body.get_mut(end) {
             *brace = b',';
         }

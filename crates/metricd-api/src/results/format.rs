@@ -1,4 +1,4 @@
-//! The formats of a result, and which one a request asks for.
+//! The formats of a result, and content negotiation.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header, Quality};
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{Problem, ProblemCode};
 
-/// The form in which a result is answered.
+/// The format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum Format {
@@ -17,10 +17,10 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// Every format, the one first that is answered where several are as welcome.
+    /// Every format; of equally acceptable ones the first is used.
     const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Ndjson];
 
-    /// The format of that name.
+    /// Parses the value of the parameter `format`.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
         match name {
             "json" => Ok(Self::Json),
@@ -30,7 +30,7 @@ impl Format {
         }
     }
 
-    /// The format that the request's `Accept` likes best (RFC 9110, section 12.5.1); JSON where it has none that can be read.
+    /// The format with the highest quality in `Accept` (RFC 9110, section 12.5.1); JSON without a valid `Accept`.
     pub(crate) fn negotiate(request: &HttpRequest) -> Result<Self, Problem> {
         let ranges = Accept::parse(request).map(|accept| accept.0).unwrap_or_default();
         if ranges.is_empty() {
@@ -43,7 +43,7 @@ impl Format {
                 let specificity = format.fits((item.type_().as_str(), item.subtype().as_str()), asked)?;
                 Some((specificity, range.quality))
             });
-            // Of the ranges that fit, the most specific one counts.
+            // The most specific matching range decides.
             fitting.max().map(|(_, quality)| quality).filter(|quality| *quality > Quality::ZERO)
         };
         let liked = Self::ALL.into_iter().filter_map(|format| Some((quality(format)?, format)));
@@ -51,14 +51,14 @@ impl Format {
         best.map(|(_, format)| format).ok_or_else(|| Problem::new(ProblemCode::NotAcceptable))
     }
 
-    /// How closely a media range names this format: `None` where it does not.
+    /// The specificity with which a media range matches this format; `None` if it does not match.
     fn fits<'a>(self, range: (&str, &str), asked: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
         let (kind, subtype) = self.media_type();
         match range {
             ("*", "*") => Some(0),
             (range, "*") if range == kind => Some(1),
             (range, name) if range == kind && name == subtype => {
-                // A parameter that is not known says nothing; one that is has to be as it is answered.
+                // An unknown parameter is ignored; a known one must have the value that is sent.
                 let known = [("charset", "utf-8"), ("header", "present")];
                 let contradicts = |(name, value): (&str, &str)| {
                     known.iter().any(|(known, answered)| name == *known && !value.eq_ignore_ascii_case(answered))
@@ -93,7 +93,7 @@ impl Format {
         }
     }
 
-    /// What writes the rows where they are streamed: `None` where the result is answered whole.
+    /// The encoder of a streamed format; `None` for the buffered one.
     pub(crate) fn writer(self) -> Option<Box<dyn RowWriter>> {
         match self {
             Self::Json => None,

@@ -1,4 +1,5 @@
-//! A pipe of one chunk between a run, which writes rows, and a response, which is read as fast as its client reads.
+//! A pipe of one chunk between a run, which writes rows, and a response, which reads at the speed of its client. A full
+//! chunk applies back-pressure to the run.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,28 +10,28 @@ use metricd_execution::{Column, EncodeError, Fields, RowSink, RowWriter, RunErro
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// How long rows wait for others before they are handed on in a chunk that is not full.
+/// How long rows wait in a chunk that is not full.
 const MAX_CHUNK_DELAY: Duration = Duration::from_millis(100);
 
-/// How much is handed on at once.
+/// The size of the chunks that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkSize {
-    /// Chunks of about that many bytes, or of what there is when the next rows keep the client waiting.
+    /// About this many bytes; fewer after [`MAX_CHUNK_DELAY`].
     Bytes(usize),
-    /// All of it.
+    /// The whole result in one chunk.
     Unlimited,
 }
 
-/// What comes out of a pipe.
+/// A chunk of the encoded result.
 #[derive(Debug)]
 pub(super) enum Chunk {
-    /// A part of the result, of which more may come.
+    /// A chunk that others may follow.
     Partial(Vec<u8>),
-    /// The last part of the result, which may be empty, and how the run has ended.
+    /// The last chunk, which may be empty, and the outcome of the run.
     Final(Vec<u8>, Result<RunOutcome, RunError>),
 }
 
-/// A pipe: the end to write into, and the end to read from.
+/// Creates a pipe: the end to write to, and the end to read from.
 pub(super) fn pipe(writer: Box<dyn RowWriter>, chunks: ChunkSize) -> (PipeSink, PipeSource) {
     let shared = Arc::new(Shared { chunks, state: Mutex::default(), written: Notify::new(), taken: Notify::new() });
     (PipeSink { writer, shared: Arc::clone(&shared) }, PipeSource { shared })
@@ -40,16 +41,16 @@ pub(super) fn pipe(writer: Box<dyn RowWriter>, chunks: ChunkSize) -> (PipeSink, 
 struct Shared {
     chunks: ChunkSize,
     state: Mutex<PipeState>,
-    /// There is something to read, or more than there was.
+    /// Notified when a chunk begins, when it is full, and at the end.
     written: Notify,
-    /// There is room to write again.
+    /// Notified when the chunk was read.
     taken: Notify,
 }
 
 #[derive(Debug, Default)]
 struct PipeState {
     chunk: Vec<u8>,
-    /// Whether the chunk has more than what stands before the rows.
+    /// Whether the chunk has rows, not only the header.
     has_rows: bool,
     timing: RunTiming,
     outcome: Option<Result<RunOutcome, RunError>>,
@@ -74,14 +75,14 @@ impl Shared {
     }
 }
 
-/// The end that rows are written into.
+/// The writing end of a pipe.
 pub(super) struct PipeSink {
     writer: Box<dyn RowWriter>,
     shared: Arc<Shared>,
 }
 
 impl PipeSink {
-    /// Says how the run has ended.
+    /// Closes the pipe with the outcome of the run.
     pub(super) fn end(self, outcome: Result<RunOutcome, RunError>) {
         self.shared.state().outcome = Some(outcome);
         self.shared.written.notify_one();
@@ -91,7 +92,7 @@ impl PipeSink {
 #[async_trait]
 impl RowSink for PipeSink {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        // Nobody is told yet: what stands before the rows is handed on with the first of them.
+        // The reader is not notified: the header is sent with the first row.
         self.writer.head(columns, &mut self.shared.state().chunk)
     }
 
@@ -120,26 +121,26 @@ impl RowSink for PipeSink {
     }
 }
 
-/// The end that chunks are read from.
+/// The reading end of a pipe.
 #[derive(Debug)]
 pub(super) struct PipeSource {
     shared: Arc<Shared>,
 }
 
 impl PipeSource {
-    /// Where the run's time has gone, as far as it is known.
+    /// The run's timing so far.
     pub(super) fn timing(&self) -> RunTiming {
         self.shared.state().timing
     }
 
-    /// The next piece. After the last one there is none, and this waits for ever.
+    /// Returns the next chunk. Never returns after [`Chunk::Final`].
     pub(super) async fn next(&self) -> Chunk {
         match self.shared.chunks {
             ChunkSize::Unlimited => self.shared.until_written(|state| state.outcome.is_some()).await,
             ChunkSize::Bytes(_) => {
                 self.shared.until_written(|state| state.has_rows || state.outcome.is_some()).await;
                 let full = self.shared.until_written(|state| self.shared.is_full(state) || state.outcome.is_some());
-                // Where the time is over, what there is will do.
+                // After the delay, an incomplete chunk is sent.
                 let _ = timeout(MAX_CHUNK_DELAY, full).await;
             }
         }

@@ -1,4 +1,4 @@
-//! How a metric's results begin: what stands before the rows, made once for as long as the columns are the same.
+//! The JSON before a result's rows, encoded once for the same columns.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +8,16 @@ use metricd_execution::{Column, EncodeError, JsonColumns, JsonRows};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How much memory a result has at most to begin with.
+/// The largest buffer, in bytes, that is allocated before the first row.
 const MAX_INITIAL_CAPACITY: usize = 1 << 20;
 
-/// A metric's rows, with what says what they are.
+/// A metric's rows with their columns.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ResultPrefix<'a> {
     metric_id: &'a str,
     query_id: &'a str,
     title: &'a str,
-    /// The columns, in the order of the SELECT.
+    /// The columns, in the order of the SELECT list.
     columns: Vec<ColumnResponse<'a>>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct ResultPrefix<'a> {
 #[schema(as = Column)]
 struct ColumnResponse<'a> {
     name: &'a str,
-    /// The type, by PostgreSQL's name for it.
+    /// PostgreSQL's name of the type.
     r#type: &'a str,
 }
 
@@ -36,21 +36,21 @@ impl<'a> From<&'a Column> for ColumnResponse<'a> {
     }
 }
 
-/// A head as it is sent.
+/// The JSON before the rows.
 #[derive(Debug)]
 pub(crate) struct EncodedPrefix {
     columns: Arc<JsonColumns>,
     text: Vec<u8>,
-    /// How large the last result was that began so.
+    /// The size of the last result with this prefix.
     size_bytes: AtomicUsize,
 }
 
-/// The head of a metric's last result.
+/// Caches the prefix of a metric's last result.
 #[derive(Debug, Default)]
 pub(crate) struct PrefixCache(Mutex<Option<Arc<EncodedPrefix>>>);
 
 impl PrefixCache {
-    /// The head of a result with these columns.
+    /// Returns the prefix for these columns, from the cache if they are the same as the last.
     pub(crate) fn get_or_encode(
         &self,
         definition: &MetricDefinition,
@@ -72,23 +72,23 @@ impl EncodedPrefix {
             title: definition.title(),
             columns: columns.iter().map(ColumnResponse::from).collect(),
         };
-        // It cannot fail: it has no maps, and only text for keys.
+        // Infallible: the prefix has no maps, and its keys are strings.
         let mut text = serde_json::to_vec(&prefix).unwrap_or_default();
         text.pop();
         text.extend_from_slice(b",\"rows\":");
         Ok(Self { columns: Arc::new(JsonColumns::new(columns)?), text, size_bytes: AtomicUsize::default() })
     }
 
-    /// Has the rows begin so.
+    /// Starts a document with this prefix.
     pub(crate) fn begin(&self, rows: &mut JsonRows) {
         let expected_bytes = self.size_bytes.load(Ordering::Relaxed);
-        // The next result may be a little larger than the last.
+        // Room for a result that is a little larger than the last one.
         rows.reserve(expected_bytes.saturating_add(expected_bytes / 8).min(MAX_INITIAL_CAPACITY));
         rows.set_columns(Arc::clone(&self.columns));
         rows.begin_after(&self.text);
     }
 
-    /// Takes note of a result that has begun so.
+    /// Records the size of a result with this prefix.
     pub(crate) fn note_size(&self, size_bytes: usize) {
         self.size_bytes.store(size_bytes, Ordering::Relaxed);
     }

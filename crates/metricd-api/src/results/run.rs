@@ -1,4 +1,4 @@
-//! What a run may take, and which problem its error is.
+//! Limits of a run, and the problems of its errors.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::auth::caller;
 use crate::results::contracts::Staleness;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
-/// What the run may take: the least of what the server, the metric and the request allow, and for its cost the caller's scopes.
+/// The limits of a run: the lowest of the server's, the metric's and the request's. The cost limit depends on the
+/// caller's scopes.
 pub(crate) fn run_limits(
     state: &ApiState,
     query_cost: u64,
@@ -30,18 +31,18 @@ pub(crate) fn run_limits(
     let size_bytes = lowered(default.size_bytes as u64, metric.size_bytes);
     RunLimits {
         rows: metric.rows.map_or(rows, |metric| rows.at_most(metric.get())),
-        // A stream holds a chunk at a time.
+        // A stream buffers one chunk.
         size_bytes: if is_stream { default.size_bytes } else { usize::try_from(size_bytes).unwrap_or(usize::MAX) },
         time: Duration::from_millis(time_ms),
-        // By limits of its own an author could find out what the planner knows of other tenants' rows.
+        // With a cost limit of its own, an author could probe the planner's statistics of other tenants' rows.
         cost: lowered(query_cost, metric.cost.filter(|_| state.tenants.is_none())),
         write_timeout: if is_stream { state.stream_write_timeout } else { Duration::ZERO },
         min_bytes_per_second: if is_stream { state.stream_min_bytes_per_second } else { 0 },
     }
 }
 
-/// The problem that a run's error is. A value that nobody but PostgreSQL could judge may be what it is about; what else
-/// PostgreSQL says is for those who may change the metric.
+/// The problem of a run's error. PostgreSQL's message is shown only to callers who may change the metric. An error of a
+/// value that only PostgreSQL can parse is a problem of the request's parameters.
 pub(crate) fn run_problem(
     error: RunError,
     statement: &MetricStatement,
@@ -63,19 +64,19 @@ pub(crate) fn run_problem(
         json!({"sqlstate": sqlstate, "message": message})
     });
     let problem = Problem::from(error).with_contract_staleness(staleness);
-    // An error of the database's own is no fault of the SQL.
+    // An error of the database itself is not caused by the SQL.
     match database_error.filter(|_| problem.code() == ProblemCode::QueryFailed) {
         Some(database_error) => problem.with_extension("database_error", database_error),
         None => problem,
     }
 }
 
-/// What has to be known of a statement that was run, to tell what its error is about.
+/// The properties of an executed statement that decide what its error means.
 #[derive(Debug)]
 pub(crate) struct RanStatement {
-    /// The statement, if PostgreSQL may refuse a value of it that nobody has judged.
+    /// The statement, if it has values that only PostgreSQL can parse.
     refusable: Option<BoundStatement>,
-    /// Whether it is the author's rewritten for a period.
+    /// Whether the author's SQL was rewritten to apply a period.
     is_rewritten: bool,
 }
 
@@ -87,11 +88,12 @@ impl RanStatement {
         }
     }
 
-    /// Whether the metric's contract may be to blame for the error.
+    /// Whether a stale contract may be the cause of the error.
     pub(crate) fn staleness(&self, error: &RunError) -> Staleness {
         match error {
             RunError::Drifted => Staleness::Certain,
-            // What is rewritten names a column that the author's SQL need not name, and that may be gone.
+            // The rewritten SQL names the time column, which the author's SQL need not name, and which may have been
+            // dropped.
             RunError::Failed { sqlstate, .. } if self.is_rewritten && fault_of(sqlstate) == Fault::Statement => {
                 Staleness::Possible
             }
@@ -100,9 +102,11 @@ impl RanStatement {
     }
 }
 
-/// PostgreSQL's message without values of the data. Errors about the SQL itself (classes 0A, 42 and 54) mostly quote its names,
-/// which are shown if the SQL has them; some functions raise such errors about a value that they were given. Other classes
-/// quote data, also behind a colon, and what functions of users raise may be anything.
+/// PostgreSQL's message without values of the data.
+///
+/// Errors about the SQL itself (classes 0A, 42 and 54) mostly quote its names, which are shown if the SQL has them;
+/// some functions raise such errors about a value. Other classes quote data, also after a colon. A message of user code
+/// may hold anything.
 fn public_message(sqlstate: &str, message: &str, sql: &str) -> Option<String> {
     match sqlstate.get(..2)? {
         "0A" | "42" | "54" => {
@@ -117,7 +121,7 @@ fn public_message(sqlstate: &str, message: &str, sql: &str) -> Option<String> {
     }
 }
 
-/// The text with an ellipsis for what stands in quotes of any language, unless that may be shown.
+/// Replaces quoted text by an ellipsis, in the quotation marks of any language, unless it may be shown.
 fn without_quoted(text: &str, may_be_shown: impl Fn(&str) -> bool) -> String {
     let (mut shown, mut rest) = (String::new(), text);
     while let Some((before, opening, after)) = split_at_quote(rest) {
@@ -133,7 +137,7 @@ fn without_quoted(text: &str, may_be_shown: impl Fn(&str) -> bool) -> String {
     shown + rest
 }
 
-/// The text before the first opening quote, that quote, and what follows.
+/// Splits the text at its first opening quotation mark.
 fn split_at_quote(text: &str) -> Option<(&str, char, &str)> {
     let (at, quote) = text.char_indices().find(|(_, character)| closing_quote(*character).is_some())?;
     Some((&text[..at], quote, &text[at + quote.len_utf8()..]))

@@ -1,4 +1,4 @@
-//! A result as CSV or NDJSON, sent while it is read.
+//! A CSV or NDJSON result, streamed while its statement runs.
 
 use std::fmt;
 
@@ -18,30 +18,31 @@ use crate::ApiState;
 use crate::connections::ConnectionData;
 use crate::middleware::{RequestId, note_run};
 
-/// The number of rows that a stream has at most.
+/// The row limit of a stream.
 const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
 
-/// The size of a chunk. A result that is no longer is answered in one piece.
+/// The chunk size. A result of at most one chunk is sent as one body.
 const STREAM_CHUNK_BYTES: usize = 64 << 10;
 
-/// What is to be streamed.
+/// A bound request for a streamed result.
 pub(crate) struct StreamedRequest {
     pub(crate) format: Format,
     pub(crate) writer: Box<dyn RowWriter>,
     pub(crate) statement: BoundStatement,
-    /// On whose behalf.
+    /// The tenant that the statement runs for.
     pub(crate) tenant: Option<Tenant>,
     pub(crate) limits: RunLimits,
-    /// How many rows the client has asked for.
+    /// The row limit of the request.
     pub(crate) limit: Option<RowLimit>,
-    /// Whether the protocol has chunks; without them a client could not tell a stream that broke off from one that ended.
+    /// Whether the protocol has chunked transfer coding. Without it a client could not tell an aborted stream from a
+    /// complete one, so the result is buffered.
     pub(crate) is_chunked: bool,
-    /// What the caller holds for as long as the statement runs.
+    /// Released when the backend is free again.
     pub(crate) permit: Permit,
 }
 
-/// Begins the run. What ends within the first chunk is answered in one piece, and what fails there with a problem; of the
-/// rest each chunk is sent when the client takes it.
+/// Starts the run and waits for the first chunk. A result that ends within it is sent as one body; an error within it
+/// is a problem. Otherwise the rest is streamed at the speed of the client.
 pub(crate) async fn respond_streamed(
     request: &HttpRequest,
     state: &ApiState,
@@ -53,11 +54,12 @@ pub(crate) async fn respond_streamed(
         pipe(writer, if is_chunked { ChunkSize::Bytes(STREAM_CHUNK_BYTES) } else { ChunkSize::Unlimited });
     let runner = state.runner.clone();
     let connection = ConnectionData::of(request);
-    // A task of its own, so that its time limits hold while nobody reads.
+    // A task of its own enforces the run's time limits while the client reads nothing.
     let run = RunTask(actix_web::rt::spawn(async move {
         let outcome = runner.run(&statement, tenant.as_ref(), limits, permit, &mut sink).await;
         sink.end(outcome);
-        // The run's limits are over, and what the client has not taken yet may be much. This ends with the response.
+        // The run's limits no longer apply, but unread bytes may remain: the connection's minimum rate applies until
+        // the response is dropped.
         let _sending = connection.map(ConnectionData::sending);
         std::future::pending::<()>().await;
     }));
@@ -85,7 +87,7 @@ pub(crate) async fn respond_streamed(
     }
 }
 
-/// A run, and after its end the rest of its response, which are given up where this is dropped.
+/// The task of a run, and afterwards of sending its response; aborted on drop.
 struct RunTask(JoinHandle<()>);
 
 impl Drop for RunTask {
@@ -94,7 +96,7 @@ impl Drop for RunTask {
     }
 }
 
-/// A stream that has begun.
+/// A stream whose first chunk was sent.
 struct OpenStream {
     #[expect(dead_code, reason = "is dropped with the stream")]
     run: RunTask,
@@ -104,11 +106,11 @@ struct OpenStream {
     request_id: String,
 }
 
-/// Why a stream breaks off.
+/// Why a stream is aborted.
 #[derive(Debug)]
 enum StreamError {
     Failed(RunError),
-    /// There are more rows, or larger ones, than a stream may have, and the client has not asked for fewer.
+    /// The result exceeds the limits of a stream, and the request has no lower limit.
     Truncated(RunOutcome),
 }
 
@@ -125,7 +127,7 @@ impl fmt::Display for StreamError {
 
 impl std::error::Error for StreamError {}
 
-/// What a stream does next.
+/// The next step of a stream.
 enum StreamState {
     Send(Vec<u8>, OpenStream),
     Read(OpenStream),
@@ -144,7 +146,7 @@ fn chunks(first: Vec<u8>, open: OpenStream) -> impl Stream<Item = Result<Bytes, 
             }
         },
         StreamState::Fail(error) => {
-            // The server drops what it has not sent yet, so it is given the time to send what it can.
+            // The server drops unsent chunks on an error; yielding lets it send them first.
             tokio::task::yield_now().await;
             Some((Err(error), StreamState::End))
         }
@@ -153,7 +155,7 @@ fn chunks(first: Vec<u8>, open: OpenStream) -> impl Stream<Item = Result<Bytes, 
 }
 
 impl OpenStream {
-    /// Whether the stream is complete: it has all rows, or as many as the client has asked for.
+    /// Checks that the stream has all rows, or as many as the request's limit.
     fn check_complete(&self, outcome: Result<RunOutcome, RunError>) -> Result<(), StreamError> {
         let is_requested_limit = |rows| self.limit.is_some_and(|limit| limit.rows() == rows);
         let error = match outcome {

@@ -1,7 +1,7 @@
-//! What is known of results that were answered: by which tag a client knows them, and of which state of the data they are.
+//! Caches validators of results, to answer a conditional request with 304 without a run.
 //!
-//! Only a client that has a result already asks by its tag, and only such a request pays for what is kept here. The first one
-//! runs the SQL and has its result kept as known; a later one is answered without a run while the data are as they were.
+//! Only conditional requests (`If-None-Match`) use the cache. The first one runs the statement and stores the result's
+//! `ETag` with the snapshot token of the data. A later one is answered without a run while the snapshot is unchanged.
 
 use std::fmt;
 
@@ -16,29 +16,29 @@ use crate::ApiState;
 use crate::extract::conditional;
 use crate::results::definition_cache::CachedMetric;
 
-/// How many results are known at most; the ones that are used least make room.
+/// The least recently used validators are evicted beyond this number.
 const MAX_VALIDATORS: u64 = 10_000;
 
-/// How much memory what is asked has to begin with; its SQL is most of it.
+/// The initial capacity of a key's input; the SQL is most of it.
 const KEY_INPUT_BYTES: usize = 1 << 10;
 
-/// Tells what is asked from every other question: a definition as it is, on whose behalf, values, limits.
+/// A hash of everything that decides a result except the data: definition, tenant, values, period and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 
 impl RequestKey {
-    /// The tag of the result that has this part, which is the same whenever it is asked for.
+    /// The `ETag` of a result with this [hashable prefix](crate::results::document::hashable_prefix).
     pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
         conditional::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
     }
 }
 
-/// The results that are known.
+/// The validators of earlier results.
 pub struct ValidatorCache {
     validators: Cache<RequestKey, Validator, RandomState>,
 }
 
-/// A result that was answered.
+/// The validator of a result: its `ETag`, and the snapshot that it was computed on.
 #[derive(Clone)]
 struct Validator {
     tag: EntityTag,
@@ -57,14 +57,14 @@ impl fmt::Debug for ValidatorCache {
     }
 }
 
-/// A question, with what has to be known to answer it once more without a run.
+/// A request and what is needed to revalidate it.
 pub(crate) struct ConditionalRequest<'a> {
     state: &'a ApiState,
     request: &'a HttpRequest,
     request_key: RequestKey,
-    /// The contract of a result that follows from data and values alone.
+    /// The contract, if the result depends on data and values alone.
     repeatable: Option<&'a Contract>,
-    /// The state of the data before the run, where its result is to be known.
+    /// The snapshot before the run; set if the result's validator is to be stored.
     snapshot: Option<SnapshotToken>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> ConditionalRequest<'a> {
         limits: RunLimits,
         period: Option<&AppliedPeriod>,
     ) -> Self {
-        // Put together first, since hashing many small pieces costs more.
+        // Concatenated first, since hashing many small parts is slower.
         let mut request_key = Vec::with_capacity(KEY_INPUT_BYTES);
         let mut add = |part: &[u8]| {
             request_key.extend_from_slice(&part.len().to_le_bytes());
@@ -100,16 +100,16 @@ impl<'a> ConditionalRequest<'a> {
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());
         let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
-        // What a text means that PostgreSQL alone can read is not known.
+        // A value that only PostgreSQL can parse may mean something else by settings.
         let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
         let repeatable = contract.filter(|_| is_validated);
         Self { state, request, request_key: RequestKey(blake3::hash(&request_key)), repeatable, snapshot: None }
     }
 
-    /// The tag by which the client has the result, where it is known to be the same still.
+    /// The `ETag` of the client's copy, if that copy is still valid.
     pub(crate) async fn revalidate(&mut self) -> Option<EntityTag> {
         let contract = self.repeatable.filter(|_| self.request.headers().contains_key(IF_NONE_MATCH))?;
-        // Where PostgreSQL cannot be asked, the run will say so.
+        // An unreachable database is reported by the run.
         let snapshot = self.state.runner.snapshot_token().await.ok().flatten()?;
         let validator = self
             .state
@@ -120,7 +120,7 @@ impl<'a> ConditionalRequest<'a> {
         if let Some(validator) = validator {
             return conditional::is_unchanged(self.request, &validator.tag).then_some(validator.tag);
         }
-        // What a table was made of when the SQL was judged may be another by now. A later change is after the mark.
+        // A table may have been replaced since the SQL was validated. A later change makes the snapshot differ.
         let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();
         self.snapshot = Some(snapshot).filter(|_| fingerprint == contract.fingerprint);
         None
@@ -130,7 +130,7 @@ impl<'a> ConditionalRequest<'a> {
         self.request_key
     }
 
-    /// Takes note of the tag of the result that a run has had since.
+    /// Stores the validator of the run's result.
     pub(crate) fn store(self, tag: &EntityTag) {
         if let Some(snapshot) = self.snapshot {
             self.state.validator_cache.validators.insert(self.request_key, Validator { tag: tag.clone(), snapshot });

@@ -8,13 +8,13 @@ use tokio::task::{JoinHandle, yield_now};
 use super::*;
 use crate::extract::conditional;
 
-/// Runs find a connection, and have their answer, when the test says so.
+/// A database whose connections and responses the test hands out.
 struct Database {
     runs: Arc<RunCoalescer>,
     connections: Semaphore,
     answers: Semaphore,
     begun: Cell<u8>,
-    /// How many have neither ended nor been given up.
+    /// How many runs have neither ended nor been aborted.
     running: Cell<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Drop for RunningGuard<'_> {
 }
 
 impl Database {
-    /// With connections for all.
+    /// With a connection for every run.
     fn new() -> Rc<Self> {
         Self::with_connections(100)
     }
@@ -55,7 +55,7 @@ impl Database {
         RunResult { timing: RunTiming::default(), result: Ok(result) }
     }
 
-    /// A request. Its answer is the number of the run that it is from.
+    /// Sends a request; its task returns the number of the run that answered it.
     async fn ask_within(self: &Rc<Self>, request_key: u8, limits: RunLimits) -> JoinHandle<u8> {
         let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
         let conditional_request = rt::spawn(async move {
@@ -86,7 +86,7 @@ impl Database {
     }
 }
 
-/// Lets all that can go on do so.
+/// Lets every ready task run.
 async fn settle() {
     for _ in 0..20 {
         yield_now().await;
@@ -110,7 +110,7 @@ async fn who_asks_while_a_run_is_under_way_shares_the_next_one() {
     assert_answered_by(1, vec![first]).await;
     settle().await;
     assert_eq!(database.begun.get(), 2);
-    // The statement of the second was sent.
+    // The statement of the second run was sent.
     let later = database.ask_often(3).await;
     database.answers.add_permits(2);
     assert_answered_by(2, others).await;
@@ -188,7 +188,7 @@ async fn a_run_goes_on_while_somebody_waits_for_it_and_no_longer() {
     settle().await;
     database.assert_nothing_is_left();
 
-    // One that was given up before it was sent is joined by nobody.
+    // A run that was aborted before it was sent is not joined.
     let (first, second) = (database.ask().await, database.ask().await);
     second.abort();
     settle().await;
