@@ -1,4 +1,4 @@
-//! Who makes a request, and what the caller may do: tokens, tenants, quotas, idempotency keys.
+//! Authentication and authorization of callers: tokens, tenants, quotas and idempotency keys.
 
 pub(crate) mod authenticate;
 pub(crate) mod caller;

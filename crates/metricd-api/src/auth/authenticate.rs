@@ -1,4 +1,4 @@
-//! Who may do what over HTTP: bearer tokens (RFC 6750), looked at before anything else of a request.
+//! Verifies bearer tokens (RFC 6750), before anything else of a request is read.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::auth::quotas::{RateLimitStatus, RateLimited};
 use crate::extract::decoding::decode_form;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// The parameter of a query string that others take a token by (RFC 6750, section 2.3).
+/// The query parameter for tokens of RFC 6750, section 2.3, which is refused.
 const TOKEN_PARAMETER: &str = "access_token";
 
-/// What is said of a request without a token.
+/// The challenge for a request without a token.
 const CHALLENGE: &str = r#"Bearer realm="metricd""#;
 
-/// Lets the request pass where whoever makes it may do what needs the scope, and has not made too many. Who that is, and how it
-/// stands with their rate, is among its extensions then.
+/// Authenticates the caller, counts the request against the caller's rate limit, and requires the scope. Stores the
+/// [`Caller`] and the [`RateLimitStatus`] in the request's extensions.
 ///
 /// # Errors
 ///
-/// 401 without a token that is good, 403 where it lacks the scope; 429 where too many requests of the caller came, or too many
-/// from the address were refused.
+/// 401 without a valid token, 403 if the token lacks the scope; 429 if the caller makes too many requests, or the
+/// address too many that are refused.
 pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
-    // A request that reaches a route has a state.
+    // Every route has the state.
     let Some(state) = request.app_data::<web::Data<ApiState>>() else {
         return Err(Problem::new(ProblemCode::InternalError).caused_by("the server has no state"));
     };
@@ -45,7 +45,7 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
     Ok(())
 }
 
-/// Who makes the request.
+/// Verifies the token of the request.
 fn verified(request: &ServiceRequest, verifier: &Verifier) -> Result<Arc<Caller>, Problem> {
     let token = token(request).map_err(|problem| logged(request, problem))?;
     verifier.verify(token).map_err(|refusal| {
@@ -55,7 +55,7 @@ fn verified(request: &ServiceRequest, verifier: &Verifier) -> Result<Arc<Caller>
     })
 }
 
-/// Lets the caller pass where they may do what needs the scope.
+/// Requires the scope.
 fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<(), Problem> {
     if caller.may(scope) {
         return Ok(());
@@ -68,7 +68,7 @@ fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<()
     Err(problem.caused_by(format!("`{subject}` {from} lacks the scope `{scope}`")))
 }
 
-/// The problem, or that there are too many of the kind from the address.
+/// The problem, or 429 if too many requests of the address are refused.
 fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Problem {
     let Some(peer) = request.peer_addr() else { return problem };
     match state.quotas.count_refusal(peer.ip()) {
@@ -87,18 +87,18 @@ fn too_many(request: &ServiceRequest, RateLimited(rate_limit): RateLimited) -> P
     Problem::new(ProblemCode::TooManyRequests).with_header(RETRY_AFTER, seconds.into())
 }
 
-/// Keeps for the response how it stands with a rate.
+/// Keeps the status for the response's headers.
 fn note(request: &ServiceRequest, rate_limit: RateLimitStatus) {
     request.extensions_mut().insert(rate_limit);
 }
 
-/// Whether the query string names a token.
+/// Whether the query string has a token.
 fn has_token_parameter(query: &str) -> bool {
     let names = query.split('&').filter_map(|pair| pair.split('=').next());
     names.filter_map(|name| decode_form(name).ok()).any(|name| name == TOKEN_PARAMETER)
 }
 
-/// The token that the request has, in the one place where it may be.
+/// The token of the header `Authorization`.
 fn token(request: &ServiceRequest) -> Result<&str, Problem> {
     if has_token_parameter(request.query_string()) {
         let detail = "A token in a URL ends up in logs and histories: take it out of there, have it replaced by another, and send \
@@ -120,12 +120,12 @@ fn token(request: &ServiceRequest) -> Result<&str, Problem> {
 }
 
 fn challenged(code: ProblemCode, challenge: &str) -> Problem {
-    // What is said of tokens is ASCII without quotation marks.
+    // Descriptions of tokens are ASCII without quotation marks.
     let value = HeaderValue::try_from(challenge).unwrap_or_else(|_| HeaderValue::from_static(CHALLENGE));
     Problem::new(code).with_header(WWW_AUTHENTICATE, value)
 }
 
-/// The problem, whose detail the log is told as well.
+/// The problem, with its detail as the cause in the log.
 fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
     let cause = format!("{} {}", problem.shown_detail(), peer_suffix(request.peer_addr()));
     problem.caused_by(cause)

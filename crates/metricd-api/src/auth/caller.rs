@@ -1,4 +1,4 @@
-//! Who makes a request that was let in, and what of it is there for them.
+//! The authenticated caller of a request, and what the caller may do and see.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::auth::quotas::QuotaPermit;
 use crate::middleware::RequestId;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// Whose token the request has; nobody's where none was asked for.
+/// The caller; `None` if the server requires no tokens.
 pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Caller>> {
     request.extensions().get::<Arc<Caller>>().cloned()
 }
 
-/// Who makes the request.
+/// The actor that history records for a change by this request.
 pub(crate) fn actor(request: &HttpRequest) -> Actor {
     Actor {
         subject: of(request).and_then(|caller| caller.subject().map(str::to_owned)),
@@ -27,11 +27,11 @@ pub(crate) fn actor(request: &HttpRequest) -> Actor {
     }
 }
 
-/// On whose behalf SQL is run for the request, where the server serves tenants.
+/// The tenant that SQL runs for; `None` if the server has no tenants.
 ///
 /// # Errors
 ///
-/// 403 where the token names no tenant.
+/// 403 if the token names no tenant.
 pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<Tenant>, Problem> {
     if state.tenants.is_none() {
         return Ok(None);
@@ -43,21 +43,21 @@ pub(crate) fn tenant(request: &HttpRequest, state: &ApiState) -> Result<Option<T
     }
 }
 
-/// Waits for the caller's turn to run SQL, which lasts for as long as this is held.
+/// Waits for a permit to run SQL.
 ///
 /// # Errors
 ///
-/// 429 where too much of the caller's runs, and goes on.
+/// 429 if the caller's queries hold all permits until the timeout.
 pub(crate) async fn acquire_query_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_query_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| denied(request, Problem::new(ProblemCode::TooManyQueries)))
 }
 
-/// Waits for the caller's turn to have a stream, as for [`turn`].
+/// Waits for a permit to send a stream.
 ///
 /// # Errors
 ///
-/// 429 where as many streams of the caller's are under way as may be, and none of them ends.
+/// 429 if the caller's streams hold all permits until the timeout.
 pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_stream_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| {
@@ -67,11 +67,11 @@ pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiStat
     })
 }
 
-/// Waits for the caller's turn to have SQL judged, as for [`turn`].
+/// Waits for a permit to validate SQL.
 ///
 /// # Errors
 ///
-/// 429 where another text of the caller's is judged, and goes on.
+/// 429 if the caller's other SQL is validated until the timeout.
 pub(crate) async fn acquire_validation_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_validation_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| {
@@ -81,7 +81,7 @@ pub(crate) async fn acquire_validation_permit(request: &HttpRequest, state: &Api
     })
 }
 
-/// By what quotas know the caller.
+/// The caller's key in quotas.
 pub(crate) fn quota_key(request: &HttpRequest, state: &ApiState) -> Option<u64> {
     state.quotas.key_of(of(request).as_deref(), address(request))
 }
@@ -90,31 +90,31 @@ fn address(request: &HttpRequest) -> Option<IpAddr> {
     request.peer_addr().map(|address| address.ip())
 }
 
-/// Whether the request may change metrics, so that it is told what PostgreSQL says of their SQL.
+/// Whether the caller may change metrics, and so may see PostgreSQL's messages about their SQL.
 pub(crate) fn is_author(request: &HttpRequest) -> bool {
     of(request).is_none_or(|caller| caller.may(Scope::Write))
 }
 
-/// Whether the request may ingest files.
+/// Whether the caller may ingest files.
 pub(crate) fn may_ingest(request: &HttpRequest) -> bool {
     of(request).is_none_or(|caller| caller.may(Scope::Ingest))
 }
 
-/// What the planner may estimate that SQL costs for the request.
+/// The highest planner cost of the caller's SQL.
 pub(crate) fn query_cost(request: &HttpRequest, state: &ApiState) -> u64 {
     state.quotas.query_cost(of(request).as_deref(), state.query_cost)
 }
 
-/// The metrics that the request's token is limited to; none where it is not limited to any.
+/// The metrics that the token is limited to; `None` if it is not limited.
 pub(crate) fn visible_metrics(request: &HttpRequest) -> Option<MetricPatterns> {
     of(request)?.metrics().cloned()
 }
 
-/// Lets the request pass where its token is not limited to some metrics.
+/// Requires a token that is not limited to some metrics.
 ///
 /// # Errors
 ///
-/// 403 where it is.
+/// 403 if it is limited.
 pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
     match visible_metrics(request) {
         None => Ok(()),
@@ -122,11 +122,11 @@ pub(crate) fn require_unlimited(request: &HttpRequest) -> Result<(), Problem> {
     }
 }
 
-/// Lets the request pass where its token is not limited to other metrics than this.
+/// Requires a token that may see the metric.
 ///
 /// # Errors
 ///
-/// 403 where it is.
+/// 403 if it is limited to other metrics.
 pub(crate) fn require_visible(request: &HttpRequest, id: &MetricId) -> Result<(), Problem> {
     match of(request) {
         Some(caller) if !caller.can_see(id) => Err(denied(request, Problem::new(ProblemCode::TokenLimited))),
@@ -134,8 +134,8 @@ pub(crate) fn require_visible(request: &HttpRequest, id: &MetricId) -> Result<()
     }
 }
 
-/// The id to go on with: where the token is limited to other metrics, one that no metric has. So a metric that the caller may not
-/// read is looked for, and not found, just as one that is not there.
+/// The id to look up: of the metric, or an id that no metric has if the token is limited to other metrics. A hidden
+/// metric is so looked up, and not found, like one that does not exist.
 pub(crate) fn mask_if_hidden(request: &HttpRequest, id: MetricId) -> MetricId {
     match of(request) {
         Some(caller) if !caller.can_see(&id) => {
@@ -149,7 +149,7 @@ pub(crate) fn mask_if_hidden(request: &HttpRequest, id: MetricId) -> MetricId {
     }
 }
 
-/// The problem, of which the log is told who has it.
+/// The problem, with the caller in the log.
 fn denied(request: &HttpRequest, problem: Problem) -> Problem {
     let caller = of(request);
     let subject = caller.as_ref().and_then(|caller| caller.subject()).unwrap_or_default();
@@ -158,7 +158,7 @@ fn denied(request: &HttpRequest, problem: Problem) -> Problem {
     problem.caused_by(cause)
 }
 
-/// Where a request came from.
+/// The address of the peer, for the log: `from …`.
 pub(crate) fn peer_suffix(peer: Option<SocketAddr>) -> String {
     peer.map(|address| format!("from {}", address.ip())).unwrap_or_default()
 }

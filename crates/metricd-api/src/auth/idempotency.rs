@@ -1,4 +1,4 @@
-//! Who makes a request, as history remembers it, and the mark by which it is known when it is sent again.
+//! Idempotency keys, which make a retried request safe.
 
 use actix_web::HttpRequest;
 use metricd_repository::Idempotency;
@@ -9,28 +9,28 @@ use crate::auth::caller;
 use crate::extract::conditional::hex;
 use crate::{FieldError, Problem, ProblemCode};
 
-/// The header that marks a request.
+/// The header of the key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// The greatest length of a key.
+/// The longest key.
 const MAX_KEY_CHARS: usize = 255;
 
-/// The request's mark, where it has one.
+/// The key of the request, with a fingerprint of its content.
 ///
 /// # Errors
 ///
-/// 422 where the header is none that can be remembered.
+/// 422 if the header is not a valid key.
 pub(crate) fn idempotency(request: &HttpRequest, content: &impl Serialize) -> Result<Option<Idempotency>, Problem> {
     let Some(key) = idempotency_key(request)? else { return Ok(None) };
     let content = serde_json::to_vec(content).unwrap_or_default();
     Ok(Some(Idempotency { key, fingerprint: Sha256::digest(&content).to_vec() }))
 }
 
-/// The client's key, where it has sent one.
+/// The key of the request, in the caller's scope.
 ///
 /// # Errors
 ///
-/// 422 where the header is none that can be remembered.
+/// 422 if the header is not a valid key.
 pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(key) = keys.next() else { return Ok(None) };
@@ -44,11 +44,11 @@ pub(crate) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, P
     })
 }
 
-/// The key as it is kept: two callers may use the same one, and neither is told what the other was answered.
+/// Hashes the key with the caller's subject, so that callers who choose the same key do not see each other's responses.
 fn scoped_key(request: &HttpRequest, key: &str) -> String {
     let Some(caller) = caller::of(request) else { return key.to_owned() };
     let subject = caller.subject();
-    // No subject is not the one without characters.
+    // No subject differs from an empty one.
     let hash = Sha256::new().chain_update([u8::from(subject.is_some())]).chain_update(subject.unwrap_or_default());
     hex(&hash.chain_update([0]).chain_update(key).finalize())
 }

@@ -1,4 +1,4 @@
-//! How much one caller may ask for: requests a second, statements at once, and how dear a statement may be.
+//! Quotas of one caller: requests per second, concurrent queries, and the cost of a query.
 
 mod concurrency;
 mod rate;
@@ -17,28 +17,28 @@ pub(crate) use self::concurrency::QuotaPermit;
 use self::rate::KeyedRateLimiter;
 pub(crate) use self::rate::{RateLimitStatus, RateLimited};
 
-/// How long a turn to run SQL is waited for: as long as for a connection.
+/// How long a request waits for a query or stream permit: as long as for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a turn to have SQL judged is waited for: as long as PostgreSQL may take for one text before it.
+/// How long a request waits for a validation permit: as long as PostgreSQL may take for the validation before it.
 pub(crate) const VALIDATION_ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is set by the operator. Callers without a token are known by their address.
+/// The operator's quotas. A caller without a token is identified by address.
 #[derive(Debug, Clone, Default)]
 pub struct QuotaRules {
-    /// How many requests a second a subject may make; any number, where none is set.
+    /// The request rate of a subject; unlimited if `None`.
     pub requests_per_second: Option<NonZeroU32>,
-    /// How many requests a second may be refused for their tokens that come from one address, before it is told to slow down.
+    /// The rate of requests of one address that are refused for their tokens; unlimited if `None`.
     pub refusals_per_second: Option<NonZeroU32>,
-    /// How many requests of one subject, or of one address without a token, may run SQL at once; as many as there are
-    /// connections, where none is set. Half of them may be streams.
+    /// The number of concurrent queries of one subject, or of one address without a token. Half of them may be streams.
+    /// Unlimited if `None`.
     pub queries_per_subject: Option<NonZeroUsize>,
-    /// What the planner may estimate that SQL costs, by the scopes of the caller. The highest one counts; a scope that is not
-    /// named has the server's.
+    /// The highest planner cost of a query by scope. The highest of the caller's scopes applies; a scope that is absent
+    /// has the server's limit.
     pub scope_query_costs: BTreeMap<Scope, u64>,
 }
 
-/// Holds callers to the rules.
+/// Enforces the quotas.
 #[derive(Debug)]
 pub struct Quotas {
     requests: Option<KeyedRateLimiter>,
@@ -47,12 +47,12 @@ pub struct Quotas {
     streams: Option<Arc<ConcurrencyLimiter>>,
     validations: Arc<ConcurrencyLimiter>,
     scope_query_costs: BTreeMap<Scope, u64>,
-    /// Names and addresses are kept as their hashes, which nobody outside can foresee.
+    /// Keys are hashes of subjects and addresses with a random seed, so that clients cannot provoke collisions.
     hasher: RandomState,
 }
 
 impl Quotas {
-    /// Quotas by these rules.
+    /// Creates the limiters of these rules.
     #[must_use]
     pub fn new(rules: QuotaRules) -> Self {
         let limiter = |limit| Arc::new(ConcurrencyLimiter::new(limit, ACQUIRE_TIMEOUT));
@@ -67,23 +67,23 @@ impl Quotas {
         }
     }
 
-    /// Counts a request of the caller's; how it stands with its rate then, where there is one.
+    /// Counts a request of the caller; returns the status of the caller's rate limit, if there is one.
     pub(crate) fn count_request(&self, caller: &Caller) -> Result<Option<RateLimitStatus>, RateLimited> {
         self.requests.as_ref().map(|rate| rate.count(self.key(caller))).transpose()
     }
 
-    /// Counts a request from the address that is refused.
+    /// Counts a refused request of the address.
     pub(crate) fn count_refusal(&self, address: IpAddr) -> Result<(), RateLimited> {
         let Some(rate) = &self.refusals else { return Ok(()) };
         rate.count(self.address_key(address)).map(|_| ())
     }
 
-    /// By what the caller is known: the token's subject, or the address without a token.
+    /// The key of the caller: of the token's subject, or of the address without a token.
     pub(crate) fn key_of(&self, caller: Option<&Caller>, address: Option<IpAddr>) -> Option<u64> {
         caller.map(|caller| self.key(caller)).or_else(|| address.map(|address| self.address_key(address)))
     }
 
-    /// Waits for the caller's turn to run SQL, which lasts for as long as this is held; `None` where that takes too long.
+    /// Waits for a permit to run SQL; `None` after the timeout.
     pub(crate) async fn acquire_query_permit(
         &self,
         caller: Option<&Caller>,
@@ -92,7 +92,8 @@ impl Quotas {
         self.acquire(self.queries.as_ref(), caller, address).await
     }
 
-    /// The same to have a stream, beside the turn to run its SQL: a slow client holds a stream's connection for long.
+    /// Waits for a permit to send a stream, in addition to the permit for its query: a slow client holds a stream's
+    /// connection for long.
     pub(crate) async fn acquire_stream_permit(
         &self,
         caller: Option<&Caller>,
@@ -113,7 +114,7 @@ impl Quotas {
         }
     }
 
-    /// The same to have SQL judged, one text at a time.
+    /// Waits for a permit to validate SQL; each caller has one.
     pub(crate) async fn acquire_validation_permit(
         &self,
         caller: Option<&Caller>,
@@ -125,7 +126,7 @@ impl Quotas {
         }
     }
 
-    /// What the planner may estimate that the caller's SQL costs.
+    /// The highest planner cost of the caller's SQL.
     pub(crate) fn query_cost(&self, caller: Option<&Caller>, of_server: u64) -> u64 {
         let Some(caller) = caller else { return of_server };
         let scopes = Scope::ALL.iter().filter(|scope| caller.may(**scope));
@@ -133,7 +134,7 @@ impl Quotas {
         costs.max().unwrap_or(of_server)
     }
 
-    /// Whoever has one address of IPv6 has a network of them.
+    /// An IPv6 client has a whole /64 network, which is one key.
     fn address_key(&self, address: IpAddr) -> u64 {
         match address.to_canonical() {
             IpAddr::V4(address) => self.hasher.hash_one(address),
@@ -141,14 +142,13 @@ impl Quotas {
         }
     }
 
-    /// Those whose tokens name no subject are one.
+    /// All tokens without a subject share a key.
     fn key(&self, caller: &Caller) -> u64 {
         self.hasher.hash_one(caller.subject())
     }
 }
 
-/// How many of so many requests may be streams. The runner gives streams half of its connections, so that a subject has the same
-/// part of these as of all.
+/// The number of streams among the queries of a subject: half, as the runner gives streams half of its connections.
 fn streams_of(queries: NonZeroUsize) -> NonZeroUsize {
     NonZeroUsize::new(queries.get() / 2).unwrap_or(NonZeroUsize::MIN)
 }

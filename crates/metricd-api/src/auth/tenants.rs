@@ -1,4 +1,4 @@
-//! Whether the rows of tenants are kept apart in the database, of which policies are the business.
+//! Checks that row-level security isolates tenants in every relation that a metric may read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,31 +9,31 @@ use metricd_domain::Contract;
 use metricd_execution::{MetricRunner, Relation, RunError};
 use tokio::sync::Mutex;
 
-/// For how long what the database has said of its relations is taken for true.
+/// How long the relations that were read from the database are valid.
 const RELATIONS_TTL: Duration = Duration::from_secs(5);
 
-/// For how much longer it serves those who come while it is asked for anew.
+/// How much longer stale relations are used while they are read again.
 const STALE_GRACE: Duration = Duration::from_secs(5);
 
-/// Lets SQL run on behalf of a tenant that reads nothing but what policies keep apart, or what all tenants share.
+/// Lets SQL run for a tenant only while row-level security protects every relation but the public ones.
 #[derive(Debug, Default)]
 pub struct TenantIsolation {
-    /// The relations of which every tenant may see every row.
+    /// The relations whose rows every tenant may see.
     public_relations: BTreeSet<String>,
     checked: RwLock<Option<Arc<CheckedRelations>>>,
-    /// Held by whoever asks the database; when that has last failed.
+    /// Held while the relations are read; the time of the last failure.
     refreshing: Mutex<Option<Instant>>,
 }
 
-/// What the database has said.
+/// The relations that were read from the database.
 #[derive(Debug)]
 struct CheckedRelations {
     read_at: Instant,
-    /// Each relation, and why it may not be read, if that is so.
+    /// Each relation, with the gap in its protection, if there is one.
     relations: BTreeMap<String, Option<String>>,
 }
 
-/// Relations whose rows no policy keeps apart, each with the reason.
+/// Relations without row-level security, each with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingRowSecurity(Vec<(String, String)>);
 
@@ -51,17 +51,17 @@ impl fmt::Display for MissingRowSecurity {
 impl std::error::Error for MissingRowSecurity {}
 
 impl TenantIsolation {
-    /// Tenants of whom each sees every row of these relations, and of all others what policies let it see.
+    /// Requires row-level security of every relation except these.
     pub fn with_public_relations(relations: impl IntoIterator<Item = String>) -> Self {
         Self { public_relations: relations.into_iter().collect(), ..Self::default() }
     }
 
-    /// Whether SQL with this contract reads nothing else. A view or a function may read what no contract names, so that nothing
-    /// runs while there is something that may not be read.
+    /// Checks every relation that SQL with this contract may read. A view or a function may read relations that no
+    /// contract names, so one unprotected relation is enough to refuse.
     ///
     /// # Errors
     ///
-    /// [`RunError`] where the database cannot be asked.
+    /// [`RunError`] if the database cannot be reached.
     pub async fn check(
         &self,
         runner: &dyn MetricRunner,
@@ -73,15 +73,16 @@ impl TenantIsolation {
             return Ok(Ok(()));
         }
         if age < RELATIONS_TTL + STALE_GRACE {
-            // One of those who come asks. Where the database cannot be asked now, it can be a little later.
+            // One caller reads the relations; the others use the stale ones. A failure is reported only after the grace
+            // period.
             if let Ok(mut failed_at) = self.refreshing.try_lock() {
                 drop(self.refresh(runner, &mut failed_at).await);
             }
         } else {
-            // A relation may have been made, or secured, since.
+            // A relation may have been created or secured since.
             let arrived_at = Instant::now();
             let mut failed_at = self.refreshing.lock().await;
-            // Those who waited for one that fails do not wait for one another.
+            // Callers that waited for a failed read fail with it, instead of reading one after another.
             if failed_at.is_some_and(|failed_at| failed_at >= arrived_at) {
                 return Err(relations_unknown());
             }
@@ -93,7 +94,7 @@ impl TenantIsolation {
         Ok(if unprotected.is_empty() { Ok(()) } else { Err(MissingRowSecurity(unprotected)) })
     }
 
-    /// Asks the database.
+    /// Reads the relations from the database.
     async fn refresh(&self, runner: &dyn MetricRunner, failed_at: &mut Option<Instant>) -> Result<(), RunError> {
         let read_at = Instant::now();
         let relations = match runner.relations().await {
@@ -123,8 +124,7 @@ fn relations_unknown() -> RunError {
 }
 
 impl CheckedRelations {
-    /// What SQL with this contract may read, and should not: all that may not be read, since a view or a function may read it,
-    /// and what the SQL names that was not there yet.
+    /// The relations that SQL with this contract may read and that are unprotected or unknown, each with the reason.
     fn unprotected(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
         let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((name.clone(), gap.clone()?)));
         let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes what is known back in time.
+    /// Makes the relations older.
     fn age(tenants: &TenantIsolation, by: Duration) {
         let mut checked = tenants.checked.write().unwrap();
         if let Some(of) = checked.as_deref() {
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// A runner that counts how often it is asked, and says whether the table `orders` is secured, or fails.
+    /// A runner that counts reads, and reports the table `orders` as secured or not, or fails.
     fn runner(asked: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
         let (runner, asked) = (ScriptedRunner::default(), Arc::clone(asked));
         let gap = if is_secured == Some(true) { None } else { Some("its row security is off".to_owned()) };
@@ -175,7 +175,7 @@ mod tests {
             let before = asked.load(Ordering::SeqCst);
             let checks = join_all((0..50).map(|_| tenants.check(runner, None))).await;
             let passed = checks.into_iter().filter(|check| matches!(check, Ok(Ok(())))).count();
-            // Who comes while the first one asks already may have to ask once more, for all who came meanwhile.
+            // Callers that arrive during the first read may need a second one.
             assert!(asked.load(Ordering::SeqCst) - before <= 2);
             passed
         };

@@ -1,4 +1,4 @@
-//! So many at once.
+//! Limits concurrency.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -9,16 +9,16 @@ use metricd_execution::Permit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-/// What runs, counted for each key by itself. Only keys of which something runs or waits are held.
+/// Limits how many permits each key holds. Keys without permits and waiters are removed.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimiter {
     limit: NonZeroUsize,
-    /// How long a turn is waited for.
+    /// How long a permit is waited for.
     acquire_timeout: Duration,
     semaphores: Mutex<HashMap<u64, Arc<Semaphore>>>,
 }
 
-/// A turn, until this is dropped.
+/// A permit of a key, released on drop.
 #[derive(Debug, Default)]
 pub(crate) struct QuotaPermit {
     permits: Vec<OwnedSemaphorePermit>,
@@ -26,7 +26,7 @@ pub(crate) struct QuotaPermit {
 }
 
 impl QuotaPermit {
-    /// The permit for one connection: the turn ends when what runs there has ended.
+    /// The permit of one connection, released when the backend is free again.
     pub(crate) fn into_permit(self) -> Permit {
         match self.owner {
             Some(_) => Permit::new(self),
@@ -34,7 +34,7 @@ impl QuotaPermit {
         }
     }
 
-    /// Takes as many more turns as are free at this moment, and no more than wanted altogether: a permit for each.
+    /// Extends the permit to as many as are available, at most `wanted`, and splits it into one for each connection.
     pub(crate) fn into_permits(mut self, wanted: usize) -> Vec<Permit> {
         let Some((key, limiter)) = self.owner.clone() else { return vec![Permit::default(); wanted.max(1)] };
         let mut permits = std::mem::take(&mut self.permits);
@@ -49,18 +49,17 @@ impl ConcurrencyLimiter {
         Self { limit, acquire_timeout, semaphores: Mutex::default() }
     }
 
-    /// The next turn of the key; `None` where that takes too long.
+    /// Waits for a permit of the key; `None` after the timeout.
     pub(super) async fn acquire(self: &Arc<Self>, key: u64) -> Option<QuotaPermit> {
         let semaphores =
             Arc::clone(self.semaphores().entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.limit.get()))));
-        // Whatever becomes of the wait, the key is let go of when nobody needs it.
+        // Dropping the permit removes the key, also if the wait is cancelled.
         let mut permit = QuotaPermit { permits: Vec::new(), owner: Some((key, Arc::clone(self))) };
         permit.permits.push(timeout(self.acquire_timeout, semaphores.acquire_owned()).await.ok()?.ok()?);
         Some(permit)
     }
 
-    /// The same for as many more turns of the turn's key as are free at this moment, and no more than so many. Nobody waits for
-    /// these.
+    /// Acquires as many more permits of the key as are available, at most `limit`, without waiting.
     fn try_acquire_many(&self, key: u64, limit: usize) -> Vec<OwnedSemaphorePermit> {
         let Some(semaphore) = self.semaphores().get(&key).cloned() else { return Vec::new() };
         (0..limit).map_while(|_| Arc::clone(&semaphore).try_acquire_owned().ok()).collect()

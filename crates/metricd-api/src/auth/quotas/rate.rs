@@ -1,4 +1,4 @@
-//! So many a second.
+//! Limits rates.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -9,40 +9,40 @@ use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// The headers of draft-ietf-httpapi-ratelimit-headers: what is allowed, and what is left of it.
+/// The headers of draft-ietf-httpapi-ratelimit-headers: the limit, and its status.
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
-/// How many are known by their rates before those are forgotten that have all of theirs again.
+/// How many keys are kept before full ones are evicted.
 const EVICTION_THRESHOLD: usize = 10_000;
 
-/// After how many counts that is looked at.
+/// After how many counts the number of keys is checked.
 const COUNTS_PER_EVICTION: u32 = 1_024;
 
-/// A rate, counted for each key by itself. Who has asked for nothing for a second may ask for a second's worth at once.
+/// Limits the rate of each key (a token bucket that holds one second's worth).
 pub(super) struct KeyedRateLimiter {
     name: &'static str,
     per_second: NonZeroU32,
     limiter: DefaultKeyedRateLimiter<u64, StateInformationMiddleware>,
     clock: DefaultClock,
-    /// The header that is the same each time.
+    /// The value of `RateLimit-Policy`, which is constant.
     policy: HeaderValue,
     counts: AtomicU32,
-    /// At how many keys the next sweep is due.
+    /// The number of keys at which the next eviction is due.
     evict_at: AtomicUsize,
 }
 
-/// How it stands with somebody's rate.
+/// The status of a key's rate limit.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimitStatus {
     name: &'static str,
     policy: HeaderValue,
     remaining: u32,
-    /// In how many seconds there is more.
+    /// After how many seconds requests are available again.
     reset_after: u64,
 }
 
-/// There is nothing left.
+/// The rate limit is exceeded.
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimited(pub(crate) RateLimitStatus);
 
@@ -50,13 +50,13 @@ impl KeyedRateLimiter {
     pub(super) fn new(name: &'static str, per_second: NonZeroU32) -> Self {
         let limiter = RateLimiter::keyed(Quota::per_second(per_second)).with_middleware();
         let policy = format!(r#""{name}";q={per_second};w=1"#);
-        // A name and a number are what a header may hold.
+        // A name and a number are valid in a header.
         let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static(name));
         let (clock, counts) = (DefaultClock::default(), AtomicU32::default());
         Self { name, per_second, limiter, clock, policy, counts, evict_at: EVICTION_THRESHOLD.into() }
     }
 
-    /// Counts one.
+    /// Counts one request of the key.
     pub(super) fn count(&self, key: u64) -> Result<RateLimitStatus, RateLimited> {
         let counted = self.limiter.check_key(&key);
         if self.counts.fetch_add(1, Ordering::Relaxed).is_multiple_of(COUNTS_PER_EVICTION) {
@@ -75,7 +75,7 @@ impl KeyedRateLimiter {
         }
     }
 
-    /// Forgets those that are as new, so that memory is not what addresses are counted by.
+    /// Evicts keys whose bucket is full, so that memory does not grow with the number of addresses.
     fn evict_full(&self) {
         let known = self.limiter.len();
         if known > self.evict_at.load(Ordering::Relaxed) {
@@ -97,7 +97,7 @@ impl fmt::Debug for KeyedRateLimiter {
 }
 
 impl RateLimitStatus {
-    /// Adds the headers that tell it.
+    /// Adds the headers of the status.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         let Self { name, policy, remaining, reset_after } = self;
         headers.insert(RATELIMIT_POLICY, policy.clone());
@@ -106,7 +106,7 @@ impl RateLimitStatus {
         }
     }
 
-    /// In how many seconds to try again.
+    /// After how many seconds to retry.
     pub(crate) fn reset_after(&self) -> u64 {
         self.reset_after
     }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn keys_that_ask_no_more_are_forgotten() {
-        // Each of them has all of its rate again after a millionth of a second.
+        // Each bucket is full again after a microsecond.
         let rate = KeyedRateLimiter::new("refusals", NonZeroU32::new(1_000_000).unwrap());
         for key in 0..200_000 {
             rate.count(key).unwrap();
