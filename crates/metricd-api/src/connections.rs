@@ -1,10 +1,8 @@
-//! The connections of a server: how many there are, how long each may stay open without progress, and how much memory
-//! answers take that clients have not read yet.
+//! Limits the connections of a server: their number, the time without progress, and the memory of unread responses.
 //!
-//! The web server counts the time in which a head arrives on a connection's first request alone; afterwards each byte of the
-//! next head takes its limit of idleness away, and so does a body that nobody reads. It has no limit for a client that does
-//! not read its answer. So the server's streams are wrapped: [`Socket`] notes progress, and the [`Registry`] ends
-//! connections that make none.
+//! The web server limits the arrival of a request head only for the first request of a connection. It has no limit for
+//! a client that does not read its response. [`Socket`] therefore wraps each stream and records progress, and the
+//! [`Registry`] closes connections that make none.
 
 mod chunked;
 mod connection;

@@ -1,8 +1,7 @@
-//! metricd over HTTP.
+//! The HTTP API of metricd.
 //!
-//! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a store of metrics, a runner of
-//! their SQL and a resolver that says what new SQL is, whatever these are made of. Everything that goes wrong answers with a problem document (RFC 9457), whose
-//! codes are [`ProblemCode`].
+//! [`start`] serves the [`routes`](mod@routes) on a listener, from an [`ApiState`]: a repository of metrics, a runner of their
+//! SQL and a resolver of new SQL, behind ports. Every error is a problem document (RFC 9457) with a [`ProblemCode`].
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,8 +26,8 @@
 //! # }
 //! ```
 //!
-//! The crate knows no database and reads no environment. What a metric is, what may be stored and how SQL is run is decided
-//! in the crates below.
+//! The crate knows no database and reads no environment. The crates below decide what a metric is, what may be stored and how
+//! SQL runs.
 
 mod auth;
 mod connections;

@@ -1,5 +1,5 @@
-//! What happens to every request, whatever its route: an id, the time it took, a line in the log, and a problem document
-//! where something went wrong.
+//! The middleware around every route: request id, limits of the head, origins, problem documents, timing, compression
+//! and the access log.
 
 mod compression;
 mod cors;
@@ -24,7 +24,7 @@ pub(crate) use self::cors::Cors;
 pub use self::cors::{AllowedOrigin, InvalidOrigin};
 pub(crate) use self::cross_site::CrossSiteGuard;
 pub use self::cross_site::{AllowedHost, InvalidHost};
-use self::timing::{Milliseconds, Parts};
+use self::timing::{Milliseconds, StageTimings};
 pub(crate) use self::timing::{encoding, note_run};
 use crate::auth::caller;
 use crate::auth::quotas::RateLimitStatus;
@@ -35,10 +35,10 @@ use crate::{ApiState, Problem, ProblemCode, connections};
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// The greatest length of a request id that is taken over from the client.
+/// A longer request id of a client is replaced.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 
-/// The request's id, among its extensions, for what is logged after the response has begun.
+/// The request id, stored in the request's extensions for log entries after the response has begun.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(String);
 
@@ -48,15 +48,15 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Who may reach the routes at all, whatever the route.
+/// Which hosts are served, and which origins' pages may use them.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct CrossOriginPolicy {
     pub(crate) guard: CrossSiteGuard,
     pub(crate) cors: Cors,
 }
 
-pub(crate) async fn edge(
-    admission: Rc<Admission>,
+pub(crate) async fn handle(
+    policy: Rc<CrossOriginPolicy>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -66,7 +66,7 @@ pub(crate) async fn edge(
     request.extensions_mut().insert(RequestId(request_id.clone()));
     let (method, path) = (request.method().clone(), limits::shown_path(&request));
 
-    let Admission { guard, cors } = &*admission;
+    let CrossOriginPolicy { guard, cors } = &*policy;
     let mut response = match guard.check(&request, cors).and_then(|()| limits::check(&request)) {
         Ok(()) => match cors.preflight(&request) {
             Some(answer) => request.into_response(answer),
@@ -76,7 +76,7 @@ pub(crate) async fn edge(
     };
     if let Some(problem) = problem_of(&response) {
         if let Some(cause) = problem.cause() {
-            // What a client has done wrong is no error of the server's.
+            // A client's mistake is not an error of the server.
             let level = if problem.code().status().is_server_error() { log::Level::Error } else { log::Level::Info };
             log::log!(
                 level, method = method.as_str(), path = path.as_str(), request_id = request_id.as_str();
@@ -106,20 +106,20 @@ pub(crate) async fn edge(
     }
     response = compression::compress(response);
 
-    let parts = Parts::of(response.request(), began.elapsed());
+    let stages = StageTimings::of(response.request(), began.elapsed());
     let rate_limit = response.request().extensions_mut().remove::<RateLimitStatus>();
     let headers = response.headers_mut();
     if let Some(rate_limit) = rate_limit {
         rate_limit.write_headers(headers);
     }
-    if let Some(value) = parts.header() {
+    if let Some(value) = stages.header() {
         headers.insert(SERVER_TIMING, value);
     }
     if let Ok(value) = HeaderValue::try_from(&request_id) {
         headers.insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
-    let Parts { queue, database, encode, total } = parts;
+    let StageTimings { queue, database, encode, total } = stages;
     log::info!(
         method = method.as_str(), path = path.as_str(), status, duration_ms = total.value(),
         queue_ms = queue.map(Milliseconds::value), database_ms = database.map(Milliseconds::value),
@@ -132,13 +132,13 @@ pub(crate) async fn edge(
     })
 }
 
-/// By what quotas know the caller.
+/// The caller's key in quotas.
 fn quota_key(request: &HttpRequest) -> u64 {
     let state = request.app_data::<web::Data<ApiState>>();
     state.and_then(|state| caller::quota_key(request, state)).unwrap_or_default()
 }
 
-/// The client's id where it is sane, otherwise one of ours.
+/// The client's request id if it is valid, otherwise a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let sane = |id: &&str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -148,7 +148,7 @@ fn request_id(request: &ServiceRequest) -> String {
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-/// The problem that the response is about: our own, or one for an error that actix-web has answered in its own way.
+/// The problem of an error response: our own, or one for an error of actix-web.
 fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     let error = response.response().error()?;
     if let Some(problem) = error.as_error::<Problem>() {
@@ -164,7 +164,7 @@ fn problem_of(response: &ServiceResponse<BoxBody>) -> Option<Problem> {
     })
 }
 
-/// The answer to a path that no route has. A browser that is given the server's address alone is shown the documentation.
+/// The response for an unknown path: 404, and for a browser at `/` a redirect to the documentation.
 pub(crate) async fn not_found(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     if request.path() == "/" && is_read && prefers_html(&request) {

@@ -17,30 +17,32 @@ use metricd_access::Access;
 use tokio::net::TcpStream;
 
 use crate::connections::{ConnectionLimits, Registry, Socket};
-use crate::middleware::{self, Admission, AllowedHost, AllowedOrigin, Cors, CrossSiteGuard};
+use crate::middleware::{self, AllowedHost, AllowedOrigin, Cors, CrossOriginPolicy, CrossSiteGuard};
 use crate::{ApiState, routes};
 
-/// How the server is run.
+/// The options of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// How many threads answer requests.
+    /// The number of worker threads.
     pub workers: usize,
     /// How long the head of a connection's first request may take to arrive.
     pub request_timeout: Duration,
-    /// How long a connection may be idle between two requests. The head of the next one has the time of the first one's besides.
+    /// How long a connection may be idle between two requests. The head of the next request has `request_timeout` in
+    /// addition.
     pub keep_alive: Duration,
-    /// How long a graceful stop waits for the requests in flight.
+    /// How long a graceful shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
-    /// The origins whose pages may read answers, from a browser.
+    /// The origins whose pages may read responses.
     pub cors_origins: Vec<AllowedOrigin>,
-    /// The hosts that are served besides loopback ones: always if the server asks for no token, otherwise if there are any.
+    /// The hosts that are served in addition to loopback. Checked if there are any, and always if the server requires
+    /// no tokens.
     pub allowed_hosts: Vec<AllowedHost>,
-    /// What connections are held to.
+    /// The limits of connections.
     pub limits: ConnectionLimits,
 }
 
 impl Default for ServerOptions {
-    /// A thread for each core, 10 s for a request to arrive, 5 s between two, 30 s to stop, no pages of other origins.
+    /// A worker per core, 10 s for a request head, 5 s idle, 30 s to shut down, no other origins.
     fn default() -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
@@ -55,11 +57,11 @@ impl Default for ServerOptions {
     }
 }
 
-/// Serves on the listener until the server is stopped through its handle; signals are the caller's.
+/// Serves on the listener until the server is stopped through its handle. The caller handles signals.
 ///
 /// # Errors
 ///
-/// Where the listener cannot be used.
+/// If the listener cannot be used.
 pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> io::Result<Server> {
     let state = web::Data::new(state);
     let (cors_origins, mut allowed_hosts) = (options.cors_origins, options.allowed_hosts);
@@ -75,9 +77,10 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
     let (keep_alive, request_timeout) = (options.keep_alive, options.request_timeout);
     let service = move || {
         let guard = CrossSiteGuard::new(&state.access, allowed_hosts.clone());
-        let admission = Rc::new(Admission { guard, cors: Cors::new(cors_origins.clone()) });
-        let edge = from_fn(move |request, next: Next<BoxBody>| middleware::edge(Rc::clone(&admission), request, next));
-        let app = App::new().app_data(state.clone()).wrap(edge).configure(routes::configure);
+        let policy = Rc::new(CrossOriginPolicy { guard, cors: Cors::new(cors_origins.clone()) });
+        let middleware =
+            from_fn(move |request, next: Next<BoxBody>| middleware::handle(Rc::clone(&policy), request, next));
+        let app = App::new().app_data(state.clone()).wrap(middleware).configure(routes::configure);
         let stopping = stopping.clone();
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -86,7 +89,7 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
             })
             .keep_alive(keep_alive)
             .client_request_timeout(request_timeout)
-            // A client that closes its side has gone away: its request is dropped, and with it the statement that runs for it.
+            // A client that closes its side has left: its request is dropped, and its statement cancelled.
             .h1_allow_half_closed(false)
             .on_connect_ext(|socket: &Socket, data: &mut Extensions| drop(data.insert(socket.data())))
             .h1(map_config(app, |()| AppConfig::default()));
@@ -100,10 +103,10 @@ pub fn start(listener: TcpListener, state: ApiState, options: ServerOptions) -> 
     Ok(builder.listen("metricd", listener, service)?.run())
 }
 
-/// Takes a connection in, unless there are too many.
+/// Registers a connection, unless there are too many.
 fn accept(registry: &Arc<Registry>, stream: TcpStream) -> Result<(Socket, Option<SocketAddr>), DispatchError> {
     let peer = stream.peer_addr().ok();
-    send_at_once(&stream);
+    disable_nagle(&stream);
     let socket = registry.accept(stream).ok_or_else(|| {
         log::warn!("a connection is refused, since there are as many as there may be");
         DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
@@ -111,8 +114,8 @@ fn accept(registry: &Arc<Registry>, stream: TcpStream) -> Result<(Socket, Option
     Ok((socket, peer))
 }
 
-/// Without this a small answer may wait 40 ms for the client's delayed acknowledgement of the one before.
-fn send_at_once(stream: &TcpStream) {
+/// Disables Nagle's algorithm: a small response could otherwise wait 40 ms for a delayed acknowledgement.
+fn disable_nagle(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         log::debug!("a connection could not be told to send at once: {error}");
     }

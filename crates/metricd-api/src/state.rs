@@ -1,4 +1,4 @@
-//! What every request shares.
+//! The state that all requests share.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,59 +14,59 @@ use tokio::sync::Semaphore;
 use crate::results::definition_cache::CachedMetric;
 use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantIsolation, Uploads, ValidatorCache};
 
-/// How many texts of SQL are judged at once, each on a connection of the resolver's.
+/// The number of concurrent validations, each on a connection of the resolver.
 const MAX_CONCURRENT_VALIDATIONS: usize = 2;
 
-/// What every request shares: the store, the runner, the resolver, and the rules that are the operator's to set.
+/// The state that all requests share: repository, runner, resolver, caches and the operator's limits.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    /// Whom the server answers.
+    /// Which tokens the server accepts.
     pub access: Access,
-    /// How much each of them may ask for.
+    /// The quotas of callers.
     pub quotas: Arc<Quotas>,
-    /// Whose rows are kept apart, where SQL runs on behalf of the tenant that a token names.
+    /// The check of row-level security; `None` without tenants.
     pub tenants: Option<Arc<TenantIsolation>>,
-    /// The store of metrics.
+    /// The repository of metrics.
     pub repository: Arc<dyn MetricRepository>,
-    /// Its definitions, as far as they are held in memory.
+    /// The cached definitions.
     pub definitions: Arc<DefinitionCache>,
-    /// What is known of their results.
+    /// The validators of earlier results.
     pub validator_cache: Arc<ValidatorCache>,
-    /// The runs that have not ended, for requests that ask the same to share them.
+    /// The runs in flight that identical requests may join.
     pub run_coalescer: Arc<RunCoalescer>,
-    /// Runs their SQL.
+    /// Runs the SQL of metrics.
     pub runner: Arc<dyn MetricRunner>,
-    /// Says what SQL is that is to be stored.
+    /// Resolves SQL before it is stored.
     pub resolver: Arc<dyn Resolver>,
-    /// The functions that stored SQL may call beside those of the guard's list.
+    /// Functions that stored SQL may call in addition to the guard's list.
     pub allowed_functions: Arc<BTreeSet<String>>,
-    /// The types that it may name beside those of the guard's list.
+    /// Types that stored SQL may name in addition to the guard's list.
     pub allowed_types: Arc<BTreeSet<String>>,
-    /// How long a metric's SQL may run.
+    /// The time limit of a metric's SQL.
     pub query_timeout: Duration,
-    /// How long all metrics of one call may run.
+    /// The time limit of all metrics of one call.
     pub results_timeout: Duration,
-    /// What the planner may estimate that a metric's SQL costs, in its own unit: 1 is the reading of a page in sequence.
+    /// The highest planner cost of a metric's SQL, in PostgreSQL's unit (1 is a sequential page read).
     pub query_cost: u64,
     /// How long the client of a stream may make the database wait, in total.
     pub stream_write_timeout: Duration,
-    /// How many bytes a second the client of a stream has to take at least; 0 is any number.
+    /// The minimum rate, in bytes per second, at which a client must read a stream; 0 is unlimited.
     pub stream_min_bytes_per_second: u64,
-    /// How many bytes an upload may have.
+    /// The size limit of an upload, in bytes.
     pub max_upload_bytes: u64,
-    /// Room for uploads.
+    /// The folder and the slots of uploads.
     pub uploads: Arc<Uploads>,
-    /// Lets so many texts of SQL in at once to be judged, so that those that wait for it hold no thread.
+    /// Limits concurrent validations; waiting requests hold no thread.
     pub validation_permits: Arc<Semaphore>,
-    /// Lets one ingestion in at a time, so that those that wait for it hold no connection.
+    /// Allows one ingestion at a time; waiting requests hold no connection.
     pub ingestion_permits: Arc<Semaphore>,
     /// The clock.
     pub now: fn() -> DateTime<Utc>,
 }
 
 impl ApiState {
-    /// For anybody, without tenants and quotas, with 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several metrics in one call, 5 minutes and 16 KiB a second for a client to
-    /// read a stream, 256 MiB for an upload, and the system's clock.
+    /// Without tokens, tenants and quotas. Limits: 5 s and a cost of 10 000 000 for a metric's SQL, 15 s for several
+    /// metrics in one call, 5 minutes and 16 KiB/s for reading a stream, 256 MiB for an upload.
     #[must_use]
     pub fn new(
         repository: Arc<dyn MetricRepository>,
@@ -99,7 +99,7 @@ impl ApiState {
         }
     }
 
-    /// Who judges SQL before it is stored. Waits for the database on the caller's thread.
+    /// Creates the validator of SQL. Blocks on the database.
     ///
     /// # Errors
     ///
@@ -109,11 +109,11 @@ impl ApiState {
         Ok(judge.with_types(&self.allowed_types))
     }
 
-    /// Lets the metric be run where that is on behalf of nobody, or policies keep the tenant's rows apart.
+    /// Requires row-level security for every relation that the metric may read, if it runs for a tenant.
     ///
     /// # Errors
     ///
-    /// 500 where they do not: that is the operator's to mend. 503 where the database cannot be asked.
+    /// 500 if a relation lacks it, which the operator must fix; 503 if the database cannot be reached.
     pub(crate) async fn require_row_security(
         &self,
         tenant: Option<&Tenant>,

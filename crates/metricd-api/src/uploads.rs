@@ -1,8 +1,7 @@
-//! Room for uploads: where their files are, and how many there may be at once.
+//! The folder and the slots of uploads.
 //!
-//! Other users can reach the folder in which that folder is made, as with `/tmp`, and may have put something in its place
-//! before. So nothing is taken that is not the server's own: no folder of theirs, no link, no pipe. What is there already keeps
-//! its permissions and its content.
+//! The parent folder may be writable by other users, as `/tmp` is, who may have created entries in it. Only entries of
+//! the server's own user are used, and no links or pipes. Existing entries keep their permissions and content.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
@@ -15,27 +14,27 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-/// How many uploads there may be at once, those that wait to be ingested included.
+/// The number of concurrent uploads, including those that wait to be ingested.
 const MAX_UPLOADS: usize = 8;
 
-/// How many of them may be of one caller, so that there is room for others.
+/// The number of concurrent uploads of one caller, which leaves slots for others.
 const MAX_UPLOADS_PER_CALLER: usize = 6;
 
-/// What the folder of a server is called, and the file in it that the server keeps locked.
+/// The prefix of a server's folder, and the name of the file in it that the server keeps locked.
 const SERVER_FOLDER_PREFIX: &str = "metricd-server-";
 const LOCK_FILE: &str = "lock";
 
-/// Room for uploads. Only the user that the server runs as can read their files.
+/// The folder and the slots of uploads. Only the server's user can read the files.
 #[derive(Debug)]
 pub struct Uploads {
-    /// The folder of this server, which goes with it. A server that is killed leaves it behind for the next one to remove.
+    /// The folder of this server, removed on drop. If the server is killed, the next one removes it.
     folder: TempDir,
     _lock: File,
-    /// How many each caller has, by the key of their quota.
+    /// The number of uploads of each caller, by quota key.
     counts: Mutex<HashMap<Option<u64>, usize>>,
 }
 
-/// A place for an upload, until this is dropped.
+/// A slot for an upload, released on drop.
 #[derive(Debug)]
 pub(crate) struct UploadSlot {
     uploads: Arc<Uploads>,
@@ -43,15 +42,15 @@ pub(crate) struct UploadSlot {
 }
 
 impl Uploads {
-    /// Keeps files below this folder, which is made unless it exists. What servers have left there that run no longer is
-    /// removed.
+    /// Creates this server's folder below the given one, which is created if necessary. Removes the folders of servers
+    /// that no longer run.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be made, belongs to another user, or others may enter it.
+    /// If the folder cannot be created, belongs to another user, or is accessible to others.
     pub fn below(folder: &Path) -> io::Result<Self> {
         require_private(folder)?;
-        // Servers that start at once would take a folder whose lock is not held yet for one that was left behind.
+        // Servers that start at the same time would otherwise take a folder whose lock is not held yet for a leftover.
         let starting = open_lock(&folder.join(LOCK_FILE), true)?;
         starting.lock()?;
         remove_leftovers(folder);
@@ -61,7 +60,7 @@ impl Uploads {
         Ok(Self { folder, _lock: lock, counts: Mutex::default() })
     }
 
-    /// A place for an upload of the caller's; `None` if all are taken, or all that one caller may have.
+    /// Acquires a slot for an upload of the caller; `None` if the server's or the caller's slots are taken.
     pub(crate) fn try_acquire(self: &Arc<Self>, caller: Option<u64>) -> Option<UploadSlot> {
         let mut counts = self.counts();
         let (all, own) = (counts.values().sum::<usize>(), counts.get(&caller).copied().unwrap_or_default());
@@ -73,7 +72,7 @@ impl Uploads {
         Some(UploadSlot { uploads: Arc::clone(self), caller })
     }
 
-    /// An empty folder for the files of an upload.
+    /// Creates an empty folder for the files of an upload.
     pub(crate) fn folder(&self) -> io::Result<TempDir> {
         new_folder(self.folder.path(), "upload-")
     }
@@ -99,7 +98,7 @@ fn new_folder(root: &Path, prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(0o700)).tempdir_in(root)
 }
 
-/// Makes a folder that only the server's user may enter, unless there is one.
+/// Creates the folder with access for the server's user only, or checks the existing one.
 fn require_private(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -122,7 +121,7 @@ fn require_private(folder: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, fault))
 }
 
-/// Opens a lock, and makes it if it may. A link is not followed, a pipe not waited for, and content kept.
+/// Opens a lock file without following links, blocking on pipes or truncating.
 fn open_lock(path: &Path, create: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(create).truncate(false).mode(0o600);
@@ -133,7 +132,7 @@ fn open_lock(path: &Path, create: bool) -> io::Result<File> {
     if lock.metadata()?.is_file() { Ok(lock) } else { Err(io::Error::other("its `lock` is not a regular file")) }
 }
 
-/// Removes the folders of servers that run no longer. Such a folder has a lock that no server holds.
+/// Removes the folders of servers that no longer run: those whose lock is free.
 fn remove_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_of_server = entry.file_name().as_encoded_bytes().starts_with(SERVER_FOLDER_PREFIX.as_bytes());
@@ -229,7 +228,7 @@ mod tests {
             assert_eq!(mode(root.path()), others & 0o777);
             assert_eq!(entries(root.path()), [killed.clone()].into());
         }
-        // A folder of another user's. Only root can make one; for others `/` is one.
+        // Only root can create a folder of another user; for others `/` is one.
         let foreign = if geteuid().is_root() {
             let folder = root.path().join("foreign");
             DirBuilder::new().mode(0o700).create(&folder).unwrap();
@@ -259,7 +258,7 @@ mod tests {
         fs::remove_file(folder.join(LOCK_FILE)).unwrap();
         nix::unistd::mkfifo(&folder.join(LOCK_FILE), nix::sys::stat::Mode::S_IRWXU).unwrap();
         Uploads::below(&folder).unwrap_err();
-        // A lock of one's own is not emptied either.
+        // The server's own lock file is not truncated either.
         fs::remove_file(folder.join(LOCK_FILE)).unwrap();
         fs::write(folder.join(LOCK_FILE), "content").unwrap();
         Uploads::below(&folder).unwrap();

@@ -1,28 +1,28 @@
-//! Where a chunked body ends (RFC 9112, section 7.1).
+//! Finds the end of a chunked body (RFC 9112, section 7.1).
 
-/// Where in a chunked body a connection is.
+/// The position in a chunked body.
 ///
-/// Takes all that the web server takes, byte for byte. What the web server refuses it may take for more: a request with that is
-/// the last one of its connection.
+/// Accepts everything that the web server accepts, byte for byte. Of a body that the web server refuses it may accept
+/// more; such a request is the last one of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkedParser {
-    /// In the digits of a chunk's size, which is this so far.
+    /// In the digits of a chunk's size, with the size so far.
     Size(u64),
-    /// Behind them, before the end of their line.
+    /// After the digits, before the end of the line.
     Extension(u64),
-    /// In a chunk, or in the line break behind it, with so many bytes left.
+    /// In a chunk, or in the line break after it, with this many bytes remaining.
     Data(u64),
-    /// Behind the last chunk, in a line without characters so far, or with some.
+    /// After the last chunk, in a trailer line.
     Trailer {
-        /// Whether it has none, so that it ends the body.
+        /// Whether the line is empty so far; an empty line ends the body.
         is_empty: bool,
     },
-    /// In the line break of such a line.
+    /// In the line break of a trailer line.
     LineFeed {
-        /// Whether the body ends with it.
+        /// Whether it ends the body.
         is_last: bool,
     },
-    /// Behind the body.
+    /// After the body.
     End,
 }
 
@@ -33,14 +33,14 @@ impl Default for ChunkedParser {
 }
 
 impl ChunkedParser {
-    /// Passes over the bytes; how many of them are of the body.
+    /// Consumes the bytes and returns how many of them belong to the body.
     pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
         let mut passed = 0;
         while let Some(byte) = bytes.get(passed) {
             if let Self::Data(left) = self
                 && *left > 1
             {
-                // All but the last byte at once.
+                // All but the last byte in one step.
                 let taken = usize::try_from(*left - 1).unwrap_or(usize::MAX).min(bytes.len() - passed);
                 (passed, *left) = (passed + taken, *left - taken as u64);
                 continue;

@@ -1,4 +1,4 @@
-//! One connection, as the server's threads share it.
+//! The state of one connection, shared by the server's threads.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -6,33 +6,33 @@ use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
-/// "Not blocked", where a time is kept.
+/// "Not blocked", as a time.
 const NEVER: u64 = u64::MAX;
 
-/// A connection, for as long as the web server has it. Times are milliseconds since the start of the server's clock.
+/// The state of an open connection. Times are milliseconds on the server's clock.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) address: Option<IpAddr>,
     clock: Instant,
-    /// How many requests have arrived that are not answered.
+    /// Requests that have arrived and are not answered.
     in_flight: AtomicUsize,
-    /// How many requests were answered.
+    /// Requests that were answered.
     answered: AtomicU64,
-    /// When the connection began, or its last request was answered.
+    /// When the connection was opened, or its last request was answered.
     active_at: AtomicU64,
-    /// How many answers are being sent that the client has to read at the least rate.
+    /// Responses in flight that the client must read at the minimum rate.
     paced: AtomicUsize,
-    /// How many bytes of these answers are held in memory.
+    /// The bytes of these responses that are in memory.
     held_bytes: AtomicUsize,
-    /// Whose they are: the caller's of the last of them.
+    /// The quota key of the caller of the last buffered response.
     held_by: AtomicU64,
     written_bytes: AtomicU64,
-    /// Since when the client takes no byte of what is to be sent.
+    /// Since when the client has read nothing of pending output.
     blocked_since: AtomicU64,
-    /// Whether bytes of a next request wait for the answer before them.
+    /// Whether bytes of a further request wait for the current response.
     has_waiting: AtomicBool,
     is_ended: AtomicBool,
-    /// The task of the connection, which has to be polled to see that it is to end.
+    /// The connection's task, which must be polled to notice the end.
     pub(super) task: AtomicWaker,
 }
 
@@ -72,7 +72,7 @@ impl Connection {
         self.wake_waiting();
     }
 
-    /// How many requests were answered.
+    /// The number of requests that were answered.
     pub(super) fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ impl Connection {
         self.held_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
     }
 
-    /// Whether an answer is being sent that has a least rate.
+    /// Whether a response with a minimum rate is in flight.
     pub(super) fn is_paced(&self) -> bool {
         self.paced.load(Ordering::Relaxed) > 0
     }
@@ -124,7 +124,7 @@ impl Connection {
         self.blocked_since.load(Ordering::Relaxed) != NEVER
     }
 
-    /// Since when the connection makes no progress, by the fault of its client; `None` while the server works for it.
+    /// Since when the client has made no progress; `None` while the server works for it.
     pub(super) fn stalled_since(&self) -> Option<u64> {
         let blocked_since = self.blocked_since.load(Ordering::Relaxed);
         if blocked_since != NEVER {
@@ -133,7 +133,7 @@ impl Connection {
         (self.in_flight.load(Ordering::Relaxed) == 0).then(|| self.active_at.load(Ordering::Relaxed))
     }
 
-    /// How many milliseconds ago the last answer was, if no request is under way.
+    /// Milliseconds since the last response; `None` while a request is in flight.
     pub(super) fn idle_ms(&self) -> Option<u64> {
         let is_idle = self.in_flight.load(Ordering::Relaxed) == 0;
         is_idle.then(|| self.now().saturating_sub(self.active_at.load(Ordering::Relaxed)))
@@ -149,7 +149,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection: its task finds out by its next read or write.
+    /// Closes the connection: its task notices at its next read or write.
     pub(super) fn end(&self) {
         self.is_ended.store(true, Ordering::Release);
         self.task.wake();

@@ -1,36 +1,36 @@
-//! Hands the requests of a connection to the web server one at a time.
+//! Passes pipelined requests to the web server one at a time.
 //!
-//! The web server decodes up to 16 pipelined requests before it answers the first one, and answers each as if it was the last
-//! that it decoded: with its HTTP version, its `Connection`, and without a body if it was a `HEAD`. So the next head is held
-//! back until the answer before it is written. The gate only delays bytes: what is a request is for the web server to say.
+//! The web server decodes up to 16 pipelined requests before it answers the first, and answers each with properties of
+//! the last one that it decoded: HTTP version, `Connection`, and no body after a `HEAD`. The gate therefore holds back
+//! the next head until the previous response is written. It only delays bytes; parsing is up to the web server.
 
 use super::chunked::ChunkedParser;
 use super::connection::Connection;
 
-/// How much of a line of a head is kept, without blanks: enough for the headers that say how long the body is. Of a longer number,
-/// which can only begin with zeros, fewer bytes pass than there are, so that nothing behind the request does.
+/// How much of a header line is kept, without blanks: enough for the headers that give the body's length. Only leading
+/// zeros make a length longer; it is then taken as shorter, so that nothing after the request passes.
 const MAX_KEPT_LINE_BYTES: usize = 64;
 
-/// Where in its requests a connection is.
+/// The position in the requests of a connection.
 #[derive(Debug)]
 pub(super) enum Gate {
     /// In a head.
     Head(Head),
     /// In a body.
     Body {
-        /// What is left of it.
+        /// The remaining part of the body.
         body: Body,
         /// How many requests were answered before this one.
         answered: u64,
     },
-    /// At the end of a request, until more than so many are answered.
+    /// After a request, until more than `answered` requests are answered.
     Closed {
-        /// How many.
+        /// How many requests were answered before this one.
         answered: u64,
     },
 }
 
-/// A head that has not ended.
+/// An incomplete head.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     line: Vec<u8>,
@@ -38,7 +38,7 @@ pub(super) struct Head {
     body: Body,
 }
 
-/// What a head says of the body, and then what is left of it.
+/// The framing of the body, with what remains of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body {
     Bytes(u64),
@@ -52,7 +52,7 @@ impl Default for Body {
 }
 
 impl Body {
-    /// Passes over the bytes; how many of them are of the body.
+    /// Consumes the bytes and returns how many of them belong to the body.
     fn pass(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Bytes(left) => {
@@ -76,7 +76,7 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Whether bytes may pass. A client that does not read its answers is not given more of them.
+    /// Whether bytes may pass. They may not while the client does not read its response.
     pub(super) fn is_open(&mut self, connection: &Connection) -> bool {
         if let Self::Closed { answered } = self {
             if connection.answered() <= *answered || connection.is_blocked() {
@@ -87,7 +87,7 @@ impl Gate {
         true
     }
 
-    /// How many of these bytes, which have come after those before, may pass now.
+    /// Returns how many of the next bytes may pass now.
     pub(super) fn pass(&mut self, bytes: &[u8], answered: u64) -> usize {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..).filter(|rest| !rest.is_empty()) {
@@ -114,7 +114,7 @@ impl Gate {
 }
 
 impl Head {
-    /// Takes a line, or a part of one; what the head says of the body, if this is its end.
+    /// Consumes a line, or a part of one; returns the framing of the body at the end of the head.
     fn line(&mut self, part: &[u8], is_complete: bool) -> Option<Body> {
         let room = MAX_KEPT_LINE_BYTES.saturating_sub(self.line.len());
         let is_blank = |byte: &&u8| matches!(**byte, b' ' | b'\t');
@@ -125,20 +125,20 @@ impl Head {
         let line = std::mem::take(&mut self.line);
         let line = line.trim_ascii_end();
         if line.is_empty() {
-            // Line breaks before a request are passed over.
+            // Empty lines before a request are ignored.
             return self.is_begun.then_some(self.body);
         }
-        // `CONNECT`, and an upgrade to WebSocket, have the web server take all that follows for their body, close the connection
-        // once it has answered, and need none of it for the answer.
+        // For `CONNECT` and WebSocket upgrades the web server takes everything that follows as the body, does not need
+        // it for the response, and then closes the connection.
         if !self.is_begun {
             self.is_begun = true;
         } else if line.starts_with(b"transfer-encoding:") {
-            // The web server takes no other coding, and none beside a length.
+            // The web server accepts no other coding, and none with a length.
             self.body = Body::Chunked(ChunkedParser::default());
         } else if let Some(length) = line.strip_prefix(b"content-length:")
             && let Ok(length) = std::str::from_utf8(length).unwrap_or_default().parse()
         {
-            // What is no number the web server refuses.
+            // The web server refuses a length that is not a number.
             self.body = Body::Bytes(length);
         }
         None
@@ -154,7 +154,7 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     const POST: &str = "POST / HTTP/1.1\r\ncontent-LENGTH:  5 \r\n\r\nhello";
 
-    /// What passes of the text, in pieces of so many bytes, while nothing is answered.
+    /// How many bytes of the text pass, in chunks of this size, while nothing is answered.
     fn passed(text: &str, size: usize) -> usize {
         let mut gate = Gate::default();
         let mut count = 0;
@@ -210,7 +210,7 @@ mod tests {
         assert!(!gate.is_open(&connection));
         connection.wrote(1);
         assert!(gate.is_open(&connection));
-        // A request that was answered before its body had arrived.
+        // This request is answered before its body has arrived.
         let (head, body) = POST.split_at(POST.len() - 5);
         assert_eq!(gate.pass(head.as_bytes(), connection.answered()), head.len());
         connection.begin_request();

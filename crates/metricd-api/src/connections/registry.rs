@@ -1,4 +1,4 @@
-//! Every connection of a server, and the limits that they are held to.
+//! The registry of a server's connections, which enforces their limits.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,23 +11,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::connection::Connection;
 use super::socket::Socket;
 
-/// How often connections are looked at; more often where they have less time.
+/// The longest time between two sweeps.
 const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What the connections of a server are held to.
+/// The limits of a server's connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// How many there may be. One more ends the one that has made no progress for the longest time.
+    /// The number of connections. One more closes the one without progress for the longest time.
     pub connections: usize,
-    /// How many there may be from one address, in the same way.
+    /// The number of connections of one address, likewise.
     pub connections_per_address: usize,
-    /// How many bytes a second a client has to take of an answer, as long as it has not taken all of it.
+    /// The minimum rate, in bytes per second, at which a client must read a response.
     pub bytes_per_second: u64,
-    /// Over how long that rate is measured.
+    /// The window over which the rate is measured.
     pub rate_window: Duration,
-    /// How many bytes answers may have altogether that clients have not taken yet. Those of one caller may have half of it.
+    /// The memory, in bytes, of all responses that clients have not read. One caller's may use half of it.
     pub held_bytes: usize,
-    /// How long a client may read nothing of its response once half of that memory, or of the caller's part, is used.
+    /// How long a client may read nothing of its response once half of that memory, or half of the caller's share, is
+    /// used.
     pub stall_timeout: Duration,
 }
 
@@ -38,7 +39,7 @@ impl ConnectionLimits {
 }
 
 impl Default for ConnectionLimits {
-    /// 10 000 connections, 512 from one address, 16 KiB/s measured over 20 s, 256 MiB, 2 s.
+    /// 10 000 connections, 512 from one address, 16 KiB/s over 20 s, 256 MiB, 2 s.
     fn default() -> Self {
         Self {
             connections: 10_000,
@@ -51,7 +52,7 @@ impl Default for ConnectionLimits {
     }
 }
 
-/// Every connection of a server.
+/// The connections of a server.
 #[derive(Debug)]
 pub(crate) struct Registry {
     limits: ConnectionLimits,
@@ -61,19 +62,19 @@ pub(crate) struct Registry {
     held: Mutex<BufferedBytes>,
 }
 
-/// How many bytes answers have that clients have not taken yet: altogether, and those of each caller.
+/// The bytes of unread responses: in total, and of each caller.
 #[derive(Debug, Clone, Default)]
 struct BufferedBytes {
     bytes: usize,
     by_caller: HashMap<u64, usize>,
 }
 
-/// Why there is no room for an answer.
+/// Why a response cannot be buffered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseMemoryFull {
-    /// The answers of all callers leave none.
+    /// The responses of all callers use the server's memory.
     Server,
-    /// The caller's own answers leave none.
+    /// The caller's responses use the caller's share.
     Caller,
 }
 
@@ -93,7 +94,7 @@ impl BufferedBytes {
     }
 }
 
-/// A connection, and the beginning of the time over which its rate is measured.
+/// A connection, and the start of its rate window.
 #[derive(Debug)]
 struct TrackedConnection {
     connection: Arc<Connection>,
@@ -102,12 +103,12 @@ struct TrackedConnection {
 }
 
 impl Registry {
-    /// No connections. Each ends when nothing was answered on it for `max_idle`.
+    /// An empty registry. A connection is closed when it has been idle for `max_idle`.
     pub(crate) fn new(limits: ConnectionLimits, max_idle: Duration) -> Arc<Self> {
         Arc::new(Self { limits, max_idle, clock: Instant::now(), entries: Mutex::default(), held: Mutex::default() })
     }
 
-    /// Registers a connection; `None` if there are too many, and the server works on an answer for each of them.
+    /// Registers a connection; `None` if there are too many and each of them makes progress.
     pub(crate) fn accept(self: &Arc<Self>, stream: TcpStream) -> Option<Socket> {
         let address = stream.peer_addr().ok().map(|address| address.ip().to_canonical());
         let connection = Arc::new(Connection::new(address, self.clock));
@@ -136,8 +137,8 @@ impl Registry {
         }
     }
 
-    /// Takes room for an answer of the caller's that is held in memory until it is sent. A caller's only answer may be larger
-    /// than the caller's part.
+    /// Reserves memory for a response of the caller until it is sent. A caller's only response may exceed the caller's
+    /// share.
     pub(super) fn reserve(&self, caller: u64, size_bytes: usize) -> Result<(), ResponseMemoryFull> {
         let mut held = self.held();
         let of_caller = held.of(caller);
@@ -156,7 +157,7 @@ impl Registry {
         self.held().release(caller, size_bytes);
     }
 
-    /// Looks after the connections for as long as the server is there.
+    /// Closes overdue connections until the registry is dropped.
     pub(crate) async fn sweep(registry: Weak<Self>) {
         let Some(every) = registry.upgrade().map(|registry| registry.sweep_interval()) else { return };
         let mut ticks = interval(every);
@@ -212,7 +213,7 @@ impl Registry {
 }
 
 impl TrackedConnection {
-    /// At the end of a window: whether the client has read less than the minimum in it. The next window starts then.
+    /// At the end of a window, whether the client has read less than the minimum. Starts the next window.
     fn is_too_slow(&mut self, limits: &ConnectionLimits) -> bool {
         let (now, written_bytes) = (self.connection.now(), self.connection.written_bytes());
         if !self.connection.is_paced() || !self.connection.is_blocked() {
@@ -229,7 +230,7 @@ impl TrackedConnection {
     }
 }
 
-/// Ends the connection that makes no progress for the longest time; `None` if all of them do.
+/// Closes the connection without progress for the longest time; `None` if all make progress.
 fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a TrackedConnection>) -> Option<()> {
     let connections = entries.map(|entry| &entry.connection).filter(|connection| !connection.is_ended());
     let stalled = connections.filter_map(|connection| Some((connection.stalled_since()?, connection)));

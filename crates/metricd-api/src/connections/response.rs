@@ -1,4 +1,4 @@
-//! Requests and answers as a connection counts them.
+//! Tracks requests and their responses on a connection.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,25 +13,25 @@ use actix_web::{HttpMessage, HttpRequest};
 use super::connection::Connection;
 use super::registry::{Registry, ResponseMemoryFull};
 
-/// How much of an answer is handed to the web server at once, so that one which is taken slowly is under way until it is
-/// nearly sent.
+/// The chunk size of a buffered body. The request stays in flight until the last chunk is handed to the web server, so
+/// a slowly read response counts until it is nearly sent.
 const WRITE_CHUNK_BYTES: usize = 64 << 10;
 
-/// The connection of a request, among the data of the connection.
+/// The connection of a request, stored in the connection's data.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionData {
     pub(super) connection: Arc<Connection>,
     pub(super) registry: Arc<Registry>,
 }
 
-/// Says of an answer, among the extensions of its request, that its body is a part of the program and takes no memory.
+/// Marks a response, in the extensions of its request, whose body is static and uses no memory.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StaticBody;
 
-/// A request that has arrived, until its answer is sent.
+/// A request that is in flight until its response is sent.
 pub(crate) struct InFlightRequest(ConnectionData);
 
-/// An answer that is being sent, until this is dropped. Meanwhile the client has to take it at the least rate.
+/// A response in flight that the client must read at the minimum rate. Releases its memory on drop.
 pub(crate) struct PacedResponse {
     of: ConnectionData,
     caller: u64,
@@ -39,24 +39,24 @@ pub(crate) struct PacedResponse {
 }
 
 impl ConnectionData {
-    /// The connection that the request has come on.
+    /// The connection that the request arrived on.
     pub(crate) fn of(request: &HttpRequest) -> Option<Self> {
         request.conn_data::<Self>().cloned()
     }
 
-    /// Has the client take what is left of its answer at the least rate.
+    /// Requires the client to read the rest of its response at the minimum rate.
     pub(crate) fn sending(self) -> PacedResponse {
         self.holding(0, 0)
     }
 
-    /// The same for an answer to the caller, of which so many bytes are held in memory.
+    /// As [`Self::sending`], for a response of the caller with this many bytes in memory.
     fn holding(self, caller: u64, held_bytes: usize) -> PacedResponse {
         self.connection.begin_paced(caller, held_bytes);
         PacedResponse { of: self, caller, held_bytes }
     }
 }
 
-/// Notes that a request has arrived, on the connection whose data these are.
+/// Counts a request as in flight on its connection.
 pub(crate) fn track(request: &ServiceRequest) -> Option<InFlightRequest> {
     let data = request.conn_data::<ConnectionData>()?;
     data.connection.begin_request();
@@ -78,15 +78,14 @@ impl Drop for PacedResponse {
     }
 }
 
-/// The room that an answer has until it is sent.
+/// The memory reserved for a response until it is sent.
 pub(crate) struct Reservation {
     _sending: Option<PacedResponse>,
 }
 
 impl InFlightRequest {
-    /// Takes room for the answer to the caller, unless answers that clients have not taken yet leave none. A body that is made
-    /// while it is sent takes none. Whoever makes it limits how long that may take, and has the rest
-    /// [sent](ConnectionData::sending) when it is made.
+    /// Reserves memory for the response, unless unread responses leave none. A streamed body reserves none; its
+    /// producer limits how long it takes, and calls [`ConnectionData::sending`] for the rest when it is done.
     pub(crate) fn reserve(
         &self,
         response: &ServiceResponse<BoxBody>,
@@ -105,7 +104,7 @@ impl InFlightRequest {
         Ok(Reservation { _sending: Some(self.0.clone().holding(caller, held_bytes)) })
     }
 
-    /// The response, which ends the request when its body has been handed to the web server, or is given up.
+    /// The response, whose body ends the request when it is sent or dropped.
     pub(crate) fn attach(
         self,
         response: ServiceResponse<BoxBody>,
@@ -119,7 +118,7 @@ impl InFlightRequest {
     }
 }
 
-/// A body in pieces.
+/// A buffered body, sent in chunks.
 struct ChunkedBody {
     bytes: Bytes,
     _room: Reservation,
@@ -140,7 +139,7 @@ impl MessageBody for ChunkedBody {
     }
 }
 
-/// A body that comes in its own time.
+/// A streamed body.
 struct StreamedBody {
     body: BoxBody,
     _room: Reservation,

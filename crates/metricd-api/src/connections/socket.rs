@@ -13,17 +13,18 @@ use super::connection::Connection;
 use super::gate::Gate;
 use super::registry::Registry;
 
-/// How many bytes of next requests are held while one is under way. Reading on shows when the client goes away.
+/// How many bytes of further requests are read ahead while one is in flight. Reading ahead detects that the client has
+/// closed the connection.
 const MAX_READ_AHEAD_BYTES: usize = 16 << 10;
 
-/// The stream of a connection, which counts progress and hands on one request at a time.
+/// A stream that records progress and passes one request at a time.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
     registry: Arc<Registry>,
     gate: Gate,
-    /// What has come of next requests.
+    /// The bytes of further requests.
     held: BytesMut,
 }
 
@@ -32,7 +33,7 @@ impl Socket {
         Self { stream, connection, registry, gate: Gate::default(), held: BytesMut::new() }
     }
 
-    /// The connection, to be known by the requests that come on it.
+    /// The connection's data for its requests.
     pub(crate) fn data(&self) -> super::response::ConnectionData {
         super::response::ConnectionData {
             connection: Arc::clone(&self.connection),
@@ -40,7 +41,7 @@ impl Socket {
         }
     }
 
-    /// Fails if the connection is to end. Whatever ends it later wakes the task.
+    /// Fails if the connection was closed by the registry. Registers the task to be woken if that happens later.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         self.connection.task.register(context.waker());
         if self.connection.is_ended() {
@@ -49,7 +50,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Reads on while the gate is closed. Ready when the client has gone.
+    /// Reads ahead while the gate is closed. Ready when the client has closed the connection.
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.held.len() < MAX_READ_AHEAD_BYTES {
             let room = MAX_READ_AHEAD_BYTES - self.held.len();

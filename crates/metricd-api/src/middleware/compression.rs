@@ -1,8 +1,7 @@
-//! Compression of what is worth it, as far as the client takes it.
+//! Compresses responses, if that is worthwhile and the client accepts it.
 //!
-//! actix-web has a middleware for this, which holds back what it is given until its encoder has enough, so that the first
-//! rows of a stream would wait for the last ones; it also takes bodies of any size and type, and sends each to another
-//! thread.
+//! actix-web's own middleware buffers input until its encoder has enough, so the first rows of a stream would wait for
+//! the last. It also compresses bodies of any size and type, each on another thread.
 
 mod body;
 mod coding;
@@ -19,20 +18,20 @@ use self::body::CompressedBody;
 use self::coding::Coding;
 use self::encoder::encode;
 
-/// The size of a body from which on compressing it is worth it: what is smaller fits into a packet anyway.
-const MIN_BYTES: u64 = 1 << 10;
+/// Smaller bodies fit into a packet, so compression gains nothing.
+const MIN_COMPRESSED_BYTES: u64 = 1 << 10;
 
-/// The size of a body up to which it is compressed at once, and keeps a length that is known.
-const MAX_WHOLE_BYTES: usize = 64 << 10;
+/// Larger bodies are compressed while they are sent, and lose their `Content-Length`.
+const MAX_BUFFERED_BYTES: usize = 64 << 10;
 
-/// Compresses the body where that is worth it and the client takes it. Elsewhere this costs a look at a few headers.
+/// Compresses the body if that is worthwhile and the client accepts it. Otherwise reads only a few headers.
 pub(super) fn compress(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
     if is_unchanged || is_worth_it(&response) {
-        // It depends on the header whether it is there or not.
+        // The response depends on the header, whether it is present or not.
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    // A client that knows no chunks could not tell a body that has ended from one that broke off.
+    // Without chunked transfer coding a client could not tell an aborted body from a complete one.
     if is_unchanged || response.request().version() < Version::HTTP_11 {
         return response;
     }
@@ -43,7 +42,7 @@ pub(super) fn compress(mut response: ServiceResponse<BoxBody>) -> ServiceRespons
 fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
     let is_large = match response.response().body().size() {
         BodySize::Stream => true,
-        BodySize::Sized(size_bytes) => size_bytes >= MIN_BYTES,
+        BodySize::Sized(size_bytes) => size_bytes >= MIN_COMPRESSED_BYTES,
         BodySize::None => false,
     };
     let headers = response.headers();
@@ -52,7 +51,7 @@ fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
         let no_transform = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-transform"));
         headers.contains_key(CONTENT_ENCODING)
             || headers.contains_key(CONTENT_RANGE)
-            // A strong tag names these very bytes. A weak one in its place would be of no use in `If-Match`.
+            // A strong ETag identifies these exact bytes, and a weak one could not be used in `If-Match`.
             || headers.get(ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"))
             || headers.get_all(CACHE_CONTROL).any(no_transform)
     };
@@ -69,12 +68,12 @@ fn is_text(content_type: &[u8]) -> bool {
 
 fn encoded(head: &mut ResponseHead, body: BoxBody, coding: Coding) -> BoxBody {
     let encoded = match body.try_into_bytes() {
-        Ok(whole) if whole.len() <= MAX_WHOLE_BYTES => match encode(coding, &whole) {
+        Ok(whole) if whole.len() <= MAX_BUFFERED_BYTES => match encode(coding, &whole) {
             Ok(encoded) if encoded.len() < whole.len() => BoxBody::new(encoded),
-            // Nothing is gained, or the encoder had no memory: the body goes as it is.
+            // Compression gained nothing, or the encoder had no memory.
             _ => return BoxBody::new(whole),
         },
-        Ok(whole) => CompressedBody::of_whole(coding, whole).boxed(),
+        Ok(whole) => CompressedBody::of_bytes(coding, whole).boxed(),
         Err(stream) => CompressedBody::of_stream(coding, stream).boxed(),
     };
     let headers = head.headers_mut();

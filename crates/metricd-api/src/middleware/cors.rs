@@ -1,7 +1,7 @@
-//! Which pages of other origins may read what is answered (CORS, <https://fetch.spec.whatwg.org/#http-cors-protocol>).
+//! CORS: which other origins' pages may read responses (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //!
-//! Without an origin that is allowed, nothing is said, and browsers keep answers from the pages of others. Credentials of the
-//! browser's are never asked for: who calls says so in a header that the page itself has set.
+//! Without an allowed origin no CORS header is sent, and browsers hide responses from pages of other origins.
+//! Credentials of the browser are never allowed: a page must set the token in a header itself.
 
 mod origin;
 
@@ -16,23 +16,23 @@ use actix_web::http::header::{
 
 pub use self::origin::{AllowedOrigin, InvalidOrigin};
 
-/// Whatever any path takes. What a path does not take it refuses itself, with a problem that the page can then read.
+/// The methods of all paths. A path refuses other methods itself, with a problem that the page can read.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
 
-/// What a page may send beside what it always may.
+/// The request headers that a page may send in addition to the safelisted ones.
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id");
 
-/// What a page may read beside what it always may.
+/// The response headers that a page may read in addition to the safelisted ones.
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, \
      retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
 );
 
-/// How many seconds a browser may remember what a preflight was answered.
+/// How many seconds a browser may cache a preflight response.
 const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
-/// The origins whose pages may read answers.
+/// The origins whose pages may read responses.
 #[derive(Debug, Default)]
 pub(crate) struct Cors {
     allowed: Vec<AllowedOrigin>,
@@ -43,14 +43,13 @@ impl Cors {
         Self { allowed }
     }
 
-    /// Whether pages of this origin may read answers. A browser does not always name the origin, so that an operator who
-    /// allows anybody allows requests without one as well.
+    /// Whether pages of the origin may read responses. Browsers omit the origin of some requests, so an operator who
+    /// allows any origin allows these as well.
     pub(super) fn allows(&self, origin: Option<&HeaderValue>) -> bool {
         self.allowed.contains(&AllowedOrigin::Any) || self.granted(origin).is_some()
     }
 
-    /// The answer to a browser that asks whether a page may make a request. It has no token yet, so nothing else may judge
-    /// it; and whether there is such a path is for the request itself to find out.
+    /// Answers a preflight request. It has no token, so it is answered before authentication, and for every path.
     pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let is_preflight =
             request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -64,7 +63,7 @@ impl Cors {
         Some(response.finish())
     }
 
-    /// Says who may read the response.
+    /// Adds the headers that let the origin's pages read the response.
     pub(super) fn grant(&self, response: &mut ServiceResponse<BoxBody>) {
         if self.allowed.is_empty() {
             return;
@@ -72,7 +71,7 @@ impl Cors {
         let granted = self.granted(response.request().headers().get(ORIGIN));
         let headers = response.headers_mut();
         if !self.allowed.contains(&AllowedOrigin::Any) {
-            // A cache must not show one origin what it was told for another, nor for none.
+            // A cache must not serve one origin's response to another.
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
         if let Some(granted) = granted {
@@ -81,11 +80,11 @@ impl Cors {
         }
     }
 
-    /// To whom the response is open, where that includes this origin.
+    /// The value of `Access-Control-Allow-Origin`, if the origin is allowed.
     fn granted(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let origin = origin?;
         let fitting = self.allowed.iter().filter(|allowed| allowed.is(origin.as_bytes()));
-        // The same for everybody is the same in every cache.
+        // A constant value lets caches share the response.
         let is_any = fitting.clone().any(|allowed| *allowed == AllowedOrigin::Any);
         let granted = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
         fitting.last().map(|_| granted)
@@ -101,8 +100,8 @@ mod tests {
     use super::*;
     use crate::openapi::api_document;
 
-    /// What a page may read of any response (<https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name>), and what
-    /// is of use to caches alone.
+    /// The safelisted response headers (<https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name>), and
+    /// headers for caches.
     const ALWAYS: &[&str] = &["cache-control", "content-length", "content-type", "last-modified", "vary"];
 
     fn names(header: &HeaderValue) -> BTreeSet<String> {

@@ -1,8 +1,8 @@
-//! Protects a server that asks for no token from the web pages that a browser beside it shows.
+//! Protects a server without tokens from web pages in a browser on the same machine or network.
 //!
-//! Without a token the network position of the browser is the only credential, and every page can use it: by a "simple"
-//! request, which needs no preflight, and by DNS rebinding, which makes a foreign name resolve to a loopback address.
-//! So the server answers only to hosts that it knows, and refuses requests that a browser labels as foreign.
+//! Without tokens the browser's network position is the only credential, and every page can use it: by a "simple"
+//! request, which needs no preflight, or by DNS rebinding, which makes a foreign name resolve to a loopback address.
+//! The server therefore serves only known hosts, and refuses requests that browsers label as cross-site.
 
 mod host;
 
@@ -15,22 +15,22 @@ pub use self::host::{AllowedHost, InvalidHost};
 use super::Cors;
 use crate::{Problem, ProblemCode};
 
-/// Fetch metadata (<https://www.w3.org/TR/fetch-metadata/>). Pages cannot set or change these headers.
+/// Fetch metadata (<https://www.w3.org/TR/fetch-metadata/>), which pages cannot set.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
-/// Which hosts are served, and whether requests of foreign pages are.
+/// Refuses unknown hosts and requests of other origins' pages.
 #[derive(Debug)]
 pub(crate) struct CrossSiteGuard {
-    /// The hosts that are served besides loopback; any host, if this is `None`.
+    /// The hosts that are served in addition to loopback; `None` serves any host.
     hosts: Option<Vec<AllowedHost>>,
-    /// Whether requests that come from pages of other origins are refused.
+    /// Whether requests of other origins' pages are refused.
     refuses_foreign_pages: bool,
 }
 
 impl CrossSiteGuard {
-    /// The guard for a server. A token is no ambient authority, so a server that asks for one serves any host unless its
+    /// The guard of a server. Tokens are no ambient authority, so a server with tokens serves any host unless its
     /// operator names some.
     pub(crate) fn new(access: &Access, allowed: Vec<AllowedHost>) -> Self {
         let is_anonymous = matches!(access, Access::Anonymous);
@@ -38,7 +38,7 @@ impl CrossSiteGuard {
         Self { hosts, refuses_foreign_pages: is_anonymous }
     }
 
-    /// Refuses a request for a host that is not served, and one that a foreign page makes.
+    /// Refuses a request for an unknown host, and a request of another origin's page.
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl CrossSiteGuard {
     }
 }
 
-/// The host and port that the request is for; `None` if it names none, or two. The target counts where it has an authority
-/// (RFC 9112, section 3.2.2), and has to be the same as the header.
+/// The host and port that the request addresses; `None` if it has none, or two. An authority in the request target
+/// takes precedence (RFC 9112, section 3.2.2), and must equal `Host`.
 fn authority(request: &ServiceRequest) -> Option<&str> {
     let mut headers = request.headers().get_all(HOST);
     let header = headers.next()?.to_str().ok()?;
@@ -66,7 +66,7 @@ fn authority(request: &ServiceRequest) -> Option<&str> {
     (headers.next().is_none() && target.eq_ignore_ascii_case(header)).then_some(header)
 }
 
-/// Whether a page of another origin makes the request, and the operator has not allowed that origin.
+/// Whether a page of another origin, which the operator has not allowed, makes the request.
 fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
     let headers = request.headers();
     let (origin, site) = (headers.get(ORIGIN), headers.get(SITE).map(HeaderValue::as_bytes));
@@ -74,7 +74,7 @@ fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
         return false;
     }
     let is_own = |origin: &HeaderValue| match origin.as_bytes() {
-        // A form of a page with `Referrer-Policy: no-referrer`, such as ours, hides even its own origin.
+        // A form on a page with `Referrer-Policy: no-referrer`, such as ours, hides even its own origin.
         b"null" => site == Some(b"same-origin"),
         origin => of_scheme(origin).is_some_and(|of| of.eq_ignore_ascii_case(authority.as_bytes())),
     };
@@ -84,7 +84,7 @@ fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
     matches!(site, Some(b"cross-site" | b"same-site")) && !is_navigation(request)
 }
 
-/// Whether a person follows a link: the page with the link cannot read what the new page shows.
+/// Whether a person follows a link. The linking page cannot read the response.
 fn is_navigation(request: &ServiceRequest) -> bool {
     let is = |name: HeaderName, value: &[u8]| request.headers().get(name).is_some_and(|of| of.as_bytes() == value);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -96,7 +96,7 @@ fn of_scheme(origin: &[u8]) -> Option<&[u8]> {
     origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"))
 }
 
-/// The header as the log shows it.
+/// The header for the log.
 fn shown(name: &HeaderName, headers: &HeaderMap) -> String {
     let values: Vec<_> = headers.get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     format!("`{name}` is `{}`", values.join("`, `").chars().take(200).collect::<String>())

@@ -1,13 +1,13 @@
-//! Headers that every response has, so that what a browser makes of it is not left to the browser.
+//! Security headers of every response.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 
-/// A response is data: nothing in it is run, loaded or framed.
+/// Responses are data: nothing in them is executed, loaded or framed.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// Adds what is missing. A policy that a route has set for a page of its own stays.
+/// Adds the missing headers. A page's own `Content-Security-Policy` is kept.
 pub(super) fn secure(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -16,7 +16,7 @@ pub(super) fn secure(headers: &mut HeaderMap) {
     }
 }
 
-/// Keeps the response out of every cache: what went wrong now may go well the next time.
+/// Forbids caching of errors, which may be transient.
 pub(super) fn keep_out_of_caches(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

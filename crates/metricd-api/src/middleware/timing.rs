@@ -1,4 +1,4 @@
-//! Where a request's time has gone: the header `Server-Timing`.
+//! The header `Server-Timing`: how long the stages of a request took.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{HttpMessage, HttpRequest};
 use metricd_execution::RunTiming;
 
-/// Takes note of where the time of the request's run has gone, for the edge to tell.
+/// Records the timing of the request's run, for the header.
 pub(crate) fn note_run(request: &HttpRequest, timing: RunTiming) {
     request.extensions_mut().insert(timing);
 }
 
-/// Does work that counts as encoding, after [`note_run`].
+/// Runs `work` and adds its time to the encoding, after [`note_run`].
 pub(crate) fn encoding<T>(request: &HttpRequest, work: impl FnOnce() -> T) -> T {
     let began = Instant::now();
     let made = work();
@@ -22,19 +22,18 @@ pub(crate) fn encoding<T>(request: &HttpRequest, work: impl FnOnce() -> T) -> T 
     made
 }
 
-/// The parts of a request's time.
+/// The stages of a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parts {
-    /// Those of what the request has run; none of a part that has taken no time at all, as the encoding of rows that have not
-    /// come yet.
+pub(super) struct StageTimings {
+    /// The stages of the run; a stage is `None` if it took no time, such as encoding before the first row.
     pub(super) queue: Option<Milliseconds>,
     pub(super) database: Option<Milliseconds>,
     pub(super) encode: Option<Milliseconds>,
     pub(super) total: Milliseconds,
 }
 
-impl Parts {
-    /// Of a request that has taken so long until its response leaves.
+impl StageTimings {
+    /// The stages of a request that took this long until its response.
     pub(super) fn of(request: &HttpRequest, total: Duration) -> Self {
         let run: Option<RunTiming> = request.extensions().get().copied();
         let part = |part: fn(RunTiming) -> Duration| {
@@ -63,7 +62,7 @@ impl Parts {
     }
 }
 
-/// Milliseconds to three digits, shown with one.
+/// A duration in microseconds; written as milliseconds with three digits, displayed with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Milliseconds {
     microseconds: u64,
@@ -75,7 +74,7 @@ impl Milliseconds {
         Self { microseconds: u64::try_from(microseconds).unwrap_or(u64::MAX) }
     }
 
-    /// Writes all three digits, without `fmt`, which takes several times as long for four parts of each response.
+    /// Writes three digits without `fmt`, which takes several times as long for the four stages of each response.
     fn write_after(self, before: &str, text: &mut String) {
         text.push_str(before);
         text.push_str(itoa::Buffer::new().format(self.microseconds / 1_000));
@@ -94,7 +93,7 @@ impl Milliseconds {
 
 impl fmt::Display for Milliseconds {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Of whole numbers, since those are printed in a fraction of the time that a float takes.
+        // Integers, since formatting a float takes several times as long.
         let tenths = self.microseconds.saturating_add(50) / 100;
         write!(formatter, "{}.{}", tenths / 10, tenths % 10)
     }

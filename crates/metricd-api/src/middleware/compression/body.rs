@@ -10,11 +10,11 @@ use actix_web::web::Bytes;
 use super::coding::Coding;
 use super::encoder::Encoder;
 
-/// How much is compressed before others have their turn.
-const TURN_BYTES: usize = 64 << 10;
+/// How much is compressed before other tasks run.
+const YIELD_BYTES: usize = 64 << 10;
 
-/// A body that is compressed as it is asked for. Each piece goes out as it came in, and dropping this drops its source, so
-/// that whoever makes the pieces waits for the client, and ends with it, as if nothing stood between them.
+/// A body that is compressed as it is polled. Each chunk is flushed, and dropping the body drops its source, so
+/// back-pressure and cancellation pass through.
 pub(super) struct CompressedBody {
     source: Source,
     coding: Coding,
@@ -22,7 +22,7 @@ pub(super) struct CompressedBody {
 }
 
 enum State {
-    /// An encoder takes memory, which is not spent on a body that is never sent, as for `HEAD`.
+    /// No encoder is allocated for a body that is never sent, as for `HEAD`.
     New,
     Encoding(Encoder),
     Ended,
@@ -33,8 +33,8 @@ impl CompressedBody {
         Self { source: Source::Stream(stream), coding, state: State::New }
     }
 
-    /// A body that is there as a whole, but would keep others waiting if it were compressed at once.
-    pub(super) fn of_whole(coding: Coding, whole: Bytes) -> Self {
+    /// A buffered body that would block other tasks if it were compressed at once.
+    pub(super) fn of_bytes(coding: Coding, whole: Bytes) -> Self {
         Self { source: Source::Whole { rest: whole, is_turn_over: false }, coding, state: State::New }
     }
 }
@@ -58,14 +58,14 @@ impl MessageBody for CompressedBody {
                 State::Ended => return Poll::Ready(None),
             };
             let made = match ready!(this.source.poll_next(context)) {
-                // What breaks off gets no end, which would make it look complete.
+                // An aborted body gets no end, since it would look complete.
                 Some(piece) => encoder.encode(&piece?)?,
                 None => match std::mem::replace(&mut this.state, State::Ended) {
                     State::Encoding(encoder) => encoder.finish()?,
                     State::New | State::Ended => Vec::new(),
                 },
             };
-            // A chunk without a byte is the end of the body.
+            // An empty chunk would end the body.
             if !made.is_empty() {
                 return Poll::Ready(Some(Ok(made.into())));
             }
@@ -90,7 +90,7 @@ impl Source {
             }
             Self::Whole { rest, is_turn_over } => {
                 *is_turn_over = true;
-                let piece = rest.split_to(rest.len().min(TURN_BYTES));
+                let piece = rest.split_to(rest.len().min(YIELD_BYTES));
                 Poll::Ready(Some(Ok(piece)))
             }
         }

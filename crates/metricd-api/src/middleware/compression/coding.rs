@@ -1,8 +1,8 @@
-//! The codings, and which one a request takes.
+//! Content codings, and their negotiation.
 
 use actix_web::http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 
-/// A way to compress.
+/// A content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     Gzip,
@@ -18,8 +18,8 @@ impl Coding {
         })
     }
 
-    /// The coding that the request likes best (RFC 9110, section 12.5.3), zstd where both are as welcome; `None` where the
-    /// body is to go as it is.
+    /// The coding with the highest weight in `Accept-Encoding` (RFC 9110, section 12.5.3), zstd if both are equal;
+    /// `None` for identity.
     pub(super) fn negotiate(headers: &HeaderMap) -> Option<Self> {
         let (mut gzip, mut zstd, mut any, mut identity) = (None, None, None, None);
         for value in headers.get_all(ACCEPT_ENCODING) {
@@ -37,12 +37,12 @@ impl Coding {
         }
         let (gzip, zstd) = (gzip.or(any).unwrap_or(0), zstd.or(any).unwrap_or(0));
         let (coding, weight) = if zstd >= gzip { (Self::Zstd, zstd) } else { (Self::Gzip, gzip) };
-        // To go as it is is always allowed, but seldom preferred.
+        // Identity is always acceptable, but rarely preferred.
         (weight > 0 && weight >= identity.unwrap_or(0)).then_some(coding)
     }
 }
 
-/// A name with its weight in thousandths. A weight that is none counts for nothing.
+/// A coding's name and its weight in thousandths. An invalid weight is 0.
 fn weighted(member: &str) -> (&str, u16) {
     let (name, parameters) = member.split_once(';').unwrap_or((member, ""));
     let weight = match parameters.split_once('=') {

@@ -5,7 +5,7 @@ use actix_web::test::TestRequest;
 
 use super::*;
 
-/// The response as it leaves, to a request that takes gzip.
+/// The response to a request that accepts gzip.
 fn compressed(response: HttpResponse) -> ServiceResponse<BoxBody> {
     let request = TestRequest::default().insert_header((ACCEPT_ENCODING, "gzip"));
     compress(request.to_srv_response(response))

@@ -1,21 +1,21 @@
-//! Origins as an operator names them.
+//! Origins in the operator's configuration.
 
 use std::fmt;
 use std::str::FromStr;
 
 use actix_web::http::Uri;
 
-/// Whose pages may read answers.
+/// An origin whose pages may read responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedOrigin {
-    /// Anybody's.
+    /// Any origin.
     Any,
-    /// Those of one origin, written as browsers send it: `https://example.org`, `http://localhost:3000`.
+    /// One origin, as browsers send it: `https://example.org`, `http://localhost:3000`.
     Origin(String),
 }
 
 impl AllowedOrigin {
-    /// Whether this is about the origin that a browser has sent.
+    /// Whether the origin that a browser sent matches.
     pub(super) fn is(&self, origin: &[u8]) -> bool {
         match self {
             Self::Any => true,
@@ -31,13 +31,13 @@ impl FromStr for AllowedOrigin {
         if text == "*" {
             return Ok(Self::Any);
         }
-        // Browsers compare and send text: what they never write would never fit, and silently so.
+        // Origins are compared as text, so another spelling would never match, and nobody would notice.
         let as_sent = parse(text).ok_or(InvalidOrigin::NoOrigin)?;
         if as_sent == text { Ok(Self::Origin(as_sent)) } else { Err(InvalidOrigin::WrittenOtherwise { as_sent }) }
     }
 }
 
-/// The origin as browsers write it: in small letters, without a path, and without the scheme's own port.
+/// Normalizes an origin to the browsers' spelling: lower case, without a path and the scheme's default port.
 fn parse(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -49,7 +49,7 @@ fn parse(text: &str) -> Option<String> {
     }
     let own_port = if scheme == "https" { 443 } else { 80 };
     match uri.port_u16() {
-        // A port that is none is left out by the parser as well.
+        // The parser also drops an invalid port.
         None if authority.len() == host.len() => Some(format!("{scheme}://{host}")),
         Some(port) if port == own_port => Some(format!("{scheme}://{host}")),
         Some(port) => Some(format!("{scheme}://{host}:{port}")),
@@ -57,14 +57,14 @@ fn parse(text: &str) -> Option<String> {
     }
 }
 
-/// Why a text is no origin.
+/// Why a text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InvalidOrigin {
-    /// It has no scheme or host, or more than these and a port.
+    /// It has no scheme or host, or more than scheme, host and port.
     NoOrigin,
-    /// It means an origin, which browsers write in another way.
+    /// It is an origin in another spelling than the browsers'.
     WrittenOtherwise {
-        /// As browsers write it.
+        /// The browsers' spelling.
         as_sent: String,
     },
 }

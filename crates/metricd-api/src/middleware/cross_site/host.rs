@@ -1,10 +1,10 @@
-//! Hosts by which a server may be reached.
+//! Hosts that a server may be reached by.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A host that is served besides the loopback ones: a name or an address, at any port.
+/// A host that is served in addition to loopback: a name or an address, at any port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost(String);
 
@@ -34,7 +34,7 @@ impl FromStr for AllowedHost {
     }
 }
 
-/// The text is no host.
+/// The text is not a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidHost;
 
@@ -46,14 +46,14 @@ impl fmt::Display for InvalidHost {
 
 impl std::error::Error for InvalidHost {}
 
-/// Whether the host of this authority (`host` or `host:port`) is a loopback one or allowed.
+/// Whether the host of an authority (`host` or `host:port`) is a loopback host or allowed.
 pub(super) fn is_served(authority: &str, allowed: &[AllowedHost]) -> bool {
     let Some(host) = host_of(authority) else { return false };
     let host = host.to_ascii_lowercase();
     is_loopback(&host) || allowed.iter().any(|allowed| allowed.0 == host)
 }
 
-/// The host, if what follows it is nothing or a port.
+/// The host, if it is followed by nothing or a port.
 fn host_of(authority: &str) -> Option<&str> {
     let end = match authority.strip_prefix('[') {
         Some(address) => address.find(']')? + 2,
