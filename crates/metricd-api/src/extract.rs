@@ -1,4 +1,4 @@
-//! What a request says: its body, its query string, its conditions. Everything that is wrong with one part is reported at once.
+//! Extracts the parts of a request: body, query string and preconditions. All faults of one part are reported at once.
 
 pub(crate) mod body;
 pub(crate) mod conditional;

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): what every error answers.
+//! Problem documents (RFC 9457), the response of every error.
 
 mod causes;
 mod code;
@@ -21,16 +21,16 @@ pub(crate) use self::responses::{add_problems, problem_responses, problem_table,
 pub(crate) use self::schema::ProblemSchema;
 use crate::results::contracts::Staleness;
 
-/// One input that is wrong.
+/// An invalid input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
     /// The input's name.
     pub field: String,
-    /// What is wrong with it and what was expected.
+    /// What is wrong, and what was expected.
     pub message: String,
 }
 
-/// What went wrong, as the client is told, and its cause, which only the log is told.
+/// An error: what the client sees, and its cause, which only the log shows.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: ProblemCode,
@@ -43,15 +43,14 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem with the detail that its code has.
+    /// A problem with the code's detail.
     #[must_use]
     pub fn new(code: ProblemCode) -> Self {
         let (errors, extensions, headers) = (Vec::new(), Map::new(), Vec::new());
         Self { code, detail: None, errors, extensions, headers, cause: None, staleness: Staleness::None }
     }
 
-    /// Says more than the code does. A problem of the server's keeps the detail of its code: what it could say more is for
-    /// the log.
+    /// Replaces the code's detail. A server error keeps it: its specifics are for the log.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         if !self.code.status().is_server_error() {
@@ -60,21 +59,21 @@ impl Problem {
         self
     }
 
-    /// Says it in other words than the code, which are as constant, so that a problem of the server's may have them as well.
+    /// Replaces the code's detail by another constant one, also for a server error.
     #[must_use]
     pub(crate) fn with_constant_detail(mut self, detail: &'static str) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Names the inputs that are wrong.
+    /// Adds the invalid inputs.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.errors = errors;
         self
     }
 
-    /// Adds a member of its own to the document.
+    /// Adds an extension member.
     #[must_use]
     pub fn with_extension(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.extensions.insert(name.to_owned(), value.into());
@@ -88,14 +87,14 @@ impl Problem {
         self
     }
 
-    /// Tells the log what caused the problem.
+    /// Sets the cause, for the log.
     #[must_use]
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string().into());
         self
     }
 
-    /// Says that the metric's contract may be to blame.
+    /// Says whether a stale contract may be the cause.
     #[must_use]
     pub(crate) fn with_contract_staleness(self, staleness: Staleness) -> Self {
         Self { staleness, ..self }
@@ -115,12 +114,12 @@ impl Problem {
         self.cause.as_deref()
     }
 
-    /// The detail that the client is told.
+    /// The detail that the client sees.
     pub(crate) fn shown_detail(&self) -> &str {
         self.detail.as_deref().unwrap_or(self.code.detail())
     }
 
-    /// The document, as JSON; `instance` is the path that was asked for.
+    /// The JSON document; `instance` is the request's path.
     pub(crate) fn document(&self, instance: &str) -> Vec<u8> {
         let code = self.code.code();
         let document = Document {
@@ -136,7 +135,7 @@ impl Problem {
         serde_json::to_vec(&document).unwrap_or_default()
     }
 
-    /// The response; `instance` is the path that was asked for.
+    /// The response; `instance` is the request's path.
     pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         if let Some(seconds) = self.code.retry_after() {
@@ -153,26 +152,26 @@ impl Problem {
     }
 }
 
-/// What went wrong (RFC 9457).
+/// A problem (RFC 9457).
 #[derive(Serialize, ToSchema)]
 struct Document<'a> {
-    /// Names the kind of problem, and is the path of a page that explains it: `/problems/<code>`.
+    /// The path of a page that explains the problem: `/problems/<code>`.
     #[schema(format = "uri-reference")]
     r#type: String,
-    /// The kind of problem, in words that are the same each time.
+    /// A constant title of the code.
     title: &'a str,
-    /// The response's status.
+    /// The status of the response.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What is wrong this time, and what to do.
+    /// What is wrong in this request, and what to do.
     detail: &'a str,
-    /// The path that was asked for.
+    /// The path of the request.
     #[schema(format = "uri-reference")]
     instance: &'a str,
-    /// The kind of problem, as programs tell it.
+    /// The stable code, for programs.
     #[schema(schema_with = schema::code)]
     code: &'a str,
-    /// The inputs that are wrong: all of them.
+    /// Every invalid input.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(required = false)]
     errors: &'a [FieldError],
@@ -193,7 +192,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        // The edge, which knows the path that was asked for, writes the document.
+        // The middleware, which knows the request's path, writes the document.
         HttpResponse::new(self.code.status())
     }
 }

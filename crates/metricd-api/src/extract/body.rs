@@ -1,7 +1,7 @@
-//! JSON bodies: what a route that writes reads, and the problem that says what is wrong with it and where.
+//! Extracts JSON bodies, and reports what is wrong and where.
 //!
-//! A body is refused where two readers could take it for different things (a key that stands twice, bytes that are not
-//! UTF-8), and where reading it would cost more than it may. Which fields there are is for the route's type to say.
+//! A body is refused if two parsers could read it differently (a duplicate key, bytes that are not UTF-8), or if it is
+//! too large or too deep. The type of the route decides which fields exist.
 
 mod well_formed;
 
@@ -19,19 +19,19 @@ use serde::de::DeserializeOwned;
 use self::well_formed::check_well_formed;
 use crate::{Problem, ProblemCode};
 
-/// The size of a body in bytes at most.
+/// The largest body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 256 << 10;
 
 /// How long a body may take to arrive.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much of what a type says about a body is shown: it quotes values.
-const MAX_SHOWN_CHARS: usize = 300;
+/// How much of a type's error message is shown, since it quotes values.
+const MAX_SHOWN_ERROR_CHARS: usize = 300;
 
-/// A JSON body, as a handler's argument.
+/// Extracts a JSON body as a handler's argument.
 ///
-/// The messages of the type reach the client, so an error should be worth reading: `#[serde(expecting = "…")]` replaces the
-/// name of the type in it, and `#[serde(deny_unknown_fields)]` names fields that are none.
+/// Clients see the type's error messages: `#[serde(expecting = "…")]` replaces the type's name in them, and
+/// `#[serde(deny_unknown_fields)]` reports unknown fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Json<T>(pub T);
 
@@ -49,22 +49,22 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
 ///
 /// # Errors
 ///
-/// 415 where it says that it is not JSON, 413 where it is larger than [`MAX_BODY_BYTES`], 408 where it has not arrived within
-/// 10 s, 400 with line and column where it is not well-formed, 422 likewise where it is not a `T`.
+/// 415 if it is not declared as JSON, 413 if it is larger than [`MAX_BODY_BYTES`], 408 if it does not arrive within 10
+/// s, 400 with line and column if it is not well-formed, 422 likewise if it is not a `T`.
 pub(crate) async fn read_json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Problem> {
     check_type(request)?;
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|size_bytes: u64| size_bytes > MAX_BODY_BYTES as u64) {
         return Err(too_large());
     }
-    let Ok(body) = tokio::time::timeout(MAX_WAIT, read(payload)).await else {
-        let detail = format!("The body did not arrive within {} s.", MAX_WAIT.as_secs());
+    let Ok(body) = tokio::time::timeout(BODY_TIMEOUT, read(payload)).await else {
+        let detail = format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs());
         return Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail));
     };
     parse(&body?)
 }
 
-/// Whether the body is declared to be what is taken: JSON in UTF-8, as it is.
+/// Requires the type JSON in UTF-8, without a content coding.
 fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     let mime = request.mime_type().ok().flatten();
     let is_json = mime.as_ref().is_some_and(|mime| {
@@ -84,7 +84,7 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     check_coding(request)
 }
 
-/// Whether the body comes as it is.
+/// Requires a body without a content coding.
 pub(crate) fn check_coding(request: &HttpRequest) -> Result<(), Problem> {
     let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if request.headers().get_all(CONTENT_ENCODING).all(is_plain) {
@@ -119,7 +119,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         |fault: String| Problem::new(ProblemCode::MalformedJson).with_detail(format!("The body is not JSON: {fault}."));
     let text = check_well_formed(body).map_err(malformed)?;
     serde_json::from_str(text).map_err(|error| {
-        let shown: String = plain_json_error(&error.to_string()).chars().take(MAX_SHOWN_CHARS).collect();
+        let shown: String = plain_json_error(&error.to_string()).chars().take(MAX_SHOWN_ERROR_CHARS).collect();
         Problem::new(ProblemCode::InvalidBody).with_detail(format!("The body is not what this path takes: {shown}."))
     })
 }

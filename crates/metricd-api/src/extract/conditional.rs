@@ -1,4 +1,4 @@
-//! Entity tags of definitions, and the preconditions that name them (RFC 9110, section 13).
+//! `ETag`s and preconditions (RFC 9110, section 13).
 
 use actix_web::http::header::{
     CACHE_CONTROL, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH, IfMatch, IfNoneMatch,
@@ -9,24 +9,24 @@ use sha2::{Digest, Sha256};
 
 use crate::{Problem, ProblemCode};
 
-/// The tag of a definition: its version, and what its answer has beside, which the version does not count.
+/// The `ETag` of a definition: its version, and a hash of what the version does not count.
 pub(crate) fn of_definition(definition: &MetricDefinition) -> EntityTag {
     let beside = serde_json::to_vec(&(&definition.contract, definition.created_at)).unwrap_or_default();
     EntityTag::new_strong(format!("{}-{}", definition.version, short_hash(&beside)))
 }
 
-/// The tag of something that does not change unless its bytes do.
+/// The strong `ETag` of constant content.
 pub(crate) fn of_content(content: &[u8]) -> EntityTag {
     EntityTag::new_strong(short_hash(content))
 }
 
-/// As a header.
+/// The header `ETag`.
 pub(crate) fn header(tag: &EntityTag) -> (HeaderName, String) {
     let weak = if tag.weak { "W/" } else { "" };
     (ETAG, [weak, "\"", tag.tag(), "\""].concat())
 }
 
-/// Whether the request asks for the definition only where it has changed, and it has not.
+/// Whether `If-None-Match` has the tag, so that the response is 304.
 pub(crate) fn is_unchanged(request: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(request) {
         Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),
@@ -35,7 +35,7 @@ pub(crate) fn is_unchanged(request: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
-/// Whether the request names a version that it is about.
+/// Whether the request has `If-Match` with a version.
 pub(crate) fn names_version(request: &HttpRequest) -> bool {
     has_precondition(request) && !matches!(IfMatch::parse(request), Ok(IfMatch::Any))
 }
@@ -44,11 +44,11 @@ fn has_precondition(request: &HttpRequest) -> bool {
     request.headers().contains_key(IF_MATCH)
 }
 
-/// Holds a change to the state that its author has seen, where the request says which.
+/// Checks `If-Match` against the definition's tag.
 ///
 /// # Errors
 ///
-/// 412 where that is another one; 400 where `If-Match` cannot be read.
+/// 412 if the definition has another tag; 400 if `If-Match` is invalid.
 pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Problem> {
     if !has_precondition(request) {
         return Ok(());
@@ -56,7 +56,7 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
     match IfMatch::parse(request) {
         Ok(IfMatch::Any) => Ok(()),
         Ok(IfMatch::Items(seen)) if seen.iter().any(|seen| seen.strong_eq(tag)) => Ok(()),
-        // Such as that of a result. Caches that compress may also have weakened a definition's.
+        // For example the tag of a result. Caches that compress may also have weakened a definition's tag.
         Ok(IfMatch::Items(seen)) if !seen.is_empty() && seen.iter().all(|seen| seen.weak) => {
             let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which is of no version: send \
                           the `ETag` of the metric's definition.";
@@ -71,25 +71,25 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
     }
 }
 
-/// The weak tag of results with this hash: the time at which they were asked for is no part of it.
+/// The weak `ETag` of a result with this hash, which does not include `as_of`.
 pub(crate) fn of_results(hash: &blake3::Hasher) -> EntityTag {
     EntityTag::new_weak(hex(hash.finalize().as_bytes().get(..16).unwrap_or_default()))
 }
 
-/// The response with the tag of its results. Whoever keeps them asks again before using them.
+/// Adds the `ETag` of a result, and requires caches to revalidate.
 pub(crate) fn tagged(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
     response.insert_header(header(tag));
     response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
     response
 }
 
-/// 48 bits of a hash, in hexadecimal digits.
+/// 48 bits of a hash in hexadecimal.
 fn short_hash(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
     hex(hash.get(..6).unwrap_or_default())
 }
 
-/// The bytes in hexadecimal digits.
+/// Hexadecimal digits of the bytes.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
     let mut digits = String::with_capacity(2 * bytes.len());

@@ -1,18 +1,18 @@
-//! Percent-encoded text of a target, read strictly: what is not UTF-8 is refused, not repaired. A repaired value would be
-//! another one, as a filter for instance, and nobody would see it.
+//! Strict percent-decoding. Text that is not UTF-8 is refused: a repaired value would silently be another value, for
+//! example another filter.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-/// How much of a text that cannot be read is shown.
-const MAX_SHOWN_CHARS: usize = 100;
+/// How much of an invalid text is shown.
+const MAX_SHOWN_TEXT_CHARS: usize = 100;
 
-/// Why a text cannot be read.
+/// Why a text cannot be decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InvalidEncoding {
-    /// A percent sign is not followed by two hexadecimal digits; what stands there.
+    /// A percent sign without two hexadecimal digits, with what follows it.
     Escape(String),
     /// The bytes are not UTF-8.
     NotUtf8,
@@ -32,7 +32,7 @@ impl fmt::Display for InvalidEncoding {
     }
 }
 
-/// Decodes the text.
+/// Decodes percent-encoded text.
 pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, InvalidEncoding> {
     for (start, _) in text.match_indices('%') {
         let escape: String = text.get(start..).unwrap_or_default().chars().take(3).collect();
@@ -43,7 +43,7 @@ pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, InvalidEncoding> {
     percent_decode_str(text).decode_utf8().map_err(|_| InvalidEncoding::NotUtf8)
 }
 
-/// Decodes a name or a value of a query string, in which `+` is a blank.
+/// Decodes a name or a value of a query string, in which `+` is a space.
 pub(crate) fn decode_form(text: &str) -> Result<Cow<'_, str>, InvalidEncoding> {
     if !text.contains('+') {
         return decode(text);
@@ -51,9 +51,9 @@ pub(crate) fn decode_form(text: &str) -> Result<Cow<'_, str>, InvalidEncoding> {
     decode(&text.replace('+', " ")).map(|decoded| Cow::Owned(decoded.into_owned()))
 }
 
-/// As much of a text as a message shows.
+/// The beginning of a text, for a message.
 pub(crate) fn shown(text: &str) -> String {
-    text.chars().take(MAX_SHOWN_CHARS).collect()
+    text.chars().take(MAX_SHOWN_TEXT_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The fields of a JSON body, all of whose faults are told at once.
+//! Extracts the fields of a JSON body, and reports all faults at once.
 
 use metricd_domain::plain_json_error;
 use serde::de::DeserializeOwned;
@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 use crate::{FieldError, Problem, ProblemCode};
 
 /// How much of a field's name is shown.
-const MAX_SHOWN_CHARS: usize = 100;
+const MAX_SHOWN_NAME_CHARS: usize = 100;
 
-/// What a body says of a field.
+/// A field of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field<T> {
-    /// Nothing, or what is wrong and has been noted.
+    /// It is absent, or its fault was recorded.
     Absent,
-    /// That there is none.
+    /// It is null.
     Null,
-    /// This.
+    /// It has this value.
     Given(T),
 }
 
 impl<T> Field<T> {
-    /// What is given, if anything is.
+    /// The value, if there is one.
     pub(crate) fn given(self) -> Option<T> {
         match self {
             Self::Given(value) => Some(value),
@@ -29,7 +29,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// What is so after the field has been applied to what was so before.
+    /// The value after a merge patch (RFC 7396): absent keeps the previous one, null removes it.
     pub(crate) fn applied_to(self, before: Option<T>) -> Option<T> {
         match self {
             Self::Absent => before,
@@ -39,7 +39,7 @@ impl<T> Field<T> {
     }
 }
 
-/// The fields of a body. What is taken is known; what remains at the end is not.
+/// The remaining fields of a body. A field that is never taken is unknown.
 #[derive(Debug)]
 pub(crate) struct Fields {
     rest: Map<String, Value>,
@@ -51,7 +51,7 @@ impl Fields {
         Self { rest: body, errors: Vec::new() }
     }
 
-    /// The field, as `parse` reads it. A body may spell the name in camel case, as files do.
+    /// Takes the field and parses it. The name may also be in camel case, as in files.
     pub(crate) fn take<T, E: ToString>(&mut self, name: &str, parse: impl FnOnce(Value) -> Result<T, E>) -> Field<T> {
         let camel = camel_case(name);
         let value = match (self.rest.remove(name), self.rest.remove(&camel)) {
@@ -77,7 +77,7 @@ impl Fields {
         }
     }
 
-    /// The field, which is a string that `parse` reads.
+    /// Takes a string field and parses it.
     pub(crate) fn take_text<T, E: ToString>(
         &mut self,
         name: &str,
@@ -89,26 +89,26 @@ impl Fields {
         })
     }
 
-    /// Takes note of what is wrong.
+    /// Records a fault.
     pub(crate) fn error(&mut self, field: &str, message: impl Into<String>) {
         self.errors.push(FieldError { field: field.to_owned(), message: message.into() });
     }
 
-    /// Takes note of a field that has to be there, unless something else is wrong with it.
+    /// Records that a required field is absent, unless it has another fault.
     pub(crate) fn require(&mut self, field: &str, is_there: bool) {
         if !is_there && !self.errors.iter().any(|error| error.field == field) {
             self.error(field, "the field is missing");
         }
     }
 
-    /// Ends the reading.
+    /// Reports the recorded faults and the unknown fields.
     ///
     /// # Errors
     ///
-    /// A problem that names every field which is wrong or not known.
+    /// 422 with every fault.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for name in std::mem::take(&mut self.rest).keys() {
-            let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+            let shown: String = name.chars().take(MAX_SHOWN_NAME_CHARS).collect();
             self.error(&shown, "the field is not known");
         }
         if self.errors.is_empty() {
@@ -119,7 +119,7 @@ impl Fields {
     }
 }
 
-/// A value as what it should be; where it is not, what was expected.
+/// Deserializes a value; on failure, says what was expected.
 pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     serde_json::from_value(value).map_err(|error| plain_json_error(&error.to_string()))
 }
@@ -135,7 +135,7 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// `time_column` as `timeColumn`.
+/// Converts `time_column` to `timeColumn`.
 fn camel_case(name: &str) -> String {
     let mut camel = String::with_capacity(name.len());
     for (index, part) in name.split('_').enumerate() {

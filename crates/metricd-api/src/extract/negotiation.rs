@@ -1,9 +1,9 @@
-//! What a request prefers to get.
+//! Negotiation between HTML and JSON.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{Accept, Header};
 
-/// Whether a person reads the answer: the request would rather have HTML than JSON.
+/// Whether `Accept` prefers HTML to JSON, as a browser's does.
 pub(crate) fn prefers_html(request: &HttpRequest) -> bool {
     let ranges = Accept::parse(request).map(|accept| accept.ranked()).unwrap_or_default();
     let named = ranges.iter().map(|range| (range.type_().as_str(), range.subtype().as_str()));

@@ -1,4 +1,4 @@
-//! Pages of a list: each one says where the next begins, by the key of its last entry.
+//! Keyset pagination: each page's cursor is the key of its last entry.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,32 +7,32 @@ use utoipa::ToSchema;
 
 use crate::extract::query_string::QueryString;
 
-/// How many entries a page has where the request does not say.
+/// The number of entries on a page without `limit`.
 const DEFAULT_LIMIT: usize = 50;
 
-/// How many entries a page can have.
+/// The greatest `limit`.
 const MAX_LIMIT: usize = 200;
 
-/// The page that a request asks for.
+/// The page that a request selects.
 #[derive(Debug)]
 pub(crate) struct PageRequest<K> {
-    /// The key after which it begins.
+    /// The key before the first entry.
     pub(crate) after: Option<K>,
     limit: usize,
 }
 
-/// A page, as it is answered.
+/// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Page)]
 pub(crate) struct PageResponse<T> {
     pub(crate) items: Vec<T>,
-    /// Where the next page begins; null on the last one.
+    /// The cursor of the next page; null on the last one.
     #[schema(required)]
     pub(crate) next_cursor: Option<String>,
 }
 
 impl<K> PageRequest<K> {
-    /// Takes `limit` and `cursor`; what is wrong with them is told with what else is.
+    /// Takes `limit` and `cursor`, and records their faults.
     pub(crate) fn take(query: &mut QueryString<'_>, parse_key: impl Fn(&str) -> Option<K>) -> Self {
         let limit = query.take("limit", |text| {
             let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
@@ -45,23 +45,23 @@ impl<K> PageRequest<K> {
         Self { after, limit: limit.unwrap_or(DEFAULT_LIMIT) }
     }
 
-    /// How many entries to ask for: one more than are answered, which says whether there is a next page.
+    /// How many entries to read: one more than the page has, to find out whether there is a next page.
     pub(crate) fn wanted(&self) -> usize {
         self.limit + 1
     }
 
-    /// How many entries are answered.
+    /// How many entries the page has at most.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 }
 
-/// Where the page after an entry begins.
+/// The cursor of the page after a key.
 pub(crate) fn cursor(key: &str) -> String {
     URL_SAFE_NO_PAD.encode(key)
 }
 
-/// The page of what was asked for.
+/// The page of the entries that were read.
 pub(crate) fn page<T, R>(
     limit: usize,
     mut found: Vec<T>,

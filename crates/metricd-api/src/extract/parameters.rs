@@ -1,5 +1,6 @@
-//! The parameters that operations have in common. These types are read by the document alone; a request is read by
-//! [`QueryString`](crate::extract::query_string::QueryString), which tells all that is wrong with it at once.
+//! Parameters that operations share, for the OpenAPI document alone.
+//! [`QueryString`](crate::extract::query_string::QueryString) reads them from a request, and reports all faults at
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -25,19 +26,19 @@ pub(crate) struct DashboardIdParameter {
     dashboard_id: String,
 }
 
-/// Which page of a list.
+/// The page of a list.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct PageParameters {
-    /// How many entries the page has at most.
+    /// The greatest number of entries on the page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u32>,
-    /// Where the page begins: the `next_cursor` of the page before.
+    /// The cursor of the page: `next_cursor` of the previous one.
     cursor: Option<String>,
 }
 
-/// What a request says of results.
+/// The period and the values of a result.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "read by the document alone")]
@@ -45,41 +46,42 @@ pub(crate) struct ResultParameters {
     /// The first day of the period.
     #[param(value_type = Option<String>, format = Date)]
     start_date: Option<String>,
-    /// The last day of the period, which is inside.
+    /// The last day of the period, included.
     #[param(value_type = Option<String>, format = Date)]
     end_date: Option<String>,
-    /// The values of the metric's own parameters, each by its name: `?alert_type=critical`.
+    /// The metric's own parameters by name: `?alert_type=critical`.
     // Without an example, Swagger UI sends names that no metric has.
     #[param(style = Form, explode, example = json!({}))]
     parameters: Option<BTreeMap<String, String>>,
 }
 
-/// The version that a change is about.
+/// The version that a change expects.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IfMatchParameter {
-    /// The `ETag` of the definition that is changed: where it is another by now, the answer is 412 and nothing is changed.
+    /// The `ETag` of the definition to change. If the definition has another one by now, the response is 412 and
+    /// nothing changes.
     #[param(rename = "If-Match", nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#)]
     if_match: Option<String>,
 }
 
-/// What makes a request one that can be sent again.
+/// The key of a safe retry.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IdempotencyKeyParameter {
-    /// Marks the request: where it is sent again within a day, it is answered as before, and nothing is done twice.
+    /// Makes a retry safe: a request with the same key within a day gets the first response, and is not executed again.
     #[param(rename = "Idempotency-Key", nullable = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     idempotency_key: Option<String>,
 }
 
-/// What the client has already.
+/// The client's copy.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by the document alone")]
 pub(crate) struct IfNoneMatchParameter {
-    /// An `ETag` that was answered: where it is still the one, the answer is 304.
+    /// An `ETag` of an earlier response. If it is still valid, the response is 304.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }

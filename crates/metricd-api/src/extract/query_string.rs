@@ -1,4 +1,4 @@
-//! The parameters of a request, all of whose faults are told at once.
+//! Extracts the parameters of a query string, and reports all faults at once.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use metricd_execution::InvalidArgument;
 use crate::extract::decoding::{decode_form, shown};
 use crate::{FieldError, Problem, ProblemCode};
 
-/// The parameters of a query string. What is taken is known; what remains at the end is not.
+/// The remaining parameters of a query string. A parameter that is never taken is unknown.
 #[derive(Debug)]
 pub(crate) struct QueryString<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -16,7 +16,8 @@ pub(crate) struct QueryString<'a> {
 }
 
 impl<'a> QueryString<'a> {
-    /// Reads a query string (<https://url.spec.whatwg.org/#urlencoded-parsing>). A name or a value that cannot be read is wrong.
+    /// Parses a query string (<https://url.spec.whatwg.org/#urlencoded-parsing>), and records names and values that
+    /// cannot be decoded.
     pub(crate) fn parse(text: &'a str) -> Self {
         let mut parsed = Self { pairs: Vec::new(), errors: Vec::new() };
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -32,7 +33,7 @@ impl<'a> QueryString<'a> {
         parsed
     }
 
-    /// The value of the parameter, where there is one, as `parse` reads it. A parameter that stands twice is an error.
+    /// Takes and parses the parameter. Records a fault if it occurs twice.
     pub(crate) fn take<T, E: ToString>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let (taken, rest): (Vec<_>, Vec<_>) = self.pairs.drain(..).partition(|(key, _)| key == name);
         self.pairs = rest;
@@ -52,14 +53,14 @@ impl<'a> QueryString<'a> {
         }
     }
 
-    /// Every value of the parameter, in their order.
+    /// Takes every value of the parameter, in order.
     pub(crate) fn take_all(&mut self, name: &str) -> Vec<String> {
         let (taken, rest): (Vec<_>, Vec<_>) = self.pairs.drain(..).partition(|(key, _)| key == name);
         self.pairs = rest;
         taken.into_iter().map(|(_, value)| value.into_owned()).collect()
     }
 
-    /// Takes what has not been taken: the parameters by name. One that stands twice is an error.
+    /// Takes all remaining parameters by name. Records a fault if one occurs twice.
     pub(crate) fn take_rest(&mut self) -> BTreeMap<String, String> {
         let mut rest = BTreeMap::new();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -73,11 +74,11 @@ impl<'a> QueryString<'a> {
         rest
     }
 
-    /// Ends the reading with what else is wrong with the parameters.
+    /// Reports the recorded faults and these, one for each parameter.
     ///
     /// # Errors
     ///
-    /// A problem that names every parameter which is wrong, each once.
+    /// 422 with every fault.
     pub(crate) fn finish_with(mut self, invalid: Vec<InvalidArgument>) -> Result<(), Problem> {
         for InvalidArgument { name, message } in invalid {
             if !self.errors.iter().any(|error| error.field == name) {
@@ -92,11 +93,11 @@ impl<'a> QueryString<'a> {
         }
     }
 
-    /// Ends the reading where no other parameters are known.
+    /// Reports the recorded faults and the unknown parameters.
     ///
     /// # Errors
     ///
-    /// A problem that names every parameter which is wrong or not known.
+    /// 422 with every fault.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         let unknown = self.take_rest();
         let unknown = unknown
@@ -105,7 +106,7 @@ impl<'a> QueryString<'a> {
         self.finish_with(unknown.collect())
     }
 
-    /// Takes note of what is wrong.
+    /// Records a fault.
     pub(crate) fn error(&mut self, field: &str, message: String) {
         self.errors.push(FieldError { field: field.to_owned(), message });
     }

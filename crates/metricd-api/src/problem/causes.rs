@@ -1,5 +1,5 @@
-//! Which problem each error of the layers below is. The matches have no wildcard, so that a new error does not compile
-//! until somebody has chosen its status.
+//! Maps errors of the layers below to problems. The matches have no wildcard, so that a new error does not compile
+//! until it has a status.
 
 use metricd_database::{Fault, Outage, Trouble, fault_of};
 use metricd_execution::RunError;
@@ -21,7 +21,7 @@ impl From<RepositoryError> for Problem {
             RepositoryError::Unavailable(_) => ProblemCode::DatabaseUnavailable,
             RepositoryError::ReadOnly(_) => return unavailable(Fault::ReadOnly).caused_by(error),
             RepositoryError::NoConnection => ProblemCode::NoConnection,
-            // No route asks for these by an id of the client's, so that one which is absent is a fault of the server's.
+            // No route looks these up by an id of the client, so an absent one is a fault of the server.
             RepositoryError::QueryNotFound(_)
             | RepositoryError::Input(_)
             | RepositoryError::Inconsistent(_)
@@ -34,7 +34,7 @@ impl From<RepositoryError> for Problem {
 impl From<RunError> for Problem {
     fn from(error: RunError) -> Self {
         let code = match &error {
-            // The tables have changed each time that the contract was renewed.
+            // The tables changed at each refresh of the contract.
             RunError::Unavailable(_) | RunError::Drifted => ProblemCode::DatabaseUnavailable,
             RunError::NoConnection { .. } => ProblemCode::NoConnection,
             RunError::ConnectionsStuck => ProblemCode::ConnectionsStuck,
@@ -42,7 +42,7 @@ impl From<RunError> for Problem {
             RunError::TableLocked => ProblemCode::TableLocked,
             RunError::NotStopped { .. } => ProblemCode::QueryNotStopped,
             RunError::Quarantined => ProblemCode::StatementQuarantined,
-            // Where tenants are served nothing is too costly: what their rows cost together is none of their business.
+            // A server with tenants has no cost limit: the estimate would depend on the rows of all of them.
             RunError::TooCostly { cost, limit } => {
                 let detail = format!(
                     "The database expects the metric's SQL to cost {cost:.0} with these parameters, and {limit} is allowed. Ask for \
@@ -52,7 +52,7 @@ impl From<RunError> for Problem {
             }
             RunError::TimedOut { .. } | RunError::ClientTooSlow { .. } => ProblemCode::QueryTimeout,
             RunError::Failed { sqlstate, .. } => match fault_of(sqlstate) {
-                // Stored SQL runs in read-only transactions on purpose: one that writes is its author's.
+                // Stored SQL runs in read-only transactions, so writing is a fault of the SQL.
                 Fault::Statement | Fault::Value | Fault::Constraint | Fault::ReadOnly => ProblemCode::QueryFailed,
                 Fault::Cancelled => ProblemCode::QueryTimeout,
                 Fault::Unavailable(_) => return unavailable(fault_of(sqlstate)).caused_by(error),
@@ -69,7 +69,7 @@ impl From<Outage> for Problem {
     }
 }
 
-/// That the database does not do what it is asked, in words for what is wrong with it.
+/// The problem of an unavailable database, with a detail for the fault.
 fn unavailable(fault: Fault) -> Problem {
     let problem = Problem::new(ProblemCode::DatabaseUnavailable);
     let detail = match fault {
@@ -91,7 +91,7 @@ fn unavailable(fault: Fault) -> Problem {
                 "The database reports an error of its own. The server's log tells more under the request's id."
             }
         },
-        // The code's own words.
+        // The code's detail applies.
         Fault::Statement | Fault::Value | Fault::Constraint | Fault::Cancelled => return problem,
     };
     problem.with_constant_detail(detail)

@@ -1,10 +1,10 @@
-//! The codes of problems: a table of what each one means.
+//! The table of problem codes.
 
 use actix_web::http::StatusCode;
 
 macro_rules! problem_codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $title:literal, $detail:literal;)*) => {
-        /// What can go wrong, by a code that does not change from one release to the next.
+        /// A stable code for each kind of problem.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum ProblemCode {
             $(#[doc = $detail] $name,)*
@@ -14,7 +14,7 @@ macro_rules! problem_codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The code as clients read it.
+            /// The code as text.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {
@@ -30,7 +30,7 @@ macro_rules! problem_codes {
                 }
             }
 
-            /// The title, which is the same for every problem of the code.
+            /// The constant title.
             #[must_use]
             pub fn title(self) -> &'static str {
                 match self {
@@ -38,7 +38,7 @@ macro_rules! problem_codes {
                 }
             }
 
-            /// What is said where nothing more can be.
+            /// The default detail.
             #[must_use]
             pub fn detail(self) -> &'static str {
                 match self {
@@ -101,17 +101,17 @@ problem_codes! {
 }
 
 impl ProblemCode {
-    /// Whether the problem is about a token, so that the header `WWW-Authenticate` says which one is wanted.
+    /// Whether the problem is about a token, so that the response has `WWW-Authenticate`.
     pub(crate) fn challenges(self) -> bool {
         matches!(self, Self::TokenMissing | Self::TokenInvalid | Self::ScopeMissing)
     }
 
-    /// After how many seconds a client may try again, where trying again makes sense.
+    /// The value of `Retry-After` in seconds, if a retry is sensible.
     #[must_use]
     pub fn retry_after(self) -> Option<u32> {
         let is_for_now = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status());
         match self {
-            // What the database does not stop takes its time.
+            // A statement that the database does not stop may run for long.
             Self::StatementQuarantined | Self::ConnectionsStuck => Some(30),
             _ => is_for_now.then_some(1),
         }

@@ -1,16 +1,16 @@
-//! Members that some problem documents have in addition to the common ones.
+//! Extension members of some problem documents.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// One line for each thing that the server needs: `ok`, or what is wrong in a few words.
+/// One line for each dependency of the server: `ok`, or what is wrong.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Checks)]
 pub(crate) struct ChecksResponse {
     pub(crate) database: &'static str,
     pub(crate) migrations: &'static str,
     pub(crate) definitions: &'static str,
-    /// Whether statements still run that were cancelled.
+    /// Whether cancelled statements still run.
     pub(crate) statements: String,
     /// Whether row-level security isolates tenants, if the server has any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,17 +18,17 @@ pub(crate) struct ChecksResponse {
     pub(crate) row_security: Option<&'static str>,
 }
 
-/// Something in the SQL that keeps it from being stored.
+/// A finding that keeps the SQL from being stored.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Finding)]
 pub(crate) struct FindingResponse<'a> {
-    /// The kind of fault, as programs tell it.
+    /// The stable code of the finding, for programs.
     pub(crate) code: &'static str,
     /// The line in the SQL, from 1.
     pub(crate) line: u64,
     /// The column in characters, from 1.
     pub(crate) column: u64,
-    /// The words that it is about.
+    /// The part of the SQL that it is about.
     pub(crate) words: &'a str,
     /// What is wrong, and what to write instead.
     pub(crate) message: &'a str,

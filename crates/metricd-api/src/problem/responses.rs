@@ -1,4 +1,4 @@
-//! The problems that operations answer with, as responses.
+//! Problems as OpenAPI responses.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use utoipa::openapi::{Content, HeaderBuilder, Ref, RefOr, Response, ResponseBuil
 
 use crate::{Problem, ProblemCode};
 
-/// Makes a type that stands for problems among the responses of an operation: `problems!(Name: Code, …)`.
+/// Defines a type for the problem responses of an operation: `problems!(Name: Code, …)`.
 macro_rules! problems {
     ($name:ident: $($code:ident),+ $(,)?) => {
         struct $name;
@@ -24,7 +24,7 @@ macro_rules! problems {
 }
 pub(crate) use problems;
 
-/// The responses with these problems, by status. A status that only one of them has is described in one place for all operations.
+/// The responses of these problems by status. A status with one problem refers to that problem's component.
 pub(crate) fn problem_responses(codes: &[ProblemCode]) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<String, Vec<ProblemCode>> = BTreeMap::new();
     for code in codes {
@@ -37,17 +37,17 @@ pub(crate) fn problem_responses(codes: &[ProblemCode]) -> BTreeMap<String, RefOr
     by_status.into_iter().map(|(status, codes)| (status, response(&codes))).collect()
 }
 
-/// The response and an example of every problem, to which operations refer.
+/// Adds the response and an example of every problem to the components.
 pub(crate) fn add_problems(components: &mut Components) {
     for code in ProblemCode::ALL {
         components.responses.insert(code.code().to_owned(), RefOr::T(response(&[*code])));
         let example = ExampleBuilder::new().summary(code.title()).value(document(*code)).build();
-        // One that the server has really given is there already.
+        // An example of a real response takes precedence.
         components.examples.entry(code.code().to_owned()).or_insert(RefOr::T(example));
     }
 }
 
-/// Every problem, as a table in Markdown.
+/// Every problem, as a Markdown table.
 pub(crate) fn problem_table() -> String {
     let mut table = "| code | status | what it means |\n|---|---|---|\n".to_owned();
     for code in ProblemCode::ALL {
@@ -56,7 +56,7 @@ pub(crate) fn problem_table() -> String {
     table
 }
 
-/// The response with one of these problems, which have one status.
+/// The response of these problems, which share a status.
 fn response(codes: &[ProblemCode]) -> Response {
     let described: Vec<_> = codes.iter().map(|code| format!("`{}`: {}", code.code(), code.detail())).collect();
     let mut content = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -81,7 +81,7 @@ fn response(codes: &[ProblemCode]) -> Response {
     response.header("Retry-After", seconds.build()).build()
 }
 
-/// The problem as it is answered where nothing more can be said.
+/// The problem document with the default detail.
 fn document(code: ProblemCode) -> Option<Value> {
     serde_json::from_slice(&Problem::new(code).document("/")).ok()
 }

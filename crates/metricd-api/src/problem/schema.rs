@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::{ChecksResponse, Document, FindingResponse, ProblemCode};
 
-/// A problem document, with the members that some problems have beside those of all.
+/// A problem document with all extension members.
 pub(crate) struct ProblemSchema;
 
 impl PartialSchema for ProblemSchema {
@@ -56,7 +56,7 @@ fn add<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     T::schemas(schemas);
 }
 
-/// The codes that there are.
+/// The schema of the codes.
 pub(super) fn code() -> Object {
     let codes = ProblemCode::ALL.iter().map(|code| code.code());
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).build()

@@ -18,7 +18,7 @@ async fn read_as(content_type: &str, body: &[u8]) -> Result<Named, Problem> {
     Json::from_request(&request, &mut payload).await.map(|Json(named)| named)
 }
 
-/// Code, status and detail of the problem with the body.
+/// Code, status and detail of the body's problem.
 async fn problem(body: &[u8]) -> (&'static str, u16, String) {
     told(read_as("application/json", body).await.unwrap_err()).await
 }

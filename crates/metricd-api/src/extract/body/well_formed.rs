@@ -1,4 +1,4 @@
-//! Whether a text is JSON that means the same to every reader.
+//! Checks that a text is JSON that every parser reads the same way.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -6,14 +6,14 @@ use std::fmt;
 use metricd_domain::plain_json_error;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// How deep arrays and objects may stand in each other.
+/// The greatest depth of nested arrays and objects.
 const MAX_DEPTH: usize = 64;
 
 /// How much of a key is shown.
-const MAX_SHOWN_CHARS: usize = 100;
+const MAX_SHOWN_KEY_CHARS: usize = 100;
 
-/// The text, if it is one JSON document: in UTF-8, no deeper than 64, each key once in its object, nothing behind it.
-/// Otherwise what is wrong, with line and column.
+/// Checks that the text is one JSON document: UTF-8, at most 64 levels deep, no duplicate keys, nothing after it.
+/// Otherwise returns the fault with line and column.
 pub(super) fn check_well_formed(body: &[u8]) -> Result<&str, String> {
     let text = str::from_utf8(body).map_err(|error| {
         let (line, column) = position(&body[..error.valid_up_to()]);
@@ -31,13 +31,13 @@ pub(super) fn check_well_formed(body: &[u8]) -> Result<&str, String> {
     Ok(text)
 }
 
-/// Line and column of what comes next, each from 1; columns count bytes, as those of `serde_json` do.
+/// Line and column after the bytes, from 1; columns count bytes, as in `serde_json`.
 fn position(before: &[u8]) -> (usize, usize) {
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     (before.split(|byte| *byte == b'\n').count(), before.len() - line_start + 1)
 }
 
-/// A value below which so many levels may stand.
+/// A value that may nest this many levels.
 #[derive(Clone, Copy)]
 struct Value {
     depth: usize,
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for Value {
         let mut keys = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
             if let Some(key) = keys.replace(key) {
-                let shown: String = key.chars().take(MAX_SHOWN_CHARS).collect();
+                let shown: String = key.chars().take(MAX_SHOWN_KEY_CHARS).collect();
                 return Err(A::Error::custom(format!("the key `{shown}` stands twice in one object")));
             }
             members.next_value_seed(below)?;
