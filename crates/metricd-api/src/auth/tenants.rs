@@ -44,7 +44,7 @@ impl fmt::Display for MissingRowSecurity {
             format!("`{schema}{name}` ({reason})")
         };
         let names: Vec<_> = self.0.iter().map(shown).collect();
-        write!(formatter, "no row security keeps the rows of tenants apart in {}", names.join(", "))
+        write!(formatter, "row-level security does not isolate tenants in {}", names.join(", "))
     }
 }
 
@@ -120,7 +120,7 @@ impl TenantIsolation {
 }
 
 fn relations_unknown() -> RunError {
-    RunError::Unavailable("what relations there are could not be asked for".to_owned())
+    RunError::Unavailable("the relations of the database could not be read".to_owned())
 }
 
 impl CheckedRelations {
@@ -130,7 +130,7 @@ impl CheckedRelations {
         let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
         let unknown = named.filter(|name| !self.relations.contains_key(*name));
         unprotected
-            .chain(unknown.map(|name| (name.clone(), "it was not there when PostgreSQL was last asked".to_owned())))
+            .chain(unknown.map(|name| (name.clone(), "it did not exist when the relations were last read".to_owned())))
             .collect()
     }
 }

@@ -81,7 +81,7 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     };
     for (shared, expected) in [
         ("", "`warehouse.notes` (its row security is off, or does not hold for the reader): enable row level security"),
-        ("metrics", "apart in `warehouse.notes` (its row security is off"),
+        ("metrics", "does not isolate tenants in `warehouse.notes` (its row security is off"),
         ("metrics,nots", "does not have, or the reader may not read: `nots`"),
     ] {
         let (code, printed, error) = run(&mut serve(shared))?;
