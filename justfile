@@ -48,9 +48,9 @@ doc:
 test-german:
     METRICD_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --workspace --test postgres --test runner
 
-# Run the adapters' tests of judging SQL, functions and rights against the newest PostgreSQL that is supported
+# Run the adapters' tests of validating SQL, functions and rights against the newest PostgreSQL that is supported
 test-newest:
-    .ci/postgres-version 18 cargo test --workspace --test postgres --test runner -- functions:: hardening:: judge:: periods:: reader:: schema:: types:: runner::changing::
+    .ci/postgres-version 18 cargo test --workspace --test postgres --test runner -- functions:: hardening:: validate:: periods:: reader:: schema:: types:: runner::changing::
 
 # Run README's quick start and its requests
 quick-start:

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
 use metricd_domain::Tenant;
-use metricd_execution::{Judge, JudgeError, MetricRunner, Resolver, RunLimits};
+use metricd_execution::{MetricRunner, Resolver, RunLimits, SqlValidationError, SqlValidator};
 use metricd_repository::MetricRepository;
 use tokio::sync::Semaphore;
 
@@ -103,10 +103,10 @@ impl ApiState {
     ///
     /// # Errors
     ///
-    /// [`JudgeError::Unavailable`].
-    pub(crate) fn judge(&self) -> Result<Judge, JudgeError> {
-        let judge = Judge::new(Arc::clone(&self.resolver), &self.allowed_functions)?;
-        Ok(judge.with_types(&self.allowed_types))
+    /// [`SqlValidationError::Unavailable`].
+    pub(crate) fn validator(&self) -> Result<SqlValidator, SqlValidationError> {
+        let validator = SqlValidator::new(Arc::clone(&self.resolver), &self.allowed_functions)?;
+        Ok(validator.with_types(&self.allowed_types))
     }
 
     /// Requires row-level security for every relation that the metric may read, if it runs for a tenant.

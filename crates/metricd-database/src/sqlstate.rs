@@ -3,14 +3,14 @@
 //! Message texts come in the server's language (`lc_messages`), so that no text decides anything. Whoever has an error
 //! calls [`fault_of`] with its five characters and matches on [`Fault`] without a wildcard:
 //!
-//! | fault | SQL that is judged | SQL that runs | the catalog's own statements |
+//! | fault | SQL that is validated | SQL that runs | the catalog's own statements |
 //! |---|---|---|---|
 //! | [`Fault::Statement`] | a finding (422) | the author's (500) | this program's, or a changed schema's (500) |
 //! | [`Fault::Value`] | a finding (422) | the caller's (422) if a parameter can be it, else the author's | as above (500) |
 //! | [`Fault::Constraint`] | a finding (422) | the author's (500) | told by the constraint's name |
-//! | [`Fault::ReadOnly`] | cannot be judged (503) | the author's (500): it runs read-only on purpose | 503 |
-//! | [`Fault::Cancelled`] | cannot be judged (503), unless the time limit is the SQL's own | a time limit (504) | 503 |
-//! | [`Fault::Unavailable`] | cannot be judged (503) | 503, in words by the [`Trouble`] | 503 |
+//! | [`Fault::ReadOnly`] | cannot be validated (503) | the author's (500): it runs read-only on purpose | 503 |
+//! | [`Fault::Cancelled`] | cannot be validated (503), unless the time limit is the SQL's own | a time limit (504) | 503 |
+//! | [`Fault::Unavailable`] | cannot be validated (503) | 503, in words by the [`Trouble`] | 503 |
 //!
 //! With 503 nothing is stored, and no idempotency key remembers the answer.
 //!

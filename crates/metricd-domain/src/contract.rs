@@ -22,8 +22,8 @@ pub struct Contract {
     /// where it may depend on the clock, or on anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// The revision of the rules by which the period was judged. A period is applied only to SQL whose rewrite was judged: by
-    /// another revision it would be rewritten in another way.
+    /// The revision of the rules by which the period was validated. Another revision would rewrite the SQL differently, so a
+    /// period is applied only if its rewrite was validated by the current one.
     #[serde(default)]
     pub period_revision: u32,
     /// The labels of the enum types among the types of columns and parameters, by the name of the type, in their order.
@@ -36,19 +36,20 @@ impl Contract {
     /// would be another.
     pub const PERIOD_REVISION: u32 = 3;
 
-    /// Whether the contract was judged by the rules that hold now.
+    /// Whether the contract was validated by the current rules.
     #[must_use]
     pub fn is_of_these_rules(&self) -> bool {
         self.period_revision == Self::PERIOD_REVISION
     }
 
-    /// What a request's `start_date` and `end_date` do now. If they would change the SQL, and that was judged by other rules than
-    /// those that hold now, nothing.
+    /// What a request's `start_date` and `end_date` do now: nothing, if they would change SQL that was validated by rules other
+    /// than the current ones.
     #[must_use]
     pub fn current_period(&self) -> Cow<'_, Period> {
         match &self.period {
             Period::Narrowed(_) | Period::Result(_) if !self.is_of_these_rules() => {
-                let reason = "its SQL was judged by another version of metricd, and has not been judged again yet";
+                let reason =
+                    "its SQL was validated by another version of metricd, and has not been validated again yet";
                 Cow::Owned(Period::Unsupported { reason: reason.to_owned() })
             }
             period => Cow::Borrowed(period),
@@ -107,7 +108,7 @@ pub struct ContractParameter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractTable {
-    /// The schema: `warehouse`, for SQL that was judged.
+    /// The schema: `warehouse`, for SQL that was validated.
     pub schema: String,
     /// The name.
     pub name: String,
@@ -229,7 +230,7 @@ impl Contract {
         if drift.is_empty() && columns(&self.columns) != columns(&now.columns) {
             drift.push("the columns are in another order".to_owned());
         }
-        // What was judged by other rules is judged again, and has not drifted.
+        // SQL that was validated by other rules is validated again. That is not drift.
         if self.period_revision == now.period_revision && self.period != now.period {
             drift.push("what a period does has changed".to_owned());
         }
@@ -381,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_that_other_rules_have_judged_is_not_applied() {
+    fn a_period_that_was_validated_by_other_rules_is_not_applied() {
         let document = r#"{"columns":[],"parameters":[],"tables":[],
             "period":{"applied":"narrowed","table":"metrics","column":"date","type":"date"}}"#;
         let old: Contract = serde_json::from_str(document).unwrap();

@@ -189,7 +189,7 @@ pub struct IngestionReport {
     pub outcome: Outcome,
     /// When it began.
     pub started_at: DateTime<Utc>,
-    /// When all was judged.
+    /// When validation ended.
     pub finished_at: DateTime<Utc>,
     /// The files, in the order in which they were read.
     pub files: Vec<IngestedFile>,

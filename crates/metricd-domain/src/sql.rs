@@ -26,7 +26,7 @@ pub enum InvalidSql {
 
 /// SQL as its author wrote it: not blank, at most [`MAX_SQL_BYTES`] bytes, without NUL.
 ///
-/// That it is one statement, safe and resolvable is judged by `metricd-execution`.
+/// `metricd-execution` validates that it is one statement, allowed by the guard, and that PostgreSQL resolves it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SqlText(String);

@@ -69,7 +69,7 @@ impl MetricStatement {
     ///
     /// # Errors
     ///
-    /// [`InvalidStatement`] where the SQL is not one statement, as when it came into the store past every judgement.
+    /// [`InvalidStatement`] where the SQL is not one statement, as if it was stored without validation.
     pub fn of(definition: &MetricDefinition) -> Result<Self, InvalidStatement> {
         let statement = Statement::parse(&definition.sql)?;
         let declared = &definition.metric.parameters;
@@ -81,14 +81,14 @@ impl MetricStatement {
         let days = match period.as_deref() {
             _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => Days::Named,
             Some(Period::Unsupported { reason }) => unsupported(reason),
-            Some(Period::Bound) => unsupported("its SQL has changed since it was judged"),
-            None => unsupported("its SQL was stored without being judged"),
+            Some(Period::Bound) => unsupported("its SQL has changed since it was validated"),
+            None => unsupported("its SQL was stored without being validated"),
             Some(period) => match rewritten(&statement, period, tables) {
                 Some(Ok(rewritten)) => {
                     Days::Rewritten(Rewritten::of((&statement, declared, known), &rewritten, period))
                 }
                 Some(Err(reason)) => unsupported(&reason),
-                None => unsupported("its SQL has changed since it was judged"),
+                None => unsupported("its SQL has changed since it was validated"),
             },
         };
         let expected = known.map(|contract| Arc::new(Expected::of(contract)));
@@ -165,17 +165,17 @@ impl MetricStatement {
         &self.text
     }
 
-    /// Whether a value is judged by PostgreSQL alone, so that an error of its may be the request's.
+    /// Whether only PostgreSQL can validate a value, so that its error may be about the request.
     #[must_use]
-    pub fn has_unjudged(&self) -> bool {
-        self.slots.iter().any(Slot::is_unjudged)
+    pub fn has_unvalidated(&self) -> bool {
+        self.slots.iter().any(Slot::is_unvalidated)
     }
 
     /// What is wrong with values that PostgreSQL alone judges, after it has refused one of them. A value that is no label of
     /// its enum type is the one. Otherwise it may be any of them.
     #[must_use]
     pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
-        let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unjudged());
+        let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unvalidated());
         let given: Vec<_> = given.filter_map(|(slot, value)| Some((slot, value.as_ref()?.as_str()))).collect();
         let fault = |slot: &Slot, message| InvalidArgument { name: slot.name().to_owned(), message };
         let no_labels: Vec<_> =

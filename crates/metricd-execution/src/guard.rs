@@ -2,7 +2,7 @@
 //!
 //! The guard knows what is allowed, never what is forbidden: a part of the syntax tree that it does not know is refused,
 //! and so is a name that is on no list. It looks at the text alone. What PostgreSQL makes of the text is judged a second
-//! time from PostgreSQL's own account of it, see [`Judge`](crate::Judge).
+//! time from PostgreSQL's own account of it, see [`SqlValidator`](crate::SqlValidator).
 
 mod allowed;
 mod complexity;
@@ -37,10 +37,10 @@ pub(crate) fn uses(statement: &Statement) -> Uses {
 /// use metricd_execution::{FindingCode, Guard, Statement};
 ///
 /// let guard = Guard::default();
-/// let judge = |sql: &str| guard.judge(&Statement::parse(&SqlText::parse(sql).unwrap()).unwrap());
-/// assert!(judge("SELECT date, count(*) FROM metrics GROUP BY date").is_ok());
+/// let check = |sql: &str| guard.check(&Statement::parse(&SqlText::parse(sql).unwrap()).unwrap());
+/// assert!(check("SELECT date, count(*) FROM metrics GROUP BY date").is_ok());
 ///
-/// let findings = judge("SELECT * FROM pg_sleep(10)").unwrap_err();
+/// let findings = check("SELECT * FROM pg_sleep(10)").unwrap_err();
 /// assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
 /// assert_eq!(findings[0].place.column, 15);
 /// ```
@@ -79,7 +79,7 @@ impl Guard {
     /// # Errors
     ///
     /// Everything that is wrong with it, in the order of the text. Where the text has no syntax tree, that alone.
-    pub fn judge(&self, statement: &Statement) -> Result<(), Vec<Finding>> {
+    pub fn check(&self, statement: &Statement) -> Result<(), Vec<Finding>> {
         let mut findings = with_tree(statement, |tree| match tree {
             Ok(tree) => {
                 let mut walk = Walk::new(&self.allowed, tree);

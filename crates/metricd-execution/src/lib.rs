@@ -1,8 +1,9 @@
 //! What happens between "run this metric" and its rows.
 //!
-//! The [`Guard`] decides by its text whether SQL may be stored; a [`Judge`] also asks PostgreSQL, through the
-//! [`Resolver`] port, and makes the contract. A [`MetricStatement`] takes the values of a request. A [`MetricRunner`],
-//! the second port, runs the statement and passes each row, still in PostgreSQL's binary format, to a [`RowSink`].
+//! The [`Guard`] checks the text of SQL that is to be stored. A [`SqlValidator`] also has PostgreSQL resolve the SQL,
+//! through the [`Resolver`] port, and makes the contract. A [`MetricStatement`] binds the values of a request. A
+//! [`MetricRunner`], the second port, runs the statement and passes each row, still in PostgreSQL's binary format, to a
+//! [`RowSink`].
 //!
 //! # Check SQL
 //!
@@ -13,10 +14,10 @@
 //! let guard = Guard::new(Allowed::default());
 //! let statement = Statement::parse(&SqlText::parse("SELECT count(*) AS n FROM orders;")?)?;
 //! assert_eq!(statement.body(), "SELECT count(*) AS n FROM orders");
-//! assert!(guard.judge(&statement).is_ok());
+//! assert!(guard.check(&statement).is_ok());
 //!
 //! let hostile = Statement::parse(&SqlText::parse("SELECT pg_sleep(3600)")?)?;
-//! let findings = guard.judge(&hostile).unwrap_err();
+//! let findings = guard.check(&hostile).unwrap_err();
 //! assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -64,7 +65,7 @@ mod edit;
 mod encode;
 mod finding;
 mod guard;
-mod judge;
+mod validate;
 
 mod moment;
 mod period;
@@ -87,7 +88,6 @@ pub use encode::{
 };
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
-pub use judge::{Declarations, Judge, JudgeError};
 pub use permit::Permit;
 pub use place::Place;
 pub use relation::Relation;
@@ -96,6 +96,7 @@ pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, Snaps
 pub use snapshot::SnapshotToken;
 pub use statement::{InvalidStatement, Statement};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
+pub use validate::{Declarations, SqlValidationError, SqlValidator};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Metric, MetricDefinition, MetricId, Parameter, QueryId, SqlText};
-use metricd_execution::{BoundStatement, Declarations, Judge, JudgeError, MetricRunner, RunError, Statement};
+use metricd_execution::{
+    BoundStatement, Declarations, MetricRunner, RunError, SqlValidationError, SqlValidator, Statement,
+};
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
@@ -54,7 +56,7 @@ pub enum CheckError {
 /// [`CheckError`]. Faults of definitions are in the report.
 pub async fn check_definitions(
     repository: &dyn MetricRepository,
-    judge: &Judge,
+    validator: &SqlValidator,
     runner: &dyn MetricRunner,
     mut advance: impl FnMut(),
 ) -> Result<CheckReport, CheckError> {
@@ -69,7 +71,7 @@ pub async fn check_definitions(
         after = Some(last.metric.metric_id.clone());
         for definition in page {
             let Metric { metric_id, query_id, .. } = definition.metric.clone();
-            let messages = drift(judge, runner, definition).await?;
+            let messages = drift(validator, runner, definition).await?;
             report.metrics += 1;
             if !messages.is_empty() {
                 report.drifts.push(Drift { metric_id: Some(metric_id), query_id: query_id.clone(), messages });
@@ -85,7 +87,7 @@ pub async fn check_definitions(
         after = Some(last.query_id.clone());
         for query in page.into_iter().filter(|query| !read.contains(&query.query_id)) {
             report.unused_queries += 1;
-            let mut messages = validate(judge, query.sql.clone(), None).await?.err().unwrap_or_default();
+            let mut messages = validate(validator, query.sql.clone(), None).await?.err().unwrap_or_default();
             if messages.is_empty() {
                 messages.extend(privilege_error(runner, &query.sql, &[]).await?);
             }
@@ -99,13 +101,13 @@ pub async fn check_definitions(
 
 /// The differences of the metric from when it was stored, or its findings.
 async fn drift(
-    judge: &Judge,
+    validator: &SqlValidator,
     runner: &dyn MetricRunner,
     definition: MetricDefinition,
 ) -> Result<Vec<String>, CheckError> {
     let MetricDefinition { metric, sql, contract, .. } = definition;
     let parameters = metric.parameters.clone();
-    let mut messages = match (validate(judge, sql.clone(), Some(metric)).await?, contract) {
+    let mut messages = match (validate(validator, sql.clone(), Some(metric)).await?, contract) {
         (Err(messages), _) => return Ok(messages),
         (Ok(_), None) => vec!["it was stored without a contract: ingest its query again".to_owned()],
         (Ok(now), Some(stored)) => stored.drift(&now),
@@ -133,18 +135,18 @@ async fn privilege_error(
 
 /// Validates the SQL. Returns the contract, or the findings as messages.
 async fn validate(
-    judge: &Judge,
+    validator: &SqlValidator,
     sql: SqlText,
     metric: Option<Metric>,
 ) -> Result<Result<metricd_domain::Contract, Vec<String>>, CheckError> {
-    let judge = Arc::new(judge.clone());
-    let work = move || judge.judge(&sql, metric.as_ref().map_or_else(Declarations::default, Declarations::of));
+    let validator = Arc::new(validator.clone());
+    let work = move || validator.validate(&sql, metric.as_ref().map_or_else(Declarations::default, Declarations::of));
     let validated = tokio::task::spawn_blocking(work).await;
     match validated.map_err(|error| CheckError::Unavailable(format!("validation panicked: {error}")))? {
         Ok(contract) => Ok(Ok(contract)),
-        Err(JudgeError::Refused(findings)) => {
+        Err(SqlValidationError::Refused(findings)) => {
             Ok(Err(findings.iter().map(|f| format!("{}: {f}", f.code.code())).collect()))
         }
-        Err(JudgeError::Unavailable(outage)) => Err(CheckError::Unavailable(outage.message)),
+        Err(SqlValidationError::Unavailable(outage)) => Err(CheckError::Unavailable(outage.message)),
     }
 }

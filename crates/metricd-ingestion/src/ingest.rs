@@ -10,7 +10,7 @@ use metricd_domain::{
     Actor, ChangeSource, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome,
     QueryId, Record, RecordCounts,
 };
-use metricd_execution::Judge;
+use metricd_execution::SqlValidator;
 use metricd_repository::{
     ChangeCounts, Changes, Conclusion, Definitions, ExistingState, Idempotency, Ingestion, MetricRepository,
     ReferencedIds, RepositoryError,
@@ -20,12 +20,12 @@ use uuid::Uuid;
 use crate::csv::CsvRecords;
 use crate::findings::Findings;
 use crate::json_records::JsonRecords;
-use crate::judge::{
+use crate::kind::{detect_kind, is_json};
+use crate::progress::ProgressReader;
+use crate::validate::{
     Commas, FileDefinitions, RecordParser, RowOutcome, ValidatedDefinitions, ValidationCache, has_ambiguous_commas,
     parse_definitions, parse_queries,
 };
-use crate::kind::{detect_kind, is_json};
-use crate::progress::ProgressReader;
 use crate::{Input, InputError, Inputs, Progress, Reason};
 
 /// The maximum size of a file of definitions or queries, in bytes. Such files are held in memory.
@@ -89,12 +89,12 @@ pub enum IngestError {
 /// [`IngestError`] if a file cannot be read or the store fails. Faults in the content of files are in the report.
 pub async fn ingest(
     repository: &dyn MetricRepository,
-    judge: Judge,
+    validator: SqlValidator,
     inputs: Inputs,
     options: IngestOptions,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestionReport, IngestError> {
-    let ingestion = FileIngestion::read(judge, inputs, options, progress)?;
+    let ingestion = FileIngestion::read(validator, inputs, options, progress)?;
     Ok(repository.ingest(Box::new(ingestion)).await?)
 }
 
@@ -150,7 +150,7 @@ impl OpenRecords {
 
 impl FileIngestion {
     fn read(
-        judge: Judge,
+        validator: SqlValidator,
         inputs: Inputs,
         options: IngestOptions,
         progress: Arc<dyn Progress>,
@@ -158,7 +158,7 @@ impl FileIngestion {
         progress.begin(inputs.files.iter().map(Input::size_bytes).sum());
         let mut ingestion = Self {
             started_at: (options.now)(),
-            validations: ValidationCache::new(judge),
+            validations: ValidationCache::new(validator),
             options,
             progress,
             files: Vec::new(),
@@ -229,7 +229,7 @@ impl FileIngestion {
                 self.progress.advance(input.size_bytes());
             }
             FileKind::Queries => {
-                let draft = parse_queries(file, input.reader()?, &self.validations.judge, &mut self.file_findings)?;
+                let draft = parse_queries(file, input.reader()?, &self.validations.validator, &mut self.file_findings)?;
                 self.file_definitions.queries.extend(draft.queries);
                 self.file_definitions.refused_queries.extend(draft.refused);
                 self.file_definitions.query_entries += draft.entries;

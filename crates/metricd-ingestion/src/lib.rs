@@ -11,7 +11,7 @@
 //! use std::collections::BTreeSet;
 //! use std::sync::Arc;
 //!
-//! use metricd_execution::{Judge, Resolver};
+//! use metricd_execution::{SqlValidator, Resolver};
 //! use metricd_ingestion::{Inputs, IngestOptions, ingest};
 //! use metricd_repository::MetricRepository;
 //!
@@ -22,9 +22,9 @@
 //!     let folder = tempfile::tempdir()?;
 //!     std::fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1 AS one\nq2,\n")?;
 //!
-//!     let judge = Judge::new(resolver, &BTreeSet::new())?;
+//!     let validator = SqlValidator::new(resolver, &BTreeSet::new())?;
 //!     let inputs = Inputs::find(&[folder.path().to_owned()])?;
-//!     let report = ingest(repository, judge, inputs, IngestOptions::default(), Arc::new(())).await?;
+//!     let report = ingest(repository, validator, inputs, IngestOptions::default(), Arc::new(())).await?;
 //!     assert_eq!((report.queries.added, report.queries.refused), (1, 1));
 //!     assert_eq!(report.refusals[0].reason, "sql-blank");
 //!     Ok(())
@@ -36,16 +36,16 @@
 //! [`check_definitions`] validates the stored definitions again, against the present database.
 //!
 //! ```
-//! use metricd_execution::{Judge, MetricRunner};
+//! use metricd_execution::{SqlValidator, MetricRunner};
 //! use metricd_ingestion::check_definitions;
 //! use metricd_repository::MetricRepository;
 //!
 //! async fn count_drifted(
 //!     repository: &dyn MetricRepository,
-//!     judge: &Judge,
+//!     validator: &SqlValidator,
 //!     runner: &dyn MetricRunner,
 //! ) -> Result<usize, Box<dyn std::error::Error>> {
-//!     Ok(check_definitions(repository, judge, runner, || {}).await?.drifts.len())
+//!     Ok(check_definitions(repository, validator, runner, || {}).await?.drifts.len())
 //! }
 //! ```
 //!
@@ -59,11 +59,11 @@ mod ingest;
 mod input;
 mod json;
 mod json_records;
-mod judge;
 mod kind;
 mod progress;
 mod reason;
 mod render;
+mod validate;
 
 pub use check::{CheckError, CheckReport, Drift, check_definitions};
 pub use ingest::{IngestError, IngestOptions, ingest};

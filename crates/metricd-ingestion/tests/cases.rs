@@ -19,7 +19,7 @@ use metricd_database::Outage;
 use metricd_domain::{
     Actor, ChangeSource, EntryCounts, IngestionId, IngestionMode, IngestionReport, MetricId, Outcome, SqlText,
 };
-use metricd_execution::{Allowed, Judge, Resolution, Resolvable, ResolveError, Resolver};
+use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver, SqlValidator};
 use metricd_ingestion::{IngestOptions, Inputs, Progress, ingest, render};
 use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository};
 use regex::Regex;
@@ -148,9 +148,9 @@ async fn run(folder: &Path) -> Result<String> {
         files.sort();
         let inputs = Inputs::find(&files)?;
         let before = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
-        let judge = Judge::new(Arc::new(AcceptAll), &BTreeSet::new())?;
+        let validator = SqlValidator::new(Arc::new(AcceptAll), &BTreeSet::new())?;
         let progress = Arc::new(RecordedProgress::default());
-        let report = ingest(&repository, judge, inputs, options(folder)?, progress.clone()).await?;
+        let report = ingest(&repository, validator, inputs, options(folder)?, progress.clone()).await?;
         progress.check()?;
         check_sums(&report)?;
         if report.outcome != Outcome::DryRun {
@@ -223,9 +223,9 @@ async fn an_edit_during_the_ingestion_is_kept_and_reported() -> Result<()> {
     fs::write(folder.path().join("d.json"), format!(r#"{{"items": [{}, {}]}}"#, item("1"), item("2")))?;
     let repository = Arc::new(MemoryRepository::default());
     let ingest = async |resolver: Arc<dyn Resolver>| {
-        let judge = Judge::new(resolver, &BTreeSet::new())?;
+        let validator = SqlValidator::new(resolver, &BTreeSet::new())?;
         let inputs = Inputs::find(&[folder.path().to_owned()])?;
-        anyhow::Ok(ingest(repository.as_ref(), judge, inputs, options(&cases)?, Arc::new(())).await?)
+        anyhow::Ok(ingest(repository.as_ref(), validator, inputs, options(&cases)?, Arc::new(())).await?)
     };
     ingest(Arc::new(AcceptAll)).await?;
 

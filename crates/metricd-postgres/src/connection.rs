@@ -109,7 +109,7 @@ pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, Conne
     Ok(connection)
 }
 
-/// Opens a session with the settings that its role has, as the reader's are judged by.
+/// Opens a session with the settings of its role, by which the reader's settings are checked.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     establish(url, &url.libpq_url())
 }

@@ -1,4 +1,4 @@
-//! Whether two addresses lead to one database. SQL that is judged in one and run in another would be judged in vain.
+//! Whether two addresses lead to one database. SQL must run in the database that validated it.
 
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};

@@ -156,7 +156,7 @@ async fn parses(client: &Client, query: &str) -> Result<bool> {
 fn not_understood(query: &str) -> Option<Finding> {
     let sql = SqlText::parse(query).ok()?;
     let findings = match Statement::parse(&sql) {
-        Ok(statement) => Guard::default().judge(&statement).err().unwrap_or_default(),
+        Ok(statement) => Guard::default().check(&statement).err().unwrap_or_default(),
         Err(error) => vec![Finding::from(&error)],
     };
     let codes = [FindingCode::NotUnderstood, FindingCode::Unreadable];

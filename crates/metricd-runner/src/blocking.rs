@@ -58,7 +58,7 @@ impl BlockingClient {
         let runtime = runtime.map_err(|error| CallError::Lost(format!("no runtime for a connection: {error}")))?;
         let config = driver_config_within(url, CONNECT_TIMEOUT);
         let (mut config, limit) = config.map_err(|error| CallError::Lost(error.to_string()))?;
-        config.application_name("metricd judge");
+        config.application_name("metricd resolver");
         let opened: Result<Client, CallError> = runtime.block_on(async {
             let opened = timeout(limit, config.connect(NoTls)).await;
             let (client, connection) = opened.map_err(|_| CallError::TooSlow)??;

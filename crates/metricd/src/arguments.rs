@@ -76,18 +76,18 @@ struct CommandLine {
 pub(crate) enum Command {
     /// Serve the metrics over HTTP; this is what happens without a command.
     Serve(Box<ServeArguments>),
-    /// Judge files of definitions, queries and records, and store what is good.
+    /// Validate files of definitions, queries and records, and store what is valid.
     ///
     /// What a file holds is known by its content: definitions are JSON, queries are CSV with the columns `id,query`, records
     /// are CSV, a JSON array or NDJSON with `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`.
     ///
     /// Exit code: 0 stored, 1 could not be done, 2 refused: something in strict mode, everything otherwise.
     Ingest(IngestArguments),
-    /// Judge everything that is stored against the database as it is now, and say what has drifted.
+    /// Validate all stored definitions against the present database, and report what has drifted.
     ///
-    /// A column that is gone, a type that has changed, a function that may no longer be called: each definition is judged as
-    /// if it were stored today, and its contract compared with the stored one. Nothing is changed. Exit code: 0 nothing has
-    /// drifted, 2 something has, 1 could not be done.
+    /// Finds columns that are gone, types that have changed and functions that may no longer be called: each definition is
+    /// validated as if it were stored today, and its contract is compared with the stored one. Changes nothing. Exit code: 0
+    /// nothing has drifted, 2 something has, 1 could not be done.
     Check(CheckArguments),
     /// Bring the schema up to date, and make the reader with its rights; harden the database where asked for.
     Migrate(MigrateArguments),
@@ -198,8 +198,8 @@ pub(crate) struct IngestArguments {
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Store nothing, and say what would happen. If there is no private PostgreSQL in the data folder, a temporary one judges
-    /// the files, and is gone afterwards.
+    /// Store nothing, and report what would happen. If there is no private PostgreSQL in the data folder, a temporary one
+    /// validates the files, and is gone afterwards.
     #[arg(long)]
     pub(crate) dry_run: bool,
 

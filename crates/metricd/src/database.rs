@@ -109,12 +109,12 @@ impl Database {
         Self::open_or_join(arguments)
     }
 
-    /// The database to judge by, in which nothing is stored. If there is no private one yet, a temporary one judges, which is
-    /// gone with this value or with this process.
-    pub(crate) fn open_or_join_to_judge(arguments: &DatabaseArguments) -> Result<Self> {
+    /// The database to validate by, in which nothing is stored. If there is no private one yet, a temporary one is used, which
+    /// is removed with this value or with this process.
+    pub(crate) fn open_or_join_to_validate(arguments: &DatabaseArguments) -> Result<Self> {
         match Source::of(arguments)? {
             Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
-                log::info!("there is no database in `{}`: a temporary one judges", data_dir.display());
+                log::info!("there is no database in `{}`: a temporary one is used", data_dir.display());
                 let cluster = Cluster::ephemeral(&search, &[READER])?;
                 let database = Self::private(cluster.connection(), Some(private_limits()))?;
                 Ok(Self { cluster: Some(cluster), ..database })

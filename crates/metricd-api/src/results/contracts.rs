@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Actor, ChangeSource, Contract, MetricDefinition, MetricId};
-use metricd_execution::{BoundStatement, Declarations, JudgeError, RunError, Statement};
+use metricd_execution::{BoundStatement, Declarations, RunError, SqlValidationError, Statement};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
 use tokio::time::timeout;
 
@@ -191,21 +191,21 @@ impl ApiState {
         if stored.tag != cached.tag {
             return Ok(Refresh::Replaced(stored));
         }
-        let judging = {
+        let validation = {
             let (state, definition) = (self.clone(), definition.clone());
             move || {
                 let _permit = permit;
-                state.judge()?.judge(&definition.sql, Declarations::of(&definition.metric))
+                state.validator()?.validate(&definition.sql, Declarations::of(&definition.metric))
             }
         };
-        let judged = actix_web::web::block(judging).await;
-        let contract = match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
+        let validated = actix_web::web::block(validation).await;
+        let contract = match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
             Ok(contract) => contract,
-            Err(JudgeError::Refused(findings)) => {
-                log::warn!("the contract of `{id}` has ended: {}", JudgeError::Refused(findings));
+            Err(SqlValidationError::Refused(findings)) => {
+                log::warn!("the contract of `{id}` has ended: {}", SqlValidationError::Refused(findings));
                 return Ok(Refresh::Replaced(fallback(cached, None)));
             }
-            Err(JudgeError::Unavailable(outage)) => return Err(outage.into()),
+            Err(SqlValidationError::Unavailable(outage)) => return Err(outage.into()),
         };
         if definition.contract.as_ref() == Some(&contract) {
             return Ok(Refresh::Unchanged);

@@ -53,7 +53,7 @@ pub(crate) fn run_problem(
     let RunError::Failed { sqlstate, message } = &error else {
         return Problem::from(error).with_contract_staleness(staleness);
     };
-    if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() {
+    if fault_of(sqlstate) == Fault::Value && statement.has_unvalidated() {
         let detail = "PostgreSQL refused the value of a parameter, or a value that was made of it.";
         let named = ran.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
         let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();
@@ -83,7 +83,7 @@ pub(crate) struct RanStatement {
 impl RanStatement {
     pub(crate) fn of(statement: &MetricStatement, bound: &BoundStatement, period: Option<&AppliedPeriod>) -> Self {
         Self {
-            refusable: statement.has_unjudged().then(|| bound.clone()),
+            refusable: statement.has_unvalidated().then(|| bound.clone()),
             is_rewritten: period.is_some_and(|period| period.applied != PeriodApplication::Bound),
         }
     }

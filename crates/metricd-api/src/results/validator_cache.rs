@@ -101,7 +101,7 @@ impl<'a> ConditionalRequest<'a> {
         add(&limits.size_bytes.to_le_bytes());
         let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
         // A value that only PostgreSQL can parse may mean something else by settings.
-        let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unjudged());
+        let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unvalidated());
         let repeatable = contract.filter(|_| is_validated);
         Self { state, request, request_key: RequestKey(blake3::hash(&request_key)), repeatable, snapshot: None }
     }

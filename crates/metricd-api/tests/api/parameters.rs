@@ -25,7 +25,7 @@ fn column(name: &str, type_name: &str) -> ContractColumn {
     ContractColumn::new(name, type_name)
 }
 
-/// A server with the metrics `declared`, `bound`, `narrowed`, `plain` and `unjudged`.
+/// A server with the metrics `declared`, `bound`, `narrowed`, `plain` and `unvalidated`.
 async fn app() -> Result<TestApp> {
     let repository = MemoryRepository::default();
     let mut declared = metric("declared", "declared");
@@ -67,9 +67,9 @@ async fn app() -> Result<TestApp> {
         ("bound", "SELECT :start_date, :end_date"),
         ("narrowed", "SELECT count(*) FROM orders"),
         ("plain", "SELECT :id, :span"),
-        ("unjudged", "SELECT :anything"),
+        ("unvalidated", "SELECT :anything"),
     ];
-    let others = ["bound", "narrowed", "plain", "unjudged"].map(|id| metric(id, id));
+    let others = ["bound", "narrowed", "plain", "unvalidated"].map(|id| metric(id, id));
     let definitions = Definitions {
         queries: sql.iter().map(|(id, sql)| query(id, sql)).collect(),
         metrics: [declared].into_iter().chain(others).collect(),
@@ -117,7 +117,7 @@ async fn values_are_bound_by_their_names() -> Result<()> {
             "/metrics/plain?id=A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11&span=2%20days",
             r#"["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","2 days"]"#,
         ),
-        ("/metrics/unjudged?anything='%3B--", r#"["';--"]"#),
+        ("/metrics/unvalidated?anything='%3B--", r#"["';--"]"#),
     ] {
         let values = serde_json::to_string(&values(&app, path).await?)?;
         assert_eq!(values, expected, "{path}");
@@ -147,7 +147,7 @@ async fn everything_that_is_wrong_with_values_is_named() -> Result<()> {
         ("/metrics/narrowed?start_date=2025-06-30&end_date=2025-06-01&x=1", vec!["end_date", "x"]),
         ("/metrics/narrowed?start_date=today", vec!["start_date"]),
         ("/metrics/plain?id=a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11&span=x&start_date=2025-06-01", vec!["start_date"]),
-        ("/metrics/unjudged?anything=1&end_date=2025-06-01", vec!["end_date"]),
+        ("/metrics/unvalidated?anything=1&end_date=2025-06-01", vec!["end_date"]),
     ] {
         let answer = app.get(path).await?;
         let instance = path.split('?').next().unwrap_or_default();
@@ -191,7 +191,7 @@ async fn a_period_is_bound_or_narrows_and_is_told_with_the_result() -> Result<()
 #[actix_web::test]
 async fn a_definition_shows_the_contract_and_the_version() -> Result<()> {
     let app = app().await?;
-    for id in ["declared", "narrowed", "unjudged"] {
+    for id in ["declared", "narrowed", "unvalidated"] {
         let definition = app.get(&format!("/metrics/{id}/definition")).await?;
         assert_eq!(definition.status, 200, "{definition:?}");
         let mut shown = definition.json()?;

@@ -200,9 +200,9 @@ impl ParameterValue {
         &self.0
     }
 
-    /// A value of a type that is none of [`ParameterType`]'s: PostgreSQL judges it.
+    /// A value of a type that [`ParameterType`] does not have. Only PostgreSQL can validate it.
     #[must_use]
-    pub fn unjudged(text: &str) -> Self {
+    pub fn unvalidated(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
@@ -219,7 +219,7 @@ impl ParameterType {
         scalar.map(|scalar| Self { scalar, is_array }).ok_or_else(|| InvalidParameterValue::Type(shown(text)))
     }
 
-    /// The type under which values of the type that PostgreSQL calls so are judged, where there is one.
+    /// The type that validates values of the PostgreSQL type of this name, if there is one.
     #[must_use]
     pub fn of_postgres(type_name: &str) -> Option<Self> {
         let (name, is_array) = type_name.strip_suffix("[]").map_or((type_name, false), |name| (name, true));

@@ -6,7 +6,7 @@ use metricd_domain::{Contract, Metric, MetricDefinition, MetricId, Period, Perio
 use metricd_execution::{Guard, MetricStatement, Statement};
 use serde::Deserialize;
 
-/// Judges the bytes as SQL, and binds and narrows what is one statement.
+/// Checks the bytes as SQL, and binds and narrows them if they are one statement.
 ///
 /// # Panics
 ///
@@ -15,7 +15,7 @@ use serde::Deserialize;
 pub fn look(bytes: &[u8]) {
     let Ok(sql) = SqlText::parse(String::from_utf8_lossy(bytes)) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
-    let verdict = Guard::default().judge(&statement);
+    let verdict = Guard::default().check(&statement);
     if let Err(findings) = &verdict {
         assert!(!findings.is_empty(), "refused without a reason");
         let lines = sql.as_str().split('\n').count() as u64;
@@ -27,7 +27,7 @@ pub fn look(bytes: &[u8]) {
     // Leaving the comments and semicolons around it out changes nothing.
     let body = SqlText::parse(statement.body()).and_then(|body| Ok(Statement::parse(&body)));
     let body = body.ok().and_then(Result::ok).expect("the body of a statement is one");
-    assert_eq!(Guard::default().judge(&body).is_ok(), verdict.is_ok(), "the body is judged in another way");
+    assert_eq!(Guard::default().check(&body).is_ok(), verdict.is_ok(), "the guard decides differently about the body");
     run(&sql, &statement);
 }
 

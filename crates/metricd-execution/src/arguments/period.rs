@@ -73,12 +73,12 @@ impl PeriodRequest {
 
     /// The first day; without one the period is open.
     pub(super) fn first_day(&self) -> ParameterValue {
-        self.start.clone().unwrap_or_else(|| ParameterValue::unjudged("-infinity"))
+        self.start.clone().unwrap_or_else(|| ParameterValue::unvalidated("-infinity"))
     }
 
     /// The last day; without one the period is open.
     pub(super) fn last_day(&self) -> ParameterValue {
-        self.end.clone().unwrap_or_else(|| ParameterValue::unjudged("infinity"))
+        self.end.clone().unwrap_or_else(|| ParameterValue::unvalidated("infinity"))
     }
 
     /// What is told of the period with the result.

@@ -25,7 +25,7 @@ enum Values {
     /// Of the type that PostgreSQL infers and calls so, which is one of ours.
     Inferred(ParameterType, String),
     /// Whatever PostgreSQL takes: of the type that it calls so, or of one that nobody has asked for.
-    Unjudged(Option<String>),
+    Unvalidated(Option<String>),
 }
 
 impl Slot {
@@ -40,7 +40,7 @@ impl Slot {
         let values = match (declared, inferred, type_name) {
             (Some(declared), ..) => Values::Declared(Box::new(declared.clone())),
             (None, Some(inferred), Some(type_name)) => Values::Inferred(inferred, type_name),
-            (None, _, type_name) => Values::Unjudged(type_name),
+            (None, _, type_name) => Values::Unvalidated(type_name),
         };
         Self { name: name.clone(), values, labels }
     }
@@ -49,9 +49,9 @@ impl Slot {
         self.name.as_str()
     }
 
-    /// Whether PostgreSQL alone judges the values.
-    pub(super) fn is_unjudged(&self) -> bool {
-        matches!(self.values, Values::Unjudged(_))
+    /// Whether only PostgreSQL can validate the values.
+    pub(super) fn is_unvalidated(&self) -> bool {
+        matches!(self.values, Values::Unvalidated(_))
     }
 
     /// What is wrong with a value that is no label of the parameter's enum type.
@@ -72,7 +72,7 @@ impl Slot {
         match &self.values {
             Values::Declared(declared) => Some(declared.data_type().to_string()),
             Values::Inferred(_, type_name) => Some(type_name.clone()),
-            Values::Unjudged(type_name) => type_name.clone(),
+            Values::Unvalidated(type_name) => type_name.clone(),
         }
     }
 
@@ -81,8 +81,8 @@ impl Slot {
         match &self.values {
             Values::Declared(declared) => declared.accept(text).map_err(|error| error.to_string()),
             Values::Inferred(inferred, _) => inferred.parse_value(text).map_err(|error| error.to_string()),
-            Values::Unjudged(_) if text.contains('\0') => Err("expected text without NUL characters".to_owned()),
-            Values::Unjudged(_) => Ok(ParameterValue::unjudged(text)),
+            Values::Unvalidated(_) if text.contains('\0') => Err("expected text without NUL characters".to_owned()),
+            Values::Unvalidated(_) => Ok(ParameterValue::unvalidated(text)),
         }
     }
 
@@ -93,10 +93,10 @@ impl Slot {
             Values::Declared(declared) if declared.default().is_some() => Ok(declared.default().cloned()),
             Values::Declared(declared) if declared.is_required() => Err(self.missing()),
             // A period that is open on a side has no bound there.
-            _ if is_day(START_DATE) => Ok(Some(ParameterValue::unjudged("-infinity"))),
-            _ if is_day(END_DATE) => Ok(Some(ParameterValue::unjudged("infinity"))),
+            _ if is_day(START_DATE) => Ok(Some(ParameterValue::unvalidated("-infinity"))),
+            _ if is_day(END_DATE) => Ok(Some(ParameterValue::unvalidated("infinity"))),
             Values::Declared(_) => Ok(None),
-            Values::Inferred(..) | Values::Unjudged(_) => Err(self.missing()),
+            Values::Inferred(..) | Values::Unvalidated(_) => Err(self.missing()),
         }
     }
 

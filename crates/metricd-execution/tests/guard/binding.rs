@@ -60,7 +60,7 @@ fn values_are_bound_by_number_and_cast_where_they_are_declared() {
         "SELECT ':kind', CAST($1 AS text), $2 FROM t WHERE id = ANY (CAST($3 AS integer[])) AND k = CAST($1 AS text)";
     assert_eq!(bound.text(), text);
     assert_eq!(arguments(Ok((bound, None))), some(&["a'; DROP", "7", "{\"1\",\"2\"}"]));
-    assert!(!metric.has_unjudged());
+    assert!(!metric.has_unvalidated());
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn every_fault_is_told_in_the_order_of_the_names() {
 }
 
 #[test]
-fn a_value_of_another_type_is_postgresqls_to_judge() {
+fn only_postgresql_validates_a_value_of_another_type() {
     let metric = statement("SELECT :r", json!([]), &[("r", "daterange")], Period::default());
-    assert!(metric.has_unjudged());
+    assert!(metric.has_unvalidated());
     assert_eq!(arguments(bind(&metric, &[("r", "[2025-01-01,)")])), some(&["[2025-01-01,)"]));
     assert_eq!(faults(bind(&metric, &[("r", "a\0")])).len(), 1);
 }
@@ -158,9 +158,9 @@ fn a_period_shows_a_part_of_the_result_where_that_is_what_it_is_applied_to() {
     assert_eq!(arguments(Ok((bound, None))), some(&["7", "2025-01-31", "infinity"]));
 }
 
-/// What another version of metricd judged would be rewritten in another way by this one.
+/// This version of metricd would rewrite SQL differently from the version that validated it.
 #[test]
-fn a_period_is_not_applied_to_what_other_rules_have_judged() {
+fn a_period_is_not_applied_to_sql_that_other_rules_validated() {
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
     let contract = Contract { period: narrowed("date"), period_revision: 0, ..Contract::default() };
     let sql = SqlText::parse("SELECT 1 FROM metrics").unwrap();

@@ -42,17 +42,17 @@ const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];
 const TYPES: [&str; 3] = ["order_status", "amount", "dimensions"];
 
 /// What the guard finds; nothing but the refusal where the text is no SQL to begin with.
-pub(crate) fn judge(sql: &str) -> Result<(), Vec<Finding>> {
+pub(crate) fn check(sql: &str) -> Result<(), Vec<Finding>> {
     let sql = SqlText::parse(sql).map_err(|_| Vec::new())?;
     let statement = Statement::parse(&sql).map_err(|error| vec![Finding::from(&error)])?;
-    guard().judge(&statement)
+    guard().check(&statement)
 }
 
 #[test]
 fn accepts_every_honest_statement() {
     let refused: Vec<_> = honest()
         .into_iter()
-        .filter_map(|entry| judge(&entry.sql).err().map(|findings| (entry.name, findings)))
+        .filter_map(|entry| check(&entry.sql).err().map(|findings| (entry.name, findings)))
         .map(|(name, findings)| {
             format!("{name}: {}", findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
         })
@@ -66,7 +66,7 @@ fn refuses_every_hostile_statement() {
     assert!(hostile.len() >= 120);
     let accepted: Vec<_> = hostile
         .iter()
-        .filter(|entry| judge(&entry.sql).is_ok())
+        .filter(|entry| check(&entry.sql).is_ok())
         .map(|entry| format!("{}: {}", entry.name, entry.sql))
         .collect();
     assert!(accepted.is_empty(), "{} accepted:\n{}", accepted.len(), accepted.join("\n"));
@@ -75,7 +75,7 @@ fn refuses_every_hostile_statement() {
 #[test]
 fn what_is_not_understood_is_refused_as_such() {
     for entry in read(include_str!("../corpus/not_understood.toml")) {
-        let codes: Vec<_> = judge(&entry.sql).unwrap_err().into_iter().map(|finding| finding.code).collect();
+        let codes: Vec<_> = check(&entry.sql).unwrap_err().into_iter().map(|finding| finding.code).collect();
         let understood =
             [FindingCode::FunctionNotAllowed, FindingCode::RelationNotAllowed, FindingCode::TypeNotAllowed];
         assert!(!codes.iter().any(|code| understood.contains(code)), "{}: {codes:?}", entry.name);
@@ -87,11 +87,11 @@ fn what_is_not_understood_is_refused_as_such() {
 fn all_columns_of_rows_count_as_columns() {
     for star in ["m.*", "(m).*", "row(m.*) IS NULL", "*"] {
         let columns = vec![star; 400].join(", ");
-        let findings = judge(&format!("SELECT {columns} FROM metrics m")).unwrap_err();
+        let findings = check(&format!("SELECT {columns} FROM metrics m")).unwrap_err();
         assert_eq!(findings[0].code, FindingCode::TooComplex, "{star}");
     }
     let scalars = vec!["(VALUES (1))"; 400].join(" + ");
-    assert!(judge(&format!("SELECT {scalars} AS n")).is_ok());
+    assert!(check(&format!("SELECT {scalars} AS n")).is_ok());
 }
 
 /// PostgreSQL writes out the columns of all that a join joins, and names those of every relation.
@@ -105,12 +105,12 @@ fn relations_count_with_their_columns_whatever_parentheses_they_are_in() {
     let listed = vec!["w"; 1_000].join(", ");
     for sources in [left, right, flat] {
         let counted = vec![format!("(SELECT count(*) FROM {sources})"); 4].join(" + ");
-        let findings = judge(&format!("{with} SELECT {counted} AS n")).unwrap_err();
+        let findings = check(&format!("{with} SELECT {counted} AS n")).unwrap_err();
         assert_eq!(findings[0].code, FindingCode::TooComplex, "{sources}");
     }
-    let findings = judge(&format!("{with} SELECT count(*) AS n FROM {listed}")).unwrap_err();
+    let findings = check(&format!("{with} SELECT count(*) AS n FROM {listed}")).unwrap_err();
     assert_eq!(findings[0].code, FindingCode::TooComplex);
     for sources in ["(w a CROSS JOIN (w b CROSS JOIN w c))", "w a, w b, (w c CROSS JOIN w d) AS e"] {
-        assert!(judge(&format!("{with} SELECT count(*) AS n FROM {sources}")).is_ok(), "{sources}");
+        assert!(check(&format!("{with} SELECT count(*) AS n FROM {sources}")).is_ok(), "{sources}");
     }
 }

@@ -1,6 +1,6 @@
 //! What a refusal says: the code, the place, the words, and what to write instead.
 
-use crate::corpus::judge;
+use crate::corpus::check;
 
 /// SQL, and what is found in it: code, line and column, words, message.
 type Case = (&'static str, &'static [(&'static str, (u64, u64), &'static str, &'static str)]);
@@ -246,7 +246,7 @@ const CASES: &[Case] = &[
 #[test]
 fn a_refusal_says_what_is_wrong_where_and_what_to_write_instead() {
     for (sql, expected) in CASES {
-        let findings = judge(sql).unwrap_err();
+        let findings = check(sql).unwrap_err();
         let found: Vec<_> = findings
             .iter()
             .map(|finding| {

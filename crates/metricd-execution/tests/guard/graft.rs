@@ -12,7 +12,7 @@ use proptest::sample::Index;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use crate::corpus::{honest, judge};
+use crate::corpus::{check, honest};
 
 /// A hostile part, and its harmless twin.
 #[derive(Debug)]
@@ -118,11 +118,11 @@ fn put(sql: &str, place: std::ops::Range<usize>, part: &str) -> String {
 
 /// Puts the part in the place; whether it landed, which is where its twin is accepted.
 fn lands(sql: &str, place: std::ops::Range<usize>, graft: &Graft) -> bool {
-    if judge(&put(sql, place.clone(), graft.twin)).is_err() {
+    if check(&put(sql, place.clone(), graft.twin)).is_err() {
         return false;
     }
     let grafted = put(sql, place, graft.hostile);
-    assert!(judge(&grafted).is_err(), "`{}` is accepted in: {grafted}", graft.hostile);
+    assert!(check(&grafted).is_err(), "`{}` is accepted in: {grafted}", graft.hostile);
     true
 }
 
@@ -170,7 +170,7 @@ fn into_is_refused_between_any_two_words() {
     for stock in STOCKS.iter() {
         for word in &stock.words {
             let grafted = put(&stock.sql, word.end..word.end, "INTO stolen");
-            assert!(judge(&grafted).is_err(), "accepted: {grafted}");
+            assert!(check(&grafted).is_err(), "accepted: {grafted}");
         }
     }
 }
@@ -195,9 +195,9 @@ fn a_relation_behind_from_or_join_is_the_only_one_that_counts() {
                 continue;
             }
             // A join in parentheses is no expression: FROM stands in `extract(… FROM …)` as well.
-            if judge(&put(&stock.sql, relation.clone(), "(metrics CROSS JOIN orders)")).is_ok() {
+            if check(&put(&stock.sql, relation.clone(), "(metrics CROSS JOIN orders)")).is_ok() {
                 let grafted = put(&stock.sql, relation.clone(), RELATIONS[(index + position) % RELATIONS.len()]);
-                assert!(judge(&grafted).is_err(), "accepted: {grafted}");
+                assert!(check(&grafted).is_err(), "accepted: {grafted}");
                 landed += 1;
             }
         }
@@ -219,7 +219,7 @@ proptest! {
         let mut sql = stock.get(&STOCKS).sql.clone();
         for (place, graft) in mutations {
             let mutated = put(&sql, place.get(&words(&sql)).clone(), graft.get(&GRAFTS).twin);
-            if judge(&mutated).is_ok() {
+            if check(&mutated).is_ok() {
                 sql = mutated;
             }
         }

@@ -1,4 +1,4 @@
-//! Any text is judged, without a panic, on little stack, and in a time that grows as the text does.
+//! The guard checks any text without a panic, on little stack, in time that is linear in its length.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use metricd_execution::{MetricStatement, Statement};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::corpus::{honest, judge};
+use crate::corpus::{check, honest};
 
-/// Judges the text, and narrows and binds it where it is a statement.
+/// Checks the text, and narrows and binds it if it is a statement.
 fn look(sql: &str) {
-    let _ = judge(sql);
+    let _ = check(sql);
     let Ok(sql) = SqlText::parse(sql) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
     let source = PeriodSource { table: "a".into(), column: "date".into(), type_name: "date".into() };
@@ -134,12 +134,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn any_text_is_judged(sql in "\\PC{0,200}", head in any::<bool>()) {
+    fn any_text_is_checked(sql in "\\PC{0,200}", head in any::<bool>()) {
         look(&if head { format!("SELECT {sql}") } else { sql });
     }
 
     #[test]
-    fn any_soup_of_words_is_judged(picks in proptest::collection::vec((any::<Index>(), any::<Index>()), 1..60)) {
+    fn any_soup_of_words_is_checked(picks in proptest::collection::vec((any::<Index>(), any::<Index>()), 1..60)) {
         let honest = honest();
         let word = |(statement, word): &(Index, Index)| {
             let words: Vec<_> = statement.get(&honest).sql.split_whitespace().collect();

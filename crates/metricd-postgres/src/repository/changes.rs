@@ -34,7 +34,8 @@ pub(super) struct Plan {
     /// Edits that files repeat. The triggers end the edit of what is changed; that of what is not has to be ended.
     repeated_queries: BTreeSet<QueryId>,
     repeated_metrics: BTreeSet<MetricId>,
-    /// What is stored of all that is written, and the queries that written metrics read: by them a contract was judged.
+    /// The stored rows of everything that is written, and the queries that written metrics read: contracts were validated by
+    /// them.
     locked_queries: BTreeSet<QueryId>,
     locked_metrics: BTreeSet<MetricId>,
     changes: Changes,

@@ -35,7 +35,7 @@ const NOTICED_WAIT: Duration = Duration::from_secs(1);
 enum Unkept {
     /// It was asked for before.
     Remembered(IngestionId),
-    /// Others have changed what its definitions were judged by.
+    /// Others have changed the existing state by which its definitions were validated.
     Outrun,
     /// As it concluded itself.
     Concluded(Box<Conclusion>),
@@ -123,8 +123,8 @@ fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion)
     Ok(connection.batch_execute(LOCK)?)
 }
 
-/// Stores the definitions as they are judged by what is stored then. Judging takes long, and keeps nobody from changing what it
-/// is about: where somebody has, they are judged again.
+/// Validates the definitions by the existing state, and stores them. Validation takes long and locks nothing: if others change
+/// the existing state meanwhile, the definitions are validated again.
 fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Unkept> {
     let referenced_ids = ingestion.referenced_ids();
     for _ in 0..MAX_VALIDATION_ATTEMPTS {

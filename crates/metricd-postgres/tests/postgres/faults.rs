@@ -42,13 +42,13 @@ async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     for sqlstate in ["53100", "53200", "58030", "XX001", "55P03", "57P03", "40P01", "08006", "25006", "57014"] {
         fail_with(&database, sqlstate).await?;
-        let judged = resolve(&resolver, "SELECT 1 AS one").await?;
-        let is_told = match &judged {
+        let outcome = resolve(&resolver, "SELECT 1 AS one").await?;
+        let is_told = match &outcome {
             Some(ResolveError::TooSlow(_)) => sqlstate == "57014",
             Some(ResolveError::Unavailable(outage)) => outage.fault == fault_of(sqlstate),
             _ => false,
         };
-        assert!(is_told, "{sqlstate}: {judged:?}");
+        assert!(is_told, "{sqlstate}: {outcome:?}");
         let stored = insert(&repository, "m1").await?;
         let is_unavailable = match sqlstate {
             "25006" => matches!(stored, Some(RepositoryError::ReadOnly(_))),
@@ -58,8 +58,8 @@ async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
     }
     for sqlstate in ["42501", "0A000", "54001", "22023", "P0001"] {
         fail_with(&database, sqlstate).await?;
-        let judged = resolve(&resolver, "SELECT 1 AS one").await?;
-        assert!(matches!(judged, Some(ResolveError::Refused { .. })), "{sqlstate}: {judged:?}");
+        let outcome = resolve(&resolver, "SELECT 1 AS one").await?;
+        assert!(matches!(outcome, Some(ResolveError::Refused { .. })), "{sqlstate}: {outcome:?}");
     }
     Ok(())
 }
@@ -72,9 +72,9 @@ async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let client = database.connect().await?;
     client.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await?;
-    let judged = resolve(&resolver, "SELECT 1 AS one").await?;
-    let is_told = matches!(&judged, Some(ResolveError::Unavailable(outage)) if outage.fault == Fault::ReadOnly);
-    assert!(is_told, "{judged:?}");
+    let outcome = resolve(&resolver, "SELECT 1 AS one").await?;
+    let is_told = matches!(&outcome, Some(ResolveError::Unavailable(outage)) if outage.fault == Fault::ReadOnly);
+    assert!(is_told, "{outcome:?}");
     let stored = insert(&repository, "m1").await?;
     assert!(matches!(stored, Some(RepositoryError::ReadOnly(_))), "{stored:?}");
     client.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;

@@ -72,7 +72,7 @@ async fn a_call_of_the_store_has_a_deadline_and_so_has_the_number_of_threads_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_judgement_has_a_deadline() -> Result<()> {
+async fn resolving_has_a_deadline() -> Result<()> {
     let database = TestDatabase::new().await?;
     let resolver = Arc::new(PgResolver::new(&database.owner));
     let resolve = async || {
@@ -81,7 +81,7 @@ async fn a_judgement_has_a_deadline() -> Result<()> {
         tokio::task::spawn_blocking(move || resolver.resolve(&statement).err()).await
     };
     assert_eq!(resolve().await?, None);
-    let _stopped = Stopped::sessions(&database, "application_name = 'metricd judge'").await?;
+    let _stopped = Stopped::sessions(&database, "application_name = 'metricd resolver'").await?;
     let error = timeout(Duration::from_secs(15), resolve()).await??;
     assert!(matches!(error, Some(ResolveError::TooSlow(_))), "{error:?}");
     // With a new session.

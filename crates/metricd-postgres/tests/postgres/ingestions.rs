@@ -220,7 +220,7 @@ async fn what_is_unchanged_may_be_edited_while_records_are_stored() -> Result<()
 }
 
 #[tokio::test]
-async fn what_somebody_else_is_about_to_store_is_judged_again() -> Result<()> {
+async fn what_somebody_else_is_about_to_store_is_validated_again() -> Result<()> {
     let database = TestDatabase::new().await?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let (brought, told) = TestIngestion::committing(definitions(), Vec::new());

@@ -41,7 +41,7 @@ impl PgRunner {
     pub(super) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         // It has names of PostgreSQL's, and no member that could not be written.
         let tables = serde_json::to_string(tables).unwrap_or_default();
-        Ok(self.text(&FINGERPRINT.replace("$1", ":tables"), Some(ParameterValue::unjudged(&tables))).await?.0)
+        Ok(self.text(&FINGERPRINT.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables))).await?.0)
     }
 
     /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).

@@ -1,7 +1,6 @@
 //! The runner and the resolver against a real PostgreSQL, a fresh database for each test.
 
 mod functions;
-mod judge;
 mod periods;
 mod pooler;
 mod repeatable;
@@ -9,6 +8,7 @@ mod runner;
 mod streams;
 mod tenants;
 mod types;
+mod validate;
 mod walls;
 
 use metricd_execution::Permit;

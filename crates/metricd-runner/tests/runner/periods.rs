@@ -8,8 +8,8 @@ use metricd_domain::{
     Metric, MetricDefinition, MetricId, Period, PeriodApply, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 use metricd_execution::{
-    BoundStatement, Declarations, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement, Permit, RunLimits,
-    Statement,
+    BoundStatement, Declarations, JsonRows, MetricRunner, MetricStatement, Permit, RunLimits, SqlValidationError,
+    SqlValidator, Statement,
 };
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -83,10 +83,11 @@ async fn definition(database: &TestDatabase, sql: &str, declared: Declared) -> R
     metric.period = declared.period;
     let sql = SqlText::parse(sql)?;
     let (resolver, text, of) = (Arc::new(PgResolver::new(&database.owner)), sql.clone(), metric.clone());
-    let judged = tokio::task::spawn_blocking(move || {
-        Judge::new(resolver, &BTreeSet::new())?.judge(&text, Declarations::of(&of))
+    let validated = tokio::task::spawn_blocking(move || {
+        SqlValidator::new(resolver, &BTreeSet::new())?.validate(&text, Declarations::of(&of))
     });
-    let contract = judged.await?.map_err(|error: JudgeError| anyhow::anyhow!("{}: {error}", sql.as_str()))?;
+    let contract =
+        validated.await?.map_err(|error: SqlValidationError| anyhow::anyhow!("{}: {error}", sql.as_str()))?;
     Ok(MetricDefinition::new(metric, sql, Some(contract)))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use metricd_domain::{Contract, SqlText};
-use metricd_execution::{Declarations, Judge, MetricRunner};
+use metricd_execution::{Declarations, MetricRunner, SqlValidator};
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
@@ -102,7 +102,7 @@ async fn warehouse() -> Result<TestDatabase> {
 
 async fn contract(database: &TestDatabase, sql: &str) -> Result<Contract> {
     let (resolver, sql) = (Arc::new(PgResolver::new(&database.owner)), SqlText::parse(sql)?);
-    let work = move || Judge::new(resolver, &BTreeSet::new())?.judge(&sql, Declarations::default());
+    let work = move || SqlValidator::new(resolver, &BTreeSet::new())?.validate(&sql, Declarations::default());
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 

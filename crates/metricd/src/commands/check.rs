@@ -8,7 +8,7 @@ use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::MetricRepository;
 use metricd_runner::{PgRunner, RunnerConfig};
 
-use super::ingest::judge;
+use super::ingest::validator;
 use crate::arguments::{CheckArguments, DatabaseArguments, Format, GuardArguments};
 use crate::database::Database;
 use crate::output;
@@ -17,7 +17,7 @@ use crate::progress::count_bar;
 /// The exit code where something has drifted.
 const DRIFTED: u8 = 2;
 
-/// Judges everything that is stored once more, and prints what is not as it was.
+/// Validates all stored definitions again, and prints what has drifted.
 pub(crate) async fn check(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
@@ -25,10 +25,10 @@ pub(crate) async fn check(
 ) -> Result<ExitCode> {
     let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
-    let judge = judge(&database, guard).await?;
-    let bar = count_bar(repository.check().await?.metric_count, "judging");
+    let validator = validator(&database, guard).await?;
+    let bar = count_bar(repository.check().await?.metric_count, "validating");
     let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
-    let report = check_definitions(&repository, &judge, &runner, || bar.inc(1)).await?;
+    let report = check_definitions(&repository, &validator, &runner, || bar.inc(1)).await?;
     bar.finish_and_clear();
     database.close()?;
     output::print(&match call.format {
@@ -57,8 +57,8 @@ fn render(report: &CheckReport) -> String {
         count => format!("{count} drifted"),
     };
     if report.metrics == 0 && report.unused_queries == 0 {
-        return "there is nothing to judge: the database has no metrics and no queries\n".to_owned();
+        return "there is nothing to validate: the database has no metrics and no queries\n".to_owned();
     }
-    lines.push(format!("judged {} metrics{unused}: {drifted}", report.metrics));
+    lines.push(format!("validated {} metrics{unused}: {drifted}", report.metrics));
     lines.join("\n") + "\n"
 }

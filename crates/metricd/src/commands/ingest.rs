@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
-use metricd_execution::{Judge, JudgeError};
+use metricd_execution::{SqlValidationError, SqlValidator};
 use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::RepositoryError;
@@ -19,7 +19,7 @@ use crate::progress::Bar;
 /// How often an ingestion is begun, where the database is ended under it.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Judges and stores files, and prints the report.
+/// Validates and stores files, and prints the report.
 pub(crate) async fn ingest(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
@@ -46,8 +46,11 @@ async fn store_anywhere(
     let mode = if call.strict { IngestionMode::Strict } else { IngestionMode::Lenient };
     let mut attempt = 1;
     loop {
-        let database =
-            if call.dry_run { Database::open_or_join_to_judge(arguments)? } else { Database::open_or_join(arguments)? };
+        let database = if call.dry_run {
+            Database::open_or_join_to_validate(arguments)?
+        } else {
+            Database::open_or_join(arguments)?
+        };
         // With an id of its own: the attempt before may have been stored although nobody was told.
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
         let options = IngestOptions { mode, dry_run, overwrite_edits, ..IngestOptions::default() };
@@ -68,11 +71,11 @@ async fn store_anywhere(
 fn is_unavailable(error: &anyhow::Error) -> bool {
     match error.downcast_ref() {
         Some(IngestError::Repository(RepositoryError::Unavailable(_))) => true,
-        _ => matches!(error.downcast_ref(), Some(JudgeError::Unavailable(_))),
+        _ => matches!(error.downcast_ref(), Some(SqlValidationError::Unavailable(_))),
     }
 }
 
-/// Judges and stores files in the database.
+/// Validates files and stores them in the database.
 pub(super) async fn store(
     database: &Database,
     guard: &GuardArguments,
@@ -81,14 +84,14 @@ pub(super) async fn store(
     progress: Arc<dyn Progress>,
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
-    let judge = judge(database, guard).await?;
-    Ok(ingest_files(&repository, judge, inputs, options, progress).await?)
+    let validator = validator(database, guard).await?;
+    Ok(ingest_files(&repository, validator, inputs, options, progress).await?)
 }
 
-/// Who judges SQL before it is stored in the database.
-pub(super) async fn judge(database: &Database, guard: &GuardArguments) -> Result<Judge> {
+/// Validates SQL before it is stored in the database.
+pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
     let resolver = Arc::new(PgResolver::new(&database.owner));
     let functions = guard.allow_functions.iter().cloned().collect();
-    let judge = tokio::task::spawn_blocking(move || Judge::new(resolver, &functions)).await??;
-    Ok(judge.with_types(&guard.allow_types.iter().cloned().collect()))
+    let validator = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &functions)).await??;
+    Ok(validator.with_types(&guard.allow_types.iter().cloned().collect()))
 }

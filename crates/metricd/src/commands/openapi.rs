@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 use metricd_api::openapi::{api_document, dashboard_document, metric_document};
 use metricd_domain::{DashboardId, MetricDefinition, MetricId};
-use metricd_execution::{Declarations, Judge, JudgeError};
+use metricd_execution::{Declarations, SqlValidationError, SqlValidator};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::{MetricRepository, RepositoryError};
 
-use super::ingest::judge;
+use super::ingest::validator;
 use crate::arguments::{DatabaseArguments, GuardArguments, OpenapiArguments};
 use crate::database::Database;
 use crate::output;
@@ -37,8 +37,10 @@ async fn with_store(
 ) -> Result<String> {
     let database = Database::open_or_join_existing(arguments)?;
     let config = RepositoryConfig { max_connections: 1, ..Default::default() };
-    let store =
-        Store { repository: PgRepository::new(&database.owner, config)?, judge: judge(&database, guard).await? };
+    let store = Store {
+        repository: PgRepository::new(&database.owner, config)?,
+        validator: validator(&database, guard).await?,
+    };
     let document = document(&store).await;
     drop(store);
     database.close()?;
@@ -48,7 +50,7 @@ async fn with_store(
 /// What is stored, and who says what it is by now.
 struct Store {
     repository: PgRepository,
-    judge: Judge,
+    validator: SqlValidator,
 }
 
 impl Store {
@@ -76,15 +78,15 @@ impl Store {
         if definition.contract.is_none() {
             return Ok(definition);
         }
-        let (judge, sql, metric) = (self.judge.clone(), definition.sql.clone(), definition.metric.clone());
-        let judging = move || judge.judge(&sql, Declarations::of(&metric));
-        let contract = match tokio::task::spawn_blocking(judging).await? {
+        let (validator, sql, metric) = (self.validator.clone(), definition.sql.clone(), definition.metric.clone());
+        let validation = move || validator.validate(&sql, Declarations::of(&metric));
+        let contract = match tokio::task::spawn_blocking(validation).await? {
             Ok(contract) => Some(contract),
-            Err(error @ JudgeError::Refused(_)) => {
+            Err(error @ SqlValidationError::Refused(_)) => {
                 log::warn!("the metric `{}` has no contract any more: {error}", definition.metric.metric_id);
                 None
             }
-            Err(error @ JudgeError::Unavailable(_)) => return Err(error.into()),
+            Err(error @ SqlValidationError::Unavailable(_)) => return Err(error.into()),
         };
         definition.contract = contract;
         Ok(definition)

@@ -28,7 +28,7 @@ async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
     let (code, told, error) = check(&[])?;
     assert_eq!(
         (code, told.as_str(), error.as_str()),
-        (0, "judged 1 metrics and 1 queries that no metric reads: nothing has drifted\n", "")
+        (0, "validated 1 metrics and 1 queries that no metric reads: nothing has drifted\n", "")
     );
 
     // What was given to single columns counts as well.
@@ -56,7 +56,7 @@ async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
     );
     assert!(told["drifts"][1]["messages"][0].as_str().unwrap_or_default().contains("status"), "{told}");
 
-    // What was put into the store past every judgement is told as well.
+    // SQL that was stored without validation is reported as well.
     owner.batch_execute("UPDATE catalog.queries SET sql = 'SELECT current_user AS who' WHERE query_id = 'q1'").await?;
     let (code, told, _) = check(&[])?;
     assert!(code == 2 && told.contains("sql-function-not-allowed"), "{told}");
@@ -84,15 +84,16 @@ fn a_command_that_reads_makes_no_database() -> Result<()> {
     assert!(code == 0 && printed.contains("nothing would change"), "{printed}");
     assert!(!data_dir.exists());
 
-    // A dry run needs a PostgreSQL to judge by. The one that it has leaves nothing behind.
+    // A dry run needs a PostgreSQL to validate by. The temporary one leaves nothing behind.
     let (files, temporary) =
         (definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?, folder.path().join("tmp"));
     fs::create_dir(&temporary)?;
-    let judge = |path: &Path| run(metricd(&data_dir).env("TMPDIR", &temporary).args(["ingest", "--dry-run"]).arg(path));
-    let (code, report, error) = judge(&files)?;
+    let validate =
+        |path: &Path| run(metricd(&data_dir).env("TMPDIR", &temporary).args(["ingest", "--dry-run"]).arg(path));
+    let (code, report, error) = validate(&files)?;
     assert!(code == 0 && report.contains("dry run: nothing is stored; nothing was refused"), "{report}{error}");
     let wrong = write(folder.path(), "wrong.csv", "id,query\nq1,SELECT nosuch FROM metrics\n")?;
-    let (code, report, _) = judge(&wrong)?;
+    let (code, report, _) = validate(&wrong)?;
     assert!(code == 2 && report.contains("nosuch"), "{report}");
     assert!(!data_dir.exists());
     assert_eq!(fs::read_dir(&temporary)?.count(), 0);
@@ -101,7 +102,7 @@ fn a_command_that_reads_makes_no_database() -> Result<()> {
     let (code, printed, _) = run(metricd(&data_dir).arg("check"))?;
     assert_eq!(
         (code, printed.as_str()),
-        (0, "there is nothing to judge: the database has no metrics and no queries\n")
+        (0, "there is nothing to validate: the database has no metrics and no queries\n")
     );
     assert!(fs::read_dir(&data_dir)?.count() > 0);
     Ok(())

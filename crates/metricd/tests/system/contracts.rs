@@ -59,7 +59,7 @@ impl World {
 }
 
 #[actix_web::test]
-async fn a_contract_of_another_version_of_metricd_is_judged_again_when_a_period_is_asked_for() -> Result<()> {
+async fn a_contract_of_another_version_of_metricd_is_validated_again_when_a_period_is_asked_for() -> Result<()> {
     let tables = "CREATE TABLE sales (day date, amount integer);
                   INSERT INTO sales VALUES ('2025-06-01', 1), ('2025-06-02', 2), ('2025-06-03', 4)";
     let world = World::new(2, tables).await?;

@@ -179,7 +179,7 @@ async fn goes_on_by_itself_when_the_database_that_it_joined_ends() -> Result<()>
 }
 
 #[actix_web::test]
-async fn sql_that_a_database_cannot_judge_now_is_judged_once() -> Result<()> {
+async fn sql_that_a_database_cannot_validate_now_is_validated_once() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?;

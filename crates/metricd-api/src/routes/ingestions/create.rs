@@ -7,7 +7,7 @@ use actix_multipart::Multipart;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
-use metricd_execution::JudgeError;
+use metricd_execution::SqlValidationError;
 use metricd_ingestion::{IngestError, IngestOptions, ingest};
 use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
@@ -118,9 +118,9 @@ async fn run(
     let permit = Arc::clone(&state.ingestion_permits).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
     let work = move || {
-        let judge = state.judge().map_err(unjudged)?;
+        let validator = state.validator().map_err(validation_problem)?;
         let Upload { folder, inputs, .. } = upload;
-        let report = runtime.block_on(ingest(state.repository.as_ref(), judge, inputs, options, Arc::new(())));
+        let report = runtime.block_on(ingest(state.repository.as_ref(), validator, inputs, options, Arc::new(())));
         state.definitions.invalidate();
         drop((folder, permit, slot));
         report.map_err(problem)
@@ -146,7 +146,7 @@ fn respond(report: &IngestionReport, is_replay: bool) -> Result<HttpResponse, Pr
     Ok(response.json(report))
 }
 
-fn unjudged(error: JudgeError) -> Problem {
+fn validation_problem(error: SqlValidationError) -> Problem {
     Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error)
 }
 

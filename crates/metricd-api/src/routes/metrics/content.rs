@@ -7,7 +7,7 @@ use metricd_domain::{
     Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
     ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
-use metricd_execution::{Declarations, Finding, FindingCode, JudgeError};
+use metricd_execution::{Declarations, Finding, FindingCode, SqlValidationError};
 use metricd_repository::MetricContent;
 use serde::Deserialize;
 use serde_json::Value;
@@ -180,8 +180,8 @@ impl DraftContent {
     /// # Errors
     ///
     /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
-    pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let contract = judge(request, state, self.clone()).await?;
+    pub(super) async fn validated(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
+        let contract = validate(request, state, self.clone()).await?;
         Ok(self.with(contract))
     }
 
@@ -195,14 +195,14 @@ impl DraftContent {
     }
 
     /// The contract of this content, if all is the same on which it depends.
-    pub(super) fn contract_as_of(&self, judged: &MetricContent) -> Option<Contract> {
+    pub(super) fn contract_as_of(&self, validated: &MetricContent) -> Option<Contract> {
         let own = (&self.sql, &self.parameters, &self.time_column, &self.period);
-        let is_same = own == (&judged.sql, &judged.parameters, &judged.time_column, &judged.period);
-        is_same.then(|| judged.contract.clone())
+        let is_same = own == (&validated.sql, &validated.parameters, &validated.time_column, &validated.period);
+        is_same.then(|| validated.contract.clone())
     }
 }
 
-async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> Result<Contract, Problem> {
+async fn validate(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> Result<Contract, Problem> {
     let caller_permit = caller::acquire_validation_permit(request, state).await?;
     let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&state.validation_permits).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
@@ -214,13 +214,13 @@ async fn judge(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> 
             time_column: draft.time_column.as_ref(),
             period: draft.period.as_ref(),
         };
-        state.judge()?.judge(&draft.sql, declared)
+        state.validator()?.validate(&draft.sql, declared)
     };
-    let judged = actix_web::web::block(work).await;
-    match judged.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
+    let validated = actix_web::web::block(work).await;
+    match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
         Ok(contract) => Ok(contract),
-        Err(JudgeError::Refused(findings)) => Err(refused(&findings)),
-        Err(JudgeError::Unavailable(outage)) => Err(outage.into()),
+        Err(SqlValidationError::Refused(findings)) => Err(refused(&findings)),
+        Err(SqlValidationError::Unavailable(outage)) => Err(outage.into()),
     }
 }
 

@@ -72,7 +72,7 @@ pub(in crate::routes) async fn create_metric(
 
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
     caller::require_visible(&request, &metric_id)?;
-    let content = content.new_content(sql).judged(&request, &state).await?;
+    let content = content.new_content(sql).validated(&request, &state).await?;
     let actor = caller::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {

@@ -49,7 +49,7 @@ pub(in crate::routes) async fn update_metric(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&request, &path)?;
-    let mut judged = None;
+    let mut validated = None;
     let definition = change(&request, &state, &id, ServiceState::Active, async |before| {
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);
@@ -57,11 +57,11 @@ pub(in crate::routes) async fn update_metric(
         // A table that has changed since keeps no metric from being renamed.
         let kept = if content.names_sql() { None } else { before.contract.clone() };
         let draft = content.applied_to(before);
-        let content = match kept.or_else(|| draft.contract_as_of(judged.as_ref()?)) {
+        let content = match kept.or_else(|| draft.contract_as_of(validated.as_ref()?)) {
             Some(contract) => draft.with(contract),
-            None => draft.judged(&request, &state).await?,
+            None => draft.validated(&request, &state).await?,
         };
-        judged = Some(content.clone());
+        validated = Some(content.clone());
         Ok(MetricChange::Content(Box::new(content)))
     })
     .await?;

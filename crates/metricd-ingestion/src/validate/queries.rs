@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use metricd_domain::{InvalidSql, Query, QueryId, SqlText};
-use metricd_execution::{FindingCode, Judge};
+use metricd_execution::{FindingCode, SqlValidator};
 
 use super::csv_faults::{
     at_column, at_line, decode_text, parse_query_id, refuse_fault, validate_header, validate_width,
@@ -30,7 +30,7 @@ pub(crate) struct DraftQueries {
 pub(crate) fn parse_queries(
     file: &str,
     input: impl Read,
-    judge: &Judge,
+    validator: &SqlValidator,
     findings: &mut Findings,
 ) -> io::Result<DraftQueries> {
     let mut records = CsvRecords::new(input);
@@ -51,7 +51,7 @@ pub(crate) fn parse_queries(
                 let id_location = || at_column(file, line, "id");
                 let id =
                     decode_text(id, id_location, findings).and_then(|text| parse_query_id(text, id_location, findings));
-                match (id, parse_sql(file, line, sql, judge, findings)) {
+                match (id, parse_sql(file, line, sql, validator, findings)) {
                     (Some(query_id), Some(sql)) => {
                         draft.queries.push(Located { value: Query { query_id, sql }, location: at_line(file, line) });
                     }
@@ -63,7 +63,13 @@ pub(crate) fn parse_queries(
     Ok(draft)
 }
 
-fn parse_sql(file: &str, line: u64, bytes: &[u8], judge: &Judge, findings: &mut Findings) -> Option<SqlText> {
+fn parse_sql(
+    file: &str,
+    line: u64,
+    bytes: &[u8],
+    validator: &SqlValidator,
+    findings: &mut Findings,
+) -> Option<SqlText> {
     let location = || at_column(file, line, "query");
     let text = decode_text(bytes, location, findings)?;
     match SqlText::parse(text) {
@@ -76,7 +82,7 @@ fn parse_sql(file: &str, line: u64, bytes: &[u8], judge: &Judge, findings: &mut 
             findings.refuse(location(), Some(text), reason, error.to_string());
             None
         }
-        Ok(sql) => match judge.screen(&sql) {
+        Ok(sql) => match validator.check_text(&sql) {
             Ok(()) => Some(sql),
             Err(found) => {
                 refuse_sql(&location(), &sql, &found, findings);

@@ -6,14 +6,14 @@
 use std::collections::HashMap;
 
 use metricd_domain::{Contract, Metric, Parameter, PeriodDeclaration, SqlText, TimeColumn};
-use metricd_execution::{Declarations, Finding, Judge, JudgeError};
+use metricd_execution::{Declarations, Finding, SqlValidationError, SqlValidator};
 
 /// A contract, or the findings.
 type Validation = Result<Contract, Vec<Finding>>;
 
 #[derive(Debug)]
 pub(crate) struct ValidationCache {
-    pub(crate) judge: Judge,
+    pub(crate) validator: SqlValidator,
     by_sql: HashMap<SqlText, Vec<(DeclarationKey, Validation)>>,
 }
 
@@ -26,8 +26,8 @@ struct DeclarationKey {
 }
 
 impl ValidationCache {
-    pub(crate) fn new(judge: Judge) -> Self {
-        Self { judge, by_sql: HashMap::new() }
+    pub(crate) fn new(validator: SqlValidator) -> Self {
+        Self { validator, by_sql: HashMap::new() }
     }
 
     /// Validates the SQL with the declarations of the metric, or without declarations if no metric reads it.
@@ -45,10 +45,10 @@ impl ValidationCache {
         if let Some((_, known)) = self.by_sql.get(sql).and_then(|known| known.iter().find(|(of, _)| *of == declared)) {
             return Ok(known.clone());
         }
-        let validation = match self.judge.judge(sql, Declarations { parameters, time_column, period }) {
+        let validation = match self.validator.validate(sql, Declarations { parameters, time_column, period }) {
             Ok(contract) => Ok(contract),
-            Err(JudgeError::Refused(findings)) => Err(findings),
-            Err(JudgeError::Unavailable(outage)) => return Err(outage.message),
+            Err(SqlValidationError::Refused(findings)) => Err(findings),
+            Err(SqlValidationError::Unavailable(outage)) => return Err(outage.message),
         };
         self.by_sql.entry(sql.clone()).or_default().push((declared, validation.clone()));
         Ok(validation)

@@ -1,4 +1,4 @@
-//! The judge, with a resolver that answers by a script.
+//! The validator, with a resolver that answers by a script.
 
 use std::sync::Arc;
 
@@ -10,14 +10,18 @@ use crate::QueryTree;
 use crate::resolver::ResolvedFunction;
 use crate::testing::ScriptedResolver;
 
-fn judge(resolver: &Arc<ScriptedResolver>, sql: &str, parameters: &[Parameter]) -> Result<Contract, JudgeError> {
-    let judge = Judge::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new())?;
-    judge.judge(&SqlText::parse(sql).unwrap(), Declarations { parameters, ..Declarations::default() })
+fn validate(
+    resolver: &Arc<ScriptedResolver>,
+    sql: &str,
+    parameters: &[Parameter],
+) -> Result<Contract, SqlValidationError> {
+    let validator = SqlValidator::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new())?;
+    validator.validate(&SqlText::parse(sql).unwrap(), Declarations { parameters, ..Declarations::default() })
 }
 
-fn findings(result: Result<Contract, JudgeError>) -> Vec<Finding> {
+fn findings(result: Result<Contract, SqlValidationError>) -> Vec<Finding> {
     match result {
-        Err(JudgeError::Refused(findings)) => findings,
+        Err(SqlValidationError::Refused(findings)) => findings,
         other => panic!("{other:?}"),
     }
 }
@@ -43,7 +47,7 @@ fn metrics() -> ContractTable {
 #[test]
 fn postgresql_is_not_asked_about_what_the_guard_refuses() {
     let resolver = Arc::new(ScriptedResolver::default());
-    let found = findings(judge(&resolver, "SELECT pg_sleep(1)", &declared()));
+    let found = findings(validate(&resolver, "SELECT pg_sleep(1)", &declared()));
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [FindingCode::FunctionNotAllowed, FindingCode::ParameterUnused]);
     assert!(resolver.asked().is_empty());
@@ -56,19 +60,19 @@ fn a_place_of_postgresqls_is_one_of_the_authors_text() {
     let text = "SELECT CAST($1 AS date), ':x', $2,\n  'é', nosuch FROM metrics";
     let character = text[..text.find("nosuch").unwrap()].chars().count();
     resolver.answer(text, Err(refused("there is no such column", Some(character))));
-    let found = findings(judge(&resolver, sql, &declared()));
+    let found = findings(validate(&resolver, sql, &declared()));
     assert_eq!(resolver.asked(), [text]);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 3, column: 8 }, "nosuch"));
     assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
     // A place inside of what stands for a parameter is the parameter's.
     resolver.answer(text, Err(refused("no", Some(text.find("AS date").unwrap()))));
-    let found = findings(judge(&resolver, sql, &declared()));
+    let found = findings(validate(&resolver, sql, &declared()));
     assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 2, column: 19 }, ":day"));
 }
 
 #[test]
-fn what_postgresql_makes_of_the_text_is_judged_again() {
+fn the_resolved_query_is_checked_too() {
     let resolver = Arc::new(ScriptedResolver::default());
     let function = |schema: &str, name: &str, is_volatile, is_security_definer, is_named| ResolvedFunction {
         schema: schema.into(),
@@ -106,7 +110,8 @@ fn what_postgresql_makes_of_the_text_is_judged_again() {
     let session_words = vec!["xml".to_owned()];
     let resolution = Resolution { functions, session_words, tables: vec![metrics(), foreign], ..Resolution::default() };
     resolver.answer("SELECT 1", Ok(resolution));
-    let words: Vec<_> = findings(judge(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.words).collect();
+    let words: Vec<_> =
+        findings(validate(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.words).collect();
     let expected = [
         "catalog.queries",
         "pg_catalog.path_distance",
@@ -126,7 +131,7 @@ fn a_node_that_is_not_known_is_not_vouched_for() {
     let resolver = Arc::new(ScriptedResolver::default());
     let unknown_nodes = vec!["GRAPHTABLE".to_owned()];
     resolver.answer("SELECT 1", Ok(Resolution { unknown_nodes, ..Resolution::default() }));
-    let found = findings(judge(&resolver, "SELECT 1", &[]));
+    let found = findings(validate(&resolver, "SELECT 1", &[]));
     assert_eq!(found[0].code, FindingCode::NotUnderstood);
     assert!(found[0].message.contains("`GRAPHTABLE`"), "{found:?}");
 }
@@ -172,7 +177,7 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
         resolver.answer(text, Ok(resolution(&subquery)));
     }
     resolver.answer(sql, Ok(resolution(TABLE)));
-    let period = || judge(&resolver, sql, &[]).unwrap().period;
+    let period = || validate(&resolver, sql, &[]).unwrap().period;
     let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
     assert_eq!(period(), Period::Narrowed(source));
     assert_eq!(resolver.asked(), [sql, &rows, &narrowed]);
@@ -215,19 +220,19 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
 fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
     let resolver = Arc::new(ScriptedResolver::default());
     resolver.answer("SELECT 1 a, 2 a", Err(ResolveError::ColumnRepeated("twice".into())));
-    assert_eq!(findings(judge(&resolver, "SELECT 1 a, 2 a", &[]))[0].code, FindingCode::ColumnRepeated);
-    let known = Judge::new(Arc::clone(&resolver) as Arc<dyn Resolver>, &BTreeSet::new()).unwrap();
+    assert_eq!(findings(validate(&resolver, "SELECT 1 a, 2 a", &[]))[0].code, FindingCode::ColumnRepeated);
+    let known = SqlValidator::new(Arc::clone(&resolver) as Arc<dyn Resolver>, &BTreeSet::new()).unwrap();
     resolver.stop();
     let sql = SqlText::parse("SELECT 1").unwrap();
-    assert!(matches!(known.judge(&sql, Declarations::default()), Err(JudgeError::Unavailable(_))));
-    assert!(matches!(judge(&resolver, "SELECT 1", &[]), Err(JudgeError::Unavailable(_))));
+    assert!(matches!(known.validate(&sql, Declarations::default()), Err(SqlValidationError::Unavailable(_))));
+    assert!(matches!(validate(&resolver, "SELECT 1", &[]), Err(SqlValidationError::Unavailable(_))));
 }
 
 #[test]
 fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT 1 AS n FROM metrics WHERE not:a AND é=:day LIMIT:n";
-    judge(&resolver, sql, &declared()).unwrap();
+    validate(&resolver, sql, &declared()).unwrap();
     let text = "SELECT 1 AS n FROM metrics WHERE not $1 AND é=CAST($2 AS date) LIMIT $3";
     assert_eq!(resolver.asked(), [text]);
 }
@@ -238,7 +243,7 @@ fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
     let message = "could not determine data type of parameter $2";
     let refused = ResolveError::Refused { message: message.into(), hint: None, character: Some(11) };
     resolver.answer("SELECT $1, $2 IS NULL, '$3'", Err(refused));
-    let found = findings(judge(&resolver, "SELECT :day, :country IS NULL, '$3'", &[]));
+    let found = findings(validate(&resolver, "SELECT :day, :country IS NULL, '$3'", &[]));
     assert_eq!(
         found[0].message,
         "PostgreSQL says: could not determine data type of parameter :country; declare the type of the parameter `country`"
@@ -257,11 +262,11 @@ fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
         [(large.as_str(), &slow, true), (&long, &slow, true), (&long, &locked, false), ("SELECT 1", &slow, false)]
     {
         resolver.answer(sql, Err(error.clone()));
-        match judge(&resolver, sql, &[]) {
-            Err(JudgeError::Refused(findings)) => {
+        match validate(&resolver, sql, &[]) {
+            Err(SqlValidationError::Refused(findings)) => {
                 assert!(is_refused && findings[0].code == FindingCode::TooComplex, "{findings:?}");
             }
-            other => assert!(!is_refused && matches!(other, Err(JudgeError::Unavailable(_))), "{other:?}"),
+            other => assert!(!is_refused && matches!(other, Err(SqlValidationError::Unavailable(_))), "{other:?}"),
         }
     }
 }

@@ -12,7 +12,7 @@ use metricd_domain::{
     Contract, ContractParameter, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText, TimeColumn,
 };
 
-use self::resolved::{judge_moments, judge_resolution};
+use self::resolved::{check_moments, check_resolution};
 use crate::arguments::numbered;
 use crate::edit::Edited;
 use crate::guard::uses;
@@ -24,23 +24,23 @@ use metricd_database::{Fault, Outage};
 
 /// Judges SQL before it is stored, and says what its contract is.
 #[derive(Debug, Clone)]
-pub struct Judge {
+pub struct SqlValidator {
     guard: Guard,
     resolver: Arc<dyn Resolver>,
 }
 
 /// Why SQL is not let in.
 #[derive(Debug, thiserror::Error)]
-pub enum JudgeError {
+pub enum SqlValidationError {
     /// Something is wrong with it.
     #[error("the SQL is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Finding>),
     /// The database cannot be asked.
-    #[error("the SQL cannot be judged: {0}")]
+    #[error("the SQL cannot be validated: {0}")]
     Unavailable(Outage),
 }
 
-impl From<Vec<Finding>> for JudgeError {
+impl From<Vec<Finding>> for SqlValidationError {
     fn from(findings: Vec<Finding>) -> Self {
         Self::Refused(findings)
     }
@@ -69,17 +69,17 @@ impl<'a> Declarations<'a> {
     }
 }
 
-impl Judge {
+impl SqlValidator {
     /// A judge who knows what the warehouse holds now, and allows the functions that the operator adds: `name` for one of
     /// PostgreSQL's, `schema.name` for any other.
     ///
     /// # Errors
     ///
-    /// [`JudgeError::Unavailable`] where the database cannot be asked.
-    pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, JudgeError> {
+    /// [`SqlValidationError::Unavailable`] where the database cannot be asked.
+    pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, SqlValidationError> {
         let warehouse = resolver.warehouse().map_err(|error| match error {
-            ResolveError::Unavailable(outage) => JudgeError::Unavailable(outage),
-            error => JudgeError::Unavailable(Outage::unreachable(error.to_string())),
+            ResolveError::Unavailable(outage) => SqlValidationError::Unavailable(outage),
+            error => SqlValidationError::Unavailable(Outage::unreachable(error.to_string())),
         })?;
         let allowed = Allowed { added_functions: added_functions.clone(), ..warehouse };
         Ok(Self { guard: Guard::new(allowed), resolver })
@@ -97,19 +97,19 @@ impl Judge {
     /// # Errors
     ///
     /// Everything that is wrong with it.
-    pub fn screen(&self, sql: &SqlText) -> Result<(), Vec<Finding>> {
+    pub fn check_text(&self, sql: &SqlText) -> Result<(), Vec<Finding>> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
-        self.guard.judge(&statement)
+        self.guard.check(&statement)
     }
 
     /// The contract of the SQL.
     ///
     /// # Errors
     ///
-    /// [`JudgeError::Refused`] with all that could be found: where the guard refuses, PostgreSQL is not asked.
-    pub fn judge(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, JudgeError> {
+    /// [`SqlValidationError::Refused`] with all that could be found: where the guard refuses, PostgreSQL is not asked.
+    pub fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
-        let mut findings = self.guard.judge(&statement).err().unwrap_or_default();
+        let mut findings = self.guard.check(&statement).err().unwrap_or_default();
         findings.extend(unused(&statement, declared.parameters));
         if !findings.is_empty() {
             return Err(findings.into());
@@ -119,16 +119,16 @@ impl Judge {
     }
 
     /// What PostgreSQL makes of a statement that the guard has let pass; the guard's rules hold for that as well.
-    fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, JudgeError> {
+    fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, SqlValidationError> {
         let resolution = self.resolve(statement, &numbered(statement, declared))?;
-        let mut findings = judge_resolution(&resolution, self.guard.allowed());
+        let mut findings = check_resolution(&resolution, self.guard.allowed());
         if resolution.has_time_constants && may_name_a_moment(statement) {
-            findings.extend(judge_moments(&uses(statement).moments, &resolution.tree));
+            findings.extend(check_moments(&uses(statement).moments, &resolution.tree));
         }
         if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
 
-    fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, JudgeError> {
+    fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, SqlValidationError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
         // A blank before the parameter is no part of it.
         let parameter = |range: Range<usize>| {
@@ -147,17 +147,19 @@ impl Judge {
             error => error,
         });
         resolved.map_err(|error| match error {
-            ResolveError::Unavailable(outage) => JudgeError::Unavailable(outage),
-            ResolveError::TooSlow(message) => JudgeError::Unavailable(Outage { fault: Fault::Cancelled, message }),
+            ResolveError::Unavailable(outage) => SqlValidationError::Unavailable(outage),
+            ResolveError::TooSlow(message) => {
+                SqlValidationError::Unavailable(Outage { fault: Fault::Cancelled, message })
+            }
             error @ ResolveError::ColumnRepeated(_) => {
                 let message = format!("{error}: give each column a name of its own with AS");
-                JudgeError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
             }
             error @ ResolveError::TooComplex => {
                 let message = format!(
                     "{error}: name the columns instead of `*`, join less at once, or put a long list into a table"
                 );
-                JudgeError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
                 let (message, parameter) = with_parameter_names(&message, statement.parameters());
@@ -171,7 +173,7 @@ impl Judge {
                 let advice =
                     name.map(|name| format!("; declare the type of the parameter `{name}`")).unwrap_or_default();
                 let message = format!("PostgreSQL says: {message}{hint}{advice}");
-                JudgeError::Refused(vec![Finding::new(FindingCode::Unresolved, place, words, message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::Unresolved, place, words, message)])
             }
         })
     }
@@ -181,7 +183,7 @@ impl Judge {
         statement: &Statement,
         declared: Declarations<'_>,
         resolution: Resolution,
-    ) -> Result<Contract, JudgeError> {
+    ) -> Result<Contract, SqlValidationError> {
         let names = statement.parameters().iter().cloned();
         let parameters = names.zip(resolution.parameter_types);
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();

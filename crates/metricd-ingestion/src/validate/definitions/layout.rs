@@ -8,7 +8,7 @@ use super::object::{Object, at_pointer};
 use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
-use crate::judge::Located;
+use crate::validate::Located;
 
 const KEYS: [&str; 6] = ["i", "x", "y", "w", "h", "static"];
 
@@ -68,7 +68,7 @@ fn bound(error: &ValidationError, name: &str) -> String {
 }
 
 /// Adds the good layout entries to the draft, and says what is wrong with the others.
-pub(super) fn judge_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, findings: &mut Findings) {
+pub(super) fn validate_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, findings: &mut Findings) {
     layouts.refuse_repeated_keys(&Breakpoint::ALL.map(Breakpoint::as_str), findings);
     let mut seen = Vec::new();
     for (key, value) in layouts.members {
@@ -89,7 +89,7 @@ pub(super) fn judge_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, fi
             Ok(breakpoint) => {
                 for (index, entry) in entries.iter().enumerate() {
                     let pointer = format!("{}/{index}", layouts.pointer_to(key));
-                    if let Some(entry) = judge_entry(layouts.file, pointer.clone(), entry, findings) {
+                    if let Some(entry) = validate_entry(layouts.file, pointer.clone(), entry, findings) {
                         let location = at_pointer(layouts.file, &pointer);
                         draft.layout_entries.push(Located { value: (breakpoint, entry), location });
                     }
@@ -102,7 +102,7 @@ pub(super) fn judge_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, fi
     }
 }
 
-fn judge_entry(file: &str, pointer: String, entry: &Json, findings: &mut Findings) -> Option<LayoutEntry> {
+fn validate_entry(file: &str, pointer: String, entry: &Json, findings: &mut Findings) -> Option<LayoutEntry> {
     let Json::Object(members) = entry else {
         let message = format!("the layout entry is {}: expected an object", entry.type_name());
         findings.refuse(at_pointer(file, &pointer), Some(&entry.shown()), Reason::TypeMismatch, message);
@@ -113,8 +113,8 @@ fn judge_entry(file: &str, pointer: String, entry: &Json, findings: &mut Finding
     known.extend(PASSED_OVER_KEYS);
     object.notice_unknown_keys(&known, findings);
     let repeated = object.refuse_repeated_keys(&KEYS, findings);
-    let metric_id = judge_metric_id(&object, findings);
-    let [x, y, width, height] = ["x", "y", "w", "h"].map(|key| judge_unit(&object, key, findings));
+    let metric_id = validate_metric_id(&object, findings);
+    let [x, y, width, height] = ["x", "y", "w", "h"].map(|key| validate_unit(&object, key, findings));
     let is_static = match object.get("static") {
         None | Some(Json::Null) => Some(false),
         Some(Json::Bool(is_static)) => Some(*is_static),
@@ -128,7 +128,7 @@ fn judge_entry(file: &str, pointer: String, entry: &Json, findings: &mut Finding
     if repeated { None } else { record.into_entry(&object, findings) }
 }
 
-fn judge_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<MetricId> {
+fn validate_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<MetricId> {
     match object.get("i") {
         None | Some(Json::Null) => {
             findings.refuse(object.here(), None, Reason::IdMissing, "the layout entry has no `i`");
@@ -149,7 +149,7 @@ fn judge_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<Metri
 }
 
 /// A whole number of grid units; one that no `i32` holds is cut to the nearest that does, which no range allows.
-fn judge_unit(object: &Object<'_>, key: &str, findings: &mut Findings) -> Option<i32> {
+fn validate_unit(object: &Object<'_>, key: &str, findings: &mut Findings) -> Option<i32> {
     match object.get(key) {
         None | Some(Json::Null) => {
             let message = format!("the layout entry has no `{key}`: expected a whole number");

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use metricd_domain::{Period, SqlText};
-use metricd_execution::{Declarations, FindingCode, JudgeError};
+use metricd_execution::{Declarations, FindingCode, SqlValidationError};
 use tokio_postgres::Client;
 
-use super::{judge, plain, warehouse};
+use super::{plain, validator, warehouse};
 
 /// A list of integers as an author may paste one from somewhere else. For each of them PostgreSQL notes a cast besides, if the
 /// column is of another type.
@@ -28,11 +28,11 @@ async fn a_refusal_takes_nothing_from_the_statements_behind_it() -> Result<()> {
              CREATE TABLE ta (a ea); CREATE TABLE tb (b eb)",
         )
         .await?;
-    let judge = judge(&database).await?;
-    assert!(plain(&judge, "SELECT a FROM ta").await?.is_ok());
-    assert_eq!(plain(&judge, "SELECT nosuch FROM ta").await?.unwrap_err()[0].code, FindingCode::Unresolved);
+    let validator = validator(&database).await?;
+    assert!(plain(&validator, "SELECT a FROM ta").await?.is_ok());
+    assert_eq!(plain(&validator, "SELECT nosuch FROM ta").await?.unwrap_err()[0].code, FindingCode::Unresolved);
     // A type that the session has not seen.
-    assert!(plain(&judge, "SELECT b FROM tb").await?.is_ok());
+    assert!(plain(&validator, "SELECT b FROM tb").await?.is_ok());
     Ok(())
 }
 
@@ -49,33 +49,33 @@ async fn waiting(client: &Client, table: &str, count: i64) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_judgement_does_not_wait_for_another_one() -> Result<()> {
+async fn a_validation_does_not_wait_for_another_one() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let mut blocking = database.connect().await?;
     // Comments are looked up once the statement is resolved: both have come as far as that.
     let transaction = blocking.transaction().await?;
     transaction.batch_execute("LOCK TABLE pg_catalog.pg_description IN ACCESS EXCLUSIVE MODE").await?;
-    let judged = ["SELECT 1 AS one", "SELECT 2 AS two"].map(|sql| {
-        let judge = Arc::clone(&judge);
-        tokio::spawn(async move { plain(&judge, sql).await })
+    let validated = ["SELECT 1 AS one", "SELECT 2 AS two"].map(|sql| {
+        let validator = Arc::clone(&validator);
+        tokio::spawn(async move { plain(&validator, sql).await })
     });
     let seen = waiting(transaction.client(), "pg_catalog.pg_description", 2).await;
     transaction.rollback().await?;
-    for judged in judged {
-        assert!(judged.await??.is_ok());
+    for validated in validated {
+        assert!(validated.await??.is_ok());
     }
     seen
 }
 
 #[tokio::test]
-async fn a_long_list_is_judged_or_refused_in_time() -> Result<()> {
+async fn a_long_list_is_validated_or_refused_in_time() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let contract =
-        plain(&judge, &listed("order_id", 16_000)).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+        plain(&validator, &listed("order_id", 16_000)).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
     assert!(matches!(contract.period, Period::Narrowed(_)), "{:?}", contract.period);
-    let findings = plain(&judge, &listed("total", 16_500)).await?.unwrap_err();
+    let findings = plain(&validator, &listed("total", 16_500)).await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::TooComplex, "{findings:?}");
     assert!(findings[0].message.contains("list"), "{findings:?}");
     Ok(())
@@ -84,17 +84,17 @@ async fn a_long_list_is_judged_or_refused_in_time() -> Result<()> {
 #[tokio::test]
 async fn sql_that_waits_for_a_lock_is_not_to_blame() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let mut blocking = database.connect().await?;
     let transaction = blocking.transaction().await?;
     transaction.batch_execute("LOCK TABLE warehouse.orders IN ACCESS EXCLUSIVE MODE").await?;
     for sql in ["SELECT order_id FROM orders".to_owned(), listed("order_id", 5_000)] {
-        let (judge, sql) = (Arc::clone(&judge), SqlText::parse(sql)?);
-        let judged = tokio::task::spawn_blocking(move || judge.judge(&sql, Declarations::default())).await?;
-        let error = judged.err().context("the table is locked")?;
-        ensure!(matches!(error, JudgeError::Unavailable(_)), "{error:?}");
+        let (validator, sql) = (Arc::clone(&validator), SqlText::parse(sql)?);
+        let validated = tokio::task::spawn_blocking(move || validator.validate(&sql, Declarations::default())).await?;
+        let error = validated.err().context("the table is locked")?;
+        ensure!(matches!(error, SqlValidationError::Unavailable(_)), "{error:?}");
     }
     transaction.rollback().await?;
-    assert!(plain(&judge, "SELECT order_id FROM orders").await?.is_ok());
+    assert!(plain(&validator, "SELECT order_id FROM orders").await?.is_ok());
     Ok(())
 }

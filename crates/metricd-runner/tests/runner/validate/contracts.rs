@@ -7,7 +7,7 @@ use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, FindingCode, JsonRows, MetricRunner, Permit, RunLimits, Statement};
 use metricd_runner::{PgRunner, RunnerConfig};
 
-use super::{judge, plain, warehouse};
+use super::{plain, validator, warehouse};
 
 fn columns(count: usize) -> String {
     let mut list = String::new();
@@ -20,7 +20,7 @@ fn columns(count: usize) -> String {
 #[tokio::test]
 async fn a_result_may_have_columns_that_a_view_may_not() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     for (sql, types) in [
         ("SELECT row(1, 'a') AS r, ARRAY[row(1)] AS rs", vec!["record", "record[]"]),
         ("SELECT o AS r FROM (SELECT order_id, status FROM orders) AS o", vec!["record"]),
@@ -32,14 +32,14 @@ async fn a_result_may_have_columns_that_a_view_may_not() -> Result<()> {
         ("VALUES (1, 'a')", vec!["integer", "text"]),
         ("(SELECT 1 AS a) UNION ALL SELECT 2 ORDER BY a LIMIT 1", vec!["integer"]),
     ] {
-        let contract = plain(&judge, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
+        let contract = plain(&validator, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
         let told: Vec<_> = contract.columns.iter().map(|column| column.type_name.as_str()).collect();
         assert_eq!(told, types, "{sql}");
     }
     let wide = format!("SELECT {}", columns(1_664));
-    let contract = plain(&judge, &wide).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
+    let contract = plain(&validator, &wide).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
     assert_eq!(contract.columns.len(), 1_664);
-    let findings = plain(&judge, "SELECT id AS a, date AS a FROM metrics").await?.unwrap_err();
+    let findings = plain(&validator, "SELECT id AS a, date AS a FROM metrics").await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::ColumnRepeated);
     assert!(findings[0].message.contains("named `a`"), "{findings:?}");
     Ok(())
@@ -60,7 +60,7 @@ async fn a_row_is_answered_as_postgresql_prints_it() -> Result<()> {
 #[tokio::test]
 async fn sql_that_is_large_within_is_refused_and_not_tried_again() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let chain = |length: usize| {
         let mut sql = format!("WITH a0 AS (SELECT {})", columns(1_600));
         for number in 1..length {
@@ -74,9 +74,9 @@ async fn sql_that_is_large_within_is_refused_and_not_tried_again() -> Result<()>
         let _ = write!(joined, " JOIN a AS a{number} ON true");
     }
     for sql in [chain(400), joined, chain(45)] {
-        let findings = plain(&judge, &sql).await?.unwrap_err();
+        let findings = plain(&validator, &sql).await?.unwrap_err();
         assert_eq!(findings[0].code, FindingCode::TooComplex, "{findings:?}");
     }
-    assert!(plain(&judge, &chain(3)).await?.is_ok());
+    assert!(plain(&validator, &chain(3)).await?.is_ok());
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use metricd_execution::FindingCode;
 
-use super::{judge, plain, warehouse};
+use super::{plain, validator, warehouse};
 
 #[tokio::test]
 async fn a_constant_of_the_clock_is_refused_whatever_gives_it_its_type() -> Result<()> {
@@ -17,7 +17,7 @@ async fn a_constant_of_the_clock_is_refused_whatever_gives_it_its_type() -> Resu
              CREATE TABLE plans (day date, at timestamptz, days date[], span daterange, shift shift, note text)",
         )
         .await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     for (sql, word) in [
         ("SELECT note FROM plans WHERE day > 'yesterday'", "yesterday"),
         ("SELECT note FROM plans WHERE at BETWEEN '2025-01-01' AND 'Today 10:00'", "Today"),
@@ -31,7 +31,7 @@ async fn a_constant_of_the_clock_is_refused_whatever_gives_it_its_type() -> Resu
         ("SELECT ('(1,today)'::dated).d AS d", "today"),
         ("WITH p AS (SELECT day FROM plans) SELECT count(*) FILTER (WHERE day = 'today') AS n FROM p", "today"),
     ] {
-        let findings = plain(&judge, sql).await?.expect_err(sql);
+        let findings = plain(&validator, sql).await?.expect_err(sql);
         assert_eq!(findings[0].code, FindingCode::FrozenTime, "{sql}: {findings:?}");
         assert_eq!(findings[0].words, word, "{sql}: {findings:?}");
         assert!(findings[0].place.column > 1, "{sql}: {findings:?}");
@@ -43,8 +43,8 @@ async fn a_constant_of_the_clock_is_refused_whatever_gives_it_its_type() -> Resu
         "SELECT note FROM plans WHERE shift = 'today' AND day < CURRENT_DATE",
         "SELECT json_build_object('today', day) AS j FROM plans WHERE note IN ('now', 'today') AND at > '2025-01-01'",
     ] {
-        let judged = plain(&judge, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&validator, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use metricd_domain::{
     Contract, ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource,
 };
 
-use super::{Declarations, Judge, JudgeError};
+use super::{Declarations, SqlValidationError, SqlValidator};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
 use crate::tree::Source;
@@ -29,7 +29,7 @@ impl<T: ToString> From<T> for Obstacle {
     }
 }
 
-impl Judge {
+impl SqlValidator {
     /// What a period does to the statement: what the definition declares, or else what does not change what the SQL means.
     pub(super) fn period(
         &self,
@@ -37,7 +37,7 @@ impl Judge {
         declared: Declarations<'_>,
         contract: &Contract,
         tree: &QueryTree,
-    ) -> Result<Period, JudgeError> {
+    ) -> Result<Period, SqlValidationError> {
         let source = contract.period_source(declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
             let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.to_string());
@@ -46,7 +46,7 @@ impl Judge {
         let apply = declared.period.and_then(PeriodDeclaration::apply);
         let refused = |reason: &str| {
             let finding = Finding::new(FindingCode::Period, Place::START, "period", reason);
-            Err(JudgeError::Refused(vec![finding]))
+            Err(SqlValidationError::Refused(vec![finding]))
         };
         if statement.parameters().iter().any(|name| is_period(name.as_str())) {
             return match declared.period {
@@ -54,7 +54,7 @@ impl Judge {
                 Some(_) => refused("the SQL names the days of a period itself: leave `period` out"),
             };
         }
-        let application = Application { judge: self, statement, declared, contract, tree };
+        let application = Application { validator: self, statement, declared, contract, tree };
         let period = match apply {
             Some(PeriodApply::None) => Err(Obstacle::from("the definition says that it takes none")),
             Some(PeriodApply::Source) => {
@@ -65,7 +65,7 @@ impl Judge {
         };
         match (period, apply) {
             (Ok(period), _) => Ok(period),
-            (Err(Obstacle::Unavailable(outage)), _) => Err(JudgeError::Unavailable(outage)),
+            (Err(Obstacle::Unavailable(outage)), _) => Err(SqlValidationError::Unavailable(outage)),
             // What is declared has to be possible.
             (Err(Obstacle::Reason(reason)), Some(PeriodApply::Source | PeriodApply::Result)) => refused(&reason),
             (Err(Obstacle::Reason(reason)), _) => Ok(Period::Unsupported { reason }),
@@ -75,7 +75,7 @@ impl Judge {
 
 /// A period that is to be applied to a statement.
 struct Application<'a> {
-    judge: &'a Judge,
+    validator: &'a SqlValidator,
     statement: &'a Statement,
     declared: Declarations<'a>,
     contract: &'a Contract,
@@ -128,14 +128,14 @@ impl Application<'_> {
     fn narrow(&self, time: PeriodSource, source: &Source) -> Result<Period, Obstacle> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {INSTEAD}", time.table);
-        let judged = || {
+        let check = || {
             self.tree.is_narrowable(source)?;
             let narrowed = narrowed(self.statement, &time, &self.contract.tables)?;
             let (_, tree) = self.resolved(&narrowed, self.declared.parameters)?;
             Ok(self.tree.is_narrowed_by(&tree, source)?)
         };
-        let judged = judged();
-        match judged {
+        let checked = check();
+        match checked {
             Ok(()) => Ok(Period::Narrowed(time)),
             Err(Obstacle::Reason(reason)) => Err(because(reason).into()),
             Err(unavailable) => Err(unavailable),
@@ -163,10 +163,10 @@ impl Application<'_> {
     ) -> Result<(Vec<ContractColumn>, QueryTree), Obstacle> {
         let first =
             |findings: Vec<Finding>| findings.first().map(|finding| finding.message.clone()).unwrap_or_default();
-        self.judge.guard.judge(rewrite).map_err(first)?;
-        let resolution = self.judge.resolved(rewrite, declared).map_err(|error| match error {
-            JudgeError::Refused(findings) => Obstacle::from(first(findings)),
-            JudgeError::Unavailable(outage) => Obstacle::Unavailable(outage),
+        self.validator.guard.check(rewrite).map_err(first)?;
+        let resolution = self.validator.resolved(rewrite, declared).map_err(|error| match error {
+            SqlValidationError::Refused(findings) => Obstacle::from(first(findings)),
+            SqlValidationError::Unavailable(outage) => Obstacle::Unavailable(outage),
         })?;
         Ok((resolution.columns, resolution.tree))
     }

@@ -14,7 +14,7 @@ const UNSTOPPABLE: [&str; 7] =
     ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
 
 /// What PostgreSQL would do that stored SQL may not. The places are not known any more.
-pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
+pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
     for ContractTable { schema, name, .. } in resolution.tables.iter().filter(|table| table.schema != "warehouse") {
         let message = "a metric reads the tables and views of the schema `warehouse` alone";
@@ -47,7 +47,7 @@ pub(super) fn judge_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
 
 /// Constants whose word for a moment of the clock is in no constant that PostgreSQL has made of the text: it was read as a time.
 /// PostgreSQL does not keep the places of constants in every version.
-pub(super) fn judge_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding> {
+pub(super) fn check_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding> {
     let Ok(constants) = tree.constants() else { return Vec::new() };
     let is_kept = |word: &str| {
         let has_word = |bytes: &&Vec<u8>| bytes.windows(word.len()).any(|part| part == word.as_bytes());

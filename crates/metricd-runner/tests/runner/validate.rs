@@ -13,8 +13,8 @@ use metricd_domain::{
     Contract, Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Period, QueryId, SqlText, TimeColumn,
 };
 use metricd_execution::{
-    BoundStatement, Declarations, Finding, FindingCode, JsonRows, Judge, JudgeError, MetricRunner, MetricStatement,
-    Permit, Resolvable, Resolver, RunLimits, Statement,
+    BoundStatement, Declarations, Finding, FindingCode, JsonRows, MetricRunner, MetricStatement, Permit, Resolvable,
+    Resolver, RunLimits, SqlValidationError, SqlValidator, Statement,
 };
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -45,33 +45,34 @@ async fn warehouse() -> Result<TestDatabase> {
     Ok(database)
 }
 
-async fn judge(database: &TestDatabase) -> Result<Arc<Judge>> {
+async fn validator(database: &TestDatabase) -> Result<Arc<SqlValidator>> {
     let resolver = Arc::new(PgResolver::new(&database.owner));
-    Ok(Arc::new(tokio::task::spawn_blocking(move || Judge::new(resolver, &BTreeSet::new())).await??))
+    Ok(Arc::new(tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &BTreeSet::new())).await??))
 }
 
 /// The contract of the SQL with these declarations, or what is wrong with it.
-async fn judged(
-    judge: &Arc<Judge>,
+async fn validated(
+    validator: &Arc<SqlValidator>,
     sql: &str,
     parameters: Vec<Parameter>,
     time_column: Option<&str>,
 ) -> Result<Result<Contract, Vec<Finding>>> {
     let Ok(sql) = SqlText::parse(sql) else { return Ok(Err(Vec::new())) };
-    let judge = Arc::clone(judge);
+    let validator = Arc::clone(validator);
     let time_column = time_column.map(TimeColumn::parse).transpose()?;
     let work = move || {
-        judge.judge(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref(), period: None })
+        validator
+            .validate(&sql, Declarations { parameters: &parameters, time_column: time_column.as_ref(), period: None })
     };
     match tokio::task::spawn_blocking(work).await? {
         Ok(contract) => Ok(Ok(contract)),
-        Err(JudgeError::Refused(findings)) => Ok(Err(findings)),
+        Err(SqlValidationError::Refused(findings)) => Ok(Err(findings)),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn plain(judge: &Arc<Judge>, sql: &str) -> Result<Result<Contract, Vec<Finding>>> {
-    judged(judge, sql, Vec::new(), None).await
+async fn plain(validator: &Arc<SqlValidator>, sql: &str) -> Result<Result<Contract, Vec<Finding>>> {
+    validated(validator, sql, Vec::new(), None).await
 }
 
 fn parameter(name: &str, type_name: &str) -> Result<Parameter> {
@@ -81,11 +82,11 @@ fn parameter(name: &str, type_name: &str) -> Result<Parameter> {
 #[tokio::test]
 async fn honest_statements_get_a_contract_and_run() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let reader = database.connect_as_reader().await?;
     let mut refused = Vec::new();
     for Entry { name, sql } in corpus(include_str!("../../../metricd-execution/tests/corpus/honest.toml"))? {
-        match plain(&judge, &sql).await? {
+        match plain(&validator, &sql).await? {
             Err(findings) => refused.push(format!("{name}: {findings:?}")),
             Ok(contract) => {
                 let statement = reader.prepare(sql.trim().trim_end_matches(';')).await?;
@@ -103,14 +104,14 @@ async fn honest_statements_get_a_contract_and_run() -> Result<()> {
 #[tokio::test]
 async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let mut accepted = Vec::new();
     for text in [
         include_str!("../../../metricd-execution/tests/corpus/hostile.toml"),
         include_str!("../../../metricd-execution/tests/corpus/hostile_resolved.toml"),
     ] {
         for Entry { name, sql } in corpus(text)? {
-            if plain(&judge, &sql).await?.is_ok() {
+            if plain(&validator, &sql).await?.is_ok() {
                 accepted.push(format!("{name}: {sql}"));
             }
         }
@@ -223,8 +224,8 @@ async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<
         )
         .await?;
     let sql = r"SELECT '\' AS a, ', 1 AS b --' AS c";
-    let judge = judge(&database).await?;
-    let contract = plain(&judge, sql).await?.unwrap();
+    let validator = validator(&database).await?;
+    let contract = plain(&validator, sql).await?.unwrap();
     let names: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["a", "c"]);
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
@@ -238,10 +239,10 @@ async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<
 #[tokio::test]
 async fn a_contract_says_what_goes_in_what_comes_out_and_what_is_read() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let sql = "-- Orders\nSELECT o.status, sum(o.total) AS revenue, :label AS label FROM orders o \
                JOIN customers c USING (customer_id) WHERE c.name LIKE :name AND o.order_id > :least GROUP BY o.status";
-    let contract = judged(&judge, sql, vec![parameter("least", "bigint")?], None).await?.unwrap();
+    let contract = validated(&validator, sql, vec![parameter("least", "bigint")?], None).await?.unwrap();
     let columns: Vec<_> =
         contract.columns.iter().map(|column| format!("{} {}", column.name, column.type_name)).collect();
     assert_eq!(columns[0], "status order_status");
@@ -259,9 +260,9 @@ async fn a_contract_says_what_goes_in_what_comes_out_and_what_is_read() -> Resul
 #[tokio::test]
 async fn what_postgres_refuses_is_told_with_its_place_in_the_authors_text() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let refused = async |sql: &str| -> Result<Finding> {
-        let mut findings = plain(&judge, sql).await?.unwrap_err();
+        let mut findings = plain(&validator, sql).await?.unwrap_err();
         assert_eq!(findings.len(), 1, "{findings:?}");
         Ok(findings.remove(0))
     };
@@ -279,17 +280,17 @@ async fn what_postgres_refuses_is_told_with_its_place_in_the_authors_text() -> R
     assert_eq!(finding.code, FindingCode::Unresolved, "{finding}");
     let finding = refused("SELECT sum(id) FROM metrics").await?;
     assert!(finding.message.contains("; "), "PostgreSQL's hint is told: {finding}");
-    // The judge goes on after a refusal.
-    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    // Validation works after a refusal.
+    assert!(plain(&validator, "SELECT 1 AS one").await?.is_ok());
     Ok(())
 }
 
 #[tokio::test]
 async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let period = async |sql: &str, column: Option<&str>| -> Result<Period> {
-        Ok(judged(&judge, sql, Vec::new(), column).await?.unwrap().period)
+        Ok(validated(&validator, sql, Vec::new(), column).await?.unwrap().period)
     };
     let narrowed = |period: Period| match period {
         Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),
@@ -301,7 +302,7 @@ async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
     assert_eq!(narrowed(period("SELECT count(*) FROM metrics WHERE date >= :start_date", None).await?), "bound");
     assert!(narrowed(period("SELECT 1 AS one", None).await?).contains("no table"));
     assert!(narrowed(period("SELECT tableoid FROM metrics", None).await?).contains("cannot be run on a part"));
-    let findings = judged(&judge, "SELECT id FROM metrics", Vec::new(), Some("nope")).await?.unwrap_err();
+    let findings = validated(&validator, "SELECT id FROM metrics", Vec::new(), Some("nope")).await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::TimeColumn);
     Ok(())
 }
@@ -309,8 +310,8 @@ async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
 #[tokio::test]
 async fn a_database_that_was_away_is_asked_again() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
-    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    let validator = validator(&database).await?;
+    assert!(plain(&validator, "SELECT 1 AS one").await?.is_ok());
     let client = database.connect().await?;
     client
         .execute(
@@ -319,13 +320,13 @@ async fn a_database_that_was_away_is_asked_again() -> Result<()> {
             &[],
         )
         .await?;
-    assert!(plain(&judge, "SELECT 1 AS one").await?.is_ok());
+    assert!(plain(&validator, "SELECT 1 AS one").await?.is_ok());
     Ok(())
 }
 
 /// A definition as it would be stored.
-async fn definition(judge: &Arc<Judge>, sql: &str, time_column: Option<&str>) -> Result<MetricDefinition> {
-    let contract = judged(judge, sql, Vec::new(), time_column).await?;
+async fn definition(validator: &Arc<SqlValidator>, sql: &str, time_column: Option<&str>) -> Result<MetricDefinition> {
+    let contract = validated(validator, sql, Vec::new(), time_column).await?;
     let contract = contract.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
     let mut metric = Metric::new(MetricId::parse("m1")?, QueryId::parse("q1")?, true);
     metric.time_column = time_column.map(TimeColumn::parse).transpose()?;
@@ -339,7 +340,7 @@ fn bound(definition: &MetricDefinition, given: &[(&str, &str)]) -> Result<BoundS
 }
 
 /// A database with 10 000 deliveries, one each hour from the beginning of 2024, and few depots.
-async fn deliveries() -> Result<(TestDatabase, Arc<Judge>, PgRunner)> {
+async fn deliveries() -> Result<(TestDatabase, Arc<SqlValidator>, PgRunner)> {
     let database = TestDatabase::new().await?;
     database
         .connect()
@@ -356,14 +357,14 @@ async fn deliveries() -> Result<(TestDatabase, Arc<Judge>, PgRunner)> {
              GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO metricd_reader",
         )
         .await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
-    Ok((database, judge, runner))
+    Ok((database, validator, runner))
 }
 
 #[tokio::test]
 async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
-    let (_database, judge, runner) = deliveries().await?;
+    let (_database, validator, runner) = deliveries().await?;
     let june = [("start_date", "2024-06-01"), ("end_date", "2024-06-30")];
     let since = [("start_date", "2025-02-20")];
     for sql in [
@@ -380,7 +381,7 @@ async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
         "SELECT count(*) AS n FROM depots p, LATERAL (SELECT at FROM deliveries WHERE depot_id = p.depot_id) l",
         "SELECT count(*) AS n FROM (SELECT at FROM deliveries WHERE depot_id = 0 UNION ALL SELECT at FROM deliveries WHERE depot_id = 1) u",
     ] {
-        let definition = definition(&judge, sql, Some("deliveries.at")).await?;
+        let definition = definition(&validator, sql, Some("deliveries.at")).await?;
         for (given, n) in [(&june[..], 720), (&since[..], 16), (&[][..], 10_000)] {
             let mut rows = JsonRows::default();
             runner.run(&bound(&definition, given)?, None, RunLimits::default(), Permit::default(), &mut rows).await?;
@@ -392,9 +393,9 @@ async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
 
 #[tokio::test]
 async fn the_index_on_the_time_column_is_used() -> Result<()> {
-    let (database, judge, _runner) = deliveries().await?;
+    let (database, validator, _runner) = deliveries().await?;
     let sql = "SELECT p.name, count(*) AS n FROM depots p JOIN deliveries d USING (depot_id) GROUP BY p.name";
-    let definition = definition(&judge, sql, Some("deliveries.at")).await?;
+    let definition = definition(&validator, sql, Some("deliveries.at")).await?;
     let narrowed = bound(&definition, &[("start_date", "2024-06-01"), ("end_date", "2024-06-02")])?;
     let mut text = narrowed.text().to_owned();
     for (index, argument) in narrowed.arguments().iter().enumerate() {
@@ -414,7 +415,7 @@ async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> 
     let comments = "COMMENT ON COLUMN warehouse.orders.ordered_on IS 'The day of the order, in the shop''s time.';
                     COMMENT ON COLUMN warehouse.orders.total IS 'With taxes.'";
     database.connect().await?.batch_execute(comments).await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let (day, total) = (Some("The day of the order, in the shop's time."), Some("With taxes."));
     for (sql, expected) in [
         ("SELECT ordered_on, total, status FROM orders", vec![day, total, None]),
@@ -425,7 +426,7 @@ async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> 
         ("SELECT sum(x.d) AS d FROM (SELECT total AS d FROM orders) AS x", vec![None]),
         ("SELECT ordered_on FROM orders UNION ALL SELECT ordered_on FROM orders", vec![None]),
     ] {
-        let contract = plain(&judge, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
+        let contract = plain(&validator, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
         let described: Vec<_> = contract.columns.iter().map(|column| column.description.as_deref()).collect();
         assert_eq!(described, expected, "{sql}");
     }
@@ -435,15 +436,15 @@ async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> 
 #[tokio::test]
 async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Result<()> {
     let database = warehouse().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let sql = "SELECT order_id FROM orders WHERE not:a LIMIT:n";
     let parameters = vec![parameter("a", "boolean")?, parameter("n", "integer")?];
-    let contract = judged(&judge, sql, parameters, None).await?.expect("it is accepted");
+    let contract = validated(&validator, sql, parameters, None).await?.expect("it is accepted");
     let types: Vec<_> = contract.parameters.iter().map(|parameter| parameter.type_name.as_str()).collect();
     assert_eq!(types, ["boolean", "integer"]);
 
     let sql = "SELECT order_id FROM orders WHERE :country IS NULL";
-    let findings = plain(&judge, sql).await?.expect_err("its type is unknown");
+    let findings = plain(&validator, sql).await?.expect_err("its type is unknown");
     // Whatever language PostgreSQL speaks.
     let message = &findings[0].message;
     assert!(message.contains(" :country") && !message.contains("$1"), "{message}");

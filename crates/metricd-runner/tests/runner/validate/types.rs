@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use metricd_execution::{FindingCode, Judge};
+use metricd_execution::{FindingCode, SqlValidator};
 use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
 
-use super::{judge, plain, warehouse};
+use super::{plain, validator, warehouse};
 
 /// Types whose casts, conditions and comparisons run functions that a metric may not run, and ones that may be used.
 const OWN_TYPES: &str = "
@@ -40,9 +40,9 @@ async fn with_own_types() -> Result<TestDatabase> {
 }
 
 #[tokio::test]
-async fn a_function_that_a_type_brings_is_judged_as_one_that_is_called() -> Result<()> {
+async fn a_function_that_a_type_brings_is_validated_as_one_that_is_called() -> Result<()> {
     let database = with_own_types().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     for (sql, function) in [
         ("SELECT to_json('low'::lvl) AS j", "warehouse.lvl_json"),
         ("SELECT json_agg(level) AS j FROM people", "warehouse.lvl_json"),
@@ -63,7 +63,7 @@ async fn a_function_that_a_type_brings_is_judged_as_one_that_is_called() -> Resu
         ("SELECT lower('[a,b)'::mails)::text AS m", "warehouse.gap"),
         ("SELECT at::text AS a FROM people ORDER BY at", "warehouse.compare"),
     ] {
-        let findings = plain(&judge, sql).await?.expect_err(sql);
+        let findings = plain(&validator, sql).await?.expect_err(sql);
         let finding = findings.iter().find(|finding| finding.words == function);
         assert!(finding.is_some_and(|finding| finding.code == FindingCode::FunctionNotAllowed), "{sql}: {findings:?}");
     }
@@ -78,17 +78,17 @@ async fn json_that_no_function_makes_brings_the_casts_of_types() -> Result<()> {
     if database.connect().await?.query_one(version, &[]).await?.get::<_, i32>(0) < 160_000 {
         return Ok(());
     }
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     for sql in [
         "SELECT JSON_OBJECT('a' VALUE level) AS j FROM people",
         "SELECT JSON_OBJECT('a': p) AS j FROM people p",
         "SELECT JSON_OBJECT('a' VALUE grades RETURNING jsonb) AS j FROM people",
     ] {
-        let findings = plain(&judge, sql).await?.expect_err(sql);
+        let findings = plain(&validator, sql).await?.expect_err(sql);
         let finding = findings.iter().find(|finding| finding.words == "warehouse.lvl_json");
         assert!(finding.is_some_and(|finding| finding.code == FindingCode::FunctionNotAllowed), "{sql}: {findings:?}");
     }
-    let contract = plain(&judge, "SELECT JSON_OBJECT('a' VALUE id) AS j FROM people").await?;
+    let contract = plain(&validator, "SELECT JSON_OBJECT('a' VALUE id) AS j FROM people").await?;
     let contract = contract.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
     assert_eq!(contract.fingerprint, None, "it depends on the casts that there are");
     Ok(())
@@ -97,7 +97,7 @@ async fn json_that_no_function_makes_brings_the_casts_of_types() -> Result<()> {
 #[tokio::test]
 async fn a_column_is_read_whatever_else_its_type_could_do() -> Result<()> {
     let database = with_own_types().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let reader = database.connect_as_reader().await?;
     reader.batch_execute("SET search_path = warehouse").await?;
     for sql in [
@@ -109,8 +109,8 @@ async fn a_column_is_read_whatever_else_its_type_could_do() -> Result<()> {
         "SELECT a.id, b.level FROM people a JOIN people b USING (id) LEFT JOIN codes ON true",
         "SELECT to_json(id) AS j, jsonb_agg(span) OVER () AS s FROM people",
     ] {
-        let judged = plain(&judge, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&validator, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
         reader.batch_execute(sql).await?;
     }
     Ok(())
@@ -119,7 +119,7 @@ async fn a_column_is_read_whatever_else_its_type_could_do() -> Result<()> {
 #[tokio::test]
 async fn a_type_is_known_by_what_it_is_and_not_by_how_it_is_spelled() -> Result<()> {
     let database = with_own_types().await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let mut faults = Vec::new();
     for (sql, code) in [
         ("SELECT 'a'::\"char\" AS a", FindingCode::TypeNotAllowed),
@@ -140,7 +140,7 @@ async fn a_type_is_known_by_what_it_is_and_not_by_how_it_is_spelled() -> Result<
         ("SELECT a FROM jsonb_to_record('{}') AS t (a pg_catalog.regrole)", FindingCode::TypeNotAllowed),
         ("SELECT '1'::information_schema.cardinal_number AS a", FindingCode::TypeNotAllowed),
     ] {
-        let findings = plain(&judge, sql).await?.expect_err(sql);
+        let findings = plain(&validator, sql).await?.expect_err(sql);
         if findings[0].code != code {
             faults.push(format!("{sql}: {findings:?}"));
         }
@@ -153,8 +153,8 @@ async fn a_type_is_known_by_what_it_is_and_not_by_how_it_is_spelled() -> Result<
         "SELECT 'a'::warehouse.short AS a, 'low'::warehouse.lvl AS b",
         "SELECT convert_from('a', 'UTF8') AS a, concat('a', NULL, 1) AS b, to_tsvector('english', 'a') AS c",
     ] {
-        let judged = plain(&judge, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&validator, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
     }
     Ok(())
 }
@@ -173,14 +173,14 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
              GRANT SELECT ON warehouse.tags TO metricd_reader",
         )
         .await?;
-    let refusing = judge(&database).await?;
+    let refusing = validator(&database).await?;
     for sql in [
         "SELECT 'x'::citext = 'X' AS same",
         "SELECT name, tags -> 'a' AS a FROM tags WHERE name = 'ANN' GROUP BY name, tags ORDER BY name",
         "SELECT '{a,b}'::warehouse.citext[] AS c, 'a => 1'::hstore ? 'a' AS h",
     ] {
-        let judged = plain(&refusing, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&refusing, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
     }
     for (sql, words) in [
         ("SELECT * FROM crosstab('SELECT 1') AS t (a integer, b text)", "hidden in a text"),
@@ -198,11 +198,11 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
     }
     let resolver = Arc::new(PgResolver::new(&database.owner));
     let added = ["warehouse.max", "warehouse.akeys"].map(str::to_owned).into_iter().collect();
-    let allowing = tokio::task::spawn_blocking(move || Judge::new(resolver, &added)).await??;
+    let allowing = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &added)).await??;
     let allowing = Arc::new(allowing);
     for sql in ["SELECT max(name) AS last FROM tags", "SELECT akeys(tags) AS keys FROM tags"] {
-        let judged = plain(&allowing, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&allowing, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
     }
     Ok(())
 }
@@ -227,7 +227,7 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
              GRANT SELECT ON c1, c2 TO metricd_reader",
         )
         .await?;
-    let judge = judge(&database).await?;
+    let validator = validator(&database).await?;
     let reader = database.connect_as_reader().await?;
     reader.batch_execute("SET search_path = warehouse").await?;
     for sql in [
@@ -238,8 +238,8 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
         "SELECT name::text AS name FROM c1 WHERE lower(name) = 'ann'",
         "SELECT own FROM c2",
     ] {
-        let judged = plain(&judge, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&validator, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
         reader.batch_execute(sql).await?;
     }
     for (sql, function) in [
@@ -248,7 +248,7 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
         // Somebody's own, not an extension's.
         ("SELECT json_agg(own) AS j FROM c2", "public.own_json"),
     ] {
-        let findings = plain(&judge, sql).await?.expect_err(sql);
+        let findings = plain(&validator, sql).await?.expect_err(sql);
         assert!(findings.iter().any(|finding| finding.words.contains(function)), "{sql}: {findings:?}");
     }
     // The extension's operators, in a class that somebody has made of them.
@@ -258,7 +258,7 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
              OPERATOR 3 public.=, FUNCTION 1 public.compare(public.hstore, public.hstore)",
         )
         .await?;
-    let findings = plain(&judge, "SELECT tags FROM c1").await?.expect_err("its owner's rights");
+    let findings = plain(&validator, "SELECT tags FROM c1").await?.expect_err("its owner's rights");
     assert_eq!(findings[0].words, "public.compare", "{findings:?}");
     Ok(())
 }
@@ -277,15 +277,15 @@ async fn a_type_of_an_extension_that_postgresql_does_not_trust_is_the_operators_
              CREATE TABLE warehouse.odds (odd warehouse.odd)",
         )
         .await?;
-    let refusing = judge(&database).await?;
+    let refusing = validator(&database).await?;
     let findings = plain(&refusing, "SELECT 'a'::odd AS o").await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::TypeNotAllowed, "{findings:?}");
     assert!(plain(&refusing, "SELECT odd FROM odds").await?.is_ok());
-    let allowing = Judge::clone(&refusing).with_types(&BTreeSet::from(["warehouse.odd".to_owned()]));
+    let allowing = SqlValidator::clone(&refusing).with_types(&BTreeSet::from(["warehouse.odd".to_owned()]));
     let allowing = Arc::new(allowing);
     for sql in ["SELECT 'a'::odd AS o", "SELECT '{a}'::warehouse.odd[] AS o"] {
-        let judged = plain(&allowing, sql).await?;
-        assert!(judged.is_ok(), "{sql}: {judged:?}");
+        let validated = plain(&allowing, sql).await?;
+        assert!(validated.is_ok(), "{sql}: {validated:?}");
     }
     Ok(())
 }

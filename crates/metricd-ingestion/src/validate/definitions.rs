@@ -92,7 +92,7 @@ pub(crate) fn parse_definitions(
     match root.get("layouts") {
         None | Some(Json::Null) => {}
         Some(Json::Object(layouts)) => {
-            layout::judge_layouts(&Object::new(file, "/layouts".to_owned(), layouts), &mut draft, findings);
+            layout::validate_layouts(&Object::new(file, "/layouts".to_owned(), layouts), &mut draft, findings);
         }
         Some(other) => root.refuse_type("layouts", "an object of layouts by breakpoint", other, findings),
     }

@@ -8,7 +8,7 @@ use super::object::{Object, at_pointer};
 use crate::Reason;
 use crate::findings::Findings;
 use crate::json::Json;
-use crate::judge::Located;
+use crate::validate::Located;
 
 const KEYS: [&str; 10] = [
     "id",
