@@ -183,7 +183,7 @@ async fn what_stands_in_the_way_is_said_in_a_sentence() -> Result<()> {
     let (code, _, error) = run(metricd(&data_dir).arg("serve"))?;
     assert_eq!(code, 1);
     let expected = format!("another metricd (process {}) serves the data folder", server.process.id());
-    assert!(error.contains(&expected) && error.contains("--data-dir"), "{error}");
+    assert!(error.contains(&expected) && error.contains("METRICD_DATA_DIR"), "{error}");
     Ok(())
 }
 
