@@ -11,8 +11,8 @@ use metricd_domain::{Contract, MetricDefinition, Parameter, ParameterName, Param
 pub use self::period::{AppliedPeriod, PeriodApplication, is_period};
 use self::period::{END_DATE, PeriodRequest, START_DATE};
 use self::slot::Slot;
-use crate::edit::Edited;
 use crate::period::rewritten;
+use crate::rewritten_sql::RewrittenSql;
 use crate::{BoundStatement, Expected, InvalidStatement, Statement};
 
 /// What a request says of one parameter is wrong.
@@ -276,7 +276,7 @@ impl Rewritten {
 }
 
 /// The statement's text with `$1`, `$2`, … for its parameters, those that are declared cast to their type.
-pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> Edited {
+pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> RewrittenSql {
     let types: Vec<_> = statement
         .parameters()
         .iter()
@@ -288,12 +288,12 @@ pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> Edited 
     };
     let placeholders = statement.placeholders().iter();
     let edits = placeholders
-        .map(|place| {
-            let blank = if is_glued(statement.text(), place.range.start) { " " } else { "" };
-            (place.range.clone(), format!("{blank}{}", written(place.index)))
+        .map(|placeholder| {
+            let blank = if is_glued(statement.text(), placeholder.range.start) { " " } else { "" };
+            (placeholder.range.clone(), format!("{blank}{}", written(placeholder.index)))
         })
         .collect();
-    Edited::of(statement.text(), statement.body_range(), edits)
+    RewrittenSql::of(statement.text(), statement.body_range(), edits)
 }
 
 /// Whether `$1` at the byte would be one token with what stands before it, as in `not:a`.

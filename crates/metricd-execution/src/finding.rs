@@ -1,10 +1,10 @@
-//! What is wrong with SQL: a finding each, with a code that does not change, a place, and what to write instead.
+//! What is wrong with SQL: a finding each, with a code that does not change, a position, and what to write instead.
 
 use std::fmt;
 
 use metricd_domain::visible;
 
-use crate::{InvalidStatement, Place};
+use crate::{InvalidStatement, Position};
 
 macro_rules! finding_codes {
     ($($name:ident = $code:literal: $meaning:literal,)*) => {
@@ -66,7 +66,7 @@ pub struct Finding {
     /// What it is.
     pub code: FindingCode,
     /// Where it is, in the text as its author wrote it.
-    pub place: Place,
+    pub position: Position,
     /// The offending words as their author wrote them, shortened.
     pub words: String,
     /// What is wrong, and what to write instead; lower case, without a full stop.
@@ -77,21 +77,21 @@ pub struct Finding {
 const MAX_WORDS_CHARS: usize = 60;
 
 impl Finding {
-    pub(crate) fn new(code: FindingCode, place: Place, words: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: FindingCode, position: Position, words: &str, message: impl Into<String>) -> Self {
         let mut shown: String = words.chars().take(MAX_WORDS_CHARS).collect();
         if words.chars().nth(MAX_WORDS_CHARS).is_some() {
             shown.push('…');
         }
-        Self { code, place, words: shown, message: message.into() }
+        Self { code, position, words: shown, message: message.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.words.is_empty() {
-            write!(formatter, "{}: {}", self.place, self.message)
+            write!(formatter, "{}: {}", self.position, self.message)
         } else {
-            write!(formatter, "{}, at `{}`: {}", self.place, visible(&self.words), self.message)
+            write!(formatter, "{}, at `{}`: {}", self.position, visible(&self.words), self.message)
         }
     }
 }
@@ -106,7 +106,7 @@ impl From<&InvalidStatement> for Finding {
             InvalidStatement::NumberedParameter { words, .. } => (FindingCode::NumberedParameter, words.as_str()),
             InvalidStatement::ParameterName { .. } => (FindingCode::ParameterName, ":"),
         };
-        Self::new(code, error.place(), words, error.to_string())
+        Self::new(code, error.position(), words, error.to_string())
     }
 }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn the_words_are_those_of_the_author() {
         for words in ["'x''y'", r#""na\me""#, "e'\\n'"] {
-            let finding = Finding::new(FindingCode::Unresolved, Place::START, words, "m");
+            let finding = Finding::new(FindingCode::Unresolved, Position::START, words, "m");
             assert_eq!(finding.words, words);
             assert!(finding.to_string().contains(words), "{finding}");
         }
@@ -138,7 +138,7 @@ mod tests {
     fn every_code_is_there_once_and_the_words_are_bounded() {
         let codes: BTreeSet<_> = FindingCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), FindingCode::ALL.len());
-        let finding = Finding::new(FindingCode::Unresolved, Place::START, &"\u{1b}".repeat(100), "m");
+        let finding = Finding::new(FindingCode::Unresolved, Position::START, &"\u{1b}".repeat(100), "m");
         assert_eq!(finding.words, format!("{}…", "\u{1b}".repeat(60)));
         assert!(finding.to_string().contains(&format!("at `{}…`", "\\u{1b}".repeat(60))), "{finding}");
     }

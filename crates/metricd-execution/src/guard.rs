@@ -42,7 +42,7 @@ pub(crate) fn uses(statement: &Statement) -> Uses {
 ///
 /// let findings = check("SELECT * FROM pg_sleep(10)").unwrap_err();
 /// assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
-/// assert_eq!(findings[0].place.column, 15);
+/// assert_eq!(findings[0].position.column, 15);
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
@@ -87,11 +87,11 @@ impl Guard {
                 walk.finish().0
             }
             Err(error) => {
-                let rest = words::at(statement.text(), error.place);
-                vec![Finding::new(error.code, error.place, rest, error.message)]
+                let rest = words::at(statement.text(), error.position);
+                vec![Finding::new(error.code, error.position, rest, error.message)]
             }
         });
-        findings.sort_by_key(|finding| finding.place);
+        findings.sort_by_key(|finding| finding.position);
         findings.dedup();
         if findings.is_empty() { Ok(()) } else { Err(findings) }
     }

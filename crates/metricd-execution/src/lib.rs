@@ -61,18 +61,16 @@
 
 mod arguments;
 mod bound;
-mod edit;
 mod encode;
 mod finding;
 mod guard;
-mod validate;
-
 mod moment;
 mod period;
 mod permit;
-mod place;
+mod position;
 mod relation;
 mod resolver;
+mod rewritten_sql;
 mod runner;
 mod snapshot;
 mod statement;
@@ -80,6 +78,7 @@ mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tree;
+mod validate;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::{BoundStatement, Expected};
@@ -89,7 +88,7 @@ pub use encode::{
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, Guard};
 pub use permit::Permit;
-pub use place::Place;
+pub use position::Position;
 pub use relation::Relation;
 pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver};
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};

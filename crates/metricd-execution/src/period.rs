@@ -3,10 +3,10 @@
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
 use crate::arguments::is_period;
-use crate::edit::Edited;
 use crate::guard::{Uses, uses};
-use crate::place::Lines;
-use crate::{Place, Statement};
+use crate::position::LineIndex;
+use crate::rewritten_sql::RewrittenSql;
+use crate::{Position, Statement};
 use metricd_database::quote_identifier;
 
 /// The statement that answers for the period that a request names, if it reads these tables; `None` where that is the statement itself, or none.
@@ -38,8 +38,8 @@ pub(crate) fn narrowed(
     let uses = uses(statement);
     let columns = columns(&uses, source, read);
     let Uses { tables, qualifiers, .. } = uses;
-    let lines = Lines::of(statement.text());
-    let offset = |place: Place| lines.offset(place);
+    let lines = LineIndex::of(statement.text());
+    let offset = |position: Position| lines.offset(position);
     let qualifiers = qualifiers.iter().filter(|qualifier| qualifier.table == source.table);
     let mut edits: Vec<_> =
         qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
@@ -54,7 +54,7 @@ pub(crate) fn narrowed(
             edits.push((offset(read.only.unwrap_or(read.begin))..offset(read.end), format!("{rows}{alias}")));
         }
     }
-    parsed(Edited::of(statement.text(), statement.body_range(), edits).text)
+    parsed(RewrittenSql::of(statement.text(), statement.body_range(), edits).text)
 }
 
 /// The statement that selects everything from what [`narrowed`] puts in the place of the source.

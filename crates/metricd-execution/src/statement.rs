@@ -13,7 +13,7 @@ use sqlparser::tokenizer::Tokenizer;
 use self::dialect::TokenDialect;
 use self::placeholder::Placeholder;
 use self::reading::Reading;
-use crate::Place;
+use crate::Position;
 
 /// SQL of which it is known that it is one statement, begins as a query does, and where its parameters stand.
 ///
@@ -46,19 +46,19 @@ pub enum InvalidStatement {
         /// What it begins with.
         word: String,
         /// Where.
-        place: Place,
+        position: Position,
     },
     /// A second statement follows.
     #[error("a second statement begins here: expected one SELECT statement")]
     Several {
         /// Where it begins.
-        place: Place,
+        position: Position,
     },
     /// The text cannot be split into tokens, as with a string that does not end.
     #[error("the SQL cannot be read: {message}")]
     Syntax {
         /// Where.
-        place: Place,
+        position: Position,
         /// What is wrong there.
         message: String,
     },
@@ -66,7 +66,7 @@ pub enum InvalidStatement {
     #[error("a parameter by number: write parameters by name, such as `:day`")]
     NumberedParameter {
         /// Where.
-        place: Place,
+        position: Position,
         /// The parameter.
         words: String,
     },
@@ -74,7 +74,7 @@ pub enum InvalidStatement {
     #[error("{cause}")]
     ParameterName {
         /// Where.
-        place: Place,
+        position: Position,
         /// What is wrong with the name.
         cause: InvalidParameterName,
     },
@@ -83,14 +83,14 @@ pub enum InvalidStatement {
 impl InvalidStatement {
     /// Where the fault is.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn position(&self) -> Position {
         match self {
-            Self::Empty => Place::START,
-            Self::NotAQuery { place, .. }
-            | Self::Several { place }
-            | Self::Syntax { place, .. }
-            | Self::NumberedParameter { place, .. }
-            | Self::ParameterName { place, .. } => *place,
+            Self::Empty => Position::START,
+            Self::NotAQuery { position, .. }
+            | Self::Several { position }
+            | Self::Syntax { position, .. }
+            | Self::NumberedParameter { position, .. }
+            | Self::ParameterName { position, .. } => *position,
         }
     }
 }
@@ -98,7 +98,7 @@ impl InvalidStatement {
 impl Statement {
     /// Takes SQL that is one statement, with or without semicolons and comments around it.
     ///
-    /// Where the tokenizer knows less than PostgreSQL, the text is refused rather than split in the wrong place: an `E'…'`
+    /// Where the tokenizer knows less than PostgreSQL, the text is refused rather than split in the wrong position: an `E'…'`
     /// string that spells a character as two surrogates (`\ud83d\ude00`) cannot be read, nor can one that goes on in another
     /// piece, whose backslashes PostgreSQL reads as it does those of the first.
     ///
@@ -109,7 +109,7 @@ impl Statement {
         let dialect = TokenDialect(PostgreSqlDialect {});
         let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
         let tokens = tokens.map_err(|error| InvalidStatement::Syntax {
-            place: error.location.into(),
+            position: error.location.into(),
             message: unclosed(error.message),
         })?;
         Reading::of(sql).read(&tokens)
@@ -207,13 +207,13 @@ mod tests {
         }
         assert_eq!(
             parse("SELECT 1;\n  SELECT 2"),
-            Err(InvalidStatement::Several { place: Place { line: 2, column: 3 } })
+            Err(InvalidStatement::Several { position: Position { line: 2, column: 3 } })
         );
         assert_eq!(
             parse("SELECT 1; DROP TABLE x; --"),
-            Err(InvalidStatement::Several { place: Place { line: 1, column: 11 } })
+            Err(InvalidStatement::Several { position: Position { line: 1, column: 11 } })
         );
-        assert!(matches!(parse("SELECT 'x"), Err(InvalidStatement::Syntax { place: Place { line: 1, .. }, .. })));
+        assert!(matches!(parse("SELECT 'x"), Err(InvalidStatement::Syntax { position: Position { line: 1, .. }, .. })));
         assert!(matches!(parse("SELECT /* x"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT $t$ x $u$"), Err(InvalidStatement::Syntax { .. })));
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));

@@ -1,9 +1,9 @@
-//! From a statement's text to its syntax tree, with the places of the text.
+//! Parses a statement's text to a syntax tree, with the positions of the text.
 
 mod keywords;
 mod names;
+mod normalize;
 mod operators;
-mod plain;
 mod scope;
 mod shapes;
 mod token;
@@ -18,12 +18,12 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 pub(crate) use self::keywords::is_reserved;
 use self::keywords::keyword;
 use self::names::with_names;
+use self::normalize::normalized;
 use self::operators::{is_operator_character, with_operators};
-use self::plain::plain;
 use self::shapes::with_known_shapes;
 use self::token::{is, is_one_of, is_word};
-use crate::place::{Cursor, place_of};
-use crate::{FindingCode, Place, Statement};
+use crate::position::{PositionCursor, position_of};
+use crate::{FindingCode, Position, Statement};
 
 /// How deep expressions, subqueries and parentheses may stand in each other.
 const MAX_DEPTH: usize = 100;
@@ -42,27 +42,27 @@ const SHALLOW_STACK_BYTES: usize = 32 << 20;
 pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
     /// Where locking clauses begin, in the order of the text.
-    pub(crate) locks: Vec<Place>,
+    pub(crate) locks: Vec<Position>,
     sources: SourceForms,
 }
 
-/// What stands around the names of tables, and the parser does not know: `ONLY name`, `ONLY (name)` and `name *`.
+/// The forms around names of tables that the parser does not know: `ONLY name`, `ONLY (name)` and `name *`.
 #[derive(Debug, Default)]
 struct SourceForms {
-    /// Where the ONLY stands before a name that begins at the place.
-    only: BTreeMap<Place, Place>,
-    /// Where what stands behind a name ends that ends at the place.
-    ends: BTreeMap<Place, Place>,
+    /// The position of ONLY, by the position at which the name after it begins.
+    only: BTreeMap<Position, Position>,
+    /// The position at which the form ends, by the position at which its name ends.
+    ends: BTreeMap<Position, Position>,
 }
 
 impl Tree {
-    /// Where the ONLY stands that belongs to the relation named at the place.
-    pub(crate) fn only_before(&self, place: Place) -> Option<Place> {
-        self.sources.only.get(&place).copied()
+    /// The position of the ONLY before the relation whose name begins at this position.
+    pub(crate) fn only_before(&self, position: Position) -> Option<Position> {
+        self.sources.only.get(&position).copied()
     }
 
-    /// Where the form ends whose relation's name ends at the place.
-    pub(crate) fn end_of_source(&self, name_end: Place) -> Place {
+    /// The position at which the form ends whose name ends at `name_end`.
+    pub(crate) fn end_of_source(&self, name_end: Position) -> Position {
         self.sources.ends.get(&name_end).copied().unwrap_or(name_end)
     }
 }
@@ -100,13 +100,13 @@ impl SourceForms {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoTree {
     pub(crate) code: FindingCode,
-    pub(crate) place: Place,
+    pub(crate) position: Position,
     pub(crate) message: String,
 }
 
 impl NoTree {
-    fn not_understood(place: Place, message: String) -> Self {
-        Self { code: FindingCode::NotUnderstood, place, message }
+    fn not_understood(position: Position, message: String) -> Self {
+        Self { code: FindingCode::NotUnderstood, position, message }
     }
 }
 
@@ -124,7 +124,7 @@ fn parse(statement: &Statement) -> Result<Tree, NoTree> {
     let tokens = with_operators(&with_placeholders(tokens, statement));
     let tokens = with_names(&tokens);
     let sources = SourceForms::of(&tokens);
-    let tokens = plain(&with_known_shapes(&tokens));
+    let tokens = normalized(&with_known_shapes(&tokens));
     let locks = tokens.windows(2).filter(|pair| {
         is_word(&pair[0], "FOR") && ["UPDATE", "SHARE", "NO", "KEY"].iter().any(|word| is_word(&pair[1], word))
     });
@@ -142,27 +142,27 @@ fn parse(statement: &Statement) -> Result<Tree, NoTree> {
         }
         match error {
             ParserError::RecursionLimitExceeded => {
-                let place = place_of(statement.text(), statement.body_range().start);
+                let position = position_of(statement.text(), statement.body_range().start);
                 NoTree::not_understood(
-                    place,
+                    position,
                     format!("expected at most {MAX_DEPTH} levels of parentheses and subqueries"),
                 )
             }
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-                let end = || place_of(statement.text(), statement.body_range().end);
+                let end = || position_of(statement.text(), statement.body_range().end);
                 let next = parser.peek_token();
                 let fallback = if next.token == Token::EOF { end() } else { next.span.start.into() };
-                let (message, place) = split_place(&message);
-                NoTree::not_understood(place.unwrap_or(fallback), not_read(&message))
+                let (message, position) = split_position(&message);
+                NoTree::not_understood(position.unwrap_or(fallback), not_read(&message))
             }
         }
     })?;
     Ok(Tree { query, locks, sources })
 }
 
-/// The tokens without white space, and with one for each parameter, in place of its colon and its name.
+/// Drops white space, and replaces the colon and the name of each parameter by one token.
 fn with_placeholders(tokens: Vec<TokenWithSpan>, statement: &Statement) -> Vec<TokenWithSpan> {
-    let mut cursor = Cursor::of(statement.text());
+    let mut cursor = PositionCursor::of(statement.text());
     let mut placeholders = statement.placeholders().iter().peekable();
     let mut tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
     let mut joined = Vec::new();
@@ -182,7 +182,7 @@ fn with_placeholders(tokens: Vec<TokenWithSpan>, statement: &Statement) -> Vec<T
     joined
 }
 
-/// The statement's text, with blanks for what means nothing to the tree, so that every place stays what it is.
+/// The statement's text with blanks for everything outside of the syntax tree, so that positions do not change.
 fn blanked(statement: &Statement) -> String {
     let mut blanks = statement.blanks().iter().peekable();
     let body = statement.body_range();
@@ -213,7 +213,7 @@ fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     let word = if is_word(&pair[1], "document") { &pair[1] } else { &pair[0] };
     let message =
         format!("`{}` may not be called: a metric does not read XML", word.token.to_string().to_ascii_lowercase());
-    Some(NoTree { code: FindingCode::FunctionNotAllowed, place: word.span.start.into(), message })
+    Some(NoTree { code: FindingCode::FunctionNotAllowed, position: word.span.start.into(), message })
 }
 
 /// The parser's message as one of ours: what it misses need not be missing to PostgreSQL.
@@ -233,11 +233,11 @@ fn not_read(message: &str) -> String {
     format!("{what}; if PostgreSQL takes it, write it in another way")
 }
 
-/// The parser's message without the place at its end, and the place.
-fn split_place(message: &str) -> (String, Option<Place>) {
-    let parts = message.rsplit_once(" at Line: ").and_then(|(message, place)| {
-        let (line, column) = place.split_once(", Column: ")?;
-        Some((message.to_owned(), Place { line: line.parse().ok()?, column: column.parse().ok()? }))
+/// Splits the position off the end of the parser's message.
+fn split_position(message: &str) -> (String, Option<Position>) {
+    let parts = message.rsplit_once(" at Line: ").and_then(|(message, position)| {
+        let (line, column) = position.split_once(", Column: ")?;
+        Some((message.to_owned(), Position { line: line.parse().ok()?, column: column.parse().ok()? }))
     });
-    parts.map_or_else(|| (message.to_owned(), None), |(message, place)| (message, Some(place)))
+    parts.map_or_else(|| (message.to_owned(), None), |(message, position)| (message, Some(position)))
 }

@@ -14,12 +14,12 @@ use metricd_domain::{
 
 use self::resolved::{check_moments, check_resolution};
 use crate::arguments::numbered;
-use crate::edit::Edited;
 use crate::guard::uses;
 use crate::moment::may_name_a_moment;
-use crate::place::place_of;
+use crate::position::position_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
-use crate::{Allowed, Finding, FindingCode, Guard, Place, Statement};
+use crate::rewritten_sql::RewrittenSql;
+use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
 use metricd_database::{Fault, Outage};
 
 /// Judges SQL before it is stored, and says what its contract is.
@@ -128,7 +128,7 @@ impl SqlValidator {
         if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
 
-    fn resolve(&self, statement: &Statement, numbered: &Edited) -> Result<Resolution, SqlValidationError> {
+    fn resolve(&self, statement: &Statement, numbered: &RewrittenSql) -> Result<Resolution, SqlValidationError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
         // A blank before the parameter is no part of it.
         let parameter = |range: Range<usize>| {
@@ -153,27 +153,32 @@ impl SqlValidator {
             }
             error @ ResolveError::ColumnRepeated(_) => {
                 let message = format!("{error}: give each column a name of its own with AS");
-                SqlValidationError::Refused(vec![Finding::new(FindingCode::ColumnRepeated, Place::START, "", message)])
+                SqlValidationError::Refused(vec![Finding::new(
+                    FindingCode::ColumnRepeated,
+                    Position::START,
+                    "",
+                    message,
+                )])
             }
             error @ ResolveError::TooComplex => {
                 let message = format!(
                     "{error}: name the columns instead of `*`, join less at once, or put a long list into a table"
                 );
-                SqlValidationError::Refused(vec![Finding::new(FindingCode::TooComplex, Place::START, "", message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::TooComplex, Position::START, "", message)])
             }
             ResolveError::Refused { message, hint, character } => {
                 let (message, parameter) = with_parameter_names(&message, statement.parameters());
                 let written = |index| statement.placeholders().iter().find(|placeholder| placeholder.index == index);
                 let origin = character.map(|character| numbered.origin(character));
                 let origin = origin.or_else(|| Some(written(parameter?)?.range.start));
-                let place = origin.map_or(Place::START, |origin| place_of(statement.text(), origin));
+                let position = origin.map_or(Position::START, |origin| position_of(statement.text(), origin));
                 let words = origin.map(|origin| words_at(statement.text(), origin)).unwrap_or_default();
                 let hint = hint.map(|hint| format!("; {}", lowered(&hint))).unwrap_or_default();
                 let name = parameter.and_then(|index| statement.parameters().get(index));
                 let advice =
                     name.map(|name| format!("; declare the type of the parameter `{name}`")).unwrap_or_default();
                 let message = format!("PostgreSQL says: {message}{hint}{advice}");
-                SqlValidationError::Refused(vec![Finding::new(FindingCode::Unresolved, place, words, message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::Unresolved, position, words, message)])
             }
         })
     }
@@ -208,7 +213,7 @@ fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
     let finding = |parameter: &Parameter| {
         let name = parameter.name().as_str();
         let message = format!("the definition declares `{name}`, and the SQL does not have `:{name}`");
-        Finding::new(FindingCode::ParameterUnused, Place::START, name, message)
+        Finding::new(FindingCode::ParameterUnused, Position::START, name, message)
     };
     declared.iter().filter(is_unused).map(finding).collect()
 }

@@ -127,7 +127,7 @@ async fn main() -> Result<()> {
         }
         taken += 1;
         if let Some(finding) = not_understood(&query) {
-            refused.entry(finding.message.clone()).or_default().push(format!("{} {query}", finding.place));
+            refused.entry(finding.message.clone()).or_default().push(format!("{} {query}", finding.position));
         }
     }
     let count: usize = refused.values().map(Vec::len).sum();

@@ -20,7 +20,7 @@ pub fn look(bytes: &[u8]) {
         assert!(!findings.is_empty(), "refused without a reason");
         let lines = sql.as_str().split('\n').count() as u64;
         assert!(
-            findings.iter().all(|finding| (1..=lines).contains(&finding.place.line)),
+            findings.iter().all(|finding| (1..=lines).contains(&finding.position.line)),
             "a place outside of the text"
         );
     }

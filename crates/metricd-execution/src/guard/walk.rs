@@ -14,7 +14,7 @@ use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 use super::complexity::Complexity;
 use super::{Allowed, words};
 use crate::syntax::{Tree, is_reserved};
-use crate::{Finding, FindingCode, Place};
+use crate::{Finding, FindingCode, Position};
 
 /// How many bytes of a name PostgreSQL keeps (`NAMEDATALEN - 1`).
 const MAX_NAME_BYTES: usize = 63;
@@ -23,8 +23,8 @@ const MAX_NAME_BYTES: usize = 63;
 pub(super) struct Walk<'a> {
     allowed: &'a Allowed,
     tree: &'a Tree,
-    /// The place of the innermost node that has one, for those that have none.
-    place: Place,
+    /// The position of the innermost node that has one, for findings about nodes that have none.
+    position: Position,
     /// The names of the WITH queries that can be read from where the walk is.
     with_names: Vec<String>,
     uses: Uses,
@@ -49,7 +49,7 @@ pub(crate) struct Uses {
 /// A constant with a word that names a moment of the clock, such as `'today'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Moment {
-    pub(crate) place: Place,
+    pub(crate) position: Position,
     /// The word as it is written.
     pub(crate) word: String,
     /// What follows the clock instead.
@@ -62,9 +62,9 @@ pub(crate) struct Qualifier {
     /// The table's name as PostgreSQL sees it.
     pub(crate) table: String,
     /// Where the schema begins.
-    pub(crate) begin: Place,
+    pub(crate) begin: Position,
     /// Where the table's name begins.
-    pub(crate) end: Place,
+    pub(crate) end: Position,
 }
 
 /// A table or view of the warehouse as a source.
@@ -72,21 +72,30 @@ pub(crate) struct Qualifier {
 pub(crate) struct TableUse {
     /// The name as PostgreSQL sees it.
     pub(crate) table: String,
-    pub(crate) begin: Place,
+    pub(crate) begin: Position,
     /// Where the name ends, with a parenthesis or a `*` behind it.
-    pub(crate) end: Place,
+    pub(crate) end: Position,
     /// Where the ONLY before it stands.
-    pub(crate) only: Option<Place>,
+    pub(crate) only: Option<Position>,
     pub(crate) has_alias: bool,
     /// Where the SELECT begins that reads it; there stands TABLE where that is the short form.
-    pub(crate) select: Place,
+    pub(crate) select: Position,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(allowed: &'a Allowed, tree: &'a Tree) -> Self {
         let (with_names, uses) = (Vec::new(), Uses::default());
         let complexity = Complexity::default();
-        Self { allowed, tree, place: Place::START, with_names, uses, lock_count: 0, complexity, findings: Vec::new() }
+        Self {
+            allowed,
+            tree,
+            position: Position::START,
+            with_names,
+            uses,
+            lock_count: 0,
+            complexity,
+            findings: Vec::new(),
+        }
     }
 
     /// Whether PostgreSQL may need long to resolve what has been walked through.
@@ -98,21 +107,21 @@ impl<'a> Walk<'a> {
     pub(super) fn finish(mut self) -> (Vec<Finding>, Uses) {
         if self.complexity.is_excessive() {
             let message = "too many columns would be resolved: name the columns instead of `*`, or join less at once";
-            self.find(FindingCode::TooComplex, Place::START, "", message);
+            self.find(FindingCode::TooComplex, Position::START, "", message);
         }
         (self.findings, self.uses)
     }
 
-    fn find(&mut self, code: FindingCode, place: Place, words: &str, message: impl Into<String>) {
-        self.findings.push(Finding::new(code, place, words, message));
+    fn find(&mut self, code: FindingCode, position: Position, words: &str, message: impl Into<String>) {
+        self.findings.push(Finding::new(code, position, words, message));
     }
 
     /// Refuses a node that is no part of the SQL that metrics are written in.
     fn refuse(&mut self, node: &(impl Spanned + ToString), what: &str) {
-        let place = self.place_of(node);
+        let position = self.position_of(node);
         self.find(
             FindingCode::NotUnderstood,
-            place,
+            position,
             &node.to_string(),
             format!("{what} cannot stand in a metric's SQL"),
         );
@@ -122,13 +131,13 @@ impl<'a> Walk<'a> {
     fn refuse_if(&mut self, is_there: bool, words: &str) {
         if is_there {
             let message = format!("{words} is no part of PostgreSQL's SELECT: leave it out");
-            self.find(FindingCode::NotUnderstood, self.place, words, message);
+            self.find(FindingCode::NotUnderstood, self.position, words, message);
         }
     }
 
-    fn place_of(&self, node: &impl Spanned) -> Place {
+    fn position_of(&self, node: &impl Spanned) -> Position {
         let start = node.span().start;
-        if start.line == 0 { self.place } else { start.into() }
+        if start.line == 0 { self.position } else { start.into() }
     }
 
     /// Takes a name that PostgreSQL must not have reserved.
@@ -179,7 +188,7 @@ impl<'a> Walk<'a> {
 
     fn unnamed<T>(&mut self, name: &ObjectName) -> Option<T> {
         let message = "expected a name, or a schema and a name";
-        self.find(FindingCode::NotUnderstood, self.place_of(name), &name.to_string(), message);
+        self.find(FindingCode::NotUnderstood, self.position_of(name), &name.to_string(), message);
         None
     }
 }

@@ -1,7 +1,7 @@
 //! PostgreSQL's own words.
 
-use crate::Place;
-use crate::place::Cursor;
+use crate::Position;
+use crate::position::PositionCursor;
 
 /// PostgreSQL's functions that nobody should call and that take one argument, so that `value.name` calls them: those of
 /// `pg_proc` that are volatile, read the catalogs or settings, or run SQL that they are given. Of the families that
@@ -21,9 +21,9 @@ pub(super) fn calls_as_attribute(word: &str) -> bool {
         || (!word.contains(' ') && FUNCTIONS_OF_ONE.contains(&format!(" {word} ")))
 }
 
-/// The word of the text that begins at the place.
-pub(super) fn at(text: &str, place: Place) -> &str {
-    let offset = Cursor::of(text).advance(place);
+/// The word of the text that begins at the position.
+pub(super) fn at(text: &str, position: Position) -> &str {
+    let offset = PositionCursor::of(text).advance(position);
     let rest = text.get(offset..).unwrap_or_default();
     if rest.starts_with(char::is_whitespace) {
         return "";

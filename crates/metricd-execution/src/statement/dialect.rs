@@ -10,7 +10,7 @@ use sqlparser::dialect::{Dialect, PostgreSqlDialect};
 /// - It takes `+--` and `-/*` for operators, where PostgreSQL sees an operator and a comment. Here no operator has more than
 ///   a few characters, so that the comment is found.
 /// - It reads the escapes of `U&'…'`, always with a backslash, where `UESCAPE` may name another character. Without that
-///   it sees `U`, `&` and a plain string, which ends in the same place.
+///   it sees `U`, `&` and a plain string, which ends at the same position.
 #[derive(Debug)]
 pub(super) struct TokenDialect(pub(super) PostgreSqlDialect);
 

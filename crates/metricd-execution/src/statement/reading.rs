@@ -9,14 +9,14 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 use super::placeholder::{Brackets, Placeholder};
 use super::{InvalidStatement, Statement};
-use crate::Place;
-use crate::place::Cursor;
+use crate::Position;
+use crate::position::PositionCursor;
 
 /// A token that means something, with its bytes.
 struct Word<'a> {
     token: &'a Token,
     range: Range<usize>,
-    place: Place,
+    position: Position,
 }
 
 /// A text while its tokens are looked at.
@@ -49,10 +49,10 @@ impl Reading {
         let (body, rest) = words.split_at(words.iter().position(|word| is_semicolon(&word)).unwrap_or(words.len()));
         if let Some(first) = body.first().filter(|first| !begins_a_query(first.token)) {
             let word = first.token.to_string().chars().take(40).collect();
-            return Err(InvalidStatement::NotAQuery { word, place: first.place });
+            return Err(InvalidStatement::NotAQuery { word, position: first.position });
         }
         if let Some(second) = rest.iter().find(|word| !is_semicolon(word)) {
-            return Err(InvalidStatement::Several { place: second.place });
+            return Err(InvalidStatement::Several { position: second.position });
         }
         if let (Some(first), Some(last)) = (body.first(), body.last()) {
             self.statement.body = first.range.start..last.range.end;
@@ -66,7 +66,7 @@ impl Reading {
 
     /// The tokens that mean something; comments are blanks.
     fn words<'a>(&mut self, sql: &SqlText, tokens: &'a [TokenWithSpan]) -> Result<Vec<Word<'a>>, InvalidStatement> {
-        let mut cursor = Cursor::of(sql.as_str());
+        let mut cursor = PositionCursor::of(sql.as_str());
         let mut words: Vec<Word<'a>> = Vec::new();
         for TokenWithSpan { token, span } in tokens {
             let range = cursor.advance(span.start.into())..cursor.advance(span.end.into());
@@ -76,7 +76,7 @@ impl Reading {
                 }
                 Token::Whitespace(_) | Token::EOF => {}
                 token => {
-                    let word = Word { token, range, place: span.start.into() };
+                    let word = Word { token, range, position: span.start.into() };
                     misread(sql.as_str(), words.last(), &word)?;
                     words.push(word);
                 }
@@ -90,11 +90,11 @@ impl Reading {
         let touches = |left: &Word<'_>, right: &Word<'_>| left.range.end == right.range.start;
         match (word.token, rest) {
             (Token::Placeholder(words), _) if words.starts_with('$') => {
-                return Err(InvalidStatement::NumberedParameter { place: word.place, words: words.clone() });
+                return Err(InvalidStatement::NumberedParameter { position: word.position, words: words.clone() });
             }
             (Token::Colon, [name, ..]) if touches(word, name) && !self.brackets.is_slice() => {
                 if let Token::Word(sqlparser::tokenizer::Word { value, quote_style: None, .. }) = name.token {
-                    self.placeholder(word.place, word.range.start..name.range.end, value)?;
+                    self.placeholder(word.position, word.range.start..name.range.end, value)?;
                 }
             }
             (Token::Word(prefix), [ampersand, quoted, ..])
@@ -111,8 +111,8 @@ impl Reading {
         Ok(())
     }
 
-    fn placeholder(&mut self, place: Place, range: Range<usize>, name: &str) -> Result<(), InvalidStatement> {
-        let name = ParameterName::parse(name).map_err(|cause| InvalidStatement::ParameterName { place, cause })?;
+    fn placeholder(&mut self, position: Position, range: Range<usize>, name: &str) -> Result<(), InvalidStatement> {
+        let name = ParameterName::parse(name).map_err(|cause| InvalidStatement::ParameterName { position, cause })?;
         let next = self.statement.parameters.len();
         let index = *self.indexes.entry(name.as_str().to_owned()).or_insert(next);
         if index == next {
@@ -129,7 +129,7 @@ impl Reading {
             Token::SingleQuotedString(_) => self.statement.blanks.push(prefix.range.start..quoted.range.start),
             Token::Word(_) => {
                 let message = "a name that is spelled with U&: write the name itself".to_owned();
-                return Err(InvalidStatement::Syntax { place: prefix.place, message });
+                return Err(InvalidStatement::Syntax { position: prefix.position, message });
             }
             _ => {}
         }
@@ -143,11 +143,11 @@ impl Reading {
     }
 }
 
-/// Refuses what PostgreSQL splits in other places than the tokenizer does: a comment that begins inside of an operator, as
-/// in `|/*`, and an `E'…'` string that goes on in another piece.
+/// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside of an operator, as in
+/// `|/*`, and an `E'…'` string that continues in another piece.
 fn misread(text: &str, before: Option<&Word<'_>>, word: &Word<'_>) -> Result<(), InvalidStatement> {
     let Some(before) = before else { return Ok(()) };
-    let syntax = |message: &str| Err(InvalidStatement::Syntax { place: word.place, message: message.to_owned() });
+    let syntax = |message: &str| Err(InvalidStatement::Syntax { position: word.position, message: message.to_owned() });
     let joint = text.get(before.range.end.saturating_sub(1)..word.range.start + 1);
     if before.range.end == word.range.start && matches!(joint, Some("--" | "/*")) {
         return syntax("a comment behind an operator: put a blank between them");

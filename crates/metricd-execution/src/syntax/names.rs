@@ -22,7 +22,7 @@ pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     for at in 0..tokens.len() {
         let rest = tokens.get(at..).unwrap_or_default();
         let Some(token) = rest.first() else { break };
-        let word = Position { done: &done, rest, scope: &scope };
+        let word = WordContext { done: &done, rest, scope: &scope };
         is_refused = is_refused || word.writes_or_locks();
         let decided = match &token.token {
             Token::Word(found) if found.quote_style.is_none() && !is_refused && word.is_name() => {
@@ -48,7 +48,7 @@ fn name(word: &Word) -> Word {
 
 /// A word, and what stands around it.
 #[derive(Clone, Copy)]
-struct Position<'a> {
+struct WordContext<'a> {
     /// What stands before it, decided.
     done: &'a [TokenWithSpan],
     /// It, and what follows it.
@@ -56,7 +56,7 @@ struct Position<'a> {
     scope: &'a Scope,
 }
 
-impl<'a> Position<'a> {
+impl<'a> WordContext<'a> {
     fn before(&self) -> Option<&'a TokenWithSpan> {
         self.done.last()
     }

@@ -1,6 +1,6 @@
 //! Other forms of the same for what the parser cannot read, where that spans several tokens.
 //!
-//! As in [`plain`](super::plain), nothing that is left out has an expression in it, and the tree is for looking at alone.
+//! As in [`normalize`](super::normalize), nothing that is left out has an expression in it, and the tree is for looking at alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(super) fn with_known_shapes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> 
     shapes.apply()
 }
 
-/// Which parenthesis or bracket closes which, by their places.
+/// The index of the closing token for each opening parenthesis or bracket.
 fn closing(tokens: &[TokenWithSpan]) -> Vec<Option<usize>> {
     let mut closing = vec![None; tokens.len()];
     let mut open = Vec::new();

@@ -9,7 +9,7 @@ use super::{Declarations, SqlValidationError, SqlValidator};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
 use crate::tree::Source;
-use crate::{Finding, FindingCode, Place, QueryTree, Statement};
+use crate::{Finding, FindingCode, Position, QueryTree, Statement};
 use metricd_database::Outage;
 
 /// What has to be done about a period that cannot be applied.
@@ -40,12 +40,13 @@ impl SqlValidator {
     ) -> Result<Period, SqlValidationError> {
         let source = contract.period_source(declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
-            let finding = Finding::new(FindingCode::TimeColumn, Place::START, &column.to_string(), reason.to_string());
+            let finding =
+                Finding::new(FindingCode::TimeColumn, Position::START, &column.to_string(), reason.to_string());
             return Err(vec![finding].into());
         }
         let apply = declared.period.and_then(PeriodDeclaration::apply);
         let refused = |reason: &str| {
-            let finding = Finding::new(FindingCode::Period, Place::START, "period", reason);
+            let finding = Finding::new(FindingCode::Period, Position::START, "period", reason);
             Err(SqlValidationError::Refused(vec![finding]))
         };
         if statement.parameters().iter().any(|name| is_period(name.as_str())) {

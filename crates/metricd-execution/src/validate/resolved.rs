@@ -5,7 +5,7 @@ use metricd_domain::ContractTable;
 
 use crate::guard::Moment;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
-use crate::{Allowed, Finding, FindingCode, Place, QueryTree};
+use crate::{Allowed, Finding, FindingCode, Position, QueryTree};
 
 /// Functions behind operators of paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`) that compare every part of one value with
 /// every part of the other, in loops without a check for interrupts: no time limit stops them, and a few kilobytes of SQL keep
@@ -13,40 +13,40 @@ use crate::{Allowed, Finding, FindingCode, Place, QueryTree};
 const UNSTOPPABLE: [&str; 7] =
     ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
 
-/// What PostgreSQL would do that stored SQL may not. The places are not known any more.
+/// Checks relations, functions, types and nodes of the resolved query. Their positions in the text are unknown.
 pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
     for ContractTable { schema, name, .. } in resolution.tables.iter().filter(|table| table.schema != "warehouse") {
         let message = "a metric reads the tables and views of the schema `warehouse` alone";
         let words = format!("{schema}.{name}");
-        findings.push(Finding::new(FindingCode::RelationNotAllowed, Place::START, &words, message));
+        findings.push(Finding::new(FindingCode::RelationNotAllowed, Position::START, &words, message));
     }
     for function in resolution.functions.iter().filter(|function| !is_allowed(function, allowed)) {
         let message = format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
         let words = format!("{}.{}", function.schema, function.name);
-        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, &words, message));
+        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, &words, message));
     }
     for ResolvedType { schema, name, .. } in resolution.types.iter().filter(|made| !is_allowed_type(made, allowed)) {
         let message = "PostgreSQL would make a value of this type, which stored SQL may not name";
         let words = format!("{schema}.{name}");
-        findings.push(Finding::new(FindingCode::TypeNotAllowed, Place::START, &words, message));
+        findings.push(Finding::new(FindingCode::TypeNotAllowed, Position::START, &words, message));
     }
     for node in &resolution.unknown_nodes {
         let message = format!(
             "PostgreSQL resolves the SQL to `{node}`, which this version of metricd does not know and cannot vouch for: write it without \
              what newer versions of PostgreSQL have added"
         );
-        findings.push(Finding::new(FindingCode::NotUnderstood, Place::START, "", message));
+        findings.push(Finding::new(FindingCode::NotUnderstood, Position::START, "", message));
     }
     for word in &resolution.session_words {
         let message = "PostgreSQL would answer this from the session, which is the server's own";
-        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Place::START, word, message));
+        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, word, message));
     }
     findings
 }
 
 /// Constants whose word for a moment of the clock is in no constant that PostgreSQL has made of the text: it was read as a time.
-/// PostgreSQL does not keep the places of constants in every version.
+/// Not every version of PostgreSQL keeps the positions of constants.
 pub(super) fn check_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding> {
     let Ok(constants) = tree.constants() else { return Vec::new() };
     let is_kept = |word: &str| {
@@ -57,7 +57,7 @@ pub(super) fn check_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding
     let lost = moments.iter().filter(|moment| !is_kept(&moment.word));
     let finding = |moment: &Moment| {
         let message = format!("PostgreSQL settles this when it prepares the statement: write {}", moment.instead);
-        Finding::new(FindingCode::FrozenTime, moment.place, &moment.word, message)
+        Finding::new(FindingCode::FrozenTime, moment.position, &moment.word, message)
     };
     lost.take(1).map(finding).collect()
 }

@@ -63,12 +63,12 @@ fn a_place_of_postgresqls_is_one_of_the_authors_text() {
     let found = findings(validate(&resolver, sql, &declared()));
     assert_eq!(resolver.asked(), [text]);
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 3, column: 8 }, "nosuch"));
+    assert_eq!((found[0].position, found[0].words.as_str()), (Position { line: 3, column: 8 }, "nosuch"));
     assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
-    // A place inside of what stands for a parameter is the parameter's.
+    // A position inside the replacement of a parameter maps to the parameter.
     resolver.answer(text, Err(refused("no", Some(text.find("AS date").unwrap()))));
     let found = findings(validate(&resolver, sql, &declared()));
-    assert_eq!((found[0].place, found[0].words.as_str()), (Place { line: 2, column: 19 }, ":day"));
+    assert_eq!((found[0].position, found[0].words.as_str()), (Position { line: 2, column: 19 }, ":day"));
 }
 
 #[test]

@@ -250,7 +250,7 @@ fn a_refusal_says_what_is_wrong_where_and_what_to_write_instead() {
         let found: Vec<_> = findings
             .iter()
             .map(|finding| {
-                let place = (finding.place.line, finding.place.column);
+                let place = (finding.position.line, finding.position.column);
                 (finding.code.code(), place, finding.words.as_str(), finding.message.as_str())
             })
             .collect();

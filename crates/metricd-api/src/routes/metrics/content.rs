@@ -227,14 +227,14 @@ async fn validate(request: &HttpRequest, state: &ApiState, draft: DraftContent) 
 fn refused(findings: &[Finding]) -> Problem {
     let errors = findings.iter().map(|finding| FieldError {
         field: if finding.code == FindingCode::Period { "period" } else { "sql" }.to_owned(),
-        message: format!("line {}, column {}: {}", finding.place.line, finding.place.column, finding.message),
+        message: format!("line {}, column {}: {}", finding.position.line, finding.position.column, finding.message),
     });
     let responses: Vec<_> = findings
         .iter()
         .map(|finding| FindingResponse {
             code: finding.code.code(),
-            line: finding.place.line,
-            column: finding.place.column,
+            line: finding.position.line,
+            column: finding.position.column,
             words: &finding.words,
             message: &finding.message,
         })

@@ -3,19 +3,19 @@
 use sqlparser::ast::{ArrayElemTypeDef, DataType};
 
 use super::Walk;
-use crate::{FindingCode, Place};
+use crate::{FindingCode, Position};
 
 impl Walk<'_> {
-    pub(super) fn data_type(&mut self, data_type: &DataType, place: Place) {
+    pub(super) fn data_type(&mut self, data_type: &DataType, position: Position) {
         if let DataType::Custom(_, modifiers) = data_type
             && !modifiers.iter().all(|modifier| modifier.bytes().all(|byte| byte.is_ascii_digit()))
         {
             let message = "a type's length and precision are numbers";
-            return self.find(FindingCode::NotUnderstood, place, &data_type.to_string(), message);
+            return self.find(FindingCode::NotUnderstood, position, &data_type.to_string(), message);
         }
         let name = match data_type {
             DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
-                return self.data_type(element, place);
+                return self.data_type(element, position);
             }
             DataType::Custom(name, _) => match self.schema_and_name(name) {
                 // In quotes or behind a schema this is not `character`, but a byte, which PostgreSQL's catalogs use.
@@ -35,7 +35,7 @@ impl Walk<'_> {
             }
         };
         let message = "this type may not be named: write one of the types that docs/guard.md lists";
-        self.find(FindingCode::TypeNotAllowed, place, &name, message);
+        self.find(FindingCode::TypeNotAllowed, position, &name, message);
     }
 }
 

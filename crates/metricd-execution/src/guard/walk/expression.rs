@@ -21,23 +21,23 @@ impl Walk<'_> {
     }
 
     pub(super) fn expression(&mut self, expression: &Expr) {
-        let around = self.place;
+        let around = self.position;
         stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.node(expression));
-        self.place = around;
+        self.position = around;
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each kind of expression, none of which has much to do")]
     fn node(&mut self, expression: &Expr) {
         match expression {
             Expr::Identifier(ident) => {
-                self.place = ident.span.start.into();
+                self.position = ident.span.start.into();
                 if ident.quote_style.is_none() && is_reserved(&ident.value) {
                     self.value_function(ident);
                 }
             }
             Expr::CompoundIdentifier(parts) => {
                 if let Some(first) = parts.first() {
-                    self.place = first.span.start.into();
+                    self.position = first.span.start.into();
                     self.name(first);
                 }
                 for column in parts.iter().skip(1) {
@@ -130,8 +130,8 @@ impl Walk<'_> {
             Expr::Value(value) => self.literal(value),
             Expr::TypedString(TypedString { data_type, value, uses_odbc_syntax }) => {
                 self.refuse_if(*uses_odbc_syntax, "{d '…'}");
-                let place = value.span.start.into();
-                self.data_type(data_type, place);
+                let position = value.span.start.into();
+                self.data_type(data_type, position);
                 self.literal(value);
                 self.refuse_frozen_time(value, data_type);
             }
@@ -188,9 +188,9 @@ impl Walk<'_> {
         if let (Expr::Value(literal), Some(data_type)) = (expression, types.last()) {
             self.refuse_frozen_time(literal, data_type);
         }
-        let place = self.place_of(expression);
+        let position = self.position_of(expression);
         for data_type in types.into_iter().rev() {
-            self.data_type(data_type, place);
+            self.data_type(data_type, position);
         }
     }
 
@@ -321,7 +321,7 @@ impl Walk<'_> {
 
     fn foreign_operator(&mut self, operator: &str) {
         let message = "only PostgreSQL's own operators may stand in a metric's SQL";
-        self.find(FindingCode::OperatorNotAllowed, self.place, operator, message);
+        self.find(FindingCode::OperatorNotAllowed, self.position, operator, message);
     }
 
     /// Takes a word that PostgreSQL reserves and that stands where an expression may.

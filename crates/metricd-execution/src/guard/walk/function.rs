@@ -27,7 +27,7 @@ impl Walk<'_> {
     pub(super) fn function(&mut self, function: &Function) {
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
             function;
-        self.place = self.place_of(name);
+        self.position = self.position_of(name);
         self.function_name(name, args);
         self.refuse_if(*uses_odbc_syntax, "{fn …}");
         self.refuse_if(!matches!(parameters, FunctionArguments::None), "a function with two lists of arguments");
@@ -90,7 +90,7 @@ impl Walk<'_> {
             FunctionArgumentClause::OrderBy(expressions) => self.order_by_expressions(expressions),
             FunctionArgumentClause::JsonNullClause(_) => {}
             FunctionArgumentClause::JsonReturningClause(JsonReturningClause { data_type }) => {
-                self.data_type(data_type, self.place);
+                self.data_type(data_type, self.position);
             }
             FunctionArgumentClause::IgnoreOrRespectNulls(_)
             | FunctionArgumentClause::Where(_)
@@ -103,7 +103,7 @@ impl Walk<'_> {
 
     /// Takes the name of a function that is called.
     pub(super) fn function_name(&mut self, name: &ObjectName, arguments: &FunctionArguments) {
-        let place = self.place_of(name);
+        let position = self.position_of(name);
         if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice()
             && ident.quote_style.is_none()
         {
@@ -125,6 +125,6 @@ impl Walk<'_> {
         let advice =
             advice.unwrap_or("write it with the functions that docs/guard.md lists, or have the operator allow it");
         let message = format!("the function `{function}` may not be called: {advice}");
-        self.find(FindingCode::FunctionNotAllowed, place, &name.to_string(), message);
+        self.find(FindingCode::FunctionNotAllowed, position, &name.to_string(), message);
     }
 }

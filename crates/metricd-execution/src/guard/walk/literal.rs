@@ -9,10 +9,10 @@ use crate::moment::{moment_as_written, moment_in};
 impl Walk<'_> {
     pub(super) fn literal(&mut self, literal: &ValueWithSpan) {
         if literal.span.start.line > 0 {
-            self.place = literal.span.start.into();
+            self.position = literal.span.start.into();
         }
         if let Some((word, instead)) = literal.value.clone().into_string().and_then(|value| moment_as_written(&value)) {
-            self.uses.moments.push(Moment { place: self.place, word, instead });
+            self.uses.moments.push(Moment { position: self.position, word, instead });
         }
         match &literal.value {
             Value::Number(_, is_long) => self.refuse_if(*is_long, "a number that ends in L"),

@@ -40,9 +40,9 @@ impl Walk<'_> {
         for lock in locks {
             let message = "a metric only reads: leave the locking clause out";
             // What is in a query is walked through before its locking clause, which stands behind it.
-            let place = self.tree.locks.get(self.lock_count).copied().unwrap_or(self.place);
+            let position = self.tree.locks.get(self.lock_count).copied().unwrap_or(self.position);
             self.lock_count += 1;
-            self.find(FindingCode::Locks, place, &lock.to_string(), message);
+            self.find(FindingCode::Locks, position, &lock.to_string(), message);
         }
         self.refuse_if(for_clause.is_some(), "FOR XML, JSON or BROWSE");
         self.refuse_if(settings.is_some(), "SETTINGS");
@@ -110,7 +110,7 @@ impl Walk<'_> {
             }
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 let message = "a metric only reads: write a SELECT";
-                self.find(FindingCode::Writes, self.place_of(body), &body.to_string(), message);
+                self.find(FindingCode::Writes, self.position_of(body), &body.to_string(), message);
             }
             // Tokens that say TABLE have become a SELECT before there was a tree.
             SetExpr::Table(_) => self.refuse_if(true, "TABLE in this place"),
@@ -132,9 +132,9 @@ impl Walk<'_> {
             match sort {
                 None | Some(OrderBySort::Asc | OrderBySort::Desc) => {}
                 Some(OrderBySort::Using(_)) => {
-                    let place = self.place_of(expr);
+                    let position = self.position_of(expr);
                     let message = "ORDER BY … USING cannot stand in a metric's SQL: write ASC or DESC";
-                    self.find(FindingCode::OperatorNotAllowed, place, "USING", message);
+                    self.find(FindingCode::OperatorNotAllowed, position, "USING", message);
                 }
             }
             self.refuse_if(with_fill.is_some(), "WITH FILL");

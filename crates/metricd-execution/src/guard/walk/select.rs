@@ -36,9 +36,9 @@ impl Walk<'_> {
             value_table_mode,
             flavor,
         } = select;
-        let around = self.place;
+        let around = self.position;
         if select_token.0.span.start.line > 0 {
-            self.place = select_token.0.span.start.into();
+            self.position = select_token.0.span.start.into();
         }
         // Comments are blanks before there is a tree, so that no hint is ever seen.
         self.refuse_if(!optimizer_hints.is_empty(), "a hint");
@@ -54,7 +54,7 @@ impl Walk<'_> {
         self.refuse_if(exclude.is_some(), "EXCLUDE behind the columns");
         if let Some(into) = into {
             let message = "a metric only reads: leave INTO out";
-            self.find(FindingCode::Writes, self.place, &into.to_string(), message);
+            self.find(FindingCode::Writes, self.position, &into.to_string(), message);
         }
         let relations = from.iter().map(|table| self.table_with_joins(table)).sum();
         self.complexity.add_relations(relations);
@@ -77,7 +77,7 @@ impl Walk<'_> {
         self.refuse_if(qualify.is_some(), "QUALIFY");
         self.refuse_if(value_table_mode.is_some(), "AS VALUE or AS STRUCT");
         self.refuse_if(*flavor != SelectFlavor::Standard, "FROM before SELECT");
-        self.place = around;
+        self.position = around;
     }
 
     fn select_item(&mut self, item: &SelectItem) {

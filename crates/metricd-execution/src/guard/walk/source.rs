@@ -146,12 +146,12 @@ impl Walk<'_> {
         };
         if is_foreign {
             let message = "a metric reads the tables and views of the schema `warehouse` alone: write one of those";
-            self.find(FindingCode::RelationNotAllowed, self.place_of(name), &name.to_string(), message);
+            self.find(FindingCode::RelationNotAllowed, self.position_of(name), &name.to_string(), message);
         } else if schema.is_some() || !self.with_names.contains(&relation) {
             let span = name.span();
             let (begin, end) = (span.start.into(), self.tree.end_of_source(span.end.into()));
             let only = self.tree.only_before(begin);
-            self.uses.tables.push(TableUse { table: relation, begin, end, only, has_alias, select: self.place });
+            self.uses.tables.push(TableUse { table: relation, begin, end, only, has_alias, select: self.position });
         }
     }
 

@@ -1,4 +1,4 @@
-//! Plainer words for what the parser does not know.
+//! Rewrites single tokens and phrases that PostgreSQL knows and the parser does not.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
@@ -8,20 +8,19 @@ use super::operators::is_operator;
 use super::scope::{Clause, Scope};
 use super::token::{is, is_name, is_one_of, is_string, is_word};
 
-/// The tokens with plainer words for what PostgreSQL knows and the parser does not. Nothing that is left out has an
-/// expression in it, and what is put in stands for the same. The tree is for looking at alone: what PostgreSQL is given is
-/// the author's text.
-pub(super) fn plain(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
-    let mut plain: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+/// Replaces tokens that the parser does not know by equivalent ones. What is dropped never contains an expression. The tree
+/// only serves the check: PostgreSQL receives the author's text.
+pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
+    let mut normalized: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut scope = Scope::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let (taken, put) = reword(&plain, tokens.get(at..).unwrap_or_default(), scope.clause());
+        let (taken, replacement) = replacement(&normalized, tokens.get(at..).unwrap_or_default(), scope.clause());
         let taken = if taken == 0 {
-            plain.push(token.clone());
+            normalized.push(token.clone());
             1
         } else {
-            plain.extend(put.into_iter().map(|put| at_its_place(put, &tokens[at..at + taken])));
+            normalized.extend(replacement.into_iter().map(|new| with_span(new, &tokens[at..at + taken])));
             taken
         };
         for passed in at..at + taken {
@@ -29,18 +28,18 @@ pub(super) fn plain(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
         }
         at += taken;
     }
-    plain
+    normalized
 }
 
-/// The token where it stood, or else where the first one stood that it stands for.
-fn at_its_place(token: Token, instead_of: &[TokenWithSpan]) -> TokenWithSpan {
-    let same = instead_of.iter().find(|old| old.token == token).or(instead_of.first());
+/// Gives a new token the span of the equal token that it replaces, or else of the first one.
+fn with_span(token: Token, replaced: &[TokenWithSpan]) -> TokenWithSpan {
+    let same = replaced.iter().find(|old| old.token == token).or(replaced.first());
     let span = same.map_or(Span::empty(), |old| old.span);
     TokenWithSpan::new(token, span)
 }
 
-/// How many of the tokens are reworded, and to what. `before` is what stands before them.
-fn reword(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (usize, Vec<Token>) {
+/// How many tokens at the start of `rest` are replaced, and by which. `done` are the tokens before them.
+fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (usize, Vec<Token>) {
     let none = (0, Vec::new());
     let before = done.last();
     let [token, behind @ ..] = rest else { return none };
@@ -59,20 +58,20 @@ fn reword(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (us
         {
             (1, Vec::new())
         }
-        // A constant of a type that the parser has no word for.
+        // A constant of a type that the parser does not know, such as `mood 'sad'`.
         Token::Word(Word { keyword: Keyword::NoKeyword, .. })
             if is_string(behind.first()) && !follows(&["AS"]) && !is(before, &Token::Period) =>
         {
             let text = behind.first().map_or(Token::EOF, |text| text.token.clone());
             (2, vec![text, Token::DoubleColon, token.token.clone()])
         }
-        // All columns of a row, where the row is an expression's or stands in one.
+        // All columns of a row, if the row is an expression or inside of one.
         Token::Mul if is(before, &Token::Period) => (1, vec![Token::make_word("*", Some('"'))]),
-        // The older spelling of an argument's name.
+        // The older operator for named arguments, `:=`.
         Token::Assignment if matches!(before.map(|before| &before.token), Some(Token::Word(_))) => {
             (1, vec![Token::RArrow])
         }
-        // Any operator stands before ANY; the parser knows comparisons alone.
+        // PostgreSQL accepts any operator before ANY, the parser only comparisons.
         _ if is_one_of(behind.first(), &["ANY", "ALL", "SOME"]) && is_operator(&token.token) => (1, vec![Token::Eq]),
         Token::Word(word) if word.quote_style.is_none() && !follows(&["AS"]) => {
             match word.value.to_ascii_uppercase().as_str() {
