@@ -10,7 +10,7 @@ mod walk;
 mod words;
 
 pub use allowed::Allowed;
-pub(crate) use walk::{Moment, Uses};
+pub(crate) use walk::{SpecialDate, Uses};
 
 use self::walk::Walk;
 use crate::syntax::with_tree;

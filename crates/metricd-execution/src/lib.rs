@@ -64,7 +64,6 @@ mod bound;
 mod encode;
 mod finding;
 mod guard;
-mod moment;
 mod period;
 mod permit;
 mod position;
@@ -73,6 +72,7 @@ mod resolver;
 mod rewritten_sql;
 mod runner;
 mod snapshot;
+mod special_date;
 mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]

@@ -12,13 +12,13 @@ use metricd_domain::{
     Contract, ContractParameter, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText, TimeColumn,
 };
 
-use self::resolved::{check_moments, check_resolution};
+use self::resolved::{check_resolution, check_special_dates};
 use crate::arguments::numbered;
 use crate::guard::uses;
-use crate::moment::may_name_a_moment;
 use crate::position::position_of;
 use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
 use crate::rewritten_sql::RewrittenSql;
+use crate::special_date::may_have_special_date;
 use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
 use metricd_database::{Fault, Outage};
 
@@ -122,8 +122,8 @@ impl SqlValidator {
     fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, SqlValidationError> {
         let resolution = self.resolve(statement, &numbered(statement, declared))?;
         let mut findings = check_resolution(&resolution, self.guard.allowed());
-        if resolution.has_time_constants && may_name_a_moment(statement) {
-            findings.extend(check_moments(&uses(statement).moments, &resolution.tree));
+        if resolution.has_time_constants && may_have_special_date(statement) {
+            findings.extend(check_special_dates(&uses(statement).special_dates, &resolution.tree));
         }
         if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
@@ -193,7 +193,7 @@ impl SqlValidator {
         let parameters = names.zip(resolution.parameter_types);
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
         // A constant such as `'yesterday'` has been read when PostgreSQL tells of the statement.
-        let fingerprint = resolution.fingerprint.filter(|_| !may_name_a_moment(statement));
+        let fingerprint = resolution.fingerprint.filter(|_| !may_have_special_date(statement));
         let mut contract = Contract {
             columns: resolution.columns,
             parameters,

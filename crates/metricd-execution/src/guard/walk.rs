@@ -42,18 +42,18 @@ pub(crate) struct Uses {
     /// Whether what the statement means depends on columns that it does not name: a table's or a join's columns get new names by
     /// their order, or are joined because two tables have them.
     pub(crate) has_unnamed_columns: bool,
-    /// The constants that name a moment of the clock, if PostgreSQL reads them as a date or a time.
-    pub(crate) moments: Vec<Moment>,
+    /// The constants that are special date literals, if PostgreSQL gives them the type of a date or a time.
+    pub(crate) special_dates: Vec<SpecialDate>,
 }
 
-/// A constant with a word that names a moment of the clock, such as `'today'`.
+/// A special date literal within a constant, such as `'today'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct SpecialDate {
     pub(crate) position: Position,
-    /// The word as it is written.
-    pub(crate) word: String,
-    /// What follows the clock instead.
-    pub(crate) instead: &'static str,
+    /// As the author spelled it.
+    pub(crate) literal: String,
+    /// The expression to write instead.
+    pub(crate) replacement: &'static str,
 }
 
 /// The schema `warehouse` before a table's name where a column or a row is named.

@@ -3,7 +3,7 @@
 
 use metricd_domain::ContractTable;
 
-use crate::guard::Moment;
+use crate::guard::SpecialDate;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
 use crate::{Allowed, Finding, FindingCode, Position, QueryTree};
 
@@ -45,21 +45,22 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
     findings
 }
 
-/// Constants whose word for a moment of the clock is in no constant that PostgreSQL has made of the text: it was read as a time.
+/// Finds special date literals that PostgreSQL evaluated: those that are in no constant of the resolved query.
 /// Not every version of PostgreSQL keeps the positions of constants.
-pub(super) fn check_moments(moments: &[Moment], tree: &QueryTree) -> Vec<Finding> {
+pub(super) fn check_special_dates(special_dates: &[SpecialDate], tree: &QueryTree) -> Vec<Finding> {
     let Ok(constants) = tree.constants() else { return Vec::new() };
-    let is_kept = |word: &str| {
-        let has_word = |bytes: &&Vec<u8>| bytes.windows(word.len()).any(|part| part == word.as_bytes());
-        let written = moments.iter().filter(|moment| moment.word == word).count();
-        constants.iter().filter(has_word).count() >= written
+    let is_kept = |literal: &str| {
+        let has_literal = |bytes: &&Vec<u8>| bytes.windows(literal.len()).any(|part| part == literal.as_bytes());
+        let written = special_dates.iter().filter(|special_date| special_date.literal == literal).count();
+        constants.iter().filter(has_literal).count() >= written
     };
-    let lost = moments.iter().filter(|moment| !is_kept(&moment.word));
-    let finding = |moment: &Moment| {
-        let message = format!("PostgreSQL settles this when it prepares the statement: write {}", moment.instead);
-        Finding::new(FindingCode::FrozenTime, moment.position, &moment.word, message)
+    let evaluated = special_dates.iter().filter(|special_date| !is_kept(&special_date.literal));
+    let finding = |special_date: &SpecialDate| {
+        let message =
+            format!("PostgreSQL settles this when it prepares the statement: write {}", special_date.replacement);
+        Finding::new(FindingCode::FrozenTime, special_date.position, &special_date.literal, message)
     };
-    lost.take(1).map(finding).collect()
+    evaluated.take(1).map(finding).collect()
 }
 
 fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {

@@ -1,8 +1,8 @@
 //! SQL as PostgreSQL resolves it: the corpora of the guard against a real warehouse, contracts, and what drifts.
 
 mod contracts;
-mod moments;
 mod sessions;
+mod special_dates;
 mod types;
 
 use std::collections::BTreeSet;

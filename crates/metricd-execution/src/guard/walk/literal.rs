@@ -2,17 +2,19 @@
 
 use sqlparser::ast::{ArrayElemTypeDef, DataType, Value, ValueWithSpan};
 
-use super::{Moment, Walk, folded};
+use super::{SpecialDate, Walk, folded};
 use crate::FindingCode;
-use crate::moment::{moment_as_written, moment_in};
+use crate::special_date::{special_date_as_written, special_date_in};
 
 impl Walk<'_> {
     pub(super) fn literal(&mut self, literal: &ValueWithSpan) {
         if literal.span.start.line > 0 {
             self.position = literal.span.start.into();
         }
-        if let Some((word, instead)) = literal.value.clone().into_string().and_then(|value| moment_as_written(&value)) {
-            self.uses.moments.push(Moment { position: self.position, word, instead });
+        if let Some((spelled, replacement)) =
+            literal.value.clone().into_string().and_then(|value| special_date_as_written(&value))
+        {
+            self.uses.special_dates.push(SpecialDate { position: self.position, literal: spelled, replacement });
         }
         match &literal.value {
             Value::Number(_, is_long) => self.refuse_if(*is_long, "a number that ends in L"),
@@ -42,12 +44,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Refuses a constant of a date or a time that names a moment by a word. PostgreSQL reads it when the statement is
-    /// prepared, so that the metric would stand still for as long as it stays so.
+    /// Refuses a special date literal in a constant of a date or time type. PostgreSQL evaluates it when the statement is
+    /// prepared, so the metric would show a date that no longer follows the clock.
     pub(super) fn refuse_frozen_time(&mut self, literal: &ValueWithSpan, data_type: &DataType) {
         let Some(text) = literal.value.clone().into_string().filter(|_| is_time(data_type)) else { return };
-        if let Some(instead) = moment_in(&text) {
-            let message = format!("PostgreSQL settles this when it prepares the statement: write {instead}");
+        if let Some(replacement) = special_date_in(&text) {
+            let message = format!("PostgreSQL settles this when it prepares the statement: write {replacement}");
             self.find(FindingCode::FrozenTime, literal.span.start.into(), &text, message);
         }
     }
