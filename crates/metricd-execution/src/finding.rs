@@ -18,7 +18,7 @@ macro_rules! finding_codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The code, which does not change from one release to the next.
+            /// The code, which is stable between releases.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {
@@ -26,7 +26,7 @@ macro_rules! finding_codes {
                 }
             }
 
-            /// What the code means, in a sentence without a full stop.
+            /// The meaning of the code: a sentence without a full stop.
             #[must_use]
             pub fn meaning(self) -> &'static str {
                 match self {
@@ -60,53 +60,55 @@ finding_codes! {
     Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
 }
 
-/// Something that is wrong with SQL.
+/// One thing that is wrong with SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What it is.
+    /// The kind of finding.
     pub code: FindingCode,
-    /// Where it is, in the text as its author wrote it.
+    /// The position in the text as its author wrote it.
     pub position: Position,
-    /// The offending words as their author wrote them, shortened.
-    pub words: String,
+    /// The offending part of the SQL as its author wrote it, shortened.
+    pub snippet: String,
     /// What is wrong, and what to write instead; lower case, without a full stop.
     pub message: String,
 }
 
-/// How many characters of the offending words are shown.
-const MAX_WORDS_CHARS: usize = 60;
+/// How many characters a snippet has at most.
+const MAX_SNIPPET_CHARS: usize = 60;
 
 impl Finding {
-    pub(crate) fn new(code: FindingCode, position: Position, words: &str, message: impl Into<String>) -> Self {
-        let mut shown: String = words.chars().take(MAX_WORDS_CHARS).collect();
-        if words.chars().nth(MAX_WORDS_CHARS).is_some() {
+    pub(crate) fn new(code: FindingCode, position: Position, snippet: &str, message: impl Into<String>) -> Self {
+        let mut shown: String = snippet.chars().take(MAX_SNIPPET_CHARS).collect();
+        if snippet.chars().nth(MAX_SNIPPET_CHARS).is_some() {
             shown.push('…');
         }
-        Self { code, position, words: shown, message: message.into() }
+        Self { code, position, snippet: shown, message: message.into() }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.words.is_empty() {
+        if self.snippet.is_empty() {
             write!(formatter, "{}: {}", self.position, self.message)
         } else {
-            write!(formatter, "{}, at `{}`: {}", self.position, visible(&self.words), self.message)
+            write!(formatter, "{}, at `{}`: {}", self.position, visible(&self.snippet), self.message)
         }
     }
 }
 
 impl From<&InvalidStatement> for Finding {
     fn from(error: &InvalidStatement) -> Self {
-        let (code, words) = match error {
+        let (code, snippet) = match error {
             InvalidStatement::Empty => (FindingCode::Blank, ""),
-            InvalidStatement::NotAQuery { word, .. } => (FindingCode::NotAQuery, word.as_str()),
+            InvalidStatement::NotAQuery { first_token, .. } => (FindingCode::NotAQuery, first_token.as_str()),
             InvalidStatement::Several { .. } => (FindingCode::SeveralStatements, ";"),
             InvalidStatement::Syntax { .. } => (FindingCode::Unreadable, ""),
-            InvalidStatement::NumberedParameter { words, .. } => (FindingCode::NumberedParameter, words.as_str()),
+            InvalidStatement::NumberedParameter { placeholder, .. } => {
+                (FindingCode::NumberedParameter, placeholder.as_str())
+            }
             InvalidStatement::ParameterName { .. } => (FindingCode::ParameterName, ":"),
         };
-        Self::new(code, error.position(), words, error.to_string())
+        Self::new(code, error.position(), snippet, error.to_string())
     }
 }
 
@@ -126,20 +128,20 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_those_of_the_author() {
-        for words in ["'x''y'", r#""na\me""#, "e'\\n'"] {
-            let finding = Finding::new(FindingCode::Unresolved, Position::START, words, "m");
-            assert_eq!(finding.words, words);
-            assert!(finding.to_string().contains(words), "{finding}");
+    fn the_snippet_is_as_the_author_wrote_it() {
+        for snippet in ["'x''y'", r#""na\me""#, "e'\\n'"] {
+            let finding = Finding::new(FindingCode::Unresolved, Position::START, snippet, "m");
+            assert_eq!(finding.snippet, snippet);
+            assert!(finding.to_string().contains(snippet), "{finding}");
         }
     }
 
     #[test]
-    fn every_code_is_there_once_and_the_words_are_bounded() {
+    fn codes_are_unique_and_snippets_are_bounded() {
         let codes: BTreeSet<_> = FindingCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), FindingCode::ALL.len());
         let finding = Finding::new(FindingCode::Unresolved, Position::START, &"\u{1b}".repeat(100), "m");
-        assert_eq!(finding.words, format!("{}…", "\u{1b}".repeat(60)));
+        assert_eq!(finding.snippet, format!("{}…", "\u{1b}".repeat(60)));
         assert!(finding.to_string().contains(&format!("at `{}…`", "\\u{1b}".repeat(60))), "{finding}");
     }
 }

@@ -5,9 +5,9 @@
 //! time from PostgreSQL's own account of it, see [`SqlValidator`](crate::SqlValidator).
 
 mod allowed;
+mod attribute;
 mod complexity;
 mod walk;
-mod words;
 
 pub use allowed::Allowed;
 pub(crate) use walk::{SpecialDate, Uses};
@@ -87,7 +87,7 @@ impl Guard {
                 walk.finish().0
             }
             Err(error) => {
-                let rest = words::at(statement.text(), error.position);
+                let rest = attribute::token_at(statement.text(), error.position);
                 vec![Finding::new(error.code, error.position, rest, error.message)]
             }
         });

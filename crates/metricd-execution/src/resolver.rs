@@ -60,8 +60,9 @@ pub struct Resolution {
     pub enums: BTreeMap<String, Vec<String>>,
     /// Whether a constant of the statement has a date or a time in it.
     pub has_time_constants: bool,
-    /// What the statement asks of the session, such as its user, or of XML; by PostgreSQL's names for it.
-    pub session_words: Vec<String>,
+    /// The constructs in the statement that stored SQL may not use: those that read the session, such as its user, XML, and
+    /// locking clauses.
+    pub forbidden_constructs: Vec<String>,
     /// The nodes of its resolved query that this program does not know, as a later version of PostgreSQL may have. What they
     /// call is in none of the lists above.
     pub unknown_nodes: Vec<String>,

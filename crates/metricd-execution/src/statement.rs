@@ -43,8 +43,8 @@ pub enum InvalidStatement {
     /// The statement is something other than a query.
     #[error("expected a query, which begins with SELECT, WITH, VALUES or TABLE")]
     NotAQuery {
-        /// What it begins with.
-        word: String,
+        /// The first token of the statement.
+        first_token: String,
         /// Where.
         position: Position,
     },
@@ -67,8 +67,8 @@ pub enum InvalidStatement {
     NumberedParameter {
         /// Where.
         position: Position,
-        /// The parameter.
-        words: String,
+        /// The parameter, such as `$1`.
+        placeholder: String,
     },
     /// A parameter has no name that a request could use.
     #[error("{cause}")]

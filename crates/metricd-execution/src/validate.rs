@@ -172,13 +172,13 @@ impl SqlValidator {
                 let origin = character.map(|character| numbered.origin(character));
                 let origin = origin.or_else(|| Some(written(parameter?)?.range.start));
                 let position = origin.map_or(Position::START, |origin| position_of(statement.text(), origin));
-                let words = origin.map(|origin| words_at(statement.text(), origin)).unwrap_or_default();
+                let snippet = origin.map(|origin| snippet_at(statement.text(), origin)).unwrap_or_default();
                 let hint = hint.map(|hint| format!("; {}", lowered(&hint))).unwrap_or_default();
                 let name = parameter.and_then(|index| statement.parameters().get(index));
                 let advice =
                     name.map(|name| format!("; declare the type of the parameter `{name}`")).unwrap_or_default();
                 let message = format!("PostgreSQL says: {message}{hint}{advice}");
-                SqlValidationError::Refused(vec![Finding::new(FindingCode::Unresolved, position, words, message)])
+                SqlValidationError::Refused(vec![Finding::new(FindingCode::Unresolved, position, snippet, message)])
             }
         })
     }
@@ -238,8 +238,8 @@ fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Opti
     (text, first)
 }
 
-/// The words of the text from the byte on, up to the end of the line.
-fn words_at(text: &str, offset: usize) -> &str {
+/// The part of the text from this byte offset up to white space, a comma, a parenthesis or a semicolon.
+fn snippet_at(text: &str, offset: usize) -> &str {
     let rest = text.get(offset..).unwrap_or_default();
     let end = rest.find(|character: char| character.is_whitespace() || matches!(character, ',' | ')' | ';'));
     rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()

@@ -154,7 +154,7 @@ impl Session {
             functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
             types: account.types.into_iter().map(ResolvedType::from).collect(),
             has_time_constants: account.has_time_constants,
-            session_words: account.session_words,
+            forbidden_constructs: account.forbidden_constructs,
             unknown_nodes: account.unknown_nodes,
             tree,
             enums: BTreeMap::new(),
@@ -221,7 +221,7 @@ struct Account {
     functions: Vec<FunctionRow>,
     types: Vec<TypeRow>,
     has_time_constants: bool,
-    session_words: Vec<String>,
+    forbidden_constructs: Vec<String>,
     unknown_nodes: Vec<String>,
     /// Whether nothing but the rows of the tables and the parameters decides the result.
     is_repeatable: bool,

@@ -12,7 +12,7 @@ mod source;
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart, Spanned};
 
 use super::complexity::Complexity;
-use super::{Allowed, words};
+use super::{Allowed, attribute};
 use crate::syntax::{Tree, is_reserved};
 use crate::{Finding, FindingCode, Position};
 
@@ -112,8 +112,8 @@ impl<'a> Walk<'a> {
         (self.findings, self.uses)
     }
 
-    fn find(&mut self, code: FindingCode, position: Position, words: &str, message: impl Into<String>) {
-        self.findings.push(Finding::new(code, position, words, message));
+    fn find(&mut self, code: FindingCode, position: Position, snippet: &str, message: impl Into<String>) {
+        self.findings.push(Finding::new(code, position, snippet, message));
     }
 
     /// Refuses a node that is no part of the SQL that metrics are written in.
@@ -127,11 +127,11 @@ impl<'a> Walk<'a> {
         );
     }
 
-    /// Refuses a clause, by its words, where it is there.
-    fn refuse_if(&mut self, is_there: bool, words: &str) {
-        if is_there {
-            let message = format!("{words} is no part of PostgreSQL's SELECT: leave it out");
-            self.find(FindingCode::NotUnderstood, self.position, words, message);
+    /// Refuses this syntax if it is present.
+    fn refuse_if(&mut self, is_present: bool, syntax: &str) {
+        if is_present {
+            let message = format!("{syntax} is no part of PostgreSQL's SELECT: leave it out");
+            self.find(FindingCode::NotUnderstood, self.position, syntax, message);
         }
     }
 
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
         if ident.value == "*" {
             self.complexity.add_wildcard();
         }
-        if words::calls_as_attribute(&folded(ident)) {
+        if attribute::may_call_function(&folded(ident)) {
             let message =
                 "behind a point this may be a function of PostgreSQL's: give the column another name in a view";
             self.find(FindingCode::FunctionNotAllowed, ident.span.start.into(), &ident.value, message);

@@ -1,4 +1,4 @@
-//! Reading a statement's tokens: where it begins and ends, and where its parameters stand.
+//! Reads a statement's tokens: its bounds, and the ranges of its parameters.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,17 +12,20 @@ use super::{InvalidStatement, Statement};
 use crate::Position;
 use crate::position::PositionCursor;
 
-/// A token that means something, with its bytes.
-struct Word<'a> {
+/// How many characters of the first token a finding shows.
+const MAX_TOKEN_CHARS: usize = 40;
+
+/// A token that is neither white space nor a comment, with its bytes.
+struct SignificantToken<'a> {
     token: &'a Token,
     range: Range<usize>,
     position: Position,
 }
 
-/// A text while its tokens are looked at.
+/// The state while the tokens of a text are read.
 pub(super) struct Reading {
     statement: Statement,
-    /// Which of the parameters has which name.
+    /// The index of each parameter by its name.
     indexes: HashMap<String, usize>,
     brackets: Brackets,
 }
@@ -41,33 +44,38 @@ impl Reading {
 
     pub(super) fn read(mut self, tokens: &[TokenWithSpan]) -> Result<Statement, InvalidStatement> {
         let sql = self.statement.sql.clone();
-        let words = self.words(&sql, tokens)?;
-        // A statement may stand behind a semicolon as well as before one.
-        let is_semicolon = |word: &&Word<'_>| *word.token == Token::SemiColon;
-        let begin = words.iter().position(|word| !is_semicolon(&word)).ok_or(InvalidStatement::Empty)?;
-        let words = &words[begin..];
-        let (body, rest) = words.split_at(words.iter().position(|word| is_semicolon(&word)).unwrap_or(words.len()));
+        let tokens = self.significant(&sql, tokens)?;
+        // There may be semicolons before the statement as well as after it.
+        let is_semicolon = |token: &&SignificantToken<'_>| *token.token == Token::SemiColon;
+        let begin = tokens.iter().position(|token| !is_semicolon(&token)).ok_or(InvalidStatement::Empty)?;
+        let tokens = &tokens[begin..];
+        let (body, rest) =
+            tokens.split_at(tokens.iter().position(|token| is_semicolon(&token)).unwrap_or(tokens.len()));
         if let Some(first) = body.first().filter(|first| !begins_a_query(first.token)) {
-            let word = first.token.to_string().chars().take(40).collect();
-            return Err(InvalidStatement::NotAQuery { word, position: first.position });
+            let first_token = first.token.to_string().chars().take(MAX_TOKEN_CHARS).collect();
+            return Err(InvalidStatement::NotAQuery { first_token, position: first.position });
         }
-        if let Some(second) = rest.iter().find(|word| !is_semicolon(word)) {
+        if let Some(second) = rest.iter().find(|token| !is_semicolon(token)) {
             return Err(InvalidStatement::Several { position: second.position });
         }
         if let (Some(first), Some(last)) = (body.first(), body.last()) {
             self.statement.body = first.range.start..last.range.end;
         }
-        for (index, word) in body.iter().enumerate() {
-            self.take(word, body.get(index + 1..).unwrap_or_default())?;
+        for (index, token) in body.iter().enumerate() {
+            self.take(token, body.get(index + 1..).unwrap_or_default())?;
         }
         self.statement.blanks.sort_by_key(|blank| blank.start);
         Ok(self.statement)
     }
 
-    /// The tokens that mean something; comments are blanks.
-    fn words<'a>(&mut self, sql: &SqlText, tokens: &'a [TokenWithSpan]) -> Result<Vec<Word<'a>>, InvalidStatement> {
+    /// The significant tokens. Comments are recorded as blanks.
+    fn significant<'a>(
+        &mut self,
+        sql: &SqlText,
+        tokens: &'a [TokenWithSpan],
+    ) -> Result<Vec<SignificantToken<'a>>, InvalidStatement> {
         let mut cursor = PositionCursor::of(sql.as_str());
-        let mut words: Vec<Word<'a>> = Vec::new();
+        let mut significant_tokens: Vec<SignificantToken<'a>> = Vec::new();
         for TokenWithSpan { token, span } in tokens {
             let range = cursor.advance(span.start.into())..cursor.advance(span.end.into());
             match token {
@@ -76,38 +84,41 @@ impl Reading {
                 }
                 Token::Whitespace(_) | Token::EOF => {}
                 token => {
-                    let word = Word { token, range, position: span.start.into() };
-                    misread(sql.as_str(), words.last(), &word)?;
-                    words.push(word);
+                    let significant = SignificantToken { token, range, position: span.start.into() };
+                    misread(sql.as_str(), significant_tokens.last(), &significant)?;
+                    significant_tokens.push(significant);
                 }
             }
         }
-        Ok(words)
+        Ok(significant_tokens)
     }
 
-    /// Takes the next word of the statement; `rest` is what follows it.
-    fn take(&mut self, word: &Word<'_>, rest: &[Word<'_>]) -> Result<(), InvalidStatement> {
-        let touches = |left: &Word<'_>, right: &Word<'_>| left.range.end == right.range.start;
-        match (word.token, rest) {
-            (Token::Placeholder(words), _) if words.starts_with('$') => {
-                return Err(InvalidStatement::NumberedParameter { position: word.position, words: words.clone() });
+    /// Takes the next token of the statement; `rest` are the tokens after it.
+    fn take(&mut self, token: &SignificantToken<'_>, rest: &[SignificantToken<'_>]) -> Result<(), InvalidStatement> {
+        let touches = |left: &SignificantToken<'_>, right: &SignificantToken<'_>| left.range.end == right.range.start;
+        match (token.token, rest) {
+            (Token::Placeholder(placeholder), _) if placeholder.starts_with('$') => {
+                return Err(InvalidStatement::NumberedParameter {
+                    position: token.position,
+                    placeholder: placeholder.clone(),
+                });
             }
-            (Token::Colon, [name, ..]) if touches(word, name) && !self.brackets.is_slice() => {
+            (Token::Colon, [name, ..]) if touches(token, name) && !self.brackets.is_slice() => {
                 if let Token::Word(sqlparser::tokenizer::Word { value, quote_style: None, .. }) = name.token {
-                    self.placeholder(word.position, word.range.start..name.range.end, value)?;
+                    self.placeholder(token.position, token.range.start..name.range.end, value)?;
                 }
             }
             (Token::Word(prefix), [ampersand, quoted, ..])
                 if prefix.value.eq_ignore_ascii_case("u")
                     && *ampersand.token == Token::Ampersand
-                    && touches(word, ampersand)
+                    && touches(token, ampersand)
                     && touches(ampersand, quoted) =>
             {
-                self.unicode(word, quoted, &rest[2..])?;
+                self.unicode(token, quoted, &rest[2..])?;
             }
             _ => {}
         }
-        self.brackets.pass(word.token);
+        self.brackets.pass(token.token);
         Ok(())
     }
 
@@ -122,9 +133,14 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes `U&'…'`, with `UESCAPE '…'` behind it or without. What spells it is blank: the string in it ends where a plain
-    /// one would.
-    fn unicode(&mut self, prefix: &Word<'_>, quoted: &Word<'_>, rest: &[Word<'_>]) -> Result<(), InvalidStatement> {
+    /// Takes `U&'…'`, with or without `UESCAPE '…'`. The prefix and the escape are recorded as blanks: the string between
+    /// them ends where a plain one does.
+    fn unicode(
+        &mut self,
+        prefix: &SignificantToken<'_>,
+        quoted: &SignificantToken<'_>,
+        rest: &[SignificantToken<'_>],
+    ) -> Result<(), InvalidStatement> {
         match quoted.token {
             Token::SingleQuotedString(_) => self.statement.blanks.push(prefix.range.start..quoted.range.start),
             Token::Word(_) => {
@@ -145,20 +161,25 @@ impl Reading {
 
 /// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside of an operator, as in
 /// `|/*`, and an `E'…'` string that continues in another piece.
-fn misread(text: &str, before: Option<&Word<'_>>, word: &Word<'_>) -> Result<(), InvalidStatement> {
+fn misread(
+    text: &str,
+    before: Option<&SignificantToken<'_>>,
+    token: &SignificantToken<'_>,
+) -> Result<(), InvalidStatement> {
     let Some(before) = before else { return Ok(()) };
-    let syntax = |message: &str| Err(InvalidStatement::Syntax { position: word.position, message: message.to_owned() });
-    let joint = text.get(before.range.end.saturating_sub(1)..word.range.start + 1);
-    if before.range.end == word.range.start && matches!(joint, Some("--" | "/*")) {
+    let syntax =
+        |message: &str| Err(InvalidStatement::Syntax { position: token.position, message: message.to_owned() });
+    let joint = text.get(before.range.end.saturating_sub(1)..token.range.start + 1);
+    if before.range.end == token.range.start && matches!(joint, Some("--" | "/*")) {
         return syntax("a comment behind an operator: put a blank between them");
     }
-    if matches!((before.token, word.token), (Token::EscapedStringLiteral(_), Token::SingleQuotedString(_))) {
+    if matches!((before.token, token.token), (Token::EscapedStringLiteral(_), Token::SingleQuotedString(_))) {
         return syntax("a string that begins with E and goes on in another piece: write it in one piece");
     }
     Ok(())
 }
 
-/// Whether a query may begin with this: PostgreSQL's `SelectStmt`.
+/// Whether a query may begin with this token, by PostgreSQL's `SelectStmt`.
 fn begins_a_query(token: &Token) -> bool {
     match token {
         Token::LParen => true,

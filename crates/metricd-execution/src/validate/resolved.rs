@@ -18,18 +18,18 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
     let mut findings = Vec::new();
     for ContractTable { schema, name, .. } in resolution.tables.iter().filter(|table| table.schema != "warehouse") {
         let message = "a metric reads the tables and views of the schema `warehouse` alone";
-        let words = format!("{schema}.{name}");
-        findings.push(Finding::new(FindingCode::RelationNotAllowed, Position::START, &words, message));
+        let name = format!("{schema}.{name}");
+        findings.push(Finding::new(FindingCode::RelationNotAllowed, Position::START, &name, message));
     }
     for function in resolution.functions.iter().filter(|function| !is_allowed(function, allowed)) {
         let message = format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
-        let words = format!("{}.{}", function.schema, function.name);
-        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, &words, message));
+        let name = format!("{}.{}", function.schema, function.name);
+        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, &name, message));
     }
     for ResolvedType { schema, name, .. } in resolution.types.iter().filter(|made| !is_allowed_type(made, allowed)) {
         let message = "PostgreSQL would make a value of this type, which stored SQL may not name";
-        let words = format!("{schema}.{name}");
-        findings.push(Finding::new(FindingCode::TypeNotAllowed, Position::START, &words, message));
+        let name = format!("{schema}.{name}");
+        findings.push(Finding::new(FindingCode::TypeNotAllowed, Position::START, &name, message));
     }
     for node in &resolution.unknown_nodes {
         let message = format!(
@@ -38,9 +38,9 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         );
         findings.push(Finding::new(FindingCode::NotUnderstood, Position::START, "", message));
     }
-    for word in &resolution.session_words {
+    for construct in &resolution.forbidden_constructs {
         let message = "PostgreSQL would answer this from the session, which is the server's own";
-        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, word, message));
+        findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, construct, message));
     }
     findings
 }

@@ -63,12 +63,12 @@ fn a_place_of_postgresqls_is_one_of_the_authors_text() {
     let found = findings(validate(&resolver, sql, &declared()));
     assert_eq!(resolver.asked(), [text]);
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].position, found[0].words.as_str()), (Position { line: 3, column: 8 }, "nosuch"));
+    assert_eq!((found[0].position, found[0].snippet.as_str()), (Position { line: 3, column: 8 }, "nosuch"));
     assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
     // A position inside the replacement of a parameter maps to the parameter.
     resolver.answer(text, Err(refused("no", Some(text.find("AS date").unwrap()))));
     let found = findings(validate(&resolver, sql, &declared()));
-    assert_eq!((found[0].position, found[0].words.as_str()), (Position { line: 2, column: 19 }, ":day"));
+    assert_eq!((found[0].position, found[0].snippet.as_str()), (Position { line: 2, column: 19 }, ":day"));
 }
 
 #[test]
@@ -107,11 +107,12 @@ fn the_resolved_query_is_checked_too() {
         },
     ];
     let foreign = ContractTable { schema: "catalog".into(), name: "queries".into(), ..metrics() };
-    let session_words = vec!["xml".to_owned()];
-    let resolution = Resolution { functions, session_words, tables: vec![metrics(), foreign], ..Resolution::default() };
+    let forbidden_constructs = vec!["xml".to_owned()];
+    let resolution =
+        Resolution { functions, forbidden_constructs, tables: vec![metrics(), foreign], ..Resolution::default() };
     resolver.answer("SELECT 1", Ok(resolution));
-    let words: Vec<_> =
-        findings(validate(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.words).collect();
+    let snippets: Vec<_> =
+        findings(validate(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.snippet).collect();
     let expected = [
         "catalog.queries",
         "pg_catalog.path_distance",
@@ -123,7 +124,7 @@ fn the_resolved_query_is_checked_too() {
         "public.odd_cmp",
         "xml",
     ];
-    assert_eq!(words, expected);
+    assert_eq!(snippets, expected);
 }
 
 #[test]
@@ -248,7 +249,7 @@ fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
         found[0].message,
         "PostgreSQL says: could not determine data type of parameter :country; declare the type of the parameter `country`"
     );
-    assert_eq!(found[0].words, ":country");
+    assert_eq!(found[0].snippet, ":country");
 }
 
 #[test]

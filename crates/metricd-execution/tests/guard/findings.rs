@@ -251,7 +251,7 @@ fn a_refusal_says_what_is_wrong_where_and_what_to_write_instead() {
             .iter()
             .map(|finding| {
                 let place = (finding.position.line, finding.position.column);
-                (finding.code.code(), place, finding.words.as_str(), finding.message.as_str())
+                (finding.code.code(), place, finding.snippet.as_str(), finding.message.as_str())
             })
             .collect();
         assert_eq!(found, *expected, "{sql}");

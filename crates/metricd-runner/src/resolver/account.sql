@@ -215,7 +215,7 @@ tables AS (
 ),
 
 -- What asks the session who it is (the operations after the clock's), makes XML, or locks rows.
-session_words AS (
+forbidden_constructs AS (
     SELECT 'user, role, schema or catalog of the session' AS word
     FROM nodes, regexp_matches(node, '^SQLVALUEFUNCTION :op (\d+)') AS f (hit) WHERE f.hit[1]::integer > 8
     UNION SELECT 'xml' FROM nodes WHERE node ~ '^XMLEXPR|^TABLEFUNC :functype 0|^TABLEFUNC :ns_uris'
@@ -305,5 +305,5 @@ SELECT jsonb_build_object(
         WHERE is_constant AND oid IN ('date'::regtype, 'time'::regtype, 'timetz'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
     ),
     'unknown_nodes', coalesce((SELECT jsonb_agg(u.kind ORDER BY u.kind) FROM unknown_nodes u), '[]'),
-    'session_words', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM session_words s), '[]')
+    'forbidden_constructs', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM forbidden_constructs s), '[]')
 ) AS account

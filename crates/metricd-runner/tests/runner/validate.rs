@@ -145,7 +145,7 @@ async fn the_account_tells_what_a_text_could_hide() -> Result<()> {
         .map(|sql| {
             resolve(sql).map(|resolution| {
                 let types = resolution.types.into_iter().filter(|made| made.name.starts_with("reg"));
-                resolution.session_words.into_iter().chain(types.map(|made| made.name)).collect::<Vec<_>>()
+                resolution.forbidden_constructs.into_iter().chain(types.map(|made| made.name)).collect::<Vec<_>>()
             })
         })
     });
@@ -268,7 +268,7 @@ async fn what_postgres_refuses_is_told_with_its_place_in_the_authors_text() -> R
     };
     let finding = refused("-- é\nSELECT :a::date AS a,\n  :b + 1 AS b, nonsense AS c\nFROM metrics").await?;
     assert_eq!(finding.code, FindingCode::Unresolved);
-    assert_eq!((finding.position.line, finding.position.column, finding.words.as_str()), (3, 16, "nonsense"));
+    assert_eq!((finding.position.line, finding.position.column, finding.snippet.as_str()), (3, 16, "nonsense"));
     // In the server's language.
     let said = finding.message.split_once("PostgreSQL says: ");
     assert!(said.is_some_and(|(_, said)| said.contains("nonsense")), "{finding}");
@@ -449,7 +449,7 @@ async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Res
     let message = &findings[0].message;
     assert!(message.contains(" :country") && !message.contains("$1"), "{message}");
     assert!(message.ends_with("; declare the type of the parameter `country`"), "{message}");
-    assert_eq!((findings[0].position.column, findings[0].words.as_str()), (35, ":country"));
+    assert_eq!((findings[0].position.column, findings[0].snippet.as_str()), (35, ":country"));
     Ok(())
 }
 

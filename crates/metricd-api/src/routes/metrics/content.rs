@@ -235,7 +235,7 @@ fn refused(findings: &[Finding]) -> Problem {
             code: finding.code.code(),
             line: finding.position.line,
             column: finding.position.column,
-            words: &finding.words,
+            words: &finding.snippet,
             message: &finding.message,
         })
         .collect();

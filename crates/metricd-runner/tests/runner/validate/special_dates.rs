@@ -33,7 +33,7 @@ async fn a_constant_of_the_clock_is_refused_whatever_gives_it_its_type() -> Resu
     ] {
         let findings = plain(&validator, sql).await?.expect_err(sql);
         assert_eq!(findings[0].code, FindingCode::FrozenTime, "{sql}: {findings:?}");
-        assert_eq!(findings[0].words, word, "{sql}: {findings:?}");
+        assert_eq!(findings[0].snippet, word, "{sql}: {findings:?}");
         assert!(findings[0].position.column > 1, "{sql}: {findings:?}");
     }
     for sql in [

@@ -64,7 +64,7 @@ async fn a_function_that_a_type_brings_is_validated_as_one_that_is_called() -> R
         ("SELECT at::text AS a FROM people ORDER BY at", "warehouse.compare"),
     ] {
         let findings = plain(&validator, sql).await?.expect_err(sql);
-        let finding = findings.iter().find(|finding| finding.words == function);
+        let finding = findings.iter().find(|finding| finding.snippet == function);
         assert!(finding.is_some_and(|finding| finding.code == FindingCode::FunctionNotAllowed), "{sql}: {findings:?}");
     }
     Ok(())
@@ -85,7 +85,7 @@ async fn json_that_no_function_makes_brings_the_casts_of_types() -> Result<()> {
         "SELECT JSON_OBJECT('a' VALUE grades RETURNING jsonb) AS j FROM people",
     ] {
         let findings = plain(&validator, sql).await?.expect_err(sql);
-        let finding = findings.iter().find(|finding| finding.words == "warehouse.lvl_json");
+        let finding = findings.iter().find(|finding| finding.snippet == "warehouse.lvl_json");
         assert!(finding.is_some_and(|finding| finding.code == FindingCode::FunctionNotAllowed), "{sql}: {findings:?}");
     }
     let contract = plain(&validator, "SELECT JSON_OBJECT('a' VALUE id) AS j FROM people").await?;
@@ -249,7 +249,7 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
         ("SELECT json_agg(own) AS j FROM c2", "public.own_json"),
     ] {
         let findings = plain(&validator, sql).await?.expect_err(sql);
-        assert!(findings.iter().any(|finding| finding.words.contains(function)), "{sql}: {findings:?}");
+        assert!(findings.iter().any(|finding| finding.snippet.contains(function)), "{sql}: {findings:?}");
     }
     // The extension's operators, in a class that somebody has made of them.
     client
@@ -259,7 +259,7 @@ async fn a_column_whose_type_an_extension_has_in_another_schema_is_read() -> Res
         )
         .await?;
     let findings = plain(&validator, "SELECT tags FROM c1").await?.expect_err("its owner's rights");
-    assert_eq!(findings[0].words, "public.compare", "{findings:?}");
+    assert_eq!(findings[0].snippet, "public.compare", "{findings:?}");
     Ok(())
 }
 
