@@ -1,5 +1,5 @@
-//! PostgreSQL's own account of a statement: described for its columns and the types of its parameters, read by a view for
-//! everything else, and all of it rolled back.
+//! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the statement gives
+//! its columns and the types of its parameters, and a view over it gives the resolved query.
 
 pub(crate) mod enums;
 
@@ -36,10 +36,10 @@ const TYPE_NAMES: &str = "
 
 const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const FINGERPRINT: &str = include_str!("fingerprint.sql");
-const ACCOUNT: &str = include_str!("resolver/account.sql");
+const RESOLVED_QUERY: &str = include_str!("resolver/resolved_query.sql");
 
-/// What each transaction is told: the names and settings that stored SQL is run with, and how the account is planned. It looks
-/// up a few rows by their oid, for which PostgreSQL would rather read the whole of `pg_proc`, or compile the query.
+/// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for reading
+/// the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`, or use JIT.
 const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
@@ -52,10 +52,11 @@ pub struct PgResolver {
     idle: Mutex<Vec<Session>>,
 }
 
-/// A connection, and whether the account is prepared in it: planning it costs more than all else.
+/// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than everything
+/// else.
 struct Session {
     client: BlockingClient,
-    has_account: bool,
+    is_prepared: bool,
     /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes one of the
     /// same name waits for that transaction.
     view: String,
@@ -85,7 +86,7 @@ impl PgResolver {
                 _ => Session::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
-            // A prepared statement outlives a transaction that is rolled back: those of the account and of the client's own stay.
+            // Prepared statements outlive a transaction that is rolled back: those of the session and of the client stay.
             match session.client.batch_execute("ROLLBACK") {
                 Ok(()) => {
                     idle().push(session);
@@ -106,7 +107,7 @@ impl Session {
         let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
         let row = client.query_one("SELECT pg_backend_pid()").map_err(unavailable)?;
         let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
-        Ok(Self { client, has_account: false, view: format!("catalog.metricd_judged_{backend}") })
+        Ok(Self { client, is_prepared: false, view: format!("catalog.metricd_resolved_{backend}") })
     }
 
     fn begin(&mut self) -> Result<(), ResolveError> {
@@ -124,38 +125,38 @@ impl Session {
         Ok((described, names))
     }
 
-    /// What the catalogs say of the view, and of the columns of the statement that it reads.
-    fn account(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
+    /// Reads the resolved query from the view.
+    fn resolved_query(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
         let tree = self.tree()?;
-        if !self.has_account {
-            let prepare = format!("PREPARE metricd_account (regclass, jsonb) AS {ACCOUNT}");
+        if !self.is_prepared {
+            let prepare = format!("PREPARE metricd_resolved_query (regclass, jsonb) AS {RESOLVED_QUERY}");
             self.client.batch_execute(&prepare).map_err(refused)?;
-            self.has_account = true;
+            self.is_prepared = true;
         }
         let origin = |column: &Column| {
             let (table, number) = (column.table_oid().unwrap_or(0), column.column_id().unwrap_or(0));
             format!("[{},{table},{number}]", column.type_().oid())
         };
         let origins: Vec<_> = columns.iter().map(origin).collect();
-        let execute = format!("EXECUTE metricd_account ('{}', '[{}]')", self.view, origins.join(","));
+        let execute = format!("EXECUTE metricd_resolved_query ('{}', '[{}]')", self.view, origins.join(","));
         let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
-        let account: Account = serde_json::from_str(&document).map_err(unexpected)?;
-        let named = columns.iter().zip(account.columns).map(|(column, ColumnRow { type_name, description })| {
+        let resolved: ResolvedQuery = serde_json::from_str(&document).map_err(unexpected)?;
+        let named = columns.iter().zip(resolved.columns).map(|(column, ColumnRow { type_name, description })| {
             let mut column = ContractColumn::new(column.name(), type_name);
             column.description = description;
             column
         });
-        let fingerprint = if account.is_repeatable { self.fingerprint(&account.tables)? } else { None };
+        let fingerprint = if resolved.is_repeatable { self.fingerprint(&resolved.tables)? } else { None };
         Ok(Resolution {
             fingerprint,
             columns: named.collect(),
             parameter_types: Vec::new(),
-            tables: account.tables,
-            functions: account.functions.into_iter().map(ResolvedFunction::from).collect(),
-            types: account.types.into_iter().map(ResolvedType::from).collect(),
-            has_time_constants: account.has_time_constants,
-            forbidden_constructs: account.forbidden_constructs,
-            unknown_nodes: account.unknown_nodes,
+            tables: resolved.tables,
+            functions: resolved.functions.into_iter().map(ResolvedFunction::from).collect(),
+            types: resolved.types.into_iter().map(ResolvedType::from).collect(),
+            has_time_constants: resolved.has_time_constants,
+            forbidden_constructs: resolved.forbidden_constructs,
+            unknown_nodes: resolved.unknown_nodes,
             tree,
             enums: BTreeMap::new(),
         })
@@ -204,18 +205,18 @@ impl Resolver for PgResolver {
                 format!("CAST(NULL AS {type_name})")
             };
             let body = statement.with_values(value);
-            let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS judged", session.view);
+            let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS statement", session.view);
             session.client.execute_one(&view).map_err(view_refused)?;
-            let account = session.account(described.columns())?;
-            let types = account.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
+            let resolution = session.resolved_query(described.columns())?;
+            let types = resolution.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
             let enums = enums::labels(&mut session.client, types)?;
-            Ok(Resolution { parameter_types, enums, ..account })
+            Ok(Resolution { parameter_types, enums, ..resolution })
         })
     }
 }
 
 #[derive(Debug, Deserialize)]
-struct Account {
+struct ResolvedQuery {
     columns: Vec<ColumnRow>,
     tables: Vec<ContractTable>,
     functions: Vec<FunctionRow>,
@@ -234,7 +235,7 @@ struct ColumnRow {
     description: Option<String>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "as the account has it")]
+#[expect(clippy::struct_excessive_bools, reason = "as the catalog has it")]
 #[derive(Debug, Deserialize)]
 struct FunctionRow {
     schema: String,

@@ -119,15 +119,16 @@ async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> 
     assert!(accepted.is_empty(), "{} accepted:\n{}", accepted.len(), accepted.join("\n"));
     // None of them has left anything.
     let client = database.connect().await?;
-    let left =
-        client.query_one("SELECT count(*) FROM pg_class WHERE relname LIKE 'metricd!_judged%' ESCAPE '!'", &[]).await?;
+    let left = client
+        .query_one("SELECT count(*) FROM pg_class WHERE relname LIKE 'metricd!_resolved%' ESCAPE '!'", &[])
+        .await?;
     assert_eq!(left.get::<_, i64>(0), 0);
     Ok(())
 }
 
-/// What the guard would refuse by its text is seen in PostgreSQL's account as well.
+/// What the guard would refuse by its text is found in the resolved query as well.
 #[tokio::test]
-async fn the_account_tells_what_a_text_could_hide() -> Result<()> {
+async fn the_resolved_query_shows_what_a_text_could_hide() -> Result<()> {
     let database = warehouse().await?;
     let resolver = PgResolver::new(&database.owner);
     let resolve =

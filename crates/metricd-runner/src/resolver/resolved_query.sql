@@ -1,9 +1,9 @@
--- What PostgreSQL has made of the statement. The rule of a view is its query as the parser has resolved it: every function,
--- operator, relation and type by its oid, whatever the text called it. Names in it are escaped, so that none can pass for a node.
--- $1 is a view that reads the statement as a subquery, since a view of its own could not have each column that a result may have. $2
--- has for each column of the statement its type, and the table and the column that it shows as it is, or 0.
+-- Reads the resolved query of a statement. The rule of a view holds its query as the parser resolved it: every function,
+-- operator, relation and type by its oid, whatever the text called it. Names in it are escaped, so none can pass for a node.
+-- $1 is a view that reads the statement as a subquery: a view of the statement itself could not have every column that a result
+-- may have. $2 has for each column of the statement its type, and the table and column that it shows unchanged, or 0.
 WITH RECURSIVE
-judged AS (
+resolved AS (
     SELECT
         r.ev_class AS oid,
         -- A join lists every column that it joins. Those that are read are named elsewhere, except by a whole row.
@@ -14,14 +14,14 @@ judged AS (
     FROM (SELECT ev_class, ev_action::text FROM pg_rewrite WHERE ev_class = $1) AS r (ev_class, tree)
 ),
 
--- Its nodes, each from its kind up to the next one. Constants are without their values and places in the text: a list of thousands
--- has few that differ.
+-- Its nodes, each from its kind up to the next one. Constants are without their values and positions: a list of thousands has
+-- few that differ.
 nodes AS (
     SELECT DISTINCT CASE
         WHEN node LIKE 'CONST :%' THEN split_part(node, ' :location', 1) || substr(node, strpos(node, '}'))
         ELSE node
     END AS node
-    FROM judged, string_to_table(replace(tree, '\{', '\['), '{') AS node
+    FROM resolved, string_to_table(replace(tree, '\{', '\['), '{') AS node
 ),
 
 -- The types that the statement makes values of: by constants, casts and column definitions, and not by reading a column.
@@ -194,11 +194,11 @@ types_made AS (
 
 columns_read AS (
     SELECT DISTINCT a.attrelid, a.attnum, a.attname
-    FROM judged
-    JOIN pg_rewrite r ON r.ev_class = judged.oid
+    FROM resolved
+    JOIN pg_rewrite r ON r.ev_class = resolved.oid
     JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass
     JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-    WHERE d.refobjsubid > 0 AND a.attrelid <> judged.oid
+    WHERE d.refobjsubid > 0 AND a.attrelid <> resolved.oid
 ),
 
 tables AS (
@@ -306,4 +306,4 @@ SELECT jsonb_build_object(
     ),
     'unknown_nodes', coalesce((SELECT jsonb_agg(u.kind ORDER BY u.kind) FROM unknown_nodes u), '[]'),
     'forbidden_constructs', coalesce((SELECT jsonb_agg(s.word ORDER BY s.word) FROM forbidden_constructs s), '[]')
-) AS account
+) AS resolved_query
