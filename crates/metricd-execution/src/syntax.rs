@@ -223,14 +223,14 @@ fn not_read(message: &str) -> String {
     let what = match expected {
         Some(("an expression", operator)) if operator.len() > 1 && operator.chars().all(is_operator_character) => {
             return format!(
-                "`{operator}` stands before its operand, and is none of PostgreSQL's own: call its function"
+                "`{operator}` is a prefix operator that PostgreSQL itself does not have: call its function"
             );
         }
         Some((expected, "EOF")) => format!("the SQL ends where {} is expected", cut(expected)),
         Some((expected, found)) => format!("metricd cannot read `{}` here and expects {}", cut(found), cut(expected)),
         None => format!("metricd cannot read the SQL from here on ({})", cut(message)),
     };
-    format!("{what}; if PostgreSQL takes it, write it in another way")
+    format!("{what}; if PostgreSQL accepts it, write it in another way")
 }
 
 /// Splits the position off the end of the parser's message.

@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
     /// Refuses this syntax if it is present.
     fn refuse_if(&mut self, is_present: bool, syntax: &str) {
         if is_present {
-            let message = format!("{syntax} is no part of PostgreSQL's SELECT: leave it out");
+            let message = format!("{syntax} is not part of PostgreSQL's SELECT: leave it out");
             self.find(FindingCode::NotUnderstood, self.position, syntax, message);
         }
     }
@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
             self.find(FindingCode::NotUnderstood, ident.span.start.into(), &ident.value, message);
         }
         if ident.quote_style.is_some_and(|quote| quote != '"') {
-            let message = "only double quotes stand around a name";
+            let message = "a name is quoted with double quotes";
             self.find(FindingCode::NotUnderstood, ident.span.start.into(), &ident.value, message);
         }
     }
@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         }
         if attribute::may_call_function(&folded(ident)) {
             let message =
-                "behind a point this may be a function of PostgreSQL's: give the column another name in a view";
+                "after a point this may call a function of PostgreSQL: give the column another name in a view";
             self.find(FindingCode::FunctionNotAllowed, ident.span.start.into(), &ident.value, message);
         }
     }

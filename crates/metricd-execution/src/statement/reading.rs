@@ -171,7 +171,7 @@ fn misread(
         |message: &str| Err(InvalidStatement::Syntax { position: token.position, message: message.to_owned() });
     let joint = text.get(before.range.end.saturating_sub(1)..token.range.start + 1);
     if before.range.end == token.range.start && matches!(joint, Some("--" | "/*")) {
-        return syntax("a comment behind an operator: put a blank between them");
+        return syntax("a comment directly after an operator: put a blank between them");
     }
     if matches!((before.token, token.token), (Token::EscapedStringLiteral(_), Token::SingleQuotedString(_))) {
         return syntax("a string that begins with E and goes on in another piece: write it in one piece");

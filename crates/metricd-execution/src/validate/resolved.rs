@@ -17,7 +17,7 @@ const UNSTOPPABLE: [&str; 7] =
 pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
     for ContractTable { schema, name, .. } in resolution.tables.iter().filter(|table| table.schema != "warehouse") {
-        let message = "a metric reads the tables and views of the schema `warehouse` alone";
+        let message = "a metric reads only tables and views of the schema `warehouse`";
         let name = format!("{schema}.{name}");
         findings.push(Finding::new(FindingCode::RelationNotAllowed, Position::START, &name, message));
     }
@@ -39,7 +39,7 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         findings.push(Finding::new(FindingCode::NotUnderstood, Position::START, "", message));
     }
     for construct in &resolution.forbidden_constructs {
-        let message = "PostgreSQL would answer this from the session, which is the server's own";
+        let message = "stored SQL may not read the session, make XML or lock rows: leave it out";
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, construct, message));
     }
     findings
@@ -56,8 +56,10 @@ pub(super) fn check_special_dates(special_dates: &[SpecialDate], tree: &QueryTre
     };
     let evaluated = special_dates.iter().filter(|special_date| !is_kept(&special_date.literal));
     let finding = |special_date: &SpecialDate| {
-        let message =
-            format!("PostgreSQL settles this when it prepares the statement: write {}", special_date.replacement);
+        let message = format!(
+            "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write {}",
+            special_date.replacement
+        );
         Finding::new(FindingCode::FrozenTime, special_date.position, &special_date.literal, message)
     };
     evaluated.take(1).map(finding).collect()

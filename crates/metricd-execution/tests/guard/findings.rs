@@ -5,7 +5,7 @@ use crate::corpus::check;
 /// SQL, and what is found in it: code, line and column, words, message.
 type Case = (&'static str, &'static [(&'static str, (u64, u64), &'static str, &'static str)]);
 
-const RELATION: &str = "a metric reads the tables and views of the schema `warehouse` alone: write one of those";
+const RELATION: &str = "a metric reads only tables and views of the schema `warehouse`: write one of those";
 const TYPE: &str = "this type may not be named: write one of the types that docs/guard.md lists";
 
 const CASES: &[Case] = &[
@@ -29,15 +29,20 @@ const CASES: &[Case] = &[
                 "sql-frozen-time",
                 (1, 13),
                 "today",
-                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE",
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write CURRENT_DATE",
             ),
             (
                 "sql-frozen-time",
                 (1, 22),
                 " Yesterday 10:00",
-                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE - 1",
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write CURRENT_DATE - 1",
             ),
-            ("sql-frozen-time", (1, 64), "now", "PostgreSQL settles this when it prepares the statement: write now()"),
+            (
+                "sql-frozen-time",
+                (1, 64),
+                "now",
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write now()",
+            ),
         ],
     ),
     (
@@ -47,13 +52,13 @@ const CASES: &[Case] = &[
                 "sql-frozen-time",
                 (1, 18),
                 "[tod\\ay,)",
-                "PostgreSQL settles this when it prepares the statement: write CURRENT_DATE",
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write CURRENT_DATE",
             ),
             (
                 "sql-frozen-time",
                 (1, 31),
                 "{\"n\\ow\"}",
-                "PostgreSQL settles this when it prepares the statement: write now()",
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write now()",
             ),
         ],
     ),
@@ -63,7 +68,7 @@ const CASES: &[Case] = &[
             "sql-unreadable",
             (1, 12),
             "",
-            "the SQL cannot be read: a comment behind an operator: put a blank between them",
+            "the SQL cannot be read: a comment directly after an operator: put a blank between them",
         )],
     ),
     (
@@ -121,7 +126,7 @@ const CASES: &[Case] = &[
             "sql-function-not-allowed",
             (1, 8),
             "random",
-            "the function `random` may not be called: a metric gives the same answer twice: sample with TABLESAMPLE … REPEATABLE",
+            "the function `random` may not be called: the result of a metric is repeatable: sample with TABLESAMPLE … REPEATABLE",
         )],
     ),
     (
@@ -130,7 +135,7 @@ const CASES: &[Case] = &[
             "sql-function-not-allowed",
             (1, 10),
             "pg_column_size",
-            "behind a point this may be a function of PostgreSQL's: give the column another name in a view",
+            "after a point this may call a function of PostgreSQL: give the column another name in a view",
         )],
     ),
     ("SELECT * FROM pg_authid", &[("sql-relation-not-allowed", (1, 15), "pg_authid", RELATION)]),
@@ -166,7 +171,7 @@ const CASES: &[Case] = &[
             "sql-not-understood",
             (1, 26),
             "",
-            "the SQL ends where an expression is expected; if PostgreSQL takes it, write it in another way",
+            "the SQL ends where an expression is expected; if PostgreSQL accepts it, write it in another way",
         )],
     ),
     (
@@ -175,7 +180,7 @@ const CASES: &[Case] = &[
             "sql-not-understood",
             (1, 8),
             "@",
-            "`@#@` stands before its operand, and is none of PostgreSQL's own: call its function",
+            "`@#@` is a prefix operator that PostgreSQL itself does not have: call its function",
         )],
     ),
     (
@@ -184,7 +189,7 @@ const CASES: &[Case] = &[
             "sql-not-understood",
             (1, 8),
             "`",
-            "metricd cannot read ``` here and expects an expression; if PostgreSQL takes it, write it in another way",
+            "metricd cannot read ``` here and expects an expression; if PostgreSQL accepts it, write it in another way",
         )],
     ),
     (
@@ -193,7 +198,7 @@ const CASES: &[Case] = &[
             "sql-not-understood",
             (1, 12),
             "5",
-            "metricd cannot read `5` here and expects the end of the statement; if PostgreSQL takes it, write it in another way",
+            "metricd cannot read `5` here and expects the end of the statement; if PostgreSQL accepts it, write it in another way",
         )],
     ),
     (
@@ -211,7 +216,7 @@ const CASES: &[Case] = &[
             "sql-function-not-allowed",
             (1, 32),
             "user",
-            "`user` tells of the session, which is the server's own: leave it out",
+            "`user` reads the session, which is the server's own: leave it out",
         )],
     ),
     (

@@ -335,7 +335,7 @@ impl Walk<'_> {
         let (code, message) = if is_function {
             (
                 FindingCode::FunctionNotAllowed,
-                format!("`{name}` tells of the session, which is the server's own: leave it out"),
+                format!("`{name}` reads the session, which is the server's own: leave it out"),
             )
         } else {
             (

@@ -15,8 +15,8 @@ const GRAMMAR: [&str; 7] = ["coalesce", "nullif", "greatest", "least", "grouping
 const ADVICE: [(&str, &str); 8] = [
     ("clock_timestamp", "write `now()`, which is the same for the whole result"),
     ("timeofday", "write `now()`, which is the same for the whole result"),
-    ("random", "a metric gives the same answer twice: sample with TABLESAMPLE … REPEATABLE"),
-    ("gen_random_uuid", "a metric gives the same answer twice: number rows with `row_number() OVER (…)`"),
+    ("random", "the result of a metric is repeatable: sample with TABLESAMPLE … REPEATABLE"),
+    ("gen_random_uuid", "the result of a metric is repeatable: number rows with `row_number() OVER (…)`"),
     ("pg_sleep", "a metric does not wait"),
     ("current_setting", "a metric does not read the server's settings: make it a parameter, `:name`"),
     ("set_config", "a metric does not change the server's settings"),

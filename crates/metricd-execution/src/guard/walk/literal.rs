@@ -49,7 +49,9 @@ impl Walk<'_> {
     pub(super) fn refuse_frozen_time(&mut self, literal: &ValueWithSpan, data_type: &DataType) {
         let Some(text) = literal.value.clone().into_string().filter(|_| is_time(data_type)) else { return };
         if let Some(replacement) = special_date_in(&text) {
-            let message = format!("PostgreSQL settles this when it prepares the statement: write {replacement}");
+            let message = format!(
+                "PostgreSQL evaluates this when it prepares the statement, not when it runs it: write {replacement}"
+            );
             self.find(FindingCode::FrozenTime, literal.span.start.into(), &text, message);
         }
     }

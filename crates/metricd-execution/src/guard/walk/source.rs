@@ -145,7 +145,7 @@ impl Walk<'_> {
             Some(schema) => schema != "warehouse",
         };
         if is_foreign {
-            let message = "a metric reads the tables and views of the schema `warehouse` alone: write one of those";
+            let message = "a metric reads only tables and views of the schema `warehouse`: write one of those";
             self.find(FindingCode::RelationNotAllowed, self.position_of(name), &name.to_string(), message);
         } else if schema.is_some() || !self.with_names.contains(&relation) {
             let span = name.span();
