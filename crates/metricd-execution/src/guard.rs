@@ -1,8 +1,7 @@
-//! The first wall: stored SQL is one plain SELECT over the warehouse that calls allowed functions.
+//! Checks that the text of SQL is one plain query over the warehouse that calls allowed functions only.
 //!
-//! The guard knows what is allowed, never what is forbidden: a part of the syntax tree that it does not know is refused,
-//! and so is a name that is on no list. It looks at the text alone. What PostgreSQL makes of the text is judged a second
-//! time from PostgreSQL's own account of it, see [`SqlValidator`](crate::SqlValidator).
+//! The guard is an allow-list. It refuses every node of the syntax tree that it does not know, and every name that is on no
+//! list. It sees the text only; [`SqlValidator`](crate::SqlValidator) applies the same rules to the resolved query.
 
 mod allowed;
 mod attribute;
@@ -16,10 +15,10 @@ use self::walk::Walk;
 use crate::syntax::with_tree;
 use crate::{Finding, Statement};
 
-/// The length of a text from which on it may be for that that PostgreSQL runs out of time.
+/// A text that is longer may take PostgreSQL more time to resolve than it is given.
 const LONG_TEXT_BYTES: usize = 10_000;
 
-/// Where the statement names tables; nothing where it has no syntax tree.
+/// How the statement uses tables and special date literals; nothing if it has no syntax tree.
 pub(crate) fn uses(statement: &Statement) -> Uses {
     with_tree(statement, |tree| {
         let Ok(tree) = tree else { return Uses::default() };
@@ -30,7 +29,7 @@ pub(crate) fn uses(statement: &Statement) -> Uses {
     })
 }
 
-/// Judges what a statement may do, by its text.
+/// Checks the text of a statement against the allow-list.
 ///
 /// ```
 /// use metricd_domain::SqlText;
@@ -50,7 +49,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that allows these names.
+    /// A guard with this list of allowed names.
     #[must_use]
     pub fn new(allowed: Allowed) -> Self {
         Self { allowed }
@@ -62,7 +61,7 @@ impl Guard {
         &self.allowed
     }
 
-    /// Whether PostgreSQL may need longer to resolve the statement than it is given, for its length or what it has within it.
+    /// Whether the statement is so long or complex that PostgreSQL may need more time to resolve it than it is given.
     pub(crate) fn is_large(&self, statement: &Statement) -> bool {
         statement.text().len() > LONG_TEXT_BYTES
             || with_tree(statement, |tree| {
@@ -74,11 +73,11 @@ impl Guard {
             })
     }
 
-    /// Judges the statement.
+    /// Checks the statement.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, in the order of the text. Where the text has no syntax tree, that alone.
+    /// All findings, in the order of the text. If the text has no syntax tree, that is the only finding.
     pub fn check(&self, statement: &Statement) -> Result<(), Vec<Finding>> {
         let mut findings = with_tree(statement, |tree| match tree {
             Ok(tree) => {
@@ -87,8 +86,8 @@ impl Guard {
                 walk.finish().0
             }
             Err(error) => {
-                let rest = attribute::token_at(statement.text(), error.position);
-                vec![Finding::new(error.code, error.position, rest, error.message)]
+                let snippet = attribute::token_at(statement.text(), error.position);
+                vec![Finding::new(error.code, error.position, snippet, error.message)]
             }
         });
         findings.sort_by_key(|finding| finding.position);

@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// PostgreSQL's functions that stored SQL may call, by name, in classes.
+/// The functions of PostgreSQL that stored SQL may call, by name, in classes.
 const FUNCTIONS: &str = include_str!("functions.txt");
 
-/// Functions that stored SQL may not call, by name, in classes with a reason each.
+/// Functions that stored SQL may not call, by name, in classes, each with a reason.
 const REFUSED_FUNCTIONS: &str = include_str!("refused_functions.txt");
 
-/// PostgreSQL's types that stored SQL may name, in each of their spellings.
+/// The types of PostgreSQL that stored SQL may name, in each of their spellings.
 const TYPES: &str = include_str!("types.txt");
 
 static BUILT_IN_FUNCTIONS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(FUNCTIONS).collect());
 static BUILT_IN_TYPES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(TYPES).collect());
 
-/// Names, or what names begin with, and the reason why they are refused.
+/// Names, or prefixes of names that end in `*`, each with the reason for refusing it.
 static REFUSALS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     let mut reason = "";
     let mut refusals = Vec::new();
@@ -32,12 +32,12 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The names that stored SQL may use beside tables and columns: PostgreSQL's own functions and types as the lists have them,
-/// what the operator adds, and what the warehouse holds.
+/// The functions and types that stored SQL may use: those of PostgreSQL that are on the lists, those that the operator adds,
+/// and those of the warehouse.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
-    /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. Whether they are
-    /// harmless is the operator's to know.
+    /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. The operator is
+    /// responsible for their safety.
     pub added_functions: BTreeSet<String>,
     /// Types that the operator adds, named as functions are.
     pub added_types: BTreeSet<String>,
@@ -49,25 +49,25 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// PostgreSQL's own functions that any stored SQL may call.
+    /// The functions of PostgreSQL that any stored SQL may call.
     pub fn built_in_functions() -> impl Iterator<Item = &'static str> {
         BUILT_IN_FUNCTIONS.iter().copied()
     }
 
-    /// Why a function of that name is refused; `None` if the list of refused functions does not have it.
+    /// Why a function of this name is refused; `None` if it is not on the list of refused functions.
     #[must_use]
     pub fn refusal(name: &str) -> Option<&'static str> {
-        let is_it = |listed: &str| listed.strip_suffix('*').map_or(listed == name, |start| name.starts_with(start));
-        REFUSALS.iter().find(|(listed, _)| is_it(listed)).map(|(_, reason)| *reason)
+        let matches = |listed: &str| listed.strip_suffix('*').map_or(listed == name, |start| name.starts_with(start));
+        REFUSALS.iter().find(|(listed, _)| matches(listed)).map(|(_, reason)| *reason)
     }
 
-    /// Whether PostgreSQL's function of that name may be called.
+    /// Whether stored SQL may call PostgreSQL's function of this name.
     #[must_use]
     pub fn is_built_in_function(&self, name: &str) -> bool {
         BUILT_IN_FUNCTIONS.contains(name) || self.added_functions.contains(name)
     }
 
-    /// Whether the function may be called; without a schema it is PostgreSQL's own or the warehouse's.
+    /// Whether stored SQL may call the function. Without a schema it is one of PostgreSQL's or of the warehouse.
     #[must_use]
     pub fn is_function(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {
@@ -78,8 +78,8 @@ impl Allowed {
         }
     }
 
-    /// Whether the type may be named; without a schema it is PostgreSQL's own or the warehouse's. PostgreSQL's `char` in quotes
-    /// or behind its schema is a type of the catalogs, and not the one that SQL calls so: it is asked for as `"char"`.
+    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of the warehouse. In quotes or with
+    /// its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
     #[must_use]
     pub fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {

@@ -1,46 +1,46 @@
-//! How much a statement may ask PostgreSQL to keep in mind while it is resolved.
+//! Bounds the memory that PostgreSQL needs to resolve a statement.
 //!
-//! PostgreSQL writes out the columns of every `*`, and for each join the columns of all that it joins. A short text can so have
-//! hundreds of thousands of columns within it, each of which takes about a kilobyte of the backend that resolves it. It also
-//! writes down the names of the columns of every relation, which take a quarter of that.
+//! PostgreSQL expands the columns of every `*` and, for each join, the columns of all joined relations. So a short text can
+//! expand to hundreds of thousands of columns, each of which takes about a kilobyte of the backend's memory. PostgreSQL also
+//! stores the names of the columns of every relation, each of which takes a quarter of that.
 
-/// How many columns a relation may have, and a result.
+/// The maximum number of columns of a relation or a result in PostgreSQL.
 const MAX_COLUMNS: u64 = 1_664;
 
-/// How many columns a relation is taken to have where the text has no `*` and no longer list: tables are seldom wider.
-const USUAL_COLUMNS: u64 = 200;
+/// The assumed width of a relation if the text has no `*` and no longer list: tables are rarely wider.
+const ASSUMED_COLUMNS: u64 = 200;
 
-/// How many columns a statement may have within it, all in all.
-const MAX_INNER_COLUMNS: u64 = 250_000;
+/// A statement that expands to more columns is refused.
+const MAX_EXPANDED_COLUMNS: u64 = 250_000;
 
-/// From how many on it is for them that PostgreSQL runs out of time.
-const MANY_INNER_COLUMNS: u64 = 20_000;
+/// A statement that expands to more columns may take PostgreSQL more time to resolve than it is given.
+const MANY_EXPANDED_COLUMNS: u64 = 20_000;
 
-/// What makes a statement large within.
+/// Counts what PostgreSQL expands in a statement.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Complexity {
-    /// How many `*` there are, each of a source's columns or of several sources'.
+    /// The number of `*`, for the columns of one source or of several.
     wildcards: u64,
-    /// The relations that each join has on its left and its right, added up.
+    /// The sum, over all joins, of the relations on both sides.
     joined: u64,
-    /// How many relations there are.
+    /// The number of relations.
     relations: u64,
     /// The length of the longest list of columns.
     longest_list: u64,
 }
 
 impl Complexity {
-    /// Takes a join of so many relations into account, those on its left and its right together.
+    /// Counts a join of this many relations, those on its left and right together.
     pub(super) fn add_join(&mut self, relations: u64) {
         self.joined = self.joined.saturating_add(relations);
     }
 
-    /// Takes the relations of a SELECT into account.
+    /// Counts the relations of a SELECT.
     pub(super) fn add_relations(&mut self, count: u64) {
         self.relations = self.relations.saturating_add(count);
     }
 
-    /// Takes a list of columns into account.
+    /// Counts a list of columns.
     pub(super) fn add_list(&mut self, length: usize) {
         self.longest_list = self.longest_list.max(length as u64);
     }
@@ -49,18 +49,18 @@ impl Complexity {
         self.wildcards += 1;
     }
 
-    /// Whether PostgreSQL would have to keep more in mind than it may.
+    /// Whether the statement is refused.
     pub(super) fn is_excessive(self) -> bool {
-        self.inner_columns() > MAX_INNER_COLUMNS
+        self.expanded_columns() > MAX_EXPANDED_COLUMNS
     }
 
-    /// Whether there is so much that PostgreSQL may need longer for it than it is given.
+    /// Whether PostgreSQL may need more time to resolve the statement than it is given.
     pub(super) fn is_large(self) -> bool {
-        self.inner_columns() > MANY_INNER_COLUMNS
+        self.expanded_columns() > MANY_EXPANDED_COLUMNS
     }
 
-    fn inner_columns(self) -> u64 {
-        let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(USUAL_COLUMNS) };
+    fn expanded_columns(self) -> u64 {
+        let width = if self.wildcards > 0 { MAX_COLUMNS } else { self.longest_list.max(ASSUMED_COLUMNS) };
         self.wildcards.saturating_add(self.joined).saturating_add(self.relations / 4).saturating_mul(width)
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_a_gigabyte_of_a_page_is() {
+    fn a_page_that_expands_to_a_gigabyte_is_excessive() {
         assert!(complexity(400, &[], 1_600).is_excessive());
         assert!(complexity(1, &[18; 5], 1_600).is_excessive());
         assert!(complexity(0, &[18; 5], 1_600).is_excessive());

@@ -1,5 +1,5 @@
-//! The walk through a syntax tree. Every field of every node that is allowed is named here: what a later version of the
-//! parser adds does not compile until somebody has looked at it.
+//! Walks a syntax tree. Every field of every allowed node is matched by name, so a field that a later version of the parser
+//! adds does not compile until somebody has reviewed it.
 
 mod data_type;
 mod expression;
@@ -16,16 +16,16 @@ use super::{Allowed, attribute};
 use crate::syntax::{Tree, is_reserved};
 use crate::{Finding, FindingCode, Position};
 
-/// How many bytes of a name PostgreSQL keeps (`NAMEDATALEN - 1`).
+/// PostgreSQL truncates names to this length (`NAMEDATALEN - 1`).
 const MAX_NAME_BYTES: usize = 63;
 
-/// A walk, with what it has found so far.
+/// The state of a walk, with the findings so far.
 pub(super) struct Walk<'a> {
     allowed: &'a Allowed,
     tree: &'a Tree,
     /// The position of the innermost node that has one, for findings about nodes that have none.
     position: Position,
-    /// The names of the WITH queries that can be read from where the walk is.
+    /// The names of the WITH queries that are in scope.
     with_names: Vec<String>,
     uses: Uses,
     lock_count: usize,
@@ -33,14 +33,14 @@ pub(super) struct Walk<'a> {
     findings: Vec<Finding>,
 }
 
-/// Where a statement names tables.
+/// How a statement uses tables and special date literals.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
-    /// Where a column or a row is named with the schema before its table.
+    /// The columns and rows that are qualified with a schema.
     pub(crate) qualifiers: Vec<Qualifier>,
-    /// Whether what the statement means depends on columns that it does not name: a table's or a join's columns get new names by
-    /// their order, or are joined because two tables have them.
+    /// Whether the meaning of the statement depends on columns that it does not name: the columns of a table or a join are
+    /// renamed by their order, or a NATURAL JOIN matches them.
     pub(crate) has_unnamed_columns: bool,
     /// The constants that are special date literals, if PostgreSQL gives them the type of a date or a time.
     pub(crate) special_dates: Vec<SpecialDate>,
@@ -56,29 +56,29 @@ pub(crate) struct SpecialDate {
     pub(crate) replacement: &'static str,
 }
 
-/// The schema `warehouse` before a table's name where a column or a row is named.
+/// The schema `warehouse` before the name of a table that qualifies a column or a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Qualifier {
-    /// The table's name as PostgreSQL sees it.
+    /// The table's name, folded as PostgreSQL folds it.
     pub(crate) table: String,
-    /// Where the schema begins.
+    /// The position at which the schema begins.
     pub(crate) begin: Position,
-    /// Where the table's name begins.
+    /// The position at which the table's name begins.
     pub(crate) end: Position,
 }
 
 /// A table or view of the warehouse as a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableUse {
-    /// The name as PostgreSQL sees it.
+    /// The name, folded as PostgreSQL folds it.
     pub(crate) table: String,
     pub(crate) begin: Position,
-    /// Where the name ends, with a parenthesis or a `*` behind it.
+    /// The position after the name, and after a parenthesis or `*` that belongs to it.
     pub(crate) end: Position,
-    /// Where the ONLY before it stands.
+    /// The position of the ONLY before it.
     pub(crate) only: Option<Position>,
     pub(crate) has_alias: bool,
-    /// Where the SELECT begins that reads it; there stands TABLE where that is the short form.
+    /// The position of the SELECT that reads it, or of TABLE in the short form.
     pub(crate) select: Position,
 }
 
@@ -98,12 +98,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether PostgreSQL may need long to resolve what has been walked through.
+    /// Whether PostgreSQL may need more time to resolve the statement than it is given.
     pub(super) fn is_large(&self) -> bool {
         self.complexity.is_large()
     }
 
-    /// Everything that is wrong, and where tables are named.
+    /// All findings, and how the statement uses tables.
     pub(super) fn finish(mut self) -> (Vec<Finding>, Uses) {
         if self.complexity.is_excessive() {
             let message = "too many columns would be resolved: name the columns instead of `*`, or join less at once";
@@ -116,7 +116,7 @@ impl<'a> Walk<'a> {
         self.findings.push(Finding::new(code, position, snippet, message));
     }
 
-    /// Refuses a node that is no part of the SQL that metrics are written in.
+    /// Refuses a node that is not allowed in the SQL of metrics.
     fn refuse(&mut self, node: &(impl Spanned + ToString), what: &str) {
         let position = self.position_of(node);
         self.find(
@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
         if start.line == 0 { self.position } else { start.into() }
     }
 
-    /// Takes a name that PostgreSQL must not have reserved.
+    /// Checks a name: PostgreSQL must not reserve it.
     fn name(&mut self, ident: &Ident) {
         if ident.quote_style.is_none() && is_reserved(&ident.value) {
             let message =
@@ -153,10 +153,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the name of a column of a table, or of a field. `value.f` calls the function `f` where the value has no such
-    /// field, be it a row or a number: `(0).lo_create` creates a large object.
+    /// Checks the name of a column or a field. `value.f` calls the function `f` if the value has no such field, whether it is
+    /// a row or a number: `(0).lo_create` creates a large object.
     fn column(&mut self, ident: &Ident) {
-        // `row.*`, which is a name before there is a tree.
+        // `row.*`, which the normalization before the parser turns into a name.
         if ident.value == "*" {
             self.complexity.add_wildcard();
         }
@@ -167,7 +167,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The schema and the name, or `None` after refusing what has more parts than those, or other ones.
+    /// The schema and the name. Refuses a name with more or other parts, and returns `None`.
     fn schema_and_name(&mut self, name: &ObjectName) -> Option<(Option<String>, String)> {
         let mut parts = Vec::new();
         for part in &name.0 {
@@ -193,8 +193,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The name as PostgreSQL sees it: of at most [`MAX_NAME_BYTES`], and with the letters of ASCII in lower case unless it is in
-/// quotes. Other letters stay as they are, as in every database whose encoding has characters of several bytes.
+/// The name as PostgreSQL folds it: truncated to [`MAX_NAME_BYTES`], with ASCII letters in lower case unless it is quoted. Other
+/// letters stay, as in every database with a multibyte encoding.
 pub(crate) fn folded(ident: &Ident) -> String {
     let mut name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() };
     while name.len() > MAX_NAME_BYTES {

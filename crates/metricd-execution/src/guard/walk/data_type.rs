@@ -1,4 +1,4 @@
-//! Types, where SQL names them.
+//! Names of types.
 
 use sqlparser::ast::{ArrayElemTypeDef, DataType};
 
@@ -18,13 +18,13 @@ impl Walk<'_> {
                 return self.data_type(element, position);
             }
             DataType::Custom(name, _) => match self.schema_and_name(name) {
-                // In quotes or behind a schema this is not `character`, but a byte, which PostgreSQL's catalogs use.
+                // In quotes or with a schema this is not `character`, but the one-byte type of the system catalogs.
                 Some((schema, name)) if name == "char" && self.allowed.is_type(schema.as_deref(), "\"char\"") => return,
                 Some((schema, name)) if name != "char" && self.allowed.is_type(schema.as_deref(), &name) => return,
                 Some(_) => name.to_string(),
                 None => return,
             },
-            // What is no name of the user's is printed in SQL's words, here without length and precision.
+            // A type that the parser knows prints as SQL. Length and precision are dropped here.
             known => {
                 let printed = known.to_string().to_ascii_lowercase();
                 let name = without_parentheses(&printed);

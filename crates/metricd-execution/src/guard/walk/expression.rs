@@ -9,8 +9,9 @@ use super::{Qualifier, Walk, folded};
 use crate::FindingCode;
 use crate::syntax::is_reserved;
 
-/// How much stack a step of the walk may need, and how much is added where there is less.
+/// The stack that one step of the walk may need.
 pub(super) const RED_ZONE_BYTES: usize = 256 << 10;
+/// The stack that is allocated when less than [`RED_ZONE_BYTES`] is left.
 pub(super) const STACK_BYTES: usize = 4 << 20;
 
 impl Walk<'_> {
@@ -26,7 +27,7 @@ impl Walk<'_> {
         self.position = around;
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of expression, none of which has much to do")]
+    #[expect(clippy::too_many_lines, reason = "one short arm for each kind of expression")]
     fn node(&mut self, expression: &Expr) {
         match expression {
             Expr::Identifier(ident) => {
@@ -175,7 +176,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes casts that follow each other, `x::date::text`, together: all of them are where the innermost value is.
+    /// Checks chained casts, `x::date::text`, together: all of them have the position of the innermost value.
     fn casts(&mut self, mut expression: &Expr) {
         let mut types = Vec::new();
         while let Expr::Cast { kind, expr, data_type, format } = expression {
@@ -194,7 +195,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Remembers a schema before a table's name, where that is how the name begins.
+    /// Records the schema `warehouse` before the name of a table, if the name has this many parts.
     pub(super) fn qualifier(&mut self, parts: &[&Ident], count: usize) {
         if let [schema, table, ..] = parts
             && parts.len() == count
@@ -208,7 +209,7 @@ impl Walk<'_> {
     fn access(&mut self, access: &AccessExpr) {
         match access {
             AccessExpr::Dot(Expr::Identifier(field)) => self.column(field),
-            // `(x).f(…)` is no PostgreSQL; the parser reads it so, and the function is judged as such.
+            // `(x).f(…)` is not PostgreSQL, but the parser accepts it. The function is checked like any other.
             AccessExpr::Dot(expression) => self.expression(expression),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expression(index),
             AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
@@ -324,7 +325,7 @@ impl Walk<'_> {
         self.find(FindingCode::OperatorNotAllowed, self.position, operator, message);
     }
 
-    /// Takes a word that PostgreSQL reserves and that stands where an expression may.
+    /// Checks a reserved word in the position of an expression.
     pub(super) fn value_function(&mut self, ident: &Ident) {
         const CLOCK: [&str; 5] = ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"];
         let name = folded(ident);

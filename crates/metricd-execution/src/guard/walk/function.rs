@@ -1,4 +1,4 @@
-//! Calls of functions, wherever they stand.
+//! Calls of functions.
 
 use sqlparser::ast::{
     Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentClause, FunctionArgumentList,
@@ -8,10 +8,10 @@ use sqlparser::ast::{
 use super::{Walk, folded};
 use crate::{Allowed, FindingCode};
 
-/// What PostgreSQL's grammar calls like a function, and is none.
-const GRAMMAR: [&str; 7] = ["coalesce", "nullif", "greatest", "least", "grouping", "row", "array"];
+/// Syntax that looks like a function call and is none, by PostgreSQL's grammar.
+const CALL_SYNTAX: [&str; 7] = ["coalesce", "nullif", "greatest", "least", "grouping", "row", "array"];
 
-/// What to write instead of functions that people ask for.
+/// What to write instead of functions that authors commonly try.
 const ADVICE: [(&str, &str); 8] = [
     ("clock_timestamp", "write `now()`, which is the same for the whole result"),
     ("timeofday", "write `now()`, which is the same for the whole result"),
@@ -101,7 +101,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes the name of a function that is called.
+    /// Checks the name of a function that is called.
     pub(super) fn function_name(&mut self, name: &ObjectName, arguments: &FunctionArguments) {
         let position = self.position_of(name);
         if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice()
@@ -112,7 +112,7 @@ impl Walk<'_> {
             let is_clock = ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"]
                 .contains(&word.as_str());
             let is_array = word == "array" && matches!(arguments, FunctionArguments::Subquery(_));
-            if is_clock || is_array || (has_list && word != "array" && GRAMMAR.contains(&word.as_str())) {
+            if is_clock || is_array || (has_list && word != "array" && CALL_SYNTAX.contains(&word.as_str())) {
                 return;
             }
         }

@@ -27,7 +27,7 @@ impl Walk<'_> {
             | Value::HexStringLiteral(_)
             | Value::Boolean(_)
             | Value::Null
-            // A parameter by name: one by number has been refused before there was a tree.
+            // A parameter by name: parameters by number are refused before the text is parsed.
             | Value::Placeholder(_) => {}
             Value::TripleSingleQuotedString(_)
             | Value::TripleDoubleQuotedString(_)
@@ -57,7 +57,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether the type has a date or a time in it: as it is, in an array or in a range.
+/// Whether the type is a date or a time, or an array or a range of them.
 fn is_time(data_type: &DataType) -> bool {
     match data_type {
         DataType::Date | DataType::Datetime(_) | DataType::Time(..) | DataType::Timestamp(..) => true,

@@ -40,7 +40,7 @@ impl Walk<'_> {
         if select_token.0.span.start.line > 0 {
             self.position = select_token.0.span.start.into();
         }
-        // Comments are blanks before there is a tree, so that no hint is ever seen.
+        // Comments are blanked before the text is parsed, so no hint ever gets here.
         self.refuse_if(!optimizer_hints.is_empty(), "a hint");
         if let Some(Distinct::On(expressions)) = distinct {
             self.expressions(expressions);

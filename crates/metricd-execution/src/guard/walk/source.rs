@@ -1,4 +1,4 @@
-//! What a SELECT reads from.
+//! The sources of a SELECT.
 
 use sqlparser::ast::{
     FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Spanned, TableFactor,
@@ -11,7 +11,7 @@ use crate::FindingCode;
 use crate::syntax::is_reserved;
 
 impl Walk<'_> {
-    /// Takes a source with its joins, and tells how many relations it has.
+    /// Checks a source with its joins. Returns its number of relations.
     pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) -> u64 {
         let TableWithJoins { relation, joins } = table;
         let mut relations = self.source(relation);
@@ -54,7 +54,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes a source, and tells how many relations it has.
+    /// Checks a source. Returns its number of relations.
     fn source(&mut self, source: &TableFactor) -> u64 {
         match source {
             TableFactor::NestedJoin { table_with_joins, alias } => {
@@ -130,7 +130,7 @@ impl Walk<'_> {
         1
     }
 
-    /// Takes the name of a table, a view or a WITH query.
+    /// Checks the name of a table, a view or a WITH query.
     fn relation(&mut self, name: &ObjectName, has_alias: bool) {
         if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice()
             && ident.quote_style.is_none()
@@ -139,7 +139,7 @@ impl Walk<'_> {
             return self.value_function(ident);
         }
         let Some((schema, relation)) = self.schema_and_name(name) else { return };
-        // PostgreSQL looks in its own catalogs before it looks in the warehouse, and their names all begin so.
+        // PostgreSQL searches its system catalogs before the warehouse. Their names all begin with `pg_`.
         let is_foreign = match schema.as_deref() {
             None => relation.starts_with("pg_"),
             Some(schema) => schema != "warehouse",
