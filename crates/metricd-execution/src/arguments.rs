@@ -1,4 +1,4 @@
-//! From a request's words to the values that a statement is run with.
+//! Binds the values of a request to the parameters of a statement.
 
 mod period;
 mod slot;
@@ -15,77 +15,77 @@ use crate::period::rewritten;
 use crate::rewritten_sql::RewrittenSql;
 use crate::{BoundStatement, Expected, InvalidStatement, Statement};
 
-/// What a request says of one parameter is wrong.
+/// An invalid value of a request, or a missing one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidArgument {
     /// The parameter.
     pub name: String,
-    /// What is wrong, and what was expected.
+    /// What is wrong, and what is expected.
     pub message: String,
 }
 
-/// A metric's statement, ready to be given values: parsed once, bound for each request.
+/// The statement of a metric: parsed once, bound for each request.
 #[derive(Debug)]
 pub struct MetricStatement {
     text: Arc<str>,
     slots: Vec<Slot>,
-    days: Days,
-    /// What the contract says of it.
+    days: PeriodDays,
+    /// The description by the contract.
     expected: Option<Arc<Expected>>,
 }
 
 /// What a request's `start_date` and `end_date` do.
 #[derive(Debug)]
-enum Days {
-    /// They are values of parameters that the SQL names.
+enum PeriodDays {
+    /// They are bound to parameters that the SQL names.
     Named,
-    /// They are values of another statement.
-    Rewritten(Rewritten),
-    /// They cannot do anything, for this reason.
+    /// They are bound to parameters of a rewritten statement.
+    Rewritten(PeriodStatement),
+    /// They are refused, for this reason.
     Unsupported(String),
 }
 
-/// The statement that answers for a period.
+/// The statement that runs if a request has a period.
 #[derive(Debug)]
-struct Rewritten {
+struct PeriodStatement {
     text: Arc<str>,
-    /// Its values, in the order of its parameters.
-    values: Vec<RewrittenValue>,
+    /// The sources of its values, in the order of its parameters.
+    values: Vec<ValueSource>,
     application: PeriodApplication,
     expected: Option<Arc<Expected>>,
 }
 
-/// A value of a statement that answers for a period.
+/// Where a value of a [`PeriodStatement`] comes from.
 #[derive(Debug, Clone, Copy)]
-enum RewrittenValue {
-    /// Of the parameter of this number of the metric's own statement.
+enum ValueSource {
+    /// The parameter of the metric's own statement with this index.
     Own(usize),
     FirstDay,
     LastDay,
 }
 
 impl MetricStatement {
-    /// Takes the definition's SQL apart.
+    /// Parses the SQL of the definition.
     ///
     /// # Errors
     ///
-    /// [`InvalidStatement`] where the SQL is not one statement, as if it was stored without validation.
+    /// [`InvalidStatement`] if the SQL is not one statement, because it was stored without validation.
     pub fn of(definition: &MetricDefinition) -> Result<Self, InvalidStatement> {
         let statement = Statement::parse(&definition.sql)?;
         let declared = &definition.metric.parameters;
         let known = definition.contract.as_ref();
         let slots: Vec<_> = statement.parameters().iter().map(|name| Slot::new(name, declared, known)).collect();
-        let unsupported = |reason: &str| Days::Unsupported(reason.to_owned());
+        let unsupported = |reason: &str| PeriodDays::Unsupported(reason.to_owned());
         let period = known.map(Contract::current_period);
         let tables = known.map(|contract| contract.tables.as_slice()).unwrap_or_default();
         let days = match period.as_deref() {
-            _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => Days::Named,
+            _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => PeriodDays::Named,
             Some(Period::Unsupported { reason }) => unsupported(reason),
             Some(Period::Bound) => unsupported("its SQL has changed since it was validated"),
             None => unsupported("its SQL was stored without being validated"),
             Some(period) => match rewritten(&statement, period, tables) {
                 Some(Ok(rewritten)) => {
-                    Days::Rewritten(Rewritten::of((&statement, declared, known), &rewritten, period))
+                    PeriodDays::Rewritten(PeriodStatement::of((&statement, declared, known), &rewritten, period))
                 }
                 Some(Err(reason)) => unsupported(&reason),
                 None => unsupported("its SQL has changed since it was validated"),
@@ -95,22 +95,22 @@ impl MetricStatement {
         Ok(Self { text: numbered(&statement, declared).text.into(), slots, days, expected })
     }
 
-    /// The same statement, which is run whatever PostgreSQL says of it.
+    /// The same statement, which runs even if PostgreSQL describes it differently from its contract.
     #[must_use]
     pub fn without_expectation(mut self) -> Self {
         self.expected = None;
-        if let Days::Rewritten(rewritten) = &mut self.days {
+        if let PeriodDays::Rewritten(rewritten) = &mut self.days {
             rewritten.expected = None;
         }
         self
     }
 
-    /// Gives each parameter its value: the request's, the declared default, or NULL where a request need not have one.
-    /// `start_date` and `end_date` are the period's, whether the SQL names them or not.
+    /// Binds each parameter: to the value of the request, to the declared default, or to NULL if it is optional. `start_date` and
+    /// `end_date` are the days of the period, whether the SQL names them or not.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the values, in the order of the names.
+    /// One error for each invalid or missing value, in the order of the names.
     pub fn bind(
         &self,
         given: &BTreeMap<String, String>,
@@ -143,13 +143,12 @@ impl MetricStatement {
         }
     }
 
-    /// The parameters: the name, the type where it is known, and whether a request must have a value.
+    /// For each parameter: its name, its type if it is known, and whether a request must have a value for it.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<String>, bool)> {
         self.slots.iter().map(|slot| (slot.name(), slot.type_name(), slot.absent().is_err()))
     }
 
-    /// The same for a definition whose SQL need not be taken apart for it, since its contract names them; nothing where there is
-    /// no contract.
+    /// The same from the contract of a definition, without parsing its SQL; nothing if there is no contract.
     pub fn contract_parameters(definition: &MetricDefinition) -> impl Iterator<Item = (String, Option<String>, bool)> {
         let known = definition.contract.as_ref();
         let parameters = known.map(|contract| contract.parameters.as_slice()).unwrap_or_default();
@@ -171,17 +170,17 @@ impl MetricStatement {
         self.slots.iter().any(Slot::is_unvalidated)
     }
 
-    /// What is wrong with values that PostgreSQL alone judges, after it has refused one of them. A value that is no label of
-    /// its enum type is the one. Otherwise it may be any of them.
+    /// Errors for values that only PostgreSQL can validate, after it has refused one of them: for those that are no label of
+    /// their enum type, or else for all, since any of them may be the one.
     #[must_use]
     pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
         let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unvalidated());
         let given: Vec<_> = given.filter_map(|(slot, value)| Some((slot, value.as_ref()?.as_str()))).collect();
         let fault = |slot: &Slot, message| InvalidArgument { name: slot.name().to_owned(), message };
-        let no_labels: Vec<_> =
-            given.iter().filter_map(|(slot, value)| Some(fault(slot, slot.no_label(value)?))).collect();
-        if !no_labels.is_empty() {
-            return no_labels;
+        let unknown_labels: Vec<_> =
+            given.iter().filter_map(|(slot, value)| Some(fault(slot, slot.unknown_label(value)?))).collect();
+        if !unknown_labels.is_empty() {
+            return unknown_labels;
         }
         let may_be = |slot: &Slot| match (given.len(), slot.type_name()) {
             (1, Some(type_name)) => format!("PostgreSQL refuses the value: expected one of the type `{type_name}`"),
@@ -208,22 +207,22 @@ impl MetricStatement {
         };
         let own = self.expected.as_ref();
         match &self.days {
-            Days::Named => {
+            PeriodDays::Named => {
                 refuse(&|name| format!("the metric's SQL names a period of its own, without `:{name}`"));
                 (Arc::clone(&self.text), Some(period.applied(PeriodApplication::Bound)), own)
             }
-            Days::Rewritten(rewritten) if given.keys().any(|name| is_period(name)) => {
-                let value = |value: &RewrittenValue| match value {
-                    RewrittenValue::Own(number) => arguments.get(*number).cloned().flatten(),
-                    RewrittenValue::FirstDay => Some(period.first_day()),
-                    RewrittenValue::LastDay => Some(period.last_day()),
+            PeriodDays::Rewritten(rewritten) if given.keys().any(|name| is_period(name)) => {
+                let value = |value: &ValueSource| match value {
+                    ValueSource::Own(number) => arguments.get(*number).cloned().flatten(),
+                    ValueSource::FirstDay => Some(period.first_day()),
+                    ValueSource::LastDay => Some(period.last_day()),
                 };
                 *arguments = rewritten.values.iter().map(value).collect();
                 let applied = Some(period.applied(rewritten.application));
                 (Arc::clone(&rewritten.text), applied, rewritten.expected.as_ref())
             }
-            Days::Rewritten(_) => (Arc::clone(&self.text), None, own),
-            Days::Unsupported(reason) => {
+            PeriodDays::Rewritten(_) => (Arc::clone(&self.text), None, own),
+            PeriodDays::Unsupported(reason) => {
                 refuse(&|_| format!("the metric has no period: {reason}"));
                 (Arc::clone(&self.text), None, own)
             }
@@ -244,8 +243,8 @@ fn shown(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-impl Rewritten {
-    /// Of the metric's own statement with its declarations and its contract.
+impl PeriodStatement {
+    /// Makes it of the metric's own statement, with its declarations and its contract, and of the rewritten one.
     fn of(
         (statement, declared, contract): (&Statement, &[Parameter], Option<&Contract>),
         rewritten: &Statement,
@@ -253,9 +252,9 @@ impl Rewritten {
     ) -> Self {
         let own: HashMap<_, _> = statement.parameters().iter().zip(0..).collect();
         let value = |name: &ParameterName| match own.get(name) {
-            Some(number) => RewrittenValue::Own(*number),
-            None if name.as_str() == START_DATE => RewrittenValue::FirstDay,
-            None => RewrittenValue::LastDay,
+            Some(number) => ValueSource::Own(*number),
+            None if name.as_str() == START_DATE => ValueSource::FirstDay,
+            None => ValueSource::LastDay,
         };
         let application = match period {
             Period::Result(_) => PeriodApplication::Result,
@@ -263,10 +262,10 @@ impl Rewritten {
         };
         let values: Vec<_> = rewritten.parameters().iter().map(value).collect();
         let expected = contract.map(|contract| {
-            // A parameter that the contract does not have is expected to have no type, so that nothing is run.
-            let type_name = |value: &RewrittenValue| match value {
-                RewrittenValue::Own(number) => contract.parameters.get(*number).map(|own| own.type_name.clone()),
-                RewrittenValue::FirstDay | RewrittenValue::LastDay => Some("date".to_owned()),
+            // A parameter that is not in the contract is expected to have an empty type, which nothing meets.
+            let type_name = |value: &ValueSource| match value {
+                ValueSource::Own(number) => contract.parameters.get(*number).map(|own| own.type_name.clone()),
+                ValueSource::FirstDay | ValueSource::LastDay => Some("date".to_owned()),
             };
             let types = values.iter().map(|value| type_name(value).unwrap_or_default()).collect();
             Arc::new(Expected::with_parameters(contract, types))
@@ -275,7 +274,7 @@ impl Rewritten {
     }
 }
 
-/// The statement's text with `$1`, `$2`, … for its parameters, those that are declared cast to their type.
+/// Replaces the parameters by `$1`, `$2`, …, and casts declared ones to their type.
 pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> RewrittenSql {
     let types: Vec<_> = statement
         .parameters()
@@ -296,7 +295,7 @@ pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> Rewritt
     RewrittenSql::of(statement.text(), statement.body_range(), edits)
 }
 
-/// Whether `$1` at the byte would be one token with what stands before it, as in `not:a`.
+/// Whether `$1` at this byte offset would merge with the token before it, as in `not:a`.
 fn is_glued(text: &str, start: usize) -> bool {
     let before = text.get(..start).unwrap_or_default();
     before.ends_with(|character: char| character.is_alphanumeric() || !character.is_ascii() || "_$".contains(character))

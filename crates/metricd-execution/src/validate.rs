@@ -1,5 +1,5 @@
-//! The one door through which SQL comes into the store, whoever brings it: the guard, then PostgreSQL, then the guard's
-//! rules again on what PostgreSQL has made of the text.
+//! Validates SQL before it is stored: the guard checks the text, PostgreSQL resolves it, and the guard's rules are applied to the
+//! resolved query.
 
 mod period;
 mod resolved;
@@ -22,20 +22,20 @@ use crate::special_date::may_have_special_date;
 use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
 use metricd_database::{Fault, Outage};
 
-/// Judges SQL before it is stored, and says what its contract is.
+/// Validates SQL before it is stored, and makes its contract.
 #[derive(Debug, Clone)]
 pub struct SqlValidator {
     guard: Guard,
     resolver: Arc<dyn Resolver>,
 }
 
-/// Why SQL is not let in.
+/// Why SQL is not valid, or could not be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlValidationError {
-    /// Something is wrong with it.
+    /// The findings.
     #[error("the SQL is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Finding>),
-    /// The database cannot be asked.
+    /// The database is not available.
     #[error("the SQL cannot be validated: {0}")]
     Unavailable(Outage),
 }
@@ -46,19 +46,19 @@ impl From<Vec<Finding>> for SqlValidationError {
     }
 }
 
-/// What a definition says of its SQL beside the SQL.
+/// What a definition declares about its SQL.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Declarations<'a> {
     /// The declared parameters.
     pub parameters: &'a [Parameter],
-    /// The column that says when a row was.
+    /// The column with the time of a row.
     pub time_column: Option<&'a TimeColumn>,
-    /// To what a period is applied, where the definition chooses.
+    /// What a period applies to, if the definition chooses.
     pub period: Option<&'a PeriodDeclaration>,
 }
 
 impl<'a> Declarations<'a> {
-    /// What a metric declares.
+    /// The declarations of a metric.
     #[must_use]
     pub fn of(metric: &'a Metric) -> Self {
         Self {
@@ -70,12 +70,12 @@ impl<'a> Declarations<'a> {
 }
 
 impl SqlValidator {
-    /// A judge who knows what the warehouse holds now, and allows the functions that the operator adds: `name` for one of
+    /// Reads the functions and types of the warehouse, and also allows the functions that the operator adds: `name` for one of
     /// PostgreSQL's, `schema.name` for any other.
     ///
     /// # Errors
     ///
-    /// [`SqlValidationError::Unavailable`] where the database cannot be asked.
+    /// [`SqlValidationError::Unavailable`].
     pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, SqlValidationError> {
         let warehouse = resolver.warehouse().map_err(|error| match error {
             ResolveError::Unavailable(outage) => SqlValidationError::Unavailable(outage),
@@ -85,28 +85,29 @@ impl SqlValidator {
         Ok(Self { guard: Guard::new(allowed), resolver })
     }
 
-    /// Allows the types that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other.
+    /// Also allows the types that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other.
     #[must_use]
     pub fn with_types(self, added_types: &BTreeSet<String>) -> Self {
         let allowed = Allowed { added_types: added_types.clone(), ..self.guard.allowed().clone() };
         Self { guard: Guard::new(allowed), ..self }
     }
 
-    /// Judges the SQL by its text alone, without asking PostgreSQL.
+    /// Checks the text of the SQL, without PostgreSQL.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it.
+    /// All findings.
     pub fn check_text(&self, sql: &SqlText) -> Result<(), Vec<Finding>> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
         self.guard.check(&statement)
     }
 
-    /// The contract of the SQL.
+    /// Validates the SQL. Returns its contract.
     ///
     /// # Errors
     ///
-    /// [`SqlValidationError::Refused`] with all that could be found: where the guard refuses, PostgreSQL is not asked.
+    /// [`SqlValidationError::Refused`] with all findings: those of the guard, or else those of PostgreSQL and on the resolved
+    /// query. [`SqlValidationError::Unavailable`].
     pub fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
         let mut findings = self.guard.check(&statement).err().unwrap_or_default();
@@ -118,7 +119,7 @@ impl SqlValidator {
         self.contract(&statement, declared, resolution)
     }
 
-    /// What PostgreSQL makes of a statement that the guard has let pass; the guard's rules hold for that as well.
+    /// Resolves a statement that passed the guard, and applies the guard's rules to the resolved query.
     fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, SqlValidationError> {
         let resolution = self.resolve(statement, &numbered(statement, declared))?;
         let mut findings = check_resolution(&resolution, self.guard.allowed());
@@ -130,7 +131,7 @@ impl SqlValidator {
 
     fn resolve(&self, statement: &Statement, numbered: &RewrittenSql) -> Result<Resolution, SqlValidationError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
-        // A blank before the parameter is no part of it.
+        // The blank before a parameter is not part of it.
         let parameter = |range: Range<usize>| {
             let blanks = numbered.text.get(range.clone()).map_or(0, |text| text.len() - text.trim_start().len());
             range.start + blanks..range.end
@@ -140,7 +141,7 @@ impl SqlValidator {
             placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
         let resolved = self.resolver.resolve(&resolvable).map_err(|error| match error {
-            // A database that answers everybody else has run out of time for this statement alone.
+            // If the database has time for other statements, this one is too complex.
             ResolveError::TooSlow(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
                 ResolveError::TooComplex
             }
@@ -192,7 +193,7 @@ impl SqlValidator {
         let names = statement.parameters().iter().cloned();
         let parameters = names.zip(resolution.parameter_types);
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
-        // A constant such as `'yesterday'` has been read when PostgreSQL tells of the statement.
+        // PostgreSQL has evaluated a special date literal by now. Later it has another value.
         let fingerprint = resolution.fingerprint.filter(|_| !may_have_special_date(statement));
         let mut contract = Contract {
             columns: resolution.columns,
@@ -207,7 +208,7 @@ impl SqlValidator {
     }
 }
 
-/// Declared parameters that do not stand in the SQL.
+/// Findings for declared parameters that the SQL does not use.
 fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
     let is_unused = |parameter: &&Parameter| !statement.parameters().contains(parameter.name());
     let finding = |parameter: &Parameter| {
@@ -218,8 +219,8 @@ fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
     declared.iter().filter(is_unused).map(finding).collect()
 }
 
-/// PostgreSQL's message with the names of parameters for their numbers, and which parameter is the first of those, from 0.
-/// PostgreSQL tells a parameter's number only where it cannot find out the parameter's type.
+/// Replaces the numbers of parameters in PostgreSQL's message by names. Also returns the index of the first one. PostgreSQL
+/// names a parameter only if it cannot infer the parameter's type.
 fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Option<usize>) {
     let mut parts = message.split('$');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -245,7 +246,7 @@ fn snippet_at(text: &str, offset: usize) -> &str {
     rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
 }
 
-/// A sentence of PostgreSQL's as a part of one of ours.
+/// A sentence of PostgreSQL without its full stop and capital, to continue one of ours.
 fn lowered(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut characters = sentence.chars();

@@ -1,4 +1,4 @@
-//! The period that a request asks for.
+//! The period of a request.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use super::InvalidArgument;
 
-/// The names of a period's days, in requests and in SQL.
+/// The name of the first day of a period, in requests and in SQL.
 pub(super) const START_DATE: &str = "start_date";
+/// The name of the last day of a period, in requests and in SQL.
 pub(super) const END_DATE: &str = "end_date";
 
-/// Whether the name is that of a period's first or last day.
+/// Whether this is the name of the first or the last day of a period.
 #[must_use]
 pub fn is_period(name: &str) -> bool {
     [START_DATE, END_DATE].contains(&name)
@@ -44,7 +45,7 @@ pub enum PeriodApplication {
     Result,
 }
 
-/// What a request says of the period.
+/// The period of a request.
 #[derive(Debug, Default)]
 pub(super) struct PeriodRequest {
     start: Option<ParameterValue>,
@@ -52,7 +53,7 @@ pub(super) struct PeriodRequest {
 }
 
 impl PeriodRequest {
-    /// The days that are good; what is wrong with the others, or with both together, is added to the faults.
+    /// Parses the days. Adds an error for each invalid one, or if the period ends before it starts.
     pub(super) fn read(given: &BTreeMap<String, String>, faults: &mut Vec<InvalidArgument>) -> Self {
         let date = ParameterType { scalar: ScalarType::Date, is_array: false };
         let mut day = |name: &str| {
@@ -71,17 +72,17 @@ impl PeriodRequest {
         Self { start, end }
     }
 
-    /// The first day; without one the period is open.
+    /// The first day, or `-infinity`.
     pub(super) fn first_day(&self) -> ParameterValue {
         self.start.clone().unwrap_or_else(|| ParameterValue::unvalidated("-infinity"))
     }
 
-    /// The last day; without one the period is open.
+    /// The last day, or `infinity`.
     pub(super) fn last_day(&self) -> ParameterValue {
         self.end.clone().unwrap_or_else(|| ParameterValue::unvalidated("infinity"))
     }
 
-    /// What is told of the period with the result.
+    /// The period as the response shows it.
     pub(super) fn applied(&self, applied: PeriodApplication) -> AppliedPeriod {
         let text = |day: &Option<ParameterValue>| day.as_ref().map(|day| day.as_str().to_owned());
         AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied }

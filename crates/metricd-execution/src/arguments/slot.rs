@@ -1,11 +1,12 @@
-//! A parameter of a statement, and what is known of its values.
+//! A parameter of a statement, and how its values are validated.
 
 use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, ParameterValue, visible};
 
 use super::period::{END_DATE, START_DATE};
 
-/// How many labels of an enum type a message shows, and how much of a value.
+/// How many labels of an enum type a message shows at most.
 const MAX_SHOWN_LABELS: usize = 50;
+/// How many characters of a value a message shows at most.
 const MAX_SHOWN_CHARS: usize = 60;
 
 /// A parameter of a statement.
@@ -13,18 +14,18 @@ const MAX_SHOWN_CHARS: usize = 60;
 pub(super) struct Slot {
     name: ParameterName,
     values: Values,
-    /// The labels that there are, if the type is an enum. There may be more by now.
+    /// The labels of the type in the contract, if it is an enum. The type may have more by now.
     labels: Vec<String>,
 }
 
-/// What its values are.
+/// How the values are validated.
 #[derive(Debug)]
 enum Values {
-    /// What the definition declares.
+    /// By the declaration of the definition.
     Declared(Box<Parameter>),
-    /// Of the type that PostgreSQL infers and calls so, which is one of ours.
+    /// By the type that PostgreSQL infers, which metricd can parse. Also its name in PostgreSQL.
     Inferred(ParameterType, String),
-    /// Whatever PostgreSQL takes: of the type that it calls so, or of one that nobody has asked for.
+    /// By PostgreSQL only: a type that metricd cannot parse, or one that is not known because there is no contract.
     Unvalidated(Option<String>),
 }
 
@@ -54,8 +55,8 @@ impl Slot {
         matches!(self.values, Values::Unvalidated(_))
     }
 
-    /// What is wrong with a value that is no label of the parameter's enum type.
-    pub(super) fn no_label(&self, value: &str) -> Option<String> {
+    /// The error for a value that is no label of the parameter's enum type.
+    pub(super) fn unknown_label(&self, value: &str) -> Option<String> {
         let is_array = self.type_name().is_some_and(|type_name| type_name.ends_with("[]"));
         if self.labels.is_empty() || is_array || self.labels.iter().any(|label| label == value) {
             return None;
@@ -67,7 +68,7 @@ impl Slot {
         Some(format!("`{}` is none of the values: expected one of {}{more}", visible(&value), shown.join(", ")))
     }
 
-    /// The type's name, where it is known.
+    /// The name of the type, if it is known.
     pub(super) fn type_name(&self) -> Option<String> {
         match &self.values {
             Values::Declared(declared) => Some(declared.data_type().to_string()),
@@ -76,7 +77,7 @@ impl Slot {
         }
     }
 
-    /// The value that a request gives.
+    /// Parses the value of a request.
     pub(super) fn value(&self, text: &str) -> Result<ParameterValue, String> {
         match &self.values {
             Values::Declared(declared) => declared.accept(text).map_err(|error| error.to_string()),
@@ -86,13 +87,13 @@ impl Slot {
         }
     }
 
-    /// The value where the request has none.
+    /// The value if the request has none.
     pub(super) fn absent(&self) -> Result<Option<ParameterValue>, String> {
         let is_day = |name: &str| self.name() == name && self.is_time();
         match &self.values {
             Values::Declared(declared) if declared.default().is_some() => Ok(declared.default().cloned()),
             Values::Declared(declared) if declared.is_required() => Err(self.missing()),
-            // A period that is open on a side has no bound there.
+            // A period without a day is open on that side.
             _ if is_day(START_DATE) => Ok(Some(ParameterValue::unvalidated("-infinity"))),
             _ if is_day(END_DATE) => Ok(Some(ParameterValue::unvalidated("infinity"))),
             Values::Declared(_) => Ok(None),

@@ -1,5 +1,5 @@
-//! What a period does to a statement. A rewrite for a period is judged as the statement itself was, by its text and by what
-//! PostgreSQL makes of it, and has to be the same statement but for what it is to change.
+//! Decides how a period applies to a statement. A rewrite for a period is validated like the statement itself, by its text and by
+//! its resolved query, and must differ from the statement only in what the period changes.
 
 use metricd_domain::{
     Contract, ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource,
@@ -12,14 +12,14 @@ use crate::tree::Source;
 use crate::{Finding, FindingCode, Position, QueryTree, Statement};
 use metricd_database::Outage;
 
-/// What has to be done about a period that cannot be applied.
+/// What the author can do if a period cannot be applied.
 const INSTEAD: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";
 
 /// Why a period cannot be applied.
 enum Obstacle {
-    /// For this reason.
+    /// The reason.
     Reason(String),
-    /// The database cannot be asked.
+    /// The database is not available.
     Unavailable(Outage),
 }
 
@@ -30,7 +30,7 @@ impl<T: ToString> From<T> for Obstacle {
 }
 
 impl SqlValidator {
-    /// What a period does to the statement: what the definition declares, or else what does not change what the SQL means.
+    /// How a period applies to the statement: as the definition declares, or else in a way that keeps the meaning of the SQL.
     pub(super) fn period(
         &self,
         statement: &Statement,
@@ -67,7 +67,7 @@ impl SqlValidator {
         match (period, apply) {
             (Ok(period), _) => Ok(period),
             (Err(Obstacle::Unavailable(outage)), _) => Err(SqlValidationError::Unavailable(outage)),
-            // What is declared has to be possible.
+            // A declared application must be possible.
             (Err(Obstacle::Reason(reason)), Some(PeriodApply::Source | PeriodApply::Result)) => refused(&reason),
             (Err(Obstacle::Reason(reason)), _) => Ok(Period::Unsupported { reason }),
         }
@@ -84,7 +84,8 @@ struct Application<'a> {
 }
 
 impl Application<'_> {
-    /// To the source, where that changes nothing else; or else to the result, where a column of it is the source's time.
+    /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its columns is
+    /// the time column of the source.
     fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time)?;
         let dependences = source.dependences(self.tree)?;
@@ -117,7 +118,7 @@ impl Application<'_> {
         self.filter(column)
     }
 
-    /// The source, as PostgreSQL sees what is to stand in its place.
+    /// Resolves the subquery that replaces the source.
     fn source(&self, time: &PeriodSource) -> Result<Source, Obstacle> {
         let rows = source_rows(self.statement, time, &self.contract.tables)?;
         let (columns, tree) = self.resolved(&rows, &[])?;
@@ -125,7 +126,7 @@ impl Application<'_> {
         Ok(Source::new(tree, position)?)
     }
 
-    /// Reads only the source's rows that are inside.
+    /// Narrows the source: the statement reads only its rows inside the period.
     fn narrow(&self, time: PeriodSource, source: &Source) -> Result<Period, Obstacle> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {INSTEAD}", time.table);
@@ -143,7 +144,7 @@ impl Application<'_> {
         }
     }
 
-    /// Shows only the result's rows that are inside.
+    /// Filters the result: only its rows inside the period are returned.
     fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
         let filtered = rewritten(self.statement, &period, &self.contract.tables);
@@ -156,7 +157,7 @@ impl Application<'_> {
         Ok(period)
     }
 
-    /// The columns and the tree of a rewrite, after both judgements.
+    /// Validates a rewrite. Returns its columns and its tree.
     fn resolved(
         &self,
         rewrite: &Statement,
@@ -172,7 +173,7 @@ impl Application<'_> {
         Ok((resolution.columns, resolution.tree))
     }
 
-    /// The column of the result that shows the source's time: the only one, or that of the same name.
+    /// The column of the result that is the time column of the source: the only one, or else the one of the same name.
     fn shown_column(&self, time: &PeriodSource, source: &Source) -> Result<Result<PeriodColumn, String>, Obstacle> {
         let shown = source.shown_in(self.tree)?;
         let columns: Vec<_> = shown.into_iter().filter_map(|position| self.contract.columns.get(position)).collect();

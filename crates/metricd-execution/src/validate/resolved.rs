@@ -1,5 +1,5 @@
-//! The guard's rules, on what PostgreSQL has made of a text. Where the parser and PostgreSQL should ever read a text in
-//! different ways, it is PostgreSQL's that counts.
+//! Applies the guard's rules to the resolved query. So a text that the parser reads differently from PostgreSQL does not get past
+//! them.
 
 use metricd_domain::ContractTable;
 
@@ -7,10 +7,10 @@ use crate::guard::SpecialDate;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
 use crate::{Allowed, Finding, FindingCode, Position, QueryTree};
 
-/// Functions behind operators of paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`) that compare every part of one value with
-/// every part of the other, in loops without a check for interrupts: no time limit stops them, and a few kilobytes of SQL keep
-/// PostgreSQL at work for minutes. Others as slow (`LIKE`, `replace`, `&&` of arrays) are in too common use to be refused.
-const UNSTOPPABLE: [&str; 7] =
+/// Functions of operators on paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`). They compare every part of one value with
+/// every part of the other, in loops that do not check for interrupts. So no time limit stops them, and a few kilobytes of SQL
+/// keep PostgreSQL busy for minutes. Others that are as slow (`LIKE`, `replace`, `&&` of arrays) are too common to be refused.
+const UNINTERRUPTIBLE_FUNCTIONS: [&str; 7] =
     ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
 
 /// Checks relations, functions, types and nodes of the resolved query. Their positions in the text are unknown.
@@ -75,12 +75,12 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
     is_added
         || (is_harmless
             && match schema.as_str() {
-                // What stands behind PostgreSQL's own operators and casts has names that nobody writes.
-                "pg_catalog" if is_unstoppable(function) => false,
+                // The functions of PostgreSQL's operators and casts are called without naming them.
+                "pg_catalog" if is_uninterruptible(function) => false,
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
-                // A type of an extension, and its operators, are there because the operator has made a table with them.
+                // If the warehouse has a type of an extension, and its operators, the operator of metricd created it there.
                 "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
-                // So is a column, wherever the extension of its type is.
+                // The same holds for a column, whatever the schema of its extension.
                 _ => function.is_brought && function.extension.is_some(),
             })
 }
@@ -94,7 +94,7 @@ fn reason(function: &ResolvedFunction) -> String {
     if *is_security_definer {
         return "it runs with the rights of its owner".to_owned();
     }
-    if is_unstoppable(function) {
+    if is_uninterruptible(function) {
         return "its time grows with the square of its input, and nothing stops it".to_owned();
     }
     if let Some(reason) = Allowed::refusal(name) {
@@ -111,8 +111,8 @@ fn reason(function: &ResolvedFunction) -> String {
     format!("{origin}; the operator allows it with `--allow-function {schema}.{name}`")
 }
 
-/// Types that a value has without anybody naming them: of texts that PostgreSQL takes for a name, for a letter or for a
-/// configuration of the text search, of rows, of constants that nothing gives a type, and of functions that return nothing.
+/// Types that values have without being named: of texts that PostgreSQL converts to a name, a character or a text search
+/// configuration, of rows, of constants without a type, and of functions that return nothing.
 const IMPLICIT_TYPES: [&str; 7] = ["char", "name", "record", "regconfig", "regdictionary", "unknown", "void"];
 
 fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {
@@ -120,6 +120,6 @@ fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {
     is_implicit || allowed.is_type(Some(&made.schema), &made.name)
 }
 
-fn is_unstoppable(function: &ResolvedFunction) -> bool {
-    function.schema == "pg_catalog" && UNSTOPPABLE.contains(&function.name.as_str())
+fn is_uninterruptible(function: &ResolvedFunction) -> bool {
+    function.schema == "pg_catalog" && UNINTERRUPTIBLE_FUNCTIONS.contains(&function.name.as_str())
 }
