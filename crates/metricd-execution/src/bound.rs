@@ -1,4 +1,4 @@
-//! SQL with values for its parameters, as it is run.
+//! Statements with values for their parameters.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ pub struct BoundStatement {
     expected: Option<Arc<Expected>>,
 }
 
-/// What PostgreSQL has to say of a statement, as its contract does. The values of parameters were read by these types.
+/// The description of a statement that PostgreSQL has to confirm before it runs: that of its contract. The values of the request
+/// were parsed by these types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The names and types of the columns.
@@ -25,20 +26,20 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What the contract says.
+    /// The description by the contract.
     #[must_use]
     pub fn of(contract: &Contract) -> Self {
         let parameter_types = contract.parameters.iter().map(|parameter| parameter.type_name.clone());
         Self::with_parameters(contract, parameter_types.collect())
     }
 
-    /// The same columns, of a statement with other parameters.
+    /// The same columns, for a statement with other parameters.
     pub(crate) fn with_parameters(contract: &Contract, parameter_types: Vec<String>) -> Self {
         let columns = contract.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
         Self { columns: columns.collect(), parameter_types }
     }
 
-    /// Whether PostgreSQL says so.
+    /// Whether this description by PostgreSQL is the expected one.
     #[must_use]
     pub fn is_met_by(&self, columns: &[Column], parameter_types: &[String]) -> bool {
         let described = columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str()));
@@ -48,29 +49,29 @@ impl Expected {
 }
 
 impl BoundStatement {
-    /// The text has `$1`, `$2`, … for the arguments, can stand in parentheses, and is one statement.
+    /// The text has `$1`, `$2`, … for the arguments, can be put in parentheses, and is one statement.
     pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
         Self { text, arguments, expected: None }
     }
 
-    /// The same statement, which is not run unless PostgreSQL describes it so.
+    /// The same statement, which only runs if PostgreSQL describes it as expected.
     pub(crate) fn expecting(self, expected: Option<Arc<Expected>>) -> Self {
         Self { expected, ..self }
     }
 
-    /// A statement without values. Where it has parameters, PostgreSQL refuses it.
+    /// A statement without values. If it has parameters, PostgreSQL refuses it.
     #[must_use]
     pub fn without_arguments(statement: &Statement) -> Self {
         Self::new(statement.body().into(), Vec::new())
     }
 
-    /// A statement with one parameter, and that value for it.
+    /// A statement with one parameter, which has this value.
     #[must_use]
     pub fn with_argument(statement: &Statement, value: ParameterValue) -> Self {
         Self::new(numbered(statement, &[]).text.into(), vec![Some(value)])
     }
 
-    /// A statement with NULL for each of its parameters: it can be described, and is not meant to be run.
+    /// A statement with NULL for each parameter, to describe it and not to run it.
     #[must_use]
     pub fn with_nulls(statement: &Statement, declared: &[Parameter]) -> Self {
         Self::new(numbered(statement, declared).text.into(), vec![None; statement.parameters().len()])
@@ -82,19 +83,19 @@ impl BoundStatement {
         &self.text
     }
 
-    /// What PostgreSQL has to say of the statement for it to be run; none if its contract is not known.
+    /// The description that PostgreSQL has to confirm before the statement runs; none if it has no contract.
     #[must_use]
     pub fn expected(&self) -> Option<&Expected> {
         self.expected.as_deref()
     }
 
-    /// The values in the order of their numbers, in the text form that PostgreSQL reads; `None` is NULL.
+    /// The values in the order of their numbers, in PostgreSQL's text format; `None` is NULL.
     #[must_use]
     pub fn arguments(&self) -> &[Option<ParameterValue>] {
         &self.arguments
     }
 
-    /// The same values, as they are sent.
+    /// The same values, as text.
     pub fn texts(&self) -> impl Iterator<Item = Option<&str>> {
         self.arguments.iter().map(|value| value.as_ref().map(ParameterValue::as_str))
     }

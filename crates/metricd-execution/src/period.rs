@@ -1,4 +1,4 @@
-//! SQL that answers for a period: the author's, written anew with `:start_date` and `:end_date` in it. It is judged as any SQL.
+//! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The result is validated like any SQL.
 
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
@@ -9,11 +9,12 @@ use crate::rewritten_sql::RewrittenSql;
 use crate::{Position, Statement};
 use metricd_database::quote_identifier;
 
-/// The statement that answers for the period that a request names, if it reads these tables; `None` where that is the statement itself, or none.
+/// Rewrites the statement, which reads these tables, for requests with a period. `None` if the statement needs no rewrite, or if
+/// no period applies to it.
 ///
 /// # Errors
 ///
-/// A sentence that says why it cannot be written.
+/// The reason why there is no rewrite.
 pub(crate) fn rewritten(
     statement: &Statement,
     period: &Period,
@@ -26,10 +27,10 @@ pub(crate) fn rewritten(
     }
 }
 
-/// The statement that reads only those rows of its source that are inside the period, wherever it reads the source: in joins,
-/// subqueries and WITH queries, under an alias, with its schema or without.
+/// Rewrites the statement to read only the rows of its source that are inside the period, wherever it reads the source: in joins,
+/// subqueries and WITH queries, under an alias, with or without the schema.
 ///
-/// A table is replaced by a subquery over it, which PostgreSQL pulls up, so that indexes on the time column serve.
+/// A table is replaced by a subquery over it. PostgreSQL pulls the subquery up, so indexes on the time column can be used.
 pub(crate) fn narrowed(
     statement: &Statement,
     source: &PeriodSource,
@@ -38,8 +39,8 @@ pub(crate) fn narrowed(
     let uses = uses(statement);
     let columns = columns(&uses, source, read);
     let Uses { tables, qualifiers, .. } = uses;
-    let lines = LineIndex::of(statement.text());
-    let offset = |position: Position| lines.offset(position);
+    let line_index = LineIndex::of(statement.text());
+    let offset = |position: Position| line_index.offset(position);
     let qualifiers = qualifiers.iter().filter(|qualifier| qualifier.table == source.table);
     let mut edits: Vec<_> =
         qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
@@ -57,7 +58,7 @@ pub(crate) fn narrowed(
     parsed(RewrittenSql::of(statement.text(), statement.body_range(), edits).text)
 }
 
-/// The statement that selects everything from what [`narrowed`] puts in the place of the source.
+/// Selects everything from the subquery by which [`narrowed`] replaces the source.
 pub(crate) fn source_rows(
     statement: &Statement,
     source: &PeriodSource,
@@ -67,9 +68,9 @@ pub(crate) fn source_rows(
     parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, &columns, false), quote_identifier(&source.table)))
 }
 
-/// The columns of the source that the statement reads, in the table's order: the others may be of a type that stored SQL may not
-/// read, or closed to the role that runs it. All columns if what the statement means depends on some that it does not name: they
-/// may be others by now.
+/// The columns of the source that the statement reads, in the order of the table. Others may have a type that stored SQL may not
+/// name, or may be closed to the role that runs it. All columns, if the meaning of the statement depends on columns that it does
+/// not name: the table may have others by now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
     match read.iter().find(|table| table.name == source.table) {
         Some(table) if !uses.has_unnamed_columns => {
@@ -79,8 +80,8 @@ fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String
     }
 }
 
-/// The statement whose result has only those rows that are inside the period, in the order that it gives them: PostgreSQL
-/// filters the rows of a subquery as they come.
+/// Rewrites the statement to return only the rows of its result that are inside the period. Their order stays: PostgreSQL filters
+/// the rows of a subquery in order.
 fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
     let inside = inside(&column.column);
     // A comment may end the statement's last line.
@@ -94,7 +95,7 @@ fn parsed(text: String) -> Result<Statement, String> {
     if takes_days { Ok(statement) } else { Err("it does not read the table by its name".to_owned()) }
 }
 
-/// These columns of the source's rows that are inside.
+/// A subquery for these columns of the rows of the source that are inside the period.
 fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
@@ -102,10 +103,9 @@ fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     format!("(SELECT {columns}FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
 }
 
-/// The condition of a row being inside of the period: its time is between the first moment of the first day and the last one of
-/// the last day, both inside. So `-infinity` and `infinity` are inside of a period that is open to their side. The last moment is
-/// the last microsecond, since PostgreSQL knows no shorter time. The condition is the same for dates and timestamps: the column
-/// may become the other since the SQL was judged.
+/// The condition for a row inside the period: its time is between the first and the last microsecond of the period, both
+/// included. PostgreSQL's times have no shorter unit, and `-infinity` and `infinity` are inside a period that is open on their
+/// side. The condition is the same for dates and timestamps, since the type of the column may change after validation.
 fn inside(column: &str) -> String {
     let column = quote_identifier(column);
     format!(

@@ -1,17 +1,16 @@
-//! What a caller holds while PostgreSQL works for them.
+//! Permits, which callers hold while PostgreSQL works for them.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Something that limits how much runs at once, such as a place of a semaphore. The runner drops it when the statement has ended
-/// in the database, which may be later than the call that has started it. Clones share one thing, which the last of them
-/// gives back.
+/// A permit to run a statement, such as one of a semaphore. The runner drops it when the statement has ended in the database,
+/// which may be after the call that started it. Clones share one permit, which the last clone releases.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Permit {
-    /// A permit that gives this back by dropping it. [`Permit::default`] holds nothing.
+    /// Holds this until the last clone is dropped. [`Permit::default`] holds nothing.
     #[must_use]
     pub fn new(held: impl Any + Send + Sync) -> Self {
         Self(Some(Arc::new(held)))
@@ -29,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_clone_gives_back_what_is_held() {
+    fn the_last_clone_releases_what_is_held() {
         let held = Arc::new(());
         let permit = Permit::new(Arc::clone(&held));
         let clone = permit.clone();

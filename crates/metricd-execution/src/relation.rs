@@ -1,11 +1,11 @@
-//! What there is to read, and who sees which rows of it.
+//! The relations that statements may read, and whether row-level security isolates tenants in them.
 
-/// A relation of the data: a table, a view, a materialized view, a foreign table.
+/// A relation of the warehouse: a table, a view, a materialized view or a foreign table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    /// Its name within the schema of the data.
+    /// The name within the schema `warehouse`.
     pub name: String,
-    /// Why its rows may be those of several tenants, for the operator: no policy of row security, of its own or of the tables
-    /// that a view reads with the rights of whoever asks, holds each row to the tenant. None if one does.
+    /// Why a tenant may see the rows of other tenants, for the operator: row-level security does not restrict each row to the
+    /// tenant, neither on the relation nor on the tables that a view reads with the rights of its invoker. None if it does.
     pub gap: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! One SQL statement, as the text of a query has to be.
+//! Splits SQL into one statement and its parameters.
 
 mod dialect;
 mod placeholder;
@@ -15,29 +15,28 @@ use self::placeholder::Placeholder;
 use self::reading::Reading;
 use crate::Position;
 
-/// SQL of which it is known that it is one statement, begins as a query does, and where its parameters stand.
+/// SQL that is one statement and begins like a query, with the positions of its parameters.
 ///
-/// Nothing else is known of it: what it may do is judged by [`Guard`](crate::Guard), and what it means PostgreSQL says. That
-/// the text is one statement only is held a second time by the protocol, which prepares no more than one. That it begins as
-/// a query does keeps out what has no result and would outlive the transaction that it runs in, such as `PREPARE` and
-/// `COMMIT`.
+/// Nothing else is checked: the [`Guard`](crate::Guard) checks what it may do, and PostgreSQL resolves what it means. The
+/// protocol also ensures that the text is one statement, since it prepares no more than one. A statement that begins like a
+/// query has a result and does not outlive its transaction, unlike `PREPARE` and `COMMIT`.
 ///
-/// `:name` is a parameter wherever an expression may stand, never in strings, comments or quoted names. Between the
-/// brackets of a subscript a colon parts the bounds of a slice, so that a parameter there needs parentheses: `days[(:n)]`.
+/// `:name` is a parameter wherever an expression is allowed, never in strings, comments or quoted names. Between the brackets
+/// of a subscript, a colon separates the bounds of a slice, so a parameter there needs parentheses: `days[(:n)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     sql: SqlText,
     body: Range<usize>,
     parameters: Vec<ParameterName>,
     placeholders: Vec<Placeholder>,
-    /// What is no part of any expression: comments, and what spells a `U&'…'` string.
+    /// The ranges that are part of no expression: comments, and the prefix and escape of `U&'…'` strings.
     blanks: Vec<Range<usize>>,
 }
 
 /// Why a text is not one statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStatement {
-    /// There are comments only, or semicolons.
+    /// There are only comments and semicolons.
     #[error("the SQL has nothing but comments: expected one SELECT statement")]
     Empty,
     /// The statement is something other than a query.
@@ -45,19 +44,19 @@ pub enum InvalidStatement {
     NotAQuery {
         /// The first token of the statement.
         first_token: String,
-        /// Where.
+        /// The position of the statement, token or parameter.
         position: Position,
     },
     /// A second statement follows.
     #[error("a second statement begins here: expected one SELECT statement")]
     Several {
-        /// Where it begins.
+        /// The position at which it begins.
         position: Position,
     },
-    /// The text cannot be split into tokens, as with a string that does not end.
+    /// The text cannot be split into tokens, for example because of a string that does not end.
     #[error("the SQL cannot be read: {message}")]
     Syntax {
-        /// Where.
+        /// The position of the statement, token or parameter.
         position: Position,
         /// What is wrong there.
         message: String,
@@ -65,15 +64,15 @@ pub enum InvalidStatement {
     /// A parameter by number.
     #[error("a parameter by number: write parameters by name, such as `:day`")]
     NumberedParameter {
-        /// Where.
+        /// The position of the statement, token or parameter.
         position: Position,
         /// The parameter, such as `$1`.
         placeholder: String,
     },
-    /// A parameter has no name that a request could use.
+    /// The name of a parameter cannot be used in requests.
     #[error("{cause}")]
     ParameterName {
-        /// Where.
+        /// The position of the statement, token or parameter.
         position: Position,
         /// What is wrong with the name.
         cause: InvalidParameterName,
@@ -81,7 +80,7 @@ pub enum InvalidStatement {
 }
 
 impl InvalidStatement {
-    /// Where the fault is.
+    /// The position of the error.
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
@@ -96,15 +95,15 @@ impl InvalidStatement {
 }
 
 impl Statement {
-    /// Takes SQL that is one statement, with or without semicolons and comments around it.
+    /// Parses SQL that is one statement, with or without semicolons and comments around it.
     ///
-    /// Where the tokenizer knows less than PostgreSQL, the text is refused rather than split in the wrong position: an `E'…'`
-    /// string that spells a character as two surrogates (`\ud83d\ude00`) cannot be read, nor can one that goes on in another
-    /// piece, whose backslashes PostgreSQL reads as it does those of the first.
+    /// If the tokenizer knows less than PostgreSQL, the text is refused rather than split at the wrong position: an `E'…'`
+    /// string with a character as two surrogates (`\ud83d\ude00`), and one that continues in another piece, whose backslashes
+    /// PostgreSQL reads like those of the first.
     ///
     /// # Errors
     ///
-    /// [`InvalidStatement`] where the text has no statement, more than one, or cannot be read.
+    /// [`InvalidStatement`].
     pub fn parse(sql: &SqlText) -> Result<Self, InvalidStatement> {
         let dialect = TokenDialect(PostgreSqlDialect {});
         let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
@@ -121,13 +120,13 @@ impl Statement {
         self.sql.as_str()
     }
 
-    /// The text from the statement's first word to its last one, without semicolons, so that it can stand in parentheses.
+    /// The text from the first token of the statement to the last, without semicolons. It can be put in parentheses.
     #[must_use]
     pub fn body(&self) -> &str {
         self.text().get(self.body.clone()).unwrap_or_else(|| self.text())
     }
 
-    /// The names of the parameters, each once, in the order in which they first stand.
+    /// The names of the parameters, each once, in the order in which they first occur.
     #[must_use]
     pub fn parameters(&self) -> &[ParameterName] {
         &self.parameters
@@ -146,7 +145,7 @@ impl Statement {
     }
 }
 
-/// What the tokenizer says, in plain words where it is about an end that is missing.
+/// The message of the tokenizer, reworded if it is about a missing end.
 fn unclosed(message: String) -> String {
     let (what, end) = match message.as_str() {
         "Unterminated string literal"
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_is_taken_with_what_stands_around_it() {
+    fn a_statement_may_have_comments_and_semicolons_around_it() {
         for (sql, body) in [
             ("SELECT 1", "SELECT 1"),
             ("-- Title\nSELECT 1; -- done\n", "SELECT 1"),
@@ -219,10 +218,10 @@ mod tests {
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
     }
 
-    /// PostgreSQL cuts a run of operator characters where a comment begins in it. Wherever that is not seen, the quote in the
-    /// comment would begin a string, in which anything could stand unseen.
+    /// PostgreSQL ends an operator where a comment begins in it. If metricd did not, the quote in the comment would begin a
+    /// string, which could hide anything.
     #[test]
-    fn a_comment_is_found_behind_every_operator() {
+    fn a_comment_is_found_after_every_operator() {
         let characters = ["+", "-", "*", "/", "<", ">", "=", "~", "!", "@", "#", "%", "^", "&", "|", "`", "?"];
         let mut operators = vec![String::new()];
         for _ in 0..3 {
@@ -234,7 +233,7 @@ mod tests {
             for (comment, rest) in [("--'", "\n2"), ("/*'*/", "2")] {
                 let run = format!("{operator}{comment}");
                 let begin = [run.find("--"), run.find("/*")].into_iter().flatten().min();
-                // Otherwise the comment begins in the operator itself, and is a different one.
+                // Otherwise the comment begins in the operator itself, and is another one.
                 if begin == Some(operator.len()) {
                     let sql = format!("SELECT 1 {run}{rest} AS x, ';' AS y");
                     if let Ok(statement) = parse(&sql) {
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_postgresql_splits_in_other_places() {
+    fn refuses_what_postgresql_splits_at_other_positions() {
         for sql in [
             "SELECT E'a'\n'\\'||' , pg_sleep(5)::text -- '",
             "SELECT e'a' -- more\n'b'",
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_a_colon_and_a_name_where_an_expression_may_stand() {
+    fn a_parameter_is_a_colon_and_a_name_in_the_position_of_an_expression() {
         for (sql, names) in [
             ("SELECT :a, :b, :a", vec!["a", "b"]),
             ("SELECT ':a', \":b\", $$:c$$, E'\\':d', 'x'::text /* :e */ -- :f", vec![]),

@@ -1,16 +1,16 @@
-//! How PostgreSQL's text is split into tokens.
+//! The dialect by which text is split into tokens.
 
 use std::any::TypeId;
 
 use sqlparser::dialect::{Dialect, PostgreSqlDialect};
 
-/// sqlparser's PostgreSQL as far as its tokenizer asks, but for two things in which it differs from PostgreSQL's `scan.l`,
-/// and which matter only to somebody who wants to know what the tokens mean.
+/// sqlparser's dialect for PostgreSQL, as far as the tokenizer uses it, without two features that differ from PostgreSQL's
+/// `scan.l`:
 ///
-/// - It takes `+--` and `-/*` for operators, where PostgreSQL sees an operator and a comment. Here no operator has more than
-///   a few characters, so that the comment is found.
-/// - It reads the escapes of `U&'…'`, always with a backslash, where `UESCAPE` may name another character. Without that
-///   it sees `U`, `&` and a plain string, which ends at the same position.
+/// - Custom operators. sqlparser reads `+--` and `-/*` as operators; PostgreSQL reads an operator and a comment. Without the
+///   feature, operators are short, and the comment is found.
+/// - `U&'…'` strings. sqlparser always reads their escapes with a backslash, but `UESCAPE` may name another character. Without
+///   the feature, the tokens are `U`, `&` and a plain string, which ends at the same position.
 #[derive(Debug)]
 pub(super) struct TokenDialect(pub(super) PostgreSqlDialect);
 

@@ -1,30 +1,30 @@
-//! Where the parameters of a statement stand.
+//! The parameters in the text of a statement.
 
 use std::ops::Range;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Token;
 
-/// A parameter's name where it stands, with its colon.
+/// One use of a parameter, with its colon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placeholder {
-    /// Which of the statement's parameters it is, from 0.
+    /// The index of the parameter, from 0.
     pub(crate) index: usize,
-    /// Its bytes in the statement's text.
+    /// Its byte range in the text of the statement.
     pub(crate) range: Range<usize>,
 }
 
-/// A bracket that is open.
+/// An open bracket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bracket {
     Parenthesis,
-    /// `ARRAY[…]`, or one inside of it.
+    /// `ARRAY[…]`, or a bracket inside of it.
     Constructor,
-    /// `days[…]`, where a colon parts the bounds of a slice.
+    /// `days[…]`, in which a colon separates the bounds of a slice.
     Subscript,
 }
 
-/// The brackets that are open, and what stood last.
+/// The open brackets, and whether the next one begins an array.
 #[derive(Debug, Default)]
 pub(super) struct Brackets {
     open: Vec<Bracket>,
@@ -32,7 +32,7 @@ pub(super) struct Brackets {
 }
 
 impl Brackets {
-    /// Whether a colon that stands here parts the bounds of a slice.
+    /// Whether a colon here separates the bounds of a slice.
     pub(super) fn is_slice(&self) -> bool {
         self.open.last() == Some(&Bracket::Subscript)
     }
