@@ -1,4 +1,4 @@
-//! The port through which PostgreSQL says what a statement is, without running it.
+//! The port through which PostgreSQL resolves a statement without running it.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,24 +9,24 @@ use metricd_domain::{ContractColumn, ContractTable};
 use crate::{Allowed, QueryTree};
 use metricd_database::Outage;
 
-/// SQL as it is resolved.
+/// SQL that can be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolvable {
-    /// The text, with `$1`, `$2`, … for the parameters. It can stand in parentheses, and is one query.
+    /// One query, with `$1`, `$2`, … for the parameters. It can be put in parentheses.
     pub text: String,
-    /// Where the parameters stand in the text, in its order: the bytes of `$n`, with the cast to its type where it is
-    /// declared, and `n` less one.
+    /// The parameters in the order of the text: the byte range of `$n`, including the cast of a declared parameter to its
+    /// type, and `n - 1`.
     pub placeholders: Vec<(Range<usize>, usize)>,
 }
 
 impl Resolvable {
-    /// How many parameters there are.
+    /// The number of parameters.
     #[must_use]
     pub fn parameter_count(&self) -> usize {
         self.placeholders.iter().map(|(_, index)| index + 1).max().unwrap_or_default()
     }
 
-    /// The text with what `value` says in the place of each parameter.
+    /// The text with each parameter replaced by the result of `value`.
     #[must_use]
     pub fn with_values(&self, value: impl Fn(usize) -> String) -> String {
         let mut text = String::with_capacity(self.text.len());
@@ -41,115 +41,115 @@ impl Resolvable {
     }
 }
 
-/// What PostgreSQL says of a statement.
+/// A statement as PostgreSQL resolves it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// The columns of the result.
     pub columns: Vec<ContractColumn>,
-    /// The types of the parameters, as `format_type` prints them, in the order of their numbers.
+    /// The types of the parameters, in the order of their numbers, as `format_type` prints them.
     pub parameter_types: Vec<String>,
-    /// Every relation that is read, in any schema, in the order of schema and name; those that views read are not among them.
+    /// Every relation that the statement reads, in any schema, ordered by schema and name; without those that views read.
     pub tables: Vec<ContractTable>,
-    /// Every function that is called by name, by an operator or a cast, or because of the type of a value.
+    /// Every function that is called by its name, by an operator or a cast, or because of the type of a value.
     pub functions: Vec<ResolvedFunction>,
-    /// Every type, besides those of the columns of the relations, that the statement makes a value of, arrays by their elements.
+    /// Every type of which the statement makes a value, in addition to those of the columns that it reads. Arrays are listed by
+    /// their elements.
     pub types: Vec<ResolvedType>,
-    /// A fingerprint of the tables that are read, where nothing but their rows and the parameters decides the result.
+    /// A fingerprint of the tables, if only their rows and the parameters determine the result.
     pub fingerprint: Option<String>,
-    /// The labels of the enum types among these types, by the names of the types.
+    /// The labels of the enum types among the types of columns and parameters, by the name of the type.
     pub enums: BTreeMap<String, Vec<String>>,
-    /// Whether a constant of the statement has a date or a time in it.
+    /// Whether the type of a constant is a date or a time, or contains one.
     pub has_time_constants: bool,
     /// The constructs in the statement that stored SQL may not use: those that read the session, such as its user, XML, and
     /// locking clauses.
     pub forbidden_constructs: Vec<String>,
-    /// The nodes of its resolved query that this program does not know, as a later version of PostgreSQL may have. What they
-    /// call is in none of the lists above.
+    /// The kinds of nodes that metricd does not know, as a later version of PostgreSQL may have. What they call is in none of the
+    /// lists above.
     pub unknown_nodes: Vec<String>,
-    /// The statement's tree.
+    /// The tree of the resolved query.
     pub tree: QueryTree,
 }
 
 /// A function that a statement calls.
-#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own, as the catalog has it")]
+#[expect(clippy::struct_excessive_bools, reason = "independent properties, as the catalog has them")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedFunction {
     /// The schema.
     pub schema: String,
     /// The name.
     pub name: String,
-    /// Whether it may give another answer, or change something, whenever it is called.
+    /// Whether it is volatile: each call may return another result, or change something.
     pub is_volatile: bool,
-    /// Whether it runs with the rights of its owner.
+    /// Whether it is SECURITY DEFINER: it runs with the rights of its owner.
     pub is_security_definer: bool,
-    /// Whether the statement calls it by its name, and not through an operator, a cast or a type.
+    /// Whether the statement calls it by its name, not by an operator, a cast or a type.
     pub is_named: bool,
-    /// Whether the statement does not call it at all: PostgreSQL may because of the type of a value, to read, print, sort or group
-    /// it, or to make JSON of it.
+    /// Whether only the type of a value brings it: PostgreSQL may call it to parse, print, sort or group the value, or to convert it
+    /// to JSON.
     pub is_brought: bool,
-    /// Whether it came with PostgreSQL.
+    /// Whether it is built into PostgreSQL.
     pub is_built_in: bool,
-    /// Whether it is somebody's own in a language that PostgreSQL does not trust, such as C.
+    /// Whether it is not built in, and its language is one that PostgreSQL does not trust, such as C.
     pub is_untrusted: bool,
-    /// The extension that it belongs to.
+    /// The extension to which it belongs.
     pub extension: Option<String>,
 }
 
-/// A type that a statement makes values of.
+/// A type of which a statement makes values.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedType {
     /// The schema.
     pub schema: String,
-    /// The name, as the catalogs have it.
+    /// The name in the system catalogs.
     pub name: String,
-    /// Whether it came with PostgreSQL.
+    /// Whether it is built into PostgreSQL.
     pub is_built_in: bool,
 }
 
 /// Why a statement could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
-    /// PostgreSQL refuses it.
+    /// PostgreSQL refuses the statement.
     #[error("{message}")]
     Refused {
         /// PostgreSQL's message.
         message: String,
         /// PostgreSQL's hint.
         hint: Option<String>,
-        /// The character of the numbered text at which it refuses, from 0, where it says so.
+        /// The character of [`Resolvable::text`] at which it refuses, from 0, if it names one.
         character: Option<usize>,
     },
     /// Two columns of the result have this name.
     #[error("two columns are named `{0}`")]
     ColumnRepeated(String),
-    /// What PostgreSQL makes of it is larger than it may be, or takes longer.
+    /// The resolved query is larger than allowed, or takes too long to make.
     #[error("it is too large when PostgreSQL has resolved it")]
     TooComplex,
-    /// PostgreSQL has not answered in time. Whether it does answer others is not known.
+    /// PostgreSQL did not respond in time. Whether it responds to other statements is unknown.
     #[error("PostgreSQL did not answer in time: {0}")]
     TooSlow(String),
-    /// The database cannot be asked.
+    /// The database is not available.
     #[error("the database is not available: {0}")]
     Unavailable(Outage),
 }
 
-/// Asks PostgreSQL what a statement is.
+/// Has PostgreSQL resolve statements.
 ///
-/// The methods wait for the database on the caller's thread: they are called from where an ingestion is judged, which may
-/// block, see `metricd_repository::Ingestion`.
+/// The methods block the calling thread on the database. They are called while an ingestion is validated, which may block, see
+/// `metricd_repository::Ingestion`.
 pub trait Resolver: Debug + Send + Sync {
-    /// What the warehouse holds that SQL may use: its functions and its types. Nothing of [`Allowed::added_functions`].
+    /// The functions and types of the warehouse that SQL may use. The sets of the operator in [`Allowed`] are empty.
     ///
     /// # Errors
     ///
     /// [`ResolveError::Unavailable`].
     fn warehouse(&self) -> Result<Allowed, ResolveError>;
 
-    /// What the statement is. It is never run, and nothing of it stays in the database.
+    /// Resolves the statement. It is never run, and leaves nothing in the database.
     ///
     /// # Errors
     ///
-    /// [`ResolveError::Refused`] where PostgreSQL cannot resolve it, [`ResolveError::ColumnRepeated`],
-    /// [`ResolveError::TooComplex`], [`ResolveError::TooSlow`].
+    /// [`ResolveError`].
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 }

@@ -1,4 +1,4 @@
-//! The port through which stored SQL is run.
+//! The port that runs stored SQL.
 
 use std::fmt::{self, Debug};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
 use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken};
 
-/// What a run may take.
+/// The limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunLimits {
-    /// How many rows are handed to the sink at most.
+    /// The maximum number of rows that the sink receives.
     pub rows: RowLimit,
-    /// How many bytes the sink may hold at most; a row that would go past it is the first that is cut.
+    /// The maximum number of bytes that the sink may hold. The first row that would exceed it, and all rows after it, are dropped.
     pub size_bytes: usize,
-    /// How long the statement may run, from when it is sent until its last row has been read. The time in which the sink
-    /// makes the run wait does not count.
+    /// The maximum time from sending the statement until its last row has been read, without the time in which the sink makes
+    /// the run wait.
     pub time: Duration,
-    /// What the planner may estimate that the statement costs, in its own unit: 1 is the reading of a page in sequence. The
-    /// estimate is asked for again when it is older than a minute. It does not count for a tenant.
+    /// The maximum cost by the planner's estimate, in its unit: 1 for reading a page sequentially. An estimate is used for a
+    /// minute. Does not apply to a tenant.
     pub cost: u64,
     /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is zero.
     pub write_timeout: Duration,
@@ -28,8 +28,8 @@ pub struct RunLimits {
 }
 
 impl RunLimits {
-    /// The limits of a run on behalf of the tenant, if there is one. For tenants the planner's estimate refuses nothing: it
-    /// knows the rows of all of them, and whoever tries parameters until a run is refused would learn of the others'.
+    /// The limits of a run for the tenant, if there is one. There is no limit of cost for a tenant: the planner's statistics cover
+    /// the rows of all tenants, and trying parameters until a run is refused would reveal them.
     #[must_use]
     pub fn on_behalf_of(self, tenant: Option<&Tenant>) -> Self {
         let cost = if tenant.is_some() { u64::MAX } else { self.cost };
@@ -51,30 +51,30 @@ impl Default for RunLimits {
     }
 }
 
-/// What a run that ended well leaves beside the rows in the sink.
+/// The outcome of a successful run, in addition to the rows in the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOutcome {
-    /// How many rows the sink was handed.
+    /// The number of rows that the sink received.
     pub row_count: usize,
     /// Whether the result had more rows than the limits allow.
     pub truncated: bool,
 }
 
-/// Where a run's time goes.
+/// Where the time of a run went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunTiming {
-    /// Until there was a connection, be it that one had to be opened.
+    /// Waiting for a connection, or opening one.
     pub queue: Duration,
-    /// For PostgreSQL: preparing the statement, running it, and waiting for its rows.
+    /// Waiting for PostgreSQL: preparing the statement, running it, and sending its rows.
     pub database: Duration,
-    /// For the sink, as it takes rows. What it makes the run wait is not counted at all.
+    /// In the sink, encoding rows. The time in which the sink makes the run wait is not counted.
     pub encode: Duration,
 }
 
-/// Why a run has no result. The sink's content is of no use then.
+/// Why a run has no result. Discard the content of the sink.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
-    /// The database cannot be reached, or went away during the run.
+    /// The database cannot be reached, or the connection was lost during the run.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// No connection became free in time.
@@ -83,40 +83,40 @@ pub enum RunError {
         /// How long the run waited for one.
         waited: Duration,
     },
-    /// No connection became free in time, because all of them run statements that were cancelled and have not stopped.
+    /// No connection became free in time: all of them run statements that were cancelled and have not stopped.
     #[error("all database connections run statements that were cancelled and have not stopped")]
     ConnectionsStuck,
-    /// Streams hold as many connections as they may.
+    /// Streams hold the maximum number of connections that they may.
     #[error("streams hold as many database connections as they may, and none ended within {} ms", .waited.as_millis())]
     TooManyStreams {
         /// How long the run waited for one to end.
         waited: Duration,
     },
-    /// A table that the statement reads is locked for a change, and was not unlocked in time; or it was rewritten after the
-    /// snapshot that the statement is to see. The statement has no rows.
+    /// A table that the statement reads stayed locked for a change, or was rewritten after the snapshot that the statement sees.
+    /// The statement returned no rows.
     #[error("a table that the statement reads is locked for a change")]
     TableLocked,
-    /// The statement was cancelled at its time limit, and PostgreSQL has not stopped it: it still runs.
+    /// The statement was cancelled at its time limit, but PostgreSQL has not stopped it.
     #[error("the statement ran longer than {} ms, was cancelled, and has not stopped", .limit.as_millis())]
     NotStopped {
-        /// The limit that it went past.
+        /// The limit that was exceeded.
         limit: Duration,
     },
-    /// The statement still runs for an earlier caller, although it was cancelled. It was not run again.
+    /// The statement was not run, because it still runs for an earlier caller although it was cancelled.
     #[error("the statement still runs for an earlier caller, although it was cancelled")]
     Quarantined,
-    /// The statement ran past its time limit and was stopped in the database.
+    /// The statement exceeded its time limit and was stopped in the database.
     #[error("the statement ran longer than {} ms and was stopped", .limit.as_millis())]
     TimedOut {
-        /// The limit that it went past.
+        /// The limit that was exceeded.
         limit: Duration,
     },
-    /// The planner expects the statement to cost more than it may. It was not run.
+    /// The statement was not run, because its estimated cost exceeds the limit.
     #[error("the planner expects a cost of {cost:.0}, where {limit} is allowed")]
     TooCostly {
-        /// The estimate, in the planner's own unit.
+        /// The estimate, in the planner's unit.
         cost: f64,
-        /// The limit that it is past.
+        /// The limit that it exceeds.
         limit: u64,
     },
     /// The client read the rows too slowly: the sink reached [`RunLimits::write_timeout`], or accepted less than
@@ -131,13 +131,13 @@ pub enum RunError {
     Failed {
         /// The five characters of PostgreSQL's error code.
         sqlstate: String,
-        /// PostgreSQL's message. It may quote the SQL and the data, so it is for the log alone.
+        /// PostgreSQL's message, for the log only: it may quote the SQL and the data.
         message: String,
     },
-    /// PostgreSQL says other things of the statement than its contract does. It was not run.
-    #[error("PostgreSQL describes the statement otherwise than its contract does")]
+    /// The statement was not run, because PostgreSQL describes it differently from its contract.
+    #[error("PostgreSQL describes the statement differently from its contract")]
     Drifted,
-    /// A value did not have the form that its type promises.
+    /// A value was not in the format of its type.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }
@@ -148,7 +148,7 @@ pub struct SnapshotRun<'a> {
     pub statement: &'a BoundStatement,
     /// Its limits. The write timeout has no effect: the sink is never full.
     pub limits: RunLimits,
-    /// Who takes its rows.
+    /// The receiver of its rows.
     pub sink: &'a mut dyn RowSink,
 }
 
@@ -175,27 +175,26 @@ pub struct SnapshotBatchOutcome {
 /// # Contract
 ///
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
-/// - Where it is run on behalf of a tenant, the row security policies of the database know that from first to last, and the
-///   statement can name no other.
-/// - A statement of which PostgreSQL says other things than it [expects](BoundStatement::expected) is not run.
-/// - The sink is told the columns once, before the first row, also where there is no row; then each row, in the result's order.
-/// - A sink that is full is flushed before it is handed the next row.
-/// - The sink of a statement that is run by itself is told just before that is sent: what is committed until then is in the result.
-/// - The sink of a statement that is run by itself is told where the time has gone: before the columns, and when the run has
-///   ended, also where it has failed.
-/// - A statement that nobody waits for any more, because a limit was reached or because the future was dropped, is cancelled
-///   in the database. Its connection, and the caller's permit for it, are not given back before PostgreSQL has ended it.
-/// - A statement that PostgreSQL does not stop is quarantined: until it has ended, each further run of it is refused with
+/// - If it runs for a tenant, the row-level security policies of the database see that tenant during the whole run, and the
+///   statement cannot change it.
+/// - A statement that PostgreSQL describes differently from its [expected](BoundStatement::expected) description is not run.
+/// - The sink receives the columns once, before the first row, even if there is no row; then each row, in the order of the result.
+/// - A sink that is full is flushed before it receives the next row.
+/// - In [`Self::run`], the sink is notified just before the statement is sent: the result has everything committed until then.
+/// - In [`Self::run`], the sink receives the timing: before the columns, and when the run has ended, even if it failed.
+/// - A statement whose result is no longer needed, because a limit was reached or the future was dropped, is cancelled in the
+///   database. Its connection and the caller's permit are released only after PostgreSQL has ended it.
+/// - A statement that PostgreSQL does not stop is quarantined: until it has ended, further runs of it are refused with
 ///   [`RunError::Quarantined`].
-/// - A run leaves nothing behind on a connection that the next run could see.
+/// - A run leaves nothing on a connection that the next run could observe.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
-    /// Runs the statement, on behalf of the tenant where there is one, and hands its rows to the sink. Holds the permit until it
+    /// Runs the statement, for the tenant if there is one, and passes its rows to the sink. Holds the permit until the statement
     /// has ended in the database.
     ///
     /// # Errors
     ///
-    /// [`RunError`], after which the runner is ready for the next run.
+    /// [`RunError`]. The runner stays usable.
     async fn run(
         &self,
         statement: &BoundStatement,
@@ -225,7 +224,7 @@ pub trait MetricRunner: Debug + Send + Sync {
         permits: Vec<Permit>,
     ) -> Result<SnapshotBatchOutcome, RunError>;
 
-    /// How many connections run statements that were cancelled and have not stopped.
+    /// The number of connections that run statements which were cancelled and have not stopped.
     fn stuck_connections(&self) -> usize {
         0
     }
@@ -237,33 +236,33 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// As for [`Self::check`].
     async fn snapshot_token(&self) -> Result<Option<SnapshotToken>, RunError>;
 
-    /// The fingerprint that a contract over these tables would have now; none where it would have none.
+    /// The present fingerprint of a contract over these tables; none if it would have none.
     ///
     /// # Errors
     ///
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
-    /// Holds the statement to its contract, if it has one: its columns, the types of its parameters, the labels of its enum
-    /// types, and the time columns of its tables are as PostgreSQL has them now. The statement is not run.
+    /// Compares the statement with its contract, if it has one: the columns, the types of the parameters, the labels of enum
+    /// types, and the time columns of the tables. The statement is not run.
     ///
     /// # Errors
     ///
-    /// [`RunError::Drifted`] if PostgreSQL says otherwise; as for [`Self::run`], [`RunError::Failed`] if it cannot resolve the
+    /// [`RunError::Drifted`] if they differ; as for [`Self::run`], [`RunError::Failed`] if PostgreSQL cannot resolve the
     /// statement, or the role lacks a right that the statement needs.
     async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError>;
 
-    /// The relations that statements may read, by their names.
+    /// The relations that statements may read, ordered by name.
     ///
     /// # Errors
     ///
     /// As for [`Self::check`].
     async fn relations(&self) -> Result<Vec<Relation>, RunError>;
 
-    /// Says whether a statement could be run now.
+    /// Checks that a statement could run now.
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] where it could not.
+    /// [`RunError::Unavailable`] or [`RunError::NoConnection`].
     async fn check(&self) -> Result<(), RunError>;
 }
