@@ -1,4 +1,4 @@
-//! From PostgreSQL's formats to what clients read, straight into the buffer of the response.
+//! Encodes PostgreSQL's formats as JSON, NDJSON and CSV, directly into the buffer of the response.
 
 mod array;
 mod array_literal;
@@ -31,13 +31,13 @@ pub struct Column {
     pub name: String,
     /// The type, as PostgreSQL's `format_type` prints it, without modifiers: `numeric`, `text[]`.
     pub type_name: String,
-    /// The form in which its values arrive.
+    /// The format of its values.
     pub field_type: FieldType,
 }
 
-/// A value did not have the form that its column's type promises.
+/// A value was not in the format of its column's type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a value of the column `{column}` does not have the form of its type `{type_name}`")]
+#[error("a value of the column `{column}` is not in the format of its type `{type_name}`")]
 pub struct EncodeError {
     /// The column's name.
     pub column: String,
@@ -51,58 +51,58 @@ impl EncodeError {
     }
 }
 
-/// Takes the rows of a result.
+/// Receives the rows of a result.
 ///
-/// A sink that hands on what it has taken, as when it streams, says when it is full. It is then flushed before the next row,
-/// so that it holds a chunk and a row at most, however long the result is.
+/// A sink that streams reports when it is full. It is then flushed before the next row, so it holds at most a chunk and a row,
+/// however long the result is.
 #[async_trait]
 pub trait RowSink: Send {
-    /// Takes the columns. Called once, before any row.
+    /// Receives the columns. Called once, before any row.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] where the sink cannot show such columns.
+    /// [`EncodeError`] if the sink cannot encode the columns.
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError>;
 
-    /// Takes the next row: a value for each column. Answers whether it was taken; a row that would take the sink past
-    /// `max_bytes` is not, and leaves no trace.
+    /// Receives the next row: a value for each column. Returns whether it was accepted. A row that would make the sink exceed
+    /// `max_bytes` is not accepted, and leaves no trace.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] where a value does not have the form of its type.
+    /// [`EncodeError`] if a value is not in the format of its type.
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError>;
 
-    /// Whether the sink takes no further row before it is flushed. Asked after each row, so it must cost next to nothing.
+    /// Whether the sink has to be flushed before the next row. Called after each row, so it must be cheap.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Takes notice that the statement is sent from now on: what is committed before this is in the result. Told again where it
-    /// has to be sent once more.
+    /// Called just before the statement is sent: the result has everything that was committed until then. Called again if the
+    /// statement has to be sent again.
     fn sent(&mut self) {}
 
-    /// Takes notice of where the run's time has gone so far. Not called for each row.
+    /// Receives the timing of the run so far. Not called for each row.
     fn timed(&mut self, _timing: RunTiming) {}
 
-    /// Waits until the sink takes rows again. It may take as long as a client takes to read: whoever gives up waiting drops
-    /// the future, and the run with it.
+    /// Waits until the sink accepts rows again, which may take as long as a client takes to read. Dropping the future ends the
+    /// run.
     async fn flush(&mut self) {}
 }
 
-/// Writes rows into a buffer that belongs to the caller, who may empty it between any two rows.
+/// Writes rows into a buffer of the caller, who may drain it between any two rows.
 pub trait RowWriter: Send {
-    /// Takes the columns, and writes what stands before the rows. Called once, before any row.
+    /// Receives the columns, and writes the head of the document. Called once, before any row.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] where such columns cannot be shown.
+    /// [`EncodeError`] if the columns cannot be encoded.
     fn head(&mut self, columns: &[Column], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Writes the next row, as [`RowSink::row`] takes it; one that would make the buffer longer than `max_bytes` is not
-    /// written.
+    /// Writes the next row, as for [`RowSink::row`]. Returns `false`, without writing the row, if the buffer would exceed
+    /// `max_bytes`.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] where a value does not have the form of its type.
+    /// [`EncodeError`] if a value is not in the format of its type.
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError>;
 }

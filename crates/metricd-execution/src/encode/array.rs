@@ -1,12 +1,12 @@
-//! Arrays, one of several dimensions as an array of arrays.
+//! Arrays in PostgreSQL's binary format.
 
 use super::FieldType;
 use super::field::{Malformed, Reader, write_value};
 
-/// The greatest number of dimensions of an array in PostgreSQL.
+/// PostgreSQL's limit on the dimensions of an array (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
 
-/// Writes an array.
+/// Writes an array as a JSON array, one of several dimensions as an array of arrays.
 ///
 /// The binary form is that of `array_send` in PostgreSQL's `arrayfuncs.c`: the number of dimensions, whether there are
 /// NULLs, the type of the elements; for each dimension its length and its lower bound; then each element by its length,
@@ -43,7 +43,7 @@ fn write_dimension(
         let bytes = reader.bytes(usize::try_from(length).map_err(|_| Malformed)?)?;
         return write_value(element, bytes, out);
     };
-    // Every element takes four bytes at least, so a length that promises more is a lie, and would take for ever.
+    // Every element has at least four bytes. A greater length is malformed, and would take forever to write.
     if length.saturating_mul(4) > reader.0.len() {
         return Err(Malformed);
     }

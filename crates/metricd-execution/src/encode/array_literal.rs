@@ -3,14 +3,14 @@
 use super::FieldType;
 use super::field::{Malformed, write_value};
 
-/// The greatest number of dimensions of an array in PostgreSQL.
+/// PostgreSQL's limit on the dimensions of an array (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
 
 /// Writes an array as a JSON array, one of several dimensions as an array of arrays.
 ///
 /// The format is that of `array_out` in PostgreSQL's `arrayfuncs.c`. Bounds precede it if one of them is not 1:
-/// `[0:1]={a,b}`. An element stands in quotes if it is empty, the word `NULL`, or has a character in it that means
-/// something; in quotes, a backslash precedes a quote and a backslash. The elements' type decides what separates them.
+/// `[0:1]={a,b}`. An element is quoted if it is empty, is `NULL`, or contains a special character. Within quotes, quotes and
+/// backslashes are escaped by a backslash. The type of the elements determines the delimiter.
 pub(super) fn write_array_literal(
     element: &FieldType,
     delimiter: u8,
@@ -33,7 +33,7 @@ struct LiteralReader<'a> {
     element: &'a FieldType,
     delimiter: u8,
     rest: &'a [u8],
-    /// The element that is read, if it had backslashes.
+    /// The current element, if it has escapes.
     unescaped: Vec<u8>,
 }
 

@@ -1,22 +1,23 @@
-//! Dates and instants, printed as PostgreSQL's `to_json` prints them, over their whole range.
+//! Dates and timestamps, printed as PostgreSQL's `to_json` prints them, over their whole range.
 //!
 //! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`. Its
-//! years reach from 4713 BC to 5 874 897, which no date type of the usual crates covers.
+//! years range from 4713 BC to 5 874 897, more than the date types of the common crates.
 
 use super::digits::{four_digits, two_digits, write_integer};
 
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
 
-const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
+/// Microseconds in a day.
+const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
-/// Year (0 is 1 BC), month and day of a day that is counted from 1970-01-01.
+/// The year (0 is 1 BC), month and day of a day that is counted from 1970-01-01.
 ///
 /// The algorithm is `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 fn civil_from_days(days: i64) -> (i64, u16, u16) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    // Narrow numbers are divided in half the time.
+    // Division of narrow numbers takes half the time.
     let day_of_era = u32::try_from(days.rem_euclid(146_097)).unwrap_or_default();
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -27,12 +28,12 @@ fn civil_from_days(days: i64) -> (i64, u16, u16) {
     (year, small(month), small(day))
 }
 
-/// A number that is known to be small and not negative.
+/// Converts a number that is small and not negative.
 fn small(number: impl TryInto<u16>) -> u16 {
     number.try_into().unwrap_or_default()
 }
 
-/// Writes a day, and answers whether it is before the year 1, which is to be said after the time.
+/// Writes a day. Returns whether it is before the year 1: the suffix ` BC` follows the time.
 fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil_from_days(days + EPOCH_DAYS);
     let before_christ = year <= 0;
@@ -64,15 +65,15 @@ pub(super) fn write_date(days: i32, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes a `timestamp` as a JSON string: `2025-06-01T12:34:56.789`. An instant (`timestamptz`) is in UTC and ends in `Z`.
+/// Writes a `timestamp` as a JSON string: `2025-06-01T12:34:56.789`. A `timestamptz` is in UTC and ends in `Z`.
 pub(super) fn write_timestamp(microseconds: i64, is_instant: bool, out: &mut Vec<u8>) {
     out.push(b'"');
     match microseconds {
         i64::MAX => out.extend_from_slice(b"infinity"),
         i64::MIN => out.extend_from_slice(b"-infinity"),
         _ => {
-            let before_christ = write_day(microseconds.div_euclid(MICROSECONDS_A_DAY), out);
-            write_time(microseconds.rem_euclid(MICROSECONDS_A_DAY), out);
+            let before_christ = write_day(microseconds.div_euclid(MICROSECONDS_PER_DAY), out);
+            write_time(microseconds.rem_euclid(MICROSECONDS_PER_DAY), out);
             if is_instant {
                 out.push(b'Z');
             }

@@ -6,11 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use super::field::{Malformed, utf8, write_value};
 use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
-/// Writes a line of names, then a line for each row; lines end in CR LF.
+/// Writes a line of column names, then a line for each row. Lines end in CR LF.
 ///
-/// NULL is an empty field and an empty text is `""`. Numbers, dates and the like stand as in JSON, without quotes; what JSON
-/// shows as a string stands as its text, what it shows as an array or an object as its JSON text. No value is altered, so
-/// that a text which begins with `=` stays one.
+/// NULL is an empty field, and an empty text is `""`. Numbers, dates and similar types are written as in JSON, without quotes.
+/// Strings are written as their text, arrays and objects as JSON. No value is altered: a text that begins with `=` keeps it.
 #[derive(Debug, Default)]
 pub struct CsvWriter {
     columns: Vec<Column>,
@@ -38,7 +37,7 @@ impl RowWriter for CsvWriter {
                 out.push(b',');
             }
             let Some(bytes) = field else { continue };
-            // A value of hundreds of megabytes is not worth the time that encoding it would take.
+            // Skip the time that encoding a value of hundreds of megabytes would take.
             if column.field_type.is_longer_as_text() && out.len() + bytes.len() > max_bytes {
                 out.truncate(before);
                 return Ok(false);
@@ -70,7 +69,7 @@ fn write_field(
             write_value(field_type, bytes, scratch)?;
             write_text(scratch, out);
         }
-        // Where their JSON is a string it holds nothing that is escaped, in JSON or here.
+        // If their JSON is a string, it contains no character that is escaped in JSON or in CSV.
         _ => {
             let start = out.len();
             write_value(field_type, bytes, out)?;
@@ -83,7 +82,7 @@ fn write_field(
     Ok(())
 }
 
-/// Writes a text, in quotes where it would otherwise be read as something else.
+/// Writes a text, in quotes if it would otherwise be read differently.
 fn write_text(text: &[u8], out: &mut Vec<u8>) {
     if !text.is_empty() && !text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
         out.extend_from_slice(text);
@@ -134,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stand_as_in_json_without_its_quotes() {
+    fn values_are_written_as_in_json_without_its_quotes() {
         assert_eq!(csv(&FieldType::Boolean, &[1]), "true");
         assert_eq!(csv(&FieldType::Double, &f64::NAN.to_be_bytes()), "NaN");
         assert_eq!(csv(&FieldType::Date, &0_i32.to_be_bytes()), "2000-01-01");

@@ -1,8 +1,8 @@
-//! Whole numbers in decimal digits, without the machinery of `fmt`, which a long result would spend a fifth of its time in.
+//! Integers as decimal digits, without `fmt`, which would take a fifth of the time of a long result.
 
 use super::literal::push_short;
 
-/// The two digits of each number under 100.
+/// The two digits of each number below 100.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let (mut index, mut tens, mut ones) = (0, b'0', b'0');
@@ -21,7 +21,7 @@ pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Writes the number, which is under 10 000, without zeros before it.
+/// Writes a number below 10 000, without leading zeros.
 pub(super) fn write_short(number: u16, out: &mut Vec<u8>) {
     let zeros = usize::from(number < 1_000) + usize::from(number < 100) + usize::from(number < 10);
     let mut digits = four_digits(number);

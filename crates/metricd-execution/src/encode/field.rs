@@ -1,4 +1,4 @@
-//! One value: from the form in which PostgreSQL sends it to JSON.
+//! Encodes one value from PostgreSQL's format as JSON.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use super::calendar::{write_date, write_timestamp};
 use super::digits::write_integer;
 use super::number::{write_float, write_numeric};
 
-/// The form in which the values of a column arrive: PostgreSQL's binary format, or its text format for types that are not here.
+/// The format of the values of a column: PostgreSQL's binary format of one of these types, or its text format for other types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
     /// `boolean`.
@@ -47,32 +47,31 @@ pub enum FieldType {
     Jsonb,
     /// `bytea`.
     Bytea,
-    /// `void`, which is what a function returns that returns nothing.
+    /// `void`, the result of a function that returns nothing.
     Void,
-    /// An array of one of the others, of any number of dimensions.
+    /// An array of one of the other types, of any number of dimensions.
     Array(Box<FieldType>),
     /// The text format of an array: `{a,b}`, of any number of dimensions.
     ArrayLiteral {
-        /// What an element is: [`FieldType::Text`], or an array again.
+        /// The type of an element: [`FieldType::Text`], or an array.
         element: Box<FieldType>,
-        /// What stands between two elements, which the type of the elements says: a comma but for few types.
+        /// The delimiter between elements, by their type: a comma for all but a few types.
         delimiter: u8,
     },
 }
 
 impl FieldType {
-    /// Whether a value has at least as many bytes as JSON, and as CSV, as it has in its binary form, but for a byte of
-    /// version.
+    /// Whether a value has at least as many bytes in JSON and in CSV as in the binary format, except for one byte of version.
     pub(super) fn is_longer_as_text(&self) -> bool {
         matches!(self, Self::Text | Self::Json | Self::Bytea)
     }
 }
 
-/// The bytes do not have the form of their type.
+/// The bytes are not in the format of their type.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
-/// Takes big-endian numbers from the front of bytes.
+/// Reads big-endian numbers from the front of bytes.
 #[derive(Debug)]
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
@@ -106,7 +105,7 @@ fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
     bytes.try_into().map_err(|_| Malformed)
 }
 
-/// A database of the encoding `SQL_ASCII` sends whatever bytes it was given.
+/// Text as UTF-8. A database with the encoding `SQL_ASCII` may send other bytes.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
@@ -127,7 +126,7 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
         FieldType::Numeric => write_numeric(bytes, out)?,
-        // Most texts are; looking for that in one go over all bytes is faster than reading them.
+        // Most texts are. One scan over all bytes is faster than a serializer that reads each of them.
         FieldType::Text if is_plain(bytes) => {
             out.push(b'"');
             out.extend_from_slice(bytes);
@@ -151,21 +150,21 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
     Ok(())
 }
 
-/// How many bytes of a text are looked at at once.
+/// How many bytes of a text are scanned at once.
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// Whether the bytes are ASCII of which nothing is escaped in JSON.
+/// Whether the bytes are ASCII that needs no escapes in JSON.
 fn is_plain(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks();
     let last = match bytes.last_chunk() {
-        // Some of it is looked at twice, which takes less than byte by byte.
+        // Some bytes are scanned twice, which is faster than byte by byte.
         Some(last) => is_plain_word(*last),
         None => rest.iter().all(|byte| is_plain_word([*byte; WORD_BYTES])),
     };
     last && words.iter().all(|word| is_plain_word(*word))
 }
 
-/// The same for some bytes at once: the highest bit of a byte tells that it, or one before it, is something else.
+/// The same for one word of bytes. The highest bit of a byte is set if it, or one before it, is not ASCII or needs an escape.
 fn is_plain_word(bytes: [u8; WORD_BYTES]) -> bool {
     let each = |byte: u8| u64::from_le_bytes([byte; WORD_BYTES]);
     let word = u64::from_le_bytes(bytes);
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn each_character_is_written_as_it_is_beside_others_that_are_not_escaped() {
+    fn a_character_is_written_the_same_next_to_unescaped_ones() {
         for character in (0..=0x2ff).filter_map(char::from_u32) {
             let text = format!("some text with {character} in it");
             assert_eq!(json(&FieldType::Text, text.as_bytes()).unwrap(), serde_json::to_string(&text).unwrap());
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_escaped_is_found_at_every_place_of_a_text() {
+    fn a_character_that_needs_an_escape_is_found_at_every_position() {
         for character in ['"', '\\', '\0', '\n', '\u{1f}', ' ', '!', '#', '[', ']', '\u{7f}', '\u{80}', '\u{1f600}'] {
             for (before, after) in (0..20).flat_map(|before| (0..20).map(move |after| (before, after))) {
                 let text = format!("{}{character}{}", "b".repeat(before), "a".repeat(after));

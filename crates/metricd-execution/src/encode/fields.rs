@@ -1,19 +1,19 @@
-//! The values of a row, as PostgreSQL sends them.
+//! The values of a row as PostgreSQL sends them.
 
-/// The values of a row, in the order of its columns: each in its column's form, `None` for NULL.
+/// The values of a row, in the order of its columns: each in the format of its column, `None` for NULL.
 ///
-/// They are read from where they have come to: a length for each, -1 for NULL, and so many bytes.
+/// They are read in place from the `DataRow` message: for each value its length, -1 for NULL, and its bytes.
 #[derive(Debug, Clone)]
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// Those of a row, which are its message without the number of the fields. Where it ends too early, so do they.
+    /// Reads the body of a `DataRow` message without its field count. If the message is truncated, there are fewer values.
     #[must_use]
     pub fn of(row: &'a [u8]) -> Self {
         Self(row)
     }
 
-    /// How many bytes they have, with their lengths, as they have come.
+    /// The number of bytes of the values with their lengths.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.0.len()
@@ -38,7 +38,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A row of values that are not PostgreSQL's: of a test, or of another source.
+/// A row of values from a source other than PostgreSQL, such as a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row(Vec<u8>);
 
@@ -51,7 +51,7 @@ impl Row {
 }
 
 impl<'a> FromIterator<Option<&'a [u8]>> for Row {
-    /// A row of these values. One of more than 2 GiB, which PostgreSQL has none of, is cut there.
+    /// Makes a row of these values. A value of more than 2 GiB, which PostgreSQL does not have, is truncated.
     fn from_iter<I: IntoIterator<Item = Option<&'a [u8]>>>(fields: I) -> Self {
         let mut row = Vec::new();
         for field in fields {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_values_that_it_is_made_of() {
+    fn a_row_has_the_values_of_which_it_was_made() {
         let values = [Some(b"one".as_slice()), None, Some(b"".as_slice())];
         let row = Row::from_iter(values);
         assert!(row.fields().eq(values));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_too_early_has_fewer() {
+    fn a_truncated_row_has_fewer_values() {
         let row = Row::from_iter([Some(b"one".as_slice()), Some(b"two".as_slice())]);
         for end in 0..row.0.len() {
             assert_eq!(Fields::of(&row.0[..end]).count(), end / 7, "{end}");

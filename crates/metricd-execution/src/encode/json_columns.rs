@@ -4,21 +4,21 @@ use super::field::{Malformed, write_text, write_value};
 use super::literal::Literal;
 use super::{Column, EncodeError, Fields};
 
-/// Columns that are ready for rows to be written as `{"day":"2025-06-02","amount":123.45}`. Making them so costs as much as
-/// writing a few rows.
+/// Columns with encoded names, to write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names costs as much as writing
+/// a few rows.
 #[derive(Debug, Default)]
 pub struct JsonColumns {
     columns: Vec<Column>,
-    /// For each column what stands before its value: `{"day":`, `,"amount":`.
+    /// The text before the value of each column: `{"day":`, `,"amount":`.
     prefixes: Vec<Literal>,
 }
 
 impl JsonColumns {
-    /// Makes the columns ready.
+    /// Encodes the names of the columns.
     ///
     /// # Errors
     ///
-    /// [`EncodeError`] where a name cannot be written.
+    /// [`EncodeError`] if a name cannot be encoded.
     pub fn new(columns: &[Column]) -> Result<Self, EncodeError> {
         let mut prefixes = Vec::with_capacity(columns.len());
         for (index, column) in columns.iter().enumerate() {
@@ -36,7 +36,7 @@ impl JsonColumns {
         &self.columns
     }
 
-    /// Writes a row, or the beginning of one that takes the buffer past `max_bytes`: `false` then.
+    /// Writes a row. Returns `false`, after writing its beginning, if the buffer would exceed `max_bytes`.
     pub(super) fn write(&self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         if self.columns.is_empty() {
             out.push(b'{');
@@ -45,7 +45,7 @@ impl JsonColumns {
             prefix.write(out);
             match field {
                 None => out.extend_from_slice(b"null"),
-                // A value of hundreds of megabytes is not worth the time that encoding it would take.
+                // Skip the time that encoding a value of hundreds of megabytes would take.
                 Some(bytes) if column.field_type.is_longer_as_text() && out.len() + bytes.len() > max_bytes => {
                     return Ok(false);
                 }

@@ -11,7 +11,7 @@ use crate::RunTiming;
 pub struct JsonRows {
     columns: Arc<JsonColumns>,
     out: Vec<u8>,
-    /// Where the array begins.
+    /// The byte offset at which the array begins.
     begin: usize,
     timing: RunTiming,
 }
@@ -23,30 +23,30 @@ impl JsonRows {
         self.columns.columns()
     }
 
-    /// The same as [`RowSink::columns`], of columns that are ready.
+    /// The same as [`RowSink::columns`], with names that are encoded already.
     pub fn set_columns(&mut self, columns: Arc<JsonColumns>) {
         self.columns = columns;
     }
 
-    /// Says how many bytes the whole document will have, so that its buffer need not grow; a guess will do.
+    /// Reserves memory for the whole document, by its estimated size in bytes.
     pub fn reserve(&mut self, size_bytes: usize) {
         self.out.reserve(size_bytes);
     }
 
-    /// Writes text that the array is to follow, so that a document with it need not be put together from two buffers. It does not
-    /// count as the rows' size. To be called before the first row.
+    /// Writes text before the array, so that a document is built in one buffer. The text does not count towards the size of the
+    /// rows. Call it before the first row.
     pub fn begin_after(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
         self.begin = self.out.len();
     }
 
-    /// Where the run's time has gone, as far as it was told.
+    /// The timing of the run, as last received.
     #[must_use]
     pub fn timing(&self) -> RunTiming {
         self.timing
     }
 
-    /// The array, whole, behind what it was to follow.
+    /// Ends the array. Returns the buffer, with the text before the array.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         if self.out.len() == self.begin {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rows_follow_does_not_count() {
+    fn the_text_before_the_array_does_not_count() {
         for before in ["", "{\"rows\":", &"x".repeat(100)] {
             let mut rows = JsonRows::default();
             rows.columns(&columns()[1..]).unwrap();

@@ -1,19 +1,19 @@
 //! Short texts that are written for each row.
 //!
-//! A result has many of them, and what one costs is less the copying than the call that copies as many bytes as it is told.
-//! So as many as there may be are copied, and those too much are taken back.
+//! A result has many of them. A copy of variable length is a function call, which costs more than the copying. So a fixed number
+//! of bytes is copied inline, and the surplus is truncated.
 
-/// How long a text is that is copied whole, whatever its length.
+/// Texts up to this length are copied as this many bytes.
 const WIDTH: usize = 32;
 
-/// Writes the first of these bytes.
+/// Writes the first `count` of these bytes.
 pub(super) fn push_short<const WIDTH: usize>(bytes: &[u8; WIDTH], count: usize, out: &mut Vec<u8>) {
     let end = out.len() + count;
     out.extend_from_slice(bytes);
     out.truncate(end);
 }
 
-/// A text that is written often.
+/// A text that is written many times.
 #[derive(Debug)]
 pub(super) enum Literal {
     Short { padded: [u8; WIDTH], count: usize },

@@ -1,20 +1,20 @@
-//! Rows as NDJSON: a JSON object a line.
+//! Rows as NDJSON: one JSON object per line.
 
 use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
-/// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on a line of its own, which ends in a line feed.
+/// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on its own line, which ends in a line feed.
 ///
-/// A value of `json` keeps the layout that its author gave it, line breaks included. In JSON text a line break can only be
-/// white space between two tokens (RFC 8259, section 7), so that a blank in its place changes no value.
+/// PostgreSQL keeps the white space of a `json` value, including line breaks. In JSON a line break can only be white space
+/// between two tokens (RFC 8259, section 7), so replacing it by a blank changes no value.
 #[derive(Debug, Default)]
 pub struct NdjsonWriter {
     columns: JsonColumns,
-    /// Whether values may have line breaks: `jsonb` is printed without any, and those of texts are escaped.
+    /// Whether values may have line breaks: `jsonb` has none, and those of texts are escaped.
     has_json: bool,
 }
 
-/// Puts a blank in the place of each line break from `begin` on, and of the white space around it.
+/// Replaces each line break from `begin` on, with the white space around it, by a blank.
 fn join_lines(out: &mut Vec<u8>, begin: usize) {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let Some(first) = out.iter().skip(begin).position(is_break) else { return };

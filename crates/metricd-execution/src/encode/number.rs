@@ -1,9 +1,9 @@
-//! Numbers, with every digit that PostgreSQL holds.
+//! Numbers, with every digit that PostgreSQL stores.
 
 use super::digits::{four_digits, write_short};
 use super::field::{Malformed, Reader};
 
-/// Writes a float as a JSON number, the shortest that is read back as the same; what JSON lacks as a string.
+/// Writes a float as the shortest JSON number that parses to the same value; NaN and the infinities as strings.
 pub(super) fn write_float<F: ryu::Float + Into<f64> + Copy>(value: F, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     if wide.is_finite() {
@@ -21,7 +21,7 @@ const NAN: u16 = 0xC000;
 const INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
 
-/// The greatest weight and scale that PostgreSQL gives a `numeric`; more would be no value of its making.
+/// PostgreSQL's limit on the scale of a `numeric` (`NUMERIC_DSCALE_MAX`). A greater one is malformed.
 const MAX_SCALE: u16 = 0x3FFF;
 
 /// Writes a `numeric` as a JSON number with as many digits after the point as it was stored with.
