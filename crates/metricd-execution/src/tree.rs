@@ -1,5 +1,5 @@
-//! A statement as PostgreSQL has resolved it: the tree that stands in `pg_rewrite` for a view of it, read without knowing its
-//! version. Every relation, column, function and operator in it has its identity, whatever the text called it.
+//! The resolved query of a statement: the tree in `pg_rewrite` of a view over it, parsed without knowledge of its version. It
+//! identifies every relation, column, function and operator by its oid, whatever the text called it.
 
 mod canonical;
 mod constants;
@@ -12,10 +12,10 @@ use node::{Node, Object};
 pub use policy::{PolicyFacts, PolicyReach};
 pub(crate) use source::Source;
 
-/// A stack on which a tree can be walked and dropped that is as deep as PostgreSQL makes one.
+/// The stack to walk and drop the deepest tree that PostgreSQL makes.
 const STACK_BYTES: usize = 256 << 20;
 
-/// The tree of a statement, in the text form in which PostgreSQL stores it.
+/// The tree of a statement, in the text format in which PostgreSQL stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryTree {
     text: String,
@@ -24,10 +24,10 @@ pub struct QueryTree {
 /// Why two trees cannot be compared, or are not equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TreeError {
-    /// This is none, or none of a kind that is known here.
+    /// The text is no tree, or one of an unknown kind.
     #[error("PostgreSQL describes the SQL in a form that is not known here")]
     Unreadable,
-    /// The statement uses whole rows of the table, which are of another type where they come out of a subquery.
+    /// The statement uses whole rows of the table, which have another type if they come from a subquery.
     #[error("it uses whole rows of the table")]
     WholeRow,
     /// Any other difference.
@@ -36,18 +36,18 @@ pub(crate) enum TreeError {
 }
 
 impl QueryTree {
-    /// Takes the text of `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
+    /// Takes `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self { text }
     }
 
-    /// Hands the statement's query to `look`, on a stack that is large enough for it.
-    fn with<T>(&self, look: impl FnOnce(Object<'_>) -> Result<T, TreeError>) -> Result<T, TreeError> {
-        stacker::grow(STACK_BYTES, || look(self.query()?))
+    /// Calls `visit` with the query of the statement, on a stack that is large enough.
+    fn with<T>(&self, visit: impl FnOnce(Object<'_>) -> Result<T, TreeError>) -> Result<T, TreeError> {
+        stacker::grow(STACK_BYTES, || visit(self.query()?))
     }
 
-    /// The statement's query.
+    /// The query of the statement.
     fn query(&self) -> Result<Object<'_>, TreeError> {
         let query = match Node::read(&self.text) {
             Some(Node::List(mut queries)) if queries.len() == 1 => match queries.pop() {
@@ -59,20 +59,20 @@ impl QueryTree {
         query.only_subquery().ok_or(TreeError::Unreadable)
     }
 
-    /// The bytes of the statement's constants, as PostgreSQL keeps a value of their types.
+    /// The bytes of the constants, in PostgreSQL's internal format of their types.
     ///
     /// # Errors
     ///
-    /// That the tree is none.
+    /// [`TreeError::Unreadable`].
     pub(crate) fn constants(&self) -> Result<Vec<Vec<u8>>, TreeError> {
         self.with(|query| Ok(constants::of(query)))
     }
 
-    /// Whether the statement can be the same on a part of the source, as far as it alone tells.
+    /// Checks that the statement can be narrowed: it uses no whole rows of the source.
     ///
     /// # Errors
     ///
-    /// Why it cannot.
+    /// [`TreeError::WholeRow`] or [`TreeError::Unreadable`].
     pub(crate) fn is_narrowable(&self, source: &Source) -> Result<(), TreeError> {
         self.with(|original| {
             let mut canonical = Canonical::of_original(source);
@@ -81,11 +81,11 @@ impl QueryTree {
         })
     }
 
-    /// Whether the narrowed statement is this one, but for the rows of the source that it reads.
+    /// Checks that the narrowed statement differs from this one only in the rows of the source that it reads.
     ///
     /// # Errors
     ///
-    /// Why it is not.
+    /// [`TreeError::Differs`] or [`TreeError::Unreadable`].
     pub(crate) fn is_narrowed_by(&self, narrowed: &Self, source: &Source) -> Result<(), TreeError> {
         self.with(|original| {
             let original = Canonical::of_original(source).query(original);
@@ -94,11 +94,11 @@ impl QueryTree {
         })
     }
 
-    /// Whether `filtered` selects everything from this statement as a subquery, with a condition.
+    /// Checks that `filtered` selects everything from this statement as a subquery, with a condition.
     ///
     /// # Errors
     ///
-    /// Why it does not.
+    /// [`TreeError::Differs`] or [`TreeError::Unreadable`].
     pub(crate) fn is_filtered_by(&self, filtered: &Self) -> Result<(), TreeError> {
         self.with(|original| {
             let subquery = filtered.query()?.only_subquery().ok_or(TreeError::Unreadable)?;

@@ -1,4 +1,4 @@
-//! Trees without what makes no difference, so that those of one meaning are equal.
+//! Brings trees into a canonical form, in which trees of the same meaning are equal.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::TreeError;
 use super::node::{Node, Object};
 use super::source::Source;
 
-/// Fields that do not change what a statement means: positions in the text; the role and the columns whose rights are
-/// checked, since the role that runs the statement is always the same; and the numbers of a join's columns on its two sides,
-/// which `joinaliasvars` repeats.
-const MEANINGLESS: [&str; 14] = [
+/// Fields that do not change the meaning of a statement: positions in the text; the role and the columns for the check of
+/// privileges, since the same role runs every statement; and the column numbers of the sides of a join, which `joinaliasvars`
+/// repeats.
+const IGNORED_FIELDS: [&str; 14] = [
     "location",
     "stmt_location",
     "stmt_len",
@@ -26,53 +26,53 @@ const MEANINGLESS: [&str; 14] = [
     "joinrightcols",
 ];
 
-/// How the source stands in a tree.
+/// How a tree reads the source.
 #[derive(Debug)]
-enum Reading<'a> {
-    /// Nothing stands for it.
+enum SourceForm<'a> {
+    /// No source is recognised.
     Any,
     /// As a table.
     Table(&'a Source),
-    /// As this subquery over the table, whose columns have these numbers in the table.
+    /// As this subquery over the table, with columns that have these numbers in the table.
     Subquery { query: Object<'a>, columns: &'a [usize] },
 }
 
-/// Makes trees comparable: both ways in which a source is read become one. Columns of the table that the subquery does not have,
-/// since the statement does not read them, are left out wherever PostgreSQL lists all columns.
+/// Brings trees into the canonical form: the source is the same node whether it is a table or a subquery. If PostgreSQL lists all
+/// columns of the table, those that the subquery lacks are left out, since the statement does not read them.
 #[derive(Debug)]
 pub(super) struct Canonical<'a> {
-    reading: Reading<'a>,
+    form: SourceForm<'a>,
     scopes: Vec<Scope>,
     has_whole_row: bool,
 }
 
-/// What is known of the range table of a query around.
+/// What is known of the range table of an enclosing query.
 #[derive(Debug, Default)]
 struct Scope {
-    /// The entries that are the source.
+    /// The numbers of the entries that are the source.
     sources: Vec<usize>,
-    /// The entries that are joins with columns left out, and the numbers of the columns that are not.
+    /// For joins with columns left out, by the number of the entry: the numbers of the columns that are kept.
     joins: BTreeMap<usize, Vec<usize>>,
 }
 
 impl<'a> Canonical<'a> {
-    /// For trees in which nothing stands for anything else.
+    /// For trees without a source.
     pub(super) fn plain() -> Self {
-        Self { reading: Reading::Any, scopes: Vec::new(), has_whole_row: false }
+        Self { form: SourceForm::Any, scopes: Vec::new(), has_whole_row: false }
     }
 
     /// For a statement that reads the table.
     pub(super) fn of_original(source: &'a Source) -> Self {
-        Self { reading: Reading::Table(source), ..Self::plain() }
+        Self { form: SourceForm::Table(source), ..Self::plain() }
     }
 
-    /// For a statement that reads the subquery in the table's place.
+    /// For a statement that reads the subquery instead of the table.
     pub(super) fn of_narrowed(source: &'a Source) -> Result<Self, TreeError> {
         let (query, _) = without_inheritance(Self::plain().query(source.subquery()?));
-        Ok(Self { reading: Reading::Subquery { query, columns: &source.columns }, ..Self::plain() })
+        Ok(Self { form: SourceForm::Subquery { query, columns: &source.columns }, ..Self::plain() })
     }
 
-    /// Whether a whole row of the source was seen.
+    /// Whether a tree used a whole row of the source.
     pub(super) fn has_whole_row(&self) -> bool {
         self.has_whole_row
     }
@@ -103,17 +103,17 @@ impl<'a> Canonical<'a> {
         query
     }
 
-    /// The entry as the source, where it is that.
+    /// The entry as the canonical source, if it is the source.
     fn source<'t>(&self, entry: &Object<'t>) -> Option<Object<'t>> {
-        let inheritance = match &self.reading {
-            Reading::Table(source) => {
+        let inheritance = match &self.form {
+            SourceForm::Table(source) => {
                 let is_source = entry.word("rtekind") == Some("0")
                     && entry.word("relid") == Some(&source.relation)
                     && entry.word("tablesample") == Some("<>")
                     && entry.word("inFromCl") == Some("true");
                 is_source.then(|| entry.field("inh").cloned())?
             }
-            Reading::Subquery { query, .. } if entry.word("rtekind") == Some("1") => {
+            SourceForm::Subquery { query, .. } if entry.word("rtekind") == Some("1") => {
                 let found = entry.field("subquery")?.as_object()?.clone();
                 let (found, inheritance) = without_inheritance(Self::plain().query(found));
                 (found == *query).then_some(inheritance)?
@@ -121,7 +121,7 @@ impl<'a> Canonical<'a> {
             _ => None,
         };
         let mut names = entry.field("eref")?.as_object().cloned()?;
-        if let Reading::Table(Source { columns, .. }) = &self.reading {
+        if let SourceForm::Table(Source { columns, .. }) = &self.form {
             retain(&mut names, "colnames", columns);
         }
         let mut fields = vec![("eref", vec![Node::Object(names)]), ("inh", vec![inheritance?])];
@@ -131,9 +131,9 @@ impl<'a> Canonical<'a> {
         Some(Object { kind: "SOURCE", fields })
     }
 
-    /// The numbers of the columns of a join without those of the table that the subquery does not have; `None` where all are there.
+    /// The numbers of the columns of a join, without those of the table that the subquery lacks; `None` if all are kept.
     fn kept_columns(&self, entry: &Object<'_>, sources: &[usize]) -> Option<Vec<usize>> {
-        let Reading::Table(Source { columns, .. }) = &self.reading else { return None };
+        let SourceForm::Table(Source { columns, .. }) = &self.form else { return None };
         let is_left_out = |column: &Node<'_>| {
             column.as_object().is_some_and(|column| {
                 column.kind == "VAR"
@@ -158,7 +158,7 @@ impl<'a> Canonical<'a> {
     }
 
     fn object<'t>(&mut self, mut object: Object<'t>) -> Object<'t> {
-        object.fields.retain(|(name, _)| !MEANINGLESS.contains(name));
+        object.fields.retain(|(name, _)| !IGNORED_FIELDS.contains(name));
         if object.kind == "VAR" {
             self.column(&mut object);
         }
@@ -168,26 +168,27 @@ impl<'a> Canonical<'a> {
         object
     }
 
-    /// A reference to a column of the source by its number in the table; to one of a join by its number among those that are there.
+    /// Renumbers a reference to a column: of the source, by its number in the table; of a join, by its number among the columns
+    /// that are kept.
     fn column(&mut self, object: &mut Object<'_>) {
         let levels = object.number("varlevelsup").unwrap_or_default();
         for (entry, column) in [("varno", "varattno"), ("varnosyn", "varattnosyn")] {
             let Some(number) = object.number::<usize>(entry) else { continue };
             let Some(scope) = self.scope(levels) else { continue };
-            let place = object.number::<usize>(column);
+            let column_number = object.number::<usize>(column);
             let (is_source, join) = (scope.sources.contains(&number), scope.joins.get(&number));
-            let renumbered = match (&self.reading, join, place) {
-                (Reading::Subquery { columns, .. }, _, Some(place)) if is_source => {
-                    place.checked_sub(1).and_then(|place| columns.get(place)).map(ToString::to_string)
+            let renumbered = match (&self.form, join, column_number) {
+                (SourceForm::Subquery { columns, .. }, _, Some(column_number)) if is_source => {
+                    column_number.checked_sub(1).and_then(|index| columns.get(index)).map(ToString::to_string)
                 }
-                // What is left out is never equal to anything.
-                (_, Some(kept), Some(place @ 1..)) => {
-                    let among_kept = kept.iter().position(|kept| *kept == place);
-                    Some(among_kept.map_or_else(|| "left out".to_owned(), |place| (place + 1).to_string()))
+                // A column that is left out equals no number.
+                (_, Some(kept), Some(column_number @ 1..)) => {
+                    let among_kept = kept.iter().position(|kept| *kept == column_number);
+                    Some(among_kept.map_or_else(|| "left out".to_owned(), |index| (index + 1).to_string()))
                 }
                 _ => None,
             };
-            self.has_whole_row |= (is_source || join.is_some()) && place == Some(0) && column == "varattno";
+            self.has_whole_row |= (is_source || join.is_some()) && column_number == Some(0) && column == "varattno";
             if let Some(renumbered) = renumbered {
                 set(object, column, renumbered);
             }
@@ -208,7 +209,7 @@ fn entries_of<'q, 't>(query: &'q mut Object<'t>) -> &'q mut [Node<'t>] {
     }
 }
 
-/// Leaves the entries of a list out whose numbers are not among these, counted from 1.
+/// Keeps the entries of a list with these numbers, counted from 1.
 fn retain(object: &mut Object<'_>, name: &str, numbers: &[usize]) {
     let Some((_, values)) = object.fields.iter_mut().find(|(field, _)| *field == name) else { return };
     if let [Node::List(list)] = values.as_mut_slice() {
@@ -217,7 +218,7 @@ fn retain(object: &mut Object<'_>, name: &str, numbers: &[usize]) {
             number += 1;
             numbers.contains(&number)
         });
-        // A list of nothing is null.
+        // An empty list is null.
         if list.is_empty() {
             *values = vec![Node::Word("<>".into())];
         }
@@ -230,7 +231,7 @@ fn set(object: &mut Object<'_>, name: &str, word: String) {
     }
 }
 
-/// The query without what it says of its table's heirs, and what it says.
+/// Removes the flag `inh` of the only entry of the query's range table, and returns it.
 fn without_inheritance(mut query: Object<'_>) -> (Object<'_>, Option<Node<'_>>) {
     let mut inheritance = None;
     if let [Node::Object(entry)] = entries_of(&mut query) {

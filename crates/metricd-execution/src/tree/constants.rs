@@ -2,21 +2,21 @@
 
 use super::node::{Node, Object};
 
-/// The bytes of the query's constants: a length, and the bytes in brackets.
+/// The bytes of the constants of the query. The tree has for each its length, and its bytes in brackets.
 pub(super) fn of(query: Object<'_>) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    let mut left = vec![Node::Object(query)];
-    while let Some(node) = left.pop() {
+    let mut pending = vec![Node::Object(query)];
+    while let Some(node) = pending.pop() {
         match node {
             Node::Object(object) if object.kind == "CONST" => {
                 let value = object.fields.into_iter().find(|(name, _)| *name == "constvalue");
                 let words = value.map(|(_, words)| words).unwrap_or_default();
-                // Without the length. Bytes are signed where a character is.
+                // Skip the length. Bytes are signed on platforms whose `char` is.
                 let bytes = words.iter().skip(1).filter_map(|word| word.as_word()?.parse::<i16>().ok());
                 found.push(bytes.map(|byte| byte.to_le_bytes()[0]).collect());
             }
-            Node::Object(object) => left.extend(object.fields.into_iter().flat_map(|(_, values)| values)),
-            Node::List(list) => left.extend(list),
+            Node::Object(object) => pending.extend(object.fields.into_iter().flat_map(|(_, values)| values)),
+            Node::List(list) => pending.extend(list),
             Node::Word(_) => {}
         }
     }

@@ -1,8 +1,8 @@
-//! The text form of a tree, as `read.c` of PostgreSQL takes it apart.
+//! Parses the text format of trees, like PostgreSQL's `read.c`.
 
 use std::borrow::Cow;
 
-/// How deep nodes may stand in each other. PostgreSQL's own limit is its stack, which ends before this.
+/// The maximum depth of nested nodes. PostgreSQL's stack does not allow as many.
 const MAX_DEPTH: usize = 50_000;
 
 /// A node: `{KIND :field value …}`, `(…)` or a word.
@@ -17,13 +17,13 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object<'a> {
     pub(super) kind: &'a str,
-    /// The names of the fields without their colon. A value is one node, but for those of constants, which are the words of a
-    /// length and bytes.
+    /// The names of the fields, without their colon, and their values. A value is one node, except in constants, where it is a
+    /// length and bytes as words.
     pub(super) fields: Vec<(&'a str, Vec<Node<'a>>)>,
 }
 
 impl<'a> Node<'a> {
-    /// The node that the text is, or `None` where it is none.
+    /// Parses the text of a node; `None` if it is none.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let mut words = Words { rest: text };
         let first = words.next()?;
@@ -43,7 +43,7 @@ impl<'a> Node<'a> {
         if let Self::Word(word) = self { Some(word) } else { None }
     }
 
-    /// The nodes right under this one.
+    /// The direct children of this node.
     pub(super) fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match self {
             Self::Object(object) => Box::new(object.fields.iter().flat_map(|(_, values)| values)),
@@ -54,7 +54,7 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// The value of a field that has one.
+    /// The value of a field that is one node.
     pub(super) fn field(&self, name: &str) -> Option<&Node<'a>> {
         match self.fields.iter().find(|(field, _)| *field == name) {
             Some((_, values)) if values.len() == 1 => values.first(),
@@ -62,27 +62,27 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The word that the field is.
+    /// The value of a field that is a word.
     pub(super) fn word(&self, name: &str) -> Option<&str> {
         self.field(name)?.as_word()
     }
 
-    /// The number that the field is.
+    /// The value of a field that is a number.
     pub(super) fn number<T: std::str::FromStr>(&self, name: &str) -> Option<T> {
         self.word(name)?.parse().ok()
     }
 
-    /// The entries of the field; none where it is null.
+    /// The entries of a field that is a list; none if it is null.
     pub(super) fn list(&self, name: &str) -> &[Node<'a>] {
         self.field(name).and_then(Node::as_list).unwrap_or_default()
     }
 
-    /// The objects among the entries of the field.
+    /// The objects among the entries of a field that is a list.
     pub(super) fn objects(&self, name: &str) -> impl Iterator<Item = &Self> {
         self.list(name).iter().filter_map(Node::as_object)
     }
 
-    /// The query that this one selects from, where it is its only source, as a subquery.
+    /// The subquery that is the only source of this query.
     pub(super) fn only_subquery(&self) -> Option<Self> {
         let mut subqueries = self.objects("rtable").filter_map(|entry| entry.field("subquery")?.as_object());
         let subquery = subqueries.next()?;

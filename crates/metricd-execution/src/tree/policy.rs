@@ -1,4 +1,4 @@
-//! The condition of a row security policy, as PostgreSQL has resolved it.
+//! Reads the resolved condition of a row-level security policy.
 
 use std::collections::BTreeSet;
 
@@ -7,40 +7,40 @@ use serde::Deserialize;
 use super::STACK_BYTES;
 use super::node::{Node, Object};
 
-/// The types, functions and operators of PostgreSQL itself have smaller numbers.
+/// Built-in types, functions and operators have smaller oids (`FirstNormalObjectId`).
 const FIRST_NORMAL_OID: u32 = 16_384;
 
-/// `text(character)`, which PostgreSQL puts around a column of type `character` that is compared with a text.
+/// The oid of `text(character)`, by which PostgreSQL converts a column of type `character` that is compared with a text.
 const TEXT_OF_BPCHAR: u32 = 401;
 
-/// A subquery whose value is used, as the tree numbers its kinds.
+/// The kind of a scalar subquery in `subLinkType`.
 const EXPR_SUBLINK: u32 = 4;
 
-/// What has to be known of a database to read the conditions of its policies, by the numbers that its trees have.
+/// The oids of a database by which the conditions of its policies are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct PolicyFacts {
-    /// The function that names the tenant.
+    /// The function that returns the tenant.
     pub current_tenant: u32,
-    /// The operators of equality for texts, whole numbers and UUIDs.
+    /// The equality operators of texts, integers and UUIDs.
     pub equalities: BTreeSet<u32>,
-    /// The collations by which different texts may be equal.
+    /// The nondeterministic collations, by which different texts may be equal.
     pub inexact_collations: BTreeSet<u32>,
 }
 
-/// Which rows the condition of a policy lets through.
+/// Which rows the condition of a policy allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyReach {
-    /// None but those whose column equals the tenant.
+    /// Only those with a column that equals the tenant.
     Tenant,
-    /// Those of either side of an OR.
+    /// Those of any side of an OR.
     Alternatives,
-    /// That is not known.
+    /// Unknown.
     Unknown,
 }
 
 impl PolicyFacts {
-    /// Which rows the condition lets through, from the text of `pg_policy.polqual`. Nothing is evaluated: a condition is the
-    /// tenant's if it is `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
+    /// Which rows the condition in `pg_policy.polqual` allows. Recognises conditions by their form only, without evaluating
+    /// them: `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
     #[must_use]
     pub fn reach(&self, condition: &str) -> PolicyReach {
         stacker::grow(STACK_BYTES, || {
@@ -72,7 +72,7 @@ impl PolicyFacts {
         }
     }
 
-    /// Whether the value is the tenant, as it is or read as another type.
+    /// Whether the value is the tenant, unchanged or cast to another type.
     fn is_current_tenant(&self, value: &Object<'_>) -> bool {
         match value.kind {
             "FUNCEXPR" => value.number("funcid") == Some(self.current_tenant),
@@ -84,7 +84,7 @@ impl PolicyFacts {
                 let targets: Vec<_> = query.objects("targetList").collect();
                 let [target] = targets.as_slice() else { return false };
                 let selected = target.field("expr").and_then(Node::as_object);
-                // Whatever else the subquery has, it gives the tenant, NULL or an error.
+                // Whatever else the subquery has, its value is the tenant, NULL or an error.
                 query.word("setOperations") == Some("<>") && selected.is_some_and(|of| self.is_current_tenant(of))
             }
             _ => false,
@@ -92,7 +92,7 @@ impl PolicyFacts {
     }
 }
 
-/// Whether the value is a column of the policy's table, as it is or as a text that no other value of the column has.
+/// Whether the value is a column of the policy's table, unchanged or as a text that differs for different values.
 fn is_column(value: &Object<'_>) -> bool {
     let is_own = |value: &Object<'_>| {
         value.kind == "VAR"
@@ -113,7 +113,7 @@ fn is_column(value: &Object<'_>) -> bool {
     }
 }
 
-/// What a conversion converts.
+/// The operand of a conversion.
 fn inner<'a, 'b>(conversion: &'b Object<'a>) -> Option<&'b Object<'a>> {
     conversion.field("arg").and_then(Node::as_object)
 }

@@ -1,22 +1,22 @@
-//! The table whose rows a period selects, and what of a statement depends on which of its rows there are.
+//! The table to which a period applies, and the parts of a statement whose result depends on its other rows.
 
 use super::node::{Node, Object};
 use super::{QueryTree, STACK_BYTES, TreeError};
 
-/// What PostgreSQL makes of the subquery that stands in the place of a table under a period.
+/// The resolved subquery that replaces a table for a period.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
-    /// The tree of a statement that selects everything from that subquery.
+    /// The tree of a statement that selects everything from the subquery.
     tree: QueryTree,
-    /// The table.
+    /// The oid of the table.
     pub(super) relation: String,
     /// The number of the time column in the table, if the subquery has it.
     time_column: Option<usize>,
-    /// The numbers in the table of the subquery's columns.
+    /// The numbers, in the table, of the columns of the subquery.
     pub(super) columns: Vec<usize>,
 }
 
-/// A part of a statement whose result for some rows depends on which other rows there are.
+/// A part of a statement whose result for a row depends on other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowDependence {
     Window,
@@ -26,7 +26,7 @@ pub(crate) enum RowDependence {
 }
 
 impl RowDependence {
-    /// As a sentence names it.
+    /// The name for use in a sentence.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Window => "a window function",
@@ -38,8 +38,8 @@ impl RowDependence {
 }
 
 impl Source {
-    /// Takes the tree of a statement that selects everything from the subquery; the time column is the one at `position` of the
-    /// columns, counted from 0, if it is there.
+    /// Takes the tree of a statement that selects everything from the subquery, and the index of the time column in the subquery,
+    /// if it has one.
     pub(crate) fn new(tree: QueryTree, position: Option<usize>) -> Result<Self, TreeError> {
         let (relation, columns) = stacker::grow(STACK_BYTES, || {
             let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
@@ -51,12 +51,12 @@ impl Source {
         Ok(Self { tree, relation, time_column, columns })
     }
 
-    /// The query of the subquery.
+    /// The subquery.
     pub(super) fn subquery(&self) -> Result<Object<'_>, TreeError> {
         self.tree.query()?.only_subquery().ok_or(TreeError::Unreadable)
     }
 
-    /// The positions of those columns of the result that show the time column as it is, counted from 0.
+    /// The indexes of the columns of the result that show the time column unchanged.
     pub(crate) fn shown_in(&self, statement: &QueryTree) -> Result<Vec<usize>, TreeError> {
         statement.with(|query| {
             let is_it = |entry: &&Object<'_>| {
@@ -70,7 +70,7 @@ impl Source {
         })
     }
 
-    /// What of the statement depends on which rows of the source there are.
+    /// The parts of the statement whose result depends on other rows of the source.
     pub(crate) fn dependences(&self, statement: &QueryTree) -> Result<Vec<RowDependence>, TreeError> {
         statement.with(|query| {
             let mut walk = Walk { relation: &self.relation, scopes: Vec::new(), found: Vec::new(), is_unknown: false };
@@ -85,33 +85,33 @@ impl Source {
     }
 }
 
-/// The table's columns that a query selects, by their numbers in the table; `None` where it selects something else.
+/// The numbers, in the table, of the columns that a query selects; `None` if it selects anything else.
 fn columns_of(query: &Object<'_>) -> Option<Vec<usize>> {
     let column = |entry: &Object<'_>| entry.field("expr")?.as_object()?.number("varattno");
     query.objects("targetList").map(column).collect()
 }
 
-/// A walk through a query that knows which of its parts read the source.
+/// Walks a query, and determines which of its parts read the source.
 struct Walk<'a> {
     relation: &'a str,
-    /// The WITH queries of each query around, and whether they read the source.
+    /// The WITH queries of each enclosing query, and whether they read the source.
     scopes: Vec<Vec<(String, bool)>>,
     found: Vec<RowDependence>,
-    /// Whether something was met that no version of PostgreSQL up to 18 has, or lacks.
+    /// Whether the tree has a node, or lacks a field, unlike those of PostgreSQL up to version 18.
     is_unknown: bool,
 }
 
-/// What the walk looks for in a query. Every version has all of it in every query.
-const LOOKED_FOR: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitCount", "limitOffset"];
+/// The fields that decide about a dependence. Every version has all of them in every query.
+const DEPENDENCE_FIELDS: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitCount", "limitOffset"];
 
-/// The kinds of entries of a range table, as `rtekind` has them: relation, subquery, join, function, table function, VALUES, WITH
-/// query, transition table, nothing, and (from PostgreSQL 18) grouping.
+/// The known values of `rtekind`: relation, subquery, join, function, table function, VALUES, WITH query, transition table,
+/// empty FROM, and (since PostgreSQL 18) grouping.
 const ENTRY_KINDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 impl Walk<'_> {
-    /// Whether the query reads the source. If so, what depends on its rows is added to what was found.
+    /// Whether the query reads the source. If so, records the parts that depend on its rows.
     fn query(&mut self, query: &Object<'_>) -> bool {
-        self.is_unknown |= LOOKED_FOR.iter().any(|name| query.field(name).is_none());
+        self.is_unknown |= DEPENDENCE_FIELDS.iter().any(|name| query.field(name).is_none());
         self.scopes.push(Vec::new());
         for with in query.objects("cteList") {
             let reads = with.field("ctequery").is_some_and(|query| self.node(query));
@@ -159,7 +159,7 @@ impl Walk<'_> {
         reads
     }
 
-    /// Whether the WITH query that the entry names reads the source; a recursive one that names itself reads nothing by that.
+    /// Whether the WITH query that the entry names reads the source. A recursive reference to itself does not.
     fn with_query_reads(&self, entry: &Object<'_>) -> bool {
         if entry.word("self_reference") == Some("true") {
             return false;
