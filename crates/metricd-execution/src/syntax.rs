@@ -25,23 +25,24 @@ use self::token::{is, is_one_of, is_word};
 use crate::position::{PositionCursor, position_of};
 use crate::{FindingCode, Position, Statement};
 
-/// How deep expressions, subqueries and parentheses may stand in each other.
+/// The maximum depth of nested expressions, subqueries and parentheses.
 const MAX_DEPTH: usize = 100;
 
-/// A stack on which a tree of the longest text can be walked and dropped: operators that follow each other make it as deep as
-/// there are of them.
+/// The stack to walk and drop the tree of the longest text: chained operators nest as deep as their number.
 const STACK_BYTES: usize = 256 << 20;
 
-/// Up to this size of a text, which most have, a smaller stack is enough. The caller's may not be: [`MAX_DEPTH`] levels have
-/// been more than the 2 MB of a thread.
-const MAX_SHALLOW_BYTES: usize = 1_000;
-const SHALLOW_STACK_BYTES: usize = 32 << 20;
+/// Up to this length of a text, which most have, a smaller stack is enough. The caller's may be too small: [`MAX_DEPTH`] levels
+/// took more than the 2 MB of a thread.
+const MAX_SHORT_TEXT_BYTES: usize = 1_000;
 
-/// A statement's tree, with what the tree itself does not say.
+/// The stack for texts up to [`MAX_SHORT_TEXT_BYTES`].
+const SHORT_TEXT_STACK_BYTES: usize = 32 << 20;
+
+/// The syntax tree of a statement, with what the parser drops.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
-    /// Where locking clauses begin, in the order of the text.
+    /// The positions of locking clauses, in the order of the text.
     pub(crate) locks: Vec<Position>,
     sources: SourceForms,
 }
@@ -68,7 +69,7 @@ impl Tree {
 }
 
 impl SourceForms {
-    /// Takes those of the tokens. What is none, as `a * b` in an expression, is where no relation is named.
+    /// Collects the forms from the tokens. Also records `a * b` in expressions, which has no effect: no relation is named there.
     fn of(tokens: &[TokenWithSpan]) -> Self {
         let mut forms = Self::default();
         for (at, token) in tokens.iter().enumerate() {
@@ -96,7 +97,7 @@ impl SourceForms {
     }
 }
 
-/// Why a text has no tree.
+/// Why a text has no syntax tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoTree {
     pub(crate) code: FindingCode,
@@ -110,11 +111,11 @@ impl NoTree {
     }
 }
 
-/// Hands the statement's tree to `look`, on a stack that is large enough for it.
-pub(crate) fn with_tree<T>(statement: &Statement, look: impl FnOnce(Result<&Tree, NoTree>) -> T) -> T {
-    let work = || look(parse(statement).as_ref().map_err(Clone::clone));
-    let is_shallow = statement.text().len() <= MAX_SHALLOW_BYTES;
-    stacker::grow(if is_shallow { SHALLOW_STACK_BYTES } else { STACK_BYTES }, work)
+/// Calls `visit` with the syntax tree of the statement, on a stack that is large enough.
+pub(crate) fn with_tree<T>(statement: &Statement, visit: impl FnOnce(Result<&Tree, NoTree>) -> T) -> T {
+    let work = || visit(parse(statement).as_ref().map_err(Clone::clone));
+    let is_short = statement.text().len() <= MAX_SHORT_TEXT_BYTES;
+    stacker::grow(if is_short { SHORT_TEXT_STACK_BYTES } else { STACK_BYTES }, work)
 }
 
 fn parse(statement: &Statement) -> Result<Tree, NoTree> {
@@ -199,8 +200,8 @@ fn blanked(statement: &Statement) -> String {
     text
 }
 
-/// What PostgreSQL's grammar has for XML and the parser has not: functions that no metric may call, so that it does not matter
-/// how their arguments are written.
+/// Refuses PostgreSQL's syntax for XML, which the parser does not know. Metrics may not call these functions, whatever their
+/// arguments.
 fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     let is_call = |pair: &&[TokenWithSpan]| match &pair[0].token {
         Token::Word(word) if word.quote_style.is_none() && pair[1].token == Token::LParen => {
@@ -216,7 +217,7 @@ fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     Some(NoTree { code: FindingCode::FunctionNotAllowed, position: word.span.start.into(), message })
 }
 
-/// The parser's message as one of ours: what it misses need not be missing to PostgreSQL.
+/// Rewords the parser's message: PostgreSQL need not expect what the parser expects.
 fn not_read(message: &str) -> String {
     let cut = |text: &str| text.chars().take(80).collect::<String>();
     let expected = message.strip_prefix("Expected: ").and_then(|message| message.rsplit_once(", found: "));

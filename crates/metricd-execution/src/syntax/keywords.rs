@@ -14,24 +14,24 @@ static KEYWORDS: LazyLock<HashMap<&str, Keyword>> = LazyLock::new(|| {
         .collect()
 });
 
-/// What PostgreSQL says of a keyword.
+/// A keyword of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keyword {
     pub(crate) category: Category,
-    /// Whether it names a column of a result only behind AS.
+    /// Whether it is the alias of a column only after AS.
     pub(crate) needs_as: bool,
 }
 
 /// What a keyword may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Category {
-    /// Whatever a word may name.
+    /// Any name.
     Unreserved,
-    /// Whatever a word may name but functions and types.
+    /// Any name except those of functions and types.
     ColumnName,
-    /// Functions and types alone.
+    /// Only functions and types.
     FunctionOrType,
-    /// Nothing, but for columns of a result.
+    /// Only columns of a result.
     Reserved,
 }
 
@@ -47,12 +47,12 @@ impl Category {
     }
 }
 
-/// What PostgreSQL says of the word; nothing if it is no keyword.
+/// Looks up the word among the keywords.
 pub(crate) fn keyword(word: &str) -> Option<Keyword> {
     KEYWORDS.get(word.to_ascii_lowercase().as_str()).copied()
 }
 
-/// Whether the word names no table and no column unless it is in quotes.
+/// Whether the word can name a table or a column only in quotes.
 pub(crate) fn is_reserved(word: &str) -> bool {
     keyword(word).is_some_and(|keyword| matches!(keyword.category, Category::FunctionOrType | Category::Reserved))
 }

@@ -1,10 +1,9 @@
-//! Which words are names where PostgreSQL takes them for names.
+//! Decides which words are names, as PostgreSQL does.
 //!
-//! The parser knows keywords of many dialects, and takes some of them for syntax wherever they stand. PostgreSQL knows fewer,
-//! reserves few of those, and takes the others for names wherever its grammar has no other use for them. Which words are names
-//! is decided here, by PostgreSQL's own list and by the tokens before and after the word, before the parser sees them. Taking
-//! syntax for a name by mistake is safe: the word stays in the tree as a name, which is judged like any other, or the text
-//! does not parse and is refused.
+//! The parser knows keywords of many dialects, and reads some of them as syntax in any position. PostgreSQL knows fewer, reserves
+//! few of them, and reads the others as names wherever its grammar has no other use for them. This module decides which words
+//! are names, by PostgreSQL's list of keywords and by the tokens before and after the word, before the parser runs. It is safe to
+//! mistake syntax for a name: the guard checks the name like any other, or the text does not parse and is refused.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -13,11 +12,11 @@ use super::keywords::{Category, is_reserved, keyword};
 use super::scope::{Clause, Scope};
 use super::token::{ends_column, ends_operand, is, is_name, is_one_of, is_string};
 
-/// The tokens, with every word as a name that PostgreSQL takes for one.
+/// Marks every word as a name that PostgreSQL reads as a name.
 pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut done: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut scope = Scope::new();
-    // Of what would be refused anyway no word is a name, so that it is refused as what it is.
+    // SQL that writes or locks is refused anyway. Its words are not made names, so the refusal names the right reason.
     let mut is_refused = false;
     for at in 0..tokens.len() {
         let rest = tokens.get(at..).unwrap_or_default();
@@ -36,7 +35,7 @@ pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     done
 }
 
-/// The word as a name: in quotes where it would otherwise be taken for what PostgreSQL reserves.
+/// The word as a name: in quotes if PostgreSQL reserves it.
 fn name(word: &Word) -> Word {
     let (value, quote_style) = if is_reserved(&word.value) {
         (word.value.to_ascii_lowercase(), Some('"'))
@@ -46,12 +45,12 @@ fn name(word: &Word) -> Word {
     Word { value, quote_style, keyword: Keyword::NoKeyword }
 }
 
-/// A word, and what stands around it.
+/// A word with the tokens around it.
 #[derive(Clone, Copy)]
 struct WordContext<'a> {
-    /// What stands before it, decided.
+    /// The tokens before it, with their words decided.
     done: &'a [TokenWithSpan],
-    /// It, and what follows it.
+    /// The word and the tokens after it.
     rest: &'a [TokenWithSpan],
     scope: &'a Scope,
 }
@@ -73,7 +72,7 @@ impl<'a> WordContext<'a> {
         is_one_of(self.before().filter(|before| !is_name(Some(before))), words)
     }
 
-    /// Whether it follows IS or IS NOT.
+    /// Whether the word follows IS or IS NOT.
     fn follows_is(&self) -> bool {
         self.follows(&["is"]) || (self.follows(&["not"]) && is_one_of(self.second_before(), &["is"]))
     }
@@ -86,7 +85,7 @@ impl<'a> WordContext<'a> {
         is(self.next(), &Token::LParen)
     }
 
-    /// Whether it stands where an operand has ended, so that an operator, an alias or a clause may begin.
+    /// Whether an operand ends before the word, so that an operator, an alias or a clause may begin.
     fn is_behind_operand(&self) -> bool {
         ends_operand(self.before())
     }
@@ -95,7 +94,7 @@ impl<'a> WordContext<'a> {
         self.scope.clause()
     }
 
-    /// Whether what writes or locks begins here.
+    /// Whether a statement that writes or a locking clause begins here.
     fn writes_or_locks(&self) -> bool {
         let word = self.rest.first();
         let begins =
@@ -140,7 +139,7 @@ impl<'a> WordContext<'a> {
         }
     }
 
-    /// Whether PostgreSQL's grammar has a use for the word here, which it does not reserve.
+    /// Whether an unreserved word is syntax here, by PostgreSQL's grammar.
     fn is_syntax(&self, word: &str) -> bool {
         let clause = self.clause();
         let in_window = clause == Clause::Window;
@@ -195,7 +194,7 @@ impl<'a> WordContext<'a> {
         }
     }
 
-    /// Whether an operand begins here, and not what orders it.
+    /// Whether an operand begins here, rather than its NULLS FIRST or NULLS LAST.
     fn begins_operand(&self) -> bool {
         self.follows(&["select", "by", "distinct", "all"])
             || is(self.before(), &Token::Comma)
@@ -213,7 +212,7 @@ impl<'a> WordContext<'a> {
         begins && !ends && !self.next_is(&["order", "partition"])
     }
 
-    /// Whether the parentheses behind it hold an operator, with its schema or without.
+    /// Whether the parentheses after the word contain an operator, with or without a schema.
     fn names_operator(&self) -> bool {
         let inside = self.rest.iter().skip(2).find(|token| !matches!(token.token, Token::Word(_) | Token::Period));
         !matches!(
@@ -228,7 +227,7 @@ impl<'a> WordContext<'a> {
         of_string || self.follows(&["to", "interval"])
     }
 
-    /// Whether a word that names no functions and no types is used as one of PostgreSQL's own.
+    /// Whether a word that cannot name functions and types is a function or a type of PostgreSQL here.
     fn is_call_or_type(&self, word: &str) -> bool {
         let behind = self.is_behind_operand();
         match word {
@@ -272,7 +271,7 @@ impl<'a> WordContext<'a> {
         }
     }
 
-    /// Whether a type stands here, and not an expression.
+    /// Whether a type is expected here, rather than an expression.
     fn is_type_here(&self) -> bool {
         is(self.before(), &Token::DoubleColon)
             || (self.follows(&["as"]) && self.clause() == Clause::Cast)
@@ -280,7 +279,7 @@ impl<'a> WordContext<'a> {
             || (self.clause() == Clause::Definitions && is_name(self.before()))
     }
 
-    /// Whether a word that names functions and types alone names one here, and is no operator and no join.
+    /// Whether a word that can only name functions and types names one here, rather than being an operator or a join.
     fn is_function(&self, word: &str) -> bool {
         const JOINS: [&str; 8] = ["cross", "left", "right", "full", "inner", "outer", "natural", "join"];
         let negates_operator = self.follows(&["not"]) && ends_operand(self.second_before());
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_syntax_only_where_postgresql_has_a_use_for_it() {
+    fn a_word_is_syntax_only_if_postgresql_reads_it_as_syntax() {
         for (sql, expected) in [
             ("SELECT member, top, match FROM view, sort", "SELECT FROM"),
             ("SELECT interval, interval '1' day FROM t", "SELECT interval day FROM"),

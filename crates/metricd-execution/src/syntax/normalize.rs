@@ -107,8 +107,8 @@ fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -
     }
 }
 
-/// How many tokens `COLLATE name` has, if the collation is one of PostgreSQL's own and no parenthesis follows; else 0. The parser
-/// reads it behind simple operands alone. A parenthesis would otherwise become that of the type or the name before it.
+/// The number of tokens of `COLLATE name`, if the collation is one of PostgreSQL's own and no parenthesis follows; else 0. The
+/// parser only reads it after simple operands. A parenthesis would become that of the type or the name before it.
 fn collation(tokens: &[TokenWithSpan]) -> usize {
     let count = match tokens {
         [_, schema, point, _, ..] if point.token == Token::Period => {
@@ -126,7 +126,7 @@ fn opens_or_parts(before: Option<&TokenWithSpan>) -> bool {
     before.is_some_and(|before| matches!(before.token, Token::Comma | Token::LParen))
 }
 
-/// `USING (…) AS name` without the name, which is one for the columns between the parentheses.
+/// Drops the alias in `USING (…) AS name`, which names the columns between the parentheses.
 fn join_alias(tokens: &[TokenWithSpan]) -> (usize, Vec<Token>) {
     let is_inside = |token: &&TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Comma);
     let inside = tokens.iter().skip(2).take_while(is_inside).count();
@@ -144,13 +144,13 @@ fn join_alias(tokens: &[TokenWithSpan]) -> (usize, Vec<Token>) {
     }
 }
 
-/// Whether a table's name may stand behind this.
+/// Whether the name of a table can follow this token.
 fn begins_source(before: Option<&TokenWithSpan>) -> bool {
     let follows = before.is_some_and(|before| is_word(before, "FROM") || is_word(before, "JOIN"));
     follows || opens_or_parts(before)
 }
 
-/// How many tokens `EXCLUDE …` at the end of a window's frame has; 0 where there is none.
+/// The number of tokens of `EXCLUDE …` at the end of a window frame; 0 if there is none.
 fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
     let phrases: [&[&str]; 4] =
         [&["EXCLUDE", "CURRENT", "ROW"], &["EXCLUDE", "GROUP"], &["EXCLUDE", "TIES"], &["EXCLUDE", "NO", "OTHERS"]];
@@ -161,9 +161,9 @@ fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
     phrases.iter().find(stands).map_or(0, |phrase| phrase.len())
 }
 
-/// How many tokens `SEARCH DEPTH FIRST BY name, … SET name` or `CYCLE name, … SET name [TO constant DEFAULT constant] USING
-/// name` behind a WITH query has; 0 where there is neither. Taken word by word: SEARCH, CYCLE and SET are names as well, and
-/// what looks like the clause may be a query's own, which must not be left out.
+/// The number of tokens of `SEARCH DEPTH FIRST BY name, … SET name` or `CYCLE name, … SET name [TO constant DEFAULT constant]
+/// USING name` after a WITH query; 0 if there is neither. Parsed token by token: SEARCH, CYCLE and SET are names as well, and
+/// tokens of the query itself must not be dropped.
 fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
     let mut clause = Recursion { rest: tokens };
     let is_whole = if clause.word("SEARCH") {
@@ -185,7 +185,7 @@ fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
     if is_whole { tokens.len() - clause.rest.len() } else { 0 }
 }
 
-/// Tokens that are taken one by one.
+/// A parser of the clause.
 struct Recursion<'a> {
     rest: &'a [TokenWithSpan],
 }

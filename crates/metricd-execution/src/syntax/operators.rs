@@ -15,10 +15,10 @@ pub(super) fn is_operator_character(character: char) -> bool {
     CHARACTERS.contains(character)
 }
 
-/// Those of them that no operator of standard SQL has.
-const SPECIAL: &str = "~!@#%^&|`?";
+/// The characters of operators that standard SQL does not use.
+const NON_STANDARD_CHARACTERS: &str = "~!@#%^&|`?";
 
-/// The tokens with one for each operator: the parser has tokens for those that it knows, and reads any other in pieces.
+/// Joins the tokens of each operator: the tokenizer splits operators that it does not know.
 pub(super) fn with_operators(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens;
@@ -37,7 +37,7 @@ pub(super) fn with_operators(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     joined
 }
 
-/// How many tokens of operator characters touch each other from here on.
+/// The number of adjacent tokens with operator characters from here on.
 fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
     let mut last: Option<Span> = None;
     let mut count = 0;
@@ -52,16 +52,16 @@ fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
     count
 }
 
-/// Adds the operators of a run of tokens that touch each other.
+/// Adds the operators of a run of adjacent tokens.
 ///
-/// From `scan.l`: an operator is as long as there are such characters, but for `+` and `-` at its end, which belong to it
-/// only if it has a character that no operator of standard SQL has. So with such a character all of the run is one operator;
-/// without one it ends before the `+` and `-` at the end of the run.
+/// From `scan.l`: an operator extends over all adjacent operator characters, except that `+` and `-` at its end belong to it only
+/// if it has a non-standard character. So with such a character the run is one operator; without one, the operator ends before
+/// the `+` and `-` at the end of the run.
 fn push_operators(run: &[TokenWithSpan], joined: &mut Vec<TokenWithSpan>) {
     let has = |token: &TokenWithSpan, characters: &str| {
         token.token.to_string().chars().any(|character| characters.contains(character))
     };
-    let is_special = run.iter().any(|token| has(token, SPECIAL));
+    let is_special = run.iter().any(|token| has(token, NON_STANDARD_CHARACTERS));
     let end = if is_special {
         run.len()
     } else {

@@ -1,13 +1,13 @@
-//! Which clause a token stands in.
+//! Tracks the clause of each token.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::token::{is, is_name, is_one_of, is_word};
 
-/// What the parentheses around a token are for, or the clause of the query in them.
+/// The purpose of the parentheses around a token, or the clause of the query in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Clause {
-    /// The list of a SELECT.
+    /// The select list.
     Columns,
     /// FROM, but not the conditions of its joins.
     Sources,
@@ -17,13 +17,13 @@ pub(super) enum Clause {
     Grouping,
     /// WINDOW.
     Windows,
-    /// In the parentheses of a window.
+    /// The parentheses of a window.
     Window,
-    /// In the parentheses of CAST.
+    /// The parentheses of CAST.
     Cast,
-    /// In the parentheses of `substring`.
+    /// The parentheses of `substring`.
     Substring,
-    /// In those behind an alias: names, with types or without.
+    /// The parentheses after an alias: names, with or without types.
     Definitions,
     /// Anywhere else.
     #[default]
@@ -33,7 +33,7 @@ pub(super) enum Clause {
 #[derive(Debug, Default)]
 struct Level {
     clause: Clause,
-    /// How many CASE are open.
+    /// The number of open CASE expressions.
     cases: usize,
 }
 
@@ -57,12 +57,12 @@ impl Scope {
         self.levels.iter().nth_back(1).map(|level| level.clause)
     }
 
-    /// Whether a CASE is open.
+    /// Whether a CASE expression is open.
     pub(super) fn is_in_case(&self) -> bool {
         self.levels.last().is_some_and(|level| level.cases > 0)
     }
 
-    /// Takes the next token; `before` ends with the one before it.
+    /// Takes the next token; `before` are the tokens before it.
     pub(super) fn pass(&mut self, before: &[TokenWithSpan], token: &TokenWithSpan) {
         let last = before.last();
         match &token.token {
@@ -109,7 +109,7 @@ impl Scope {
         }
     }
 
-    /// What parentheses are for that open behind these tokens.
+    /// The purpose of parentheses that open after these tokens.
     fn inside(&self, before: &[TokenWithSpan]) -> Clause {
         let (last, second) = (before.last(), before.iter().nth_back(1));
         let outer = self.clause();

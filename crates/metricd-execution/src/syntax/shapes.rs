@@ -1,6 +1,6 @@
-//! Other forms of the same for what the parser cannot read, where that spans several tokens.
+//! Rewrites syntax that spans parentheses and that the parser cannot read.
 //!
-//! As in [`normalize`](super::normalize), nothing that is left out has an expression in it, and the tree is for looking at alone.
+//! As in [`normalize`](super::normalize), what is dropped never contains an expression, and the tree only serves the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,9 +8,9 @@ use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
 use super::scope::{Clause, Scope};
-use super::token::{CLAUSES, is, is_name, is_one_of};
+use super::token::{CLAUSE_KEYWORDS, is, is_name, is_one_of};
 
-/// The tokens in a form that the parser can read.
+/// Rewrites the tokens to forms that the parser can read.
 pub(super) fn with_known_shapes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut shapes = Shapes {
         tokens,
@@ -45,7 +45,7 @@ fn closing(tokens: &[TokenWithSpan]) -> Vec<Option<usize>> {
     closing
 }
 
-/// For each token, where the first one stands from there on that is no opening parenthesis.
+/// For each token, the index of the first token from there on that is no opening parenthesis.
 fn behind_open(tokens: &[TokenWithSpan]) -> Vec<usize> {
     let mut behind = vec![0; tokens.len()];
     let mut first = tokens.len();
@@ -61,11 +61,11 @@ fn behind_open(tokens: &[TokenWithSpan]) -> Vec<usize> {
 struct Shapes<'a> {
     tokens: &'a [TokenWithSpan],
     closing: Vec<Option<usize>>,
-    /// For each token, where the first one stands from there on that is no opening parenthesis.
+    /// For each token, the index of the first token from there on that is no opening parenthesis.
     behind_open: Vec<usize>,
-    /// What is put before a token.
+    /// The tokens to insert, by the index of the token that follows them.
     inserted: BTreeMap<usize, Vec<Token>>,
-    /// What is left out.
+    /// The indexes of the tokens to drop.
     dropped: BTreeSet<usize>,
 }
 
@@ -137,11 +137,11 @@ impl Shapes<'_> {
             Token::Mul if clause == Clause::Sources && is_name(previous.and_then(|previous| self.get(previous))) => {
                 self.dropped.insert(at);
             }
-            // A set of no columns.
+            // A grouping set without columns.
             Token::LParen if clause == Clause::Grouping && is(self.get(at + 1), &Token::RParen) => {
                 self.insert(at + 1, [word_token("NULL")]);
             }
-            // The first of a list of subqueries is not the only one.
+            // IN with a list that begins with a subquery.
             Token::LParen if behind(&["in"]) && self.opens(at + 1) => {
                 let end = self.closing.get(at + 1).copied().flatten();
                 if end.is_some_and(|end| is(self.get(end + 1), &Token::Comma)) {
@@ -163,10 +163,10 @@ impl Shapes<'_> {
 
     fn has_no_columns(&self, at: usize) -> bool {
         matches!(self.get(at).map(|token| &token.token), None | Some(Token::EOF | Token::RParen | Token::SemiColon))
-            || (self.is(at, &CLAUSES) && !self.is(at, &["from"]))
+            || (self.is(at, &CLAUSE_KEYWORDS) && !self.is(at, &["from"]))
     }
 
-    /// `(VALUES …)` where an expression stands, which the parser reads only if it begins with SELECT.
+    /// `(VALUES …)` as an expression. The parser only accepts a query there that begins with SELECT.
     fn values_as_query(&mut self, at: usize, scope: &Scope) {
         let opening = at - 1;
         let is_part = opening.checked_sub(1).is_none_or(|before| {
@@ -185,7 +185,7 @@ impl Shapes<'_> {
         is_one_of(first, &["select", "with", "values", "table"])
     }
 
-    /// Whether behind the parentheses the query goes on of which they are the first part.
+    /// Whether the parentheses are the first part of a query that continues after them.
     fn goes_on_behind(&self, at: usize) -> bool {
         let end = self.closing.get(at).copied().flatten();
         end.is_some_and(|end| self.is(end + 1, &["union", "intersect", "except", "order", "limit", "offset", "fetch"]))
@@ -217,7 +217,7 @@ impl Shapes<'_> {
         }
     }
 
-    /// Puts the bound of a frame in parentheses: the parser takes what begins with a string for an interval.
+    /// Puts the bound of a frame in parentheses: the parser reads a bound that begins with a string as an interval.
     fn frame_bound(&mut self, at: usize) {
         let is_unit = |at: usize| self.is(at, &["range", "rows", "groups"]) && !is_name(self.get(at));
         let is_first = at.checked_sub(1).is_some_and(is_unit)
@@ -248,7 +248,7 @@ impl Shapes<'_> {
     }
 }
 
-/// What stands before a source that is to be a query. Its columns do not matter to the guard.
+/// Turns the source after it into a query. The columns do not matter to the guard.
 fn select_from() -> [Token; 3] {
     [word_token("SELECT"), word_token("NULL"), word_token("FROM")]
 }
