@@ -7,12 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::target::{self, TargetSession};
 
-/// The settings of each connection, with libpq's names and units, unless the URL has its own: the timeout of connecting, and after how long
-/// a silence of the network a connection is lost, in seconds; `tcp_user_timeout` is in milliseconds. A server whose process
-/// hangs still answers TCP, so these do not notice it: each call has a deadline of its own.
-const LIBPQ_BOUNDS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
+/// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent network,
+/// `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack still
+/// acknowledges: each call has its own deadline.
+const LIBPQ_DEFAULTS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
 
-/// The parameters that a URL may have: those that both drivers know, and those of [`OF_LIBPQ`].
+/// The parameters that a URL may have: those that both drivers know, and those in [`LIBPQ_ONLY`].
 const PARAMETERS: [&str; 17] = [
     "application_name",
     "channel_binding",
@@ -33,9 +33,9 @@ const PARAMETERS: [&str; 17] = [
     "user",
 ];
 
-/// The parameters that only libpq reads as they are meant: tokio-postgres knows fewer words for a target, has another name for
-/// the number of keepalives, and takes the timeout for seconds.
-const OF_LIBPQ: [&str; 3] = [target::NAME, "keepalives_count", "tcp_user_timeout"];
+/// The parameters that only libpq interprets correctly: tokio-postgres knows fewer values of `target_session_attrs`, has another
+/// name for the number of keepalives, and reads the timeout as seconds.
+const LIBPQ_ONLY: [&str; 3] = [target::NAME, "keepalives_count", "tcp_user_timeout"];
 
 /// The address of a database: `postgres://user:password@host:port/database`.
 ///
@@ -51,17 +51,17 @@ pub struct DatabaseUrl {
     target: TargetSession,
 }
 
-/// Why a text is no [`DatabaseUrl`]. The text itself is never shown: it may hold a password.
+/// Why a text is not a [`DatabaseUrl`]. The text is never shown, since it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDatabaseUrl {
-    /// The text does not have the form of a URL for PostgreSQL.
+    /// The text is not a URL for PostgreSQL.
     #[error("expected `postgres://user:password@host:port/database`")]
     Syntax,
-    /// What stands where a port does is none.
+    /// The port is not a number.
     #[error("expected a port from 0 to 65535 behind the host, as in `postgres://user:password@host:5432/database`")]
     Port,
-    /// A part of the URL, such as the password, has a character that must be written as `%` and two digits.
+    /// A part of the URL, such as the password, has a character that must be percent-encoded.
     #[error("a special character in the URL is not percent-encoded: write `@` as %40, `/` as %2F, `%` as %25")]
     Encoding,
     /// The URL names no user.
@@ -70,13 +70,13 @@ pub enum InvalidDatabaseUrl {
     /// The URL names no database.
     #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
     NoDatabase,
-    /// The URL has a parameter that is not known.
+    /// The URL has an unknown parameter.
     #[error("the URL has a parameter that is not known: expected one of {}, {}", PARAMETERS.join(", "), target::NAME)]
     Parameter,
-    /// A parameter of the URL has a value that it cannot have.
+    /// A parameter of the URL has an invalid value.
     #[error("the URL's parameter `{0}` has a value that it cannot have: expected {1}")]
     Value(&'static str, &'static str),
-    /// The URL asks for TLS, which is not built in.
+    /// The URL requires TLS, which is not built in.
     #[error(
         "the URL asks for TLS (`sslmode`), which is not supported yet: use `sslmode=disable`, or a local proxy that adds TLS"
     )]
@@ -84,11 +84,11 @@ pub enum InvalidDatabaseUrl {
 }
 
 impl DatabaseUrl {
-    /// Parses a URL that libpq and metricd's own driver read alike.
+    /// Parses a URL that libpq and tokio-postgres interpret alike.
     ///
     /// # Errors
     ///
-    /// [`InvalidDatabaseUrl`] says what the URL lacks.
+    /// [`InvalidDatabaseUrl`].
     pub fn parse(text: impl Into<SecretString>) -> Result<Self, InvalidDatabaseUrl> {
         let url = text.into();
         let text = url.expose_secret();
@@ -107,7 +107,7 @@ impl DatabaseUrl {
         }
         let parameters = Parameters::parse(text)?;
         let decoded = |text: &str| decoded(text).ok_or(InvalidDatabaseUrl::Encoding);
-        // Of two values that are given for one thing, both drivers take the last.
+        // If a parameter has two values, both drivers take the last.
         let user = parameters.last("user").map_or_else(|| decoded(user), |user| Ok(user.to_owned()))?;
         let database = parameters.last("dbname").map_or_else(|| decoded(path), |name| Ok(name.to_owned()))?;
         let password = match parameters.last("password") {
@@ -129,45 +129,45 @@ impl DatabaseUrl {
         })
     }
 
-    /// The role that the URL connects as.
+    /// The role.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The database that the URL names.
+    /// The database.
     #[must_use]
     pub fn database(&self) -> &str {
         &self.database
     }
 
-    /// Whether the URL holds a password.
+    /// Whether the URL has a password.
     #[must_use]
     pub fn has_password(&self) -> bool {
         self.password.is_some()
     }
 
-    /// The password that the URL holds.
+    /// The password.
     #[must_use]
     pub fn password(&self) -> Option<&SecretString> {
         self.password.as_ref()
     }
 
-    /// Which of several servers the URL asks for.
+    /// Which server to connect to, if the URL has several.
     #[must_use]
     pub fn target(&self) -> TargetSession {
         self.target
     }
 
-    /// The URL for tokio-postgres: as it was given, without what only libpq reads as it is meant, which are [`Self::target`] and
+    /// The URL for tokio-postgres: without the parameters that only libpq interprets correctly, which are [`Self::target`] and
     /// some [bounds](Self::bound).
     #[must_use]
     pub fn driver_url(&self) -> SecretString {
-        with_parameters(self.url.expose_secret(), |name, _| (!OF_LIBPQ.contains(&name)).then_some(None)).into()
+        with_parameters(self.url.expose_secret(), |name, _| (!LIBPQ_ONLY.contains(&name)).then_some(None)).into()
     }
 
-    /// One of the numbers by which a connection to an unreachable or silent server ends, by libpq's name and in its unit: the
-    /// URL's own, or metricd's. `None` is the system's default, for which the URL has 0.
+    /// One of the timeouts and counts that end a connection to an unreachable or silent server, by libpq's name and in its unit:
+    /// that of the URL, or metricd's default. `None` is the default of the system, for which the URL has 0.
     #[must_use]
     pub fn bound(&self, name: &str) -> Option<u32> {
         let url = self.libpq_url();
@@ -175,7 +175,7 @@ impl DatabaseUrl {
         decoded(value)?.parse().ok().filter(|value| *value > 0)
     }
 
-    /// The URL for libpq, where its role is the reader.
+    /// The URL for libpq, if its role is the reader.
     #[must_use]
     pub fn of_reader(&self) -> Self {
         let mut of_reader = self.clone();
@@ -197,24 +197,24 @@ impl DatabaseUrl {
             if byte.is_ascii_alphanumeric() {
                 url.push(char::from(byte));
             } else {
-                // Nothing can fail that is written to a text.
+                // Writing to a string cannot fail.
                 let _ = write!(url, "%{byte:02X}");
             }
         }
         Self { url: url.into(), options, ..self.clone() }
     }
 
-    /// The URL as libpq takes it, with bounds for a server that is unreachable or has gone silent. What the URL itself
-    /// says counts: of two values libpq takes the last one.
+    /// The URL for libpq, with timeouts for a server that is unreachable or silent. Parameters of the URL have precedence: libpq
+    /// takes the last value.
     #[must_use]
     pub fn libpq_url(&self) -> SecretString {
         let text = self.url.expose_secret();
         let (address, query) = text.split_once('?').unwrap_or((text, ""));
         let separator = if query.is_empty() { "" } else { "&" };
-        format!("{address}?{LIBPQ_BOUNDS}{separator}{query}").into()
+        format!("{address}?{LIBPQ_DEFAULTS}{separator}{query}").into()
     }
 
-    /// The same, and connecting may take that many seconds for each address, whatever the URL says.
+    /// The same, with this timeout in seconds for connecting to each address, whatever the URL has.
     #[must_use]
     pub fn libpq_url_with_timeout(&self, seconds: u32) -> SecretString {
         format!("{}&connect_timeout={seconds}", self.libpq_url().expose_secret()).into()
@@ -232,7 +232,7 @@ impl DatabaseUrl {
     }
 }
 
-/// What stands behind the `?`, decoded.
+/// The decoded parameters of a URL.
 struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
@@ -247,7 +247,7 @@ impl Parameters {
         Ok(Self(parsed.collect::<Result<_, _>>()?))
     }
 
-    /// Refuses a value that only one of the drivers would refuse, or that it would not name.
+    /// Refuses a value that only one driver would refuse, or would refuse without naming the parameter.
     fn check(name: &'static str, value: &str) -> Result<(), InvalidDatabaseUrl> {
         let is_whole = |value: &str| value.parse::<u32>().is_ok();
         let (is_valid, expected) = match name {
@@ -288,13 +288,13 @@ impl Parameters {
     }
 }
 
-/// The parameters behind the `?`, as they stand there.
+/// The encoded parameters of a URL.
 fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
     let (_, parameters) = url.split_once('?').unwrap_or_default();
     parameters.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// The URL with those of its parameters that are kept, with another value where there is one.
+/// Drops the parameters for which `keep` returns `None`, and replaces the values of those for which it returns one.
 fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>>) -> String {
     let kept = parameters(url).filter_map(|(name, value)| {
         let value = keep(name, value)?.unwrap_or_else(|| value.to_owned());
@@ -305,8 +305,8 @@ fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>
     if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
 }
 
-/// Whether the URL can be taken apart in one way only. Otherwise a piece of the password could pass for the host, the port or
-/// the database, which messages show.
+/// Whether the URL is unambiguous. Otherwise a part of the password could be read as the host, the port or the database, which
+/// messages show.
 fn is_well_encoded(rest: &str) -> bool {
     let address = rest.split('?').next().unwrap_or_default();
     let authority = address.split('/').next().unwrap_or_default();
@@ -316,19 +316,19 @@ fn is_well_encoded(rest: &str) -> bool {
     has_one_at && escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// Without the percent-encoding; `None` if that is no UTF-8, or has a byte that no setting of PostgreSQL may have.
+/// Decodes percent-encoding; `None` if the result is not UTF-8, or contains NUL.
 fn decoded(text: &str) -> Option<String> {
     let decoded = percent_decode_str(text).decode_utf8().ok()?;
     (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
-/// Whether the host has no port, or one that is a number.
+/// Whether the host has no port, or a numeric one.
 fn has_port(host: &str) -> bool {
     let port = host[without_port(host).len()..].strip_prefix(':');
     port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok())
 }
 
-/// The host; an IPv6 address keeps its brackets.
+/// The host without the port. An IPv6 address keeps its brackets.
 fn without_port(host: &str) -> &str {
     let end = host.find(']').map_or(0, |bracket| bracket + 1);
     let colon = host[end..].find(':').map_or(host.len(), |colon| end + colon);

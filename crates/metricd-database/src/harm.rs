@@ -1,27 +1,27 @@
-//! The functions that PUBLIC loses, by what they do.
+//! The functions that hardening revokes from PUBLIC, in classes.
 
 use std::sync::LazyLock;
 
-/// Functions that do one kind of harm.
+/// A class of functions that do the same kind of harm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HarmClass {
     /// A short name, such as `advisory-locks`.
     pub name: &'static str,
-    /// What its functions do, as the rest of a sentence about them.
+    /// What the functions do, as the predicate of a sentence.
     pub harm: &'static str,
-    /// The functions of `pg_catalog`: a name stands for all forms, a name with types of arguments for one.
+    /// The functions of `pg_catalog`: a name for all overloads, or a name with argument types for one.
     pub functions: Vec<&'static str>,
 }
 
 static CLASSES: LazyLock<Vec<HarmClass>> = LazyLock::new(|| parse(include_str!("harm.txt")));
 
-/// Every class of functions that hardening takes from PUBLIC.
+/// The classes of functions that hardening revokes from PUBLIC.
 #[must_use]
 pub fn harm_classes() -> &'static [HarmClass] {
     &CLASSES
 }
 
-/// What the functions of a class do, or what the right to make temporary tables is good for.
+/// What the functions of a class do, or what `temporary`, the right to make temporary tables, allows.
 #[must_use]
 pub fn harm_of(class: &str) -> &'static str {
     let known = harm_classes().iter().find(|known| known.name == class).map(|known| known.harm);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_function_stands_in_one_class() {
+    fn every_function_is_in_one_class() {
         let functions: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).collect();
         assert_eq!(functions.len(), functions.iter().collect::<BTreeSet<_>>().len());
         assert!(harm_classes().iter().all(|class| !class.functions.is_empty() && !class.harm.is_empty()));
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_runner_may_let_go_of_locks() {
+    fn the_runner_may_release_locks() {
         assert!(harm_classes().iter().all(|class| !class.functions.contains(&"pg_advisory_unlock_all")));
     }
 }

@@ -1,6 +1,6 @@
-//! Names in SQL that this program writes.
+//! Identifiers in generated SQL.
 
-/// The name as an identifier in double quotes, which means that name whatever it is.
+/// Quotes any name as an identifier.
 #[must_use]
 pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -1,11 +1,11 @@
-//! What both sides of metricd know of a PostgreSQL: the catalog's side, which stores definitions on Diesel and libpq, and the
-//! data's side, which runs stored SQL on a driver of its own.
+//! What both adapters for PostgreSQL share: the catalog, which stores definitions with Diesel and libpq, and the runner, which
+//! runs stored SQL with a driver of its own.
 //!
-//! - [`DatabaseUrl`] is the address of a database. It knows no driver: each side gives its own driver the text.
-//! - [`OWNER_SETTINGS_SQL`] sets every setting of a session of the owner role that changes how metricd's statements are read.
-//! - [`session_token_option`] marks a session, so that a connection pooler is noticed.
-//! - [`fault_of`] decides by SQLSTATE whose fault an error of PostgreSQL is.
-//! - [`harm_classes`] lists the functions of PostgreSQL that do more than a reader should be able to.
+//! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
+//! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are read.
+//! - [`session_token_option`] gives a session a token by which a connection pooler is detected.
+//! - [`fault_of`] classifies an error of PostgreSQL by its SQLSTATE.
+//! - [`harm_classes`] lists the functions of PostgreSQL that a reader should not be able to call.
 //!
 //! ```
 //! use metricd_database::DatabaseUrl;

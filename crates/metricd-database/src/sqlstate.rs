@@ -1,75 +1,74 @@
-//! Whose fault an error of the database is: decided by SQLSTATE, here and nowhere else.
+//! Classifies errors of the database by SQLSTATE. No other code does.
 //!
-//! Message texts come in the server's language (`lc_messages`), so that no text decides anything. Whoever has an error
-//! calls [`fault_of`] with its five characters and matches on [`Fault`] without a wildcard:
+//! Messages are in the language of the server (`lc_messages`), so they decide nothing. Code that handles an error calls
+//! [`fault_of`] with its five characters, and matches on [`Fault`] without a wildcard:
 //!
 //! | fault | SQL that is validated | SQL that runs | the catalog's own statements |
 //! |---|---|---|---|
 //! | [`Fault::Statement`] | a finding (422) | the author's (500) | this program's, or a changed schema's (500) |
 //! | [`Fault::Value`] | a finding (422) | the caller's (422) if a parameter can be it, else the author's | as above (500) |
-//! | [`Fault::Constraint`] | a finding (422) | the author's (500) | told by the constraint's name |
+//! | [`Fault::Constraint`] | a finding (422) | the author's (500) | mapped by the constraint's name |
 //! | [`Fault::ReadOnly`] | cannot be validated (503) | the author's (500): it runs read-only on purpose | 503 |
 //! | [`Fault::Cancelled`] | cannot be validated (503), unless the time limit is the SQL's own | a time limit (504) | 503 |
-//! | [`Fault::Unavailable`] | cannot be validated (503) | 503, in words by the [`Trouble`] | 503 |
+//! | [`Fault::Unavailable`] | cannot be validated (503) | 503, with a detail by the [`Trouble`] | 503 |
 //!
-//! With 503 nothing is stored, and no idempotency key remembers the answer.
+//! With 503 nothing is stored, and the response is not kept for the idempotency key.
 //!
 //! The codes are those of the PostgreSQL documentation, appendix A.
 
 use std::fmt;
 
-/// Who has to act so that the same statement succeeds.
+/// Who can make the same statement succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The statement itself: its author changes it, or a definition that it depends on.
+    /// The author of the statement, by changing it or a definition on which it depends.
     Statement,
-    /// A value that the statement computes with: a parameter of the caller's, a literal of the author's, or the data.
+    /// Whoever supplied a value: a parameter of the caller, a literal of the author, or the data.
     Value,
-    /// What was to be stored breaks a constraint, whose name the error carries.
+    /// A row to be stored violates a constraint, which the error names.
     Constraint,
-    /// The transaction or the server only reads, as on a standby or with `default_transaction_read_only`.
+    /// The transaction or the server is read-only, as on a standby or with `default_transaction_read_only`.
     ReadOnly,
-    /// A time limit, or somebody who has cancelled the statement.
+    /// A time limit, or somebody who cancelled the statement.
     Cancelled,
-    /// The server, its settings, or what else runs there: the same statement may succeed later. Also every code that the
-    /// table does not know.
+    /// The server, its settings, or its load: the same statement may succeed later. Also every unknown code.
     Unavailable(Trouble),
 }
 
-/// What keeps the server from running a statement for now.
+/// Why the server cannot run a statement now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Trouble {
-    /// It cannot be reached, starts or stops, or refuses the login.
+    /// It cannot be reached, is starting or stopping, or refuses the login.
     Unreachable,
     /// A table is locked for a change.
     Locked,
-    /// What the statement reads is not ready, such as a materialized view without data.
+    /// A relation that the statement reads is not ready, such as a materialized view without data.
     NotReady,
-    /// Another transaction, or the recovery of a standby, came first.
+    /// A conflict with another transaction, or with the recovery of a standby.
     Conflict,
     /// Its disk is full.
     DiskFull,
-    /// It has no memory left.
+    /// It is out of memory.
     OutOfMemory,
-    /// It has no connection or other resource left.
+    /// It is out of connections or another resource.
     Exhausted,
     /// Another server that it reads from has failed.
     Foreign,
-    /// It reports an error of its own: damaged data, a file that cannot be read, a broken protocol. Also what is not known.
+    /// An internal error: corrupt data, an unreadable file, a protocol violation. Also every unknown code.
     Internal,
 }
 
-/// Why the database did not do what it was asked, though nothing is wrong with that.
+/// An error of the database that the statement did not cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outage {
-    /// What PostgreSQL says of it. Never the statement's fault.
+    /// The classification of the error, which is never the statement's fault.
     pub fault: Fault,
-    /// What happened, for the log.
+    /// The message, for the log.
     pub message: String,
 }
 
 impl Outage {
-    /// The database cannot be reached, or does not answer.
+    /// The database cannot be reached, or does not respond.
     pub fn unreachable(message: impl Into<String>) -> Self {
         Self { fault: Fault::Unavailable(Trouble::Unreachable), message: message.into() }
     }
@@ -81,7 +80,7 @@ impl fmt::Display for Outage {
     }
 }
 
-/// What single codes are, where they differ from their class.
+/// Codes that differ from their class.
 const CODES: &[(&str, Fault)] = &[
     ("25006", Fault::ReadOnly),                          // read_only_sql_transaction
     ("53100", Fault::Unavailable(Trouble::DiskFull)),    // disk_full
@@ -92,7 +91,7 @@ const CODES: &[(&str, Fault)] = &[
     ("57014", Fault::Cancelled),                         // query_canceled
 ];
 
-/// Every class of the standard and of PostgreSQL.
+/// All classes of the standard and of PostgreSQL.
 const CLASSES: &[(&str, Fault)] = &[
     ("00", Fault::Unavailable(Trouble::Internal)), // successful completion: no error
     ("01", Fault::Unavailable(Trouble::Internal)), // warning: no error
@@ -139,7 +138,7 @@ const CLASSES: &[(&str, Fault)] = &[
     ("XX", Fault::Unavailable(Trouble::Internal)), // internal error: corrupt data, a lookup that has failed
 ];
 
-/// Whose fault an error with this SQLSTATE is.
+/// Classifies a SQLSTATE.
 #[must_use]
 pub fn fault_of(sqlstate: &str) -> Fault {
     let find =
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_its_author_can_mend_is_the_statements_fault() {
+    fn only_what_the_author_can_fix_is_the_statements_fault() {
         let unavailable = Fault::Unavailable;
         for (sqlstate, expected) in [
             ("42601", Fault::Statement),

@@ -1,14 +1,14 @@
-//! Which of several servers a URL asks for: `target_session_attrs`, with libpq's words.
+//! `target_session_attrs`: which of several servers to connect to, with the values of libpq.
 
 use std::str::FromStr;
 
-/// The parameter's name.
+/// The name of the parameter.
 pub(super) const NAME: &str = "target_session_attrs";
 
 /// The values of the parameter.
 pub(super) const EXPECTED: &str = "`any`, `read-write`, `read-only`, `primary`, `standby` or `prefer-standby`";
 
-/// Which server a session is to be with.
+/// Which server to connect to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TargetSession {
     /// Any server.
@@ -27,7 +27,7 @@ pub enum TargetSession {
 }
 
 impl TargetSession {
-    /// What the server has to be, in the order in which that is tried: `true` for a standby, `None` for any server.
+    /// The kinds of server to try, in order: `true` for a standby, `false` for the primary, `None` for any server.
     #[must_use]
     pub fn in_order(self) -> &'static [Option<bool>] {
         match self {
@@ -38,8 +38,8 @@ impl TargetSession {
         }
     }
 
-    /// What asks libpq for the same server, where the role's transactions are read-only by default: to libpq, a session of
-    /// that role is never `read-write`, and always `read-only`.
+    /// The value for libpq that selects the same server for a role whose transactions are read-only by default: libpq considers
+    /// every session of such a role `read-only`.
     pub(super) fn for_reader(self) -> Option<&'static str> {
         match self {
             Self::ReadWrite => Some("primary"),
