@@ -7,9 +7,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::target::{self, TargetSession};
 
-/// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent network,
-/// `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack still
-/// acknowledges: each call has its own deadline.
+/// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent
+/// network, `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack
+/// still acknowledges: each call has its own deadline.
 const LIBPQ_DEFAULTS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
 
 /// The parameters that a URL may have: those that both drivers know, and those in [`LIBPQ_ONLY`].
@@ -33,8 +33,8 @@ const PARAMETERS: [&str; 17] = [
     "user",
 ];
 
-/// The parameters that only libpq interprets correctly: tokio-postgres knows fewer values of `target_session_attrs`, has another
-/// name for the number of keepalives, and reads the timeout as seconds.
+/// The parameters that only libpq interprets correctly: tokio-postgres knows fewer values of `target_session_attrs`,
+/// has another name for the number of keepalives, and reads the timeout as seconds.
 const LIBPQ_ONLY: [&str; 3] = [target::NAME, "keepalives_count", "tcp_user_timeout"];
 
 /// The address of a database: `postgres://user:password@host:port/database`.
@@ -159,15 +159,15 @@ impl DatabaseUrl {
         self.target
     }
 
-    /// The URL for tokio-postgres: without the parameters that only libpq interprets correctly, which are [`Self::target`] and
-    /// some [bounds](Self::bound).
+    /// The URL for tokio-postgres: without the parameters that only libpq interprets correctly, which are
+    /// [`Self::target`] and some [bounds](Self::bound).
     #[must_use]
     pub fn driver_url(&self) -> SecretString {
         with_parameters(self.url.expose_secret(), |name, _| (!LIBPQ_ONLY.contains(&name)).then_some(None)).into()
     }
 
-    /// One of the timeouts and counts that end a connection to an unreachable or silent server, by libpq's name and in its unit:
-    /// that of the URL, or metricd's default. `None` is the default of the system, for which the URL has 0.
+    /// One of the timeouts and counts that end a connection to an unreachable or silent server, by libpq's name and in
+    /// its unit: that of the URL, or metricd's default. `None` is the default of the system, for which the URL has 0.
     #[must_use]
     pub fn bound(&self, name: &str) -> Option<u32> {
         let url = self.libpq_url();
@@ -204,8 +204,8 @@ impl DatabaseUrl {
         Self { url: url.into(), options, ..self.clone() }
     }
 
-    /// The URL for libpq, with timeouts for a server that is unreachable or silent. Parameters of the URL have precedence: libpq
-    /// takes the last value.
+    /// The URL for libpq, with timeouts for a server that is unreachable or silent. Parameters of the URL have
+    /// precedence: libpq takes the last value.
     #[must_use]
     pub fn libpq_url(&self) -> SecretString {
         let text = self.url.expose_secret();
@@ -305,8 +305,8 @@ fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>
     if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
 }
 
-/// Whether the URL is unambiguous. Otherwise a part of the password could be read as the host, the port or the database, which
-/// messages show.
+/// Whether the URL is unambiguous. Otherwise a part of the password could be read as the host, the port or the
+/// database, which messages show.
 fn is_well_encoded(rest: &str) -> bool {
     let address = rest.split('?').next().unwrap_or_default();
     let authority = address.split('/').next().unwrap_or_default();

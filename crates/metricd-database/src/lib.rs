@@ -1,8 +1,9 @@
-//! What both adapters for PostgreSQL share: the catalog, which stores definitions with Diesel and libpq, and the runner, which
-//! runs stored SQL with a driver of its own.
+//! What both adapters for PostgreSQL share: the catalog, which stores definitions with Diesel and libpq, and the
+//! runner, which runs stored SQL with a driver of its own.
 //!
 //! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
-//! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are read.
+//! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are
+//!   read.
 //! - [`session_token_option`] gives a session a token by which a connection pooler is detected.
 //! - [`fault_of`] classifies an error of PostgreSQL by its SQLSTATE.
 //! - [`harm_classes`] lists the functions of PostgreSQL that a reader should not be able to call.

@@ -1,14 +1,14 @@
 //! The settings of every session of the owner role.
 //!
-//! Otherwise `ALTER ROLE`, `ALTER DATABASE` or the server's configuration would decide how metricd's statements are read and what
-//! is stored. The operator keeps: the role of the session (`role`), planning and logging, tablespaces, and
-//! `default_transaction_read_only`, by which an operator closes the catalog for writing.
+//! Otherwise `ALTER ROLE`, `ALTER DATABASE` or the server's configuration would decide how metricd's statements are
+//! read and what is stored. The operator keeps: the role of the session (`role`), planning and logging, tablespaces,
+//! and `default_transaction_read_only`, by which an operator closes the catalog for writing.
 
-/// Fixes the settings of a session. Run it once, when the session is opened; each user of the session sets its own time limits
-/// afterwards.
+/// Fixes the settings of a session. Run it once, when the session is opened; each user of the session sets its own time
+/// limits afterwards.
 ///
-/// It only sets what differs. So a setting that only a superuser may change fails only if somebody has changed it. A setting that
-/// the server does not have is skipped: `transaction_timeout` exists since PostgreSQL 17.
+/// It only sets what differs. So a setting that only a superuser may change fails only if somebody has changed it. A
+/// setting that the server does not have is skipped: `transaction_timeout` exists since PostgreSQL 17.
 pub const OWNER_SETTINGS_SQL: &str = r#"
     SELECT pg_catalog.set_config(settled.name, settled.value, false)
     FROM (VALUES

@@ -38,8 +38,8 @@ impl TargetSession {
         }
     }
 
-    /// The value for libpq that selects the same server for a role whose transactions are read-only by default: libpq considers
-    /// every session of such a role `read-only`.
+    /// The value for libpq that selects the same server for a role whose transactions are read-only by default: libpq
+    /// considers every session of such a role `read-only`.
     pub(super) fn for_reader(self) -> Option<&'static str> {
         match self {
             Self::ReadWrite => Some("primary"),

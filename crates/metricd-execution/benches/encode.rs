@@ -1,7 +1,7 @@
 //! What writing a result costs, without a database: `cargo bench -p metricd-execution`.
 //!
-//! The rows are those of a listing: 4 000 of 7 values. `serde_json` writes the same result from values that need not be read
-//! from PostgreSQL's binary format, so that it is what to compare with.
+//! The rows are those of a listing: 4 000 of 7 values. `serde_json` writes the same result from values that need not be
+//! read from PostgreSQL's binary format, so that it is what to compare with.
 
 #![expect(clippy::expect_used, reason = "where nothing can be written there is nothing to measure")]
 

@@ -105,8 +105,8 @@ impl MetricStatement {
         self
     }
 
-    /// Binds each parameter: to the value of the request, to the declared default, or to NULL if it is optional. `start_date` and
-    /// `end_date` are the days of the period, whether the SQL names them or not.
+    /// Binds each parameter: to the value of the request, to the declared default, or to NULL if it is optional.
+    /// `start_date` and `end_date` are the days of the period, whether the SQL names them or not.
     ///
     /// # Errors
     ///
@@ -170,8 +170,8 @@ impl MetricStatement {
         self.slots.iter().any(Slot::is_unvalidated)
     }
 
-    /// Errors for values that only PostgreSQL can validate, after it has refused one of them: for those that are no label of
-    /// their enum type, or else for all, since any of them may be the one.
+    /// Errors for values that only PostgreSQL can validate, after it has refused one of them: for those that are no
+    /// label of their enum type, or else for all, since any of them may be the one.
     #[must_use]
     pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
         let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unvalidated());

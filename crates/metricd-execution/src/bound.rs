@@ -15,8 +15,8 @@ pub struct BoundStatement {
     expected: Option<Arc<Expected>>,
 }
 
-/// The description of a statement that PostgreSQL has to confirm before it runs: that of its contract. The values of the request
-/// were parsed by these types.
+/// The description of a statement that PostgreSQL has to confirm before it runs: that of its contract. The values of
+/// the request were parsed by these types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The names and types of the columns.

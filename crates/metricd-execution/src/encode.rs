@@ -53,8 +53,8 @@ impl EncodeError {
 
 /// Receives the rows of a result.
 ///
-/// A sink that streams reports when it is full. It is then flushed before the next row, so it holds at most a chunk and a row,
-/// however long the result is.
+/// A sink that streams reports when it is full. It is then flushed before the next row, so it holds at most a chunk and
+/// a row, however long the result is.
 #[async_trait]
 pub trait RowSink: Send {
     /// Receives the columns. Called once, before any row.
@@ -64,8 +64,8 @@ pub trait RowSink: Send {
     /// [`EncodeError`] if the sink cannot encode the columns.
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError>;
 
-    /// Receives the next row: a value for each column. Returns whether it was accepted. A row that would make the sink exceed
-    /// `max_bytes` is not accepted, and leaves no trace.
+    /// Receives the next row: a value for each column. Returns whether it was accepted. A row that would make the sink
+    /// exceed `max_bytes` is not accepted, and leaves no trace.
     ///
     /// # Errors
     ///
@@ -77,15 +77,15 @@ pub trait RowSink: Send {
         false
     }
 
-    /// Called just before the statement is sent: the result has everything that was committed until then. Called again if the
-    /// statement has to be sent again.
+    /// Called just before the statement is sent: the result has everything that was committed until then. Called again
+    /// if the statement has to be sent again.
     fn sent(&mut self) {}
 
     /// Receives the timing of the run so far. Not called for each row.
     fn timed(&mut self, _timing: RunTiming) {}
 
-    /// Waits until the sink accepts rows again, which may take as long as a client takes to read. Dropping the future ends the
-    /// run.
+    /// Waits until the sink accepts rows again, which may take as long as a client takes to read. Dropping the future
+    /// ends the run.
     async fn flush(&mut self) {}
 }
 
@@ -98,8 +98,8 @@ pub trait RowWriter: Send {
     /// [`EncodeError`] if the columns cannot be encoded.
     fn head(&mut self, columns: &[Column], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Writes the next row, as for [`RowSink::row`]. Returns `false`, without writing the row, if the buffer would exceed
-    /// `max_bytes`.
+    /// Writes the next row, as for [`RowSink::row`]. Returns `false`, without writing the row, if the buffer would
+    /// exceed `max_bytes`.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Checks that the text of SQL is one plain query over the warehouse that calls allowed functions only.
 //!
-//! The guard is an allow-list. It refuses every node of the syntax tree that it does not know, and every name that is on no
-//! list. It sees the text only; [`SqlValidator`](crate::SqlValidator) applies the same rules to the resolved query.
+//! The guard is an allow-list. It refuses every node of the syntax tree that it does not know, and every name that is
+//! on no list. It sees the text only; [`SqlValidator`](crate::SqlValidator) applies the same rules to the resolved
+//! query.
 
 mod allowed;
 mod attribute;

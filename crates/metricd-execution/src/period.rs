@@ -1,4 +1,5 @@
-//! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The result is validated like any SQL.
+//! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The result is validated
+//! like any SQL.
 
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
@@ -9,8 +10,8 @@ use crate::rewritten_sql::RewrittenSql;
 use crate::{Position, Statement};
 use metricd_database::quote_identifier;
 
-/// Rewrites the statement, which reads these tables, for requests with a period. `None` if the statement needs no rewrite, or if
-/// no period applies to it.
+/// Rewrites the statement, which reads these tables, for requests with a period. `None` if the statement needs no
+/// rewrite, or if no period applies to it.
 ///
 /// # Errors
 ///
@@ -27,10 +28,11 @@ pub(crate) fn rewritten(
     }
 }
 
-/// Rewrites the statement to read only the rows of its source that are inside the period, wherever it reads the source: in joins,
-/// subqueries and WITH queries, under an alias, with or without the schema.
+/// Rewrites the statement to read only the rows of its source that are inside the period, wherever it reads the source:
+/// in joins, subqueries and WITH queries, under an alias, with or without the schema.
 ///
-/// A table is replaced by a subquery over it. PostgreSQL pulls the subquery up, so indexes on the time column can be used.
+/// A table is replaced by a subquery over it. PostgreSQL pulls the subquery up, so indexes on the time column can be
+/// used.
 pub(crate) fn narrowed(
     statement: &Statement,
     source: &PeriodSource,
@@ -68,9 +70,9 @@ pub(crate) fn source_rows(
     parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, &columns, false), quote_identifier(&source.table)))
 }
 
-/// The columns of the source that the statement reads, in the order of the table. Others may have a type that stored SQL may not
-/// name, or may be closed to the role that runs it. All columns, if the meaning of the statement depends on columns that it does
-/// not name: the table may have others by now.
+/// The columns of the source that the statement reads, in the order of the table. Others may have a type that stored
+/// SQL may not name, or may be closed to the role that runs it. All columns, if the meaning of the statement depends on
+/// columns that it does not name: the table may have others by now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
     match read.iter().find(|table| table.name == source.table) {
         Some(table) if !uses.has_unnamed_columns => {
@@ -80,8 +82,8 @@ fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String
     }
 }
 
-/// Rewrites the statement to return only the rows of its result that are inside the period. Their order stays: PostgreSQL filters
-/// the rows of a subquery in order.
+/// Rewrites the statement to return only the rows of its result that are inside the period. Their order stays:
+/// PostgreSQL filters the rows of a subquery in order.
 fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
     let inside = inside(&column.column);
     // A comment may end the statement's last line.
@@ -103,9 +105,10 @@ fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     format!("(SELECT {columns}FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
 }
 
-/// The condition for a row inside the period: its time is between the first and the last microsecond of the period, both
-/// included. PostgreSQL's times have no shorter unit, and `-infinity` and `infinity` are inside a period that is open on their
-/// side. The condition is the same for dates and timestamps, since the type of the column may change after validation.
+/// The condition for a row inside the period: its time is between the first and the last microsecond of the period,
+/// both included. PostgreSQL's times have no shorter unit, and `-infinity` and `infinity` are inside a period that is
+/// open on their side. The condition is the same for dates and timestamps, since the type of the column may change
+/// after validation.
 fn inside(column: &str) -> String {
     let column = quote_identifier(column);
     format!(

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// A permit to run a statement, such as one of a semaphore. The runner drops it when the statement has ended in the database,
-/// which may be after the call that started it. Clones share one permit, which the last clone releases.
+/// A permit to run a statement, such as one of a semaphore. The runner drops it when the statement has ended in the
+/// database, which may be after the call that started it. Clones share one permit, which the last clone releases.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Any + Send + Sync>>);
 

@@ -5,7 +5,8 @@
 pub struct Relation {
     /// The name within the schema `warehouse`.
     pub name: String,
-    /// Why a tenant may see the rows of other tenants, for the operator: row-level security does not restrict each row to the
-    /// tenant, neither on the relation nor on the tables that a view reads with the rights of its invoker. None if it does.
+    /// Why a tenant may see the rows of other tenants, for the operator: row-level security does not restrict each row
+    /// to the tenant, neither on the relation nor on the tables that a view reads with the rights of its invoker. None
+    /// if it does.
     pub gap: Option<String>,
 }

@@ -14,8 +14,8 @@ use metricd_database::Outage;
 pub struct Resolvable {
     /// One query, with `$1`, `$2`, … for the parameters. It can be put in parentheses.
     pub text: String,
-    /// The parameters in the order of the text: the byte range of `$n`, including the cast of a declared parameter to its
-    /// type, and `n - 1`.
+    /// The parameters in the order of the text: the byte range of `$n`, including the cast of a declared parameter to
+    /// its type, and `n - 1`.
     pub placeholders: Vec<(Range<usize>, usize)>,
 }
 
@@ -48,12 +48,13 @@ pub struct Resolution {
     pub columns: Vec<ContractColumn>,
     /// The types of the parameters, in the order of their numbers, as `format_type` prints them.
     pub parameter_types: Vec<String>,
-    /// Every relation that the statement reads, in any schema, ordered by schema and name; without those that views read.
+    /// Every relation that the statement reads, in any schema, ordered by schema and name; without those that views
+    /// read.
     pub tables: Vec<ContractTable>,
     /// Every function that is called by its name, by an operator or a cast, or because of the type of a value.
     pub functions: Vec<ResolvedFunction>,
-    /// Every type of which the statement makes a value, in addition to those of the columns that it reads. Arrays are listed by
-    /// their elements.
+    /// Every type of which the statement makes a value, in addition to those of the columns that it reads. Arrays are
+    /// listed by their elements.
     pub types: Vec<ResolvedType>,
     /// A fingerprint of the tables, if only their rows and the parameters determine the result.
     pub fingerprint: Option<String>,
@@ -61,11 +62,11 @@ pub struct Resolution {
     pub enums: BTreeMap<String, Vec<String>>,
     /// Whether the type of a constant is a date or a time, or contains one.
     pub has_time_constants: bool,
-    /// The constructs in the statement that stored SQL may not use: those that read the session, such as its user, XML, and
-    /// locking clauses.
+    /// The constructs in the statement that stored SQL may not use: those that read the session, such as its user, XML,
+    /// and locking clauses.
     pub forbidden_constructs: Vec<String>,
-    /// The kinds of nodes that metricd does not know, as a later version of PostgreSQL may have. What they call is in none of the
-    /// lists above.
+    /// The kinds of nodes that metricd does not know, as a later version of PostgreSQL may have. What they call is in
+    /// none of the lists above.
     pub unknown_nodes: Vec<String>,
     /// The tree of the resolved query.
     pub tree: QueryTree,
@@ -85,8 +86,8 @@ pub struct ResolvedFunction {
     pub is_security_definer: bool,
     /// Whether the statement calls it by its name, not by an operator, a cast or a type.
     pub is_named: bool,
-    /// Whether only the type of a value brings it: PostgreSQL may call it to parse, print, sort or group the value, or to convert it
-    /// to JSON.
+    /// Whether only the type of a value brings it: PostgreSQL may call it to parse, print, sort or group the value, or
+    /// to convert it to JSON.
     pub is_brought: bool,
     /// Whether it is built into PostgreSQL.
     pub is_built_in: bool,
@@ -136,8 +137,8 @@ pub enum ResolveError {
 
 /// Has PostgreSQL resolve statements.
 ///
-/// The methods block the calling thread on the database. They are called while an ingestion is validated, which may block, see
-/// `metricd_repository::Ingestion`.
+/// The methods block the calling thread on the database. They are called while an ingestion is validated, which may
+/// block, see `metricd_repository::Ingestion`.
 pub trait Resolver: Debug + Send + Sync {
     /// The functions and types of the warehouse that SQL may use. The sets of the operator in [`Allowed`] are empty.
     ///

@@ -6,7 +6,8 @@ use std::ops::Range;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RewrittenSql {
     pub(crate) text: String,
-    /// The byte offset at which each piece begins: in this text, and in the original. Every second piece is a replacement.
+    /// The byte offset at which each piece begins: in this text, and in the original. Every second piece is a
+    /// replacement.
     origins: Vec<(usize, usize)>,
 }
 
@@ -37,8 +38,8 @@ impl RewrittenSql {
         pieces.skip(1).step_by(2).collect()
     }
 
-    /// The byte offset in the original of a character of this text, which is counted from 0. For a replacement, the offset at
-    /// which the replaced range begins.
+    /// The byte offset in the original of a character of this text, which is counted from 0. For a replacement, the
+    /// offset at which the replaced range begins.
     pub(crate) fn origin(&self, character: usize) -> usize {
         let offset = self.text.char_indices().nth(character).map_or(self.text.len(), |(offset, _)| offset);
         let piece = self.origins.partition_point(|(start, _)| *start <= offset).saturating_sub(1);

@@ -13,23 +13,26 @@ use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToke
 pub struct RunLimits {
     /// The maximum number of rows that the sink receives.
     pub rows: RowLimit,
-    /// The maximum number of bytes that the sink may hold. The first row that would exceed it, and all rows after it, are dropped.
+    /// The maximum number of bytes that the sink may hold. The first row that would exceed it, and all rows after it,
+    /// are dropped.
     pub size_bytes: usize,
-    /// The maximum time from sending the statement until its last row has been read, without the time in which the sink makes
-    /// the run wait.
+    /// The maximum time from sending the statement until its last row has been read, without the time in which the sink
+    /// makes the run wait.
     pub time: Duration,
-    /// The maximum cost by the planner's estimate, in its unit: 1 for reading a page sequentially. An estimate is used for a
-    /// minute. Does not apply to a tenant.
+    /// The maximum cost by the planner's estimate, in its unit: 1 for reading a page sequentially. An estimate is used
+    /// for a minute. Does not apply to a tenant.
     pub cost: u64,
-    /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is zero.
+    /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is
+    /// zero.
     pub write_timeout: Duration,
-    /// How many bytes a second the sink has to accept while it makes the run wait, averaged over half a minute; 0 for no limit.
+    /// How many bytes a second the sink has to accept while it makes the run wait, averaged over half a minute; 0 for
+    /// no limit.
     pub min_bytes_per_second: u64,
 }
 
 impl RunLimits {
-    /// The limits of a run for the tenant, if there is one. There is no limit of cost for a tenant: the planner's statistics cover
-    /// the rows of all tenants, and trying parameters until a run is refused would reveal them.
+    /// The limits of a run for the tenant, if there is one. There is no limit of cost for a tenant: the planner's
+    /// statistics cover the rows of all tenants, and trying parameters until a run is refused would reveal them.
     #[must_use]
     pub fn on_behalf_of(self, tenant: Option<&Tenant>) -> Self {
         let cost = if tenant.is_some() { u64::MAX } else { self.cost };
@@ -92,8 +95,8 @@ pub enum RunError {
         /// How long the run waited for one to end.
         waited: Duration,
     },
-    /// A table that the statement reads stayed locked for a change, or was rewritten after the snapshot that the statement sees.
-    /// The statement returned no rows.
+    /// A table that the statement reads stayed locked for a change, or was rewritten after the snapshot that the
+    /// statement sees. The statement returned no rows.
     #[error("a table that the statement reads is locked for a change")]
     TableLocked,
     /// The statement was cancelled at its time limit, but PostgreSQL has not stopped it.
@@ -165,8 +168,8 @@ impl fmt::Debug for SnapshotRun<'_> {
 pub struct SnapshotBatchOutcome {
     /// The outcome or the error of each statement, in the order of the statements.
     pub outcomes: Vec<Result<RunOutcome, RunError>>,
-    /// Where the time of the whole batch went, by the clock: the parts do not overlap, even if several connections worked at
-    /// the same time.
+    /// Where the time of the whole batch went, by the clock: the parts do not overlap, even if several connections
+    /// worked at the same time.
     pub timing: RunTiming,
 }
 
@@ -175,22 +178,25 @@ pub struct SnapshotBatchOutcome {
 /// # Contract
 ///
 /// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
-/// - If it runs for a tenant, the row-level security policies of the database see that tenant during the whole run, and the
-///   statement cannot change it.
-/// - A statement that PostgreSQL describes differently from its [expected](BoundStatement::expected) description is not run.
-/// - The sink receives the columns once, before the first row, even if there is no row; then each row, in the order of the result.
+/// - If it runs for a tenant, the row-level security policies of the database see that tenant during the whole run, and
+///   the statement cannot change it.
+/// - A statement that PostgreSQL describes differently from its [expected](BoundStatement::expected) description is not
+///   run.
+/// - The sink receives the columns once, before the first row, even if there is no row; then each row, in the order of
+///   the result.
 /// - A sink that is full is flushed before it receives the next row.
-/// - In [`Self::run`], the sink is notified just before the statement is sent: the result has everything committed until then.
+/// - In [`Self::run`], the sink is notified just before the statement is sent: the result has everything committed
+///   until then.
 /// - In [`Self::run`], the sink receives the timing: before the columns, and when the run has ended, even if it failed.
-/// - A statement whose result is no longer needed, because a limit was reached or the future was dropped, is cancelled in the
-///   database. Its connection and the caller's permit are released only after PostgreSQL has ended it.
+/// - A statement whose result is no longer needed, because a limit was reached or the future was dropped, is cancelled
+///   in the database. Its connection and the caller's permit are released only after PostgreSQL has ended it.
 /// - A statement that PostgreSQL does not stop is quarantined: until it has ended, further runs of it are refused with
 ///   [`RunError::Quarantined`].
 /// - A run leaves nothing on a connection that the next run could observe.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
-    /// Runs the statement, for the tenant if there is one, and passes its rows to the sink. Holds the permit until the statement
-    /// has ended in the database.
+    /// Runs the statement, for the tenant if there is one, and passes its rows to the sink. Holds the permit until the
+    /// statement has ended in the database.
     ///
     /// # Errors
     ///
@@ -204,14 +210,15 @@ pub trait MetricRunner: Debug + Send + Sync {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
 
-    /// Runs several statements on one snapshot of the data, for one tenant or for none: no statement sees a change that another
-    /// one does not see. Errors of one statement do not affect the others.
+    /// Runs several statements on one snapshot of the data, for one tenant or for none: no statement sees a change that
+    /// another one does not see. Errors of one statement do not affect the others.
     ///
-    /// The statements run in parallel if that is faster and connections are free, on at most as many connections as there are
-    /// permits, and on at least one. Each permit is held until its connection's statement has ended in the database.
+    /// The statements run in parallel if that is faster and connections are free, on at most as many connections as
+    /// there are permits, and on at least one. Each permit is held until its connection's statement has ended in the
+    /// database.
     ///
-    /// Each statement has its own limits. `time` limits the whole batch: it stops the statements that have not ended, with
-    /// [`RunError::TimedOut`].
+    /// Each statement has its own limits. `time` limits the whole batch: it stops the statements that have not ended,
+    /// with [`RunError::TimedOut`].
     ///
     /// # Errors
     ///
@@ -243,13 +250,13 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
-    /// Compares the statement with its contract, if it has one: the columns, the types of the parameters, the labels of enum
-    /// types, and the time columns of the tables. The statement is not run.
+    /// Compares the statement with its contract, if it has one: the columns, the types of the parameters, the labels of
+    /// enum types, and the time columns of the tables. The statement is not run.
     ///
     /// # Errors
     ///
-    /// [`RunError::Drifted`] if they differ; as for [`Self::run`], [`RunError::Failed`] if PostgreSQL cannot resolve the
-    /// statement, or the role lacks a right that the statement needs.
+    /// [`RunError::Drifted`] if they differ; as for [`Self::run`], [`RunError::Failed`] if PostgreSQL cannot resolve
+    /// the statement, or the role lacks a right that the statement needs.
     async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError>;
 
     /// The relations that statements may read, ordered by name.

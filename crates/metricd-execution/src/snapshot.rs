@@ -4,8 +4,8 @@ use std::time::Instant;
 
 /// PostgreSQL's current snapshot, with the age of the session that read it.
 ///
-/// If a token [is unchanged](Self::is_unchanged_since) since an earlier one, no transaction was committed in between. A statement
-/// whose result depends only on the data then has the same result.
+/// If a token [is unchanged](Self::is_unchanged_since) since an earlier one, no transaction was committed in between. A
+/// statement whose result depends only on the data then has the same result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotToken {
     snapshot: String,
@@ -14,15 +14,15 @@ pub struct SnapshotToken {
 }
 
 impl SnapshotToken {
-    /// `snapshot` is what `pg_current_snapshot()` prints. It was taken at `read_at` or later, in a session that began at
-    /// `session_since` or earlier.
+    /// `snapshot` is what `pg_current_snapshot()` prints. It was taken at `read_at` or later, in a session that began
+    /// at `session_since` or earlier.
     #[must_use]
     pub fn new(snapshot: String, read_at: Instant, session_since: Instant) -> Self {
         Self { snapshot, read_at, session_since }
     }
 
-    /// Whether nothing was committed since the earlier token was read. Also requires that this token's session existed by then:
-    /// a PostgreSQL that crashed in between can have lost its last transactions and reused their numbers.
+    /// Whether nothing was committed since the earlier token was read. Also requires that this token's session existed
+    /// by then: a PostgreSQL that crashed in between can have lost its last transactions and reused their numbers.
     #[must_use]
     pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.snapshot == earlier.snapshot && self.session_since <= earlier.read_at

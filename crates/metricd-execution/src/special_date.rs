@@ -8,7 +8,8 @@ use crate::Statement;
 pub(crate) const SPECIAL_DATES: [(&str, &str); 4] =
     [("now", "now()"), ("today", "CURRENT_DATE"), ("tomorrow", "CURRENT_DATE + 1"), ("yesterday", "CURRENT_DATE - 1")];
 
-/// The replacement of a literal anywhere in a value. Quotes and backslashes within the literal, as ranges allow, are ignored.
+/// The replacement of a literal anywhere in a value. Quotes and backslashes within the literal, as ranges allow, are
+/// ignored.
 pub(crate) fn special_date_in(value: &str) -> Option<&'static str> {
     let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
     SPECIAL_DATES.iter().find(|(literal, _)| letters.contains(literal)).map(|(_, replacement)| *replacement)
@@ -24,7 +25,8 @@ pub(crate) fn special_date_as_written(value: &str) -> Option<(String, &'static s
     })
 }
 
-/// Whether a constant of the statement may have a special date literal. Errs on the side of yes, for example for `'known'`.
+/// Whether a constant of the statement may have a special date literal. Errs on the side of yes, for example for
+/// `'known'`.
 pub(crate) fn may_have_special_date(statement: &Statement) -> bool {
     let mut text = statement.text().to_owned();
     for blank in statement.blanks().iter().rev() {

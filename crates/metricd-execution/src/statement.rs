@@ -17,12 +17,13 @@ use crate::Position;
 
 /// SQL that is one statement and begins like a query, with the positions of its parameters.
 ///
-/// Nothing else is checked: the [`Guard`](crate::Guard) checks what it may do, and PostgreSQL resolves what it means. The
-/// protocol also ensures that the text is one statement, since it prepares no more than one. A statement that begins like a
-/// query has a result and does not outlive its transaction, unlike `PREPARE` and `COMMIT`.
+/// Nothing else is checked: the [`Guard`](crate::Guard) checks what it may do, and PostgreSQL resolves what it means.
+/// The protocol also ensures that the text is one statement, since it prepares no more than one. A statement that
+/// begins like a query has a result and does not outlive its transaction, unlike `PREPARE` and `COMMIT`.
 ///
-/// `:name` is a parameter wherever an expression is allowed, never in strings, comments or quoted names. Between the brackets
-/// of a subscript, a colon separates the bounds of a slice, so a parameter there needs parentheses: `days[(:n)]`.
+/// `:name` is a parameter wherever an expression is allowed, never in strings, comments or quoted names. Between the
+/// brackets of a subscript, a colon separates the bounds of a slice, so a parameter there needs parentheses:
+/// `days[(:n)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     sql: SqlText,
@@ -97,9 +98,9 @@ impl InvalidStatement {
 impl Statement {
     /// Parses SQL that is one statement, with or without semicolons and comments around it.
     ///
-    /// If the tokenizer knows less than PostgreSQL, the text is refused rather than split at the wrong position: an `E'…'`
-    /// string with a character as two surrogates (`\ud83d\ude00`), and one that continues in another piece, whose backslashes
-    /// PostgreSQL reads like those of the first.
+    /// If the tokenizer knows less than PostgreSQL, the text is refused rather than split at the wrong position: an
+    /// `E'…'` string with a character as two surrogates (`\ud83d\ude00`), and one that continues in another piece,
+    /// whose backslashes PostgreSQL reads like those of the first.
     ///
     /// # Errors
     ///
@@ -218,8 +219,8 @@ mod tests {
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
     }
 
-    /// PostgreSQL ends an operator where a comment begins in it. If metricd did not, the quote in the comment would begin a
-    /// string, which could hide anything.
+    /// PostgreSQL ends an operator where a comment begins in it. If metricd did not, the quote in the comment would
+    /// begin a string, which could hide anything.
     #[test]
     fn a_comment_is_found_after_every_operator() {
         let characters = ["+", "-", "*", "/", "<", ">", "=", "~", "!", "@", "#", "%", "^", "&", "|", "`", "?"];

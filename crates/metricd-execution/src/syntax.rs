@@ -31,8 +31,8 @@ const MAX_DEPTH: usize = 100;
 /// The stack to walk and drop the tree of the longest text: chained operators nest as deep as their number.
 const STACK_BYTES: usize = 256 << 20;
 
-/// Up to this length of a text, which most have, a smaller stack is enough. The caller's may be too small: [`MAX_DEPTH`] levels
-/// took more than the 2 MB of a thread.
+/// Up to this length of a text, which most have, a smaller stack is enough. The caller's may be too small:
+/// [`MAX_DEPTH`] levels took more than the 2 MB of a thread.
 const MAX_SHORT_TEXT_BYTES: usize = 1_000;
 
 /// The stack for texts up to [`MAX_SHORT_TEXT_BYTES`].
@@ -69,7 +69,8 @@ impl Tree {
 }
 
 impl SourceForms {
-    /// Collects the forms from the tokens. Also records `a * b` in expressions, which has no effect: no relation is named there.
+    /// Collects the forms from the tokens. Also records `a * b` in expressions, which has no effect: no relation is
+    /// named there.
     fn of(tokens: &[TokenWithSpan]) -> Self {
         let mut forms = Self::default();
         for (at, token) in tokens.iter().enumerate() {
@@ -200,8 +201,8 @@ fn blanked(statement: &Statement) -> String {
     text
 }
 
-/// Refuses PostgreSQL's syntax for XML, which the parser does not know. Metrics may not call these functions, whatever their
-/// arguments.
+/// Refuses PostgreSQL's syntax for XML, which the parser does not know. Metrics may not call these functions, whatever
+/// their arguments.
 fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     let is_call = |pair: &&[TokenWithSpan]| match &pair[0].token {
         Token::Word(word) if word.quote_style.is_none() && pair[1].token == Token::LParen => {

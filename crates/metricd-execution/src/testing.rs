@@ -119,8 +119,8 @@ impl ScriptedRunner {
         encode: Duration::from_millis(3),
     };
 
-    /// Tells what to answer to this SQL, as one column of text. The text `check` stands for
-    /// [`MetricRunner::check`], and `relations` for [`MetricRunner::relations`], whose answer [`Self::set_relations`] tells.
+    /// Tells what to answer to this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`],
+    /// and `relations` for [`MetricRunner::relations`], whose answer [`Self::set_relations`] tells.
     pub fn script(
         &self,
         sql: &str,
@@ -163,8 +163,8 @@ impl ScriptedRunner {
         Arc::clone(&self.connections).write_owned().await
     }
 
-    /// Tells what this SQL is, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then it is whatever
-    /// its contract says.
+    /// Tells what this SQL is, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then it is
+    /// whatever its contract says.
     pub fn set_description(&self, sql: &str, described: Result<Description, RunError>) {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), described);
     }
@@ -207,7 +207,8 @@ impl ScriptedRunner {
         echoed.insert(text.to_owned());
     }
 
-    /// Tells to answer to this text with the tenant on whose behalf it is run: a row of text, NULL where that is nobody.
+    /// Tells to answer to this text with the tenant on whose behalf it is run: a row of text, NULL where that is
+    /// nobody.
     pub fn script_tenant(&self, text: &str) {
         let mut telling = self.telling_tenant.lock().unwrap_or_else(PoisonError::into_inner);
         telling.insert(text.to_owned());

@@ -1,5 +1,5 @@
-//! The resolved query of a statement: the tree in `pg_rewrite` of a view over it, parsed without knowledge of its version. It
-//! identifies every relation, column, function and operator by its oid, whatever the text called it.
+//! The resolved query of a statement: the tree in `pg_rewrite` of a view over it, parsed without knowledge of its
+//! version. It identifies every relation, column, function and operator by its oid, whatever the text called it.
 
 mod canonical;
 mod constants;

@@ -1,5 +1,5 @@
-//! Validates SQL before it is stored: the guard checks the text, PostgreSQL resolves it, and the guard's rules are applied to the
-//! resolved query.
+//! Validates SQL before it is stored: the guard checks the text, PostgreSQL resolves it, and the guard's rules are
+//! applied to the resolved query.
 
 mod period;
 mod resolved;
@@ -70,8 +70,8 @@ impl<'a> Declarations<'a> {
 }
 
 impl SqlValidator {
-    /// Reads the functions and types of the warehouse, and also allows the functions that the operator adds: `name` for one of
-    /// PostgreSQL's, `schema.name` for any other.
+    /// Reads the functions and types of the warehouse, and also allows the functions that the operator adds: `name` for
+    /// one of PostgreSQL's, `schema.name` for any other.
     ///
     /// # Errors
     ///
@@ -106,8 +106,8 @@ impl SqlValidator {
     ///
     /// # Errors
     ///
-    /// [`SqlValidationError::Refused`] with all findings: those of the guard, or else those of PostgreSQL and on the resolved
-    /// query. [`SqlValidationError::Unavailable`].
+    /// [`SqlValidationError::Refused`] with all findings: those of the guard, or else those of PostgreSQL and on the
+    /// resolved query. [`SqlValidationError::Unavailable`].
     pub fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
         let mut findings = self.guard.check(&statement).err().unwrap_or_default();
@@ -219,8 +219,8 @@ fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
     declared.iter().filter(is_unused).map(finding).collect()
 }
 
-/// Replaces the numbers of parameters in PostgreSQL's message by names. Also returns the index of the first one. PostgreSQL
-/// names a parameter only if it cannot infer the parameter's type.
+/// Replaces the numbers of parameters in PostgreSQL's message by names. Also returns the index of the first one.
+/// PostgreSQL names a parameter only if it cannot infer the parameter's type.
 fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Option<usize>) {
     let mut parts = message.split('$');
     let mut text = parts.next().unwrap_or_default().to_owned();

@@ -1,5 +1,5 @@
-//! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the statement gives
-//! its columns and the types of its parameters, and a view over it gives the resolved query.
+//! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the
+//! statement gives its columns and the types of its parameters, and a view over it gives the resolved query.
 
 pub(crate) mod enums;
 
@@ -19,12 +19,13 @@ use tokio_postgres::{Column, Statement};
 
 use crate::blocking::{BlockingClient, CallError};
 
-/// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes longer is
-/// then slow itself.
+/// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes
+/// longer is then slow itself.
 const STEP_TIMEOUT: &str = "3s";
 const LOCK_TIMEOUT: &str = "2s";
 
-/// How large the resolved statement may be, as PostgreSQL writes it down. Comparing it with another takes some 25 times as much.
+/// How large the resolved statement may be, as PostgreSQL writes it down. Comparing it with another takes some 25 times
+/// as much.
 const MAX_TREE_BYTES: usize = 4 << 20;
 
 /// What `format_type` calls the types of these oids.
@@ -38,27 +39,28 @@ const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
 const FINGERPRINT: &str = include_str!("fingerprint.sql");
 const RESOLVED_QUERY: &str = include_str!("resolver/resolved_query.sql");
 
-/// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for reading
-/// the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`, or use JIT.
+/// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for
+/// reading the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`,
+/// or use JIT.
 const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
-/// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is made
-/// when it is first needed.
+/// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is
+/// made when it is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
     /// Those that nobody uses at the moment: one for each of the most that were ever at work at once.
     idle: Mutex<Vec<Session>>,
 }
 
-/// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than everything
-/// else.
+/// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than
+/// everything else.
 struct Session {
     client: BlockingClient,
     is_prepared: bool,
-    /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes one of the
-    /// same name waits for that transaction.
+    /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes
+    /// one of the same name waits for that transaction.
     view: String,
 }
 
@@ -86,7 +88,8 @@ impl PgResolver {
                 _ => Session::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
-            // Prepared statements outlive a transaction that is rolled back: those of the session and of the client stay.
+            // Prepared statements outlive a transaction that is rolled back: those of the session and of the client
+            // stay.
             match session.client.batch_execute("ROLLBACK") {
                 Ok(()) => {
                     idle().push(session);

@@ -1,7 +1,8 @@
-//! Mutations of the corpora for a number of seconds, without a nightly compiler: `bounded [seconds [seed]]`. With `seeds
-//! <folder>` it writes the corpora there instead, for cargo-fuzz to begin with.
+//! Mutations of the corpora for a number of seconds, without a nightly compiler: `bounded [seconds [seed]]`. With
+//! `seeds <folder>` it writes the corpora there instead, for cargo-fuzz to begin with.
 //!
-//! An input that makes the guard panic, or on which it takes longer than it may, is printed, and the exit code is not 0.
+//! An input that makes the guard panic, or on which it takes longer than it may, is printed, and the exit code is not
+//! 0.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

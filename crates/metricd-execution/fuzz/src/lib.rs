@@ -10,8 +10,8 @@ use serde::Deserialize;
 ///
 /// # Panics
 ///
-/// Where the guard does, or breaks what it promises: that an accepted statement's body is one as well, and that a statement
-/// with parameters can be bound.
+/// Where the guard does, or breaks what it promises: that an accepted statement's body is one as well, and that a
+/// statement with parameters can be bound.
 pub fn look(bytes: &[u8]) {
     let Ok(sql) = SqlText::parse(String::from_utf8_lossy(bytes)) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };

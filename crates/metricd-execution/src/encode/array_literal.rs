@@ -9,8 +9,8 @@ const MAX_DIMENSIONS: usize = 6;
 /// Writes an array as a JSON array, one of several dimensions as an array of arrays.
 ///
 /// The format is that of `array_out` in PostgreSQL's `arrayfuncs.c`. Bounds precede it if one of them is not 1:
-/// `[0:1]={a,b}`. An element is quoted if it is empty, is `NULL`, or contains a special character. Within quotes, quotes and
-/// backslashes are escaped by a backslash. The type of the elements determines the delimiter.
+/// `[0:1]={a,b}`. An element is quoted if it is empty, is `NULL`, or contains a special character. Within quotes,
+/// quotes and backslashes are escaped by a backslash. The type of the elements determines the delimiter.
 pub(super) fn write_array_literal(
     element: &FieldType,
     delimiter: u8,

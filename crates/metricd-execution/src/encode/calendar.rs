@@ -1,7 +1,7 @@
 //! Dates and timestamps, printed as PostgreSQL's `to_json` prints them, over their whole range.
 //!
-//! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`. Its
-//! years range from 4713 BC to 5 874 897, more than the date types of the common crates.
+//! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`.
+//! Its years range from 4713 BC to 5 874 897, more than the date types of the common crates.
 
 use super::digits::{four_digits, two_digits, write_integer};
 

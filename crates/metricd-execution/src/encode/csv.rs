@@ -8,8 +8,9 @@ use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
 /// Writes a line of column names, then a line for each row. Lines end in CR LF.
 ///
-/// NULL is an empty field, and an empty text is `""`. Numbers, dates and similar types are written as in JSON, without quotes.
-/// Strings are written as their text, arrays and objects as JSON. No value is altered: a text that begins with `=` keeps it.
+/// NULL is an empty field, and an empty text is `""`. Numbers, dates and similar types are written as in JSON, without
+/// quotes. Strings are written as their text, arrays and objects as JSON. No value is altered: a text that begins with
+/// `=` keeps it.
 #[derive(Debug, Default)]
 pub struct CsvWriter {
     columns: Vec<Column>,

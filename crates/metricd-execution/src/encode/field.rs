@@ -12,7 +12,8 @@ use super::calendar::{write_date, write_timestamp};
 use super::digits::write_integer;
 use super::number::{write_float, write_numeric};
 
-/// The format of the values of a column: PostgreSQL's binary format of one of these types, or its text format for other types.
+/// The format of the values of a column: PostgreSQL's binary format of one of these types, or its text format for other
+/// types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
     /// `boolean`.
@@ -61,7 +62,8 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// Whether a value has at least as many bytes in JSON and in CSV as in the binary format, except for one byte of version.
+    /// Whether a value has at least as many bytes in JSON and in CSV as in the binary format, except for one byte of
+    /// version.
     pub(super) fn is_longer_as_text(&self) -> bool {
         matches!(self, Self::Text | Self::Json | Self::Bytea)
     }
@@ -164,7 +166,8 @@ fn is_plain(bytes: &[u8]) -> bool {
     last && words.iter().all(|word| is_plain_word(*word))
 }
 
-/// The same for one word of bytes. The highest bit of a byte is set if it, or one before it, is not ASCII or needs an escape.
+/// The same for one word of bytes. The highest bit of a byte is set if it, or one before it, is not ASCII or needs an
+/// escape.
 fn is_plain_word(bytes: [u8; WORD_BYTES]) -> bool {
     let each = |byte: u8| u64::from_le_bytes([byte; WORD_BYTES]);
     let word = u64::from_le_bytes(bytes);

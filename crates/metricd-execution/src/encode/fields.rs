@@ -7,7 +7,8 @@
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// Reads the body of a `DataRow` message without its field count. If the message is truncated, there are fewer values.
+    /// Reads the body of a `DataRow` message without its field count. If the message is truncated, there are fewer
+    /// values.
     #[must_use]
     pub fn of(row: &'a [u8]) -> Self {
         Self(row)

@@ -4,8 +4,8 @@ use super::field::{Malformed, write_text, write_value};
 use super::literal::Literal;
 use super::{Column, EncodeError, Fields};
 
-/// Columns with encoded names, to write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names costs as much as writing
-/// a few rows.
+/// Columns with encoded names, to write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names costs as
+/// much as writing a few rows.
 #[derive(Debug, Default)]
 pub struct JsonColumns {
     columns: Vec<Column>,

@@ -33,8 +33,8 @@ impl JsonRows {
         self.out.reserve(size_bytes);
     }
 
-    /// Writes text before the array, so that a document is built in one buffer. The text does not count towards the size of the
-    /// rows. Call it before the first row.
+    /// Writes text before the array, so that a document is built in one buffer. The text does not count towards the
+    /// size of the rows. Call it before the first row.
     pub fn begin_after(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
         self.begin = self.out.len();

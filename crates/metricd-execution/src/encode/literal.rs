@@ -1,7 +1,7 @@
 //! Short texts that are written for each row.
 //!
-//! A result has many of them. A copy of variable length is a function call, which costs more than the copying. So a fixed number
-//! of bytes is copied inline, and the surplus is truncated.
+//! A result has many of them. A copy of variable length is a function call, which costs more than the copying. So a
+//! fixed number of bytes is copied inline, and the surplus is truncated.
 
 /// Texts up to this length are copied as this many bytes.
 const WIDTH: usize = 32;

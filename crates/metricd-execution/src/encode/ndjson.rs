@@ -5,8 +5,8 @@ use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
 /// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on its own line, which ends in a line feed.
 ///
-/// PostgreSQL keeps the white space of a `json` value, including line breaks. In JSON a line break can only be white space
-/// between two tokens (RFC 8259, section 7), so replacing it by a blank changes no value.
+/// PostgreSQL keeps the white space of a `json` value, including line breaks. In JSON a line break can only be white
+/// space between two tokens (RFC 8259, section 7), so replacing it by a blank changes no value.
 #[derive(Debug, Default)]
 pub struct NdjsonWriter {
     columns: JsonColumns,

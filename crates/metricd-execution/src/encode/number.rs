@@ -26,8 +26,8 @@ const MAX_SCALE: u16 = 0x3FFF;
 
 /// Writes a `numeric` as a JSON number with as many digits after the point as it was stored with.
 ///
-/// The binary form is that of `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the first,
-/// the sign, the digits to show after the point, then the digits, each from 0 to 9999. The value is the sum of
+/// The binary form is that of `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the
+/// first, the sign, the digits to show after the point, then the digits, each from 0 to 9999. The value is the sum of
 /// `digit[i] * 10000 ^ (weight - i)`.
 pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = Reader(bytes);
@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(out, b"0.1");
     }
 
-    /// The digits of a number in plain notation, in groups of four as PostgreSQL stores them, with the first one's weight.
+    /// The digits of a number in plain notation, in groups of four as PostgreSQL stores them, with the first one's
+    /// weight.
     fn groups(whole: &str, fraction: &str) -> (i16, Vec<u16>) {
         let whole = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
         let fraction = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));

@@ -32,8 +32,8 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
     list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// The functions and types that stored SQL may use: those of PostgreSQL that are on the lists, those that the operator adds,
-/// and those of the warehouse.
+/// The functions and types that stored SQL may use: those of PostgreSQL that are on the lists, those that the operator
+/// adds, and those of the warehouse.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Allowed {
     /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. The operator is
@@ -41,10 +41,11 @@ pub struct Allowed {
     pub added_functions: BTreeSet<String>,
     /// Types that the operator adds, named as functions are.
     pub added_types: BTreeSet<String>,
-    /// Functions of the schema `warehouse` that, in all of their forms, are neither volatile nor SECURITY DEFINER, belong to no
-    /// extension, and are written in a language that PostgreSQL trusts.
+    /// Functions of the schema `warehouse` that, in all of their forms, are neither volatile nor SECURITY DEFINER,
+    /// belong to no extension, and are written in a language that PostgreSQL trusts.
     pub warehouse_functions: BTreeSet<String>,
-    /// Types of the schema `warehouse`: enums, domains, composites, ranges, and those of extensions that PostgreSQL trusts.
+    /// Types of the schema `warehouse`: enums, domains, composites, ranges, and those of extensions that PostgreSQL
+    /// trusts.
     pub warehouse_types: BTreeSet<String>,
 }
 
@@ -78,8 +79,8 @@ impl Allowed {
         }
     }
 
-    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of the warehouse. In quotes or with
-    /// its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
+    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of the warehouse. In quotes
+    /// or with its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
     #[must_use]
     pub fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {

@@ -1,8 +1,8 @@
 //! Bounds the memory that PostgreSQL needs to resolve a statement.
 //!
-//! PostgreSQL expands the columns of every `*` and, for each join, the columns of all joined relations. So a short text can
-//! expand to hundreds of thousands of columns, each of which takes about a kilobyte of the backend's memory. PostgreSQL also
-//! stores the names of the columns of every relation, each of which takes a quarter of that.
+//! PostgreSQL expands the columns of every `*` and, for each join, the columns of all joined relations. So a short text
+//! can expand to hundreds of thousands of columns, each of which takes about a kilobyte of the backend's memory.
+//! PostgreSQL also stores the names of the columns of every relation, each of which takes a quarter of that.
 
 /// The maximum number of columns of a relation or a result in PostgreSQL.
 const MAX_COLUMNS: u64 = 1_664;

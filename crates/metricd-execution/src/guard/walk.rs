@@ -1,5 +1,5 @@
-//! Walks a syntax tree. Every field of every allowed node is matched by name, so a field that a later version of the parser
-//! adds does not compile until somebody has reviewed it.
+//! Walks a syntax tree. Every field of every allowed node is matched by name, so a field that a later version of the
+//! parser adds does not compile until somebody has reviewed it.
 
 mod data_type;
 mod expression;
@@ -39,8 +39,8 @@ pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
     /// The columns and rows that are qualified with a schema.
     pub(crate) qualifiers: Vec<Qualifier>,
-    /// Whether the meaning of the statement depends on columns that it does not name: the columns of a table or a join are
-    /// renamed by their order, or a NATURAL JOIN matches them.
+    /// Whether the meaning of the statement depends on columns that it does not name: the columns of a table or a join
+    /// are renamed by their order, or a NATURAL JOIN matches them.
     pub(crate) has_unnamed_columns: bool,
     /// The constants that are special date literals, if PostgreSQL gives them the type of a date or a time.
     pub(crate) special_dates: Vec<SpecialDate>,
@@ -153,8 +153,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks the name of a column or a field. `value.f` calls the function `f` if the value has no such field, whether it is
-    /// a row or a number: `(0).lo_create` creates a large object.
+    /// Checks the name of a column or a field. `value.f` calls the function `f` if the value has no such field, whether
+    /// it is a row or a number: `(0).lo_create` creates a large object.
     fn column(&mut self, ident: &Ident) {
         // `row.*`, which the normalization before the parser turns into a name.
         if ident.value == "*" {
@@ -193,8 +193,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The name as PostgreSQL folds it: truncated to [`MAX_NAME_BYTES`], with ASCII letters in lower case unless it is quoted. Other
-/// letters stay, as in every database with a multibyte encoding.
+/// The name as PostgreSQL folds it: truncated to [`MAX_NAME_BYTES`], with ASCII letters in lower case unless it is
+/// quoted. Other letters stay, as in every database with a multibyte encoding.
 pub(crate) fn folded(ident: &Ident) -> String {
     let mut name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() };
     while name.len() > MAX_NAME_BYTES {

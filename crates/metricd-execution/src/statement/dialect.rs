@@ -4,13 +4,13 @@ use std::any::TypeId;
 
 use sqlparser::dialect::{Dialect, PostgreSqlDialect};
 
-/// sqlparser's dialect for PostgreSQL, as far as the tokenizer uses it, without two features that differ from PostgreSQL's
-/// `scan.l`:
+/// sqlparser's dialect for PostgreSQL, as far as the tokenizer uses it, without two features that differ from
+/// PostgreSQL's `scan.l`:
 ///
-/// - Custom operators. sqlparser reads `+--` and `-/*` as operators; PostgreSQL reads an operator and a comment. Without the
-///   feature, operators are short, and the comment is found.
-/// - `U&'…'` strings. sqlparser always reads their escapes with a backslash, but `UESCAPE` may name another character. Without
-///   the feature, the tokens are `U`, `&` and a plain string, which ends at the same position.
+/// - Custom operators. sqlparser reads `+--` and `-/*` as operators; PostgreSQL reads an operator and a comment.
+///   Without the feature, operators are short, and the comment is found.
+/// - `U&'…'` strings. sqlparser always reads their escapes with a backslash, but `UESCAPE` may name another character.
+///   Without the feature, the tokens are `U`, `&` and a plain string, which ends at the same position.
 #[derive(Debug)]
 pub(super) struct TokenDialect(pub(super) PostgreSqlDialect);
 

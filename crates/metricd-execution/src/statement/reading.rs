@@ -133,8 +133,8 @@ impl Reading {
         Ok(())
     }
 
-    /// Takes `U&'…'`, with or without `UESCAPE '…'`. The prefix and the escape are recorded as blanks: the string between
-    /// them ends where a plain one does.
+    /// Takes `U&'…'`, with or without `UESCAPE '…'`. The prefix and the escape are recorded as blanks: the string
+    /// between them ends where a plain one does.
     fn unicode(
         &mut self,
         prefix: &SignificantToken<'_>,
@@ -159,8 +159,8 @@ impl Reading {
     }
 }
 
-/// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside of an operator, as in
-/// `|/*`, and an `E'…'` string that continues in another piece.
+/// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside of an operator, as
+/// in `|/*`, and an `E'…'` string that continues in another piece.
 fn misread(
     text: &str,
     before: Option<&SignificantToken<'_>>,

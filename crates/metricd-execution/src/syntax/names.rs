@@ -1,9 +1,10 @@
 //! Decides which words are names, as PostgreSQL does.
 //!
-//! The parser knows keywords of many dialects, and reads some of them as syntax in any position. PostgreSQL knows fewer, reserves
-//! few of them, and reads the others as names wherever its grammar has no other use for them. This module decides which words
-//! are names, by PostgreSQL's list of keywords and by the tokens before and after the word, before the parser runs. It is safe to
-//! mistake syntax for a name: the guard checks the name like any other, or the text does not parse and is refused.
+//! The parser knows keywords of many dialects, and reads some of them as syntax in any position. PostgreSQL knows
+//! fewer, reserves few of them, and reads the others as names wherever its grammar has no other use for them. This
+//! module decides which words are names, by PostgreSQL's list of keywords and by the tokens before and after the word,
+//! before the parser runs. It is safe to mistake syntax for a name: the guard checks the name like any other, or the
+//! text does not parse and is refused.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};

@@ -8,8 +8,8 @@ use super::operators::is_operator;
 use super::scope::{Clause, Scope};
 use super::token::{is, is_name, is_one_of, is_string, is_word};
 
-/// Replaces tokens that the parser does not know by equivalent ones. What is dropped never contains an expression. The tree
-/// only serves the check: PostgreSQL receives the author's text.
+/// Replaces tokens that the parser does not know by equivalent ones. What is dropped never contains an expression. The
+/// tree only serves the check: PostgreSQL receives the author's text.
 pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut normalized: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut scope = Scope::new();
@@ -107,8 +107,9 @@ fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -
     }
 }
 
-/// The number of tokens of `COLLATE name`, if the collation is one of PostgreSQL's own and no parenthesis follows; else 0. The
-/// parser only reads it after simple operands. A parenthesis would become that of the type or the name before it.
+/// The number of tokens of `COLLATE name`, if the collation is one of PostgreSQL's own and no parenthesis follows; else
+/// 0. The parser only reads it after simple operands. A parenthesis would become that of the type or the name before
+/// it.
 fn collation(tokens: &[TokenWithSpan]) -> usize {
     let count = match tokens {
         [_, schema, point, _, ..] if point.token == Token::Period => {
@@ -161,9 +162,9 @@ fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
     phrases.iter().find(stands).map_or(0, |phrase| phrase.len())
 }
 
-/// The number of tokens of `SEARCH DEPTH FIRST BY name, … SET name` or `CYCLE name, … SET name [TO constant DEFAULT constant]
-/// USING name` after a WITH query; 0 if there is neither. Parsed token by token: SEARCH, CYCLE and SET are names as well, and
-/// tokens of the query itself must not be dropped.
+/// The number of tokens of `SEARCH DEPTH FIRST BY name, … SET name` or
+/// `CYCLE name, … SET name [TO constant DEFAULT constant] USING name` after a WITH query; 0 if there is neither. Parsed
+/// token by token: SEARCH, CYCLE and SET are names as well, and tokens of the query itself must not be dropped.
 fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
     let mut clause = Recursion { rest: tokens };
     let is_whole = if clause.word("SEARCH") {

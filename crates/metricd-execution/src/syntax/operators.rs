@@ -54,9 +54,9 @@ fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
 
 /// Adds the operators of a run of adjacent tokens.
 ///
-/// From `scan.l`: an operator extends over all adjacent operator characters, except that `+` and `-` at its end belong to it only
-/// if it has a non-standard character. So with such a character the run is one operator; without one, the operator ends before
-/// the `+` and `-` at the end of the run.
+/// From `scan.l`: an operator extends over all adjacent operator characters, except that `+` and `-` at its end belong
+/// to it only if it has a non-standard character. So with such a character the run is one operator; without one, the
+/// operator ends before the `+` and `-` at the end of the run.
 fn push_operators(run: &[TokenWithSpan], joined: &mut Vec<TokenWithSpan>) {
     let has = |token: &TokenWithSpan, characters: &str| {
         token.token.to_string().chars().any(|character| characters.contains(character))

@@ -1,6 +1,7 @@
 //! Rewrites syntax that spans parentheses and that the parser cannot read.
 //!
-//! As in [`normalize`](super::normalize), what is dropped never contains an expression, and the tree only serves the check.
+//! As in [`normalize`](super::normalize), what is dropped never contains an expression, and the tree only serves the
+//! check.
 
 use std::collections::{BTreeMap, BTreeSet};
 

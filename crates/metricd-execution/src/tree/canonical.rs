@@ -6,9 +6,9 @@ use super::TreeError;
 use super::node::{Node, Object};
 use super::source::Source;
 
-/// Fields that do not change the meaning of a statement: positions in the text; the role and the columns for the check of
-/// privileges, since the same role runs every statement; and the column numbers of the sides of a join, which `joinaliasvars`
-/// repeats.
+/// Fields that do not change the meaning of a statement: positions in the text; the role and the columns for the check
+/// of privileges, since the same role runs every statement; and the column numbers of the sides of a join, which
+/// `joinaliasvars` repeats.
 const IGNORED_FIELDS: [&str; 14] = [
     "location",
     "stmt_location",
@@ -37,8 +37,8 @@ enum SourceForm<'a> {
     Subquery { query: Object<'a>, columns: &'a [usize] },
 }
 
-/// Brings trees into the canonical form: the source is the same node whether it is a table or a subquery. If PostgreSQL lists all
-/// columns of the table, those that the subquery lacks are left out, since the statement does not read them.
+/// Brings trees into the canonical form: the source is the same node whether it is a table or a subquery. If PostgreSQL
+/// lists all columns of the table, those that the subquery lacks are left out, since the statement does not read them.
 #[derive(Debug)]
 pub(super) struct Canonical<'a> {
     form: SourceForm<'a>,
@@ -131,7 +131,8 @@ impl<'a> Canonical<'a> {
         Some(Object { kind: "SOURCE", fields })
     }
 
-    /// The numbers of the columns of a join, without those of the table that the subquery lacks; `None` if all are kept.
+    /// The numbers of the columns of a join, without those of the table that the subquery lacks; `None` if all are
+    /// kept.
     fn kept_columns(&self, entry: &Object<'_>, sources: &[usize]) -> Option<Vec<usize>> {
         let SourceForm::Table(Source { columns, .. }) = &self.form else { return None };
         let is_left_out = |column: &Node<'_>| {
@@ -168,8 +169,8 @@ impl<'a> Canonical<'a> {
         object
     }
 
-    /// Renumbers a reference to a column: of the source, by its number in the table; of a join, by its number among the columns
-    /// that are kept.
+    /// Renumbers a reference to a column: of the source, by its number in the table; of a join, by its number among the
+    /// columns that are kept.
     fn column(&mut self, object: &mut Object<'_>) {
         let levels = object.number("varlevelsup").unwrap_or_default();
         for (entry, column) in [("varno", "varattno"), ("varnosyn", "varattnosyn")] {

@@ -17,8 +17,8 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object<'a> {
     pub(super) kind: &'a str,
-    /// The names of the fields, without their colon, and their values. A value is one node, except in constants, where it is a
-    /// length and bytes as words.
+    /// The names of the fields, without their colon, and their values. A value is one node, except in constants, where
+    /// it is a length and bytes as words.
     pub(super) fields: Vec<(&'a str, Vec<Node<'a>>)>,
 }
 
@@ -92,7 +92,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Whether the entry of a range table is one of the two that PostgreSQL 15 puts before those of a view's query, for the view.
+/// Whether the entry of a range table is one of the two that PostgreSQL 15 puts before those of a view's query, for the
+/// view.
 fn is_view_itself(entry: &Object<'_>) -> bool {
     entry.word("rtekind") == Some("0") && entry.word("inFromCl") == Some("false")
 }
@@ -133,8 +134,8 @@ fn read_node<'a>(first: &'a str, words: &mut Words<'a>, depth: usize) -> Option<
     }
 }
 
-/// The words of the text: brackets, and what stands between them and white space, in which a backslash takes the meaning from
-/// the character behind it.
+/// The words of the text: brackets, and what stands between them and white space, in which a backslash takes the
+/// meaning from the character behind it.
 struct Words<'a> {
     rest: &'a str,
 }

@@ -10,7 +10,8 @@ use super::node::{Node, Object};
 /// Built-in types, functions and operators have smaller oids (`FirstNormalObjectId`).
 const FIRST_NORMAL_OID: u32 = 16_384;
 
-/// The oid of `text(character)`, by which PostgreSQL converts a column of type `character` that is compared with a text.
+/// The oid of `text(character)`, by which PostgreSQL converts a column of type `character` that is compared with a
+/// text.
 const TEXT_OF_BPCHAR: u32 = 401;
 
 /// The kind of a scalar subquery in `subLinkType`.
@@ -39,8 +40,8 @@ pub enum PolicyReach {
 }
 
 impl PolicyFacts {
-    /// Which rows the condition in `pg_policy.polqual` allows. Recognises conditions by their form only, without evaluating
-    /// them: `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
+    /// Which rows the condition in `pg_policy.polqual` allows. Recognises conditions by their form only, without
+    /// evaluating them: `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
     #[must_use]
     pub fn reach(&self, condition: &str) -> PolicyReach {
         stacker::grow(STACK_BYTES, || {

@@ -38,8 +38,8 @@ impl RowDependence {
 }
 
 impl Source {
-    /// Takes the tree of a statement that selects everything from the subquery, and the index of the time column in the subquery,
-    /// if it has one.
+    /// Takes the tree of a statement that selects everything from the subquery, and the index of the time column in the
+    /// subquery, if it has one.
     pub(crate) fn new(tree: QueryTree, position: Option<usize>) -> Result<Self, TreeError> {
         let (relation, columns) = stacker::grow(STACK_BYTES, || {
             let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
@@ -104,8 +104,8 @@ struct Walk<'a> {
 /// The fields that decide about a dependence. Every version has all of them in every query.
 const DEPENDENCE_FIELDS: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitCount", "limitOffset"];
 
-/// The known values of `rtekind`: relation, subquery, join, function, table function, VALUES, WITH query, transition table,
-/// empty FROM, and (since PostgreSQL 18) grouping.
+/// The known values of `rtekind`: relation, subquery, join, function, table function, VALUES, WITH query, transition
+/// table, empty FROM, and (since PostgreSQL 18) grouping.
 const ENTRY_KINDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 impl Walk<'_> {

@@ -1,5 +1,5 @@
-//! Decides how a period applies to a statement. A rewrite for a period is validated like the statement itself, by its text and by
-//! its resolved query, and must differ from the statement only in what the period changes.
+//! Decides how a period applies to a statement. A rewrite for a period is validated like the statement itself, by its
+//! text and by its resolved query, and must differ from the statement only in what the period changes.
 
 use metricd_domain::{
     Contract, ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource,
@@ -30,7 +30,8 @@ impl<T: ToString> From<T> for Obstacle {
 }
 
 impl SqlValidator {
-    /// How a period applies to the statement: as the definition declares, or else in a way that keeps the meaning of the SQL.
+    /// How a period applies to the statement: as the definition declares, or else in a way that keeps the meaning of
+    /// the SQL.
     pub(super) fn period(
         &self,
         statement: &Statement,
@@ -84,8 +85,8 @@ struct Application<'a> {
 }
 
 impl Application<'_> {
-    /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its columns is
-    /// the time column of the source.
+    /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its
+    /// columns is the time column of the source.
     fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time)?;
         let dependences = source.dependences(self.tree)?;

@@ -1,5 +1,5 @@
-//! Applies the guard's rules to the resolved query. So a text that the parser reads differently from PostgreSQL does not get past
-//! them.
+//! Applies the guard's rules to the resolved query. So a text that the parser reads differently from PostgreSQL does
+//! not get past them.
 
 use metricd_domain::ContractTable;
 
@@ -7,9 +7,10 @@ use crate::guard::SpecialDate;
 use crate::resolver::{Resolution, ResolvedFunction, ResolvedType};
 use crate::{Allowed, Finding, FindingCode, Position, QueryTree};
 
-/// Functions of operators on paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`). They compare every part of one value with
-/// every part of the other, in loops that do not check for interrupts. So no time limit stops them, and a few kilobytes of SQL
-/// keep PostgreSQL busy for minutes. Others that are as slow (`LIKE`, `replace`, `&&` of arrays) are too common to be refused.
+/// Functions of operators on paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`). They compare every part of one
+/// value with every part of the other, in loops that do not check for interrupts. So no time limit stops them, and a
+/// few kilobytes of SQL keep PostgreSQL busy for minutes. Others that are as slow (`LIKE`, `replace`, `&&` of arrays)
+/// are too common to be refused.
 const UNINTERRUPTIBLE_FUNCTIONS: [&str; 7] =
     ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
 
@@ -78,7 +79,8 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
                 // The functions of PostgreSQL's operators and casts are called without naming them.
                 "pg_catalog" if is_uninterruptible(function) => false,
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
-                // If the warehouse has a type of an extension, and its operators, the operator of metricd created it there.
+                // If the warehouse has a type of an extension, and its operators, the operator of metricd created it
+                // there.
                 "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
                 // The same holds for a column, whatever the schema of its extension.
                 _ => function.is_brought && function.extension.is_some(),
@@ -111,8 +113,8 @@ fn reason(function: &ResolvedFunction) -> String {
     format!("{origin}; the operator allows it with `--allow-function {schema}.{name}`")
 }
 
-/// Types that values have without being named: of texts that PostgreSQL converts to a name, a character or a text search
-/// configuration, of rows, of constants without a type, and of functions that return nothing.
+/// Types that values have without being named: of texts that PostgreSQL converts to a name, a character or a text
+/// search configuration, of rows, of constants without a type, and of functions that return nothing.
 const IMPLICIT_TYPES: [&str; 7] = ["char", "name", "record", "regconfig", "regdictionary", "unknown", "void"];
 
 fn is_allowed_type(made: &ResolvedType, allowed: &Allowed) -> bool {

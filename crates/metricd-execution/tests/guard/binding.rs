@@ -1,4 +1,5 @@
-//! From a request's words to values: what is missing, unknown, of the wrong type or out of range, and what a period does.
+//! From a request's words to values: what is missing, unknown, of the wrong type or out of range, and what a period
+//! does.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! Hostile parts grafted into honest statements, wherever they fit.
 //!
-//! Each hostile part has a harmless twin of the same shape. Where the twin is accepted in a place, that place is code, and
-//! the hostile part has to be refused in it; a place inside a string, or one where neither can stand, proves nothing and
-//! does not count.
+//! Each hostile part has a harmless twin of the same shape. Where the twin is accepted in a place, that place is code,
+//! and the hostile part has to be refused in it; a place inside a string, or one where neither can stand, proves
+//! nothing and does not count.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

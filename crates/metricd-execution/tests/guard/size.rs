@@ -73,8 +73,8 @@ const SHAPES: [(&str, &str, &str); 41] = [
     ("SELECT 1 FROM ", "ROWS FROM (", "a"),
 ];
 
-/// Many times what the slowest of the shapes takes, and far less than where the time grows with the square of the length:
-/// that has been minutes.
+/// Many times what the slowest of the shapes takes, and far less than where the time grows with the square of the
+/// length: that has been minutes.
 const LONGEST: Duration = Duration::from_secs(15);
 
 #[test]

@@ -44,8 +44,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Refuses a special date literal in a constant of a date or time type. PostgreSQL evaluates it when the statement is
-    /// prepared, so the metric would show a date that no longer follows the clock.
+    /// Refuses a special date literal in a constant of a date or time type. PostgreSQL evaluates it when the statement
+    /// is prepared, so the metric would show a date that no longer follows the clock.
     pub(super) fn refuse_frozen_time(&mut self, literal: &ValueWithSpan, data_type: &DataType) {
         let Some(text) = literal.value.clone().into_string().filter(|_| is_time(data_type)) else { return };
         if let Some(replacement) = special_date_in(&text) {
