@@ -1,7 +1,7 @@
-//! The OpenAPI documents: one of the API itself, and one of stored metrics, typed by their contracts.
+//! The OpenAPI documents: of the API, and of stored metrics, typed by their contracts.
 //!
-//! What an operation takes and answers is said where it is handled; what every operation has in common, the edge's answers and
-//! headers, is added here. The examples are answers that the server has really given.
+//! Handlers describe their own parameters and responses. This module adds what all operations share: the responses and
+//! headers of the middleware. The examples are recorded responses of a server.
 
 mod examples;
 mod finish;
@@ -24,7 +24,8 @@ pub fn api_document() -> &'static str {
     &DOCUMENT
 }
 
-/// The document of a stored metric, as JSON: the operation that runs it, with its parameters and the columns of its rows.
+/// The document of a stored metric, as JSON: the operation that runs it, with its parameters and the columns of its
+/// rows.
 #[must_use]
 pub fn metric_document(definition: &MetricDefinition) -> String {
     let mut document = MetricDocument::new();
@@ -32,8 +33,8 @@ pub fn metric_document(definition: &MetricDefinition) -> String {
     json(&document.finish(definition.title(), &definition.version.to_string()))
 }
 
-/// The document of a dashboard, as JSON: its results in one call, and the operation of each of its metrics.
-/// `definitions` are those of its metrics that are stored; one that is out of service has no operation.
+/// The document of a dashboard, as JSON: its results in one call, and the operation of each metric. `definitions` are
+/// the stored ones of its metrics; a deleted metric has no operation.
 #[must_use]
 pub fn dashboard_document(dashboard: &Dashboard, definitions: &[&MetricDefinition]) -> String {
     let (name, items) = (dashboard.name().as_str(), dashboard.items());
@@ -52,7 +53,7 @@ pub fn dashboard_document(dashboard: &Dashboard, definitions: &[&MetricDefinitio
     json(&document.finish(name, VERSION))
 }
 
-/// The API, with its examples and all that its operations have in common.
+/// The document of the API with examples and shared responses.
 fn api() -> &'static OpenApi {
     static API: LazyLock<OpenApi> = LazyLock::new(|| {
         let mut api = <Api as utoipa::OpenApi>::openapi();
@@ -65,6 +66,6 @@ fn api() -> &'static OpenApi {
 }
 
 fn json(api: &OpenApi) -> String {
-    // It cannot fail: it has text for keys, and nothing that refuses to be written.
+    // Infallible: the keys are strings, and every value can be serialized.
     serde_json::to_string_pretty(api).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The index of the API: every path, and what answers there.
+//! The index of the API: every path with its handlers.
 
 mod api;
 mod dashboards;
@@ -18,7 +18,7 @@ pub(crate) use self::api::Api;
 use self::resource::{PathResource, resource};
 use crate::middleware;
 
-/// Adds every route. `HEAD`, `OPTIONS` and the refusal of other methods follow from what is named here.
+/// Adds every route. `HEAD`, `OPTIONS` and the refusal of other methods follow from this index.
 pub fn configure(config: &mut web::ServiceConfig) {
     for resource in resources() {
         config.service(resource);
@@ -26,7 +26,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
     config.default_service(web::to(middleware::not_found));
 }
 
-/// The operations that need a scope: path, method, and which.
+/// The operations that need a scope: path, method and scope.
 pub(crate) fn scopes() -> Vec<(String, Method, Scope)> {
     let of = |resource: PathResource| {
         let path = resource.path().to_owned();
@@ -35,7 +35,7 @@ pub(crate) fn scopes() -> Vec<(String, Method, Scope)> {
     resources().into_iter().flat_map(of).collect()
 }
 
-/// Every path, with what answers there, and which scope a token needs for it.
+/// Every path with its handlers, and the scope that a token needs.
 fn resources() -> Vec<PathResource> {
     vec![
         resource("/health").open(Method::GET, health::get_health),

@@ -1,7 +1,7 @@
-//! The examples: requests with the answers that a server with the sample has given to them.
+//! The examples: requests with responses that were recorded from a server with the sample.
 //!
-//! `examples.json` has them in the order in which they were made, since some follow from others. A test of the program makes
-//! them again and holds the answers to what stands there.
+//! `examples.json` keeps the order of recording, since some requests depend on others. A test of the program repeats
+//! them and compares the responses.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use utoipa::openapi::{OpenApi, RefOr};
 
 use super::finish::operations;
 
-/// A request and its answer.
+/// A request and its response.
 #[derive(Debug, Clone, Deserialize)]
 struct Exchange {
     operation_id: String,
-    /// What the exchange shows, in a few words.
+    /// A short summary.
     summary: String,
     request: ExampleRequest,
     answer: ExampleAnswer,
@@ -35,13 +35,13 @@ struct ExampleAnswer {
     body: Option<Value>,
 }
 
-/// Every exchange, in the order in which they were made.
+/// Every exchange in the order of recording.
 fn exchanges() -> Vec<Exchange> {
-    // The file is a part of the program, and a test reads all of it.
+    // The file is embedded, and a test parses it.
     serde_json::from_str(include_str!("examples.json")).unwrap_or_default()
 }
 
-/// Adds the examples to the operations that they are of.
+/// Adds the examples to their operations.
 pub(super) fn add(api: &mut OpenApi) {
     for exchange in exchanges() {
         let is_of = |id: &Option<String>| id.as_deref() == Some(exchange.operation_id.as_str());
@@ -77,7 +77,7 @@ impl Exchange {
 }
 
 impl ExampleAnswer {
-    /// The problem's code, where it is one.
+    /// The code of a problem response.
     fn code(&self) -> Option<&str> {
         self.body.as_ref()?.get("code").filter(|_| self.status >= 400)?.as_str()
     }

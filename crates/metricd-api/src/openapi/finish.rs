@@ -1,4 +1,4 @@
-//! What all operations have in common.
+//! Adds what all operations share.
 
 use actix_web::http::Method;
 use metricd_access::Scope;
@@ -12,7 +12,7 @@ use crate::ProblemCode;
 use crate::problem::{add_problems, problem_responses, problem_table};
 use crate::routes::scopes;
 
-/// What the edge answers, whatever is asked for.
+/// The problems of the middleware, for every operation.
 const EDGE: &[ProblemCode] = &[
     ProblemCode::BadRequest,
     ProblemCode::ForeignOrigin,
@@ -25,7 +25,7 @@ const EDGE: &[ProblemCode] = &[
     ProblemCode::ServerBusy,
 ];
 
-/// The headers that every response has: their names, and what they say.
+/// The headers of every response, with descriptions.
 const HEADERS: &[(&str, &str)] = &[
     (
         "Server-Timing",
@@ -37,7 +37,7 @@ const HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is answered, beside that, where a token is needed.
+/// The problems of authentication and quotas, for operations that need a token.
 const GUARDED: &[ProblemCode] = &[
     ProblemCode::TokenMissing,
     ProblemCode::TokenInvalid,
@@ -46,7 +46,7 @@ const GUARDED: &[ProblemCode] = &[
     ProblemCode::TooManyRequests,
 ];
 
-/// The headers that a response may have where a token is needed.
+/// The rate-limit headers of operations that need a token.
 const RATE_HEADERS: &[(&str, &str)] = &[
     (
         "RateLimit-Policy",
@@ -58,10 +58,10 @@ const RATE_HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The name of what guards operations.
+/// The name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Adds the edge's problems and headers to every operation, the scope that it needs, and what operations refer to.
+/// Adds the problems and headers of the middleware to every operation, its scope, and the components.
 pub(super) fn finish(api: &mut OpenApi) {
     for (path, method, scope) in scopes() {
         let item = api.paths.paths.get_mut(&path);
@@ -97,7 +97,7 @@ pub(super) fn finish(api: &mut OpenApi) {
     }
 }
 
-/// Says that the operation needs a token with the scope.
+/// Declares that the operation needs a token with the scope.
 fn guard(operation: &mut Operation, scope: Scope) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.name()])]);
     let responses = &mut operation.responses.responses;
@@ -111,7 +111,7 @@ fn guard(operation: &mut Operation, scope: Scope) {
     }
 }
 
-/// The problem that the response is.
+/// The problem code of a response.
 fn described(response: &RefOr<Response>) -> Option<ProblemCode> {
     let RefOr::Ref(reference) = response else { return None };
     let name = reference.ref_location.rsplit('/').next()?;

@@ -1,4 +1,4 @@
-//! The documents of stored metrics: the operations of the API made narrower, each by its metric's contract.
+//! Documents of stored metrics: operations of the API, narrowed by each metric's contract.
 
 mod argument;
 mod schema;
@@ -18,10 +18,10 @@ use self::schema::{results_of, row_schema};
 use super::api;
 use crate::results::document::result_schema;
 
-/// A document of stored metrics, which grows with each of them.
+/// A document to which metrics are added.
 pub(super) struct MetricDocument {
     paths: Paths,
-    /// The schemas of the metrics; what the API has is added at the end.
+    /// The schemas of the metrics; those of the API are added at the end.
     schemas: BTreeMap<String, RefOr<Schema>>,
 }
 
@@ -51,8 +51,8 @@ impl MetricDocument {
         self.add(&format!("/metrics/{id}"), operation);
     }
 
-    /// Adds the operation that runs all metrics of a dashboard, whose definitions have been added: `None` stands for one that is
-    /// out of service.
+    /// Adds the operation for the results of a dashboard. Its definitions must have been added; `None` is a deleted
+    /// metric.
     pub(super) fn add_dashboard(&mut self, id: &DashboardId, name: &str, items: &[(&str, Option<&MetricDefinition>)]) {
         let Some(mut operation) = operation_of("/dashboards/{dashboard_id}/results") else { return };
         operation.operation_id = Some(format!("get_dashboard_results_{id}"));
@@ -71,7 +71,7 @@ impl MetricDocument {
         self.paths.paths.insert(path.to_owned(), item);
     }
 
-    /// The document, with what it needs of the API's.
+    /// The document, with the components of the API that it uses.
     pub(super) fn finish(self, title: &str, version: &str) -> OpenApi {
         let mut components = api().components.clone().unwrap_or_default();
         components.schemas.extend(self.schemas);
@@ -84,17 +84,17 @@ impl MetricDocument {
     }
 }
 
-/// The operation of the API on this path.
+/// The API's operation on this path.
 fn operation_of(path: &str) -> Option<Operation> {
     api().paths.paths.get(path)?.get.clone()
 }
 
-/// Has the operation answer with this, where all goes well.
+/// Sets the schema of the successful response.
 fn answer_with(operation: &mut Operation, schema: &RefOr<Schema>) {
     let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
     for (media_type, content) in &mut response.content {
         let RefOr::T(content) = content else { continue };
-        // They are of another metric.
+        // The examples are of another metric.
         content.examples.clear();
         if media_type == "application/json" {
             content.schema = Some(schema.clone());
@@ -102,15 +102,15 @@ fn answer_with(operation: &mut Operation, schema: &RefOr<Schema>) {
     }
 }
 
-/// The parameters that the metric has beside those of every metric.
+/// The metric's own parameters.
 fn parameters(definition: &MetricDefinition) -> Vec<Parameter> {
     let statement = MetricStatement::of(definition).ok();
     let known = statement.iter().flat_map(MetricStatement::parameters);
     known.map(|(name, type_name, required)| parameter(definition, name, type_name.as_deref(), required)).collect()
 }
 
-/// The parameters of all metrics of a dashboard. Each metric is given those that it has; one that lacks a value that it must
-/// have is a problem among the results.
+/// The parameters of a dashboard's metrics. Each metric gets those that it has; a metric without a required value has a
+/// problem among the results.
 fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<Parameter>> {
     let mut shared: BTreeMap<String, Parameter> = BTreeMap::new();
     for (id, definition) in items {
@@ -123,7 +123,7 @@ fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<P
                 shared.insert(parameter.name.clone(), parameter);
                 continue;
             };
-            // What one takes the other may not.
+            // Metrics that share a name may have different schemas.
             known.schema = known.schema.take().filter(|schema| parameter.schema.as_ref() == Some(schema));
             known.schema.get_or_insert_with(String::schema);
             known.description = known.description.take().map(|known| format!("{known}\n\n{says}"));
@@ -132,7 +132,7 @@ fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<P
     shared.into_values().map(RefOr::T).collect()
 }
 
-/// Whether a parameter that every metric has is one of this metric's.
+/// Whether the metric has this parameter of every metric.
 fn is_kept(general: &RefOr<Parameter>, definition: &MetricDefinition, own: &[Parameter]) -> bool {
     let name = name_of(general);
     match name {
@@ -153,25 +153,24 @@ fn name_of(parameter: &RefOr<Parameter>) -> &str {
     }
 }
 
-/// The name of the schema of the metric's rows.
+/// The name of the row schema.
 fn row_name(definition: &MetricDefinition) -> String {
     format!("{}-row", definition.metric.metric_id)
 }
 
-/// The name of the schema of the metric's result.
+/// The name of the result schema.
 fn result_name(definition: &MetricDefinition) -> String {
     format!("{}-result", definition.metric.metric_id)
 }
 
-/// Leaves out the members of problems that only requests which write have, and health: they drag along the schemas of reports and
-/// findings.
+/// Removes problem members of writing requests and of health checks, and with them the schemas of reports and findings.
 fn forget_problems_of_writers(components: &mut Components) {
     if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
         problem.properties.retain(|member, _| !["findings", "report", "checks"].contains(&member.as_str()));
     }
 }
 
-/// Leaves out the components that nothing refers to.
+/// Removes components without references.
 fn keep_what_is_used(document: &mut OpenApi) {
     let Some(mut kept) = document.components.take() else { return };
     let mut schemas = std::mem::take(&mut kept.schemas);
@@ -186,7 +185,7 @@ fn keep_what_is_used(document: &mut OpenApi) {
     document.components = Some(kept);
 }
 
-/// Keeps the components of a kind that the text refers to, and answers with what they refer to in turn.
+/// Moves the referenced components of one kind, and returns what they reference.
 fn take_used<T: Serialize>(
     kind: &str,
     text: &str,

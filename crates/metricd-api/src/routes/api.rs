@@ -1,8 +1,8 @@
-//! The index of the API once more, as a document. A test holds it to [`resources`](super::resources).
+//! The index of the API for its OpenAPI document. A test compares it with [`resources`](super::resources).
 
 use crate::problem::ProblemSchema;
 
-/// The API, as the attributes of its handlers describe it.
+/// The API, as its handlers' attributes describe it.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(

@@ -1,4 +1,4 @@
-//! What the API says about itself: OpenAPI documents, and a page that shows them.
+//! The API's own documentation: OpenAPI documents, and a page that shows them.
 
 pub(super) mod api;
 pub(super) mod dashboard;
@@ -17,23 +17,23 @@ pub(super) use self::metric::get_metric_openapi;
 
 use crate::extract::conditional;
 
-/// What is answered where a document is asked for.
+/// The responses of a document.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "read by the document alone")]
 enum DocumentResponses {
-    /// The document, of OpenAPI 3.1.
+    /// An OpenAPI 3.1 document.
     #[response(
         status = OK,
         content_type = "application/json",
         headers(("ETag" = String, description = "For `If-None-Match`."))
     )]
     Whole(serde_json::Value),
-    /// The client has it already, by the tag that it has sent.
+    /// The client's copy is still valid.
     #[response(status = NOT_MODIFIED)]
     Unchanged,
 }
 
-/// Answers with a document, unless the client has it already.
+/// Answers with a document, or with 304.
 fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
     let document = document.into();
     let tag = conditional::of_content(&document);

@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can answer for metrics.
+//! Liveness and readiness.
 
 pub(super) mod live;
 pub(crate) mod ready;

@@ -1,4 +1,4 @@
-//! `/metrics`: the definitions, and their results.
+//! `/metrics`: definitions and results.
 
 mod change;
 pub(crate) mod content;
@@ -27,7 +27,7 @@ pub(super) use list::list_metrics;
 pub(super) use restore::restore_metric;
 pub(super) use update::update_metric;
 
-/// The metric's id in a path. What cannot be an id is no metric's, and what the caller may not read is none's for the caller.
+/// The metric's id in the path. An invalid id is not found, and neither is one that the caller may not see.
 pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &str) -> Result<MetricId, Problem> {
     let id = MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
     Ok(caller::mask_if_hidden(request, id))

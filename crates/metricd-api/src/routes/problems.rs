@@ -1,4 +1,4 @@
-//! `/problems`: what each problem's `type` points at.
+//! `/problems`: the pages that `type` of a problem refers to.
 
 pub(super) mod get;
 pub(super) mod list;
@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 
 use crate::ProblemCode;
 
-/// What a code means.
+/// A problem code.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProblemKind)]
 struct ProblemResponse {
     code: &'static str,
     /// The path of the page that explains it.
     r#type: String,
-    /// The status that it is answered with.
+    /// The status of its responses.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
     title: &'static str,

@@ -1,4 +1,4 @@
-//! A path with the methods that it takes, of which `HEAD`, `OPTIONS`, `Allow` and the answer to every other method follow.
+//! A path with its methods. `HEAD`, `OPTIONS`, `Allow` and the refusal of other methods follow from them.
 
 use std::rc::Rc;
 
@@ -13,12 +13,12 @@ use metricd_access::Scope;
 use crate::auth::authenticate;
 use crate::{Problem, ProblemCode};
 
-/// A path that takes nothing yet.
+/// A path without methods.
 pub(super) fn resource(path: &str) -> PathResource {
     PathResource { path: path.to_owned(), resource: web::resource(path), methods: Vec::new() }
 }
 
-/// A path and the methods that it takes.
+/// A path with its methods.
 pub(super) struct PathResource {
     path: String,
     resource: Resource,
@@ -26,8 +26,7 @@ pub(super) struct PathResource {
 }
 
 impl PathResource {
-    /// Answers the method with the handler, where the caller may. What answers `GET` answers `HEAD` as well: the server leaves
-    /// the body out.
+    /// Adds a handler for callers with the scope. A handler of `GET` also answers `HEAD`; the server omits the body.
     pub(super) fn on<F, Args>(self, method: Method, scope: Scope, handler: F) -> Self
     where
         F: Handler<Args>,
@@ -37,7 +36,7 @@ impl PathResource {
         self.answer(method, Some(scope), handler)
     }
 
-    /// The same for anybody, with or without a token.
+    /// Adds a handler for all callers, with or without a token.
     pub(super) fn open<F, Args>(self, method: Method, handler: F) -> Self
     where
         F: Handler<Args>,
@@ -71,7 +70,7 @@ impl PathResource {
         self.methods.iter().map(|(method, _)| method.to_string()).collect()
     }
 
-    /// The scope that each method needs, where it needs one.
+    /// The scope of each method that needs one.
     pub(super) fn scopes(&self) -> Vec<(Method, Scope)> {
         self.methods.iter().filter_map(|(method, scope)| Some((method.clone(), (*scope)?))).collect()
     }
@@ -87,7 +86,7 @@ impl PathResource {
 
 impl HttpServiceFactory for PathResource {
     fn register(self, config: &mut AppService) {
-        // A method's name is made of what a header may hold.
+        // Method names are valid in headers.
         let allow = HeaderValue::try_from(self.allow()).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"));
         let allowed = allow.clone();
         let options = move || {
@@ -99,7 +98,7 @@ impl HttpServiceFactory for PathResource {
             async { Err::<HttpResponse, _>(problem) }
         };
         let scopes = Rc::new(self.scopes());
-        // Before a body is read, or anything is taken from the database.
+        // Runs before a body is read, and before anything is read from the database.
         let guarded = from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
             let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
             let scope = scopes.iter().find(|(of, _)| of == method).map(|(_, scope)| *scope);

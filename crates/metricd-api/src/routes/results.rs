@@ -1,4 +1,4 @@
-//! `GET /results`, and what every call for several results has in common.
+//! `GET /results`, and what it shares with a dashboard's results.
 
 mod entry;
 mod schema;
@@ -27,25 +27,25 @@ use crate::results::contracts::MAX_CONTRACT_REFRESHES;
 use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// How many metrics a call can ask for.
+/// The greatest number of metrics in one call.
 const MAX_METRICS: usize = 50;
 
-/// How many bytes the results of a call may have together; each may have its share.
+/// The largest results of one call together, in bytes; each metric gets an equal share.
 const MAX_RESULTS_BYTES: usize = 64 << 20;
 
 /// How much of a parameter's name is shown.
 const MAX_SHOWN_NAME_CHARS: usize = 100;
 
-/// What a call asks of every metric.
+/// The parameters of a call.
 #[derive(Debug)]
 pub(super) struct GetResultsParams {
     rows: Option<RowLimit>,
-    /// The values of parameters. Each metric is given those that it has.
+    /// The values of parameters; each metric gets those that it has.
     given: BTreeMap<String, String>,
 }
 
 impl GetResultsParams {
-    /// Takes all that is left of the query string; what is wrong with it is told with what else is.
+    /// Takes the rest of the query string, and records its faults.
     pub(super) fn take(query: &mut QueryString<'_>) -> Self {
         let rows = query.take("limit", RowLimit::parse);
         Self { rows, given: query.take_rest() }
@@ -54,9 +54,9 @@ impl GetResultsParams {
 
 problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, ConnectionsStuck, DatabaseUnavailable, NoConnection);
 
-/// Answers with the results of several metrics on one snapshot of the data, in the order asked.
+/// Answers with the results of several metrics on one snapshot of the data, in the requested order.
 ///
-/// Each metric is given those of the parameters that it has. What is wrong with one of them is in its own entry.
+/// Each metric gets those of the parameters that it has. A metric that fails has a problem in its own entry.
 #[utoipa::path(
     get,
     path = "/results",
@@ -92,13 +92,13 @@ pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>
     answer_results(&request, &state, tenant.as_ref(), &ids, query).await
 }
 
-/// Runs the metrics on behalf of the tenant, each once however often it is asked for, and answers with an entry for each that is asked for. What is
-/// left of the query string is for all of them.
+/// Runs each metric once for the tenant, and answers with an entry for each id, also for a repeated one. The rest of
+/// the query string holds the parameters of all metrics.
 ///
 /// # Errors
 ///
-/// 422 for what is wrong with the call, parameters that none of the metrics has among it, 503 where none of them can be run. What is wrong with one of them is in
-/// its entry.
+/// 422 for faults of the call, such as a parameter that none of the metrics has; 503 if no metric can run. A metric
+/// that fails has a problem in its own entry.
 pub(super) async fn answer_results(
     request: &HttpRequest,
     state: &ApiState,
@@ -124,7 +124,7 @@ pub(super) async fn answer_results(
     let parameters = statements.flat_map(MetricStatement::parameters).map(|(name, _, _)| name.to_owned());
     query.finish_with(unknown(&parameters.collect(), params))?;
 
-    // One that is asked for twice is answered twice.
+    // A repeated id gets repeated entries.
     let max_bytes = MAX_RESULTS_BYTES / ids.len().max(1);
     let mut refreshes = 0;
     loop {
@@ -133,7 +133,7 @@ pub(super) async fn answer_results(
             entries.insert(*id, prepare(request, state, tenant, cached, params, max_bytes).await);
         }
         let as_of = run(request, state, tenant, &mut entries).await?;
-        // All of them again, since they are of one snapshot.
+        // All metrics run again, since their results share a snapshot.
         if refreshes < MAX_CONTRACT_REFRESHES && refresh(state, &entries, &mut cached).await {
             refreshes += 1;
         } else {
@@ -142,7 +142,7 @@ pub(super) async fn answer_results(
     }
 }
 
-/// A metric that was looked for, with those of the values that it has parameters for.
+/// Binds the metric to those of the values that it has parameters for.
 async fn prepare(
     request: &HttpRequest,
     state: &ApiState,
@@ -163,7 +163,7 @@ async fn prepare(
     prepared.map_or_else(Entry::Problem, Entry::Prepared)
 }
 
-/// Runs what can be run, and says when.
+/// Runs the bound metrics, and returns the time.
 async fn run(
     request: &HttpRequest,
     state: &ApiState,
@@ -173,7 +173,7 @@ async fn run(
     let permit = caller::acquire_query_permit(request, state).await?;
     let as_of = (state.now)();
     let mut prepared: Vec<_> = entries.values_mut().filter_map(Entry::prepared).collect();
-    // Each connection is a permit of the caller's.
+    // Each connection needs a permit of the caller.
     let permits = permit.into_permits(prepared.len());
     let runs = prepared.iter_mut().map(|prepared| SnapshotRun {
         statement: &prepared.bound,
@@ -189,7 +189,7 @@ async fn run(
     Ok(as_of)
 }
 
-/// Renews the contracts that may be to blame for problems; whether there were any.
+/// Refreshes the contracts that may be stale; returns whether there were any.
 async fn refresh<'a>(
     state: &ApiState,
     entries: &HashMap<&'a str, Entry>,
@@ -207,7 +207,7 @@ async fn refresh<'a>(
     are_refreshed
 }
 
-/// The response: an entry for each of the ids, in their order.
+/// Writes the response: an entry for each id, in order.
 fn write_results(
     request: &HttpRequest,
     tenant: Option<&Tenant>,
@@ -242,7 +242,7 @@ fn write_results(
     response.content_type("application/json").body(body)
 }
 
-/// The tag of the entries in this order for this tenant; none where one of them is a failure of the server's. Weak, as that of one result is.
+/// The weak `ETag` of the entries in this order for this tenant; `None` if an entry is a server error.
 fn tag(tenant: Option<&Tenant>, ids: &[String], encoded: &HashMap<&str, EncodedEntry>) -> Option<EntityTag> {
     let entries = ids.iter().filter_map(|id| Some((id, encoded.get(id.as_str())?)));
     let mut hash = blake3::Hasher::new();
@@ -253,7 +253,7 @@ fn tag(tenant: Option<&Tenant>, ids: &[String], encoded: &HashMap<&str, EncodedE
     Some(conditional::of_results(&hash))
 }
 
-/// The parameters that none of the metrics has: one of them is probably misspelt.
+/// The parameters that none of the metrics has; probably misspelt.
 fn unknown(known: &BTreeSet<String>, params: &GetResultsParams) -> Vec<InvalidArgument> {
     let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
     let unknown = params.given.keys().filter(is_unknown).map(|name| InvalidArgument {

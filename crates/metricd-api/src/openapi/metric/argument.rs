@@ -9,7 +9,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
-/// The parameter of the metric with this name, as the definition declares it, or as PostgreSQL has inferred it.
+/// The metric's parameter with this name, as declared, or with the type that PostgreSQL inferred.
 pub(super) fn parameter(
     definition: &MetricDefinition,
     name: &str,
@@ -39,7 +39,7 @@ pub(super) fn parameter(
         .build()
 }
 
-/// What JSON schemas cannot say stands in words.
+/// Describes what a JSON schema cannot express.
 fn description(type_name: &str, declared: Option<&ParameterDeclaration>) -> String {
     let mut description = format!("PostgreSQL's `{type_name}`.");
     if type_name.ends_with("[]") {
@@ -80,7 +80,7 @@ fn scalar(type_name: &str, declared: Option<&ParameterDeclaration>, labels: Opti
         .maximum(declared.max.as_ref().and_then(number))
 }
 
-/// The value as a number, where it is one.
+/// The value, if it is a number.
 fn number(value: &Value) -> Option<Number> {
     let integer = value.as_i64().and_then(|value| isize::try_from(value).ok()).map(Number::Int);
     integer.or_else(|| value.as_f64().map(Number::Float))
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// The parameter as the document has it, of a metric that declares it so.
+    /// The parameter in the document of a metric with this declaration.
     fn shown(declaration: Value) -> Value {
         let declaration: ParameterDeclaration = serde_json::from_value(declaration).unwrap();
         let name = declaration.name.clone();

@@ -1,4 +1,4 @@
-//! The schemas of a metric's rows, and of a dashboard's results.
+//! Schemas of a metric's rows and of a dashboard's results.
 
 use metricd_domain::Contract;
 use utoipa::openapi::Ref;
@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder,
 use crate::results::column_schema::value_schema;
 use crate::routes::results::{entry_schema, results_schema};
 
-/// A row of the metric: each column with its type. Any row, where PostgreSQL has not been asked.
+/// The schema of the metric's rows: its columns with their types. Any row without a contract.
 pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
     let row = ObjectBuilder::new().schema_type(Type::Object);
     let Some(contract) = contract else {
@@ -23,13 +23,14 @@ pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
     row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false))).into()
 }
 
-/// The results of these metrics in their order: each with the name of its result's schema, unless it is out of service.
+/// The results of these metrics in order, each with the name of its result schema; `None` for a deleted metric.
 pub(super) fn results_of<'a>(entries: impl Iterator<Item = (&'a str, Option<String>)>) -> Schema {
     let entries =
         entries.map(|(id, result)| entry_schema(Some(id), result.map(|name| Ref::from_schema_name(name).into())));
     let entries: Vec<_> = entries.collect();
     let count = entries.len();
-    // `"items": false` would say the same as the number of items, but openapi-python-client takes no schema that is a boolean.
+    // `"items": false` would express the same as the number of items, but openapi-python-client does not accept boolean
+    // schemas.
     let tuple = ArrayBuilder::new().prefix_items(entries);
     results_schema(tuple.min_items(Some(count)).max_items(Some(count)).into())
 }

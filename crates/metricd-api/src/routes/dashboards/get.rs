@@ -13,15 +13,15 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// A dashboard, as it is answered.
+/// A dashboard.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Dashboard)]
 struct DashboardResponse {
     id: String,
     name: String,
-    /// The metrics, in the order of their first appearance. One that is out of service is among them.
+    /// The metrics in the order of their first appearance, including deleted ones.
     items: Vec<DashboardItem>,
-    /// Where the metrics stand, by the class of the screen's width, in grid units.
+    /// The positions of the metrics by breakpoint (class of screen widths), in grid units.
     layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
@@ -56,11 +56,11 @@ pub(in crate::routes) async fn get_dashboard(
     Ok(HttpResponse::Ok().json(DashboardResponse::from(&dashboard)))
 }
 
-/// The dashboard of a path, without the metrics that the caller may not read. What cannot be an id is no dashboard's.
+/// The dashboard in the path, without the metrics that the caller may not see. An invalid id is not found.
 ///
 /// # Errors
 ///
-/// 404, and whatever else the store fails with.
+/// 404, or an error of the repository.
 pub(in crate::routes) async fn dashboard(
     request: &HttpRequest,
     state: &ApiState,

@@ -18,7 +18,7 @@ use crate::{ApiState, Problem};
 struct DashboardSummaryResponse {
     id: String,
     name: String,
-    /// How many metrics stand on it.
+    /// The number of its metrics.
     item_count: u64,
 }
 
@@ -30,7 +30,7 @@ impl From<DashboardSummary> for DashboardSummaryResponse {
 
 problems!(ListDashboardsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
 
-/// Lists the dashboards, by their ids.
+/// Lists the dashboards by id.
 #[utoipa::path(
     get,
     path = "/dashboards",

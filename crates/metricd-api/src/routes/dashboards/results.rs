@@ -12,7 +12,7 @@ use crate::{ApiState, Problem};
 
 problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
 
-/// Answers with the results of all metrics on the dashboard, in the order of its items, as `/results` does.
+/// Answers with the results of the dashboard's metrics in the order of its items, as `/results` does.
 #[utoipa::path(
     get,
     path = "/dashboards/{dashboard_id}/results",

@@ -34,7 +34,7 @@ pub(in crate::routes) async fn get_dashboard_openapi(
     for item in dashboard.items() {
         match state.current_metric(&item.metric_id).await {
             Ok(metric) => cached.push(metric),
-            // It stands on the dashboard, and its entry among the results is a problem.
+            // The dashboard has the metric, and its entry in the results is a problem.
             Err(problem) if [ProblemCode::MetricDeleted, ProblemCode::MetricNotFound].contains(&problem.code()) => {}
             Err(problem) => return Err(problem),
         }

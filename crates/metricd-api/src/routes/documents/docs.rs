@@ -1,4 +1,4 @@
-//! `GET /docs`, and what its page needs: Swagger UI, which is a part of the program.
+//! `GET /docs` and its files: Swagger UI, which is embedded.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -15,7 +15,7 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
-/// The page is given nothing but what this server has. Swagger UI writes styles into its elements.
+/// Allows only resources of this server. Swagger UI sets inline styles.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -59,7 +59,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
     Ok(response)
 }
 
-/// Answers with a file that the page needs.
+/// Answers with a file of the documentation page.
 #[utoipa::path(
     get,
     path = "/docs/{file}",
@@ -100,7 +100,7 @@ pub(in crate::routes) async fn get_docs_file(
     }
 }
 
-/// A part of the program as a body, which is not copied.
+/// An embedded file as a body, without a copy.
 fn static_body(request: &HttpRequest, bytes: &'static [u8]) -> Bytes {
     request.extensions_mut().insert(StaticBody);
     Bytes::from_static(bytes)

@@ -11,7 +11,7 @@ struct HealthResponse {
     status: &'static str,
 }
 
-/// Says that the process lives; touches nothing else.
+/// Answers that the process is alive; checks nothing else.
 #[utoipa::path(
     get,
     path = "/health",

@@ -21,14 +21,13 @@ struct ReadyResponse {
     checks: ChecksResponse,
 }
 
-/// How long each part of the answer may take.
+/// The time limit of each check.
 const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
 
-/// Says whether the database can be reached as both roles, the schema is up to date, the definitions can be read, and row-level
-/// security isolates tenants, if there are any.
+/// Checks the database with both roles, the schema, the definitions, and the isolation of tenants.
 ///
-/// It is told within 2 s. Statements that were cancelled and that the database has not stopped are named, but the server is
-/// ready all the same: other metrics are answered.
+/// The response takes at most 2 s. Cancelled statements that the database has not stopped are reported, but do not make
+/// the server unready: other metrics are answered.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -44,7 +43,7 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
     let mut causes = Vec::new();
     let (migrations, definitions) = match &stored {
         Ok(Ok(readiness)) if readiness.pending_migrations > 0 => ("pending", "unknown"),
-        // Not how many: no token is asked for here.
+        // Without a token the response does not reveal how many.
         Ok(Ok(_)) => ("ok", "ok"),
         Ok(Err(error)) => {
             causes.push(error.to_string());
@@ -67,7 +66,7 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
             causes.push(open.to_string());
             "missing where the reader may read, so no metric runs for any tenant; the server's log names the relations"
         }
-        // A busy server is ready. That the database cannot be reached is said by the check before.
+        // A busy server is ready, and the check before reports an unreachable database.
         Ok(Err(_)) | Err(_) => "unknown",
     });
     let is_ready = causes.is_empty() && migrations == "ok";

@@ -21,7 +21,7 @@ use crate::problem::problems;
 use crate::uploads::UploadSlot;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// How long an upload may take to arrive.
+/// The time limit of an upload.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 problems!(
@@ -30,7 +30,7 @@ problems!(
     IngestionRefused, IngestionOutrun, DatabaseUnavailable, NoConnection, TooManyUploads
 );
 
-/// Judges the files of an upload and stores what is good, as `metricd ingest` does.
+/// Validates the files of an upload and stores the valid content, as `metricd ingest` does.
 #[utoipa::path(
     post,
     path = "/ingestions",
@@ -61,7 +61,7 @@ pub(in crate::routes) async fn create_ingestion(
     body: Multipart,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    // It may bring any metric.
+    // The files may contain any metric.
     caller::require_unlimited(&request)?;
     let mut query = QueryString::parse(request.query_string());
     let mode = query.take("mode", |text| match text {
@@ -100,14 +100,14 @@ pub(in crate::routes) async fn create_ingestion(
     respond(&report, report.ingestion_id != asked)
 }
 
-/// An upload that is sent again for something else is another one.
+/// The same upload with other options is another request.
 fn fingerprint(upload: &Upload, switches: [bool; 3]) -> Vec<u8> {
     let mut fingerprint = upload.fingerprint.clone();
     fingerprint.extend(switches.map(u8::from));
     fingerprint
 }
 
-/// Ingests the upload. Once it has begun it goes on to its end, whether the client waits for it or not.
+/// Ingests the upload. A started ingestion is completed even if the client disconnects.
 async fn run(
     state: &web::Data<ApiState>,
     upload: Upload,

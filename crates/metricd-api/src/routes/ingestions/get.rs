@@ -10,8 +10,7 @@ use crate::{ApiState, Problem, ProblemCode};
 
 problems!(GetIngestionProblems: TokenLimited, IngestionNotFound, DatabaseUnavailable, NoConnection);
 
-/// Answers with the report of an ingestion: with what was refused for whoever has sent the files, for others with how much and
-/// why.
+/// Answers with an ingestion's report. Only the subject that sent the files sees what was refused; others see how much.
 #[utoipa::path(
     get,
     path = "/ingestions/{ingestion_id}",
@@ -24,7 +23,7 @@ pub(in crate::routes) async fn get_ingestion(
     ingestion_id: web::Path<String>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
-    // It tells of every metric that was brought.
+    // The report names every metric of the files.
     caller::require_unlimited(&request)?;
     let ingestion_id =
         ingestion_id.parse().map(IngestionId).map_err(|_| Problem::new(ProblemCode::IngestionNotFound))?;

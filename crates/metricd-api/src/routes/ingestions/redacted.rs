@@ -1,13 +1,13 @@
-//! What of a report is answered to whom.
+//! Redacts reports.
 
 use metricd_access::Caller;
 use metricd_domain::{IngestionReport, Location};
 
-/// What stands for a message that may quote the files.
+/// Replaces a message that may quote the files.
 const WITHHELD: &str = "shown to the subject that has sent the files";
 
-/// The report for a caller: with the names of files, not with their folders, and with what the files hold only for the subject
-/// that has sent them. Where no token is asked for, everybody is the same.
+/// The report for a caller: with names of files without their folders, and with content of the files only for the
+/// subject that sent them. Without tokens all callers are the same.
 pub(super) fn redacted(mut report: IngestionReport, caller: Option<&Caller>) -> IngestionReport {
     without_folders(&mut report);
     let is_sender = |caller: &Caller| report.ingested_by.is_some() && report.ingested_by.as_deref() == caller.subject();
@@ -15,7 +15,7 @@ pub(super) fn redacted(mut report: IngestionReport, caller: Option<&Caller>) -> 
         return report;
     }
     let without_content = |location: &mut Location| {
-        // Keys and headings are what a file holds as well.
+        // Keys and column names are content of the files as well.
         (location.pointer, location.column) = (None, None);
     };
     for refusal in &mut report.refusals {
@@ -31,7 +31,7 @@ pub(super) fn redacted(mut report: IngestionReport, caller: Option<&Caller>) -> 
     report
 }
 
-/// Files that were ingested on the server's machine are named with their folders.
+/// Removes the folders of files that were ingested on the server's machine.
 fn without_folders(report: &mut IngestionReport) {
     let IngestionReport { files, refusals, notices, suggestions, .. } = report;
     let locations = refusals.iter().map(|refusal| &refusal.location);
@@ -39,7 +39,7 @@ fn without_folders(report: &mut IngestionReport) {
     let locations = locations.chain(suggestions.iter().map(|suggestion| &suggestion.location));
     let named = files.iter().map(|file| &file.file).chain(locations.map(|location| &location.file));
     let mut paths: Vec<String> = named.filter(|name| name.contains(['/', '\\'])).cloned().collect();
-    // One that is a part of another is replaced after it.
+    // A path that contains another one is replaced first.
     paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
     paths.dedup();
     let shorten = |text: &mut String| {

@@ -1,4 +1,4 @@
-//! An upload: the parts of a multipart body (RFC 7578), each a file in a folder that goes with it.
+//! Receives an upload: the parts of a multipart body (RFC 7578), each as a file in a temporary folder.
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,17 +21,17 @@ use crate::extract::body::check_coding;
 use crate::uploads::Uploads;
 use crate::{FieldError, Problem, ProblemCode};
 
-/// How many files an upload may have.
+/// The greatest number of parts.
 const MAX_PARTS: usize = 100;
 
-/// How long the next piece of an upload may take.
+/// How long the next chunk of an upload may take.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How fast an upload has to arrive, measured over this time again and again.
+/// The minimum rate of an upload, in bytes per second, and the window over which it is measured.
 const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
 const RATE_WINDOW: Duration = Duration::from_secs(15);
 
-/// The greatest number of characters of a file's name.
+/// The longest name of a file.
 const MAX_NAME_CHARS: usize = 100;
 
 /// The parts of an upload: at least one file, of any of the kinds.
@@ -46,28 +46,28 @@ pub(super) struct UploadBody {
     #[schema(content_media_type = "application/json")]
     metrics: Option<Vec<String>>,
     /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
-    // Of any type: without one, it would be text in a form instead of a file.
+    // Any type: without one, Swagger UI sends a text field instead of a file.
     #[schema(content_media_type = "application/octet-stream")]
     records: Option<Vec<String>>,
 }
 
-/// What an upload has brought.
+/// A received upload.
 #[derive(Debug)]
 pub(super) struct Upload {
-    /// Where the files are, for as long as this lives.
+    /// The folder of the files, removed on drop.
     pub(super) folder: TempDir,
     /// The files.
     pub(super) inputs: Inputs,
-    /// Tells this upload from one of any other content.
+    /// A hash of the content.
     pub(super) fingerprint: Vec<u8>,
 }
 
-/// Reads the body into files.
+/// Writes the parts of the body to files.
 ///
 /// # Errors
 ///
-/// 415 where it is no multipart body or a compressed one, 413 where it is larger than it may be, 408 where it does not arrive, 400 where it
-/// breaks off, 422 for parts that are none of `queries`, `metrics` and `records`, or where there is none.
+/// 415 if the body is not multipart or is compressed, 413 if it is too large, 408 if it does not arrive, 400 if it is
+/// cut off, 422 for unknown parts, or without parts.
 pub(super) async fn receive(
     request: &HttpRequest,
     body: Multipart,
@@ -110,7 +110,7 @@ pub(super) async fn receive(
     Ok(Upload { folder, inputs: Inputs { files, ..Inputs::default() }, fingerprint })
 }
 
-/// How fast an upload arrives: too slow is a place that others do not have.
+/// The rate at which an upload arrives. A slow one would occupy a slot.
 struct ArrivalRate {
     since: Instant,
     bytes: u64,
@@ -121,7 +121,7 @@ impl ArrivalRate {
         Self { since: Instant::now(), bytes: 0 }
     }
 
-    /// What comes next of the body. Whatever it is, the upload is held to the least rate, since parts may have no content.
+    /// Returns the next item of the body. The minimum rate applies to every item, since parts may be empty.
     async fn next<T>(
         &mut self,
         body: &mut (impl Stream<Item = Result<T, MultipartError>> + Unpin),
@@ -136,7 +136,7 @@ impl ArrivalRate {
         Ok(Some(next))
     }
 
-    /// Counts what has arrived.
+    /// Counts bytes that have arrived, and checks the rate at the end of a window.
     fn took(&mut self, bytes: usize) -> Result<(), Problem> {
         self.bytes += bytes as u64;
         let elapsed = self.since.elapsed();
@@ -162,7 +162,7 @@ struct UploadReceiver<'a> {
 }
 
 impl UploadReceiver<'_> {
-    /// Writes a part into a file; `None` where it is of no use, which is noted.
+    /// Writes a part to a file; `None` for an unknown part, which is recorded, and for an empty file input.
     async fn file(&mut self, mut part: Field, index: usize) -> Result<Option<Input>, Problem> {
         let field = part.name().unwrap_or_default().to_owned();
         let kind = match field.as_str() {
@@ -189,13 +189,13 @@ impl UploadReceiver<'_> {
             self.left_bytes =
                 self.left_bytes.checked_sub(chunk.len() as u64).ok_or_else(|| too_large(self.max_bytes))?;
             self.hash.update(&chunk);
-            // A part that is of no use is read on, so that what follows it is judged as well.
+            // The rest of an unknown part is read, so that the parts after it are checked as well.
             if kind.is_some() {
                 file.write_all(&chunk).await.map_err(broken)?;
             }
         }
         self.hash.update(size_bytes.to_be_bytes());
-        // What a browser sends for a file input in which nothing was chosen; Swagger UI sends no name at all.
+        // Browsers send this for a file input without a file; Swagger UI omits the name.
         if given.unwrap_or_default().is_empty() && size_bytes == 0 {
             return Ok(None);
         }
@@ -204,16 +204,16 @@ impl UploadReceiver<'_> {
     }
 }
 
-/// The last part of the name that the client gives, without what a report should not show; the part's name where that leaves
-/// nothing.
+/// The last component of the client's file name, without characters that a report should not show; the part's name if
+/// nothing remains.
 fn file_name(given: &str, field: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = last.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
     if name.trim().is_empty() { field.to_owned() } else { name }
 }
 
-/// Whether the parts of the body have a boundary. The library has one error for a header without one and for a body in which
-/// it does not stand where it has to.
+/// Requires a boundary. The library reports a missing boundary parameter and a misplaced boundary in the body by the
+/// same error.
 fn check_boundary(request: &HttpRequest) -> Result<(), Problem> {
     let mime = request.mime_type().ok().flatten();
     if mime.is_some_and(|mime| mime.type_() == "multipart" && mime.get_param("boundary").is_none()) {
@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(file_name(&"ä".repeat(300), "queries").chars().count(), 100);
     }
 
-    /// Receives empty parts, one after each of these pauses; how long that took.
+    /// Receives an empty part after each of these pauses, in seconds; returns the result and how long it took.
     async fn receive_empty_parts(pauses: &[u64]) -> (Result<Upload, Problem>, Duration) {
         let root = tempfile::tempdir().unwrap();
         let uploads = Uploads::below(&root.path().join("uploads")).unwrap();
@@ -310,7 +310,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
             rate.took(8 << 10).unwrap();
         }
-        // What came fast before does not make up for what comes slowly now.
+        // Earlier fast arrival does not compensate for slow arrival.
         rate.took(10 << 20).unwrap();
         let mut seconds = 0;
         let refused = loop {

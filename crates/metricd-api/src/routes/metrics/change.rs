@@ -1,4 +1,4 @@
-//! What every change of a stored metric has in common: who may make it, of which version, and what is answered.
+//! What all changes of a stored metric share: authorization, preconditions and the response.
 
 use actix_web::HttpRequest;
 use metricd_domain::{MetricDefinition, MetricId};
@@ -8,16 +8,17 @@ use crate::auth::caller;
 use crate::extract::conditional;
 use crate::{ApiState, Problem, ProblemCode};
 
-/// How often a change is tried if others are faster and the client has named no version. Each time one of them has made a change,
-/// so this bounds how many there may be at once.
+/// How often a change without `If-Match` is tried if concurrent changes win. One of them succeeds each time, so this
+/// bounds the number of concurrent changes.
 const MAX_ATTEMPTS: usize = 100;
 
-/// Changes a metric that is in this state to what `draft` makes of the definition that it has.
+/// Changes a metric in the given state to what `draft` makes of its definition.
 ///
 /// # Errors
 ///
-/// 404, 410 where it is out of service and `of` is of those in service, 403 where it is not editable, 412 where the request has named
-/// another version or others were faster each time, and those of `draft`, which is asked again for each attempt.
+/// 404; 410 if the metric is deleted and `of` requires one in service; 403 if it is not editable; 412 if `If-Match` has
+/// another version, or concurrent changes win every attempt; and the errors of `draft`, which is called for each
+/// attempt.
 pub(super) async fn change(
     request: &HttpRequest,
     state: &ApiState,
@@ -26,7 +27,7 @@ pub(super) async fn change(
     mut draft: impl AsyncFnMut(&MetricDefinition) -> Result<MetricChange, Problem>,
 ) -> Result<MetricDefinition, Problem> {
     for _ in 0..MAX_ATTEMPTS {
-        // From the store, not from memory: this server may not have been told yet of the last change.
+        // Read from the repository: this server may not have been notified of the last change yet.
         let before = state.repository.get_definition(id).await?;
         if !before.metric.editable {
             return Err(Problem::new(ProblemCode::MetricNotEditable));

@@ -1,4 +1,4 @@
-//! What a request says of a metric, and what becomes of it with what PostgreSQL says.
+//! The content of a metric in a request, and its validation.
 
 use std::sync::Arc;
 
@@ -20,32 +20,32 @@ use crate::extract::fields::{Field, Fields, read};
 use crate::problem::FindingResponse;
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
-/// What a metric is to be.
+/// A new metric.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = NewMetric)]
 #[expect(dead_code, reason = "read by the document alone")]
 pub(super) struct NewMetricBody {
-    /// The id that it is given; where there is none, one is made of the title.
+    /// The metric's id; by default it is derived from the title.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     id: Option<String>,
     #[schema(min_length = 1, max_length = 200)]
     title: String,
     #[schema(min_length = 1, max_length = 2000)]
     description: Option<String>,
-    /// One SELECT, over the tables of the schema `warehouse`.
+    /// One SELECT over tables of the schema `warehouse`.
     #[schema(min_length = 1)]
     sql: String,
-    /// What its parameters take. PostgreSQL infers the types of those that are not named here.
+    /// Declarations of parameters. PostgreSQL infers the types of the others.
     parameters: Option<Vec<ParameterDeclaration>>,
-    /// The column that says when a row was, where it is not the only one: `column` or `table.column`.
+    /// The time column of the rows, if there are several candidates: `column` or `table.column`.
     time_column: Option<String>,
-    /// To what a period is applied, where the SQL is not to decide.
+    /// What a period applies to, if the SQL should not decide.
     period: Option<PeriodDeclaration>,
     limits: Option<MetricLimits>,
 }
 
-/// What is to be different: what is not named stays, what is null goes (RFC 7396).
+/// A merge patch (RFC 7396): absent members keep their values, null removes them.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = MetricPatch)]
@@ -55,17 +55,17 @@ pub(super) struct MetricPatchBody {
     title: Option<String>,
     #[schema(min_length = 1, max_length = 2000)]
     description: Option<String>,
-    /// One SELECT, over the tables of the schema `warehouse`.
+    /// One SELECT over tables of the schema `warehouse`.
     #[schema(nullable = false, min_length = 1)]
     sql: Option<String>,
     parameters: Option<Vec<ParameterDeclaration>>,
     time_column: Option<String>,
-    /// To what a period is applied, where the SQL is not to decide.
+    /// What a period applies to, if the SQL should not decide.
     period: Option<PeriodDeclaration>,
     limits: Option<MetricLimits>,
 }
 
-/// What a request says of a metric's content.
+/// The content of a metric in a request.
 #[derive(Debug)]
 pub(super) struct ContentRequest {
     pub(super) title: Field<MetricTitle>,
@@ -78,7 +78,7 @@ pub(super) struct ContentRequest {
 }
 
 impl ContentRequest {
-    /// Takes what the body says of it; what is wrong is told with what else is.
+    /// Takes the fields of the content, and records their faults.
     pub(super) fn take(fields: &mut Fields) -> Self {
         let title = fields.take_text("title", MetricTitle::parse);
         let description = fields.take_text("description", MetricDescription::parse);
@@ -93,7 +93,7 @@ impl ContentRequest {
         Self { title, description, sql, parameters, time_column, period, limits }
     }
 
-    /// Whether the request names anything on which the contract depends.
+    /// Whether the request has anything that the contract depends on.
     pub(super) fn names_sql(&self) -> bool {
         self.sql != Field::Absent
             || self.parameters != Field::Absent
@@ -101,7 +101,7 @@ impl ContentRequest {
             || self.period != Field::Absent
     }
 
-    /// The content of a metric that is not stored yet.
+    /// The content of a new metric.
     pub(super) fn new_content(self, sql: SqlText) -> DraftContent {
         DraftContent {
             display_text: DisplayText { title: self.title.given(), description: self.description.given() },
@@ -113,7 +113,7 @@ impl ContentRequest {
         }
     }
 
-    /// The content of a stored metric, with what the request says of it.
+    /// The content of a stored metric with the changes of the request.
     pub(super) fn applied_to(self, before: &MetricDefinition) -> DraftContent {
         let MetricDefinition { metric, display_text, sql, .. } = before.clone();
         let sql = self.sql.applied_to(Some(sql)).unwrap_or_else(|| before.sql.clone());
@@ -133,8 +133,8 @@ impl ContentRequest {
     }
 }
 
-/// The title of a metric that gets this SQL and no title. A title that was taken from the old SQL's comment is given to the
-/// metric, unless the new SQL has the same one: what a request does not name does not change.
+/// The title of a metric without a new title and with this SQL. A title from the old SQL's comment becomes the metric's
+/// own unless the new SQL has the same one, so that an absent member changes nothing.
 fn kept_title(before: &MetricDefinition, sql: &SqlText) -> Option<MetricTitle> {
     let given = before.display_text.title.clone();
     if given.is_some() || before.sql.title() == sql.title() {
@@ -144,7 +144,7 @@ fn kept_title(before: &MetricDefinition, sql: &SqlText) -> Option<MetricTitle> {
     MetricTitle::parse(&shown.collect::<String>()).ok()
 }
 
-/// The declared parameters, each of whose faults is named by its place.
+/// Takes the declared parameters; a fault names the index.
 fn take_parameters(fields: &mut Fields) -> Field<Parameters> {
     let entries = match fields.take("parameters", read::<Vec<Value>>) {
         Field::Given(entries) => entries,
@@ -163,7 +163,7 @@ fn take_parameters(fields: &mut Fields) -> Field<Parameters> {
     Field::Given(parameters)
 }
 
-/// What a metric is to be, before PostgreSQL was asked.
+/// The content of a metric before validation.
 #[derive(Debug, Clone)]
 pub(super) struct DraftContent {
     display_text: DisplayText,
@@ -175,17 +175,17 @@ pub(super) struct DraftContent {
 }
 
 impl DraftContent {
-    /// With its contract, through the same door as every SQL that is stored.
+    /// Validates the SQL, like all SQL that is stored, and adds its contract.
     ///
     /// # Errors
     ///
-    /// 422 with every finding where the SQL is refused, 503 where PostgreSQL cannot be asked.
-    pub(super) async fn validated(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let contract = validate(request, state, self.clone()).await?;
+    /// 422 with every finding if the SQL is refused, 503 if PostgreSQL cannot be reached.
+    pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
+        let contract = judge(request, state, self.clone()).await?;
         Ok(self.with(contract))
     }
 
-    /// With the contract that it is known to have.
+    /// Adds a known contract.
     pub(super) fn with(self, contract: Contract) -> MetricContent {
         let Self { display_text, sql, parameters, time_column, period, limits } = self;
         let mut content = MetricContent::new(sql, contract);
@@ -194,8 +194,8 @@ impl DraftContent {
         content
     }
 
-    /// The contract of this content, if all is the same on which it depends.
-    pub(super) fn contract_as_of(&self, validated: &MetricContent) -> Option<Contract> {
+    /// The contract of the validated content, if everything that it depends on is the same.
+    pub(super) fn contract_as_of(&self, judged: &MetricContent) -> Option<Contract> {
         let own = (&self.sql, &self.parameters, &self.time_column, &self.period);
         let is_same = own == (&validated.sql, &validated.parameters, &validated.time_column, &validated.period);
         is_same.then(|| validated.contract.clone())

@@ -18,10 +18,10 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
 
-/// The greatest number of characters that an id is given of a title, so that there is room for what tells it from others.
+/// The longest part of an id that is derived from a title, which leaves room for a suffix.
 const MAX_SLUG_CHARS: usize = 48;
 
-/// How often an id is made of a title that is taken already.
+/// How often an id is derived from a title if it is taken.
 const MAX_ATTEMPTS: usize = 5;
 
 problems!(
@@ -32,7 +32,7 @@ problems!(
 
 /// Creates a metric from its SQL.
 ///
-/// The SQL is judged, and PostgreSQL asked what it takes and returns, before anything is stored.
+/// The SQL is validated, and its contract read from PostgreSQL, before anything is stored.
 #[utoipa::path(
     post,
     path = "/metrics",
@@ -78,7 +78,7 @@ pub(in crate::routes) async fn create_metric(
     let (definition, is_new) = loop {
         let metric = NewMetric::new(metric_id.clone(), content.clone(), actor.clone());
         match state.repository.insert_metric(metric, idempotency.clone()).await {
-            // The client has named no id, so that any other will do.
+            // The client chose no id, so another one is as good.
             Err(RepositoryError::MetricExists(_)) if id.is_none() && attempt < MAX_ATTEMPTS => {
                 attempt += 1;
                 let random = Uuid::new_v4().simple().to_string();
@@ -88,7 +88,7 @@ pub(in crate::routes) async fn create_metric(
             stored => break stored?,
         }
     };
-    // A token of the same subject that was limited to other metrics may have made it.
+    // A token of the same subject with other limits may have created it.
     caller::require_visible(&request, &definition.metric.metric_id)?;
     state.definitions.invalidate();
 
@@ -100,7 +100,7 @@ pub(in crate::routes) async fn create_metric(
     Ok(respond(response, &definition))
 }
 
-/// An id from the letters and digits of a title.
+/// Derives an id from the letters and digits of a title.
 fn id_of(title: &str, ending: &str) -> MetricId {
     let mut slug = String::new();
     for character in title.chars().flat_map(char::to_lowercase) {

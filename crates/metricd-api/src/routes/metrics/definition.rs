@@ -1,4 +1,4 @@
-//! A definition, as it is answered.
+//! Definitions in responses.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::extract::conditional;
 
-/// A metric's definition: its SQL, and what PostgreSQL has said of it.
+/// A metric's definition: its SQL, and its contract from PostgreSQL.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Definition)]
 pub(super) struct DefinitionResponse<'a> {
@@ -25,25 +25,25 @@ pub(super) struct DefinitionResponse<'a> {
     description: Option<&'a str>,
     /// Whether it may be changed over HTTP.
     editable: bool,
-    /// Counts the changes of all of this but the contract, from 1.
+    /// Counts changes of everything but the contract, from 1.
     version: u32,
     sql: &'a str,
-    /// Counts the changes of the SQL, from 1.
+    /// Counts changes of the SQL, from 1.
     sql_version: u32,
     parameters: Vec<ParameterResponse<'a>>,
-    /// The column that says when a row was, where the definition names one: `column` or `table.column`.
+    /// The declared time column: `column` or `table.column`.
     #[schema(required)]
     time_column: Option<String>,
-    /// To what a period is applied, where the definition chooses.
+    /// The declared target of periods.
     #[schema(required)]
     period: Option<&'a PeriodDeclaration>,
     limits: MetricLimits,
-    /// What PostgreSQL says of the SQL; null where nobody has asked it, or it is not valid any more.
+    /// PostgreSQL's description of the SQL; null if it is unknown, or the SQL is no longer valid.
     #[schema(required)]
     contract: Option<ContractResponse<'a>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    /// When it was taken out of service; null while it is in service.
+    /// When it was deleted; null while it is in service.
     #[schema(required)]
     deleted_at: Option<DateTime<Utc>>,
 }
@@ -61,23 +61,23 @@ pub(super) struct DefinitionSummary {
     editable: bool,
     /// Counts the changes, from 1.
     version: u32,
-    /// Those that the contract names.
+    /// The parameters of the contract.
     #[schema(value_type = Vec<ParameterResponse>)]
     parameters: serde_json::Value,
-    /// Null where nobody has asked PostgreSQL.
+    /// The columns of the contract; null without a contract.
     #[schema(required)]
     columns: Option<Vec<ContractColumn>>,
-    /// When it was taken out of service; null while it is in service.
+    /// When it was deleted; null while it is in service.
     #[schema(required)]
     deleted_at: Option<DateTime<Utc>>,
 }
 
-/// A parameter with what is declared of it, if anything is.
+/// A parameter with its declaration, if there is one.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Parameter)]
 struct ParameterResponse<'a> {
     name: &'a str,
-    /// The type, by PostgreSQL's name for it: the declared one, or the one that PostgreSQL infers; null where nobody has asked it.
+    /// PostgreSQL's name of the declared or inferred type; null without a contract.
     #[schema(required)]
     r#type: Option<String>,
     /// Whether a request must have a value.
@@ -86,22 +86,22 @@ struct ParameterResponse<'a> {
     declared: Option<ParameterDeclaration>,
 }
 
-/// What PostgreSQL says of the SQL.
+/// PostgreSQL's description of the SQL.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Contract)]
 struct ContractResponse<'a> {
-    /// The columns of the result, in their order.
+    /// The columns of the result, in order.
     columns: &'a [ContractColumn],
-    /// The parameters, in the order in which they first stand in the SQL.
+    /// The parameters, in the order of their first use in the SQL.
     parameters: &'a [ContractParameter],
-    /// The tables and views that are read, in the order of their names.
+    /// The tables and views that are read, by name.
     tables: &'a [ContractTable],
     #[schema(value_type = ContractPeriodBody)]
     period: Cow<'a, Period>,
 }
 
-/// What a request's `start_date` and `end_date` do. One object with members that depend on `applied`: generators of clients
-/// drop a choice between objects that share parts.
+/// How `start_date` and `end_date` of a request are applied. One object whose members depend on `applied`, since client
+/// generators drop a choice between objects with common members.
 #[derive(ToSchema)]
 #[schema(as = ContractPeriod)]
 #[expect(dead_code, reason = "read by the document alone")]
@@ -109,7 +109,7 @@ struct ContractPeriodBody {
     applied: ContractPeriodKind,
     /// With `narrowed`: the table, in the schema `warehouse`.
     table: Option<String>,
-    /// With `narrowed` and `result`: the column that says when a row was.
+    /// With `narrowed` and `result`: the time column.
     column: Option<String>,
     /// The column's type: `date` or a timestamp.
     r#type: Option<String>,
@@ -117,16 +117,16 @@ struct ContractPeriodBody {
     reason: Option<String>,
 }
 
-/// In which way a period is applied.
+/// How a period is applied.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "read by the document alone")]
 enum ContractPeriodKind {
-    /// The SQL names the days, and gets them bound.
+    /// The SQL has parameters for the days.
     Bound,
-    /// The SQL reads only the rows of a table that are inside.
+    /// The SQL reads only the rows of a table within the period.
     Narrowed,
-    /// The result has only those of its rows that are inside.
+    /// Rows of the result outside the period are removed.
     Result,
     /// None of these is possible.
     Unsupported,
@@ -140,7 +140,7 @@ impl<'a> From<&'a Contract> for ContractResponse<'a> {
     }
 }
 
-/// Answers with the definition and its tag.
+/// Answers with the definition and its `ETag`.
 pub(super) fn respond(mut response: HttpResponseBuilder, definition: &MetricDefinition) -> HttpResponse {
     let statement = MetricStatement::of(definition).ok();
     response.insert_header(conditional::header(&conditional::of_definition(definition)));
@@ -148,7 +148,7 @@ pub(super) fn respond(mut response: HttpResponseBuilder, definition: &MetricDefi
 }
 
 impl<'a> DefinitionResponse<'a> {
-    /// The definition, with its statement where its SQL is one.
+    /// The definition, with its statement if its SQL is valid.
     pub(super) fn of(definition: &'a MetricDefinition, statement: Option<&'a MetricStatement>) -> Self {
         let metric = &definition.metric;
         Self {
@@ -174,7 +174,7 @@ impl<'a> DefinitionResponse<'a> {
 
 impl From<MetricDefinition> for DefinitionSummary {
     fn from(definition: MetricDefinition) -> Self {
-        // A list is long; taking apart each SQL would cost more than all else.
+        // Parsing the SQL of every entry of a list would dominate its cost.
         let known: Vec<_> = MetricStatement::contract_parameters(&definition).collect();
         let known = known.iter().map(|(name, r#type, required)| (name.as_str(), r#type.clone(), *required));
         let parameters = serde_json::to_value(responses(&definition, known)).unwrap_or_default();

@@ -16,7 +16,7 @@ problems!(
     MetricNotEditable, MetricNotFound, MetricDeleted, VersionMismatch, InvalidParameters, DatabaseUnavailable, NoConnection
 );
 
-/// Takes the metric out of service. Its definition and history stay.
+/// Deletes the metric: it is out of service. Its definition and history stay.
 #[utoipa::path(
     delete,
     path = "/metrics/{metric_id}",

@@ -29,8 +29,8 @@ problems!(
 
 /// Runs the metric's stored SQL and answers with its result.
 ///
-/// JSON comes in one piece, and a result that is cut says so. CSV and NDJSON are sent while they are read: where something goes
-/// wrong in the middle, the connection is closed without the end of the body.
+/// JSON is buffered, and a truncated result is marked. CSV and NDJSON are streamed: an error in the middle closes the
+/// connection without the end of the body.
 #[utoipa::path(
     get,
     path = "/metrics/{metric_id}",
@@ -74,7 +74,7 @@ pub(in crate::routes) async fn get_metric(
     state.with_contract_retry(cached, async |cached| answer(&request, &state, tenant.as_ref(), cached).await).await
 }
 
-/// Runs the metric's SQL and answers with its result.
+/// Answers with the metric's contract.
 async fn answer(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
@@ -105,18 +105,18 @@ async fn answer(
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 
-/// What a request asks for.
+/// The parameters of a request.
 struct GetMetricParams {
     format: Format,
-    /// How many rows, where the request says so.
+    /// The value of `limit`.
     rows: Option<RowLimit>,
     bound: BoundStatement,
     period: Option<AppliedPeriod>,
 }
 
 impl GetMetricParams {
-    /// Reads the request: the format, which the query string names before the header `Accept` does, the limit, and the values
-    /// of the metric's parameters.
+    /// Parses the parameters: the format, in which the query string takes precedence over `Accept`, the limit, and the
+    /// metric's own parameters.
     fn parse(request: &HttpRequest, statement: &MetricStatement) -> Result<Self, Problem> {
         let mut query = QueryString::parse(request.query_string());
         let named = query.take("format", Format::parse);

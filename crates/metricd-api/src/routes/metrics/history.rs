@@ -15,31 +15,31 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
 
-/// A change, as it is answered.
+/// A change of a metric.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
 struct ChangeResponse {
-    /// The definition's version after it.
+    /// The definition's version after the change.
     version: u32,
     action: ChangeAction,
     changed_at: DateTime<Utc>,
     changed_by: Actor,
-    /// What is different from the version before.
+    /// The differences from the previous version.
     changes: Vec<FieldChange>,
 }
 
-/// What became of a field.
+/// The change of a field.
 #[derive(Debug, Serialize, ToSchema)]
 struct FieldChange {
     field: String,
-    /// What it was; null where it was nothing.
+    /// The previous value; null if there was none.
     before: Value,
     after: Value,
 }
 
 problems!(ListMetricHistoryProblems: MetricNotFound, InvalidParameters, DatabaseUnavailable, NoConnection);
 
-/// Answers with who changed the metric, when, and what; the newest change first. Also of one that is out of service.
+/// Answers with the metric's changes (who, when and what), the newest first; also of a deleted metric.
 #[utoipa::path(
     get,
     path = "/metrics/{metric_id}/history",
@@ -60,7 +60,7 @@ pub(in crate::routes) async fn list_metric_history(
     query.finish()?;
     let found =
         state.repository.list_metric_versions(&metric_id(&request, &path)?, asked.after, asked.wanted()).await?;
-    // The one past the page is what the last one on it is compared with.
+    // The entry after the page is compared with the last one on it.
     let has_next = found.len() > asked.limit();
     let next_cursor = found.get(asked.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));
     let items = found.iter().enumerate().take(asked.limit());
@@ -69,7 +69,7 @@ pub(in crate::routes) async fn list_metric_history(
     Ok(HttpResponse::Ok().json(PageResponse { items, next_cursor }))
 }
 
-/// The change. An ingestion's id is for those who may read its report.
+/// The change. An ingestion's id is shown to callers who may read its report.
 fn respond(version: &MetricVersion, before: Option<&MetricVersion>, shows_ingestion: bool) -> ChangeResponse {
     let (mut before, after) = (before.map(fields).unwrap_or_default(), fields(version));
     let changes = after.into_iter().filter_map(|(field, after)| {
@@ -88,7 +88,7 @@ fn respond(version: &MetricVersion, before: Option<&MetricVersion>, shows_ingest
     }
 }
 
-/// What of a version is compared.
+/// The compared fields of a version.
 fn fields(version: &MetricVersion) -> Map<String, Value> {
     let fields = json!({
         "title": version.display_text.title,

@@ -12,12 +12,12 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
 
-/// The greatest number of characters that are searched for.
+/// The longest search text.
 const MAX_SEARCH_CHARS: usize = 200;
 
 problems!(ListMetricsProblems: InvalidParameters, DatabaseUnavailable, NoConnection);
 
-/// Lists the definitions, by their ids.
+/// Lists the definitions by id.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -16,7 +16,7 @@ problems!(
     MetricNotEditable, MetricNotFound, VersionMismatch, InvalidParameters, DatabaseUnavailable, NoConnection
 );
 
-/// Brings a metric back that was taken out of service. One that is in service stays as it is.
+/// Restores a deleted metric. A metric in service stays as it is.
 #[utoipa::path(
     post,
     path = "/metrics/{metric_id}/restore",
@@ -40,6 +40,6 @@ pub(in crate::routes) async fn restore_metric(
     QueryString::parse(request.query_string()).finish()?;
     let id = metric_id(&request, &path)?;
     let restored = change(&request, &state, &id, ServiceState::Any, async |_| Ok(MetricChange::Restore)).await?;
-    // Its tables may have changed while it was out of service.
+    // Its tables may have changed meanwhile.
     Ok(respond(HttpResponse::Ok(), &state.with_current_contract(restored).await))
 }

@@ -21,10 +21,9 @@ problems!(
     UnsupportedMediaType, InvalidBody, InvalidParameters, TooManyQueries, SqlRefused, DatabaseUnavailable, NoConnection
 );
 
-/// Changes title, description, SQL or declarations: what the body does not name stays, what it says is null goes
-/// (RFC 7396).
+/// Changes a metric by a merge patch (RFC 7396): absent members keep their values, null removes them.
 ///
-/// The SQL is judged if the body names it, its parameters, its time column or its period.
+/// The SQL is validated if the body has `sql`, `parameters`, `time_column` or `period`.
 #[utoipa::path(
     patch,
     path = "/metrics/{metric_id}",
@@ -54,7 +53,7 @@ pub(in crate::routes) async fn update_metric(
         let mut fields = Fields::of(body.clone());
         let content = ContentRequest::take(&mut fields);
         fields.finish()?;
-        // A table that has changed since keeps no metric from being renamed.
+        // A table that has changed does not prevent a new title.
         let kept = if content.names_sql() { None } else { before.contract.clone() };
         let draft = content.applied_to(before);
         let content = match kept.or_else(|| draft.contract_as_of(validated.as_ref()?)) {

@@ -11,7 +11,7 @@ use crate::{Problem, ProblemCode};
 
 problems!(GetProblemProblems: NotFound, InvalidParameters);
 
-/// Answers with what the code means.
+/// Answers with the meaning of a problem code.
 #[utoipa::path(
     get,
     path = "/problems/{code}",

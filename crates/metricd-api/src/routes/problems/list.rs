@@ -11,7 +11,7 @@ use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
-/// Every code. There are so few that they need no pages.
+/// Every code, on one page.
 #[derive(Serialize, ToSchema)]
 #[schema(as = ProblemKinds)]
 struct ProblemsResponse {
@@ -22,7 +22,7 @@ struct ProblemsResponse {
 
 problems!(ListProblemsProblems: InvalidParameters);
 
-/// Answers with everything that can go wrong.
+/// Answers with every problem code.
 #[utoipa::path(
     get,
     path = "/problems",

@@ -1,4 +1,4 @@
-//! Problems as pages for people: without styles or scripts, so that they need nothing that is not allowed.
+//! HTML pages of problem codes, without styles or scripts, as the security policy requires.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ pub(super) fn of_one(code: ProblemCode) -> String {
     page(code, &body)
 }
 
-/// The page of all of them.
+/// The page of all codes.
 pub(super) fn of_all() -> String {
     let mut body = "<h1>Problems</h1>\n<dl>\n".to_owned();
     for problem in ProblemCode::ALL {
@@ -33,7 +33,7 @@ fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// Text in which what stands between backticks is code.
+/// Escapes the text, with text between backticks as code.
 fn prose(text: &str) -> String {
     let mut html = String::new();
     for (index, part) in text.split('`').enumerate() {

@@ -1,4 +1,4 @@
-//! One of several results.
+//! One entry of several results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::results::document::{ResultRows, hashable_prefix};
 use crate::results::run::{RanStatement, run_limits, run_problem};
 use crate::{ApiState, FieldError, Problem, ProblemCode};
 
-/// What of an id does not stand in a path as it is. No id has such characters, but what is asked for may.
+/// The characters that are encoded in a path segment. A valid id has none of them, but a requested one may.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A metric that is asked for.
+/// A requested metric.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// It is to be run, or has been.
+    /// It is bound, and may have run.
     Prepared(Box<Prepared>),
-    /// It cannot be run.
+    /// It cannot run.
     Problem(Problem),
 }
 
-/// A metric with the values of its parameters.
+/// A metric bound to its values.
 #[derive(Debug)]
 pub(super) struct Prepared {
     cached: Arc<CachedMetric>,
@@ -39,17 +39,17 @@ pub(super) struct Prepared {
     pub(super) outcome: Option<Result<RunOutcome, RunError>>,
 }
 
-/// An entry, as it is answered.
+/// An encoded entry.
 #[derive(Debug)]
 pub(super) struct EncodedEntry {
     pub(super) body: Vec<u8>,
     pub(super) is_truncated: bool,
-    /// A hash of what is the same whenever it is asked for; none where the server has failed, which is not to be kept.
+    /// A hash without `as_of`; `None` for a server error, which must not be cached.
     pub(super) hash: Option<blake3::Hash>,
 }
 
 impl Prepared {
-    /// The metric with those of the values that it has parameters for.
+    /// Binds the metric to those of the values that it has parameters for.
     pub(super) fn of(
         cached: Arc<CachedMetric>,
         state: &ApiState,
@@ -77,7 +77,7 @@ impl Prepared {
         Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&cached)), cached, period, bound, limits, outcome: None }))
     }
 
-    /// The metric as it was run, and whether its contract may be to blame for how that has ended.
+    /// The metric as it was run, and whether its contract may be the cause of its error.
     pub(super) fn stale(&self) -> Option<(&Arc<CachedMetric>, Staleness)> {
         let (Some(Err(error)), Ok(statement)) = (&self.outcome, &self.cached.statement) else { return None };
         Some((&self.cached, self.ran(statement).staleness(error)))
@@ -96,7 +96,7 @@ impl Entry {
         }
     }
 
-    /// The entry's document: the result that the metric's own path would answer with, or its problem.
+    /// Encodes the entry: the result of the metric's own path, or its problem.
     pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> EncodedEntry {
         let problem = match self {
             Self::Problem(problem) => problem,
@@ -127,7 +127,7 @@ impl Entry {
 }
 
 fn entry(id: &str, status: u16, key: &str, document: &[u8]) -> Vec<u8> {
-    // It cannot fail: it is text.
+    // Infallible: it is a string.
     let id = serde_json::to_string(id).unwrap_or_default();
     let mut body = format!(r#"{{"metric_id":{id},"status":{status},"{key}":"#).into_bytes();
     body.extend_from_slice(document);

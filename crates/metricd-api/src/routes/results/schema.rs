@@ -40,7 +40,7 @@ pub(crate) fn results_schema(entries: Schema) -> Schema {
     results.property("as_of", instant).required("as_of").into()
 }
 
-/// The schema of an entry, of this metric or of any: with its result, unless there can be none, or with its problem.
+/// The schema of an entry of the metric, or of any: with a result, unless the metric is deleted, or with a problem.
 pub(crate) fn entry_schema(metric_id: Option<&str>, result: Option<RefOr<Schema>>) -> Schema {
     let entry = |status: ObjectBuilder, key: &str, schema: RefOr<Schema>| {
         let id = ObjectBuilder::new().schema_type(Type::String).enum_values(metric_id.map(|id| [id]));
