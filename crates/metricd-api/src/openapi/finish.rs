@@ -29,11 +29,11 @@ const EDGE: &[ProblemCode] = &[
 const HEADERS: &[(&str, &str)] = &[
     (
         "Server-Timing",
-        "How long the server took, in milliseconds: `total;dur=…`, and where SQL was run `queue`, `database` and `encode` before it.",
+        "The server's time in milliseconds: `total;dur=…`, after `queue`, `database` and `encode` if SQL was run.",
     ),
     (
         "X-Request-Id",
-        "The request's id, by which the log knows it: the client's, where it has sent one of 1 to 128 letters, digits, `-`, `_` and `.`.",
+        "The request's id in the log: the client's if it sent one of 1 to 128 letters, digits, `-`, `_` and `.`, otherwise a new one.",
     ),
 ];
 
@@ -50,11 +50,11 @@ const GUARDED: &[ProblemCode] = &[
 const RATE_HEADERS: &[(&str, &str)] = &[
     (
         "RateLimit-Policy",
-        "Where requests are limited: `\"requests\"`, how many there may be as `q`, within how many seconds as `w`.",
+        "If requests are limited: `\"requests\"`, their number as `q`, and the window in seconds as `w`.",
     ),
     (
         "RateLimit",
-        "Where requests are limited: `\"requests\"`, how many are left as `r`, in how many seconds there are more as `t`.",
+        "If requests are limited: `\"requests\"`, the remaining number as `r`, and the seconds until more are available as `t`.",
     ),
 ];
 
@@ -76,7 +76,7 @@ pub(super) fn finish(api: &mut OpenApi) {
         }
         operation.responses.responses.values_mut().for_each(|response| add_headers(response, HEADERS));
         if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
-            unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag by which the client has it.")));
+            unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag of the client's copy.")));
         }
     }
     let components = api.components.get_or_insert_default();
@@ -93,7 +93,7 @@ pub(super) fn finish(api: &mut OpenApi) {
         .extend(HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
-        tag.description = Some(format!("What can go wrong.\n\n{}", problem_table()));
+        tag.description = Some(format!("The codes of problems.\n\n{}", problem_table()));
     }
 }
 
@@ -119,8 +119,8 @@ fn described(response: &RefOr<Response>) -> Option<ProblemCode> {
 }
 
 fn bearer() -> SecurityScheme {
-    let says = "A JWT with the scope that the operation needs, in its claim `scope` or `scp`, as `Authorization: Bearer …`. A \
-                server that was started without a key to verify tokens with asks for none, and looks at none.";
+    let says = "A JWT as `Authorization: Bearer …`, with the operation's scope in its claim `scope` or `scp`. A server \
+                without a verification key requires no token and ignores it.";
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(says));
     SecurityScheme::Http(scheme.build())
 }

@@ -69,7 +69,7 @@ fn response(codes: &[ProblemCode]) -> Response {
     if codes.iter().any(|code| code.challenges()) {
         let challenge = HeaderBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-            .description(Some("What was wrong with the token, as RFC 6750 has it."));
+            .description(Some("The challenge of RFC 6750: what is wrong with the token."));
         response = response.header("WWW-Authenticate", challenge.build());
     }
     if codes.iter().all(|code| code.retry_after().is_none()) {
@@ -77,7 +77,7 @@ fn response(codes: &[ProblemCode]) -> Response {
     }
     let seconds = HeaderBuilder::new()
         .schema(Some(ObjectBuilder::new().schema_type(Type::Integer)))
-        .description(Some("After how many seconds to try again."));
+        .description(Some("After how many seconds to retry."));
     response.header("Retry-After", seconds.build()).build()
 }
 

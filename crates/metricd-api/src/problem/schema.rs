@@ -14,7 +14,7 @@ impl PartialSchema for ProblemSchema {
     fn schema() -> RefOr<Schema> {
         let RefOr::T(Schema::Object(mut document)) = Document::schema() else { return Document::schema() };
         let findings = ArrayBuilder::new().items(reference::<FindingResponse>());
-        let findings = findings.description(Some("What is wrong with the SQL: with `sql-refused`."));
+        let findings = findings.description(Some("With `sql-refused`: what is wrong with the SQL."));
         document.properties.insert("findings".to_owned(), RefOr::T(findings.into()));
         document.properties.insert("report".to_owned(), reference::<IngestionReport>());
         document.properties.insert("checks".to_owned(), reference::<ChecksResponse>());
@@ -23,7 +23,7 @@ impl PartialSchema for ProblemSchema {
         let database_error = ObjectBuilder::new()
             .schema_type(Type::Object)
             .description(Some(
-                "What PostgreSQL says of the metric's SQL, for those who may change it: with `query-failed`.",
+                "With `query-failed`: PostgreSQL's error in the metric's SQL, for callers who may change it.",
             ))
             .property("sqlstate", text("PostgreSQL's error code."))
             .required("sqlstate")

@@ -47,7 +47,7 @@ fn number(type_name: &str) -> AnyOfBuilder {
 /// A date or timestamp, or an infinity.
 fn moment(format: KnownFormat, named: &str) -> AnyOfBuilder {
     let infinities = ["infinity", "-infinity"];
-    let described = format!("{named} Years before 1 and after 9999 stand as PostgreSQL prints them.");
+    let described = format!("{named} Years before 1 and after 9999 are in PostgreSQL's text format.");
     AnyOfBuilder::new()
         .item(or_null(Type::String).format(Some(SchemaFormat::KnownFormat(format))))
         .item(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(infinities)))

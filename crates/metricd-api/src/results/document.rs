@@ -52,7 +52,7 @@ pub(crate) fn result_schema(metric_id: Option<&str>, row: RefOr<Schema>) -> Sche
     if let (Some(id), Some(RefOr::T(Schema::Object(property)))) = (metric_id, prefix.properties.get_mut("metric_id")) {
         property.enum_values = Some(vec![id.into()]);
     }
-    let rows = ArrayBuilder::new().items(row).description(Some("The rows: values by the names of their columns."));
+    let rows = ArrayBuilder::new().items(row).description(Some("The rows: values by column name."));
     prefix.properties.insert("rows".to_owned(), RefOr::T(rows.into()));
     prefix.required.push("rows".to_owned());
     prefix.properties.extend(suffix.properties);

@@ -43,7 +43,7 @@ pub(super) fn parameter(
 fn description(type_name: &str, declared: Option<&ParameterDeclaration>) -> String {
     let mut description = format!("PostgreSQL's `{type_name}`.");
     if type_name.ends_with("[]") {
-        description += " Elements stand between commas; those with a comma in them, in a JSON array: `[\"a,b\"]`.";
+        description += " Elements are separated by commas; use a JSON array if one contains a comma: `[\"a,b\"]`.";
     }
     let Some(declared) = declared else { return description };
     let bounds = [("At least", &declared.min), ("At most", &declared.max)];

@@ -37,7 +37,7 @@ problems!(ListDashboardsProblems: InvalidParameters, DatabaseUnavailable, NoConn
     tag = "dashboards",
     params(PageParameters),
     responses(
-        (status = OK, description = "A page of them.", body = PageResponse<DashboardSummaryResponse>),
+        (status = OK, description = "A page of the list.", body = PageResponse<DashboardSummaryResponse>),
         ListDashboardsProblems,
     )
 )]

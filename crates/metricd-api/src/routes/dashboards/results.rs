@@ -20,20 +20,20 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
     params(
         DashboardIdParameter,
         ResultParameters,
-        ("limit" = Option<u32>, Query, description = "How many rows each result has at most; 1 000 where nothing is said.", minimum = 1, maximum = 10_000),
+        ("limit" = Option<u32>, Query, description = "The row limit of each result, by default 1 000.", minimum = 1, maximum = 10_000),
         IfNoneMatchParameter,
     ),
     responses(
         (
             status = OK,
-            description = "An entry for each: its result, or its problem.",
+            description = "An entry for each metric: its result or its problem.",
             body = ResultsSchema,
             headers(
-                ("X-Truncated" = String, description = "`true` where a result is cut."),
-                ("ETag" = String, description = "For `If-None-Match`: another where an entry is. None where an entry is a failure of the server's."),
+                ("X-Truncated" = String, description = "`true` if a result is truncated."),
+                ("ETag" = String, description = "For `If-None-Match`: changes with each entry. Absent if an entry is a server error."),
             )
         ),
-        (status = NOT_MODIFIED, description = "The client has the results already, by the tag that it has sent."),
+        (status = NOT_MODIFIED, description = "The client's copy of the results is still valid."),
         GetDashboardResultsProblems,
     )
 )]

@@ -42,7 +42,7 @@ problems!(GetDocsFileProblems: NotFound, InvalidParameters);
     ),
     responses(
         (status = OK, description = "The page.", body = String, content_type = "text/html"),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
+        (status = NOT_MODIFIED, description = "The client's copy is still valid."),
         GetDocsProblems,
     )
 )]
@@ -71,7 +71,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
             (String = "text/javascript"),
             (String = "image/png"),
         )),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
+        (status = NOT_MODIFIED, description = "The client's copy is still valid."),
         GetDocsFileProblems,
     )
 )]

@@ -16,7 +16,7 @@ struct HealthResponse {
     get,
     path = "/health",
     tag = "health",
-    responses((status = OK, description = "The process lives.", body = HealthResponse))
+    responses((status = OK, description = "The process is alive.", body = HealthResponse))
 )]
 pub(in crate::routes) async fn get_health() -> impl Responder {
     HttpResponse::Ok().json(HealthResponse { status: "ok" })

@@ -32,7 +32,7 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
     get,
     path = "/health/ready",
     tag = "health",
-    responses((status = OK, description = "The server can answer for metrics.", body = ReadyResponse), ReadinessProblems)
+    responses((status = OK, description = "The server is ready to run metrics.", body = ReadyResponse), ReadinessProblems)
 )]
 pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let stored = timeout(CHECK_TIMEOUT, state.repository.check());

@@ -36,23 +36,23 @@ problems!(
     path = "/ingestions",
     tag = "ingestions",
     params(
-        ("mode" = Option<IngestionMode>, Query, description = "`strict` stores nothing unless all of it is good; `lenient`, which is what happens where nothing is said, stores what is."),
-        ("overwrite_edits" = Option<bool>, Query, description = "Whether files replace what was edited since files last wrote it. Without it the edit stays and is reported as `edit-conflict`."),
-        ("dry_run" = Option<bool>, Query, description = "Tells what would happen, and stores nothing."),
+        ("mode" = Option<IngestionMode>, Query, description = "`strict` stores nothing unless everything is valid; `lenient`, the default, stores what is valid."),
+        ("overwrite_edits" = Option<bool>, Query, description = "Whether files overwrite edits made since the last ingestion. By default an edit is kept and reported as `edit-conflict`."),
+        ("dry_run" = Option<bool>, Query, description = "Reports what would be stored, and stores nothing."),
         IdempotencyKeyParameter,
     ),
     request_body(content = UploadBody, content_type = "multipart/form-data"),
     responses(
         (
             status = CREATED,
-            description = "What is good is stored; the report says what, and what was refused.",
+            description = "The valid content is stored; the report lists it, and what was refused.",
             body = IngestionReport,
             headers(
                 ("Location" = String, description = "The path of the report."),
-                ("Idempotent-Replayed" = String, description = "`true` where the request was made before, and nothing was done now."),
+                ("Idempotent-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key, and nothing was done now."),
             )
         ),
-        (status = OK, description = "What would happen: nothing is stored.", body = IngestionReport),
+        (status = OK, description = "A dry run: nothing is stored.", body = IngestionReport),
         CreateIngestionProblems,
     )
 )]

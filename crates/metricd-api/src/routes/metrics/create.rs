@@ -42,12 +42,12 @@ problems!(
     responses(
         (
             status = CREATED,
-            description = "It is stored.",
+            description = "The metric is stored.",
             body = DefinitionResponse,
             headers(
                 ("ETag" = String, description = "The definition's version, for `If-Match`."),
                 ("Location" = String, description = "The path of its results."),
-                ("Idempotent-Replayed" = String, description = "`true` where the request was made before, and nothing was done now."),
+                ("Idempotent-Replayed" = String, description = "`true` if this is the response to an earlier request with the same key, and nothing was done now."),
             )
         ),
         CreateMetricProblems,

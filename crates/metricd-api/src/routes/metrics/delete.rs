@@ -25,7 +25,7 @@ problems!(
     responses(
         (
             status = NO_CONTENT,
-            description = "It is out of service.",
+            description = "The metric is deleted.",
             headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
         ),
         DeleteMetricProblems,

@@ -38,8 +38,8 @@ problems!(
     params(
         MetricIdParameter,
         ResultParameters,
-        ("limit" = Option<u32>, Query, description = "How many rows are answered at most: 1 to 10 000 in JSON, 1 000 where nothing is said; 1 to 1 000 000 in a stream.", minimum = 1, maximum = 1_000_000),
-        ("format" = inline(Option<Format>), Query, description = "The format, before what `Accept` says."),
+        ("limit" = Option<u32>, Query, description = "The row limit: 1 to 10 000 in JSON, by default 1 000; 1 to 1 000 000 in a stream.", minimum = 1, maximum = 1_000_000),
+        ("format" = inline(Option<Format>), Query, description = "The format; takes precedence over `Accept`."),
         IfNoneMatchParameter,
     ),
     responses(
@@ -52,14 +52,14 @@ problems!(
                 (String = "application/x-ndjson"),
             ),
             headers(
-                ("X-Truncated" = String, description = "`true` where the result is cut."),
-                ("Content-Disposition" = String, description = "Of CSV: a file's name."),
-                ("X-Row-Limit" = u32, description = "How many rows a stream has at most."),
-                ("ETag" = String, description = "Of JSON, for `If-None-Match`: another where the definition, the parameters or the rows are."),
+                ("X-Truncated" = String, description = "`true` if the result is truncated."),
+                ("Content-Disposition" = String, description = "For CSV: a file name."),
+                ("X-Row-Limit" = u32, description = "The row limit of a stream."),
+                ("ETag" = String, description = "For JSON, for `If-None-Match`: changes with the definition, the parameters and the rows."),
                 ("Vary" = String, description = "`accept`, since the format is negotiated, and `accept-encoding`."),
             )
         ),
-        (status = NOT_MODIFIED, description = "The client has the result already, by the tag that it has sent."),
+        (status = NOT_MODIFIED, description = "The client's copy of the result is still valid."),
         GetMetricProblems,
     )
 )]

@@ -32,7 +32,7 @@ problems!(
             body = DefinitionResponse,
             headers(("ETag" = String, description = "The definition's version, for `If-Match` and `If-None-Match`."))
         ),
-        (status = NOT_MODIFIED, description = "The client has it already, by the tag that it has sent."),
+        (status = NOT_MODIFIED, description = "The client's copy is still valid."),
         GetMetricDefinitionProblems,
     )
 )]

@@ -24,12 +24,12 @@ problems!(ListMetricsProblems: InvalidParameters, DatabaseUnavailable, NoConnect
     tag = "definitions",
     params(
         PageParameters,
-        ("q" = Option<String>, Query, description = "Only those that have this in their title or description, whatever its case.", min_length = 1, max_length = 200),
-        ("dashboard" = Option<String>, Query, description = "Only those on the dashboard with this id.", pattern = "^[A-Za-z0-9_-]{1,64}$"),
-        ("deleted" = Option<bool>, Query, description = "Only those that are out of service, instead of those in service."),
+        ("q" = Option<String>, Query, description = "Only metrics with this text in their title or description, ignoring case.", min_length = 1, max_length = 200),
+        ("dashboard" = Option<String>, Query, description = "Only metrics on the dashboard with this id.", pattern = "^[A-Za-z0-9_-]{1,64}$"),
+        ("deleted" = Option<bool>, Query, description = "Only deleted metrics, instead of those in service."),
     ),
     responses(
-        (status = OK, description = "A page of them.", body = PageResponse<DefinitionSummary>),
+        (status = OK, description = "A page of the list.", body = PageResponse<DefinitionSummary>),
         ListMetricsProblems,
     )
 )]

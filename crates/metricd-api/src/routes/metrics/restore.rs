@@ -25,7 +25,7 @@ problems!(
     responses(
         (
             status = OK,
-            description = "The definition as it is now.",
+            description = "The definition after the change.",
             body = DefinitionResponse,
             headers(("ETag" = String, description = "The definition's version, for `If-Match`."))
         ),

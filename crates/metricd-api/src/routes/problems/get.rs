@@ -18,7 +18,7 @@ problems!(GetProblemProblems: NotFound, InvalidParameters);
     tag = "problems",
     params(("code" = String, Path, description = "The code of a problem.", example = "metric-not-found")),
     responses(
-        (status = OK, description = "What it means: a page where `Accept` would rather have HTML.", content(
+        (status = OK, description = "The meaning of the code; as HTML if `Accept` prefers that.", content(
             (ProblemResponse = "application/json"),
             (String = "text/html"),
         )),

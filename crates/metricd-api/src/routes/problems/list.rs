@@ -28,7 +28,7 @@ problems!(ListProblemsProblems: InvalidParameters);
     path = "/problems",
     tag = "problems",
     responses(
-        (status = OK, description = "Every code: a page where `Accept` would rather have HTML.", content(
+        (status = OK, description = "Every code; as HTML if `Accept` prefers that.", content(
             (ProblemsResponse = "application/json"),
             (String = "text/html"),
         )),

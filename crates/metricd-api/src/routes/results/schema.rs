@@ -35,7 +35,7 @@ pub(crate) fn results_schema(entries: Schema) -> Schema {
     let instant = ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-        .description(Some("When all of them were asked of the database."));
+        .description(Some("When the statements were sent to the database."));
     let results = ObjectBuilder::new().schema_type(Type::Object).property("results", entries).required("results");
     results.property("as_of", instant).required("as_of").into()
 }
