@@ -108,7 +108,7 @@ fn accept(registry: &Arc<Registry>, stream: TcpStream) -> Result<(Socket, Option
     let peer = stream.peer_addr().ok();
     disable_nagle(&stream);
     let socket = registry.accept(stream).ok_or_else(|| {
-        log::warn!("a connection is refused, since there are as many as there may be");
+        log::warn!("a connection is refused: the limit of connections is reached");
         DispatchError::Io(io::ErrorKind::ConnectionRefused.into())
     })?;
     Ok((socket, peer))
@@ -117,6 +117,6 @@ fn accept(registry: &Arc<Registry>, stream: TcpStream) -> Result<(Socket, Option
 /// Disables Nagle's algorithm: a small response could otherwise wait 40 ms for a delayed acknowledgement.
 fn disable_nagle(stream: &TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("a connection could not be told to send at once: {error}");
+        log::debug!("cannot disable Nagle's algorithm on a connection: {error}");
     }
 }

@@ -144,7 +144,7 @@ fn remove_leftovers(folder: &Path) {
         if lock.try_lock().is_ok()
             && let Err(error) = fs::remove_dir_all(&path)
         {
-            log::warn!("{} of a server before this one cannot be removed: {error}", path.display());
+            log::warn!("cannot remove {} of an earlier server: {error}", path.display());
         }
     }
 }

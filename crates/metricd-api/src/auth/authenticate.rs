@@ -28,7 +28,7 @@ const CHALLENGE: &str = r#"Bearer realm="metricd""#;
 pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Problem> {
     // Every route has the state.
     let Some(state) = request.app_data::<web::Data<ApiState>>() else {
-        return Err(Problem::new(ProblemCode::InternalError).caused_by("the server has no state"));
+        return Err(Problem::new(ProblemCode::InternalError).caused_by("the application has no state"));
     };
     let Access::Tokens(verifier) = &state.access else { return Ok(()) };
     let caller = verified(request, verifier).map_err(|problem| refused(request, state, problem))?;
@@ -75,7 +75,7 @@ fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Prob
         Ok(()) => problem,
         Err(exceeded) => {
             let refused = problem.cause().unwrap_or_default();
-            let cause = format!("{refused}; too many of that kind");
+            let cause = format!("{refused}; too many refused requests");
             too_many(request, exceeded).caused_by(cause)
         }
     }
@@ -101,14 +101,14 @@ fn has_token_parameter(query: &str) -> bool {
 /// The token of the header `Authorization`.
 fn token(request: &ServiceRequest) -> Result<&str, Problem> {
     if has_token_parameter(request.query_string()) {
-        let detail = "A token in a URL ends up in logs and histories: take it out of there, have it replaced by another, and send \
+        let detail = "A token in a URL ends up in logs and histories: remove it, replace the token by a new one, and send \
                       that as `Authorization: Bearer …`.";
         return Err(challenged(ProblemCode::TokenMissing, CHALLENGE).with_detail(detail));
     }
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let Some(header) = headers.next() else { return Err(challenged(ProblemCode::TokenMissing, CHALLENGE)) };
     if headers.next().is_some() {
-        let detail = "The request has several headers `Authorization`: expected one.";
+        let detail = "The request has more than one header `Authorization`: expected one.";
         return Err(challenged(ProblemCode::TokenInvalid, CHALLENGE).with_detail(detail));
     }
     let credentials = header.to_str().ok().and_then(|header| header.split_once(' '));

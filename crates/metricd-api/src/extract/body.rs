@@ -75,11 +75,11 @@ fn check_type(request: &HttpRequest) -> Result<(), Problem> {
     let takes_json = (ACCEPT, HeaderValue::from_static("application/json"));
     if !is_json {
         return Err(unsupported
-            .with_detail("The header `Content-Type` has to be `application/json`.")
+            .with_detail("The header `Content-Type` must be `application/json`.")
             .with_header(takes_json.0, takes_json.1));
     }
     if mime.as_ref().and_then(|mime| mime.get_param("charset")).is_some_and(|charset| charset != "utf-8") {
-        return Err(unsupported.with_detail("JSON is taken in UTF-8 alone.").with_header(takes_json.0, takes_json.1));
+        return Err(unsupported.with_detail("JSON must be in UTF-8.").with_header(takes_json.0, takes_json.1));
     }
     check_coding(request)
 }
@@ -91,7 +91,7 @@ pub(crate) fn check_coding(request: &HttpRequest) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(ProblemCode::UnsupportedMediaType)
-        .with_detail("Bodies that are compressed are not taken.")
+        .with_detail("Compressed bodies are not supported.")
         .with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
 }
 
@@ -100,7 +100,7 @@ async fn read(mut payload: Payload) -> Result<Vec<u8>, Problem> {
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|error| match error {
             PayloadError::Overflow => too_large(),
-            _ => Problem::new(ProblemCode::BadRequest).with_detail("The body did not arrive as a whole."),
+            _ => Problem::new(ProblemCode::BadRequest).with_detail("The body is incomplete."),
         })?;
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             return Err(too_large());
@@ -120,7 +120,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let text = check_well_formed(body).map_err(malformed)?;
     serde_json::from_str(text).map_err(|error| {
         let shown: String = plain_json_error(&error.to_string()).chars().take(MAX_SHOWN_ERROR_CHARS).collect();
-        Problem::new(ProblemCode::InvalidBody).with_detail(format!("The body is not what this path takes: {shown}."))
+        Problem::new(ProblemCode::InvalidBody).with_detail(format!("The body is not what this path expects: {shown}."))
     })
 }
 

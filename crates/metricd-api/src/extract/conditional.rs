@@ -65,7 +65,7 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
         Ok(IfMatch::Items(seen)) if !seen.is_empty() => Err(Problem::new(ProblemCode::VersionMismatch)),
         _ => {
             let detail =
-                "The header `If-Match` cannot be read: expected an `ETag` as it was answered, quotes included.";
+                "The header `If-Match` cannot be read: expected an `ETag` of a response, including its quotes.";
             Err(Problem::new(ProblemCode::BadRequest).with_detail(detail))
         }
     }

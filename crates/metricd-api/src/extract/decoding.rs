@@ -24,7 +24,7 @@ impl fmt::Display for InvalidEncoding {
             Self::Escape(found) => {
                 write!(
                     formatter,
-                    "`{found}` is no byte: expected two hexadecimal digits after `%`, which itself is `%25`"
+                    "`{found}` is not a percent-encoded byte: expected two hexadecimal digits after `%`; a percent sign is `%25`"
                 )
             }
             Self::NotUtf8 => formatter.write_str("expected UTF-8, percent-encoded"),

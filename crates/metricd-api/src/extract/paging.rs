@@ -40,7 +40,7 @@ impl<K> PageRequest<K> {
         });
         let after = query.take("cursor", |text| {
             let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|key| String::from_utf8(key).ok());
-            key.and_then(|key| parse_key(&key)).ok_or("expected a `next_cursor` as it was answered")
+            key.and_then(|key| parse_key(&key)).ok_or("expected the `next_cursor` of a response")
         });
         Self { after, limit: limit.unwrap_or(DEFAULT_LIMIT) }
     }

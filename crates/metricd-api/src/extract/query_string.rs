@@ -47,7 +47,7 @@ impl<'a> QueryString<'a> {
                 }
             },
             _ => {
-                self.error(name, format!("the parameter stands {} times: expected once", taken.len()));
+                self.error(name, format!("the parameter occurs {} times: expected once", taken.len()));
                 None
             }
         }
@@ -69,7 +69,7 @@ impl<'a> QueryString<'a> {
             rest.entry(name.into_owned()).or_insert_with(|| value.into_owned());
         }
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
-            self.error(&shown(&name), format!("the parameter stands {count} times: expected once"));
+            self.error(&shown(&name), format!("the parameter occurs {count} times: expected once"));
         }
         rest
     }

@@ -40,7 +40,7 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE)
         && has_large_body(request)
     {
-        let detail = "The method takes no body: expected none, or a small one of known length that is not read.";
+        let detail = "The method has no body: expected none, or a small one with a known length, which is ignored.";
         return Err(Problem::new(ProblemCode::ContentTooLarge).with_detail(detail));
     }
     Ok(())

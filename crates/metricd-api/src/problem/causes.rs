@@ -45,7 +45,7 @@ impl From<RunError> for Problem {
             // A server with tenants has no cost limit: the estimate would depend on the rows of all of them.
             RunError::TooCostly { cost, limit } => {
                 let detail = format!(
-                    "The database expects the metric's SQL to cost {cost:.0} with these parameters, and {limit} is allowed. Ask for \
+                    "With these parameters, the estimated cost of the metric's SQL is {cost:.0}, and the limit is {limit}. Request \
                      less, such as a shorter period."
                 );
                 return Self::new(ProblemCode::QueryTooCostly).with_detail(detail).caused_by(error);
@@ -73,22 +73,20 @@ impl From<Outage> for Problem {
 fn unavailable(fault: Fault) -> Problem {
     let problem = Problem::new(ProblemCode::DatabaseUnavailable);
     let detail = match fault {
-        Fault::ReadOnly => "The database takes no changes at the moment: it only reads. Try again.",
+        Fault::ReadOnly => "The database is read-only at the moment. Try again.",
         Fault::Unavailable(trouble) => match trouble {
             Trouble::Unreachable => "The database cannot be reached at the moment. Try again.",
             Trouble::Locked => "A table is locked for a change at the moment. Try again.",
-            Trouble::NotReady => "Something in the database is not ready, such as a materialized view without data.",
-            Trouble::Conflict => "The database has given up the statement in favour of another transaction. Try again.",
-            Trouble::DiskFull => {
-                "The database has no room left on its disk. Try again when its operator has made some."
+            Trouble::NotReady => "An object in the database is not ready, such as a materialized view without data.",
+            Trouble::Conflict => {
+                "The database has cancelled the statement because of a conflict with another transaction. Try again."
             }
+            Trouble::DiskFull => "The database's disk is full. Try again when its operator has freed space.",
             Trouble::OutOfMemory => "The database has too little memory for the statement at the moment. Try again.",
-            Trouble::Exhausted => {
-                "The database has no connection, or no other resource, left at the moment. Try again."
-            }
+            Trouble::Exhausted => "The database has run out of connections or another resource. Try again.",
             Trouble::Foreign => "Another server that the database reads from has failed. Try again.",
             Trouble::Internal => {
-                "The database reports an error of its own. The server's log tells more under the request's id."
+                "The database reports an internal error. The server's log has the cause under the request's id."
             }
         },
         // The code's detail applies.

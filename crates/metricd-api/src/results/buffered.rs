@@ -56,7 +56,7 @@ pub(crate) async fn respond_buffered(
     let (request_key, limits) = (conditional_request.request_key(), *limits);
     let run = |in_flight| buffered.run(state.clone(), request_key, in_flight);
     let ran = state.run_coalescer.run(request_key, limits, run).await;
-    let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the run that was waited for has panicked");
+    let panicked = || Problem::new(ProblemCode::InternalError).caused_by("the coalesced run has panicked");
     let RunResult { timing, result } = ran.ok_or_else(panicked)?;
     note_run(request, timing);
 

@@ -201,8 +201,8 @@ impl ApiState {
         let validated = actix_web::web::block(validation).await;
         let contract = match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
             Ok(contract) => contract,
-            Err(SqlValidationError::Refused(findings)) => {
-                log::warn!("the contract of `{id}` has ended: {}", SqlValidationError::Refused(findings));
+            Err(JudgeError::Refused(findings)) => {
+                log::warn!("the SQL of `{id}` is no longer valid: {}", JudgeError::Refused(findings));
                 return Ok(Refresh::Replaced(fallback(cached, None)));
             }
             Err(SqlValidationError::Unavailable(outage)) => return Err(outage.into()),
@@ -210,9 +210,7 @@ impl ApiState {
         if definition.contract.as_ref() == Some(&contract) {
             return Ok(Refresh::Unchanged);
         }
-        log::info!(
-            "the contract of `{id}` is refreshed: its tables have changed since, or the rules by which it was judged"
-        );
+        log::info!("the contract of `{id}` is refreshed: its tables have changed since, or the rules of validation");
         let content = MetricContent::of(definition, contract.clone());
         // Only the contract changes, so the change has no subject.
         let change = MetricChange::Content(Box::new(content));

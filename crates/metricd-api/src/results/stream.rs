@@ -119,7 +119,7 @@ impl fmt::Display for StreamError {
         match self {
             Self::Failed(error) => error.fmt(formatter),
             Self::Truncated(RunOutcome { row_count, .. }) => {
-                write!(formatter, "the result goes on after row {row_count}, where it was cut")
+                write!(formatter, "the result is truncated after row {row_count}")
             }
         }
     }
@@ -168,7 +168,7 @@ impl OpenStream {
         let Self { metric_id, request_id, .. } = self;
         log::error!(
             metric_id = metric_id.as_str(), request_id = request_id.as_str();
-            "metric {metric_id}: the stream broke off: {error} [{request_id}]"
+            "metric {metric_id}: the stream is aborted: {error} [{request_id}]"
         );
         Err(error)
     }

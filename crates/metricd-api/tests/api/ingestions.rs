@@ -161,7 +161,7 @@ async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
     compressed.assert_problem(415, "unsupported-media-type", "/ingestions")?;
     assert_eq!(compressed.header("accept-encoding"), "identity");
     let part = "--x\r\nContent-Disposition: form-data; name=\"queries\"; filename=\"q.csv\"\r\n";
-    let (no_boundary, broken) = ("names no `boundary`", "is no multipart body, or breaks off");
+    let (no_boundary, broken) = ("has no `boundary`", "is not multipart, or is incomplete");
     for (content_type, body, detail) in [
         ("multipart/form-data", "--x".to_owned(), no_boundary),
         ("multipart/form-data; charset=utf-8", "--x".to_owned(), no_boundary),

@@ -139,13 +139,13 @@ async fn what_is_wrong_with_the_database_is_told_by_the_class_of_its_error() -> 
     for (sqlstate, words) in [
         ("08006", "cannot be reached"),
         ("40001", "another transaction"),
-        ("53100", "no room left on its disk"),
+        ("53100", "disk is full"),
         ("53200", "too little memory"),
-        ("53000", "no other resource"),
+        ("53000", "or another resource"),
         ("55000", "not ready"),
         ("57P03", "cannot be reached"),
-        ("58030", "an error of its own"),
-        ("XX001", "an error of its own"),
+        ("58030", "an internal error"),
+        ("XX001", "an internal error"),
         ("HV00N", "Another server"),
     ] {
         let error = RunError::Failed { sqlstate: sqlstate.into(), message: "secret".into() };

@@ -108,5 +108,5 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
 
     let cut = stream::iter([Ok(Bytes::from_static(b"{")), Err(PayloadError::Incomplete(None))]);
     let problem = read_json::<Named>(&request, arriving(cut)).await.unwrap_err();
-    assert_eq!(told(problem).await.2, "The body did not arrive as a whole.");
+    assert_eq!(told(problem).await.2, "The body is incomplete.");
 }

@@ -101,7 +101,7 @@ impl<'de> Visitor<'de> for Value {
         while let Some(key) = members.next_key::<String>()? {
             if let Some(key) = keys.replace(key) {
                 let shown: String = key.chars().take(MAX_SHOWN_KEY_CHARS).collect();
-                return Err(A::Error::custom(format!("the key `{shown}` stands twice in one object")));
+                return Err(A::Error::custom(format!("the key `{shown}` occurs twice in one object")));
             }
             members.next_value_seed(below)?;
         }
@@ -123,9 +123,9 @@ mod tests {
             ("{\"a\": 1,\n \"b\" 2}", "expected `:` at line 2 column 6"),
             ("[1, 2] x", "something follows behind its end at line 1 column 8"),
             ("{} {}", "something follows behind its end at line 1 column 4"),
-            ("{\"a\": 1,\n \"a\": 2}", "the key `a` stands twice in one object at line 2 column 4"),
-            ("{\"a\": 1, \"\\u0061\": 2}", "the key `a` stands twice in one object at line 1 column 17"),
-            ("[{\"x\": {\"a\": 1, \"a\": 1}}]", "the key `a` stands twice in one object at line 1 column 19"),
+            ("{\"a\": 1,\n \"a\": 2}", "the key `a` occurs twice in one object at line 2 column 4"),
+            ("{\"a\": 1, \"\\u0061\": 2}", "the key `a` occurs twice in one object at line 1 column 17"),
+            ("[{\"x\": {\"a\": 1, \"a\": 1}}]", "the key `a` occurs twice in one object at line 1 column 19"),
             ("nul", "it ends where a value is expected at line 1 column 3"),
             ("NaN", "expected a value at line 1 column 1"),
             ("1e999", "there is a number that is too large at line 1 column 5"),

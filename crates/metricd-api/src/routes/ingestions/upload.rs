@@ -100,7 +100,7 @@ pub(super) async fn receive(
         parts += 1;
     }
     if files.is_empty() && receiving.faults.is_empty() {
-        let message = "the upload has no part: expected any of `queries`, `metrics` and `records`".to_owned();
+        let message = "the upload has no parts: expected any of `queries`, `metrics` and `records`".to_owned();
         receiving.faults.push(FieldError { field: "parts".to_owned(), message });
     }
     if !receiving.faults.is_empty() {
@@ -128,7 +128,7 @@ impl ArrivalRate {
         size_bytes: fn(&T) -> usize,
     ) -> Result<Option<T>, Problem> {
         let next = tokio::time::timeout(CHUNK_TIMEOUT, body.next()).await.map_err(|_| {
-            let detail = format!("Nothing of the body has arrived for {} s.", CHUNK_TIMEOUT.as_secs());
+            let detail = format!("No data of the body has arrived for {} s.", CHUNK_TIMEOUT.as_secs());
             Problem::new(ProblemCode::RequestTimeout).with_detail(detail)
         })?;
         let Some(next) = next.transpose().map_err(unreadable)? else { return Ok(None) };
@@ -144,7 +144,7 @@ impl ArrivalRate {
             return Ok(());
         }
         if u128::from(self.bytes) * 1_000 < u128::from(MIN_BYTES_PER_SECOND) * elapsed.as_millis() {
-            let detail = format!("The upload arrives with less than {MIN_BYTES_PER_SECOND} bytes a second.");
+            let detail = format!("The upload arrives at less than {MIN_BYTES_PER_SECOND} bytes per second.");
             return Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail));
         }
         *self = Self::new();
@@ -174,7 +174,7 @@ impl UploadReceiver<'_> {
         let given = part.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
         let name = file_name(given.as_deref().unwrap_or_default(), &field);
         if kind.is_none() {
-            let message = "the part is not known: expected `queries`, `metrics` or `records`".to_owned();
+            let message = "unknown part: expected `queries`, `metrics` or `records`".to_owned();
             self.faults.push(FieldError { field: field.chars().take(MAX_NAME_CHARS).collect(), message });
         }
         for text in [&field, &name] {
@@ -217,14 +217,14 @@ fn file_name(given: &str, field: &str) -> String {
 fn check_boundary(request: &HttpRequest) -> Result<(), Problem> {
     let mime = request.mime_type().ok().flatten();
     if mime.is_some_and(|mime| mime.type_() == "multipart" && mime.get_param("boundary").is_none()) {
-        let detail = "The header `Content-Type` names no `boundary` for the parts of the body.";
+        let detail = "The header `Content-Type` has no `boundary`.";
         return Err(Problem::new(ProblemCode::BadRequest).with_detail(detail));
     }
     Ok(())
 }
 
 fn invalid(faults: Vec<FieldError>) -> Problem {
-    let detail = "The upload is not what this path takes; `errors` names each part that is wrong.";
+    let detail = "The upload is not what this path expects; `errors` lists each invalid part.";
     Problem::new(ProblemCode::InvalidBody).with_detail(detail).with_errors(faults)
 }
 
@@ -241,14 +241,14 @@ fn unreadable(error: MultipartError) -> Problem {
         MultipartError::ContentTypeMissing
         | MultipartError::ContentTypeParse
         | MultipartError::ContentTypeIncompatible => Problem::new(ProblemCode::UnsupportedMediaType)
-            .with_detail("The header `Content-Type` has to be `multipart/form-data`.")
+            .with_detail("The header `Content-Type` must be `multipart/form-data`.")
             .with_header(ACCEPT, HeaderValue::from_static("multipart/form-data")),
         MultipartError::ContentDispositionMissing | MultipartError::ContentDispositionNameMissing => {
             Problem::new(ProblemCode::BadRequest)
-                .with_detail("A part has no header `Content-Disposition: form-data; name=…` in UTF-8.")
+                .with_detail("A part has no valid header `Content-Disposition: form-data; name=…` in UTF-8.")
         }
         other => Problem::new(ProblemCode::BadRequest)
-            .with_detail("The body is no multipart body, or breaks off.")
+            .with_detail("The body is not multipart, or is incomplete.")
             .caused_by(other),
     }
 }

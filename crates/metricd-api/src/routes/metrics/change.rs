@@ -45,6 +45,6 @@ pub(super) async fn change(
             }
         }
     }
-    let detail = format!("Others changed the metric during each of {MAX_ATTEMPTS} attempts to change it: try again.");
+    let detail = format!("Concurrent changes of the metric have won each of {MAX_ATTEMPTS} attempts: try again.");
     Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
 }

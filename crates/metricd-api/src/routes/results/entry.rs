@@ -111,7 +111,7 @@ impl Entry {
                     };
                 }
                 (Some(Err(error)), Ok(statement)) => run_problem(error, statement, &prepared.ran(statement), request),
-                _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has said nothing of it"),
+                _ => Problem::new(ProblemCode::InternalError).caused_by("the runner has returned no outcome"),
             },
         };
         if let Some(cause) = problem.cause() {
