@@ -1,5 +1,5 @@
-//! What a request that is refused costs the server, by its own account in `Server-Timing`, beside one that is answered:
-//! `cargo run --release -p metricd-api --example refusals`.
+//! Measures by `Server-Timing` what a refused request costs the server, compared with one that is answered: `cargo run
+//! --release -p metricd-api --example refusals`.
 
 use std::net::TcpListener;
 use std::num::NonZeroU32;
@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
-/// How often each is asked for. They are asked for in turns.
+/// The number of requests of each kind; the kinds alternate.
 const ROUNDS: usize = 2_000;
 
-/// The orders in which they are: by how many to go on from one to the next, round and round. None has a factor of their number.
+/// The step sizes of the orders in which the kinds alternate; each is coprime to their number.
 const STRIDES: [usize; 6] = [1, 2, 4, 5, 7, 8];
 
-/// A way to ask, and what comes of it.
+/// A kind of request, and its measurements.
 struct Case {
     name: &'static str,
     path: &'static str,
@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
             let case = &mut cases[place];
             let address = if case.status == 429 { &busy } else { &address };
             let (status, microseconds) = ask(&client, address, case.path, case.token.as_deref()).await?;
-            // A second has one that is answered.
+            // Each second request is answered.
             if case.status == 429 && status == 200 {
                 continue;
             }
@@ -90,7 +90,7 @@ fn issuer(algorithm: Algorithm) -> Result<Issuer> {
     Issuer::new(algorithm).map_err(|error| anyhow!("{error}"))
 }
 
-/// A server with the metric `m1`, whose SQL costs nothing, and so many requests a second.
+/// A server with the metric `m1`, whose SQL costs nothing, and this request rate.
 async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
     let repository = MemoryRepository::default();
     let definitions = Definitions {
@@ -122,7 +122,7 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
     Ok(address)
 }
 
-/// Asks; the status, and how long the server says that it took.
+/// Sends a request; returns the status and the server's time.
 async fn ask(client: &Client, address: &str, path: &str, token: Option<&str>) -> Result<(u16, f64)> {
     let mut request = client.get(format!("{address}{path}"));
     if let Some(token) = token {

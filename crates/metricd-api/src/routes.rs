@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_is_what_is_documented() {
+    fn every_served_operation_is_documented() {
         let served: BTreeMap<_, _> =
             resources().iter().map(|resource| (resource.path().to_owned(), resource.methods())).collect();
         let documented: BTreeMap<_, Vec<String>> = Api::openapi()

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_read_an_upload_and_it_goes_with_its_server() {
+    fn an_upload_is_private_and_removed_with_its_server() {
         let root = private_folder();
         let folder = root.path().join("uploads");
         let uploads = Uploads::below(&folder).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_server_has_left_is_removed_and_nothing_else() {
+    fn only_leftovers_of_killed_servers_are_removed() {
         let root = private_folder();
         let other = Uploads::below(root.path()).unwrap();
         let folder = |name: &str, has_lock: bool| {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_the_place_of_a_folder_or_a_lock_is_neither_followed_nor_waited_for() {
+    fn links_and_pipes_are_neither_followed_nor_waited_for() {
         let root = private_folder();
         let link = root.path().join("link");
         std::os::unix::fs::symlink(root.path(), &link).unwrap();
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_leaves_room_for_others() {
+    fn one_caller_leaves_slots_for_others() {
         let root = private_folder();
         let uploads = Arc::new(Uploads::below(root.path()).unwrap());
         let take = |caller: u64| uploads.try_acquire(Some(caller));

@@ -111,7 +111,7 @@ mod tests {
             "",
             "OFF",
             "info,actix_server=warn,tokio_postgres",
-            "metricd_api::edge=trace",
+            "metricd_api::middleware=trace",
             "metricd",
             "actix=warn, info",
             "info/GET .*",

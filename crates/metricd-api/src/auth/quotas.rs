@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_address_has_one_text_of_sql_judged_at_a_time() {
+    async fn one_address_has_one_validation_at_a_time() {
         let quotas = Quotas::default();
         let address = |text: &str| Some(text.parse().unwrap());
         let held = quotas.acquire_validation_permit(None, address("2001:db8::1")).await.unwrap();

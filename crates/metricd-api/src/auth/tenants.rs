@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn the_database_is_asked_by_one_for_all() {
+    async fn one_caller_reads_the_relations_for_all() {
         let asked = Arc::new(AtomicUsize::new(0));
         let tenants = TenantIsolation::default();
         let all = async |runner: &ScriptedRunner| {

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_ends_where_its_last_chunk_and_its_trailers_do() {
+    fn a_chunked_body_ends_after_its_last_chunk_and_trailers() {
         let body = [
             "0\r\n\r\n",
             "5\r\nhello\r\n0\r\n\r\n",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_beyond_all_numbers_does_not_end() {
+    fn a_chunk_size_that_overflows_never_ends() {
         let mut chunked = ChunkedParser::default();
         let body = format!("{}\r\n{}", "f".repeat(17), "0\r\n\r\n".repeat(100));
         assert_eq!(chunked.pass(body.as_bytes()), body.len());

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn one_request_passes_however_it_is_cut() {
+    fn exactly_one_request_passes_in_chunks_of_any_size() {
         let small = format!("\r\n\r\n{GET}");
         let long = format!("GET / HTTP/1.1\r\nX: {}\r\nContent-Length: 3\r\n\r\nabc", "x".repeat(1_000));
         let bare = "GET / HTTP/1.1\nHost: x\n\n";
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_request_passes_when_the_one_before_is_answered_and_read() {
+    fn the_next_request_passes_after_the_response_is_read() {
         let connection = Connection::new(None, Instant::now());
         let mut gate = Gate::default();
         assert!(gate.is_open(&connection));

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn percent_encoding_is_decoded() {
         for (text, decoded) in [
             ("", ""),
             ("a+b", "a b"),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused() {
+    fn invalid_encodings_are_refused() {
         for text in ["caf%E9", "%C3", "%ed%a0%80", "%f8%88%80%80%80", "%c0%80"] {
             assert_eq!(decode(text), Err(InvalidEncoding::NotUtf8), "{text}");
         }

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_example_finds_its_place() {
+    fn every_example_has_an_operation() {
         let exchanges: Vec<Exchange> = serde_json::from_str(include_str!("examples.json")).unwrap();
         let document: Value = serde_json::from_str(crate::openapi::api_document()).unwrap();
         let paths = document["paths"].as_object().unwrap();

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_there_once_and_well_formed() {
+    fn every_code_is_unique_and_well_formed() {
         let codes: BTreeSet<_> = ProblemCode::ALL.iter().map(|code| code.code()).collect();
         assert_eq!(codes.len(), ProblemCode::ALL.len());
         for code in ProblemCode::ALL {

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_definition_is_held_only_while_changes_are_told_of() {
+    async fn a_definition_is_cached_only_while_changes_are_notified() {
         let repository = Arc::new(MemoryRepository::default());
         let cache = DefinitionCache::new(repository.clone());
         let id = MetricId::parse("m1").unwrap();

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn the_format_that_is_liked_best_is_answered() {
+    fn the_format_with_the_highest_quality_is_used() {
         use Format::{Csv, Json, Ndjson};
         let cases: [(&[&str], Option<Format>); 24] = [
             (&[], Some(Json)),

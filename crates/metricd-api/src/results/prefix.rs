@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_serves_as_long_as_the_columns_are_the_same() {
+    fn a_prefix_is_reused_while_the_columns_are_the_same() {
         let (cache, definition) = (PrefixCache::default(), definition());
         let first = cache.get_or_encode(&definition, &[column("a")]).unwrap();
         let expected = r#"{"metric_id":"m1","query_id":"q1","title":"m1","columns":[{"name":"a","type":"text"}],"rows":[{"a":"x"}]"#;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_begins_with_the_memory_that_the_last_one_has_had_up_to_a_limit() {
+    fn a_result_reserves_the_last_size_up_to_a_limit() {
         let prefix = PrefixCache::default().get_or_encode(&definition(), &[column("a")]).unwrap();
         for (noted, expected) in [(80_000, 90_000), (usize::MAX / 2, MAX_INITIAL_CAPACITY)] {
             prefix.note_size(noted);

@@ -1,4 +1,4 @@
-//! Who may do what: every operation of the document, with tokens good and bad.
+//! Authentication and authorization: every operation of the document with valid and invalid tokens.
 
 mod limited;
 mod quotas;
@@ -19,14 +19,14 @@ use crate::support::{Answer, FailingRepository, TestApp};
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
-/// An operation of the document: its method, its path with ids that nothing has, and the scope that it needs.
+/// An operation of the document: method, path with unknown ids, and required scope.
 struct Operation {
     method: String,
     path: String,
     scope: Option<String>,
 }
 
-/// The operations, as the document has them: one that is added without a scope is found here.
+/// The operations of the document, so that an operation without a scope is found here.
 fn operations() -> Result<Vec<Operation>> {
     let document: Value = serde_json::from_str(api_document())?;
     let mut operations = Vec::new();
@@ -62,7 +62,7 @@ fn issuer(algorithm: Algorithm) -> Result<Issuer> {
     Issuer::new(algorithm).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
-/// One that takes tokens of the secret and of the public keys, for the audience `metricd`.
+/// A verifier of tokens signed by the secret and the public keys, for the audience `metricd`.
 fn verifier(public: &str) -> Result<Verifier> {
     let keys = if public.is_empty() { Keys::default() } else { Keys::parse(public)? };
     let rules = Rules { audiences: vec!["metricd".to_owned()], ..Rules::default() };
@@ -73,7 +73,7 @@ fn good(scope: &str) -> Result<String> {
     sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims(scope))
 }
 
-/// A server whose store fails: what it answers to a request that is refused has not asked the store.
+/// A server whose repository fails, which shows that a refused request does not reach the repository.
 fn without_store(public: &str) -> Result<TestApp> {
     let store = FailingRepository(|| RepositoryError::Failed("nobody may ask".to_owned()));
     TestApp::guarded(Arc::new(store), verifier(public)?)
@@ -84,7 +84,7 @@ async fn with_headers(app: &TestApp, operation: &Operation, authorization: &[&st
     app.call(&operation.method, &operation.path, &headers, None).await
 }
 
-/// Asserts that the request was refused with this code, and that nothing of the token comes back.
+/// Asserts that the request was refused with this code, and that the response does not contain the token.
 fn assert_refused(answer: &Answer, operation: &Operation, code: &str, token: &str) -> Result<()> {
     let status = if code == "scope-missing" { 403 } else { 401 };
     let problem = answer.assert_problem(status, code, &operation.path)?;
@@ -95,7 +95,7 @@ fn assert_refused(answer: &Answer, operation: &Operation, code: &str, token: &st
 }
 
 #[actix_web::test]
-async fn only_what_says_nothing_of_metrics_is_open() -> Result<()> {
+async fn only_operations_without_metrics_need_no_token() -> Result<()> {
     let open: Vec<_> = operations()?.into_iter().filter(|operation| operation.scope.is_none()).collect();
     let paths: Vec<_> = open.iter().map(|operation| operation.path.as_str()).collect();
     let expected =
@@ -110,7 +110,7 @@ async fn only_what_says_nothing_of_metrics_is_open() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn each_operation_takes_its_scope_and_no_other() -> Result<()> {
+async fn each_operation_requires_its_scope() -> Result<()> {
     const SCOPES: [&str; 3] = ["metrics:read", "metrics:write", "metrics:ingest"];
     let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
     let guarded = without_store("")?;
@@ -154,7 +154,7 @@ async fn each_operation_takes_its_scope_and_no_other() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn no_operation_takes_a_token_that_is_bad() -> Result<()> {
+async fn no_operation_accepts_an_invalid_token() -> Result<()> {
     const ALL: &str = "metrics:read metrics:write metrics:ingest";
     let (rsa, theirs) = (issuer(Algorithm::Rs256)?, issuer(Algorithm::Rs256)?);
     let jwks = json!({"keys": [rsa.jwk("k1").map_err(|error| anyhow::anyhow!("{error}"))?]}).to_string();
@@ -215,7 +215,7 @@ async fn no_operation_takes_a_token_that_is_bad() -> Result<()> {
             assert_refused(&answer, operation, "token-missing", &token)?;
             assert!(answer.json()?["detail"].as_str().is_some_and(|detail| detail.contains("URL")), "{answer:?}");
         }
-        // The same server takes these two, and then asks its store.
+        // The same server accepts these two, and then reads its repository.
         for good in [format!("bearer {token}"), format!("BEARER {of_rsa}")] {
             let answer = with_headers(&app, operation, &[&good]).await?;
             assert!(![401, 403].contains(&answer.status), "{} {}: {answer:?}", operation.method, operation.path);

@@ -1,4 +1,4 @@
-//! Requests that ask the same at the same time.
+//! Identical concurrent requests.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use crate::streams::{SQL, eventually};
 use crate::support::TestApp;
 
-/// How many requests there are beside the first two, each of which begins a run.
+/// The number of requests besides the first two, each of which starts a run.
 const OTHERS: usize = 8;
 
-/// A kept-alive connection that the server has answered on.
+/// A persistent connection on which the server has responded.
 struct Client(TcpStream);
 
 impl Client {
@@ -30,7 +30,7 @@ impl Client {
         Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?)
     }
 
-    /// The head and the body of the next answer.
+    /// Head and body of the next response.
     async fn answer(&mut self) -> Result<(String, Value)> {
         let mut received = Vec::new();
         loop {
@@ -45,7 +45,7 @@ impl Client {
         }
     }
 
-    /// Waits until the server has seen what others have sent before.
+    /// Waits until the server has read the previous requests of other clients.
     async fn settle(&mut self) -> Result<()> {
         for _ in 0..3 {
             self.ask("/health").await?;
@@ -55,7 +55,7 @@ impl Client {
     }
 }
 
-/// Two requests that wait for a connection, and others that ask the same meanwhile. Beside them, a client that asks nothing.
+/// Two requests wait for a connection, and identical ones arrive meanwhile. Another client is idle.
 async fn herd(app: &TestApp) -> Result<(Vec<Client>, Client)> {
     let mut clients = Vec::new();
     let mut other = Client::connect(app).await?;
@@ -80,7 +80,7 @@ fn header<'a>(head: &'a str, name: &str) -> Result<&'a str> {
 }
 
 #[actix_web::test]
-async fn they_share_a_run_and_have_answers_of_their_own() -> Result<()> {
+async fn coalesced_requests_share_a_run_and_have_their_own_responses() -> Result<()> {
     let app = TestApp::start().await?;
     app.runner.script(SQL, || Ok(vec![Some("a".into())]));
     let held = app.runner.hold_connections().await;
@@ -91,7 +91,7 @@ async fn they_share_a_run_and_have_answers_of_their_own() -> Result<()> {
         let (head, body) = client.answer().await?;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let timing = header(&head, "server-timing")?;
-        // What the script says of the database is past before the others come.
+        // The scripted timing of the database is over before the others arrive.
         assert!(["encode;dur=", "total;dur="].iter().all(|part| timing.contains(part)), "{timing}");
         bodies.insert(body.to_string());
         tags.insert(header(&head, "etag")?.to_owned());
@@ -105,7 +105,7 @@ async fn they_share_a_run_and_have_answers_of_their_own() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn they_share_a_failure() -> Result<()> {
+async fn coalesced_requests_share_a_failure() -> Result<()> {
     let app = TestApp::start().await?;
     app.runner.script(SQL, || Err(RunError::TimedOut { limit: Duration::from_secs(5) }));
     let held = app.runner.hold_connections().await;
@@ -121,12 +121,12 @@ async fn they_share_a_failure() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn who_goes_away_takes_nothing_from_the_others() -> Result<()> {
+async fn a_disconnected_client_does_not_affect_the_others() -> Result<()> {
     let app = TestApp::start().await?;
     app.runner.script(SQL, || Ok(vec![Some("a".into())]));
     let held = app.runner.hold_connections().await;
     let (mut clients, mut other) = herd(&app).await?;
-    // Among them are those for which the two runs were begun.
+    // They include the requests that started the two runs.
     let mut last = clients.pop().context("the last one")?;
     drop(clients);
     eventually("the first run is given up", || app.runner.running() == 1).await?;

@@ -1,4 +1,4 @@
-//! Compressed answers.
+//! Compressed responses.
 
 use std::io::Read;
 
@@ -23,10 +23,10 @@ fn decode(coding: &str, body: &[u8]) -> Result<String> {
     Ok(text)
 }
 
-/// What can be read of a body that has not ended.
+/// Decodes the available part of an incomplete body.
 fn decode_begun(coding: &str, body: &[u8]) -> String {
     let mut text = Vec::new();
-    // The end is missing, and that is an error.
+    // The missing end is an error.
     let _ = match coding {
         "gzip" => GzDecoder::new(body).read_to_end(&mut text),
         _ => zstd::Decoder::new(body).and_then(|mut decoder| decoder.read_to_end(&mut text)),
@@ -46,7 +46,7 @@ fn header(response: &reqwest::Response, name: &str) -> String {
 #[actix_web::test]
 async fn a_body_is_the_same_in_every_coding() -> Result<()> {
     let app = TestApp::start().await?;
-    // 10 rows fit into a packet or two, 900 are compressed piece by piece, and 50 000 are streamed.
+    // 10 rows fit into a packet or two, 900 are compressed in chunks, and 50 000 are streamed.
     for (rows, formats) in [(10, "json csv ndjson"), (900, "json csv ndjson"), (50_000, "csv ndjson")] {
         script(&app.runner, rows, Ending::Complete);
         for format in formats.split(' ') {
@@ -70,7 +70,7 @@ async fn a_body_is_the_same_in_every_coding() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_client_that_takes_no_coding_is_told_that_there_are_some() -> Result<()> {
+async fn an_uncompressed_response_varies_by_accept_encoding() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 20, Ending::Complete);
     for coding in ["identity", "br", "gzip;q=0"] {
@@ -84,14 +84,14 @@ async fn a_client_that_takes_no_coding_is_told_that_there_are_some() -> Result<(
 }
 
 #[actix_web::test]
-async fn head_says_what_get_would_send() -> Result<()> {
+async fn head_has_the_headers_of_get() -> Result<()> {
     let app = TestApp::start().await?;
     for rows in [20, 900] {
         script(&app.runner, rows, Ending::Complete);
         let (get, head) =
             (ask(&app, Method::GET, "/metrics/m1", "gzip"), ask(&app, Method::HEAD, "/metrics/m1", "gzip"));
         let (get, head) = (get.send().await?, head.send().await?);
-        // The time at which the result was made is a part of it, and stands still in tests.
+        // A result contains its time, which is constant in tests.
         for name in ["content-encoding", "content-length", "transfer-encoding", "vary", "etag"] {
             assert_eq!(header(&get, name), header(&head, name), "{rows}: {name}");
         }
@@ -110,7 +110,7 @@ async fn large_problems_are_compressed_too() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn compressed_rows_arrive_before_the_run_has_ended_and_it_is_given_up_with_its_client() -> Result<()> {
+async fn compressed_rows_arrive_during_the_run_which_is_cancelled_with_its_client() -> Result<()> {
     let app = TestApp::start().await?;
     for coding in ["gzip", "zstd"] {
         for rows in [1, 2_000] {
@@ -132,7 +132,7 @@ async fn compressed_rows_arrive_before_the_run_has_ended_and_it_is_given_up_with
 }
 
 #[actix_web::test]
-async fn a_client_that_does_not_read_makes_the_run_wait_behind_the_encoder() -> Result<()> {
+async fn back_pressure_passes_through_the_encoder() -> Result<()> {
     let app = TestApp::start().await?;
     let column = Column { name: "value".into(), type_name: "text".into(), field_type: FieldType::Text };
     let mut state = 1_u64;
@@ -140,7 +140,7 @@ async fn a_client_that_does_not_read_makes_the_run_wait_behind_the_encoder() -> 
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         format!("{:08x}", state >> 32)
     };
-    // Text that hardly shrinks, and of which there is more than sockets and buffers hold.
+    // Text that hardly shrinks, and more than sockets and buffers hold.
     let rows: Vec<_> = (0..300_000).map(|_| vec![Some((0..12).map(|_| noise()).collect::<String>().into())]).collect();
     app.runner.script_result(SQL, move || {
         Ok(ScriptedResult { columns: vec![column.clone()], rows: rows.clone(), ending: Ending::Complete })
@@ -153,7 +153,7 @@ async fn a_client_that_does_not_read_makes_the_run_wait_behind_the_encoder() -> 
 }
 
 #[actix_web::test]
-async fn a_compressed_stream_that_breaks_off_does_not_look_complete() -> Result<()> {
+async fn an_aborted_compressed_stream_does_not_look_complete() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, failing());
     for coding in ["gzip", "zstd"] {
@@ -173,7 +173,7 @@ async fn a_compressed_stream_that_breaks_off_does_not_look_complete() -> Result<
 }
 
 #[actix_web::test]
-async fn a_client_of_http_1_0_gets_a_body_with_a_length() -> Result<()> {
+async fn an_http_1_0_client_gets_a_content_length() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 900, Ending::Complete);
     let mut stream = app.connect().await?;

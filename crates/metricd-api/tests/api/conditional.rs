@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{Answer, TestApp};
 
-/// A metric `sales` whose result follows from rows and values alone, as the script has it.
+/// A metric `sales` whose scripted result depends on data and values alone.
 async fn app() -> Result<TestApp> {
     let app = TestApp::start().await?;
     let resolution =
@@ -26,7 +26,7 @@ async fn get(app: &TestApp, path: &str, known: &str) -> Result<Answer> {
 }
 
 #[actix_web::test]
-async fn a_result_is_known_by_a_tag_that_tells_it_from_others() -> Result<()> {
+async fn a_result_has_an_etag_of_its_content() -> Result<()> {
     let app = app().await?;
     let first = app.get("/metrics/sales").await?;
     let tag = first.header("etag").to_owned();
@@ -45,7 +45,7 @@ async fn a_result_is_known_by_a_tag_that_tells_it_from_others() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_known_is_answered_without_a_run_while_the_data_are_the_same() -> Result<()> {
+async fn an_unchanged_result_is_revalidated_without_a_run() -> Result<()> {
     let app = app().await?;
     let tag = app.get("/metrics/sales").await?.header("etag").to_owned();
     for runs in [2, 2, 2] {
@@ -78,7 +78,7 @@ async fn what_is_known_is_answered_without_a_run_while_the_data_are_the_same() -
 }
 
 #[actix_web::test]
-async fn what_may_be_another_result_each_time_is_always_run() -> Result<()> {
+async fn a_nondeterministic_result_is_always_run() -> Result<()> {
     let app = app().await?;
     let asks = async |path: &str| {
         let tag = app.get(path).await?.header("etag").to_owned();
@@ -107,7 +107,7 @@ async fn what_may_be_another_result_each_time_is_always_run() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn several_results_have_a_tag_of_all_of_them() -> Result<()> {
+async fn several_results_have_one_etag() -> Result<()> {
     let app = app().await?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     let path = "/results?metric_id=sales&metric_id=m1&metric_id=none";

@@ -1,4 +1,4 @@
-//! Clients that hold connections.
+//! Clients that occupy connections.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use crate::support::TestApp;
 
-/// The web server's clock for this has half seconds.
+/// The web server's timer has a resolution of half a second.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -24,7 +24,7 @@ fn options() -> ServerOptions {
     ServerOptions { keep_alive: KEEP_ALIVE, request_timeout: REQUEST_TIMEOUT, ..ServerOptions::default() }
 }
 
-/// Sends the bytes one by one, over and over, until the server ends the connection.
+/// Sends the bytes one by one, repeatedly, until the server closes the connection.
 async fn trickle_until_ended(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
     let (mut reader, mut writer) = stream.split();
     let mut ticks = interval(Duration::from_millis(25));
@@ -47,7 +47,7 @@ async fn trickle_until_ended(stream: &mut TcpStream, bytes: &[u8]) -> Result<()>
     Ok(())
 }
 
-/// Reads what is answered, up to the end of a body that ends so.
+/// Reads up to the end of a body that ends with this text.
 async fn read_until(stream: &mut TcpStream, end: &str) -> Result<()> {
     let mut answer = String::new();
     while !answer.ends_with(end) {
@@ -60,7 +60,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_head_that_is_trickled_after_an_answer_ends_the_connection() -> Result<()> {
+async fn trickling_a_head_after_a_response_closes_the_connection() -> Result<()> {
     let app = TestApp::with_options(options())?;
     let mut stream = app.connect().await?;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
@@ -70,7 +70,7 @@ async fn a_head_that_is_trickled_after_an_answer_ends_the_connection() -> Result
 }
 
 #[actix_web::test]
-async fn a_body_that_is_trickled_after_its_answer_ends_the_connection() -> Result<()> {
+async fn trickling_a_body_after_the_response_closes_the_connection() -> Result<()> {
     let app = TestApp::with_options(options())?;
     let mut stream = app.connect().await?;
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
@@ -79,12 +79,12 @@ async fn a_body_that_is_trickled_after_its_answer_ends_the_connection() -> Resul
 }
 
 #[actix_web::test]
-async fn a_connection_that_is_used_stays_open() -> Result<()> {
+async fn an_active_connection_stays_open() -> Result<()> {
     let app = TestApp::with_options(options())?;
     let mut stream = app.connect().await?;
     let began = Instant::now();
     while began.elapsed() < 2 * (KEEP_ALIVE + REQUEST_TIMEOUT) {
-        // In two pieces, with little between them.
+        // In two chunks with a short pause.
         stream.write_all(b"GET /health HTTP/1.1\r\n").await?;
         tokio::task::yield_now().await;
         stream.write_all(b"Host: localhost\r\n\r\n").await?;
@@ -94,7 +94,7 @@ async fn a_connection_that_is_used_stays_open() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_answer_that_is_read_slowly_is_sent_whole() -> Result<()> {
+async fn a_response_that_is_read_slowly_is_sent_completely() -> Result<()> {
     const ROW_BYTES: usize = 1 << 20;
     const ROWS: usize = 14;
     let repository: Arc<dyn MetricRepository> = TestApp::store().await?;
@@ -117,30 +117,30 @@ async fn an_answer_that_is_read_slowly_is_sent_whole() -> Result<()> {
     Ok(())
 }
 
-/// A server whose metric `m1` has a result of so many bytes.
+/// A server whose metric `m1` has a result of this many bytes.
 async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<TestApp> {
     let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
     app.runner.script("SELECT 1", move || Ok(vec![Some("x".repeat(size_bytes / 8)); 8]));
     Ok(app)
 }
 
-/// A client that asks for this and reads nothing.
+/// A client that sends this and reads nothing.
 async fn ask_and_wait(app: &TestApp, path: &str) -> Result<TcpStream> {
     ask_and_wait_from(1, app, path).await
 }
 
-/// The same from this one of the loopback addresses.
+/// The same from this loopback address.
 async fn ask_and_wait_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(([127, 0, 0, host], 0).into())?;
-    // So that most of the answer stays with the server.
+    // A small receive buffer leaves most of the response with the server.
     socket.set_recv_buffer_size(64 << 10)?;
     let mut stream = socket.connect(app.address().parse()?).await?;
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?;
     Ok(stream)
 }
 
-/// Reads until the connection ends; how many bytes came.
+/// Reads until the connection is closed; returns the number of bytes.
 async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
     let mut bytes = Vec::new();
     // It may also be reset.
@@ -150,7 +150,7 @@ async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
 }
 
 #[actix_web::test]
-async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<()> {
+async fn each_pipelined_request_gets_its_own_response() -> Result<()> {
     const GET: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const HEAD: &str = "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const CLOSE: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -160,7 +160,7 @@ async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<(
                            5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n";
     const SIZED: &str = "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: \
                          \t                                                                   5\r\n\r\nhello";
-    /// The version of an answer, whether it says that the connection ends, and whether it has a body.
+    /// The HTTP version of a response, whether it closes the connection, and whether it has a body.
     type Shape = (char, bool, bool);
     const PLAIN: Shape = ('1', false, true);
     const BODILESS: Shape = ('1', false, false);
@@ -196,24 +196,24 @@ async fn each_of_several_pipelined_requests_is_answered_for_itself() -> Result<(
 }
 
 #[actix_web::test]
-async fn a_client_that_does_not_read_its_answer_is_let_go_of() -> Result<()> {
+async fn a_client_that_does_not_read_its_response_is_disconnected() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
     let stream = ask_and_wait(&app, "/metrics/m1").await?;
     stream.readable().await?;
     sleep(10 * rate_window).await;
-    // What the system had taken is still there to be read, and no more.
+    // Only what the system has buffered can still be read.
     assert!(read_to_end(stream).await? < 14 << 20);
     Ok(())
 }
 
-/// While the SQL runs, its own limits hold. What is left when it has ended is an answer like others.
+/// While the SQL runs, its own limits apply. Afterwards the rest is a response like others.
 #[actix_web::test]
-async fn a_client_that_does_not_read_the_rest_of_a_stream_is_let_go_of() -> Result<()> {
+async fn a_client_that_stops_reading_a_stream_is_disconnected() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let limits = ConnectionLimits { rate_window, ..ConnectionLimits::default() };
     let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
-    // The second row is too large for the buffers of the system.
+    // The second row exceeds the buffers of the system.
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(100 << 10)), Some("x".repeat(14 << 20))]));
     let stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
     stream.readable().await?;
@@ -221,7 +221,7 @@ async fn a_client_that_does_not_read_the_rest_of_a_stream_is_let_go_of() -> Resu
     let count = read_to_end(stream).await?;
     assert!((1..14 << 20).contains(&count), "{count}");
 
-    // One who reads gets all of it.
+    // A client that reads gets the whole response.
     assert_eq!(
         app.get("/metrics/m1?format=csv").await?.body.len(),
         "value\r\n\r\n\r\n".len() + (100 << 10) + (14 << 20)
@@ -236,7 +236,7 @@ fn limits_without_time(held_bytes: usize) -> ConnectionLimits {
 }
 
 #[actix_web::test]
-async fn responses_that_nobody_reads_use_so_much_memory_and_no_more() -> Result<()> {
+async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
     let app = app_with_result(14 << 20, limits_without_time(40 << 20)).await?;
     let mut held = Vec::new();
     let fill = async {
@@ -257,7 +257,7 @@ async fn responses_that_nobody_reads_use_so_much_memory_and_no_more() -> Result<
 }
 
 #[actix_web::test]
-async fn responses_that_one_caller_does_not_read_leave_memory_to_others() -> Result<()> {
+async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
     // Half of it are three responses.
     let app = app_with_result(14 << 20, limits_without_time(90 << 20)).await?;
     let mut held = Vec::new();
@@ -279,7 +279,7 @@ async fn responses_that_one_caller_does_not_read_leave_memory_to_others() -> Res
 
 #[actix_web::test]
 async fn clients_that_read_nothing_are_disconnected_when_memory_is_short() -> Result<()> {
-    // Three responses do not fit into all of it, two not into one caller's half.
+    // Three responses exceed all of it, two exceed one caller's half.
     let limits = ConnectionLimits { stall_timeout: Duration::from_millis(100), ..limits_without_time(40 << 20) };
     let app = app_with_result(14 << 20, limits).await?;
     for hosts in [[2, 3, 4], [2, 2, 2]] {
@@ -310,7 +310,7 @@ async fn status(stream: &mut TcpStream) -> Result<String> {
 }
 
 #[actix_web::test]
-async fn the_only_answer_of_a_caller_may_be_larger_than_the_caller_s_part() -> Result<()> {
+async fn a_callers_only_response_may_exceed_the_callers_share() -> Result<()> {
     let limits = ConnectionLimits { held_bytes: 20 << 20, ..ConnectionLimits::default() };
     let app = app_with_result(14 << 20, limits).await?;
     assert_eq!(app.get("/metrics/m1").await?.status, 200);
@@ -318,7 +318,7 @@ async fn the_only_answer_of_a_caller_may_be_larger_than_the_caller_s_part() -> R
 }
 
 #[actix_web::test]
-async fn one_connection_too_many_ends_the_one_without_progress() -> Result<()> {
+async fn one_connection_too_many_closes_the_most_stalled_one() -> Result<()> {
     for limits in [
         ConnectionLimits { connections: 3, ..ConnectionLimits::default() },
         ConnectionLimits { connections_per_address: 3, ..ConnectionLimits::default() },
@@ -345,7 +345,7 @@ async fn one_connection_too_many_ends_the_one_without_progress() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn clients_that_pipeline_and_read_nothing_leave_room_for_others() -> Result<()> {
+async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Result<()> {
     const CONNECTIONS: usize = 20;
     const PATH: &str = "/docs/swagger-ui-bundle.js";
     const REQUESTS: usize = 10;
@@ -363,7 +363,7 @@ async fn clients_that_pipeline_and_read_nothing_leave_room_for_others() -> Resul
             assert_eq!(timeout(PATIENCE, app.get("/health")).await??.status, 200);
         }
     }
-    // What the system has taken of a connection that was ended is less than all answers.
+    // The system has buffered less of a closed connection than all responses.
     let read = try_join_all(streams.into_iter().map(read_to_end)).await?;
     let open = read.iter().filter(|count| **count >= REQUESTS * size_bytes).count();
     assert!((1..=CONNECTIONS).contains(&open), "{open} are open: {read:?}");

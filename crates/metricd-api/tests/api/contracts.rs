@@ -1,4 +1,4 @@
-//! Contracts after the tables have changed: no document says what a metric was.
+//! Contracts after the tables have changed: no document describes an earlier state.
 
 use anyhow::{Context, Result};
 use metricd_api::ApiState;
@@ -34,7 +34,7 @@ async fn app() -> Result<TestApp> {
     Ok(app)
 }
 
-/// The type of the metric's column, as the list of metrics has it.
+/// The type of the metric's column in the list of metrics.
 async fn listed_type(app: &TestApp) -> Result<Value> {
     let listed = app.get("/metrics").await?.json()?;
     let item = listed["items"].as_array().and_then(|items| items.iter().find(|item| item["id"] == "sales"));
@@ -64,12 +64,12 @@ async fn documents_follow_a_column_whose_type_has_changed() -> Result<()> {
     Ok(())
 }
 
-/// Every way to a metric's rows.
+/// Every path to a metric's rows.
 const RESULTS: [&str; 4] =
     ["/metrics/sales", "/metrics/sales?format=csv", "/metrics/sales?format=ndjson", "/results?metric_id=sales"];
 
 #[actix_web::test]
-async fn no_answer_has_other_columns_than_its_contract() -> Result<()> {
+async fn no_result_differs_from_its_contract() -> Result<()> {
     for path in RESULTS {
         let app = app().await?;
         let columns = described("text").columns;
@@ -79,7 +79,7 @@ async fn no_answer_has_other_columns_than_its_contract() -> Result<()> {
         app.runner.set_description(SQL, Ok(described("text")));
         app.resolver.answer(SQL, Ok(resolution("text")));
         assert_eq!(app.get(path).await?.status, 200, "{path}");
-        // The list does not ask PostgreSQL.
+        // The list does not read from PostgreSQL.
         assert_eq!(listed_type(&app).await?, "text", "{path}: the contract is renewed before the rows are answered");
         assert_eq!(app.runner.begun(), 1, "{path}: what PostgreSQL describes otherwise is not run");
     }
@@ -87,7 +87,7 @@ async fn no_answer_has_other_columns_than_its_contract() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn values_are_read_by_the_types_that_parameters_have_now() -> Result<()> {
+async fn values_are_parsed_by_the_current_types_of_parameters() -> Result<()> {
     const BY_CODE: &str = "SELECT value FROM sales WHERE code = :code";
     const NUMBERED: &str = "SELECT value FROM sales WHERE code = $1";
     let resolution = |type_name: &str| Resolution {
@@ -99,7 +99,7 @@ async fn values_are_read_by_the_types_that_parameters_have_now() -> Result<()> {
         columns: vec![Column { name: "value".into(), type_name: "text".into(), field_type: FieldType::Text }],
         parameter_types: vec![type_name.to_owned()],
     };
-    // As a number, `007` is `7`; `x` is none.
+    // As a number, `007` is `7`; `x` is invalid.
     for (path, value) in [
         ("/metrics/coded?code=007", "007"),
         ("/metrics/coded?code=x", "x"),
@@ -124,12 +124,12 @@ async fn values_are_read_by_the_types_that_parameters_have_now() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_contract_that_cannot_be_renewed_is_judged_now_and_then() -> Result<()> {
+async fn a_contract_that_cannot_be_refreshed_is_not_validated_at_each_request() -> Result<()> {
     let refused = || ResolveError::Refused { message: "there is no such column".into(), hint: None, character: None };
     for judged in [Ok(resolution("integer")), Err(refused())] {
         let app = app().await?;
         app.runner.script(SQL, || Ok(Vec::new()));
-        // The role that runs SQL sees other columns than the one that judges it, as on a standby that lags behind.
+        // The reader sees other columns than the role that validates SQL, as on a standby that lags behind.
         app.runner.set_description(SQL, Ok(described("text")));
         app.resolver.answer(SQL, judged.clone());
         let before = app.resolver.asked().len();
@@ -142,7 +142,7 @@ async fn a_contract_that_cannot_be_renewed_is_judged_now_and_then() -> Result<()
 }
 
 #[actix_web::test]
-async fn what_is_known_to_be_another_contract_is_not_answered_by_the_old_one() -> Result<()> {
+async fn a_stale_contract_is_not_served() -> Result<()> {
     let app = app().await?;
     app.runner.script(SQL, || Ok(Vec::new()));
     app.runner.set_description(SQL, Ok(described("text")));
@@ -156,7 +156,7 @@ async fn what_is_known_to_be_another_contract_is_not_answered_by_the_old_one() -
 }
 
 #[actix_web::test]
-async fn a_request_that_is_wrong_is_judged_once() -> Result<()> {
+async fn invalid_requests_do_not_validate_the_sql_again() -> Result<()> {
     let app = app().await?;
     let before = app.resolver.asked().len();
     for query in ["start_date=2025-06-01", "unknown=1", "limit=x", "start_date=2025-06-01"] {
@@ -167,7 +167,7 @@ async fn a_request_that_is_wrong_is_judged_once() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn sql_that_is_not_valid_any_more_has_no_contract() -> Result<()> {
+async fn sql_that_is_no_longer_valid_has_no_contract() -> Result<()> {
     let app = app().await?;
     let gone = RunError::Failed { sqlstate: "42703".into(), message: "there is no such column".into() };
     app.runner.set_description(SQL, Err(gone));
@@ -176,14 +176,14 @@ async fn sql_that_is_not_valid_any_more_has_no_contract() -> Result<()> {
     let definition = app.get("/metrics/sales/definition").await?;
     assert_eq!((definition.status, &definition.json()?["contract"]), (200, &json!(null)));
     assert_eq!(app.get("/metrics/sales/openapi.json").await?.status, 200);
-    // Brought back, it is as it was.
+    // A restored metric is unchanged.
     app.runner.set_description(SQL, Ok(described("integer")));
     assert_ne!(app.get("/metrics/sales/definition").await?.json()?["contract"], json!(null));
     Ok(())
 }
 
 #[actix_web::test]
-async fn while_the_database_is_away_the_stored_contract_holds() -> Result<()> {
+async fn without_a_database_the_stored_contract_is_served() -> Result<()> {
     let app = app().await?;
     app.runner.set_description(SQL, Err(RunError::Unavailable("it restarts".into())));
     let definition = app.get("/metrics/sales/definition").await?;

@@ -1,4 +1,4 @@
-//! Which pages may read answers.
+//! CORS: which pages may read responses.
 
 use anyhow::Result;
 use metricd_api::ServerOptions;
@@ -24,7 +24,7 @@ fn vary(answer: &Answer) -> String {
 }
 
 #[actix_web::test]
-async fn nothing_is_said_unless_an_origin_is_configured() -> Result<()> {
+async fn no_cors_headers_without_a_configured_origin() -> Result<()> {
     let app = TestApp::start().await?;
     let answer = ask(&app, Method::GET, "/health", &[("origin", PAGE)]).await?;
     assert_eq!(answer.status, 403);
@@ -38,7 +38,7 @@ async fn nothing_is_said_unless_an_origin_is_configured() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn pages_of_the_origins_may_read_and_no_others() -> Result<()> {
+async fn only_pages_of_allowed_origins_may_read() -> Result<()> {
     let app = app(&["http://localhost:3000", PAGE])?;
     for path in ["/health", "/nowhere"] {
         for origin in ["http://localhost:3000", PAGE] {
@@ -90,7 +90,7 @@ async fn a_preflight_is_answered_whatever_the_path() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn anybody_is_the_same_answer_for_everybody() -> Result<()> {
+async fn any_origin_gives_all_origins_the_same_response() -> Result<()> {
     let app = app(&["*", PAGE])?;
     for origin in [PAGE, "https://other.example.org", "null"] {
         let answer = ask(&app, Method::GET, "/health", &[("origin", origin)]).await?;

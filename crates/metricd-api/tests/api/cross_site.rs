@@ -1,4 +1,4 @@
-//! Which hosts and pages a server without tokens answers.
+//! Hosts and pages that a server without tokens serves.
 
 use anyhow::Result;
 use metricd_access::{Keys, Rules, Secret, Verifier};
@@ -45,7 +45,7 @@ async fn a_host_that_is_not_loopback_is_refused_on_every_path() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_request_that_names_no_host_or_two_is_refused() -> Result<()> {
+async fn a_request_without_or_with_two_hosts_is_refused() -> Result<()> {
     let app = TestApp::start().await?;
     for (head, status) in [
         ("GET /health HTTP/1.0\r\n\r\n", 421),
@@ -75,7 +75,7 @@ async fn a_host_that_the_operator_names_is_served() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_server_that_asks_for_tokens_answers_to_any_host_and_page() -> Result<()> {
+async fn a_server_with_tokens_serves_any_host_and_page() -> Result<()> {
     let app = guarded(ServerOptions::default())?;
     let foreign = [("host", "metrics.example"), ("origin", "https://pages.example"), (SITE, "cross-site")];
     assert_eq!(get(&app, "/health", &foreign).await?.status, 200);
@@ -84,7 +84,7 @@ async fn a_server_that_asks_for_tokens_answers_to_any_host_and_page() -> Result<
 }
 
 #[actix_web::test]
-async fn a_request_of_a_foreign_page_is_refused_whether_it_reads_or_writes() -> Result<()> {
+async fn requests_of_a_foreign_page_are_refused() -> Result<()> {
     let app = TestApp::start().await?;
     let own = app.url("");
     let foreign: &[&[(&str, &str)]] = &[
@@ -96,7 +96,7 @@ async fn a_request_of_a_foreign_page_is_refused_whether_it_reads_or_writes() -> 
         &[(SITE, "cross-site")],
         &[(SITE, "same-site")],
         &[("origin", "null"), (SITE, "cross-site")],
-        // What a page embeds, or opens in a frame, is no navigation of a person.
+        // An embedded or framed resource is no navigation of a person.
         &[(SITE, "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")],
         &[(SITE, "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
     ];
@@ -122,7 +122,7 @@ async fn a_request_of_a_foreign_page_is_refused_whether_it_reads_or_writes() -> 
 }
 
 #[actix_web::test]
-async fn what_is_no_foreign_page_is_served() -> Result<()> {
+async fn requests_that_are_not_cross_site_are_served() -> Result<()> {
     let app = TestApp::start().await?;
     let own = app.url("");
     let allowed: &[&[(&str, &str)]] = &[
@@ -134,7 +134,7 @@ async fn what_is_no_foreign_page_is_served() -> Result<()> {
         &[(SITE, "same-origin"), ("origin", &own)],
         &[(SITE, "same-origin"), ("origin", "null")],
         &[("origin", &own)],
-        // A link on another page, which cannot read what it opens.
+        // A link on another page, which cannot read its target.
         &[(SITE, "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
     ];
     for headers in allowed {

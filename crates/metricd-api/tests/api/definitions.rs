@@ -1,4 +1,4 @@
-//! `/metrics` as a list, and what creates, changes, deletes and restores metrics.
+//! `/metrics`: listing, creating, changing, deleting and restoring metrics.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -92,21 +92,21 @@ async fn a_clients_day() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_a_change_does_not_name_stays() -> Result<()> {
+async fn absent_members_of_a_change_stay() -> Result<()> {
     let app = TestApp::start().await?;
     let shown = async |patch: Value| -> Result<Value> {
         let answer = app.call("PATCH", "/metrics/m1", &[], Some(patch.clone())).await?;
         assert_eq!(answer.status, 200, "{patch}: {answer:?}");
         answer.json()
     };
-    // The title of this metric is its SQL's comment.
+    // The title of this metric comes from its SQL's comment.
     assert_eq!(app.get("/metrics/m1/definition").await?.json()?["title"], "Title \"one\"");
     let same = shown(json!({"sql": "-- Title \"one\"\nSELECT 2"})).await?;
     assert_eq!(same["title"], "Title \"one\"");
     for sql in ["SELECT 3", "-- Another comment\nSELECT 4"] {
         assert_eq!(shown(json!({"sql": sql})).await?["title"], "Title \"one\"", "{sql}");
     }
-    // Who says that there is no title gets the one of the comment, and keeps that.
+    // A null title restores the title of the comment, and keeps it.
     assert_eq!(shown(json!({"title": null})).await?["title"], "Another comment");
     assert_eq!(shown(json!({"sql": "SELECT 5"})).await?["title"], "Another comment");
 
@@ -134,7 +134,7 @@ async fn what_a_change_does_not_name_stays() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn every_fault_of_a_body_is_told_at_once() -> Result<()> {
+async fn all_faults_of_a_body_are_reported() -> Result<()> {
     let app = TestApp::start().await?;
     let cases = [
         (json!({}), vec!["sql", "title"]),
@@ -183,7 +183,7 @@ async fn a_definition_says_what_a_period_is_applied_to() -> Result<()> {
     refused.assert_problem(422, "invalid-parameters", "/metrics/none")?;
     assert!(refused.body.contains("takes none"), "{refused:?}");
 
-    // What is declared has to be possible.
+    // Declarations must be possible.
     let column = json!({"period": {"apply": "result", "column": "day"}});
     let answer = app.call("PATCH", "/metrics/none", &[], Some(column)).await?;
     let problem = answer.assert_problem(422, "sql-refused", "/metrics/none")?;
@@ -201,7 +201,7 @@ async fn a_definition_says_what_a_period_is_applied_to() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn sql_that_is_refused_is_told_with_its_places() -> Result<()> {
+async fn refused_sql_is_reported_with_positions() -> Result<()> {
     let app = TestApp::start().await?;
     let sql = "SELECT pg_sleep(1),\n  lo_import('/etc/passwd')";
     let answer = create(&app, json!({"title": "x", "sql": sql})).await?;
@@ -222,7 +222,7 @@ async fn sql_that_is_refused_is_told_with_its_places() -> Result<()> {
         (&problem["findings"][0]["code"], &problem["findings"][0]["column"]),
         (&json!("sql-unresolved"), &json!(8))
     );
-    // Declarations are judged with the SQL, whichever of them changes.
+    // Declarations are validated with the SQL, whichever of them changes.
     let unused = json!({"parameters": [{"name": "kind", "type": "text"}]});
     let answer = app.call("PATCH", "/metrics/m1", &[], Some(unused)).await?;
     answer.assert_problem(422, "sql-refused", "/metrics/m1")?;
@@ -234,7 +234,7 @@ async fn sql_that_is_refused_is_told_with_its_places() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_not_editable_is_left_alone() -> Result<()> {
+async fn a_metric_that_is_not_editable_cannot_be_changed() -> Result<()> {
     let repository = MemoryRepository::default();
     let mut fixed = metric("m1", "q1");
     fixed.editable = false;
@@ -255,7 +255,7 @@ async fn what_is_not_editable_is_left_alone() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn preconditions_are_read_as_http_means_them() -> Result<()> {
+async fn preconditions_follow_rfc_9110() -> Result<()> {
     let app = TestApp::start().await?;
     let current = async || anyhow::Ok(app.get("/metrics/m1/definition").await?.header("etag").to_owned());
     for (if_match, status) in [
@@ -290,7 +290,7 @@ async fn preconditions_are_read_as_http_means_them() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_request_that_is_sent_again_is_done_once() -> Result<()> {
+async fn a_retried_request_is_executed_once() -> Result<()> {
     let app = TestApp::start().await?;
     let send =
         async |key: &str, body: Value| app.call("POST", "/metrics", &[("idempotency-key", key)], Some(body)).await;
@@ -305,14 +305,14 @@ async fn a_request_that_is_sent_again_is_done_once() -> Result<()> {
         let answer = send(key, alerts()).await?;
         assert_eq!((answer.status, answer.fields()?), (422, vec!["Idempotency-Key".to_owned()]), "{key}");
     }
-    // Without a key, and without an id, a metric of the same title is another one.
+    // Without a key and an id, a metric with the same title is another one.
     let other = create(&app, alerts()).await?;
     assert!(other.header("location").starts_with("/metrics/alerts-by-day-"), "{other:?}");
     Ok(())
 }
 
 #[actix_web::test]
-async fn changes_at_once_are_all_made_where_nobody_names_a_version() -> Result<()> {
+async fn concurrent_changes_without_if_match_all_succeed() -> Result<()> {
     const CHANGES: usize = 12;
     let app = TestApp::start().await?;
     let patches = (0..CHANGES)
@@ -368,7 +368,7 @@ async fn ids(app: &TestApp, query: &str) -> Result<Vec<String>> {
     Ok(items.iter().filter_map(|item| Some(item["id"].as_str()?.to_owned())).collect())
 }
 
-/// Takes its time for each text, as PostgreSQL does for some, and counts how many it has at once.
+/// A slow resolver, which counts concurrent resolutions.
 #[derive(Debug, Default)]
 struct SlowResolver {
     at_once: AtomicUsize,
@@ -389,9 +389,9 @@ impl Resolver for SlowResolver {
     }
 }
 
-/// What waits for it would otherwise hold the threads that everything else of the store needs.
+/// Waiting requests would otherwise hold the threads that the rest of the repository needs.
 #[actix_web::test]
-async fn a_crowd_of_authors_waits_for_the_resolver_without_a_thread() -> Result<()> {
+async fn waiting_for_the_resolver_holds_no_thread() -> Result<()> {
     let resolver = Arc::new(SlowResolver::default());
     let slow = resolver.clone();
     let app = TestApp::ruled(TestApp::store().await?, |state| ApiState { resolver: slow, ..state })?;

@@ -1,4 +1,4 @@
-//! Every answer of these tests is held to what the OpenAPI document says of it.
+//! Checks every response of these tests against the OpenAPI document.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -12,8 +12,8 @@ use crate::support::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(api_document()).unwrap_or_default());
 
-/// Asserts that the document has the answer's status, its type and, where that is JSON, its form, for the operation. What no
-/// operation answers is none of the document's.
+/// Asserts that the operation's document has the status, the content type and, for JSON, the schema of the response.
+/// Responses outside all operations are not documented.
 pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
     let Some(operation) = operation(method, path) else { return Ok(()) };
     let asked = format!("{method} {path}");
@@ -37,13 +37,13 @@ pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
     Ok(())
 }
 
-/// What the value refers to, where it refers to something.
+/// Resolves a reference.
 fn resolve(value: &'static Value) -> &'static Value {
     let reference = value["$ref"].as_str().and_then(|reference| DOCUMENT.pointer(reference.strip_prefix('#')?));
     reference.unwrap_or(value)
 }
 
-/// The operation of that path, if there is one.
+/// The operation of the path.
 fn operation(method: &str, path: &str) -> Option<&'static Value> {
     let method = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
     let fits = |template: &str| {
@@ -55,7 +55,7 @@ fn operation(method: &str, path: &str) -> Option<&'static Value> {
     DOCUMENT["paths"].as_object()?.iter().find(|(template, _)| fits(template))?.1.get(method)
 }
 
-/// A validator of the schema that takes no member which the document does not name.
+/// A validator of the schema that refuses undocumented members.
 pub(crate) fn validator(schema: &Value) -> Result<Validator> {
     let mut root = json!({"components": DOCUMENT["components"], "allOf": [schema]});
     let mut parts = BTreeSet::new();
@@ -64,7 +64,7 @@ pub(crate) fn validator(schema: &Value) -> Result<Validator> {
     Ok(jsonschema::options().should_validate_formats(true).build(&root)?)
 }
 
-/// The schemas that are parts of others, and so do not name all members.
+/// The schemas that are composed into others, and so do not list all members.
 fn collect_parts(value: &Value, parts: &mut BTreeSet<String>) {
     if let Some(all) = value["allOf"].as_array() {
         parts.extend(all.iter().filter_map(|part| Some(part["$ref"].as_str()?.rsplit('/').next()?.to_owned())));
@@ -76,7 +76,7 @@ fn collect_parts(value: &Value, parts: &mut BTreeSet<String>) {
     }
 }
 
-/// Has every object of the schema refuse members that it does not name.
+/// Makes every object of the schema refuse undocumented members.
 fn close(value: &mut Value, parts: &BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -100,7 +100,7 @@ fn close(value: &mut Value, parts: &BTreeSet<String>) {
 }
 
 #[test]
-fn what_the_document_does_not_say_is_noticed() {
+fn the_schema_rejects_undocumented_values() {
     let body = |body: Value| {
         let schema = json!({"$ref": "#/components/schemas/Problem"});
         validator(&schema).unwrap().is_valid(&body)

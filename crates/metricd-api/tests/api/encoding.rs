@@ -1,11 +1,11 @@
-//! Targets whose bytes are no text.
+//! Targets that are not UTF-8.
 
 use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::TestApp;
 
-/// A target as it is, which no client would send.
+/// A raw target, which no client library would send.
 async fn ask(app: &TestApp, target: &[u8]) -> Result<String> {
     let mut stream = app.connect().await?;
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat();
@@ -16,7 +16,7 @@ async fn ask(app: &TestApp, target: &[u8]) -> Result<String> {
 }
 
 #[actix_web::test]
-async fn a_parameter_that_is_no_text_is_named() -> Result<()> {
+async fn a_parameter_that_is_not_utf8_is_reported() -> Result<()> {
     let app = TestApp::start().await?;
     for (target, field, said) in [
         ("/metrics/m1?kind=caf%E9", "kind", "UTF-8"),
@@ -38,14 +38,14 @@ async fn a_parameter_that_is_no_text_is_named() -> Result<()> {
         assert!(answer.starts_with("HTTP/1.1 422"), "{target}: {answer}");
         assert!(answer.contains(&format!(r#""field":"{field}""#)) && answer.contains(said), "{target}: {answer}");
     }
-    // Bytes that are not encoded.
+    // Bytes that are not percent-encoded.
     let answer = ask(&app, b"/metrics/m1?kind=caf\xe9").await?;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_path_that_is_no_text_is_refused() -> Result<()> {
+async fn a_path_that_is_not_utf8_is_refused() -> Result<()> {
     let app = TestApp::start().await?;
     for target in ["/metrics/%ff", "/metrics/m1%zz", "/dashboards/%E9/results", "/nowhere%", "/ingestions/%c0%80"] {
         let answer = ask(&app, target.as_bytes()).await?;
@@ -57,7 +57,7 @@ async fn a_path_that_is_no_text_is_refused() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn text_that_is_encoded_is_read() -> Result<()> {
+async fn percent_encoded_text_is_decoded() -> Result<()> {
     let app = TestApp::start().await?;
     for target in ["/metrics?q=caf%C3%A9+%25", "/metrics?&&limit=1&"] {
         let answer = ask(&app, target.as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! The formats of a result, and how a request asks for one.
+//! The formats of a result, and their negotiation.
 
 use anyhow::Result;
 use metricd_execution::testing::{Ending, ScriptedResult};
@@ -52,7 +52,7 @@ async fn ndjson_has_an_object_for_each_row() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn no_rows_are_a_header_or_nothing() -> Result<()> {
+async fn an_empty_stream_is_a_csv_header_or_nothing() -> Result<()> {
     let app = TestApp::start().await?;
     app.runner.script(SQL, || Ok(Vec::new()));
     assert_eq!(app.get("/metrics/m1?format=csv").await?.body, "value\r\n");
@@ -61,7 +61,7 @@ async fn no_rows_are_a_header_or_nothing() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn the_parameter_counts_before_the_header() -> Result<()> {
+async fn the_format_parameter_takes_precedence_over_accept() -> Result<()> {
     let app = app().await?;
     for (path, accept, content_type) in [
         ("/metrics/m1", "*/*", "application/json"),
@@ -78,19 +78,19 @@ async fn the_parameter_counts_before_the_header() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_cannot_be_answered_is_not_acceptable() -> Result<()> {
+async fn an_unsupported_accept_is_not_acceptable() -> Result<()> {
     let app = app().await?;
     let answer = ask(&app, "/metrics/m1", "text/html").await?;
     answer.assert_problem(406, "not-acceptable", "/metrics/m1")?;
     assert_eq!(answer.header("vary"), "accept");
-    // Wrong parameters are told first, since they are wrong whatever the client takes.
+    // Invalid parameters are reported first, since they are invalid in every format.
     let answer = ask(&app, "/metrics/m1?limit=0", "text/html").await?;
     answer.assert_problem(422, "invalid-parameters", "/metrics/m1")?;
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_small_result_that_is_cut_says_so_in_its_header() -> Result<()> {
+async fn a_small_truncated_result_is_marked_by_its_header() -> Result<()> {
     let app = app().await?;
     for (query, lines, truncated) in [("format=csv&limit=2", 3, "true"), ("format=ndjson&limit=3", 3, "")] {
         let answer = app.get(&format!("/metrics/m1?{query}")).await?;
@@ -101,7 +101,7 @@ async fn a_small_result_that_is_cut_says_so_in_its_header() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn head_answers_without_rows_and_the_connection_goes_on() -> Result<()> {
+async fn head_sends_no_rows_and_keeps_the_connection() -> Result<()> {
     let app = app().await?;
     let client = reqwest::Client::new();
     for _ in 0..3 {

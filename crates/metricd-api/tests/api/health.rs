@@ -9,7 +9,7 @@ use metricd_repository::RepositoryError;
 use crate::support::{FailingRepository, TestApp};
 
 #[actix_web::test]
-async fn the_process_lives_whatever_the_database_does() -> Result<()> {
+async fn liveness_does_not_depend_on_the_database() -> Result<()> {
     let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("gone".into()))))?;
     let answer = app.get("/health").await?;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ok"}"#));
@@ -17,7 +17,7 @@ async fn the_process_lives_whatever_the_database_does() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn ready_says_so_with_a_line_for_each_thing() -> Result<()> {
+async fn a_ready_server_reports_each_check() -> Result<()> {
     let app = TestApp::start().await?;
     let answer = app.get("/health/ready").await?;
     assert_eq!(answer.status, 200);
@@ -26,7 +26,7 @@ async fn ready_says_so_with_a_line_for_each_thing() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn statements_that_do_not_stop_are_named_by_a_server_that_is_ready() -> Result<()> {
+async fn a_ready_server_reports_statements_that_do_not_stop() -> Result<()> {
     let app = TestApp::start().await?;
     for (stuck, expected) in [(1, "1 statement still runs"), (3, "3 statements still run")] {
         app.runner.set_stuck_connections(stuck);
@@ -39,7 +39,7 @@ async fn statements_that_do_not_stop_are_named_by_a_server_that_is_ready() -> Re
 }
 
 #[actix_web::test]
-async fn not_ready_says_what_is_lacking() -> Result<()> {
+async fn an_unready_server_reports_the_failed_checks() -> Result<()> {
     let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))?;
     let answer = app.get("/health/ready").await?;
     let problem = answer.assert_problem(503, "not-ready", "/health/ready")?;

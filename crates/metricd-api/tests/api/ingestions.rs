@@ -46,7 +46,7 @@ async fn a_report_comes_back_as_json() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_no_ingestion_is_not_found() -> Result<()> {
+async fn an_unknown_ingestion_is_not_found() -> Result<()> {
     let app = TestApp::start().await?;
     for id in ["01a20700-5ad7-70ed-bfb2-4d2dbfff6379", "1", "x"] {
         let path = format!("/ingestions/{id}");
@@ -56,7 +56,7 @@ async fn what_is_no_ingestion_is_not_found() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_upload_is_judged_and_stored_as_files_are() -> Result<()> {
+async fn an_upload_is_validated_and_stored_like_files() -> Result<()> {
     let app = TestApp::start().await?;
     let dry = upload(&app, "?dry_run=true", None, good()).await?;
     assert_eq!((dry.status, &dry.json()?["outcome"], dry.header("location")), (200, &json!("dry_run"), ""), "{dry:?}");
@@ -78,7 +78,7 @@ async fn an_upload_is_judged_and_stored_as_files_are() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_refused_is_reported_and_in_strict_mode_nothing_is_stored() -> Result<()> {
+async fn refused_content_is_reported_and_in_strict_mode_nothing_is_stored() -> Result<()> {
     let app = TestApp::start().await?;
     let bad =
         || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\nq9,SELECT 9\n"), ("records", "q9.csv", QUERIES)]);
@@ -100,7 +100,7 @@ async fn what_is_refused_is_reported_and_in_strict_mode_nothing_is_stored() -> R
 }
 
 #[actix_web::test]
-async fn an_upload_of_which_nothing_is_accepted_is_refused_in_either_mode() -> Result<()> {
+async fn an_upload_without_valid_content_is_refused_in_both_modes() -> Result<()> {
     let app = TestApp::start().await?;
     let bad = || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\n"), ("records", "r.csv", "id,date\n")]);
     for query in ["", "?mode=lenient", "?mode=strict"] {
@@ -135,7 +135,7 @@ async fn an_upload_keeps_edits_unless_it_is_to_overwrite_them() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
+async fn an_invalid_upload_is_reported_and_stores_nothing() -> Result<()> {
     let app = TestApp::start().await?;
     let unknown =
         upload(&app, "", None, form(&[("query", "q.csv", QUERIES), ("records", "r.csv", RECORDS), ("", "x", "")]))
@@ -188,17 +188,17 @@ async fn what_is_no_upload_is_told_and_stores_nothing() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_file_input_that_was_left_empty_is_passed_over() -> Result<()> {
+async fn an_empty_file_input_is_skipped() -> Result<()> {
     let app = TestApp::start().await?;
     let ask = async |form| upload(&app, "?mode=strict&dry_run=true", None, form).await;
     let left = ask(form(&[("queries", "q.csv", QUERIES), ("records", "", ""), ("metrics", "", "")])).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
-    // A file that was chosen and is empty is another thing, and so is one without a name that is not.
+    // A chosen but empty file is another case, and so is a file with content and without a name.
     for file in [("records", "r.csv", ""), ("records", "", "x")] {
         let report = ask(form(&[("queries", "q.csv", QUERIES), file])).await?.json()?;
         assert_ne!(report["refusal_count"], 0, "{file:?}: {report}");
     }
-    // Swagger UI leaves out the name as well.
+    // Swagger UI omits the name as well.
     let form = form(&[("queries", "q.csv", QUERIES)]).text("records", "").text("metrics", "");
     let left = ask(form).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
@@ -209,11 +209,11 @@ async fn a_file_input_that_was_left_empty_is_passed_over() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_upload_has_a_greatest_size() -> Result<()> {
+async fn an_uploads_size_is_limited() -> Result<()> {
     let app = TestApp::limited(Arc::new(MemoryRepository::default()), 4_096)?;
     let large = upload(&app, "", None, form(&[("records", "r.csv", &"x".repeat(10_000))])).await?;
     large.assert_problem(413, "content-too-large", "/ingestions")?;
-    // Where nobody says beforehand how large it is.
+    // Without a declared size.
     let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 100]));
     let head = b"--x\r\nContent-Disposition: form-data; name=\"records\"\r\n\r\n".to_vec();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(std::iter::once(Ok(head)).chain(pieces)));
@@ -225,7 +225,7 @@ async fn an_upload_has_a_greatest_size() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_upload_that_is_sent_again_is_done_once() -> Result<()> {
+async fn a_retried_upload_is_ingested_once() -> Result<()> {
     let app = TestApp::start().await?;
     let first = upload(&app, "", Some("k"), good()).await?;
     let again = upload(&app, "", Some("k"), good()).await?;
@@ -238,7 +238,7 @@ async fn an_upload_that_is_sent_again_is_done_once() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn uploads_at_once_do_not_mix() -> Result<()> {
+async fn concurrent_uploads_do_not_mix() -> Result<()> {
     let app = TestApp::start().await?;
     let uploads = (0..6).map(|number| {
         let text = format!("id,query\nat-once-{number},SELECT {number}\n");

@@ -1,4 +1,4 @@
-//! The API over HTTP: a server on a free port, with a store in memory and a runner that answers by a script.
+//! The HTTP API: a server on a free port, with a repository in memory and a scripted runner.
 
 mod access;
 mod coalescing;
@@ -11,13 +11,13 @@ mod cross_site;
 mod dashboards;
 mod definitions;
 mod document;
-mod edge;
-mod edge_limits;
 mod encoding;
 mod formats;
+mod head_limits;
 mod health;
 mod ingestions;
 mod metrics;
+mod middleware;
 mod openapi;
 mod parameters;
 mod problems;

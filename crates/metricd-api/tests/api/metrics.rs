@@ -37,7 +37,7 @@ async fn an_empty_result_has_its_columns() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_result_that_is_cut_says_so() -> Result<()> {
+async fn a_truncated_result_is_marked() -> Result<()> {
     let app = TestApp::start().await?;
     app.runner.script(SQL, || Ok(vec![Some("x".into()); 1_001]));
     for (path, rows, truncated) in [
@@ -57,7 +57,7 @@ async fn a_result_that_is_cut_says_so() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn every_wrong_parameter_is_named_at_once() -> Result<()> {
+async fn all_invalid_parameters_are_reported() -> Result<()> {
     let app = TestApp::start().await?;
     let cases: [(&str, &[&str]); 11] = [
         ("limit=0", &["limit"]),
@@ -84,7 +84,7 @@ async fn every_wrong_parameter_is_named_at_once() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_no_metric_is_not_found() -> Result<()> {
+async fn an_unknown_metric_is_not_found() -> Result<()> {
     let app = TestApp::start().await?;
     for id in ["none", "a%20b", "%00", "..%2f..", &"x".repeat(65), "naïve"] {
         let answer = app.get(&format!("/metrics/{id}")).await?;
@@ -96,7 +96,7 @@ async fn what_is_no_metric_is_not_found() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
+async fn each_run_error_has_its_problem() -> Result<()> {
     let app = TestApp::start().await?;
     let secret = "SELECT secret FROM t";
     let cases: [Case<RunError>; 13] = [
@@ -122,7 +122,7 @@ async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
         app.runner.script(SQL, move || Err(error()));
         let answer = app.get("/metrics/m1").await?;
         let problem = answer.assert_problem(status, code, "/metrics/m1")?;
-        // Where nobody is asked for a token, everybody is an author, who is told what is wrong with the SQL.
+        // Without tokens every caller is an author, and sees what is wrong with the SQL.
         let is_of_sql = code == "query-failed";
         assert_eq!(answer.body.contains(secret), is_of_sql, "{}", answer.body);
         let told = problem.get("database_error").map(|error| error["message"].clone());
@@ -134,7 +134,7 @@ async fn each_way_a_run_can_fail_has_its_problem() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_with_the_database_is_told_by_the_class_of_its_error() -> Result<()> {
+async fn database_errors_are_classified_by_sqlstate() -> Result<()> {
     let app = TestApp::start().await?;
     for (sqlstate, words) in [
         ("08006", "cannot be reached"),
@@ -162,7 +162,7 @@ async fn what_is_wrong_with_the_database_is_told_by_the_class_of_its_error() -> 
 }
 
 #[actix_web::test]
-async fn each_way_the_store_can_fail_has_its_problem() -> Result<()> {
+async fn each_repository_error_has_its_problem() -> Result<()> {
     let cases: [Case<RepositoryError>; 4] = [
         (|| RepositoryError::Unavailable("s3cret".into()), 503, "database-unavailable"),
         (|| RepositoryError::NoConnection, 503, "no-connection"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::TestApp;
 
-/// A metric that PostgreSQL, as the script has it, says this of.
+/// A metric with this scripted contract.
 async fn create(app: &TestApp, id: &str) -> Result<()> {
     let columns = [("day", "date"), ("total", "numeric")];
     let columns = columns.map(|(name, type_name)| ContractColumn::new(name, type_name)).to_vec();
@@ -29,10 +29,10 @@ fn the_document_of_the_api() {
     insta::assert_snapshot!("api", api_document());
 }
 
-/// A map without an example is prefilled with names of its own by Swagger UI, and a file is chosen only where its type says that
-/// it is one.
+/// Swagger UI prefills a map without an example with invented names, and offers a file input only for a file's content
+/// type.
 #[test]
-fn what_the_page_sends_by_itself_is_taken() -> Result<()> {
+fn maps_and_uploads_have_examples_that_swagger_ui_can_send() -> Result<()> {
     let document: Value = serde_json::from_str(api_document())?;
     let paths = document["paths"].as_object().context("paths")?;
     let operations = paths.values().flat_map(|path| path.as_object().into_iter().flat_map(|path| path.values()));
@@ -50,7 +50,7 @@ fn what_the_page_sends_by_itself_is_taken() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn the_document_is_served_and_known_by_its_tag() -> Result<()> {
+async fn the_document_is_served_with_an_etag() -> Result<()> {
     let app = TestApp::start().await?;
     let served = app.get("/openapi.json").await?;
     assert_eq!((served.status, served.body.as_str()), (200, api_document()));
@@ -124,7 +124,7 @@ async fn the_labels_of_an_enum_are_listed_and_named() -> Result<()> {
     }
     let entry = app.get("/results?metric_id=moods&mood=middling").await?.json()?;
     assert_eq!(entry["results"][0]["problem"]["errors"][0]["field"], "mood", "{entry}");
-    // A label that came later is for PostgreSQL to know.
+    // PostgreSQL accepts labels that were added later.
     app.runner.script(TEXT, || Ok(Vec::new()));
     assert_eq!(app.get("/metrics/moods?mood=new").await?.status, 200);
     Ok(())
@@ -182,7 +182,7 @@ fn every_reference_leads_somewhere() -> Result<()> {
     Ok(())
 }
 
-/// Asserts that what the document refers to is there, and answers with it.
+/// Asserts that the document has the target of each reference, and returns them.
 fn check_references(document: &Value) -> Result<BTreeSet<String>> {
     let mut references = BTreeSet::new();
     collect(document, &mut references);

@@ -122,14 +122,14 @@ async fn values_are_bound_by_their_names() -> Result<()> {
         let values = serde_json::to_string(&values(&app, path).await?)?;
         assert_eq!(values, expected, "{path}");
     }
-    // The metric's own limit of 2 rows holds, and says so.
+    // The metric's own limit of 2 rows applies, and the result is marked as truncated.
     let answer = app.get("/metrics/declared?kinds=minor&limit=100").await?;
     assert_eq!((answer.json()?["truncated"].clone(), answer.header("x-truncated")), (true.into(), "true"));
     Ok(())
 }
 
 #[actix_web::test]
-async fn everything_that_is_wrong_with_values_is_named() -> Result<()> {
+async fn all_invalid_values_are_reported() -> Result<()> {
     let app = app().await?;
     for (path, fields) in [
         ("/metrics/declared", vec!["kinds"]),
@@ -160,7 +160,7 @@ async fn everything_that_is_wrong_with_values_is_named() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_period_is_bound_or_narrows_and_is_told_with_the_result() -> Result<()> {
+async fn a_result_reports_how_its_period_was_applied() -> Result<()> {
     let app = app().await?;
     for (path, expected, period) in [
         ("/metrics/bound", r#"["-infinity","infinity"]"#, r#"{"start_date":null,"end_date":null,"applied":"bound"}"#),

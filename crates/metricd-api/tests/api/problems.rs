@@ -1,4 +1,4 @@
-//! The pages that problems point at.
+//! The pages of problems.
 
 use anyhow::Result;
 use metricd_api::ProblemCode;
@@ -6,7 +6,7 @@ use metricd_api::ProblemCode;
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn every_problem_points_at_what_it_means() -> Result<()> {
+async fn every_problem_links_to_its_page() -> Result<()> {
     let app = TestApp::start().await?;
     let all = app.get("/problems").await?.json()?;
     assert_eq!(all["items"].as_array().map(Vec::len), Some(ProblemCode::ALL.len()));
@@ -42,7 +42,7 @@ async fn a_browser_gets_a_page() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn the_root_leads_to_the_documentation() -> Result<()> {
+async fn the_root_redirects_browsers_to_the_documentation() -> Result<()> {
     let app = TestApp::start().await?;
     let problem = app.get("/").await?.assert_problem(404, "not-found", "/")?;
     let detail = problem["detail"].as_str().unwrap_or_default();

@@ -44,7 +44,7 @@ fn entries(answer: &Answer) -> Result<Vec<Value>> {
 }
 
 #[actix_web::test]
-async fn each_entry_is_what_the_metrics_own_path_answers() -> Result<()> {
+async fn each_entry_equals_the_response_of_the_metrics_own_path() -> Result<()> {
     let app = app().await?;
     let ids = ["two", "fails", "none", "one", "slow", "a%20b", "broken"];
     let query: Vec<_> = ids.iter().map(|id| format!("metric_id={id}")).collect();
@@ -64,7 +64,7 @@ async fn each_entry_is_what_the_metrics_own_path_answers() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_asked_for_twice_is_answered_twice() -> Result<()> {
+async fn a_repeated_id_gets_repeated_entries() -> Result<()> {
     let app = app().await?;
     let entries = entries(&app.get("/results?metric_id=one&metric_id=two&metric_id=one&limit=2").await?)?;
     let told: Vec<_> = entries.iter().map(|entry| (&entry["metric_id"], &entry["result"]["truncated"])).collect();
@@ -79,7 +79,7 @@ async fn parameters_go_to_the_metrics_that_have_them() -> Result<()> {
     let app = app().await?;
     let answered = entries(&app.get("/results?metric_id=asks&metric_id=one&kind=x").await?)?;
     assert_eq!((&answered[0]["result"]["rows"][0]["value"], &answered[1]["status"]), (&json!("x"), &json!(200)));
-    // A period that one of them cannot have is that one's fault.
+    // A period that one metric does not support is a problem of its entry.
     let answered = entries(&app.get("/results?metric_id=asks&metric_id=one&kind=x&start_date=2025-06-01").await?)?;
     assert_eq!(answered[0]["problem"]["errors"][0]["field"], "start_date");
     let answered = entries(&app.get("/results?metric_id=asks&metric_id=one").await?)?;
@@ -91,7 +91,7 @@ async fn parameters_go_to_the_metrics_that_have_them() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_wrong_with_the_call_is_told_at_once() -> Result<()> {
+async fn all_faults_of_the_call_are_reported() -> Result<()> {
     let app = app().await?;
     let many = "metric_id=one&".repeat(51);
     for (query, fields) in [

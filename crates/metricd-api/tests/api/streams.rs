@@ -12,7 +12,7 @@ use crate::support::TestApp;
 
 pub(crate) const SQL: &str = "-- Title \"one\"\nSELECT 1";
 
-/// As many rows of 100 bytes, and what comes after them.
+/// This many rows of 100 bytes, and an outcome.
 pub(crate) fn script(runner: &ScriptedRunner, rows: usize, ending: Ending) {
     let column = Column { name: "value".into(), type_name: "text".into(), field_type: FieldType::Text };
     let rows = vec![vec![Some(vec![b'x'; 100])]; rows];
@@ -47,7 +47,7 @@ async fn a_long_result_is_sent_in_chunks_and_ends_well() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_stream_with_as_many_rows_as_asked_for_ends_well() -> Result<()> {
+async fn a_stream_that_reaches_the_requested_limit_completes() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, Ending::Complete);
     let answer = app.get("/metrics/m1?format=csv&limit=20000").await?;
@@ -56,7 +56,7 @@ async fn a_stream_with_as_many_rows_as_asked_for_ends_well() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_stream_that_is_cut_unasked_breaks_off() -> Result<()> {
+async fn a_stream_truncated_by_the_server_is_aborted() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 1_000_001, Ending::Complete);
     let mut response = reqwest::get(app.url("/metrics/m1?format=csv")).await?;
@@ -86,7 +86,7 @@ async fn an_error_before_the_first_chunk_is_a_problem() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_error_in_the_middle_ends_the_stream_without_its_last_chunk() -> Result<()> {
+async fn an_error_in_the_middle_aborts_the_stream() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, failing());
     let response = reqwest::get(app.url("/metrics/m1?format=ndjson")).await?;
@@ -96,7 +96,7 @@ async fn an_error_in_the_middle_ends_the_stream_without_its_last_chunk() -> Resu
     let mut stream = TcpStream::connect(app.url("").trim_start_matches("http://")).await?;
     stream.write_all(b"GET /metrics/m1?format=ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     let mut answer = Vec::new();
-    // The server may also reset the connection, which says as much.
+    // The server may also reset the connection, which is as good.
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer)?;
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("\r\n0\r\n"), "{}", answer.len());
@@ -105,7 +105,7 @@ async fn an_error_in_the_middle_ends_the_stream_without_its_last_chunk() -> Resu
 }
 
 #[actix_web::test]
-async fn rows_are_sent_before_the_run_has_ended_and_it_is_given_up_with_its_client() -> Result<()> {
+async fn rows_are_sent_during_the_run_which_is_cancelled_with_its_client() -> Result<()> {
     let app = TestApp::start().await?;
     for rows in [1, 10_000] {
         script(&app.runner, rows, Ending::Never);
@@ -116,7 +116,7 @@ async fn rows_are_sent_before_the_run_has_ended_and_it_is_given_up_with_its_clie
         drop(response);
         eventually("the run is given up", || app.runner.running() == 0).await?;
     }
-    // As long as nothing has been sent there is no response to drop.
+    // Before the first chunk there is no response to drop.
     script(&app.runner, 0, Ending::Never);
     let request = actix_web::rt::spawn(reqwest::get(app.url("/metrics/m1?format=csv")));
     eventually("the run has begun", || app.runner.running() == 1).await?;
@@ -126,11 +126,11 @@ async fn rows_are_sent_before_the_run_has_ended_and_it_is_given_up_with_its_clie
 }
 
 #[actix_web::test]
-async fn a_client_that_does_not_read_makes_the_run_wait() -> Result<()> {
+async fn a_client_that_does_not_read_applies_back_pressure_to_the_run() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 300_000, Ending::Complete);
     let response = reqwest::get(app.url("/metrics/m1?format=csv")).await?;
-    // Thirty megabytes are more than sockets and buffers hold, so that the run cannot have ended.
+    // Thirty megabytes are more than sockets and buffers hold, so the run cannot have ended.
     assert_eq!(app.runner.running(), 1);
     assert_eq!(response.text().await?.lines().count(), 300_001);
     assert_eq!(app.runner.running(), 0);
@@ -138,7 +138,7 @@ async fn a_client_that_does_not_read_makes_the_run_wait() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_client_without_chunks_gets_its_result_in_one_piece() -> Result<()> {
+async fn a_client_without_chunked_coding_gets_a_buffered_result() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 20_000, Ending::Complete);
     let mut stream = TcpStream::connect(app.url("").trim_start_matches("http://")).await?;
@@ -152,7 +152,7 @@ async fn a_client_without_chunks_gets_its_result_in_one_piece() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn head_ends_a_long_run_and_the_connection_goes_on() -> Result<()> {
+async fn head_cancels_a_long_run_and_keeps_the_connection() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, Ending::Never);
     let answer = app.send(reqwest::Client::new().head(app.url("/metrics/m1?format=csv"))).await?;

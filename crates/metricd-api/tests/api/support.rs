@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 
 use crate::document;
 
-/// A server on a free port, which ends with the test.
+/// A server on a free port, stopped with the test.
 pub(crate) struct TestApp {
     address: String,
     pub(crate) repository: Arc<dyn MetricRepository>,
@@ -36,7 +36,7 @@ pub(crate) struct TestApp {
     _uploads: TempDir,
 }
 
-/// What the server answered.
+/// A response of the server.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -53,13 +53,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The fields that a problem names.
+    /// The fields of a problem's errors.
     pub(crate) fn fields(&self) -> Result<Vec<String>> {
         let errors = self.json()?["errors"].as_array().cloned().unwrap_or_default();
         Ok(errors.iter().filter_map(|error| Some(error["field"].as_str()?.to_owned())).collect())
     }
 
-    /// Asserts that this is a problem document of the code, complete and consistent.
+    /// Asserts that this is a complete and consistent problem document of the code.
     pub(crate) fn assert_problem(&self, status: u16, code: &str, instance: &str) -> Result<Value> {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
@@ -75,12 +75,12 @@ impl Answer {
 }
 
 impl TestApp {
-    /// A server whose store has the metric `m1` on the query `q1`: `SELECT 1`.
+    /// A server whose repository has the metric `m1` on the query `q1`: `SELECT 1`.
     pub(crate) async fn start() -> Result<Self> {
         Self::with(Self::store().await?)
     }
 
-    /// A store that has it.
+    /// A repository with this metric.
     pub(crate) async fn store() -> Result<Arc<dyn MetricRepository>> {
         let repository = MemoryRepository::default();
         let definitions = Definitions {
@@ -93,23 +93,23 @@ impl TestApp {
         Ok(Arc::new(repository))
     }
 
-    /// A server on this store.
+    /// A server on this repository.
     pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
         Self::ruled(repository, |state| state)
     }
 
-    /// A server that asks for tokens, on this store.
+    /// A server with tokens on this repository.
     pub(crate) fn guarded(repository: Arc<dyn MetricRepository>, verifier: Verifier) -> Result<Self> {
         Self::ruled(repository, |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state })
     }
 
-    /// A server that asks for tokens, run so, on a store that is empty.
+    /// A server with tokens and these options on an empty repository.
     pub(crate) fn guarded_with(options: ServerOptions, verifier: Verifier) -> Result<Self> {
         let rules = |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state };
         Self::run(Arc::new(MemoryRepository::default()), options, rules)
     }
 
-    /// A server with rules of its own, on this store.
+    /// A server with these quotas on this repository.
     pub(crate) fn ruled(
         repository: Arc<dyn MetricRepository>,
         rules: impl FnOnce(ApiState) -> ApiState,
@@ -117,17 +117,17 @@ impl TestApp {
         Self::run(repository, ServerOptions::default(), rules)
     }
 
-    /// A server on this store that takes uploads of so many bytes.
+    /// A server on this repository with this size limit of uploads.
     pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
         Self::ruled(repository, |state| ApiState { max_upload_bytes, ..state })
     }
 
-    /// A server that is run so, with one thread, on a store that is empty.
+    /// A server with these options and one thread on an empty repository.
     pub(crate) fn with_options(options: ServerOptions) -> Result<Self> {
         Self::with_options_on(Arc::new(MemoryRepository::default()), options)
     }
 
-    /// The same on this store.
+    /// The same on this repository.
     pub(crate) fn with_options_on(repository: Arc<dyn MetricRepository>, options: ServerOptions) -> Result<Self> {
         Self::run(repository, options, |state| state)
     }
@@ -157,7 +157,7 @@ impl TestApp {
         self.send(reqwest::Client::new().get(self.url(path))).await
     }
 
-    /// Sends a body as JSON, with these headers.
+    /// Sends a JSON body with these headers.
     pub(crate) async fn call(
         &self,
         method: &str,
@@ -180,7 +180,7 @@ impl TestApp {
         format!("{}{path}", self.address)
     }
 
-    /// A connection, to write what no client would.
+    /// A raw connection, for requests that no client library would send.
     pub(crate) async fn connect(&self) -> Result<TcpStream> {
         Ok(TcpStream::connect(self.address()).await?)
     }
@@ -203,12 +203,12 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        // The future is the graceful part; asking for the stop is all that is needed here.
+        // The future is the graceful part; initiating the stop is enough here.
         drop(self.handle.stop(false));
     }
 }
 
-/// A store that fails in one way, whatever it is asked for.
+/// A repository whose every call fails with this error.
 #[derive(Debug)]
 pub(crate) struct FailingRepository(pub(crate) fn() -> RepositoryError);
 

@@ -12,7 +12,7 @@ use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 use crate::streams::{SQL, failing, script};
 use crate::support::{Answer, TestApp};
 
-/// The parts with their milliseconds, in their order.
+/// The stages with their milliseconds, in order.
 fn parts(answer: &Answer) -> Result<Vec<(&str, f64)>> {
     let header = answer.header("server-timing");
     let part = |part: &'_ str| part.split_once(";dur=")?.1.parse().ok();
@@ -21,14 +21,14 @@ fn parts(answer: &Answer) -> Result<Vec<(&str, f64)>> {
     Ok(names.zip(times.with_context(|| header.to_owned())?).collect())
 }
 
-/// Asserts that the parts are those of the scripted runner, whose encoding ends before that of the document does.
+/// Asserts that the stages are those of the scripted runner, whose encoding ends before that of the document.
 fn assert_of_a_run(answer: &Answer) -> Result<()> {
     let parts = parts(answer)?;
     let [("queue", queue), ("database", database), ("encode", encode), ("total", total)] = parts[..] else {
         anyhow::bail!("{parts:?}");
     };
     assert!((queue - 1.0).abs() < 1e-9 && (database - 2.0).abs() < 1e-9, "{parts:?}");
-    // What the script says of its own time is not true.
+    // The scripted timing of the runner is not the real one.
     assert!(encode > 3.0 && encode - 3.0 <= total, "{parts:?}");
     Ok(())
 }
@@ -38,14 +38,14 @@ fn names(answer: &Answer) -> Result<Vec<&str>> {
 }
 
 #[actix_web::test]
-async fn a_result_tells_where_its_time_has_gone() -> Result<()> {
+async fn a_result_reports_its_timing() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 10, Ending::Complete);
     assert_of_a_run(&app.get("/metrics/m1").await?)
 }
 
 #[actix_web::test]
-async fn a_stream_tells_what_is_known_when_its_head_leaves() -> Result<()> {
+async fn a_streams_head_has_the_timing_so_far() -> Result<()> {
     let app = TestApp::start().await?;
     for (rows, header) in [
         (10, "queue;dur=1.000, database;dur=2.000, encode;dur=3.000, total;dur="),
@@ -59,7 +59,7 @@ async fn a_stream_tells_what_is_known_when_its_head_leaves() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_run_that_fails_tells_it_as_well() -> Result<()> {
+async fn a_failed_run_reports_its_timing() -> Result<()> {
     let app = TestApp::start().await?;
     for format in ["json", "csv"] {
         app.runner.script(SQL, || Err(RunError::TimedOut { limit: Duration::from_secs(5) }));
@@ -74,7 +74,7 @@ async fn a_run_that_fails_tells_it_as_well() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn several_results_tell_the_time_of_the_whole_call() -> Result<()> {
+async fn several_results_report_the_timing_of_the_call() -> Result<()> {
     let repository = MemoryRepository::default();
     let definitions = Definitions {
         queries: vec![query("q1", "SELECT 1")],
@@ -91,7 +91,7 @@ async fn several_results_tell_the_time_of_the_whole_call() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_runs_nothing_has_no_parts() -> Result<()> {
+async fn a_request_without_a_run_has_only_the_total() -> Result<()> {
     let app = TestApp::start().await?;
     for path in [
         "/health",

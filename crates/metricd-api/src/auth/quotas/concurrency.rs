@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_key_gets_no_more_turns_than_it_may_have_and_others_theirs() {
+    async fn each_key_has_its_own_permits() {
         let limiter = limiter_of(2);
         let held = [limiter.acquire(1).await.unwrap(), limiter.acquire(1).await.unwrap()];
         assert!(limiter.acquire(1).await.is_none());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_turn_is_widened_by_what_is_free_and_each_permit_is_given_back_by_itself() {
+    async fn a_permit_is_extended_by_available_ones_and_each_is_released_alone() {
         let limiter = limiter_of(4);
         let other = limiter.acquire(1).await.unwrap();
         let mut permits = limiter.acquire(1).await.unwrap().into_permits(50);
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_gets_the_turn_that_becomes_free() {
+    async fn a_waiting_request_gets_the_released_permit() {
         let limiter = limiter_of(1);
         let first = limiter.acquire(1).await.unwrap();
         let waiting = tokio::spawn({
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_is_given_up_leaves_nothing() {
+    async fn a_cancelled_wait_leaves_no_key() {
         let limiter = limiter_of(1);
         let first = limiter.acquire(1).await.unwrap();
         assert!(timeout(Duration::from_millis(1), limiter.acquire(1)).await.is_err());

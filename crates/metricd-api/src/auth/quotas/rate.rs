@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_ask_no_more_are_forgotten() {
+    fn idle_keys_are_evicted() {
         // Each bucket is full again after a microsecond.
         let rate = KeyedRateLimiter::new("refusals", NonZeroU32::new(1_000_000).unwrap());
         for key in 0..200_000 {

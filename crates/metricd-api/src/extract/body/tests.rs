@@ -43,7 +43,7 @@ async fn json_is_read_whatever_its_exact_type() {
 }
 
 #[actix_web::test]
-async fn what_is_not_declared_as_json_is_not_read() {
+async fn a_body_not_declared_as_json_is_not_read() {
     for content_type in ["", "text/plain", "text/json", "application/jsonp", "application/json; charset=latin1", "json"]
     {
         let problem = read_as(content_type, b"{\"name\": \"x\"}").await.unwrap_err();
@@ -57,7 +57,7 @@ async fn what_is_not_declared_as_json_is_not_read() {
 }
 
 #[actix_web::test]
-async fn what_is_malformed_is_told_with_its_place() {
+async fn malformed_json_is_reported_with_its_position() {
     let (code, status, detail) = problem(b"{\"name\": \"x\",\n}").await;
     assert_eq!((code, status), ("malformed-json", 400));
     assert_eq!(detail, "The body is not JSON: there is a comma behind the last entry at line 2 column 1.");
@@ -65,7 +65,7 @@ async fn what_is_malformed_is_told_with_its_place() {
 }
 
 #[actix_web::test]
-async fn what_is_json_of_another_shape_is_told_by_the_type() {
+async fn json_of_another_shape_gets_the_types_message() {
     for (body, expected) in [
         ("{}", "the field `name` is missing at line 1 column 2"),
         ("{\"name\": 1}", "expected a string, not `1` at line 1 column 10"),
@@ -81,7 +81,7 @@ async fn what_is_json_of_another_shape_is_told_by_the_type() {
 }
 
 #[actix_web::test]
-async fn a_body_has_a_greatest_size_whether_it_is_declared_or_not() {
+async fn the_size_limit_applies_to_declared_and_chunked_bodies() {
     let body_of = |size_bytes: usize| format!("{{\"name\": \"{}\"}}", "x".repeat(size_bytes - 12));
     assert!(read_as("application/json", body_of(MAX_BODY_BYTES).as_bytes()).await.is_ok());
     let (code, status, _) = problem(body_of(MAX_BODY_BYTES + 1).as_bytes()).await;
@@ -94,7 +94,7 @@ async fn a_body_has_a_greatest_size_whether_it_is_declared_or_not() {
 }
 
 #[actix_web::test]
-async fn a_body_that_does_not_arrive_is_not_waited_for() {
+async fn a_body_that_does_not_arrive_times_out() {
     let request = TestRequest::post().insert_header(("content-type", "application/json")).to_http_request();
     tokio::time::pause();
     let trickling = stream::unfold((), async |()| {

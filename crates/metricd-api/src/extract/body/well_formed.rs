@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told_with_its_place() {
+    fn faults_are_reported_with_their_position() {
         for (text, expected) in [
             ("", "it is empty at line 1 column 1"),
             (" \n", "it is empty at line 1 column 1"),

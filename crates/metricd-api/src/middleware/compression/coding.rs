@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_coding_that_is_liked_best_is_used() {
+    fn the_coding_with_the_highest_weight_is_used() {
         use Coding::{Gzip, Zstd};
         let cases: [(&[&str], Option<Coding>); 20] = [
             (&[], None),

@@ -20,7 +20,7 @@ fn header(response: &ServiceResponse<BoxBody>, name: HeaderName) -> &str {
 }
 
 #[test]
-fn text_of_some_length_is_worth_it() {
+fn long_text_is_compressed() {
     for (size_bytes, coding, vary) in [(1023, "", ""), (1024, "gzip", "accept-encoding")] {
         let response = compressed(text(size_bytes));
         assert_eq!((header(&response, CONTENT_ENCODING), header(&response, VARY)), (coding, vary), "{size_bytes}");
@@ -28,7 +28,7 @@ fn text_of_some_length_is_worth_it() {
 }
 
 #[test]
-fn what_is_no_text_or_is_to_stay_as_it_is_stays() {
+fn bodies_that_must_not_change_are_not_compressed() {
     let large = "x".repeat(4096);
     let mut image = HttpResponse::Ok();
     image.content_type("image/png");
@@ -47,13 +47,13 @@ fn what_is_no_text_or_is_to_stay_as_it_is_stays() {
 }
 
 #[test]
-fn what_has_not_changed_depends_on_what_it_would_have_been() {
+fn not_modified_varies_by_accept_encoding() {
     let response = compressed(HttpResponse::NotModified().finish());
     assert_eq!((header(&response, CONTENT_ENCODING), header(&response, VARY)), ("", "accept-encoding"));
 }
 
 #[test]
-fn types_of_text_are_known() {
+fn text_types_are_recognized() {
     for worth in ["text/csv; charset=utf-8", "application/json", "application/problem+json", "image/svg+xml"] {
         assert!(is_text(worth.as_bytes()), "{worth}");
     }
@@ -63,7 +63,7 @@ fn types_of_text_are_known() {
 }
 
 #[test]
-fn a_strong_tag_keeps_its_bytes_and_a_weak_one_is_for_all_codings() {
+fn a_response_with_a_strong_etag_is_not_compressed() {
     for (tag, coding) in [("\"7\"", ""), ("W/\"7\"", "gzip")] {
         let mut response = HttpResponse::Ok();
         response.content_type("text/css").insert_header((ETAG, tag));
@@ -73,7 +73,7 @@ fn a_strong_tag_keeps_its_bytes_and_a_weak_one_is_for_all_codings() {
 }
 
 #[actix_web::test]
-async fn what_does_not_shrink_goes_as_it_is() {
+async fn an_incompressible_body_is_sent_unchanged() {
     let mut noise = Vec::new();
     let mut state = 1_u64;
     while noise.len() < 4096 {

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_is_taken_as_browsers_write_it() {
+    fn an_origin_must_be_spelled_as_browsers_send_it() {
         assert_eq!("*".parse(), Ok(AllowedOrigin::Any));
         for good in ["https://example.org", "http://localhost:3000", "https://[::1]:8443", "http://10.0.0.1:443"] {
             assert_eq!(good.parse(), Ok(AllowedOrigin::Origin(good.to_owned())), "{good}");

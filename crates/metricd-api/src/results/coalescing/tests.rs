@@ -100,7 +100,7 @@ async fn assert_answered_by(run: u8, conditional_request: Vec<JoinHandle<u8>>) {
 }
 
 #[actix_web::test]
-async fn who_asks_while_a_run_is_under_way_shares_the_next_one() {
+async fn requests_during_a_run_share_the_next_one() {
     tokio::time::pause();
     let database = Database::new();
     let first = database.ask().await;
@@ -119,7 +119,7 @@ async fn who_asks_while_a_run_is_under_way_shares_the_next_one() {
 }
 
 #[actix_web::test]
-async fn nobody_waits_for_a_long_run_that_was_sent_before() {
+async fn requests_do_not_wait_for_a_long_run_that_was_sent_before() {
     tokio::time::pause();
     let database = Database::new();
     let first = database.ask().await;
@@ -159,7 +159,7 @@ async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
 }
 
 #[actix_web::test]
-async fn other_questions_and_other_limits_have_runs_of_their_own() {
+async fn other_keys_and_other_limits_have_their_own_runs() {
     let database = Database::new();
     let few = RunLimits { rows: RowLimit::parse("5").unwrap(), ..RunLimits::default() };
     let conditional_request =
@@ -173,7 +173,7 @@ async fn other_questions_and_other_limits_have_runs_of_their_own() {
 }
 
 #[actix_web::test]
-async fn a_run_goes_on_while_somebody_waits_for_it_and_no_longer() {
+async fn a_run_continues_while_a_request_waits_for_it_and_no_longer() {
     let database = Database::new();
     let first = database.ask().await;
     let mut second = database.ask_often(3).await;
@@ -200,7 +200,7 @@ async fn a_run_goes_on_while_somebody_waits_for_it_and_no_longer() {
 }
 
 #[actix_web::test]
-async fn a_run_that_panics_takes_nobody_else_with_it() {
+async fn a_panicking_run_affects_only_its_own_requests() {
     let database = Database::new();
     let first = database.ask().await;
     let runs = Arc::clone(&database.runs);
@@ -217,7 +217,7 @@ async fn a_run_that_panics_takes_nobody_else_with_it() {
 }
 
 #[actix_web::test]
-async fn who_comes_late_has_waited_less() {
+async fn a_late_request_has_a_shorter_timing() {
     tokio::time::pause();
     let (runs, milliseconds) = (Arc::<RunCoalescer>::default(), Duration::from_millis);
     let answer = |in_flight: InFlightRun| async move {

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_of_the_server_are_named_to_nobody() {
+    fn reports_do_not_show_folders_of_the_server() {
         let at = |file: &str| Location { file: file.to_owned(), ..Location::default() };
         let message = |file: &str| format!("the file `{file}` says otherwise");
         let (path, longer) = ("/srv/s3cret/q.csv", "/srv/s3cret/q.csv.old");

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn parts_without_content_do_not_keep_a_place() {
+    async fn empty_parts_do_not_occupy_a_slot() {
         let (refused, took) = receive_empty_parts(&[0, 20, 20, 20, 20]).await;
         assert_eq!(refused.unwrap_err().code(), ProblemCode::RequestTimeout);
         assert!(took < Duration::from_secs(45), "{took:?}");
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_upload_has_to_arrive_at_the_least_rate() {
+    async fn an_upload_must_arrive_at_the_minimum_rate() {
         let mut rate = ArrivalRate::new();
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_made_of_the_words_of_the_title() {
+    fn an_id_is_derived_from_the_title() {
         for (title, id) in [
             ("Daily alerts, by type!", "daily-alerts-by-type"),
             ("  -- ", "metric"),

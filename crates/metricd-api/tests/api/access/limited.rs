@@ -1,4 +1,4 @@
-//! Tokens that are limited to some metrics: the others are not there.
+//! Tokens that are limited to some metrics: the others are hidden.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::support::{Answer, TestApp};
 
 const ALL: &str = "metrics:read metrics:write metrics:ingest";
 
-/// A token for everything, but limited to these metrics.
+/// A token with every scope, limited to these metrics.
 fn limited(metrics: &Value) -> Result<String> {
     let mut claims = claims(ALL);
     if !metrics.is_null() {
@@ -22,7 +22,8 @@ fn limited(metrics: &Value) -> Result<String> {
     Ok(format!("Bearer {}", sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims)?))
 }
 
-/// A server with `alerts`, `alerts-2` and `margins`, of which the last one is deleted and comes back, and a dashboard of all.
+/// A server with `alerts`, `alerts-2` and `margins`, of which the last one is deleted and restored, and a dashboard of
+/// all.
 async fn app() -> Result<TestApp> {
     let repository = MemoryRepository::default();
     let ids = ["alerts", "alerts-2", "margins"];
@@ -46,7 +47,7 @@ async fn call(app: &TestApp, method: &str, path: &str, token: &str, body: Option
     app.call(method, path, &[("Authorization", token)], body).await
 }
 
-/// What a client can tell of an answer, where the id that was asked for does not matter.
+/// The parts of a response that do not depend on the requested id.
 fn told(answer: &Answer, id: &str) -> (u16, Vec<(String, String)>, String) {
     let changing = ["date", "server-timing", "x-request-id", "content-length"];
     let headers = answer.headers.iter().filter(|(name, _)| !changing.contains(&name.as_str()));
@@ -56,7 +57,7 @@ fn told(answer: &Answer, id: &str) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[actix_web::test]
-async fn a_metric_that_one_may_not_read_answers_as_one_that_is_not_there() -> Result<()> {
+async fn a_hidden_metric_answers_like_one_that_does_not_exist() -> Result<()> {
     let app = app().await?;
     let unlimited = limited(&Value::Null)?;
     let of_metrics: Vec<_> = operations()?.into_iter().filter(|operation| operation.path.contains("/m1")).collect();
@@ -74,7 +75,7 @@ async fn a_metric_that_one_may_not_read_answers_as_one_that_is_not_there() -> Re
             assert_eq!(told(&unreadable, "margins"), told(&missing, "margint"), "{name}");
             assert_eq!(told(&missing, "margint"), told(&to_everybody, "margint"), "{name}");
         }
-        // Out of service, too.
+        // Also while it is deleted.
         assert_eq!(call(&app, "DELETE", "/metrics/margins", &unlimited, None).await?.status, 204);
         for path in ["/metrics/margins", "/metrics/margins/definition", "/metrics/margins/history"] {
             let answer = call(&app, "GET", path, &token, None).await?;
@@ -87,9 +88,9 @@ async fn a_metric_that_one_may_not_read_answers_as_one_that_is_not_there() -> Re
     Ok(())
 }
 
-/// The store is asked for the one as for the other, so that the time does not tell them apart.
+/// A hidden metric is looked up as well, so that timing does not reveal it.
 #[actix_web::test]
-async fn the_store_is_asked_for_a_metric_that_one_may_not_read() -> Result<()> {
+async fn a_hidden_metric_is_looked_up_in_the_repository() -> Result<()> {
     let app = without_store("")?;
     let token = limited(&json!(["alerts"]))?;
     for operation in operations()?.iter().filter(|operation| operation.path.contains("/m1")) {
@@ -101,7 +102,7 @@ async fn the_store_is_asked_for_a_metric_that_one_may_not_read() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn lists_batches_and_dashboards_leave_it_out() -> Result<()> {
+async fn lists_results_and_dashboards_omit_hidden_metrics() -> Result<()> {
     let app = app().await?;
     let token = limited(&json!(["alerts*", "none"]))?;
     let get = async |path: &str| call(&app, "GET", path, &token, None).await?.json();
@@ -138,7 +139,7 @@ async fn lists_batches_and_dashboards_leave_it_out() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_limited_token_creates_what_it_names_and_ingests_nothing() -> Result<()> {
+async fn a_limited_token_creates_only_its_metrics_and_cannot_ingest() -> Result<()> {
     let app = app().await?;
     let token = limited(&json!(["alerts*", "sales"]))?;
     let create = async |id: Option<&str>, title: &str| {
@@ -148,7 +149,7 @@ async fn a_limited_token_creates_what_it_names_and_ingests_nothing() -> Result<(
         }
         call(&app, "POST", "/metrics", &token, Some(body)).await
     };
-    // Whether there is one is not told.
+    // The response does not reveal whether it exists.
     for (id, title) in [(Some("margins"), "T"), (Some("margint"), "T"), (None, "Margins"), (None, "Margint")] {
         create(id, title).await?.assert_problem(403, "token-limited", "/metrics")?;
     }

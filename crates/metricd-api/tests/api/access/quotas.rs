@@ -1,4 +1,4 @@
-//! How much one caller may ask for.
+//! Quotas of one caller.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ fn token(subject: &str) -> Result<String> {
     Ok(format!("Bearer {}", sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims)?))
 }
 
-/// A server with these rules, whose metric `m1` never ends.
+/// A server with these quotas, whose metric `m1` never ends.
 async fn app(rules: QuotaRules) -> Result<TestApp> {
     let verifier = verifier("")?;
     let app = TestApp::ruled(TestApp::store().await?, |state| ApiState {
@@ -40,14 +40,14 @@ async fn get(app: &TestApp, path: &str, token: &str) -> Result<Answer> {
 }
 
 #[actix_web::test]
-async fn a_subject_makes_so_many_requests_a_second() -> Result<()> {
+async fn a_subjects_request_rate_is_limited() -> Result<()> {
     let rules = QuotaRules { requests_per_second: Some(20.try_into()?), ..QuotaRules::default() };
     let app = app(rules).await?;
     let (ann, bob) = (token("ann")?, token("bob")?);
     let first = get(&app, "/metrics", &ann).await?;
     assert_eq!((first.status, first.header("ratelimit-policy")), (200, r#""requests";q=20;w=1"#));
     assert_eq!(first.header("ratelimit"), r#""requests";r=19;t=1"#);
-    // What is not there counts as well, and tells how it stands.
+    // An unknown metric counts as well, and its response has the status of the rate limit.
     assert!(get(&app, "/metrics/none/definition", &ann).await?.header("ratelimit").starts_with(r#""requests";r="#));
     let mut refused = None;
     for _ in 0..2_000 {
@@ -65,9 +65,9 @@ async fn a_subject_makes_so_many_requests_a_second() -> Result<()> {
     Ok(())
 }
 
-/// Each of them, so that none is added past the limit.
+/// Each operation, so that a new one is counted as well.
 #[actix_web::test]
-async fn every_operation_that_needs_a_token_is_counted() -> Result<()> {
+async fn every_operation_with_a_token_is_rate_limited() -> Result<()> {
     let operations = operations()?;
     let guarded: Vec<_> = operations.iter().filter(|operation| operation.scope.is_some()).collect();
     for operation in guarded {
@@ -92,7 +92,7 @@ async fn every_operation_that_needs_a_token_is_counted() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_address_is_told_to_slow_down_where_it_is_refused_too_often() -> Result<()> {
+async fn an_address_with_too_many_refused_requests_is_rate_limited() -> Result<()> {
     let rules = QuotaRules { refusals_per_second: Some(20.try_into()?), ..QuotaRules::default() };
     let app = app(rules).await?;
     let (good, mut scopeless) = (token("ann")?, claims("other"));
@@ -118,7 +118,7 @@ async fn an_address_is_told_to_slow_down_where_it_is_refused_too_often() -> Resu
 }
 
 #[actix_web::test]
-async fn a_subject_runs_so_much_at_once_and_leaves_the_rest_to_others() -> Result<()> {
+async fn a_subjects_concurrent_queries_are_limited() -> Result<()> {
     let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
     let app = Arc::new(app(rules).await?);
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));
@@ -143,7 +143,7 @@ async fn a_subject_runs_so_much_at_once_and_leaves_the_rest_to_others() -> Resul
     }
     assert_eq!(get(&app, "/metrics/m2/definition", &ann).await?.status, 200, "what runs no SQL waits for nothing");
 
-    // Who goes away leaves the turn to whoever waits.
+    // A disconnected client releases its permit to the next waiter.
     let waiting = spawn({
         let (app, ann) = (Arc::clone(&app), ann.clone());
         async move { get(&app, "/metrics/m2", &ann).await.map(|answer| answer.status) }
@@ -155,9 +155,9 @@ async fn a_subject_runs_so_much_at_once_and_leaves_the_rest_to_others() -> Resul
     Ok(())
 }
 
-/// Nobody is known without a token, but the address that a request comes from is.
+/// Without a token a caller is identified by address.
 #[actix_web::test]
-async fn an_address_runs_so_much_at_once_where_no_token_is_asked_for() -> Result<()> {
+async fn without_tokens_the_concurrent_queries_of_an_address_are_limited() -> Result<()> {
     let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
     let app =
         TestApp::ruled(TestApp::store().await?, |state| ApiState { quotas: Arc::new(Quotas::new(rules)), ..state })?;
@@ -176,7 +176,7 @@ async fn an_address_runs_so_much_at_once_where_no_token_is_asked_for() -> Result
 }
 
 #[actix_web::test]
-async fn a_subject_has_so_many_streams_at_once_and_leaves_the_rest_to_others() -> Result<()> {
+async fn a_subjects_concurrent_streams_are_limited() -> Result<()> {
     let rules = QuotaRules { queries_per_subject: Some(4.try_into()?), ..QuotaRules::default() };
     let app = Arc::new(app(rules).await?);
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));
@@ -208,9 +208,9 @@ async fn until_running(app: &TestApp, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// The highest of those of the caller's scopes is what the runner is told.
+/// The runner gets the highest limit of the caller's scopes.
 #[actix_web::test]
-async fn what_sql_may_cost_follows_from_the_scopes() -> Result<()> {
+async fn the_cost_limit_depends_on_the_scopes() -> Result<()> {
     let costs = [(Scope::Read, 10), (Scope::Write, 500)];
     let rules = QuotaRules { scope_query_costs: costs.into(), ..QuotaRules::default() };
     let app = app(rules).await?;
@@ -228,7 +228,7 @@ async fn what_sql_may_cost_follows_from_the_scopes() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn several_metrics_take_no_more_connections_than_are_the_subjects() -> Result<()> {
+async fn several_metrics_use_at_most_the_subjects_connections() -> Result<()> {
     let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
     let app = app(rules).await?;
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into())]));

@@ -1,4 +1,4 @@
-//! Who is told what of an ingestion, and of SQL that fails.
+//! Who sees what of an ingestion, and of SQL that fails.
 
 use anyhow::Result;
 use metricd_execution::RunError;
@@ -19,7 +19,7 @@ async fn get(app: &TestApp, path: &str, subject: &str, scope: &str) -> Result<An
     app.call("GET", path, &[("Authorization", &token(subject, scope)?)], None).await
 }
 
-/// Has ann send a file of which a part is refused; the report that she is answered with.
+/// Ann sends a file that is partly refused; returns her report.
 async fn ingest(app: &TestApp) -> Result<Value> {
     let text = "id,query\nq9,SELECT 9\ns3cret!,SELECT 8\n";
     let form = Form::new().part("queries", Part::text(text).file_name("queries.csv")).part(
@@ -32,7 +32,7 @@ async fn ingest(app: &TestApp) -> Result<Value> {
 }
 
 #[actix_web::test]
-async fn what_files_hold_is_for_whoever_has_sent_them() -> Result<()> {
+async fn only_the_sender_sees_the_content_of_files() -> Result<()> {
     let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
     let report = ingest(&app).await?;
     assert!(report.to_string().contains("s3cret"), "{report}");
@@ -52,7 +52,7 @@ async fn what_files_hold_is_for_whoever_has_sent_them() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_history_names_ingestions_to_those_who_may_read_them() -> Result<()> {
+async fn history_shows_ingestion_ids_to_callers_who_may_read_reports() -> Result<()> {
     let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
     let report = ingest(&app).await?;
     let of = async |scope: &str| -> Result<Value> {
@@ -66,11 +66,11 @@ async fn a_history_names_ingestions_to_those_who_may_read_them() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_postgresql_says_of_sql_is_for_its_authors() -> Result<()> {
+async fn postgresqls_messages_are_shown_to_authors_only() -> Result<()> {
     let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
     for (sqlstate, message, told) in [
         ("22012", "division by zero", json!("division by zero")),
-        // Of names only those that the SQL has.
+        // Only names that the SQL has are shown.
         ("42P01", "relation \"s3cret\" does not exist", json!("relation \"…\" does not exist")),
         ("42703", "column \"1\" does not exist", json!("column \"1\" does not exist")),
         (

@@ -1,4 +1,4 @@
-//! Tokens that name a tenant, on whose behalf SQL is run.
+//! Tokens with a tenant.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ fn relation(name: &str, is_row_secured: bool) -> Relation {
     Relation { name: name.to_owned(), gap }
 }
 
-/// A server for tenants, who share the relation `countries`, with metrics that read what their names say.
+/// A server with tenants and the public relation `countries`, whose metrics read what their names say.
 async fn app() -> Result<TestApp> {
     let repository = MemoryRepository::default();
     let metrics = [
@@ -75,7 +75,7 @@ async fn get(app: &TestApp, path: &str, token: &str) -> Result<Answer> {
 }
 
 #[actix_web::test]
-async fn sql_runs_on_behalf_of_the_tokens_tenant() -> Result<()> {
+async fn sql_runs_for_the_tokens_tenant() -> Result<()> {
     let app = app().await?;
     for name in ["acme", "o'neil", "42"] {
         let token = token(&json!(name))?;
@@ -111,14 +111,14 @@ async fn a_token_without_a_tenant_gets_no_rows() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_no_policy_keeps_apart_is_not_read() -> Result<()> {
+async fn relations_without_row_level_security_are_not_read() -> Result<()> {
     let app = app().await?;
     let token = token(&json!("acme"))?;
     let status = async |id: &str| anyhow::Ok(get(&app, &format!("/metrics/{id}"), &token).await?.status);
     for id in ["secured", "shared", "constant", "unknown"] {
         assert_eq!(status(id).await?, 200, "{id}");
     }
-    // What was made since is noticed when it is read by its name, and then by whatever else might read it.
+    // A new relation is noticed when a metric names it, and then also by metrics that may read it indirectly.
     app.runner.set_relations(vec![
         relation("orders", true),
         relation("countries", false),
@@ -146,9 +146,9 @@ async fn what_no_policy_keeps_apart_is_not_read() -> Result<()> {
     Ok(())
 }
 
-/// A tag that one tenant has been given is none of another's, nor is what the server knows by it.
+/// Tenants have different `ETag`s, and do not share validators.
 #[actix_web::test]
-async fn what_is_kept_between_requests_is_a_tenants_own() -> Result<()> {
+async fn cached_validators_are_not_shared_between_tenants() -> Result<()> {
     let app = app().await?;
     let tokens = [token(&json!("acme"))?, token(&json!("other"))?];
     let create = [("Authorization", tokens[0].as_str())];

@@ -1,4 +1,4 @@
-//! Requests that are too large, too slow, or longer than anybody reads.
+//! Requests that are too large or too slow, and bodies that no route reads.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ async fn headers_that_are_too_large_are_refused() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_head_beyond_what_is_parsed_ends_the_connection() -> Result<()> {
+async fn a_head_beyond_the_parsers_limits_closes_the_connection() -> Result<()> {
     let app = TestApp::start().await?;
     let many = "x: y\r\n".repeat(101);
     let large = format!("x: {}\r\n", "y".repeat(200 << 10));
@@ -38,7 +38,7 @@ async fn a_head_beyond_what_is_parsed_ends_the_connection() -> Result<()> {
         let mut stream = app.connect().await?;
         let _ = stream.write_all(format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
-        // What has not been read makes the system reset the connection, which says as much.
+        // Unread data makes the system reset the connection, which is as good.
         let _ = stream.read_to_end(&mut answer).await;
         let answer = String::from_utf8(answer)?;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
@@ -48,7 +48,7 @@ async fn a_head_beyond_what_is_parsed_ends_the_connection() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_body_that_nobody_reads_is_not_kept_and_is_no_second_request() -> Result<()> {
+async fn an_unread_body_is_discarded_and_not_parsed_as_a_request() -> Result<()> {
     let app = TestApp::start().await?;
     let size_bytes = 64 << 20;
     let mut stream = app.connect().await?;
@@ -68,7 +68,7 @@ async fn a_body_that_nobody_reads_is_not_kept_and_is_no_second_request() -> Resu
 }
 
 #[actix_web::test]
-async fn a_large_body_where_none_is_read_is_refused() -> Result<()> {
+async fn a_large_unread_body_is_refused() -> Result<()> {
     let app = TestApp::start().await?;
     let client = reqwest::Client::new();
     for (size_bytes, status) in [(0, 200), (64 << 10, 200), ((64 << 10) + 1, 413)] {
@@ -82,7 +82,7 @@ async fn a_large_body_where_none_is_read_is_refused() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_small_body_that_nobody_reads_leaves_an_answer() -> Result<()> {
+async fn a_small_unread_body_gets_a_response() -> Result<()> {
     let app = TestApp::start().await?;
     let mut stream = app.connect().await?;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nGET /").await?;
@@ -96,7 +96,7 @@ async fn a_small_body_that_nobody_reads_leaves_an_answer() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_request_that_takes_too_long_to_arrive_is_ended() -> Result<()> {
+async fn a_request_that_takes_too_long_to_arrive_times_out() -> Result<()> {
     let options = ServerOptions { request_timeout: Duration::from_millis(50), ..ServerOptions::default() };
     let app = TestApp::with_options(options)?;
     let mut stream = app.connect().await?;

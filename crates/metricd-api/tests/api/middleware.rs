@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn a_path_that_is_none_is_a_problem() -> Result<()> {
+async fn an_unknown_path_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/", "/metric", "/metrics/", "/metrics/m1/x", "/health/", "/%2e%2e/etc"] {
         let answer = app.get(path).await?;
@@ -20,7 +20,7 @@ async fn a_path_that_is_none_is_a_problem() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
+async fn an_unsupported_method_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/health", "/health/ready", "/metrics/m1/definition", "/ingestions/x"] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
@@ -33,7 +33,7 @@ async fn a_method_that_a_path_does_not_take_is_a_problem() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn options_says_what_a_path_takes() -> Result<()> {
+async fn options_lists_the_methods_of_a_path() -> Result<()> {
     let app = TestApp::start().await?;
     let ask = |path: &str| app.send(reqwest::Client::new().request(Method::OPTIONS, app.url(path)));
     let reads = "GET, HEAD, OPTIONS";
@@ -56,7 +56,7 @@ async fn options_says_what_a_path_takes() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn head_answers_as_get_without_the_body() -> Result<()> {
+async fn head_equals_get_without_the_body() -> Result<()> {
     let app = TestApp::start().await?;
     let client = reqwest::Client::new();
     for path in
@@ -73,7 +73,7 @@ async fn head_answers_as_get_without_the_body() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn every_response_tells_browsers_to_make_nothing_of_it() -> Result<()> {
+async fn every_response_has_security_headers() -> Result<()> {
     let app = TestApp::start().await?;
     for (path, is_problem) in [("/health", false), ("/metrics/m1/definition", false), ("/nowhere", true)] {
         let answer = app.get(path).await?;
@@ -87,7 +87,7 @@ async fn every_response_tells_browsers_to_make_nothing_of_it() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn every_response_has_an_id_and_its_time() -> Result<()> {
+async fn every_response_has_a_request_id_and_timing() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/health", "/nowhere", "/metrics/none", "/metrics/m1?limit=0"] {
         let answer = app.get(path).await?;
@@ -98,7 +98,7 @@ async fn every_response_has_an_id_and_its_time() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_sane_request_id_is_taken_over_and_another_is_not() -> Result<()> {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() -> Result<()> {
     let app = TestApp::start().await?;
     let ask = |id: String| app.send(reqwest::Client::new().get(app.url("/health")).header("x-request-id", id));
     assert_eq!(ask("trace-1.a_B".to_owned()).await?.header("x-request-id"), "trace-1.a_B");
@@ -109,7 +109,7 @@ async fn a_sane_request_id_is_taken_over_and_another_is_not() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn what_is_no_http_is_refused_and_the_server_goes_on() -> Result<()> {
+async fn invalid_http_is_refused_and_the_server_continues() -> Result<()> {
     let app = TestApp::start().await?;
     let address = app.url("").trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).await?;
