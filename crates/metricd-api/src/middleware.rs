@@ -84,10 +84,10 @@ pub(crate) async fn handle(
             );
         }
         response = response.into_response(problem.respond(&path));
-        headers::keep_out_of_caches(response.headers_mut());
+        headers::forbid_caching(response.headers_mut());
     }
-    headers::secure(response.headers_mut());
-    cors.grant(&mut response);
+    headers::add_security_headers(response.headers_mut());
+    cors.add_headers(&mut response);
     let mut sending = None;
     if let Some(in_flight) = in_flight {
         let mut reservation = in_flight.reserve(&response, || quota_key(response.request()));
@@ -97,9 +97,9 @@ pub(crate) async fn handle(
                 ResponseMemoryFull::Caller => ProblemCode::AnswersUnread,
             };
             response = response.into_response(Problem::new(code).respond(&path));
-            headers::keep_out_of_caches(response.headers_mut());
-            headers::secure(response.headers_mut());
-            cors.grant(&mut response);
+            headers::forbid_caching(response.headers_mut());
+            headers::add_security_headers(response.headers_mut());
+            cors.add_headers(&mut response);
             reservation = in_flight.reserve(&response, || quota_key(response.request()));
         }
         sending = reservation.ok().map(|reservation| (in_flight, reservation));

@@ -59,7 +59,7 @@ fn api() -> &'static OpenApi {
         let mut api = <Api as utoipa::OpenApi>::openapi();
         VERSION.clone_into(&mut api.info.version);
         examples::add(&mut api);
-        finish::finish(&mut api);
+        finish::add_common(&mut api);
         api
     });
     &API

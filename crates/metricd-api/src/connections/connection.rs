@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures_util::task::AtomicWaker;
 
 /// "Not blocked", as a time.
-const NEVER: u64 = u64::MAX;
+const NOT_BLOCKED: u64 = u64::MAX;
 
 /// The state of an open connection. Times are milliseconds on the server's clock.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Connection {
             held_bytes: AtomicUsize::new(0),
             held_by: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
-            blocked_since: AtomicU64::new(NEVER),
+            blocked_since: AtomicU64::new(NOT_BLOCKED),
             has_waiting: AtomicBool::new(false),
             is_ended: AtomicBool::new(false),
             task: AtomicWaker::new(),
@@ -58,7 +58,7 @@ impl Connection {
     }
 
     pub(super) fn now(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(NEVER - 1)
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(NOT_BLOCKED - 1)
     }
 
     pub(super) fn begin_request(&self) {
@@ -105,7 +105,7 @@ impl Connection {
 
     pub(super) fn wrote(&self, count: usize) {
         self.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
-        if self.blocked_since.swap(NEVER, Ordering::Relaxed) != NEVER {
+        if self.blocked_since.swap(NOT_BLOCKED, Ordering::Relaxed) != NOT_BLOCKED {
             self.wake_waiting();
         }
     }
@@ -121,13 +121,13 @@ impl Connection {
     }
 
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked_since.load(Ordering::Relaxed) != NEVER
+        self.blocked_since.load(Ordering::Relaxed) != NOT_BLOCKED
     }
 
     /// Since when the client has made no progress; `None` while the server works for it.
     pub(super) fn stalled_since(&self) -> Option<u64> {
         let blocked_since = self.blocked_since.load(Ordering::Relaxed);
-        if blocked_since != NEVER {
+        if blocked_since != NOT_BLOCKED {
             return Some(blocked_since);
         }
         (self.in_flight.load(Ordering::Relaxed) == 0).then(|| self.active_at.load(Ordering::Relaxed))

@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use crate::extract::query_string::QueryString;
 
 /// The number of entries on a page without `limit`.
-const DEFAULT_LIMIT: usize = 50;
+const DEFAULT_PAGE_LIMIT: usize = 50;
 
 /// The greatest `limit`.
-const MAX_LIMIT: usize = 200;
+const MAX_PAGE_LIMIT: usize = 200;
 
 /// The page that a request selects.
 #[derive(Debug)]
@@ -35,14 +35,14 @@ impl<K> PageRequest<K> {
     /// Takes `limit` and `cursor`, and records their faults.
     pub(crate) fn take(query: &mut QueryString<'_>, parse_key: impl Fn(&str) -> Option<K>) -> Self {
         let limit = query.take("limit", |text| {
-            let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-            limit.ok_or(format!("expected a whole number from 1 to {MAX_LIMIT}"))
+            let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE_LIMIT).contains(limit));
+            limit.ok_or(format!("expected a whole number from 1 to {MAX_PAGE_LIMIT}"))
         });
         let after = query.take("cursor", |text| {
             let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|key| String::from_utf8(key).ok());
             key.and_then(|key| parse_key(&key)).ok_or("expected the `next_cursor` of a response")
         });
-        Self { after, limit: limit.unwrap_or(DEFAULT_LIMIT) }
+        Self { after, limit: limit.unwrap_or(DEFAULT_PAGE_LIMIT) }
     }
 
     /// How many entries to read: one more than the page has, to find out whether there is a next page.

@@ -17,20 +17,20 @@ use actix_web::http::header::{
 pub use self::origin::{AllowedOrigin, InvalidOrigin};
 
 /// The methods of all paths. A path refuses other methods itself, with a problem that the page can read.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
+const ALLOW_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PATCH, DELETE");
 
 /// The request headers that a page may send in addition to the safelisted ones.
-const REQUEST_HEADERS: HeaderValue =
+const ALLOW_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, idempotency-key, if-match, if-none-match, x-request-id");
 
 /// The response headers that a page may read in addition to the safelisted ones.
-const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
+const EXPOSE_HEADERS: HeaderValue = HeaderValue::from_static(
     "accept, accept-encoding, allow, content-disposition, etag, idempotent-replayed, location, ratelimit, ratelimit-policy, \
      retry-after, server-timing, www-authenticate, x-request-id, x-row-limit, x-truncated",
 );
 
 /// How many seconds a browser may cache a preflight response.
-const MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
+const PREFLIGHT_MAX_AGE_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
 /// The origins whose pages may read responses.
 #[derive(Debug, Default)]
@@ -46,48 +46,48 @@ impl Cors {
     /// Whether pages of the origin may read responses. Browsers omit the origin of some requests, so an operator who
     /// allows any origin allows these as well.
     pub(super) fn allows(&self, origin: Option<&HeaderValue>) -> bool {
-        self.allowed.contains(&AllowedOrigin::Any) || self.granted(origin).is_some()
+        self.allowed.contains(&AllowedOrigin::Any) || self.allowed_origin(origin).is_some()
     }
 
     /// Answers a preflight request. It has no token, so it is answered before authentication, and for every path.
     pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         let is_preflight =
             request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if !is_preflight || self.granted(request.headers().get(ORIGIN)).is_none() {
+        if !is_preflight || self.allowed_origin(request.headers().get(ORIGIN)).is_none() {
             return None;
         }
         let mut response = HttpResponse::NoContent();
-        response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, METHODS));
-        response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS));
-        response.insert_header((ACCESS_CONTROL_MAX_AGE, MAX_AGE_SECONDS));
+        response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, ALLOW_METHODS));
+        response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS));
+        response.insert_header((ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE_SECONDS));
         Some(response.finish())
     }
 
     /// Adds the headers that let the origin's pages read the response.
-    pub(super) fn grant(&self, response: &mut ServiceResponse<BoxBody>) {
+    pub(super) fn add_headers(&self, response: &mut ServiceResponse<BoxBody>) {
         if self.allowed.is_empty() {
             return;
         }
-        let granted = self.granted(response.request().headers().get(ORIGIN));
+        let allowed_origin = self.allowed_origin(response.request().headers().get(ORIGIN));
         let headers = response.headers_mut();
         if !self.allowed.contains(&AllowedOrigin::Any) {
             // A cache must not serve one origin's response to another.
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
-        if let Some(granted) = granted {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, granted);
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, RESPONSE_HEADERS);
+        if let Some(allowed_origin) = allowed_origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed_origin);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSE_HEADERS);
         }
     }
 
     /// The value of `Access-Control-Allow-Origin`, if the origin is allowed.
-    fn granted(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+    fn allowed_origin(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
         let origin = origin?;
         let fitting = self.allowed.iter().filter(|allowed| allowed.is(origin.as_bytes()));
         // A constant value lets caches share the response.
         let is_any = fitting.clone().any(|allowed| *allowed == AllowedOrigin::Any);
-        let granted = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
-        fitting.last().map(|_| granted)
+        let allowed_origin = if is_any { HeaderValue::from_static("*") } else { origin.clone() };
+        fitting.last().map(|_| allowed_origin)
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
 
     /// The safelisted response headers (<https://fetch.spec.whatwg.org/#cors-safelisted-response-header-name>), and
     /// headers for caches.
-    const ALWAYS: &[&str] = &["cache-control", "content-length", "content-type", "last-modified", "vary"];
+    const SAFELISTED: &[&str] = &["cache-control", "content-length", "content-type", "last-modified", "vary"];
 
     fn names(header: &HeaderValue) -> BTreeSet<String> {
         header.to_str().unwrap().split(", ").map(str::to_owned).collect()
@@ -129,11 +129,11 @@ mod tests {
         for response in &responses {
             answered.extend(members(&response["headers"]).map(|(name, _)| name.to_lowercase()));
         }
-        assert_eq!(names(&METHODS), methods);
-        let missing: Vec<_> = sent.difference(&names(&REQUEST_HEADERS)).cloned().collect();
+        assert_eq!(names(&ALLOW_METHODS), methods);
+        let missing: Vec<_> = sent.difference(&names(&ALLOW_HEADERS)).cloned().collect();
         assert!(sent.contains("if-match") && missing.is_empty(), "{missing:?}");
-        answered.retain(|name| !ALWAYS.contains(&name.as_str()));
-        let missing: Vec<_> = answered.difference(&names(&RESPONSE_HEADERS)).cloned().collect();
+        answered.retain(|name| !SAFELISTED.contains(&name.as_str()));
+        let missing: Vec<_> = answered.difference(&names(&EXPOSE_HEADERS)).cloned().collect();
         assert!(answered.contains("etag") && missing.is_empty(), "{missing:?}");
     }
 }

@@ -16,9 +16,9 @@ use super::Cors;
 use crate::{Problem, ProblemCode};
 
 /// Fetch metadata (<https://www.w3.org/TR/fetch-metadata/>), which pages cannot set.
-const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Refuses unknown hosts and requests of other origins' pages.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ fn authority(request: &ServiceRequest) -> Option<&str> {
 /// Whether a page of another origin, which the operator has not allowed, makes the request.
 fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
     let headers = request.headers();
-    let (origin, site) = (headers.get(ORIGIN), headers.get(SITE).map(HeaderValue::as_bytes));
+    let (origin, site) = (headers.get(ORIGIN), headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes));
     if cors.allows(origin) {
         return false;
     }
@@ -88,7 +88,7 @@ fn is_foreign(request: &ServiceRequest, authority: &str, cors: &Cors) -> bool {
 fn is_navigation(request: &ServiceRequest) -> bool {
     let is = |name: HeaderName, value: &[u8]| request.headers().get(name).is_some_and(|of| of.as_bytes() == value);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    is_read && is(MODE, b"navigate") && is(DESTINATION, b"document")
+    is_read && is(SEC_FETCH_MODE, b"navigate") && is(SEC_FETCH_DEST, b"document")
 }
 
 /// The host and port of an origin.

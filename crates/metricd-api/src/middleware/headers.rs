@@ -5,19 +5,19 @@ use actix_web::http::header::{
 };
 
 /// Responses are data: nothing in them is executed, loaded or framed.
-const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const DENY_ALL_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
 /// Adds the missing headers. A page's own `Content-Security-Policy` is kept.
-pub(super) fn secure(headers: &mut HeaderMap) {
+pub(super) fn add_security_headers(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if !headers.contains_key(CONTENT_SECURITY_POLICY) {
-        headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
+        headers.insert(CONTENT_SECURITY_POLICY, DENY_ALL_POLICY);
     }
 }
 
 /// Forbids caching of errors, which may be transient.
-pub(super) fn keep_out_of_caches(headers: &mut HeaderMap) {
+pub(super) fn forbid_caching(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
@@ -28,11 +28,11 @@ mod tests {
     #[test]
     fn the_policy_of_a_page_stays() {
         let mut headers = HeaderMap::new();
-        secure(&mut headers);
-        assert_eq!(headers.get(CONTENT_SECURITY_POLICY), Some(&NOTHING));
+        add_security_headers(&mut headers);
+        assert_eq!(headers.get(CONTENT_SECURITY_POLICY), Some(&DENY_ALL_POLICY));
         let of_page = HeaderValue::from_static("default-src 'self'");
         headers.insert(CONTENT_SECURITY_POLICY, of_page.clone());
-        secure(&mut headers);
+        add_security_headers(&mut headers);
         assert_eq!(headers.get_all(CONTENT_SECURITY_POLICY).collect::<Vec<_>>(), [&of_page]);
     }
 }

@@ -13,7 +13,7 @@ use crate::problem::{add_problems, problem_responses, problem_table};
 use crate::routes::scopes;
 
 /// The problems of the middleware, for every operation.
-const EDGE: &[ProblemCode] = &[
+const MIDDLEWARE_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::BadRequest,
     ProblemCode::ForeignOrigin,
     ProblemCode::MisdirectedRequest,
@@ -26,7 +26,7 @@ const EDGE: &[ProblemCode] = &[
 ];
 
 /// The headers of every response, with descriptions.
-const HEADERS: &[(&str, &str)] = &[
+const COMMON_HEADERS: &[(&str, &str)] = &[
     (
         "Server-Timing",
         "The server's time in milliseconds: `total;dur=…`, after `queue`, `database` and `encode` if SQL was run.",
@@ -38,7 +38,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// The problems of authentication and quotas, for operations that need a token.
-const GUARDED: &[ProblemCode] = &[
+const AUTHENTICATION_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::TokenMissing,
     ProblemCode::TokenInvalid,
     ProblemCode::ScopeMissing,
@@ -62,19 +62,19 @@ const RATE_HEADERS: &[(&str, &str)] = &[
 const BEARER: &str = "bearer";
 
 /// Adds the problems and headers of the middleware to every operation, its scope, and the components.
-pub(super) fn finish(api: &mut OpenApi) {
+pub(super) fn add_common(api: &mut OpenApi) {
     for (path, method, scope) in scopes() {
         let item = api.paths.paths.get_mut(&path);
         if let Some(operation) = item.and_then(|item| operation_mut(item, &method)) {
-            guard(operation, scope);
+            require_scope(operation, scope);
         }
     }
-    let edge = problem_responses(EDGE);
+    let edge = problem_responses(MIDDLEWARE_PROBLEMS);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         for (status, response) in &edge {
             operation.responses.responses.entry(status.clone()).or_insert_with(|| response.clone());
         }
-        operation.responses.responses.values_mut().for_each(|response| add_headers(response, HEADERS));
+        operation.responses.responses.values_mut().for_each(|response| add_headers(response, COMMON_HEADERS));
         if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
             unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag of the client's copy.")));
         }
@@ -83,14 +83,14 @@ pub(super) fn finish(api: &mut OpenApi) {
     components.add_security_scheme(BEARER, bearer());
     add_problems(components);
     for (code, response) in &mut components.responses {
-        add_headers(response, HEADERS);
+        add_headers(response, COMMON_HEADERS);
         if code == ProblemCode::TooManyRequests.code() {
             add_headers(response, RATE_HEADERS);
         }
     }
-    components
-        .headers
-        .extend(HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))));
+    components.headers.extend(
+        COMMON_HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))),
+    );
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
         tag.description = Some(format!("The codes of problems.\n\n{}", problem_table()));
@@ -98,13 +98,15 @@ pub(super) fn finish(api: &mut OpenApi) {
 }
 
 /// Declares that the operation needs a token with the scope.
-fn guard(operation: &mut Operation, scope: Scope) {
+fn require_scope(operation: &mut Operation, scope: Scope) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.name()])]);
     let responses = &mut operation.responses.responses;
-    let own = responses.values().filter_map(described);
-    let codes: Vec<_> = GUARDED.iter().copied().chain(own).collect();
-    let is_guarded = |code: &ProblemCode| GUARDED.iter().any(|guarded| guarded.status() == code.status());
-    let codes: Vec<_> = codes.into_iter().filter(is_guarded).collect();
+    let own = responses.values().filter_map(code_of);
+    let codes: Vec<_> = AUTHENTICATION_PROBLEMS.iter().copied().chain(own).collect();
+    let is_of_authentication = |code: &ProblemCode| {
+        AUTHENTICATION_PROBLEMS.iter().any(|authentication| authentication.status() == code.status())
+    };
+    let codes: Vec<_> = codes.into_iter().filter(is_of_authentication).collect();
     responses.extend(problem_responses(&codes));
     for response in responses.values_mut() {
         add_headers(response, RATE_HEADERS);
@@ -112,7 +114,7 @@ fn guard(operation: &mut Operation, scope: Scope) {
 }
 
 /// The problem code of a response.
-fn described(response: &RefOr<Response>) -> Option<ProblemCode> {
+fn code_of(response: &RefOr<Response>) -> Option<ProblemCode> {
     let RefOr::Ref(reference) = response else { return None };
     let name = reference.ref_location.rsplit('/').next()?;
     ProblemCode::ALL.iter().copied().find(|code| code.code() == name)

@@ -21,7 +21,7 @@ use crate::{ApiState, Problem, ProblemCode};
 pub(crate) const MAX_CONTRACT_REFRESHES: usize = 2;
 
 /// How long the outcome of a check is reused. Otherwise each request that PostgreSQL refuses would be validated again.
-const CHECK_TTL: Duration = Duration::from_secs(2);
+const CONTRACT_CHECK_TTL: Duration = Duration::from_secs(2);
 
 /// Whether a stale contract may be the cause of a problem.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,10 +49,10 @@ enum CheckOutcome {
 }
 
 impl ContractCheck {
-    /// The outcome of the last check, unless it is older than [`CHECK_TTL`].
+    /// The outcome of the last check, unless it is older than [`CONTRACT_CHECK_TTL`].
     fn outcome(&self) -> Option<CheckOutcome> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|(at, _)| at.elapsed() < CHECK_TTL).map(|(_, outcome)| outcome.clone())
+        last.as_ref().filter(|(at, _)| at.elapsed() < CONTRACT_CHECK_TTL).map(|(_, outcome)| outcome.clone())
     }
 
     fn note(&self, outcome: CheckOutcome) {
@@ -230,7 +230,7 @@ impl ApiState {
     }
 }
 
-/// Serves the metric with this contract for [`CHECK_TTL`], without comparing it with PostgreSQL's description.
+/// Serves the metric with this contract for [`CONTRACT_CHECK_TTL`], without comparing it with PostgreSQL's description.
 fn fallback(cached: &CachedMetric, contract: Option<Contract>) -> Arc<CachedMetric> {
     let mut definition = cached.definition.clone();
     definition.contract = contract;

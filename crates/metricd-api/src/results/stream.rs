@@ -19,7 +19,7 @@ use crate::connections::ConnectionData;
 use crate::middleware::{RequestId, note_run};
 
 /// The row limit of a stream.
-const ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
+const X_ROW_LIMIT: HeaderName = HeaderName::from_static("x-row-limit");
 
 /// The chunk size. A result of at most one chunk is sent as one body.
 const STREAM_CHUNK_BYTES: usize = 64 << 10;
@@ -81,7 +81,7 @@ pub(crate) async fn respond_streamed(
         Chunk::Partial(first) => {
             let request_id = request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default();
             let open = OpenStream { run, source, limit, metric_id: metric_id.clone(), request_id };
-            response.insert_header((ROW_LIMIT, limits.rows.to_string()));
+            response.insert_header((X_ROW_LIMIT, limits.rows.to_string()));
             Ok(response.streaming(chunks(first, open)))
         }
     }

@@ -20,7 +20,7 @@ use crate::results::definition_cache::CachedMetric;
 const MAX_VALIDATORS: u64 = 10_000;
 
 /// The initial capacity of a key's input; the SQL is most of it.
-const KEY_INPUT_BYTES: usize = 1 << 10;
+const KEY_INPUT_CAPACITY: usize = 1 << 10;
 
 /// A hash of everything that decides a result except the data: definition, tenant, values, period and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -79,7 +79,7 @@ impl<'a> ConditionalRequest<'a> {
         period: Option<&AppliedPeriod>,
     ) -> Self {
         // Concatenated first, since hashing many small parts is slower.
-        let mut request_key = Vec::with_capacity(KEY_INPUT_BYTES);
+        let mut request_key = Vec::with_capacity(KEY_INPUT_CAPACITY);
         let mut add = |part: &[u8]| {
             request_key.extend_from_slice(&part.len().to_le_bytes());
             request_key.extend_from_slice(part);

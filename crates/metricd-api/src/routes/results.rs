@@ -28,7 +28,7 @@ use crate::results::definition_cache::CachedMetric;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The greatest number of metrics in one call.
-const MAX_METRICS: usize = 50;
+const MAX_METRICS_PER_CALL: usize = 50;
 
 /// The largest results of one call together, in bytes; each metric gets an equal share.
 const MAX_RESULTS_BYTES: usize = 64 << 20;
@@ -85,9 +85,9 @@ pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>
     let tenant = caller::tenant(&request, &state)?;
     let mut query = QueryString::parse(request.query_string());
     let mut ids = query.take_all("metric_id");
-    if !(1..=MAX_METRICS).contains(&ids.len()) {
-        query.error("metric_id", format!("expected 1 to {MAX_METRICS} of them, found {}", ids.len()));
-        ids.truncate(MAX_METRICS);
+    if !(1..=MAX_METRICS_PER_CALL).contains(&ids.len()) {
+        query.error("metric_id", format!("expected 1 to {MAX_METRICS_PER_CALL} of them, found {}", ids.len()));
+        ids.truncate(MAX_METRICS_PER_CALL);
     }
     answer_results(&request, &state, tenant.as_ref(), &ids, query).await
 }

@@ -7,7 +7,7 @@ use metricd_domain::plain_json_error;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// The greatest depth of nested arrays and objects.
-const MAX_DEPTH: usize = 64;
+const MAX_JSON_DEPTH: usize = 64;
 
 /// How much of a key is shown.
 const MAX_SHOWN_KEY_CHARS: usize = 100;
@@ -26,7 +26,7 @@ pub(super) fn check_well_formed(body: &[u8]) -> Result<&str, String> {
         return Err("there is a byte order mark at line 1 column 1".to_owned());
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = Value { depth: MAX_DEPTH }.deserialize(&mut deserializer);
+    let read = Value { depth: MAX_JSON_DEPTH }.deserialize(&mut deserializer);
     read.and_then(|()| deserializer.end()).map_err(|error| plain_json_error(&error.to_string()))?;
     Ok(text)
 }
@@ -46,7 +46,7 @@ struct Value {
 impl Value {
     fn below<E: Error>(self) -> Result<Self, E> {
         let depth = self.depth.checked_sub(1);
-        depth.map(|depth| Self { depth }).ok_or_else(|| E::custom(format!("it is deeper than {MAX_DEPTH} levels")))
+        depth.map(|depth| Self { depth }).ok_or_else(|| E::custom(format!("it is deeper than {MAX_JSON_DEPTH} levels")))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::problem::problems;
 use crate::{Problem, ProblemCode};
 
 /// Allows only resources of this server. Swagger UI sets inline styles.
-const POLICY: HeaderValue = HeaderValue::from_static(
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
@@ -25,7 +25,7 @@ const PAGE: &str = include_str!("docs/page.html");
 const SCRIPT: &str = include_str!("docs/page.js");
 
 /// The files of Swagger UI that the page needs.
-const VENDORED: &[&str] = &["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
+const SWAGGER_UI_FILES: &[&str] = &["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
 problems!(GetDocsProblems: InvalidParameters);
 problems!(GetDocsFileProblems: NotFound, InvalidParameters);
@@ -55,7 +55,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
     }
     query.finish()?;
     let mut response = respond(&request, "text/html; charset=utf-8", static_body(&request, PAGE.as_bytes()));
-    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
     Ok(response)
 }
 
@@ -85,7 +85,7 @@ pub(in crate::routes) async fn get_docs_file(
     if file.as_str() == "page.js" {
         return Ok(respond(&request, "text/javascript", static_body(&request, SCRIPT.as_bytes())));
     }
-    let name = VENDORED.iter().find(|name| **name == file.as_str());
+    let name = SWAGGER_UI_FILES.iter().find(|name| **name == file.as_str());
     let name = name.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
     match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
         Ok(Some(found)) => {

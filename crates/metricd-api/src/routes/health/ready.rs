@@ -22,7 +22,7 @@ struct ReadyResponse {
 }
 
 /// The time limit of each check.
-const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
+const READINESS_CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
 
 /// Checks the database with both roles, the schema, the definitions, and the isolation of tenants.
 ///
@@ -35,10 +35,13 @@ const CHECK_TIMEOUT: Duration = Duration::from_millis(1_700);
     responses((status = OK, description = "The server is ready to run metrics.", body = ReadyResponse), ReadinessProblems)
 )]
 pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    let stored = timeout(CHECK_TIMEOUT, state.repository.check());
-    let running = timeout(CHECK_TIMEOUT, state.runner.check());
-    let isolating: OptionFuture<_> =
-        state.tenants.as_ref().map(|tenants| timeout(CHECK_TIMEOUT, tenants.check(state.runner.as_ref(), None))).into();
+    let stored = timeout(READINESS_CHECK_TIMEOUT, state.repository.check());
+    let running = timeout(READINESS_CHECK_TIMEOUT, state.runner.check());
+    let isolating: OptionFuture<_> = state
+        .tenants
+        .as_ref()
+        .map(|tenants| timeout(READINESS_CHECK_TIMEOUT, tenants.check(state.runner.as_ref(), None)))
+        .into();
     let (stored, running, isolating) = join3(stored, running, isolating).await;
     let mut causes = Vec::new();
     let (migrations, definitions) = match &stored {

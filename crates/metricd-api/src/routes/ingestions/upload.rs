@@ -28,11 +28,11 @@ const MAX_PARTS: usize = 100;
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The minimum rate of an upload, in bytes per second, and the window over which it is measured.
-const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
+const MIN_UPLOAD_BYTES_PER_SECOND: u64 = 8 << 10;
 const RATE_WINDOW: Duration = Duration::from_secs(15);
 
 /// The longest name of a file.
-const MAX_NAME_CHARS: usize = 100;
+const MAX_FILE_NAME_CHARS: usize = 100;
 
 /// The parts of an upload: at least one file, of any of the kinds.
 #[derive(ToSchema)]
@@ -143,8 +143,8 @@ impl ArrivalRate {
         if elapsed < RATE_WINDOW {
             return Ok(());
         }
-        if u128::from(self.bytes) * 1_000 < u128::from(MIN_BYTES_PER_SECOND) * elapsed.as_millis() {
-            let detail = format!("The upload arrives at less than {MIN_BYTES_PER_SECOND} bytes per second.");
+        if u128::from(self.bytes) * 1_000 < u128::from(MIN_UPLOAD_BYTES_PER_SECOND) * elapsed.as_millis() {
+            let detail = format!("The upload arrives at less than {MIN_UPLOAD_BYTES_PER_SECOND} bytes per second.");
             return Err(Problem::new(ProblemCode::RequestTimeout).with_detail(detail));
         }
         *self = Self::new();
@@ -175,7 +175,7 @@ impl UploadReceiver<'_> {
         let name = file_name(given.as_deref().unwrap_or_default(), &field);
         if kind.is_none() {
             let message = "unknown part: expected `queries`, `metrics` or `records`".to_owned();
-            self.faults.push(FieldError { field: field.chars().take(MAX_NAME_CHARS).collect(), message });
+            self.faults.push(FieldError { field: field.chars().take(MAX_FILE_NAME_CHARS).collect(), message });
         }
         for text in [&field, &name] {
             self.hash.update(text.len().to_be_bytes());
@@ -208,7 +208,7 @@ impl UploadReceiver<'_> {
 /// nothing remains.
 fn file_name(given: &str, field: &str) -> String {
     let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = last.chars().filter(|character| !character.is_control()).take(MAX_NAME_CHARS).collect();
+    let name: String = last.chars().filter(|character| !character.is_control()).take(MAX_FILE_NAME_CHARS).collect();
     if name.trim().is_empty() { field.to_owned() } else { name }
 }
 

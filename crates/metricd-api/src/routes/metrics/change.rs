@@ -10,7 +10,7 @@ use crate::{ApiState, Problem, ProblemCode};
 
 /// How often a change without `If-Match` is tried if concurrent changes win. One of them succeeds each time, so this
 /// bounds the number of concurrent changes.
-const MAX_ATTEMPTS: usize = 100;
+const MAX_CHANGE_ATTEMPTS: usize = 100;
 
 /// Changes a metric in the given state to what `draft` makes of its definition.
 ///
@@ -26,7 +26,7 @@ pub(super) async fn change(
     of: ServiceState,
     mut draft: impl AsyncFnMut(&MetricDefinition) -> Result<MetricChange, Problem>,
 ) -> Result<MetricDefinition, Problem> {
-    for _ in 0..MAX_ATTEMPTS {
+    for _ in 0..MAX_CHANGE_ATTEMPTS {
         // Read from the repository: this server may not have been notified of the last change yet.
         let before = state.repository.get_definition(id).await?;
         if !before.metric.editable {
@@ -45,6 +45,7 @@ pub(super) async fn change(
             }
         }
     }
-    let detail = format!("Concurrent changes of the metric have won each of {MAX_ATTEMPTS} attempts: try again.");
+    let detail =
+        format!("Concurrent changes of the metric have won each of {MAX_CHANGE_ATTEMPTS} attempts: try again.");
     Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
 }

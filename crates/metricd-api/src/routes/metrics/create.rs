@@ -22,7 +22,7 @@ use crate::{ApiState, Problem};
 const MAX_SLUG_CHARS: usize = 48;
 
 /// How often an id is derived from a title if it is taken.
-const MAX_ATTEMPTS: usize = 5;
+const MAX_ID_ATTEMPTS: usize = 5;
 
 problems!(
     CreateMetricProblems:
@@ -79,7 +79,7 @@ pub(in crate::routes) async fn create_metric(
         let metric = NewMetric::new(metric_id.clone(), content.clone(), actor.clone());
         match state.repository.insert_metric(metric, idempotency.clone()).await {
             // The client chose no id, so another one is as good.
-            Err(RepositoryError::MetricExists(_)) if id.is_none() && attempt < MAX_ATTEMPTS => {
+            Err(RepositoryError::MetricExists(_)) if id.is_none() && attempt < MAX_ID_ATTEMPTS => {
                 attempt += 1;
                 let random = Uuid::new_v4().simple().to_string();
                 metric_id = id_of(title.as_str(), random.get(..8).unwrap_or_default());
