@@ -31,32 +31,32 @@ pub(crate) fn check(request: &ServiceRequest, scope: Scope) -> Result<(), Proble
         return Err(Problem::new(ProblemCode::InternalError).caused_by("the application has no state"));
     };
     let Access::Tokens(verifier) = &state.access else { return Ok(()) };
-    let caller = verified(request, verifier).map_err(|problem| refused(request, state, problem))?;
+    let caller = verify_token(request, verifier).map_err(|problem| count_refusal(request, state, problem))?;
     match state.quotas.count_request(&caller) {
-        Ok(rate_limit) => rate_limit.into_iter().for_each(|rate_limit| note(request, rate_limit)),
+        Ok(rate_limit) => rate_limit.into_iter().for_each(|rate_limit| store_status(request, rate_limit)),
         Err(exceeded) => {
             let subject = caller.subject().unwrap_or_default();
             let from = peer_suffix(request.peer_addr());
             return Err(too_many(request, exceeded).caused_by(format!("`{subject}` {from} makes too many requests")));
         }
     }
-    require(request, &caller, scope).map_err(|problem| refused(request, state, problem))?;
+    require_scope(request, &caller, scope).map_err(|problem| count_refusal(request, state, problem))?;
     request.extensions_mut().insert(caller);
     Ok(())
 }
 
 /// Verifies the token of the request.
-fn verified(request: &ServiceRequest, verifier: &Verifier) -> Result<Arc<Caller>, Problem> {
-    let token = token(request).map_err(|problem| logged(request, problem))?;
+fn verify_token(request: &ServiceRequest, verifier: &Verifier) -> Result<Arc<Caller>, Problem> {
+    let token = token(request).map_err(|problem| with_logged_detail(request, problem))?;
     verifier.verify(token).map_err(|refusal| {
         let challenge = format!(r#"{CHALLENGE}, error="invalid_token", error_description="{refusal}""#);
         let problem = challenged(ProblemCode::TokenInvalid, &challenge).with_detail(sentence(&refusal.to_string()));
-        logged(request, problem)
+        with_logged_detail(request, problem)
     })
 }
 
 /// Requires the scope.
-fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<(), Problem> {
+fn require_scope(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<(), Problem> {
     if caller.may(scope) {
         return Ok(());
     }
@@ -69,7 +69,7 @@ fn require(request: &ServiceRequest, caller: &Caller, scope: Scope) -> Result<()
 }
 
 /// The problem, or 429 if too many requests of the address are refused.
-fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Problem {
+fn count_refusal(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Problem {
     let Some(peer) = request.peer_addr() else { return problem };
     match state.quotas.count_refusal(peer.ip()) {
         Ok(()) => problem,
@@ -83,12 +83,12 @@ fn refused(request: &ServiceRequest, state: &ApiState, problem: Problem) -> Prob
 
 fn too_many(request: &ServiceRequest, RateLimited(rate_limit): RateLimited) -> Problem {
     let seconds = rate_limit.reset_after();
-    note(request, rate_limit);
+    store_status(request, rate_limit);
     Problem::new(ProblemCode::TooManyRequests).with_header(RETRY_AFTER, seconds.into())
 }
 
 /// Keeps the status for the response's headers.
-fn note(request: &ServiceRequest, rate_limit: RateLimitStatus) {
+fn store_status(request: &ServiceRequest, rate_limit: RateLimitStatus) {
     request.extensions_mut().insert(rate_limit);
 }
 
@@ -126,7 +126,7 @@ fn challenged(code: ProblemCode, challenge: &str) -> Problem {
 }
 
 /// The problem, with its detail as the cause in the log.
-fn logged(request: &ServiceRequest, problem: Problem) -> Problem {
+fn with_logged_detail(request: &ServiceRequest, problem: Problem) -> Problem {
     let cause = format!("{} {}", problem.shown_detail(), peer_suffix(request.peer_addr()));
     problem.caused_by(cause)
 }

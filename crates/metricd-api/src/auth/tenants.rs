@@ -156,12 +156,12 @@ mod tests {
     }
 
     /// A runner that counts reads, and reports the table `orders` as secured or not, or fails.
-    fn runner(asked: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
-        let (runner, asked) = (ScriptedRunner::default(), Arc::clone(asked));
+    fn runner(reads: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
+        let (runner, reads) = (ScriptedRunner::default(), Arc::clone(reads));
         let gap = if is_secured == Some(true) { None } else { Some("its row security is off".to_owned()) };
         runner.set_relations(vec![Relation { name: "orders".to_owned(), gap }]);
         runner.script("relations", move || {
-            asked.fetch_add(1, Ordering::SeqCst);
+            reads.fetch_add(1, Ordering::SeqCst);
             is_secured.map(|_| Vec::new()).ok_or(RunError::NoConnection { waited: Duration::ZERO })
         });
         runner
@@ -169,29 +169,29 @@ mod tests {
 
     #[actix_web::test]
     async fn one_caller_reads_the_relations_for_all() {
-        let asked = Arc::new(AtomicUsize::new(0));
+        let reads = Arc::new(AtomicUsize::new(0));
         let tenants = TenantIsolation::default();
         let all = async |runner: &ScriptedRunner| {
-            let before = asked.load(Ordering::SeqCst);
+            let before = reads.load(Ordering::SeqCst);
             let checks = join_all((0..50).map(|_| tenants.check(runner, None))).await;
             let passed = checks.into_iter().filter(|check| matches!(check, Ok(Ok(())))).count();
             // Callers that arrive during the first read may need a second one.
-            assert!(asked.load(Ordering::SeqCst) - before <= 2);
+            assert!(reads.load(Ordering::SeqCst) - before <= 2);
             passed
         };
         let (failing, secured, unprotected) =
-            (runner(&asked, None), runner(&asked, Some(true)), runner(&asked, Some(false)));
+            (runner(&reads, None), runner(&reads, Some(true)), runner(&reads, Some(false)));
         assert_eq!(all(&failing).await, 0);
         assert_eq!(all(&secured).await, 50);
-        assert_eq!(all(&failing).await, 50, "what is checked holds");
+        assert_eq!(all(&failing).await, 50, "the relations are still valid");
         age(&tenants, RELATIONS_TTL);
-        assert_eq!(all(&failing).await, 50, "for a little longer, where the database cannot be asked");
+        assert_eq!(all(&failing).await, 50, "stale relations are used while the database fails");
         age(&tenants, RELATIONS_TTL + STALE_GRACE);
         assert_eq!(all(&failing).await, 0);
         assert_eq!(all(&unprotected).await, 0);
-        assert_eq!(all(&secured).await, 50, "what was refused is asked for anew");
+        assert_eq!(all(&secured).await, 50, "refusals are not cached");
         age(&tenants, RELATIONS_TTL);
         all(&unprotected).await;
-        assert_eq!(all(&unprotected).await, 0, "what is no longer secured is noticed");
+        assert_eq!(all(&unprotected).await, 0, "a relation that is no longer secured is noticed");
     }
 }

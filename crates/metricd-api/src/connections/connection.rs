@@ -31,7 +31,7 @@ pub(super) struct Connection {
     blocked_since: AtomicU64,
     /// Whether bytes of a further request wait for the current response.
     has_waiting: AtomicBool,
-    is_ended: AtomicBool,
+    is_closed: AtomicBool,
     /// The connection's task, which must be polled to notice the end.
     pub(super) task: AtomicWaker,
 }
@@ -50,7 +50,7 @@ impl Connection {
             written_bytes: AtomicU64::new(0),
             blocked_since: AtomicU64::new(NOT_BLOCKED),
             has_waiting: AtomicBool::new(false),
-            is_ended: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             task: AtomicWaker::new(),
         };
         connection.active_at.store(connection.now(), Ordering::Relaxed);
@@ -103,7 +103,7 @@ impl Connection {
         self.held_by.load(Ordering::Relaxed)
     }
 
-    pub(super) fn wrote(&self, count: usize) {
+    pub(super) fn record_written(&self, count: usize) {
         self.written_bytes.fetch_add(count as u64, Ordering::Relaxed);
         if self.blocked_since.swap(NOT_BLOCKED, Ordering::Relaxed) != NOT_BLOCKED {
             self.wake_waiting();
@@ -114,7 +114,7 @@ impl Connection {
         self.written_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn is_blocked_now(&self) {
+    pub(super) fn mark_blocked(&self) {
         if !self.is_blocked() {
             self.blocked_since.store(self.now(), Ordering::Relaxed);
         }
@@ -150,12 +150,12 @@ impl Connection {
     }
 
     /// Closes the connection: its task notices at its next read or write.
-    pub(super) fn end(&self) {
-        self.is_ended.store(true, Ordering::Release);
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         self.task.wake();
     }
 
-    pub(super) fn is_ended(&self) -> bool {
-        self.is_ended.load(Ordering::Acquire)
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
     }
 }

@@ -206,9 +206,9 @@ mod tests {
         connection.begin_request();
         assert!(!gate.is_open(&connection));
         connection.end_request();
-        connection.is_blocked_now();
+        connection.mark_blocked();
         assert!(!gate.is_open(&connection));
-        connection.wrote(1);
+        connection.record_written(1);
         assert!(gate.is_open(&connection));
         // This request is answered before its body has arrived.
         let (head, body) = POST.split_at(POST.len() - 5);

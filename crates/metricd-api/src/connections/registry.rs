@@ -115,11 +115,11 @@ impl Registry {
         let mut entries = self.entries();
         let of_address = |entry: &&TrackedConnection| entry.connection.address == address;
         if entries.iter().filter(of_address).count() >= self.limits.connections_per_address {
-            end_most_stalled(entries.iter().filter(of_address))?;
+            close_most_stalled(entries.iter().filter(of_address))?;
         } else if entries.len() >= self.limits.connections {
             let address = busiest_address(&entries);
             let of_busiest = entries.iter().filter(|entry| entry.connection.address == address);
-            end_most_stalled(of_busiest).or_else(|| end_most_stalled(entries.iter()))?;
+            close_most_stalled(of_busiest).or_else(|| close_most_stalled(entries.iter()))?;
         }
         entries.push(TrackedConnection {
             connection: Arc::clone(&connection),
@@ -165,7 +165,7 @@ impl Registry {
         loop {
             ticks.tick().await;
             let Some(registry) = registry.upgrade() else { return };
-            registry.end_overdue();
+            registry.close_overdue();
         }
     }
 
@@ -174,12 +174,12 @@ impl Registry {
         MAX_SWEEP_INTERVAL.min(shortest).max(Duration::from_millis(1))
     }
 
-    fn end_overdue(&self) {
+    fn close_overdue(&self) {
         let mut entries = self.entries();
         for entry in entries.iter_mut() {
             let is_idle = entry.connection.idle_ms().is_some_and(|idle| idle > milliseconds(self.max_idle));
             if is_idle || entry.is_too_slow(&self.limits) {
-                entry.connection.end();
+                entry.connection.close();
             }
         }
         let mut held = self.held().clone();
@@ -187,7 +187,7 @@ impl Registry {
         let mut stalled: Vec<_> = entries
             .iter()
             .map(|entry| &entry.connection)
-            .filter(|connection| connection.held_bytes() > 0 && connection.is_blocked() && !connection.is_ended())
+            .filter(|connection| connection.held_bytes() > 0 && connection.is_blocked() && !connection.is_closed())
             .filter_map(|connection| Some((connection.stalled_since()?, connection)))
             .filter(|(since, connection)| connection.now().saturating_sub(*since) >= stall_ms)
             .collect();
@@ -198,7 +198,7 @@ impl Registry {
                 held.bytes > self.limits.held_bytes / 2 || held.of(caller) > self.limits.held_bytes_of_caller() / 2;
             if is_pressed {
                 held.release(caller, connection.held_bytes());
-                connection.end();
+                connection.close();
             }
         }
     }
@@ -231,11 +231,11 @@ impl TrackedConnection {
 }
 
 /// Closes the connection without progress for the longest time; `None` if all make progress.
-fn end_most_stalled<'a>(entries: impl Iterator<Item = &'a TrackedConnection>) -> Option<()> {
-    let connections = entries.map(|entry| &entry.connection).filter(|connection| !connection.is_ended());
+fn close_most_stalled<'a>(entries: impl Iterator<Item = &'a TrackedConnection>) -> Option<()> {
+    let connections = entries.map(|entry| &entry.connection).filter(|connection| !connection.is_closed());
     let stalled = connections.filter_map(|connection| Some((connection.stalled_since()?, connection)));
     let (_, connection) = stalled.min_by_key(|(since, _)| *since)?;
-    connection.end();
+    connection.close();
     Some(())
 }
 

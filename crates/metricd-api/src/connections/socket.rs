@@ -44,7 +44,7 @@ impl Socket {
     /// Fails if the connection was closed by the registry. Registers the task to be woken if that happens later.
     fn check(&self, context: &Context<'_>) -> io::Result<()> {
         self.connection.task.register(context.waker());
-        if self.connection.is_ended() {
+        if self.connection.is_closed() {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(())
@@ -100,11 +100,11 @@ impl AsyncWrite for Socket {
         this.check(context)?;
         match Pin::new(&mut this.stream).poll_write(context, bytes) {
             Poll::Ready(Ok(count)) => {
-                this.connection.wrote(count);
+                this.connection.record_written(count);
                 Poll::Ready(Ok(count))
             }
             Poll::Pending => {
-                this.connection.is_blocked_now();
+                this.connection.mark_blocked();
                 Poll::Pending
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),

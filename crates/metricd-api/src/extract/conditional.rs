@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use crate::{Problem, ProblemCode};
 
 /// The `ETag` of a definition: its version, and a hash of what the version does not count.
-pub(crate) fn of_definition(definition: &MetricDefinition) -> EntityTag {
-    let beside = serde_json::to_vec(&(&definition.contract, definition.created_at)).unwrap_or_default();
-    EntityTag::new_strong(format!("{}-{}", definition.version, short_hash(&beside)))
+pub(crate) fn definition_tag(definition: &MetricDefinition) -> EntityTag {
+    let unversioned = serde_json::to_vec(&(&definition.contract, definition.created_at)).unwrap_or_default();
+    EntityTag::new_strong(format!("{}-{}", definition.version, short_hash(&unversioned)))
 }
 
 /// The strong `ETag` of constant content.
-pub(crate) fn of_content(content: &[u8]) -> EntityTag {
+pub(crate) fn content_tag(content: &[u8]) -> EntityTag {
     EntityTag::new_strong(short_hash(content))
 }
 
@@ -49,7 +49,7 @@ fn has_precondition(request: &HttpRequest) -> bool {
 /// # Errors
 ///
 /// 412 if the definition has another tag; 400 if `If-Match` is invalid.
-pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Problem> {
+pub(crate) fn check_if_match(request: &HttpRequest, tag: &EntityTag) -> Result<(), Problem> {
     if !has_precondition(request) {
         return Ok(());
     }
@@ -72,12 +72,12 @@ pub(crate) fn check(request: &HttpRequest, tag: &EntityTag) -> Result<(), Proble
 }
 
 /// The weak `ETag` of a result with this hash, which does not include `as_of`.
-pub(crate) fn of_results(hash: &blake3::Hasher) -> EntityTag {
+pub(crate) fn result_tag(hash: &blake3::Hasher) -> EntityTag {
     EntityTag::new_weak(hex(hash.finalize().as_bytes().get(..16).unwrap_or_default()))
 }
 
 /// Adds the `ETag` of a result, and requires caches to revalidate.
-pub(crate) fn tagged(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
+pub(crate) fn with_tag(mut response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
     response.insert_header(header(tag));
     response.insert_header((CACHE_CONTROL, HeaderValue::from_static("private, no-cache")));
     response

@@ -20,15 +20,15 @@ mod tests {
 
     #[test]
     fn browsers_are_told_from_programs() {
-        let asks =
+        let accepts =
             |accept: &str| prefers_html(&TestRequest::default().insert_header(("accept", accept)).to_http_request());
         for html in
             ["text/html", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "image/png, text/*"]
         {
-            assert!(asks(html), "{html}");
+            assert!(accepts(html), "{html}");
         }
         for json in ["", "*/*", "application/json, text/html;q=0.9", "text/html;q=0.1, */*", "text/csv"] {
-            assert!(!asks(json), "{json}");
+            assert!(!accepts(json), "{json}");
         }
     }
 }

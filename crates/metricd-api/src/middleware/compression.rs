@@ -27,7 +27,7 @@ const MAX_BUFFERED_BYTES: usize = 64 << 10;
 /// Compresses the body if that is worthwhile and the client accepts it. Otherwise reads only a few headers.
 pub(super) fn compress(mut response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
-    if is_unchanged || is_worth_it(&response) {
+    if is_unchanged || is_compressible(&response) {
         // The response depends on the header, whether it is present or not.
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     }
@@ -36,10 +36,10 @@ pub(super) fn compress(mut response: ServiceResponse<BoxBody>) -> ServiceRespons
         return response;
     }
     let Some(coding) = Coding::negotiate(response.request().headers()) else { return response };
-    if is_worth_it(&response) { response.map_body(|head, body| encoded(head, body, coding)) } else { response }
+    if is_compressible(&response) { response.map_body(|head, body| encoded(head, body, coding)) } else { response }
 }
 
-fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
+fn is_compressible(response: &ServiceResponse<BoxBody>) -> bool {
     let is_large = match response.response().body().size() {
         BodySize::Stream => true,
         BodySize::Sized(size_bytes) => size_bytes >= MIN_COMPRESSED_BYTES,
@@ -47,7 +47,7 @@ fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
     };
     let headers = response.headers();
     let is_text = || headers.get(CONTENT_TYPE).is_some_and(|value| is_text(value.as_bytes()));
-    let is_to_stay = || {
+    let must_not_change = || {
         let no_transform = |value: &HeaderValue| value.to_str().is_ok_and(|value| value.contains("no-transform"));
         headers.contains_key(CONTENT_ENCODING)
             || headers.contains_key(CONTENT_RANGE)
@@ -55,7 +55,7 @@ fn is_worth_it(response: &ServiceResponse<BoxBody>) -> bool {
             || headers.get(ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"))
             || headers.get_all(CACHE_CONTROL).any(no_transform)
     };
-    is_large && is_text() && !is_to_stay()
+    is_large && is_text() && !must_not_change()
 }
 
 fn is_text(content_type: &[u8]) -> bool {
@@ -68,12 +68,12 @@ fn is_text(content_type: &[u8]) -> bool {
 
 fn encoded(head: &mut ResponseHead, body: BoxBody, coding: Coding) -> BoxBody {
     let encoded = match body.try_into_bytes() {
-        Ok(whole) if whole.len() <= MAX_BUFFERED_BYTES => match encode(coding, &whole) {
-            Ok(encoded) if encoded.len() < whole.len() => BoxBody::new(encoded),
+        Ok(bytes) if bytes.len() <= MAX_BUFFERED_BYTES => match encode(coding, &bytes) {
+            Ok(encoded) if encoded.len() < bytes.len() => BoxBody::new(encoded),
             // Compression gained nothing, or the encoder had no memory.
-            _ => return BoxBody::new(whole),
+            _ => return BoxBody::new(bytes),
         },
-        Ok(whole) => CompressedBody::of_bytes(coding, whole).boxed(),
+        Ok(bytes) => CompressedBody::of_bytes(coding, bytes).boxed(),
         Err(stream) => CompressedBody::of_stream(coding, stream).boxed(),
     };
     let headers = head.headers_mut();

@@ -19,7 +19,7 @@ struct Exchange {
     /// A short summary.
     summary: String,
     request: ExampleRequest,
-    answer: ExampleAnswer,
+    answer: ExampleResponse,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -28,7 +28,7 @@ struct ExampleRequest {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct ExampleAnswer {
+struct ExampleResponse {
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -76,7 +76,7 @@ impl Exchange {
     }
 }
 
-impl ExampleAnswer {
+impl ExampleResponse {
     /// The code of a problem response.
     fn code(&self) -> Option<&str> {
         self.body.as_ref()?.get("code").filter(|_| self.status >= 400)?.as_str()

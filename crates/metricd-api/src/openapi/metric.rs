@@ -47,7 +47,7 @@ impl MetricDocument {
         self.schemas.insert(row.clone(), RefOr::T(row_schema(definition.contract.as_ref())));
         let schema = result_schema(Some(id.as_str()), Ref::from_schema_name(row).into());
         self.schemas.insert(result.clone(), RefOr::T(schema));
-        answer_with(&mut operation, &Ref::from_schema_name(result).into());
+        set_result_schema(&mut operation, &Ref::from_schema_name(result).into());
         self.add(&format!("/metrics/{id}"), operation);
     }
 
@@ -61,7 +61,7 @@ impl MetricDocument {
         let general = general.into_iter().filter(|general| !["dashboard_id", "parameters"].contains(&name_of(general)));
         operation.parameters = Some(general.chain(shared_parameters(items)).collect());
         let entries = items.iter().map(|(id, definition)| (*id, definition.map(result_name)));
-        answer_with(&mut operation, &RefOr::T(results_of(entries)));
+        set_result_schema(&mut operation, &RefOr::T(results_of(entries)));
         self.add(&format!("/dashboards/{id}/results"), operation);
     }
 
@@ -75,11 +75,11 @@ impl MetricDocument {
     pub(super) fn finish(self, title: &str, version: &str) -> OpenApi {
         let mut components = api().components.clone().unwrap_or_default();
         components.schemas.extend(self.schemas);
-        forget_problems_of_writers(&mut components);
+        remove_write_problems(&mut components);
         let info = InfoBuilder::new().title(title).version(version).license(api().info.license.clone());
         let builder = OpenApiBuilder::new().info(info.build()).servers(api().servers.clone());
         let mut document = builder.paths(self.paths).components(Some(components)).build();
-        keep_what_is_used(&mut document);
+        remove_unused_components(&mut document);
         document
     }
 }
@@ -90,7 +90,7 @@ fn operation_of(path: &str) -> Option<Operation> {
 }
 
 /// Sets the schema of the successful response.
-fn answer_with(operation: &mut Operation, schema: &RefOr<Schema>) {
+fn set_result_schema(operation: &mut Operation, schema: &RefOr<Schema>) {
     let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200") else { return };
     for (media_type, content) in &mut response.content {
         let RefOr::T(content) = content else { continue };
@@ -164,37 +164,37 @@ fn result_name(definition: &MetricDefinition) -> String {
 }
 
 /// Removes problem members of writing requests and of health checks, and with them the schemas of reports and findings.
-fn forget_problems_of_writers(components: &mut Components) {
+fn remove_write_problems(components: &mut Components) {
     if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("Problem") {
         problem.properties.retain(|member, _| !["findings", "report", "checks"].contains(&member.as_str()));
     }
 }
 
 /// Removes components without references.
-fn keep_what_is_used(document: &mut OpenApi) {
+fn remove_unused_components(document: &mut OpenApi) {
     let Some(mut kept) = document.components.take() else { return };
     let mut schemas = std::mem::take(&mut kept.schemas);
     let mut responses = std::mem::take(&mut kept.responses);
     let mut examples = std::mem::take(&mut kept.examples);
     let mut text = serde_json::to_string(&*document).unwrap_or_default();
     while !text.is_empty() {
-        text = take_used("responses", &text, &mut responses, &mut kept.responses)
-            + &take_used("schemas", &text, &mut schemas, &mut kept.schemas)
-            + &take_used("examples", &text, &mut examples, &mut kept.examples);
+        text = take_referenced("responses", &text, &mut responses, &mut kept.responses)
+            + &take_referenced("schemas", &text, &mut schemas, &mut kept.schemas)
+            + &take_referenced("examples", &text, &mut examples, &mut kept.examples);
     }
     document.components = Some(kept);
 }
 
 /// Moves the referenced components of one kind, and returns what they reference.
-fn take_used<T: Serialize>(
+fn take_referenced<T: Serialize>(
     kind: &str,
     text: &str,
     rest: &mut BTreeMap<String, T>,
     kept: &mut BTreeMap<String, T>,
 ) -> String {
-    let is_used = |name: &str| text.contains(&format!("\"#/components/{kind}/{name}\""));
+    let is_referenced = |name: &str| text.contains(&format!("\"#/components/{kind}/{name}\""));
     let all = std::mem::take(rest).into_iter();
-    let (used, unused): (BTreeMap<_, _>, _) = all.partition(|(name, _)| is_used(name));
+    let (used, unused): (BTreeMap<_, _>, _) = all.partition(|(name, _)| is_referenced(name));
     *rest = unused;
     let text = if used.is_empty() { String::new() } else { serde_json::to_string(&used).unwrap_or_default() };
     kept.extend(used);

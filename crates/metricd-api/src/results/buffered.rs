@@ -127,7 +127,7 @@ fn not_modified(tag: &EntityTag) -> HttpResponse {
 
 /// The headers that 200 and 304 share.
 fn respond(response: HttpResponseBuilder, tag: &EntityTag) -> HttpResponseBuilder {
-    let mut response = conditional::tagged(response, tag);
+    let mut response = conditional::with_tag(response, tag);
     response.insert_header((VARY, "accept"));
     response
 }

@@ -17,8 +17,8 @@ pub(crate) fn value_schema(type_name: &str, description: Option<&str>, labels: O
         None => match type_name {
             _ if labels.is_some() => label(labels.unwrap_or_default()).description(Some(named)).into(),
             "numeric" | "real" | "double precision" => number(type_name).description(Some(named)).into(),
-            "date" => moment(KnownFormat::Date, &named).into(),
-            "timestamp with time zone" => moment(KnownFormat::DateTime, &named).into(),
+            "date" => date_or_timestamp(KnownFormat::Date, &named).into(),
+            "timestamp with time zone" => date_or_timestamp(KnownFormat::DateTime, &named).into(),
             _ => scalar(type_name).description(Some(named)).into(),
         },
     }
@@ -45,7 +45,7 @@ fn number(type_name: &str) -> AnyOfBuilder {
 }
 
 /// A date or timestamp, or an infinity.
-fn moment(format: KnownFormat, named: &str) -> AnyOfBuilder {
+fn date_or_timestamp(format: KnownFormat, named: &str) -> AnyOfBuilder {
     let infinities = ["infinity", "-infinity"];
     let described = format!("{named} Years before 1 and after 9999 are in PostgreSQL's text format.");
     AnyOfBuilder::new()

@@ -201,8 +201,8 @@ impl ApiState {
         let validated = actix_web::web::block(validation).await;
         let contract = match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
             Ok(contract) => contract,
-            Err(JudgeError::Refused(findings)) => {
-                log::warn!("the SQL of `{id}` is no longer valid: {}", JudgeError::Refused(findings));
+            Err(SqlValidationError::Refused(findings)) => {
+                log::warn!("the SQL of `{id}` is no longer valid: {}", SqlValidationError::Refused(findings));
                 return Ok(Refresh::Replaced(fallback(cached, None)));
             }
             Err(SqlValidationError::Unavailable(outage)) => return Err(outage.into()),

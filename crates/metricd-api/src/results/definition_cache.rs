@@ -36,7 +36,7 @@ pub(crate) struct CachedMetric {
 impl CachedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
-        let tag = conditional::of_definition(&definition);
+        let tag = conditional::definition_tag(&definition);
         let (prefix_cache, contract_check) = (PrefixCache::default(), ContractCheck::default());
         Self { definition, statement, tag, prefix_cache, contract_check, is_fallback: false }
     }
@@ -153,12 +153,12 @@ mod tests {
         store(&repository, "SELECT 1").await;
         assert_eq!(sql().await, "SELECT 1");
         store(&repository, "SELECT 2").await;
-        assert_eq!(sql().await, "SELECT 2", "nobody watches, so nothing is cached");
+        assert_eq!(sql().await, "SELECT 2", "disabled, so nothing is cached");
 
         cache.enable();
         assert_eq!(sql().await, "SELECT 2");
         store(&repository, "SELECT 3").await;
-        assert_eq!(sql().await, "SELECT 2", "cached, since nobody has told");
+        assert_eq!(sql().await, "SELECT 2", "cached until it is invalidated");
         cache.invalidate();
         assert_eq!(sql().await, "SELECT 3");
 

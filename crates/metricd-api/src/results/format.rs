@@ -39,8 +39,8 @@ impl Format {
         let quality = |format: Self| {
             let fitting = ranges.iter().filter_map(|range| {
                 let item = &range.item;
-                let asked = item.params().map(|(name, value)| (name.as_str(), value.as_str()));
-                let specificity = format.fits((item.type_().as_str(), item.subtype().as_str()), asked)?;
+                let parameters = item.params().map(|(name, value)| (name.as_str(), value.as_str()));
+                let specificity = format.fits((item.type_().as_str(), item.subtype().as_str()), parameters)?;
                 Some((specificity, range.quality))
             });
             // The most specific matching range decides.
@@ -52,7 +52,7 @@ impl Format {
     }
 
     /// The specificity with which a media range matches this format; `None` if it does not match.
-    fn fits<'a>(self, range: (&str, &str), asked: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
+    fn fits<'a>(self, range: (&str, &str), parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Option<usize> {
         let (kind, subtype) = self.media_type();
         match range {
             ("*", "*") => Some(0),
@@ -64,7 +64,7 @@ impl Format {
                     known.iter().any(|(known, answered)| name == *known && !value.eq_ignore_ascii_case(answered))
                 };
                 let mut count = 0;
-                for parameter in asked {
+                for parameter in parameters {
                     if contradicts(parameter) {
                         return None;
                     }

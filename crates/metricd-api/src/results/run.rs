@@ -53,7 +53,7 @@ pub(crate) fn run_problem(
     let RunError::Failed { sqlstate, message } = &error else {
         return Problem::from(error).with_contract_staleness(staleness);
     };
-    if fault_of(sqlstate) == Fault::Value && statement.has_unjudged() {
+    if fault_of(sqlstate) == Fault::Value && statement.has_unvalidated() {
         let detail = "PostgreSQL refused the value of a parameter, or a value derived from it.";
         let named = ran.refusable.as_ref().map(|bound| statement.refused(bound)).unwrap_or_default().into_iter();
         let errors = named.map(|InvalidArgument { name, message }| FieldError { field: name, message }).collect();

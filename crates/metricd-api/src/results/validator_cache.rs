@@ -29,7 +29,7 @@ pub(crate) struct RequestKey(pub(crate) blake3::Hash);
 impl RequestKey {
     /// The `ETag` of a result with this [hashable prefix](crate::results::document::hashable_prefix).
     pub(crate) fn tag(self, stable: &[u8]) -> EntityTag {
-        conditional::of_results(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
+        conditional::result_tag(blake3::Hasher::new().update(self.0.as_bytes()).update(stable))
     }
 }
 

@@ -36,7 +36,7 @@ enum DocumentResponses {
 /// Answers with a document, or with 304.
 fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
     let document = document.into();
-    let tag = conditional::of_content(&document);
+    let tag = conditional::content_tag(&document);
     let is_unchanged = conditional::is_unchanged(request, &tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response

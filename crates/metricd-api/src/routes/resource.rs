@@ -52,11 +52,11 @@ impl PathResource {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let mut asked = guard::Any(guard::Method(method.clone()));
+        let mut method_guard = guard::Any(guard::Method(method.clone()));
         if method == Method::GET {
-            asked = asked.or(guard::Head());
+            method_guard = method_guard.or(guard::Head());
         }
-        self.resource = self.resource.route(web::route().guard(asked).to(handler));
+        self.resource = self.resource.route(web::route().guard(method_guard).to(handler));
         self.methods.push((method, scope));
         self
     }

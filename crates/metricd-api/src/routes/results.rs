@@ -89,7 +89,7 @@ pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>
         query.error("metric_id", format!("expected 1 to {MAX_METRICS_PER_CALL} of them, found {}", ids.len()));
         ids.truncate(MAX_METRICS_PER_CALL);
     }
-    answer_results(&request, &state, tenant.as_ref(), &ids, query).await
+    respond_results(&request, &state, tenant.as_ref(), &ids, query).await
 }
 
 /// Runs each metric once for the tenant, and answers with an entry for each id, also for a repeated one. The rest of
@@ -99,7 +99,7 @@ pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>
 ///
 /// 422 for faults of the call, such as a parameter that none of the metrics has; 503 if no metric can run. A metric
 /// that fails has a problem in its own entry.
-pub(super) async fn answer_results(
+pub(super) async fn respond_results(
     request: &HttpRequest,
     state: &ApiState,
     tenant: Option<&Tenant>,
@@ -122,7 +122,7 @@ pub(super) async fn answer_results(
     }
     let statements = cached.values().flatten().filter_map(|cached| cached.statement.as_ref().ok());
     let parameters = statements.flat_map(MetricStatement::parameters).map(|(name, _, _)| name.to_owned());
-    query.finish_with(unknown(&parameters.collect(), params))?;
+    query.finish_with(unknown_parameters(&parameters.collect(), params))?;
 
     // A repeated id gets repeated entries.
     let max_bytes = MAX_RESULTS_BYTES / ids.len().max(1);
@@ -137,7 +137,7 @@ pub(super) async fn answer_results(
         if refreshes < MAX_CONTRACT_REFRESHES && refresh(state, &entries, &mut cached).await {
             refreshes += 1;
         } else {
-            return Ok(encoding(request, || write_results(request, tenant, ids, entries, as_of)));
+            return Ok(encoding(request, || encode_results(request, tenant, ids, entries, as_of)));
         }
     }
 }
@@ -208,7 +208,7 @@ async fn refresh<'a>(
 }
 
 /// Writes the response: an entry for each id, in order.
-fn write_results(
+fn encode_results(
     request: &HttpRequest,
     tenant: Option<&Tenant>,
     ids: &[String],
@@ -216,15 +216,15 @@ fn write_results(
     as_of: DateTime<Utc>,
 ) -> HttpResponse {
     let encoded: HashMap<_, _> =
-        entries.into_iter().map(|(id, entry)| (id, entry.answer(id, request, as_of))).collect();
+        entries.into_iter().map(|(id, entry)| (id, entry.encode(id, request, as_of))).collect();
 
     let tag = tag(tenant, ids, &encoded);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
         if conditional::is_unchanged(request, tag) {
-            return conditional::tagged(HttpResponse::NotModified(), tag).finish();
+            return conditional::with_tag(HttpResponse::NotModified(), tag).finish();
         }
-        response = conditional::tagged(response, tag);
+        response = conditional::with_tag(response, tag);
     }
     let mut body = br#"{"results":["#.to_vec();
     body.reserve(ids.iter().filter_map(|id| encoded.get(id.as_str())).map(|entry| entry.body.len() + 1).sum());
@@ -250,11 +250,11 @@ fn tag(tenant: Option<&Tenant>, ids: &[String], encoded: &HashMap<&str, EncodedE
     for (id, entry) in entries {
         hash.update(id.as_bytes()).update(&[0]).update(entry.hash?.as_bytes());
     }
-    Some(conditional::of_results(&hash))
+    Some(conditional::result_tag(&hash))
 }
 
 /// The parameters that none of the metrics has; probably misspelt.
-fn unknown(known: &BTreeSet<String>, params: &GetResultsParams) -> Vec<InvalidArgument> {
+fn unknown_parameters(known: &BTreeSet<String>, params: &GetResultsParams) -> Vec<InvalidArgument> {
     let is_unknown = |name: &&String| !is_period(name) && !known.contains(*name);
     let unknown = params.given.keys().filter(is_unknown).map(|name| InvalidArgument {
         name: name.chars().take(MAX_SHOWN_NAME_CHARS).collect(),

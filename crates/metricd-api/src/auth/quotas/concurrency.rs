@@ -51,11 +51,11 @@ impl ConcurrencyLimiter {
 
     /// Waits for a permit of the key; `None` after the timeout.
     pub(super) async fn acquire(self: &Arc<Self>, key: u64) -> Option<QuotaPermit> {
-        let semaphores =
+        let semaphore =
             Arc::clone(self.semaphores().entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.limit.get()))));
         // Dropping the permit removes the key, also if the wait is cancelled.
         let mut permit = QuotaPermit { permits: Vec::new(), owner: Some((key, Arc::clone(self))) };
-        permit.permits.push(timeout(self.acquire_timeout, semaphores.acquire_owned()).await.ok()?.ok()?);
+        permit.permits.push(timeout(self.acquire_timeout, semaphore.acquire_owned()).await.ok()?.ok()?);
         Some(permit)
     }
 

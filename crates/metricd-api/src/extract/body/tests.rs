@@ -20,14 +20,14 @@ async fn read_as(content_type: &str, body: &[u8]) -> Result<Named, Problem> {
 
 /// Code, status and detail of the body's problem.
 async fn problem(body: &[u8]) -> (&'static str, u16, String) {
-    told(read_as("application/json", body).await.unwrap_err()).await
+    parts_of(read_as("application/json", body).await.unwrap_err()).await
 }
 
 fn arriving(chunks: impl stream::Stream<Item = Result<Bytes, PayloadError>> + 'static) -> Payload {
     Payload::Stream { payload: Box::pin(chunks) }
 }
 
-async fn told(problem: Problem) -> (&'static str, u16, String) {
+async fn parts_of(problem: Problem) -> (&'static str, u16, String) {
     let response = problem.respond("/");
     let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
     let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
@@ -103,10 +103,10 @@ async fn a_body_that_does_not_arrive_times_out() {
     });
     let began = tokio::time::Instant::now();
     let problem = read_json::<Named>(&request, arriving(trickling)).await.unwrap_err();
-    assert_eq!(told(problem).await, ("request-timeout", 408, "The body did not arrive within 10 s.".to_owned()));
+    assert_eq!(parts_of(problem).await, ("request-timeout", 408, "The body did not arrive within 10 s.".to_owned()));
     assert!(began.elapsed() < Duration::from_secs(11));
 
     let cut = stream::iter([Ok(Bytes::from_static(b"{")), Err(PayloadError::Incomplete(None))]);
     let problem = read_json::<Named>(&request, arriving(cut)).await.unwrap_err();
-    assert_eq!(told(problem).await.2, "The body is incomplete.");
+    assert_eq!(parts_of(problem).await.2, "The body is incomplete.");
 }

@@ -34,8 +34,8 @@ impl CompressedBody {
     }
 
     /// A buffered body that would block other tasks if it were compressed at once.
-    pub(super) fn of_bytes(coding: Coding, whole: Bytes) -> Self {
-        Self { source: Source::Whole { rest: whole, is_turn_over: false }, coding, state: State::New }
+    pub(super) fn of_bytes(coding: Coding, bytes: Bytes) -> Self {
+        Self { source: Source::Buffered { rest: bytes, must_yield: false }, coding, state: State::New }
     }
 }
 
@@ -57,17 +57,17 @@ impl MessageBody for CompressedBody {
                 State::Encoding(encoder) => encoder,
                 State::Ended => return Poll::Ready(None),
             };
-            let made = match ready!(this.source.poll_next(context)) {
+            let output = match ready!(this.source.poll_next(context)) {
                 // An aborted body gets no end, since it would look complete.
-                Some(piece) => encoder.encode(&piece?)?,
+                Some(chunk) => encoder.encode(&chunk?)?,
                 None => match std::mem::replace(&mut this.state, State::Ended) {
                     State::Encoding(encoder) => encoder.finish()?,
                     State::New | State::Ended => Vec::new(),
                 },
             };
             // An empty chunk would end the body.
-            if !made.is_empty() {
-                return Poll::Ready(Some(Ok(made.into())));
+            if !output.is_empty() {
+                return Poll::Ready(Some(Ok(output.into())));
             }
         }
     }
@@ -75,23 +75,23 @@ impl MessageBody for CompressedBody {
 
 enum Source {
     Stream(BoxBody),
-    Whole { rest: Bytes, is_turn_over: bool },
+    Buffered { rest: Bytes, must_yield: bool },
 }
 
 impl Source {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn Error>>>> {
         match self {
             Self::Stream(stream) => Pin::new(stream).poll_next(context),
-            Self::Whole { rest, .. } if rest.is_empty() => Poll::Ready(None),
-            Self::Whole { is_turn_over, .. } if *is_turn_over => {
-                *is_turn_over = false;
+            Self::Buffered { rest, .. } if rest.is_empty() => Poll::Ready(None),
+            Self::Buffered { must_yield, .. } if *must_yield => {
+                *must_yield = false;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
-            Self::Whole { rest, is_turn_over } => {
-                *is_turn_over = true;
-                let piece = rest.split_to(rest.len().min(YIELD_BYTES));
-                Poll::Ready(Some(Ok(piece)))
+            Self::Buffered { rest, must_yield } => {
+                *must_yield = true;
+                let chunk = rest.split_to(rest.len().min(YIELD_BYTES));
+                Poll::Ready(Some(Ok(chunk)))
             }
         }
     }

@@ -16,12 +16,12 @@ const GZIP_LEVEL: Compression = Compression::new(2);
 const ZSTD_LEVEL: i32 = 1;
 
 /// Compresses a buffered body.
-pub(super) fn encode(coding: Coding, whole: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn encode(coding: Coding, bytes: &[u8]) -> io::Result<Vec<u8>> {
     match coding {
-        Coding::Zstd => zstd::bulk::compress(whole, ZSTD_LEVEL),
+        Coding::Zstd => zstd::bulk::compress(bytes, ZSTD_LEVEL),
         Coding::Gzip => {
-            let mut encoder = GzEncoder::new(Vec::with_capacity(whole.len() / 4), GZIP_LEVEL);
-            encoder.write_all(whole)?;
+            let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), GZIP_LEVEL);
+            encoder.write_all(bytes)?;
             encoder.finish()
         }
     }
@@ -42,15 +42,15 @@ impl Encoder {
     }
 
     /// Compresses a chunk and flushes, so that the client can decode all of it.
-    pub(super) fn encode(&mut self, piece: &[u8]) -> io::Result<Vec<u8>> {
+    pub(super) fn encode(&mut self, chunk: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Self::Gzip(encoder) => {
-                encoder.write_all(piece)?;
+                encoder.write_all(chunk)?;
                 encoder.flush()?;
                 Ok(mem::take(encoder.get_mut()))
             }
             Self::Zstd(encoder) => {
-                encoder.write_all(piece)?;
+                encoder.write_all(chunk)?;
                 encoder.flush()?;
                 Ok(mem::take(encoder.get_mut()))
             }

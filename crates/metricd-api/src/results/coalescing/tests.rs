@@ -9,7 +9,7 @@ use super::*;
 use crate::extract::conditional;
 
 /// A database whose connections and responses the test hands out.
-struct Database {
+struct ScriptedDatabase {
     runs: Arc<RunCoalescer>,
     connections: Semaphore,
     answers: Semaphore,
@@ -26,7 +26,7 @@ impl Drop for RunningGuard<'_> {
     }
 }
 
-impl Database {
+impl ScriptedDatabase {
     /// With a connection for every run.
     fn new() -> Rc<Self> {
         Self::with_connections(100)
@@ -51,14 +51,14 @@ impl Database {
         in_flight.sent();
         self.answers.acquire().await.unwrap().forget();
         let body = Bytes::from(vec![number]);
-        let result = EncodedResult { tag: conditional::of_results(&blake3::Hasher::new()), body, is_truncated: false };
+        let result = EncodedResult { tag: conditional::result_tag(&blake3::Hasher::new()), body, is_truncated: false };
         RunResult { timing: RunTiming::default(), result: Ok(result) }
     }
 
     /// Sends a request; its task returns the number of the run that answered it.
-    async fn ask_within(self: &Rc<Self>, request_key: u8, limits: RunLimits) -> JoinHandle<u8> {
+    async fn send_within(self: &Rc<Self>, request_key: u8, limits: RunLimits) -> JoinHandle<u8> {
         let (runs, database) = (Arc::clone(&self.runs), Rc::clone(self));
-        let conditional_request = rt::spawn(async move {
+        let requests = rt::spawn(async move {
             let ran = runs
                 .run(RequestKey([request_key; 32].into()), limits, |in_flight| database.run(in_flight))
                 .await
@@ -66,19 +66,19 @@ impl Database {
             ran.result.unwrap().body[0]
         });
         settle().await;
-        conditional_request
+        requests
     }
 
-    async fn ask(self: &Rc<Self>) -> JoinHandle<u8> {
-        self.ask_within(1, RunLimits::default()).await
+    async fn send(self: &Rc<Self>) -> JoinHandle<u8> {
+        self.send_within(1, RunLimits::default()).await
     }
 
-    async fn ask_often(self: &Rc<Self>, count: usize) -> Vec<JoinHandle<u8>> {
-        let mut conditional_request = Vec::new();
+    async fn send_many(self: &Rc<Self>, count: usize) -> Vec<JoinHandle<u8>> {
+        let mut requests = Vec::new();
         for _ in 0..count {
-            conditional_request.push(self.ask().await);
+            requests.push(self.send().await);
         }
-        conditional_request
+        requests
     }
 
     fn assert_nothing_is_left(&self) {
@@ -93,25 +93,25 @@ async fn settle() {
     }
 }
 
-async fn assert_answered_by(run: u8, conditional_request: Vec<JoinHandle<u8>>) {
-    for conditional_request in conditional_request {
-        assert_eq!(conditional_request.await.unwrap(), run);
+async fn assert_answered_by(run: u8, requests: Vec<JoinHandle<u8>>) {
+    for requests in requests {
+        assert_eq!(requests.await.unwrap(), run);
     }
 }
 
 #[actix_web::test]
 async fn requests_during_a_run_share_the_next_one() {
     tokio::time::pause();
-    let database = Database::new();
-    let first = database.ask().await;
-    let others = database.ask_often(5).await;
+    let database = ScriptedDatabase::new();
+    let first = database.send().await;
+    let others = database.send_many(5).await;
     assert_eq!(database.begun.get(), 1, "they wait for its end");
     database.answers.add_permits(1);
     assert_answered_by(1, vec![first]).await;
     settle().await;
     assert_eq!(database.begun.get(), 2);
     // The statement of the second run was sent.
-    let later = database.ask_often(3).await;
+    let later = database.send_many(3).await;
     database.answers.add_permits(2);
     assert_answered_by(2, others).await;
     assert_answered_by(3, later).await;
@@ -121,13 +121,13 @@ async fn requests_during_a_run_share_the_next_one() {
 #[actix_web::test]
 async fn requests_do_not_wait_for_a_long_run_that_was_sent_before() {
     tokio::time::pause();
-    let database = Database::new();
-    let first = database.ask().await;
-    let second = database.ask_often(2).await;
+    let database = ScriptedDatabase::new();
+    let first = database.send().await;
+    let second = database.send_many(2).await;
     tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
     assert_eq!(database.begun.get(), 2, "the first two run side by side");
-    let third = database.ask_often(2).await;
+    let third = database.send_many(2).await;
     tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
     assert_eq!(database.begun.get(), 3);
@@ -141,15 +141,15 @@ async fn requests_do_not_wait_for_a_long_run_that_was_sent_before() {
 #[actix_web::test]
 async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
     tokio::time::pause();
-    let database = Database::with_connections(1);
-    let first = database.ask().await;
-    let mut second = database.ask_often(2).await;
+    let database = ScriptedDatabase::with_connections(1);
+    let first = database.send().await;
+    let mut second = database.send_many(2).await;
     tokio::time::advance(2 * COALESCE_WINDOW).await;
-    second.extend(database.ask_often(2).await);
+    second.extend(database.send_many(2).await);
     assert_eq!(database.begun.get(), 2);
     database.connections.add_permits(1);
     settle().await;
-    let third = database.ask().await;
+    let third = database.send().await;
     database.connections.add_permits(1);
     database.answers.add_permits(3);
     assert_answered_by(1, vec![first]).await;
@@ -160,23 +160,26 @@ async fn a_run_that_waits_for_a_connection_can_still_be_joined() {
 
 #[actix_web::test]
 async fn other_keys_and_other_limits_have_their_own_runs() {
-    let database = Database::new();
+    let database = ScriptedDatabase::new();
     let few = RunLimits { rows: RowLimit::parse("5").unwrap(), ..RunLimits::default() };
-    let conditional_request =
-        [database.ask().await, database.ask_within(2, RunLimits::default()).await, database.ask_within(1, few).await];
+    let requests = [
+        database.send().await,
+        database.send_within(2, RunLimits::default()).await,
+        database.send_within(1, few).await,
+    ];
     assert_eq!(database.begun.get(), 3);
     database.answers.add_permits(3);
-    for (run, conditional_request) in (1..).zip(conditional_request) {
-        assert_eq!(conditional_request.await.unwrap(), run);
+    for (run, requests) in (1..).zip(requests) {
+        assert_eq!(requests.await.unwrap(), run);
     }
     database.assert_nothing_is_left();
 }
 
 #[actix_web::test]
 async fn a_run_continues_while_a_request_waits_for_it_and_no_longer() {
-    let database = Database::new();
-    let first = database.ask().await;
-    let mut second = database.ask_often(3).await;
+    let database = ScriptedDatabase::new();
+    let first = database.send().await;
+    let mut second = database.send_many(3).await;
     first.abort();
     settle().await;
     assert_eq!((database.begun.get(), database.running.get()), (2, 1), "the first is given up, and not waited for");
@@ -189,10 +192,10 @@ async fn a_run_continues_while_a_request_waits_for_it_and_no_longer() {
     database.assert_nothing_is_left();
 
     // A run that was aborted before it was sent is not joined.
-    let (first, second) = (database.ask().await, database.ask().await);
+    let (first, second) = (database.send().await, database.send().await);
     second.abort();
     settle().await;
-    let third = database.ask().await;
+    let third = database.send().await;
     database.answers.add_permits(2);
     assert_answered_by(3, vec![first]).await;
     assert_answered_by(4, vec![third]).await;
@@ -201,8 +204,8 @@ async fn a_run_continues_while_a_request_waits_for_it_and_no_longer() {
 
 #[actix_web::test]
 async fn a_panicking_run_affects_only_its_own_requests() {
-    let database = Database::new();
-    let first = database.ask().await;
+    let database = ScriptedDatabase::new();
+    let first = database.send().await;
     let runs = Arc::clone(&database.runs);
     let panicking = rt::spawn(async move {
         let run = |_in_flight| async { panic!("as a test wants it") };
@@ -212,7 +215,7 @@ async fn a_panicking_run_affects_only_its_own_requests() {
     database.answers.add_permits(2);
     assert_answered_by(1, vec![first]).await;
     assert!(panicking.await.unwrap());
-    assert_answered_by(2, vec![database.ask().await]).await;
+    assert_answered_by(2, vec![database.send().await]).await;
     database.assert_nothing_is_left();
 }
 
@@ -229,10 +232,10 @@ async fn a_late_request_has_a_shorter_timing() {
         }
     };
     let ran = runs.run(RequestKey([1; 32].into()), RunLimits::default(), answer).await.unwrap();
-    let (sender, told) = watch::channel(None);
+    let (sender, receiver) = watch::channel(None);
     sender.send_replace(Some(ran));
     let began = Instant::now();
-    let task = Arc::new(SharedRun { began, ran: told, handle: rt::spawn(async {}).abort_handle() });
+    let task = Arc::new(SharedRun { began, ran: receiver, handle: rt::spawn(async {}).abort_handle() });
     for (missed, queue, database) in [(0, 30, 20), (10, 20, 20), (30, 0, 20), (40, 0, 10), (60, 0, 0)] {
         let timing = Arc::clone(&task).result(began + milliseconds(missed)).await.unwrap().timing;
         assert_eq!((timing.queue, timing.database), (milliseconds(queue), milliseconds(database)), "{missed}");

@@ -46,10 +46,11 @@ pub(in crate::routes) async fn list_dashboards(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
-    let asked = PageRequest::take(&mut query, |key| DashboardId::parse(key).ok());
+    let page_request = PageRequest::take(&mut query, |key| DashboardId::parse(key).ok());
     query.finish()?;
     let among = caller::visible_metrics(&request);
-    let found = state.repository.list_dashboards(among.as_ref(), asked.after.as_ref(), asked.wanted()).await?;
+    let found =
+        state.repository.list_dashboards(among.as_ref(), page_request.after.as_ref(), page_request.wanted()).await?;
     let key = |summary: &DashboardSummary| summary.dashboard_id.to_string();
-    Ok(HttpResponse::Ok().json(page(asked.limit(), found, key, DashboardSummaryResponse::from)))
+    Ok(HttpResponse::Ok().json(page(page_request.limit(), found, key, DashboardSummaryResponse::from)))
 }

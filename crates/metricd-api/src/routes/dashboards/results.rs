@@ -7,7 +7,7 @@ use crate::auth::caller;
 use crate::extract::parameters::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
-use crate::routes::results::{ResultsSchema, answer_results};
+use crate::routes::results::{ResultsSchema, respond_results};
 use crate::{ApiState, Problem};
 
 problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
@@ -45,5 +45,5 @@ pub(in crate::routes) async fn get_dashboard_results(
     let tenant = caller::tenant(&request, &state)?;
     let dashboard = dashboard(&request, &state, &path).await?;
     let ids: Vec<_> = dashboard.items().iter().map(|item| item.metric_id.to_string()).collect();
-    answer_results(&request, &state, tenant.as_ref(), &ids, QueryString::parse(request.query_string())).await
+    respond_results(&request, &state, tenant.as_ref(), &ids, QueryString::parse(request.query_string())).await
 }

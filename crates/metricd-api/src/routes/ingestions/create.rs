@@ -95,9 +95,9 @@ pub(in crate::routes) async fn create_ingestion(
         now: state.now,
         ..IngestOptions::default()
     };
-    let asked = options.ingestion_id;
+    let requested_id = options.ingestion_id;
     let report = run(&state, upload, slot, options).await?;
-    respond(&report, report.ingestion_id != asked)
+    respond(&report, report.ingestion_id != requested_id)
 }
 
 /// The same upload with other options is another request.

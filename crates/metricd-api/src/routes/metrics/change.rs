@@ -35,7 +35,7 @@ pub(super) async fn change(
         if before.deleted_at.is_some() && of == ServiceState::Active {
             return Err(Problem::new(ProblemCode::MetricDeleted));
         }
-        conditional::check(request, &conditional::of_definition(&before))?;
+        conditional::check_if_match(request, &conditional::definition_tag(&before))?;
         let change = draft(&before).await?;
         match state.repository.change_metric(id, before.version, change, caller::actor(request)).await {
             Err(RepositoryError::VersionMismatch { .. }) if !conditional::names_version(request) => {}

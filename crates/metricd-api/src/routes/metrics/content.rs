@@ -180,8 +180,8 @@ impl DraftContent {
     /// # Errors
     ///
     /// 422 with every finding if the SQL is refused, 503 if PostgreSQL cannot be reached.
-    pub(super) async fn judged(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let contract = judge(request, state, self.clone()).await?;
+    pub(super) async fn validated(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
+        let contract = validate(request, state, self.clone()).await?;
         Ok(self.with(contract))
     }
 
@@ -195,7 +195,7 @@ impl DraftContent {
     }
 
     /// The contract of the validated content, if everything that it depends on is the same.
-    pub(super) fn contract_as_of(&self, judged: &MetricContent) -> Option<Contract> {
+    pub(super) fn contract_as_of(&self, validated: &MetricContent) -> Option<Contract> {
         let own = (&self.sql, &self.parameters, &self.time_column, &self.period);
         let is_same = own == (&validated.sql, &validated.parameters, &validated.time_column, &validated.period);
         is_same.then(|| validated.contract.clone())

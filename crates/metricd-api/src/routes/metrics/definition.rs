@@ -143,7 +143,7 @@ impl<'a> From<&'a Contract> for ContractResponse<'a> {
 /// Answers with the definition and its `ETag`.
 pub(super) fn respond(mut response: HttpResponseBuilder, definition: &MetricDefinition) -> HttpResponse {
     let statement = MetricStatement::of(definition).ok();
-    response.insert_header(conditional::header(&conditional::of_definition(definition)));
+    response.insert_header(conditional::header(&conditional::definition_tag(definition)));
     response.json(DefinitionResponse::of(definition, statement.as_ref()))
 }
 

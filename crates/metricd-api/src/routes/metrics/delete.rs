@@ -41,5 +41,5 @@ pub(in crate::routes) async fn delete_metric(
         Ok(MetricChange::Delete)
     })
     .await?;
-    Ok(HttpResponse::NoContent().insert_header(conditional::header(&conditional::of_definition(&deleted))).finish())
+    Ok(HttpResponse::NoContent().insert_header(conditional::header(&conditional::definition_tag(&deleted))).finish())
 }

@@ -56,14 +56,17 @@ pub(in crate::routes) async fn list_metric_history(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
-    let asked = PageRequest::take(&mut query, |key| key.parse::<u32>().ok());
+    let page_request = PageRequest::take(&mut query, |key| key.parse::<u32>().ok());
     query.finish()?;
-    let found =
-        state.repository.list_metric_versions(&metric_id(&request, &path)?, asked.after, asked.wanted()).await?;
+    let found = state
+        .repository
+        .list_metric_versions(&metric_id(&request, &path)?, page_request.after, page_request.wanted())
+        .await?;
     // The entry after the page is compared with the last one on it.
-    let has_next = found.len() > asked.limit();
-    let next_cursor = found.get(asked.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));
-    let items = found.iter().enumerate().take(asked.limit());
+    let has_next = found.len() > page_request.limit();
+    let next_cursor =
+        found.get(page_request.limit() - 1).filter(|_| has_next).map(|last| cursor(&last.version.to_string()));
+    let items = found.iter().enumerate().take(page_request.limit());
     let shows_ingestions = caller::may_ingest(&request);
     let items = items.map(|(index, version)| respond(version, found.get(index + 1), shows_ingestions)).collect();
     Ok(HttpResponse::Ok().json(PageResponse { items, next_cursor }))

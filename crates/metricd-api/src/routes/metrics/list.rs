@@ -38,7 +38,7 @@ pub(in crate::routes) async fn list_metrics(
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
-    let asked = PageRequest::take(&mut query, |key| MetricId::parse(key).ok());
+    let page_request = PageRequest::take(&mut query, |key| MetricId::parse(key).ok());
     let search = query.take("q", |words| {
         let is_sane = (1..=MAX_SEARCH_CHARS).contains(&words.chars().count()) && !words.contains('\0');
         is_sane.then(|| words.to_owned()).ok_or(format!("expected 1 to {MAX_SEARCH_CHARS} characters without NUL"))
@@ -52,7 +52,7 @@ pub(in crate::routes) async fn list_metrics(
     query.finish()?;
     let among = caller::visible_metrics(&request);
     let filter = DefinitionFilter { state: state_asked.unwrap_or_default(), search, dashboard_id, among };
-    let found = state.repository.list_definitions(&filter, asked.after.as_ref(), asked.wanted()).await?;
+    let found = state.repository.list_definitions(&filter, page_request.after.as_ref(), page_request.wanted()).await?;
     let key = |definition: &MetricDefinition| definition.metric.metric_id.to_string();
-    Ok(HttpResponse::Ok().json(page(asked.limit(), found, key, DefinitionSummary::from)))
+    Ok(HttpResponse::Ok().json(page(page_request.limit(), found, key, DefinitionSummary::from)))
 }

@@ -97,7 +97,7 @@ impl Entry {
     }
 
     /// Encodes the entry: the result of the metric's own path, or its problem.
-    pub(super) fn answer(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> EncodedEntry {
+    pub(super) fn encode(self, id: &str, request: &HttpRequest, as_of: DateTime<Utc>) -> EncodedEntry {
         let problem = match self {
             Self::Problem(problem) => problem,
             Self::Prepared(mut prepared) => match (prepared.outcome.take(), prepared.cached.statement.as_ref()) {
