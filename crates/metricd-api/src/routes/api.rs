@@ -7,12 +7,12 @@ use crate::problem::ProblemSchema;
 #[openapi(
     info(
         title = "metricd",
-        description = "Stored SQL as metrics: each is run by its id, and answers with typed JSON.\n\n\
-            Every path that takes `GET` takes `HEAD` as well, and every path `OPTIONS`. What goes wrong is answered with a problem \
-            document (RFC 9457), whose codes stand at the tag `problems`.\n\n\
+        description = "Stored SQL as metrics: run a metric by its id, and get typed JSON.\n\n\
+            Every path with `GET` also supports `HEAD`, and every path `OPTIONS`. Errors are problem documents (RFC 9457); the tag \
+            `problems` lists their codes.\n\n\
             This document describes the API for any metric. `/metrics/{metric_id}/openapi.json` and \
             `/dashboards/{dashboard_id}/openapi.json` describe stored metrics by their contracts, with the parameters of each and \
-            the columns of its rows: a typed client is generated from those.",
+            the columns of its rows: generate typed clients from those.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/")),

@@ -100,7 +100,7 @@ async fn coalesced_requests_share_a_run_and_have_their_own_responses() -> Result
     assert_eq!((app.runner.begun(), bodies.len(), tags.len()), (2, 1, 1), "{bodies:?}");
     assert_eq!(ids.len(), OTHERS + 2);
     assert_eq!(app.get("/metrics/m1").await?.status, 200);
-    assert_eq!(app.runner.begun(), 3, "what was answered is not answered again");
+    assert_eq!(app.runner.begun(), 3, "a later request starts a run");
     Ok(())
 }
 
@@ -129,7 +129,7 @@ async fn a_disconnected_client_does_not_affect_the_others() -> Result<()> {
     // They include the requests that started the two runs.
     let mut last = clients.pop().context("the last one")?;
     drop(clients);
-    eventually("the first run is given up", || app.runner.running() == 1).await?;
+    eventually("the first run is cancelled", || app.runner.running() == 1).await?;
     other.settle().await?;
     assert_eq!(app.runner.running(), 1);
     drop(held);
@@ -138,7 +138,7 @@ async fn a_disconnected_client_does_not_affect_the_others() -> Result<()> {
 
     let held = app.runner.hold_connections().await;
     drop(herd(&app).await?);
-    eventually("nobody waits for either run", || app.runner.running() == 0).await?;
+    eventually("no request waits for either run", || app.runner.running() == 0).await?;
     drop(held);
     assert_eq!(app.get("/metrics/m1").await?.status, 200);
     Ok(())

@@ -37,7 +37,7 @@ async fn a_result_has_an_etag_of_its_content() -> Result<()> {
         assert_ne!(app.get(path).await?.header("etag"), tag, "{path}");
     }
     app.call("PATCH", "/metrics/sales", &[], Some(json!({"description": "Another."}))).await?;
-    assert_ne!(app.get("/metrics/sales").await?.header("etag"), tag, "the definition is another");
+    assert_ne!(app.get("/metrics/sales").await?.header("etag"), tag, "the definition has changed");
     for path in ["/metrics/sales?format=csv", "/metrics/sales?format=ndjson", "/metrics/none"] {
         assert_eq!(app.get(path).await?.header("etag"), "", "{path}");
     }
@@ -59,13 +59,13 @@ async fn an_unchanged_result_is_revalidated_without_a_run() -> Result<()> {
         assert_eq!(get(&app, "/metrics/sales", known).await?.status, 304, "{known}");
     }
     assert_eq!(app.runner.begun(), 2);
-    assert_eq!(get(&app, "/metrics/sales", "\"x\"").await?.status, 200, "the client has another one");
-    assert_eq!(get(&app, "/metrics/sales?kind=b", &tag).await?.status, 200, "another question");
+    assert_eq!(get(&app, "/metrics/sales", "\"x\"").await?.status, 200, "the client has another tag");
+    assert_eq!(get(&app, "/metrics/sales?kind=b", &tag).await?.status, 200, "another request key");
     assert_eq!(app.runner.begun(), 4);
 
     app.runner.set_data("7:8:", "f1");
     assert_eq!(get(&app, "/metrics/sales", &tag).await?.status, 304, "the same rows");
-    assert_eq!(app.runner.begun(), 5, "the data may be others");
+    assert_eq!(app.runner.begun(), 5, "the data may have changed");
     assert_eq!(get(&app, "/metrics/sales", &tag).await?.status, 304);
     assert_eq!(app.runner.begun(), 5);
 
@@ -80,7 +80,7 @@ async fn an_unchanged_result_is_revalidated_without_a_run() -> Result<()> {
 #[actix_web::test]
 async fn a_nondeterministic_result_is_always_run() -> Result<()> {
     let app = app().await?;
-    let asks = async |path: &str| {
+    let runs = async |path: &str| {
         let tag = app.get(path).await?.header("etag").to_owned();
         let before = app.runner.begun();
         for _ in 0..3 {
@@ -88,7 +88,7 @@ async fn a_nondeterministic_result_is_always_run() -> Result<()> {
         }
         anyhow::Ok(app.runner.begun() - before)
     };
-    assert_eq!(asks("/metrics/sales").await?, 1);
+    assert_eq!(runs("/metrics/sales").await?, 1);
     let resolution = Resolution {
         parameter_types: vec!["tstzrange".into()],
         fingerprint: Some("f1".into()),
@@ -98,11 +98,11 @@ async fn a_nondeterministic_result_is_always_run() -> Result<()> {
     let body = json!({"id": "range", "title": "Range", "sql": "SELECT lower(:within) AS since"});
     assert_eq!(app.call("POST", "/metrics", &[], Some(body)).await?.status, 201);
     app.runner.script_arguments("SELECT lower($1) AS since");
-    assert_eq!(asks("/metrics/range?within=%5Bn%5Cow,)").await?, 3, "PostgreSQL alone can read the value");
+    assert_eq!(runs("/metrics/range?within=%5Bn%5Cow,)").await?, 3, "only PostgreSQL can parse the value");
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
-    assert_eq!(asks("/metrics/m1").await?, 3, "nobody has said that it is repeatable");
+    assert_eq!(runs("/metrics/m1").await?, 3, "without a fingerprint it always runs");
     app.runner.set_data("8:8:", "f2");
-    assert_eq!(asks("/metrics/sales").await?, 3, "the tables are others than when the SQL was judged");
+    assert_eq!(runs("/metrics/sales").await?, 3, "the tables have changed since the validation");
     Ok(())
 }
 
@@ -122,9 +122,9 @@ async fn several_results_have_one_etag() -> Result<()> {
         assert!(answer.status == 200 && answer.header("etag") != tag, "{other}: {answer:?}");
     }
     app.runner.script("SELECT 1", || Ok(vec![Some("2".into())]));
-    assert_eq!(get(&app, path, &tag).await?.status, 200, "a row is another");
+    assert_eq!(get(&app, path, &tag).await?.status, 200, "a row has changed");
     app.runner.script("SELECT 1", || Err(RunError::Unavailable("away".into())));
     let failed = get(&app, path, "*").await?;
-    assert_eq!((failed.status, failed.header("etag")), (200, ""), "what the server has failed at is not kept");
+    assert_eq!((failed.status, failed.header("etag")), (200, ""), "server errors are not cached");
     Ok(())
 }

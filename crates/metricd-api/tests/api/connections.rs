@@ -252,7 +252,7 @@ async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
     };
     let refused = timeout(PATIENCE, fill).await??;
     refused.assert_problem(503, "server-busy", "/metrics/m1")?;
-    assert_eq!(app.get("/health").await?.status, 200, "a small response needs no room");
+    assert_eq!(app.get("/health").await?.status, 200, "a small response reserves no memory");
     Ok(())
 }
 
@@ -273,7 +273,7 @@ async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
     };
     let mut refused = timeout(PATIENCE, fill).await??;
     read_until(&mut refused, r#""code":"answers-unread"}"#).await?;
-    assert_eq!(app.get("/metrics/m1").await?.status, 200, "another caller has another part");
+    assert_eq!(app.get("/metrics/m1").await?.status, 200, "another caller has its own share");
     Ok(())
 }
 
@@ -335,7 +335,7 @@ async fn one_connection_too_many_closes_the_most_stalled_one() -> Result<()> {
         let began = Instant::now();
         assert_eq!(app.get("/health").await?.status, 200);
         assert_eq!(read_to_end(streams.remove(0)).await?, 0);
-        assert!(began.elapsed() < Duration::from_secs(4), "it was not its idleness that ended the connection");
+        assert!(began.elapsed() < Duration::from_secs(4), "the connection was not closed for idleness");
         for stream in &mut streams {
             stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
             read_until(stream, "}").await?;

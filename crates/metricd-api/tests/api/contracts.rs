@@ -162,7 +162,7 @@ async fn invalid_requests_do_not_validate_the_sql_again() -> Result<()> {
     for query in ["start_date=2025-06-01", "unknown=1", "limit=x", "start_date=2025-06-01"] {
         assert_eq!(app.get(&format!("/metrics/sales?{query}")).await?.status, 422, "{query}");
     }
-    assert_eq!(app.resolver.asked().len(), before, "the contract is of now");
+    assert_eq!(app.resolver.asked().len(), before, "the contract is current");
     Ok(())
 }
 

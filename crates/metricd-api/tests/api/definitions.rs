@@ -41,11 +41,11 @@ async fn a_clients_day() -> Result<()> {
     let first = [("if-match", created.header("etag"))];
     let patched = app.call("PATCH", "/metrics/alerts-by-day", &first, Some(patch.clone())).await?;
     assert_eq!((patched.status, &patched.json()?["version"]), (200, &json!(2)), "{patched:?}");
-    assert_eq!(patched.json()?["parameters"], shown["parameters"], "what is not named stays");
+    assert_eq!(patched.json()?["parameters"], shown["parameters"], "absent members stay");
     let conflict = app.call("PATCH", "/metrics/alerts-by-day", &first, Some(json!({"title": "Mine"}))).await?;
     conflict.assert_problem(412, "version-mismatch", "/metrics/alerts-by-day")?;
     let again = app.call("PATCH", "/metrics/alerts-by-day", &[], Some(patch)).await?;
-    assert_eq!(again.json()?["version"], 2, "nothing is different");
+    assert_eq!(again.json()?["version"], 2, "nothing changes");
 
     let deleted = app.call("DELETE", "/metrics/alerts-by-day", &[("if-match", patched.header("etag"))], None).await?;
     assert_eq!((deleted.status, deleted.body.as_str()), (204, ""));
@@ -320,7 +320,7 @@ async fn concurrent_changes_without_if_match_all_succeed() -> Result<()> {
     let answers = try_join_all(patches).await?;
     assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
     assert_eq!(app.get("/metrics/m1/definition").await?.json()?["version"], CHANGES + 1);
-    assert_eq!(app.resolver.asked().len(), CHANGES, "each text is judged once");
+    assert_eq!(app.resolver.asked().len(), CHANGES, "each text is validated once");
     Ok(())
 }
 

@@ -35,7 +35,7 @@ async fn csv_has_a_header_and_a_line_for_each_row() -> Result<()> {
     assert_eq!(answer.body, "\"a, b\",c\r\n1,\"x \"\"y\"\"\"\r\n,\r\n-2,\"\"\r\n");
     assert_eq!(answer.header("content-type"), "text/csv; charset=utf-8; header=present");
     assert_eq!(answer.header("content-disposition"), "attachment; filename=\"m1.csv\"");
-    assert_eq!(answer.header("content-length"), answer.body.len().to_string(), "a small result comes in one piece");
+    assert_eq!(answer.header("content-length"), answer.body.len().to_string(), "a small result is buffered");
     assert_eq!(answer.header("x-truncated"), "");
     Ok(())
 }

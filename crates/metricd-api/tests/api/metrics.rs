@@ -129,7 +129,7 @@ async fn each_run_error_has_its_problem() -> Result<()> {
         assert_eq!(told, is_of_sql.then(|| json!(secret)), "{problem}");
     }
     app.runner.script(SQL, || Ok(Vec::new()));
-    assert_eq!(app.get("/metrics/m1").await?.status, 200, "the server goes on");
+    assert_eq!(app.get("/metrics/m1").await?.status, 200, "the server continues");
     Ok(())
 }
 

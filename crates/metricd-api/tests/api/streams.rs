@@ -100,7 +100,7 @@ async fn an_error_in_the_middle_aborts_the_stream() -> Result<()> {
     let _ = stream.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer)?;
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("\r\n0\r\n"), "{}", answer.len());
-    assert_eq!(app.get("/health").await?.status, 200, "the server goes on");
+    assert_eq!(app.get("/health").await?.status, 200, "the server continues");
     Ok(())
 }
 

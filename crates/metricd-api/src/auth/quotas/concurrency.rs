@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(permit.into_permits(0).len(), 1);
         drop((other, permits));
         assert!(limiter.semaphores().is_empty(), "{limiter:?}");
-        assert_eq!(QuotaPermit::default().into_permits(50).len(), 50, "where nothing is limited");
+        assert_eq!(QuotaPermit::default().into_permits(50).len(), 50, "without a limit");
     }
 
     #[tokio::test(start_paused = true)]

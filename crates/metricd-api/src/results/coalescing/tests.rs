@@ -105,7 +105,7 @@ async fn requests_during_a_run_share_the_next_one() {
     let database = ScriptedDatabase::new();
     let first = database.send().await;
     let others = database.send_many(5).await;
-    assert_eq!(database.begun.get(), 1, "they wait for its end");
+    assert_eq!(database.begun.get(), 1, "the others wait for its end");
     database.answers.add_permits(1);
     assert_answered_by(1, vec![first]).await;
     settle().await;
@@ -126,7 +126,7 @@ async fn requests_do_not_wait_for_a_long_run_that_was_sent_before() {
     let second = database.send_many(2).await;
     tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
-    assert_eq!(database.begun.get(), 2, "the first two run side by side");
+    assert_eq!(database.begun.get(), 2, "the first two run concurrently");
     let third = database.send_many(2).await;
     tokio::time::advance(2 * COALESCE_WINDOW).await;
     settle().await;
@@ -182,7 +182,7 @@ async fn a_run_continues_while_a_request_waits_for_it_and_no_longer() {
     let mut second = database.send_many(3).await;
     first.abort();
     settle().await;
-    assert_eq!((database.begun.get(), database.running.get()), (2, 1), "the first is given up, and not waited for");
+    assert_eq!((database.begun.get(), database.running.get()), (2, 1), "the first is aborted, and not waited for");
     let last = second.split_off(2);
     second.iter().for_each(JoinHandle::abort);
     settle().await;

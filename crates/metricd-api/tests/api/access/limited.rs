@@ -61,7 +61,7 @@ async fn a_hidden_metric_answers_like_one_that_does_not_exist() -> Result<()> {
     let app = app().await?;
     let unlimited = limited(&Value::Null)?;
     let of_metrics: Vec<_> = operations()?.into_iter().filter(|operation| operation.path.contains("/m1")).collect();
-    assert_eq!(of_metrics.len(), 7, "a new operation on a metric is to be looked at here");
+    assert_eq!(of_metrics.len(), 7, "add a new operation on a metric to this test");
     for metrics in [json!(["alerts*"]), json!([]), json!("MARGINS margin")] {
         let token = limited(&metrics)?;
         for operation in &of_metrics {
@@ -154,7 +154,7 @@ async fn a_limited_token_creates_only_its_metrics_and_cannot_ingest() -> Result<
         create(id, title).await?.assert_problem(403, "token-limited", "/metrics")?;
     }
     assert_eq!(create(Some("alerts-3"), "T").await?.status, 201);
-    assert_eq!(create(None, "Alerts").await?.status, 201, "one with more after it");
+    assert_eq!(create(None, "Alerts").await?.status, 201, "another page follows");
     assert_eq!(create(None, "Sales").await?.status, 201);
     create(None, "Sales").await?.assert_problem(403, "token-limited", "/metrics")?;
     create(Some("alerts"), "T").await?.assert_problem(409, "metric-exists", "/metrics")?;

@@ -61,7 +61,7 @@ async fn a_subjects_request_rate_is_limited() -> Result<()> {
     refused.assert_problem(429, "too-many-requests", "/metrics")?;
     assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("1", r#""requests";r=0;t=1"#));
     assert_eq!(get(&app, "/metrics", &bob).await?.status, 200, "another's rate is another");
-    assert_eq!(get(&app, "/health", &ann).await?.header("ratelimit"), "", "what is open is not counted");
+    assert_eq!(get(&app, "/health", &ann).await?.header("ratelimit"), "", "operations without tokens are not counted");
     Ok(())
 }
 
@@ -112,7 +112,7 @@ async fn an_address_with_too_many_refused_requests_is_rate_limited() -> Result<(
         let refused = refused.context("2 000 refusals within 100 s")?;
         refused.assert_problem(429, "too-many-requests", "/metrics")?;
         assert_eq!(refused.header("ratelimit-policy"), r#""refusals";q=20;w=1"#);
-        assert_eq!(get(&app, "/metrics", &good).await?.status, 200, "who is not refused is not counted");
+        assert_eq!(get(&app, "/metrics", &good).await?.status, 200, "accepted requests are not counted");
     }
     Ok(())
 }
@@ -191,7 +191,7 @@ async fn a_subjects_concurrent_streams_are_limited() -> Result<()> {
     let refused = get(&app, "/metrics/m2?format=csv", &ann).await?;
     let problem = refused.assert_problem(429, "too-many-queries", "/metrics/m2")?;
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.starts_with("As many streams")), "{problem}");
-    assert_eq!(get(&app, "/metrics/m2", &ann).await?.status, 200, "what is answered in one piece is no stream");
+    assert_eq!(get(&app, "/metrics/m2", &ann).await?.status, 200, "a buffered result is not a stream");
     assert_eq!(get(&app, "/metrics/m2?format=csv", &bob).await?.status, 200, "another's streams are others");
     held.iter().for_each(actix_web::rt::task::JoinHandle::abort);
     until_running(&app, 0).await?;

@@ -141,7 +141,7 @@ async fn relations_without_row_level_security_are_not_read() -> Result<()> {
         assert_eq!(status(id).await?, 200, "{id}");
     }
     assert_eq!(app.get("/health/ready").await?.json()?["checks"]["row_security"], "ok");
-    assert_eq!(status("shared").await?, 500, "what was shared is gone");
+    assert_eq!(status("shared").await?, 500, "the public relation is gone");
     assert_eq!(app.runner.begun(), begun + 3);
     Ok(())
 }
