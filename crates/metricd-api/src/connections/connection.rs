@@ -23,9 +23,9 @@ pub(super) struct Connection {
     /// Responses in flight that the client must read at the minimum rate.
     paced: AtomicUsize,
     /// The bytes of these responses that are in memory.
-    held_bytes: AtomicUsize,
+    unread_bytes: AtomicUsize,
     /// The quota key of the caller of the last buffered response.
-    held_by: AtomicU64,
+    last_caller: AtomicU64,
     written_bytes: AtomicU64,
     /// Since when the client has read nothing of pending output.
     blocked_since: AtomicU64,
@@ -45,8 +45,8 @@ impl Connection {
             answered: AtomicU64::new(0),
             active_at: AtomicU64::new(0),
             paced: AtomicUsize::new(0),
-            held_bytes: AtomicUsize::new(0),
-            held_by: AtomicU64::new(0),
+            unread_bytes: AtomicUsize::new(0),
+            last_caller: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
             blocked_since: AtomicU64::new(NOT_BLOCKED),
             has_waiting: AtomicBool::new(false),
@@ -77,17 +77,17 @@ impl Connection {
         self.answered.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin_paced(&self, caller: u64, held_bytes: usize) {
-        if held_bytes > 0 {
-            self.held_by.store(caller, Ordering::Relaxed);
+    pub(super) fn begin_paced(&self, caller: u64, unread_bytes: usize) {
+        if unread_bytes > 0 {
+            self.last_caller.store(caller, Ordering::Relaxed);
         }
         self.paced.fetch_add(1, Ordering::Relaxed);
-        self.held_bytes.fetch_add(held_bytes, Ordering::Relaxed);
+        self.unread_bytes.fetch_add(unread_bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn end_paced(&self, held_bytes: usize) {
+    pub(super) fn end_paced(&self, unread_bytes: usize) {
         self.paced.fetch_sub(1, Ordering::Relaxed);
-        self.held_bytes.fetch_sub(held_bytes, Ordering::Relaxed);
+        self.unread_bytes.fetch_sub(unread_bytes, Ordering::Relaxed);
     }
 
     /// Whether a response with a minimum rate is in flight.
@@ -95,12 +95,12 @@ impl Connection {
         self.paced.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn held_bytes(&self) -> usize {
-        self.held_bytes.load(Ordering::Relaxed)
+    pub(super) fn unread_bytes(&self) -> usize {
+        self.unread_bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn held_by(&self) -> u64 {
-        self.held_by.load(Ordering::Relaxed)
+    pub(super) fn last_caller(&self) -> u64 {
+        self.last_caller.load(Ordering::Relaxed)
     }
 
     pub(super) fn record_written(&self, count: usize) {

@@ -18,23 +18,23 @@ const MAX_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// The number of connections. One more closes the one without progress for the longest time.
-    pub connections: usize,
+    pub max_connections: usize,
     /// The number of connections of one address, likewise.
-    pub connections_per_address: usize,
+    pub max_connections_per_address: usize,
     /// The minimum rate, in bytes per second, at which a client must read a response.
-    pub bytes_per_second: u64,
+    pub min_bytes_per_second: u64,
     /// The window over which the rate is measured.
     pub rate_window: Duration,
     /// The memory, in bytes, of all responses that clients have not read. One caller's may use half of it.
-    pub held_bytes: usize,
+    pub max_unread_bytes: usize,
     /// How long a client may read nothing of its response once half of that memory, or half of the caller's share, is
     /// used.
     pub stall_timeout: Duration,
 }
 
 impl ConnectionLimits {
-    fn held_bytes_of_caller(&self) -> usize {
-        self.held_bytes / 2
+    fn max_unread_bytes_of_caller(&self) -> usize {
+        self.max_unread_bytes / 2
     }
 }
 
@@ -42,11 +42,11 @@ impl Default for ConnectionLimits {
     /// 10 000 connections, 512 from one address, 16 KiB/s over 20 s, 256 MiB, 2 s.
     fn default() -> Self {
         Self {
-            connections: 10_000,
-            connections_per_address: 512,
-            bytes_per_second: 16 << 10,
+            max_connections: 10_000,
+            max_connections_per_address: 512,
+            min_bytes_per_second: 16 << 10,
             rate_window: Duration::from_secs(20),
-            held_bytes: 256 << 20,
+            max_unread_bytes: 256 << 20,
             stall_timeout: Duration::from_secs(2),
         }
     }
@@ -59,12 +59,12 @@ pub(crate) struct Registry {
     max_idle: Duration,
     clock: Instant,
     entries: Mutex<Vec<TrackedConnection>>,
-    held: Mutex<BufferedBytes>,
+    unread: Mutex<UnreadBytes>,
 }
 
 /// The bytes of unread responses: in total, and of each caller.
 #[derive(Debug, Clone, Default)]
-struct BufferedBytes {
+struct UnreadBytes {
     bytes: usize,
     by_caller: HashMap<u64, usize>,
 }
@@ -78,16 +78,16 @@ pub(crate) enum ResponseMemoryFull {
     Caller,
 }
 
-impl BufferedBytes {
+impl UnreadBytes {
     fn of(&self, caller: u64) -> usize {
         self.by_caller.get(&caller).copied().unwrap_or_default()
     }
 
     fn release(&mut self, caller: u64, size_bytes: usize) {
         self.bytes = self.bytes.saturating_sub(size_bytes);
-        if let Some(held) = self.by_caller.get_mut(&caller) {
-            *held = held.saturating_sub(size_bytes);
-            if *held == 0 {
+        if let Some(unread) = self.by_caller.get_mut(&caller) {
+            *unread = unread.saturating_sub(size_bytes);
+            if *unread == 0 {
                 self.by_caller.remove(&caller);
             }
         }
@@ -105,7 +105,7 @@ struct TrackedConnection {
 impl Registry {
     /// An empty registry. A connection is closed when it has been idle for `max_idle`.
     pub(crate) fn new(limits: ConnectionLimits, max_idle: Duration) -> Arc<Self> {
-        Arc::new(Self { limits, max_idle, clock: Instant::now(), entries: Mutex::default(), held: Mutex::default() })
+        Arc::new(Self { limits, max_idle, clock: Instant::now(), entries: Mutex::default(), unread: Mutex::default() })
     }
 
     /// Registers a connection; `None` if there are too many and each of them makes progress.
@@ -114,9 +114,9 @@ impl Registry {
         let connection = Arc::new(Connection::new(address, self.clock));
         let mut entries = self.entries();
         let of_address = |entry: &&TrackedConnection| entry.connection.address == address;
-        if entries.iter().filter(of_address).count() >= self.limits.connections_per_address {
+        if entries.iter().filter(of_address).count() >= self.limits.max_connections_per_address {
             close_most_stalled(entries.iter().filter(of_address))?;
-        } else if entries.len() >= self.limits.connections {
+        } else if entries.len() >= self.limits.max_connections {
             let address = busiest_address(&entries);
             let of_busiest = entries.iter().filter(|entry| entry.connection.address == address);
             close_most_stalled(of_busiest).or_else(|| close_most_stalled(entries.iter()))?;
@@ -140,21 +140,21 @@ impl Registry {
     /// Reserves memory for a response of the caller until it is sent. A caller's only response may exceed the caller's
     /// share.
     pub(super) fn reserve(&self, caller: u64, size_bytes: usize) -> Result<(), ResponseMemoryFull> {
-        let mut held = self.held();
-        let of_caller = held.of(caller);
-        if held.bytes.saturating_add(size_bytes) > self.limits.held_bytes {
+        let mut unread = self.unread();
+        let of_caller = unread.of(caller);
+        if unread.bytes.saturating_add(size_bytes) > self.limits.max_unread_bytes {
             return Err(ResponseMemoryFull::Server);
         }
-        if of_caller > 0 && of_caller.saturating_add(size_bytes) > self.limits.held_bytes_of_caller() {
+        if of_caller > 0 && of_caller.saturating_add(size_bytes) > self.limits.max_unread_bytes_of_caller() {
             return Err(ResponseMemoryFull::Caller);
         }
-        held.bytes += size_bytes;
-        held.by_caller.insert(caller, of_caller + size_bytes);
+        unread.bytes += size_bytes;
+        unread.by_caller.insert(caller, of_caller + size_bytes);
         Ok(())
     }
 
     pub(super) fn release(&self, caller: u64, size_bytes: usize) {
-        self.held().release(caller, size_bytes);
+        self.unread().release(caller, size_bytes);
     }
 
     /// Closes overdue connections until the registry is dropped.
@@ -182,29 +182,29 @@ impl Registry {
                 entry.connection.close();
             }
         }
-        let mut held = self.held().clone();
+        let mut unread = self.unread().clone();
         let stall_ms = milliseconds(self.limits.stall_timeout);
         let mut stalled: Vec<_> = entries
             .iter()
             .map(|entry| &entry.connection)
-            .filter(|connection| connection.held_bytes() > 0 && connection.is_blocked() && !connection.is_closed())
+            .filter(|connection| connection.unread_bytes() > 0 && connection.is_blocked() && !connection.is_closed())
             .filter_map(|connection| Some((connection.stalled_since()?, connection)))
             .filter(|(since, connection)| connection.now().saturating_sub(*since) >= stall_ms)
             .collect();
         stalled.sort_by_key(|(since, _)| *since);
         for (_, connection) in stalled {
-            let caller = connection.held_by();
-            let is_pressed =
-                held.bytes > self.limits.held_bytes / 2 || held.of(caller) > self.limits.held_bytes_of_caller() / 2;
+            let caller = connection.last_caller();
+            let is_pressed = unread.bytes > self.limits.max_unread_bytes / 2
+                || unread.of(caller) > self.limits.max_unread_bytes_of_caller() / 2;
             if is_pressed {
-                held.release(caller, connection.held_bytes());
+                unread.release(caller, connection.unread_bytes());
                 connection.close();
             }
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BufferedBytes> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn unread(&self) -> MutexGuard<'_, UnreadBytes> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn entries(&self) -> MutexGuard<'_, Vec<TrackedConnection>> {
@@ -226,7 +226,7 @@ impl TrackedConnection {
         }
         let taken_bytes = written_bytes.saturating_sub(self.written_bytes);
         (self.since, self.written_bytes) = (now, written_bytes);
-        taken_bytes.saturating_mul(1_000) < limits.bytes_per_second.saturating_mul(elapsed)
+        taken_bytes.saturating_mul(1_000) < limits.min_bytes_per_second.saturating_mul(elapsed)
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct InFlightRequest(ConnectionData);
 pub(crate) struct PacedResponse {
     of: ConnectionData,
     caller: u64,
-    held_bytes: usize,
+    unread_bytes: usize,
 }
 
 impl ConnectionData {
@@ -45,14 +45,14 @@ impl ConnectionData {
     }
 
     /// Requires the client to read the rest of its response at the minimum rate.
-    pub(crate) fn sending(self) -> PacedResponse {
-        self.holding(0, 0)
+    pub(crate) fn paced(self) -> PacedResponse {
+        self.paced_for(0, 0)
     }
 
-    /// As [`Self::sending`], for a response of the caller with this many bytes in memory.
-    fn holding(self, caller: u64, held_bytes: usize) -> PacedResponse {
-        self.connection.begin_paced(caller, held_bytes);
-        PacedResponse { of: self, caller, held_bytes }
+    /// As [`Self::paced`], for a response of the caller with this many bytes in memory.
+    fn paced_for(self, caller: u64, unread_bytes: usize) -> PacedResponse {
+        self.connection.begin_paced(caller, unread_bytes);
+        PacedResponse { of: self, caller, unread_bytes }
     }
 }
 
@@ -71,37 +71,37 @@ impl Drop for InFlightRequest {
 
 impl Drop for PacedResponse {
     fn drop(&mut self) {
-        self.of.connection.end_paced(self.held_bytes);
-        if self.held_bytes > 0 {
-            self.of.registry.release(self.caller, self.held_bytes);
+        self.of.connection.end_paced(self.unread_bytes);
+        if self.unread_bytes > 0 {
+            self.of.registry.release(self.caller, self.unread_bytes);
         }
     }
 }
 
 /// The memory reserved for a response until it is sent.
 pub(crate) struct Reservation {
-    _sending: Option<PacedResponse>,
+    _response: Option<PacedResponse>,
 }
 
 impl InFlightRequest {
     /// Reserves memory for the response, unless unread responses leave none. A streamed body reserves none; its
-    /// producer limits how long it takes, and calls [`ConnectionData::sending`] for the rest when it is done.
+    /// producer limits how long it takes, and calls [`ConnectionData::paced`] for the rest when it is done.
     pub(crate) fn reserve(
         &self,
         response: &ServiceResponse<BoxBody>,
         caller: impl FnOnce() -> u64,
     ) -> Result<Reservation, ResponseMemoryFull> {
         let BodySize::Sized(size_bytes) = response.response().body().size() else {
-            return Ok(Reservation { _sending: None });
+            return Ok(Reservation { _response: None });
         };
         let is_static = response.request().extensions().contains::<StaticBody>();
-        let is_held = !is_static && size_bytes > WRITE_CHUNK_BYTES as u64;
-        let held_bytes = if is_held { usize::try_from(size_bytes).unwrap_or(usize::MAX) } else { 0 };
-        let caller = if is_held { caller() } else { 0 };
-        if is_held {
-            self.0.registry.reserve(caller, held_bytes)?;
+        let is_buffered = !is_static && size_bytes > WRITE_CHUNK_BYTES as u64;
+        let unread_bytes = if is_buffered { usize::try_from(size_bytes).unwrap_or(usize::MAX) } else { 0 };
+        let caller = if is_buffered { caller() } else { 0 };
+        if is_buffered {
+            self.0.registry.reserve(caller, unread_bytes)?;
         }
-        Ok(Reservation { _sending: Some(self.0.clone().holding(caller, held_bytes)) })
+        Ok(Reservation { _response: Some(self.0.clone().paced_for(caller, unread_bytes)) })
     }
 
     /// The response, whose body ends the request when it is sent or dropped.

@@ -89,7 +89,10 @@ pub(super) fn add_common(api: &mut OpenApi) {
         }
     }
     components.headers.extend(
-        COMMON_HEADERS.iter().chain(RATE_HEADERS).map(|(name, says)| ((*name).to_owned(), RefOr::T(header(says)))),
+        COMMON_HEADERS
+            .iter()
+            .chain(RATE_HEADERS)
+            .map(|(name, description)| ((*name).to_owned(), RefOr::T(header(description)))),
     );
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
@@ -121,9 +124,9 @@ fn code_of(response: &RefOr<Response>) -> Option<ProblemCode> {
 }
 
 fn bearer() -> SecurityScheme {
-    let says = "A JWT as `Authorization: Bearer …`, with the operation's scope in its claim `scope` or `scp`. A server \
+    let description = "A JWT as `Authorization: Bearer …`, with the operation's scope in its claim `scope` or `scp`. A server \
                 without a verification key requires no token and ignores it.";
-    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(says));
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(description));
     SecurityScheme::Http(scheme.build())
 }
 
@@ -147,6 +150,9 @@ fn operation_mut<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut 
     found.into_iter().find(|(of, _)| of == method)?.1.as_mut()
 }
 
-fn header(says: &str) -> Header {
-    HeaderBuilder::new().description(Some(says)).schema(Some(ObjectBuilder::new().schema_type(Type::String))).build()
+fn header(description: &str) -> Header {
+    HeaderBuilder::new()
+        .description(Some(description))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
 }

@@ -18,7 +18,9 @@ impl PartialSchema for ProblemSchema {
         document.properties.insert("findings".to_owned(), RefOr::T(findings.into()));
         document.properties.insert("report".to_owned(), reference::<IngestionReport>());
         document.properties.insert("checks".to_owned(), reference::<ChecksResponse>());
-        let text = |says: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(says.to_owned()));
+        let text = |description: &str| {
+            ObjectBuilder::new().schema_type(Type::String).description(Some(description.to_owned()))
+        };
         let message = "The message, with an ellipsis for each value; null if it may be anything.";
         let database_error = ObjectBuilder::new()
             .schema_type(Type::Object)

@@ -60,7 +60,7 @@ pub(crate) async fn respond_streamed(
         sink.end(outcome);
         // The run's limits no longer apply, but unread bytes may remain: the connection's minimum rate applies until
         // the response is dropped.
-        let _sending = connection.map(ConnectionData::sending);
+        let _response = connection.map(ConnectionData::paced);
         std::future::pending::<()>().await;
     }));
 

@@ -230,9 +230,9 @@ async fn a_client_that_stops_reading_a_stream_is_disconnected() -> Result<()> {
 }
 
 /// Limits under which no client is too slow.
-fn limits_without_time(held_bytes: usize) -> ConnectionLimits {
+fn limits_without_time(max_unread_bytes: usize) -> ConnectionLimits {
     let hour = Duration::from_secs(3_600);
-    ConnectionLimits { held_bytes, rate_window: hour, stall_timeout: hour, ..ConnectionLimits::default() }
+    ConnectionLimits { max_unread_bytes, rate_window: hour, stall_timeout: hour, ..ConnectionLimits::default() }
 }
 
 #[actix_web::test]
@@ -311,7 +311,7 @@ async fn status(stream: &mut TcpStream) -> Result<String> {
 
 #[actix_web::test]
 async fn a_callers_only_response_may_exceed_the_callers_share() -> Result<()> {
-    let limits = ConnectionLimits { held_bytes: 20 << 20, ..ConnectionLimits::default() };
+    let limits = ConnectionLimits { max_unread_bytes: 20 << 20, ..ConnectionLimits::default() };
     let app = app_with_result(14 << 20, limits).await?;
     assert_eq!(app.get("/metrics/m1").await?.status, 200);
     Ok(())
@@ -320,8 +320,8 @@ async fn a_callers_only_response_may_exceed_the_callers_share() -> Result<()> {
 #[actix_web::test]
 async fn one_connection_too_many_closes_the_most_stalled_one() -> Result<()> {
     for limits in [
-        ConnectionLimits { connections: 3, ..ConnectionLimits::default() },
-        ConnectionLimits { connections_per_address: 3, ..ConnectionLimits::default() },
+        ConnectionLimits { max_connections: 3, ..ConnectionLimits::default() },
+        ConnectionLimits { max_connections_per_address: 3, ..ConnectionLimits::default() },
     ] {
         let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
         let mut streams = Vec::new();
@@ -349,7 +349,7 @@ async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Resul
     const CONNECTIONS: usize = 20;
     const PATH: &str = "/docs/swagger-ui-bundle.js";
     const REQUESTS: usize = 10;
-    let limits = ConnectionLimits { connections: CONNECTIONS, ..ConnectionLimits::default() };
+    let limits = ConnectionLimits { max_connections: CONNECTIONS, ..ConnectionLimits::default() };
     let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
     let size_bytes = app.get(PATH).await?.body.len();
     let requests = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(REQUESTS - 1);

@@ -87,9 +87,9 @@ pub(crate) async fn serve(
         cors_origins: serve.cors_origins,
         allowed_hosts: serve.allowed_hosts,
         limits: ConnectionLimits {
-            connections: max_connections(serve.query_connections + serve.catalog_connections),
-            connections_per_address: usize::try_from(serve.connections_per_address)?,
-            held_bytes: usize::try_from(serve.max_unread_mib)? << 20,
+            max_connections: max_connections(serve.query_connections + serve.catalog_connections),
+            max_connections_per_address: usize::try_from(serve.connections_per_address)?,
+            max_unread_bytes: usize::try_from(serve.max_unread_mib)? << 20,
             ..ConnectionLimits::default()
         },
         ..ServerOptions::default()
@@ -134,7 +134,7 @@ const OTHER_DESCRIPTORS: u64 = 64;
 fn max_connections(database_connections: u32) -> usize {
     let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
     let others = OTHER_DESCRIPTORS + 2 * u64::from(database_connections);
-    let most = u64::try_from(ConnectionLimits::default().connections).unwrap_or(u64::MAX);
+    let most = u64::try_from(ConnectionLimits::default().max_connections).unwrap_or(u64::MAX);
     // With very few descriptors, connections to the database are not all there at once.
     let connections = descriptors.saturating_sub(others).max(descriptors / 4).clamp(1, most);
     usize::try_from(connections).unwrap_or(usize::MAX)
