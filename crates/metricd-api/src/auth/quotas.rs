@@ -30,8 +30,8 @@ pub struct QuotaRules {
     pub requests_per_second: Option<NonZeroU32>,
     /// The rate of requests of one address that are refused for their tokens; unlimited if `None`.
     pub refusals_per_second: Option<NonZeroU32>,
-    /// The number of concurrent queries of one subject, or of one address without a token. Half of them may be streams.
-    /// Unlimited if `None`.
+    /// The number of concurrent queries of one subject, or of one address without a token; limited by the connections alone
+    /// if `None`. Half of them may be streams.
     pub queries_per_subject: Option<NonZeroUsize>,
     /// The highest planner cost of a query by scope. The highest of the caller's scopes applies; a scope that is absent
     /// has the server's limit.
