@@ -1,4 +1,4 @@
-//! A runner and a resolver that answer what a test has told them to, for tests without a database.
+//! Fakes of both ports, a scripted runner and a scripted resolver, for tests without a database.
 
 mod resolver;
 
@@ -26,23 +26,23 @@ pub struct ScriptedResult {
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
-    /// What comes after them.
+    /// What follows the rows.
     pub ending: Ending,
 }
 
-/// What comes after the rows of a result.
+/// What follows the rows of a result.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Ending {
-    /// The end.
+    /// The run ends well.
     #[default]
     Complete,
-    /// An error.
+    /// The run fails.
     Fails(fn() -> RunError),
-    /// Nothing, for as long as anybody waits for it.
+    /// The run never ends.
     Never,
 }
 
-/// What PostgreSQL says of a statement: its columns, and the types of its parameters.
+/// PostgreSQL's description of a statement: its columns, and the types of its parameters.
 #[derive(Debug, Clone)]
 pub struct Description {
     /// The columns.
@@ -58,16 +58,16 @@ impl Description {
     }
 }
 
-/// What the runner answers to one SQL text.
+/// The response of the runner to one SQL text.
 type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 
-/// A runner that answers by a script: each statement gives a result, or an error.
+/// A runner with a script: a result or an error for each statement.
 #[derive(Default)]
 pub struct ScriptedRunner {
     descriptions: Mutex<HashMap<String, Result<Description, RunError>>>,
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
-    telling_tenant: Mutex<HashSet<String>>,
+    showing_tenant: Mutex<HashSet<String>>,
     running: AtomicUsize,
     begun: AtomicUsize,
     connections: Arc<RwLock<()>>,
@@ -78,14 +78,14 @@ pub struct ScriptedRunner {
     stuck_connections: AtomicUsize,
 }
 
-/// What the runner says of the data.
+/// The state of the data.
 #[derive(Debug)]
 struct Data {
     snapshot: String,
     fingerprint: String,
 }
 
-/// Counts a run for as long as it has neither ended nor been given up.
+/// Counts a run until it has ended or was dropped.
 struct Running<'a>(&'a AtomicUsize);
 
 impl<'a> Running<'a> {
@@ -108,19 +108,18 @@ impl std::fmt::Debug for ScriptedRunner {
 }
 
 impl ScriptedRunner {
-    /// The name of the column that a result of [`Self::script`] has.
+    /// The name of the column of a result of [`Self::script`].
     pub const COLUMN: &'static str = "value";
 
-    /// Where the time of each run has gone, as its sink is told at its end; before the columns, it is this without the
-    /// encoding.
+    /// The timing of each run, as its sink receives it at the end. Before the columns, it is this without encoding.
     pub const TIMING: RunTiming = RunTiming {
         queue: Duration::from_millis(1),
         database: Duration::from_millis(2),
         encode: Duration::from_millis(3),
     };
 
-    /// Tells what to answer to this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`],
-    /// and `relations` for [`MetricRunner::relations`], whose answer [`Self::set_relations`] tells.
+    /// Sets the result of this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`], and
+    /// `relations` for [`MetricRunner::relations`], whose result [`Self::set_relations`] sets.
     pub fn script(
         &self,
         sql: &str,
@@ -133,38 +132,38 @@ impl ScriptedRunner {
         });
     }
 
-    /// Tells what to answer to this SQL, with columns of any number and type.
+    /// Sets the result of this SQL, with columns of any number and type.
     pub fn script_result(
         &self,
         sql: &str,
         answer: impl Fn() -> Result<ScriptedResult, RunError> + Send + Sync + 'static,
     ) {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        // The runner is given the statement without what stands around it.
+        // The runner receives the statement without comments and semicolons around it.
         let statement = SqlText::parse(sql).ok().and_then(|sql| Statement::parse(&sql).ok());
         let sql = statement.map_or_else(|| sql.to_owned(), |statement| statement.body().to_owned());
         scripts.insert(sql, Box::new(answer));
     }
 
-    /// How many runs have begun and neither ended nor been given up.
+    /// The number of runs that have begun, and have neither ended nor been dropped.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
-    /// How many runs have begun.
+    /// The number of runs that have begun.
     #[must_use]
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Has each run that begins wait for a connection until what this answers is dropped.
+    /// Makes each new run wait for a connection until the returned guard is dropped.
     pub async fn hold_connections(&self) -> OwnedRwLockWriteGuard<()> {
         Arc::clone(&self.connections).write_owned().await
     }
 
-    /// Tells what this SQL is, with `$1`, `$2`, … for its parameters, or why it cannot be described; until then it is
-    /// whatever its contract says.
+    /// Sets the description of this SQL, with `$1`, `$2`, … for its parameters, or why it cannot be described. Without
+    /// one, the SQL meets every contract.
     pub fn set_description(&self, sql: &str, described: Result<Description, RunError>) {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), described);
     }
@@ -173,45 +172,44 @@ impl ScriptedRunner {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    /// Tells what snapshot of the data there is, and what fingerprint tables have; until then there is neither.
+    /// Sets the snapshot of the data, and the fingerprint of its tables. Initially there is neither.
     pub fn set_data(&self, snapshot: &str, fingerprint: &str) {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         *data = Some(Data { snapshot: snapshot.to_owned(), fingerprint: fingerprint.to_owned() });
     }
 
-    /// What the run that has begun last may take.
+    /// The limits of the last run that has begun.
     #[must_use]
     pub fn last_limits(&self) -> Option<RunLimits> {
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how many connections run statements that do not stop.
+    /// Sets the number of connections that run statements which do not stop.
     pub fn set_stuck_connections(&self, count: usize) {
         self.stuck_connections.store(count, Ordering::Relaxed);
     }
 
-    /// How many connections the batch that has begun last may have.
+    /// The maximum number of connections of the last batch that has begun.
     #[must_use]
     pub fn last_connections(&self) -> usize {
         self.last_connections.load(Ordering::Relaxed)
     }
 
-    /// Tells which relations there are; until then there is none.
+    /// Sets the relations. Initially there is none.
     pub fn set_relations(&self, relations: Vec<Relation>) {
         *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
     }
 
-    /// Tells to answer to this text, which has `$1`, `$2`, … for its arguments, with these: a row of text each.
+    /// Makes this text, which has `$1`, `$2`, … for its arguments, return its arguments: a row of text each.
     pub fn script_arguments(&self, text: &str) {
         let mut echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
         echoed.insert(text.to_owned());
     }
 
-    /// Tells to answer to this text with the tenant on whose behalf it is run: a row of text, NULL where that is
-    /// nobody.
+    /// Makes this text return the tenant for which it runs: a row of text, NULL without a tenant.
     pub fn script_tenant(&self, text: &str) {
-        let mut telling = self.telling_tenant.lock().unwrap_or_else(PoisonError::into_inner);
-        telling.insert(text.to_owned());
+        let mut showing = self.showing_tenant.lock().unwrap_or_else(PoisonError::into_inner);
+        showing.insert(text.to_owned());
     }
 
     fn echo(&self, statement: &BoundStatement, tenant: Option<&Tenant>) -> Option<ScriptedResult> {
@@ -221,7 +219,7 @@ impl ScriptedRunner {
         let argument = |value: &Option<ParameterValue>| value.as_ref().map(|value| value.as_str().as_bytes().to_vec());
         let values: Vec<_> = if is_among(&self.echoed) {
             statement.arguments().iter().map(argument).collect()
-        } else if is_among(&self.telling_tenant) {
+        } else if is_among(&self.showing_tenant) {
             vec![tenant.map(|tenant| tenant.as_str().as_bytes().to_vec())]
         } else {
             return None;
@@ -304,7 +302,7 @@ impl MetricRunner for ScriptedRunner {
         self.last_connections.store(permits.len(), Ordering::Relaxed);
         let mut outcomes = Vec::new();
         for SnapshotRun { statement, limits, sink } in runs {
-            // A test's clock may stand still, so that only what never ends goes past the time.
+            // The clock of a test may be paused, so only a run that never ends exceeds the time.
             let mut run = std::pin::pin!(self.answer_into(statement, tenant, limits, sink));
             let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
             outcomes.push(match ended {
@@ -341,7 +339,7 @@ impl MetricRunner for ScriptedRunner {
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {
-        // As a database does, whoever else asks is let in meanwhile.
+        // Yield, so that other tasks run meanwhile as they do while a database works.
         tokio::task::yield_now().await;
         self.answer("relations").transpose()?;
         Ok(self.relations.lock().unwrap_or_else(PoisonError::into_inner).clone())

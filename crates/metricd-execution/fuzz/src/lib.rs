@@ -10,8 +10,8 @@ use serde::Deserialize;
 ///
 /// # Panics
 ///
-/// Where the guard does, or breaks what it promises: that an accepted statement's body is one as well, and that a
-/// statement with parameters can be bound.
+/// If the guard panics or breaks a promise: the body of an accepted statement is accepted as well, and a statement with
+/// parameters can be bound.
 pub fn look(bytes: &[u8]) {
     let Ok(sql) = SqlText::parse(String::from_utf8_lossy(bytes)) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
@@ -21,10 +21,10 @@ pub fn look(bytes: &[u8]) {
         let lines = sql.as_str().split('\n').count() as u64;
         assert!(
             findings.iter().all(|finding| (1..=lines).contains(&finding.position.line)),
-            "a place outside of the text"
+            "a position outside of the text"
         );
     }
-    // Leaving the comments and semicolons around it out changes nothing.
+    // Comments and semicolons around the statement make no difference.
     let body = SqlText::parse(statement.body()).and_then(|body| Ok(Statement::parse(&body)));
     let body = body.ok().and_then(Result::ok).expect("the body of a statement is one");
     assert_eq!(Guard::default().check(&body).is_ok(), verdict.is_ok(), "the guard decides differently about the body");

@@ -1,4 +1,4 @@
-//! A resolver that answers what a test has told it to.
+//! A scripted resolver.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_database::Outage;
 
-/// What the resolver answers to one text.
+/// The response of the resolver to one text.
 type Answer = Result<Resolution, ResolveError>;
 
-/// A resolver that answers by a script, and remembers what it was asked. What is not in the script is resolved, has no
-/// columns and reads nothing, and each parameter is a text.
+/// A resolver with a script, which records the texts that it resolves. A text that is not in the script has no columns,
+/// reads nothing, and each of its parameters is a `text`.
 #[derive(Debug, Default)]
 pub struct ScriptedResolver {
     warehouse: Allowed,
@@ -25,23 +25,23 @@ struct Script {
 }
 
 impl ScriptedResolver {
-    /// A resolver whose warehouse holds these functions and types.
+    /// A resolver whose warehouse has these functions and types.
     #[must_use]
     pub fn new(warehouse: Allowed) -> Self {
         Self { warehouse, script: Mutex::default() }
     }
 
-    /// Tells what to answer to this text, which has `$1`, `$2`, … for parameters.
+    /// Sets the resolution of this text, which has `$1`, `$2`, … for its parameters.
     pub fn answer(&self, text: &str, answer: Answer) {
         self.with(|script| script.answers.insert(text.to_owned(), answer));
     }
 
-    /// Tells to answer nothing any more, as a database does that is down.
+    /// Makes the resolver unavailable, like a database that is down.
     pub fn stop(&self) {
         self.with(|script| script.is_unavailable = true);
     }
 
-    /// The texts that were asked about, in their order.
+    /// The resolved texts, in order.
     pub fn asked(&self) -> Vec<String> {
         self.with(|script| script.asked.clone())
     }

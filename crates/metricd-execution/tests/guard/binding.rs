@@ -1,5 +1,4 @@
-//! From a request's words to values: what is missing, unknown, of the wrong type or out of range, and what a period
-//! does.
+//! Binds the values of requests: missing, unknown, mistyped and out-of-range ones, and periods.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +47,7 @@ fn narrowed(type_name: &str) -> Period {
 }
 
 #[test]
-fn values_are_bound_by_number_and_cast_where_they_are_declared() {
+fn values_are_bound_by_number_and_cast_if_they_are_declared() {
     let declared = json!([{"name": "kind", "type": "text"}, {"name": "ids", "type": "integer[]"}]);
     let metric = statement(
         "SELECT ':kind', :kind, :n FROM t WHERE id = ANY (:ids) AND k = :kind; -- :x",
@@ -65,7 +64,7 @@ fn values_are_bound_by_number_and_cast_where_they_are_declared() {
 }
 
 #[test]
-fn defaults_stand_in_and_what_need_not_be_there_is_null() {
+fn defaults_apply_and_missing_optional_values_are_null() {
     let declared = json!([
         {"name": "a", "type": "integer", "default": 5},
         {"name": "b", "type": "text", "required": false},
@@ -77,7 +76,7 @@ fn defaults_stand_in_and_what_need_not_be_there_is_null() {
 }
 
 #[test]
-fn every_fault_is_told_in_the_order_of_the_names() {
+fn all_errors_are_returned_in_the_order_of_the_names() {
     let declared = json!([
         {"name": "size", "type": "integer", "min": 1, "max": 10},
         {"name": "kind", "type": "text", "allowed": ["a", "b"]},
@@ -87,11 +86,11 @@ fn every_fault_is_told_in_the_order_of_the_names() {
     let metric = statement("SELECT :size, :kind, :day, :n, :flags, :free", declared, &types, Period::default());
     let given =
         [("size", "11"), ("kind", "c"), ("day", "2025-02-30"), ("flags", "true,maybe"), ("zzz", "1"), ("Size", "1")];
-    let told = faults(bind(&metric, &given));
-    let names: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+    let errors = faults(bind(&metric, &given));
+    let names: Vec<_> = errors.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["Size", "day", "flags", "free", "kind", "n", "size", "zzz"]);
     let message =
-        |name: &str| told.iter().find(|(fault, _)| fault == name).map(|(_, message)| message.as_str()).unwrap();
+        |name: &str| errors.iter().find(|(fault, _)| fault == name).map(|(_, message)| message.as_str()).unwrap();
     assert_eq!(message("n"), "the metric needs a value for it, of the type `bigint`");
     assert_eq!(message("free"), "the metric needs a value for it");
     assert_eq!(message("size"), "`11` is too great: expected at most `10`");
@@ -167,20 +166,20 @@ fn a_period_is_not_applied_to_sql_that_other_rules_validated() {
     let sql = SqlText::parse("SELECT 1 FROM metrics").unwrap();
     let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, Some(contract))).unwrap();
     assert!(bind(&metric, &[]).is_ok());
-    let told = faults(bind(&metric, &[("start_date", "2025-01-31")]));
-    assert!(told[0].1.contains("another version"), "{told:?}");
+    let errors = faults(bind(&metric, &[("start_date", "2025-01-31")]));
+    assert!(errors[0].1.contains("another version"), "{errors:?}");
 }
 
 #[test]
 fn a_period_that_cannot_be_is_a_fault() {
     let metric = statement("SELECT 1 FROM metrics", json!([]), &[], narrowed("date"));
     let reversed = [("start_date", "2025-02-01"), ("end_date", "2025-01-31")];
-    let told = [("end_date".to_owned(), "the period ends before it starts, on `2025-02-01`".to_owned())];
-    assert_eq!(faults(bind(&metric, &reversed)), told);
+    let errors = [("end_date".to_owned(), "the period ends before it starts, on `2025-02-01`".to_owned())];
+    assert_eq!(faults(bind(&metric, &reversed)), errors);
     assert_eq!(faults(bind(&metric, &[("start_date", "yesterday")]))[0].0, "start_date");
     assert!(bind(&metric, &[("start_date", "2025-01-31"), ("end_date", "2025-01-31")]).is_ok());
     let none = statement("SELECT 1", json!([]), &[], Period::Unsupported { reason: "there is none".into() });
-    let told = faults(bind(&none, &[("start_date", "2025-01-01")]));
-    assert_eq!(told, [("start_date".to_owned(), "the metric has no period: there is none".to_owned())]);
+    let errors = faults(bind(&none, &[("start_date", "2025-01-01")]));
+    assert_eq!(errors, [("start_date".to_owned(), "the metric has no period: there is none".to_owned())]);
     assert!(bind(&none, &[]).is_ok());
 }

@@ -23,7 +23,7 @@ pub(crate) struct Entry {
 fn read(text: &str) -> Vec<Entry> {
     let corpus: Corpus = toml::from_str(text).unwrap();
     let names: BTreeSet<_> = corpus.statement.iter().map(|entry| &entry.name).collect();
-    assert_eq!(names.len(), corpus.statement.len(), "a name stands twice");
+    assert_eq!(names.len(), corpus.statement.len(), "a name is repeated");
     assert!(corpus.statement.iter().all(|entry| !entry.why.trim().is_empty()));
     corpus.statement
 }
@@ -41,7 +41,7 @@ fn guard() -> Guard {
 const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];
 const TYPES: [&str; 3] = ["order_status", "amount", "dimensions"];
 
-/// What the guard finds; nothing but the refusal where the text is no SQL to begin with.
+/// The findings of the guard; none if the text is refused before it is a statement.
 pub(crate) fn check(sql: &str) -> Result<(), Vec<Finding>> {
     let sql = SqlText::parse(sql).map_err(|_| Vec::new())?;
     let statement = Statement::parse(&sql).map_err(|error| vec![Finding::from(&error)])?;

@@ -1,8 +1,8 @@
-//! What a refusal says: the code, the place, the words, and what to write instead.
+//! The findings of refused SQL: code, position, snippet, and what to write instead.
 
 use crate::corpus::check;
 
-/// SQL, and what is found in it: code, line and column, words, message.
+/// SQL, and its findings: code, line and column, snippet, message.
 type Case = (&'static str, &'static [(&'static str, (u64, u64), &'static str, &'static str)]);
 
 const RELATION: &str = "a metric reads only tables and views of the schema `warehouse`: write one of those";
@@ -249,14 +249,14 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn a_refusal_says_what_is_wrong_where_and_what_to_write_instead() {
+fn a_finding_has_a_position_and_says_what_to_write_instead() {
     for (sql, expected) in CASES {
         let findings = check(sql).unwrap_err();
         let found: Vec<_> = findings
             .iter()
             .map(|finding| {
-                let place = (finding.position.line, finding.position.column);
-                (finding.code.code(), place, finding.snippet.as_str(), finding.message.as_str())
+                let position = (finding.position.line, finding.position.column);
+                (finding.code.code(), position, finding.snippet.as_str(), finding.message.as_str())
             })
             .collect();
         assert_eq!(found, *expected, "{sql}");

@@ -1,8 +1,8 @@
 //! Hostile parts grafted into honest statements, wherever they fit.
 //!
-//! Each hostile part has a harmless twin of the same shape. Where the twin is accepted in a place, that place is code,
-//! and the hostile part has to be refused in it; a place inside a string, or one where neither can stand, proves
-//! nothing and does not count.
+//! Each hostile part has a harmless twin of the same shape. If the twin is accepted at a position, that position is
+//! code, and the hostile part has to be refused there. A position inside a string, or one where neither is valid,
+//! proves nothing and does not count.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -71,7 +71,7 @@ const GRAFTS: [Graft; 34] = [
     graft("session", "abs(CAST(current_date AS text))", "abs(CAST(current_user AS text))"),
 ];
 
-/// What ends a query, and its harmless twin. They are put between two words, not in the place of one.
+/// What ends a query, and its harmless twin. They are inserted between two words instead of replacing one.
 const ENDS: [Graft; 5] = [
     graft("end", " OFFSET 0 ", " FOR UPDATE "),
     graft("end", " OFFSET 0 ", " FOR NO KEY UPDATE "),
@@ -116,7 +116,7 @@ fn put(sql: &str, place: std::ops::Range<usize>, part: &str) -> String {
     format!("{} {part} {}", &sql[..place.start], &sql[place.end..])
 }
 
-/// Puts the part in the place; whether it landed, which is where its twin is accepted.
+/// Grafts the part at the position. Returns whether it landed: whether its twin is accepted there.
 fn lands(sql: &str, place: std::ops::Range<usize>, graft: &Graft) -> bool {
     if check(&put(sql, place.clone(), graft.twin)).is_err() {
         return false;
@@ -127,12 +127,12 @@ fn lands(sql: &str, place: std::ops::Range<usize>, graft: &Graft) -> bool {
 }
 
 #[test]
-fn a_hostile_part_is_refused_in_every_place_of_every_honest_statement() {
+fn a_hostile_part_is_refused_at_every_position_of_every_honest_statement() {
     let mut landed = BTreeMap::<_, usize>::new();
     for (index, stock) in STOCKS.iter().enumerate() {
         let mut of_stock = 0;
         for (position, word) in stock.words.iter().enumerate() {
-            // Every graft would take minutes: each place gets two of them, and the next place the next two.
+            // All grafts would take minutes: each position gets two of them, and the next position the next two.
             for step in 0..2 {
                 let graft = &GRAFTS[(index + position * 2 + step) % GRAFTS.len()];
                 if lands(&stock.sql, word.clone(), graft) {

@@ -1,4 +1,4 @@
-//! The guard against what people really write, and against what people really tried.
+//! The guard, tested with SQL that people write and with attacks that people tried.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
