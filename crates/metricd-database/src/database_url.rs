@@ -13,7 +13,7 @@ use crate::target::{self, TargetSession};
 const LIBPQ_DEFAULTS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
 
 /// The parameters that a URL may have: those that both drivers know, and those in [`LIBPQ_ONLY`].
-const PARAMETERS: [&str; 17] = [
+const KNOWN_PARAMETERS: [&str; 17] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -71,7 +71,7 @@ pub enum InvalidDatabaseUrl {
     #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
     NoDatabase,
     /// The URL has an unknown parameter.
-    #[error("the URL has a parameter that is not known: expected one of {}, {}", PARAMETERS.join(", "), target::NAME)]
+    #[error("the URL has a parameter that is not known: expected one of {}, {}", KNOWN_PARAMETERS.join(", "), target::NAME)]
     Parameter,
     /// A parameter of the URL has an invalid value.
     #[error("the URL's parameter `{0}` has a value that it cannot have: expected {1}")]
@@ -105,7 +105,7 @@ impl DatabaseUrl {
         if hosts.split(',').any(|host| !has_port(host)) {
             return Err(InvalidDatabaseUrl::Port);
         }
-        let parameters = Parameters::parse(text)?;
+        let parameters = UrlParameters::parse(text)?;
         let decoded = |text: &str| decoded(text).ok_or(InvalidDatabaseUrl::Encoding);
         // If a parameter has two values, both drivers take the last.
         let user = parameters.last("user").map_or_else(|| decoded(user), |user| Ok(user.to_owned()))?;
@@ -233,11 +233,11 @@ impl DatabaseUrl {
 }
 
 /// The decoded parameters of a URL.
-struct Parameters(Vec<(&'static str, String)>);
+struct UrlParameters(Vec<(&'static str, String)>);
 
-impl Parameters {
+impl UrlParameters {
     fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
-        let known = |name: &str| PARAMETERS.into_iter().chain([target::NAME]).find(|known| *known == name);
+        let known = |name: &str| KNOWN_PARAMETERS.into_iter().chain([target::NAME]).find(|known| *known == name);
         let parsed = parameters(url).map(|(name, value)| {
             let name = known(name).ok_or(InvalidDatabaseUrl::Parameter)?;
             let value = decoded(value).ok_or(InvalidDatabaseUrl::Encoding)?;

@@ -13,12 +13,12 @@ pub struct HarmClass {
     pub functions: Vec<&'static str>,
 }
 
-static CLASSES: LazyLock<Vec<HarmClass>> = LazyLock::new(|| parse(include_str!("harm.txt")));
+static HARM_CLASSES: LazyLock<Vec<HarmClass>> = LazyLock::new(|| parse(include_str!("harm.txt")));
 
 /// The classes of functions that hardening revokes from PUBLIC.
 #[must_use]
 pub fn harm_classes() -> &'static [HarmClass] {
-    &CLASSES
+    &HARM_CLASSES
 }
 
 /// What the functions of a class do, or what `temporary`, the right to make temporary tables, allows.

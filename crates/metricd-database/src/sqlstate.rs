@@ -81,7 +81,7 @@ impl fmt::Display for Outage {
 }
 
 /// Codes that differ from their class.
-const CODES: &[(&str, Fault)] = &[
+const FAULTS_BY_CODE: &[(&str, Fault)] = &[
     ("25006", Fault::ReadOnly),                          // read_only_sql_transaction
     ("53100", Fault::Unavailable(Trouble::DiskFull)),    // disk_full
     ("53200", Fault::Unavailable(Trouble::OutOfMemory)), // out_of_memory
@@ -92,7 +92,7 @@ const CODES: &[(&str, Fault)] = &[
 ];
 
 /// All classes of the standard and of PostgreSQL.
-const CLASSES: &[(&str, Fault)] = &[
+const FAULTS_BY_CLASS: &[(&str, Fault)] = &[
     ("00", Fault::Unavailable(Trouble::Internal)), // successful completion: no error
     ("01", Fault::Unavailable(Trouble::Internal)), // warning: no error
     ("02", Fault::Unavailable(Trouble::Internal)), // no data: no error
@@ -143,7 +143,9 @@ const CLASSES: &[(&str, Fault)] = &[
 pub fn fault_of(sqlstate: &str) -> Fault {
     let find =
         |table: &[(&str, Fault)], key: &str| table.iter().find(|(known, _)| *known == key).map(|(_, fault)| *fault);
-    find(CODES, sqlstate).or_else(|| find(CLASSES, sqlstate.get(..2)?)).unwrap_or(Fault::Unavailable(Trouble::Internal))
+    find(FAULTS_BY_CODE, sqlstate)
+        .or_else(|| find(FAULTS_BY_CLASS, sqlstate.get(..2)?))
+        .unwrap_or(Fault::Unavailable(Trouble::Internal))
 }
 
 #[cfg(test)]
@@ -189,8 +191,8 @@ mod tests {
 
     #[test]
     fn every_class_is_in_the_table_once() {
-        let classes: BTreeSet<_> = CLASSES.iter().map(|(class, _)| *class).collect();
-        assert_eq!(classes.len(), CLASSES.len());
+        let classes: BTreeSet<_> = FAULTS_BY_CLASS.iter().map(|(class, _)| *class).collect();
+        assert_eq!(classes.len(), FAULTS_BY_CLASS.len());
         assert_eq!(classes.len(), 43, "PostgreSQL's appendix A lists as many");
     }
 }

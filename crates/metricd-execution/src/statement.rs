@@ -12,7 +12,7 @@ use sqlparser::tokenizer::Tokenizer;
 
 use self::dialect::TokenDialect;
 use self::placeholder::Placeholder;
-use self::reading::Reading;
+use self::reading::StatementReader;
 use crate::Position;
 
 /// SQL that is one statement and begins like a query, with the positions of its parameters.
@@ -112,7 +112,7 @@ impl Statement {
             position: error.location.into(),
             message: unclosed(error.message),
         })?;
-        Reading::of(sql).read(&tokens)
+        StatementReader::of(sql).read(&tokens)
     }
 
     /// The whole text, as its author wrote it.

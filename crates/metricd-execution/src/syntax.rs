@@ -29,7 +29,7 @@ use crate::{FindingCode, Position, Statement};
 const MAX_DEPTH: usize = 100;
 
 /// The stack to walk and drop the tree of the longest text: chained operators nest as deep as their number.
-const STACK_BYTES: usize = 256 << 20;
+const LONG_TEXT_STACK_BYTES: usize = 256 << 20;
 
 /// Up to this length of a text, which most have, a smaller stack is enough. The caller's may be too small:
 /// [`MAX_DEPTH`] levels took more than the 2 MB of a thread.
@@ -116,7 +116,7 @@ impl NoTree {
 pub(crate) fn with_tree<T>(statement: &Statement, visit: impl FnOnce(Result<&Tree, NoTree>) -> T) -> T {
     let work = || visit(parse(statement).as_ref().map_err(Clone::clone));
     let is_short = statement.text().len() <= MAX_SHORT_TEXT_BYTES;
-    stacker::grow(if is_short { SHORT_TEXT_STACK_BYTES } else { STACK_BYTES }, work)
+    stacker::grow(if is_short { SHORT_TEXT_STACK_BYTES } else { LONG_TEXT_STACK_BYTES }, work)
 }
 
 fn parse(statement: &Statement) -> Result<Tree, NoTree> {

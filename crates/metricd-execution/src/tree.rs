@@ -10,10 +10,10 @@ mod source;
 use canonical::Canonical;
 use node::{Node, Object};
 pub use policy::{PolicyFacts, PolicyReach};
-pub(crate) use source::Source;
+pub(crate) use source::SourceSubquery;
 
 /// The stack to walk and drop the deepest tree that PostgreSQL makes.
-const STACK_BYTES: usize = 256 << 20;
+const TREE_STACK_BYTES: usize = 256 << 20;
 
 /// The tree of a statement, in the text format in which PostgreSQL stores it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl QueryTree {
 
     /// Calls `visit` with the query of the statement, on a stack that is large enough.
     fn with<T>(&self, visit: impl FnOnce(Object<'_>) -> Result<T, TreeError>) -> Result<T, TreeError> {
-        stacker::grow(STACK_BYTES, || visit(self.query()?))
+        stacker::grow(TREE_STACK_BYTES, || visit(self.query()?))
     }
 
     /// The query of the statement.
@@ -73,7 +73,7 @@ impl QueryTree {
     /// # Errors
     ///
     /// [`TreeError::WholeRow`] or [`TreeError::Unreadable`].
-    pub(crate) fn is_narrowable(&self, source: &Source) -> Result<(), TreeError> {
+    pub(crate) fn is_narrowable(&self, source: &SourceSubquery) -> Result<(), TreeError> {
         self.with(|original| {
             let mut canonical = Canonical::of_original(source);
             canonical.query(original);
@@ -86,7 +86,7 @@ impl QueryTree {
     /// # Errors
     ///
     /// [`TreeError::Differs`] or [`TreeError::Unreadable`].
-    pub(crate) fn is_narrowed_by(&self, narrowed: &Self, source: &Source) -> Result<(), TreeError> {
+    pub(crate) fn is_narrowed_by(&self, narrowed: &Self, source: &SourceSubquery) -> Result<(), TreeError> {
         self.with(|original| {
             let original = Canonical::of_original(source).query(original);
             let narrowed = Canonical::of_narrowed(source)?.query(narrowed.query()?);

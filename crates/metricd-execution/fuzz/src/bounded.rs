@@ -16,7 +16,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 /// How long one input may take: many times what 100 000 bytes take.
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_CHECK_TIME: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -49,7 +49,7 @@ fn run(duration: Duration, seed: u64) -> ExitCode {
         let is_good = catch_unwind(AssertUnwindSafe(|| look(&input))).is_ok();
         slowest = slowest.max(before.elapsed());
         count += 1;
-        if !is_good || before.elapsed() > LONGEST {
+        if !is_good || before.elapsed() > MAX_CHECK_TIME {
             println!(
                 "input {count} of seed {seed}, after {:?}: {:?}",
                 before.elapsed(),

@@ -3,7 +3,7 @@
 use super::literal::push_short;
 
 /// The two digits of each number below 100.
-const PAIRS: [[u8; 2]; 100] = {
+const TWO_DIGITS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
     let (mut index, mut tens, mut ones) = (0, b'0', b'0');
     while index < pairs.len() {
@@ -31,7 +31,7 @@ pub(super) fn write_short(number: u16, out: &mut Vec<u8>) {
 
 /// The last two digits of the number.
 pub(super) fn two_digits(number: u16) -> [u8; 2] {
-    PAIRS[usize::from(number % 100)]
+    TWO_DIGITS[usize::from(number % 100)]
 }
 
 /// The last four digits of the number.

@@ -4,10 +4,10 @@
 //! fixed number of bytes is copied inline, and the surplus is truncated.
 
 /// Texts up to this length are copied as this many bytes.
-const WIDTH: usize = 32;
+const COPIED_BYTES: usize = 32;
 
 /// Writes the first `count` of these bytes.
-pub(super) fn push_short<const WIDTH: usize>(bytes: &[u8; WIDTH], count: usize, out: &mut Vec<u8>) {
+pub(super) fn push_short<const N: usize>(bytes: &[u8; N], count: usize, out: &mut Vec<u8>) {
     let end = out.len() + count;
     out.extend_from_slice(bytes);
     out.truncate(end);
@@ -16,13 +16,13 @@ pub(super) fn push_short<const WIDTH: usize>(bytes: &[u8; WIDTH], count: usize, 
 /// A text that is written many times.
 #[derive(Debug)]
 pub(super) enum Literal {
-    Short { padded: [u8; WIDTH], count: usize },
+    Short { padded: [u8; COPIED_BYTES], count: usize },
     Long(Vec<u8>),
 }
 
 impl Literal {
     pub(super) fn new(text: Vec<u8>) -> Self {
-        let mut padded = [0; WIDTH];
+        let mut padded = [0; COPIED_BYTES];
         match padded.get_mut(..text.len()) {
             Some(begin) => {
                 begin.copy_from_slice(&text);

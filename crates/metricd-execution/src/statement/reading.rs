@@ -23,14 +23,14 @@ struct SignificantToken<'a> {
 }
 
 /// The state while the tokens of a text are read.
-pub(super) struct Reading {
+pub(super) struct StatementReader {
     statement: Statement,
     /// The index of each parameter by its name.
     indexes: HashMap<String, usize>,
     brackets: Brackets,
 }
 
-impl Reading {
+impl StatementReader {
     pub(super) fn of(sql: &SqlText) -> Self {
         let statement = Statement {
             sql: sql.clone(),

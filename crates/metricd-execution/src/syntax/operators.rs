@@ -3,7 +3,7 @@
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 /// The characters of operators.
-const CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
+const OPERATOR_CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 
 /// Whether the token is one operator, or a part of one.
 pub(super) fn is_operator(token: &Token) -> bool {
@@ -12,7 +12,7 @@ pub(super) fn is_operator(token: &Token) -> bool {
 }
 
 pub(super) fn is_operator_character(character: char) -> bool {
-    CHARACTERS.contains(character)
+    OPERATOR_CHARACTERS.contains(character)
 }
 
 /// The characters of operators that standard SQL does not use.
@@ -96,7 +96,8 @@ mod tests {
         ] {
             let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
             let joined = with_operators(&tokens).into_iter().map(|token| token.token.to_string());
-            let found: Vec<_> = joined.filter(|text| text.starts_with(|first| CHARACTERS.contains(first))).collect();
+            let found: Vec<_> =
+                joined.filter(|text| text.starts_with(|first| OPERATOR_CHARACTERS.contains(first))).collect();
             assert_eq!(found, operators, "{sql}");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::TreeError;
 use super::node::{Node, Object};
-use super::source::Source;
+use super::source::SourceSubquery;
 
 /// Fields that do not change the meaning of a statement: positions in the text; the role and the columns for the check
 /// of privileges, since the same role runs every statement; and the column numbers of the sides of a join, which
@@ -32,7 +32,7 @@ enum SourceForm<'a> {
     /// No source is recognised.
     Any,
     /// As a table.
-    Table(&'a Source),
+    Table(&'a SourceSubquery),
     /// As this subquery over the table, with columns that have these numbers in the table.
     Subquery { query: Object<'a>, columns: &'a [usize] },
 }
@@ -42,13 +42,13 @@ enum SourceForm<'a> {
 #[derive(Debug)]
 pub(super) struct Canonical<'a> {
     form: SourceForm<'a>,
-    scopes: Vec<Scope>,
+    range_tables: Vec<RangeTable>,
     has_whole_row: bool,
 }
 
 /// What is known of the range table of an enclosing query.
 #[derive(Debug, Default)]
-struct Scope {
+struct RangeTable {
     /// The numbers of the entries that are the source.
     sources: Vec<usize>,
     /// For joins with columns left out, by the number of the entry: the numbers of the columns that are kept.
@@ -58,16 +58,16 @@ struct Scope {
 impl<'a> Canonical<'a> {
     /// For trees without a source.
     pub(super) fn plain() -> Self {
-        Self { form: SourceForm::Any, scopes: Vec::new(), has_whole_row: false }
+        Self { form: SourceForm::Any, range_tables: Vec::new(), has_whole_row: false }
     }
 
     /// For a statement that reads the table.
-    pub(super) fn of_original(source: &'a Source) -> Self {
+    pub(super) fn of_original(source: &'a SourceSubquery) -> Self {
         Self { form: SourceForm::Table(source), ..Self::plain() }
     }
 
     /// For a statement that reads the subquery instead of the table.
-    pub(super) fn of_narrowed(source: &'a Source) -> Result<Self, TreeError> {
+    pub(super) fn of_narrowed(source: &'a SourceSubquery) -> Result<Self, TreeError> {
         let (query, _) = without_inheritance(Self::plain().query(source.subquery()?));
         Ok(Self { form: SourceForm::Subquery { query, columns: &source.columns }, ..Self::plain() })
     }
@@ -78,28 +78,28 @@ impl<'a> Canonical<'a> {
     }
 
     pub(super) fn query<'t>(&mut self, mut query: Object<'t>) -> Object<'t> {
-        let mut scope = Scope::default();
+        let mut range_table = RangeTable::default();
         for (number, entry) in (1..).zip(entries_of(&mut query)) {
             if let Some(source) = entry.as_object().and_then(|entry| self.source(entry)) {
                 *entry = Node::Object(source);
-                scope.sources.push(number);
+                range_table.sources.push(number);
             }
         }
         for (number, entry) in (1..).zip(entries_of(&mut query)) {
             if let Node::Object(entry) = entry
-                && let Some(kept) = self.kept_columns(entry, &scope.sources)
+                && let Some(kept) = self.kept_columns(entry, &range_table.sources)
             {
                 retain(entry, "joinaliasvars", &kept);
                 let names = entry.fields.iter_mut().find(|(name, _)| *name == "eref");
                 if let Some([Node::Object(names)]) = names.map(|(_, values)| values.as_mut_slice()) {
                     retain(names, "colnames", &kept);
                 }
-                scope.joins.insert(number, kept);
+                range_table.joins.insert(number, kept);
             }
         }
-        self.scopes.push(scope);
+        self.range_tables.push(range_table);
         let query = self.object(query);
-        self.scopes.pop();
+        self.range_tables.pop();
         query
     }
 
@@ -121,7 +121,7 @@ impl<'a> Canonical<'a> {
             _ => None,
         };
         let mut names = entry.field("eref")?.as_object().cloned()?;
-        if let SourceForm::Table(Source { columns, .. }) = &self.form {
+        if let SourceForm::Table(SourceSubquery { columns, .. }) = &self.form {
             retain(&mut names, "colnames", columns);
         }
         let mut fields = vec![("eref", vec![Node::Object(names)]), ("inh", vec![inheritance?])];
@@ -134,7 +134,7 @@ impl<'a> Canonical<'a> {
     /// The numbers of the columns of a join, without those of the table that the subquery lacks; `None` if all are
     /// kept.
     fn kept_columns(&self, entry: &Object<'_>, sources: &[usize]) -> Option<Vec<usize>> {
-        let SourceForm::Table(Source { columns, .. }) = &self.form else { return None };
+        let SourceForm::Table(SourceSubquery { columns, .. }) = &self.form else { return None };
         let is_left_out = |column: &Node<'_>| {
             column.as_object().is_some_and(|column| {
                 column.kind == "VAR"
@@ -175,9 +175,9 @@ impl<'a> Canonical<'a> {
         let levels = object.number("varlevelsup").unwrap_or_default();
         for (entry, column) in [("varno", "varattno"), ("varnosyn", "varattnosyn")] {
             let Some(number) = object.number::<usize>(entry) else { continue };
-            let Some(scope) = self.scope(levels) else { continue };
+            let Some(range_table) = self.range_table(levels) else { continue };
             let column_number = object.number::<usize>(column);
-            let (is_source, join) = (scope.sources.contains(&number), scope.joins.get(&number));
+            let (is_source, join) = (range_table.sources.contains(&number), range_table.joins.get(&number));
             let renumbered = match (&self.form, join, column_number) {
                 (SourceForm::Subquery { columns, .. }, _, Some(column_number)) if is_source => {
                     column_number.checked_sub(1).and_then(|index| columns.get(index)).map(ToString::to_string)
@@ -196,8 +196,8 @@ impl<'a> Canonical<'a> {
         }
     }
 
-    fn scope(&self, levels: usize) -> Option<&Scope> {
-        self.scopes.get(self.scopes.len().checked_sub(levels + 1)?)
+    fn range_table(&self, levels: usize) -> Option<&RangeTable> {
+        self.range_tables.get(self.range_tables.len().checked_sub(levels + 1)?)
     }
 }
 

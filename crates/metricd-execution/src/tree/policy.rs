@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::STACK_BYTES;
+use super::TREE_STACK_BYTES;
 use super::node::{Node, Object};
 
 /// Built-in types, functions and operators have smaller oids (`FirstNormalObjectId`).
@@ -44,7 +44,7 @@ impl PolicyFacts {
     /// evaluating them: `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
     #[must_use]
     pub fn reach(&self, condition: &str) -> PolicyReach {
-        stacker::grow(STACK_BYTES, || {
+        stacker::grow(TREE_STACK_BYTES, || {
             let Some(Node::Object(condition)) = Node::read(condition) else { return PolicyReach::Unknown };
             match condition.kind {
                 _ if self.is_of_tenant(&condition) => PolicyReach::Tenant,

@@ -1,11 +1,11 @@
 //! The table to which a period applies, and the parts of a statement whose result depends on its other rows.
 
 use super::node::{Node, Object};
-use super::{QueryTree, STACK_BYTES, TreeError};
+use super::{QueryTree, TREE_STACK_BYTES, TreeError};
 
 /// The resolved subquery that replaces a table for a period.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct SourceSubquery {
     /// The tree of a statement that selects everything from the subquery.
     tree: QueryTree,
     /// The oid of the table.
@@ -37,11 +37,11 @@ impl RowDependence {
     }
 }
 
-impl Source {
+impl SourceSubquery {
     /// Takes the tree of a statement that selects everything from the subquery, and the index of the time column in the
     /// subquery, if it has one.
     pub(crate) fn new(tree: QueryTree, position: Option<usize>) -> Result<Self, TreeError> {
-        let (relation, columns) = stacker::grow(STACK_BYTES, || {
+        let (relation, columns) = stacker::grow(TREE_STACK_BYTES, || {
             let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
             let mut entries = subquery.objects("rtable");
             let relation = entries.next().and_then(|entry| entry.word("relid")).map(str::to_owned);
@@ -73,7 +73,8 @@ impl Source {
     /// The parts of the statement whose result depends on other rows of the source.
     pub(crate) fn dependences(&self, statement: &QueryTree) -> Result<Vec<RowDependence>, TreeError> {
         statement.with(|query| {
-            let mut walk = Walk { relation: &self.relation, scopes: Vec::new(), found: Vec::new(), is_unknown: false };
+            let mut walk =
+                DependenceWalk { relation: &self.relation, scopes: Vec::new(), found: Vec::new(), is_unknown: false };
             walk.query(&query);
             if walk.is_unknown {
                 return Err(TreeError::Unreadable);
@@ -92,7 +93,7 @@ fn columns_of(query: &Object<'_>) -> Option<Vec<usize>> {
 }
 
 /// Walks a query, and determines which of its parts read the source.
-struct Walk<'a> {
+struct DependenceWalk<'a> {
     relation: &'a str,
     /// The WITH queries of each enclosing query, and whether they read the source.
     scopes: Vec<Vec<(String, bool)>>,
@@ -108,7 +109,7 @@ const DEPENDENCE_FIELDS: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitC
 /// table, empty FROM, and (since PostgreSQL 18) grouping.
 const ENTRY_KINDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-impl Walk<'_> {
+impl DependenceWalk<'_> {
     /// Whether the query reads the source. If so, records the parts that depend on its rows.
     fn query(&mut self, query: &Object<'_>) -> bool {
         self.is_unknown |= DEPENDENCE_FIELDS.iter().any(|name| query.field(name).is_none());

@@ -8,12 +8,12 @@ use metricd_domain::{
 use super::{Declarations, SqlValidationError, SqlValidator};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
-use crate::tree::Source;
+use crate::tree::SourceSubquery;
 use crate::{Finding, FindingCode, Position, QueryTree, Statement};
 use metricd_database::Outage;
 
 /// What the author can do if a period cannot be applied.
-const INSTEAD: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";
+const PERIOD_ADVICE: &str = "name `:start_date` and `:end_date` in it, or declare another `period`";
 
 /// Why a period cannot be applied.
 enum Obstacle {
@@ -56,14 +56,12 @@ impl SqlValidator {
                 Some(_) => refused("the SQL names the days of a period itself: leave `period` out"),
             };
         }
-        let application = Application { validator: self, statement, declared, contract, tree };
+        let validation = PeriodValidation { validator: self, statement, declared, contract, tree };
         let period = match apply {
             Some(PeriodApply::None) => Err(Obstacle::from("the definition says that it takes none")),
-            Some(PeriodApply::Source) => {
-                source.map_err(Obstacle::from).and_then(|source| application.to_source(source))
-            }
-            Some(PeriodApply::Result) => application.to_result(source.ok().as_ref()),
-            None => source.map_err(Obstacle::from).and_then(|source| application.by_default(source)),
+            Some(PeriodApply::Source) => source.map_err(Obstacle::from).and_then(|source| validation.to_source(source)),
+            Some(PeriodApply::Result) => validation.to_result(source.ok().as_ref()),
+            None => source.map_err(Obstacle::from).and_then(|source| validation.by_default(source)),
         };
         match (period, apply) {
             (Ok(period), _) => Ok(period),
@@ -75,8 +73,8 @@ impl SqlValidator {
     }
 }
 
-/// A period that is to be applied to a statement.
-struct Application<'a> {
+/// Validates the application of a period to a statement.
+struct PeriodValidation<'a> {
     validator: &'a SqlValidator,
     statement: &'a Statement,
     declared: Declarations<'a>,
@@ -84,7 +82,7 @@ struct Application<'a> {
     tree: &'a QueryTree,
 }
 
-impl Application<'_> {
+impl PeriodValidation<'_> {
     /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its
     /// columns is the time column of the source.
     fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
@@ -98,7 +96,7 @@ impl Application<'_> {
         let because = |reason: String| {
             let PeriodSource { table, .. } = &time;
             format!(
-                "the SQL has {}, which would mean something else on a part of `{table}`, and {reason}: {INSTEAD}",
+                "the SQL has {}, which would mean something else on a part of `{table}`, and {reason}: {PERIOD_ADVICE}",
                 dependence.name()
             )
         };
@@ -120,17 +118,17 @@ impl Application<'_> {
     }
 
     /// Resolves the subquery that replaces the source.
-    fn source(&self, time: &PeriodSource) -> Result<Source, Obstacle> {
+    fn source(&self, time: &PeriodSource) -> Result<SourceSubquery, Obstacle> {
         let rows = source_rows(self.statement, time, &self.contract.tables)?;
         let (columns, tree) = self.resolved(&rows, &[])?;
         let position = columns.iter().position(|column| column.name == time.column);
-        Ok(Source::new(tree, position)?)
+        Ok(SourceSubquery::new(tree, position)?)
     }
 
     /// Narrows the source: the statement reads only its rows inside the period.
-    fn narrow(&self, time: PeriodSource, source: &Source) -> Result<Period, Obstacle> {
+    fn narrow(&self, time: PeriodSource, source: &SourceSubquery) -> Result<Period, Obstacle> {
         let because =
-            |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {INSTEAD}", time.table);
+            |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {PERIOD_ADVICE}", time.table);
         let check = || {
             self.tree.is_narrowable(source)?;
             let narrowed = narrowed(self.statement, &time, &self.contract.tables)?;
@@ -175,7 +173,11 @@ impl Application<'_> {
     }
 
     /// The column of the result that is the time column of the source: the only one, or else the one of the same name.
-    fn shown_column(&self, time: &PeriodSource, source: &Source) -> Result<Result<PeriodColumn, String>, Obstacle> {
+    fn shown_column(
+        &self,
+        time: &PeriodSource,
+        source: &SourceSubquery,
+    ) -> Result<Result<PeriodColumn, String>, Obstacle> {
         let shown = source.shown_in(self.tree)?;
         let columns: Vec<_> = shown.into_iter().filter_map(|position| self.contract.columns.get(position)).collect();
         let PeriodSource { table, column, .. } = time;

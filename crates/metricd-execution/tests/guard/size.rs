@@ -75,7 +75,7 @@ const SHAPES: [(&str, &str, &str); 41] = [
 
 /// Many times what the slowest of the shapes takes, and far less than where the time grows with the square of the
 /// length: that has been minutes.
-const LONGEST: Duration = Duration::from_secs(15);
+const MAX_CHECK_TIME: Duration = Duration::from_secs(15);
 
 #[test]
 fn the_longest_texts_take_no_more_than_their_length() {
@@ -83,12 +83,12 @@ fn the_longest_texts_take_no_more_than_their_length() {
         let times = (MAX_SQL_BYTES - before.len() - after.len()) / repeated.len();
         let begin = Instant::now();
         look(&format!("{before}{}{after}", repeated.repeat(times)));
-        assert!(begin.elapsed() < LONGEST, "{repeated:?} takes {:?}", begin.elapsed());
+        assert!(begin.elapsed() < MAX_CHECK_TIME, "{repeated:?} takes {:?}", begin.elapsed());
     }
     let names = (0..10_000).map(|number| format!(",:p{number}")).collect::<Vec<_>>().concat();
     let begin = Instant::now();
     look(&format!("SELECT 1{names} FROM a"));
-    assert!(begin.elapsed() < LONGEST, "parameters take {:?}", begin.elapsed());
+    assert!(begin.elapsed() < MAX_CHECK_TIME, "parameters take {:?}", begin.elapsed());
 }
 
 /// A parser that tries one reading and then another at each level takes twice as long for each of them.
@@ -124,7 +124,7 @@ fn deep_texts_take_no_more_than_their_length() {
             for depth in [10, 30, 60, 99] {
                 let begin = Instant::now();
                 look(&format!("{before}{}{inside}{}", open.repeat(depth), close.repeat(depth)));
-                assert!(begin.elapsed() < LONGEST, "{open:?} around {inside:?}, {depth} times");
+                assert!(begin.elapsed() < MAX_CHECK_TIME, "{open:?} around {inside:?}, {depth} times");
             }
         }
     }

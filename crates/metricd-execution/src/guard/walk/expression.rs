@@ -12,7 +12,7 @@ use crate::syntax::is_reserved;
 /// The stack that one step of the walk may need.
 pub(super) const RED_ZONE_BYTES: usize = 256 << 10;
 /// The stack that is allocated when less than [`RED_ZONE_BYTES`] is left.
-pub(super) const STACK_BYTES: usize = 4 << 20;
+pub(super) const STACK_GROWTH_BYTES: usize = 4 << 20;
 
 impl Walk<'_> {
     pub(super) fn expressions<'e>(&mut self, expressions: impl IntoIterator<Item = &'e Expr>) {
@@ -23,7 +23,7 @@ impl Walk<'_> {
 
     pub(super) fn expression(&mut self, expression: &Expr) {
         let around = self.position;
-        stacker::maybe_grow(RED_ZONE_BYTES, STACK_BYTES, || self.node(expression));
+        stacker::maybe_grow(RED_ZONE_BYTES, STACK_GROWTH_BYTES, || self.node(expression));
         self.position = around;
     }
 

@@ -95,7 +95,7 @@ impl Walk<'_> {
                     matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
                 self.refuse_if(!is_plain, "BY NAME");
                 // Set operations nest to the left, as deep as their number.
-                stacker::maybe_grow(super::expression::RED_ZONE_BYTES, super::expression::STACK_BYTES, || {
+                stacker::maybe_grow(super::expression::RED_ZONE_BYTES, super::expression::STACK_GROWTH_BYTES, || {
                     self.set_expression(left);
                 });
                 self.set_expression(right);
