@@ -6,7 +6,7 @@
 //! | fault | SQL that is validated | SQL that runs | the catalog's own statements |
 //! |---|---|---|---|
 //! | [`Fault::Statement`] | a finding (422) | the author's (500) | this program's, or a changed schema's (500) |
-//! | [`Fault::Value`] | a finding (422) | the caller's (422) if a parameter can be it, else the author's | as above (500) |
+//! | [`Fault::Value`] | a finding (422) | the caller's (422) if it can be a parameter, else the author's | as above (500) |
 //! | [`Fault::Constraint`] | a finding (422) | the author's (500) | mapped by the constraint's name |
 //! | [`Fault::ReadOnly`] | cannot be validated (503) | the author's (500): it runs read-only on purpose | 503 |
 //! | [`Fault::Cancelled`] | cannot be validated (503), unless the time limit is the SQL's own | a time limit (504) | 503 |

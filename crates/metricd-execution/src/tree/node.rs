@@ -92,13 +92,13 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Whether the entry of a range table is one of the two that PostgreSQL 15 puts before those of a view's query, for the
-/// view.
+/// Whether the entry of a range table is one of the two for the view itself, which PostgreSQL 15 puts before those of
+/// its query.
 fn is_view_itself(entry: &Object<'_>) -> bool {
     entry.word("rtekind") == Some("0") && entry.word("inFromCl") == Some("false")
 }
 
-/// Reads the node that begins with the word.
+/// Parses the node that begins with this word.
 fn read_node<'a>(first: &'a str, words: &mut Words<'a>, depth: usize) -> Option<Node<'a>> {
     if depth > MAX_DEPTH {
         return None;
@@ -118,7 +118,7 @@ fn read_node<'a>(first: &'a str, words: &mut Words<'a>, depth: usize) -> Option<
             let mut word = words.next()?;
             while word != "}" {
                 let name = word.strip_prefix(':')?;
-                // What stands right behind a field's name is its value, even where a name begins with a colon.
+                // The word after the name of a field is always a value, even if it begins with a colon.
                 let mut values = vec![read_node(words.next()?, words, depth + 1)?];
                 word = words.next()?;
                 while word != "}" && !word.starts_with(':') {
@@ -134,8 +134,8 @@ fn read_node<'a>(first: &'a str, words: &mut Words<'a>, depth: usize) -> Option<
     }
 }
 
-/// The words of the text: brackets, and what stands between them and white space, in which a backslash takes the
-/// meaning from the character behind it.
+/// Splits the text into words: brackets, and runs of other characters without white space. A backslash escapes the next
+/// character.
 struct Words<'a> {
     rest: &'a str,
 }
