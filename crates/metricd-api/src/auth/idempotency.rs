@@ -6,7 +6,6 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::auth::caller;
-use crate::extract::conditional::hex;
 use crate::{FieldError, Problem, ProblemCode};
 
 /// The header of the key.
@@ -50,5 +49,5 @@ fn scoped_key(request: &HttpRequest, key: &str) -> String {
     let subject = caller.subject();
     // No subject differs from an empty one.
     let hash = Sha256::new().chain_update([u8::from(subject.is_some())]).chain_update(subject.unwrap_or_default());
-    hex(&hash.chain_update([0]).chain_update(key).finalize())
+    hex::encode(hash.chain_update([0]).chain_update(key).finalize())
 }

@@ -73,7 +73,7 @@ pub(crate) fn check_if_match(request: &HttpRequest, tag: &EntityTag) -> Result<(
 
 /// The weak `ETag` of a result with this hash, which does not include `as_of`.
 pub(crate) fn result_tag(hash: &blake3::Hasher) -> EntityTag {
-    EntityTag::new_weak(hex(hash.finalize().as_bytes().get(..16).unwrap_or_default()))
+    EntityTag::new_weak(hex::encode(hash.finalize().as_bytes().get(..16).unwrap_or_default()))
 }
 
 /// Adds the `ETag` of a result, and requires caches to revalidate.
@@ -86,16 +86,5 @@ pub(crate) fn with_tag(mut response: HttpResponseBuilder, tag: &EntityTag) -> Ht
 /// 48 bits of a hash in hexadecimal.
 fn short_hash(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);
-    hex(hash.get(..6).unwrap_or_default())
-}
-
-/// Hexadecimal digits of the bytes.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        digits.push(digit(byte >> 4));
-        digits.push(digit(byte & 15));
-    }
-    digits
+    hex::encode(hash.get(..6).unwrap_or_default())
 }
