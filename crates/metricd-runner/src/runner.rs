@@ -6,11 +6,11 @@
 //! several runs share a round trip.
 
 mod asking;
+mod batcher;
 mod connection;
 mod cost;
 mod error;
 mod exporter;
-mod gathering;
 mod lease;
 mod locks;
 mod patience;
@@ -42,9 +42,9 @@ use metricd_execution::{
 };
 use tokio::time::timeout;
 
+use self::batcher::StatementBatcher;
 use self::cost::Estimates;
 use self::exporter::Exporter;
-use self::gathering::Gathering;
 use self::lease::Lease;
 use self::locks::LOCK_TIMEOUT_SETTING;
 use self::patience::Waits;
@@ -122,7 +122,7 @@ impl Default for RunnerConfig {
 pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
-    gathering: Gathering,
+    batcher: StatementBatcher,
     exporter: Exporter,
     probe: Probe,
     /// By which tenants are named to PostgreSQL.
@@ -154,7 +154,7 @@ impl PgRunner {
         let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
-            gathering: Gathering::new(pool.clone(), estimates.clone()),
+            batcher: StatementBatcher::new(pool.clone(), estimates.clone()),
             pool,
             estimates,
             exporter: Exporter::default(),
@@ -198,7 +198,7 @@ impl PgRunner {
         let lease = self.permitted_lease(clock.queue, permit, is_stream).await;
         clock.queue += began.elapsed();
         let mut lease = lease?;
-        self.gathering.note(lease.connection());
+        self.batcher.observe(lease.connection());
         let connection = lease.connection();
         clock.session_since = (!connection.is_pooled()).then(|| connection.opened());
         Ok(lease)
@@ -316,11 +316,11 @@ impl MetricRunner for PgRunner {
         quarantine.check(statement.text())?;
         let is_behind_lock = self.pool.locks().suspects(statement.text());
         // What is sent together is one transaction, and a tenant is a transaction's. What may wait for a lock makes others wait.
-        let gathered = match tenant {
-            None if !is_behind_lock => self.gathering.run(statement, limits, &permit, sink, &mut clock).await,
+        let batched = match tenant {
+            None if !is_behind_lock => self.batcher.run(statement, limits, &permit, sink, &mut clock).await,
             _ => None,
         };
-        let outcome = match gathered {
+        let outcome = match batched {
             Some(outcome) => outcome,
             // It runs still where it was sent with others, and is not run a second time meanwhile.
             None if !quarantine.until_released(statement.text(), limits.time).await => {

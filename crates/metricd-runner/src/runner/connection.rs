@@ -99,8 +99,8 @@ impl Connection {
     }
 
     /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
-    pub(super) fn is_inert(&self) -> bool {
-        self.properties.is_inert
+    pub(super) fn batching_safe(&self) -> bool {
+        self.properties.batching_safe
     }
 
     /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.

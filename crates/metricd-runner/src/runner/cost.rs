@@ -26,7 +26,7 @@ const LARGE_PLAN_BYTES: usize = 128 << 10;
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How long a statement is not sent with others once that has turned out to be wrong.
-const APART: Duration = Duration::from_secs(5);
+const BATCHING_DENIAL: Duration = Duration::from_secs(5);
 
 /// Of how many statements an estimate is held.
 const MAX_ESTIMATES: u64 = 10_000;
@@ -49,12 +49,12 @@ impl Estimate {
 pub(super) struct Estimates {
     costs: Cache<Arc<str>, Estimate, RandomState>,
     /// The statements that are not sent with others, whatever they cost.
-    apart: Cache<Arc<str>, (), RandomState>,
+    batching_denied: Cache<Arc<str>, (), RandomState>,
 }
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self { costs: cache(ESTIMATE_LIFETIME), apart: cache(APART) }
+        Self { costs: cache(ESTIMATE_LIFETIME), batching_denied: cache(BATCHING_DENIAL) }
     }
 }
 
@@ -80,14 +80,15 @@ impl Estimates {
     }
 
     /// What a statement costs that can be sent with others, where that is known.
-    pub(super) fn of_together(&self, text: &str) -> Option<f64> {
-        let estimate = self.costs.get(text).filter(|estimate| !estimate.is_large && !self.apart.contains_key(text));
+    pub(super) fn batchable_cost(&self, text: &str) -> Option<f64> {
+        let estimate =
+            self.costs.get(text).filter(|estimate| !estimate.is_large && !self.batching_denied.contains_key(text));
         estimate.map(|estimate| estimate.cost)
     }
 
     /// Has the statement sent by itself for a while.
-    pub(super) fn set_apart(&self, text: &str) {
-        self.apart.insert(text.into(), ());
+    pub(super) fn deny_batching(&self, text: &str) {
+        self.batching_denied.insert(text.into(), ());
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct SessionProperties {
     /// Whether nothing that a statement may do outlives it.
     pub(super) is_harmless: bool,
     /// Whether nothing that a statement may do reaches another one in its transaction.
-    pub(super) is_inert: bool,
+    pub(super) batching_safe: bool,
     /// PostgreSQL's own limit of a statement's time; zero is none.
     pub(super) timeout: Duration,
     /// PostgreSQL's process.
@@ -63,16 +63,22 @@ impl SessionProperties {
         if !is_own {
             let settings = Some(settings(session).await?);
             let pid = told(2).to_owned();
-            return Ok(Self { is_harmless: false, is_inert: false, timeout: Duration::ZERO, pid, pooled: settings });
+            return Ok(Self {
+                is_harmless: false,
+                batching_safe: false,
+                timeout: Duration::ZERO,
+                pid,
+                pooled: settings,
+            });
         }
         let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
         let is_harmless = told(0) == "true";
-        let is_inert = is_harmless && told(3) == "true";
+        let batching_safe = is_harmless && told(3) == "true";
         let pid = told(2).to_owned();
         if let Err(error) = run(session, &format!("SET {WATCH_CLIENT}")).await? {
             log::debug!("PostgreSQL does not look whether its client is there: {error:?}");
         }
-        Ok(Self { is_harmless, is_inert, timeout, pid, pooled: None })
+        Ok(Self { is_harmless, batching_safe, timeout, pid, pooled: None })
     }
 }
 

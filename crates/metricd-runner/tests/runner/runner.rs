@@ -1,8 +1,8 @@
 //! Running stored SQL against the real database.
 
+mod batcher;
 mod changing;
 mod connections;
-mod gathering;
 mod locks;
 mod sending;
 mod timing;

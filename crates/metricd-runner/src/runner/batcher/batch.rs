@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use metricd_execution::{BoundStatement, Fields, RowSink, RunError, RunLimits, RunOutcome};
 
-use super::{PATIENCE, Waiting};
+use super::{BATCH_TIMEOUT, PendingRun};
 use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
 use crate::runner::error::{is_stale, run_error};
@@ -14,10 +14,10 @@ use crate::runner::plan::Plan;
 use crate::runner::session::{Answer, Session, SessionError};
 
 /// How much an answer has at most; a larger one is better read as it comes.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// What PostgreSQL has answered to one statement.
-pub(super) struct Answered {
+pub(super) struct BatchedResponse {
     /// When it was sent.
     pub(super) sent: Instant,
     plan: Arc<Plan>,
@@ -39,16 +39,16 @@ impl Rows {
 }
 
 /// What is asked, and what is to be asked still.
-pub(super) struct Question {
+pub(super) struct StatementBatch {
     estimates: Estimates,
-    left: VecDeque<Waiting>,
-    preparing: Option<Waiting>,
-    asked: VecDeque<(Waiting, Arc<Plan>)>,
+    pending: VecDeque<PendingRun>,
+    preparing: Option<PendingRun>,
+    sent: VecDeque<(PendingRun, Arc<Plan>)>,
 }
 
-impl Answered {
+impl BatchedResponse {
     /// Hands the rows to the sink, up to the limits.
-    pub(super) async fn hand_on(self, limits: RunLimits, sink: &mut dyn RowSink) -> Result<RunOutcome, RunError> {
+    pub(super) async fn replay(self, limits: RunLimits, sink: &mut dyn RowSink) -> Result<RunOutcome, RunError> {
         sink.columns(&self.plan.columns)?;
         let Rows { bytes, ends } = &self.rows;
         let (mut row_count, mut begin) = (0, 0);
@@ -66,9 +66,9 @@ impl Answered {
     }
 }
 
-impl Question {
-    pub(super) fn new(estimates: Estimates, runs: Vec<Waiting>) -> Self {
-        Self { estimates, left: runs.into(), preparing: None, asked: VecDeque::new() }
+impl StatementBatch {
+    pub(super) fn new(estimates: Estimates, runs: Vec<PendingRun>) -> Self {
+        Self { estimates, pending: runs.into(), preparing: None, sent: VecDeque::new() }
     }
 
     /// Asks, and tells each run what is answered. Those that are told nothing go on alone when this is dropped.
@@ -76,10 +76,10 @@ impl Question {
     /// # Errors
     ///
     /// Where the connection is of no more use.
-    pub(super) async fn put(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
+    pub(super) async fn execute(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         loop {
             self.prepare(connection).await?;
-            if self.asked.is_empty() {
+            if self.sent.is_empty() {
                 return Ok(());
             }
             self.ask(connection).await?;
@@ -88,13 +88,13 @@ impl Question {
 
     /// Prepares all of them, which are fewer than a connection keeps prepared.
     async fn prepare(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
-        while let Some(run) = self.left.pop_front() {
-            self.preparing = Some(run).filter(|run| !run.told.is_closed());
+        while let Some(run) = self.pending.pop_front() {
+            self.preparing = Some(run).filter(|run| !run.reply.is_closed());
             let Some(run) = &self.preparing else { continue };
             let plan = plan(connection, &run.statement).await?;
             match (self.preparing.take(), plan) {
-                (Some(run), Some(plan)) => self.asked.push_back((run, plan)),
-                (Some(run), None) => self.estimates.set_apart(run.statement.text()),
+                (Some(run), Some(plan)) => self.sent.push_back((run, plan)),
+                (Some(run), None) => self.estimates.deny_batching(run.statement.text()),
                 (None, _) => {}
             }
         }
@@ -106,21 +106,21 @@ impl Question {
         let prelude = connection.prelude(None, None, None).await?;
         let before: Vec<_> = prelude.ahead().collect();
         let statements =
-            self.asked.iter().map(|(run, plan)| ((&plan.prepared, run.statement.text()), run.statement.texts()));
+            self.sent.iter().map(|(run, plan)| ((&plan.prepared, run.statement.text()), run.statement.texts()));
         connection.session.ask_prepared_all(&before, statements, &[])?;
         let sent = Instant::now();
-        while !connection.session.is_answered() && !self.asked.is_empty() {
+        while !connection.session.is_answered() && !self.sent.is_empty() {
             let rows = rows(&mut connection.session).await;
             if let Err(error @ SessionError::Lost(_)) = rows {
                 return Err(error);
             }
-            let Some((run, plan)) = self.asked.pop_front() else { break };
+            let Some((run, plan)) = self.sent.pop_front() else { break };
             match rows {
                 Ok(Some(rows)) => {
                     // Who has gone need not be told.
-                    let _ = run.told.send(Ok(Answered { sent, plan, rows }));
+                    let _ = run.reply.send(Ok(BatchedResponse { sent, plan, rows }));
                 }
-                Ok(None) => self.estimates.set_apart(run.statement.text()),
+                Ok(None) => self.estimates.deny_batching(run.statement.text()),
                 Err(error) => return self.fail(connection, &run, error),
             }
         }
@@ -129,21 +129,21 @@ impl Question {
     }
 
     /// Leaves a run that has failed to itself, with those of the same statement: they may well fail, too.
-    fn fail(&mut self, connection: &mut Connection, run: &Waiting, error: SessionError) -> Result<(), SessionError> {
+    fn fail(&mut self, connection: &mut Connection, run: &PendingRun, error: SessionError) -> Result<(), SessionError> {
         let text = run.statement.text();
-        self.asked.retain(|(other, _)| other.statement.text() != text);
-        if is_stale(&run_error(error, PATIENCE), true, connection.session.is_executing()) {
+        self.sent.retain(|(other, _)| other.statement.text() != text);
+        if is_stale(&run_error(error, BATCH_TIMEOUT), true, connection.session.is_executing()) {
             connection.forget_plan(text)?;
         }
         Ok(())
     }
 }
 
-impl Drop for Question {
+impl Drop for StatementBatch {
     fn drop(&mut self) {
         // What is not answered is perhaps what has taken so long.
-        let unanswered = self.asked.iter().map(|(run, _)| run).chain(&self.preparing);
-        unanswered.for_each(|run| self.estimates.set_apart(run.statement.text()));
+        let unanswered = self.sent.iter().map(|(run, _)| run).chain(&self.preparing);
+        unanswered.for_each(|run| self.estimates.deny_batching(run.statement.text()));
     }
 }
 
@@ -163,8 +163,8 @@ async fn plan(connection: &mut Connection, statement: &BoundStatement) -> Result
 async fn rows(session: &mut Session) -> Result<Option<Rows>, SessionError> {
     let (mut rows, mut is_whole) = (Rows::default(), true);
     loop {
-        match session.next(MAX_ANSWER_BYTES).await? {
-            Answer::Row if is_whole && rows.size_bytes() < MAX_ANSWER_BYTES => {
+        match session.next(MAX_RESPONSE_BYTES).await? {
+            Answer::Row if is_whole && rows.size_bytes() < MAX_RESPONSE_BYTES => {
                 rows.bytes.extend_from_slice(session.row_bytes());
                 rows.ends.push(rows.bytes.len());
             }

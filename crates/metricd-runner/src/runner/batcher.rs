@@ -8,8 +8,8 @@
 //! time. So a question that is not answered soon is stopped. Its runs then go on alone, as they do wherever anything else goes
 //! wrong: statements only read, so that they can be run once more.
 
-mod driver;
-mod question;
+mod batch;
+mod worker;
 
 use std::collections::{HashMap, VecDeque};
 use std::mem;
@@ -22,57 +22,57 @@ use foldhash::fast::RandomState;
 use metricd_execution::{BoundStatement, Permit, RowSink, RunError, RunLimits, RunOutcome};
 use tokio::sync::oneshot;
 
-use self::driver::Driver;
-use self::question::Answered;
+use self::batch::BatchedResponse;
+use self::worker::BatchWorker;
 use super::connection::Connection;
 use super::cost::Estimates;
 use super::pool::Pool;
 use super::timing::Clock;
 
 /// What a statement costs at most that is sent with others, in the planner's unit: some tenths of a millisecond.
-const CHEAP: f64 = 1_000.0;
+const MAX_BATCHED_COST: f64 = 1_000.0;
 
 /// How long a question may take, be it that its statements have to be prepared.
-const PATIENCE: Duration = Duration::from_millis(20);
+const BATCH_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// The runs that wait to be sent with others.
 #[derive(Clone)]
-pub(super) struct Gathering(Arc<Shared>);
+pub(super) struct StatementBatcher(Arc<BatcherInner>);
 
-struct Shared {
+struct BatcherInner {
     pool: Pool,
     estimates: Estimates,
     /// Whether no statement can act on one behind it in its transaction, as of the connection that was used last.
-    are_inert: AtomicBool,
-    threads: Mutex<HashMap<ThreadId, Gathered, RandomState>>,
+    batching_safe: AtomicBool,
+    threads: Mutex<HashMap<ThreadId, ThreadQueue, RandomState>>,
 }
 
 /// The runs of a thread.
 #[derive(Default)]
-struct Gathered {
-    waiting: VecDeque<Waiting>,
+struct ThreadQueue {
+    waiting: VecDeque<PendingRun>,
     /// Whether there is a driver, who takes from them for as long as there are any.
-    is_driven: bool,
+    has_worker: bool,
 }
 
 /// A run that waits.
-struct Waiting {
+struct PendingRun {
     since: Instant,
     statement: BoundStatement,
     cost: f64,
     permit: Permit,
-    told: oneshot::Sender<Result<Answered, RunError>>,
+    reply: oneshot::Sender<Result<BatchedResponse, RunError>>,
 }
 
-impl Gathering {
+impl StatementBatcher {
     pub(super) fn new(pool: Pool, estimates: Estimates) -> Self {
-        let (are_inert, threads) = (AtomicBool::default(), Mutex::default());
-        Self(Arc::new(Shared { pool, estimates, are_inert, threads }))
+        let (batching_safe, threads) = (AtomicBool::default(), Mutex::default());
+        Self(Arc::new(BatcherInner { pool, estimates, batching_safe, threads }))
     }
 
     /// Takes note of what is known of the connections.
-    pub(super) fn note(&self, connection: &Connection) {
-        self.0.are_inert.store(connection.is_inert(), Ordering::Relaxed);
+    pub(super) fn observe(&self, connection: &Connection) {
+        self.0.batching_safe.store(connection.batching_safe(), Ordering::Relaxed);
     }
 
     /// Runs the statement with others; `None` where it has to be run alone, be it that this was tried.
@@ -84,21 +84,21 @@ impl Gathering {
         sink: &mut dyn RowSink,
         clock: &mut Clock,
     ) -> Option<Result<RunOutcome, RunError>> {
-        let cost = self.cheap(statement, limits)?;
+        let cost = self.batchable_cost(statement, limits)?;
         sink.sent();
-        let asked = Instant::now();
-        let (told, answered) = oneshot::channel();
-        self.add(Waiting { since: asked, statement: statement.clone(), cost, permit: permit.clone(), told });
+        let sent = Instant::now();
+        let (reply, answered) = oneshot::channel();
+        self.add(PendingRun { since: sent, statement: statement.clone(), cost, permit: permit.clone(), reply });
         let Ok(answered) = answered.await else {
-            clock.queue += asked.elapsed();
+            clock.queue += sent.elapsed();
             return None;
         };
         Some(match answered {
             Ok(answered) => {
-                clock.queue += answered.sent.saturating_duration_since(asked);
+                clock.queue += answered.sent.saturating_duration_since(sent);
                 sink.timed(clock.timing());
                 let began = Instant::now();
-                let outcome = answered.hand_on(limits, sink).await;
+                let outcome = answered.replay(limits, sink).await;
                 clock.encode += began.elapsed();
                 outcome
             }
@@ -107,32 +107,32 @@ impl Gathering {
     }
 
     /// What the statement costs, where it can be sent with others.
-    fn cheap(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
+    fn batchable_cost(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
         // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
-        let is_plain = limits.write_timeout.is_zero() && limits.time > PATIENCE;
+        let is_plain = limits.write_timeout.is_zero() && limits.time > BATCH_TIMEOUT;
         // One that has not stopped lately would keep others from their answers.
         let is_suspect = self.0.pool.quarantine().suspects(statement.text());
-        if !is_plain || is_suspect || !self.0.are_inert.load(Ordering::Relaxed) {
+        if !is_plain || is_suspect || !self.0.batching_safe.load(Ordering::Relaxed) {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "an estimate is not that precise")]
-        let most = CHEAP.min(limits.cost as f64);
-        self.0.estimates.of_together(statement.text()).filter(|cost| *cost <= most)
+        let most = MAX_BATCHED_COST.min(limits.cost as f64);
+        self.0.estimates.batchable_cost(statement.text()).filter(|cost| *cost <= most)
     }
 
-    fn add(&self, run: Waiting) {
-        let home = thread::current().id();
+    fn add(&self, run: PendingRun) {
+        let thread = thread::current().id();
         let mut threads = self.threads();
-        let gathered = threads.entry(home).or_default();
-        gathered.waiting.push_back(run);
-        if !mem::replace(&mut gathered.is_driven, true) {
+        let queue = threads.entry(thread).or_default();
+        queue.waiting.push_back(run);
+        if !mem::replace(&mut queue.has_worker, true) {
             drop(threads);
             // It begins when all that this thread has to do now is done, so that others may have come.
-            tokio::spawn(Driver::new(self.clone(), home).drive());
+            tokio::spawn(BatchWorker::new(self.clone(), thread).run());
         }
     }
 
-    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, Gathered, RandomState>> {
+    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, ThreadQueue, RandomState>> {
         self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
