@@ -10,7 +10,6 @@ mod batcher;
 mod connection;
 mod cost;
 mod error;
-mod exporter;
 mod lease;
 mod locks;
 mod patience;
@@ -22,10 +21,11 @@ mod quarantine;
 mod relations;
 mod run;
 mod session;
+mod snapshot_batch;
+mod snapshot_exporter;
 mod stopping;
 mod tenancy;
 mod timing;
-mod together;
 mod type_lookup;
 mod types;
 mod verify;
@@ -44,7 +44,6 @@ use tokio::time::timeout;
 
 use self::batcher::StatementBatcher;
 use self::cost::Estimates;
-use self::exporter::Exporter;
 use self::lease::Lease;
 use self::locks::LOCK_TIMEOUT_SETTING;
 use self::patience::Waits;
@@ -53,11 +52,12 @@ use self::probe::Probe;
 use self::run::{Rest, Run, Task};
 use self::session::SessionConfig;
 pub(crate) use self::session::driver_config_within;
+use self::snapshot_batch::SnapshotBatch;
+use self::snapshot_exporter::SnapshotExporter;
 use self::stopping::Stopped;
 use self::tenancy::Tenancy;
 pub use self::tenancy::TenantKey;
 use self::timing::Clock;
-use self::together::Together;
 
 /// How long connecting may take where the URL does not say, and whatever else is the runner's own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -123,7 +123,7 @@ pub struct PgRunner {
     pool: Pool,
     estimates: Estimates,
     batcher: StatementBatcher,
-    exporter: Exporter,
+    exporter: SnapshotExporter,
     probe: Probe,
     /// By which tenants are named to PostgreSQL.
     tenant_key: Option<TenantKey>,
@@ -157,7 +157,7 @@ impl PgRunner {
             batcher: StatementBatcher::new(pool.clone(), estimates.clone()),
             pool,
             estimates,
-            exporter: Exporter::default(),
+            exporter: SnapshotExporter::default(),
             probe,
             tenant_key: None,
         })
@@ -174,7 +174,7 @@ impl PgRunner {
         let mut observer = session_config(owner)?;
         observer.config.application_name("metricd watch");
         self.pool.observe_as(observer);
-        Ok(Self { exporter: Exporter::new(session_config(owner)?), ..self })
+        Ok(Self { exporter: SnapshotExporter::new(session_config(owner)?), ..self })
     }
 
     /// The same, and statements can be run on behalf of tenants.
@@ -343,13 +343,13 @@ impl MetricRunner for PgRunner {
     ) -> Result<SnapshotBatchOutcome, RunError> {
         let mut clock = Clock::start();
         let runs = runs.into_iter().map(|run| SnapshotRun { limits: run.limits.on_behalf_of(tenant), ..run }).collect();
-        let together = Together::new(runs, self, self.tenancy(tenant)?, time, permits);
+        let batch = SnapshotBatch::new(runs, self, self.tenancy(tenant)?, time, permits);
         let mut ended = Ok(());
         for _ in 0..=self.pool.max_connections() {
             // A connection whose statement has not stopped keeps its permit.
-            let Some(permit) = together.take_permit() else { break };
+            let Some(permit) = batch.take_permit() else { break };
             ended = match self.timed_lease(&mut clock, permit, false).await {
-                Ok(lease) => together.attempt(lease).await,
+                Ok(lease) => batch.attempt(lease).await,
                 Err(error) => {
                     ended = Err(error);
                     break;
@@ -357,11 +357,11 @@ impl MetricRunner for PgRunner {
             };
             // What has not stopped has its outcome, and is not run again.
             let is_lost = matches!(ended, Err(RunError::Unavailable(_) | RunError::NotStopped { .. }));
-            if !is_lost || together.is_begun() {
+            if !is_lost || batch.is_begun() {
                 break;
             }
         }
-        together.into_outcome(ended, clock)
+        batch.into_outcome(ended, clock)
     }
 
     fn stuck_connections(&self) -> usize {

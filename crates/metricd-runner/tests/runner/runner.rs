@@ -5,8 +5,8 @@ mod changing;
 mod connections;
 mod locks;
 mod sending;
+mod snapshot_batch;
 mod timing;
-mod together;
 mod unstoppable;
 mod wire;
 

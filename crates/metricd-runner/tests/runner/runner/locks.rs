@@ -7,7 +7,7 @@ use metricd_execution::{MetricRunner, RunError, RunLimits};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 
-use super::together::together;
+use super::snapshot_batch::run_batch;
 use super::{rows, run};
 
 const CONNECTIONS: usize = 8;
@@ -82,24 +82,24 @@ async fn of_several_statements_those_behind_a_lock_do_not_keep_the_others_waitin
     let behind: Vec<_> = (0..6).map(|index| format!("SELECT count(*) + {index} AS n FROM metrics")).collect();
     let mut asked: Vec<_> = behind.iter().map(|sql| (sql.as_str(), RunLimits::default())).collect();
     asked.push((OTHER, RunLimits::default()));
-    let outcomes = together(&runner, &asked, LONG).await?;
+    let outcomes = run_batch(&runner, &asked, LONG).await?;
     let (last, others) = outcomes.split_last().unwrap();
     assert!(last.is_ok() && others.iter().all(|one| matches!(one, Err(RunError::TableLocked))), "{outcomes:?}");
 
     // Behind a few that try again, the others are refused at once.
     let trying: Vec<_> = behind.iter().take(2).map(|sql| rows(&runner, sql)).collect();
     let trying = futures_util::future::join_all(trying);
-    let together = async {
+    let batch = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         let began = Instant::now();
-        let outcomes = together(&runner, &asked, LONG).await?;
+        let outcomes = run_batch(&runner, &asked, LONG).await?;
         ensure!(outcomes.last().is_some_and(Result::is_ok), "{outcomes:?}");
         anyhow::Ok(began.elapsed())
     };
-    let (_, took) = tokio::join!(trying, together);
+    let (_, took) = tokio::join!(trying, batch);
     assert!(took? < Duration::from_millis(2_500), "each of them waited once more");
     lock.commit().await?;
-    let outcomes = super::together::together(&runner, &asked, LONG).await?;
+    let outcomes = super::snapshot_batch::run_batch(&runner, &asked, LONG).await?;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     Ok(())
 }

@@ -10,7 +10,7 @@ use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio_postgres::Client;
 
-use super::together::together;
+use super::snapshot_batch::run_batch;
 use super::{rows, run, until_running};
 
 /// Computes without a look for interrupts, for longer than the limits and the bounds of stopping are together.
@@ -111,10 +111,10 @@ async fn a_statement_whose_caller_has_gone_is_quarantined_too() -> Result<()> {
 async fn of_several_statements_the_one_that_does_not_stop_is_told_apart() -> Result<()> {
     let (_database, client, runner) = runner(2).await?;
     let asked = [("SELECT 1 AS a", limits()), (SLOW, limits()), ("SELECT 2 AS b", limits())];
-    let first = together(&runner, &asked, Duration::from_secs(5)).await?;
+    let first = run_batch(&runner, &asked, Duration::from_secs(5)).await?;
     assert!(matches!(first[1], Err(RunError::NotStopped { .. })), "{first:?}");
     assert_eq!((runner.stuck_connections(), computing(&client).await?), (1, 1));
-    let second = together(&runner, &asked, Duration::from_secs(5)).await?;
+    let second = run_batch(&runner, &asked, Duration::from_secs(5)).await?;
     assert!(matches!(second[1], Err(RunError::Quarantined)), "{second:?}");
     assert!(second[0].is_ok() && second[2].is_ok(), "{second:?}");
     assert_eq!(computing(&client).await?, 1, "it is not run twice");

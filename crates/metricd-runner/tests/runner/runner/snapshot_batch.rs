@@ -1,6 +1,6 @@
 //! Several statements on one snapshot.
 
-mod trouble;
+mod failures;
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn runner(database: &TestDatabase, max_connections: usize) -> Result<PgRunner> {
 }
 
 /// Runs the texts together, with these limits.
-pub(super) async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration) -> Result<Outcomes> {
+pub(super) async fn run_batch(runner: &PgRunner, asked: &[(&str, RunLimits)], time: Duration) -> Result<Outcomes> {
     let statement =
         |sql: &str| anyhow::Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?));
     let statements = asked.iter().map(|(sql, _)| statement(sql)).collect::<Result<Vec<_>>>()?;
@@ -43,7 +43,7 @@ pub(super) async fn together(runner: &PgRunner, asked: &[(&str, RunLimits)], tim
 
 async fn all(runner: &PgRunner, texts: &[&str]) -> Result<Outcomes> {
     let asked: Vec<_> = texts.iter().map(|sql| (*sql, RunLimits::default())).collect();
-    together(runner, &asked, Duration::from_secs(20)).await
+    run_batch(runner, &asked, Duration::from_secs(20)).await
 }
 
 fn told(outcome: &Result<(RunOutcome, String), RunError>) -> &str {
@@ -51,7 +51,7 @@ fn told(outcome: &Result<(RunOutcome, String), RunError>) -> &str {
 }
 
 /// A dear statement that has one row.
-fn dear(columns: &str) -> String {
+fn expensive(columns: &str) -> String {
     format!(
         "SELECT {columns} FROM (SELECT count(*) FROM generate_series(1, 300000) AS a, generate_series(1, 4) AS b) AS many"
     )
@@ -72,9 +72,9 @@ async fn all_of_them_see_one_snapshot_while_others_write() -> Result<()> {
             anyhow::Ok(())
         });
         let runner = runner(&database, 4)?;
-        let dear = dear("(SELECT sum(obsolescence)::bigint FROM metrics) AS total");
+        let expensive = expensive("(SELECT sum(obsolescence)::bigint FROM metrics) AS total");
         let mut seen = std::collections::BTreeSet::new();
-        for texts in [[SUM; 4], [dear.as_str(); 4], [SUM, &dear, &dear, SUM]] {
+        for texts in [[SUM; 4], [expensive.as_str(); 4], [SUM, &expensive, &expensive, SUM]] {
             for _ in 0..5 {
                 let outcomes = all(&runner, &texts).await?;
                 let totals: Vec<_> = outcomes.iter().map(told).collect();
@@ -97,12 +97,12 @@ async fn dear_ones_are_run_on_several_connections_and_cheap_ones_on_one() -> Res
     };
     let cheap = all(&runner, &["SELECT pg_backend_pid() AS pid"; 6]).await?;
     assert_eq!(pids(&cheap), 1, "{cheap:?}");
-    let dear = dear("pg_backend_pid() AS pid");
-    let dear = all(&runner, &[dear.as_str(); 6]).await?;
-    assert_eq!(pids(&dear), 3, "{dear:?}");
+    let expensive = expensive("pg_backend_pid() AS pid");
+    let expensive = all(&runner, &[expensive.as_str(); 6]).await?;
+    assert_eq!(pids(&expensive), 3, "{expensive:?}");
     // Without somebody who may export a snapshot, one connection has to do.
     let alone = PgRunner::new(&database.reader, RunnerConfig { max_connections: 3, ..RunnerConfig::default() })?;
-    let outcomes = all(&alone, &[super::together::dear("pg_backend_pid() AS pid").as_str(); 3]).await?;
+    let outcomes = all(&alone, &[super::snapshot_batch::expensive("pg_backend_pid() AS pid").as_str(); 3]).await?;
     assert_eq!(pids(&outcomes), 1, "{outcomes:?}");
     Ok(())
 }
@@ -140,7 +140,7 @@ async fn what_one_of_them_fails_with_is_its_own() -> Result<()> {
         ("SELECT 1 AS last", limits),
         ("SELECT 1 AS first", limits),
     ];
-    let outcomes = together(&runner, &asked, Duration::from_secs(20)).await?;
+    let outcomes = run_batch(&runner, &asked, Duration::from_secs(20)).await?;
     let short_form = |outcome: &Result<(RunOutcome, String), RunError>| match outcome {
         Ok((outcome, rows)) => format!("{}{rows}", if outcome.truncated { "cut: " } else { "" }),
         Err(RunError::Failed { sqlstate, .. }) => sqlstate.clone(),
@@ -178,7 +178,7 @@ async fn what_has_not_ended_in_the_time_of_all_is_stopped() -> Result<()> {
     let endless = "SELECT count(*) AS endless FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b";
     let asked =
         [("SELECT 1 AS one", slow), (endless, slow), ("SELECT pg_sleep(30)::text AS endless", slow), (endless, slow)];
-    let outcomes = together(&runner, &asked, Duration::from_secs(2)).await?;
+    let outcomes = run_batch(&runner, &asked, Duration::from_secs(2)).await?;
     assert_eq!(told(&outcomes[0]), r#"[{"one":1}]"#, "{outcomes:?}");
     for outcome in &outcomes[1..] {
         assert!(matches!(outcome, Err(RunError::TimedOut { limit }) if limit.as_secs() == 2), "{outcome:?}");
@@ -188,13 +188,15 @@ async fn what_has_not_ended_in_the_time_of_all_is_stopped() -> Result<()> {
     assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
 
     // Likewise where nobody waits for it any more.
-    let waiting = together(&runner, &asked, Duration::from_secs(60));
+    let waiting = run_batch(&runner, &asked, Duration::from_secs(60));
     assert!(timeout(Duration::from_millis(400), waiting).await.is_err());
     let given_up = Instant::now();
     until_running(&client, "endless", 0).await?;
     assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
     let pipelined = [("SELECT pg_sleep(30)::text AS endless", slow); 4];
-    assert!(timeout(Duration::from_millis(300), together(&runner, &pipelined, Duration::from_secs(60))).await.is_err());
+    assert!(
+        timeout(Duration::from_millis(300), run_batch(&runner, &pipelined, Duration::from_secs(60))).await.is_err()
+    );
     let given_up = Instant::now();
     until_running(&client, "endless", 0).await?;
     assert!(given_up.elapsed() < Duration::from_millis(250), "{:?}", given_up.elapsed());
@@ -232,8 +234,8 @@ async fn a_table_that_changes_and_a_connection_that_ends_are_got_over() -> Resul
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE application_name IN ('metricd', 'metricd snapshot') AND datname = current_database()";
     client.execute(ended, &[]).await?;
-    let dear = dear("1 AS one");
-    assert_eq!(told(&all(&runner, &[&dear, &dear]).await?[1]), r#"[{"one":1}]"#);
+    let expensive = expensive("1 AS one");
+    assert_eq!(told(&all(&runner, &[&expensive, &expensive]).await?[1]), r#"[{"one":1}]"#);
     Ok(())
 }
 
@@ -244,8 +246,8 @@ async fn many_at_once_share_a_few_connections_with_others() -> Result<()> {
     // The planner expects a million rows, as it cannot know that they are a hundredth of that. How long they take is not what
     // this is about.
     let series = "generate_series(1, (SELECT 100))";
-    let dear = format!("SELECT 1 AS one FROM (SELECT count(*) FROM {series} AS a, {series} AS b) AS many");
-    let batches = (0..6).map(|_| async { all(&runner, &["SELECT 1 AS one", &dear, &dear]).await });
+    let expensive = format!("SELECT 1 AS one FROM (SELECT count(*) FROM {series} AS a, {series} AS b) AS many");
+    let batches = (0..6).map(|_| async { all(&runner, &["SELECT 1 AS one", &expensive, &expensive]).await });
     let plain = (0..20).map(|_| async { rows(&runner, "SELECT 1 AS one").await });
     let both =
         futures_util::future::join(futures_util::future::join_all(batches), futures_util::future::join_all(plain));

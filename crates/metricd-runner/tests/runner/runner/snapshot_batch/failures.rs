@@ -14,7 +14,7 @@ use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::time::{Instant, timeout};
 
 use super::super::until_running;
-use super::{all, dear, runner, together, told};
+use super::{all, expensive, run_batch, runner, told};
 use crate::permits;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -38,7 +38,7 @@ async fn what_is_past_the_cut_holds_up_nobody() -> Result<()> {
         ("SELECT 2 AS two", limits),
     ];
     let began = Instant::now();
-    let outcomes = together(&runner, &asked, LONG).await?;
+    let outcomes = run_batch(&runner, &asked, LONG).await?;
     let cut = |outcome: &Result<(RunOutcome, String), RunError>| {
         outcome.as_ref().ok().filter(|(outcome, _)| outcome.truncated).map(|(outcome, _)| outcome.row_count)
     };
@@ -68,7 +68,7 @@ impl RowSink for Blind {
 async fn a_sink_that_cannot_show_its_rows_is_the_only_one_without() -> Result<()> {
     let database = TestDatabase::new().await?;
     let runner = runner(&database, 1)?;
-    for sql in ["SELECT 1 AS one", &dear("1 AS one")] {
+    for sql in ["SELECT 1 AS one", &expensive("1 AS one")] {
         let statement = BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?);
         let (mut blind, mut first, mut last) = (Blind, JsonRows::default(), JsonRows::default());
         let limits = RunLimits::default();
@@ -95,14 +95,14 @@ async fn each_has_its_own_time_from_when_it_begins() -> Result<()> {
         ("SELECT 3 AS three", short),
     ];
     let began = Instant::now();
-    let outcomes = together(&runner, &asked, LONG).await?;
+    let outcomes = run_batch(&runner, &asked, LONG).await?;
     assert!(matches!(outcomes[1], Err(RunError::TimedOut { limit }) if limit == short.time), "{outcomes:?}");
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 3, "{outcomes:?}");
     assert!(began.elapsed() < limits.time, "{:?}", began.elapsed());
 
     // All of them take longer than each of them may.
     let second = RunLimits { time: Duration::from_secs(1), ..limits };
-    let outcomes = together(&runner, &[("SELECT warehouse.slow(0.3)", second); 8], LONG).await?;
+    let outcomes = run_batch(&runner, &[("SELECT warehouse.slow(0.3)", second); 8], LONG).await?;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     Ok(())
 }
@@ -116,9 +116,9 @@ async fn a_short_time_of_one_is_not_that_of_those_after_it() -> Result<()> {
     let short = RunLimits { time: Duration::from_millis(100), ..limits };
     // Dearer than the first one, which is therefore run first.
     let slow = "SELECT warehouse.slow(0.3) AS slow FROM generate_series(1, 1)";
-    let dear = dear("warehouse.slow(0.3) AS slow");
-    let asked = [("SELECT 0 AS zero", short), (slow, limits), (dear.as_str(), limits)];
-    let outcomes = together(&runner, &asked, LONG).await?;
+    let expensive = expensive("warehouse.slow(0.3) AS slow");
+    let asked = [("SELECT 0 AS zero", short), (slow, limits), (expensive.as_str(), limits)];
+    let outcomes = run_batch(&runner, &asked, LONG).await?;
     let rows: Vec<_> = outcomes.iter().map(told).collect();
     assert_eq!(rows, [r#"[{"zero":0}]"#, r#"[{"slow":1}]"#, r#"[{"slow":1}]"#], "{outcomes:?}");
     Ok(())
@@ -137,12 +137,12 @@ async fn one_whose_table_is_locked_is_the_only_one_without_rows() -> Result<()> 
     for _ in 0..2 {
         client.batch_execute("BEGIN; LOCK TABLE warehouse.t").await?;
         let began = Instant::now();
-        let outcomes = together(&runner, &asked, LONG).await?;
+        let outcomes = run_batch(&runner, &asked, LONG).await?;
         assert!(began.elapsed() < limits.time, "{:?}", began.elapsed());
         assert!(matches!(outcomes[1], Err(RunError::TimedOut { limit }) if limit == short.time), "{outcomes:?}");
         assert_eq!((told(&outcomes[0]), told(&outcomes[2])), (r#"[{"one":1}]"#, r#"[{"two":2}]"#));
         client.batch_execute("ROLLBACK").await?;
-        assert_eq!(told(&together(&runner, &asked, LONG).await?[1]), r#"[{"a":1}]"#);
+        assert_eq!(told(&run_batch(&runner, &asked, LONG).await?[1]), r#"[{"a":1}]"#);
     }
     Ok(())
 }
@@ -152,11 +152,11 @@ async fn of_a_connection_that_ends_what_has_ended_is_kept() -> Result<()> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
     let endless = "SELECT count(*) AS endless FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b";
-    let dear = dear("1 AS one");
+    let expensive = expensive("1 AS one");
     for max_connections in [1, 2] {
         let runner = runner(&database, max_connections)?;
         let limits = RunLimits { cost: u64::MAX, ..RunLimits::default() };
-        let texts = ["SELECT 1 AS one", endless, &dear, &dear].map(|sql| (sql, limits));
+        let texts = ["SELECT 1 AS one", endless, &expensive, &expensive].map(|sql| (sql, limits));
         let ending = async {
             // Not while it is only prepared, or asked what it costs.
             let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -165,7 +165,7 @@ async fn of_a_connection_that_ends_what_has_ended_is_kept() -> Result<()> {
             while client.query_one(ended, &[]).await?.get::<_, i64>(0) == 0 {}
             anyhow::Ok(())
         };
-        let (outcomes, ended) = tokio::join!(together(&runner, &texts, LONG), ending);
+        let (outcomes, ended) = tokio::join!(run_batch(&runner, &texts, LONG), ending);
         ended?;
         let outcomes = outcomes?;
         assert!(matches!(outcomes[1], Err(RunError::Unavailable(_))), "{outcomes:?}");
@@ -181,7 +181,7 @@ async fn a_snapshot_that_cannot_be_taken_over_is_done_without() -> Result<()> {
     let (database, other) = (TestDatabase::new().await?, TestDatabase::new().await?);
     let config = RunnerConfig { max_connections: 3, ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?.exporting_as(&other.owner)?;
-    let outcomes = all(&runner, &[dear("pg_backend_pid() AS pid").as_str(); 3]).await?;
+    let outcomes = all(&runner, &[expensive("pg_backend_pid() AS pid").as_str(); 3]).await?;
     assert!(told(&outcomes[0]).contains("pid"), "{outcomes:?}");
     assert!(outcomes.iter().all(|outcome| told(outcome) == told(&outcomes[0])), "{outcomes:?}");
     Ok(())
@@ -249,8 +249,8 @@ async fn what_changes_while_they_run_is_seen_by_none_of_them() -> Result<()> {
 async fn those_that_wait_for_a_connection_go_first() -> Result<()> {
     let database = TestDatabase::new().await?;
     let runner = runner(&database, 3)?;
-    let dear = dear("1 AS one");
-    let texts = vec![dear.as_str(); 15];
+    let expensive = expensive("1 AS one");
+    let texts = vec![expensive.as_str(); 15];
     let mut batch = std::pin::pin!(all(&runner, &texts));
     let client = database.connect().await?;
     tokio::select! {

@@ -13,72 +13,73 @@ use super::session::{Answer, Session, SessionConfig, SessionError};
 const MAX_SESSIONS: usize = 4;
 
 /// How long nothing is exported when that has failed, so that not every call finds that out anew.
-const REST: Duration = Duration::from_secs(10);
+const RETRY_BACKOFF: Duration = Duration::from_secs(10);
 
 /// How much is read of a snapshot's name.
 const MAX_ID_BYTES: usize = 1 << 10;
 
-const EXPORT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
+const EXPORT_SNAPSHOT_SQL: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
 
 /// Exports snapshots, where there is somebody who may.
 #[derive(Clone, Default)]
-pub(super) struct Exporter(Option<Arc<Shared>>);
+pub(super) struct SnapshotExporter(Option<Arc<ExporterInner>>);
 
-struct Shared {
+struct ExporterInner {
     owner: SessionConfig,
     idle: Mutex<Vec<Session>>,
-    turns: Arc<Semaphore>,
+    session_permits: Arc<Semaphore>,
     /// When that has last failed.
-    failed: Mutex<Option<Instant>>,
+    failed_at: Mutex<Option<Instant>>,
 }
 
 /// A snapshot, which others can take over for as long as this lives.
-pub(super) struct Snapshot {
+pub(super) struct ExportedSnapshot {
     session: Session,
-    exporter: Arc<Shared>,
+    exporter: Arc<ExporterInner>,
     pub(super) id: String,
-    _turn: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Exporter {
+impl SnapshotExporter {
     pub(super) fn new(mut session: SessionConfig) -> Self {
         session.config.application_name("metricd snapshot");
-        Self(Some(Arc::new(Shared {
+        Self(Some(Arc::new(ExporterInner {
             owner: session,
             idle: Mutex::default(),
-            turns: Arc::new(Semaphore::new(MAX_SESSIONS)),
-            failed: Mutex::default(),
+            session_permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
+            failed_at: Mutex::default(),
         })))
     }
 
     /// A snapshot of the data as it is now; none where nobody may export one.
-    pub(super) async fn export(&self) -> Option<Snapshot> {
+    pub(super) async fn export(&self) -> Option<ExportedSnapshot> {
         let exporter = self.0.clone()?;
-        if locked(&exporter.failed).is_some_and(|failed| failed.elapsed() < REST) {
+        if locked(&exporter.failed_at).is_some_and(|failed_at| failed_at.elapsed() < RETRY_BACKOFF) {
             return None;
         }
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
         let answer = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await.map_err(too_slow);
         match answer.and_then(|answer| answer) {
-            Ok((session, id, turn)) => Some(Snapshot { session, exporter, id, _turn: turn }),
+            Ok((session, id, permit)) => Some(ExportedSnapshot { session, exporter, id, _permit: permit }),
             Err(error) => {
-                self.rest(&error);
+                self.back_off(&error);
                 None
             }
         }
     }
 
     /// Exports nothing for a while, since that or taking it over has failed.
-    pub(super) fn rest(&self, error: &SessionError) {
+    pub(super) fn back_off(&self, error: &SessionError) {
         log::warn!("no snapshot can be shared, so that metrics are run one after the other: {error:?}");
         if let Some(exporter) = &self.0 {
-            *locked(&exporter.failed) = Some(Instant::now());
+            *locked(&exporter.failed_at) = Some(Instant::now());
         }
     }
 
-    async fn export_with(exporter: &Shared) -> Result<(Session, String, OwnedSemaphorePermit), SessionError> {
+    async fn export_with(exporter: &ExporterInner) -> Result<(Session, String, OwnedSemaphorePermit), SessionError> {
         let closed = |_| SessionError::Lost("nobody exports any more".to_owned());
-        let turn = Arc::clone(&exporter.turns).acquire_owned().await.map_err(closed)?;
+        let permit = Arc::clone(&exporter.session_permits).acquire_owned().await.map_err(closed)?;
         loop {
             let idle = locked(&exporter.idle).pop();
             let is_new = idle.is_none();
@@ -87,7 +88,7 @@ impl Exporter {
                 None => Session::open(&exporter.owner).await?,
             };
             match export(&mut session).await {
-                Ok(id) => return Ok((session, id, turn)),
+                Ok(id) => return Ok((session, id, permit)),
                 // It has ended since it was used, as when the database was restarted.
                 Err(SessionError::Lost(_)) if !is_new => {}
                 Err(error) => return Err(error),
@@ -96,7 +97,7 @@ impl Exporter {
     }
 }
 
-impl Snapshot {
+impl ExportedSnapshot {
     /// Ends the sharing. Who has taken the snapshot over keeps it.
     pub(super) async fn release(self) {
         let Self { mut session, exporter, .. } = self;
@@ -107,7 +108,7 @@ impl Snapshot {
 }
 
 async fn export(session: &mut Session) -> Result<String, SessionError> {
-    session.ask(EXPORT)?;
+    session.ask(EXPORT_SNAPSHOT_SQL)?;
     let mut id = String::new();
     while session.next(MAX_ID_BYTES).await? != Answer::End {
         let field = session.fields().next().flatten().unwrap_or_default();

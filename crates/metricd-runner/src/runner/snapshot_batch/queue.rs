@@ -5,11 +5,11 @@ use std::time::Duration;
 
 /// What statements that are sent together cost at most, in the planner's unit: some tens of milliseconds. What costs no more
 /// than that beside the dearest is not worth a second connection, whose snapshot takes a millisecond to share.
-const CHEAP: f64 = 10_000.0;
+const MAX_PIPELINED_COST: f64 = 10_000.0;
 
 /// A statement, by its place among all of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Judged {
+pub(super) struct EstimatedStatement {
     pub(super) index: usize,
     pub(super) cost: f64,
     /// How long it may take.
@@ -20,24 +20,26 @@ pub(super) struct Judged {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unit {
     /// These are sent together. They may take equally long, each of them.
-    Cheap(Vec<usize>),
+    Pipelined(Vec<usize>),
     /// This is run by itself.
-    Dear(usize),
+    Single(usize),
 }
 
 /// Units in the order in which several connections take them: the dearest first, so that none of them is what all wait for
 /// at the end. In each of them, the cheapest first.
-pub(super) fn units(mut judged: Vec<Judged>) -> VecDeque<Unit> {
-    judged.sort_by(|left, right| left.time.cmp(&right.time).then(left.cost.total_cmp(&right.cost)));
+pub(super) fn units(mut estimated: Vec<EstimatedStatement>) -> VecDeque<Unit> {
+    estimated.sort_by(|left, right| left.time.cmp(&right.time).then(left.cost.total_cmp(&right.cost)));
     let mut units: Vec<(f64, Duration, Unit)> = Vec::new();
-    for Judged { index, cost, time } in judged {
+    for EstimatedStatement { index, cost, time } in estimated {
         match units.last_mut() {
-            _ if cost > CHEAP => units.push((cost, time, Unit::Dear(index))),
-            Some((sum, unit_time, Unit::Cheap(unit))) if *sum + cost <= CHEAP && *unit_time == time => {
+            _ if cost > MAX_PIPELINED_COST => units.push((cost, time, Unit::Single(index))),
+            Some((sum, unit_time, Unit::Pipelined(unit)))
+                if *sum + cost <= MAX_PIPELINED_COST && *unit_time == time =>
+            {
                 *sum += cost;
                 unit.push(index);
             }
-            _ => units.push((cost, time, Unit::Cheap(vec![index]))),
+            _ => units.push((cost, time, Unit::Pipelined(vec![index]))),
         }
     }
     units.sort_by(|(left, ..), (right, ..)| right.total_cmp(left));
@@ -45,36 +47,44 @@ pub(super) fn units(mut judged: Vec<Judged>) -> VecDeque<Unit> {
 }
 
 /// How many connections there is use for.
-pub(super) fn useful_connections(judged: &[Judged], units: usize) -> usize {
-    let costs = judged.iter().map(|judged| judged.cost);
-    let (sum, dearest) = costs.fold((0.0, 0.0_f64), |(sum, dearest), cost| (sum + cost, dearest.max(cost)));
-    if sum - dearest > CHEAP { units } else { 1 }
+pub(super) fn useful_connections(estimated: &[EstimatedStatement], units: usize) -> usize {
+    let costs = estimated.iter().map(|estimated| estimated.cost);
+    let (sum, most_expensive) =
+        costs.fold((0.0, 0.0_f64), |(sum, most_expensive), cost| (sum + cost, most_expensive.max(cost)));
+    if sum - most_expensive > MAX_PIPELINED_COST { units } else { 1 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn judged(costs: &[f64]) -> Vec<Judged> {
-        let one = |(index, cost): (usize, &f64)| Judged { index, cost: *cost, time: Duration::from_secs(5) };
+    fn estimated(costs: &[f64]) -> Vec<EstimatedStatement> {
+        let one =
+            |(index, cost): (usize, &f64)| EstimatedStatement { index, cost: *cost, time: Duration::from_secs(5) };
         costs.iter().enumerate().map(one).collect()
     }
 
     #[test]
     fn cheap_statements_go_together_as_long_as_they_are_cheap_together() {
-        assert_eq!(units(judged(&[1.0, 3.0, 2.0])), [Unit::Cheap(vec![0, 2, 1])]);
+        assert_eq!(units(estimated(&[1.0, 3.0, 2.0])), [Unit::Pipelined(vec![0, 2, 1])]);
         assert_eq!(
-            units(judged(&[1.0, 6_000.0, 90_000.0, 10_000.0, 5_000.0, 20_000.0])),
-            [Unit::Dear(2), Unit::Dear(5), Unit::Cheap(vec![3]), Unit::Cheap(vec![1]), Unit::Cheap(vec![0, 4])]
+            units(estimated(&[1.0, 6_000.0, 90_000.0, 10_000.0, 5_000.0, 20_000.0])),
+            [
+                Unit::Single(2),
+                Unit::Single(5),
+                Unit::Pipelined(vec![3]),
+                Unit::Pipelined(vec![1]),
+                Unit::Pipelined(vec![0, 4])
+            ]
         );
         assert!(units(Vec::new()).is_empty());
     }
 
     #[test]
     fn those_with_other_limits_of_time_go_by_themselves() {
-        let mut judged = judged(&[1.0, 2.0, 3.0]);
-        judged[1].time = Duration::from_secs(1);
-        assert_eq!(units(judged), [Unit::Cheap(vec![0, 2]), Unit::Cheap(vec![1])]);
+        let mut estimated = estimated(&[1.0, 2.0, 3.0]);
+        estimated[1].time = Duration::from_secs(1);
+        assert_eq!(units(estimated), [Unit::Pipelined(vec![0, 2]), Unit::Pipelined(vec![1])]);
     }
 
     #[test]
@@ -85,8 +95,8 @@ mod tests {
             ([90_000.0, 6_000.0, 5_000.0], 3),
             ([9_000.0, 9_000.0, 9_000.0], 3),
         ] {
-            let judged = judged(&costs);
-            assert_eq!(useful_connections(&judged, units(judged.clone()).len()), expected, "{costs:?}");
+            let estimated = estimated(&costs);
+            assert_eq!(useful_connections(&estimated, units(estimated.clone()).len()), expected, "{costs:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use metricd_execution::{BoundStatement, RunError, RunLimits, RunOutcome};
 use tokio::time::timeout;
 
 use super::queue::Unit;
-use super::{Job, Together, locked, unavailable};
+use super::{Job, SnapshotBatch, locked, unavailable};
 use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
@@ -23,17 +23,17 @@ use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, Ses
 use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean};
 use crate::runner::tenancy::Prelude;
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-const SAVE: &str = "SAVEPOINT metricd_run";
-const BACK: &str = "ROLLBACK TO SAVEPOINT metricd_run";
+const BEGIN_SNAPSHOT_SQL: &str = "BEGIN_SNAPSHOT_SQL ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const SAVEPOINT_SQL: &str = "SAVEPOINT metricd_run";
+const ROLLBACK_TO_SAVEPOINT_SQL: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 
 /// The end of a transaction whose role can leave nothing else behind, and of any other.
-const END_HARMLESS: &[&str] = &["ROLLBACK"];
-const END: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
+const END_SIDE_EFFECT_FREE_SQL: &[&str] = &["ROLLBACK"];
+const END_SQL: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
 
 /// Whether a table was rewritten or replaced since the snapshot of the transaction. The catalogs are read as of the snapshot, the
 /// functions tell what is so now.
-const REWRITTEN: &str = "
+const REWRITTEN_TABLES_SQL: &str = "
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
         WHERE class.relkind IN ('r', 'p', 'm') AND class.relpersistence <> 't'
@@ -42,46 +42,46 @@ const REWRITTEN: &str = "
                OR CASE WHEN pg_catalog.has_schema_privilege(schema.oid, 'USAGE')
                   THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::pg_catalog.oid
                        IS DISTINCT FROM class.oid
-                  ELSE false END)
+                  ELSE false END_SQL)
     )::text WHERE $1::text IS NOT NULL";
 
 /// Statements that were sent, in their order.
-type Sent<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;
+type InFlight<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;
 
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum WorkerRole {
     /// The only one: there is nobody else who takes from the queue.
-    Whole,
+    Sole,
     /// The first of several.
-    First,
+    Leader,
     /// One of the others, which is given back when somebody waits for it.
-    Other,
+    Helper,
 }
 
-impl<'r> Together<'_, 'r> {
+impl<'r> SnapshotBatch<'_, 'r> {
     /// Runs units for as long as there are any, in a transaction that is begun here unless it has been, and ended.
-    pub(super) async fn work(&self, connection: &mut Connection, part: Part) -> Result<(), RunError> {
+    pub(super) async fn work(&self, connection: &mut Connection, role: WorkerRole) -> Result<(), RunError> {
         // The cheapest are certain to have their time then.
-        let mut next = if part == Part::First { locked(&self.queue).pop_back() } else { None };
+        let mut next = if role == WorkerRole::Leader { locked(&self.queue).pop_back() } else { None };
         while self.has_time()
-            && !(part == Part::Other && self.runner.pool.is_waited_for())
-            && let Some(unit) = next.take().or_else(|| self.next_unit(part))
+            && !(role == WorkerRole::Helper && self.runner.pool.is_waited_for())
+            && let Some(unit) = next.take().or_else(|| self.next_unit(role))
         {
             match unit {
-                Unit::Cheap(indexes) => {
-                    let is_last = part == Part::Whole && locked(&self.queue).is_empty();
-                    self.run_cheap(connection, indexes, is_last).await?;
+                Unit::Pipelined(indexes) => {
+                    let is_last = role == WorkerRole::Sole && locked(&self.queue).is_empty();
+                    self.run_pipelined(connection, indexes, is_last).await?;
                 }
-                Unit::Dear(index) => self.run_one(connection, index, false).await?,
+                Unit::Single(index) => self.run_single(connection, index, false).await?,
             }
         }
         end(connection).await
     }
 
-    fn next_unit(&self, part: Part) -> Option<Unit> {
+    fn next_unit(&self, role: WorkerRole) -> Option<Unit> {
         let mut queue = locked(&self.queue);
-        if part == Part::Whole { queue.pop_back() } else { queue.pop_front() }
+        if role == WorkerRole::Sole { queue.pop_back() } else { queue.pop_front() }
     }
 
     /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
@@ -89,19 +89,24 @@ impl<'r> Together<'_, 'r> {
     ///
     /// Behind a pooler a statement is parsed when it is run, and only its answer shows that its columns have changed. The
     /// transaction must not have ended by then, since the next one would have another snapshot.
-    async fn run_cheap(&self, connection: &mut Connection, indexes: Vec<usize>, is_last: bool) -> Result<(), RunError> {
-        let mut sent = Sent::new();
+    async fn run_pipelined(
+        &self,
+        connection: &mut Connection,
+        indexes: Vec<usize>,
+        is_last: bool,
+    ) -> Result<(), RunError> {
+        let mut in_flight = InFlight::new();
         let mut stale = Vec::new();
-        let mut ended = self.prepare_all(connection, indexes, &mut sent).await;
-        while ended.is_ok() && !sent.is_empty() && self.has_time() {
-            let end = if connection.is_harmless() { END_HARMLESS } else { END };
+        let mut ended = self.prepare_all(connection, indexes, &mut in_flight).await;
+        while ended.is_ok() && !in_flight.is_empty() && self.has_time() {
+            let end = if connection.is_harmless() { END_SIDE_EFFECT_FREE_SQL } else { END_SQL };
             let end = if is_last && stale.is_empty() && !connection.is_pooled() { end } else { &[] };
-            ended = self.ask_and_read(connection, &mut sent, &mut stale, end).await;
+            ended = self.send_and_read(connection, &mut in_flight, &mut stale, end).await;
         }
-        sent.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
+        in_flight.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
         ended?;
         for index in stale {
-            self.run_one(connection, index, true).await?;
+            self.run_single(connection, index, true).await?;
         }
         Ok(())
     }
@@ -110,7 +115,7 @@ impl<'r> Together<'_, 'r> {
         &self,
         connection: &mut Connection,
         indexes: Vec<usize>,
-        sent: &mut Sent<'r>,
+        in_flight: &mut InFlight<'r>,
     ) -> Result<(), RunError> {
         for index in indexes {
             let Some(job) = self.take(index) else { continue };
@@ -120,10 +125,10 @@ impl<'r> Together<'_, 'r> {
                 None => self.prepare(connection, job.run.statement, job.run.limits).await,
             };
             match plan {
-                Ok(plan) => sent.push_back((index, job, plan)),
+                Ok(plan) => in_flight.push_back((index, job, plan)),
                 Err(error) => {
                     self.end_job(index, job, Err(error))?;
-                    back(connection).await?;
+                    roll_back_to_savepoint(connection).await?;
                 }
             }
         }
@@ -140,30 +145,32 @@ impl<'r> Together<'_, 'r> {
         self.limited(canceller, limits.time, prepare(connection, statement, limits)).await
     }
 
-    async fn ask_and_read(
+    async fn send_and_read(
         &self,
         connection: &mut Connection,
-        sent: &mut Sent<'r>,
+        in_flight: &mut InFlight<'r>,
         stale: &mut Vec<usize>,
         end: &[&str],
     ) -> Result<(), RunError> {
-        let time = sent.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
+        let time = in_flight.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
         let prelude = if connection.session.is_in_transaction() {
             None
         } else {
-            Some(connection.prelude(Some(BEGIN), None, self.tenancy).await.map_err(unavailable)?)
+            Some(connection.prelude(Some(BEGIN_SNAPSHOT_SQL), None, self.tenancy).await.map_err(unavailable)?)
         };
         let session = &mut connection.session;
-        let mut before = prelude.as_ref().map_or_else(|| vec![Ahead::Sql(BACK)], beginning);
+        let mut before =
+            prelude.as_ref().map_or_else(|| vec![Ahead::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
         // After the savepoint, so that going back to it takes the limit away from what has another.
         before.extend(limit.as_deref().map(Ahead::Sql));
-        let statements =
-            sent.iter().map(|(_, job, plan)| ((&plan.prepared, job.run.statement.text()), job.run.statement.texts()));
+        let statements = in_flight
+            .iter()
+            .map(|(_, job, plan)| ((&plan.prepared, job.run.statement.text()), job.run.statement.texts()));
         session.ask_prepared_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
         while !connection.session.is_answered()
-            && let Some((index, mut job, plan)) = sent.pop_front()
+            && let Some((index, mut job, plan)) = in_flight.pop_front()
         {
             let outcome = self.read(connection, &mut job, &plan, Rest::PassedOver).await;
             if job.is_begun {
@@ -179,7 +186,7 @@ impl<'r> Together<'_, 'r> {
                 Err(RunError::TimedOut { .. })
                     if !job.is_begun && connection.session.was_cancelled() && self.has_time() =>
                 {
-                    sent.push_front((index, job, plan));
+                    in_flight.push_front((index, job, plan));
                 }
                 // It may be any of those that were sent.
                 Err(error @ RunError::NotStopped { .. }) => {
@@ -198,7 +205,7 @@ impl<'r> Together<'_, 'r> {
     }
 
     /// Runs a statement by itself, once more if its plan was stale. `was_stale` says that this has been found out before.
-    async fn run_one(&self, connection: &mut Connection, index: usize, mut was_stale: bool) -> Result<(), RunError> {
+    async fn run_single(&self, connection: &mut Connection, index: usize, mut was_stale: bool) -> Result<(), RunError> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
         let is_executing = connection.session.is_executing();
@@ -211,10 +218,10 @@ impl<'r> Together<'_, 'r> {
         // An older snapshot sees no rows in a table that was rewritten. Looked at after the statement, which has had its tables
         // locked: what changes later does not matter.
         if was_stale && outcome.is_ok() {
-            back(connection).await?;
+            roll_back_to_savepoint(connection).await?;
             let canceller = connection.session.canceller();
-            let looking = async { connection.row(REWRITTEN, "").await.map_err(unavailable) };
-            let row = self.limited(canceller, CANCEL_TIMEOUT, looking).await?;
+            let checking = async { connection.row(REWRITTEN_TABLES_SQL, "").await.map_err(unavailable) };
+            let row = self.limited(canceller, CANCEL_TIMEOUT, checking).await?;
             if row.first().and_then(Option::as_deref) != Some("false") {
                 outcome = Err(RunError::TableLocked);
             }
@@ -224,7 +231,7 @@ impl<'r> Together<'_, 'r> {
 
     async fn prepare_and_run(&self, connection: &mut Connection, job: &mut Job<'r>) -> Result<RunOutcome, RunError> {
         if connection.session.is_in_transaction() {
-            back(connection).await?;
+            roll_back_to_savepoint(connection).await?;
         } else {
             self.begin(connection, None).await.map_err(unavailable)?;
         }
@@ -260,8 +267,8 @@ impl<'r> Together<'_, 'r> {
     /// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
-        let prelude = connection.prelude(Some(BEGIN), take, self.tenancy).await?;
-        connection.session.ask_all(&beginning(&prelude))?;
+        let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
+        connection.session.ask_all(&opening_statements(&prelude))?;
         connection.session.finish().await?;
         connection.entered(self.tenancy);
         Ok(())
@@ -295,16 +302,16 @@ impl<'r> Together<'_, 'r> {
 }
 
 /// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
-fn beginning(prelude: &Prelude) -> Vec<Ahead<'_>> {
-    prelude.ahead().chain([Ahead::Sql(SAVE)]).collect()
+fn opening_statements(prelude: &Prelude) -> Vec<Ahead<'_>> {
+    prelude.ahead().chain([Ahead::Sql(SAVEPOINT_SQL)]).collect()
 }
 
 /// Goes back to where nothing has failed.
-async fn back(connection: &mut Connection) -> Result<(), RunError> {
+async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunError> {
     if !connection.session.is_in_transaction() {
         return Ok(());
     }
-    connection.session.ask(BACK).map_err(unavailable)?;
+    connection.session.ask(ROLLBACK_TO_SAVEPOINT_SQL).map_err(unavailable)?;
     connection.session.finish().await.map_err(unavailable)
 }
 

@@ -18,21 +18,21 @@ use futures_util::future::{join, join_all};
 use metricd_execution::{Permit, RunError, RunOutcome, SnapshotBatchOutcome, SnapshotRun};
 use tokio::time::timeout_at;
 
-use self::queue::{Judged, Unit, units, useful_connections};
-use self::work::{Part, end};
+use self::queue::{EstimatedStatement, Unit, units, useful_connections};
+use self::work::{WorkerRole, end};
 use super::PgRunner;
 use super::connection::Connection;
 use super::cost::Estimate;
-use super::exporter::Snapshot;
 use super::lease::Lease;
 use super::run::{estimate, prepare};
 use super::session::{CANCEL_TIMEOUT, SessionError};
+use super::snapshot_exporter::ExportedSnapshot;
 use super::stopping::Stopped;
 use super::tenancy::Tenancy;
 use super::timing::Clock;
 
 /// Statements that are run together, and what has become of them.
-pub(super) struct Together<'a, 'r> {
+pub(super) struct SnapshotBatch<'a, 'r> {
     jobs: Vec<Mutex<Option<Job<'r>>>>,
     outcomes: Mutex<Vec<Option<Result<RunOutcome, RunError>>>>,
     queue: Mutex<VecDeque<Unit>>,
@@ -55,7 +55,7 @@ struct Job<'a> {
     is_begun: bool,
 }
 
-impl<'a, 'r> Together<'a, 'r> {
+impl<'a, 'r> SnapshotBatch<'a, 'r> {
     pub(super) fn new(
         runs: Vec<SnapshotRun<'r>>,
         runner: &'a PgRunner,
@@ -154,20 +154,20 @@ impl<'a, 'r> Together<'a, 'r> {
     }
 
     async fn run(&self, lease: &mut Lease) -> Result<(), RunError> {
-        let mut judged = Vec::new();
+        let mut estimated = Vec::new();
         for index in 0..self.jobs.len() {
-            judged.extend(self.judge(index, lease.connection()).await?);
+            estimated.extend(self.estimate(index, lease.connection()).await?);
         }
-        let units = units(judged.clone());
-        let useful = useful_connections(&judged, units.len()).clamp(1, locked(&self.permits).len() + 1);
+        let units = units(estimated.clone());
+        let useful = useful_connections(&estimated, units.len()).clamp(1, locked(&self.permits).len() + 1);
         // A pooler has as many places as it has: one transaction must not wait for that of another.
         let useful = if lease.connection().is_pooled() { 1 } else { useful };
         *locked(&self.queue) = units;
-        let Some((mut others, snapshot)) = self.others(useful - 1).await else {
-            return self.work(lease.connection(), Part::Whole).await;
+        let Some((mut helpers, snapshot)) = self.helpers(useful - 1).await else {
+            return self.work(lease.connection(), WorkerRole::Sole).await;
         };
         let id = Some(snapshot.id.as_str());
-        let leases = iter::once(&mut *lease).chain(&mut others);
+        let leases = iter::once(&mut *lease).chain(&mut helpers);
         let begun = join_all(leases.map(|lease| async { self.begin(lease.connection(), id).await })).await;
         snapshot.release().await;
         let mut begun = begun.into_iter();
@@ -175,23 +175,27 @@ impl<'a, 'r> Together<'a, 'r> {
             if matches!(error, SessionError::Lost(_)) {
                 return Err(unavailable(error));
             }
-            self.runner.exporter.rest(&error);
-            drop(others);
+            self.runner.exporter.back_off(&error);
+            drop(helpers);
             end(lease.connection()).await?;
-            return self.work(lease.connection(), Part::Whole).await;
+            return self.work(lease.connection(), WorkerRole::Sole).await;
         }
-        let others = others.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
+        let helpers = helpers.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
         // Each is given back as soon as there is nothing more for it to do.
-        let others = others.map(|(mut lease, _)| async move {
-            let ended = self.work(lease.connection(), Part::Other).await;
+        let helpers = helpers.map(|(mut lease, _)| async move {
+            let ended = self.work(lease.connection(), WorkerRole::Helper).await;
             self.after_work(&mut lease, ended).await
         });
-        let (first, others) = join(self.work(lease.connection(), Part::First), join_all(others)).await;
-        others.into_iter().fold(first, Result::and)
+        let (leader, helpers) = join(self.work(lease.connection(), WorkerRole::Leader), join_all(helpers)).await;
+        helpers.into_iter().fold(leader, Result::and)
     }
 
     /// Prepares the statement and asks what it costs; `None` where it has its outcome, or no time is left.
-    async fn judge(&self, index: usize, connection: &mut Connection) -> Result<Option<Judged>, RunError> {
+    async fn estimate(
+        &self,
+        index: usize,
+        connection: &mut Connection,
+    ) -> Result<Option<EstimatedStatement>, RunError> {
         let Some(job) = self.take(index).filter(|_| self.has_time()) else { return Ok(None) };
         let (statement, limits) = (job.run.statement, job.run.limits);
         if let Err(error) = self.runner.pool.quarantine().check(statement.text()) {
@@ -209,11 +213,11 @@ impl<'a, 'r> Together<'a, 'r> {
             }
         };
         let canceller = connection.session.canceller();
-        let judging = async {
+        let estimating = async {
             prepare(connection, statement, limits).await?;
             estimate(connection, &self.runner.estimates, statement, limits).await
         };
-        match self.limited(canceller, limits.time, judging).await {
+        match self.limited(canceller, limits.time, estimating).await {
             Ok(Estimate { cost, is_large }) => {
                 self.put_back(index, job);
                 if is_behind_lock {
@@ -225,7 +229,7 @@ impl<'a, 'r> Together<'a, 'r> {
                 // One that has not stopped lately is run by itself.
                 let is_suspect = self.runner.pool.quarantine().suspects(statement.text());
                 let cost = if is_suspect { f64::INFINITY } else { cost };
-                Ok(Some(Judged { index, cost, time: limits.time }))
+                Ok(Some(EstimatedStatement { index, cost, time: limits.time }))
             }
             Err(error) => {
                 self.end_job(index, job, Err(error))?;
@@ -237,19 +241,19 @@ impl<'a, 'r> Together<'a, 'r> {
     }
 
     /// So many further connections at most, with a snapshot for all of them.
-    async fn others(&self, wanted: usize) -> Option<(Vec<Lease>, Snapshot)> {
+    async fn helpers(&self, wanted: usize) -> Option<(Vec<Lease>, ExportedSnapshot)> {
         // At once, since some of them may have to be opened.
         let places =
             join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.get_free())).await;
         let permitted = places.into_iter().flatten().map_while(|place| Some((place, self.take_permit()?)));
-        let mut others: Vec<_> = permitted.map(|(place, permit)| Lease::new(place, vec![permit])).collect();
-        for lease in &mut others {
+        let mut helpers: Vec<_> = permitted.map(|(place, permit)| Lease::new(place, vec![permit])).collect();
+        for lease in &mut helpers {
             lease.expect(self.statements());
         }
-        if others.is_empty() {
+        if helpers.is_empty() {
             return None;
         }
-        Some((others, self.runner.exporter.export().await?))
+        Some((helpers, self.runner.exporter.export().await?))
     }
 
     fn has_time(&self) -> bool {
@@ -317,7 +321,7 @@ mod tests {
 
     /// What becomes of two statements after this, where a connection has ended with [`RunError::NotStopped`] and what ran there
     /// has stopped by the time that it is looked for.
-    fn outcomes(time: Duration, run: impl Fn(&Together<'_, '_>)) -> Vec<String> {
+    fn outcomes(time: Duration, run: impl Fn(&SnapshotBatch<'_, '_>)) -> Vec<String> {
         let url = DatabaseUrl::parse("postgres://nobody@127.0.0.1:1/none".to_owned()).unwrap();
         let runner = PgRunner::new(&url, RunnerConfig::default()).unwrap();
         let statement = Statement::parse(&SqlText::parse("SELECT 1").unwrap()).unwrap();
@@ -325,19 +329,19 @@ mod tests {
         let mut sinks = [JsonRows::default(), JsonRows::default()];
         let limits = RunLimits { time: LIMIT, ..RunLimits::default() };
         let runs = sinks.iter_mut().map(|sink| SnapshotRun { statement: &statement, limits, sink }).collect();
-        let together = Together::new(runs, &runner, None, time, Vec::new());
-        run(&together);
+        let batch = SnapshotBatch::new(runs, &runner, None, time, Vec::new());
+        run(&batch);
         let ended = Err(RunError::NotStopped { limit: LIMIT });
-        let outcome = together.into_outcome(ended, Clock::start()).unwrap();
+        let outcome = batch.into_outcome(ended, Clock::start()).unwrap();
         outcome.outcomes.into_iter().map(|outcome| outcome.unwrap_err().to_string()).collect()
     }
 
     #[test]
     fn a_statement_that_stops_late_fails_alone() {
         let hour = Duration::from_secs(3_600);
-        let found = outcomes(hour, |together| {
-            let job = together.take(0).unwrap();
-            let ended = together.end_job(0, job, Err(RunError::NotStopped { limit: LIMIT }));
+        let found = outcomes(hour, |batch| {
+            let job = batch.take(0).unwrap();
+            let ended = batch.end_job(0, job, Err(RunError::NotStopped { limit: LIMIT }));
             assert!(matches!(ended, Err(RunError::NotStopped { .. })), "{ended:?}");
         });
         assert_eq!(found[0], RunError::NotStopped { limit: LIMIT }.to_string());
