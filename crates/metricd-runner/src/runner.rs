@@ -285,7 +285,7 @@ impl PgRunner {
         clock.encode += lease.connection().session.encoding().take();
         match outcome {
             Err(RunError::TimedOut { limit } | RunError::ClientTooSlow { limit })
-                if !lease.connection().session.is_answered() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
+                if !lease.connection().session.is_ready() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
             {
                 Err(RunError::NotStopped { limit })
             }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::plan::Plan;
 use super::properties::SessionProperties;
-use super::session::{Ahead, Prepared, Session, SessionConfig, SessionError};
+use super::session::{DescribedStatement, PreludeStatement, Session, SessionConfig, SessionError};
 use super::stopping::clean;
 use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
 use super::{BEGIN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
@@ -195,7 +195,7 @@ impl Connection {
     }
 
     /// Prepares a statement; behind a pooler, has it described.
-    pub(super) async fn prepare(&mut self, sql: &str) -> Result<Prepared, SessionError> {
+    pub(super) async fn prepare(&mut self, sql: &str) -> Result<DescribedStatement, SessionError> {
         let prelude = self.own_prelude().await?;
         let before: Vec<_> = prelude.ahead().collect();
         let name = if self.is_pooled() { None } else { Some(self.new_name()?) };
@@ -214,7 +214,7 @@ impl Connection {
     }
 
     /// Ends the transaction that [`Self::own_prelude`] has begun.
-    async fn end_own(&mut self, before: &[Ahead<'_>]) -> Result<(), SessionError> {
+    async fn end_own(&mut self, before: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
         if before.is_empty() || self.session.is_lost() {
             return Ok(());
         }
@@ -224,7 +224,7 @@ impl Connection {
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
     fn new_name(&mut self) -> Result<String, SessionError> {
         if let Some(name) = self.unkept.take() {
-            self.session.forget(&name)?;
+            self.session.close_statement(&name)?;
         }
         self.prepared += 1;
         let name = format!("metricd_{}", self.prepared);
@@ -251,7 +251,7 @@ impl Connection {
     }
 
     fn close(&mut self, plan: &Plan) -> Result<(), SessionError> {
-        plan.prepared.name().map_or(Ok(()), |name| self.session.forget(name))
+        plan.prepared.name().map_or(Ok(()), |name| self.session.close_statement(name))
     }
 }
 

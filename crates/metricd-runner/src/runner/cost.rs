@@ -11,7 +11,7 @@ use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
 use super::connection::Connection;
-use super::session::{Ahead, Answer, Session, SessionError};
+use super::session::{PreludeStatement, Response, Session, SessionError};
 use super::stopping::cleaned;
 use super::{BEGIN, CLEAN};
 
@@ -104,7 +104,7 @@ async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Res
 }
 
 /// Has a statement explained, in a transaction that leaves nothing behind. Its answer is to be read, and then [`cleaned`].
-pub(super) async fn ask_to_explain<'a>(
+pub(super) async fn send_explain<'a>(
     connection: &'a mut Connection,
     statement: &BoundStatement,
     options: &str,
@@ -114,11 +114,11 @@ pub(super) async fn ask_to_explain<'a>(
     let prelude = connection.own_prelude().await?;
     let mut before: Vec<_> = prelude.ahead().collect();
     if before.is_empty() {
-        before.push(Ahead::Sql(BEGIN));
+        before.push(PreludeStatement::Sql(BEGIN));
     }
     let session = &mut connection.session;
-    session.ask_once(&before, &explain, statement.texts())?;
-    session.ask(CLEAN)?;
+    session.send_unnamed(&before, &explain, statement.texts())?;
+    session.send_simple(CLEAN)?;
     Ok(session)
 }
 
@@ -127,7 +127,7 @@ async fn explain_with(
     statement: &BoundStatement,
     options: &str,
 ) -> Result<Estimate, SessionError> {
-    let session = ask_to_explain(connection, statement, options).await?;
+    let session = send_explain(connection, statement, options).await?;
     let estimate = read_estimate(session).await;
     cleaned(session).await?;
     match estimate {
@@ -145,9 +145,9 @@ async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> 
     let mut estimate = Estimate { cost: 0.0, is_large: false };
     loop {
         match session.next(MAX_PLAN_BYTES).await? {
-            Answer::End => return Ok(estimate),
-            Answer::LargeRow => estimate = Estimate::TOO_LARGE,
-            Answer::Row => {
+            Response::End => return Ok(estimate),
+            Response::OversizedRow => estimate = Estimate::TOO_LARGE,
+            Response::Row => {
                 let json = session.fields().next().flatten().unwrap_or_default();
                 let cost = total_cost(json).unwrap_or_default();
                 estimate = Estimate { cost, is_large: json.len() > LARGE_PLAN_BYTES };

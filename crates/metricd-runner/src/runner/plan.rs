@@ -5,7 +5,7 @@ use std::sync::Arc;
 use metricd_execution::{BoundStatement, Column, FieldType};
 
 use super::connection::Connection;
-use super::session::{Format, Prepared, SessionError};
+use super::session::{DescribedStatement, Format, SessionError};
 use super::types::{field_type, text_type};
 
 /// How many bytes a value may take on the wire beyond those that any format gives it: its length, and a number of up to eight
@@ -28,7 +28,7 @@ const NESTED_LITERAL_SHRINKAGE: usize = 16;
 /// A statement that is prepared on a connection, and the columns of its result.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) prepared: Prepared,
+    pub(super) prepared: DescribedStatement,
     pub(super) columns: Vec<Column>,
     parameter_types: Vec<String>,
 }

@@ -69,7 +69,7 @@ async fn ask(config: Arc<SessionConfig>, mut held: OwnedMutexGuard<Option<Sessio
 }
 
 async fn select(session: &mut Session) -> Result<(), SessionError> {
-    session.ask("SELECT 1")?;
-    let answered = timeout(PROBE_TIMEOUT, session.finish()).await;
+    session.send_simple("SELECT 1")?;
+    let answered = timeout(PROBE_TIMEOUT, session.drain()).await;
     answered.unwrap_or_else(|_| Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
 }

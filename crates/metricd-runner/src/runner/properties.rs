@@ -107,8 +107,8 @@ async fn settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> 
 
 /// Runs statements, which PostgreSQL may refuse.
 async fn run(session: &mut Session, sql: &str) -> Result<Result<(), SessionError>, SessionError> {
-    session.ask(sql)?;
-    match session.finish().await {
+    session.send_simple(sql)?;
+    match session.drain().await {
         Err(error @ SessionError::Lost(_)) => Err(error),
         answer => Ok(answer),
     }

@@ -8,7 +8,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 
 /// The answer to `relations.sql`.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct RelationsDocument {
     facts: PolicyFacts,
     relations: Vec<Found>,
 }
@@ -75,7 +75,7 @@ impl Policy {
 
 /// What the reader may read, from the answer of PostgreSQL.
 pub(super) fn relations(answer: &str) -> Result<Vec<Relation>, serde_json::Error> {
-    let Answer { facts, relations } = serde_json::from_str(answer)?;
+    let RelationsDocument { facts, relations } = serde_json::from_str(answer)?;
     let relation = |Found { name, gap, policies }: Found| {
         let gap = gap.map(|gap| gap.reason().to_owned()).or_else(|| open(&policies, &facts));
         Relation { name, gap }

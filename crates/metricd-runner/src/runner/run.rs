@@ -11,7 +11,7 @@ use super::connection::{Connection, LEEWAY};
 use super::cost::{Estimate, Estimates};
 use super::error::{is_stale, run_error};
 use super::plan::Plan;
-use super::session::{Ahead, Answer, Session, SessionError};
+use super::session::{PreludeStatement, Response, Session, SessionError};
 use super::stopping::{clean, cleaned};
 use super::tenancy::{Prelude, Tenancy};
 use super::timing::Clock;
@@ -78,8 +78,8 @@ impl Run<'_> {
             let tenancy = self.task.tenancy;
             let prelude = connection.prelude(Some(BEGIN), None, tenancy).await.map_err(|error| self.fault(error))?;
             let before: Vec<_> = prelude.ahead().collect();
-            connection.session.ask_all(&before).map_err(|error| self.fault(error))?;
-            connection.session.finish().await.map_err(|error| self.fault(error))?;
+            connection.session.send_batch(&before).map_err(|error| self.fault(error))?;
+            connection.session.drain().await.map_err(|error| self.fault(error))?;
             connection.entered(tenancy);
             let plan = prepare(connection, self.task.statement, self.task.limits).await?;
             self.execute_with(connection, &plan, Prelude::default(), false).await
@@ -127,7 +127,7 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let mut before: Vec<_> = prelude.ahead().collect();
         let timeout = statement_timeout(self.task.limits, connection.is_pooled());
-        before.extend(timeout.as_deref().map(Ahead::Sql));
+        before.extend(timeout.as_deref().map(PreludeStatement::Sql));
         if is_alone {
             self.execute_alone(&mut connection.session, plan, &before).await
         } else {
@@ -141,7 +141,7 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
         // What is sent together is one transaction, which names the tenant.
         self.send(session, plan, before)?;
@@ -156,10 +156,10 @@ impl Run<'_> {
         &mut self,
         session: &mut Session,
         plan: &Plan,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
         self.send(session, plan, before)?;
-        session.ask(CLEAN).map_err(|error| self.fault(error))?;
+        session.send_simple(CLEAN).map_err(|error| self.fault(error))?;
         let outcome = self.read(session, plan).await;
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
         if session.is_lost() {
@@ -172,10 +172,10 @@ impl Run<'_> {
         }
     }
 
-    fn send(&mut self, session: &mut Session, plan: &Plan, before: &[Ahead<'_>]) -> Result<(), RunError> {
+    fn send(&mut self, session: &mut Session, plan: &Plan, before: &[PreludeStatement<'_>]) -> Result<(), RunError> {
         let statement = self.task.statement;
         self.sink.sent();
-        let sent = session.ask_prepared(before, (&plan.prepared, statement.text()), statement.texts());
+        let sent = session.send_execute(before, (&plan.prepared, statement.text()), statement.texts());
         sent.map_err(|error| self.fault(error))
     }
 
@@ -191,10 +191,10 @@ impl Run<'_> {
         session.encoding().resume();
         let mut row_count = 0;
         let mut taken = self.sink.columns(&plan.columns).map(|()| true);
-        while answer != Answer::End {
+        while answer != Response::End {
             if matches!(taken, Ok(true)) {
                 taken = match answer {
-                    Answer::Row if row_count < rows.rows() => self.sink.row(session.fields(), size_bytes),
+                    Response::Row if row_count < rows.rows() => self.sink.row(session.fields(), size_bytes),
                     _ => Ok(false),
                 };
             }
@@ -202,7 +202,7 @@ impl Run<'_> {
                 session.encoding().pause();
                 match self.rest {
                     Rest::Stopped => stop(session).await,
-                    Rest::PassedOver => match timeout(PASSED_OVER, session.finish()).await {
+                    Rest::PassedOver => match timeout(PASSED_OVER, session.drain()).await {
                         Ok(Err(error @ SessionError::Lost(_))) => return Err(self.fault(error)),
                         // What is wrong with rows that nobody wants is of no interest.
                         Ok(_) => {}
@@ -277,7 +277,7 @@ async fn stop(session: &mut Session) {
         log::warn!("a statement could not be cancelled: {error}");
         return;
     }
-    if let Err(SessionError::Lost(message)) = session.finish().await {
+    if let Err(SessionError::Lost(message)) = session.drain().await {
         log::warn!("a connection was lost while its statement was stopped: {message}");
     }
 }

@@ -12,8 +12,8 @@ mod cancel;
 mod config;
 mod description;
 mod error;
-mod question;
-mod wire;
+mod framed;
+mod request;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -32,46 +32,46 @@ use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
 use self::address::Address;
-pub(super) use self::address::{CANCEL_AGAIN, CANCEL_TIMEOUT};
+pub(super) use self::address::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT};
 pub(super) use self::cancel::Canceller;
 pub(super) use self::config::SessionConfig;
 pub(crate) use self::config::driver_config_within;
-use self::description::Description;
 pub(super) use self::description::Format;
+use self::description::RowDescription;
 pub(super) use self::error::SessionError;
-use self::question::once;
-pub(super) use self::question::{Ahead, Prepared};
-use self::wire::{Incoming, Wire};
+use self::framed::{Frame, Framed};
+use self::request::write_unnamed;
+pub(super) use self::request::{DescribedStatement, PreludeStatement};
 use super::CONNECT_TIMEOUT;
 use super::timing::Stopwatch;
 
 /// How much is held of an answer to the runner's own questions, which are short.
-const MAX_ANSWER_BYTES: usize = 64 << 10;
+const MAX_OWN_ROW_BYTES: usize = 64 << 10;
 
 /// Of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// A row: [`Session::fields`].
     Row,
     /// A row that is larger than was asked for. It is passed over.
-    LargeRow,
+    OversizedRow,
     /// The end.
     End,
 }
 
 pub(super) struct Session {
-    wire: Wire,
+    framed: Framed,
     canceller: Canceller,
     /// The process that the login has named, which a pooler makes up.
     login_pid: Option<i32>,
     /// How many answers have not come to their end.
-    unanswered: usize,
+    pending_ready_count: usize,
     /// What was wrong with the statement whose answer is being read.
-    fault: Option<SessionError>,
+    pending_error: Option<SessionError>,
     /// What is still to come of statements that were asked for as one.
-    batch: Batch,
+    pending: PendingResponses,
     /// What the results of the statements have to look like that were asked for and are not described yet.
-    expected: VecDeque<Description>,
+    expected: VecDeque<RowDescription>,
     /// How far PostgreSQL has got with the statement whose answer is read, or was last.
     stage: Stage,
     is_in_transaction: bool,
@@ -83,18 +83,18 @@ pub(super) struct Session {
 /// How far PostgreSQL has got with a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Asked,
+    Sent,
     /// Its result is described, so that it is prepared and has its values.
     Executing,
 }
 
 /// How many statements of one question have not ended.
 #[derive(Debug, Clone, Copy, Default)]
-struct Batch {
+struct PendingResponses {
     /// Of those whose answers are passed over.
-    ahead: usize,
+    prelude: usize,
     /// Of the others, where each of them has an answer of its own.
-    left: usize,
+    statements: usize,
 }
 
 impl Session {
@@ -102,7 +102,7 @@ impl Session {
     pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
         let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
         for wants_standby in config.target.in_order() {
-            for address in Address::to_try(&config.config) {
+            for address in Address::candidates(&config.config) {
                 let limit = config.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
                 let opened = timeout(limit, Self::open_at(address, config, *wants_standby)).await;
                 outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
@@ -127,14 +127,14 @@ impl Session {
         // Neither says goodbye unless it is polled; the socket is ours again.
         drop((client, driver));
         let mut session = Self {
-            wire: Wire::new(socket),
+            framed: Framed::new(socket),
             canceller,
             login_pid,
-            unanswered: 0,
-            fault: None,
-            batch: Batch::default(),
+            pending_ready_count: 0,
+            pending_error: None,
+            pending: PendingResponses::default(),
             expected: VecDeque::new(),
-            stage: Stage::Asked,
+            stage: Stage::Sent,
             is_in_transaction: false,
             is_lost: false,
             was_cancelled: false,
@@ -166,17 +166,17 @@ impl Session {
 
     /// Whether everything is answered, and no transaction open.
     pub(super) fn is_idle(&self) -> bool {
-        self.unanswered == 0 && !self.is_in_transaction && !self.is_lost()
+        self.pending_ready_count == 0 && !self.is_in_transaction && !self.is_lost()
     }
 
     /// Whether every answer has come to its end.
-    pub(super) fn is_answered(&self) -> bool {
-        self.unanswered == 0
+    pub(super) fn is_ready(&self) -> bool {
+        self.pending_ready_count == 0
     }
 
     /// Counts the time in which rows are encoded, once it was resumed: it stands still while PostgreSQL is waited for.
     pub(super) fn encoding(&mut self) -> &mut Stopwatch {
-        &mut self.wire.encoding
+        &mut self.framed.encoding
     }
 
     /// Whether a transaction is open, as of the last answer.
@@ -186,7 +186,7 @@ impl Session {
 
     /// Whether the session was found to have ended.
     pub(super) fn is_lost(&self) -> bool {
-        self.is_lost || self.canceller.is_under_way()
+        self.is_lost || self.canceller.is_pending()
     }
 
     /// Whether the connection to PostgreSQL was found to have ended, so that nothing runs in the session any more.
@@ -196,7 +196,7 @@ impl Session {
 
     /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
     pub(super) fn is_closed(&mut self) -> bool {
-        self.is_lost = self.is_lost || self.wire.is_closed();
+        self.is_lost = self.is_lost || self.framed.is_closed();
         self.is_lost()
     }
 
@@ -218,86 +218,86 @@ impl Session {
     }
 
     /// Asks for one or more statements without parameters.
-    pub(super) fn ask(&mut self, sql: &str) -> Result<(), SessionError> {
+    pub(super) fn send_simple(&mut self, sql: &str) -> Result<(), SessionError> {
         self.encode(|unsent| frontend::query(sql, unsent))
     }
 
     /// Asks for several statements, whose answers are passed over. Where one of them fails, what follows it is not run.
-    pub(super) fn ask_all(&mut self, statements: &[Ahead<'_>]) -> Result<(), SessionError> {
-        self.ask_after(statements, |_| Ok(()))
+    pub(super) fn send_batch(&mut self, statements: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
+        self.send_after(statements, |_| Ok(()))
     }
 
     /// Asks to run a prepared statement, of that SQL, with values as text, after others. Where one of those fails, what
     /// follows it is not run. The answer has to have the columns that were prepared.
-    pub(super) fn ask_prepared<'a>(
+    pub(super) fn send_execute<'a>(
         &mut self,
-        before: &[Ahead<'_>],
-        (prepared, sql): (&Prepared, &str),
+        before: &[PreludeStatement<'_>],
+        (prepared, sql): (&DescribedStatement, &str),
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
-        self.ask_after(before, |unsent| prepared.write(sql, arguments, unsent))?;
+        self.send_after(before, |unsent| prepared.write(sql, arguments, unsent))?;
         self.expected.push_back(prepared.description.clone());
         Ok(())
     }
 
     /// The same for a statement that is prepared for this once, whose columns are text.
-    pub(super) fn ask_once<'a>(
+    pub(super) fn send_unnamed<'a>(
         &mut self,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
         sql: &str,
         arguments: impl Iterator<Item = Option<&'a str>>,
     ) -> Result<(), SessionError> {
-        self.ask_after(before, |unsent| once(sql, arguments, unsent))
+        self.send_after(before, |unsent| write_unnamed(sql, arguments, unsent))
     }
 
     /// Asks to run several prepared statements, after others and before others that have neither parameters nor an answer of
     /// interest. Each has an answer of its own. Where one of all these fails, what follows it is not run, and has no answer.
-    pub(super) fn ask_prepared_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
+    pub(super) fn send_execute_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
         &mut self,
-        before: &[Ahead<'_>],
-        statements: impl Iterator<Item = ((&'a Prepared, &'a str), A)>,
+        before: &[PreludeStatement<'_>],
+        statements: impl Iterator<Item = ((&'a DescribedStatement, &'a str), A)>,
         after: &[&str],
     ) -> Result<(), SessionError> {
         let mut expected = VecDeque::new();
-        self.ask_after(before, |unsent| {
+        self.send_after(before, |unsent| {
             for ((prepared, sql), arguments) in statements {
                 expected.push_back(prepared.description.clone());
                 prepared.write(sql, arguments, unsent)?;
             }
-            after.iter().try_for_each(|sql| once(sql, [].into_iter(), unsent))
+            after.iter().try_for_each(|sql| write_unnamed(sql, [].into_iter(), unsent))
         })?;
         self.was_cancelled = false;
-        self.batch.left = expected.len();
+        self.pending.statements = expected.len();
         self.expected = expected;
         Ok(())
     }
 
     /// Forgets a prepared statement, when something is asked next.
-    pub(super) fn forget(&mut self, name: &str) -> Result<(), SessionError> {
-        self.wire.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
+    pub(super) fn close_statement(&mut self, name: &str) -> Result<(), SessionError> {
+        self.framed.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
     }
 
     /// Prepares a statement under a name, after others; without a name, only has it described.
     pub(super) async fn prepare(
         &mut self,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
         name: Option<String>,
         sql: &str,
-    ) -> Result<Prepared, SessionError> {
-        let mut prepared = Prepared::new(name);
-        self.ask_after(before, |unsent| {
+    ) -> Result<DescribedStatement, SessionError> {
+        let mut prepared = DescribedStatement::new(name);
+        self.send_after(before, |unsent| {
             frontend::parse(prepared.name_or_unnamed(), sql, [], unsent)?;
             frontend::describe(b'S', prepared.name_or_unnamed(), unsent)
         })?;
         loop {
             match self.next_message(usize::MAX).await? {
-                Incoming::Message(PARAMETER_DESCRIPTION_TAG) => {
+                Frame::Message(PARAMETER_DESCRIPTION_TAG) => {
                     // Their number precedes them.
-                    let types = self.wire.body().get(size_of::<u16>()..).unwrap_or_default();
+                    let types = self.framed.body().get(size_of::<u16>()..).unwrap_or_default();
                     prepared.parameters = types.as_chunks().0.iter().map(|oid| Oid::from_be_bytes(*oid)).collect();
                 }
-                Incoming::Message(ROW_DESCRIPTION_TAG) => prepared.description = Description::of(self.wire.body()),
-                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(prepared), Err),
+                Frame::Message(ROW_DESCRIPTION_TAG) => prepared.description = RowDescription::parse(self.framed.body()),
+                Frame::Message(READY_FOR_QUERY_TAG) => return self.pending_error.take().map_or(Ok(prepared), Err),
                 _ => {}
             }
         }
@@ -306,18 +306,18 @@ impl Session {
     /// The only row of a statement, with its values as text, after others.
     pub(super) async fn row(
         &mut self,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
         sql: &str,
         argument: &str,
     ) -> Result<Vec<Option<String>>, SessionError> {
-        self.ask_once(before, sql, [Some(argument)].into_iter())?;
+        self.send_unnamed(before, sql, [Some(argument)].into_iter())?;
         let mut values = Vec::new();
         loop {
-            match self.next(MAX_ANSWER_BYTES).await? {
-                Answer::End => return Ok(values),
+            match self.next(MAX_OWN_ROW_BYTES).await? {
+                Response::End => return Ok(values),
                 // What follows has no values, and is taken for an answer that says nothing.
-                Answer::LargeRow => {}
-                Answer::Row => {
+                Response::OversizedRow => {}
+                Response::Row => {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     values = self.fields().map(|field| field.map(text)).collect();
                 }
@@ -336,23 +336,23 @@ impl Session {
     /// # Errors
     ///
     /// [`SessionError`]. Where the session is not lost, the answer has come to its end.
-    pub(super) async fn next(&mut self, max_row_bytes: usize) -> Result<Answer, SessionError> {
+    pub(super) async fn next(&mut self, max_row_bytes: usize) -> Result<Response, SessionError> {
         loop {
             match self.next_message(max_row_bytes).await? {
-                Incoming::Message(READY_FOR_QUERY_TAG) => return self.fault.take().map_or(Ok(Answer::End), Err),
+                Frame::Message(READY_FOR_QUERY_TAG) => return self.pending_error.take().map_or(Ok(Response::End), Err),
                 // Of what goes wrong, the rest is passed over.
-                _ if self.fault.is_some() => {}
-                Incoming::Message(DATA_ROW_TAG) | Incoming::LargeRow if self.batch.ahead > 0 => {}
-                Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.ahead > 0 => self.batch.ahead -= 1,
-                Incoming::Message(ROW_DESCRIPTION_TAG | NO_DATA_TAG) if self.batch.ahead == 0 => self.check_columns(),
-                Incoming::Message(DATA_ROW_TAG) => return Ok(Answer::Row),
-                Incoming::Message(COMMAND_COMPLETE_TAG) if self.batch.left > 0 => {
-                    self.batch.left -= 1;
-                    self.stage = Stage::Asked;
-                    return Ok(Answer::End);
+                _ if self.pending_error.is_some() => {}
+                Frame::Message(DATA_ROW_TAG) | Frame::OversizedRow if self.pending.prelude > 0 => {}
+                Frame::Message(COMMAND_COMPLETE_TAG) if self.pending.prelude > 0 => self.pending.prelude -= 1,
+                Frame::Message(ROW_DESCRIPTION_TAG | NO_DATA_TAG) if self.pending.prelude == 0 => self.check_columns(),
+                Frame::Message(DATA_ROW_TAG) => return Ok(Response::Row),
+                Frame::Message(COMMAND_COMPLETE_TAG) if self.pending.statements > 0 => {
+                    self.pending.statements -= 1;
+                    self.stage = Stage::Sent;
+                    return Ok(Response::End);
                 }
-                Incoming::Message(_) => {}
-                Incoming::LargeRow => return Ok(Answer::LargeRow),
+                Frame::Message(_) => {}
+                Frame::OversizedRow => return Ok(Response::OversizedRow),
             }
         }
     }
@@ -365,32 +365,32 @@ impl Session {
     /// The row that was answered last, as it has come: [`Fields::of`].
     pub(super) fn row_bytes(&self) -> &[u8] {
         // The number of its fields precedes them.
-        self.wire.body().get(2..).unwrap_or_default()
+        self.framed.body().get(2..).unwrap_or_default()
     }
 
     /// Reads the answer to its end.
-    pub(super) async fn finish(&mut self) -> Result<(), SessionError> {
-        while self.next(0).await? != Answer::End {}
+    pub(super) async fn drain(&mut self) -> Result<(), SessionError> {
+        while self.next(0).await? != Response::End {}
         Ok(())
     }
 
     /// Holds the columns of an answer to those of the statement that was asked for.
     fn check_columns(&mut self) {
         let Some(expected) = self.expected.pop_front() else { return };
-        if expected.is_of(self.wire.body()) {
+        if expected.matches(self.framed.body()) {
             self.stage = Stage::Executing;
         } else {
             // Something has changed meanwhile, which is no fault of the SQL.
             let sqlstate = SqlState::INTERNAL_ERROR.code().to_owned();
             let message = "the result has other columns than the statement that was prepared".to_owned();
-            self.fault = Some(SessionError::Refused { sqlstate, message });
+            self.pending_error = Some(SessionError::Refused { sqlstate, message });
         }
     }
 
     /// Nothing else may be unanswered.
-    fn ask_after(
+    fn send_after(
         &mut self,
-        before: &[Ahead<'_>],
+        before: &[PreludeStatement<'_>],
         messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
     ) -> Result<(), SessionError> {
         self.encode(|unsent| {
@@ -399,61 +399,64 @@ impl Session {
             frontend::sync(unsent);
             Ok(())
         })?;
-        self.batch = Batch { ahead: before.len(), left: 0 };
+        self.pending = PendingResponses { prelude: before.len(), statements: 0 };
         self.expected.clear();
-        self.stage = Stage::Asked;
+        self.stage = Stage::Sent;
         Ok(())
     }
 
     fn encode(&mut self, messages: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), SessionError> {
-        self.wire.write(messages)?;
-        self.unanswered += 1;
+        self.framed.write(messages)?;
+        self.pending_ready_count += 1;
         Ok(())
     }
 
     /// The next message. An error is kept until the end of its answer.
-    async fn next_message(&mut self, max_row_bytes: usize) -> Result<Incoming, SessionError> {
-        let incoming = match self.wire.next(max_row_bytes).await {
-            Ok(incoming) => incoming,
+    async fn next_message(&mut self, max_row_bytes: usize) -> Result<Frame, SessionError> {
+        let frame = match self.framed.next(max_row_bytes).await {
+            Ok(frame) => frame,
             Err(error) => {
                 self.is_lost = true;
                 // PostgreSQL says why it closes a session.
-                return Err(match self.fault.take() {
+                return Err(match self.pending_error.take() {
                     Some(SessionError::Refused { message, .. }) => SessionError::Lost(message),
                     _ => error.into(),
                 });
             }
         };
-        match incoming {
-            Incoming::Message(ERROR_RESPONSE_TAG) => {
-                let fault = SessionError::refused(self.wire.body());
-                self.fault.get_or_insert(fault);
+        match frame {
+            Frame::Message(ERROR_RESPONSE_TAG) => {
+                let fault = SessionError::refused(self.framed.body());
+                self.pending_error.get_or_insert(fault);
             }
-            Incoming::Message(READY_FOR_QUERY_TAG) => {
-                self.batch = Batch::default();
+            Frame::Message(READY_FOR_QUERY_TAG) => {
+                self.pending = PendingResponses::default();
                 self.expected.clear();
-                self.unanswered = self.unanswered.saturating_sub(1);
-                self.is_in_transaction = self.wire.body() != b"I";
-                if self.unanswered == 0 {
-                    self.wire.shrink();
+                self.pending_ready_count = self.pending_ready_count.saturating_sub(1);
+                self.is_in_transaction = self.framed.body() != b"I";
+                if self.pending_ready_count == 0 {
+                    self.framed.shrink();
                 }
             }
             _ => {}
         }
-        Ok(incoming)
+        Ok(frame)
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         if self.is_idle() {
-            self.wire.terminate();
+            self.framed.terminate();
         }
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Session").field("unanswered", &self.unanswered).finish_non_exhaustive()
+        formatter
+            .debug_struct("Session")
+            .field("pending_ready_count", &self.pending_ready_count)
+            .finish_non_exhaustive()
     }
 }

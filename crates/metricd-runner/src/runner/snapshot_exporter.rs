@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::CONNECT_TIMEOUT;
-use super::session::{Answer, Session, SessionConfig, SessionError};
+use super::session::{Response, Session, SessionConfig, SessionError};
 
 /// How many sessions there are at most. They export for moments, so that few are enough.
 const MAX_SESSIONS: usize = 4;
@@ -101,16 +101,18 @@ impl ExportedSnapshot {
     /// Ends the sharing. Who has taken the snapshot over keeps it.
     pub(super) async fn release(self) {
         let Self { mut session, exporter, .. } = self;
-        if session.ask("ROLLBACK").is_ok() && matches!(timeout(CONNECT_TIMEOUT, session.finish()).await, Ok(Ok(()))) {
+        if session.send_simple("ROLLBACK").is_ok()
+            && matches!(timeout(CONNECT_TIMEOUT, session.drain()).await, Ok(Ok(())))
+        {
             locked(&exporter.idle).push(session);
         }
     }
 }
 
 async fn export(session: &mut Session) -> Result<String, SessionError> {
-    session.ask(EXPORT_SNAPSHOT_SQL)?;
+    session.send_simple(EXPORT_SNAPSHOT_SQL)?;
     let mut id = String::new();
-    while session.next(MAX_ID_BYTES).await? != Answer::End {
+    while session.next(MAX_ID_BYTES).await? != Response::End {
         let field = session.fields().next().flatten().unwrap_or_default();
         id = String::from_utf8_lossy(field).into_owned();
     }

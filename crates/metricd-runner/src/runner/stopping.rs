@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::CLEAN;
 use super::pool::Pooled;
-use super::session::{CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
+use super::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
 
 /// How long PostgreSQL has to stop a statement before that is quarantined.
 pub(super) const STOP_BOUND: Duration = Duration::from_secs(1);
@@ -61,7 +61,9 @@ impl Stopping {
             }
         };
         let session = &mut place.connection().session;
-        if let Ok(ended) = timeout(STOP_BOUND, until_answered(session, CANCEL_AGAIN, CANCEL_AGAIN)).await {
+        if let Ok(ended) =
+            timeout(STOP_BOUND, until_answered(session, CANCEL_RETRY_INTERVAL, CANCEL_RETRY_INTERVAL)).await
+        {
             let cleaning = async {
                 ended?;
                 clean(session).await
@@ -99,13 +101,13 @@ impl Stopping {
 
 /// Cancels until every answer has come.
 async fn until_answered(session: &mut Session, pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
-    if session.is_answered() {
+    if session.is_ready() {
         return Ok(());
     }
     let canceller = session.canceller();
     let answered = async {
-        while !session.is_answered() {
-            if let Err(error @ SessionError::Lost(_)) = session.finish().await {
+        while !session.is_ready() {
+            if let Err(error @ SessionError::Lost(_)) = session.drain().await {
                 return Err(error);
             }
         }
@@ -146,17 +148,17 @@ pub(super) async fn cancel_until_ended<T>(
 
 /// Takes back what was done in the session.
 pub(super) async fn clean(session: &mut Session) -> Result<(), SessionError> {
-    session.ask(CLEAN)?;
+    session.send_simple(CLEAN)?;
     cleaned(session).await
 }
 
 /// The same where [`CLEAN`] was sent already. A statement that ends just as it is cancelled leaves the cancelling to the next one,
 /// which is this.
 pub(super) async fn cleaned(session: &mut Session) -> Result<(), SessionError> {
-    match session.finish().await {
+    match session.drain().await {
         Err(SessionError::Refused { .. }) => {
-            session.ask(CLEAN)?;
-            session.finish().await
+            session.send_simple(CLEAN)?;
+            session.drain().await
         }
         ended => ended,
     }

@@ -13,7 +13,7 @@ use metricd_domain::Tenant;
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
 
-use super::session::Ahead;
+use super::session::PreludeStatement;
 
 /// The statement that names a tenant.
 pub(super) const ENTER: &str = "SELECT tenancy.enter($1)";
@@ -92,14 +92,14 @@ impl Tenancy<'_> {
 
 impl Prelude {
     /// The statements that are asked ahead.
-    pub(super) fn ahead(&self) -> impl Iterator<Item = Ahead<'_>> {
+    pub(super) fn ahead(&self) -> impl Iterator<Item = PreludeStatement<'_>> {
         let begin = self.begin.into_iter().chain(self.snapshot.as_deref());
         let settings = self.settings.iter().flat_map(|settings| settings.iter().map(String::as_str));
         let forget = self.forgets_plans.then_some(FORGET_PLANS);
         let tenant = self.tenant.as_ref().map(|(statement, sealed)| match statement {
-            TenantStatement::Prepared(name) => Ahead::Prepared(name, sealed),
-            TenantStatement::Unprepared => Ahead::Once(ENTER, sealed),
+            TenantStatement::Prepared(name) => PreludeStatement::Prepared(name, sealed),
+            TenantStatement::Unprepared => PreludeStatement::Unnamed(ENTER, sealed),
         });
-        begin.chain(settings).chain(forget).map(Ahead::Sql).chain(tenant)
+        begin.chain(settings).chain(forget).map(PreludeStatement::Sql).chain(tenant)
     }
 }

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 
 use super::PgRunner;
 use super::connection::Connection;
-use super::cost::ask_to_explain;
+use super::cost::send_explain;
 use super::error::run_error;
 use super::session::SessionError;
 use super::stopping::cleaned;
@@ -89,8 +89,8 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
 
 /// Rights are looked at when a statement begins, which explaining it does as well.
 async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Result<(), SessionError> {
-    let session = ask_to_explain(connection, statement, "COSTS OFF").await?;
-    let explained = session.finish().await;
+    let session = send_explain(connection, statement, "COSTS OFF").await?;
+    let explained = session.drain().await;
     if !session.is_lost() {
         cleaned(session).await?;
     }

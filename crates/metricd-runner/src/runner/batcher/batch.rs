@@ -11,7 +11,7 @@ use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
 use crate::runner::error::{is_stale, run_error};
 use crate::runner::plan::Plan;
-use crate::runner::session::{Answer, Session, SessionError};
+use crate::runner::session::{Response, Session, SessionError};
 
 /// How much an answer has at most; a larger one is better read as it comes.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
@@ -107,9 +107,9 @@ impl StatementBatch {
         let before: Vec<_> = prelude.ahead().collect();
         let statements =
             self.sent.iter().map(|(run, plan)| ((&plan.prepared, run.statement.text()), run.statement.texts()));
-        connection.session.ask_prepared_all(&before, statements, &[])?;
+        connection.session.send_execute_all(&before, statements, &[])?;
         let sent = Instant::now();
-        while !connection.session.is_answered() && !self.sent.is_empty() {
+        while !connection.session.is_ready() && !self.sent.is_empty() {
             let rows = rows(&mut connection.session).await;
             if let Err(error @ SessionError::Lost(_)) = rows {
                 return Err(error);
@@ -125,7 +125,7 @@ impl StatementBatch {
             }
         }
         connection.entered(None);
-        connection.session.finish().await
+        connection.session.drain().await
     }
 
     /// Leaves a run that has failed to itself, with those of the same statement: they may well fail, too.
@@ -164,12 +164,12 @@ async fn rows(session: &mut Session) -> Result<Option<Rows>, SessionError> {
     let (mut rows, mut is_whole) = (Rows::default(), true);
     loop {
         match session.next(MAX_RESPONSE_BYTES).await? {
-            Answer::Row if is_whole && rows.size_bytes() < MAX_RESPONSE_BYTES => {
+            Response::Row if is_whole && rows.size_bytes() < MAX_RESPONSE_BYTES => {
                 rows.bytes.extend_from_slice(session.row_bytes());
                 rows.ends.push(rows.bytes.len());
             }
-            Answer::Row | Answer::LargeRow => is_whole = false,
-            Answer::End => return Ok(is_whole.then_some(rows)),
+            Response::Row | Response::OversizedRow => is_whole = false,
+            Response::End => return Ok(is_whole.then_some(rows)),
         }
     }
 }

@@ -13,13 +13,13 @@ use tokio::time::timeout;
 use tokio_postgres::config::{Config, Host, LoadBalanceHosts};
 use tokio_postgres::{CancelToken, NoTls};
 
-use super::wire::Socket;
+use super::framed::Socket;
 
 /// How long stopping a statement may take.
 pub(in crate::runner) const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long what is to be stopped has, before it is told once more.
-pub(in crate::runner) const CANCEL_AGAIN: Duration = Duration::from_millis(100);
+pub(in crate::runner) const CANCEL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// PostgreSQL's port where the URL names none.
 const DEFAULT_PORT: u16 = 5_432;
@@ -34,7 +34,7 @@ pub(super) enum Address {
 impl Address {
     /// Every address that the URL names, in the order in which they are to be tried: the URL's, or from one at random where the
     /// URL asks for that.
-    pub(super) fn to_try(config: &Config) -> Vec<Self> {
+    pub(super) fn candidates(config: &Config) -> Vec<Self> {
         let mut addresses = Self::all(config);
         if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
             let random = usize::try_from(RandomState::new().build_hasher().finish() % (1 << 16)).unwrap_or_default();
@@ -142,7 +142,7 @@ mod tests {
     fn begins_anywhere_where_the_url_says_so() {
         let first = |url: &str| {
             let config = url.parse().unwrap();
-            (0..200).map(|_| Address::to_try(&config)[0].clone()).collect::<Vec<_>>()
+            (0..200).map(|_| Address::candidates(&config)[0].clone()).collect::<Vec<_>>()
         };
         let named = all("postgres://ann@a,b,c/m");
         assert!(first("postgres://ann@a,b,c/m").iter().all(|first| *first == named[0]));

@@ -57,13 +57,13 @@ pub(crate) fn driver_config(url: &DatabaseUrl) -> Result<Config, tokio_postgres:
 /// The same, and how long connecting may take with all hosts of the URL: for each of them as long as the URL says, or else this.
 pub(crate) fn driver_config_within(
     url: &DatabaseUrl,
-    of_each: Duration,
+    per_host: Duration,
 ) -> Result<(Config, Duration), tokio_postgres::Error> {
     let mut config = driver_config(url)?;
-    let of_each = *config.get_connect_timeout().unwrap_or(&of_each);
-    config.connect_timeout(of_each);
+    let per_host = *config.get_connect_timeout().unwrap_or(&per_host);
+    config.connect_timeout(per_host);
     let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
-    Ok((config, of_each.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))))
+    Ok((config, per_host.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))))
 }
 
 #[cfg(test)]

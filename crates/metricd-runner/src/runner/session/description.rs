@@ -13,7 +13,7 @@ const COUNT_BYTES: usize = 2;
 
 /// The columns of a result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::runner) struct Description(Bytes);
+pub(in crate::runner) struct RowDescription(Bytes);
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +39,9 @@ impl Format {
     }
 }
 
-impl Description {
+impl RowDescription {
     /// Of the body of a message.
-    pub(super) fn of(body: &[u8]) -> Self {
+    pub(super) fn parse(body: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(body))
     }
 
@@ -64,7 +64,7 @@ impl Description {
 
     /// Whether the body of a message describes the same: as many columns, of the same names, types and formats. Another
     /// table makes no difference.
-    pub(super) fn is_of(&self, body: &[u8]) -> bool {
+    pub(super) fn matches(&self, body: &[u8]) -> bool {
         // Most often they are the same to the byte.
         self.0 == body || {
             let count = |body: &[u8]| body.get(..COUNT_BYTES).map(<[u8]>::to_vec);
@@ -110,18 +110,18 @@ mod tests {
 
     #[test]
     fn tells_names_and_types() {
-        let description = Description::of(&body(&[("a", 7, 20, 0), ("", 0, 25, 0)]));
+        let description = RowDescription::parse(&body(&[("a", 7, 20, 0), ("", 0, 25, 0)]));
         let columns: Vec<_> = description.columns().map(|column| (column.name, column.type_oid)).collect();
         assert_eq!(columns, [(b"a".as_slice(), 20), (b"".as_slice(), 25)]);
     }
 
     #[test]
     fn another_name_type_format_or_number_is_another_result() {
-        let described = Description::of(&body(&[("a", 7, 20, 0), ("b", 7, 1186, 0)]));
+        let described = RowDescription::parse(&body(&[("a", 7, 20, 0), ("b", 7, 1186, 0)]));
         let expected = described.with_formats(&[Format::Binary, Format::Text]);
-        assert!(expected.is_of(&body(&[("a", 7, 20, 1), ("b", 7, 1186, 0)])));
+        assert!(expected.matches(&body(&[("a", 7, 20, 1), ("b", 7, 1186, 0)])));
         // A table that was made again.
-        assert!(expected.is_of(&body(&[("a", 8, 20, 1), ("b", 8, 1186, 0)])));
+        assert!(expected.matches(&body(&[("a", 8, 20, 1), ("b", 8, 1186, 0)])));
         for other in [
             vec![("a", 7, 701, 1), ("b", 7, 1186, 0)],
             vec![("a", 7, 20, 0), ("b", 7, 1186, 0)],
@@ -130,9 +130,9 @@ mod tests {
             vec![("a", 7, 20, 1), ("b", 7, 1186, 0), ("c", 7, 20, 0)],
             vec![],
         ] {
-            assert!(!expected.is_of(&body(&other)), "{other:?}");
+            assert!(!expected.matches(&body(&other)), "{other:?}");
         }
-        assert!(!expected.is_of(b""));
-        assert!(!expected.is_of(&body(&[("a", 7, 20, 1), ("b", 7, 1186, 0)])[..30]));
+        assert!(!expected.matches(b""));
+        assert!(!expected.matches(&body(&[("a", 7, 20, 1), ("b", 7, 1186, 0)])[..30]));
     }
 }

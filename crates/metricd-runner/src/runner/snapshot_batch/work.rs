@@ -19,7 +19,7 @@ use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::plan::Plan;
 use crate::runner::run::{Rest, Run, Task, prepare};
-use crate::runner::session::{Ahead, CANCEL_AGAIN, CANCEL_TIMEOUT, Canceller, SessionError};
+use crate::runner::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeStatement, SessionError};
 use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean};
 use crate::runner::tenancy::Prelude;
 
@@ -161,15 +161,15 @@ impl<'r> SnapshotBatch<'_, 'r> {
         };
         let session = &mut connection.session;
         let mut before =
-            prelude.as_ref().map_or_else(|| vec![Ahead::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
+            prelude.as_ref().map_or_else(|| vec![PreludeStatement::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
         // After the savepoint, so that going back to it takes the limit away from what has another.
-        before.extend(limit.as_deref().map(Ahead::Sql));
+        before.extend(limit.as_deref().map(PreludeStatement::Sql));
         let statements = in_flight
             .iter()
             .map(|(_, job, plan)| ((&plan.prepared, job.run.statement.text()), job.run.statement.texts()));
-        session.ask_prepared_all(&before, statements, end).map_err(unavailable)?;
+        session.send_execute_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
-        while !connection.session.is_answered()
+        while !connection.session.is_ready()
             && let Some((index, mut job, plan)) = in_flight.pop_front()
         {
             let outcome = self.read(connection, &mut job, &plan, Rest::PassedOver).await;
@@ -196,8 +196,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
                 outcome => self.end_job(index, job, outcome)?,
             }
         }
-        while !connection.session.is_answered() {
-            if let Err(error @ SessionError::Lost(_)) = connection.session.finish().await {
+        while !connection.session.is_ready() {
+            if let Err(error @ SessionError::Lost(_)) = connection.session.drain().await {
                 return Err(unavailable(error));
             }
         }
@@ -237,7 +237,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         }
         let plan = self.prepare(connection, job.run.statement, job.run.limits).await?;
         let statement = job.run.statement;
-        let sent = connection.session.ask_prepared(&[], (&plan.prepared, statement.text()), statement.texts());
+        let sent = connection.session.send_execute(&[], (&plan.prepared, statement.text()), statement.texts());
         sent.map_err(unavailable)?;
         self.read(connection, job, &plan, Rest::Stopped).await
     }
@@ -268,8 +268,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
         let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
-        connection.session.ask_all(&opening_statements(&prelude))?;
-        connection.session.finish().await?;
+        connection.session.send_batch(&opening_statements(&prelude))?;
+        connection.session.drain().await?;
         connection.entered(self.tenancy);
         Ok(())
     }
@@ -287,7 +287,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let outcome = match timeout(time.min(left), &mut work).await {
             Ok(outcome) => outcome,
             Err(_past) => {
-                let stopping = cancel_until_ended(&canceller, &mut work, CANCEL_AGAIN, CANCEL_AGAIN);
+                let stopping = cancel_until_ended(&canceller, &mut work, CANCEL_RETRY_INTERVAL, CANCEL_RETRY_INTERVAL);
                 match timeout(STOP_BOUND, stopping).await {
                     Ok(Ok(outcome)) => outcome,
                     _ => Err(RunError::NotStopped { limit: time.min(self.time) }),
@@ -302,8 +302,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
 }
 
 /// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
-fn opening_statements(prelude: &Prelude) -> Vec<Ahead<'_>> {
-    prelude.ahead().chain([Ahead::Sql(SAVEPOINT_SQL)]).collect()
+fn opening_statements(prelude: &Prelude) -> Vec<PreludeStatement<'_>> {
+    prelude.ahead().chain([PreludeStatement::Sql(SAVEPOINT_SQL)]).collect()
 }
 
 /// Goes back to where nothing has failed.
@@ -311,8 +311,8 @@ async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunEr
     if !connection.session.is_in_transaction() {
         return Ok(());
     }
-    connection.session.ask(ROLLBACK_TO_SAVEPOINT_SQL).map_err(unavailable)?;
-    connection.session.finish().await.map_err(unavailable)
+    connection.session.send_simple(ROLLBACK_TO_SAVEPOINT_SQL).map_err(unavailable)?;
+    connection.session.drain().await.map_err(unavailable)
 }
 
 /// Ends the transaction, if there is one, without a trace.

@@ -6,47 +6,47 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use postgres_protocol::{IsNull, Oid};
 
-use super::description::{Description, Format};
+use super::description::{Format, RowDescription};
 
 /// What PostgreSQL calls the statement that the next one without a name replaces.
 const UNNAMED: &str = "";
 
 /// A statement that is asked for ahead of others. Its answer is passed over.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::runner) enum Ahead<'a> {
+pub(in crate::runner) enum PreludeStatement<'a> {
     /// SQL without parameters.
     Sql(&'a str),
     /// A prepared statement, by its name, with its only value.
     Prepared(&'a str, &'a str),
     /// SQL with its only value.
-    Once(&'a str, &'a str),
+    Unnamed(&'a str, &'a str),
 }
 
-impl Ahead<'_> {
+impl PreludeStatement<'_> {
     /// Runs it.
     pub(super) fn write(&self, unsent: &mut BytesMut) -> io::Result<()> {
         match *self {
-            Self::Sql(sql) => once(sql, [].into_iter(), unsent),
+            Self::Sql(sql) => write_unnamed(sql, [].into_iter(), unsent),
             Self::Prepared(name, value) => execute(name, [Some(value)].into_iter(), unsent),
-            Self::Once(sql, value) => once(sql, [Some(value)].into_iter(), unsent),
+            Self::Unnamed(sql, value) => write_unnamed(sql, [Some(value)].into_iter(), unsent),
         }
     }
 }
 
 /// A statement that PostgreSQL has prepared, or described.
 #[derive(Debug, Clone, Default)]
-pub(in crate::runner) struct Prepared {
+pub(in crate::runner) struct DescribedStatement {
     /// The name under which it is prepared. Without a name, its SQL is sent each time.
     pub(super) name: Option<String>,
     /// The types of its parameters.
     pub(in crate::runner) parameters: Vec<Oid>,
     /// Its columns. What comes back is held to this.
-    pub(in crate::runner) description: Description,
+    pub(in crate::runner) description: RowDescription,
     /// In which forms the values come: one for each column, or one for all of them.
     formats: Vec<i16>,
 }
 
-impl Prepared {
+impl DescribedStatement {
     pub(super) fn new(name: Option<String>) -> Self {
         Self { name, ..Self::default() }
     }
@@ -89,7 +89,7 @@ impl Prepared {
 }
 
 /// Prepares a statement for this once and runs it.
-pub(super) fn once<'a>(
+pub(super) fn write_unnamed<'a>(
     sql: &str,
     arguments: impl Iterator<Item = Option<&'a str>>,
     unsent: &mut BytesMut,

@@ -18,10 +18,10 @@ use crate::runner::timing::Stopwatch;
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// Memory past this is given back when there is nothing more to come.
-const KEPT_BYTES: usize = 1 << 20;
+const MAX_RETAINED_BUFFER: usize = 1 << 20;
 
 /// How much is held of a message that may hold a whole value in its words, as an error's does.
-const CUT_BYTES: usize = 4 << 10;
+const MAX_ERROR_BYTES: usize = 4 << 10;
 
 /// The tag of a message and its length precede what it says.
 const HEADER_BYTES: usize = 5;
@@ -33,14 +33,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// What has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Incoming {
+pub(super) enum Frame {
     /// A message with this tag: [`Wire::body`].
     Message(u8),
     /// A row of more bytes than were asked for. It is passed over.
-    LargeRow,
+    OversizedRow,
 }
 
-pub(super) struct Wire {
+pub(super) struct Framed {
     socket: Box<dyn Socket>,
     unsent: BytesMut,
     /// What has come, with the message that is looked at in front.
@@ -48,17 +48,17 @@ pub(super) struct Wire {
     /// How much is held of that message.
     held: usize,
     /// How much of what follows is not looked at.
-    passed_over: usize,
+    skipped: usize,
     /// The most that was to be held of a message since memory was last given back.
     largest: usize,
     /// Stands still while something is waited for.
     pub(super) encoding: Stopwatch,
 }
 
-impl Wire {
+impl Framed {
     pub(super) fn new(socket: Box<dyn Socket>) -> Self {
         let (unsent, received) = (BytesMut::new(), BytesMut::new());
-        Self { socket, unsent, received, held: 0, passed_over: 0, largest: 0, encoding: Stopwatch::default() }
+        Self { socket, unsent, received, held: 0, skipped: 0, largest: 0, encoding: Stopwatch::default() }
     }
 
     /// Writes messages, which are sent while something is waited for. Of messages that cannot be written, nothing is sent.
@@ -76,28 +76,28 @@ impl Wire {
     /// # Errors
     ///
     /// Where the connection has ended, or what comes is not PostgreSQL's protocol.
-    pub(super) async fn next(&mut self, max_row_bytes: usize) -> io::Result<Incoming> {
+    pub(super) async fn next(&mut self, max_row_bytes: usize) -> io::Result<Frame> {
         self.received.advance(std::mem::take(&mut self.held));
         loop {
-            let passed_over = self.passed_over.min(self.received.len());
-            self.received.advance(passed_over);
-            self.passed_over -= passed_over;
-            if self.passed_over == 0
+            let skipped = self.skipped.min(self.received.len());
+            self.received.advance(skipped);
+            self.skipped -= skipped;
+            if self.skipped == 0
                 && let Some(header) = Header::parse(&self.received)?
             {
                 let size_bytes = usize::try_from(header.len()).unwrap_or_default() + 1;
                 let held = match header.tag() {
                     DATA_ROW_TAG if size_bytes > max_row_bytes => {
-                        self.passed_over = size_bytes;
-                        return Ok(Incoming::LargeRow);
+                        self.skipped = size_bytes;
+                        return Ok(Frame::OversizedRow);
                     }
                     DATA_ROW_TAG | ROW_DESCRIPTION_TAG | PARAMETER_DESCRIPTION_TAG => size_bytes,
-                    _ => size_bytes.min(CUT_BYTES),
+                    _ => size_bytes.min(MAX_ERROR_BYTES),
                 };
                 self.largest = self.largest.max(held);
                 if self.received.len() >= held {
-                    (self.held, self.passed_over) = (held, size_bytes - held);
-                    return Ok(Incoming::Message(header.tag()));
+                    (self.held, self.skipped) = (held, size_bytes - held);
+                    return Ok(Frame::Message(header.tag()));
                 }
             }
             self.exchange().await?;
@@ -111,7 +111,7 @@ impl Wire {
 
     /// Gives memory back that an answer has needed.
     pub(super) fn shrink(&mut self) {
-        if std::mem::take(&mut self.largest) > KEPT_BYTES {
+        if std::mem::take(&mut self.largest) > MAX_RETAINED_BUFFER {
             self.received = BytesMut::from(&self.received[..]);
         }
     }
@@ -173,9 +173,9 @@ mod tests {
 
     use super::*;
 
-    fn wire() -> (Wire, DuplexStream) {
+    fn framed() -> (Framed, DuplexStream) {
         let (near, far) = duplex(8 << 10);
-        (Wire::new(Box::new(near)), far)
+        (Framed::new(Box::new(near)), far)
     }
 
     fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -195,21 +195,21 @@ mod tests {
     async fn a_message_may_come_in_any_pieces() {
         let sent = [message(DATA_ROW_TAG, b"one"), message(READY_FOR_QUERY_TAG, b"I")].concat();
         for piece_bytes in 1..=sent.len() {
-            let (mut wire, far) = wire();
+            let (mut framed, far) = framed();
             let sending = tokio::spawn(send(far, sent.clone(), piece_bytes));
-            assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(DATA_ROW_TAG));
-            assert_eq!(wire.body(), b"one");
-            assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(READY_FOR_QUERY_TAG));
-            assert_eq!(wire.body(), b"I");
+            assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(DATA_ROW_TAG));
+            assert_eq!(framed.body(), b"one");
+            assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
+            assert_eq!(framed.body(), b"I");
             sending.await.unwrap();
-            assert_eq!(wire.next(usize::MAX).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+            assert_eq!(framed.next(usize::MAX).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
     }
 
     #[tokio::test]
     async fn neither_a_row_that_is_too_large_nor_a_long_error_is_held() {
         const LARGE: usize = 32 << 20;
-        let (mut wire, far) = wire();
+        let (mut framed, far) = framed();
         let error = [b"MX".as_slice(), &vec![b'x'; LARGE]].concat();
         let sent = [
             message(DATA_ROW_TAG, &vec![0; LARGE]),
@@ -218,72 +218,70 @@ mod tests {
         ];
         let sending = tokio::spawn(send(far, sent.concat(), 1 << 20));
         let mut most_bytes = 0;
-        for expected in
-            [Incoming::LargeRow, Incoming::Message(ERROR_RESPONSE_TAG), Incoming::Message(READY_FOR_QUERY_TAG)]
-        {
-            assert_eq!(wire.next(1_000).await.unwrap(), expected);
-            most_bytes = most_bytes.max(wire.received.capacity());
-            assert!(wire.body().len() <= CUT_BYTES);
+        for expected in [Frame::OversizedRow, Frame::Message(ERROR_RESPONSE_TAG), Frame::Message(READY_FOR_QUERY_TAG)] {
+            assert_eq!(framed.next(1_000).await.unwrap(), expected);
+            most_bytes = most_bytes.max(framed.received.capacity());
+            assert!(framed.body().len() <= MAX_ERROR_BYTES);
         }
         assert!(most_bytes <= 4 * CHUNK_BYTES, "{most_bytes}");
-        assert_eq!(wire.body(), b"I");
+        assert_eq!(framed.body(), b"I");
         sending.await.unwrap();
     }
 
     #[tokio::test]
     async fn gives_back_the_memory_of_a_large_row() {
-        let (mut wire, far) = wire();
+        let (mut framed, far) = framed();
         let sent = [message(DATA_ROW_TAG, &vec![0; 8 << 20]), message(READY_FOR_QUERY_TAG, b"I")];
         let sending = tokio::spawn(send(far, sent.concat(), 1 << 20));
-        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(DATA_ROW_TAG));
-        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(READY_FOR_QUERY_TAG));
-        wire.shrink();
-        assert_eq!(wire.body(), b"I");
-        assert!(wire.received.capacity() <= KEPT_BYTES);
-        assert!(!wire.received.try_reclaim(KEPT_BYTES), "the memory is kept behind what is looked at");
+        assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(DATA_ROW_TAG));
+        assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
+        framed.shrink();
+        assert_eq!(framed.body(), b"I");
+        assert!(framed.received.capacity() <= MAX_RETAINED_BUFFER);
+        assert!(!framed.received.try_reclaim(MAX_RETAINED_BUFFER), "the memory is kept behind what is looked at");
         sending.await.unwrap();
     }
 
     #[tokio::test]
     async fn what_is_no_message_is_an_error() {
-        let (mut wire, far) = wire();
+        let (mut framed, far) = framed();
         let sending = tokio::spawn(send(far, b"HTTP\0\0\0\x03 nonsense".to_vec(), 100));
-        assert!(wire.next(usize::MAX).await.is_err());
+        assert!(framed.next(usize::MAX).await.is_err());
         sending.await.unwrap();
     }
 
     #[tokio::test]
     async fn notices_that_the_session_is_closed() {
-        let (mut wire, mut far) = wire();
+        let (mut framed, mut far) = framed();
         far.write_all(&message(READY_FOR_QUERY_TAG, b"I")).await.unwrap();
-        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(READY_FOR_QUERY_TAG));
-        assert!(!wire.is_closed());
+        assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
+        assert!(!framed.is_closed());
         far.write_all(&message(b'S', b"TimeZone\0UTC\0")).await.unwrap();
-        assert!(!wire.is_closed());
+        assert!(!framed.is_closed());
         drop(far);
-        assert!(wire.is_closed());
+        assert!(framed.is_closed());
 
-        let (mut wire, mut far) = self::wire();
+        let (mut framed, mut far) = self::framed();
         far.write_all(&message(READY_FOR_QUERY_TAG, b"I")).await.unwrap();
-        assert_eq!(wire.next(usize::MAX).await.unwrap(), Incoming::Message(READY_FOR_QUERY_TAG));
+        assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
         far.write_all(&message(ERROR_RESPONSE_TAG, b"SFATAL\0")).await.unwrap();
-        assert!(wire.is_closed());
+        assert!(framed.is_closed());
     }
 
     #[tokio::test]
     async fn of_messages_that_cannot_be_written_nothing_is_sent() {
-        let (mut wire, mut far) = wire();
-        wire.write(|unsent| frontend::query("SELECT 1", unsent)).unwrap();
-        let refused = wire.write(|unsent| {
+        let (mut framed, mut far) = framed();
+        framed.write(|unsent| frontend::query("SELECT 1", unsent)).unwrap();
+        let refused = framed.write(|unsent| {
             frontend::sync(unsent);
             frontend::query("with a \0 in it", unsent)
         });
         assert!(refused.is_err());
         let mut expected = BytesMut::new();
         frontend::query("SELECT 1", &mut expected).unwrap();
-        assert_eq!(wire.unsent, expected);
+        assert_eq!(framed.unsent, expected);
         far.write_all(&message(READY_FOR_QUERY_TAG, b"I")).await.unwrap();
-        wire.next(usize::MAX).await.unwrap();
+        framed.next(usize::MAX).await.unwrap();
         let mut sent = vec![0; expected.len()];
         far.read_exact(&mut sent).await.unwrap();
         assert_eq!(sent, expected);
