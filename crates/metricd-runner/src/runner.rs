@@ -13,8 +13,8 @@ mod error;
 mod lease;
 mod locks;
 mod patience;
-mod plan;
 mod pool;
+mod prepared_statement;
 mod probe;
 mod properties;
 mod quarantine;
@@ -79,18 +79,18 @@ const SETTINGS: [(&str, &str); 9] = [
 
 /// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
 /// Not among [`SETTINGS`], since PostgreSQL on Windows cannot do so and would refuse the session.
-const WATCH_CLIENT: &str = "client_connection_check_interval = '100ms'";
+const CLIENT_CHECK_SETTING: &str = "client_connection_check_interval = '100ms'";
 
 /// Has each statement see what is committed when it has its locks, also if it is sent without [`BEGIN`]. With a snapshot from
 /// before, as of `repeatable read`, a table that was rewritten while its lock was waited for would be empty.
-const ISOLATION: &str = r"-c default_transaction_isolation=read\ committed";
+const ISOLATION_OPTION: &str = r"-c default_transaction_isolation=read\ committed";
 
 /// Begins a run that may have something to leave behind.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
+const BEGIN_SQL: &str = "BEGIN_SQL ISOLATION_OPTION LEVEL READ COMMITTED READ ONLY";
 
 /// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
 /// session, which a statement may take where the database is not hardened.
-const CLEAN: &str = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()";
+const CLEANUP_SQL: &str = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()";
 
 /// How many connections the runner may have, and how long a run waits for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl PgRunner {
         let mut lease = lease?;
         self.batcher.observe(lease.connection());
         let connection = lease.connection();
-        clock.session_since = (!connection.is_pooled()).then(|| connection.opened());
+        clock.session_since = (!connection.is_behind_pooler()).then(|| connection.opened());
         Ok(lease)
     }
 

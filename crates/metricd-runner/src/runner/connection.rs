@@ -15,36 +15,36 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Oid, Type};
 use uuid::Uuid;
 
-use super::plan::Plan;
+use super::prepared_statement::PreparedStatement;
 use super::properties::SessionProperties;
 use super::session::{DescribedStatement, PreludeStatement, Session, SessionConfig, SessionError};
-use super::stopping::clean;
-use super::tenancy::{ENTER, PID, Prelude, Tenancy, TenantStatement};
-use super::{BEGIN, CONNECT_TIMEOUT, ISOLATION, SETTINGS};
+use super::stopping::clean_up;
+use super::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL, Tenancy, TenantStatement, TransactionPrelude};
+use super::{BEGIN_SQL, CONNECT_TIMEOUT, ISOLATION_OPTION, SETTINGS};
 
 /// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
-const MAX_PREPARED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+const MAX_CACHED_STATEMENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 /// By how much the role's limit of time may be longer than a statement's to be taken for that: the server gives the role a
 /// second more than statements have.
-pub(super) const LEEWAY: Duration = Duration::from_secs(1);
+pub(super) const TIMEOUT_LEEWAY: Duration = Duration::from_secs(1);
 
 /// A session, with the statements that are prepared in it.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: Session,
-    home: ThreadId,
-    opened: Instant,
+    owner_thread: ThreadId,
+    opened_at: Instant,
     properties: SessionProperties,
     is_retired: bool,
     /// The name under which the statement is prepared that names a tenant.
-    entrance: Option<String>,
+    prelude_statement: Option<String>,
     planned_for: PlannedFor,
-    plans: LruCache<String, Arc<Plan>, RandomState>,
+    statement_cache: LruCache<String, Arc<PreparedStatement>, RandomState>,
     /// How many statements were ever prepared, each under a name of its own.
-    prepared: u64,
+    prepared_count: u64,
     /// The last of those names, until its plan is kept.
-    unkept: Option<String>,
+    uncached_name: Option<String>,
     /// The types that are not built in, as they were looked up.
     pub(super) types: HashMap<Oid, Type>,
     /// What `format_type` calls them.
@@ -58,7 +58,7 @@ impl Connection {
     pub(super) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
         let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
-        let options = format!("{}{ISOLATION} {}", settings.collect::<String>(), session_token_option(token));
+        let options = format!("{}{ISOLATION_OPTION} {}", settings.collect::<String>(), session_token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {
             // A pooler may refuse what it does not pass on. Behind one, each transaction has its settings.
             Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
@@ -66,20 +66,20 @@ impl Connection {
             }
             opened => opened?,
         };
-        let asked = timeout(CONNECT_TIMEOUT, SessionProperties::ask(&mut session, token)).await;
+        let properties = timeout(CONNECT_TIMEOUT, SessionProperties::read(&mut session, token)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let properties = asked.map_err(too_slow)??;
+        let properties = properties.map_err(too_slow)??;
         Ok(Self {
             session,
-            home: thread::current().id(),
-            opened: Instant::now(),
+            owner_thread: thread::current().id(),
+            opened_at: Instant::now(),
             properties,
             is_retired: false,
-            entrance: None,
-            planned_for: PlannedFor::Nobody,
-            plans: LruCache::with_hasher(MAX_PREPARED, RandomState::default()),
-            prepared: 0,
-            unkept: None,
+            prelude_statement: None,
+            planned_for: PlannedFor::NoTenant,
+            statement_cache: LruCache::with_hasher(MAX_CACHED_STATEMENTS, RandomState::default()),
+            prepared_count: 0,
+            uncached_name: None,
             types: HashMap::new(),
             type_names: HashMap::new(),
             delimiters: HashMap::new(),
@@ -88,14 +88,14 @@ impl Connection {
 
     /// Whether two transactions may meet two of PostgreSQL's processes, as behind a pooler. Nothing is left to the session
     /// then: each transaction is settled anew, and no statement is kept prepared.
-    pub(super) fn is_pooled(&self) -> bool {
-        self.properties.pooled.is_some()
+    pub(super) fn is_behind_pooler(&self) -> bool {
+        self.properties.pooler_settings.is_some()
     }
 
     /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
     /// a right that is given later is seen by later connections.
-    pub(super) fn is_harmless(&self) -> bool {
-        self.properties.is_harmless
+    pub(super) fn side_effect_free(&self) -> bool {
+        self.properties.side_effect_free
     }
 
     /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
@@ -104,14 +104,14 @@ impl Connection {
     }
 
     /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
-    pub(super) fn limits_time_to(&self, time: Duration) -> bool {
-        let limit = self.properties.timeout;
-        (time..=time.saturating_add(LEEWAY)).contains(&limit) && !limit.is_zero()
+    pub(super) fn enforces_timeout(&self, time: Duration) -> bool {
+        let timeout = self.properties.timeout;
+        (time..=time.saturating_add(TIMEOUT_LEEWAY)).contains(&timeout) && !timeout.is_zero()
     }
 
     /// The thread that has opened the connection.
-    pub(super) fn home(&self) -> ThreadId {
-        self.home
+    pub(super) fn owner_thread(&self) -> ThreadId {
+        self.owner_thread
     }
 
     /// PostgreSQL's process; behind a pooler, one of those that have been met.
@@ -131,7 +131,7 @@ impl Connection {
 
     /// When it was open at the latest.
     pub(super) fn opened(&self) -> Instant {
-        self.opened
+        self.opened_at
     }
 
     /// What is asked ahead of what is run on the tenant's behalf: the beginning of the transaction, unless it needs none, and
@@ -144,114 +144,123 @@ impl Connection {
         begin: Option<&'static str>,
         snapshot: Option<String>,
         tenancy: Option<Tenancy<'_>>,
-    ) -> Result<Prelude, SessionError> {
-        if let Some(settings) = self.properties.pooled.clone() {
+    ) -> Result<TransactionPrelude, SessionError> {
+        if let Some(settings) = self.properties.pooler_settings.clone() {
             // Somebody else's plans may be kept there, as those of functions are.
-            let prelude =
-                Prelude { begin, snapshot, settings: Some(settings), forgets_plans: true, ..Prelude::default() };
+            let prelude = TransactionPrelude {
+                begin,
+                snapshot,
+                settings: Some(settings),
+                discards_plans: true,
+                ..TransactionPrelude::default()
+            };
             let Some(tenancy) = tenancy else { return Ok(prelude) };
-            let before: Vec<_> = prelude.ahead().collect();
-            let row = self.session.row(&before, PID, "").await?;
+            let before: Vec<_> = prelude.statements().collect();
+            let row = self.session.row(&before, BACKEND_PID_SQL, "").await?;
             let pid = row.first().and_then(Option::as_deref).unwrap_or_default();
-            let tenant = Some((TenantStatement::Unprepared, tenancy.sealed(pid)));
-            return Ok(Prelude { tenant, ..Prelude::default() });
+            let tenant = Some((TenantStatement::Unprepared, tenancy.signed(pid)));
+            return Ok(TransactionPrelude { tenant, ..TransactionPrelude::default() });
         }
         let tenant = tenancy.map(|tenancy| tenancy.tenant);
-        let forgets_plans = !self.planned_for.is(tenant);
-        if forgets_plans {
+        let discards_plans = !self.planned_for.is(tenant);
+        if discards_plans {
             // It may be given up on the way.
             self.planned_for = PlannedFor::Unknown;
         }
-        let prelude = Prelude { begin, snapshot, forgets_plans, ..Prelude::default() };
+        let prelude = TransactionPrelude { begin, snapshot, discards_plans, ..TransactionPrelude::default() };
         let Some(tenancy) = tenancy else { return Ok(prelude) };
-        let name = if let Some(name) = &self.entrance {
+        let name = if let Some(name) = &self.prelude_statement {
             name.clone()
         } else {
             // One that is given up on the way may be prepared all the same: the next one has another name.
             let name = self.new_name()?;
-            self.session.prepare(&[], Some(name.clone()), ENTER).await?;
-            self.unkept = None;
-            self.entrance.insert(name).clone()
+            self.session.prepare(&[], Some(name.clone()), SET_TENANT_SQL).await?;
+            self.uncached_name = None;
+            self.prelude_statement.insert(name).clone()
         };
-        let tenant = Some((TenantStatement::Prepared(name), tenancy.sealed(&self.properties.pid)));
-        Ok(Prelude { tenant, ..prelude })
+        let tenant = Some((TenantStatement::Prepared(name), tenancy.signed(&self.properties.pid)));
+        Ok(TransactionPrelude { tenant, ..prelude })
     }
 
     /// What is asked ahead of what the runner asks for itself, be it within a transaction already.
-    pub(super) async fn own_prelude(&mut self) -> Result<Prelude, SessionError> {
-        if self.is_pooled() && !self.session.is_in_transaction() {
-            self.prelude(Some(BEGIN), None, None).await
+    pub(super) async fn internal_prelude(&mut self) -> Result<TransactionPrelude, SessionError> {
+        if self.is_behind_pooler() && !self.session.is_in_transaction() {
+            self.prelude(Some(BEGIN_SQL), None, None).await
         } else {
-            Ok(Prelude::default())
+            Ok(TransactionPrelude::default())
         }
     }
 
     /// Says that what [`Self::prelude`] has asked ahead was done.
-    pub(super) fn entered(&mut self, tenancy: Option<Tenancy<'_>>) {
+    pub(super) fn tenant_set(&mut self, tenancy: Option<Tenancy<'_>>) {
         if matches!(self.planned_for, PlannedFor::Unknown) {
             let tenant = tenancy.map(|tenancy| tenancy.tenant.clone());
-            self.planned_for = tenant.map_or(PlannedFor::Nobody, PlannedFor::Tenant);
+            self.planned_for = tenant.map_or(PlannedFor::NoTenant, PlannedFor::Tenant);
         }
     }
 
     /// Prepares a statement; behind a pooler, has it described.
     pub(super) async fn prepare(&mut self, sql: &str) -> Result<DescribedStatement, SessionError> {
-        let prelude = self.own_prelude().await?;
-        let before: Vec<_> = prelude.ahead().collect();
-        let name = if self.is_pooled() { None } else { Some(self.new_name()?) };
+        let prelude = self.internal_prelude().await?;
+        let before: Vec<_> = prelude.statements().collect();
+        let name = if self.is_behind_pooler() { None } else { Some(self.new_name()?) };
         let prepared = self.session.prepare(&before, name, sql).await;
-        self.end_own(&before).await?;
+        self.end_internal(&before).await?;
         prepared
     }
 
     /// The only row of a statement of the runner's own, with its values as text.
     pub(super) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
-        let prelude = self.own_prelude().await?;
-        let before: Vec<_> = prelude.ahead().collect();
+        let prelude = self.internal_prelude().await?;
+        let before: Vec<_> = prelude.statements().collect();
         let row = self.session.row(&before, sql, argument).await;
-        self.end_own(&before).await?;
+        self.end_internal(&before).await?;
         row
     }
 
     /// Ends the transaction that [`Self::own_prelude`] has begun.
-    async fn end_own(&mut self, before: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
+    async fn end_internal(&mut self, before: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
         if before.is_empty() || self.session.is_lost() {
             return Ok(());
         }
-        clean(&mut self.session).await
+        clean_up(&mut self.session).await
     }
 
     /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
     fn new_name(&mut self) -> Result<String, SessionError> {
-        if let Some(name) = self.unkept.take() {
+        if let Some(name) = self.uncached_name.take() {
             self.session.close_statement(&name)?;
         }
-        self.prepared += 1;
-        let name = format!("metricd_{}", self.prepared);
-        self.unkept = Some(name.clone());
+        self.prepared_count += 1;
+        let name = format!("metricd_{}", self.prepared_count);
+        self.uncached_name = Some(name.clone());
         Ok(name)
     }
 
     /// What is prepared for this text.
-    pub(super) fn plan(&mut self, text: &str) -> Option<Arc<Plan>> {
-        self.plans.get(text).cloned()
+    pub(super) fn cached_statement(&mut self, text: &str) -> Option<Arc<PreparedStatement>> {
+        self.statement_cache.get(text).cloned()
     }
 
     /// Keeps what was prepared last.
-    pub(super) fn keep_plan(&mut self, text: &str, plan: &Arc<Plan>) -> Result<(), SessionError> {
-        self.unkept = None;
-        let evicted = self.plans.push(text.to_owned(), Arc::clone(plan));
+    pub(super) fn cache_statement(
+        &mut self,
+        text: &str,
+        statement: &Arc<PreparedStatement>,
+    ) -> Result<(), SessionError> {
+        self.uncached_name = None;
+        let evicted = self.statement_cache.push(text.to_owned(), Arc::clone(statement));
         evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
     }
 
     /// Forgets what is prepared for this text, and the types that were looked up: one of them may have changed.
-    pub(super) fn forget_plan(&mut self, text: &str) -> Result<(), SessionError> {
+    pub(super) fn evict_statement(&mut self, text: &str) -> Result<(), SessionError> {
         self.forget_types();
-        self.plans.pop(text).map_or(Ok(()), |plan| self.close(&plan))
+        self.statement_cache.pop(text).map_or(Ok(()), |statement| self.close(&statement))
     }
 
-    fn close(&mut self, plan: &Plan) -> Result<(), SessionError> {
-        plan.prepared.name().map_or(Ok(()), |name| self.session.close_statement(name))
+    fn close(&mut self, statement: &PreparedStatement) -> Result<(), SessionError> {
+        statement.described.name().map_or(Ok(()), |name| self.session.close_statement(name))
     }
 }
 
@@ -259,7 +268,7 @@ impl Connection {
 #[derive(Debug)]
 enum PlannedFor {
     Unknown,
-    Nobody,
+    NoTenant,
     Tenant(Tenant),
 }
 
@@ -267,7 +276,7 @@ impl PlannedFor {
     fn is(&self, tenant: Option<&Tenant>) -> bool {
         match self {
             Self::Unknown => false,
-            Self::Nobody => tenant.is_none(),
+            Self::NoTenant => tenant.is_none(),
             Self::Tenant(planned_for) => tenant == Some(planned_for),
         }
     }

@@ -12,8 +12,8 @@ use moka::sync::Cache;
 
 use super::connection::Connection;
 use super::session::{PreludeStatement, Response, Session, SessionError};
-use super::stopping::cleaned;
-use super::{BEGIN, CLEAN};
+use super::stopping::finish_cleanup;
+use super::{BEGIN_SQL, CLEANUP_SQL};
 
 /// How much is read of a plan, as PostgreSQL explains it. It has the constants that the planner has computed; a statement whose
 /// conditions make it larger counts as too costly.
@@ -111,14 +111,14 @@ pub(super) async fn send_explain<'a>(
 ) -> Result<&'a mut Session, SessionError> {
     // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
     let explain = format!("EXPLAIN ({options}) {}", statement.text());
-    let prelude = connection.own_prelude().await?;
-    let mut before: Vec<_> = prelude.ahead().collect();
+    let prelude = connection.internal_prelude().await?;
+    let mut before: Vec<_> = prelude.statements().collect();
     if before.is_empty() {
-        before.push(PreludeStatement::Sql(BEGIN));
+        before.push(PreludeStatement::Sql(BEGIN_SQL));
     }
     let session = &mut connection.session;
     session.send_unnamed(&before, &explain, statement.texts())?;
-    session.send_simple(CLEAN)?;
+    session.send_simple(CLEANUP_SQL)?;
     Ok(session)
 }
 
@@ -129,7 +129,7 @@ async fn explain_with(
 ) -> Result<Estimate, SessionError> {
     let session = send_explain(connection, statement, options).await?;
     let estimate = read_estimate(session).await;
-    cleaned(session).await?;
+    finish_cleanup(session).await?;
     match estimate {
         // PostgreSQL could not even print the plan.
         Err(SessionError::Refused { sqlstate, .. }) if is_too_large(&sqlstate) => Ok(Estimate::TOO_LARGE),
@@ -160,12 +160,12 @@ async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> 
 fn total_cost(json: &[u8]) -> Option<f64> {
     #[derive(Deserialize)]
     struct Explained {
-        #[serde(rename = "Plan")]
-        plan: Plan,
+        #[serde(rename = "PlanNode")]
+        plan: PlanNode,
     }
 
     #[derive(Deserialize)]
-    struct Plan {
+    struct PlanNode {
         #[serde(rename = "Total Cost")]
         total_cost: f64,
     }
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn the_cost_of_a_plan_is_that_of_its_topmost_node() {
         let json =
-            br#"[{"Plan": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
+            br#"[{"PlanNode": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
         assert_eq!(total_cost(json), Some(12.5));
         assert_eq!(total_cost(b"[]"), None);
         assert_eq!(total_cost(b"QUERY PLAN"), None);

@@ -203,7 +203,7 @@ impl Shared {
     fn take(self: &Arc<Self>) -> Result<Pooled, oneshot::Receiver<Pooled>> {
         let home = thread::current().id();
         let mut state = self.state();
-        let own = state.idle.iter().rposition(|idle| idle.connection.home() == home);
+        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == home);
         let connection = if let Some(index) = own {
             Some(state.idle.swap_remove(index).connection)
         } else if state.has_room(self.config.max_connections) {
@@ -228,7 +228,7 @@ impl Shared {
             return None;
         }
         let home = thread::current().id();
-        let own = state.idle.iter().rposition(|idle| idle.connection.home() == home);
+        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == home);
         let connection = match own {
             Some(index) => Some(state.idle.swap_remove(index).connection),
             None if state.has_room(self.config.max_connections) => {
@@ -261,7 +261,7 @@ impl Shared {
         }
         state.waiting.retain(|waiting| !waiting.turn.is_closed());
         let is_patient = state.waiting.front().is_some_and(|first| first.since.elapsed() < PATIENCE);
-        let home = connection.as_ref().map(Connection::home).filter(|_| is_patient);
+        let home = connection.as_ref().map(Connection::owner_thread).filter(|_| is_patient);
         let own = home.and_then(|home| state.waiting.iter().position(|waiting| waiting.home == home));
         match state.waiting.remove(own.unwrap_or_default()) {
             Some(waiting) => {

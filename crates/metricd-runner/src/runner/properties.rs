@@ -7,14 +7,14 @@ use metricd_database::harm_classes;
 use uuid::Uuid;
 
 use super::session::{Session, SessionError};
-use super::{BEGIN, CLEAN, SETTINGS, WATCH_CLIENT};
+use super::{BEGIN_SQL, CLEANUP_SQL, CLIENT_CHECK_SETTING, SETTINGS};
 
 /// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
 /// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
 /// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
 /// and the process that it is with; whether no function has other rights than the role, by which one that is called stable
 /// could change a setting for the rest of the transaction; and the token that the session has begun with.
-const ABOUT: &str = "
+const SESSION_PROPERTIES_SQL: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc p, harmful
@@ -40,7 +40,7 @@ const ABOUT: &str = "
 #[derive(Debug)]
 pub(super) struct SessionProperties {
     /// Whether nothing that a statement may do outlives it.
-    pub(super) is_harmless: bool,
+    pub(super) side_effect_free: bool,
     /// Whether nothing that a statement may do reaches another one in its transaction.
     pub(super) batching_safe: bool,
     /// PostgreSQL's own limit of a statement's time; zero is none.
@@ -48,43 +48,44 @@ pub(super) struct SessionProperties {
     /// PostgreSQL's process.
     pub(super) pid: String,
     /// What settles a transaction, if two transactions may meet two of PostgreSQL's processes.
-    pub(super) pooled: Option<Arc<[String]>>,
+    pub(super) pooler_settings: Option<Arc<[String]>>,
 }
 
 impl SessionProperties {
     /// Asks. The session was begun with this token.
-    pub(super) async fn ask(session: &mut Session, token: Uuid) -> Result<Self, SessionError> {
+    pub(super) async fn read(session: &mut Session, token: Uuid) -> Result<Self, SessionError> {
         let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
-        let row = session.row(&[], ABOUT, &harmful.join("\n")).await?;
-        let told = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+        let row = session.row(&[], SESSION_PROPERTIES_SQL, &harmful.join("\n")).await?;
+        let column = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
         // A pooler makes up the process that the login names, and does not pass options on, or passes on those of another
         // client. One sign is enough.
-        let is_own = session.login_pid().is_some_and(|pid| pid.to_string() == told(2)) && token.to_string() == told(4);
-        if !is_own {
-            let settings = Some(settings(session).await?);
-            let pid = told(2).to_owned();
+        let is_direct =
+            session.login_pid().is_some_and(|pid| pid.to_string() == column(2)) && token.to_string() == column(4);
+        if !is_direct {
+            let settings = Some(transaction_settings(session).await?);
+            let pid = column(2).to_owned();
             return Ok(Self {
-                is_harmless: false,
+                side_effect_free: false,
                 batching_safe: false,
                 timeout: Duration::ZERO,
                 pid,
-                pooled: settings,
+                pooler_settings: settings,
             });
         }
-        let timeout = Duration::from_millis(told(1).parse().unwrap_or_default());
-        let is_harmless = told(0) == "true";
-        let batching_safe = is_harmless && told(3) == "true";
-        let pid = told(2).to_owned();
-        if let Err(error) = run(session, &format!("SET {WATCH_CLIENT}")).await? {
+        let timeout = Duration::from_millis(column(1).parse().unwrap_or_default());
+        let side_effect_free = column(0) == "true";
+        let batching_safe = side_effect_free && column(3) == "true";
+        let pid = column(2).to_owned();
+        if let Err(error) = run(session, &format!("SET {CLIENT_CHECK_SETTING}")).await? {
             log::debug!("PostgreSQL does not look whether its client is there: {error:?}");
         }
-        Ok(Self { is_harmless, batching_safe, timeout, pid, pooled: None })
+        Ok(Self { side_effect_free, batching_safe, timeout, pid, pooler_settings: None })
     }
 }
 
 /// What is set in each transaction of a session behind a pooler: other clients may have set anything in the process that runs
 /// the transaction, or made temporary tables there.
-async fn settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> {
+async fn transaction_settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> {
     // Taken back with the transaction.
     let mut settings = vec!["RESET ALL".to_owned()];
     let local = |setting: &str| format!("SET LOCAL {setting}");
@@ -93,14 +94,14 @@ async fn settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> 
     settings.extend(others.map(|(name, value)| local(&format!("{name} = {value}"))));
     settings.extend(["client_encoding = 'UTF8'", "search_path = warehouse, pg_temp", "row_security = on"].map(local));
     settings.extend(["SET LOCAL ROLE NONE".to_owned()]);
-    let watch = local(WATCH_CLIENT);
-    let watched = run(session, &format!("{BEGIN}; {watch}; {CLEAN}")).await?;
-    if watched.is_ok() {
-        settings.push(watch);
+    let check = local(CLIENT_CHECK_SETTING);
+    let checked = run(session, &format!("{BEGIN_SQL}; {check}; {CLEANUP_SQL}")).await?;
+    if checked.is_ok() {
+        settings.push(check);
     }
     // The next transaction must not begin in this one.
     if session.is_in_transaction() {
-        run(session, CLEAN).await?.ok();
+        run(session, CLEANUP_SQL).await?.ok();
     }
     Ok(settings.into())
 }
@@ -122,6 +123,6 @@ mod tests {
 
     #[test]
     fn asks_for_the_token_by_its_name() {
-        assert!(ABOUT.contains(&format!("current_setting('{SESSION_TOKEN}', true)")));
+        assert!(SESSION_PROPERTIES_SQL.contains(&format!("current_setting('{SESSION_TOKEN}', true)")));
     }
 }

@@ -7,15 +7,15 @@ use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
-use super::connection::{Connection, LEEWAY};
+use super::connection::{Connection, TIMEOUT_LEEWAY};
 use super::cost::{Estimate, Estimates};
 use super::error::{is_stale, run_error};
-use super::plan::Plan;
+use super::prepared_statement::PreparedStatement;
 use super::session::{PreludeStatement, Response, Session, SessionError};
-use super::stopping::{clean, cleaned};
-use super::tenancy::{Prelude, Tenancy};
+use super::stopping::{clean_up, finish_cleanup};
+use super::tenancy::{Tenancy, TransactionPrelude};
 use super::timing::Clock;
-use super::{BEGIN, CLEAN};
+use super::{BEGIN_SQL, CLEANUP_SQL};
 
 /// How long rows that nobody wants are passed over before their statement is stopped.
 const PASSED_OVER: Duration = Duration::from_millis(20);
@@ -61,11 +61,11 @@ impl Run<'_> {
         let text = self.task.statement.text();
         let outcome = self.prepare_and_execute(connection, estimates).await;
         let Err(error) = &outcome else { return outcome };
-        let is_prepared = connection.plan(text).is_some();
+        let is_prepared = connection.cached_statement(text).is_some();
         if *self.is_begun || !is_stale(error, is_prepared, connection.session.is_executing()) {
             return outcome;
         }
-        connection.forget_plan(text).map_err(|error| self.fault(error))?;
+        connection.evict_statement(text).map_err(|error| self.fault(error))?;
         self.again(connection, estimates).await
     }
 
@@ -76,18 +76,19 @@ impl Run<'_> {
         self.estimate(connection, estimates).await?;
         let outcome = async {
             let tenancy = self.task.tenancy;
-            let prelude = connection.prelude(Some(BEGIN), None, tenancy).await.map_err(|error| self.fault(error))?;
-            let before: Vec<_> = prelude.ahead().collect();
+            let prelude =
+                connection.prelude(Some(BEGIN_SQL), None, tenancy).await.map_err(|error| self.fault(error))?;
+            let before: Vec<_> = prelude.statements().collect();
             connection.session.send_batch(&before).map_err(|error| self.fault(error))?;
             connection.session.drain().await.map_err(|error| self.fault(error))?;
-            connection.entered(tenancy);
-            let plan = prepare(connection, self.task.statement, self.task.limits).await?;
-            self.execute_with(connection, &plan, Prelude::default(), false).await
+            connection.tenant_set(tenancy);
+            let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
+            self.execute_with(connection, &prepared, TransactionPrelude::default(), false).await
         }
         .await;
         // Where it was not sent, nothing has ended the transaction.
         if connection.session.is_in_transaction() && !connection.session.is_lost() {
-            clean(&mut connection.session).await.map_err(|error| self.fault(error))?;
+            clean_up(&mut connection.session).await.map_err(|error| self.fault(error))?;
         }
         outcome
     }
@@ -97,15 +98,15 @@ impl Run<'_> {
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
-        let plan = prepare(connection, self.task.statement, self.task.limits).await?;
+        let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
         self.estimate(connection, estimates).await?;
         // PostgreSQL's own limit of time can only be changed within a transaction.
-        let is_alone = connection.is_harmless() && self.task.limits.write_timeout.is_zero();
-        let begin = (!is_alone).then_some(BEGIN);
+        let is_alone = connection.side_effect_free() && self.task.limits.write_timeout.is_zero();
+        let begin = (!is_alone).then_some(BEGIN_SQL);
         let prelude = connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.fault(error))?;
-        let outcome = self.execute_with(connection, &plan, prelude, is_alone).await;
+        let outcome = self.execute_with(connection, &prepared, prelude, is_alone).await;
         if outcome.is_ok() {
-            connection.entered(self.task.tenancy);
+            connection.tenant_set(self.task.tenancy);
         }
         outcome
     }
@@ -121,17 +122,17 @@ impl Run<'_> {
     async fn execute_with(
         &mut self,
         connection: &mut Connection,
-        plan: &Plan,
-        prelude: Prelude,
+        prepared: &PreparedStatement,
+        prelude: TransactionPrelude,
         is_alone: bool,
     ) -> Result<RunOutcome, RunError> {
-        let mut before: Vec<_> = prelude.ahead().collect();
-        let timeout = statement_timeout(self.task.limits, connection.is_pooled());
+        let mut before: Vec<_> = prelude.statements().collect();
+        let timeout = statement_timeout(self.task.limits, connection.is_behind_pooler());
         before.extend(timeout.as_deref().map(PreludeStatement::Sql));
         if is_alone {
-            self.execute_alone(&mut connection.session, plan, &before).await
+            self.execute_alone(&mut connection.session, prepared, &before).await
         } else {
-            self.execute_within_transaction(&mut connection.session, plan, &before).await
+            self.execute_within_transaction(&mut connection.session, prepared, &before).await
         }
     }
 
@@ -140,12 +141,12 @@ impl Run<'_> {
     async fn execute_alone(
         &mut self,
         session: &mut Session,
-        plan: &Plan,
+        prepared: &PreparedStatement,
         before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
         // What is sent together is one transaction, which names the tenant.
-        self.send(session, plan, before)?;
-        let outcome = self.read(session, plan).await;
+        self.send(session, prepared, before)?;
+        let outcome = self.read(session, prepared).await;
         // Nothing tells whether it has run, and it may be what the connection was lost by.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
         outcome
@@ -155,34 +156,43 @@ impl Run<'_> {
     async fn execute_within_transaction(
         &mut self,
         session: &mut Session,
-        plan: &Plan,
+        prepared: &PreparedStatement,
         before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
-        self.send(session, plan, before)?;
-        session.send_simple(CLEAN).map_err(|error| self.fault(error))?;
-        let outcome = self.read(session, plan).await;
+        self.send(session, prepared, before)?;
+        session.send_simple(CLEANUP_SQL).map_err(|error| self.fault(error))?;
+        let outcome = self.read(session, prepared).await;
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
         if session.is_lost() {
             return outcome;
         }
-        match cleaned(session).await {
+        match finish_cleanup(session).await {
             Err(error @ SessionError::Refused { .. }) => Err(self.fault(error)),
             // What was read is whole, even if the connection has been lost by now.
             _ => outcome,
         }
     }
 
-    fn send(&mut self, session: &mut Session, plan: &Plan, before: &[PreludeStatement<'_>]) -> Result<(), RunError> {
+    fn send(
+        &mut self,
+        session: &mut Session,
+        prepared: &PreparedStatement,
+        before: &[PreludeStatement<'_>],
+    ) -> Result<(), RunError> {
         let statement = self.task.statement;
         self.sink.sent();
-        let sent = session.send_execute(before, (&plan.prepared, statement.text()), statement.texts());
+        let sent = session.send_execute(before, (&prepared.described, statement.text()), statement.texts());
         sent.map_err(|error| self.fault(error))
     }
 
     /// Hands the rows to the sink, up to the limits.
-    pub(super) async fn read(&mut self, session: &mut Session, plan: &Plan) -> Result<RunOutcome, RunError> {
+    pub(super) async fn read(
+        &mut self,
+        session: &mut Session,
+        prepared: &PreparedStatement,
+    ) -> Result<RunOutcome, RunError> {
         let RunLimits { rows, size_bytes, .. } = self.task.limits;
-        let max_row_bytes = plan.max_row_bytes(size_bytes);
+        let max_row_bytes = prepared.max_row_bytes(size_bytes);
         let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
         *self.is_begun = true;
         if let Some(clock) = self.clock {
@@ -190,7 +200,7 @@ impl Run<'_> {
         }
         session.encoding().resume();
         let mut row_count = 0;
-        let mut taken = self.sink.columns(&plan.columns).map(|()| true);
+        let mut taken = self.sink.columns(&prepared.columns).map(|()| true);
         while answer != Response::End {
             if matches!(taken, Ok(true)) {
                 taken = match answer {
@@ -232,17 +242,18 @@ pub(super) async fn prepare(
     connection: &mut Connection,
     statement: &BoundStatement,
     limits: RunLimits,
-) -> Result<Arc<Plan>, RunError> {
-    let plan = Plan::prepare(connection, statement).await.map_err(|error| run_error(error, limits.time))?;
-    if !plan.is_as_expected(statement) {
+) -> Result<Arc<PreparedStatement>, RunError> {
+    let prepared =
+        PreparedStatement::prepare(connection, statement).await.map_err(|error| run_error(error, limits.time))?;
+    if !prepared.meets_contract(statement) {
         return Err(RunError::Drifted);
     }
-    let (wanted, given) = (plan.prepared.parameters.len(), statement.arguments().len());
+    let (wanted, given) = (prepared.described.parameters.len(), statement.arguments().len());
     if wanted != given {
         let message = format!("the statement has {wanted} parameters and values for {given}");
         return Err(RunError::Failed { sqlstate: SqlState::UNDEFINED_PARAMETER.code().to_owned(), message });
     }
-    Ok(plan)
+    Ok(prepared)
 }
 
 /// What the planner expects the statement to cost, where that is within its limit.
@@ -262,12 +273,13 @@ pub(super) async fn estimate(
 /// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
 /// statement's, so that its own limit has to leave room for that; the runner's limit, which does not count it, holds as before.
 /// Behind a pooler, another client may have lifted the role's own limit.
-fn statement_timeout(limits: RunLimits, is_pooled: bool) -> Option<String> {
-    let leeway = if is_pooled { LEEWAY } else { Duration::ZERO };
+fn statement_timeout(limits: RunLimits, is_behind_pooler: bool) -> Option<String> {
+    let leeway = if is_behind_pooler { TIMEOUT_LEEWAY } else { Duration::ZERO };
     let milliseconds = limits.time.saturating_add(limits.write_timeout).saturating_add(leeway).as_millis();
     // More is no limit to PostgreSQL.
     let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
-    (is_pooled || !limits.write_timeout.is_zero()).then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
+    (is_behind_pooler || !limits.write_timeout.is_zero())
+        .then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.

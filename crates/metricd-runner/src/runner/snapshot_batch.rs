@@ -161,7 +161,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         let units = units(estimated.clone());
         let useful = useful_connections(&estimated, units.len()).clamp(1, locked(&self.permits).len() + 1);
         // A pooler has as many places as it has: one transaction must not wait for that of another.
-        let useful = if lease.connection().is_pooled() { 1 } else { useful };
+        let useful = if lease.connection().is_behind_pooler() { 1 } else { useful };
         *locked(&self.queue) = units;
         let Some((mut helpers, snapshot)) = self.helpers(useful - 1).await else {
             return self.work(lease.connection(), WorkerRole::Sole).await;

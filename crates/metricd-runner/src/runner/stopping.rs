@@ -12,7 +12,7 @@ use metricd_execution::Permit;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::CLEAN;
+use super::CLEANUP_SQL;
 use super::pool::Pooled;
 use super::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
 
@@ -66,7 +66,7 @@ impl Stopping {
         {
             let cleaning = async {
                 ended?;
-                clean(session).await
+                clean_up(session).await
             };
             let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
             if let Err(error) = timeout(CANCEL_TIMEOUT, cleaning).await.map_err(too_slow).flatten() {
@@ -81,7 +81,7 @@ impl Stopping {
         let (pid, began) = (place.connection().pid().to_owned(), Instant::now());
         let config = place.observer().clone();
         // A pooler hides which process it is.
-        let is_known = !place.connection().is_pooled();
+        let is_known = !place.connection().is_behind_pooler();
         // The permits of the other callers are free with that.
         let statements = if is_known { recognise(&config, &pid, statements).await } else { statements };
         log::warn!("a statement that was cancelled still runs in PostgreSQL's process {pid}: it is quarantined");
@@ -147,17 +147,17 @@ pub(super) async fn cancel_until_ended<T>(
 }
 
 /// Takes back what was done in the session.
-pub(super) async fn clean(session: &mut Session) -> Result<(), SessionError> {
-    session.send_simple(CLEAN)?;
-    cleaned(session).await
+pub(super) async fn clean_up(session: &mut Session) -> Result<(), SessionError> {
+    session.send_simple(CLEANUP_SQL)?;
+    finish_cleanup(session).await
 }
 
 /// The same where [`CLEAN`] was sent already. A statement that ends just as it is cancelled leaves the cancelling to the next one,
 /// which is this.
-pub(super) async fn cleaned(session: &mut Session) -> Result<(), SessionError> {
+pub(super) async fn finish_cleanup(session: &mut Session) -> Result<(), SessionError> {
     match session.drain().await {
         Err(SessionError::Refused { .. }) => {
-            session.send_simple(CLEAN)?;
+            session.send_simple(CLEANUP_SQL)?;
             session.drain().await
         }
         ended => ended,

@@ -16,10 +16,10 @@ use sha2::Sha256;
 use super::session::PreludeStatement;
 
 /// The statement that names a tenant.
-pub(super) const ENTER: &str = "SELECT tenancy.enter($1)";
+pub(super) const SET_TENANT_SQL: &str = "SELECT tenancy.enter($1)";
 
 /// The statement that tells which process runs the transaction; its value is of no meaning.
-pub(super) const PID: &str = "SELECT pg_catalog.pg_backend_pid()::text WHERE $1::text IS NOT NULL";
+pub(super) const BACKEND_PID_SQL: &str = "SELECT pg_catalog.pg_backend_pid()::text WHERE $1::text IS NOT NULL";
 
 /// The database's key, by which it knows that it was the server that has named a tenant.
 #[derive(Clone)]
@@ -46,11 +46,11 @@ pub(super) struct Tenancy<'a> {
 
 /// Forgets the plans of prepared statements. One that is kept has everything worked out that is immutable, or is said to be, for
 /// the tenant that came first.
-const FORGET_PLANS: &str = "DISCARD PLANS";
+const DISCARD_PLANS_SQL: &str = "DISCARD PLANS";
 
 /// What is asked ahead of statements, in their transaction.
 #[derive(Debug, Default)]
-pub(super) struct Prelude {
+pub(super) struct TransactionPrelude {
     /// What begins the transaction.
     pub(super) begin: Option<&'static str>,
     /// What has it see somebody else's snapshot.
@@ -58,7 +58,7 @@ pub(super) struct Prelude {
     /// What is set in it, if nothing is left to the session.
     pub(super) settings: Option<Arc<[String]>>,
     /// Whether the plans are those of somebody else.
-    pub(super) forgets_plans: bool,
+    pub(super) discards_plans: bool,
     /// The statement that names a tenant, and what it is given.
     pub(super) tenant: Option<(TenantStatement, String)>,
 }
@@ -73,32 +73,32 @@ pub(super) enum TenantStatement {
 
 impl Tenancy<'_> {
     /// What names the tenant in the session that is with this process.
-    pub(super) fn sealed(self, pid: &str) -> String {
+    pub(super) fn signed(self, pid: &str) -> String {
         let Self { tenant, key } = self;
         // A key of any length will do.
         let Ok(mut code) = Hmac::<Sha256>::new_from_slice(key.0.expose_secret()) else {
             unreachable!("HMAC takes keys of any length")
         };
         code.update(format!("{pid}:{tenant}").as_bytes());
-        let mut sealed = String::with_capacity(64 + tenant.as_str().len());
+        let mut signed = String::with_capacity(64 + tenant.as_str().len());
         for byte in code.finalize().into_bytes() {
             // Nothing can fail that is written to a text.
-            let _ = write!(sealed, "{byte:02x}");
+            let _ = write!(signed, "{byte:02x}");
         }
-        sealed.push_str(tenant.as_str());
-        sealed
+        signed.push_str(tenant.as_str());
+        signed
     }
 }
 
-impl Prelude {
+impl TransactionPrelude {
     /// The statements that are asked ahead.
-    pub(super) fn ahead(&self) -> impl Iterator<Item = PreludeStatement<'_>> {
+    pub(super) fn statements(&self) -> impl Iterator<Item = PreludeStatement<'_>> {
         let begin = self.begin.into_iter().chain(self.snapshot.as_deref());
         let settings = self.settings.iter().flat_map(|settings| settings.iter().map(String::as_str));
-        let forget = self.forgets_plans.then_some(FORGET_PLANS);
-        let tenant = self.tenant.as_ref().map(|(statement, sealed)| match statement {
-            TenantStatement::Prepared(name) => PreludeStatement::Prepared(name, sealed),
-            TenantStatement::Unprepared => PreludeStatement::Unnamed(ENTER, sealed),
+        let forget = self.discards_plans.then_some(DISCARD_PLANS_SQL);
+        let tenant = self.tenant.as_ref().map(|(statement, signed)| match statement {
+            TenantStatement::Prepared(name) => PreludeStatement::Prepared(name, signed),
+            TenantStatement::Unprepared => PreludeStatement::Unnamed(SET_TENANT_SQL, signed),
         });
         begin.chain(settings).chain(forget).map(PreludeStatement::Sql).chain(tenant)
     }

@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::cost::send_explain;
 use super::error::run_error;
 use super::session::SessionError;
-use super::stopping::cleaned;
+use super::stopping::finish_cleanup;
 use super::timing::Clock;
 use crate::resolver::enums::LABELS;
 
@@ -92,7 +92,7 @@ async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Res
     let session = send_explain(connection, statement, "COSTS OFF").await?;
     let explained = session.drain().await;
     if !session.is_lost() {
-        cleaned(session).await?;
+        finish_cleanup(session).await?;
     }
     match explained {
         // With other values it may be planned all the same.

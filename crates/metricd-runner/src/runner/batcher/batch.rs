@@ -10,7 +10,7 @@ use super::{BATCH_TIMEOUT, PendingRun};
 use crate::runner::connection::Connection;
 use crate::runner::cost::Estimates;
 use crate::runner::error::{is_stale, run_error};
-use crate::runner::plan::Plan;
+use crate::runner::prepared_statement::PreparedStatement;
 use crate::runner::session::{Response, Session, SessionError};
 
 /// How much an answer has at most; a larger one is better read as it comes.
@@ -20,7 +20,7 @@ const MAX_RESPONSE_BYTES: usize = 64 << 10;
 pub(super) struct BatchedResponse {
     /// When it was sent.
     pub(super) sent: Instant,
-    plan: Arc<Plan>,
+    prepared: Arc<PreparedStatement>,
     rows: Rows,
 }
 
@@ -43,13 +43,13 @@ pub(super) struct StatementBatch {
     estimates: Estimates,
     pending: VecDeque<PendingRun>,
     preparing: Option<PendingRun>,
-    sent: VecDeque<(PendingRun, Arc<Plan>)>,
+    sent: VecDeque<(PendingRun, Arc<PreparedStatement>)>,
 }
 
 impl BatchedResponse {
     /// Hands the rows to the sink, up to the limits.
     pub(super) async fn replay(self, limits: RunLimits, sink: &mut dyn RowSink) -> Result<RunOutcome, RunError> {
-        sink.columns(&self.plan.columns)?;
+        sink.columns(&self.prepared.columns)?;
         let Rows { bytes, ends } = &self.rows;
         let (mut row_count, mut begin) = (0, 0);
         for &end in ends {
@@ -91,9 +91,9 @@ impl StatementBatch {
         while let Some(run) = self.pending.pop_front() {
             self.preparing = Some(run).filter(|run| !run.reply.is_closed());
             let Some(run) = &self.preparing else { continue };
-            let plan = plan(connection, &run.statement).await?;
-            match (self.preparing.take(), plan) {
-                (Some(run), Some(plan)) => self.sent.push_back((run, plan)),
+            let prepared = prepare_batchable(connection, &run.statement).await?;
+            match (self.preparing.take(), prepared) {
+                (Some(run), Some(prepared)) => self.sent.push_back((run, prepared)),
                 (Some(run), None) => self.estimates.deny_batching(run.statement.text()),
                 (None, _) => {}
             }
@@ -104,9 +104,11 @@ impl StatementBatch {
     /// Asks once. What follows a statement that fails is left, to be asked once more.
     async fn ask(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         let prelude = connection.prelude(None, None, None).await?;
-        let before: Vec<_> = prelude.ahead().collect();
-        let statements =
-            self.sent.iter().map(|(run, plan)| ((&plan.prepared, run.statement.text()), run.statement.texts()));
+        let before: Vec<_> = prelude.statements().collect();
+        let statements = self
+            .sent
+            .iter()
+            .map(|(run, prepared)| ((&prepared.described, run.statement.text()), run.statement.texts()));
         connection.session.send_execute_all(&before, statements, &[])?;
         let sent = Instant::now();
         while !connection.session.is_ready() && !self.sent.is_empty() {
@@ -114,17 +116,17 @@ impl StatementBatch {
             if let Err(error @ SessionError::Lost(_)) = rows {
                 return Err(error);
             }
-            let Some((run, plan)) = self.sent.pop_front() else { break };
+            let Some((run, prepared)) = self.sent.pop_front() else { break };
             match rows {
                 Ok(Some(rows)) => {
                     // Who has gone need not be told.
-                    let _ = run.reply.send(Ok(BatchedResponse { sent, plan, rows }));
+                    let _ = run.reply.send(Ok(BatchedResponse { sent, prepared, rows }));
                 }
                 Ok(None) => self.estimates.deny_batching(run.statement.text()),
                 Err(error) => return self.fail(connection, &run, error),
             }
         }
-        connection.entered(None);
+        connection.tenant_set(None);
         connection.session.drain().await
     }
 
@@ -133,7 +135,7 @@ impl StatementBatch {
         let text = run.statement.text();
         self.sent.retain(|(other, _)| other.statement.text() != text);
         if is_stale(&run_error(error, BATCH_TIMEOUT), true, connection.session.is_executing()) {
-            connection.forget_plan(text)?;
+            connection.evict_statement(text)?;
         }
         Ok(())
     }
@@ -148,11 +150,15 @@ impl Drop for StatementBatch {
 }
 
 /// What is prepared for the statement; `None` where it has to be run alone.
-async fn plan(connection: &mut Connection, statement: &BoundStatement) -> Result<Option<Arc<Plan>>, SessionError> {
-    match Plan::prepare(connection, statement).await {
-        Ok(plan) => {
-            let is_of = plan.is_as_expected(statement) && plan.prepared.parameters.len() == statement.arguments().len();
-            Ok(is_of.then_some(plan))
+async fn prepare_batchable(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+) -> Result<Option<Arc<PreparedStatement>>, SessionError> {
+    match PreparedStatement::prepare(connection, statement).await {
+        Ok(prepared) => {
+            let is_of = prepared.meets_contract(statement)
+                && prepared.described.parameters.len() == statement.arguments().len();
+            Ok(is_of.then_some(prepared))
         }
         Err(error @ SessionError::Lost(_)) => Err(error),
         Err(SessionError::Refused { .. }) => Ok(None),

@@ -17,13 +17,13 @@ use super::queue::Unit;
 use super::{Job, SnapshotBatch, locked, unavailable};
 use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
-use crate::runner::plan::Plan;
+use crate::runner::prepared_statement::PreparedStatement;
 use crate::runner::run::{Rest, Run, Task, prepare};
 use crate::runner::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeStatement, SessionError};
-use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean};
-use crate::runner::tenancy::Prelude;
+use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean_up};
+use crate::runner::tenancy::TransactionPrelude;
 
-const BEGIN_SNAPSHOT_SQL: &str = "BEGIN_SNAPSHOT_SQL ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN_SNAPSHOT_SQL: &str = "BEGIN_SNAPSHOT_SQL ISOLATION_OPTION LEVEL REPEATABLE READ READ ONLY";
 const SAVEPOINT_SQL: &str = "SAVEPOINT metricd_run";
 const ROLLBACK_TO_SAVEPOINT_SQL: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 
@@ -46,7 +46,7 @@ const REWRITTEN_TABLES_SQL: &str = "
     )::text WHERE $1::text IS NOT NULL";
 
 /// Statements that were sent, in their order.
-type InFlight<'r> = VecDeque<(usize, Job<'r>, Arc<Plan>)>;
+type InFlight<'r> = VecDeque<(usize, Job<'r>, Arc<PreparedStatement>)>;
 
 /// Whose connection it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +99,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let mut stale = Vec::new();
         let mut ended = self.prepare_all(connection, indexes, &mut in_flight).await;
         while ended.is_ok() && !in_flight.is_empty() && self.has_time() {
-            let end = if connection.is_harmless() { END_SIDE_EFFECT_FREE_SQL } else { END_SQL };
-            let end = if is_last && stale.is_empty() && !connection.is_pooled() { end } else { &[] };
+            let end = if connection.side_effect_free() { END_SIDE_EFFECT_FREE_SQL } else { END_SQL };
+            let end = if is_last && stale.is_empty() && !connection.is_behind_pooler() { end } else { &[] };
             ended = self.send_and_read(connection, &mut in_flight, &mut stale, end).await;
         }
         in_flight.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
@@ -120,12 +120,12 @@ impl<'r> SnapshotBatch<'_, 'r> {
         for index in indexes {
             let Some(job) = self.take(index) else { continue };
             // It is known but where this is not the first connection.
-            let plan = match connection.plan(job.run.statement.text()) {
-                Some(plan) => Ok(plan),
+            let prepared = match connection.cached_statement(job.run.statement.text()) {
+                Some(prepared) => Ok(prepared),
                 None => self.prepare(connection, job.run.statement, job.run.limits).await,
             };
-            match plan {
-                Ok(plan) => in_flight.push_back((index, job, plan)),
+            match prepared {
+                Ok(prepared) => in_flight.push_back((index, job, prepared)),
                 Err(error) => {
                     self.end_job(index, job, Err(error))?;
                     roll_back_to_savepoint(connection).await?;
@@ -140,7 +140,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         connection: &mut Connection,
         statement: &BoundStatement,
         limits: RunLimits,
-    ) -> Result<Arc<Plan>, RunError> {
+    ) -> Result<Arc<PreparedStatement>, RunError> {
         let canceller = connection.session.canceller();
         self.limited(canceller, limits.time, prepare(connection, statement, limits)).await
     }
@@ -153,7 +153,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         end: &[&str],
     ) -> Result<(), RunError> {
         let time = in_flight.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
-        let limit = (!connection.limits_time_to(time)).then(|| statement_timeout(time));
+        let limit = (!connection.enforces_timeout(time)).then(|| statement_timeout(time));
         let prelude = if connection.session.is_in_transaction() {
             None
         } else {
@@ -166,19 +166,19 @@ impl<'r> SnapshotBatch<'_, 'r> {
         before.extend(limit.as_deref().map(PreludeStatement::Sql));
         let statements = in_flight
             .iter()
-            .map(|(_, job, plan)| ((&plan.prepared, job.run.statement.text()), job.run.statement.texts()));
+            .map(|(_, job, prepared)| ((&prepared.described, job.run.statement.text()), job.run.statement.texts()));
         session.send_execute_all(&before, statements, end).map_err(unavailable)?;
         // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
         while !connection.session.is_ready()
-            && let Some((index, mut job, plan)) = in_flight.pop_front()
+            && let Some((index, mut job, prepared)) = in_flight.pop_front()
         {
-            let outcome = self.read(connection, &mut job, &plan, Rest::PassedOver).await;
+            let outcome = self.read(connection, &mut job, &prepared, Rest::PassedOver).await;
             if job.is_begun {
-                connection.entered(self.tenancy);
+                connection.tenant_set(self.tenancy);
             }
             match outcome {
                 Err(error) if !job.is_begun && is_stale(&error, true, connection.session.is_executing()) => {
-                    connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
+                    connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
                     self.put_back(index, job);
                     stale.push(index);
                 }
@@ -186,7 +186,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
                 Err(RunError::TimedOut { .. })
                     if !job.is_begun && connection.session.was_cancelled() && self.has_time() =>
                 {
-                    in_flight.push_front((index, job, plan));
+                    in_flight.push_front((index, job, prepared));
                 }
                 // It may be any of those that were sent.
                 Err(error @ RunError::NotStopped { .. }) => {
@@ -209,9 +209,9 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
         let is_executing = connection.session.is_executing();
-        let is_prepared = connection.plan(job.run.statement.text()).is_some();
+        let is_prepared = connection.cached_statement(job.run.statement.text()).is_some();
         if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, is_prepared, is_executing)) {
-            connection.forget_plan(job.run.statement.text()).map_err(unavailable)?;
+            connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
             was_stale = true;
             outcome = self.prepare_and_run(connection, &mut job).await;
         }
@@ -235,11 +235,11 @@ impl<'r> SnapshotBatch<'_, 'r> {
         } else {
             self.begin(connection, None).await.map_err(unavailable)?;
         }
-        let plan = self.prepare(connection, job.run.statement, job.run.limits).await?;
+        let prepared = self.prepare(connection, job.run.statement, job.run.limits).await?;
         let statement = job.run.statement;
-        let sent = connection.session.send_execute(&[], (&plan.prepared, statement.text()), statement.texts());
+        let sent = connection.session.send_execute(&[], (&prepared.described, statement.text()), statement.texts());
         sent.map_err(unavailable)?;
-        self.read(connection, job, &plan, Rest::Stopped).await
+        self.read(connection, job, &prepared, Rest::Stopped).await
     }
 
     /// Reads a statement's answer. The statement's own time is counted here where it is run by itself.
@@ -247,7 +247,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         &self,
         connection: &mut Connection,
         job: &mut Job<'r>,
-        plan: &Plan,
+        prepared: &PreparedStatement,
         rest: Rest,
     ) -> Result<RunOutcome, RunError> {
         let (statement, limits) = (job.run.statement, job.run.limits);
@@ -256,7 +256,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let (sink, is_begun) = (&mut *job.run.sink, &mut job.is_begun);
         let task = Task { statement, tenancy: self.tenancy, limits };
         let mut run = Run { task, sink, is_begun, rest, clock: None };
-        let outcome = self.limited(canceller, time, run.read(&mut connection.session, plan)).await;
+        let outcome = self.limited(canceller, time, run.read(&mut connection.session, prepared)).await;
         *locked(&self.encode) += connection.session.encoding().take();
         if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {
             self.is_begun.store(true, Ordering::Relaxed);
@@ -270,7 +270,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
         connection.session.send_batch(&opening_statements(&prelude))?;
         connection.session.drain().await?;
-        connection.entered(self.tenancy);
+        connection.tenant_set(self.tenancy);
         Ok(())
     }
 
@@ -302,8 +302,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
 }
 
 /// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
-fn opening_statements(prelude: &Prelude) -> Vec<PreludeStatement<'_>> {
-    prelude.ahead().chain([PreludeStatement::Sql(SAVEPOINT_SQL)]).collect()
+fn opening_statements(prelude: &TransactionPrelude) -> Vec<PreludeStatement<'_>> {
+    prelude.statements().chain([PreludeStatement::Sql(SAVEPOINT_SQL)]).collect()
 }
 
 /// Goes back to where nothing has failed.
@@ -318,7 +318,7 @@ async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunEr
 /// Ends the transaction, if there is one, without a trace.
 pub(super) async fn end(connection: &mut Connection) -> Result<(), RunError> {
     let session = &mut connection.session;
-    if session.is_in_transaction() { clean(session).await.map_err(unavailable) } else { Ok(()) }
+    if session.is_in_transaction() { clean_up(session).await.map_err(unavailable) } else { Ok(()) }
 }
 
 /// PostgreSQL's limit of time for each statement that follows. Of none it makes no limit.

@@ -27,13 +27,13 @@ const NESTED_LITERAL_SHRINKAGE: usize = 16;
 
 /// A statement that is prepared on a connection, and the columns of its result.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) prepared: DescribedStatement,
+pub(super) struct PreparedStatement {
+    pub(super) described: DescribedStatement,
     pub(super) columns: Vec<Column>,
     parameter_types: Vec<String>,
 }
 
-impl Plan {
+impl PreparedStatement {
     /// A row of more bytes than that on the wire does not fit into so many, whatever its format. The message that it comes in
     /// is counted as well.
     pub(super) fn max_row_bytes(&self, size_bytes: usize) -> usize {
@@ -45,7 +45,7 @@ impl Plan {
     }
 
     /// Whether the statement is what its contract says.
-    pub(super) fn is_as_expected(&self, statement: &BoundStatement) -> bool {
+    pub(super) fn meets_contract(&self, statement: &BoundStatement) -> bool {
         statement.expected().is_none_or(|expected| expected.is_met_by(&self.columns, &self.parameter_types))
     }
 
@@ -55,27 +55,30 @@ impl Plan {
         connection: &mut Connection,
         statement: &BoundStatement,
     ) -> Result<Arc<Self>, SessionError> {
-        let plan = match connection.plan(statement.text()) {
-            Some(plan) => plan,
-            None => Self::prepare_anew(connection, statement).await?,
+        let prepared = match connection.cached_statement(statement.text()) {
+            Some(prepared) => prepared,
+            None => Self::prepare_uncached(connection, statement).await?,
         };
-        if plan.is_as_expected(statement) {
-            return Ok(plan);
+        if prepared.meets_contract(statement) {
+            return Ok(prepared);
         }
         // What the connection knows may be of tables and types as they were before the contract.
-        connection.forget_plan(statement.text())?;
-        Self::prepare_anew(connection, statement).await
+        connection.evict_statement(statement.text())?;
+        Self::prepare_uncached(connection, statement).await
     }
 
-    async fn prepare_anew(connection: &mut Connection, statement: &BoundStatement) -> Result<Arc<Self>, SessionError> {
-        let prepared = connection.prepare(statement.text()).await?;
+    async fn prepare_uncached(
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<Arc<Self>, SessionError> {
+        let description = connection.prepare(statement.text()).await?;
         let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
         let malformed = |_| SessionError::Lost("the name of a column is not UTF-8".to_owned());
-        let described =
-            prepared.description.columns().map(|column| name(column.name).map(|name| (name, column.type_oid)));
-        let described: Vec<_> = described.collect::<Result<_, _>>().map_err(malformed)?;
+        let columns_described =
+            description.description.columns().map(|column| name(column.name).map(|name| (name, column.type_oid)));
+        let columns_described: Vec<_> = columns_described.collect::<Result<_, _>>().map_err(malformed)?;
         let (mut columns, mut formats) = (Vec::new(), Vec::new());
-        for (name, type_oid) in described {
+        for (name, type_oid) in columns_described {
             let data_type = connection.data_type(type_oid).await?;
             let (field_type, format) = match field_type(&data_type) {
                 Some(field_type) => (field_type, Format::Binary),
@@ -84,10 +87,10 @@ impl Plan {
             columns.push(Column { name, type_name: connection.type_name(type_oid).await?, field_type });
             formats.push(format);
         }
-        let parameter_types = connection.type_names(&prepared.parameters).await?;
-        let plan = Arc::new(Self { prepared: prepared.with_formats(&formats), columns, parameter_types });
-        connection.keep_plan(statement.text(), &plan)?;
-        Ok(plan)
+        let parameter_types = connection.type_names(&description.parameters).await?;
+        let prepared = Arc::new(Self { described: description.with_formats(&formats), columns, parameter_types });
+        connection.cache_statement(statement.text(), &prepared)?;
+        Ok(prepared)
     }
 }
 
