@@ -5,12 +5,12 @@
 //! its connection is not used again before PostgreSQL has ended it. What PostgreSQL does not end is quarantined. Where nothing has to be taken back, cheap statements of
 //! several runs share a round trip.
 
+mod acquired_connection;
 mod asking;
 mod batcher;
 mod connection;
 mod cost;
 mod error;
-mod lease;
 mod locks;
 mod patience;
 mod pool;
@@ -42,9 +42,9 @@ use metricd_execution::{
 };
 use tokio::time::timeout;
 
+use self::acquired_connection::AcquiredConnection;
 use self::batcher::StatementBatcher;
 use self::cost::Estimates;
-use self::lease::Lease;
 use self::locks::LOCK_TIMEOUT_SETTING;
 use self::patience::Waits;
 use self::pool::Pool;
@@ -193,29 +193,39 @@ impl PgRunner {
     }
 
     /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
-    async fn timed_lease(&self, clock: &mut Clock, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
+    async fn acquire_timed(
+        &self,
+        clock: &mut Clock,
+        permit: Permit,
+        is_stream: bool,
+    ) -> Result<AcquiredConnection, RunError> {
         let began = Instant::now();
-        let lease = self.permitted_lease(clock.queue, permit, is_stream).await;
+        let acquired = self.acquire_permitted(clock.queue, permit, is_stream).await;
         clock.queue += began.elapsed();
-        let mut lease = lease?;
-        self.batcher.observe(lease.connection());
-        let connection = lease.connection();
+        let mut acquired = acquired?;
+        self.batcher.observe(acquired.connection());
+        let connection = acquired.connection();
         clock.session_since = (!connection.is_behind_pooler()).then(|| connection.opened());
-        Ok(lease)
+        Ok(acquired)
     }
 
-    async fn permitted_lease(&self, waited: Duration, permit: Permit, is_stream: bool) -> Result<Lease, RunError> {
+    async fn acquire_permitted(
+        &self,
+        waited: Duration,
+        permit: Permit,
+        is_stream: bool,
+    ) -> Result<AcquiredConnection, RunError> {
         let deadline = Instant::now() + self.pool.acquire_timeout().saturating_sub(waited);
         let mut permits = vec![permit];
         if is_stream {
             permits.push(self.pool.stream_permit(deadline).await?);
         }
-        Ok(Lease::new(self.pool.get_until(deadline).await?, permits))
+        Ok(AcquiredConnection::new(self.pool.acquire_until(deadline).await?, permits))
     }
 
     /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
     /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
-    async fn attempts(
+    async fn run_with_retries(
         &self,
         task: Task<'_>,
         permit: &Permit,
@@ -225,18 +235,18 @@ impl PgRunner {
         let mut is_begun = false;
         let is_stream = !task.limits.write_timeout.is_zero();
         for _ in 0..self.pool.max_connections() {
-            let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
-            match self.attempt(lease, task, sink, &mut is_begun, clock).await {
+            let acquired = self.acquire_timed(clock, permit.clone(), is_stream).await?;
+            match self.run_once(acquired, task, sink, &mut is_begun, clock).await {
                 Err(RunError::Unavailable(_)) if !is_begun => {}
                 outcome => return outcome,
             }
         }
-        let lease = self.timed_lease(clock, permit.clone(), is_stream).await?;
-        self.attempt(lease, task, sink, &mut is_begun, clock).await
+        let acquired = self.acquire_timed(clock, permit.clone(), is_stream).await?;
+        self.run_once(acquired, task, sink, &mut is_begun, clock).await
     }
 
     /// The same for a statement that has waited for a lock in vain lately.
-    async fn attempt_behind_lock(
+    async fn run_behind_lock(
         &self,
         task: Task<'_>,
         permit: &Permit,
@@ -247,7 +257,7 @@ impl PgRunner {
         let held = self.pool.locks().permit().await;
         clock.queue += began.elapsed();
         let _held = held?;
-        let outcome = self.attempts(task, permit, sink, clock).await;
+        let outcome = self.run_with_retries(task, permit, sink, clock).await;
         if outcome.is_ok() {
             self.pool.locks().forget(task.statement.text());
         }
@@ -255,9 +265,9 @@ impl PgRunner {
     }
 
     /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
-    async fn attempt(
+    async fn run_once(
         &self,
-        mut lease: Lease,
+        mut acquired: AcquiredConnection,
         task: Task<'_>,
         sink: &mut dyn RowSink,
         is_begun: &mut bool,
@@ -266,8 +276,8 @@ impl PgRunner {
         // It may not have stopped elsewhere while a connection was waited for.
         self.pool.quarantine().check(task.statement.text())?;
         // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
-        lease.expect([task.statement.text().into()]);
-        let connection = lease.connection();
+        acquired.set_running([task.statement.text().into()]);
+        let connection = acquired.connection();
         let limits = task.limits;
         let outcome = if limits.write_timeout.is_zero() {
             let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
@@ -282,10 +292,11 @@ impl PgRunner {
             clock.waits += waits.total();
             outcome
         };
-        clock.encode += lease.connection().session.encoding().take();
+        clock.encode += acquired.connection().session.encoding().take();
         match outcome {
             Err(RunError::TimedOut { limit } | RunError::ClientTooSlow { limit })
-                if !lease.connection().session.is_ready() && matches!(lease.stop().await, Stopped::StillRuns(_)) =>
+                if !acquired.connection().session.is_ready()
+                    && matches!(acquired.stop().await, Stopped::StillRuns(_)) =>
             {
                 Err(RunError::NotStopped { limit })
             }
@@ -323,11 +334,11 @@ impl MetricRunner for PgRunner {
         let outcome = match batched {
             Some(outcome) => outcome,
             // It runs still where it was sent with others, and is not run a second time meanwhile.
-            None if !quarantine.until_released(statement.text(), limits.time).await => {
+            None if !quarantine.wait_until_released(statement.text(), limits.time).await => {
                 Err(RunError::NotStopped { limit: limits.time })
             }
-            None if is_behind_lock => self.attempt_behind_lock(task, &permit, sink, &mut clock).await,
-            None => self.attempts(task, &permit, sink, &mut clock).await,
+            None if is_behind_lock => self.run_behind_lock(task, &permit, sink, &mut clock).await,
+            None => self.run_with_retries(task, &permit, sink, &mut clock).await,
         };
         self.pool.locks().note(&outcome, statement.text());
         sink.timed(clock.timing());
@@ -348,8 +359,8 @@ impl MetricRunner for PgRunner {
         for _ in 0..=self.pool.max_connections() {
             // A connection whose statement has not stopped keeps its permit.
             let Some(permit) = batch.take_permit() else { break };
-            ended = match self.timed_lease(&mut clock, permit, false).await {
-                Ok(lease) => batch.attempt(lease).await,
+            ended = match self.acquire_timed(&mut clock, permit, false).await {
+                Ok(acquired) => batch.attempt(acquired).await,
                 Err(error) => {
                     ended = Err(error);
                     break;

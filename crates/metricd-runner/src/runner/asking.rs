@@ -63,7 +63,7 @@ impl PgRunner {
         };
         let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
         let task = Task { statement: &statement, tenancy: None, limits };
-        self.attempts(task, &Permit::default(), &mut value, &mut clock).await?;
+        self.run_with_retries(task, &Permit::default(), &mut value, &mut clock).await?;
         Ok((value.0, clock))
     }
 }

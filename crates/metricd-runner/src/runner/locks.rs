@@ -23,28 +23,28 @@ const LOCK_TIMEOUT_MS: u64 = 500;
 pub(super) const LOCK_TIMEOUT_SETTING: &str = "500";
 
 /// How long a statement that has waited in vain shares connections with others of that kind.
-const REMEMBERED_FOR: Duration = Duration::from_secs(5);
+const SUSPECT_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Of how many statements that is remembered.
-const MAX_STATEMENTS: u64 = 10_000;
+const MAX_SUSPECTS: u64 = 10_000;
 
 /// The statements that have lately waited for a lock in vain, and the connections that they may have.
 #[derive(Debug, Clone)]
 pub(super) struct Locks {
-    refused: Cache<Arc<str>, (), RandomState>,
+    suspects: Cache<Arc<str>, (), RandomState>,
     connections: Arc<Semaphore>,
 }
 
 impl Locks {
     pub(super) fn new(max_connections: usize) -> Self {
-        let refused = Cache::builder().max_capacity(MAX_STATEMENTS).time_to_live(REMEMBERED_FOR);
-        let refused = refused.build_with_hasher(RandomState::default());
-        Self { refused, connections: Arc::new(Semaphore::new((max_connections / 4).max(1))) }
+        let suspects = Cache::builder().max_capacity(MAX_SUSPECTS).time_to_live(SUSPECT_LIFETIME);
+        let suspects = suspects.build_with_hasher(RandomState::default());
+        Self { suspects, connections: Arc::new(Semaphore::new((max_connections / 4).max(1))) }
     }
 
     /// Whether the statement has waited for a lock in vain lately.
     pub(super) fn suspects(&self, statement: &str) -> bool {
-        self.refused.contains_key(statement)
+        self.suspects.contains_key(statement)
     }
 
     /// What such a statement holds while it runs; waited for as long as for the lock.
@@ -62,12 +62,12 @@ impl Locks {
     /// Takes note of a run that has waited in vain.
     pub(super) fn note(&self, outcome: &Result<RunOutcome, RunError>, statement: &str) {
         if matches!(outcome, Err(RunError::TableLocked)) {
-            self.refused.insert(statement.into(), ());
+            self.suspects.insert(statement.into(), ());
         }
     }
 
     /// Takes note that the statement need not wait any more.
     pub(super) fn forget(&self, statement: &str) {
-        self.refused.invalidate(statement);
+        self.suspects.invalidate(statement);
     }
 }

@@ -16,7 +16,7 @@ use metricd_execution::{Permit, RunError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
-use self::expiry::{Expiry, Idle};
+use self::expiry::{Expiry, IdleConnection};
 use super::RunnerConfig;
 use super::connection::Connection;
 use super::error::{connect_error, is_full};
@@ -25,16 +25,16 @@ use super::quarantine::Quarantine;
 use super::session::SessionConfig;
 
 /// How long a run waits while other threads' connections go to runs of those threads.
-const PATIENCE: Duration = Duration::from_millis(20);
+const AFFINITY_WINDOW: Duration = Duration::from_millis(20);
 
 /// How long no further connection is opened when PostgreSQL has refused one for there being too many.
-const FULL_FOR: Duration = Duration::from_secs(1);
+const FULL_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The connections that are open, and who waits for one.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool(Arc<PoolInner>);
 
-struct Shared {
+struct PoolInner {
     session: SessionConfig,
     config: RunnerConfig,
     expiry: Expiry,
@@ -44,33 +44,33 @@ struct Shared {
     observer: OnceLock<SessionConfig>,
     /// The connections that streams may have.
     streams: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// How many connections there are or will be in a moment.
     open: usize,
-    idle: Vec<Idle>,
+    idle: Vec<IdleConnection>,
     /// Whether a task closes idle connections when their time is over.
-    is_swept: bool,
-    waiting: VecDeque<Waiting>,
+    has_sweeper: bool,
+    waiting: VecDeque<Waiter>,
     /// When PostgreSQL has refused a connection for there being too many, its own or the role's.
     full_since: Option<Instant>,
 }
 
-struct Waiting {
-    home: ThreadId,
+struct Waiter {
+    thread: ThreadId,
     since: Instant,
-    turn: oneshot::Sender<Pooled>,
+    slot: oneshot::Sender<PoolSlot>,
 }
 
 /// One of as many places as there may be connections. It has one, but for the moment in which that is opened.
-pub(super) struct Pooled {
+pub(super) struct PoolSlot {
     connection: Option<Connection>,
     /// Whether PostgreSQL has none for it. It is not passed on then.
-    is_refused: bool,
-    pool: Arc<Shared>,
+    is_rejected: bool,
+    pool: Arc<PoolInner>,
 }
 
 impl Pool {
@@ -78,7 +78,7 @@ impl Pool {
         let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
         let (expiry, quarantine) = (Expiry::new(config), Quarantine::default());
         let locks = Locks::new(config.max_connections);
-        Self(Arc::new(Shared {
+        Self(Arc::new(PoolInner {
             session,
             config,
             expiry,
@@ -117,20 +117,20 @@ impl Pool {
     }
 
     /// An idle connection or a new one, where nobody waits for one and it can be had at once.
-    pub(super) async fn get_free(&self) -> Option<Pooled> {
-        let mut place = self.0.take_free()?;
-        if place.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
+    pub(super) async fn try_acquire(&self) -> Option<PoolSlot> {
+        let mut slot = self.0.try_take()?;
+        if slot.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
             match Connection::open(&self.0.session).await {
-                Ok(connection) => place.connection = Some(connection),
+                Ok(connection) => slot.connection = Some(connection),
                 Err(error) => {
                     if is_full(&error) {
-                        self.0.refuse(place);
+                        self.0.reject(slot);
                     }
                     return None;
                 }
             }
         }
-        Some(place)
+        Some(slot)
     }
 
     /// Whether any connection is open, or being opened.
@@ -139,8 +139,8 @@ impl Pool {
     }
 
     /// Whether somebody waits for a connection.
-    pub(super) fn is_waited_for(&self) -> bool {
-        self.0.state().waiting.iter().any(|waiting| !waiting.turn.is_closed())
+    pub(super) fn has_waiters(&self) -> bool {
+        self.0.state().waiting.iter().any(|waiting| !waiting.slot.is_closed())
     }
 
     /// How long a run waits for a connection.
@@ -149,27 +149,27 @@ impl Pool {
     }
 
     /// An idle connection, a new one, or the next one that becomes free until then.
-    pub(super) async fn get_until(&self, deadline: Instant) -> Result<Pooled, RunError> {
+    pub(super) async fn acquire_until(&self, deadline: Instant) -> Result<PoolSlot, RunError> {
         let waited = self.0.config.acquire_timeout;
         let deadline = tokio::time::Instant::from_std(deadline);
         loop {
-            let mut place = match self.0.take() {
-                Ok(place) => place,
-                Err(turn) => {
-                    let turn = timeout_at(deadline, turn).await.ok().and_then(Result::ok);
-                    turn.ok_or_else(|| self.0.none_free())?
+            let mut slot = match self.0.take() {
+                Ok(slot) => slot,
+                Err(slot) => {
+                    let slot = timeout_at(deadline, slot).await.ok().and_then(Result::ok);
+                    slot.ok_or_else(|| self.0.exhausted())?
                 }
             };
-            if place.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
-                return Ok(place);
+            if slot.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
+                return Ok(slot);
             }
             match Connection::open(&self.0.session).await {
                 Ok(connection) => {
-                    place.connection = Some(connection);
-                    return Ok(place);
+                    slot.connection = Some(connection);
+                    return Ok(slot);
                 }
                 // One of those that are open will do.
-                Err(error) if is_full(&error) && self.0.refuse(place) => {}
+                Err(error) if is_full(&error) && self.0.reject(slot) => {}
                 Err(error) => return Err(connect_error(error, waited)),
             }
         }
@@ -185,13 +185,13 @@ impl fmt::Debug for Pool {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl PoolInner {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why nobody was given a connection in time.
-    fn none_free(&self) -> RunError {
+    fn exhausted(&self) -> RunError {
         let open = self.state().open;
         if open > 0 && self.quarantine.connections() >= open {
             return RunError::ConnectionsStuck;
@@ -200,10 +200,10 @@ impl Shared {
     }
 
     /// A place, or what tells when there is one.
-    fn take(self: &Arc<Self>) -> Result<Pooled, oneshot::Receiver<Pooled>> {
-        let home = thread::current().id();
+    fn take(self: &Arc<Self>) -> Result<PoolSlot, oneshot::Receiver<PoolSlot>> {
+        let thread = thread::current().id();
         let mut state = self.state();
-        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == home);
+        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == thread);
         let connection = if let Some(index) = own {
             Some(state.idle.swap_remove(index).connection)
         } else if state.has_room(self.config.max_connections) {
@@ -212,23 +212,23 @@ impl Shared {
         } else if let Some(idle) = state.idle.pop() {
             Some(idle.connection)
         } else {
-            state.waiting.retain(|waiting| !waiting.turn.is_closed());
-            let (turn, told) = oneshot::channel();
-            state.waiting.push_back(Waiting { home, since: Instant::now(), turn });
-            return Err(told);
+            state.waiting.retain(|waiting| !waiting.slot.is_closed());
+            let (slot, receiver) = oneshot::channel();
+            state.waiting.push_back(Waiter { thread, since: Instant::now(), slot });
+            return Err(receiver);
         };
-        Ok(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
+        Ok(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) })
     }
 
     /// A place that nobody waits for.
-    fn take_free(self: &Arc<Self>) -> Option<Pooled> {
+    fn try_take(self: &Arc<Self>) -> Option<PoolSlot> {
         let mut state = self.state();
-        state.waiting.retain(|waiting| !waiting.turn.is_closed());
+        state.waiting.retain(|waiting| !waiting.slot.is_closed());
         if !state.waiting.is_empty() {
             return None;
         }
-        let home = thread::current().id();
-        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == home);
+        let thread = thread::current().id();
+        let own = state.idle.iter().rposition(|idle| idle.connection.owner_thread() == thread);
         let connection = match own {
             Some(index) => Some(state.idle.swap_remove(index).connection),
             None if state.has_room(self.config.max_connections) => {
@@ -237,20 +237,20 @@ impl Shared {
             }
             None => Some(state.idle.pop()?.connection),
         };
-        Some(Pooled { connection, is_refused: false, pool: Arc::clone(self) })
+        Some(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) })
     }
 
     /// Takes note that PostgreSQL lets in no more. Says whether there are other connections to wait for.
-    fn refuse(&self, mut place: Pooled) -> bool {
-        (place.connection, place.is_refused) = (None, true);
-        drop(place);
+    fn reject(&self, mut slot: PoolSlot) -> bool {
+        (slot.connection, slot.is_rejected) = (None, true);
+        drop(slot);
         self.state().open > 0
     }
 
     /// Passes a place on, or keeps its connection for later.
-    fn put(self: &Arc<Self>, connection: Option<Connection>, is_refused: bool) {
+    fn return_slot(self: &Arc<Self>, connection: Option<Connection>, is_rejected: bool) {
         let mut state = self.state();
-        if is_refused {
+        if is_rejected {
             state.open -= 1;
             state.full_since = Some(Instant::now());
             if state.open == 0 {
@@ -259,20 +259,20 @@ impl Shared {
             }
             return;
         }
-        state.waiting.retain(|waiting| !waiting.turn.is_closed());
-        let is_patient = state.waiting.front().is_some_and(|first| first.since.elapsed() < PATIENCE);
-        let home = connection.as_ref().map(Connection::owner_thread).filter(|_| is_patient);
-        let own = home.and_then(|home| state.waiting.iter().position(|waiting| waiting.home == home));
+        state.waiting.retain(|waiting| !waiting.slot.is_closed());
+        let prefers_owner = state.waiting.front().is_some_and(|first| first.since.elapsed() < AFFINITY_WINDOW);
+        let thread = connection.as_ref().map(Connection::owner_thread).filter(|_| prefers_owner);
+        let own = thread.and_then(|thread| state.waiting.iter().position(|waiting| waiting.thread == thread));
         match state.waiting.remove(own.unwrap_or_default()) {
             Some(waiting) => {
                 drop(state);
                 // Whoever has given up meanwhile passes it on, by dropping it.
-                drop(waiting.turn.send(Pooled { connection, is_refused: false, pool: Arc::clone(self) }));
+                drop(waiting.slot.send(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) }));
             }
             None => match connection {
                 Some(connection) => {
-                    state.idle.push(Idle { connection, since: Instant::now() });
-                    self.sweep_later(state);
+                    state.idle.push(IdleConnection { connection, since: Instant::now() });
+                    self.ensure_sweeper(state);
                 }
                 None => state.open -= 1,
             },
@@ -286,19 +286,19 @@ fn stream_connections(max_connections: usize) -> usize {
     (max_connections / 2).max(1)
 }
 
-impl State {
+impl PoolState {
     /// Whether a further connection may be opened.
     fn has_room(&self, max_connections: usize) -> bool {
-        let is_full = self.full_since.is_some_and(|since| since.elapsed() < FULL_FOR);
+        let is_full = self.full_since.is_some_and(|since| since.elapsed() < FULL_BACKOFF);
         self.open < if is_full { 1 } else { max_connections }
     }
 }
 
-impl Pooled {
+impl PoolSlot {
     pub(super) fn connection(&mut self) -> &mut Connection {
         match &mut self.connection {
             Some(connection) => connection,
-            None => unreachable!("a place is given away with its connection"),
+            None => unreachable!("a slot is given away with its connection"),
         }
     }
 
@@ -318,16 +318,17 @@ impl Pooled {
     }
 }
 
-impl fmt::Debug for Pooled {
+impl fmt::Debug for PoolSlot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Pooled").field("connection", &self.connection).finish_non_exhaustive()
+        formatter.debug_struct("PoolSlot").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
-impl Drop for Pooled {
+impl Drop for PoolSlot {
     fn drop(&mut self) {
-        let is_kept = |connection: &Connection| connection.session.is_idle() && !self.pool.expiry.is_over(connection);
+        let is_kept =
+            |connection: &Connection| connection.session.is_idle() && !self.pool.expiry.is_expired(connection);
         let connection = self.connection.take().filter(is_kept);
-        self.pool.put(connection, self.is_refused);
+        self.pool.return_slot(connection, self.is_rejected);
     }
 }

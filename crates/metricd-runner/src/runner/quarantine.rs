@@ -15,23 +15,23 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a statement that was quarantined is not sent together with others.
-const SUSPECT_FOR: Duration = Duration::from_secs(3_600);
+const SUSPECT_LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// Of how many statements that is remembered.
 const MAX_SUSPECTS: u64 = 10_000;
 
 /// The statements that still run although they were cancelled, by their text.
 #[derive(Clone)]
-pub(super) struct Quarantine(Arc<Shared>);
+pub(super) struct Quarantine(Arc<QuarantineInner>);
 
-struct Shared {
-    state: Mutex<State>,
+struct QuarantineInner {
+    state: Mutex<QuarantineState>,
     released: Notify,
     suspects: Cache<Arc<str>, (), RandomState>,
 }
 
 #[derive(Default)]
-struct State {
+struct QuarantineState {
     /// On how many connections each of them runs.
     statements: HashMap<Arc<str>, usize, RandomState>,
     connections: usize,
@@ -46,9 +46,9 @@ pub(super) struct Quarantined {
 
 impl Default for Quarantine {
     fn default() -> Self {
-        let suspects = Cache::builder().max_capacity(MAX_SUSPECTS).time_to_live(SUSPECT_FOR);
+        let suspects = Cache::builder().max_capacity(MAX_SUSPECTS).time_to_live(SUSPECT_LIFETIME);
         let suspects = suspects.build_with_hasher(RandomState::default());
-        Self(Arc::new(Shared { state: Mutex::default(), released: Notify::new(), suspects }))
+        Self(Arc::new(QuarantineInner { state: Mutex::default(), released: Notify::new(), suspects }))
     }
 }
 
@@ -87,7 +87,7 @@ impl Quarantine {
     }
 
     /// Waits until the statement has ended everywhere, and says whether it has.
-    pub(super) async fn until_released(&self, statement: &str, limit: Duration) -> bool {
+    pub(super) async fn wait_until_released(&self, statement: &str, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
             let released = self.0.released.notified();
@@ -104,7 +104,7 @@ impl Quarantine {
         self.state().statements.contains_key(statement)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QuarantineState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,11 +136,11 @@ mod tests {
         let held = [quarantine.hold(vec!["a".into(), "b".into()]), quarantine.hold(vec!["a".into()])];
         assert_eq!(quarantine.connections(), 2);
         assert!(matches!(quarantine.check("a"), Err(RunError::Quarantined)));
-        assert!(!quarantine.until_released("b", Duration::from_secs(1)).await);
+        assert!(!quarantine.wait_until_released("b", Duration::from_secs(1)).await);
         let [first, second] = held;
         let waiting = tokio::spawn({
             let quarantine = quarantine.clone();
-            async move { quarantine.until_released("a", Duration::from_secs(60)).await }
+            async move { quarantine.wait_until_released("a", Duration::from_secs(60)).await }
         });
         tokio::task::yield_now().await;
         drop(first);

@@ -21,9 +21,9 @@ use tokio::time::timeout_at;
 use self::queue::{EstimatedStatement, Unit, units, useful_connections};
 use self::work::{WorkerRole, end};
 use super::PgRunner;
+use super::acquired_connection::AcquiredConnection;
 use super::connection::Connection;
 use super::cost::Estimate;
-use super::lease::Lease;
 use super::run::{estimate, prepare};
 use super::session::{CANCEL_TIMEOUT, SessionError};
 use super::snapshot_exporter::ExportedSnapshot;
@@ -112,26 +112,26 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
     }
 
     /// Runs what has no outcome yet, beginning with this connection.
-    pub(super) async fn attempt(&self, mut lease: Lease) -> Result<(), RunError> {
-        lease.expect(self.statements());
+    pub(super) async fn attempt(&self, mut acquired: AcquiredConnection) -> Result<(), RunError> {
+        acquired.set_running(self.statements());
         // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
         let deadline = self.deadline + 4 * CANCEL_TIMEOUT;
         let working = timeout_at(deadline.into(), async {
-            let ended = self.run(&mut lease).await;
-            self.after_work(&mut lease, ended).await
+            let ended = self.run(&mut acquired).await;
+            self.after_work(&mut acquired, ended).await
         });
         let ended = working.await.unwrap_or(Ok(()));
-        locked(&self.permits).extend(lease.release());
+        locked(&self.permits).extend(acquired.release());
         ended
     }
 
     /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement, also
     /// if several were sent together. It may stop meanwhile.
-    async fn after_work(&self, lease: &mut Lease, ended: Result<(), RunError>) -> Result<(), RunError> {
+    async fn after_work(&self, acquired: &mut AcquiredConnection, ended: Result<(), RunError>) -> Result<(), RunError> {
         if !matches!(ended, Err(RunError::NotStopped { .. })) {
             return ended;
         }
-        let statements = match lease.stop().await {
+        let statements = match acquired.stop().await {
             Stopped::Ended(permits) => {
                 locked(&self.permits).extend(permits);
                 return ended;
@@ -153,22 +153,22 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         jobs.flatten().collect()
     }
 
-    async fn run(&self, lease: &mut Lease) -> Result<(), RunError> {
+    async fn run(&self, acquired: &mut AcquiredConnection) -> Result<(), RunError> {
         let mut estimated = Vec::new();
         for index in 0..self.jobs.len() {
-            estimated.extend(self.estimate(index, lease.connection()).await?);
+            estimated.extend(self.estimate(index, acquired.connection()).await?);
         }
         let units = units(estimated.clone());
         let useful = useful_connections(&estimated, units.len()).clamp(1, locked(&self.permits).len() + 1);
         // A pooler has as many places as it has: one transaction must not wait for that of another.
-        let useful = if lease.connection().is_behind_pooler() { 1 } else { useful };
+        let useful = if acquired.connection().is_behind_pooler() { 1 } else { useful };
         *locked(&self.queue) = units;
         let Some((mut helpers, snapshot)) = self.helpers(useful - 1).await else {
-            return self.work(lease.connection(), WorkerRole::Sole).await;
+            return self.work(acquired.connection(), WorkerRole::Sole).await;
         };
         let id = Some(snapshot.id.as_str());
-        let leases = iter::once(&mut *lease).chain(&mut helpers);
-        let begun = join_all(leases.map(|lease| async { self.begin(lease.connection(), id).await })).await;
+        let connections = iter::once(&mut *acquired).chain(&mut helpers);
+        let begun = join_all(connections.map(|acquired| async { self.begin(acquired.connection(), id).await })).await;
         snapshot.release().await;
         let mut begun = begun.into_iter();
         if let Err(error) = begun.next().unwrap_or(Ok(())) {
@@ -177,16 +177,16 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
             }
             self.runner.exporter.back_off(&error);
             drop(helpers);
-            end(lease.connection()).await?;
-            return self.work(lease.connection(), WorkerRole::Sole).await;
+            end(acquired.connection()).await?;
+            return self.work(acquired.connection(), WorkerRole::Sole).await;
         }
         let helpers = helpers.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
         // Each is given back as soon as there is nothing more for it to do.
-        let helpers = helpers.map(|(mut lease, _)| async move {
-            let ended = self.work(lease.connection(), WorkerRole::Helper).await;
-            self.after_work(&mut lease, ended).await
+        let helpers = helpers.map(|(mut acquired, _)| async move {
+            let ended = self.work(acquired.connection(), WorkerRole::Helper).await;
+            self.after_work(&mut acquired, ended).await
         });
-        let (leader, helpers) = join(self.work(lease.connection(), WorkerRole::Leader), join_all(helpers)).await;
+        let (leader, helpers) = join(self.work(acquired.connection(), WorkerRole::Leader), join_all(helpers)).await;
         helpers.into_iter().fold(leader, Result::and)
     }
 
@@ -241,14 +241,14 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
     }
 
     /// So many further connections at most, with a snapshot for all of them.
-    async fn helpers(&self, wanted: usize) -> Option<(Vec<Lease>, ExportedSnapshot)> {
+    async fn helpers(&self, wanted: usize) -> Option<(Vec<AcquiredConnection>, ExportedSnapshot)> {
         // At once, since some of them may have to be opened.
-        let places =
-            join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.get_free())).await;
-        let permitted = places.into_iter().flatten().map_while(|place| Some((place, self.take_permit()?)));
-        let mut helpers: Vec<_> = permitted.map(|(place, permit)| Lease::new(place, vec![permit])).collect();
-        for lease in &mut helpers {
-            lease.expect(self.statements());
+        let slots =
+            join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.try_acquire())).await;
+        let permitted = slots.into_iter().flatten().map_while(|slot| Some((slot, self.take_permit()?)));
+        let mut helpers: Vec<_> = permitted.map(|(slot, permit)| AcquiredConnection::new(slot, vec![permit])).collect();
+        for acquired in &mut helpers {
+            acquired.set_running(self.statements());
         }
         if helpers.is_empty() {
             return None;
@@ -265,8 +265,8 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
     }
 
     fn put_back(&self, index: usize, job: Job<'r>) {
-        if let Some(place) = self.jobs.get(index) {
-            *locked(place) = Some(job);
+        if let Some(slot) = self.jobs.get(index) {
+            *locked(slot) = Some(job);
         }
     }
 
@@ -291,8 +291,8 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
     }
 
     fn set_outcome(&self, index: usize, outcome: Result<RunOutcome, RunError>) {
-        if let Some(place) = locked(&self.outcomes).get_mut(index) {
-            *place = Some(outcome);
+        if let Some(slot) = locked(&self.outcomes).get_mut(index) {
+            *slot = Some(outcome);
         }
     }
 }

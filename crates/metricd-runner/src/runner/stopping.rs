@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::CLEANUP_SQL;
-use super::pool::Pooled;
+use super::pool::PoolSlot;
 use super::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
 
 /// How long PostgreSQL has to stop a statement before that is quarantined.
@@ -28,7 +28,7 @@ const UNREACHABLE_FOR: Duration = Duration::from_secs(10);
 
 /// The shortest text that PostgreSQL may have cut: its least `track_activity_query_size`, without the terminator and the head of
 /// an `EXPLAIN`.
-const MIN_CUT_BYTES: usize = 50;
+const MIN_TRUNCATED_BYTES: usize = 50;
 
 /// What a process of PostgreSQL runs, as those see it who may. It is cut where it is long.
 const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
@@ -44,7 +44,7 @@ pub(super) enum Stopped {
 
 /// A connection on which a statement runs that nobody waits for.
 pub(super) struct Stopping {
-    pub(super) place: Pooled,
+    pub(super) slot: PoolSlot,
     /// The statements that may be it, each with the permit of its caller if several callers share the connection.
     pub(super) statements: Vec<(Arc<str>, Permit)>,
     pub(super) permits: Vec<Permit>,
@@ -53,16 +53,16 @@ pub(super) struct Stopping {
 impl Stopping {
     /// Cancels the statement until it has ended; then gives the place back, with the connection where that is of use still.
     pub(super) async fn run(self, reply: Option<oneshot::Sender<Stopped>>) {
-        let Self { mut place, statements, permits } = self;
-        let tell = |stopped| {
+        let Self { mut slot, statements, permits } = self;
+        let notify = |stopped| {
             if let Some(reply) = reply {
                 // Whoever has gone need not be told.
                 let _ = reply.send(stopped);
             }
         };
-        let session = &mut place.connection().session;
+        let session = &mut slot.connection().session;
         if let Ok(ended) =
-            timeout(STOP_BOUND, until_answered(session, CANCEL_RETRY_INTERVAL, CANCEL_RETRY_INTERVAL)).await
+            timeout(STOP_BOUND, cancel_until_ready(session, CANCEL_RETRY_INTERVAL, CANCEL_RETRY_INTERVAL)).await
         {
             let cleaning = async {
                 ended?;
@@ -71,41 +71,41 @@ impl Stopping {
             let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
             if let Err(error) = timeout(CANCEL_TIMEOUT, cleaning).await.map_err(too_slow).flatten() {
                 log::info!("a connection is closed after its statement was cancelled: {error:?}");
-                place.close();
+                slot.close();
             } else {
-                drop(place);
+                drop(slot);
             }
-            tell(Stopped::Ended(permits));
+            notify(Stopped::Ended(permits));
             return;
         }
-        let (pid, began) = (place.connection().pid().to_owned(), Instant::now());
-        let config = place.observer().clone();
+        let (pid, began) = (slot.connection().pid().to_owned(), Instant::now());
+        let config = slot.observer().clone();
         // A pooler hides which process it is.
-        let is_known = !place.connection().is_behind_pooler();
+        let is_known = !slot.connection().is_behind_pooler();
         // The permits of the other callers are free with that.
-        let statements = if is_known { recognise(&config, &pid, statements).await } else { statements };
+        let statements = if is_known { identify_running(&config, &pid, statements).await } else { statements };
         log::warn!("a statement that was cancelled still runs in PostgreSQL's process {pid}: it is quarantined");
         let texts: Vec<_> = statements.iter().map(|(text, _)| Arc::clone(text)).collect();
-        let quarantined = place.quarantine().hold(texts.clone());
-        tell(Stopped::StillRuns(texts));
-        let ended = until_answered(&mut place.connection().session, STOP_BOUND, MAX_PAUSE).await;
+        let quarantined = slot.quarantine().hold(texts.clone());
+        notify(Stopped::StillRuns(texts));
+        let ended = cancel_until_ready(&mut slot.connection().session, STOP_BOUND, MAX_PAUSE).await;
         log::warn!(
             "the quarantined statement in PostgreSQL's process {pid} has ended {:?} later: {ended:?}",
             began.elapsed()
         );
         // One of the many cancel requests may still be on its way.
-        place.close();
+        slot.close();
         drop((permits, statements, quarantined));
     }
 }
 
 /// Cancels until every answer has come.
-async fn until_answered(session: &mut Session, pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
+async fn cancel_until_ready(session: &mut Session, pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
     if session.is_ready() {
         return Ok(());
     }
     let canceller = session.canceller();
-    let answered = async {
+    let ready = async {
         while !session.is_ready() {
             if let Err(error @ SessionError::Lost(_)) = session.drain().await {
                 return Err(error);
@@ -113,7 +113,7 @@ async fn until_answered(session: &mut Session, pause: Duration, max_pause: Durat
         }
         Ok(())
     };
-    cancel_until_ended(&canceller, answered, pause, max_pause)
+    cancel_until_ended(&canceller, ready, pause, max_pause)
         .await
         .unwrap_or_else(|error| Err(SessionError::Lost(format!("PostgreSQL takes no cancel requests: {error}"))))
 }
@@ -165,7 +165,11 @@ pub(super) async fn finish_cleanup(session: &mut Session) -> Result<(), SessionE
 }
 
 /// Which of several statements it is that runs on the connection, as PostgreSQL says; all of them where it does not.
-async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<(Arc<str>, Permit)>) -> Vec<(Arc<str>, Permit)> {
+async fn identify_running(
+    config: &SessionConfig,
+    pid: &str,
+    statements: Vec<(Arc<str>, Permit)>,
+) -> Vec<(Arc<str>, Permit)> {
     if statements.len() < 2 {
         return statements;
     }
@@ -178,16 +182,16 @@ async fn recognise(config: &SessionConfig, pid: &str, statements: Vec<(Arc<str>,
         Ok(Ok(row)) => row.into_iter().flatten().next().unwrap_or_default(),
         _ => return statements,
     };
-    let recognised: Vec<_> = statements.iter().filter(|(text, _)| shows(&running, text)).cloned().collect();
-    if recognised.is_empty() { statements } else { recognised }
+    let identified: Vec<_> = statements.iter().filter(|(text, _)| matches_running(&running, text)).cloned().collect();
+    if identified.is_empty() { statements } else { identified }
 }
 
 /// Whether this is the statement that runs, or that is explained. `running` is cut where it is longer than
 /// `track_activity_query_size`, which is at least 100 bytes.
-fn shows(running: &str, statement: &str) -> bool {
+fn matches_running(running: &str, statement: &str) -> bool {
     let explained = running.strip_prefix("EXPLAIN (").and_then(|rest| rest.split_once(") "));
     let running = explained.map_or(running, |(_, explained)| explained);
-    running == statement || running.len() >= MIN_CUT_BYTES && statement.starts_with(running)
+    running == statement || running.len() >= MIN_TRUNCATED_BYTES && statement.starts_with(running)
 }
 
 #[cfg(test)]
@@ -197,15 +201,15 @@ mod tests {
     #[test]
     fn a_statement_is_recognised_also_where_it_is_cut_or_explained() {
         let long = format!("SELECT {}", "x + ".repeat(400));
-        assert!(shows("SELECT 1", "SELECT 1"));
-        assert!(shows("EXPLAIN (FORMAT JSON) SELECT 1", "SELECT 1"));
-        assert!(shows(&long[..1_023], &long));
+        assert!(matches_running("SELECT 1", "SELECT 1"));
+        assert!(matches_running("EXPLAIN (FORMAT JSON) SELECT 1", "SELECT 1"));
+        assert!(matches_running(&long[..1_023], &long));
         let explained = format!("EXPLAIN (VERBOSE, FORMAT JSON) {long}");
-        assert!(shows(&explained[..99], &long));
-        assert!(!shows("SELECT 1", "SELECT 2"));
-        assert!(!shows("SELECT 1 + slow()", "SELECT 1"));
-        assert!(!shows("SELECT 1", "SELECT 1 + slow()"));
-        assert!(!shows("", "SELECT 2"));
-        assert!(!shows(&long[..1_023], &long.replacen("x + ", "y + ", 1)));
+        assert!(matches_running(&explained[..99], &long));
+        assert!(!matches_running("SELECT 1", "SELECT 2"));
+        assert!(!matches_running("SELECT 1 + slow()", "SELECT 1"));
+        assert!(!matches_running("SELECT 1", "SELECT 1 + slow()"));
+        assert!(!matches_running("", "SELECT 2"));
+        assert!(!matches_running(&long[..1_023], &long.replacen("x + ", "y + ", 1)));
     }
 }

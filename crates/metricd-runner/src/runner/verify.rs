@@ -35,10 +35,10 @@ impl PgRunner {
         self.pool.quarantine().check(statement.text())?;
         // No caller's permit is held for it. It may wait for a lock, or not stop.
         let held = self.pool.locks().permit().await?;
-        let mut lease = self.timed_lease(&mut Clock::start(), held, false).await?;
+        let mut acquired = self.acquire_timed(&mut Clock::start(), held, false).await?;
         // The planner computes what is constant, which may not stop.
-        lease.expect([statement.text().into()]);
-        let verified = timeout(MAX_TIME, verify(lease.connection(), statement, contract)).await;
+        acquired.set_running([statement.text().into()]);
+        let verified = timeout(MAX_TIME, verify(acquired.connection(), statement, contract)).await;
         let verified = verified
             .unwrap_or(Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
             .map_err(|error| run_error(error, MAX_TIME))?;

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::batch::StatementBatch;
 use super::{BATCH_TIMEOUT, PendingRun, StatementBatcher, ThreadQueue};
-use crate::runner::lease::Lease;
+use crate::runner::acquired_connection::AcquiredConnection;
 
 /// What the statements of a question cost at most together, in the planner's unit: about a millisecond.
 const MAX_BATCH_COST: f64 = 4_000.0;
@@ -33,29 +33,30 @@ impl BatchWorker {
         let batcher = self.batcher.clone();
         let pool = &batcher.0.pool;
         while let Some(deadline) = self.deadline() {
-            let mut lease = match pool.get_until(deadline).await {
-                Ok(place) => Lease::new(place, Vec::new()),
+            let mut acquired = match pool.acquire_until(deadline).await {
+                Ok(slot) => AcquiredConnection::new(slot, Vec::new()),
                 // Each of the others has its own time still, unless that is not what it is about.
                 Err(error) if self.reject_expired(&error) => continue,
                 Err(_) => return,
             };
-            batcher.observe(lease.connection());
-            if !lease.connection().batching_safe() {
+            batcher.observe(acquired.connection());
+            if !acquired.connection().batching_safe() {
                 return;
             }
             while let Some(runs) = self.next_batch() {
-                lease.expect_permitted(runs.iter().map(|run| (run.statement.text().into(), run.permit.clone())));
+                acquired
+                    .set_running_of_callers(runs.iter().map(|run| (run.statement.text().into(), run.permit.clone())));
                 let mut batch = StatementBatch::new(batcher.0.estimates.clone(), runs);
-                match timeout(BATCH_TIMEOUT, batch.execute(lease.connection())).await {
+                match timeout(BATCH_TIMEOUT, batch.execute(acquired.connection())).await {
                     // One that others wait for is passed on to them.
-                    Ok(Ok(())) if !pool.is_waited_for() => lease.expect([]),
+                    Ok(Ok(())) if !pool.has_waiters() => acquired.set_running([]),
                     Ok(_) => break,
                     Err(_too_long) => {
                         // Nobody waits for such a thing twice.
                         self.release_all();
                         // Its runs go on alone once it has stopped, so that none of them is run twice at once.
                         tokio::spawn(async move {
-                            lease.stop().await;
+                            acquired.stop().await;
                             drop(batch);
                         });
                         break;

@@ -65,7 +65,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         // The cheapest are certain to have their time then.
         let mut next = if role == WorkerRole::Leader { locked(&self.queue).pop_back() } else { None };
         while self.has_time()
-            && !(role == WorkerRole::Helper && self.runner.pool.is_waited_for())
+            && !(role == WorkerRole::Helper && self.runner.pool.has_waiters())
             && let Some(unit) = next.take().or_else(|| self.next_unit(role))
         {
             match unit {

@@ -7,41 +7,41 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::connection::Connection;
-use super::pool::Pooled;
+use super::pool::PoolSlot;
 use super::stopping::{Stopped, Stopping};
 
 /// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
 /// gone away, is given back with its permits only when PostgreSQL has ended that.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct AcquiredConnection {
     /// `None` only once it was stopped or dropped.
-    place: Option<Pooled>,
+    slot: Option<PoolSlot>,
     /// The statements that may be what runs on it.
     statements: Vec<(Arc<str>, Permit)>,
     /// What is held for it, whatever runs.
     permits: Vec<Permit>,
 }
 
-impl Lease {
+impl AcquiredConnection {
     /// Holds the permits for as long as anything runs on the connection.
-    pub(super) fn new(place: Pooled, permits: Vec<Permit>) -> Self {
-        Self { place: Some(place), statements: Vec::new(), permits }
+    pub(super) fn new(slot: PoolSlot, permits: Vec<Permit>) -> Self {
+        Self { slot: Some(slot), statements: Vec::new(), permits }
     }
 
     /// Says what runs on the connection from now on, in place of what has run.
-    pub(super) fn expect(&mut self, statements: impl IntoIterator<Item = Arc<str>>) {
+    pub(super) fn set_running(&mut self, statements: impl IntoIterator<Item = Arc<str>>) {
         self.statements = statements.into_iter().map(|statement| (statement, Permit::default())).collect();
     }
 
     /// The same for statements of several callers, each of whom has a permit.
-    pub(super) fn expect_permitted(&mut self, statements: impl IntoIterator<Item = (Arc<str>, Permit)>) {
+    pub(super) fn set_running_of_callers(&mut self, statements: impl IntoIterator<Item = (Arc<str>, Permit)>) {
         self.statements = statements.into_iter().collect();
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
-        match &mut self.place {
-            Some(place) => place.connection(),
-            None => unreachable!("a lease has its connection until it is stopped or dropped"),
+        match &mut self.slot {
+            Some(slot) => slot.connection(),
+            None => unreachable!("a acquired has its connection until it is stopped or dropped"),
         }
     }
 
@@ -61,24 +61,24 @@ impl Lease {
     }
 
     fn give_back(&mut self, reply: Option<oneshot::Sender<Stopped>>) -> Option<Vec<Permit>> {
-        let mut place = self.place.take()?;
+        let mut slot = self.slot.take()?;
         let (statements, permits) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.permits));
-        let session = &place.connection().session;
+        let session = &slot.connection().session;
         // A session that has ended runs nothing any more.
         if session.is_idle() || session.has_ended() {
-            drop(place);
+            drop(slot);
             return Some(permits);
         }
         // Without a runtime nothing can be waited for; closing the connection is all that is left.
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(Stopping { place, statements, permits }.run(reply))),
-            Err(_) => place.close(),
+            Ok(runtime) => drop(runtime.spawn(Stopping { slot, statements, permits }.run(reply))),
+            Err(_) => slot.close(),
         }
         None
     }
 }
 
-impl Drop for Lease {
+impl Drop for AcquiredConnection {
     fn drop(&mut self) {
         drop(self.give_back(None));
     }
