@@ -29,15 +29,15 @@ const LOCK_TIMEOUT: &str = "2s";
 const MAX_TREE_BYTES: usize = 4 << 20;
 
 /// What `format_type` calls the types of these oids.
-const TYPE_NAMES: &str = "
+const TYPE_NAMES_SQL: &str = "
     SELECT array(
         SELECT format_type(t.oid, NULL)
         FROM unnest(string_to_array($1, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
     )";
 
-const WAREHOUSE: &str = include_str!("resolver/warehouse.sql");
-const FINGERPRINT: &str = include_str!("fingerprint.sql");
-const RESOLVED_QUERY: &str = include_str!("resolver/resolved_query.sql");
+const WAREHOUSE_SQL: &str = include_str!("resolver/warehouse.sql");
+const FINGERPRINT_SQL: &str = include_str!("fingerprint.sql");
+const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
 /// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for
 /// reading the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`,
@@ -51,12 +51,12 @@ const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 
 pub struct PgResolver {
     owner: DatabaseUrl,
     /// Those that nobody uses at the moment: one for each of the most that were ever at work at once.
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<ResolverSession>>,
 }
 
 /// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than
 /// everything else.
-struct Session {
+struct ResolverSession {
     client: BlockingClient,
     is_prepared: bool,
     /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes
@@ -78,14 +78,14 @@ impl PgResolver {
     }
 
     /// Runs the operation in a transaction that is rolled back.
-    fn ask<T>(&self, operation: impl Fn(&mut Session) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
+    fn ask<T>(&self, operation: impl Fn(&mut ResolverSession) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         // The database may have closed the connection since it was last used: once more with a new one, then.
         for is_retry in [false, true] {
             let kept = idle().pop();
             let mut session = match kept {
                 Some(session) if !is_retry => session,
-                _ => Session::open(&self.owner)?,
+                _ => ResolverSession::open(&self.owner)?,
             };
             let answer = session.begin().and_then(|()| operation(&mut session));
             // Prepared statements outlive a transaction that is rolled back: those of the session and of the client
@@ -104,7 +104,7 @@ impl PgResolver {
     }
 }
 
-impl Session {
+impl ResolverSession {
     fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
         let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
         let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
@@ -123,7 +123,7 @@ impl Session {
     fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
         let described = self.client.describe(text).map_err(refused)?;
         let types: Vec<_> = described.params().iter().map(|data_type| data_type.oid().to_string()).collect();
-        let names = self.client.query_one_with(TYPE_NAMES, &types.join(","));
+        let names = self.client.query_one_with(TYPE_NAMES_SQL, &types.join(","));
         let names = names.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
         Ok((described, names))
     }
@@ -132,7 +132,7 @@ impl Session {
     fn resolved_query(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
         let tree = self.tree()?;
         if !self.is_prepared {
-            let prepare = format!("PREPARE metricd_resolved_query (regclass, jsonb) AS {RESOLVED_QUERY}");
+            let prepare = format!("PREPARE metricd_resolved_query (regclass, jsonb) AS {RESOLVED_QUERY_SQL}");
             self.client.batch_execute(&prepare).map_err(refused)?;
             self.is_prepared = true;
         }
@@ -179,14 +179,14 @@ impl Session {
 
     fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
         let tables = serde_json::to_string(tables).map_err(unexpected)?;
-        self.client.query_one_with(FINGERPRINT, &tables).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
+        self.client.query_one_with(FINGERPRINT_SQL, &tables).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
     }
 }
 
 impl Resolver for PgResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         self.ask(|session| {
-            let names = session.client.query_one(WAREHOUSE);
+            let names = session.client.query_one(WAREHOUSE_SQL);
             let names = names.and_then(|row| Ok((row.try_get("functions")?, row.try_get("types")?)));
             let (functions, types): (Vec<String>, Vec<String>) = names.map_err(refused)?;
             Ok(Allowed {

@@ -6,13 +6,13 @@
 //! several runs share a round trip.
 
 mod acquired_connection;
-mod asking;
+mod backpressure;
 mod batcher;
 mod connection;
 mod cost;
 mod error;
+mod introspection;
 mod locks;
-mod patience;
 mod pool;
 mod prepared_statement;
 mod probe;
@@ -43,13 +43,13 @@ use metricd_execution::{
 use tokio::time::timeout;
 
 use self::acquired_connection::AcquiredConnection;
+use self::backpressure::BackpressureClock;
 use self::batcher::StatementBatcher;
 use self::cost::Estimates;
 use self::locks::LOCK_TIMEOUT_SETTING;
-use self::patience::Waits;
 use self::pool::Pool;
 use self::probe::Probe;
-use self::run::{Rest, Run, Task};
+use self::run::{AfterRowCap, Run, Task};
 use self::session::SessionConfig;
 pub(crate) use self::session::driver_config_within;
 use self::snapshot_batch::SnapshotBatch;
@@ -280,16 +280,16 @@ impl PgRunner {
         let connection = acquired.connection();
         let limits = task.limits;
         let outcome = if limits.write_timeout.is_zero() {
-            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
-            let ended = timeout(limits.time, run.on(connection, &self.estimates)).await;
+            let run = Run { task, sink, is_begun, after_row_cap: AfterRowCap::Cancel, clock: Some(clock) };
+            let ended = timeout(limits.time, run.execute_on(connection, &self.estimates)).await;
             ended.unwrap_or(Err(RunError::TimedOut { limit: limits.time }))
         } else {
-            let waits = Waits::default();
-            let mut sink = waits.of(sink, limits);
+            let backpressure = BackpressureClock::default();
+            let mut sink = backpressure.measure(sink, limits);
             let sink = &mut sink;
-            let run = Run { task, sink, is_begun, rest: Rest::Stopped, clock: Some(clock) };
-            let outcome = waits.limit(limits, run.on(connection, &self.estimates)).await;
-            clock.waits += waits.total();
+            let run = Run { task, sink, is_begun, after_row_cap: AfterRowCap::Cancel, clock: Some(clock) };
+            let outcome = backpressure.enforce(limits, run.execute_on(connection, &self.estimates)).await;
+            clock.backpressure += backpressure.total();
             outcome
         };
         clock.encode += acquired.connection().session.encoding().take();

@@ -8,7 +8,7 @@ use super::{refused, unexpected};
 use crate::blocking::BlockingClient;
 
 /// Of enum types, and of domains over them, whose names are in a JSON array.
-pub(crate) const LABELS: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
+pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
     SELECT format_type(t.oid, NULL) AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
     FROM pg_enum e JOIN pg_type t ON e.enumtypid IN (t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype END)
     WHERE format_type(t.oid, NULL) = ANY (SELECT jsonb_array_elements_text($1::jsonb))
@@ -22,6 +22,6 @@ pub(super) fn labels<'a>(
 ) -> Result<BTreeMap<String, Vec<String>>, ResolveError> {
     let names: BTreeSet<&str> = types.map(|name| name.trim_end_matches("[]")).collect();
     let names = serde_json::to_string(&names).map_err(unexpected)?;
-    let found = client.query_one_with(LABELS, &names).and_then(|row| Ok(row.try_get::<_, String>(0)?));
+    let found = client.query_one_with(ENUM_LABELS_SQL, &names).and_then(|row| Ok(row.try_get::<_, String>(0)?));
     serde_json::from_str(&found.map_err(refused)?).map_err(unexpected)
 }

@@ -18,7 +18,7 @@ use super::timing::Clock;
 use super::{BEGIN_SQL, CLEANUP_SQL};
 
 /// How long rows that nobody wants are passed over before their statement is stopped.
-const PASSED_OVER: Duration = Duration::from_millis(20);
+const MAX_DRAIN_TIME: Duration = Duration::from_millis(20);
 
 /// What is to be run.
 #[derive(Debug, Clone, Copy)]
@@ -36,24 +36,24 @@ pub(super) struct Run<'a> {
     /// Whether the sink has been told anything, or the statement may have run: it is not run again then.
     pub(super) is_begun: &'a mut bool,
     /// What becomes of the rows past the limits.
-    pub(super) rest: Rest,
+    pub(super) after_row_cap: AfterRowCap,
     /// Where the time has gone so far, which the sink is told before the columns.
     pub(super) clock: Option<&'a Clock>,
 }
 
 /// What becomes of the rows that are past a run's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum AfterRowCap {
     /// The statement is stopped.
-    Stopped,
+    Cancel,
     /// They are passed over, since the next statement has been sent already and may be stopped instead. Where they are many,
     /// the statement is stopped all the same.
-    PassedOver,
+    Drain,
 }
 
 impl Run<'_> {
     /// Runs the statement.
-    pub(super) async fn on(
+    pub(super) async fn execute_on(
         mut self,
         connection: &mut Connection,
         estimates: &Estimates,
@@ -65,22 +65,26 @@ impl Run<'_> {
         if *self.is_begun || !is_stale(error, is_prepared, connection.session.is_executing()) {
             return outcome;
         }
-        connection.evict_statement(text).map_err(|error| self.fault(error))?;
-        self.again(connection, estimates).await
+        connection.evict_statement(text).map_err(|error| self.run_error(error))?;
+        self.retry_stale(connection, estimates).await
     }
 
     /// Runs the statement once more, prepared in the transaction in which it runs: from when PostgreSQL has parsed it, the
     /// tables that it reads are locked, so that none of them changes once more before it runs.
-    async fn again(&mut self, connection: &mut Connection, estimates: &Estimates) -> Result<RunOutcome, RunError> {
+    async fn retry_stale(
+        &mut self,
+        connection: &mut Connection,
+        estimates: &Estimates,
+    ) -> Result<RunOutcome, RunError> {
         // In a transaction of its own, where it is not known yet.
         self.estimate(connection, estimates).await?;
         let outcome = async {
             let tenancy = self.task.tenancy;
             let prelude =
-                connection.prelude(Some(BEGIN_SQL), None, tenancy).await.map_err(|error| self.fault(error))?;
+                connection.prelude(Some(BEGIN_SQL), None, tenancy).await.map_err(|error| self.run_error(error))?;
             let before: Vec<_> = prelude.statements().collect();
-            connection.session.send_batch(&before).map_err(|error| self.fault(error))?;
-            connection.session.drain().await.map_err(|error| self.fault(error))?;
+            connection.session.send_batch(&before).map_err(|error| self.run_error(error))?;
+            connection.session.drain().await.map_err(|error| self.run_error(error))?;
             connection.tenant_set(tenancy);
             let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
             self.execute_with(connection, &prepared, TransactionPrelude::default(), false).await
@@ -88,7 +92,7 @@ impl Run<'_> {
         .await;
         // Where it was not sent, nothing has ended the transaction.
         if connection.session.is_in_transaction() && !connection.session.is_lost() {
-            clean_up(&mut connection.session).await.map_err(|error| self.fault(error))?;
+            clean_up(&mut connection.session).await.map_err(|error| self.run_error(error))?;
         }
         outcome
     }
@@ -103,7 +107,8 @@ impl Run<'_> {
         // PostgreSQL's own limit of time can only be changed within a transaction.
         let is_alone = connection.side_effect_free() && self.task.limits.write_timeout.is_zero();
         let begin = (!is_alone).then_some(BEGIN_SQL);
-        let prelude = connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.fault(error))?;
+        let prelude =
+            connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.run_error(error))?;
         let outcome = self.execute_with(connection, &prepared, prelude, is_alone).await;
         if outcome.is_ok() {
             connection.tenant_set(self.task.tenancy);
@@ -160,14 +165,14 @@ impl Run<'_> {
         before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
         self.send(session, prepared, before)?;
-        session.send_simple(CLEANUP_SQL).map_err(|error| self.fault(error))?;
+        session.send_simple(CLEANUP_SQL).map_err(|error| self.run_error(error))?;
         let outcome = self.read(session, prepared).await;
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
         if session.is_lost() {
             return outcome;
         }
         match finish_cleanup(session).await {
-            Err(error @ SessionError::Refused { .. }) => Err(self.fault(error)),
+            Err(error @ SessionError::Refused { .. }) => Err(self.run_error(error)),
             // What was read is whole, even if the connection has been lost by now.
             _ => outcome,
         }
@@ -182,7 +187,7 @@ impl Run<'_> {
         let statement = self.task.statement;
         self.sink.sent();
         let sent = session.send_execute(before, (&prepared.described, statement.text()), statement.texts());
-        sent.map_err(|error| self.fault(error))
+        sent.map_err(|error| self.run_error(error))
     }
 
     /// Hands the rows to the sink, up to the limits.
@@ -193,7 +198,7 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let RunLimits { rows, size_bytes, .. } = self.task.limits;
         let max_row_bytes = prepared.max_row_bytes(size_bytes);
-        let mut answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
+        let mut answer = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
         *self.is_begun = true;
         if let Some(clock) = self.clock {
             self.sink.timed(clock.timing());
@@ -210,13 +215,13 @@ impl Run<'_> {
             }
             if !matches!(taken, Ok(true)) {
                 session.encoding().pause();
-                match self.rest {
-                    Rest::Stopped => stop(session).await,
-                    Rest::PassedOver => match timeout(PASSED_OVER, session.drain()).await {
-                        Ok(Err(error @ SessionError::Lost(_))) => return Err(self.fault(error)),
+                match self.after_row_cap {
+                    AfterRowCap::Cancel => cancel(session).await,
+                    AfterRowCap::Drain => match timeout(MAX_DRAIN_TIME, session.drain()).await {
+                        Ok(Err(error @ SessionError::Lost(_))) => return Err(self.run_error(error)),
                         // What is wrong with rows that nobody wants is of no interest.
                         Ok(_) => {}
-                        Err(_) => stop(session).await,
+                        Err(_) => cancel(session).await,
                     },
                 }
                 break;
@@ -227,12 +232,12 @@ impl Run<'_> {
                 self.sink.flush().await;
                 session.encoding().resume();
             }
-            answer = session.next(max_row_bytes).await.map_err(|error| self.fault(error))?;
+            answer = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
         }
         taken.map(|is_whole| RunOutcome { row_count, truncated: !is_whole }).map_err(RunError::from)
     }
 
-    fn fault(&self, error: SessionError) -> RunError {
+    fn run_error(&self, error: SessionError) -> RunError {
         run_error(error, self.task.limits.time)
     }
 }
@@ -283,7 +288,7 @@ fn statement_timeout(limits: RunLimits, is_behind_pooler: bool) -> Option<String
 }
 
 /// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
-async fn stop(session: &mut Session) {
+async fn cancel(session: &mut Session) {
     if let Err(error) = session.cancel().await {
         // The connection is closed then, and PostgreSQL notices that.
         log::warn!("a statement could not be cancelled: {error}");

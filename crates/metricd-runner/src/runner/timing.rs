@@ -13,20 +13,20 @@ pub(super) struct Clock {
     pub(super) queue: Duration,
     pub(super) encode: Duration,
     /// For how long a sink that was full has made the run wait.
-    pub(super) waits: Duration,
+    pub(super) backpressure: Duration,
 }
 
 impl Clock {
     pub(super) fn start() -> Self {
-        let (queue, encode, waits) = Default::default();
+        let (queue, encode, backpressure) = Default::default();
         let began = Instant::now();
-        Self { began, session_since: None, queue, encode, waits }
+        Self { began, session_since: None, queue, encode, backpressure }
     }
 
     /// The parts so far. What is nobody else's is PostgreSQL's.
     pub(super) fn timing(&self) -> RunTiming {
-        let Self { began, session_since: _, queue, encode, waits } = *self;
-        RunTiming { queue, database: began.elapsed().saturating_sub(queue + encode + waits), encode }
+        let Self { began, session_since: _, queue, encode, backpressure } = *self;
+        RunTiming { queue, database: began.elapsed().saturating_sub(queue + encode + backpressure), encode }
     }
 }
 

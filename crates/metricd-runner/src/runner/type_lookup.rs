@@ -9,7 +9,7 @@ use super::types::built_in_name;
 /// What stands between the elements of nearly every array.
 const COMMA: u8 = b',';
 
-const LOOK_UP: &str = "
+const TYPE_SQL: &str = "
     SELECT t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::text,
            CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END,
            pg_catalog.ascii(t.typdelim::text)::text, pg_catalog.format_type(t.oid, NULL)
@@ -22,7 +22,7 @@ impl Connection {
         if let Some(known) = Type::from_oid(oid).or_else(|| self.types.get(&oid).cloned()) {
             return Ok(known);
         }
-        let row = self.row(LOOK_UP, &oid.to_string()).await?;
+        let row = self.row(TYPE_SQL, &oid.to_string()).await?;
         let text = |index: usize| row.get(index).cloned().flatten();
         let oid_at = |index| text(index).and_then(|text| text.parse().ok());
         let kind = match (text(2).as_deref(), oid_at(3), oid_at(4)) {

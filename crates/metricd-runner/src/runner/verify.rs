@@ -16,14 +16,14 @@ use super::error::run_error;
 use super::session::SessionError;
 use super::stopping::finish_cleanup;
 use super::timing::Clock;
-use crate::resolver::enums::LABELS;
+use crate::resolver::enums::ENUM_LABELS_SQL;
 
 /// How long PostgreSQL may take to answer.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
 /// Whether the labels of enum types, and the time columns of tables, are those of a contract.
 /// `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema", "name", "time_columns"}]}`.
-const CATALOG: &str = include_str!("verify.sql");
+const CATALOG_SQL: &str = include_str!("verify.sql");
 
 impl PgRunner {
     /// As for [`MetricRunner::verify`](metricd_execution::MetricRunner::verify).
@@ -81,9 +81,9 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
     let columns = contract.columns.iter().map(|column| &column.type_name);
     let parameters = contract.parameters.iter().map(|parameter| &parameter.type_name);
     let types: BTreeSet<_> = columns.chain(parameters).map(|name| name.trim_end_matches("[]")).collect();
-    let asked = json!({"types": types, "enums": contract.enums, "tables": contract.tables});
-    let sql = CATALOG.replace("{labels}", &LABELS.replace("$1::jsonb", "($1::jsonb -> 'types')"));
-    let answer = connection.row(&sql, &asked.to_string()).await?;
+    let expected = json!({"types": types, "enums": contract.enums, "tables": contract.tables});
+    let sql = CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types')"));
+    let answer = connection.row(&sql, &expected.to_string()).await?;
     Ok(matches!(answer.first(), Some(Some(is_same)) if is_same == "true"))
 }
 

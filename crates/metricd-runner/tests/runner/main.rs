@@ -5,11 +5,11 @@ mod periods;
 mod pooler;
 mod repeatable;
 mod runner;
+mod sandbox;
 mod streams;
 mod tenants;
 mod types;
 mod validate;
-mod walls;
 
 use metricd_execution::Permit;
 

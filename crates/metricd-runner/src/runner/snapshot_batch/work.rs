@@ -18,7 +18,7 @@ use super::{Job, SnapshotBatch, locked, unavailable};
 use crate::runner::connection::Connection;
 use crate::runner::error::is_stale;
 use crate::runner::prepared_statement::PreparedStatement;
-use crate::runner::run::{Rest, Run, Task, prepare};
+use crate::runner::run::{AfterRowCap, Run, Task, prepare};
 use crate::runner::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeStatement, SessionError};
 use crate::runner::stopping::{STOP_BOUND, cancel_until_ended, clean_up};
 use crate::runner::tenancy::TransactionPrelude;
@@ -172,7 +172,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         while !connection.session.is_ready()
             && let Some((index, mut job, prepared)) = in_flight.pop_front()
         {
-            let outcome = self.read(connection, &mut job, &prepared, Rest::PassedOver).await;
+            let outcome = self.read(connection, &mut job, &prepared, AfterRowCap::Drain).await;
             if job.is_begun {
                 connection.tenant_set(self.tenancy);
             }
@@ -239,7 +239,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let statement = job.run.statement;
         let sent = connection.session.send_execute(&[], (&prepared.described, statement.text()), statement.texts());
         sent.map_err(unavailable)?;
-        self.read(connection, job, &prepared, Rest::Stopped).await
+        self.read(connection, job, &prepared, AfterRowCap::Cancel).await
     }
 
     /// Reads a statement's answer. The statement's own time is counted here where it is run by itself.
@@ -248,14 +248,14 @@ impl<'r> SnapshotBatch<'_, 'r> {
         connection: &mut Connection,
         job: &mut Job<'r>,
         prepared: &PreparedStatement,
-        rest: Rest,
+        after_row_cap: AfterRowCap,
     ) -> Result<RunOutcome, RunError> {
         let (statement, limits) = (job.run.statement, job.run.limits);
-        let time = if rest == Rest::Stopped { limits.time } else { Duration::MAX };
+        let time = if after_row_cap == AfterRowCap::Cancel { limits.time } else { Duration::MAX };
         let canceller = connection.session.canceller();
         let (sink, is_begun) = (&mut *job.run.sink, &mut job.is_begun);
         let task = Task { statement, tenancy: self.tenancy, limits };
-        let mut run = Run { task, sink, is_begun, rest, clock: None };
+        let mut run = Run { task, sink, is_begun, after_row_cap, clock: None };
         let outcome = self.limited(canceller, time, run.read(&mut connection.session, prepared)).await;
         *locked(&self.encode) += connection.session.encoding().take();
         if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {

@@ -14,14 +14,14 @@ use super::run::Task;
 use super::timing::Clock;
 
 /// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
-const SNAPSHOT: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
+const SNAPSHOT_SQL: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
 
 /// How long PostgreSQL may take to answer.
 const MAX_TIME: Duration = Duration::from_secs(1);
 
-const RELATIONS: &str = include_str!("../relations.sql");
+const RELATIONS_SQL: &str = include_str!("../relations.sql");
 
-const FINGERPRINT: &str = include_str!("../fingerprint.sql");
+const FINGERPRINT_SQL: &str = include_str!("../fingerprint.sql");
 
 impl PgRunner {
     /// As for [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
@@ -31,7 +31,7 @@ impl PgRunner {
             return Ok(None);
         }
         let read_at = Instant::now();
-        let (snapshot, clock) = self.text(SNAPSHOT, None).await?;
+        let (snapshot, clock) = self.query_value(SNAPSHOT_SQL, None).await?;
         // A session with a pooler tells nothing of how long PostgreSQL has been there.
         let Some(session_since) = clock.session_since else { return Ok(None) };
         Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
@@ -41,22 +41,29 @@ impl PgRunner {
     pub(super) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         // It has names of PostgreSQL's, and no member that could not be written.
         let tables = serde_json::to_string(tables).unwrap_or_default();
-        Ok(self.text(&FINGERPRINT.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables))).await?.0)
+        Ok(self
+            .query_value(&FINGERPRINT_SQL.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables)))
+            .await?
+            .0)
     }
 
     /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
     pub(super) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
-        let (told, _) = self.text(RELATIONS, None).await?;
-        relations(&told.unwrap_or_default())
+        let (document, _) = self.query_value(RELATIONS_SQL, None).await?;
+        relations(&document.unwrap_or_default())
             .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
     }
 
     /// The only value of a statement, which has one parameter if it has an argument, and where the time of its run has gone.
-    async fn text(&self, sql: &str, argument: Option<ParameterValue>) -> Result<(Option<String>, Clock), RunError> {
+    async fn query_value(
+        &self,
+        sql: &str,
+        argument: Option<ParameterValue>,
+    ) -> Result<(Option<String>, Clock), RunError> {
         let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
         let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
         let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
-        let (mut value, mut clock) = (Value(None), Clock::start());
+        let (mut value, mut clock) = (SingleValueSink(None), Clock::start());
         let statement = match argument {
             Some(argument) => BoundStatement::with_argument(&statement, argument),
             None => BoundStatement::without_arguments(&statement),
@@ -69,9 +76,9 @@ impl PgRunner {
 }
 
 /// Takes the value of a single row and column.
-struct Value(Option<String>);
+struct SingleValueSink(Option<String>);
 
-impl RowSink for Value {
+impl RowSink for SingleValueSink {
     fn columns(&mut self, _: &[Column]) -> Result<(), EncodeError> {
         Ok(())
     }

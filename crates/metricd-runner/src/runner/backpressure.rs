@@ -8,56 +8,56 @@ use metricd_execution::{Column, EncodeError, Fields, RowSink, RunError, RunLimit
 use tokio::time::{Instant, timeout_at};
 
 /// The limits are not looked at more often than this.
-const GRAIN: Duration = Duration::from_millis(10);
+const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// How far a sink may lag behind the rate at which it has to take rows. A pause of that length is no slowness.
 const MAX_LAG: Duration = Duration::from_secs(30);
 
 /// How long a run has waited for its sink.
 #[derive(Debug, Default)]
-pub(super) struct Waits(Mutex<Waited>);
+pub(super) struct BackpressureClock(Mutex<BackpressureState>);
 
 #[derive(Debug, Default)]
-struct Waited {
+struct BackpressureState {
     before: Duration,
     since: Option<Instant>,
     /// How many bytes of rows the sink has been handed since it was last waited for.
-    handed_bytes: u64,
+    taken_bytes: u64,
     /// How long it has been waited for beyond what the least rate allows for what it has taken. What it takes faster is no
     /// credit for later.
     lag: Duration,
 }
 
-impl Waited {
+impl BackpressureState {
     /// The lag as of now, at this rate.
     fn lag(&self, min_bytes_per_second: u64) -> Duration {
         if min_bytes_per_second == 0 {
             return Duration::ZERO;
         }
-        let allowed = Duration::from_millis(self.handed_bytes.saturating_mul(1_000) / min_bytes_per_second);
-        let waits = self.since.map(|since| since.elapsed()).unwrap_or_default();
-        (self.lag + waits).saturating_sub(allowed)
+        let allowed = Duration::from_millis(self.taken_bytes.saturating_mul(1_000) / min_bytes_per_second);
+        let waiting = self.since.map(|since| since.elapsed()).unwrap_or_default();
+        (self.lag + waiting).saturating_sub(allowed)
     }
 }
 
-impl Waits {
+impl BackpressureClock {
     /// The sink, whose waits are counted.
-    pub(super) fn of<'a>(&'a self, sink: &'a mut dyn RowSink, limits: RunLimits) -> impl RowSink + 'a {
-        Counted { sink, waits: self, min_bytes_per_second: limits.min_bytes_per_second }
+    pub(super) fn measure<'a>(&'a self, sink: &'a mut dyn RowSink, limits: RunLimits) -> impl RowSink + 'a {
+        MeasuredSink { sink, clock: self, min_bytes_per_second: limits.min_bytes_per_second }
     }
 
     /// Ends the run when it has taken longer than its limit without the waits, or waited longer than the sink may make it, all in
     /// all or for what it takes.
-    pub(super) async fn limit(
+    pub(super) async fn enforce(
         &self,
         limits: RunLimits,
         run: impl Future<Output = Result<RunOutcome, RunError>>,
     ) -> Result<RunOutcome, RunError> {
         let mut run = std::pin::pin!(run);
         let began = Instant::now();
-        let mut look_at = began + limits.time.min(limits.write_timeout);
+        let mut check_at = began + limits.time.min(limits.write_timeout);
         loop {
-            if let Ok(outcome) = timeout_at(look_at, &mut run).await {
+            if let Ok(outcome) = timeout_at(check_at, &mut run).await {
                 return outcome;
             }
             let (now, waited) = (Instant::now(), self.total());
@@ -71,7 +71,7 @@ impl Waits {
             if end <= now {
                 return Err(RunError::TimedOut { limit: limits.time });
             }
-            look_at = end.min(now + left).max(now + GRAIN);
+            check_at = end.min(now + left).max(now + MIN_CHECK_INTERVAL);
         }
     }
 
@@ -81,25 +81,25 @@ impl Waits {
         waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waited> {
+    fn lock(&self) -> MutexGuard<'_, BackpressureState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct Counted<'a> {
+struct MeasuredSink<'a> {
     sink: &'a mut dyn RowSink,
-    waits: &'a Waits,
+    clock: &'a BackpressureClock,
     min_bytes_per_second: u64,
 }
 
 #[async_trait]
-impl RowSink for Counted<'_> {
+impl RowSink for MeasuredSink<'_> {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
         self.sink.columns(columns)
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
-        self.waits.lock().handed_bytes += fields.size_bytes() as u64;
+        self.clock.lock().taken_bytes += fields.size_bytes() as u64;
         self.sink.row(fields, max_bytes)
     }
 
@@ -116,12 +116,12 @@ impl RowSink for Counted<'_> {
     }
 
     async fn flush(&mut self) {
-        self.waits.lock().since = Some(Instant::now());
+        self.clock.lock().since = Some(Instant::now());
         self.sink.flush().await;
-        let mut waited = self.waits.lock();
+        let mut waited = self.clock.lock();
         let lag = waited.lag(self.min_bytes_per_second);
         let before = waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default();
-        *waited = Waited { before, lag, ..Waited::default() };
+        *waited = BackpressureState { before, lag, ..BackpressureState::default() };
     }
 }
 
@@ -151,8 +151,8 @@ mod tests {
     async fn run(working: u64, waiting: u64) -> Result<RunOutcome, RunError> {
         let limits =
             RunLimits { time: Duration::from_secs(5), write_timeout: Duration::from_secs(60), ..RunLimits::default() };
-        let (waits, mut slow) = (Waits::default(), Slow(Duration::from_secs(waiting)));
-        let mut sink = waits.of(&mut slow, limits);
+        let (clock, mut slow) = (BackpressureClock::default(), Slow(Duration::from_secs(waiting)));
+        let mut sink = clock.measure(&mut slow, limits);
         let work = async || {
             tokio::time::sleep(Duration::from_secs(working)).await;
         };
@@ -164,7 +164,7 @@ mod tests {
             work().await;
             Ok(RunOutcome { row_count: 0, truncated: false })
         };
-        waits.limit(limits, run).await
+        clock.enforce(limits, run).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,8 +179,8 @@ mod tests {
     async fn stream(chunks: usize, waiting: Duration) -> Result<RunOutcome, RunError> {
         let write_timeout = Duration::from_secs(3_600);
         let limits = RunLimits { write_timeout, min_bytes_per_second: 16 << 10, ..RunLimits::default() };
-        let (waits, mut slow) = (Waits::default(), Slow(waiting));
-        let mut sink = waits.of(&mut slow, limits);
+        let (clock, mut slow) = (BackpressureClock::default(), Slow(waiting));
+        let mut sink = clock.measure(&mut slow, limits);
         let chunk = vec![0; 64 << 10];
         let run = async {
             for _ in 0..chunks {
@@ -189,7 +189,7 @@ mod tests {
             }
             Ok(RunOutcome { row_count: 0, truncated: false })
         };
-        waits.limit(limits, run).await
+        clock.enforce(limits, run).await
     }
 
     #[tokio::test(start_paused = true)]
