@@ -1,6 +1,7 @@
 //! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the
 //! statement gives its columns and the types of its parameters, and a view over it gives the resolved query.
 
+mod blocking;
 pub(crate) mod enums;
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
-use crate::blocking::{BlockingClient, CallError};
+use self::blocking::{BlockingClient, CallError};
 
 /// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes
 /// longer is then slow itself.
@@ -36,7 +37,7 @@ const TYPE_NAMES_SQL: &str = "
     )";
 
 const WAREHOUSE_SQL: &str = include_str!("resolver/warehouse.sql");
-const FINGERPRINT_SQL: &str = include_str!("fingerprint.sql");
+const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
 /// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for

@@ -5,31 +5,6 @@
 //! its connection is not used again before PostgreSQL has ended it. What PostgreSQL does not end is quarantined. Where nothing has to be taken back, cheap statements of
 //! several runs share a round trip.
 
-mod acquired_connection;
-mod backpressure;
-mod batcher;
-mod connection;
-mod cost;
-mod error;
-mod introspection;
-mod locks;
-mod pool;
-mod prepared_statement;
-mod probe;
-mod properties;
-mod quarantine;
-mod relations;
-mod run;
-mod session;
-mod snapshot_batch;
-mod snapshot_exporter;
-mod stopping;
-mod tenancy;
-mod timing;
-mod type_lookup;
-mod types;
-mod verify;
-
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -42,93 +17,34 @@ use metricd_execution::{
 };
 use tokio::time::timeout;
 
-use self::acquired_connection::AcquiredConnection;
-use self::backpressure::BackpressureClock;
-use self::batcher::StatementBatcher;
-use self::cost::Estimates;
-use self::locks::LOCK_TIMEOUT_SETTING;
-use self::pool::Pool;
-use self::probe::Probe;
-use self::run::{AfterRowCap, Run, Task};
-use self::session::SessionConfig;
-pub(crate) use self::session::driver_config_within;
-use self::snapshot_batch::SnapshotBatch;
-use self::snapshot_exporter::SnapshotExporter;
-use self::stopping::Stopped;
-use self::tenancy::Tenancy;
-pub use self::tenancy::TenantKey;
-use self::timing::Clock;
-
-/// How long connecting may take where the URL does not say, and whatever else is the runner's own.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What each session is told when it begins, and behind a pooler each transaction. The role has the first two as well; the
-/// third is how the guard has read the SQL, whatever the database is set to; the others fix how values are printed, and how
-/// long a lock is waited for.
-const SETTINGS: [(&str, &str); 9] = [
-    ("search_path", "warehouse"),
-    ("default_transaction_read_only", "on"),
-    ("standard_conforming_strings", "on"),
-    ("timezone", "UTC"),
-    ("datestyle", "ISO"),
-    ("intervalstyle", "postgres"),
-    ("bytea_output", "hex"),
-    ("extra_float_digits", "1"),
-    ("lock_timeout", LOCK_TIMEOUT_SETTING),
-];
-
-/// Has PostgreSQL look at its client while it computes, so that a statement ends with this process, however that ends.
-/// Not among [`SETTINGS`], since PostgreSQL on Windows cannot do so and would refuse the session.
-const CLIENT_CHECK_SETTING: &str = "client_connection_check_interval = '100ms'";
-
-/// Has each statement see what is committed when it has its locks, also if it is sent without [`BEGIN`]. With a snapshot from
-/// before, as of `repeatable read`, a table that was rewritten while its lock was waited for would be empty.
-const ISOLATION_OPTION: &str = r"-c default_transaction_isolation=read\ committed";
-
-/// Begins a run that may have something to leave behind.
-const BEGIN_SQL: &str = "BEGIN_SQL ISOLATION_OPTION LEVEL READ COMMITTED READ ONLY";
-
-/// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
-/// session, which a statement may take where the database is not hardened.
-const CLEANUP_SQL: &str = "ROLLBACK; SELECT pg_catalog.pg_advisory_unlock_all()";
-
-/// How many connections the runner may have, and how long a run waits for one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunnerConfig {
-    /// How many connections there may be at once.
-    pub max_connections: usize,
-    /// How long a run waits for one to become free.
-    pub acquire_timeout: Duration,
-    /// How long a connection is used before another one takes its place, less up to a tenth.
-    pub max_lifetime: Duration,
-    /// How long a connection is kept that nobody uses.
-    pub idle_timeout: Duration,
-}
-
-impl Default for RunnerConfig {
-    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use.
-    fn default() -> Self {
-        Self {
-            max_connections: 16,
-            acquire_timeout: Duration::from_secs(1),
-            max_lifetime: Duration::from_secs(1_800),
-            idle_timeout: Duration::from_secs(300),
-        }
-    }
-}
+use crate::backpressure::BackpressureClock;
+use crate::batcher::StatementBatcher;
+use crate::config::RunnerConfig;
+use crate::cost::Estimates;
+use crate::pool::AcquiredConnection;
+use crate::pool::Pool;
+use crate::pool::stopping::Stopped;
+use crate::probe::Probe;
+use crate::run::{AfterRowCap, Run, Task};
+use crate::session::SessionConfig;
+use crate::snapshot_batch::SnapshotBatch;
+use crate::snapshot_batch::exporter::SnapshotExporter;
+use crate::tenancy::Tenancy;
+use crate::tenancy::TenantKey;
+use crate::timing::Clock;
 
 /// Runs stored SQL on PostgreSQL.
 #[derive(Clone)]
 pub struct PgRunner {
-    pool: Pool,
-    estimates: Estimates,
+    pub(crate) pool: Pool,
+    pub(crate) estimates: Estimates,
     batcher: StatementBatcher,
-    exporter: SnapshotExporter,
+    pub(crate) exporter: SnapshotExporter,
     probe: Probe,
     /// By which tenants are named to PostgreSQL.
     tenant_key: Option<TenantKey>,
     /// Whether all sessions are with one server, as far as the URL says.
-    has_one_server: bool,
+    pub(crate) has_one_server: bool,
 }
 
 impl fmt::Debug for PgRunner {
@@ -193,7 +109,7 @@ impl PgRunner {
     }
 
     /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
-    async fn acquire_timed(
+    pub(crate) async fn acquire_timed(
         &self,
         clock: &mut Clock,
         permit: Permit,
@@ -225,7 +141,7 @@ impl PgRunner {
 
     /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
     /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
-    async fn run_with_retries(
+    pub(crate) async fn run_with_retries(
         &self,
         task: Task<'_>,
         permit: &Permit,

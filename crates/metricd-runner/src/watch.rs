@@ -8,7 +8,7 @@ use metricd_database::DatabaseUrl;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::runner::driver_config_within;
+use crate::session::driver_config_within;
 
 /// What the triggers notify. The name stands in the migrations.
 const CHANNEL: &str = "metricd_definitions";

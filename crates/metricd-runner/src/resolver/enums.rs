@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_execution::ResolveError;
 
+use super::blocking::BlockingClient;
 use super::{refused, unexpected};
-use crate::blocking::BlockingClient;
 
 /// Of enum types, and of domains over them, whose names are in a JSON array.
 pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (

@@ -1,0 +1,106 @@
+//! A prepared statement with its columns.
+
+use std::sync::Arc;
+
+use metricd_execution::{BoundStatement, Column, FieldType};
+
+use super::Connection;
+use super::types::{field_type, text_type};
+use crate::session::{DescribedStatement, Format, SessionError};
+
+/// How many bytes a value may take on the wire beyond those that any format gives it: its length, and a number of up to eight
+/// bytes that is printed as one digit.
+const FIELD_OVERHEAD_BYTES: usize = 16;
+
+/// The same for an array in text format: its bounds, of up to six dimensions, stand before it.
+const BOUNDS_BYTES: usize = 160;
+
+/// How many times larger an array may be on the wire than printed: each element in it has its own length, and an array that is
+/// an element, as in an array of a domain over arrays, a head of its own.
+const ARRAY_SHRINKAGE: usize = 12;
+
+/// The same for elements that are printed as they come.
+const TEXT_ARRAY_SHRINKAGE: usize = 3;
+
+/// The same for arrays in text format that are elements of one: their quotes are escaped, and bounds may stand before each.
+const NESTED_LITERAL_SHRINKAGE: usize = 16;
+
+/// A statement that is prepared on a connection, and the columns of its result.
+#[derive(Debug)]
+pub(crate) struct PreparedStatement {
+    pub(crate) described: DescribedStatement,
+    pub(crate) columns: Vec<Column>,
+    parameter_types: Vec<String>,
+}
+
+impl PreparedStatement {
+    /// A row of more bytes than that on the wire does not fit into so many, whatever its format. The message that it comes in
+    /// is counted as well.
+    pub(crate) fn max_row_bytes(&self, size_bytes: usize) -> usize {
+        let types = || self.columns.iter().map(|column| &column.field_type);
+        let shrinkage = types().map(shrinkage).max().unwrap_or(1);
+        let literals = types().filter(|field_type| matches!(field_type, FieldType::ArrayLiteral { .. })).count();
+        let overhead = FIELD_OVERHEAD_BYTES * (self.columns.len() + 1) + BOUNDS_BYTES * literals;
+        size_bytes.saturating_mul(shrinkage).saturating_add(overhead)
+    }
+
+    /// Whether the statement is what its contract says.
+    pub(crate) fn meets_contract(&self, statement: &BoundStatement) -> bool {
+        statement.expected().is_none_or(|expected| expected.is_met_by(&self.columns, &self.parameter_types))
+    }
+
+    /// Prepares the statement, or finds it prepared. Values of types that have no form of their own come in PostgreSQL's text
+    /// format, which is what the type's output function prints.
+    pub(crate) async fn prepare(
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<Arc<Self>, SessionError> {
+        let prepared = match connection.cached_statement(statement.text()) {
+            Some(prepared) => prepared,
+            None => Self::prepare_uncached(connection, statement).await?,
+        };
+        if prepared.meets_contract(statement) {
+            return Ok(prepared);
+        }
+        // What the connection knows may be of tables and types as they were before the contract.
+        connection.evict_statement(statement.text())?;
+        Self::prepare_uncached(connection, statement).await
+    }
+
+    async fn prepare_uncached(
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<Arc<Self>, SessionError> {
+        let description = connection.prepare(statement.text()).await?;
+        let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+        let malformed = |_| SessionError::Lost("the name of a column is not UTF-8".to_owned());
+        let columns_described =
+            description.description.columns().map(|column| name(column.name).map(|name| (name, column.type_oid)));
+        let columns_described: Vec<_> = columns_described.collect::<Result<_, _>>().map_err(malformed)?;
+        let (mut columns, mut formats) = (Vec::new(), Vec::new());
+        for (name, type_oid) in columns_described {
+            let data_type = connection.data_type(type_oid).await?;
+            let (field_type, format) = match field_type(&data_type) {
+                Some(field_type) => (field_type, Format::Binary),
+                None => (text_type(&data_type, &|element| connection.delimiter(element)), Format::Text),
+            };
+            columns.push(Column { name, type_name: connection.type_name(type_oid).await?, field_type });
+            formats.push(format);
+        }
+        let parameter_types = connection.type_names(&description.parameters).await?;
+        let prepared = Arc::new(Self { described: description.with_formats(&formats), columns, parameter_types });
+        connection.cache_statement(statement.text(), &prepared)?;
+        Ok(prepared)
+    }
+}
+
+fn shrinkage(field_type: &FieldType) -> usize {
+    match field_type {
+        FieldType::Array(element) => match **element {
+            FieldType::Text | FieldType::Json | FieldType::Jsonb | FieldType::Bytea => TEXT_ARRAY_SHRINKAGE,
+            _ => ARRAY_SHRINKAGE,
+        },
+        FieldType::ArrayLiteral { element, .. } if **element != FieldType::Text => NESTED_LITERAL_SHRINKAGE,
+        _ => 1,
+    }
+}

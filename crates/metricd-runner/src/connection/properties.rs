@@ -1,0 +1,129 @@
+//! What is asked of a session when it begins.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metricd_database::harm_classes;
+use uuid::Uuid;
+
+use super::settings::{CLIENT_CHECK_SETTING, SETTINGS};
+use crate::session::{Session, SessionError};
+use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
+
+/// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
+/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
+/// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
+/// and the process that it is with; whether no function has other rights than the role, by which one that is called stable
+/// could change a setting for the rest of the transaction; and the token that the session has begun with.
+const SESSION_PROPERTIES_SQL: &str = "
+    WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
+    SELECT (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p, harmful
+        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
+                   p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
+               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+                  AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
+                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
+        AND has_function_privilege(p.oid, 'EXECUTE')
+    ) AND current_setting('transaction_read_only') = 'on')::text,
+    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
+    pg_backend_pid()::text,
+    (NOT EXISTS (
+        SELECT FROM pg_catalog.pg_proc p
+        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+          AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
+          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+          AND has_function_privilege(p.oid, 'EXECUTE')
+    ))::text,
+    current_setting('metricd.session', true)";
+
+/// What a session is found to be when it begins.
+#[derive(Debug)]
+pub(crate) struct SessionProperties {
+    /// Whether nothing that a statement may do outlives it.
+    pub(crate) side_effect_free: bool,
+    /// Whether nothing that a statement may do reaches another one in its transaction.
+    pub(crate) batching_safe: bool,
+    /// PostgreSQL's own limit of a statement's time; zero is none.
+    pub(crate) timeout: Duration,
+    /// PostgreSQL's process.
+    pub(crate) pid: String,
+    /// What settles a transaction, if two transactions may meet two of PostgreSQL's processes.
+    pub(crate) pooler_settings: Option<Arc<[String]>>,
+}
+
+impl SessionProperties {
+    /// Asks. The session was begun with this token.
+    pub(crate) async fn read(session: &mut Session, token: Uuid) -> Result<Self, SessionError> {
+        let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
+        let row = session.row(&[], SESSION_PROPERTIES_SQL, &harmful.join("\n")).await?;
+        let column = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
+        // A pooler makes up the process that the login names, and does not pass options on, or passes on those of another
+        // client. One sign is enough.
+        let is_direct =
+            session.login_pid().is_some_and(|pid| pid.to_string() == column(2)) && token.to_string() == column(4);
+        if !is_direct {
+            let settings = Some(transaction_settings(session).await?);
+            let pid = column(2).to_owned();
+            return Ok(Self {
+                side_effect_free: false,
+                batching_safe: false,
+                timeout: Duration::ZERO,
+                pid,
+                pooler_settings: settings,
+            });
+        }
+        let timeout = Duration::from_millis(column(1).parse().unwrap_or_default());
+        let side_effect_free = column(0) == "true";
+        let batching_safe = side_effect_free && column(3) == "true";
+        let pid = column(2).to_owned();
+        if let Err(error) = run(session, &format!("SET {CLIENT_CHECK_SETTING}")).await? {
+            log::debug!("PostgreSQL does not look whether its client is there: {error:?}");
+        }
+        Ok(Self { side_effect_free, batching_safe, timeout, pid, pooler_settings: None })
+    }
+}
+
+/// What is set in each transaction of a session behind a pooler: other clients may have set anything in the process that runs
+/// the transaction, or made temporary tables there.
+async fn transaction_settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> {
+    // Taken back with the transaction.
+    let mut settings = vec!["RESET ALL".to_owned()];
+    let local = |setting: &str| format!("SET LOCAL {setting}");
+    // The search path is another one here.
+    let others = SETTINGS.iter().filter(|(name, _)| *name != "search_path");
+    settings.extend(others.map(|(name, value)| local(&format!("{name} = {value}"))));
+    settings.extend(["client_encoding = 'UTF8'", "search_path = warehouse, pg_temp", "row_security = on"].map(local));
+    settings.extend(["SET LOCAL ROLE NONE".to_owned()]);
+    let check = local(CLIENT_CHECK_SETTING);
+    let checked = run(session, &format!("{BEGIN_SQL}; {check}; {CLEANUP_SQL}")).await?;
+    if checked.is_ok() {
+        settings.push(check);
+    }
+    // The next transaction must not begin in this one.
+    if session.is_in_transaction() {
+        run(session, CLEANUP_SQL).await?.ok();
+    }
+    Ok(settings.into())
+}
+
+/// Runs statements, which PostgreSQL may refuse.
+async fn run(session: &mut Session, sql: &str) -> Result<Result<(), SessionError>, SessionError> {
+    session.send_simple(sql)?;
+    match session.drain().await {
+        Err(error @ SessionError::Lost(_)) => Err(error),
+        answer => Ok(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_database::SESSION_TOKEN;
+
+    use super::*;
+
+    #[test]
+    fn asks_for_the_token_by_its_name() {
+        assert!(SESSION_PROPERTIES_SQL.contains(&format!("current_setting('{SESSION_TOKEN}', true)")));
+    }
+}

@@ -1,0 +1,189 @@
+//! What the planner expects a statement to cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio_postgres::error::SqlState;
+
+use foldhash::fast::RandomState;
+use metricd_execution::BoundStatement;
+use moka::sync::Cache;
+
+use crate::connection::Connection;
+use crate::session::{PreludeStatement, Response, Session, SessionError};
+use crate::transaction::finish_cleanup;
+use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
+
+/// How much is read of a plan, as PostgreSQL explains it. It has the constants that the planner has computed; a statement whose
+/// conditions make it larger counts as too costly.
+const MAX_PLAN_BYTES: usize = 4 << 20;
+
+/// A plan of that size is not kept: PostgreSQL would hold it in memory for as long as the session lives.
+const LARGE_PLAN_BYTES: usize = 128 << 10;
+
+/// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
+const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
+
+/// How long a statement is not sent with others once that has turned out to be wrong.
+const BATCHING_DENIAL: Duration = Duration::from_secs(5);
+
+/// Of how many statements an estimate is held.
+const MAX_ESTIMATES: u64 = 10_000;
+
+/// What the planner says of a statement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Estimate {
+    /// What it expects the statement to cost, in its own unit. Of one whose plan is too large it is infinite.
+    pub(crate) cost: f64,
+    /// Whether the plan is so large that the session is not to keep it.
+    pub(crate) is_large: bool,
+}
+
+impl Estimate {
+    const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true };
+}
+
+/// The planner's estimates, by the text of the statement. One that was made for other values of the parameters will do.
+#[derive(Debug, Clone)]
+pub(crate) struct Estimates {
+    costs: Cache<Arc<str>, Estimate, RandomState>,
+    /// The statements that are not sent with others, whatever they cost.
+    batching_denied: Cache<Arc<str>, (), RandomState>,
+}
+
+impl Default for Estimates {
+    fn default() -> Self {
+        Self { costs: cache(ESTIMATE_LIFETIME), batching_denied: cache(BATCHING_DENIAL) }
+    }
+}
+
+/// What is held by the text of a statement, for so long.
+fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>, V, RandomState> {
+    let cache = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(lifetime);
+    cache.build_with_hasher(RandomState::default())
+}
+
+impl Estimates {
+    /// What the planner says of the statement.
+    pub(crate) async fn of(
+        &self,
+        connection: &mut Connection,
+        statement: &BoundStatement,
+    ) -> Result<Estimate, SessionError> {
+        if let Some(estimate) = self.costs.get(statement.text()) {
+            return Ok(estimate);
+        }
+        let estimate = explain(connection, statement).await?;
+        self.costs.insert(statement.text().into(), estimate);
+        Ok(estimate)
+    }
+
+    /// What a statement costs that can be sent with others, where that is known.
+    pub(crate) fn batchable_cost(&self, text: &str) -> Option<f64> {
+        let estimate =
+            self.costs.get(text).filter(|estimate| !estimate.is_large && !self.batching_denied.contains_key(text));
+        estimate.map(|estimate| estimate.cost)
+    }
+
+    /// Has the statement sent by itself for a while.
+    pub(crate) fn deny_batching(&self, text: &str) {
+        self.batching_denied.insert(text.into(), ());
+    }
+}
+
+/// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
+async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Result<Estimate, SessionError> {
+    // Only with VERBOSE the plan has the constants of the columns.
+    let estimate = explain_with(connection, statement, "VERBOSE, FORMAT JSON").await?;
+    if estimate != Estimate::TOO_LARGE {
+        return Ok(estimate);
+    }
+    let estimate = explain_with(connection, statement, "FORMAT JSON").await?;
+    Ok(Estimate { is_large: true, ..estimate })
+}
+
+/// Has a statement explained, in a transaction that leaves nothing behind. Its answer is to be read, and then [`cleaned`].
+pub(crate) async fn send_explain<'a>(
+    connection: &'a mut Connection,
+    statement: &BoundStatement,
+    options: &str,
+) -> Result<&'a mut Session, SessionError> {
+    // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
+    let explain = format!("EXPLAIN ({options}) {}", statement.text());
+    let prelude = connection.internal_prelude().await?;
+    let mut before: Vec<_> = prelude.statements().collect();
+    if before.is_empty() {
+        before.push(PreludeStatement::Sql(BEGIN_SQL));
+    }
+    let session = &mut connection.session;
+    session.send_unnamed(&before, &explain, statement.texts())?;
+    session.send_simple(CLEANUP_SQL)?;
+    Ok(session)
+}
+
+async fn explain_with(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+    options: &str,
+) -> Result<Estimate, SessionError> {
+    let session = send_explain(connection, statement, options).await?;
+    let estimate = read_estimate(session).await;
+    finish_cleanup(session).await?;
+    match estimate {
+        // PostgreSQL could not even print the plan.
+        Err(SessionError::Refused { sqlstate, .. }) if is_too_large(&sqlstate) => Ok(Estimate::TOO_LARGE),
+        estimate => estimate,
+    }
+}
+
+fn is_too_large(sqlstate: &str) -> bool {
+    [SqlState::PROGRAM_LIMIT_EXCEEDED, SqlState::OUT_OF_MEMORY].iter().any(|code| code.code() == sqlstate)
+}
+
+async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> {
+    let mut estimate = Estimate { cost: 0.0, is_large: false };
+    loop {
+        match session.next(MAX_PLAN_BYTES).await? {
+            Response::End => return Ok(estimate),
+            Response::OversizedRow => estimate = Estimate::TOO_LARGE,
+            Response::Row => {
+                let json = session.fields().next().flatten().unwrap_or_default();
+                let cost = total_cost(json).unwrap_or_default();
+                estimate = Estimate { cost, is_large: json.len() > LARGE_PLAN_BYTES };
+            }
+        }
+    }
+}
+
+/// The cost of the whole plan. Nothing else of it is held.
+fn total_cost(json: &[u8]) -> Option<f64> {
+    #[derive(Deserialize)]
+    struct Explained {
+        #[serde(rename = "PlanNode")]
+        plan: PlanNode,
+    }
+
+    #[derive(Deserialize)]
+    struct PlanNode {
+        #[serde(rename = "Total Cost")]
+        total_cost: f64,
+    }
+
+    let explained: [Explained; 1] = serde_json::from_slice(json).ok()?;
+    Some(explained[0].plan.total_cost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cost_of_a_plan_is_that_of_its_topmost_node() {
+        let json =
+            br#"[{"PlanNode": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
+        assert_eq!(total_cost(json), Some(12.5));
+        assert_eq!(total_cost(b"[]"), None);
+        assert_eq!(total_cost(b"QUERY PLAN"), None);
+    }
+}

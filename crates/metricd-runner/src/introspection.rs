@@ -1,0 +1,94 @@
+//! What PostgreSQL says of the data and their state.
+
+mod relations;
+mod verify;
+
+use std::time::{Duration, Instant};
+
+use metricd_domain::{ContractTable, ParameterValue, SqlText};
+use metricd_execution::{
+    BoundStatement, Column, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, SnapshotToken,
+    Statement,
+};
+
+use self::relations::relations;
+use crate::run::Task;
+use crate::runner::PgRunner;
+use crate::timing::Clock;
+
+/// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
+const SNAPSHOT_SQL: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
+
+/// How long PostgreSQL may take to answer.
+const MAX_TIME: Duration = Duration::from_secs(1);
+
+const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
+
+const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
+
+impl PgRunner {
+    /// As for [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
+    pub(crate) async fn current_snapshot(&self) -> Result<Option<SnapshotToken>, RunError> {
+        // Of several, one may be behind another.
+        if !self.has_one_server {
+            return Ok(None);
+        }
+        let read_at = Instant::now();
+        let (snapshot, clock) = self.query_value(SNAPSHOT_SQL, None).await?;
+        // A session with a pooler tells nothing of how long PostgreSQL has been there.
+        let Some(session_since) = clock.session_since else { return Ok(None) };
+        Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
+    }
+
+    /// As for [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).
+    pub(crate) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
+        // It has names of PostgreSQL's, and no member that could not be written.
+        let tables = serde_json::to_string(tables).unwrap_or_default();
+        Ok(self
+            .query_value(&FINGERPRINT_SQL.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables)))
+            .await?
+            .0)
+    }
+
+    /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
+    pub(crate) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
+        let (document, _) = self.query_value(RELATIONS_SQL, None).await?;
+        relations(&document.unwrap_or_default())
+            .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
+    }
+
+    /// The only value of a statement, which has one parameter if it has an argument, and where the time of its run has gone.
+    async fn query_value(
+        &self,
+        sql: &str,
+        argument: Option<ParameterValue>,
+    ) -> Result<(Option<String>, Clock), RunError> {
+        let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
+        let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
+        let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
+        let (mut value, mut clock) = (SingleValueSink(None), Clock::start());
+        let statement = match argument {
+            Some(argument) => BoundStatement::with_argument(&statement, argument),
+            None => BoundStatement::without_arguments(&statement),
+        };
+        let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
+        let task = Task { statement: &statement, tenancy: None, limits };
+        self.run_with_retries(task, &Permit::default(), &mut value, &mut clock).await?;
+        Ok((value.0, clock))
+    }
+}
+
+/// Takes the value of a single row and column.
+struct SingleValueSink(Option<String>);
+
+impl RowSink for SingleValueSink {
+    fn columns(&mut self, _: &[Column]) -> Result<(), EncodeError> {
+        Ok(())
+    }
+
+    fn row(&mut self, mut fields: Fields<'_>, _: usize) -> Result<bool, EncodeError> {
+        let value = fields.next().flatten();
+        self.0 = value.map(|value| String::from_utf8_lossy(value).into_owned());
+        Ok(true)
+    }
+}

@@ -1,0 +1,94 @@
+//! What keeps the rows of tenants apart in each relation, by what PostgreSQL's catalogs say.
+
+use metricd_execution::{PolicyFacts, PolicyReach, Relation};
+use serde::Deserialize;
+
+/// How much of a policy's condition is shown.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// The answer to `relations.sql`.
+#[derive(Debug, Deserialize)]
+struct RelationsDocument {
+    facts: PolicyFacts,
+    relations: Vec<Found>,
+}
+
+/// What the reader may read.
+#[derive(Debug, Deserialize)]
+struct Found {
+    name: String,
+    gap: Option<Gap>,
+    /// The policies that hold for the reader.
+    policies: Vec<Policy>,
+}
+
+/// Why no policy counts.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Gap {
+    View,
+    MaterializedView,
+    ForeignTable,
+    RowSecurity,
+    Definer,
+}
+
+impl Gap {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::View => "the view lacks `security_invoker`",
+            Self::MaterializedView => "a materialized view has no row security",
+            Self::ForeignTable => "a foreign table has no row security",
+            Self::RowSecurity => "its row security is off, or does not hold for the reader",
+            Self::Definer => "it runs as SECURITY DEFINER",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Policy {
+    name: String,
+    is_permissive: bool,
+    /// The tree of its USING.
+    condition: String,
+    /// The same as SQL.
+    text: String,
+}
+
+impl Policy {
+    /// Why it may let rows of other tenants through; none if it cannot.
+    fn gap(&self, facts: &PolicyFacts) -> Option<String> {
+        let Self { name, text, .. } = self;
+        let what = match facts.reach(&self.condition) {
+            PolicyReach::Tenant => return None,
+            PolicyReach::Alternatives => "shows what either side of an OR lets through",
+            PolicyReach::Unknown => "does not hold each row to the tenant",
+        };
+        let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if let Some((end, _)) = shown.char_indices().nth(MAX_SHOWN_CHARS) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        Some(format!("the policy `{name}` {what}: `USING {shown}`"))
+    }
+}
+
+/// What the reader may read, from the answer of PostgreSQL.
+pub(crate) fn relations(answer: &str) -> Result<Vec<Relation>, serde_json::Error> {
+    let RelationsDocument { facts, relations } = serde_json::from_str(answer)?;
+    let relation = |Found { name, gap, policies }: Found| {
+        let gap = gap.map(|gap| gap.reason().to_owned()).or_else(|| open(&policies, &facts));
+        Relation { name, gap }
+    };
+    Ok(relations.into_iter().map(relation).collect())
+}
+
+/// Why the policies may let rows of other tenants through. Of several permissive ones, one is enough; of restrictive ones, all
+/// hold. Without a permissive one no row is let through.
+fn open(policies: &[Policy], facts: &PolicyFacts) -> Option<String> {
+    let (permissive, restrictive): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.is_permissive);
+    if restrictive.iter().any(|policy| policy.gap(facts).is_none()) {
+        return None;
+    }
+    permissive.iter().find_map(|policy| policy.gap(facts))
+}

@@ -1,0 +1,102 @@
+//! Whether a statement is what its contract says, and whether the role may run it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use metricd_domain::Contract;
+use metricd_execution::{BoundStatement, Column, Expected, FieldType, RunError};
+use serde_json::json;
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+
+use crate::connection::Connection;
+use crate::cost::send_explain;
+use crate::error::run_error;
+use crate::resolver::enums::ENUM_LABELS_SQL;
+use crate::runner::PgRunner;
+use crate::session::SessionError;
+use crate::timing::Clock;
+use crate::transaction::finish_cleanup;
+
+/// How long PostgreSQL may take to answer.
+const MAX_TIME: Duration = Duration::from_secs(3);
+
+/// Whether the labels of enum types, and the time columns of tables, are those of a contract.
+/// `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema", "name", "time_columns"}]}`.
+const CATALOG_SQL: &str = include_str!("verify.sql");
+
+impl PgRunner {
+    /// As for [`MetricRunner::verify`](metricd_execution::MetricRunner::verify).
+    pub(crate) async fn verify_statement(
+        &self,
+        statement: &BoundStatement,
+        contract: Option<&Contract>,
+    ) -> Result<(), RunError> {
+        self.pool.quarantine().check(statement.text())?;
+        // No caller's permit is held for it. It may wait for a lock, or not stop.
+        let held = self.pool.locks().permit().await?;
+        let mut acquired = self.acquire_timed(&mut Clock::start(), held, false).await?;
+        // The planner computes what is constant, which may not stop.
+        acquired.set_running([statement.text().into()]);
+        let verified = timeout(MAX_TIME, verify(acquired.connection(), statement, contract)).await;
+        let verified = verified
+            .unwrap_or(Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
+            .map_err(|error| run_error(error, MAX_TIME))?;
+        if verified { Ok(()) } else { Err(RunError::Drifted) }
+    }
+}
+
+/// Whether the statement is what the contract says.
+async fn verify(
+    connection: &mut Connection,
+    statement: &BoundStatement,
+    contract: Option<&Contract>,
+) -> Result<bool, SessionError> {
+    // Prepared and looked up for this once: what is known from before may be of tables and types as they were then.
+    connection.forget_types();
+    let prepared = connection.prepare(statement.text()).await?;
+    if let Some(contract) = contract {
+        let described = prepared.description.columns();
+        let described: Vec<_> =
+            described.map(|column| (String::from_utf8_lossy(column.name).into_owned(), column.type_oid)).collect();
+        let mut columns = Vec::with_capacity(described.len());
+        for (name, type_oid) in described {
+            let type_name = connection.type_name(type_oid).await?;
+            columns.push(Column { name, type_name, field_type: FieldType::Text });
+        }
+        let parameter_types = connection.type_names(&prepared.parameters).await?;
+        let is_met = Expected::of(contract).is_met_by(&columns, &parameter_types);
+        if !is_met || !is_in_catalog(connection, contract).await? {
+            return Ok(false);
+        }
+    }
+    may_run(connection, statement).await.map(|()| true)
+}
+
+/// Whether the catalogs say of enum types and tables what the contract says.
+async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Result<bool, SessionError> {
+    if contract.tables.is_empty() && contract.enums.is_empty() {
+        return Ok(true);
+    }
+    let columns = contract.columns.iter().map(|column| &column.type_name);
+    let parameters = contract.parameters.iter().map(|parameter| &parameter.type_name);
+    let types: BTreeSet<_> = columns.chain(parameters).map(|name| name.trim_end_matches("[]")).collect();
+    let expected = json!({"types": types, "enums": contract.enums, "tables": contract.tables});
+    let sql = CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types')"));
+    let answer = connection.row(&sql, &expected.to_string()).await?;
+    Ok(matches!(answer.first(), Some(Some(is_same)) if is_same == "true"))
+}
+
+/// Rights are looked at when a statement begins, which explaining it does as well.
+async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Result<(), SessionError> {
+    let session = send_explain(connection, statement, "COSTS OFF").await?;
+    let explained = session.drain().await;
+    if !session.is_lost() {
+        finish_cleanup(session).await?;
+    }
+    match explained {
+        // With other values it may be planned all the same.
+        Err(SessionError::Refused { sqlstate, .. }) if sqlstate != *SqlState::INSUFFICIENT_PRIVILEGE.code() => Ok(()),
+        explained => explained,
+    }
+}

@@ -1,0 +1,102 @@
+//! What a session is opened with.
+
+use std::time::Duration;
+
+use metricd_database::{DatabaseUrl, TargetSession};
+use secrecy::ExposeSecret;
+use tokio_postgres::Config;
+use tokio_postgres::config::TargetSessionAttrs;
+
+/// What a session is opened with.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionConfig {
+    pub(crate) config: Config,
+    pub(super) target: TargetSession,
+}
+
+impl SessionConfig {
+    pub(crate) fn new(url: &DatabaseUrl) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self { config: driver_config(url)?, target: url.target() })
+    }
+
+    /// The same, with these options beside those of the URL.
+    pub(crate) fn with_options(&self, options: &str) -> Self {
+        let mut with = self.clone();
+        let own = self.config.get_options().unwrap_or_default();
+        with.config.options(format!("{own} {options}").trim());
+        with
+    }
+}
+
+/// The URL as the driver reads it.
+pub(crate) fn driver_config(url: &DatabaseUrl) -> Result<Config, tokio_postgres::Error> {
+    let mut config: Config = url.driver_url().expose_secret().parse()?;
+    let seconds = |name| url.bound(name).map(|seconds| Duration::from_secs(seconds.into()));
+    // A connection to a machine that is silent would hold its slot for hours.
+    if let Some(idle) = seconds("keepalives_idle") {
+        config.keepalives_idle(idle);
+    }
+    if let Some(interval) = seconds("keepalives_interval") {
+        config.keepalives_interval(interval);
+    }
+    if let Some(count) = url.bound("keepalives_count") {
+        config.keepalives_retries(count);
+    }
+    if let Some(milliseconds) = url.bound("tcp_user_timeout") {
+        config.tcp_user_timeout(Duration::from_millis(milliseconds.into()));
+    }
+    // The driver has fewer words for this.
+    config.target_session_attrs(match url.target() {
+        TargetSession::ReadWrite | TargetSession::Primary => TargetSessionAttrs::ReadWrite,
+        TargetSession::ReadOnly | TargetSession::Standby => TargetSessionAttrs::ReadOnly,
+        _ => TargetSessionAttrs::Any,
+    });
+    Ok(config)
+}
+
+/// The same, and how long connecting may take with all hosts of the URL: for each of them as long as the URL says, or else this.
+pub(crate) fn driver_config_within(
+    url: &DatabaseUrl,
+    per_host: Duration,
+) -> Result<(Config, Duration), tokio_postgres::Error> {
+    let mut config = driver_config(url)?;
+    let per_host = *config.get_connect_timeout().unwrap_or(&per_host);
+    config.connect_timeout(per_host);
+    let hosts = config.get_hosts().len().max(config.get_hostaddrs().len()).max(1);
+    Ok((config, per_host.saturating_mul(u32::try_from(hosts).unwrap_or(u32::MAX))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_driver_has_the_bounds_of_libpq() {
+        let bounds = |query: &str| {
+            let url = DatabaseUrl::parse(format!("postgres://ann@a,b/m{query}")).unwrap();
+            let (config, limit) = driver_config_within(&url, Duration::from_secs(2)).unwrap();
+            let interval = config.get_keepalives_interval();
+            let times =
+                [Some(config.get_keepalives_idle()), interval, config.get_tcp_user_timeout().copied(), Some(limit)];
+            (
+                times.map(|time| time.map(|time| time.as_millis())),
+                config.get_keepalives_retries(),
+                config.get_keepalives(),
+            )
+        };
+        assert_eq!(bounds(""), ([Some(10_000), Some(5_000), Some(15_000), Some(4_000)], Some(3), true));
+        assert_eq!(
+            bounds(
+                "?keepalives_idle=60&keepalives_interval=9&keepalives_count=2&tcp_user_timeout=2500&connect_timeout=7"
+            ),
+            ([Some(60_000), Some(9_000), Some(2_500), Some(14_000)], Some(2), true)
+        );
+        // Zero is the system's default, which is two hours for the first.
+        assert_eq!(
+            bounds(
+                "?keepalives=0&keepalives_idle=0&keepalives_interval=0&keepalives_count=0&tcp_user_timeout=0&connect_timeout=0"
+            ),
+            ([Some(7_200_000), None, None, Some(4_000)], None, false)
+        );
+    }
+}

@@ -1,0 +1,358 @@
+//! Several statements on one snapshot of the data.
+//!
+//! Those that the planner holds for cheap are sent together, so that they cost one round trip; the others by themselves.
+//! Where all of that is much, it is spread over as many connections as are free at that moment, each of which takes the
+//! snapshot over. Within a connection's transaction a statement that fails takes nothing with it: each begins at the same
+//! savepoint.
+
+pub(crate) mod exporter;
+mod queue;
+mod work;
+
+use std::collections::VecDeque;
+use std::iter;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all};
+use metricd_execution::{Permit, RunError, RunOutcome, SnapshotBatchOutcome, SnapshotRun};
+use tokio::time::timeout_at;
+
+use self::exporter::ExportedSnapshot;
+use self::queue::{EstimatedStatement, Unit, units, useful_connections};
+use self::work::{WorkerRole, end};
+use crate::connection::Connection;
+use crate::cost::Estimate;
+use crate::pool::AcquiredConnection;
+use crate::pool::stopping::Stopped;
+use crate::run::{estimate, prepare};
+use crate::runner::PgRunner;
+use crate::session::{CANCEL_TIMEOUT, SessionError};
+use crate::tenancy::Tenancy;
+use crate::timing::Clock;
+
+/// Statements that are run together, and what has become of them.
+pub(crate) struct SnapshotBatch<'a, 'r> {
+    jobs: Vec<Mutex<Option<Job<'r>>>>,
+    outcomes: Mutex<Vec<Option<Result<RunOutcome, RunError>>>>,
+    queue: Mutex<VecDeque<Unit>>,
+    is_begun: AtomicBool,
+    /// What the sinks have taken. No two of them are at work at once, since all connections are read by one task.
+    encode: Mutex<Duration>,
+    runner: &'a PgRunner,
+    /// On whose behalf all of them are run.
+    tenancy: Option<Tenancy<'a>>,
+    /// How long all of them may take, and until when.
+    time: Duration,
+    deadline: Instant,
+    /// One for each further connection that they may have.
+    permits: Mutex<Vec<Permit>>,
+}
+
+/// A statement that has no outcome yet.
+struct Job<'a> {
+    run: SnapshotRun<'a>,
+    is_begun: bool,
+}
+
+impl<'a, 'r> SnapshotBatch<'a, 'r> {
+    pub(crate) fn new(
+        runs: Vec<SnapshotRun<'r>>,
+        runner: &'a PgRunner,
+        tenancy: Option<Tenancy<'a>>,
+        time: Duration,
+        mut permits: Vec<Permit>,
+    ) -> Self {
+        if permits.is_empty() {
+            permits.push(Permit::default());
+        }
+        let permits = Mutex::new(permits);
+        let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
+        let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
+        let (queue, encode) = (Mutex::default(), Mutex::default());
+        let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
+        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline, permits }
+    }
+
+    /// Whether a sink has been told anything, or a statement has run.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.is_begun.load(Ordering::Relaxed)
+    }
+
+    /// What has become of the statements, where the last attempt has ended so. One that did not end was past the time of all
+    /// of them, unless its connection was lost.
+    ///
+    /// # Errors
+    ///
+    /// That of the attempt, where no statement has anything else to tell.
+    pub(crate) fn into_outcome(
+        self,
+        ended: Result<(), RunError>,
+        mut clock: Clock,
+    ) -> Result<SnapshotBatchOutcome, RunError> {
+        clock.encode = *locked(&self.encode);
+        let has_time = self.has_time();
+        let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let missing = match ended {
+            // What has not stopped has it as its outcome. Others that were sent with it are past the time of all, too.
+            Err(RunError::NotStopped { .. }) if has_time => {
+                RunError::Unavailable("another statement of the call has not stopped".to_owned())
+            }
+            Ok(()) | Err(RunError::NotStopped { .. }) => RunError::TimedOut { limit: self.time },
+            Err(error) if outcomes.iter().any(Option::is_some) => error,
+            Err(error) => return Err(error),
+        };
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| Err(missing.clone()))).collect();
+        Ok(SnapshotBatchOutcome { outcomes, timing: clock.timing() })
+    }
+
+    /// The permit for a further connection, if there is one.
+    pub(crate) fn take_permit(&self) -> Option<Permit> {
+        locked(&self.permits).pop()
+    }
+
+    /// Runs what has no outcome yet, beginning with this connection.
+    pub(crate) async fn attempt(&self, mut acquired: AcquiredConnection) -> Result<(), RunError> {
+        acquired.set_running(self.statements());
+        // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
+        let deadline = self.deadline + 4 * CANCEL_TIMEOUT;
+        let working = timeout_at(deadline.into(), async {
+            let ended = self.run(&mut acquired).await;
+            self.after_work(&mut acquired, ended).await
+        });
+        let ended = working.await.unwrap_or(Ok(()));
+        locked(&self.permits).extend(acquired.release());
+        ended
+    }
+
+    /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement, also
+    /// if several were sent together. It may stop meanwhile.
+    async fn after_work(&self, acquired: &mut AcquiredConnection, ended: Result<(), RunError>) -> Result<(), RunError> {
+        if !matches!(ended, Err(RunError::NotStopped { .. })) {
+            return ended;
+        }
+        let statements = match acquired.stop().await {
+            Stopped::Ended(permits) => {
+                locked(&self.permits).extend(permits);
+                return ended;
+            }
+            Stopped::StillRuns(statements) => statements,
+        };
+        let is_one = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
+        for (index, job) in self.jobs.iter().enumerate() {
+            if let Some(job) = locked(job).take_if(|job| is_one(job)) {
+                self.set_outcome(index, Err(RunError::NotStopped { limit: job.run.limits.time }));
+            }
+        }
+        ended
+    }
+
+    /// The statements that have no outcome yet.
+    fn statements(&self) -> Vec<Arc<str>> {
+        let jobs = self.jobs.iter().map(|job| locked(job).as_ref().map(|job| job.run.statement.text().into()));
+        jobs.flatten().collect()
+    }
+
+    async fn run(&self, acquired: &mut AcquiredConnection) -> Result<(), RunError> {
+        let mut estimated = Vec::new();
+        for index in 0..self.jobs.len() {
+            estimated.extend(self.estimate(index, acquired.connection()).await?);
+        }
+        let units = units(estimated.clone());
+        let useful = useful_connections(&estimated, units.len()).clamp(1, locked(&self.permits).len() + 1);
+        // A pooler has as many places as it has: one transaction must not wait for that of another.
+        let useful = if acquired.connection().is_behind_pooler() { 1 } else { useful };
+        *locked(&self.queue) = units;
+        let Some((mut helpers, snapshot)) = self.helpers(useful - 1).await else {
+            return self.work(acquired.connection(), WorkerRole::Sole).await;
+        };
+        let id = Some(snapshot.id.as_str());
+        let connections = iter::once(&mut *acquired).chain(&mut helpers);
+        let begun = join_all(connections.map(|acquired| async { self.begin(acquired.connection(), id).await })).await;
+        snapshot.release().await;
+        let mut begun = begun.into_iter();
+        if let Err(error) = begun.next().unwrap_or(Ok(())) {
+            if matches!(error, SessionError::Lost(_)) {
+                return Err(unavailable(error));
+            }
+            self.runner.exporter.back_off(&error);
+            drop(helpers);
+            end(acquired.connection()).await?;
+            return self.work(acquired.connection(), WorkerRole::Sole).await;
+        }
+        let helpers = helpers.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
+        // Each is given back as soon as there is nothing more for it to do.
+        let helpers = helpers.map(|(mut acquired, _)| async move {
+            let ended = self.work(acquired.connection(), WorkerRole::Helper).await;
+            self.after_work(&mut acquired, ended).await
+        });
+        let (leader, helpers) = join(self.work(acquired.connection(), WorkerRole::Leader), join_all(helpers)).await;
+        helpers.into_iter().fold(leader, Result::and)
+    }
+
+    /// Prepares the statement and asks what it costs; `None` where it has its outcome, or no time is left.
+    async fn estimate(
+        &self,
+        index: usize,
+        connection: &mut Connection,
+    ) -> Result<Option<EstimatedStatement>, RunError> {
+        let Some(job) = self.take(index).filter(|_| self.has_time()) else { return Ok(None) };
+        let (statement, limits) = (job.run.statement, job.run.limits);
+        if let Err(error) = self.runner.pool.quarantine().check(statement.text()) {
+            self.end_job(index, job, Err(error))?;
+            return Ok(None);
+        }
+        let locks = self.runner.pool.locks();
+        let is_behind_lock = locks.suspects(statement.text());
+        let held = if is_behind_lock { locks.free_permit() } else { Ok(Permit::default()) };
+        let _held = match held {
+            Ok(held) => held,
+            Err(error) => {
+                self.end_job(index, job, Err(error))?;
+                return Ok(None);
+            }
+        };
+        let canceller = connection.session.canceller();
+        let estimating = async {
+            prepare(connection, statement, limits).await?;
+            estimate(connection, &self.runner.estimates, statement, limits).await
+        };
+        match self.limited(canceller, limits.time, estimating).await {
+            Ok(Estimate { cost, is_large }) => {
+                self.put_back(index, job);
+                if is_behind_lock {
+                    locks.forget(statement.text());
+                }
+                if is_large {
+                    connection.retire();
+                }
+                // One that has not stopped lately is run by itself.
+                let is_suspect = self.runner.pool.quarantine().suspects(statement.text());
+                let cost = if is_suspect { f64::INFINITY } else { cost };
+                Ok(Some(EstimatedStatement { index, cost, time: limits.time }))
+            }
+            Err(error) => {
+                self.end_job(index, job, Err(error))?;
+                // It may have been stopped just before it was to leave the transaction of its estimate.
+                end(connection).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// So many further connections at most, with a snapshot for all of them.
+    async fn helpers(&self, wanted: usize) -> Option<(Vec<AcquiredConnection>, ExportedSnapshot)> {
+        // At once, since some of them may have to be opened.
+        let slots =
+            join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.try_acquire())).await;
+        let permitted = slots.into_iter().flatten().map_while(|slot| Some((slot, self.take_permit()?)));
+        let mut helpers: Vec<_> = permitted.map(|(slot, permit)| AcquiredConnection::new(slot, vec![permit])).collect();
+        for acquired in &mut helpers {
+            acquired.set_running(self.statements());
+        }
+        if helpers.is_empty() {
+            return None;
+        }
+        Some((helpers, self.runner.exporter.export().await?))
+    }
+
+    fn has_time(&self) -> bool {
+        Instant::now() < self.deadline
+    }
+
+    fn take(&self, index: usize) -> Option<Job<'r>> {
+        self.jobs.get(index).and_then(|job| locked(job).take())
+    }
+
+    fn put_back(&self, index: usize, job: Job<'r>) {
+        if let Some(slot) = self.jobs.get(index) {
+            *locked(slot) = Some(job);
+        }
+    }
+
+    /// Keeps the outcome, unless it is that the connection was lost. Nothing else can be done on it then, nor if what runs on it,
+    /// which is this alone, has not stopped.
+    fn end_job(&self, index: usize, job: Job<'r>, outcome: Result<RunOutcome, RunError>) -> Result<(), RunError> {
+        match outcome {
+            Err(error @ RunError::Unavailable(_)) => {
+                self.put_back(index, job);
+                Err(error)
+            }
+            Err(error @ RunError::NotStopped { .. }) => {
+                self.set_outcome(index, Err(error.clone()));
+                Err(error)
+            }
+            outcome => {
+                self.runner.pool.locks().note(&outcome, job.run.statement.text());
+                self.set_outcome(index, outcome);
+                Ok(())
+            }
+        }
+    }
+
+    fn set_outcome(&self, index: usize, outcome: Result<RunOutcome, RunError>) {
+        if let Some(slot) = locked(&self.outcomes).get_mut(index) {
+            *slot = Some(outcome);
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What goes wrong with the runner's own statements is not a metric's fault.
+fn unavailable(error: SessionError) -> RunError {
+    match error {
+        SessionError::Lost(message) | SessionError::Refused { message, .. } => RunError::Unavailable(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metricd_database::DatabaseUrl;
+    use metricd_domain::SqlText;
+    use metricd_execution::{BoundStatement, JsonRows, RunLimits, Statement};
+
+    use super::*;
+    use crate::config::RunnerConfig;
+
+    const LIMIT: Duration = Duration::from_millis(7);
+
+    /// What becomes of two statements after this, where a connection has ended with [`RunError::NotStopped`] and what ran there
+    /// has stopped by the time that it is looked for.
+    fn outcomes(time: Duration, run: impl Fn(&SnapshotBatch<'_, '_>)) -> Vec<String> {
+        let url = DatabaseUrl::parse("postgres://nobody@127.0.0.1:1/none".to_owned()).unwrap();
+        let runner = PgRunner::new(&url, RunnerConfig::default()).unwrap();
+        let statement = Statement::parse(&SqlText::parse("SELECT 1").unwrap()).unwrap();
+        let statement = BoundStatement::without_arguments(&statement);
+        let mut sinks = [JsonRows::default(), JsonRows::default()];
+        let limits = RunLimits { time: LIMIT, ..RunLimits::default() };
+        let runs = sinks.iter_mut().map(|sink| SnapshotRun { statement: &statement, limits, sink }).collect();
+        let batch = SnapshotBatch::new(runs, &runner, None, time, Vec::new());
+        run(&batch);
+        let ended = Err(RunError::NotStopped { limit: LIMIT });
+        let outcome = batch.into_outcome(ended, Clock::start()).unwrap();
+        outcome.outcomes.into_iter().map(|outcome| outcome.unwrap_err().to_string()).collect()
+    }
+
+    #[test]
+    fn a_statement_that_stops_late_fails_alone() {
+        let hour = Duration::from_secs(3_600);
+        let found = outcomes(hour, |batch| {
+            let job = batch.take(0).unwrap();
+            let ended = batch.end_job(0, job, Err(RunError::NotStopped { limit: LIMIT }));
+            assert!(matches!(ended, Err(RunError::NotStopped { .. })), "{ended:?}");
+        });
+        assert_eq!(found[0], RunError::NotStopped { limit: LIMIT }.to_string());
+        assert!(found[1].contains("another statement of the call"), "{found:?}");
+    }
+
+    /// They have no limit of their own but PostgreSQL's, so that it was the time of all of them.
+    #[test]
+    fn statements_that_were_sent_together_and_stop_late_are_past_the_time_of_all() {
+        let past = RunError::TimedOut { limit: Duration::ZERO }.to_string();
+        assert_eq!(outcomes(Duration::ZERO, |_| {}), [past.clone(), past]);
+    }
+}

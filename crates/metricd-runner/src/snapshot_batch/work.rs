@@ -1,0 +1,329 @@
+//! What one connection does of it.
+//!
+//! PostgreSQL holds back the answers of statements that were sent together until there are many of them. So the limit of
+//! their time is PostgreSQL's own, which it counts for each from when that begins; and they are stopped from here only where
+//! there is no time left for any of them, or a cut result goes on.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use metricd_execution::{BoundStatement, RunError, RunLimits, RunOutcome};
+use tokio::time::timeout;
+
+use super::queue::Unit;
+use super::{Job, SnapshotBatch, locked, unavailable};
+use crate::connection::Connection;
+use crate::connection::prepared_statement::PreparedStatement;
+use crate::error::is_stale;
+use crate::pool::stopping::{STOP_BOUND, cancel_until_ended};
+use crate::run::{AfterRowCap, Run, Task, prepare};
+use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeStatement, SessionError};
+use crate::tenancy::TransactionPrelude;
+use crate::transaction::clean_up;
+
+const BEGIN_SNAPSHOT_SQL: &str = "BEGIN_SNAPSHOT_SQL ISOLATION_OPTION LEVEL REPEATABLE READ READ ONLY";
+const SAVEPOINT_SQL: &str = "SAVEPOINT metricd_run";
+const ROLLBACK_TO_SAVEPOINT_SQL: &str = "ROLLBACK TO SAVEPOINT metricd_run";
+
+/// The end of a transaction whose role can leave nothing else behind, and of any other.
+const END_SIDE_EFFECT_FREE_SQL: &[&str] = &["ROLLBACK"];
+const END_SQL: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
+
+/// Whether a table was rewritten or replaced since the snapshot of the transaction. The catalogs are read as of the snapshot, the
+/// functions tell what is so now.
+const REWRITTEN_TABLES_SQL: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
+        WHERE class.relkind IN ('r', 'p', 'm') AND class.relpersistence <> 't'
+          AND schema.nspname NOT IN ('pg_catalog', 'information_schema')
+          AND (pg_catalog.pg_relation_filenode(class.oid) IS DISTINCT FROM nullif(class.relfilenode, 0)
+               OR CASE WHEN pg_catalog.has_schema_privilege(schema.oid, 'USAGE')
+                  THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::pg_catalog.oid
+                       IS DISTINCT FROM class.oid
+                  ELSE false END_SQL)
+    )::text WHERE $1::text IS NOT NULL";
+
+/// Statements that were sent, in their order.
+type InFlight<'r> = VecDeque<(usize, Job<'r>, Arc<PreparedStatement>)>;
+
+/// Whose connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkerRole {
+    /// The only one: there is nobody else who takes from the queue.
+    Sole,
+    /// The first of several.
+    Leader,
+    /// One of the others, which is given back when somebody waits for it.
+    Helper,
+}
+
+impl<'r> SnapshotBatch<'_, 'r> {
+    /// Runs units for as long as there are any, in a transaction that is begun here unless it has been, and ended.
+    pub(super) async fn work(&self, connection: &mut Connection, role: WorkerRole) -> Result<(), RunError> {
+        // The cheapest are certain to have their time then.
+        let mut next = if role == WorkerRole::Leader { locked(&self.queue).pop_back() } else { None };
+        while self.has_time()
+            && !(role == WorkerRole::Helper && self.runner.pool.has_waiters())
+            && let Some(unit) = next.take().or_else(|| self.next_unit(role))
+        {
+            match unit {
+                Unit::Pipelined(indexes) => {
+                    let is_last = role == WorkerRole::Sole && locked(&self.queue).is_empty();
+                    self.run_pipelined(connection, indexes, is_last).await?;
+                }
+                Unit::Single(index) => self.run_single(connection, index, false).await?,
+            }
+        }
+        end(connection).await
+    }
+
+    fn next_unit(&self, role: WorkerRole) -> Option<Unit> {
+        let mut queue = locked(&self.queue);
+        if role == WorkerRole::Sole { queue.pop_back() } else { queue.pop_front() }
+    }
+
+    /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
+    /// What follows one that fails is asked for once more, from the savepoint on.
+    ///
+    /// Behind a pooler a statement is parsed when it is run, and only its answer shows that its columns have changed. The
+    /// transaction must not have ended by then, since the next one would have another snapshot.
+    async fn run_pipelined(
+        &self,
+        connection: &mut Connection,
+        indexes: Vec<usize>,
+        is_last: bool,
+    ) -> Result<(), RunError> {
+        let mut in_flight = InFlight::new();
+        let mut stale = Vec::new();
+        let mut ended = self.prepare_all(connection, indexes, &mut in_flight).await;
+        while ended.is_ok() && !in_flight.is_empty() && self.has_time() {
+            let end = if connection.side_effect_free() { END_SIDE_EFFECT_FREE_SQL } else { END_SQL };
+            let end = if is_last && stale.is_empty() && !connection.is_behind_pooler() { end } else { &[] };
+            ended = self.send_and_read(connection, &mut in_flight, &mut stale, end).await;
+        }
+        in_flight.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
+        ended?;
+        for index in stale {
+            self.run_single(connection, index, true).await?;
+        }
+        Ok(())
+    }
+
+    async fn prepare_all(
+        &self,
+        connection: &mut Connection,
+        indexes: Vec<usize>,
+        in_flight: &mut InFlight<'r>,
+    ) -> Result<(), RunError> {
+        for index in indexes {
+            let Some(job) = self.take(index) else { continue };
+            // It is known but where this is not the first connection.
+            let prepared = match connection.cached_statement(job.run.statement.text()) {
+                Some(prepared) => Ok(prepared),
+                None => self.prepare(connection, job.run.statement, job.run.limits).await,
+            };
+            match prepared {
+                Ok(prepared) => in_flight.push_back((index, job, prepared)),
+                Err(error) => {
+                    self.end_job(index, job, Err(error))?;
+                    roll_back_to_savepoint(connection).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn prepare(
+        &self,
+        connection: &mut Connection,
+        statement: &BoundStatement,
+        limits: RunLimits,
+    ) -> Result<Arc<PreparedStatement>, RunError> {
+        let canceller = connection.session.canceller();
+        self.limited(canceller, limits.time, prepare(connection, statement, limits)).await
+    }
+
+    async fn send_and_read(
+        &self,
+        connection: &mut Connection,
+        in_flight: &mut InFlight<'r>,
+        stale: &mut Vec<usize>,
+        end: &[&str],
+    ) -> Result<(), RunError> {
+        let time = in_flight.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
+        let limit = (!connection.enforces_timeout(time)).then(|| statement_timeout(time));
+        let prelude = if connection.session.is_in_transaction() {
+            None
+        } else {
+            Some(connection.prelude(Some(BEGIN_SNAPSHOT_SQL), None, self.tenancy).await.map_err(unavailable)?)
+        };
+        let session = &mut connection.session;
+        let mut before =
+            prelude.as_ref().map_or_else(|| vec![PreludeStatement::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
+        // After the savepoint, so that going back to it takes the limit away from what has another.
+        before.extend(limit.as_deref().map(PreludeStatement::Sql));
+        let statements = in_flight
+            .iter()
+            .map(|(_, job, prepared)| ((&prepared.described, job.run.statement.text()), job.run.statement.texts()));
+        session.send_execute_all(&before, statements, end).map_err(unavailable)?;
+        // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
+        while !connection.session.is_ready()
+            && let Some((index, mut job, prepared)) = in_flight.pop_front()
+        {
+            let outcome = self.read(connection, &mut job, &prepared, AfterRowCap::Drain).await;
+            if job.is_begun {
+                connection.tenant_set(self.tenancy);
+            }
+            match outcome {
+                Err(error) if !job.is_begun && is_stale(&error, true, connection.session.is_executing()) => {
+                    connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
+                    self.put_back(index, job);
+                    stale.push(index);
+                }
+                // One that was cut had ended when it was stopped, so that this was stopped instead.
+                Err(RunError::TimedOut { .. })
+                    if !job.is_begun && connection.session.was_cancelled() && self.has_time() =>
+                {
+                    in_flight.push_front((index, job, prepared));
+                }
+                // It may be any of those that were sent.
+                Err(error @ RunError::NotStopped { .. }) => {
+                    self.put_back(index, job);
+                    return Err(error);
+                }
+                outcome => self.end_job(index, job, outcome)?,
+            }
+        }
+        while !connection.session.is_ready() {
+            if let Err(error @ SessionError::Lost(_)) = connection.session.drain().await {
+                return Err(unavailable(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a statement by itself, once more if its plan was stale. `was_stale` says that this has been found out before.
+    async fn run_single(&self, connection: &mut Connection, index: usize, mut was_stale: bool) -> Result<(), RunError> {
+        let Some(mut job) = self.take(index) else { return Ok(()) };
+        let mut outcome = self.prepare_and_run(connection, &mut job).await;
+        let is_executing = connection.session.is_executing();
+        let is_prepared = connection.cached_statement(job.run.statement.text()).is_some();
+        if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, is_prepared, is_executing)) {
+            connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
+            was_stale = true;
+            outcome = self.prepare_and_run(connection, &mut job).await;
+        }
+        // An older snapshot sees no rows in a table that was rewritten. Looked at after the statement, which has had its tables
+        // locked: what changes later does not matter.
+        if was_stale && outcome.is_ok() {
+            roll_back_to_savepoint(connection).await?;
+            let canceller = connection.session.canceller();
+            let checking = async { connection.row(REWRITTEN_TABLES_SQL, "").await.map_err(unavailable) };
+            let row = self.limited(canceller, CANCEL_TIMEOUT, checking).await?;
+            if row.first().and_then(Option::as_deref) != Some("false") {
+                outcome = Err(RunError::TableLocked);
+            }
+        }
+        self.end_job(index, job, outcome)
+    }
+
+    async fn prepare_and_run(&self, connection: &mut Connection, job: &mut Job<'r>) -> Result<RunOutcome, RunError> {
+        if connection.session.is_in_transaction() {
+            roll_back_to_savepoint(connection).await?;
+        } else {
+            self.begin(connection, None).await.map_err(unavailable)?;
+        }
+        let prepared = self.prepare(connection, job.run.statement, job.run.limits).await?;
+        let statement = job.run.statement;
+        let sent = connection.session.send_execute(&[], (&prepared.described, statement.text()), statement.texts());
+        sent.map_err(unavailable)?;
+        self.read(connection, job, &prepared, AfterRowCap::Cancel).await
+    }
+
+    /// Reads a statement's answer. The statement's own time is counted here where it is run by itself.
+    async fn read(
+        &self,
+        connection: &mut Connection,
+        job: &mut Job<'r>,
+        prepared: &PreparedStatement,
+        after_row_cap: AfterRowCap,
+    ) -> Result<RunOutcome, RunError> {
+        let (statement, limits) = (job.run.statement, job.run.limits);
+        let time = if after_row_cap == AfterRowCap::Cancel { limits.time } else { Duration::MAX };
+        let canceller = connection.session.canceller();
+        let (sink, is_begun) = (&mut *job.run.sink, &mut job.is_begun);
+        let task = Task { statement, tenancy: self.tenancy, limits };
+        let mut run = Run { task, sink, is_begun, after_row_cap, clock: None };
+        let outcome = self.limited(canceller, time, run.read(&mut connection.session, prepared)).await;
+        *locked(&self.encode) += connection.session.encoding().take();
+        if job.is_begun || !matches!(outcome, Err(RunError::Unavailable(_))) {
+            self.is_begun.store(true, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
+    pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
+        let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
+        let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
+        connection.session.send_batch(&opening_statements(&prelude))?;
+        connection.session.drain().await?;
+        connection.tenant_set(self.tenancy);
+        Ok(())
+    }
+
+    /// Gives work in a session this time, and no more than all have. Past that, what runs is stopped, and how the work ends
+    /// is waited for.
+    pub(super) async fn limited<T>(
+        &self,
+        canceller: Canceller,
+        time: Duration,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        let mut work = pin!(work);
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let outcome = match timeout(time.min(left), &mut work).await {
+            Ok(outcome) => outcome,
+            Err(_past) => {
+                let stopping = cancel_until_ended(&canceller, &mut work, CANCEL_RETRY_INTERVAL, CANCEL_RETRY_INTERVAL);
+                match timeout(STOP_BOUND, stopping).await {
+                    Ok(Ok(outcome)) => outcome,
+                    _ => Err(RunError::NotStopped { limit: time.min(self.time) }),
+                }
+            }
+        };
+        match outcome {
+            Err(RunError::TimedOut { .. }) if !self.has_time() => Err(RunError::TimedOut { limit: self.time }),
+            outcome => outcome,
+        }
+    }
+}
+
+/// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
+fn opening_statements(prelude: &TransactionPrelude) -> Vec<PreludeStatement<'_>> {
+    prelude.statements().chain([PreludeStatement::Sql(SAVEPOINT_SQL)]).collect()
+}
+
+/// Goes back to where nothing has failed.
+async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunError> {
+    if !connection.session.is_in_transaction() {
+        return Ok(());
+    }
+    connection.session.send_simple(ROLLBACK_TO_SAVEPOINT_SQL).map_err(unavailable)?;
+    connection.session.drain().await.map_err(unavailable)
+}
+
+/// Ends the transaction, if there is one, without a trace.
+pub(super) async fn end(connection: &mut Connection) -> Result<(), RunError> {
+    let session = &mut connection.session;
+    if session.is_in_transaction() { clean_up(session).await.map_err(unavailable) } else { Ok(()) }
+}
+
+/// PostgreSQL's limit of time for each statement that follows. Of none it makes no limit.
+fn statement_timeout(time: Duration) -> String {
+    let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
+    format!("SET LOCAL statement_timeout = {milliseconds}")
+}
