@@ -1,10 +1,10 @@
 //! Parses a statement's text to a syntax tree, with the positions of the text.
 
+mod clause;
 mod keywords;
 mod names;
 mod normalize;
 mod operators;
-mod scope;
 mod shapes;
 mod token;
 

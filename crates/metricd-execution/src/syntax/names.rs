@@ -9,20 +9,20 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
+use super::clause::{Clause, ClauseTracker};
 use super::keywords::{Category, is_reserved, keyword};
-use super::scope::{Clause, Scope};
 use super::token::{ends_column, ends_operand, is, is_name, is_one_of, is_string};
 
 /// Marks every word as a name that PostgreSQL reads as a name.
 pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut done: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut scope = Scope::new();
+    let mut clauses = ClauseTracker::new();
     // SQL that writes or locks is refused anyway. Its words are not made names, so the refusal names the right reason.
     let mut is_refused = false;
     for at in 0..tokens.len() {
         let rest = tokens.get(at..).unwrap_or_default();
         let Some(token) = rest.first() else { break };
-        let word = WordContext { done: &done, rest, scope: &scope };
+        let word = WordContext { done: &done, rest, clauses: &clauses };
         is_refused = is_refused || word.writes_or_locks();
         let decided = match &token.token {
             Token::Word(found) if found.quote_style.is_none() && !is_refused && word.is_name() => {
@@ -30,7 +30,7 @@ pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             _ => token.clone(),
         };
-        scope.pass(&done, &decided);
+        clauses.pass(&done, &decided);
         done.push(decided);
     }
     done
@@ -53,7 +53,7 @@ struct WordContext<'a> {
     done: &'a [TokenWithSpan],
     /// The word and the tokens after it.
     rest: &'a [TokenWithSpan],
-    scope: &'a Scope,
+    clauses: &'a ClauseTracker,
 }
 
 impl<'a> WordContext<'a> {
@@ -92,7 +92,7 @@ impl<'a> WordContext<'a> {
     }
 
     fn clause(&self) -> Clause {
-        self.scope.clause()
+        self.clauses.clause()
     }
 
     /// Whether a statement that writes or a locking clause begins here.
@@ -124,7 +124,7 @@ impl<'a> WordContext<'a> {
             return true;
         }
         let is_bare_alias = self.clause() == Clause::Columns
-            && !self.scope.is_in_case()
+            && !self.clauses.is_in_case()
             && !keyword.needs_as
             && self.is_behind_operand()
             && ends_column(self.next())

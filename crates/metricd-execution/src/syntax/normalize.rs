@@ -3,19 +3,19 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
+use super::clause::{Clause, ClauseTracker};
 use super::keywords::is_reserved;
 use super::operators::is_operator;
-use super::scope::{Clause, Scope};
 use super::token::{is, is_name, is_one_of, is_string, is_word};
 
 /// Replaces tokens that the parser does not know by equivalent ones. What is dropped never contains an expression. The
 /// tree only serves the check: PostgreSQL receives the author's text.
 pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut normalized: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut scope = Scope::new();
+    let mut clauses = ClauseTracker::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        let (taken, replacement) = replacement(&normalized, tokens.get(at..).unwrap_or_default(), scope.clause());
+        let (taken, replacement) = replacement(&normalized, tokens.get(at..).unwrap_or_default(), clauses.clause());
         let taken = if taken == 0 {
             normalized.push(token.clone());
             1
@@ -24,7 +24,7 @@ pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             taken
         };
         for passed in at..at + taken {
-            scope.pass(&tokens[..passed], &tokens[passed]);
+            clauses.pass(&tokens[..passed], &tokens[passed]);
         }
         at += taken;
     }

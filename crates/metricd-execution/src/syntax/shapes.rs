@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Word};
 
-use super::scope::{Clause, Scope};
+use super::clause::{Clause, ClauseTracker};
 use super::token::{CLAUSE_KEYWORDS, is, is_name, is_one_of};
 
 /// Rewrites the tokens to forms that the parser can read.
@@ -20,10 +20,10 @@ pub(super) fn with_known_shapes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> 
         inserted: BTreeMap::new(),
         dropped: BTreeSet::new(),
     };
-    let mut scope = Scope::new();
+    let mut clauses = ClauseTracker::new();
     for (at, token) in tokens.iter().enumerate() {
-        shapes.look(at, &scope);
-        scope.pass(&tokens[..at], token);
+        shapes.look(at, &clauses);
+        clauses.pass(&tokens[..at], token);
     }
     shapes.apply()
 }
@@ -102,16 +102,16 @@ impl Shapes<'_> {
         shaped
     }
 
-    fn look(&mut self, at: usize, scope: &Scope) {
+    fn look(&mut self, at: usize, clauses: &ClauseTracker) {
         let Some(token) = self.get(at) else { return };
-        let clause = scope.clause();
+        let clause = clauses.clause();
         let previous = at.checked_sub(1);
         let behind = |words: &[&str]| previous.is_some_and(|previous| self.is(previous, words));
         match &token.token {
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
                 Keyword::SELECT if self.has_no_columns(at + 1) => self.insert(at + 1, [word_token("NULL")]),
                 Keyword::VALUES if previous.is_some_and(|previous| self.opens(previous)) => {
-                    self.values_as_query(at, scope);
+                    self.values_as_query(at, clauses);
                 }
                 Keyword::ROWS if self.is(at + 1, &["from"]) && self.opens(at + 2) && clause == Clause::Sources => {
                     self.dropped.extend([at, at + 1]);
@@ -151,7 +151,7 @@ impl Shapes<'_> {
             }
             Token::LParen
                 if previous.is_some_and(|previous| self.opens(previous))
-                    && scope.outer() != Some(Clause::Sources)
+                    && clauses.outer() != Some(Clause::Sources)
                     && self.begins_query(at)
                     && self.goes_on_behind(at) =>
             {
@@ -168,13 +168,13 @@ impl Shapes<'_> {
     }
 
     /// `(VALUES …)` as an expression. The parser only accepts a query there that begins with SELECT.
-    fn values_as_query(&mut self, at: usize, scope: &Scope) {
+    fn values_as_query(&mut self, at: usize, clauses: &ClauseTracker) {
         let opening = at - 1;
         let is_part = opening.checked_sub(1).is_none_or(|before| {
             self.is(before, &["as", "materialized", "union", "intersect", "except", "all", "distinct"])
         });
         let Some(end) = self.closing.get(opening).copied().flatten() else { return };
-        if !is_part && scope.outer() != Some(Clause::Sources) {
+        if !is_part && clauses.outer() != Some(Clause::Sources) {
             self.insert(at, select_from().into_iter().chain([Token::LParen]));
             self.insert(end, [Token::RParen]);
         }

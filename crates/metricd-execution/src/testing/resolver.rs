@@ -7,7 +7,7 @@ use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_database::Outage;
 
 /// The response of the resolver to one text.
-type Answer = Result<Resolution, ResolveError>;
+type ScriptedResolution = Result<Resolution, ResolveError>;
 
 /// A resolver with a script, which records the texts that it resolves. A text that is not in the script has no columns,
 /// reads nothing, and each of its parameters is a `text`.
@@ -19,7 +19,7 @@ pub struct ScriptedResolver {
 
 #[derive(Debug, Default)]
 struct Script {
-    answers: HashMap<String, Answer>,
+    answers: HashMap<String, ScriptedResolution>,
     is_unavailable: bool,
     asked: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl ScriptedResolver {
     }
 
     /// Sets the resolution of this text, which has `$1`, `$2`, … for its parameters.
-    pub fn answer(&self, text: &str, answer: Answer) {
+    pub fn answer(&self, text: &str, answer: ScriptedResolution) {
         self.with(|script| script.answers.insert(text.to_owned(), answer));
     }
 

@@ -39,11 +39,11 @@ struct Level {
 
 /// The clauses around the next token, the innermost one last.
 #[derive(Debug)]
-pub(super) struct Scope {
+pub(super) struct ClauseTracker {
     levels: Vec<Level>,
 }
 
-impl Scope {
+impl ClauseTracker {
     pub(super) fn new() -> Self {
         Self { levels: vec![Level::default()] }
     }
