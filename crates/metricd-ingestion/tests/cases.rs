@@ -143,7 +143,9 @@ async fn run(folder: &Path) -> Result<String> {
     for step in steps(folder) {
         let mut files: Vec<PathBuf> = fs::read_dir(&step)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         edit(&repository, &step).await?;
-        let is_input = |path: &PathBuf| !["mode", "report.snap", "edits.json"].iter().any(|name| path.ends_with(name));
+        // insta writes `report.snap.new` next to a snapshot that differs.
+        let others = ["mode", "report.snap", "report.snap.new", "edits.json"];
+        let is_input = |path: &PathBuf| !others.iter().any(|name| path.ends_with(name));
         files.retain(is_input);
         files.sort();
         let inputs = Inputs::find(&files)?;
