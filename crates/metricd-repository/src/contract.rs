@@ -17,7 +17,7 @@ pub use ingestions::*;
 pub use metrics::*;
 pub use records::*;
 
-/// Makes a test of every promise. `$new` is an expression that, awaited, gives a pair: whatever keeps the store alive,
+/// Makes a test of every promise that is listed here; a unit test fails if one is missing. `$new` is an expression that, awaited, gives a pair: whatever keeps the store alive,
 /// such as a temporary folder, and an empty store as an `Arc<dyn MetricRepository>`.
 #[macro_export]
 macro_rules! repository_contract {
@@ -76,4 +76,30 @@ macro_rules! repository_contract {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn every_promise_is_listed() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut promises = BTreeSet::new();
+        for entry in fs::read_dir(source.join("contract")).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let functions = text.lines().filter_map(|line| line.strip_prefix("pub async fn "));
+            promises.extend(functions.filter_map(|function| Some(function.split_once('(')?.0.to_owned())));
+        }
+        let text = include_str!("contract.rs");
+        let (_, list) = text.split_once("{ @each $new,\n").unwrap();
+        let (list, _) = list.split_once('}').unwrap();
+        let listed: BTreeSet<_> =
+            list.lines().filter_map(|line| Some(line.trim().strip_suffix(',')?.to_owned())).collect();
+        assert!(listed.len() > 30, "the list was not found: {listed:?}");
+        let missing: Vec<_> = promises.difference(&listed).collect();
+        assert!(missing.is_empty(), "add to `repository_contract!`: {missing:?}");
+    }
 }
