@@ -377,11 +377,52 @@ fn refuse_vain(matches: &ArgMatches) -> Result<(), clap::Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn the_command_line_is_well_formed() {
         CommandLine::command().debug_assert();
+    }
+
+    /// The options without an environment variable, by command. Each says what one call is to do; a variable would change
+    /// every later call as well.
+    const OPTIONS_OF_ONE_CALL: [(&str, &[&str]); 6] = [
+        ("check", &["format"]),
+        ("ingest", &["strict", "dry-run", "overwrite-edits", "format"]),
+        ("migrate", &["harden", "undo-hardening", "dry-run", "yes", "format"]),
+        ("openapi", &["metric", "dashboard"]),
+        ("purge", &["older-than", "yes"]),
+        ("token", &["scope", "ttl", "subject", "metric", "tenant", "issuer", "audience"]),
+    ];
+
+    #[test]
+    fn help_names_every_option_with_its_variable() {
+        let mut without = BTreeSet::new();
+        let root = CommandLine::command();
+        for mut command in root.get_subcommands().cloned().chain([root.clone()]) {
+            let help = command.render_long_help().to_string();
+            let name = command.get_name().to_owned();
+            for option in
+                command.get_arguments().filter(|option| !["help", "version"].contains(&option.get_id().as_str()))
+            {
+                let Some(long) = option.get_long() else { continue };
+                match option.get_env() {
+                    Some(variable) => {
+                        let variable = variable.to_str().unwrap();
+                        assert!(help.contains(&format!("[env: {variable}")), "{name} --{long}: {help}");
+                    }
+                    None => drop(without.insert((name.clone(), long.to_owned()))),
+                }
+            }
+        }
+        let exceptions: BTreeSet<_> = OPTIONS_OF_ONE_CALL
+            .iter()
+            .flat_map(|(command, options)| options.iter().map(|option| ((*command).to_owned(), (*option).to_owned())))
+            .collect();
+        let differing: Vec<_> = without.symmetric_difference(&exceptions).collect();
+        assert!(differing.is_empty(), "give it `env = \"METRICD_…\"`, or correct `OPTIONS_OF_ONE_CALL`: {differing:?}");
     }
 
     #[test]
