@@ -82,7 +82,7 @@ snapshots:
 
 # Rewrite the generated lists in docs/guard.md
 lists:
-    METRICD_UPDATE_LISTS=1 cargo test --workspace --test guard
+    METRICD_UPDATE_LISTS=1 cargo test --workspace --test guard lists::
 
 # Run all that continuous integration runs
 ci: fmt-check walls deny clippy doc test test-german test-newest quick-start pooler openapi schema

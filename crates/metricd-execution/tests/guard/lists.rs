@@ -1,7 +1,8 @@
 //! The lists of allowed names in docs/guard.md, which are made of the guard's own.
 //!
-//! `METRICD_UPDATE_LISTS=1 cargo test -p metricd-execution the_page_lists` writes them.
+//! `just lists` writes them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::{env, fs};
 
@@ -19,6 +20,14 @@ fn listed(file: &str) -> String {
     classes.collect()
 }
 
+/// Each name of the lists with the title of its class, such as `("Text", "lower")`.
+fn names(lists: &str) -> BTreeSet<(&str, &str)> {
+    let classes = lists.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": `"));
+    classes
+        .flat_map(|(title, names)| names.trim_end_matches('`').split("`, `").map(move |name| (title, name)))
+        .collect()
+}
+
 #[test]
 fn the_page_lists_every_allowed_function_and_type() {
     let functions = listed(include_str!("../../src/guard/functions.txt"));
@@ -32,7 +41,13 @@ fn the_page_lists_every_allowed_function_and_type() {
     if env::var_os("METRICD_UPDATE_LISTS").is_some() {
         fs::write(&path, format!("{before}{BEGIN}\n{lists}\n{END}{after}")).unwrap();
     } else {
-        assert_eq!(written.trim(), lists.trim(), "METRICD_UPDATE_LISTS=1 writes the lists");
+        let (written, expected) = (names(written), names(&lists));
+        let missing: Vec<_> = expected.difference(&written).collect();
+        let superfluous: Vec<_> = written.difference(&expected).collect();
+        assert!(
+            missing.is_empty() && superfluous.is_empty(),
+            "docs/guard.md lacks {missing:?} and has the superfluous {superfluous:?}: run `just lists`"
+        );
     }
     for name in metricd_execution::Allowed::built_in_functions() {
         assert!(lists.contains(&format!("`{name}`")), "{name}");
