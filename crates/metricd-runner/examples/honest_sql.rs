@@ -1,6 +1,6 @@
 //! Measures how much SQL the guard does not understand although PostgreSQL parses it.
 //!
-//! `cargo run -p metricd-postgres --example honest_sql -- DATABASE_URL FILE…` takes the queries of psql scripts, such as
+//! `cargo run -p metricd-runner --example honest_sql -- DATABASE_URL FILE…` takes the queries of psql scripts, such as
 //! `src/test/regress/sql/*.sql` of PostgreSQL's sources. Without files it takes every keyword of `pg_get_keywords()` as a
 //! name, in each place of [`PLACES`]. A query counts if PostgreSQL prepares it without a syntax error: what it names need
 //! not exist. A query that the guard refuses by a rule counts as understood.
