@@ -1,4 +1,7 @@
 //! Encodes PostgreSQL's formats as JSON, NDJSON and CSV, directly into the buffer of the response.
+//!
+//! `field` chooses the encoder of a value by its type; `number`, `calendar`, `array`, `array_literal` and `digits` hold
+//! the encoders. `csv`, `ndjson`, `json_rows` and `json_columns` write rows.
 
 mod array;
 mod array_literal;
