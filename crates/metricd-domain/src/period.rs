@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 /// The greatest number of bytes of a column's name.
 const MAX_COLUMN_BYTES: usize = 63;
 
-/// To what a period is applied, where a definition chooses.
+/// What a period applies to, if a definition chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "PeriodRecord", deny_unknown_fields)]
 pub struct PeriodDeclaration {
-    /// To what a period is applied, where the SQL is not to decide.
+    /// What a period applies to, if the SQL should not decide.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     apply: Option<PeriodApply>,
@@ -20,7 +20,7 @@ pub struct PeriodDeclaration {
     column: Option<String>,
 }
 
-/// To what a period is applied.
+/// What a period applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

@@ -157,7 +157,7 @@ async fn database_errors_are_classified_by_sqlstate() -> Result<()> {
     }
     let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::ReadOnly("s3cret".into()))))?;
     let problem = app.get("/metrics/m1").await?.assert_problem(503, "database-unavailable", "/metrics/m1")?;
-    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("only reads")), "{problem}");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("is read-only")), "{problem}");
     Ok(())
 }
 

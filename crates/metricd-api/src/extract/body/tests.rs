@@ -74,7 +74,7 @@ async fn json_of_another_shape_gets_the_types_message() {
     ] {
         let (code, status, detail) = problem(body.as_bytes()).await;
         assert_eq!((code, status), ("invalid-body", 422));
-        assert_eq!(detail, format!("The body is not what this path takes: {expected}."));
+        assert_eq!(detail, format!("The body is not what this path expects: {expected}."));
     }
     let long = format!("{{\"{}\": 1}}", "x".repeat(100_000));
     assert!(problem(long.as_bytes()).await.2.len() < 400);
