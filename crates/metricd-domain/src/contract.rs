@@ -231,7 +231,10 @@ impl Contract {
             drift.push("the columns are in another order".to_owned());
         }
         // SQL that was validated by other rules is validated again. That is not drift.
-        if self.period_revision == now.period_revision && self.period != now.period {
+        let is_unsupported = |period: &Period| matches!(period, Period::Unsupported { .. });
+        // The reason is a message, which another release may word differently.
+        let is_same = self.period == now.period || is_unsupported(&self.period) && is_unsupported(&now.period);
+        if self.period_revision == now.period_revision && !is_same {
             drift.push("what a period does has changed".to_owned());
         }
         drift
@@ -407,5 +410,11 @@ mod tests {
         let described = before.clone();
         before.columns[0].description = Some("Another word for it.".into());
         assert!(before.drift(&described).is_empty(), "a comment is no part of what clients rely on");
+
+        let unsupported =
+            |reason: &str| Contract { period: Period::Unsupported { reason: reason.into() }, ..before.clone() };
+        assert!(unsupported("it has a window").drift(&unsupported("the SQL has a window")).is_empty());
+        let bound = Contract { period: Period::Bound, ..before.clone() };
+        assert_eq!(bound.drift(&unsupported("it has a window")), ["what a period does has changed"]);
     }
 }
