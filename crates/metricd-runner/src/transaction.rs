@@ -3,7 +3,7 @@
 use crate::session::{Session, SessionError};
 
 /// Begins a run that may have something to leave behind.
-pub(crate) const BEGIN_SQL: &str = "BEGIN_SQL ISOLATION_OPTION LEVEL READ COMMITTED READ ONLY";
+pub(crate) const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
 /// Ends a run without a trace: a rollback takes back settings, messages and large objects, but not the advisory locks of the
 /// session, which a statement may take where the database is not hardened.

@@ -19,7 +19,7 @@ const RETRY_BACKOFF: Duration = Duration::from_secs(10);
 const MAX_ID_BYTES: usize = 1 << 10;
 
 const EXPORT_SNAPSHOT_SQL: &str =
-    "BEGIN_SQL ISOLATION_OPTION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
 
 /// Exports snapshots, where there is somebody who may.
 #[derive(Clone, Default)]

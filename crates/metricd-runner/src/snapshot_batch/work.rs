@@ -24,7 +24,7 @@ use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, PreludeSt
 use crate::tenancy::TransactionPrelude;
 use crate::transaction::clean_up;
 
-const BEGIN_SNAPSHOT_SQL: &str = "BEGIN_SNAPSHOT_SQL ISOLATION_OPTION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN_SNAPSHOT_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const SAVEPOINT_SQL: &str = "SAVEPOINT metricd_run";
 const ROLLBACK_TO_SAVEPOINT_SQL: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 
