@@ -160,7 +160,7 @@ async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> 
 fn total_cost(json: &[u8]) -> Option<f64> {
     #[derive(Deserialize)]
     struct Explained {
-        #[serde(rename = "PlanNode")]
+        #[serde(rename = "Plan")]
         plan: PlanNode,
     }
 
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn the_cost_of_a_plan_is_that_of_its_topmost_node() {
         let json =
-            br#"[{"PlanNode": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
+            br#"[{"Plan": {"Node Type": "Limit", "Total Cost": 12.5, "Plans": [{"Total Cost": 99}]}, "Settings": {}}]"#;
         assert_eq!(total_cost(json), Some(12.5));
         assert_eq!(total_cost(b"[]"), None);
         assert_eq!(total_cost(b"QUERY PLAN"), None);
