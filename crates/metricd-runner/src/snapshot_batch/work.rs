@@ -43,7 +43,7 @@ const REWRITTEN_TABLES_SQL: &str = "
                OR CASE WHEN pg_catalog.has_schema_privilege(schema.oid, 'USAGE')
                   THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::pg_catalog.oid
                        IS DISTINCT FROM class.oid
-                  ELSE false END_SQL)
+                  ELSE false END)
     )::text WHERE $1::text IS NOT NULL";
 
 /// Statements that were sent, in their order.
