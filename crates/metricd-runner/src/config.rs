@@ -1,28 +1,31 @@
-//! How many connections the runner may have, and for how long.
+//! What an operator can configure of the runner.
 
 use std::time::Duration;
 
-/// How many connections the runner may have, and how long a run waits for one.
+/// Limits of the runner's connections, and whether it batches statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunnerConfig {
-    /// How many connections there may be at once.
+    /// The maximum number of connections.
     pub max_connections: usize,
-    /// How long a run waits for one to become free.
+    /// How long a run waits for a free connection.
     pub acquire_timeout: Duration,
-    /// How long a connection is used before another one takes its place, less up to a tenth.
+    /// The lifetime of a connection, shortened by a random share of up to a tenth so that not all expire at once.
     pub max_lifetime: Duration,
-    /// How long a connection is kept that nobody uses.
+    /// How long an unused connection stays open.
     pub idle_timeout: Duration,
+    /// Whether cheap statements of several runs may share a round trip. If false, each statement is sent alone.
+    pub batching: bool,
 }
 
 impl Default for RunnerConfig {
-    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use.
+    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use; batching is on.
     fn default() -> Self {
         Self {
             max_connections: 16,
             acquire_timeout: Duration::from_secs(1),
             max_lifetime: Duration::from_secs(1_800),
             idle_timeout: Duration::from_secs(300),
+            batching: true,
         }
     }
 }

@@ -38,7 +38,8 @@ use crate::timing::Clock;
 pub struct PgRunner {
     pub(crate) pool: Pool,
     pub(crate) estimates: Estimates,
-    batcher: StatementBatcher,
+    /// `None` if batching is off.
+    batcher: Option<StatementBatcher>,
     pub(crate) exporter: SnapshotExporter,
     probe: Probe,
     /// By which tenants are named to PostgreSQL.
@@ -70,7 +71,7 @@ impl PgRunner {
         let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
-            batcher: StatementBatcher::new(pool.clone(), estimates.clone()),
+            batcher: config.batching.then(|| StatementBatcher::new(pool.clone(), estimates.clone())),
             pool,
             estimates,
             exporter: SnapshotExporter::default(),
@@ -119,7 +120,9 @@ impl PgRunner {
         let acquired = self.acquire_permitted(clock.queue, permit, is_stream).await;
         clock.queue += began.elapsed();
         let mut acquired = acquired?;
-        self.batcher.observe(acquired.connection());
+        if let Some(batcher) = &self.batcher {
+            batcher.observe(acquired.connection());
+        }
         let connection = acquired.connection();
         clock.session_since = (!connection.is_behind_pooler()).then(|| connection.opened());
         Ok(acquired)
@@ -243,8 +246,10 @@ impl MetricRunner for PgRunner {
         quarantine.check(statement.text())?;
         let is_behind_lock = self.pool.locks().suspects(statement.text());
         // What is sent together is one transaction, and a tenant is a transaction's. What may wait for a lock makes others wait.
-        let batched = match tenant {
-            None if !is_behind_lock => self.batcher.run(statement, limits, &permit, sink, &mut clock).await,
+        let batched = match &self.batcher {
+            Some(batcher) if tenant.is_none() && !is_behind_lock => {
+                batcher.run(statement, limits, &permit, sink, &mut clock).await
+            }
             _ => None,
         };
         let outcome = match batched {

@@ -67,6 +67,12 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_QUERY_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_idle_seconds: u64,
 
+    /// Do not batch: send each metric's SQL in a round trip of its own. Use this to see each statement by itself in
+    /// PostgreSQL's log and views, or to find out whether batching causes a latency. Batching sends cheap statements of
+    /// several requests at once, which raises the rate of small requests under load.
+    #[arg(long, env = "METRICD_NO_BATCHING")]
+    pub(crate) no_batching: bool,
+
     /// How many connections read and store definitions at once.
     #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = whole_number::<u32>(1..=100))]
     pub(crate) catalog_connections: u32,

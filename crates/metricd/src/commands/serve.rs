@@ -174,6 +174,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
         max_connections: serve.query_connections.try_into()?,
         max_lifetime: Duration::from_secs(serve.query_connection_lifetime_seconds),
         idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
+        batching: !serve.no_batching,
         ..Default::default()
     };
     let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner)?;

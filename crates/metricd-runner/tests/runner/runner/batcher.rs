@@ -34,10 +34,14 @@ impl Known {
     }
 
     async fn on(database: TestDatabase, max_connections: usize, statements: &[&str]) -> Result<Self> {
-        let owner = database.connect().await?;
-        owner.batch_execute("CREATE TABLE warehouse.t (a integer); CREATE TABLE warehouse.u (a integer)").await?;
         let config =
             RunnerConfig { max_connections, acquire_timeout: Duration::from_secs(10), ..RunnerConfig::default() };
+        Self::configured(database, config, statements).await
+    }
+
+    async fn configured(database: TestDatabase, config: RunnerConfig, statements: &[&str]) -> Result<Self> {
+        let owner = database.connect().await?;
+        owner.batch_execute("CREATE TABLE warehouse.t (a integer); CREATE TABLE warehouse.u (a integer)").await?;
         let runner = PgRunner::new(&database.reader, config)?;
         for sql in statements.iter().chain(&[LOCKABLE, WHEN]) {
             let _ = rows(&runner, sql).await;
@@ -339,6 +343,15 @@ async fn nothing_is_sent_together_where_it_could_leave_something_behind_or_is_a_
         Ok(String::from_utf8_lossy(&rows.finish()).into_owned())
     }));
     let times = times(answers.await)?;
+    assert_eq!(distinct(&times), 8, "{times:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_statement_is_sent_alone_if_batching_is_off() -> Result<()> {
+    let config = RunnerConfig { max_connections: 9, batching: false, ..RunnerConfig::default() };
+    let known = Known::configured(TestDatabase::new().await?, config, &[]).await?;
+    let times = times(known.together(&[WHEN; 8]).await)?;
     assert_eq!(distinct(&times), 8, "{times:?}");
     Ok(())
 }
