@@ -1,4 +1,4 @@
-//! The time limits of a run whose sink may make it wait.
+//! The time limits of a run whose sink exerts back-pressure.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use metricd_execution::{Column, EncodeError, Fields, RowSink, RunError, RunLimits, RunOutcome, RunTiming};
 use tokio::time::{Instant, timeout_at};
 
-/// The limits are not looked at more often than this.
+/// The shortest interval between two checks of the limits.
 const MIN_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How far a sink may lag behind the rate at which it has to take rows. A pause of that length is no slowness.
+/// How far a sink may lag behind the minimum rate. A pause of this length is allowed.
 const MAX_LAG: Duration = Duration::from_secs(30);
 
-/// How long a run has waited for its sink.
+/// Measures how long a run waits for its sink, and enforces the limits on it.
 #[derive(Debug, Default)]
 pub(crate) struct BackpressureClock(Mutex<BackpressureState>);
 
@@ -21,15 +21,15 @@ pub(crate) struct BackpressureClock(Mutex<BackpressureState>);
 struct BackpressureState {
     before: Duration,
     since: Option<Instant>,
-    /// How many bytes of rows the sink has been handed since it was last waited for.
+    /// The bytes of rows that the sink has received since the last flush.
     taken_bytes: u64,
-    /// How long it has been waited for beyond what the least rate allows for what it has taken. What it takes faster is no
-    /// credit for later.
+    /// The time that flushes took beyond what the minimum rate allows for the bytes. A faster flush earns no credit
+    /// for later.
     lag: Duration,
 }
 
 impl BackpressureState {
-    /// The lag as of now, at this rate.
+    /// The lag as of now, at this minimum rate.
     fn lag(&self, min_bytes_per_second: u64) -> Duration {
         if min_bytes_per_second == 0 {
             return Duration::ZERO;
@@ -41,13 +41,13 @@ impl BackpressureState {
 }
 
 impl BackpressureClock {
-    /// The sink, whose waits are counted.
+    /// Wraps the sink so that its back-pressure is measured.
     pub(crate) fn measure<'a>(&'a self, sink: &'a mut dyn RowSink, limits: RunLimits) -> impl RowSink + 'a {
         MeasuredSink { sink, clock: self, min_bytes_per_second: limits.min_bytes_per_second }
     }
 
-    /// Ends the run when it has taken longer than its limit without the waits, or waited longer than the sink may make it, all in
-    /// all or for what it takes.
+    /// Ends the run if it exceeds its time limit without back-pressure, if back-pressure exceeds the write timeout,
+    /// or if the sink lags behind the minimum rate.
     pub(crate) async fn enforce(
         &self,
         limits: RunLimits,
@@ -63,7 +63,7 @@ impl BackpressureClock {
             let (now, waited) = (Instant::now(), self.total());
             let lag = self.lock().lag(limits.min_bytes_per_second);
             let left = limits.write_timeout.saturating_sub(waited).min(MAX_LAG.saturating_sub(lag));
-            // Moves on while the run waits.
+            // The end moves while the run waits for its sink.
             let end = began + limits.time + waited;
             if left.is_zero() {
                 return Err(RunError::ClientTooSlow { limit: limits.write_timeout });
@@ -75,7 +75,7 @@ impl BackpressureClock {
         }
     }
 
-    /// In all.
+    /// The total back-pressure so far.
     pub(crate) fn total(&self) -> Duration {
         let waited = self.lock();
         waited.before + waited.since.map(|since| since.elapsed()).unwrap_or_default()

@@ -1,12 +1,12 @@
-//! Cheap statements of several runs, sent as one question.
+//! Batches cheap statements of several runs.
 //!
-//! Much of what a cheap statement costs is that PostgreSQL's process and this one wake each other. So each thread has one
-//! question with cheap statements under way, and those that come meanwhile are sent together when it is answered. Where
-//! nothing is under way, nobody waits.
+//! Most of the cost of a cheap statement is that PostgreSQL's process and this one wake each other. So each thread
+//! has at most one batch in flight; statements that arrive meanwhile form the next batch. If no batch is in flight,
+//! nothing waits.
 //!
-//! PostgreSQL holds the answers back until all statements of a question have run, and nobody can tell which of them takes its
-//! time. So a question that is not answered soon is stopped. Its runs then go on alone, as they do wherever anything else goes
-//! wrong: statements only read, so that they can be run once more.
+//! PostgreSQL buffers the responses of a batch until its last statement has run, so the slow statement cannot be told
+//! from the others. A batch without a response within [`BATCH_TIMEOUT`] is therefore cancelled, and its runs continue
+//! alone, as they do after any other failure. Statements only read, so running one twice is safe.
 
 mod batch;
 mod worker;
@@ -29,33 +29,33 @@ use crate::cost::Estimates;
 use crate::pool::Pool;
 use crate::timing::Clock;
 
-/// What a statement costs at most that is sent with others, in the planner's unit: some tenths of a millisecond.
+/// The maximum estimated cost of a statement in a batch, in the planner's unit: some tenths of a millisecond.
 const MAX_BATCHED_COST: f64 = 1_000.0;
 
-/// How long a question may take, be it that its statements have to be prepared.
+/// How long a batch may take, preparing its statements included.
 const BATCH_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// The runs that wait to be sent with others.
+/// Runs statements in batches, one queue for each thread.
 #[derive(Clone)]
 pub(crate) struct StatementBatcher(Arc<BatcherInner>);
 
 struct BatcherInner {
     pool: Pool,
     estimates: Estimates,
-    /// Whether no statement can act on one behind it in its transaction, as of the connection that was used last.
+    /// Whether the connection that was used last is batching-safe.
     batching_safe: AtomicBool,
     threads: Mutex<HashMap<ThreadId, ThreadQueue, RandomState>>,
 }
 
-/// The runs of a thread.
+/// The runs of one thread that wait for a batch.
 #[derive(Default)]
 struct ThreadQueue {
     waiting: VecDeque<PendingRun>,
-    /// Whether there is a driver, who takes from them for as long as there are any.
+    /// Whether a worker exists. It takes from the queue until that is empty.
     has_worker: bool,
 }
 
-/// A run that waits.
+/// A run that waits for a batch.
 struct PendingRun {
     since: Instant,
     statement: BoundStatement,
@@ -70,12 +70,12 @@ impl StatementBatcher {
         Self(Arc::new(BatcherInner { pool, estimates, batching_safe, threads }))
     }
 
-    /// Takes note of what is known of the connections.
+    /// Records whether the connection is batching-safe.
     pub(crate) fn observe(&self, connection: &Connection) {
         self.0.batching_safe.store(connection.batching_safe(), Ordering::Relaxed);
     }
 
-    /// Runs the statement with others; `None` where it has to be run alone, be it that this was tried.
+    /// Runs the statement in a batch. `None` means that it has to run alone; a batch may have been tried.
     pub(crate) async fn run(
         &self,
         statement: &BoundStatement,
@@ -106,11 +106,11 @@ impl StatementBatcher {
         })
     }
 
-    /// What the statement costs, where it can be sent with others.
+    /// The estimated cost, if the statement can be batched.
     fn batchable_cost(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
-        // One whose sink makes it wait has a transaction of its own; one with less time would be stopped too late.
+        // A sink with back-pressure needs a transaction of its own; with less time a run would be cancelled too late.
         let is_plain = limits.write_timeout.is_zero() && limits.time > BATCH_TIMEOUT;
-        // One that has not stopped lately would keep others from their answers.
+        // A statement that recently did not stop would delay the others.
         let is_suspect = self.0.pool.quarantine().suspects(statement.text());
         if !is_plain || is_suspect || !self.0.batching_safe.load(Ordering::Relaxed) {
             return None;
@@ -127,7 +127,7 @@ impl StatementBatcher {
         queue.waiting.push_back(run);
         if !mem::replace(&mut queue.has_worker, true) {
             drop(threads);
-            // It begins when all that this thread has to do now is done, so that others may have come.
+            // The worker starts when this thread has finished its current tasks, so more runs may have arrived.
             tokio::spawn(BatchWorker::new(self.clone(), thread).run());
         }
     }

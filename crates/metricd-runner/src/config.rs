@@ -9,7 +9,7 @@ pub struct RunnerConfig {
     pub max_connections: usize,
     /// How long a run waits for a free connection.
     pub acquire_timeout: Duration,
-    /// The lifetime of a connection, shortened by a random share of up to a tenth so that not all expire at once.
+    /// The lifetime of a connection, shortened by a fraction of up to a tenth that differs between connections.
     pub max_lifetime: Duration,
     /// How long an unused connection stays open.
     pub idle_timeout: Duration,

@@ -1,4 +1,4 @@
-//! A session of the reader, with what is known about it.
+//! A session of the reader with its prepared-statement cache, properties and types.
 
 pub(crate) mod prepared_statement;
 mod properties;
@@ -30,14 +30,14 @@ use crate::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL, Tenancy, TenantStatement, 
 use crate::transaction::BEGIN_SQL;
 use crate::transaction::clean_up;
 
-/// How many statements a connection keeps prepared. Past that, the one that was used least recently is closed.
+/// The size of the prepared-statement cache. The least recently used statement is evicted.
 const MAX_CACHED_STATEMENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
-/// By how much the role's limit of time may be longer than a statement's to be taken for that: the server gives the role a
-/// second more than statements have.
+/// By how much the role's statement timeout may exceed a statement's limit and still count as that limit: the server
+/// sets the role's timeout one second above the limit of statements.
 pub(crate) const TIMEOUT_LEEWAY: Duration = Duration::from_secs(1);
 
-/// A session, with the statements that are prepared in it.
+/// A session with its prepared-statement cache.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) session: Session,
@@ -45,30 +45,30 @@ pub(crate) struct Connection {
     opened_at: Instant,
     properties: SessionProperties,
     is_retired: bool,
-    /// The name under which the statement is prepared that names a tenant.
+    /// The name of the prepared [`SET_TENANT_SQL`].
     prelude_statement: Option<String>,
     planned_for: PlannedFor,
     statement_cache: LruCache<String, Arc<PreparedStatement>, RandomState>,
-    /// How many statements were ever prepared, each under a name of its own.
+    /// The number of statements prepared so far. Each gets a new name.
     prepared_count: u64,
-    /// The last of those names, until its plan is kept.
+    /// The latest name, until its statement is cached.
     uncached_name: Option<String>,
-    /// The types that are not built in, as they were looked up.
+    /// The types that are not built in, as far as they were looked up.
     pub(crate) types: HashMap<Oid, Type>,
-    /// What `format_type` calls them.
+    /// Their names, as `format_type` prints them.
     pub(crate) type_names: HashMap<Oid, String>,
-    /// Of those, what stands between the elements of an array, if it is no comma.
+    /// The array delimiters of those types that do not use a comma.
     pub(crate) delimiters: HashMap<Oid, u8>,
 }
 
 impl Connection {
-    /// Connects. The connection belongs to this thread, whose runtime tells of what has come.
+    /// Connects. The connection belongs to this thread, whose runtime polls its socket.
     pub(crate) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
         let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
         let options = format!("{}{ISOLATION_OPTION} {}", settings.collect::<String>(), session_token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {
-            // A pooler may refuse what it does not pass on. Behind one, each transaction has its settings.
+            // A pooler may refuse options that it does not forward. Behind one, each transaction sets its own.
             Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
                 Session::open(config).await?
             }
@@ -94,59 +94,59 @@ impl Connection {
         })
     }
 
-    /// Whether two transactions may meet two of PostgreSQL's processes, as behind a pooler. Nothing is left to the session
-    /// then: each transaction is settled anew, and no statement is kept prepared.
+    /// Whether two transactions may run in two different backends. If so, nothing is kept in the session: each
+    /// transaction sets its settings again, and no statement stays prepared.
     pub(crate) fn is_behind_pooler(&self) -> bool {
         self.properties.pooler_settings.is_some()
     }
 
-    /// Whether a statement can be sent alone, since nothing that it may do outlives it. Asked when the connection was opened:
-    /// a right that is given later is seen by later connections.
+    /// Whether no statement can have an effect that outlives it, so that a statement needs no transaction around it.
+    /// Read once, at connect: a privilege granted later affects later connections.
     pub(crate) fn side_effect_free(&self) -> bool {
         self.properties.side_effect_free
     }
 
-    /// Whether nothing that a statement may do reaches another one in its transaction. Asked when the connection was opened.
+    /// Whether no statement can affect a later one of the same transaction. Read once, at connect.
     pub(crate) fn batching_safe(&self) -> bool {
         self.properties.batching_safe
     }
 
-    /// Whether PostgreSQL stops each statement after this time, or little more, without being told so.
+    /// Whether PostgreSQL itself cancels each statement after this time, or up to [`TIMEOUT_LEEWAY`] later.
     pub(crate) fn enforces_timeout(&self, time: Duration) -> bool {
         let timeout = self.properties.timeout;
         (time..=time.saturating_add(TIMEOUT_LEEWAY)).contains(&timeout) && !timeout.is_zero()
     }
 
-    /// The thread that has opened the connection.
+    /// The thread that opened the connection.
     pub(crate) fn owner_thread(&self) -> ThreadId {
         self.owner_thread
     }
 
-    /// PostgreSQL's process; behind a pooler, one of those that have been met.
+    /// The backend's process id; behind a pooler, that of one of the backends.
     pub(crate) fn pid(&self) -> &str {
         &self.properties.pid
     }
 
-    /// Has the connection closed when it is given back, since its session holds more memory than one is to keep.
+    /// Makes the pool close the connection on release, because its session holds too much memory.
     pub(crate) fn retire(&mut self) {
         self.is_retired = true;
     }
 
-    /// Whether it is closed when it is given back.
+    /// Whether the pool closes it on release.
     pub(crate) fn is_retired(&self) -> bool {
         self.is_retired
     }
 
-    /// When it was open at the latest.
+    /// The time by which it was open.
     pub(crate) fn opened(&self) -> Instant {
         self.opened_at
     }
 
-    /// What is asked ahead of what is run on the tenant's behalf: the beginning of the transaction, unless it needs none, and
-    /// what names the tenant. Where it has been done, [`Self::entered`] is to be told.
+    /// The statements to send before those of a run: the beginning of the transaction, if it needs one, and the
+    /// tenant. When they have run, call [`Self::tenant_set`].
     ///
-    /// Behind a pooler, the process that the tenant is named to is known only once the transaction has begun, so that this
-    /// begins it.
+    /// Behind a pooler the backend is known only within the transaction. For a tenant, this therefore begins the
+    /// transaction and reads the backend's process id.
     pub(crate) async fn prelude(
         &mut self,
         begin: Option<&'static str>,
@@ -154,7 +154,7 @@ impl Connection {
         tenancy: Option<Tenancy<'_>>,
     ) -> Result<TransactionPrelude, SessionError> {
         if let Some(settings) = self.properties.pooler_settings.clone() {
-            // Somebody else's plans may be kept there, as those of functions are.
+            // The backend may hold plans made for another tenant, such as those of functions.
             let prelude = TransactionPrelude {
                 begin,
                 snapshot,
@@ -172,7 +172,7 @@ impl Connection {
         let tenant = tenancy.map(|tenancy| tenancy.tenant);
         let discards_plans = !self.planned_for.is(tenant);
         if discards_plans {
-            // It may be given up on the way.
+            // The run may be dropped before the plans are discarded.
             self.planned_for = PlannedFor::Unknown;
         }
         let prelude = TransactionPrelude { begin, snapshot, discards_plans, ..TransactionPrelude::default() };
@@ -180,7 +180,7 @@ impl Connection {
         let name = if let Some(name) = &self.prelude_statement {
             name.clone()
         } else {
-            // One that is given up on the way may be prepared all the same: the next one has another name.
+            // A future dropped here may leave the statement prepared: the next one gets a new name.
             let name = self.new_name()?;
             self.session.prepare(&[], Some(name.clone()), SET_TENANT_SQL).await?;
             self.uncached_name = None;
@@ -190,7 +190,7 @@ impl Connection {
         Ok(TransactionPrelude { tenant, ..prelude })
     }
 
-    /// What is asked ahead of what the runner asks for itself, be it within a transaction already.
+    /// The statements to send before one of the runner's own statements, which may already be in a transaction.
     pub(crate) async fn internal_prelude(&mut self) -> Result<TransactionPrelude, SessionError> {
         if self.is_behind_pooler() && !self.session.is_in_transaction() {
             self.prelude(Some(BEGIN_SQL), None, None).await
@@ -199,7 +199,7 @@ impl Connection {
         }
     }
 
-    /// Says that what [`Self::prelude`] has asked ahead was done.
+    /// Records that the statements of [`Self::prelude`] have run.
     pub(crate) fn tenant_set(&mut self, tenancy: Option<Tenancy<'_>>) {
         if matches!(self.planned_for, PlannedFor::Unknown) {
             let tenant = tenancy.map(|tenancy| tenancy.tenant.clone());
@@ -207,7 +207,7 @@ impl Connection {
         }
     }
 
-    /// Prepares a statement; behind a pooler, has it described.
+    /// Prepares a statement; behind a pooler, only describes it.
     pub(crate) async fn prepare(&mut self, sql: &str) -> Result<DescribedStatement, SessionError> {
         let prelude = self.internal_prelude().await?;
         let before: Vec<_> = prelude.statements().collect();
@@ -217,7 +217,7 @@ impl Connection {
         prepared
     }
 
-    /// The only row of a statement of the runner's own, with its values as text.
+    /// The only row of one of the runner's own statements, with its values as text.
     pub(crate) async fn row(&mut self, sql: &str, argument: &str) -> Result<Vec<Option<String>>, SessionError> {
         let prelude = self.internal_prelude().await?;
         let before: Vec<_> = prelude.statements().collect();
@@ -226,7 +226,7 @@ impl Connection {
         row
     }
 
-    /// Ends the transaction that [`Self::own_prelude`] has begun.
+    /// Ends the transaction that [`Self::internal_prelude`] has begun.
     async fn end_internal(&mut self, before: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
         if before.is_empty() || self.session.is_lost() {
             return Ok(());
@@ -234,7 +234,7 @@ impl Connection {
         clean_up(&mut self.session).await
     }
 
-    /// A name that no prepared statement has had. What was prepared under the one before, and not kept, is forgotten.
+    /// A name that no prepared statement has had. The statement of the previous name is closed unless it was cached.
     fn new_name(&mut self) -> Result<String, SessionError> {
         if let Some(name) = self.uncached_name.take() {
             self.session.close_statement(&name)?;
@@ -245,12 +245,12 @@ impl Connection {
         Ok(name)
     }
 
-    /// What is prepared for this text.
+    /// The prepared statement for this text.
     pub(crate) fn cached_statement(&mut self, text: &str) -> Option<Arc<PreparedStatement>> {
         self.statement_cache.get(text).cloned()
     }
 
-    /// Keeps what was prepared last.
+    /// Caches the statement that was prepared last, and closes the evicted one.
     pub(crate) fn cache_statement(
         &mut self,
         text: &str,
@@ -261,7 +261,7 @@ impl Connection {
         evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
     }
 
-    /// Forgets what is prepared for this text, and the types that were looked up: one of them may have changed.
+    /// Evicts the statement for this text and the looked-up types, one of which may have changed.
     pub(crate) fn evict_statement(&mut self, text: &str) -> Result<(), SessionError> {
         self.forget_types();
         self.statement_cache.pop(text).map_or(Ok(()), |statement| self.close(&statement))
@@ -272,7 +272,7 @@ impl Connection {
     }
 }
 
-/// For whom the plans of the prepared statements were made.
+/// The tenant for which the plans of the prepared statements were made.
 #[derive(Debug)]
 enum PlannedFor {
     Unknown,

@@ -1,4 +1,4 @@
-//! What the planner expects a statement to cost.
+//! The planner's cost estimates.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::session::{PreludeStatement, Response, Session, SessionError};
 use crate::transaction::finish_cleanup;
 use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 
-/// How much is read of a plan, as PostgreSQL explains it. It has the constants that the planner has computed; a statement whose
-/// conditions make it larger counts as too costly.
+/// The maximum size of an `EXPLAIN` result that is read. It contains the constants that the planner has computed; a
+/// statement whose conditions exceed this counts as too costly.
 const MAX_PLAN_BYTES: usize = 4 << 20;
 
-/// A plan of that size is not kept: PostgreSQL would hold it in memory for as long as the session lives.
+/// A connection with a plan of this size is retired: PostgreSQL would hold the plan for as long as the session lives.
 const LARGE_PLAN_BYTES: usize = 128 << 10;
 
-/// How long an estimate holds: it changes with the data, and asking for it costs a run two more round trips.
+/// How long an estimate is valid. It changes with the data, and estimating costs a run a round trip.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long a statement is not sent with others once that has turned out to be wrong.
+/// How long a statement is not batched after a batch with it has failed.
 const BATCHING_DENIAL: Duration = Duration::from_secs(5);
 
-/// Of how many statements an estimate is held.
+/// The maximum number of statements with an estimate.
 const MAX_ESTIMATES: u64 = 10_000;
 
-/// What the planner says of a statement.
+/// The planner's estimate for a statement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Estimate {
-    /// What it expects the statement to cost, in its own unit. Of one whose plan is too large it is infinite.
+    /// The total cost in the planner's unit; infinite if the plan is too large to be read.
     pub(crate) cost: f64,
-    /// Whether the plan is so large that the session is not to keep it.
+    /// Whether the plan is so large that the session should not keep it.
     pub(crate) is_large: bool,
 }
 
@@ -44,11 +44,11 @@ impl Estimate {
     const TOO_LARGE: Self = Self { cost: f64::INFINITY, is_large: true };
 }
 
-/// The planner's estimates, by the text of the statement. One that was made for other values of the parameters will do.
+/// Estimates by the text of the statement. One made for other values of the parameters is good enough.
 #[derive(Debug, Clone)]
 pub(crate) struct Estimates {
     costs: Cache<Arc<str>, Estimate, RandomState>,
-    /// The statements that are not sent with others, whatever they cost.
+    /// The statements that are not batched, whatever they cost.
     batching_denied: Cache<Arc<str>, (), RandomState>,
 }
 
@@ -58,14 +58,14 @@ impl Default for Estimates {
     }
 }
 
-/// What is held by the text of a statement, for so long.
+/// A cache by the text of a statement, with this time to live.
 fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>, V, RandomState> {
     let cache = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(lifetime);
     cache.build_with_hasher(RandomState::default())
 }
 
 impl Estimates {
-    /// What the planner says of the statement.
+    /// The estimate for the statement, from the cache or from PostgreSQL.
     pub(crate) async fn of(
         &self,
         connection: &mut Connection,
@@ -79,22 +79,22 @@ impl Estimates {
         Ok(estimate)
     }
 
-    /// What a statement costs that can be sent with others, where that is known.
+    /// The cost of a statement that may be batched, if it is known.
     pub(crate) fn batchable_cost(&self, text: &str) -> Option<f64> {
         let estimate =
             self.costs.get(text).filter(|estimate| !estimate.is_large && !self.batching_denied.contains_key(text));
         estimate.map(|estimate| estimate.cost)
     }
 
-    /// Has the statement sent by itself for a while.
+    /// Denies batching to the statement for [`BATCHING_DENIAL`].
     pub(crate) fn deny_batching(&self, text: &str) {
         self.batching_denied.insert(text.into(), ());
     }
 }
 
-/// Asks the planner. An answer that cannot be read is no reason to refuse a statement.
+/// Runs `EXPLAIN`. A result that cannot be read does not refuse the statement.
 async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Result<Estimate, SessionError> {
-    // Only with VERBOSE the plan has the constants of the columns.
+    // Only VERBOSE shows the constants of the columns.
     let estimate = explain_with(connection, statement, "VERBOSE, FORMAT JSON").await?;
     if estimate != Estimate::TOO_LARGE {
         return Ok(estimate);
@@ -103,13 +103,14 @@ async fn explain(connection: &mut Connection, statement: &BoundStatement) -> Res
     Ok(Estimate { is_large: true, ..estimate })
 }
 
-/// Has a statement explained, in a transaction that leaves nothing behind. Its answer is to be read, and then [`cleaned`].
+/// Sends an `EXPLAIN` in a transaction that is rolled back. The caller reads the response, then calls
+/// [`finish_cleanup`].
 pub(crate) async fn send_explain<'a>(
     connection: &'a mut Connection,
     statement: &BoundStatement,
     options: &str,
 ) -> Result<&'a mut Session, SessionError> {
-    // Explaining may leave more behind than running: that of SELECT INTO makes a schema for temporary tables.
+    // `EXPLAIN` may leave more behind than running: for SELECT INTO it creates a schema for temporary tables.
     let explain = format!("EXPLAIN ({options}) {}", statement.text());
     let prelude = connection.internal_prelude().await?;
     let mut before: Vec<_> = prelude.statements().collect();
@@ -131,7 +132,7 @@ async fn explain_with(
     let estimate = read_estimate(session).await;
     finish_cleanup(session).await?;
     match estimate {
-        // PostgreSQL could not even print the plan.
+        // PostgreSQL cannot even print the plan.
         Err(SessionError::Refused { sqlstate, .. }) if is_too_large(&sqlstate) => Ok(Estimate::TOO_LARGE),
         estimate => estimate,
     }
@@ -156,7 +157,7 @@ async fn read_estimate(session: &mut Session) -> Result<Estimate, SessionError> 
     }
 }
 
-/// The cost of the whole plan. Nothing else of it is held.
+/// The total cost of the topmost node. The rest of the document is not kept.
 fn total_cost(json: &[u8]) -> Option<f64> {
     #[derive(Deserialize)]
     struct Explained {

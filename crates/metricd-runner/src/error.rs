@@ -1,4 +1,4 @@
-//! A session's errors in the words of the port.
+//! Maps errors of a session to errors of the runner port.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tokio_postgres::error::SqlState;
 
 use crate::session::SessionError;
 
-/// Whether PostgreSQL lets nobody in, since as many are there as it, the database or the role may have.
+/// Whether PostgreSQL, the database or the role has reached its connection limit.
 pub(crate) fn is_full(error: &SessionError) -> bool {
     matches!(error, SessionError::Refused { sqlstate, .. } if *sqlstate == *SqlState::TOO_MANY_CONNECTIONS.code())
 }
 
-/// Why a connection could not be opened.
+/// The error of a connection that could not be opened.
 pub(crate) fn connect_error(error: SessionError, waited: Duration) -> RunError {
     match error {
         error if is_full(&error) => RunError::NoConnection { waited },
@@ -21,8 +21,8 @@ pub(crate) fn connect_error(error: SessionError, waited: Duration) -> RunError {
     }
 }
 
-/// Why a statement did not run. A statement that was cancelled has gone past the role's own limit: nobody else cancels it
-/// while it is waited for.
+/// The error of a statement. A cancelled statement has exceeded the role's own timeout: while a run waits for it,
+/// nothing else cancels it.
 pub(crate) fn run_error(error: SessionError, limit: Duration) -> RunError {
     let (sqlstate, message) = match error {
         SessionError::Lost(message) => return RunError::Unavailable(message),
@@ -35,25 +35,25 @@ pub(crate) fn run_error(error: SessionError, limit: Duration) -> RunError {
     }
 }
 
-/// The SQLSTATEs by which PostgreSQL says that what a statement was prepared against has gone or changed, also while the
-/// statement runs. Each has other reasons as well, which only messages tell apart, in the server's language.
+/// The SQLSTATEs that a statement may get because an object has changed since it was prepared, even while it
+/// executes. Each has other causes as well, which only the message distinguishes, in the language of the server.
 const GONE: [&SqlState; 3] = [
     // "cached plan must not change result type".
     &SqlState::FEATURE_NOT_SUPPORTED,
-    // "cache lookup failed": of a type, a relation or a function that was dropped, and perhaps made again.
+    // "cache lookup failed": a type, a relation or a function was dropped, and perhaps created again.
     &SqlState::INTERNAL_ERROR,
-    // A function that has changed, by whose former result others were prepared.
+    // A function has changed on whose former result type other statements were prepared.
     &SqlState::DATATYPE_MISMATCH,
 ];
 
-/// The SQLSTATEs by which PostgreSQL says that a session does not have what was prepared in it, or has it already.
+/// The SQLSTATEs for a prepared statement that does not exist in the session, or exists already.
 const NAMES: [&SqlState; 2] = [&SqlState::INVALID_SQL_STATEMENT_NAME, &SqlState::DUPLICATE_PSTATEMENT];
 
-/// Whether a statement is to be prepared anew, and run once more.
+/// Whether to prepare a statement again and run it once more.
 ///
-/// Whatever PostgreSQL objects to before it begins to run a statement that is prepared may be because of what has
-/// changed since: a parameter's type that was dropped (XX000), an operator for a column's former type (42883), a value that
-/// its new type would have (22P02), another number of columns (08P01). Preparing it anew tells.
+/// Any error before a prepared statement starts to execute may be due to a change since: a parameter's type was
+/// dropped (XX000), an operator for a column's former type (42883), a value invalid in the new type (22P02), another
+/// number of columns (08P01). Preparing it again shows the real error.
 pub(crate) fn is_stale(error: &RunError, is_prepared: bool, is_executing: bool) -> bool {
     let RunError::Failed { sqlstate, .. } = error else { return false };
     let is_one = |codes: &[&SqlState]| codes.iter().any(|code| code.code() == sqlstate);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_is_prepared_anew_for_what_may_have_changed_since() {
+    fn a_statement_is_prepared_again_if_an_object_may_have_changed() {
         for (sqlstate, before, while_running) in [
             ("0A000", true, true),
             ("XX000", true, true),
@@ -85,7 +85,7 @@ mod tests {
             let error = failed(sqlstate);
             assert_eq!(is_stale(&error, true, false), before, "{sqlstate}");
             assert_eq!(is_stale(&error, true, true), while_running, "{sqlstate}");
-            // One that cannot be prepared is not prepared anew, unless its name is taken.
+            // A statement that cannot be prepared is not prepared again, unless its name is taken.
             assert_eq!(is_stale(&error, false, false), ["26000", "42P05"].contains(&sqlstate), "{sqlstate}");
         }
         assert!(!is_stale(&RunError::TimedOut { limit: Duration::ZERO }, true, false));

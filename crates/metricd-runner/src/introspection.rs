@@ -1,4 +1,4 @@
-//! What PostgreSQL says of the data and their state.
+//! Reads the state of the data and its tables: the snapshot token, fingerprints, row-level security.
 
 mod relations;
 mod verify;
@@ -16,10 +16,10 @@ use crate::run::Task;
 use crate::runner::PgRunner;
 use crate::timing::Clock;
 
-/// The snapshot, which changes with every transaction that is committed. A standby shows what others have committed, later.
+/// The current snapshot, which changes with every commit. None on a standby, which shows commits later.
 const SNAPSHOT_SQL: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
 
-/// How long PostgreSQL may take to answer.
+/// The time limit of each query.
 const MAX_TIME: Duration = Duration::from_secs(1);
 
 const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
@@ -27,22 +27,22 @@ const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
 const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 
 impl PgRunner {
-    /// As for [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
+    /// Implements [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
     pub(crate) async fn current_snapshot(&self) -> Result<Option<SnapshotToken>, RunError> {
-        // Of several, one may be behind another.
+        // One of several servers may lag behind another.
         if !self.has_one_server {
             return Ok(None);
         }
         let read_at = Instant::now();
         let (snapshot, clock) = self.query_value(SNAPSHOT_SQL, None).await?;
-        // A session with a pooler tells nothing of how long PostgreSQL has been there.
+        // Behind a pooler the age of the session with PostgreSQL is unknown.
         let Some(session_since) = clock.session_since else { return Ok(None) };
         Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
     }
 
-    /// As for [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).
+    /// Implements [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).
     pub(crate) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
-        // It has names of PostgreSQL's, and no member that could not be written.
+        // Names always serialize.
         let tables = serde_json::to_string(tables).unwrap_or_default();
         Ok(self
             .query_value(&FINGERPRINT_SQL.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables)))
@@ -50,14 +50,14 @@ impl PgRunner {
             .0)
     }
 
-    /// As for [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
+    /// Implements [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
     pub(crate) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
         let (document, _) = self.query_value(RELATIONS_SQL, None).await?;
         relations(&document.unwrap_or_default())
             .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
     }
 
-    /// The only value of a statement, which has one parameter if it has an argument, and where the time of its run has gone.
+    /// The only value of a statement with at most one parameter, and the timing of its run.
     async fn query_value(
         &self,
         sql: &str,
@@ -78,7 +78,7 @@ impl PgRunner {
     }
 }
 
-/// Takes the value of a single row and column.
+/// A sink for the value of a single row and column.
 struct SingleValueSink(Option<String>);
 
 impl RowSink for SingleValueSink {

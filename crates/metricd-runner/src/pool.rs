@@ -1,8 +1,8 @@
-//! The runner's connections: so many in all, each of them first of all for the thread that has opened it.
+//! The connection pool. A thread gets the connections that it opened, if it can.
 //!
-//! What has come on a connection is noticed by the runtime that has opened it. The web server has a runtime for each of its
-//! threads, and a request that uses another thread's connection is woken by that thread for each piece of the answer. So a
-//! thread gets its own connections where it can; another one's, rather than none, where those are busy.
+//! The runtime of the thread that opened a connection polls its socket. The web server has one runtime for each
+//! thread, and a request on the connection of another thread is woken by that thread for each piece of the response.
+//! So a thread takes its own connections first, and those of other threads if all of its own are busy.
 
 mod acquired_connection;
 mod expiry;
@@ -31,13 +31,13 @@ use crate::connection::Connection;
 use crate::error::{connect_error, is_full};
 use crate::session::SessionConfig;
 
-/// How long a run waits while other threads' connections go to runs of those threads.
+/// How long a run waits while connections are passed to runs of the threads that own them.
 const AFFINITY_WINDOW: Duration = Duration::from_millis(20);
 
-/// How long no further connection is opened when PostgreSQL has refused one for there being too many.
+/// How long no further connection is opened after PostgreSQL has refused one because of a connection limit.
 const FULL_BACKOFF: Duration = Duration::from_secs(1);
 
-/// The connections that are open, and who waits for one.
+/// The open connections, and the runs that wait for one.
 #[derive(Clone)]
 pub(crate) struct Pool(Arc<PoolInner>);
 
@@ -47,22 +47,22 @@ struct PoolInner {
     expiry: Expiry,
     quarantine: Quarantine,
     locks: Locks,
-    /// Who may see what the sessions of the reader run, where that is somebody else.
+    /// The role that may see what the sessions of the reader run, if it is not the reader.
     observer: OnceLock<SessionConfig>,
-    /// The connections that streams may have.
+    /// The connections that streams may use.
     streams: Arc<Semaphore>,
     state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
 struct PoolState {
-    /// How many connections there are or will be in a moment.
+    /// The number of connections that are open or being opened.
     open: usize,
     idle: Vec<IdleConnection>,
-    /// Whether a task closes idle connections when their time is over.
+    /// Whether a task closes expired idle connections.
     has_sweeper: bool,
     waiting: VecDeque<Waiter>,
-    /// When PostgreSQL has refused a connection for there being too many, its own or the role's.
+    /// When PostgreSQL last refused a connection because of a limit of its own, of the database or of the role.
     full_since: Option<Instant>,
 }
 
@@ -99,12 +99,12 @@ impl Pool {
         &self.0.locks
     }
 
-    /// Has this role asked what a session runs: in a hardened database no reader may see that.
+    /// Asks this role what a session runs: in a hardened database no reader may see that.
     pub(crate) fn observe_as(&self, owner: SessionConfig) {
         self.0.observer.get_or_init(|| owner);
     }
 
-    /// Waits until a stream may have a connection, which it may for as long as the permit is held.
+    /// Waits until a stream may use a connection. It may for as long as it holds the permit.
     pub(crate) async fn stream_permit(&self, deadline: Instant) -> Result<Permit, RunError> {
         let permit = timeout_at(deadline.into(), Arc::clone(&self.0.streams).acquire_owned()).await;
         let permit = permit.ok().and_then(Result::ok);
@@ -115,7 +115,7 @@ impl Pool {
         self.0.config.max_connections
     }
 
-    /// An idle connection or a new one, where nobody waits for one and it can be had at once.
+    /// An idle connection or a new one, if nothing waits for one and none has to be waited for.
     pub(crate) async fn try_acquire(&self) -> Option<PoolSlot> {
         let mut slot = self.0.try_take()?;
         if slot.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
@@ -132,12 +132,12 @@ impl Pool {
         Some(slot)
     }
 
-    /// Whether any connection is open, or being opened.
+    /// Whether any connection is open or being opened.
     pub(crate) fn is_open(&self) -> bool {
         self.0.state().open > 0
     }
 
-    /// Whether somebody waits for a connection.
+    /// Whether a run waits for a connection.
     pub(crate) fn has_waiters(&self) -> bool {
         self.0.state().waiting.iter().any(|waiting| !waiting.slot.is_closed())
     }
@@ -147,7 +147,7 @@ impl Pool {
         self.0.config.acquire_timeout
     }
 
-    /// An idle connection, a new one, or the next one that becomes free until then.
+    /// An idle connection, a new one, or the next one that is released before the deadline.
     pub(crate) async fn acquire_until(&self, deadline: Instant) -> Result<PoolSlot, RunError> {
         let waited = self.0.config.acquire_timeout;
         let deadline = tokio::time::Instant::from_std(deadline);
@@ -167,7 +167,7 @@ impl Pool {
                     slot.connection = Some(connection);
                     return Ok(slot);
                 }
-                // One of those that are open will do.
+                // Wait for an open one instead.
                 Err(error) if is_full(&error) && self.0.reject(slot) => {}
                 Err(error) => return Err(connect_error(error, waited)),
             }
@@ -189,7 +189,7 @@ impl PoolInner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why nobody was given a connection in time.
+    /// The error of a run that got no connection in time.
     fn exhausted(&self) -> RunError {
         let open = self.state().open;
         if open > 0 && self.quarantine.connections() >= open {
@@ -198,7 +198,7 @@ impl PoolInner {
         RunError::NoConnection { waited: self.config.acquire_timeout }
     }
 
-    /// A place, or what tells when there is one.
+    /// A slot, or a receiver for the next one that is released.
     fn take(self: &Arc<Self>) -> Result<PoolSlot, oneshot::Receiver<PoolSlot>> {
         let thread = thread::current().id();
         let mut state = self.state();
@@ -219,7 +219,7 @@ impl PoolInner {
         Ok(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) })
     }
 
-    /// A place that nobody waits for.
+    /// A slot, unless a run waits for one.
     fn try_take(self: &Arc<Self>) -> Option<PoolSlot> {
         let mut state = self.state();
         state.waiting.retain(|waiting| !waiting.slot.is_closed());
@@ -239,21 +239,21 @@ impl PoolInner {
         Some(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) })
     }
 
-    /// Takes note that PostgreSQL lets in no more. Says whether there are other connections to wait for.
+    /// Records that PostgreSQL accepts no further connection. Returns whether other connections exist to wait for.
     fn reject(&self, mut slot: PoolSlot) -> bool {
         (slot.connection, slot.is_rejected) = (None, true);
         drop(slot);
         self.state().open > 0
     }
 
-    /// Passes a place on, or keeps its connection for later.
+    /// Passes a slot to a waiter, or keeps its connection idle.
     fn return_slot(self: &Arc<Self>, connection: Option<Connection>, is_rejected: bool) {
         let mut state = self.state();
         if is_rejected {
             state.open -= 1;
             state.full_since = Some(Instant::now());
             if state.open == 0 {
-                // There is nothing to wait for.
+                // No connection is left to wait for.
                 state.waiting.clear();
             }
             return;
@@ -265,7 +265,7 @@ impl PoolInner {
         match state.waiting.remove(own.unwrap_or_default()) {
             Some(waiting) => {
                 drop(state);
-                // Whoever has given up meanwhile passes it on, by dropping it.
+                // A waiter that has given up drops the slot, which passes it on.
                 drop(waiting.slot.send(PoolSlot { connection, is_rejected: false, pool: Arc::clone(self) }));
             }
             None => match connection {
@@ -279,8 +279,8 @@ impl PoolInner {
     }
 }
 
-/// How many of so many connections streams may have: half of them, since a slow client may hold each for minutes. Of a single
-/// one nothing can be left.
+/// How many of these connections streams may use: half, since a slow client may hold one for minutes. Of a single
+/// connection nothing can be reserved.
 fn stream_connections(max_connections: usize) -> usize {
     (max_connections / 2).max(1)
 }

@@ -1,4 +1,4 @@
-//! Whether PostgreSQL answers, asked on a session of its own: the connections of the pool may all be at work.
+//! The readiness check. It uses a session of its own, because all connections of the pool may be busy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::error::is_full;
 use crate::pool::Pool;
 use crate::session::{Session, SessionConfig, SessionError};
 
-/// How long PostgreSQL may take, be it that a session has to be opened. Readiness is to be told within 2 s.
+/// The time limit of a check, connecting included. Readiness has to be known within 2 s.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// A session to ask with, opened when it is needed first.
+/// A session for checks, opened by the first one.
 #[derive(Clone)]
 pub(crate) struct Probe {
     config: Arc<SessionConfig>,
@@ -33,13 +33,13 @@ impl Probe {
         Self { config: Arc::new(config), session: Arc::default() }
     }
 
-    /// Says whether PostgreSQL answers. Where it lets nobody in, the pool's connections answer, if it has any.
+    /// Checks that PostgreSQL responds. If it accepts no further session, an open connection in the pool suffices.
     pub(crate) async fn check(&self, pool: &Pool) -> Result<(), RunError> {
         let answered = timeout(PROBE_TIMEOUT, async {
             let held = self.session.clone().lock_owned().await;
-            // A task, which goes on when the check has given up: the first of several hosts may hang, and the next check
-            // finds the session that was opened with another one. The lock allows one such task at a time.
-            tokio::spawn(ask(self.config.clone(), held)).await
+            // The task continues if the check times out: the first of several hosts may hang, and the next check then
+            // finds the session that was opened with another host. The lock allows one such task at a time.
+            tokio::spawn(select_on(self.config.clone(), held)).await
         });
         match answered.await {
             Ok(Ok(Ok(()))) => Ok(()),
@@ -53,8 +53,8 @@ impl Probe {
     }
 }
 
-async fn ask(config: Arc<SessionConfig>, mut held: OwnedMutexGuard<Option<Session>>) -> Result<(), SessionError> {
-    // A session that does not answer is not used again.
+async fn select_on(config: Arc<SessionConfig>, mut held: OwnedMutexGuard<Option<Session>>) -> Result<(), SessionError> {
+    // A session that does not respond is not used again.
     if let Some(mut session) = held.take()
         && !session.is_closed()
         && select(&mut session).await.is_ok()

@@ -17,42 +17,42 @@ use crate::timing::Clock;
 use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 use crate::transaction::{clean_up, finish_cleanup};
 
-/// How long rows that nobody wants are passed over before their statement is stopped.
+/// How long surplus rows are drained before their statement is cancelled.
 const MAX_DRAIN_TIME: Duration = Duration::from_millis(20);
 
-/// What is to be run.
+/// A statement with its tenant and limits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task<'a> {
     pub(crate) statement: &'a BoundStatement,
-    /// On whose behalf.
+    /// The tenant on whose behalf it runs.
     pub(crate) tenancy: Option<Tenancy<'a>>,
     pub(crate) limits: RunLimits,
 }
 
-/// A task, and who takes the rows.
+/// A task with its sink.
 pub(crate) struct Run<'a> {
     pub(crate) task: Task<'a>,
     pub(crate) sink: &'a mut dyn RowSink,
-    /// Whether the sink has been told anything, or the statement may have run: it is not run again then.
+    /// Whether the sink has received anything or the statement may have run. If so, it is not run again.
     pub(crate) is_begun: &'a mut bool,
-    /// What becomes of the rows past the limits.
+    /// What to do with rows past the limits.
     pub(crate) after_row_cap: AfterRowCap,
-    /// Where the time has gone so far, which the sink is told before the columns.
+    /// The time spent so far, which the sink gets before the columns.
     pub(crate) clock: Option<&'a Clock>,
 }
 
-/// What becomes of the rows that are past a run's limits.
+/// What to do with rows past the limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AfterRowCap {
-    /// The statement is stopped.
+    /// Cancel the statement.
     Cancel,
-    /// They are passed over, since the next statement has been sent already and may be stopped instead. Where they are many,
-    /// the statement is stopped all the same.
+    /// Skip the rows: the next statement was sent already, and a cancel request might stop that one. If there are
+    /// many, cancel all the same.
     Drain,
 }
 
 impl Run<'_> {
-    /// Runs the statement.
+    /// Runs the statement; once more if its prepared statement was stale.
     pub(crate) async fn execute_on(
         mut self,
         connection: &mut Connection,
@@ -69,14 +69,14 @@ impl Run<'_> {
         self.retry_stale(connection, estimates).await
     }
 
-    /// Runs the statement once more, prepared in the transaction in which it runs: from when PostgreSQL has parsed it, the
-    /// tables that it reads are locked, so that none of them changes once more before it runs.
+    /// Runs the statement once more, prepared in the transaction in which it runs: from Parse on its tables are
+    /// locked, so none of them changes before it executes.
     async fn retry_stale(
         &mut self,
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
-        // In a transaction of its own, where it is not known yet.
+        // Estimating uses a transaction of its own.
         self.estimate(connection, estimates).await?;
         let outcome = async {
             let tenancy = self.task.tenancy;
@@ -90,7 +90,7 @@ impl Run<'_> {
             self.execute_with(connection, &prepared, TransactionPrelude::default(), false).await
         }
         .await;
-        // Where it was not sent, nothing has ended the transaction.
+        // If the statement was not sent, the transaction is still open.
         if connection.session.is_in_transaction() && !connection.session.is_lost() {
             clean_up(&mut connection.session).await.map_err(|error| self.run_error(error))?;
         }
@@ -104,7 +104,7 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
         self.estimate(connection, estimates).await?;
-        // PostgreSQL's own limit of time can only be changed within a transaction.
+        // The statement timeout can only be changed within a transaction.
         let is_alone = connection.side_effect_free() && self.task.limits.write_timeout.is_zero();
         let begin = (!is_alone).then_some(BEGIN_SQL);
         let prelude =
@@ -116,7 +116,7 @@ impl Run<'_> {
         outcome
     }
 
-    /// Refuses a statement that is too costly, and has the connection closed later where its plan is large.
+    /// Refuses a statement that is too costly; retires the connection if its plan is large.
     async fn estimate(&mut self, connection: &mut Connection, estimates: &Estimates) -> Result<(), RunError> {
         if estimate(connection, estimates, self.task.statement, self.task.limits).await?.is_large {
             connection.retire();
@@ -141,23 +141,23 @@ impl Run<'_> {
         }
     }
 
-    /// Runs a prepared statement where the role can leave nothing behind: PostgreSQL runs it in a read-only transaction of
-    /// its own, and answers once.
+    /// Runs a prepared statement without BEGIN in a side-effect-free session: it is a read-only transaction of its
+    /// own.
     async fn execute_alone(
         &mut self,
         session: &mut Session,
         prepared: &PreparedStatement,
         before: &[PreludeStatement<'_>],
     ) -> Result<RunOutcome, RunError> {
-        // What is sent together is one transaction, which names the tenant.
+        // Statements up to one Sync are one transaction, in which the tenant is set.
         self.send(session, prepared, before)?;
         let outcome = self.read(session, prepared).await;
-        // Nothing tells whether it has run, and it may be what the connection was lost by.
+        // It may have run, and may have caused the loss of the connection.
         *self.is_begun |= matches!(outcome, Err(RunError::Unavailable(_)));
         outcome
     }
 
-    /// Runs a prepared statement so that nothing of it remains, in a transaction that is rolled back; in one round trip.
+    /// Runs a prepared statement in a transaction that is rolled back, in one round trip.
     async fn execute_within_transaction(
         &mut self,
         session: &mut Session,
@@ -173,7 +173,7 @@ impl Run<'_> {
         }
         match finish_cleanup(session).await {
             Err(error @ SessionError::Refused { .. }) => Err(self.run_error(error)),
-            // What was read is whole, even if the connection has been lost by now.
+            // The result is complete even if the connection was lost since.
             _ => outcome,
         }
     }
@@ -190,7 +190,7 @@ impl Run<'_> {
         sent.map_err(|error| self.run_error(error))
     }
 
-    /// Hands the rows to the sink, up to the limits.
+    /// Passes the rows to the sink, up to the limits.
     pub(crate) async fn read(
         &mut self,
         session: &mut Session,
@@ -198,7 +198,7 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let RunLimits { rows, size_bytes, .. } = self.task.limits;
         let max_row_bytes = prepared.max_row_bytes(size_bytes);
-        let mut answer = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
+        let mut response = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
         *self.is_begun = true;
         if let Some(clock) = self.clock {
             self.sink.timed(clock.timing());
@@ -206,9 +206,9 @@ impl Run<'_> {
         session.encoding().resume();
         let mut row_count = 0;
         let mut taken = self.sink.columns(&prepared.columns).map(|()| true);
-        while answer != Response::End {
+        while response != Response::End {
             if matches!(taken, Ok(true)) {
-                taken = match answer {
+                taken = match response {
                     Response::Row if row_count < rows.rows() => self.sink.row(session.fields(), size_bytes),
                     _ => Ok(false),
                 };
@@ -219,7 +219,7 @@ impl Run<'_> {
                     AfterRowCap::Cancel => cancel(session).await,
                     AfterRowCap::Drain => match timeout(MAX_DRAIN_TIME, session.drain()).await {
                         Ok(Err(error @ SessionError::Lost(_))) => return Err(self.run_error(error)),
-                        // What is wrong with rows that nobody wants is of no interest.
+                        // Errors in surplus rows do not matter.
                         Ok(_) => {}
                         Err(_) => cancel(session).await,
                     },
@@ -232,9 +232,9 @@ impl Run<'_> {
                 self.sink.flush().await;
                 session.encoding().resume();
             }
-            answer = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
+            response = session.next(max_row_bytes).await.map_err(|error| self.run_error(error))?;
         }
-        taken.map(|is_whole| RunOutcome { row_count, truncated: !is_whole }).map_err(RunError::from)
+        taken.map(|is_complete| RunOutcome { row_count, truncated: !is_complete }).map_err(RunError::from)
     }
 
     fn run_error(&self, error: SessionError) -> RunError {
@@ -242,7 +242,7 @@ impl Run<'_> {
     }
 }
 
-/// The statement, prepared on the connection for as many values as there are.
+/// Prepares the statement on the connection and checks the number of its parameters.
 pub(crate) async fn prepare(
     connection: &mut Connection,
     statement: &BoundStatement,
@@ -261,7 +261,7 @@ pub(crate) async fn prepare(
     Ok(prepared)
 }
 
-/// What the planner expects the statement to cost, where that is within its limit.
+/// The planner's estimate for the statement, if it is within the limit.
 pub(crate) async fn estimate(
     connection: &mut Connection,
     estimates: &Estimates,
@@ -275,22 +275,22 @@ pub(crate) async fn estimate(
     if limit != u64::MAX && cost > limit as f64 { Err(RunError::TooCostly { cost, limit }) } else { Ok(estimate) }
 }
 
-/// The limit of time in a transaction whose sink may make it wait. PostgreSQL counts the time in which nobody reads as the
-/// statement's, so that its own limit has to leave room for that; the runner's limit, which does not count it, holds as before.
-/// Behind a pooler, another client may have lifted the role's own limit.
+/// The statement timeout of a transaction whose sink may exert back-pressure. PostgreSQL counts the time in which
+/// nobody reads as the statement's, so its timeout includes the write timeout; the runner enforces the limit without
+/// it. Behind a pooler, another client may have lifted the role's timeout.
 fn statement_timeout(limits: RunLimits, is_behind_pooler: bool) -> Option<String> {
     let leeway = if is_behind_pooler { TIMEOUT_LEEWAY } else { Duration::ZERO };
     let milliseconds = limits.time.saturating_add(limits.write_timeout).saturating_add(leeway).as_millis();
-    // More is no limit to PostgreSQL.
+    // PostgreSQL accepts no larger value.
     let milliseconds = i32::try_from(milliseconds).unwrap_or(i32::MAX);
     (is_behind_pooler || !limits.write_timeout.is_zero())
         .then(|| format!("SET LOCAL statement_timeout = {milliseconds}"))
 }
 
-/// Stops the statement whose answer is read, since what is left of it is of no use to anybody.
+/// Cancels the statement whose response is being read, since its remaining rows are not needed.
 async fn cancel(session: &mut Session) {
     if let Err(error) = session.cancel().await {
-        // The connection is closed then, and PostgreSQL notices that.
+        // The connection is then closed, which PostgreSQL detects.
         log::warn!("a statement could not be cancelled: {error}");
         return;
     }

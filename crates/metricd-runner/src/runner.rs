@@ -1,9 +1,4 @@
-//! Runs stored SQL: schema `warehouse`, as the reader role, without blocking a thread.
-//!
-//! A run whose statement is prepared already costs one round trip: `BEGIN READ ONLY`, the statement and [`CLEAN`] are sent
-//! together. The latter takes back whatever the statement may have set. A run that is given up cancels its statement, and
-//! its connection is not used again before PostgreSQL has ended it. What PostgreSQL does not end is quarantined. Where nothing has to be taken back, cheap statements of
-//! several runs share a round trip.
+//! Chooses the way in which a statement runs: batched, alone or in a snapshot batch.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -42,9 +37,9 @@ pub struct PgRunner {
     batcher: Option<StatementBatcher>,
     pub(crate) exporter: SnapshotExporter,
     probe: Probe,
-    /// By which tenants are named to PostgreSQL.
+    /// The key that signs tenants.
     tenant_key: Option<TenantKey>,
-    /// Whether all sessions are with one server, as far as the URL says.
+    /// Whether all sessions are with one server, as far as the URL shows.
     pub(crate) has_one_server: bool,
 }
 
@@ -59,7 +54,7 @@ impl PgRunner {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`] where the configuration makes no pool.
+    /// [`RunError::Unavailable`] if the URL or the configuration is invalid.
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
         let mut session = session_config(reader)?;
         session.config.application_name("metricd");
@@ -80,9 +75,9 @@ impl PgRunner {
         })
     }
 
-    /// The same, and the owner role gives statements that are run together one snapshot on several connections, and sees which
-    /// of them does not stop. A reader may not where the database is hardened; without this, they are run on one connection,
-    /// and each of them counts as the one that does not stop.
+    /// The same, with the owner role for two tasks that a reader may not do in a hardened database: it exports the
+    /// snapshot of a snapshot batch to several connections, and identifies the statement that does not stop. Without
+    /// it, a snapshot batch runs on one connection, and each candidate counts as the statement that does not stop.
     ///
     /// # Errors
     ///
@@ -94,22 +89,22 @@ impl PgRunner {
         Ok(Self { exporter: SnapshotExporter::new(session_config(owner)?), ..self })
     }
 
-    /// The same, and statements can be run on behalf of tenants.
+    /// The same, able to run statements on behalf of tenants.
     #[must_use]
     pub fn naming_tenants_by(self, key: TenantKey) -> Self {
         Self { tenant_key: Some(key), ..self }
     }
 
-    /// How the tenant is named to PostgreSQL. Without a key nothing is run on anybody's behalf.
+    /// The tenant with the key that signs it. Without a key, nothing runs on behalf of a tenant.
     fn tenancy<'a>(&'a self, tenant: Option<&'a Tenant>) -> Result<Option<Tenancy<'a>>, RunError> {
         let Some(tenant) = tenant else { return Ok(None) };
         let Some(key) = &self.tenant_key else {
-            return Err(RunError::Unavailable("the runner has no key to name tenants by".to_owned()));
+            return Err(RunError::Unavailable("the runner has no key for tenants".to_owned()));
         };
         Ok(Some(Tenancy { tenant, key }))
     }
 
-    /// A connection; the clock takes note of how long it was waited for. Of connections for streams there are fewer.
+    /// Acquires a connection and adds the waiting time to the clock. Streams may use fewer connections.
     pub(crate) async fn acquire_timed(
         &self,
         clock: &mut Clock,
@@ -142,8 +137,9 @@ impl PgRunner {
         Ok(AcquiredConnection::new(self.pool.acquire_until(deadline).await?, permits))
     }
 
-    /// Attempts until one has begun. A connection may be found closed only when it is used, as when the database was
-    /// restarted this moment. Each attempt takes one of them out. Where a new one cannot be opened, the database is away.
+    /// Tries until one attempt has begun. A connection may turn out to be closed only when it is used, as after a
+    /// restart of the database; each attempt removes one such connection. If no new one can be opened, the database
+    /// is unavailable.
     pub(crate) async fn run_with_retries(
         &self,
         task: Task<'_>,
@@ -164,7 +160,7 @@ impl PgRunner {
         self.run_once(acquired, task, sink, &mut is_begun, clock).await
     }
 
-    /// The same for a statement that has waited for a lock in vain lately.
+    /// The same for a statement that recently exceeded the lock timeout.
     async fn run_behind_lock(
         &self,
         task: Task<'_>,
@@ -183,7 +179,7 @@ impl PgRunner {
         outcome
     }
 
-    /// One attempt at a run. `is_begun` says whether the sink has been told anything, or the statement may have run.
+    /// One attempt at a run. `is_begun` says whether the sink has received anything or the statement may have run.
     async fn run_once(
         &self,
         mut acquired: AcquiredConnection,
@@ -192,9 +188,9 @@ impl PgRunner {
         is_begun: &mut bool,
         clock: &mut Clock,
     ) -> Result<RunOutcome, RunError> {
-        // It may not have stopped elsewhere while a connection was waited for.
+        // It may have entered quarantine during the wait for a connection.
         self.pool.quarantine().check(task.statement.text())?;
-        // Where this ends before the run does, the lease is dropped while the statement runs, which stops it.
+        // If this future is dropped first, dropping the connection cancels the statement.
         acquired.set_running([task.statement.text().into()]);
         let connection = acquired.connection();
         let limits = task.limits;
@@ -245,7 +241,8 @@ impl MetricRunner for PgRunner {
         let quarantine = self.pool.quarantine();
         quarantine.check(statement.text())?;
         let is_behind_lock = self.pool.locks().suspects(statement.text());
-        // What is sent together is one transaction, and a tenant is a transaction's. What may wait for a lock makes others wait.
+        // A batch is one transaction, and a tenant belongs to a transaction. A statement that may wait for a lock
+        // would delay the others.
         let batched = match &self.batcher {
             Some(batcher) if tenant.is_none() && !is_behind_lock => {
                 batcher.run(statement, limits, &permit, sink, &mut clock).await
@@ -254,7 +251,7 @@ impl MetricRunner for PgRunner {
         };
         let outcome = match batched {
             Some(outcome) => outcome,
-            // It runs still where it was sent with others, and is not run a second time meanwhile.
+            // It may still run in a failed batch, and must not run twice at a time.
             None if !quarantine.wait_until_released(statement.text(), limits.time).await => {
                 Err(RunError::NotStopped { limit: limits.time })
             }
@@ -287,7 +284,7 @@ impl MetricRunner for PgRunner {
                     break;
                 }
             };
-            // What has not stopped has its outcome, and is not run again.
+            // A statement that has not stopped has that as its outcome and is not run again.
             let is_lost = matches!(ended, Err(RunError::Unavailable(_) | RunError::NotStopped { .. }));
             if !is_lost || batch.is_begun() {
                 break;

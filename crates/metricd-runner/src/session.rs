@@ -1,11 +1,12 @@
-//! A session with PostgreSQL, whose protocol is spoken by whoever runs a statement.
+//! A session with PostgreSQL, whose wire protocol the task of the run speaks itself.
 //!
-//! The driver logs in; from then on its socket is read and written here, in the task of the run. So nothing is handed from one
-//! task to another, a row is encoded from the bytes in which it has come, and one that is too large is passed over without
-//! being held.
+//! The driver only logs in. Afterwards the task of the run reads and writes the socket. So no data passes between
+//! tasks, a row is encoded from the bytes in which it arrived, and a row that is too large is skipped without being
+//! buffered.
 //!
-//! Any number of things may be asked before the first answer is read. Answers come in the order of the questions, and each
-//! is read to its end, so that a future may be dropped at any point: [`Session::finish`] reads what is left of one.
+//! Requests are pipelined: any number may be sent before the first response is read. Responses arrive in the order of
+//! the requests, each up to its ReadyForQuery. A future may be dropped at any point: [`Session::drain`] reads the
+//! rest of a response.
 
 mod address;
 mod cancel;
@@ -45,58 +46,58 @@ pub(crate) use self::request::{DescribedStatement, PreludeStatement};
 use crate::timing::Stopwatch;
 use std::time::Duration;
 
-/// How long connecting may take where the URL does not say, and whatever else is the runner's own.
+/// How long connecting to a host may take if the URL does not say; also the limit of the runner's own statements.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much is held of an answer to the runner's own questions, which are short.
+/// The maximum size of a row of the runner's own statements, which are small.
 const MAX_OWN_ROW_BYTES: usize = 64 << 10;
 
-/// Of an answer.
+/// A piece of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Response {
-    /// A row: [`Session::fields`].
+    /// A row, in [`Session::fields`].
     Row,
-    /// A row that is larger than was asked for. It is passed over.
+    /// A row larger than the given maximum. It is skipped.
     OversizedRow,
-    /// The end.
+    /// The end of the response.
     End,
 }
 
 pub(crate) struct Session {
     framed: Framed,
     canceller: Canceller,
-    /// The process that the login has named, which a pooler makes up.
+    /// The process id that the login reported. A pooler invents it.
     login_pid: Option<i32>,
-    /// How many answers have not come to their end.
+    /// The number of ReadyForQuery messages still to come.
     pending_ready_count: usize,
-    /// What was wrong with the statement whose answer is being read.
+    /// The error of the statement whose response is being read.
     pending_error: Option<SessionError>,
-    /// What is still to come of statements that were asked for as one.
+    /// The responses still to come within the current ReadyForQuery.
     pending: PendingResponses,
-    /// What the results of the statements have to look like that were asked for and are not described yet.
+    /// The expected row descriptions of the statements that were sent and are not described yet.
     expected: VecDeque<RowDescription>,
-    /// How far PostgreSQL has got with the statement whose answer is read, or was last.
+    /// How far PostgreSQL is with the statement whose response is or was being read.
     stage: Stage,
     is_in_transaction: bool,
     is_lost: bool,
-    /// Whether what runs has been cancelled since several statements were last asked for as one.
+    /// Whether a cancel request was sent since the last [`Session::send_execute_all`].
     was_cancelled: bool,
 }
 
-/// How far PostgreSQL has got with a statement.
+/// How far PostgreSQL is with a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Sent,
-    /// Its result is described, so that it is prepared and has its values.
+    /// Its result is described: it is prepared and its parameters are bound.
     Executing,
 }
 
-/// How many statements of one question have not ended.
+/// The responses to come for the statements of one request.
 #[derive(Debug, Clone, Copy, Default)]
 struct PendingResponses {
-    /// Of those whose answers are passed over.
+    /// Of prelude statements, whose responses are skipped.
     prelude: usize,
-    /// Of the others, where each of them has an answer of its own.
+    /// Of the others, if each has a response of its own.
     statements: usize,
 }
 
@@ -127,7 +128,7 @@ impl Session {
         let token = client.cancel_token();
         let login_pid = cancel::process_of(&token).await;
         let canceller = Canceller::new(peer, token);
-        // Neither says goodbye unless it is polled; the socket is ours again.
+        // Unpolled, neither sends Terminate when dropped: the socket is ours again.
         drop((client, driver));
         let mut session = Self {
             framed: Framed::new(socket),
@@ -148,8 +149,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Holds the server to what the URL wants it to be. Whether it can be written to is asked of the server: this session could
-    /// not write anyhow.
+    /// Checks that the server is what `target_session_attrs` asks for. Asks the server whether it is in recovery:
+    /// this session is read-only in any case.
     async fn check_target(&mut self, wants_standby: bool) -> Result<(), SessionError> {
         let sql = "SELECT (pg_catalog.pg_is_in_recovery() = $1::pg_catalog.bool)::pg_catalog.text";
         let row = self.row(&[], sql, &wants_standby.to_string()).await?;
@@ -162,76 +163,76 @@ impl Session {
         }
     }
 
-    /// The process that the login has named. A pooler names one that it has made up.
+    /// The process id that the login reported. A pooler invents it.
     pub(crate) fn login_pid(&self) -> Option<i32> {
         self.login_pid
     }
 
-    /// Whether everything is answered, and no transaction open.
+    /// Whether no response is pending and no transaction is open.
     pub(crate) fn is_idle(&self) -> bool {
         self.pending_ready_count == 0 && !self.is_in_transaction && !self.is_lost()
     }
 
-    /// Whether every answer has come to its end.
+    /// Whether every response was read to its ReadyForQuery.
     pub(crate) fn is_ready(&self) -> bool {
         self.pending_ready_count == 0
     }
 
-    /// Counts the time in which rows are encoded, once it was resumed: it stands still while PostgreSQL is waited for.
+    /// Measures the time in which rows are encoded, once resumed. It pauses while the session waits for PostgreSQL.
     pub(crate) fn encoding(&mut self) -> &mut Stopwatch {
         &mut self.framed.encoding
     }
 
-    /// Whether a transaction is open, as of the last answer.
+    /// Whether a transaction was open at the last ReadyForQuery.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.is_in_transaction
     }
 
-    /// Whether the session was found to have ended.
+    /// Whether the session cannot be used any more.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost || self.canceller.is_pending()
     }
 
-    /// Whether the connection to PostgreSQL was found to have ended, so that nothing runs in the session any more.
+    /// Whether the connection has ended, so that nothing runs in the session any more.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_lost
     }
 
-    /// Whether the session has ended, as when PostgreSQL was restarted. Only to be asked while it is idle.
+    /// Whether the server has closed the session, as on a restart. Call it only while the session is idle.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.is_lost = self.is_lost || self.framed.is_closed();
         self.is_lost()
     }
 
-    /// Stops the statement that runs. Where this does not come to its end, the session is lost.
+    /// Cancels the running statement. If this future is dropped early, the session is lost.
     pub(crate) async fn cancel(&mut self) -> io::Result<()> {
         self.was_cancelled = true;
         self.canceller.cancel().await
     }
 
-    /// Whether [`Self::cancel`] has been called since several statements were last asked for as one: any of them may be what
-    /// was stopped.
+    /// Whether [`Self::cancel`] was called since the last [`Self::send_execute_all`]: any of its statements may have
+    /// been stopped.
     pub(crate) fn was_cancelled(&self) -> bool {
         self.was_cancelled
     }
 
-    /// What stops the statement that runs while its answer is being read.
+    /// Cancels the running statement while its response is being read.
     pub(crate) fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
 
-    /// Asks for one or more statements without parameters.
+    /// Sends one or more statements without parameters as a simple query.
     pub(crate) fn send_simple(&mut self, sql: &str) -> Result<(), SessionError> {
         self.encode(|unsent| frontend::query(sql, unsent))
     }
 
-    /// Asks for several statements, whose answers are passed over. Where one of them fails, what follows it is not run.
+    /// Sends several statements whose responses are skipped. After a failure the rest does not run.
     pub(crate) fn send_batch(&mut self, statements: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
         self.send_after(statements, |_| Ok(()))
     }
 
-    /// Asks to run a prepared statement, of that SQL, with values as text, after others. Where one of those fails, what
-    /// follows it is not run. The answer has to have the columns that were prepared.
+    /// Sends prelude statements, then a prepared statement of this SQL with text parameters. If one of them fails,
+    /// the rest does not run. The result must have the columns that were described.
     pub(crate) fn send_execute<'a>(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -243,7 +244,7 @@ impl Session {
         Ok(())
     }
 
-    /// The same for a statement that is prepared for this once, whose columns are text.
+    /// The same for an unnamed statement, whose columns arrive as text.
     pub(crate) fn send_unnamed<'a>(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -253,8 +254,8 @@ impl Session {
         self.send_after(before, |unsent| write_unnamed(sql, arguments, unsent))
     }
 
-    /// Asks to run several prepared statements, after others and before others that have neither parameters nor an answer of
-    /// interest. Each has an answer of its own. Where one of all these fails, what follows it is not run, and has no answer.
+    /// Sends prelude statements, several prepared statements, and final statements without parameters. Each prepared
+    /// statement has a response of its own. After a failure the rest does not run and has no response.
     pub(crate) fn send_execute_all<'a, 'b, A: Iterator<Item = Option<&'b str>>>(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -275,12 +276,12 @@ impl Session {
         Ok(())
     }
 
-    /// Forgets a prepared statement, when something is asked next.
+    /// Closes a prepared statement with the next request.
     pub(crate) fn close_statement(&mut self, name: &str) -> Result<(), SessionError> {
         self.framed.write(|unsent| frontend::close(b'S', name, unsent)).map_err(SessionError::from)
     }
 
-    /// Prepares a statement under a name, after others; without a name, only has it described.
+    /// Prepares a statement under a name, after prelude statements. Without a name it is only described.
     pub(crate) async fn prepare(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -295,7 +296,7 @@ impl Session {
         loop {
             match self.next_message(usize::MAX).await? {
                 Frame::Message(PARAMETER_DESCRIPTION_TAG) => {
-                    // Their number precedes them.
+                    // The number of parameters precedes their types.
                     let types = self.framed.body().get(size_of::<u16>()..).unwrap_or_default();
                     prepared.parameters = types.as_chunks().0.iter().map(|oid| Oid::from_be_bytes(*oid)).collect();
                 }
@@ -306,7 +307,7 @@ impl Session {
         }
     }
 
-    /// The only row of a statement, with its values as text, after others.
+    /// The only row of a statement, with its values as text.
     pub(crate) async fn row(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -318,7 +319,7 @@ impl Session {
         loop {
             match self.next(MAX_OWN_ROW_BYTES).await? {
                 Response::End => return Ok(values),
-                // What follows has no values, and is taken for an answer that says nothing.
+                // Callers take a result without values as a missing answer.
                 Response::OversizedRow => {}
                 Response::Row => {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -328,22 +329,22 @@ impl Session {
         }
     }
 
-    /// Whether the statement whose answer is read, or was last, has begun to run. An error before that is about the statement
-    /// as it was prepared, or about its values.
+    /// Whether the statement whose response is or was being read has started to execute. An earlier error concerns
+    /// its preparation or its parameters.
     pub(crate) fn is_executing(&self) -> bool {
         self.stage == Stage::Executing
     }
 
-    /// Reads on in the answer to what was asked first. What was wrong is told at its end.
+    /// Reads on in the first pending response. An error is returned at its end.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]. Where the session is not lost, the answer has come to its end.
+    /// [`SessionError`]. Unless the session is lost, the response was read to its end.
     pub(crate) async fn next(&mut self, max_row_bytes: usize) -> Result<Response, SessionError> {
         loop {
             match self.next_message(max_row_bytes).await? {
                 Frame::Message(READY_FOR_QUERY_TAG) => return self.pending_error.take().map_or(Ok(Response::End), Err),
-                // Of what goes wrong, the rest is passed over.
+                // The rest of a failed response is skipped.
                 _ if self.pending_error.is_some() => {}
                 Frame::Message(DATA_ROW_TAG) | Frame::OversizedRow if self.pending.prelude > 0 => {}
                 Frame::Message(COMMAND_COMPLETE_TAG) if self.pending.prelude > 0 => self.pending.prelude -= 1,
@@ -360,37 +361,37 @@ impl Session {
         }
     }
 
-    /// The fields of the row that was answered last.
+    /// The fields of the last row.
     pub(crate) fn fields(&self) -> Fields<'_> {
         Fields::of(self.row_bytes())
     }
 
-    /// The row that was answered last, as it has come: [`Fields::of`].
+    /// The last row in wire format, for [`Fields::of`].
     pub(crate) fn row_bytes(&self) -> &[u8] {
-        // The number of its fields precedes them.
+        // The number of fields precedes them.
         self.framed.body().get(2..).unwrap_or_default()
     }
 
-    /// Reads the answer to its end.
+    /// Reads the response to its end.
     pub(crate) async fn drain(&mut self) -> Result<(), SessionError> {
         while self.next(0).await? != Response::End {}
         Ok(())
     }
 
-    /// Holds the columns of an answer to those of the statement that was asked for.
+    /// Checks that a result has the columns of the statement that was sent.
     fn check_columns(&mut self) {
         let Some(expected) = self.expected.pop_front() else { return };
         if expected.matches(self.framed.body()) {
             self.stage = Stage::Executing;
         } else {
-            // Something has changed meanwhile, which is no fault of the SQL.
+            // An object has changed; the SQL is not at fault.
             let sqlstate = SqlState::INTERNAL_ERROR.code().to_owned();
             let message = "the result has other columns than the statement that was prepared".to_owned();
             self.pending_error = Some(SessionError::Refused { sqlstate, message });
         }
     }
 
-    /// Nothing else may be unanswered.
+    /// No other response may be pending.
     fn send_after(
         &mut self,
         before: &[PreludeStatement<'_>],
@@ -414,13 +415,13 @@ impl Session {
         Ok(())
     }
 
-    /// The next message. An error is kept until the end of its answer.
+    /// The next message. An error is kept until the end of its response.
     async fn next_message(&mut self, max_row_bytes: usize) -> Result<Frame, SessionError> {
         let frame = match self.framed.next(max_row_bytes).await {
             Ok(frame) => frame,
             Err(error) => {
                 self.is_lost = true;
-                // PostgreSQL says why it closes a session.
+                // PostgreSQL sends the reason before it closes a session.
                 return Err(match self.pending_error.take() {
                     Some(SessionError::Refused { message, .. }) => SessionError::Lost(message),
                     _ => error.into(),
@@ -429,8 +430,8 @@ impl Session {
         };
         match frame {
             Frame::Message(ERROR_RESPONSE_TAG) => {
-                let fault = SessionError::refused(self.framed.body());
-                self.pending_error.get_or_insert(fault);
+                let error = SessionError::refused(self.framed.body());
+                self.pending_error.get_or_insert(error);
             }
             Frame::Message(READY_FOR_QUERY_TAG) => {
                 self.pending = PendingResponses::default();

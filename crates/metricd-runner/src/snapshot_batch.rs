@@ -1,9 +1,8 @@
-//! Several statements on one snapshot of the data.
+//! Runs several statements on one snapshot of the data.
 //!
-//! Those that the planner holds for cheap are sent together, so that they cost one round trip; the others by themselves.
-//! Where all of that is much, it is spread over as many connections as are free at that moment, each of which takes the
-//! snapshot over. Within a connection's transaction a statement that fails takes nothing with it: each begins at the same
-//! savepoint.
+//! Cheap statements are pipelined in one round trip; each expensive one runs alone. If there is much work, further
+//! connections that are free at that moment import the snapshot and share it. On each connection all statements start
+//! at the same savepoint, so a failed one does not affect the others.
 
 pub(crate) mod exporter;
 mod queue;
@@ -32,25 +31,25 @@ use crate::session::{CANCEL_TIMEOUT, SessionError};
 use crate::tenancy::Tenancy;
 use crate::timing::Clock;
 
-/// Statements that are run together, and what has become of them.
+/// Statements that run on one snapshot, and their outcomes.
 pub(crate) struct SnapshotBatch<'a, 'r> {
     jobs: Vec<Mutex<Option<Job<'r>>>>,
     outcomes: Mutex<Vec<Option<Result<RunOutcome, RunError>>>>,
     queue: Mutex<VecDeque<Unit>>,
     is_begun: AtomicBool,
-    /// What the sinks have taken. No two of them are at work at once, since all connections are read by one task.
+    /// The time that the sinks took. No two of them run at once: one task reads all connections.
     encode: Mutex<Duration>,
     runner: &'a PgRunner,
-    /// On whose behalf all of them are run.
+    /// The tenant of all of them.
     tenancy: Option<Tenancy<'a>>,
-    /// How long all of them may take, and until when.
+    /// The time limit of all of them, and their deadline.
     time: Duration,
     deadline: Instant,
-    /// One for each further connection that they may have.
+    /// One for each further connection that they may use.
     permits: Mutex<Vec<Permit>>,
 }
 
-/// A statement that has no outcome yet.
+/// A statement without an outcome.
 struct Job<'a> {
     run: SnapshotRun<'a>,
     is_begun: bool,
@@ -75,17 +74,17 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline, permits }
     }
 
-    /// Whether a sink has been told anything, or a statement has run.
+    /// Whether a sink has received anything or a statement has run.
     pub(crate) fn is_begun(&self) -> bool {
         self.is_begun.load(Ordering::Relaxed)
     }
 
-    /// What has become of the statements, where the last attempt has ended so. One that did not end was past the time of all
-    /// of them, unless its connection was lost.
+    /// The outcomes, given how the last attempt ended. A statement without an outcome exceeded the time limit of the
+    /// batch, unless its connection was lost.
     ///
     /// # Errors
     ///
-    /// That of the attempt, where no statement has anything else to tell.
+    /// That of the attempt, if no statement has an outcome.
     pub(crate) fn into_outcome(
         self,
         ended: Result<(), RunError>,
@@ -95,7 +94,8 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         let has_time = self.has_time();
         let outcomes = self.outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
         let missing = match ended {
-            // What has not stopped has it as its outcome. Others that were sent with it are past the time of all, too.
+            // The statement that did not stop has that as its outcome. Statements pipelined with it have exceeded the
+            // time limit of the batch.
             Err(RunError::NotStopped { .. }) if has_time => {
                 RunError::Unavailable("another statement of the call has not stopped".to_owned())
             }
@@ -107,15 +107,16 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         Ok(SnapshotBatchOutcome { outcomes, timing: clock.timing() })
     }
 
-    /// The permit for a further connection, if there is one.
+    /// A permit for a further connection, if one is left.
     pub(crate) fn take_permit(&self) -> Option<Permit> {
         locked(&self.permits).pop()
     }
 
-    /// Runs what has no outcome yet, beginning with this connection.
+    /// Runs all statements without an outcome, beginning on this connection.
     pub(crate) async fn attempt(&self, mut acquired: AcquiredConnection) -> Result<(), RunError> {
         acquired.set_running(self.statements());
-        // What is read stops by itself. Where that does not work, the connections are dropped while their statements run.
+        // Reads stop by themselves at the deadline. If that fails, the connections are dropped while their statements
+        // run.
         let deadline = self.deadline + 4 * CANCEL_TIMEOUT;
         let working = timeout_at(deadline.into(), async {
             let ended = self.run(&mut acquired).await;
@@ -126,8 +127,8 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         ended
     }
 
-    /// Finds out what runs on a connection whose statement has not stopped, so that this is the outcome of that statement, also
-    /// if several were sent together. It may stop meanwhile.
+    /// Identifies the statement that has not stopped, so that this becomes its outcome even if several were
+    /// pipelined. It may stop meanwhile.
     async fn after_work(&self, acquired: &mut AcquiredConnection, ended: Result<(), RunError>) -> Result<(), RunError> {
         if !matches!(ended, Err(RunError::NotStopped { .. })) {
             return ended;
@@ -139,16 +140,16 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
             }
             Stopped::StillRuns(statements) => statements,
         };
-        let is_one = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
+        let is_candidate = |job: &Job<'_>| statements.iter().any(|statement| **statement == *job.run.statement.text());
         for (index, job) in self.jobs.iter().enumerate() {
-            if let Some(job) = locked(job).take_if(|job| is_one(job)) {
+            if let Some(job) = locked(job).take_if(|job| is_candidate(job)) {
                 self.set_outcome(index, Err(RunError::NotStopped { limit: job.run.limits.time }));
             }
         }
         ended
     }
 
-    /// The statements that have no outcome yet.
+    /// The statements without an outcome.
     fn statements(&self) -> Vec<Arc<str>> {
         let jobs = self.jobs.iter().map(|job| locked(job).as_ref().map(|job| job.run.statement.text().into()));
         jobs.flatten().collect()
@@ -161,7 +162,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         }
         let units = units(estimated.clone());
         let useful = useful_connections(&estimated, units.len()).clamp(1, locked(&self.permits).len() + 1);
-        // A pooler has as many places as it has: one transaction must not wait for that of another.
+        // The number of backends behind a pooler is unknown: one transaction must not wait for another.
         let useful = if acquired.connection().is_behind_pooler() { 1 } else { useful };
         *locked(&self.queue) = units;
         let Some((mut helpers, snapshot)) = self.helpers(useful - 1).await else {
@@ -182,7 +183,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
             return self.work(acquired.connection(), WorkerRole::Sole).await;
         }
         let helpers = helpers.into_iter().zip(begun).filter(|(_, begun)| begun.is_ok());
-        // Each is given back as soon as there is nothing more for it to do.
+        // Each helper connection is released as soon as it has no more work.
         let helpers = helpers.map(|(mut acquired, _)| async move {
             let ended = self.work(acquired.connection(), WorkerRole::Helper).await;
             self.after_work(&mut acquired, ended).await
@@ -191,7 +192,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         helpers.into_iter().fold(leader, Result::and)
     }
 
-    /// Prepares the statement and asks what it costs; `None` where it has its outcome, or no time is left.
+    /// Prepares the statement and estimates its cost. `None` if it has an outcome, or no time is left.
     async fn estimate(
         &self,
         index: usize,
@@ -227,23 +228,23 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
                 if is_large {
                     connection.retire();
                 }
-                // One that has not stopped lately is run by itself.
+                // A statement that recently did not stop runs alone.
                 let is_suspect = self.runner.pool.quarantine().suspects(statement.text());
                 let cost = if is_suspect { f64::INFINITY } else { cost };
                 Ok(Some(EstimatedStatement { index, cost, time: limits.time }))
             }
             Err(error) => {
                 self.end_job(index, job, Err(error))?;
-                // It may have been stopped just before it was to leave the transaction of its estimate.
+                // It may have been cancelled before the transaction of its estimate ended.
                 end(connection).await?;
                 Ok(None)
             }
         }
     }
 
-    /// So many further connections at most, with a snapshot for all of them.
+    /// At most this many further connections, and a snapshot for all of them.
     async fn helpers(&self, wanted: usize) -> Option<(Vec<AcquiredConnection>, ExportedSnapshot)> {
-        // At once, since some of them may have to be opened.
+        // Concurrently, since some of them may have to be opened.
         let slots =
             join_all((0..wanted.min(self.runner.pool.max_connections())).map(|_| self.runner.pool.try_acquire())).await;
         let permitted = slots.into_iter().flatten().map_while(|slot| Some((slot, self.take_permit()?)));
@@ -271,8 +272,8 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         }
     }
 
-    /// Keeps the outcome, unless it is that the connection was lost. Nothing else can be done on it then, nor if what runs on it,
-    /// which is this alone, has not stopped.
+    /// Stores the outcome, unless the connection was lost. After that, or if the statement has not stopped, nothing
+    /// else can run on the connection.
     fn end_job(&self, index: usize, job: Job<'r>, outcome: Result<RunOutcome, RunError>) -> Result<(), RunError> {
         match outcome {
             Err(error @ RunError::Unavailable(_)) => {
@@ -302,7 +303,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What goes wrong with the runner's own statements is not a metric's fault.
+/// An error of the runner's own statements is not the fault of a metric.
 fn unavailable(error: SessionError) -> RunError {
     match error {
         SessionError::Lost(message) | SessionError::Refused { message, .. } => RunError::Unavailable(message),
@@ -320,8 +321,8 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(7);
 
-    /// What becomes of two statements after this, where a connection has ended with [`RunError::NotStopped`] and what ran there
-    /// has stopped by the time that it is looked for.
+    /// The errors of two statements if a connection ended with [`RunError::NotStopped`] and its statement has stopped
+    /// before it was identified.
     fn outcomes(time: Duration, run: impl Fn(&SnapshotBatch<'_, '_>)) -> Vec<String> {
         let url = DatabaseUrl::parse("postgres://nobody@127.0.0.1:1/none".to_owned()).unwrap();
         let runner = PgRunner::new(&url, RunnerConfig::default()).unwrap();
@@ -349,9 +350,9 @@ mod tests {
         assert!(found[1].contains("another statement of the call"), "{found:?}");
     }
 
-    /// They have no limit of their own but PostgreSQL's, so that it was the time of all of them.
+    /// Neither has a timeout of its own except that of PostgreSQL, so both exceeded that of the batch.
     #[test]
-    fn statements_that_were_sent_together_and_stop_late_are_past_the_time_of_all() {
+    fn pipelined_statements_that_stop_late_exceed_the_time_of_the_batch() {
         let past = RunError::TimedOut { limit: Duration::ZERO }.to_string();
         assert_eq!(outcomes(Duration::ZERO, |_| {}), [past.clone(), past]);
     }

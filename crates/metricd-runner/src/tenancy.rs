@@ -1,9 +1,9 @@
-//! How PostgreSQL is told on whose behalf a statement runs, so that the statement cannot say otherwise.
+//! Sets the tenant of a transaction so that the statement itself cannot change it.
 //!
-//! The tenant is a setting of the one transaction, which the policies read by `tenancy.current_tenant()`. A statement that
-//! gets past the guard may change settings where the database is not hardened; so the setting carries a code over the tenant
-//! and the session's process, made with a key that the reader cannot read. It is sent as a value, which other sessions of the
-//! reader do not see as they see the text of what runs.
+//! The tenant is a setting of the transaction, which policies read through `tenancy.current_tenant()`. In an
+//! unhardened database a statement that passes the guard may change settings. So the setting carries an HMAC over the
+//! tenant and the backend's process id, with a key that the reader cannot read. It is sent as a parameter: other
+//! sessions of the reader see the text of running statements, but not their parameters.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use sha2::Sha256;
 
 use crate::session::PreludeStatement;
 
-/// The statement that names a tenant.
+/// Sets the tenant.
 pub(crate) const SET_TENANT_SQL: &str = "SELECT tenancy.enter($1)";
 
-/// The statement that tells which process runs the transaction; its value is of no meaning.
+/// Reads the process id of the backend that runs the transaction. The value of `$1` does not matter.
 pub(crate) const BACKEND_PID_SQL: &str = "SELECT pg_catalog.pg_backend_pid()::text WHERE $1::text IS NOT NULL";
 
-/// The database's key, by which it knows that it was the server that has named a tenant.
+/// The key that proves to the database that the server has set the tenant.
 #[derive(Clone)]
 pub struct TenantKey(Arc<SecretSlice<u8>>);
 
@@ -37,33 +37,33 @@ impl From<SecretSlice<u8>> for TenantKey {
     }
 }
 
-/// On whose behalf a statement runs, and the key to say so with.
+/// The tenant of a statement, and the key that signs it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tenancy<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) key: &'a TenantKey,
 }
 
-/// Forgets the plans of prepared statements. One that is kept has everything worked out that is immutable, or is said to be, for
-/// the tenant that came first.
+/// Discards cached plans. A cached plan contains constants folded from immutable functions, or functions declared
+/// immutable, for the tenant that came first.
 const DISCARD_PLANS_SQL: &str = "DISCARD PLANS";
 
-/// What is asked ahead of statements, in their transaction.
+/// The statements that precede those of a run, in their transaction.
 #[derive(Debug, Default)]
 pub(crate) struct TransactionPrelude {
-    /// What begins the transaction.
+    /// Begins the transaction.
     pub(crate) begin: Option<&'static str>,
-    /// What has it see somebody else's snapshot.
+    /// Imports an exported snapshot.
     pub(crate) snapshot: Option<String>,
-    /// What is set in it, if nothing is left to the session.
+    /// The settings of the transaction, behind a pooler.
     pub(crate) settings: Option<Arc<[String]>>,
-    /// Whether the plans are those of somebody else.
+    /// Whether the cached plans may be those of another tenant.
     pub(crate) discards_plans: bool,
-    /// The statement that names a tenant, and what it is given.
+    /// The statement that sets the tenant, with its signed value.
     pub(crate) tenant: Option<(TenantStatement, String)>,
 }
 
-/// How [`ENTER`] is sent.
+/// How [`SET_TENANT_SQL`] is sent.
 #[derive(Debug)]
 pub(crate) enum TenantStatement {
     /// By the name under which it is prepared.
@@ -72,17 +72,17 @@ pub(crate) enum TenantStatement {
 }
 
 impl Tenancy<'_> {
-    /// What names the tenant in the session that is with this process.
+    /// The value that sets the tenant in the session of this backend: an HMAC in hex, then the tenant.
     pub(crate) fn signed(self, pid: &str) -> String {
         let Self { tenant, key } = self;
-        // A key of any length will do.
+        // HMAC takes keys of any length.
         let Ok(mut code) = Hmac::<Sha256>::new_from_slice(key.0.expose_secret()) else {
             unreachable!("HMAC takes keys of any length")
         };
         code.update(format!("{pid}:{tenant}").as_bytes());
         let mut signed = String::with_capacity(64 + tenant.as_str().len());
         for byte in code.finalize().into_bytes() {
-            // Nothing can fail that is written to a text.
+            // Writing to a string cannot fail.
             let _ = write!(signed, "{byte:02x}");
         }
         signed.push_str(tenant.as_str());
@@ -91,7 +91,7 @@ impl Tenancy<'_> {
 }
 
 impl TransactionPrelude {
-    /// The statements that are asked ahead.
+    /// The statements, in order.
     pub(crate) fn statements(&self) -> impl Iterator<Item = PreludeStatement<'_>> {
         let begin = self.begin.into_iter().chain(self.snapshot.as_deref());
         let settings = self.settings.iter().flat_map(|settings| settings.iter().map(String::as_str));

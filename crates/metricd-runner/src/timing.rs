@@ -1,18 +1,18 @@
-//! Where a run's time goes.
+//! Splits a run's time into queueing, database and encoding.
 
 use std::time::{Duration, Instant};
 
 use metricd_execution::RunTiming;
 
-/// Tells the parts of a run's time from each other.
+/// The parts of a run's time so far.
 #[derive(Debug)]
 pub(crate) struct Clock {
     began: Instant,
-    /// When at the latest PostgreSQL's session was open that was used last; `None` behind a pooler.
+    /// When the session that was used last was open, at the latest; `None` behind a pooler.
     pub(crate) session_since: Option<Instant>,
     pub(crate) queue: Duration,
     pub(crate) encode: Duration,
-    /// For how long a sink that was full has made the run wait.
+    /// How long a full sink has made the run wait.
     pub(crate) backpressure: Duration,
 }
 
@@ -23,14 +23,14 @@ impl Clock {
         Self { began, session_since: None, queue, encode, backpressure }
     }
 
-    /// The parts so far. What is nobody else's is PostgreSQL's.
+    /// The parts so far. Time that is not accounted for is that of the database.
     pub(crate) fn timing(&self) -> RunTiming {
         let Self { began, session_since: _, queue, encode, backpressure } = *self;
         RunTiming { queue, database: began.elapsed().saturating_sub(queue + encode + backpressure), encode }
     }
 }
 
-/// Adds up the times for which it runs.
+/// Sums the intervals in which it runs.
 #[derive(Debug, Default)]
 pub(crate) struct Stopwatch {
     total: Duration,
@@ -42,14 +42,14 @@ impl Stopwatch {
         self.since = Some(Instant::now());
     }
 
-    /// Says whether it has run.
+    /// Pauses it. Returns whether it was running.
     pub(crate) fn pause(&mut self) -> bool {
         let since = self.since.take();
         self.total += since.map(|since| since.elapsed()).unwrap_or_default();
         since.is_some()
     }
 
-    /// Stops it and begins anew.
+    /// Stops it and resets it to zero.
     pub(crate) fn take(&mut self) -> Duration {
         self.pause();
         std::mem::take(&mut self.total)

@@ -1,4 +1,4 @@
-//! A question with the statements of several runs, and its answers.
+//! A batch of statements, and their buffered responses.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use crate::cost::Estimates;
 use crate::error::{is_stale, run_error};
 use crate::session::{Response, Session, SessionError};
 
-/// How much an answer has at most; a larger one is better read as it comes.
+/// The maximum size of a buffered response; a larger one is read as it arrives, by running the statement alone.
 const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
-/// What PostgreSQL has answered to one statement.
+/// PostgreSQL's response to one statement of a batch.
 pub(super) struct BatchedResponse {
-    /// When it was sent.
+    /// When the batch was sent.
     pub(super) sent: Instant,
     prepared: Arc<PreparedStatement>,
     rows: Rows,
 }
 
-/// Rows as they have come.
+/// Rows in wire format.
 #[derive(Default)]
 struct Rows {
     bytes: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each row in `bytes`.
     ends: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ impl Rows {
     }
 }
 
-/// What is asked, and what is to be asked still.
+/// The statements of a batch: those to be prepared, and those that were sent and have no response yet.
 pub(super) struct StatementBatch {
     estimates: Estimates,
     pending: VecDeque<PendingRun>,
@@ -47,7 +47,7 @@ pub(super) struct StatementBatch {
 }
 
 impl BatchedResponse {
-    /// Hands the rows to the sink, up to the limits.
+    /// Passes the rows to the sink, up to the limits.
     pub(super) async fn replay(self, limits: RunLimits, sink: &mut dyn RowSink) -> Result<RunOutcome, RunError> {
         sink.columns(&self.prepared.columns)?;
         let Rows { bytes, ends } = &self.rows;
@@ -71,22 +71,22 @@ impl StatementBatch {
         Self { estimates, pending: runs.into(), preparing: None, sent: VecDeque::new() }
     }
 
-    /// Asks, and tells each run what is answered. Those that are told nothing go on alone when this is dropped.
+    /// Sends the statements and replies to each run. Runs without a reply continue alone when this is dropped.
     ///
     /// # Errors
     ///
-    /// Where the connection is of no more use.
+    /// If the connection cannot be used any more.
     pub(super) async fn execute(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         loop {
             self.prepare(connection).await?;
             if self.sent.is_empty() {
                 return Ok(());
             }
-            self.ask(connection).await?;
+            self.send(connection).await?;
         }
     }
 
-    /// Prepares all of them, which are fewer than a connection keeps prepared.
+    /// Prepares all statements. A batch has fewer of them than the statement cache of a connection holds.
     async fn prepare(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         while let Some(run) = self.pending.pop_front() {
             self.preparing = Some(run).filter(|run| !run.reply.is_closed());
@@ -101,8 +101,8 @@ impl StatementBatch {
         Ok(())
     }
 
-    /// Asks once. What follows a statement that fails is left, to be asked once more.
-    async fn ask(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
+    /// Sends the statements once. What follows a failed statement stays in the batch, to be sent again.
+    async fn send(&mut self, connection: &mut Connection) -> Result<(), SessionError> {
         let prelude = connection.prelude(None, None, None).await?;
         let before: Vec<_> = prelude.statements().collect();
         let statements = self
@@ -130,7 +130,7 @@ impl StatementBatch {
         connection.session.drain().await
     }
 
-    /// Leaves a run that has failed to itself, with those of the same statement: they may well fail, too.
+    /// Makes a failed run continue alone, with the other runs of the same statement: they would probably fail, too.
     fn fail(&mut self, connection: &mut Connection, run: &PendingRun, error: SessionError) -> Result<(), SessionError> {
         let text = run.statement.text();
         self.sent.retain(|(other, _)| other.statement.text() != text);
@@ -143,13 +143,13 @@ impl StatementBatch {
 
 impl Drop for StatementBatch {
     fn drop(&mut self) {
-        // What is not answered is perhaps what has taken so long.
+        // A statement without a response may be the slow one.
         let unanswered = self.sent.iter().map(|(run, _)| run).chain(&self.preparing);
         unanswered.for_each(|run| self.estimates.deny_batching(run.statement.text()));
     }
 }
 
-/// What is prepared for the statement; `None` where it has to be run alone.
+/// Prepares the statement. `None` means that it has to run alone.
 async fn prepare_batchable(
     connection: &mut Connection,
     statement: &BoundStatement,
@@ -165,17 +165,17 @@ async fn prepare_batchable(
     }
 }
 
-/// The rows of the next answer; `None` where they are much.
+/// The rows of the next response; `None` if they exceed [`MAX_RESPONSE_BYTES`].
 async fn rows(session: &mut Session) -> Result<Option<Rows>, SessionError> {
-    let (mut rows, mut is_whole) = (Rows::default(), true);
+    let (mut rows, mut is_complete) = (Rows::default(), true);
     loop {
         match session.next(MAX_RESPONSE_BYTES).await? {
-            Response::Row if is_whole && rows.size_bytes() < MAX_RESPONSE_BYTES => {
+            Response::Row if is_complete && rows.size_bytes() < MAX_RESPONSE_BYTES => {
                 rows.bytes.extend_from_slice(session.row_bytes());
                 rows.ends.push(rows.bytes.len());
             }
-            Response::Row | Response::OversizedRow => is_whole = false,
-            Response::End => return Ok(is_whole.then_some(rows)),
+            Response::Row | Response::OversizedRow => is_complete = false,
+            Response::End => return Ok(is_complete.then_some(rows)),
         }
     }
 }

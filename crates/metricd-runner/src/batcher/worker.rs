@@ -1,4 +1,4 @@
-//! Who sends what waits in a thread.
+//! Sends the statements that wait in a thread's queue.
 
 use std::thread::ThreadId;
 use std::time::Instant;
@@ -10,13 +10,13 @@ use super::batch::StatementBatch;
 use super::{BATCH_TIMEOUT, PendingRun, StatementBatcher, ThreadQueue};
 use crate::pool::AcquiredConnection;
 
-/// What the statements of a question cost at most together, in the planner's unit: about a millisecond.
+/// The maximum total cost of a batch, in the planner's unit: about a millisecond.
 const MAX_BATCH_COST: f64 = 4_000.0;
 
-/// How many statements a question has at most.
+/// The maximum number of statements in a batch.
 const MAX_BATCH_STATEMENTS: usize = 32;
 
-/// Takes from those that wait in a thread for as long as there are any.
+/// Takes runs from the queue of a thread until it is empty.
 pub(super) struct BatchWorker {
     batcher: StatementBatcher,
     thread: ThreadId,
@@ -28,14 +28,14 @@ impl BatchWorker {
         Self { batcher, thread, has_ended: false }
     }
 
-    /// Sends all that waits.
+    /// Sends batches until the queue is empty or batching has failed.
     pub(super) async fn run(mut self) {
         let batcher = self.batcher.clone();
         let pool = &batcher.0.pool;
         while let Some(deadline) = self.deadline() {
             let mut acquired = match pool.acquire_until(deadline).await {
                 Ok(slot) => AcquiredConnection::new(slot, Vec::new()),
-                // Each of the others has its own time still, unless that is not what it is about.
+                // Every other run still has time left to wait, unless the error was not about time.
                 Err(error) if self.reject_expired(&error) => continue,
                 Err(_) => return,
             };
@@ -48,13 +48,14 @@ impl BatchWorker {
                     .set_running_of_callers(runs.iter().map(|run| (run.statement.text().into(), run.permit.clone())));
                 let mut batch = StatementBatch::new(batcher.0.estimates.clone(), runs);
                 match timeout(BATCH_TIMEOUT, batch.execute(acquired.connection())).await {
-                    // One that others wait for is passed on to them.
+                    // A connection that others wait for is passed on.
                     Ok(Ok(())) if !pool.has_waiters() => acquired.set_running([]),
                     Ok(_) => break,
                     Err(_too_long) => {
-                        // Nobody waits for such a thing twice.
+                        // The runs in the queue must not wait for a second batch like this.
                         self.release_all();
-                        // Its runs go on alone once it has stopped, so that none of them is run twice at once.
+                        // The runs of the batch continue alone once it has stopped, so that no statement runs twice
+                        // at a time.
                         tokio::spawn(async move {
                             acquired.stop().await;
                             drop(batch);
@@ -66,7 +67,7 @@ impl BatchWorker {
         }
     }
 
-    /// Until when those wait for a connection that wait for the longest. Where nothing waits, the driver has ended.
+    /// How long the oldest run may still wait for a connection. `None` ends the worker: the queue is empty.
     fn deadline(&mut self) -> Option<Instant> {
         let mut threads = self.batcher.threads();
         let ThreadQueue { waiting, has_worker } = threads.get_mut(&self.thread)?;
@@ -78,7 +79,7 @@ impl BatchWorker {
         deadline
     }
 
-    /// What is sent next.
+    /// Takes the runs of the next batch from the queue.
     fn next_batch(&self) -> Option<Vec<PendingRun>> {
         let mut threads = self.batcher.threads();
         let ThreadQueue { waiting, .. } = threads.get_mut(&self.thread)?;
@@ -87,12 +88,12 @@ impl BatchWorker {
             cost += run.cost;
             cost <= MAX_BATCH_COST
         };
-        // A single one is never too much.
+        // A single statement always fits.
         let count = waiting.iter().take(MAX_BATCH_STATEMENTS).take_while(fits).count().max(1).min(waiting.len());
         (count > 0).then(|| waiting.drain(..count).collect())
     }
 
-    /// Tells those that have waited for as long as they may why they cannot be run, and says whether there are any.
+    /// Sends the error to the runs that have waited for the full acquire timeout. Returns whether there were any.
     fn reject_expired(&self, error: &RunError) -> bool {
         let acquire_timeout = self.batcher.0.pool.acquire_timeout();
         let mut has_rejected = false;
@@ -100,7 +101,7 @@ impl BatchWorker {
             while waiting.front().is_some_and(|run| run.since.elapsed() >= acquire_timeout)
                 && let Some(run) = waiting.pop_front()
             {
-                // Who has gone need not be told.
+                // The receiver may be gone.
                 let _ = run.reply.send(Err(error.clone()));
                 has_rejected = true;
             }
@@ -108,7 +109,7 @@ impl BatchWorker {
         has_rejected
     }
 
-    /// Has all that waits go on alone.
+    /// Makes all runs in the queue continue alone.
     fn release_all(&self) {
         if let Some(ThreadQueue { waiting, .. }) = self.batcher.threads().get_mut(&self.thread) {
             waiting.clear();
@@ -121,7 +122,7 @@ impl Drop for BatchWorker {
         if !self.has_ended
             && let Some(queue) = self.batcher.threads().get_mut(&self.thread)
         {
-            // Who still waits goes on alone.
+            // Runs that still wait continue alone.
             *queue = ThreadQueue::default();
         }
     }

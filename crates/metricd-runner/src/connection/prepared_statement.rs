@@ -1,4 +1,4 @@
-//! A prepared statement with its columns.
+//! A prepared statement with the columns of its result.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use super::Connection;
 use super::types::{field_type, text_type};
 use crate::session::{DescribedStatement, Format, SessionError};
 
-/// How many bytes a value may take on the wire beyond those that any format gives it: its length, and a number of up to eight
-/// bytes that is printed as one digit.
+/// How many bytes a value may take on the wire beyond its shortest encoding: its length, and a number of up to eight
+/// bytes that prints as one digit.
 const FIELD_OVERHEAD_BYTES: usize = 16;
 
-/// The same for an array in text format: its bounds, of up to six dimensions, stand before it.
+/// The same for an array in text format: the bounds of up to six dimensions precede it.
 const BOUNDS_BYTES: usize = 160;
 
-/// How many times larger an array may be on the wire than printed: each element in it has its own length, and an array that is
-/// an element, as in an array of a domain over arrays, a head of its own.
+/// How many times larger an array may be on the wire than printed: each element has a length, and an array as an
+/// element, as in an array of a domain over arrays, has a header.
 const ARRAY_SHRINKAGE: usize = 12;
 
-/// The same for elements that are printed as they come.
+/// The same for elements that print as they are sent.
 const TEXT_ARRAY_SHRINKAGE: usize = 3;
 
-/// The same for arrays in text format that are elements of one: their quotes are escaped, and bounds may stand before each.
+/// The same for arrays in text format as elements: their quotes are escaped, and bounds may precede each.
 const NESTED_LITERAL_SHRINKAGE: usize = 16;
 
-/// A statement that is prepared on a connection, and the columns of its result.
+/// A statement prepared on a connection, with the columns of its result.
 #[derive(Debug)]
 pub(crate) struct PreparedStatement {
     pub(crate) described: DescribedStatement,
@@ -34,8 +34,7 @@ pub(crate) struct PreparedStatement {
 }
 
 impl PreparedStatement {
-    /// A row of more bytes than that on the wire does not fit into so many, whatever its format. The message that it comes in
-    /// is counted as well.
+    /// A row message larger than this on the wire exceeds `size_bytes` in every output format.
     pub(crate) fn max_row_bytes(&self, size_bytes: usize) -> usize {
         let types = || self.columns.iter().map(|column| &column.field_type);
         let shrinkage = types().map(shrinkage).max().unwrap_or(1);
@@ -44,13 +43,13 @@ impl PreparedStatement {
         size_bytes.saturating_mul(shrinkage).saturating_add(overhead)
     }
 
-    /// Whether the statement is what its contract says.
+    /// Whether the statement still has the columns and parameter types of its contract.
     pub(crate) fn meets_contract(&self, statement: &BoundStatement) -> bool {
         statement.expected().is_none_or(|expected| expected.is_met_by(&self.columns, &self.parameter_types))
     }
 
-    /// Prepares the statement, or finds it prepared. Values of types that have no form of their own come in PostgreSQL's text
-    /// format, which is what the type's output function prints.
+    /// Prepares the statement, or takes it from the cache. Values of types without a binary encoding here arrive in
+    /// text format, as the output function of the type prints them.
     pub(crate) async fn prepare(
         connection: &mut Connection,
         statement: &BoundStatement,
@@ -62,7 +61,7 @@ impl PreparedStatement {
         if prepared.meets_contract(statement) {
             return Ok(prepared);
         }
-        // What the connection knows may be of tables and types as they were before the contract.
+        // The connection may know tables and types as they were before the contract.
         connection.evict_statement(statement.text())?;
         Self::prepare_uncached(connection, statement).await
     }

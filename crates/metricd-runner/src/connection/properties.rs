@@ -1,4 +1,4 @@
-//! What is asked of a session when it begins.
+//! The properties of a session, read when it begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,17 @@ use super::settings::{CLIENT_CHECK_SETTING, SETTINGS};
 use crate::session::{Session, SessionError};
 use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 
-/// Whether the role can do nothing in a SELECT that outlives it: it may call none of the functions that hardening takes, and
-/// no volatile function that is not PostgreSQL's own, such as an extension's that changes a setting. Not even one in a schema
-/// that it may not use: a view may call it. Those of the schema `tenancy` are the runner's own. Then the session's limit of time,
-/// and the process that it is with; whether no function has other rights than the role, by which one that is called stable
-/// could change a setting for the rest of the transaction; and the token that the session has begun with.
+/// Reads, in this order:
+///
+/// 1. Whether the role is side-effect free in a SELECT: it may call none of the functions that hardening revokes, and
+/// no volatile function that is not built in, such as an extension's function that changes a setting. Functions in
+/// schemas without USAGE count as well, since a view may call them; those of the schema `tenancy` are the runner's
+/// own.
+/// 2. The statement timeout.
+/// 3. The process id of the backend.
+/// 4. Whether no callable function is SECURITY DEFINER. One that is declared stable could change a setting for the
+/// rest of the transaction.
+/// 5. The token with which the session began.
 const SESSION_PROPERTIES_SQL: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
@@ -37,29 +43,29 @@ const SESSION_PROPERTIES_SQL: &str = "
     ))::text,
     current_setting('metricd.session', true)";
 
-/// What a session is found to be when it begins.
+/// The properties of a session.
 #[derive(Debug)]
 pub(crate) struct SessionProperties {
-    /// Whether nothing that a statement may do outlives it.
+    /// Whether no statement can have an effect that outlives it.
     pub(crate) side_effect_free: bool,
-    /// Whether nothing that a statement may do reaches another one in its transaction.
+    /// Whether no statement can affect a later one of its transaction.
     pub(crate) batching_safe: bool,
-    /// PostgreSQL's own limit of a statement's time; zero is none.
+    /// PostgreSQL's statement timeout; zero means none.
     pub(crate) timeout: Duration,
-    /// PostgreSQL's process.
+    /// The backend's process id.
     pub(crate) pid: String,
-    /// What settles a transaction, if two transactions may meet two of PostgreSQL's processes.
+    /// The settings of each transaction, if two transactions may run in two different backends.
     pub(crate) pooler_settings: Option<Arc<[String]>>,
 }
 
 impl SessionProperties {
-    /// Asks. The session was begun with this token.
+    /// Reads the properties of a session that began with this token.
     pub(crate) async fn read(session: &mut Session, token: Uuid) -> Result<Self, SessionError> {
         let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
         let row = session.row(&[], SESSION_PROPERTIES_SQL, &harmful.join("\n")).await?;
         let column = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
-        // A pooler makes up the process that the login names, and does not pass options on, or passes on those of another
-        // client. One sign is enough.
+        // A pooler invents the process id of the login, and drops the options or forwards those of another client.
+        // One sign suffices.
         let is_direct =
             session.login_pid().is_some_and(|pid| pid.to_string() == column(2)) && token.to_string() == column(4);
         if !is_direct {
@@ -78,19 +84,19 @@ impl SessionProperties {
         let batching_safe = side_effect_free && column(3) == "true";
         let pid = column(2).to_owned();
         if let Err(error) = run(session, &format!("SET {CLIENT_CHECK_SETTING}")).await? {
-            log::debug!("PostgreSQL does not look whether its client is there: {error:?}");
+            log::debug!("PostgreSQL does not check for its client: {error:?}");
         }
         Ok(Self { side_effect_free, batching_safe, timeout, pid, pooler_settings: None })
     }
 }
 
-/// What is set in each transaction of a session behind a pooler: other clients may have set anything in the process that runs
-/// the transaction, or made temporary tables there.
+/// The settings of each transaction behind a pooler: other clients may have changed settings in the same backend, or
+/// created temporary tables there.
 async fn transaction_settings(session: &mut Session) -> Result<Arc<[String]>, SessionError> {
-    // Taken back with the transaction.
+    // The rollback undoes it.
     let mut settings = vec!["RESET ALL".to_owned()];
     let local = |setting: &str| format!("SET LOCAL {setting}");
-    // The search path is another one here.
+    // Here the search path also names `pg_temp`, as the last schema.
     let others = SETTINGS.iter().filter(|(name, _)| *name != "search_path");
     settings.extend(others.map(|(name, value)| local(&format!("{name} = {value}"))));
     settings.extend(["client_encoding = 'UTF8'", "search_path = warehouse, pg_temp", "row_security = on"].map(local));
@@ -100,19 +106,19 @@ async fn transaction_settings(session: &mut Session) -> Result<Arc<[String]>, Se
     if checked.is_ok() {
         settings.push(check);
     }
-    // The next transaction must not begin in this one.
+    // The next transaction must not begin inside this one.
     if session.is_in_transaction() {
         run(session, CLEANUP_SQL).await?.ok();
     }
     Ok(settings.into())
 }
 
-/// Runs statements, which PostgreSQL may refuse.
+/// Runs statements that PostgreSQL may refuse.
 async fn run(session: &mut Session, sql: &str) -> Result<Result<(), SessionError>, SessionError> {
     session.send_simple(sql)?;
     match session.drain().await {
         Err(error @ SessionError::Lost(_)) => Err(error),
-        answer => Ok(answer),
+        response => Ok(response),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the database says about types that are not built in.
+//! Looks up types that are not built in.
 
 use tokio_postgres::types::{Kind, Oid, Type};
 
@@ -6,7 +6,7 @@ use super::Connection;
 use super::types::built_in_name;
 use crate::session::SessionError;
 
-/// What stands between the elements of nearly every array.
+/// The delimiter of nearly every array.
 const COMMA: u8 = b',';
 
 const TYPE_SQL: &str = "
@@ -17,7 +17,7 @@ const TYPE_SQL: &str = "
     WHERE t.oid = $1::text::oid";
 
 impl Connection {
-    /// The type.
+    /// The type, looked up if it is not built in.
     pub(crate) async fn data_type(&mut self, oid: Oid) -> Result<Type, SessionError> {
         if let Some(known) = Type::from_oid(oid).or_else(|| self.types.get(&oid).cloned()) {
             return Ok(known);
@@ -26,7 +26,7 @@ impl Connection {
         let text = |index: usize| row.get(index).cloned().flatten();
         let oid_at = |index| text(index).and_then(|text| text.parse().ok());
         let kind = match (text(2).as_deref(), oid_at(3), oid_at(4)) {
-            // What its values are called is of no interest.
+            // The labels are not needed.
             (Some("e"), ..) => Kind::Enum(Vec::new()),
             (Some("d"), Some(base), _) => Kind::Domain(Box::pin(self.data_type(base)).await?),
             (_, _, Some(element)) => Kind::Array(Box::pin(self.data_type(element)).await?),
@@ -41,13 +41,13 @@ impl Connection {
         Ok(data_type)
     }
 
-    /// What `format_type` calls the type.
+    /// The name that `format_type` prints.
     pub(crate) async fn type_name(&mut self, oid: Oid) -> Result<String, SessionError> {
         let data_type = self.data_type(oid).await?;
         Ok(self.type_names.get(&oid).cloned().unwrap_or_else(|| built_in_name(&data_type)))
     }
 
-    /// The same for several.
+    /// The names of several types.
     pub(crate) async fn type_names(&mut self, oids: &[Oid]) -> Result<Vec<String>, SessionError> {
         let mut names = Vec::with_capacity(oids.len());
         for oid in oids {
@@ -56,17 +56,17 @@ impl Connection {
         Ok(names)
     }
 
-    /// Forgets what was looked up: a type may have changed.
+    /// Drops what was looked up: a type may have changed.
     pub(crate) fn forget_types(&mut self) {
         self.types.clear();
         self.type_names.clear();
         self.delimiters.clear();
     }
 
-    /// What stands between the elements of this type in an array's text format, as far as the type was looked up.
+    /// The delimiter of this element type in an array's text format, if the type was looked up.
     pub(crate) fn delimiter(&self, element: &Type) -> u8 {
         match *element {
-            // The only one of those that are built in.
+            // The only built-in type with another delimiter.
             Type::BOX => b';',
             _ => self.delimiters.get(&element.oid()).copied().unwrap_or(COMMA),
         }

@@ -1,9 +1,9 @@
-//! PostgreSQL's types: the form in which their values arrive, and what `format_type` calls them.
+//! PostgreSQL's types: the encoding in which their values arrive, and the names that `format_type` prints.
 
 use metricd_execution::FieldType;
 use tokio_postgres::types::{Kind, Type};
 
-/// The form of the type's values in binary format, or `None` where they come in text format.
+/// The binary encoding of the type; `None` if its values arrive in text format.
 pub(crate) fn field_type(data_type: &Type) -> Option<FieldType> {
     match data_type.kind() {
         _ if is_vector(data_type) => return None,
@@ -34,26 +34,26 @@ pub(crate) fn field_type(data_type: &Type) -> Option<FieldType> {
     })
 }
 
-/// The form of the type's values in text format. What stands between the elements of an array is the element type's business.
+/// The text encoding of the type. The delimiter of an array belongs to its element type.
 pub(crate) fn text_type(data_type: &Type, delimiter: &impl Fn(&Type) -> u8) -> FieldType {
     let array = |element, delimiter| FieldType::ArrayLiteral { element: Box::new(element), delimiter };
     match data_type.kind() {
         _ if is_vector(data_type) => FieldType::Text,
         Kind::Array(element) => array(text_type(element, delimiter), delimiter(element)),
         Kind::Domain(base) => text_type(base, delimiter),
-        // A pseudo-type, and yet an array.
+        // A pseudo-type, but an array.
         _ if *data_type == Type::RECORD_ARRAY => array(FieldType::Text, b','),
         _ => FieldType::Text,
     }
 }
 
-/// The catalogs' own lists of numbers, which are arrays inside and print as no other array does.
+/// The system catalogs' vectors of numbers: stored as arrays, printed differently.
 fn is_vector(data_type: &Type) -> bool {
     [Type::INT2_VECTOR, Type::OID_VECTOR].contains(data_type)
 }
 
-/// What `format_type(oid, NULL)` prints of a built-in type: the name of the SQL standard where there is one. Of other types it
-/// is looked up.
+/// What `format_type(oid, NULL)` prints for a built-in type: the SQL standard name, if there is one. Names of other
+/// types are looked up.
 pub(crate) fn built_in_name(data_type: &Type) -> String {
     if let Kind::Array(element) = data_type.kind()
         && !is_vector(data_type)

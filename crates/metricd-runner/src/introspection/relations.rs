@@ -1,28 +1,28 @@
-//! What keeps the rows of tenants apart in each relation, by what PostgreSQL's catalogs say.
+//! Which relations lack row-level security for tenants, according to the catalogs.
 
 use metricd_execution::{PolicyFacts, PolicyReach, Relation};
 use serde::Deserialize;
 
-/// How much of a policy's condition is shown.
+/// The maximum length of a policy's condition in a message.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// The answer to `relations.sql`.
+/// The result of `relations.sql`.
 #[derive(Debug, Deserialize)]
 struct RelationsDocument {
     facts: PolicyFacts,
     relations: Vec<Found>,
 }
 
-/// What the reader may read.
+/// A relation that the reader may read.
 #[derive(Debug, Deserialize)]
 struct Found {
     name: String,
     gap: Option<Gap>,
-    /// The policies that hold for the reader.
+    /// The policies that apply to the reader.
     policies: Vec<Policy>,
 }
 
-/// Why no policy counts.
+/// Why policies do not protect the relation.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Gap {
@@ -49,14 +49,14 @@ impl Gap {
 struct Policy {
     name: String,
     is_permissive: bool,
-    /// The tree of its USING.
+    /// The expression tree of its USING.
     condition: String,
     /// The same as SQL.
     text: String,
 }
 
 impl Policy {
-    /// Why it may let rows of other tenants through; none if it cannot.
+    /// Why it may show rows of other tenants; `None` if it cannot.
     fn gap(&self, facts: &PolicyFacts) -> Option<String> {
         let Self { name, text, .. } = self;
         let what = match facts.reach(&self.condition) {
@@ -73,19 +73,19 @@ impl Policy {
     }
 }
 
-/// What the reader may read, from the answer of PostgreSQL.
-pub(crate) fn relations(answer: &str) -> Result<Vec<Relation>, serde_json::Error> {
-    let RelationsDocument { facts, relations } = serde_json::from_str(answer)?;
+/// Parses the result.
+pub(crate) fn relations(document: &str) -> Result<Vec<Relation>, serde_json::Error> {
+    let RelationsDocument { facts, relations } = serde_json::from_str(document)?;
     let relation = |Found { name, gap, policies }: Found| {
-        let gap = gap.map(|gap| gap.reason().to_owned()).or_else(|| open(&policies, &facts));
+        let gap = gap.map(|gap| gap.reason().to_owned()).or_else(|| policy_gap(&policies, &facts));
         Relation { name, gap }
     };
     Ok(relations.into_iter().map(relation).collect())
 }
 
-/// Why the policies may let rows of other tenants through. Of several permissive ones, one is enough; of restrictive ones, all
-/// hold. Without a permissive one no row is let through.
-fn open(policies: &[Policy], facts: &PolicyFacts) -> Option<String> {
+/// Why the policies may show rows of other tenants. One of several permissive policies suffices to show a row; all
+/// restrictive ones apply. Without a permissive policy no row is shown.
+fn policy_gap(policies: &[Policy], facts: &PolicyFacts) -> Option<String> {
     let (permissive, restrictive): (Vec<_>, Vec<_>) = policies.iter().partition(|policy| policy.is_permissive);
     if restrictive.iter().any(|policy| policy.gap(facts).is_none()) {
         return None;

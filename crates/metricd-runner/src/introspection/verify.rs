@@ -1,4 +1,4 @@
-//! Whether a statement is what its contract says, and whether the role may run it.
+//! Verifies that a statement still meets its contract and that the role may run it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,25 +18,25 @@ use crate::session::SessionError;
 use crate::timing::Clock;
 use crate::transaction::finish_cleanup;
 
-/// How long PostgreSQL may take to answer.
+/// The time limit of a verification.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
-/// Whether the labels of enum types, and the time columns of tables, are those of a contract.
-/// `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema", "name", "time_columns"}]}`.
+/// Whether the labels of enum types and the time columns of tables equal those of a contract. `$1` is `{"types":
+/// [name], "enums": {name: [label]}, "tables": [{"schema", "name", "time_columns"}]}`.
 const CATALOG_SQL: &str = include_str!("verify.sql");
 
 impl PgRunner {
-    /// As for [`MetricRunner::verify`](metricd_execution::MetricRunner::verify).
+    /// Implements [`MetricRunner::verify`](metricd_execution::MetricRunner::verify).
     pub(crate) async fn verify_statement(
         &self,
         statement: &BoundStatement,
         contract: Option<&Contract>,
     ) -> Result<(), RunError> {
         self.pool.quarantine().check(statement.text())?;
-        // No caller's permit is held for it. It may wait for a lock, or not stop.
+        // It holds no permit of a caller. It may wait for a lock, or not stop.
         let held = self.pool.locks().permit().await?;
         let mut acquired = self.acquire_timed(&mut Clock::start(), held, false).await?;
-        // The planner computes what is constant, which may not stop.
+        // The planner evaluates constants, which may not stop.
         acquired.set_running([statement.text().into()]);
         let verified = timeout(MAX_TIME, verify(acquired.connection(), statement, contract)).await;
         let verified = verified
@@ -46,13 +46,13 @@ impl PgRunner {
     }
 }
 
-/// Whether the statement is what the contract says.
+/// Whether the statement meets the contract.
 async fn verify(
     connection: &mut Connection,
     statement: &BoundStatement,
     contract: Option<&Contract>,
 ) -> Result<bool, SessionError> {
-    // Prepared and looked up for this once: what is known from before may be of tables and types as they were then.
+    // Prepared and looked up again: cached types and statements may be from before a change.
     connection.forget_types();
     let prepared = connection.prepare(statement.text()).await?;
     if let Some(contract) = contract {
@@ -73,7 +73,7 @@ async fn verify(
     may_run(connection, statement).await.map(|()| true)
 }
 
-/// Whether the catalogs say of enum types and tables what the contract says.
+/// Whether the catalogs match the enum types and tables of the contract.
 async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Result<bool, SessionError> {
     if contract.tables.is_empty() && contract.enums.is_empty() {
         return Ok(true);
@@ -83,11 +83,11 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
     let types: BTreeSet<_> = columns.chain(parameters).map(|name| name.trim_end_matches("[]")).collect();
     let expected = json!({"types": types, "enums": contract.enums, "tables": contract.tables});
     let sql = CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types')"));
-    let answer = connection.row(&sql, &expected.to_string()).await?;
-    Ok(matches!(answer.first(), Some(Some(is_same)) if is_same == "true"))
+    let row = connection.row(&sql, &expected.to_string()).await?;
+    Ok(matches!(row.first(), Some(Some(is_same)) if is_same == "true"))
 }
 
-/// Rights are looked at when a statement begins, which explaining it does as well.
+/// Whether the role has the privileges. PostgreSQL checks them at executor startup, which `EXPLAIN` includes.
 async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Result<(), SessionError> {
     let session = send_explain(connection, statement, "COSTS OFF").await?;
     let explained = session.drain().await;
@@ -95,7 +95,7 @@ async fn may_run(connection: &mut Connection, statement: &BoundStatement) -> Res
         finish_cleanup(session).await?;
     }
     match explained {
-        // With other values it may be planned all the same.
+        // With other values it may plan.
         Err(SessionError::Refused { sqlstate, .. }) if sqlstate != *SqlState::INSUFFICIENT_PRIVILEGE.code() => Ok(()),
         explained => explained,
     }

@@ -1,4 +1,4 @@
-//! A connection for the length of a run.
+//! A connection that a run has acquired.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use super::PoolSlot;
 use super::stopping::{Stopped, Stopping};
 use crate::connection::Connection;
 
-/// A connection for the length of a run. One that is dropped while a statement may still run on it, as when the client has
-/// gone away, is given back with its permits only when PostgreSQL has ended that.
+/// A connection that a run has acquired. If it is dropped while a statement may still run on it, as after a client
+/// has disconnected, it and its permits are released only when the backend is free.
 #[derive(Debug)]
 pub(crate) struct AcquiredConnection {
-    /// `None` only once it was stopped or dropped.
+    /// `None` only after it was stopped or dropped.
     slot: Option<PoolSlot>,
-    /// The statements that may be what runs on it.
+    /// The statements that may be running on it.
     statements: Vec<(Arc<str>, Permit)>,
-    /// What is held for it, whatever runs.
+    /// The permits held for it, whatever runs.
     permits: Vec<Permit>,
 }
 
@@ -28,12 +28,12 @@ impl AcquiredConnection {
         Self { slot: Some(slot), statements: Vec::new(), permits }
     }
 
-    /// Says what runs on the connection from now on, in place of what has run.
+    /// Records which statements run on the connection from now on.
     pub(crate) fn set_running(&mut self, statements: impl IntoIterator<Item = Arc<str>>) {
         self.statements = statements.into_iter().map(|statement| (statement, Permit::default())).collect();
     }
 
-    /// The same for statements of several callers, each of whom has a permit.
+    /// The same for statements of several callers, each with a permit.
     pub(crate) fn set_running_of_callers(&mut self, statements: impl IntoIterator<Item = (Arc<str>, Permit)>) {
         self.statements = statements.into_iter().collect();
     }
@@ -41,12 +41,12 @@ impl AcquiredConnection {
     pub(crate) fn connection(&mut self) -> &mut Connection {
         match &mut self.slot {
             Some(slot) => slot.connection(),
-            None => unreachable!("a acquired has its connection until it is stopped or dropped"),
+            None => unreachable!("it has its slot until it is stopped or dropped"),
         }
     }
 
-    /// Cancels what runs on the connection, and says within a bound whether PostgreSQL has stopped it. The connection is of no
-    /// more use here.
+    /// Cancels the running statement and reports within a bound whether it has stopped. The connection cannot be used
+    /// afterwards.
     pub(crate) async fn stop(&mut self) -> Stopped {
         let (reply, stopped) = oneshot::channel();
         match self.give_back(Some(reply)) {
@@ -55,7 +55,7 @@ impl AcquiredConnection {
         }
     }
 
-    /// Gives the connection back, and its permits unless something still runs on it.
+    /// Releases the connection, and its permits unless something still runs on it.
     pub(crate) fn release(mut self) -> Vec<Permit> {
         self.give_back(None).unwrap_or_default()
     }
@@ -64,12 +64,12 @@ impl AcquiredConnection {
         let mut slot = self.slot.take()?;
         let (statements, permits) = (std::mem::take(&mut self.statements), std::mem::take(&mut self.permits));
         let session = &slot.connection().session;
-        // A session that has ended runs nothing any more.
+        // Nothing runs in a session that has ended.
         if session.is_idle() || session.has_ended() {
             drop(slot);
             return Some(permits);
         }
-        // Without a runtime nothing can be waited for; closing the connection is all that is left.
+        // Without a runtime nothing can be awaited: the connection can only be closed.
         match Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(Stopping { slot, statements, permits }.run(reply))),
             Err(_) => slot.close(),

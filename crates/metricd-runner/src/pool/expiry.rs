@@ -1,4 +1,4 @@
-//! When connections are closed: a session of PostgreSQL keeps what it has cached for as long as it lives.
+//! Closes connections that have expired: a backend keeps its caches for as long as its session lives.
 
 use std::hash::BuildHasher;
 use std::sync::{Arc, MutexGuard, Weak};
@@ -10,19 +10,19 @@ use tokio::time::sleep;
 
 use super::{Connection, PoolInner, PoolState, RunnerConfig};
 
-/// By which part of its lifetime a connection is closed earlier at most, so that not all of them are opened again at once.
+/// The lifetime of a connection is shortened by up to this fraction, so that not all of them are reopened at once.
 const JITTER: u32 = 10;
 
-/// How often it is looked for idle connections whose time is over; more often where they have less.
+/// The interval at which idle connections are checked; shorter if they expire sooner.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A connection that nobody uses.
+/// A connection that is not in use.
 pub(super) struct IdleConnection {
     pub(super) connection: Connection,
     pub(super) since: Instant,
 }
 
-/// How long connections live.
+/// The lifetimes of connections.
 pub(super) struct Expiry {
     max_lifetime: Duration,
     idle_timeout: Duration,
@@ -35,10 +35,10 @@ impl Expiry {
         Self { max_lifetime, idle_timeout, hasher: RandomState::default() }
     }
 
-    /// Whether the connection is to be closed instead of being used again.
+    /// Whether to close the connection instead of using it again.
     pub(super) fn is_expired(&self, connection: &Connection) -> bool {
         let spread = self.max_lifetime / JITTER;
-        // Another part of it for each connection, and for one always the same.
+        // A fraction that differs between connections, and is constant for each.
         let share = u32::try_from(self.hasher.hash_one(connection.pid()) % 1_000).unwrap_or_default();
         connection.is_retired()
             || connection.opened().elapsed() >= self.max_lifetime.saturating_sub(spread / 1_000 * share)
@@ -54,12 +54,12 @@ impl Expiry {
 }
 
 impl PoolInner {
-    /// Has a task close idle connections when their time is over, unless there is one already.
+    /// Starts a task that closes expired idle connections, unless one exists.
     pub(super) fn ensure_sweeper(self: &Arc<Self>, mut state: MutexGuard<'_, PoolState>) {
         if state.has_sweeper {
             return;
         }
-        // Without a runtime, that has to wait for one.
+        // Without a runtime the task is started later.
         let Ok(runtime) = Handle::try_current() else { return };
         state.has_sweeper = true;
         drop(state);
@@ -68,7 +68,7 @@ impl PoolInner {
     }
 }
 
-/// The task that closes idle connections, for as long as there are any.
+/// The task that closes expired idle connections. It ends with the last of them.
 struct IdleSweep {
     pool: Weak<PoolInner>,
     has_ended: bool,
@@ -87,7 +87,7 @@ impl IdleSweep {
             self.has_ended = state.idle.is_empty();
             state.has_sweeper = !self.has_ended;
             drop(state);
-            // Each takes leave of PostgreSQL as it is dropped.
+            // Dropping a connection sends Terminate.
             drop(over);
         }
     }
@@ -95,7 +95,7 @@ impl IdleSweep {
 
 impl Drop for IdleSweep {
     fn drop(&mut self) {
-        // Its runtime has ended, and another one may sweep.
+        // Its runtime has ended: another one may start a new sweep.
         if !self.has_ended
             && let Some(pool) = self.pool.upgrade()
         {

@@ -1,7 +1,7 @@
 //! Statements that PostgreSQL does not stop.
 //!
-//! Some of PostgreSQL's functions compute without a check for interrupts, so that no cancel, no timeout and no SIGTERM ends
-//! them. Such a statement is refused while it runs, and not sent together with others for a while afterwards.
+//! Some functions of PostgreSQL compute without checking for interrupts: no cancel request, timeout or SIGTERM ends
+//! them. Such a statement is refused while it runs, and not batched for a while afterwards.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,13 +14,13 @@ use moka::sync::Cache;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// How long a statement that was quarantined is not sent together with others.
+/// How long a statement is not batched after its quarantine.
 const SUSPECT_LIFETIME: Duration = Duration::from_secs(3_600);
 
-/// Of how many statements that is remembered.
+/// The maximum number of such statements.
 const MAX_SUSPECTS: u64 = 10_000;
 
-/// The statements that still run although they were cancelled, by their text.
+/// The statements, by their text, that still run although they were cancelled.
 #[derive(Clone)]
 pub(crate) struct Quarantine(Arc<QuarantineInner>);
 
@@ -32,12 +32,12 @@ struct QuarantineInner {
 
 #[derive(Default)]
 struct QuarantineState {
-    /// On how many connections each of them runs.
+    /// The number of connections on which each of them runs.
     statements: HashMap<Arc<str>, usize, RandomState>,
     connections: usize,
 }
 
-/// A connection whose statement does not stop, until this is dropped.
+/// A connection whose statement does not stop. Dropping this releases its statements.
 #[derive(Debug)]
 pub(crate) struct Quarantined {
     quarantine: Quarantine,
@@ -59,22 +59,22 @@ impl fmt::Debug for Quarantine {
 }
 
 impl Quarantine {
-    /// Refuses a statement that still runs although it was cancelled.
+    /// Refuses a statement that is in quarantine.
     pub(crate) fn check(&self, statement: &str) -> Result<(), RunError> {
         if self.holds(statement) { Err(RunError::Quarantined) } else { Ok(()) }
     }
 
-    /// Whether the statement has been quarantined lately: it is best run by itself.
+    /// Whether the statement was recently in quarantine: it should run alone.
     pub(crate) fn suspects(&self, statement: &str) -> bool {
         self.0.suspects.contains_key(statement)
     }
 
-    /// How many connections run such statements.
+    /// The number of connections that run such statements.
     pub(crate) fn connections(&self) -> usize {
         self.state().connections
     }
 
-    /// Quarantines the statements, any of which may be the one that runs on a connection.
+    /// Quarantines the statements, any of which may be running on a connection.
     pub(crate) fn hold(&self, statements: Vec<Arc<str>>) -> Quarantined {
         let mut state = self.state();
         state.connections += 1;
@@ -86,7 +86,7 @@ impl Quarantine {
         Quarantined { quarantine: self.clone(), statements }
     }
 
-    /// Waits until the statement has ended everywhere, and says whether it has.
+    /// Waits until the statement has ended on every connection. Returns whether it has.
     pub(crate) async fn wait_until_released(&self, statement: &str, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {

@@ -1,4 +1,4 @@
-//! One of the connections that the pool may have.
+//! A slot of the pool.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use super::quarantine::Quarantine;
 use crate::connection::Connection;
 use crate::session::SessionConfig;
 
-/// One of as many places as there may be connections. It has one, but for the moment in which that is opened.
+/// One of the slots of the pool. It has a connection, except while that is being opened.
 pub(crate) struct PoolSlot {
     pub(super) connection: Option<Connection>,
-    /// Whether PostgreSQL has none for it. It is not passed on then.
+    /// Whether PostgreSQL refused a connection for it. It is then not passed on.
     pub(super) is_rejected: bool,
     pub(super) pool: Arc<PoolInner>,
 }
@@ -20,11 +20,11 @@ impl PoolSlot {
     pub(crate) fn connection(&mut self) -> &mut Connection {
         match &mut self.connection {
             Some(connection) => connection,
-            None => unreachable!("a slot is given away with its connection"),
+            None => unreachable!("an acquired slot has a connection"),
         }
     }
 
-    /// Who is asked what the session runs.
+    /// The role to ask what the session runs.
     pub(crate) fn observer(&self) -> &SessionConfig {
         self.pool.observer.get().unwrap_or(&self.pool.session)
     }
@@ -34,7 +34,7 @@ impl PoolSlot {
         &self.pool.quarantine
     }
 
-    /// Closes the connection; the place is free for another one.
+    /// Closes the connection, which frees the slot for another one.
     pub(crate) fn close(mut self) {
         self.connection = None;
     }

@@ -1,7 +1,7 @@
-//! The end of a statement that nobody waits for.
+//! Stops statements that nothing waits for.
 //!
-//! The place in the pool and the caller's permits are held until PostgreSQL has answered or has closed the session, since until
-//! then its process computes. What does not stop soon is quarantined meanwhile.
+//! The pool slot and the caller's permits are held until PostgreSQL has responded or closed the session: until then
+//! the backend computes. A statement that does not stop soon is quarantined meanwhile.
 
 use std::io;
 use std::pin::pin;
@@ -16,47 +16,47 @@ use super::PoolSlot;
 use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
 use crate::transaction::clean_up;
 
-/// How long PostgreSQL has to stop a statement before that is quarantined.
+/// How long a cancelled statement may take to stop before it is quarantined.
 pub(crate) const STOP_BOUND: Duration = Duration::from_secs(1);
 
-/// The longest pause before a statement that does not stop is cancelled once more.
+/// The longest pause between cancel requests.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long a server may take no cancel request before its session is given up: it hangs, or cannot be reached, and there may
-/// be another one by now.
+/// After this time without an accepted cancel request the session is given up: the server hangs or is unreachable,
+/// and another one may have taken over.
 const UNREACHABLE_FOR: Duration = Duration::from_secs(10);
 
-/// The shortest text that PostgreSQL may have cut: its least `track_activity_query_size`, without the terminator and the head of
-/// an `EXPLAIN`.
+/// The shortest text that PostgreSQL may have truncated: the minimum of `track_activity_query_size`, less its
+/// terminator and the prefix of an `EXPLAIN`.
 const MIN_TRUNCATED_BYTES: usize = 50;
 
-/// What a process of PostgreSQL runs, as those see it who may. It is cut where it is long.
+/// The text that a backend runs, as roles with the privilege see it; truncated if it is long.
 const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
 
-/// Whether PostgreSQL has stopped a statement.
+/// Whether a cancelled statement has stopped.
 #[derive(Debug)]
 pub(crate) enum Stopped {
-    /// It has, or has ended the session. These permits are free again.
+    /// It has stopped, or its session has ended. These permits are free again.
     Ended(Vec<Permit>),
-    /// Not within the bound. These statements are quarantined: one of them still runs.
+    /// It has not stopped within the bound. These statements are quarantined: one of them still runs.
     StillRuns(Vec<Arc<str>>),
 }
 
-/// A connection on which a statement runs that nobody waits for.
+/// A connection with a running statement that nothing waits for.
 pub(crate) struct Stopping {
     pub(crate) slot: PoolSlot,
-    /// The statements that may be it, each with the permit of its caller if several callers share the connection.
+    /// The candidates for that statement, each with the permit of its caller if several callers share the connection.
     pub(crate) statements: Vec<(Arc<str>, Permit)>,
     pub(crate) permits: Vec<Permit>,
 }
 
 impl Stopping {
-    /// Cancels the statement until it has ended; then gives the place back, with the connection where that is of use still.
+    /// Cancels the statement until it has ended. Then returns the slot, with the connection if it can be used again.
     pub(crate) async fn run(self, reply: Option<oneshot::Sender<Stopped>>) {
         let Self { mut slot, statements, permits } = self;
         let notify = |stopped| {
             if let Some(reply) = reply {
-                // Whoever has gone need not be told.
+                // The receiver may be gone.
                 let _ = reply.send(stopped);
             }
         };
@@ -80,9 +80,9 @@ impl Stopping {
         }
         let (pid, began) = (slot.connection().pid().to_owned(), Instant::now());
         let config = slot.observer().clone();
-        // A pooler hides which process it is.
+        // A pooler hides which backend it is.
         let is_known = !slot.connection().is_behind_pooler();
-        // The permits of the other callers are free with that.
+        // This frees the permits of the other callers.
         let statements = if is_known { identify_running(&config, &pid, statements).await } else { statements };
         log::warn!("a statement that was cancelled still runs in PostgreSQL's process {pid}: it is quarantined");
         let texts: Vec<_> = statements.iter().map(|(text, _)| Arc::clone(text)).collect();
@@ -93,13 +93,13 @@ impl Stopping {
             "the quarantined statement in PostgreSQL's process {pid} has ended {:?} later: {ended:?}",
             began.elapsed()
         );
-        // One of the many cancel requests may still be on its way.
+        // A cancel request may still be on its way.
         slot.close();
         drop((permits, statements, quarantined));
     }
 }
 
-/// Cancels until every answer has come.
+/// Cancels until every response has arrived.
 async fn cancel_until_ready(session: &mut Session, pause: Duration, max_pause: Duration) -> Result<(), SessionError> {
     if session.is_ready() {
         return Ok(());
@@ -115,15 +115,15 @@ async fn cancel_until_ready(session: &mut Session, pause: Duration, max_pause: D
     };
     cancel_until_ended(&canceller, ready, pause, max_pause)
         .await
-        .unwrap_or_else(|error| Err(SessionError::Lost(format!("PostgreSQL takes no cancel requests: {error}"))))
+        .unwrap_or_else(|error| Err(SessionError::Lost(format!("PostgreSQL accepts no cancel requests: {error}"))))
 }
 
-/// Cancels until the work in a session has ended. Of statements that were sent together, each is cancelled when it is its turn; a
-/// request that comes between two stops none.
+/// Cancels until the work in a session has ended. Of pipelined statements each is cancelled in its turn; a request
+/// that arrives between two of them stops none.
 ///
 /// # Errors
 ///
-/// Where PostgreSQL has taken no request for long.
+/// If PostgreSQL has accepted no request for [`UNREACHABLE_FOR`].
 pub(crate) async fn cancel_until_ended<T>(
     canceller: &Canceller,
     work: impl Future<Output = T>,
@@ -136,7 +136,7 @@ pub(crate) async fn cancel_until_ended<T>(
         match canceller.cancel().await {
             Ok(()) => last_taken = Instant::now(),
             Err(error) if last_taken.elapsed() > UNREACHABLE_FOR => return Err(error),
-            // It is tried again for as long as there is time.
+            // Try again until then.
             Err(_) => {}
         }
         if let Ok(ended) = timeout(pause, &mut work).await {
@@ -146,7 +146,7 @@ pub(crate) async fn cancel_until_ended<T>(
     }
 }
 
-/// Which of several statements it is that runs on the connection, as PostgreSQL says; all of them where it does not.
+/// The statement that runs on the connection, as PostgreSQL reports it; all candidates if it does not.
 async fn identify_running(
     config: &SessionConfig,
     pid: &str,
@@ -156,7 +156,7 @@ async fn identify_running(
         return statements;
     }
     let asking = async {
-        // Connections of the pool may all be taken.
+        // All connections of the pool may be in use.
         let mut session = Session::open(config).await?;
         session.row(&[], RUNNING_SQL, pid).await
     };
@@ -168,7 +168,7 @@ async fn identify_running(
     if identified.is_empty() { statements } else { identified }
 }
 
-/// Whether this is the statement that runs, or that is explained. `running` is cut where it is longer than
+/// Whether this statement is the one that runs or is explained. `running` is truncated to
 /// `track_activity_query_size`, which is at least 100 bytes.
 fn matches_running(running: &str, statement: &str) -> bool {
     let explained = running.strip_prefix("EXPLAIN (").and_then(|rest| rest.split_once(") "));
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_recognised_also_where_it_is_cut_or_explained() {
+    fn identifies_a_statement_that_is_truncated_or_explained() {
         let long = format!("SELECT {}", "x + ".repeat(400));
         assert!(matches_running("SELECT 1", "SELECT 1"));
         assert!(matches_running("EXPLAIN (FORMAT JSON) SELECT 1", "SELECT 1"));

@@ -1,4 +1,4 @@
-//! A session with PostgreSQL for a thread that may block. Every call has a deadline, also while the server hangs.
+//! A blocking session with PostgreSQL. Every call has a deadline, even if the server hangs.
 
 use std::time::Duration;
 
@@ -12,23 +12,22 @@ use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement};
 use crate::first_line;
 use crate::session::driver_config_within;
 
-/// How long connecting to a host may take, logging in included, if the URL does not say.
+/// The time limit for connecting to a host and logging in, if the URL sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long one call may take. Longer than what the server itself allows a statement of whoever calls, so that the server
-/// says what was wrong.
+/// The time limit of a call. Longer than the callers' statement timeouts, so that the error comes from the server.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a call has no answer.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// PostgreSQL refuses it.
+    /// PostgreSQL reports an error.
     #[error("{}", .0.message())]
     Refused(Box<DbError>),
     /// The session is lost.
     #[error("{0}")]
     Lost(String),
-    /// PostgreSQL does not answer. The session is lost.
+    /// PostgreSQL does not respond. The session is lost.
     #[error("PostgreSQL does not answer")]
     TooSlow,
 }
@@ -42,17 +41,17 @@ impl From<tokio_postgres::Error> for CallError {
     }
 }
 
-/// A session that is used from threads that may block, and from no others.
+/// A session for threads that may block.
 #[derive(Debug)]
 pub(crate) struct BlockingClient {
-    /// Drives the session's socket while a call waits. Absent only while this is dropped.
+    /// Drives the socket during a call. `None` only while this is dropped.
     runtime: Option<Runtime>,
-    /// Absent once a call was not answered: what comes later would be taken for the answer to the next one.
+    /// `None` after a call without a response: a late response would be taken for that of the next call.
     client: Option<Client>,
 }
 
 impl BlockingClient {
-    /// Opens a session of the owner, with its settings settled.
+    /// Opens a session of the owner and applies the owner's settings.
     pub(crate) fn connect(url: &DatabaseUrl) -> Result<Self, CallError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| CallError::Lost(format!("no runtime for a connection: {error}")))?;
@@ -70,34 +69,34 @@ impl BlockingClient {
             timeout(CALL_TIMEOUT, client.batch_execute(OWNER_SETTINGS_SQL)).await.map_err(|_| CallError::TooSlow)??;
             Ok(client)
         });
-        // Kept until here, since what drops it may not block.
+        // Kept until here, since dropping it elsewhere might block.
         let mut this = Self { runtime: Some(runtime), client: None };
         this.client = Some(opened?);
         Ok(this)
     }
 
-    /// Runs any number of statements, whose results nobody wants.
+    /// Runs statements and discards their results.
     pub(crate) fn batch_execute(&mut self, sql: &str) -> Result<(), CallError> {
         self.call(async |client| client.batch_execute(sql).await)
     }
 
-    /// Runs one statement: a text with two of them is refused.
+    /// Runs one statement; refuses a text with two.
     pub(crate) fn execute_one(&mut self, sql: &str) -> Result<(), CallError> {
         self.call(async |client| client.query_typed(sql, &[]).await.map(drop))
     }
 
-    /// What PostgreSQL says of a statement, without running it.
+    /// Describes a statement without running it.
     pub(crate) fn describe(&mut self, sql: &str) -> Result<Statement, CallError> {
         self.call(async |client| client.prepare(sql).await)
     }
 
-    /// The row that a statement answers with.
+    /// The first row of a statement.
     pub(crate) fn query_one(&mut self, sql: &str) -> Result<Row, CallError> {
         let rows = self.call(async |client| client.query_typed(sql, &[]).await)?;
         one(rows)
     }
 
-    /// The row that a statement with one parameter, a text, answers with.
+    /// The first row of a statement with one text parameter.
     pub(crate) fn query_one_with(&mut self, sql: &str, text: &str) -> Result<Row, CallError> {
         let rows = self.call(async |client| client.query_typed(sql, &[(&text, Type::TEXT)]).await)?;
         one(rows)
@@ -105,8 +104,8 @@ impl BlockingClient {
 
     /// The first value of the first row, as PostgreSQL prints it.
     pub(crate) fn simple_text(&mut self, sql: &str) -> Result<Option<String>, CallError> {
-        let answers = self.call(async |client| client.simple_query(sql).await)?;
-        Ok(answers.into_iter().find_map(|answer| match answer {
+        let messages = self.call(async |client| client.simple_query(sql).await)?;
+        Ok(messages.into_iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
             _ => None,
         }))
@@ -126,7 +125,7 @@ impl BlockingClient {
 
 impl Drop for BlockingClient {
     fn drop(&mut self) {
-        // The owner may be dropped in a task, where waiting is not allowed.
+        // This may be dropped in a task, where blocking is not allowed.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -134,5 +133,5 @@ impl Drop for BlockingClient {
 }
 
 fn one(rows: Vec<Row>) -> Result<Row, CallError> {
-    rows.into_iter().next().ok_or_else(|| CallError::Lost("PostgreSQL answers with no row".to_owned()))
+    rows.into_iter().next().ok_or_else(|| CallError::Lost("PostgreSQL returned no row".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Where a session connects to.
+//! The addresses of a server.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -15,16 +15,16 @@ use tokio_postgres::{CancelToken, NoTls};
 
 use super::framed::Socket;
 
-/// How long stopping a statement may take.
+/// The time limit of a cancel request.
 pub(crate) const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long what is to be stopped has, before it is told once more.
+/// The pause before a statement that still runs is cancelled again.
 pub(crate) const CANCEL_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// PostgreSQL's port where the URL names none.
+/// PostgreSQL's default port.
 const DEFAULT_PORT: u16 = 5_432;
 
-/// Where PostgreSQL listens.
+/// An address on which PostgreSQL listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(String, u16),
@@ -32,8 +32,8 @@ pub(super) enum Address {
 }
 
 impl Address {
-    /// Every address that the URL names, in the order in which they are to be tried: the URL's, or from one at random where the
-    /// URL asks for that.
+    /// All addresses of the URL, in the order in which to try them: that of the URL, or rotated at random if the URL
+    /// asks for load balancing.
     pub(super) fn candidates(config: &Config) -> Vec<Self> {
         let mut addresses = Self::all(config);
         if config.get_load_balance_hosts() == LoadBalanceHosts::Random {
@@ -50,7 +50,7 @@ impl Address {
         let hosts = config.get_hosts().iter().enumerate().map(|(index, host)| match host {
             Host::Unix(folder) => Self::Unix(folder.join(format!(".s.PGSQL.{}", port(index)))),
             Host::Tcp(host) => {
-                // A number spares asking for the name.
+                // A numeric address needs no name resolution.
                 let number = config.get_hostaddrs().get(index).map(ToString::to_string);
                 Self::Tcp(number.unwrap_or_else(|| host.clone()), port(index))
             }
@@ -84,7 +84,7 @@ impl Address {
     }
 }
 
-/// Who a session is with: of the servers that one name may stand for, this one.
+/// The server of a session: one of those that a host name may resolve to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Peer {
     Tcp(SocketAddr),
@@ -92,7 +92,7 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    /// Stops the statement of the token's session.
+    /// Cancels the statement of the token's session.
     pub(super) async fn cancel(&self, token: &CancelToken) -> io::Result<()> {
         timeout(CANCEL_TIMEOUT, self.send_cancel(token)).await?
     }
@@ -103,7 +103,7 @@ impl Peer {
             Self::Tcp(address) => Box::new(TcpStream::connect(address).await?),
         };
         token.cancel_query_raw(&mut socket, NoTls).await.map_err(io::Error::other)?;
-        // PostgreSQL closes the connection of a cancel request when it has passed the request on.
+        // PostgreSQL closes the connection once it has processed the request.
         while socket.read(&mut [0; 64]).await? > 0 {}
         Ok(())
     }
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_every_address_that_a_url_names() {
+    fn lists_every_address_of_a_url() {
         let tcp = |host: &str, port| Address::Tcp(host.to_owned(), port);
         assert_eq!(all("postgres://ann@db/m"), [tcp("db", 5_432)]);
         assert_eq!(all("postgres://ann@a:1,b:2/m"), [tcp("a", 1), tcp("b", 2)]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn begins_anywhere_where_the_url_says_so() {
+    fn starts_at_random_if_the_url_asks_for_load_balancing() {
         let first = |url: &str| {
             let config = url.parse().unwrap();
             (0..200).map(|_| Address::candidates(&config)[0].clone()).collect::<Vec<_>>()

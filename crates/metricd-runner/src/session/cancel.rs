@@ -1,4 +1,4 @@
-//! Stopping what runs in a session, also for somebody who does not have the session.
+//! Cancels the running statement, also without access to its session.
 
 use std::io;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio_postgres::{CancelToken, NoTls};
 
 use super::address::Peer;
 
-/// Stops the statement that runs in a session.
+/// Cancels the running statement of a session.
 #[derive(Clone)]
 pub(crate) struct Canceller {
     peer: Peer,
@@ -21,8 +21,8 @@ impl Canceller {
         Self { peer, token, is_pending: Arc::default() }
     }
 
-    /// Stops it. Once this is through, PostgreSQL has told the session's process. Where it does not come to its end, the
-    /// request may still be on its way, and would stop a later statement.
+    /// Sends a cancel request. Once it completes, PostgreSQL has signalled the backend. If it is dropped early, the
+    /// request may still be on its way and hit a later statement.
     pub(crate) async fn cancel(&self) -> io::Result<()> {
         self.is_pending.store(true, Ordering::Relaxed);
         self.peer.cancel(&self.token).await?;
@@ -30,17 +30,17 @@ impl Canceller {
         Ok(())
     }
 
-    /// Whether a request has been begun, here or by a clone, that has not come to its end.
+    /// Whether a request of this canceller or a clone has not completed.
     pub(super) fn is_pending(&self) -> bool {
         self.is_pending.load(Ordering::Relaxed)
     }
 }
 
-/// The process that the login has named, as a request to cancel would name it: the driver does not tell it otherwise.
+/// The process id that the login reported, taken from a cancel request: the driver does not expose it otherwise.
 pub(super) async fn process_of(token: &CancelToken) -> Option<i32> {
     let mut request = tokio::io::join(tokio::io::empty(), Vec::new());
     token.cancel_query_raw(&mut request, NoTls).await.ok()?;
-    // Its length and a code precede the process.
+    // The length and a code precede the process id.
     let (_, pid) = request.writer().split_first_chunk::<8>()?;
     pid.first_chunk().map(|pid| i32::from_be_bytes(*pid))
 }

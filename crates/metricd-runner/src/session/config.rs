@@ -1,4 +1,4 @@
-//! What a session is opened with.
+//! The configuration of a session.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tokio_postgres::Config;
 use tokio_postgres::config::TargetSessionAttrs;
 
-/// What a session is opened with.
+/// The configuration of a session.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionConfig {
     pub(crate) config: Config,
@@ -19,7 +19,7 @@ impl SessionConfig {
         Ok(Self { config: driver_config(url)?, target: url.target() })
     }
 
-    /// The same, with these options beside those of the URL.
+    /// The same, with these options after those of the URL.
     pub(crate) fn with_options(&self, options: &str) -> Self {
         let mut with = self.clone();
         let own = self.config.get_options().unwrap_or_default();
@@ -28,11 +28,11 @@ impl SessionConfig {
     }
 }
 
-/// The URL as the driver reads it.
+/// The URL as a configuration of the driver.
 pub(crate) fn driver_config(url: &DatabaseUrl) -> Result<Config, tokio_postgres::Error> {
     let mut config: Config = url.driver_url().expose_secret().parse()?;
     let seconds = |name| url.bound(name).map(|seconds| Duration::from_secs(seconds.into()));
-    // A connection to a machine that is silent would hold its slot for hours.
+    // Without keepalives, a connection to an unreachable machine would hold its slot for hours.
     if let Some(idle) = seconds("keepalives_idle") {
         config.keepalives_idle(idle);
     }
@@ -45,7 +45,7 @@ pub(crate) fn driver_config(url: &DatabaseUrl) -> Result<Config, tokio_postgres:
     if let Some(milliseconds) = url.bound("tcp_user_timeout") {
         config.tcp_user_timeout(Duration::from_millis(milliseconds.into()));
     }
-    // The driver has fewer words for this.
+    // The driver distinguishes fewer values.
     config.target_session_attrs(match url.target() {
         TargetSession::ReadWrite | TargetSession::Primary => TargetSessionAttrs::ReadWrite,
         TargetSession::ReadOnly | TargetSession::Standby => TargetSessionAttrs::ReadOnly,
@@ -54,7 +54,8 @@ pub(crate) fn driver_config(url: &DatabaseUrl) -> Result<Config, tokio_postgres:
     Ok(config)
 }
 
-/// The same, and how long connecting may take with all hosts of the URL: for each of them as long as the URL says, or else this.
+/// The configuration and the time limit for connecting to all hosts of the URL: for each host the timeout of the URL,
+/// otherwise this one.
 pub(crate) fn driver_config_within(
     url: &DatabaseUrl,
     per_host: Duration,
@@ -91,7 +92,7 @@ mod tests {
             ),
             ([Some(60_000), Some(9_000), Some(2_500), Some(14_000)], Some(2), true)
         );
-        // Zero is the system's default, which is two hours for the first.
+        // Zero means the system's default: two hours for the first.
         assert_eq!(
             bounds(
                 "?keepalives=0&keepalives_idle=0&keepalives_interval=0&keepalives_count=0&tcp_user_timeout=0&connect_timeout=0"

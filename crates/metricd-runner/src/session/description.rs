@@ -1,9 +1,10 @@
-//! The columns of a result, as PostgreSQL describes them in a `RowDescription`.
+//! The columns of a result, from PostgreSQL's RowDescription message.
 
 use bytes::Bytes;
 use postgres_protocol::Oid;
 
-/// Of a column after its name: table (4 bytes), attribute (2), type (4), the type's length (2) and modifier (4), format (2).
+/// After the name of a column: table (4 bytes), attribute (2), type (4), type length (2), type modifier (4), format
+/// (2).
 const FIELD_BYTES: usize = 18;
 const TYPE_BYTES: std::ops::Range<usize> = 6..10;
 const FORMAT_BYTES: std::ops::Range<usize> = 16..18;
@@ -11,11 +12,11 @@ const FORMAT_BYTES: std::ops::Range<usize> = 16..18;
 /// The number of columns precedes them.
 const COUNT_BYTES: usize = 2;
 
-/// The columns of a result.
+/// The columns of a result, in wire format.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RowDescription(Bytes);
 
-/// One of them.
+/// One of these columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnDescription<'a> {
     pub(crate) name: &'a [u8],
@@ -23,7 +24,7 @@ pub(crate) struct ColumnDescription<'a> {
     format: [u8; 2],
 }
 
-/// The form in which PostgreSQL is to send the values of a column.
+/// The encoding of the values of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
@@ -40,7 +41,7 @@ impl Format {
 }
 
 impl RowDescription {
-    /// Of the body of a message.
+    /// Parses the body of a message.
     pub(super) fn parse(body: &[u8]) -> Self {
         Self(Bytes::copy_from_slice(body))
     }
@@ -49,7 +50,7 @@ impl RowDescription {
         Columns(self.0.get(COUNT_BYTES..).unwrap_or_default())
     }
 
-    /// The same columns, with their values in these forms.
+    /// The same columns with these encodings.
     pub(super) fn with_formats(&self, formats: &[Format]) -> Self {
         let mut body = self.0.to_vec();
         let mut end = COUNT_BYTES;
@@ -62,10 +63,10 @@ impl RowDescription {
         Self(body.into())
     }
 
-    /// Whether the body of a message describes the same: as many columns, of the same names, types and formats. Another
-    /// table makes no difference.
+    /// Whether the body of a message describes as many columns with the same names, types and formats. The table of a
+    /// column does not matter.
     pub(super) fn matches(&self, body: &[u8]) -> bool {
-        // Most often they are the same to the byte.
+        // Usually they are equal byte for byte.
         self.0 == body || {
             let count = |body: &[u8]| body.get(..COUNT_BYTES).map(<[u8]>::to_vec);
             count(&self.0) == count(body) && self.columns().eq(Columns(body.get(COUNT_BYTES..).unwrap_or_default()))
@@ -73,7 +74,7 @@ impl RowDescription {
     }
 }
 
-/// Reads columns one after the other.
+/// An iterator over columns.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns<'a>(&'a [u8]);
 
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_names_and_types() {
+    fn reads_names_and_types() {
         let description = RowDescription::parse(&body(&[("a", 7, 20, 0), ("", 0, 25, 0)]));
         let columns: Vec<_> = description.columns().map(|column| (column.name, column.type_oid)).collect();
         assert_eq!(columns, [(b"a".as_slice(), 20), (b"".as_slice(), 25)]);
@@ -120,7 +121,7 @@ mod tests {
         let described = RowDescription::parse(&body(&[("a", 7, 20, 0), ("b", 7, 1186, 0)]));
         let expected = described.with_formats(&[Format::Binary, Format::Text]);
         assert!(expected.matches(&body(&[("a", 7, 20, 1), ("b", 7, 1186, 0)])));
-        // A table that was made again.
+        // A table that was created again.
         assert!(expected.matches(&body(&[("a", 8, 20, 1), ("b", 8, 1186, 0)])));
         for other in [
             vec![("a", 7, 701, 1), ("b", 7, 1186, 0)],

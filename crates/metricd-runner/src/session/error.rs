@@ -1,18 +1,18 @@
-//! Why a session gives no answer.
+//! Errors of a session.
 
 use std::error::Error;
 use std::io;
 
 use crate::first_line;
 
-/// Why a session gives no answer.
+/// Why a session has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionError {
-    /// There is no session, or none any more.
+    /// The session could not be opened, or was lost.
     Lost(String),
-    /// PostgreSQL refuses what was asked.
+    /// PostgreSQL reports an error.
     Refused {
-        /// PostgreSQL's code of five characters.
+        /// The SQLSTATE: five characters.
         sqlstate: String,
         /// PostgreSQL's message.
         message: String,
@@ -20,8 +20,8 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// Reads an error: fields, each a byte that says what it is, a text and a zero; at the end another zero. Where that is
-    /// missing, the last field was cut.
+    /// Parses the fields of an ErrorResponse: each a type byte, a text and a zero byte, then a final zero byte. If
+    /// that is missing, the last field was truncated.
     pub(super) fn refused(fields: &[u8]) -> Self {
         let (mut sqlstate, mut message) = (String::new(), String::new());
         for field in fields.split(|byte| *byte == 0) {
@@ -32,7 +32,7 @@ impl SessionError {
             }
         }
         if !fields.ends_with(&[0]) && !message.is_empty() {
-            // Half a character may stand at the end.
+            // The text may end within a character.
             message.truncate(message.trim_end_matches(char::REPLACEMENT_CHARACTER).len());
             message.push('…');
         }
@@ -48,10 +48,10 @@ impl From<io::Error> for SessionError {
 
 impl From<tokio_postgres::Error> for SessionError {
     fn from(error: tokio_postgres::Error) -> Self {
-        if let Some(answer) = error.as_db_error() {
-            return Self::Refused { sqlstate: answer.code().code().to_owned(), message: answer.message().to_owned() };
+        if let Some(refusal) = error.as_db_error() {
+            return Self::Refused { sqlstate: refusal.code().code().to_owned(), message: refusal.message().to_owned() };
         }
-        // The driver's own words are few; its cause says more.
+        // The driver's own message is short; its cause has the details.
         let cause = error.source().map(|cause| format!(": {}", first_line(&cause.to_string()))).unwrap_or_default();
         Self::Lost(format!("{error}{cause}"))
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_an_error_that_was_cut() {
+    fn parses_a_truncated_error() {
         let refused = |fields: &[u8]| SessionError::refused(fields);
         let expected = |message: &str| SessionError::Refused { sqlstate: "22P02".into(), message: message.into() };
         assert_eq!(refused(b"SERROR\0VERROR\0C22P02\0Mno integer\0P8\0\0"), expected("no integer"));

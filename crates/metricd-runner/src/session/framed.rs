@@ -1,4 +1,4 @@
-//! The two directions of a session's socket: messages of PostgreSQL's protocol.
+//! Frames PostgreSQL's messages on a session's socket, in both directions.
 
 use std::future::poll_fn;
 use std::io;
@@ -14,44 +14,44 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::timing::Stopwatch;
 
-/// How much is read at once. PostgreSQL sends pieces of 8 KiB.
+/// The size of a read. PostgreSQL sends chunks of 8 KiB.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Memory past this is given back when there is nothing more to come.
+/// A larger buffer is released at the end of a response.
 const MAX_RETAINED_BUFFER: usize = 1 << 20;
 
-/// How much is held of a message that may hold a whole value in its words, as an error's does.
+/// How much is buffered of a message that may quote a whole value, as an error may.
 const MAX_ERROR_BYTES: usize = 4 << 10;
 
-/// The tag of a message and its length precede what it says.
+/// The tag and the length of a message.
 const HEADER_BYTES: usize = 5;
 
-/// What messages go through.
+/// A byte stream to PostgreSQL.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// What has come.
+/// A received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message with this tag: [`Wire::body`].
+    /// A message with this tag; its body is in [`Framed::body`].
     Message(u8),
-    /// A row of more bytes than were asked for. It is passed over.
+    /// A row larger than the given maximum. It is skipped.
     OversizedRow,
 }
 
 pub(super) struct Framed {
     socket: Box<dyn Socket>,
     unsent: BytesMut,
-    /// What has come, with the message that is looked at in front.
+    /// The received bytes, beginning with the current message.
     received: BytesMut,
-    /// How much is held of that message.
+    /// How many bytes of the current message are buffered.
     held: usize,
-    /// How much of what follows is not looked at.
+    /// How many of the following bytes to skip.
     skipped: usize,
-    /// The most that was to be held of a message since memory was last given back.
+    /// The largest number of buffered bytes of a message since the buffer was last released.
     largest: usize,
-    /// Stands still while something is waited for.
+    /// Pauses while the session waits for the socket.
     pub(super) encoding: Stopwatch,
 }
 
@@ -61,7 +61,7 @@ impl Framed {
         Self { socket, unsent, received, held: 0, skipped: 0, largest: 0, encoding: Stopwatch::default() }
     }
 
-    /// Writes messages, which are sent while something is waited for. Of messages that cannot be written, nothing is sent.
+    /// Queues messages, which are sent with the next read. If encoding fails, none of them is sent.
     pub(super) fn write<E>(&mut self, messages: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
         let before = self.unsent.len();
         let written = messages(&mut self.unsent);
@@ -71,11 +71,11 @@ impl Framed {
         written
     }
 
-    /// The next message. An error or a notice is cut after [`CUT_BYTES`].
+    /// The next message. An error or a notice is truncated to [`MAX_ERROR_BYTES`].
     ///
     /// # Errors
     ///
-    /// Where the connection has ended, or what comes is not PostgreSQL's protocol.
+    /// If the connection has ended, or the bytes are not in PostgreSQL's protocol.
     pub(super) async fn next(&mut self, max_row_bytes: usize) -> io::Result<Frame> {
         self.received.advance(std::mem::take(&mut self.held));
         loop {
@@ -104,20 +104,20 @@ impl Framed {
         }
     }
 
-    /// What the message says that has come last.
+    /// The body of the current message.
     pub(super) fn body(&self) -> &[u8] {
         self.received.get(HEADER_BYTES..self.held).unwrap_or_default()
     }
 
-    /// Gives memory back that an answer has needed.
+    /// Releases the memory that a large response has needed.
     pub(super) fn shrink(&mut self) {
         if std::mem::take(&mut self.largest) > MAX_RETAINED_BUFFER {
             self.received = BytesMut::from(&self.received[..]);
         }
     }
 
-    /// Whether PostgreSQL has ended the session. Only to be asked when nothing is to come: PostgreSQL may still tell of a
-    /// setting that has changed, but of an error only when it closes the session.
+    /// Whether PostgreSQL has closed the session. Call it only while no response is pending: PostgreSQL may still
+    /// report a changed setting, but sends an error only before it closes the session.
     pub(super) fn is_closed(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         loop {
@@ -129,7 +129,7 @@ impl Framed {
         }
     }
 
-    /// Says goodbye where that takes no waiting, so that PostgreSQL has nothing to wonder about.
+    /// Sends Terminate if that does not block, so that PostgreSQL does not log a lost connection.
     pub(super) fn terminate(&mut self) {
         if self.unsent.is_empty() {
             frontend::terminate(&mut self.unsent);
@@ -138,8 +138,8 @@ impl Framed {
         }
     }
 
-    /// Sends what is to be sent, and waits until more has come. Both at once, since PostgreSQL may not read on before its
-    /// own answers are read.
+    /// Sends queued messages and waits for more bytes, both at once: PostgreSQL may not read on until its own
+    /// responses are read.
     async fn exchange(&mut self) -> io::Result<()> {
         let is_encoding = self.encoding.pause();
         let Self { socket, unsent, received, .. } = self;
@@ -183,7 +183,7 @@ mod tests {
         [&[tag][..], &size_bytes.to_be_bytes(), body].concat()
     }
 
-    /// Sends all of it in pieces of that size, and then nothing more.
+    /// Sends the bytes in pieces of this size, then closes.
     async fn send(mut far: DuplexStream, bytes: Vec<u8>, piece_bytes: usize) {
         for piece in bytes.chunks(piece_bytes) {
             far.write_all(piece).await.unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_may_come_in_any_pieces() {
+    async fn a_message_may_arrive_in_any_pieces() {
         let sent = [message(DATA_ROW_TAG, b"one"), message(READY_FOR_QUERY_TAG, b"I")].concat();
         for piece_bytes in 1..=sent.len() {
             let (mut framed, far) = framed();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn neither_a_row_that_is_too_large_nor_a_long_error_is_held() {
+    async fn neither_an_oversized_row_nor_a_long_error_is_buffered() {
         const LARGE: usize = 32 << 20;
         let (mut framed, far) = framed();
         let error = [b"MX".as_slice(), &vec![b'x'; LARGE]].concat();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn gives_back_the_memory_of_a_large_row() {
+    async fn releases_the_memory_of_a_large_row() {
         let (mut framed, far) = framed();
         let sent = [message(DATA_ROW_TAG, &vec![0; 8 << 20]), message(READY_FOR_QUERY_TAG, b"I")];
         let sending = tokio::spawn(send(far, sent.concat(), 1 << 20));
@@ -238,12 +238,12 @@ mod tests {
         framed.shrink();
         assert_eq!(framed.body(), b"I");
         assert!(framed.received.capacity() <= MAX_RETAINED_BUFFER);
-        assert!(!framed.received.try_reclaim(MAX_RETAINED_BUFFER), "the memory is kept behind what is looked at");
+        assert!(!framed.received.try_reclaim(MAX_RETAINED_BUFFER), "the buffer is retained behind the current message");
         sending.await.unwrap();
     }
 
     #[tokio::test]
-    async fn what_is_no_message_is_an_error() {
+    async fn bytes_that_are_no_message_are_an_error() {
         let (mut framed, far) = framed();
         let sending = tokio::spawn(send(far, b"HTTP\0\0\0\x03 nonsense".to_vec(), 100));
         assert!(framed.next(usize::MAX).await.is_err());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn notices_that_the_session_is_closed() {
+    async fn detects_a_closed_session() {
         let (mut framed, mut far) = framed();
         far.write_all(&message(READY_FOR_QUERY_TAG, b"I")).await.unwrap();
         assert_eq!(framed.next(usize::MAX).await.unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_messages_that_cannot_be_written_nothing_is_sent() {
+    async fn a_request_that_cannot_be_encoded_is_not_sent() {
         let (mut framed, mut far) = framed();
         framed.write(|unsent| frontend::query("SELECT 1", unsent)).unwrap();
         let refused = framed.write(|unsent| {

@@ -1,4 +1,4 @@
-//! What is sent to have statements run.
+//! Encodes requests that run statements.
 
 use std::io;
 
@@ -8,22 +8,22 @@ use postgres_protocol::{IsNull, Oid};
 
 use super::description::{Format, RowDescription};
 
-/// What PostgreSQL calls the statement that the next one without a name replaces.
+/// The name of the unnamed statement, which the next unnamed one replaces.
 const UNNAMED: &str = "";
 
-/// A statement that is asked for ahead of others. Its answer is passed over.
+/// A statement sent before those of a run. Its response is skipped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PreludeStatement<'a> {
     /// SQL without parameters.
     Sql(&'a str),
-    /// A prepared statement, by its name, with its only value.
+    /// A prepared statement by its name, with its only parameter.
     Prepared(&'a str, &'a str),
-    /// SQL with its only value.
+    /// SQL with its only parameter.
     Unnamed(&'a str, &'a str),
 }
 
 impl PreludeStatement<'_> {
-    /// Runs it.
+    /// Encodes it.
     pub(super) fn write(&self, unsent: &mut BytesMut) -> io::Result<()> {
         match *self {
             Self::Sql(sql) => write_unnamed(sql, [].into_iter(), unsent),
@@ -33,16 +33,16 @@ impl PreludeStatement<'_> {
     }
 }
 
-/// A statement that PostgreSQL has prepared, or described.
+/// A statement that PostgreSQL has prepared or described.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DescribedStatement {
-    /// The name under which it is prepared. Without a name, its SQL is sent each time.
+    /// The name under which it is prepared. Without one, its SQL is sent with each execution.
     pub(super) name: Option<String>,
     /// The types of its parameters.
     pub(crate) parameters: Vec<Oid>,
-    /// Its columns. What comes back is held to this.
+    /// Its columns. The result has to match them.
     pub(crate) description: RowDescription,
-    /// In which forms the values come: one for each column, or one for all of them.
+    /// The encodings of the values: one for each column, or one for all.
     formats: Vec<i16>,
 }
 
@@ -51,28 +51,28 @@ impl DescribedStatement {
         Self { name, ..Self::default() }
     }
 
-    /// The name under which it is prepared, if it has one.
+    /// The name under which it is prepared, if any.
     pub(crate) fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The name under which PostgreSQL is told to prepare it.
+    /// The name to send in Parse and Bind.
     pub(super) fn name_or_unnamed(&self) -> &str {
         self.name.as_deref().unwrap_or(UNNAMED)
     }
 
-    /// The same, with its values in these forms.
+    /// The same, with its values in these encodings.
     pub(crate) fn with_formats(self, formats: &[Format]) -> Self {
         let description = self.description.with_formats(formats);
         let mut codes: Vec<_> = formats.iter().map(|format| format.code()).collect();
-        // One stands for all of them.
+        // A single code applies to all columns.
         if codes.windows(2).all(|pair| pair.first() == pair.last()) {
             codes.truncate(1);
         }
         Self { description, formats: codes, ..self }
     }
 
-    /// Runs it with these values, and has PostgreSQL say what the columns of the result are.
+    /// Encodes Bind, Describe and Execute with these parameters, after Parse if it is unnamed.
     pub(super) fn write<'a>(
         &self,
         sql: &str,
@@ -88,7 +88,7 @@ impl DescribedStatement {
     }
 }
 
-/// Prepares a statement for this once and runs it.
+/// Encodes an unnamed statement: Parse, Bind and Execute.
 pub(super) fn write_unnamed<'a>(
     sql: &str,
     arguments: impl Iterator<Item = Option<&'a str>>,
@@ -98,13 +98,13 @@ pub(super) fn write_unnamed<'a>(
     execute(UNNAMED, arguments, unsent)
 }
 
-/// Runs a prepared statement with these values. Its own come as text.
+/// Encodes Bind and Execute of a prepared statement. Its values arrive as text.
 fn execute<'a>(name: &str, arguments: impl Iterator<Item = Option<&'a str>>, unsent: &mut BytesMut) -> io::Result<()> {
     bind(name, arguments, [Format::Text.code()], unsent)?;
     frontend::execute("", 0, unsent)
 }
 
-/// Values are sent as text.
+/// Parameters are sent as text.
 fn bind<'a>(
     name: &str,
     arguments: impl Iterator<Item = Option<&'a str>>,

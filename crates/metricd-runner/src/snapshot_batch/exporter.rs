@@ -1,4 +1,4 @@
-//! Snapshots that several sessions share. The owner role exports them: in a hardened database no reader may.
+//! Exports snapshots for several sessions, as the owner role: in a hardened database no reader may.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,19 +9,19 @@ use tokio::time::timeout;
 use crate::session::CONNECT_TIMEOUT;
 use crate::session::{Response, Session, SessionConfig, SessionError};
 
-/// How many sessions there are at most. They export for moments, so that few are enough.
+/// The maximum number of sessions. An export is short, so few suffice.
 const MAX_SESSIONS: usize = 4;
 
-/// How long nothing is exported when that has failed, so that not every call finds that out anew.
+/// How long nothing is exported after a failure, so that not every call fails again.
 const RETRY_BACKOFF: Duration = Duration::from_secs(10);
 
-/// How much is read of a snapshot's name.
+/// The maximum size of a snapshot identifier.
 const MAX_ID_BYTES: usize = 1 << 10;
 
 const EXPORT_SNAPSHOT_SQL: &str =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_catalog.pg_export_snapshot()";
 
-/// Exports snapshots, where there is somebody who may.
+/// Exports snapshots, if a role may.
 #[derive(Clone, Default)]
 pub(crate) struct SnapshotExporter(Option<Arc<ExporterInner>>);
 
@@ -29,11 +29,11 @@ struct ExporterInner {
     owner: SessionConfig,
     idle: Mutex<Vec<Session>>,
     session_permits: Arc<Semaphore>,
-    /// When that has last failed.
+    /// When an export or an import last failed.
     failed_at: Mutex<Option<Instant>>,
 }
 
-/// A snapshot, which others can take over for as long as this lives.
+/// A snapshot that other sessions can import for as long as this exists.
 pub(crate) struct ExportedSnapshot {
     session: Session,
     exporter: Arc<ExporterInner>,
@@ -52,15 +52,15 @@ impl SnapshotExporter {
         })))
     }
 
-    /// A snapshot of the data as it is now; none where nobody may export one.
+    /// A snapshot of the data as of now; `None` if none can be exported.
     pub(crate) async fn export(&self) -> Option<ExportedSnapshot> {
         let exporter = self.0.clone()?;
         if locked(&exporter.failed_at).is_some_and(|failed_at| failed_at.elapsed() < RETRY_BACKOFF) {
             return None;
         }
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let answer = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await.map_err(too_slow);
-        match answer.and_then(|answer| answer) {
+        let exported = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await.map_err(too_slow);
+        match exported.and_then(|exported| exported) {
             Ok((session, id, permit)) => Some(ExportedSnapshot { session, exporter, id, _permit: permit }),
             Err(error) => {
                 self.back_off(&error);
@@ -69,7 +69,7 @@ impl SnapshotExporter {
         }
     }
 
-    /// Exports nothing for a while, since that or taking it over has failed.
+    /// Stops exporting for [`RETRY_BACKOFF`], because exporting or importing has failed.
     pub(crate) fn back_off(&self, error: &SessionError) {
         log::warn!("no snapshot can be shared, so that metrics are run one after the other: {error:?}");
         if let Some(exporter) = &self.0 {
@@ -78,7 +78,7 @@ impl SnapshotExporter {
     }
 
     async fn export_with(exporter: &ExporterInner) -> Result<(Session, String, OwnedSemaphorePermit), SessionError> {
-        let closed = |_| SessionError::Lost("nobody exports any more".to_owned());
+        let closed = |_| SessionError::Lost("the exporter is closed".to_owned());
         let permit = Arc::clone(&exporter.session_permits).acquire_owned().await.map_err(closed)?;
         loop {
             let idle = locked(&exporter.idle).pop();
@@ -89,7 +89,7 @@ impl SnapshotExporter {
             };
             match export(&mut session).await {
                 Ok(id) => return Ok((session, id, permit)),
-                // It has ended since it was used, as when the database was restarted.
+                // The session has ended since it was last used, as after a restart of the database.
                 Err(SessionError::Lost(_)) if !is_new => {}
                 Err(error) => return Err(error),
             }
@@ -98,7 +98,7 @@ impl SnapshotExporter {
 }
 
 impl ExportedSnapshot {
-    /// Ends the sharing. Who has taken the snapshot over keeps it.
+    /// Ends the export. Sessions that have imported the snapshot keep it.
     pub(crate) async fn release(self) {
         let Self { mut session, exporter, .. } = self;
         if session.send_simple("ROLLBACK").is_ok()
@@ -116,9 +116,9 @@ async fn export(session: &mut Session) -> Result<String, SessionError> {
         let field = session.fields().next().flatten().unwrap_or_default();
         id = String::from_utf8_lossy(field).into_owned();
     }
-    // It is put into a statement.
+    // The identifier is interpolated into a statement.
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(SessionError::Lost(format!("a snapshot is called `{id}`")));
+        return Err(SessionError::Lost(format!("not a snapshot identifier: `{id}`")));
     }
     Ok(id)
 }

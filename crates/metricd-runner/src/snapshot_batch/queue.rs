@@ -1,32 +1,33 @@
-//! In what pieces, and in which order, statements that are run together go to connections.
+//! Groups the statements of a snapshot batch into units of work and orders them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// What statements that are sent together cost at most, in the planner's unit: some tens of milliseconds. What costs no more
-/// than that beside the dearest is not worth a second connection, whose snapshot takes a millisecond to share.
+/// The maximum total cost of pipelined statements, in the planner's unit: some tens of milliseconds. If no more than
+/// this is left next to the most expensive statement, a second connection is not worth it: sharing the snapshot takes
+/// a millisecond.
 const MAX_PIPELINED_COST: f64 = 10_000.0;
 
-/// A statement, by its place among all of them.
+/// A statement, by its index in the batch, with its estimate.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EstimatedStatement {
     pub(super) index: usize,
     pub(super) cost: f64,
-    /// How long it may take.
+    /// Its time limit.
     pub(super) time: Duration,
 }
 
-/// What a connection does in one go.
+/// What a connection runs in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// These are sent together. They may take equally long, each of them.
+    /// Statements with equal time limits that are pipelined.
     Pipelined(Vec<usize>),
-    /// This is run by itself.
+    /// A statement that runs alone.
     Single(usize),
 }
 
-/// Units in the order in which several connections take them: the dearest first, so that none of them is what all wait for
-/// at the end. In each of them, the cheapest first.
+/// The units in the order in which several connections take them: the most expensive first, so that it is not what
+/// all wait for at the end. Within a unit the cheapest is first.
 pub(super) fn units(mut estimated: Vec<EstimatedStatement>) -> VecDeque<Unit> {
     estimated.sort_by(|left, right| left.time.cmp(&right.time).then(left.cost.total_cmp(&right.cost)));
     let mut units: Vec<(f64, Duration, Unit)> = Vec::new();
@@ -46,7 +47,7 @@ pub(super) fn units(mut estimated: Vec<EstimatedStatement>) -> VecDeque<Unit> {
     units.into_iter().map(|(_, _, unit)| unit).collect()
 }
 
-/// How many connections there is use for.
+/// The number of connections worth using.
 pub(super) fn useful_connections(estimated: &[EstimatedStatement], units: usize) -> usize {
     let costs = estimated.iter().map(|estimated| estimated.cost);
     let (sum, most_expensive) =
@@ -65,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn cheap_statements_go_together_as_long_as_they_are_cheap_together() {
+    fn cheap_statements_are_pipelined_up_to_a_total_cost() {
         assert_eq!(units(estimated(&[1.0, 3.0, 2.0])), [Unit::Pipelined(vec![0, 2, 1])]);
         assert_eq!(
             units(estimated(&[1.0, 6_000.0, 90_000.0, 10_000.0, 5_000.0, 20_000.0])),
@@ -81,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn those_with_other_limits_of_time_go_by_themselves() {
+    fn statements_with_different_time_limits_are_not_pipelined() {
         let mut estimated = estimated(&[1.0, 2.0, 3.0]);
         estimated[1].time = Duration::from_secs(1);
         assert_eq!(units(estimated), [Unit::Pipelined(vec![0, 2]), Unit::Pipelined(vec![1])]);
     }
 
     #[test]
-    fn further_connections_are_of_use_where_much_is_left_beside_the_dearest() {
+    fn further_connections_are_useful_if_much_is_left_next_to_the_most_expensive_statement() {
         for (costs, expected) in [
             ([1.0, 2.0, 3.0], 1),
             ([90_000.0, 5_000.0, 5_000.0], 1),

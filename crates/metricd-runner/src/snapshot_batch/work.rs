@@ -1,8 +1,8 @@
-//! What one connection does of it.
+//! The work of one connection of a snapshot batch.
 //!
-//! PostgreSQL holds back the answers of statements that were sent together until there are many of them. So the limit of
-//! their time is PostgreSQL's own, which it counts for each from when that begins; and they are stopped from here only where
-//! there is no time left for any of them, or a cut result goes on.
+//! PostgreSQL buffers the responses of pipelined statements. So their time limit is PostgreSQL's own timeout, which
+//! it counts for each from its start. They are cancelled from here only if the batch has no time left, or if a
+//! truncated result goes on.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -28,12 +28,12 @@ const BEGIN_SNAPSHOT_SQL: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONL
 const SAVEPOINT_SQL: &str = "SAVEPOINT metricd_run";
 const ROLLBACK_TO_SAVEPOINT_SQL: &str = "ROLLBACK TO SAVEPOINT metricd_run";
 
-/// The end of a transaction whose role can leave nothing else behind, and of any other.
+/// The end of a transaction in a side-effect-free session, and in any other.
 const END_SIDE_EFFECT_FREE_SQL: &[&str] = &["ROLLBACK"];
 const END_SQL: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all()"];
 
-/// Whether a table was rewritten or replaced since the snapshot of the transaction. The catalogs are read as of the snapshot, the
-/// functions tell what is so now.
+/// Whether a table was rewritten or replaced since the snapshot. The catalogs are read as of the snapshot; the
+/// functions see the current state.
 const REWRITTEN_TABLES_SQL: &str = "
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
@@ -46,24 +46,24 @@ const REWRITTEN_TABLES_SQL: &str = "
                   ELSE false END)
     )::text WHERE $1::text IS NOT NULL";
 
-/// Statements that were sent, in their order.
+/// Statements that were sent, in order.
 type InFlight<'r> = VecDeque<(usize, Job<'r>, Arc<PreparedStatement>)>;
 
-/// Whose connection it is.
+/// The role of a connection in the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WorkerRole {
-    /// The only one: there is nobody else who takes from the queue.
+    /// The only connection: no other takes from the queue.
     Sole,
     /// The first of several.
     Leader,
-    /// One of the others, which is given back when somebody waits for it.
+    /// A further one, which is released if a run waits for a connection.
     Helper,
 }
 
 impl<'r> SnapshotBatch<'_, 'r> {
-    /// Runs units for as long as there are any, in a transaction that is begun here unless it has been, and ended.
+    /// Runs units until the queue is empty. Begins the transaction unless it has begun, and ends it.
     pub(super) async fn work(&self, connection: &mut Connection, role: WorkerRole) -> Result<(), RunError> {
-        // The cheapest are certain to have their time then.
+        // The cheapest unit first: it then certainly has its time.
         let mut next = if role == WorkerRole::Leader { locked(&self.queue).pop_back() } else { None };
         while self.has_time()
             && !(role == WorkerRole::Helper && self.runner.pool.has_waiters())
@@ -85,11 +85,11 @@ impl<'r> SnapshotBatch<'_, 'r> {
         if role == WorkerRole::Sole { queue.pop_back() } else { queue.pop_front() }
     }
 
-    /// Runs statements in one round trip, with the beginning of the transaction and, where nothing else is to come, its end.
-    /// What follows one that fails is asked for once more, from the savepoint on.
+    /// Runs statements in one round trip, with the beginning of the transaction and, if this is the last unit, its
+    /// end. The statements after a failed one are sent again, from the savepoint on.
     ///
-    /// Behind a pooler a statement is parsed when it is run, and only its answer shows that its columns have changed. The
-    /// transaction must not have ended by then, since the next one would have another snapshot.
+    /// Behind a pooler a statement is parsed when it runs, and only its response shows changed columns. The
+    /// transaction must not have ended by then: the next one would have another snapshot.
     async fn run_pipelined(
         &self,
         connection: &mut Connection,
@@ -120,7 +120,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
     ) -> Result<(), RunError> {
         for index in indexes {
             let Some(job) = self.take(index) else { continue };
-            // It is known but where this is not the first connection.
+            // The leader has prepared it already; a helper has not.
             let prepared = match connection.cached_statement(job.run.statement.text()) {
                 Some(prepared) => Ok(prepared),
                 None => self.prepare(connection, job.run.statement, job.run.limits).await,
@@ -163,13 +163,14 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let session = &mut connection.session;
         let mut before =
             prelude.as_ref().map_or_else(|| vec![PreludeStatement::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
-        // After the savepoint, so that going back to it takes the limit away from what has another.
+        // After the savepoint, so that rolling back to it also resets the timeout.
         before.extend(limit.as_deref().map(PreludeStatement::Sql));
         let statements = in_flight
             .iter()
             .map(|(_, job, prepared)| ((&prepared.described, job.run.statement.text()), job.run.statement.texts()));
         session.send_execute_all(&before, statements, end).map_err(unavailable)?;
-        // The answer ends with one that fails, be it past where it was cut; those behind it have not run.
+        // The response ends with the failed statement, even past the point where its result was truncated; later ones
+        // have not run.
         while !connection.session.is_ready()
             && let Some((index, mut job, prepared)) = in_flight.pop_front()
         {
@@ -183,13 +184,13 @@ impl<'r> SnapshotBatch<'_, 'r> {
                     self.put_back(index, job);
                     stale.push(index);
                 }
-                // One that was cut had ended when it was stopped, so that this was stopped instead.
+                // A truncated statement had ended when it was cancelled; the cancel request hit this one.
                 Err(RunError::TimedOut { .. })
                     if !job.is_begun && connection.session.was_cancelled() && self.has_time() =>
                 {
                     in_flight.push_front((index, job, prepared));
                 }
-                // It may be any of those that were sent.
+                // Any of the pipelined statements may be the one that runs.
                 Err(error @ RunError::NotStopped { .. }) => {
                     self.put_back(index, job);
                     return Err(error);
@@ -205,7 +206,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
         Ok(())
     }
 
-    /// Runs a statement by itself, once more if its plan was stale. `was_stale` says that this has been found out before.
+    /// Runs a statement alone, once more if its prepared statement was stale. `was_stale` says that it was found to
+    /// be stale before.
     async fn run_single(&self, connection: &mut Connection, index: usize, mut was_stale: bool) -> Result<(), RunError> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
@@ -216,8 +218,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
             was_stale = true;
             outcome = self.prepare_and_run(connection, &mut job).await;
         }
-        // An older snapshot sees no rows in a table that was rewritten. Looked at after the statement, which has had its tables
-        // locked: what changes later does not matter.
+        // An older snapshot sees no rows in a rewritten table. Checked after the statement, which holds the locks on
+        // its tables: later changes do not matter.
         if was_stale && outcome.is_ok() {
             roll_back_to_savepoint(connection).await?;
             let canceller = connection.session.canceller();
@@ -243,7 +245,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         self.read(connection, job, &prepared, AfterRowCap::Cancel).await
     }
 
-    /// Reads a statement's answer. The statement's own time is counted here where it is run by itself.
+    /// Reads the response to a statement. If it runs alone, its time limit is enforced here.
     async fn read(
         &self,
         connection: &mut Connection,
@@ -265,7 +267,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
         outcome
     }
 
-    /// Begins the transaction that all statements of a connection are run in, on that snapshot or one of its own.
+    /// Begins the transaction for all statements of a connection, on this snapshot or on a new one.
     pub(super) async fn begin(&self, connection: &mut Connection, snapshot: Option<&str>) -> Result<(), SessionError> {
         let take = snapshot.map(|id| format!("SET TRANSACTION SNAPSHOT '{id}'"));
         let prelude = connection.prelude(Some(BEGIN_SNAPSHOT_SQL), take, self.tenancy).await?;
@@ -275,8 +277,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
         Ok(())
     }
 
-    /// Gives work in a session this time, and no more than all have. Past that, what runs is stopped, and how the work ends
-    /// is waited for.
+    /// Limits work in a session to this time and to the deadline of the batch. Past that, cancels what runs and waits
+    /// for the work to end.
     pub(super) async fn limited<T>(
         &self,
         canceller: Canceller,
@@ -302,12 +304,12 @@ impl<'r> SnapshotBatch<'_, 'r> {
     }
 }
 
-/// The beginning of a transaction. The tenant is named before the savepoint, so that going back to it leaves that as it is.
+/// The beginning of a transaction. The tenant is set before the savepoint, so rolling back to it keeps the tenant.
 fn opening_statements(prelude: &TransactionPrelude) -> Vec<PreludeStatement<'_>> {
     prelude.statements().chain([PreludeStatement::Sql(SAVEPOINT_SQL)]).collect()
 }
 
-/// Goes back to where nothing has failed.
+/// Rolls back to the state before any failure.
 async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunError> {
     if !connection.session.is_in_transaction() {
         return Ok(());
@@ -316,13 +318,14 @@ async fn roll_back_to_savepoint(connection: &mut Connection) -> Result<(), RunEr
     connection.session.drain().await.map_err(unavailable)
 }
 
-/// Ends the transaction, if there is one, without a trace.
+/// Ends the transaction, if one is open, without a trace.
 pub(super) async fn end(connection: &mut Connection) -> Result<(), RunError> {
     let session = &mut connection.session;
     if session.is_in_transaction() { clean_up(session).await.map_err(unavailable) } else { Ok(()) }
 }
 
-/// PostgreSQL's limit of time for each statement that follows. Of none it makes no limit.
+/// The statement timeout for each of the following statements. A limit of zero is sent as 1 ms: for PostgreSQL zero
+/// means no limit.
 fn statement_timeout(time: Duration) -> String {
     let milliseconds = i32::try_from(time.as_millis()).unwrap_or(i32::MAX).max(1);
     format!("SET LOCAL statement_timeout = {milliseconds}")
