@@ -1,4 +1,4 @@
-//! A single connection, for what happens once.
+//! Single connections, for one-time tasks.
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
@@ -21,7 +21,7 @@ pub struct ConnectError {
 ///
 /// # Errors
 ///
-/// [`ConnectError`] where the server cannot be reached, or does not say.
+/// [`ConnectError`] if the server is unreachable or does not report it.
 pub fn server_major(url: &DatabaseUrl) -> Result<u32, ConnectError> {
     #[derive(QueryableByName)]
     struct Version {
@@ -37,18 +37,18 @@ pub fn server_major(url: &DatabaseUrl) -> Result<u32, ConnectError> {
     Ok(number.ok_or_else(silent)? / 10_000)
 }
 
-/// When a server was started: another start is another run of it.
+/// When a server was started. It identifies a run of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 pub struct ServerStart {
     #[diesel(sql_type = BigInt)]
     microseconds: i64,
 }
 
-/// When the server was started that answers now.
+/// The start of the server that responds now.
 ///
 /// # Errors
 ///
-/// [`ConnectError`] where the server cannot be reached, or does not say.
+/// [`ConnectError`] if the server is unreachable or does not report it.
 pub fn server_start(url: &DatabaseUrl) -> Result<ServerStart, ConnectError> {
     let mut connection = connect_as_owner(url)?;
     let started = "SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint AS microseconds";
@@ -57,7 +57,7 @@ pub fn server_start(url: &DatabaseUrl) -> Result<ServerStart, ConnectError> {
         .map_err(|error| ConnectError { database: url.to_string(), message: error.to_string() })
 }
 
-/// Opens a session of the owner, with its settings settled.
+/// Opens a session of the owner and applies its settings.
 pub(crate) fn connect_as_owner(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let mut connection = connect(url)?;
     connection.batch_execute(OWNER_SETTINGS_SQL).map_err(|error| ConnectError {
@@ -67,12 +67,12 @@ pub(crate) fn connect_as_owner(url: &DatabaseUrl) -> Result<PgConnection, Connec
     Ok(connection)
 }
 
-/// Refuses a URL of the owner that leads through a connection pooler: what metricd does as the owner needs a session that is
-/// the same from one transaction to the next, as to listen for changes.
+/// Refuses a URL of the owner that leads through a connection pooler: the owner needs one session across
+/// transactions, for example to listen for changes.
 ///
 /// # Errors
 ///
-/// [`ConnectError`] where it does, or where the server cannot be reached.
+/// [`ConnectError`] if it does, or if the server is unreachable.
 pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
     #[derive(QueryableByName)]
     struct Answer {
@@ -89,7 +89,7 @@ pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
     let token = Uuid::new_v4();
     let mut connection = match connect(&owner.with_options(&session_token_option(token))) {
         Ok(connection) => connection,
-        // A pooler may refuse what it does not pass on.
+        // A pooler may refuse options that it does not forward.
         Err(error) => return Err(connect(owner).map_or(error, |_| pooled())),
     };
     let query =
@@ -99,7 +99,7 @@ pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
     if answer.is_ok_and(|answer| answer.is_own) { Ok(()) } else { Err(pooled()) }
 }
 
-/// Opens a session of the reader, in a transaction, so that it is one session also behind a pooler.
+/// Opens a session of the reader in a transaction, which is one session even behind a pooler.
 pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let mut connection = connect(&url.of_reader())?;
     connection.batch_execute("BEGIN READ ONLY").map_err(|error| ConnectError {
@@ -109,12 +109,12 @@ pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, Conne
     Ok(connection)
 }
 
-/// Opens a session with the settings of its role, by which the reader's settings are checked.
+/// Opens a session with the settings of its role, to check the settings of the reader.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     establish(url, &url.libpq_url())
 }
 
-/// Connects, and returns when the server has let it in or has refused it, or after that many seconds.
+/// Connects. Returns when the server has accepted or refused, or after this many seconds.
 pub(crate) fn ping(url: &DatabaseUrl, seconds: u32) {
     drop(establish(url, &url.libpq_url_with_timeout(seconds)));
 }
@@ -123,14 +123,15 @@ fn establish(url: &DatabaseUrl, text: &SecretString) -> Result<PgConnection, Con
     PgConnection::establish(text.expose_secret()).map_err(|error| {
         let message = match error {
             ConnectionError::BadConnection(message) => first_line(&message),
-            // libpq may quote the URL in these, and with it the password.
+            // libpq may quote the URL, and with it the password.
             _ => "the URL or the session's settings were refused".to_owned(),
         };
         ConnectError { database: url.to_string(), message }
     })
 }
 
-/// libpq tells of every address that it has tried, each on a line of its own, with hints between.
+/// The first line of a message. libpq reports each address that it has tried on a line of its own, with hints
+/// between.
 pub(crate) fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_owned()
 }

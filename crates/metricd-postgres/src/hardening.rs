@@ -1,8 +1,8 @@
-//! Hardening: what PostgreSQL lets every role do by default, and stored SQL must not, is taken from PUBLIC.
+//! Hardening: revokes from PUBLIC the privileges that PostgreSQL grants by default and stored SQL must not have.
 //!
-//! The rights are taken in one transaction that is held to its word before it ends, and noted in `catalog.taken_rights`, so
-//! that [`undo_hardening`] can give back exactly what was taken. Superusers keep everything; the owner of the schema
-//! `catalog` is granted by name what it had by PUBLIC only.
+//! The privileges are revoked in one transaction that checks its result before it commits, and recorded in
+//! `catalog.taken_rights`, so that [`undo_hardening`] grants exactly the same ones again. Superusers keep everything;
+//! the owner of the schema `catalog` is granted by name what it had through PUBLIC only.
 
 mod rights;
 mod script;
@@ -14,18 +14,18 @@ pub use self::rights::Right;
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 use metricd_database::DatabaseUrl;
 
-/// Keeps out whoever else changes rights in this database. Not an advisory lock: the reader can take those, where the
-/// database is not hardened, and could keep hardening out for good.
+/// Serializes changes of privileges in this database. Not an advisory lock: in an unhardened database the reader can
+/// take those, and could block hardening for good.
 pub(crate) const LOCK: &str = "LOCK TABLE catalog.taken_rights IN SHARE ROW EXCLUSIVE MODE";
 
-/// Whether rights are taken or given back.
+/// Whether privileges are revoked or granted again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Take,
     GiveBack,
 }
 
-/// Which rights change.
+/// Which privileges change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HardeningPlan {
     direction: Direction,
@@ -34,14 +34,14 @@ pub struct HardeningPlan {
 }
 
 impl HardeningPlan {
-    /// The SQL that does it, for a superuser to run where the owner is not permitted to.
+    /// The SQL for a superuser to run, if the owner lacks the privilege.
     #[must_use]
     pub fn to_sql(&self, database: &str) -> String {
         script::transaction(self.direction, &self.rights, database)
     }
 }
 
-/// Why rights could not be taken or given back. Nothing has changed then.
+/// Why privileges could not be changed. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 pub enum HardeningError {
     /// The database cannot be reached.
@@ -68,7 +68,7 @@ pub enum HardeningError {
     Refused(#[from] diesel::result::Error),
 }
 
-/// Each function once, without what is the same for all of them and without its arguments.
+/// Each function once, without the common prefix and without its arguments.
 fn names(objects: &[String]) -> String {
     let names =
         objects.iter().map(|object| object.trim_start_matches("pg_catalog.").split('(').next().unwrap_or(object));
@@ -77,27 +77,27 @@ fn names(objects: &[String]) -> String {
     names.join(", ")
 }
 
-/// What [`harden`] would take. Any role may ask.
+/// What [`harden`] would revoke. Any role may call it.
 ///
 /// # Errors
 ///
-/// [`HardeningError`] where the database cannot be asked.
+/// [`HardeningError`] if the database cannot be queried.
 pub fn plan_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
     let mut connection = connect_as_owner(owner)?;
     plan(&mut connection, Direction::Take)
 }
 
-/// What [`undo_hardening`] would give back.
+/// What [`undo_hardening`] would grant again.
 ///
 /// # Errors
 ///
-/// [`HardeningError`] where the database cannot be asked.
+/// [`HardeningError`] if the database cannot be queried.
 pub fn plan_undoing(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
     let mut connection = connect_as_owner(owner)?;
     plan(&mut connection, Direction::GiveBack)
 }
 
-/// Takes from PUBLIC what it still has; answers with what was taken. Costs one query where that is nothing.
+/// Revokes from PUBLIC what it still has. Returns what was revoked. If that is nothing, it costs one query.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ pub fn harden(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningError> {
     carry_out(&mut connection, owner, Direction::Take)
 }
 
-/// Gives back to PUBLIC what [`harden`] has taken, and nothing else; answers with what was given back.
+/// Grants PUBLIC again what [`harden`] has revoked, and nothing else. Returns what was granted.
 ///
 /// # Errors
 ///
@@ -119,12 +119,12 @@ pub fn undo_hardening(owner: &DatabaseUrl) -> Result<HardeningPlan, HardeningErr
     carry_out(&mut connect_as_owner(owner)?, owner, Direction::GiveBack)
 }
 
-/// The classes of rights that the role of the URL still has, where the database is not hardened. Temporary tables count as
-/// the class `temporary`.
+/// The classes of privileges that the role of the URL still has, if the database is not hardened. Temporary tables
+/// count as the class `temporary`.
 ///
 /// # Errors
 ///
-/// [`HardeningError`] where the database cannot be asked.
+/// [`HardeningError`] if the database cannot be queried.
 pub fn open_classes(reader: &DatabaseUrl) -> Result<Vec<String>, HardeningError> {
     Ok(rights::open_classes(&mut connect_as_reader(reader)?)?)
 }
@@ -157,11 +157,11 @@ fn carry_out(
             return Err(HardeningError::NotPermitted { role: owner.user().to_owned(), objects: foreign, flag });
         }
         if plan.rights.is_empty() && direction == Direction::Take {
-            // Somebody else was faster.
+            // Another session was first.
             return Ok(plan);
         }
         connection.batch_execute(&script::statements(direction, &plan.rights, owner.database()))?;
-        // PostgreSQL warns, and goes on, where a REVOKE takes nothing.
+        // A REVOKE without effect is only a warning in PostgreSQL.
         if direction == Direction::Take {
             let left = objects(&rights::open(connection)?, |_| true);
             if !left.is_empty() {

@@ -1,4 +1,4 @@
-//! Whether two addresses lead to one database. SQL must run in the database that validated it.
+//! Whether two URLs lead to one database. SQL must run in the database that validated it.
 
 use diesel::sql_types::{BigInt, Bool, Nullable};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
@@ -7,7 +7,7 @@ use crate::connection::{connect_as_owner, connect_as_reader};
 use crate::reader::ReaderError;
 use metricd_database::DatabaseUrl;
 
-/// What tells a database from every other one, as a session sees it.
+/// What identifies a database, as a session sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, QueryableByName)]
 struct Identity {
     /// The database, within its cluster.
@@ -45,8 +45,8 @@ impl Identity {
         .get_result(connection)
     }
 
-    /// Whether both are one database, or one of them is that of a standby of the other. Two servers of which none is a
-    /// standby are one only if they have started at once: a copy of a cluster keeps its number.
+    /// Whether both are one database, or one is a standby of the other. Two servers that are no standbys are one only
+    /// if they started at the same time: a copy of a cluster keeps its system identifier.
     fn is_of_same_database(self, other: Self) -> bool {
         let is_same_cluster = match (self.cluster, other.cluster) {
             (Some(one), Some(another)) => one == another,
@@ -57,11 +57,11 @@ impl Identity {
     }
 }
 
-/// Refuses a reader that is in another database than the owner. That of a standby is the same.
+/// Refuses a reader in another database than the owner's. That of a standby is the same.
 ///
 /// # Errors
 ///
-/// [`ReaderError::OtherDatabase`], and [`ReaderError::Connect`] where one of them cannot be reached.
+/// [`ReaderError::OtherDatabase`], or [`ReaderError::Connect`] if one of them is unreachable.
 pub fn require_same_database(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<(), ReaderError> {
     let identity = |url: &DatabaseUrl, connection: &mut PgConnection| {
         Identity::of(connection).map_err(|error| ReaderError::Refused {

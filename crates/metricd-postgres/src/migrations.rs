@@ -1,4 +1,4 @@
-//! The schema: the migrations of the folder `migrations`, embedded.
+//! The schema: the embedded migrations of the folder `migrations`.
 
 use std::error::Error;
 
@@ -21,7 +21,7 @@ struct Answer {
     answer: bool,
 }
 
-/// Why the schema could not be brought up to date.
+/// Why the schema could not be migrated.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The database cannot be reached.
@@ -35,15 +35,15 @@ pub enum MigrateError {
     Newer(String),
 }
 
-/// Applies what the database lacks, in order; answers with the names of what was applied.
+/// Applies pending migrations in order. Returns their names.
 ///
 /// # Errors
 ///
-/// [`MigrateError`]; every migration is a transaction of its own.
+/// [`MigrateError`]. Every migration is a transaction of its own.
 pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
     let mut connection = connect_as_owner(owner)?;
-    // A migration takes what it needs. Two programs that start at once must not both apply what is lacking: the lock goes
-    // with the connection.
+    // A migration has no time limit. The lock keeps two programs from applying the same migrations; it ends with the
+    // connection.
     let lock = "SET statement_timeout = 0; SET lock_timeout = '2min'; \
                 SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
     connection.batch_execute(lock).map_err(|error| MigrateError::Migration(error.to_string()))?;
@@ -52,21 +52,21 @@ pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
     Ok(applied.into_iter().map(|version| version.to_string()).collect())
 }
 
-/// How many migrations the database lacks.
+/// The number of pending migrations.
 ///
 /// # Errors
 ///
-/// [`MigrateError`] where that cannot be known.
+/// [`MigrateError`] if it cannot be determined.
 pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
     let mut connection = connect_as_owner(owner)?;
     pending(&mut connection).map_err(failed)
 }
 
-/// Takes every migration back, the latest first, with everything that is stored. For tests of the migrations.
+/// Reverts every migration, the latest first, with everything that is stored. For tests of the migrations.
 ///
 /// # Errors
 ///
-/// [`MigrateError`] where a migration cannot be taken back.
+/// [`MigrateError`] if a migration cannot be reverted.
 pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     let mut connection = connect_as_owner(owner)?;
     connection.revert_all_migrations(MIGRATIONS).map_err(failed)?;
@@ -74,7 +74,7 @@ pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
 }
 
 pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, Box<dyn Error + Send + Sync>> {
-    // Diesel makes its table where it asks for it, and asking is to change nothing.
+    // Diesel creates its table when it reads it, and reading must not change anything.
     let looked = sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS answer");
     if !looked.get_result::<Answer>(connection)?.answer {
         return Ok(MigrationSource::<Pg>::migrations(&MIGRATIONS)?.len());
@@ -82,11 +82,11 @@ pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, Bo
     Ok(connection.pending_migrations(MIGRATIONS)?.len())
 }
 
-/// Makes the database of the URL where its server does not have it yet.
+/// Creates the database of the URL unless the server has it.
 ///
 /// # Errors
 ///
-/// [`MigrateError`] where the server cannot be reached or refuses.
+/// [`MigrateError`] if the server is unreachable or refuses.
 pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     let mut server = connect_as_owner(&owner.with_database("postgres"))?;
     let exists = |server: &mut diesel::PgConnection| {
@@ -98,7 +98,7 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
         return Ok(());
     }
     match server.batch_execute(&format!("CREATE DATABASE {}", quote_identifier(owner.database()))) {
-        // Another program may have been faster.
+        // Another program may have created it first.
         Err(error) if !exists(&mut server).map_err(failed)? => Err(failed(error)),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! The reader: the role that stored SQL runs as. It may read the warehouse, for a limited time, and nothing else.
+//! The reader: the role that runs stored SQL. It may read the warehouse, for a limited time, and nothing else.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 use crate::hardening::LOCK;
 use metricd_database::DatabaseUrl;
 
-/// What is asked of PostgreSQL as the reader.
+/// The query for faults, run as the reader.
 const FAULTS: &str = include_str!("reader/faults.sql");
 
-/// On a private server: what one statement may write to temporary files, in KiB, and which messages of the reader's sessions
-/// go to the server's log. Not its errors, which quote values of any size: the runner tells of those.
+/// On a private server: the limit of temporary files of a statement in KiB, and which messages of the reader's
+/// sessions go to the server's log. Not its errors, which quote values of any size: the runner reports those.
 const PRIVATE_SETTINGS: [(&str, &str); 2] = [("temp_file_limit", "524288"), ("log_min_messages", "fatal")];
 
-/// What the reader may take.
+/// The limits of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderLimits {
     /// How long one of its statements may run.
@@ -33,13 +33,13 @@ pub struct ReaderLimits {
 }
 
 impl Default for ReaderLimits {
-    /// 5 s, and 50 connections, on a server of the operator's.
+    /// 5 s and 50 connections, on a server of the operator.
     fn default() -> Self {
         Self { statement_timeout: Duration::from_secs(5), connections: 50, on_private_server: false }
     }
 }
 
-/// Why the reader is not as it has to be.
+/// Why the reader cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ReaderError {
     /// The database cannot be reached as that role.
@@ -88,8 +88,8 @@ pub enum ReaderError {
     },
 }
 
-/// Refuses a role that exists and that [`prepare_reader`] would take from somebody else, or that could not become a reader: one
-/// with rights in other databases, or with more rights than a reader may have. Changes nothing.
+/// Refuses an existing role that [`prepare_reader`] would take from another use, or that could not become a reader:
+/// one with privileges in other databases, or with more privileges than a reader may have. Changes nothing.
 ///
 /// # Errors
 ///
@@ -109,19 +109,19 @@ pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<(), 
         Some(Candidate { elsewhere: Some(database), .. }) => {
             Some(format!("it has rights in the database `{database}`"))
         }
-        // What it may do here, only its own session can say.
+        // Only its own session shows its privileges here.
         Some(_) => faults_of(reader)?.into_iter().find(|fault| !fault.is_mended).map(|fault| fault.fault),
     };
     fault.map_or(Ok(()), |fault| Err(ReaderError::InUse { role, fault }))
 }
 
-/// Creates the reader if it does not exist, sets its limits, and gives it the right to read `warehouse` and nothing more. What
-/// is in order already stays as it is; the password of a role that exists is not changed. A role that is somebody else's is
-/// refused, as by [`check_candidate`].
+/// Creates the reader if it does not exist, sets its limits, and grants it the privilege to read `warehouse` and
+/// nothing more. What is in order stays as it is; the password of an existing role is not changed. A role in another
+/// use is refused, as by [`check_candidate`].
 ///
 /// # Errors
 ///
-/// [`ReaderError`]; where the owner may not do this, the error says what an administrator would have to do.
+/// [`ReaderError`]. If the owner lacks the privileges, the error says what an administrator has to do.
 pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderLimits) -> Result<(), ReaderError> {
     if owner.user() == reader.user() {
         return Err(ReaderError::IsOwner(reader.user().to_owned()));
@@ -141,7 +141,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
     };
     let mut prepare = || -> diesel::QueryResult<()> {
         connection.batch_execute("BEGIN")?;
-        // Changing a role, or the rights of the database, twice at once is an error in PostgreSQL.
+        // In PostgreSQL, concurrent changes of a role or of the privileges of a database fail.
         connection.batch_execute(LOCK)?;
         if !role_exists(&mut connection, reader.user())? {
             connection.batch_execute(&create_role(&role, reader))?;
@@ -156,7 +156,7 @@ pub fn prepare_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, limits: ReaderL
 }
 
 fn create_role(role: &str, reader: &DatabaseUrl) -> String {
-    // PostgreSQL is given the verifier, not the password, which would otherwise stand in its log where it logs statements.
+    // The statement contains the verifier, not the password, which could otherwise appear in the log.
     let password = reader.password().map(|password| scram_sha_256(password.expose_secret().as_bytes()));
     let password = password.map(|verifier| format!(" PASSWORD '{verifier}'")).unwrap_or_default();
     format!(
@@ -172,7 +172,7 @@ fn settings(role: &str, limits: ReaderLimits) -> String {
     all.map(|setting| format!("ALTER ROLE {role} {setting};")).collect::<Vec<_>>().join(" ")
 }
 
-/// The settings that the role's sessions begin with, as PostgreSQL keeps them.
+/// The settings of the role's sessions, in the form in which PostgreSQL stores them.
 fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         ("default_transaction_read_only", "on".to_owned()),
@@ -212,7 +212,8 @@ fn role_exists(connection: &mut PgConnection, role: &str) -> diesel::QueryResult
     Ok(query.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer)
 }
 
-/// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator has made.
+/// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator
+/// created.
 fn is_limited(connection: &mut PgConnection, role: &str, limits: ReaderLimits) -> diesel::QueryResult<bool> {
     let query = sql_query(
         "SELECT EXISTS (
@@ -227,7 +228,7 @@ fn is_limited(connection: &mut PgConnection, role: &str, limits: ReaderLimits) -
     Ok(query.bind::<Array<Text>, _>(settings).get_result::<Answer>(connection)?.answer)
 }
 
-/// A role that exists.
+/// An existing role.
 #[derive(QueryableByName)]
 struct Candidate {
     /// Whether it has the settings of a reader.
@@ -247,7 +248,7 @@ struct Fault {
     is_mended: bool,
 }
 
-/// What PostgreSQL finds wrong with the reader, asked as that role.
+/// The faults that PostgreSQL finds in the reader, queried as that role.
 fn faults_of(reader: &DatabaseUrl) -> Result<Vec<Fault>, ReaderError> {
     let mut connection = connect_as_reader(reader)?;
     sql_query(FAULTS).load::<Fault>(&mut connection).map_err(|error| ReaderError::Refused {
@@ -257,11 +258,11 @@ fn faults_of(reader: &DatabaseUrl) -> Result<Vec<Fault>, ReaderError> {
     })
 }
 
-/// Asks PostgreSQL, as the reader, whether the reader is as it has to be.
+/// Checks, as the reader, that the reader has the privileges and settings that it must have.
 ///
 /// # Errors
 ///
-/// [`ReaderError::Unsafe`] with the first fault, [`ReaderError::Connect`] where the reader cannot connect.
+/// [`ReaderError::Unsafe`] with the first fault, [`ReaderError::Connect`] if the reader cannot connect.
 pub fn check_reader(reader: &DatabaseUrl) -> Result<(), ReaderError> {
     let Some(Fault { fault, is_mended }) = faults_of(reader)?.into_iter().next() else { return Ok(()) };
     let advice = if is_mended {

@@ -27,27 +27,27 @@ use metricd_repository::{
 };
 use secrecy::ExposeSecret;
 
-use self::calls::{Calls, Settled};
+use self::calls::{Calls, SessionSettings};
 use metricd_database::DatabaseUrl;
 
-/// How many connections the store may have, and how long its calls may take.
+/// The number of connections of the store, and the time limits of its calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepositoryConfig {
-    /// How many connections there may be at once.
+    /// The maximum number of connections.
     pub max_connections: u32,
-    /// How long a call waits for one to become free.
+    /// How long a call waits for a free connection.
     pub acquire_timeout: Duration,
-    /// How long a statement may take, waiting for locks included. A call may take a second more; then its caller gets
-    /// [`RepositoryError::Unavailable`], also where the server hangs. Ingestions and purges take what they need, for as long
-    /// as the server answers others.
+    /// The time limit of a statement, waiting for locks included. A call may take a second more; then it fails with
+    /// [`RepositoryError::Unavailable`], also if the server hangs. Ingestions and purges have no limit while the
+    /// server responds.
     pub statement_timeout: Duration,
-    /// How long a statement waits for a lock: not so long that those who wait hold all connections. Ingestions wait for
-    /// one another for longer.
+    /// How long a statement waits for a lock. It is short, so that waiting statements do not take all connections.
+    /// Ingestions wait longer for one another.
     pub lock_timeout: Duration,
 }
 
 impl Default for RepositoryConfig {
-    /// 8 connections; 1 s for one of them, 4 s for a statement and 2 s for a lock.
+    /// 8 connections, 1 s to wait for one, 4 s for a statement and 2 s for a lock.
     fn default() -> Self {
         Self {
             max_connections: 8,
@@ -69,7 +69,7 @@ impl PgRepository {
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Failed`] where the configuration makes no pool.
+    /// [`RepositoryError::Failed`] if the configuration is invalid.
     pub fn new(owner: &DatabaseUrl, config: RepositoryConfig) -> Result<Self, RepositoryError> {
         if config.max_connections == 0 {
             return Err(RepositoryError::Failed("expected at least one connection".to_owned()));
@@ -79,10 +79,10 @@ impl PgRepository {
             .max_size(config.max_connections)
             .min_idle(Some(0))
             .connection_timeout(config.acquire_timeout)
-            // A connection that the database has closed meanwhile must not fail the call that gets it.
+            // A connection that the server has closed meanwhile must not fail the call that gets it.
             .test_on_check_out(true)
             .error_handler(Box::new(error::LogQuietly))
-            .connection_customizer(Box::new(Settled(config)))
+            .connection_customizer(Box::new(SessionSettings(config)))
             .build_unchecked(manager);
         Ok(Self { calls: Calls::new(pool, owner, config) })
     }
@@ -181,7 +181,7 @@ impl MetricRepository for PgRepository {
         self.calls
             .run(|connection| {
                 let pending_migrations = crate::migrations::pending(connection).map_err(error::migrations_failed)?;
-                // Where the schema is not there yet, there is nothing to count.
+                // Without the schema there is nothing to count.
                 let metric_count = if pending_migrations == 0 { definitions::count(connection)? } else { 0 };
                 Ok(Readiness::new(pending_migrations, metric_count))
             })

@@ -1,4 +1,4 @@
-//! The database's own key for naming tenants.
+//! The database's key for signing tenants.
 
 use diesel::sql_types::Binary;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
@@ -8,11 +8,11 @@ use secrecy::SecretSlice;
 use crate::connection::connect_as_owner;
 use crate::reader::ReaderError;
 
-/// Reads the key by which the database recognises the server that names a tenant, as the database's owner.
+/// Reads, as the database's owner, the key with which the server signs tenants.
 ///
 /// # Errors
 ///
-/// [`ReaderError::Connect`] where the database cannot be reached, [`ReaderError::Refused`] where it has no key.
+/// [`ReaderError::Connect`] if the database is unreachable, [`ReaderError::Refused`] if it has no key.
 pub fn tenant_key(owner: &DatabaseUrl) -> Result<SecretSlice<u8>, ReaderError> {
     #[derive(QueryableByName)]
     struct Key {

@@ -1,11 +1,11 @@
-//! Who has which of the rights: asked of PostgreSQL's own catalogs.
+//! Reads who has which privilege from PostgreSQL's catalogs.
 
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 
 use metricd_database::harm_classes;
 
-/// A right that PUBLIC has and is to lose, or has lost and is to get back.
+/// A privilege of PUBLIC to be revoked, or a revoked one to be granted again.
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub struct Right {
     /// The name of the class of harm; `temporary` for temporary tables.
@@ -28,8 +28,8 @@ pub struct Right {
     pub(super) is_permitted: bool,
 }
 
-/// The listed functions that this server has, and the database, with who has which right. A function that nobody has changed
-/// has no list of its own; `acldefault` tells what holds then.
+/// The listed functions of this server and the database, with the roles that have each privilege. A function with
+/// unchanged privileges has no ACL; `acldefault` gives its defaults.
 const GRANTED: &str = "
     WITH listed AS (
         SELECT position, class, entry FROM unnest($1, $2) WITH ORDINALITY AS listed (class, entry, position)
@@ -64,7 +64,7 @@ where
         .load(connection)
 }
 
-/// Whether PUBLIC has any of the rights.
+/// Whether PUBLIC has any of the privileges.
 pub(super) fn any_open(connection: &mut PgConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Answer {
@@ -75,7 +75,7 @@ pub(super) fn any_open(connection: &mut PgConnection) -> QueryResult<bool> {
     Ok(answers.iter().any(|answer| answer.answer))
 }
 
-/// The rights that PUBLIC has.
+/// The privileges of PUBLIC.
 pub(super) fn open(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     let query = "
         SELECT class, privilege, object, pg_has_role(current_user, owner, 'USAGE') AS is_permitted,
@@ -95,7 +95,7 @@ pub(super) fn open(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     bound(query, connection)
 }
 
-/// The rights that were taken, of which those are left out that have no object any more.
+/// The revoked privileges, without those whose object is gone.
 pub(super) fn taken(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     let query = "
         SELECT coalesce(class, 'formerly listed') AS class, taken.privilege, taken.object, '{}'::text[] AS losers,
@@ -111,7 +111,7 @@ pub(super) fn taken(connection: &mut PgConnection) -> QueryResult<Vec<Right>> {
     bound(query, connection)
 }
 
-/// The classes of rights that the role which asks has, from PUBLIC or from wherever.
+/// The classes of privileges of the current role, through PUBLIC or otherwise.
 pub(super) fn open_classes(connection: &mut PgConnection) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Class {

@@ -1,4 +1,4 @@
-//! The statements that take rights or give them back.
+//! The statements that revoke privileges or grant them again.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use metricd_database::quote_identifier;
 
 use super::{Direction, LOCK, Right};
 
-/// What a superuser runs by hand: the statements as one transaction, which holds itself to its word.
+/// The statements for a superuser, as one transaction that checks its result.
 pub(super) fn transaction(direction: Direction, rights: &[Right], database: &str) -> String {
     let statements = statements(direction, rights, database);
     let check = match direction {
@@ -16,7 +16,7 @@ pub(super) fn transaction(direction: Direction, rights: &[Right], database: &str
     format!("BEGIN;\n{LOCK};\n{statements}{check}COMMIT;\n")
 }
 
-/// PostgreSQL warns, and goes on, where a REVOKE takes nothing.
+/// A REVOKE without effect is only a warning in PostgreSQL, so the transaction checks its result.
 const CHECK: &str = "DO $$
 BEGIN
     IF EXISTS (
@@ -41,7 +41,7 @@ pub(super) fn statements(direction: Direction, rights: &[Right], database: &str)
             _ => format!("DATABASE {}", quote_identifier(database)),
         };
         let keeper = right.keeper.as_deref().map(quote_identifier);
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = match direction {
             Direction::Take => take(&mut sql, right, &object, keeper.as_deref()),
             Direction::GiveBack => give_back(&mut sql, privilege, &object, keeper.as_deref()),
@@ -60,7 +60,7 @@ fn take(sql: &mut String, right: &Right, object: &str, keeper: Option<&str>) -> 
         writeln!(sql, "GRANT {privilege} ON {object} TO {keeper};")?;
     }
     let granted_to = right.keeper.as_deref().map_or("NULL".to_owned(), literal);
-    // Where somebody has given a right back by hand since, it is known already whom it was granted to.
+    // If a privilege was granted by hand since, the role that it was granted to is recorded already.
     writeln!(
         sql,
         "INSERT INTO catalog.taken_rights (privilege, object, granted_to) VALUES ('{privilege}', {}, {granted_to}) \

@@ -1,8 +1,9 @@
-//! Diesel's blocking calls behind async methods, each with a deadline.
+//! Runs Diesel's blocking calls behind async methods, each with a deadline.
 //!
-//! A server whose process hangs answers nothing, and TCP does not notice: libpq then waits for ever. So the caller waits no
-//! longer than the deadline, while the thread may. Of such threads there are never more than connections: each holds a
-//! permit until its call has ended, and who finds no permit in time gets [`RepositoryError::NoConnection`].
+//! A server whose process hangs does not respond, TCP does not detect it, and libpq waits for ever. So the caller
+//! waits until the deadline, while the thread may wait longer. There are never more such threads than connections:
+//! each holds a permit until its call has ended, and a caller without a permit in time gets
+//! [`RepositoryError::NoConnection`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +21,21 @@ use crate::connection::ping;
 use metricd_database::DatabaseUrl;
 use metricd_database::OWNER_SETTINGS_SQL;
 
-/// How often it is looked whether the server answers, while a call runs that may take long, and how long that may take.
+/// The interval and the timeout of pings to the server during a long call.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long the thread of a ping may last that is not answered: longer than [`PING_TIMEOUT`], or giving up would pass for an
-/// answer.
+/// How long the thread of an unanswered ping may last: longer than [`PING_TIMEOUT`], or its end would pass for a
+/// response.
 const MAX_PING_SECONDS: u32 = 6;
 
-/// How many pings in a row are not answered by a server that hangs, rather than by one that is busy.
+/// After this many unanswered pings in a row the server counts as hanging rather than busy.
 const MAX_SILENT_PINGS: u32 = 2;
 
-/// How much longer than a statement a call may take: for what it does besides, and so that the server says what was wrong.
+/// How much longer than a statement a call may take: for its other work, and so that the error comes from the server.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The pool, and the threads that use it.
+/// The pool and the threads that use it.
 #[derive(Clone)]
 pub(super) struct Calls {
     pub(super) pool: r2d2::Pool<ConnectionManager<PgConnection>>,
@@ -53,9 +54,9 @@ impl Calls {
         Self { pool, threads, owner: owner.clone(), config }
     }
 
-    /// Runs the operation on a connection; it has to be through by the deadline of all calls.
+    /// Runs the operation on a connection, within the deadline of calls.
     ///
-    /// What has been given up may be done all the same, if the server goes on.
+    /// An operation that was given up may still be carried out, if the server goes on.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut PgConnection) -> Result<T, RepositoryError> + Send + 'static,
@@ -66,7 +67,7 @@ impl Calls {
         joined(timeout(limit, work).await.map_err(|_| silent())?)
     }
 
-    /// Runs an operation that takes what it needs, for as long as the server answers others.
+    /// Runs an operation without a deadline, for as long as the server responds to pings.
     pub(super) async fn run_long<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut PgConnection) -> Result<T, RepositoryError> + Send + 'static,
@@ -96,8 +97,8 @@ impl Calls {
         })
     }
 
-    /// Returns when the server no longer answers. One that refuses a connection has answered: whoever else waits for it
-    /// is told by the socket.
+    /// Returns when the server no longer responds. One that refuses a connection has responded: a call that waits for
+    /// it gets the error from its own socket.
     async fn silence(&self) {
         let mut silent_pings = 0;
         while silent_pings < MAX_SILENT_PINGS {
@@ -116,11 +117,11 @@ fn joined<T>(ended: Result<Result<T, RepositoryError>, tokio::task::JoinError>) 
     ended.map_err(|cause| RepositoryError::Failed(format!("the operation panicked: {cause}")))?
 }
 
-/// Settles each session, and gives it the time limits of calls.
+/// Applies the settings and the time limits of calls to each session.
 #[derive(Debug)]
-pub(super) struct Settled(pub(super) RepositoryConfig);
+pub(super) struct SessionSettings(pub(super) RepositoryConfig);
 
-impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for Settled {
+impl CustomizeConnection<PgConnection, diesel::r2d2::Error> for SessionSettings {
     fn on_acquire(&self, connection: &mut PgConnection) -> Result<(), diesel::r2d2::Error> {
         let RepositoryConfig { statement_timeout, lock_timeout, .. } = self.0;
         let limits = format!(

@@ -1,4 +1,4 @@
-//! Storing definitions: what is known to be stored is compared with what is brought, and only what differs is written.
+//! Stores definitions: compares them with the existing state and writes only what differs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
@@ -19,10 +19,10 @@ use super::error::{corrupt, failed, violates};
 use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow, said_by};
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
 
-/// How many rows one statement brings: PostgreSQL takes 65 535 parameters, a row has at most eight.
-const ROWS_A_STATEMENT: usize = 1_000;
+/// The number of rows in a statement: PostgreSQL takes 65 535 parameters, and a row has at most eight.
+const ROWS_PER_STATEMENT: usize = 1_000;
 
-/// What storing definitions changes of what is known to be stored. What is stored as it is brought is not written.
+/// The changes to the existing state. Rows that are stored already are not written.
 #[derive(Default)]
 pub(super) struct Plan {
     added_queries: Vec<QueryRow>,
@@ -70,7 +70,7 @@ impl Plan {
                 }
                 stored => {
                     written_metrics.insert(metric.metric_id.clone());
-                    // Its contract is of this query's SQL.
+                    // The contract was validated with the SQL of this query.
                     plan.locked_queries.insert(metric.query_id.clone());
                     let (rows, counted) = match stored {
                         None => (&mut plan.added_metrics, &mut plan.changes.metrics.added),
@@ -81,7 +81,7 @@ impl Plan {
                 }
             }
         }
-        // The trigger of a query that is changed takes the contracts of all who read it.
+        // The trigger of a changed query drops the contracts of all metrics that read it.
         let loses_contract = |Metric { metric_id, query_id, .. }: &Metric| {
             written_metrics.contains(metric_id) || changed_queries.contains(query_id)
         };
@@ -104,17 +104,17 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Keeps others from changing what the plan is about. Queries first, as whoever changes a metric does, so that none
-    /// waits for the other while the other waits for it.
+    /// Locks the rows that the plan is about. Queries first, as in a change of a metric, so that two transactions
+    /// cannot deadlock.
     pub(super) fn lock(&self, connection: &mut PgConnection) -> Result<(), RepositoryError> {
         let ids: Vec<_> = self.locked_queries.iter().map(QueryId::as_str).collect();
-        for ids in ids.chunks(ROWS_A_STATEMENT) {
+        for ids in ids.chunks(ROWS_PER_STATEMENT) {
             let locked = queries::table.filter(queries::query_id.eq_any(ids)).order(queries::query_id);
             let locked = locked.select(queries::query_id).for_no_key_update();
             locked.load::<String>(connection).map_err(failed)?;
         }
         let ids: Vec<_> = self.locked_metrics.iter().map(MetricId::as_str).collect();
-        for ids in ids.chunks(ROWS_A_STATEMENT) {
+        for ids in ids.chunks(ROWS_PER_STATEMENT) {
             let locked = metrics::table.filter(metrics::metric_id.eq_any(ids)).order(metrics::metric_id);
             let locked = locked.select(metrics::metric_id).for_no_key_update();
             locked.load::<String>(connection).map_err(failed)?;
@@ -122,7 +122,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Stores what was planned, while what is stored is what was known.
+    /// Writes the plan, provided the stored rows equal the existing state.
     pub(super) fn store(self, connection: &mut PgConnection, actor: &Actor) -> Result<Changes, RepositoryError> {
         let mut changes = self.changes;
         let actor = said_by(actor)?;
@@ -142,22 +142,23 @@ impl Plan {
     }
 }
 
-/// Why rows were not added. What is not stored yet cannot be locked: somebody else may have stored it since.
+/// The error of a failed insertion. A row that did not exist cannot be locked: another transaction may have inserted
+/// it since.
 fn not_added(error: Error, primary_key: &str) -> RepositoryError {
     if violates(&error, primary_key) { RepositoryError::ChangedMeanwhile } else { failed(error) }
 }
 
 fn insert_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Value) -> QueryResult<()> {
-    for rows in rows.chunks(ROWS_A_STATEMENT) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<_> = rows.iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
         diesel::insert_into(queries::table).values(rows).execute(connection)?;
     }
     Ok(())
 }
 
-/// Changes queries that are stored: PostgreSQL knows no update of many rows but this one and a join.
+/// Updates stored queries. PostgreSQL updates many rows with different values only by an upsert or a join.
 fn update_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Value) -> QueryResult<()> {
-    for rows in rows.chunks(ROWS_A_STATEMENT) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<_> = rows.iter().map(|row| (row, queries::changed_by.eq(actor))).collect();
         diesel::insert_into(queries::table)
             .values(rows)
@@ -171,7 +172,7 @@ fn update_queries(connection: &mut PgConnection, rows: &[QueryRow], actor: &Valu
 
 fn end_query_edits(connection: &mut PgConnection, ids: &BTreeSet<QueryId>) -> QueryResult<()> {
     let ids: Vec<_> = ids.iter().map(QueryId::as_str).collect();
-    for ids in ids.chunks(ROWS_A_STATEMENT) {
+    for ids in ids.chunks(ROWS_PER_STATEMENT) {
         diesel::update(queries::table.filter(queries::query_id.eq_any(ids)))
             .set((queries::edited_by.eq(None::<Value>), queries::edited_at.eq(None::<DateTime<Utc>>)))
             .execute(connection)?;
@@ -180,16 +181,16 @@ fn end_query_edits(connection: &mut PgConnection, ids: &BTreeSet<QueryId>) -> Qu
 }
 
 fn insert_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Value) -> QueryResult<()> {
-    for rows in rows.chunks(ROWS_A_STATEMENT) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<_> = rows.iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
         diesel::insert_into(metrics::table).values(rows).execute(connection)?;
     }
     Ok(())
 }
 
-/// Changes metrics that are stored.
+/// Updates stored metrics.
 fn update_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Value) -> QueryResult<()> {
-    for rows in rows.chunks(ROWS_A_STATEMENT) {
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<_> = rows.iter().map(|row| (row, metrics::changed_by.eq(actor))).collect();
         diesel::insert_into(metrics::table)
             .values(rows)
@@ -202,7 +203,7 @@ fn update_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Val
                 metrics::time_column.eq(excluded(metrics::time_column)),
                 metrics::period.eq(excluded(metrics::period)),
                 metrics::limits.eq(excluded(metrics::limits)),
-                // Not `excluded`, from which the trigger of an insertion has taken the word already.
+                // Not `excluded`: the insert trigger has removed the key from it already.
                 metrics::changed_by.eq(actor),
             ))
             .execute(connection)?;
@@ -212,7 +213,7 @@ fn update_metrics(connection: &mut PgConnection, rows: &[MetricRow], actor: &Val
 
 fn end_metric_edits(connection: &mut PgConnection, ids: &BTreeSet<MetricId>) -> QueryResult<()> {
     let ids: Vec<_> = ids.iter().map(MetricId::as_str).collect();
-    for ids in ids.chunks(ROWS_A_STATEMENT) {
+    for ids in ids.chunks(ROWS_PER_STATEMENT) {
         diesel::update(metrics::table.filter(metrics::metric_id.eq_any(ids)))
             .set((metrics::edited_by.eq(None::<Value>), metrics::edited_at.eq(None::<DateTime<Utc>>)))
             .execute(connection)?;
@@ -220,13 +221,13 @@ fn end_metric_edits(connection: &mut PgConnection, ids: &BTreeSet<MetricId>) -> 
     Ok(())
 }
 
-/// Stores contracts of metrics that are stored; what was stored of them before is replaced.
+/// Stores the contracts of stored metrics, in place of their former ones.
 pub(super) fn store_contracts(
     connection: &mut PgConnection,
     contracts: &BTreeMap<MetricId, Contract>,
 ) -> Result<(), RepositoryError> {
     let contracts: Vec<_> = contracts.iter().collect();
-    for contracts in contracts.chunks(ROWS_A_STATEMENT) {
+    for contracts in contracts.chunks(ROWS_PER_STATEMENT) {
         let ids: Vec<_> = contracts.iter().map(|(metric_id, _)| metric_id.as_str()).collect();
         let documents = contracts.iter().map(|(_, contract)| serde_json::to_value(contract));
         let documents = documents.collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
@@ -252,14 +253,14 @@ fn store_dashboard(connection: &mut PgConnection, brought: DashboardUpdate, chan
         .on_conflict(dashboards::dashboard_id)
         .do_update()
         .set((dashboards::name.eq(excluded(dashboards::name)), dashboards::updated_at.eq(diesel::dsl::now)));
-    // `filter` here is the WHERE of DO UPDATE, which the prelude's method of that name is not.
+    // `filter` is the WHERE of DO UPDATE here, not the method of the prelude.
     diesel::query_dsl::methods::FilterDsl::filter(upsert, dashboards::name.ne(excluded(dashboards::name)))
         .execute(connection)?;
 
     let mut added_items = 0;
     let item = |metric_id| DashboardItemRow { dashboard_id: dashboard_id.as_str().to_owned(), metric_id };
     let items: Vec<_> = brought.items.into_iter().map(|of| item(of.metric_id.into())).collect();
-    for rows in items.chunks(ROWS_A_STATEMENT) {
+    for rows in items.chunks(ROWS_PER_STATEMENT) {
         let added = diesel::insert_into(dashboard_items::table).values(rows).on_conflict_do_nothing();
         added_items += added.execute(connection)?;
     }
@@ -272,13 +273,13 @@ fn store_dashboard(connection: &mut PgConnection, brought: DashboardUpdate, chan
         .flat_map(|(breakpoint, entries)| entries.into_iter().map(move |entry| (breakpoint, entry)));
     let entries: Vec<_> =
         entries.map(|(breakpoint, entry)| LayoutEntryRow::new(&dashboard_id, breakpoint, &entry)).collect();
-    for rows in entries.chunks(ROWS_A_STATEMENT) {
+    for rows in entries.chunks(ROWS_PER_STATEMENT) {
         store_layout_entries(connection, rows, &mut changes.layout_entries)?;
     }
     Ok(())
 }
 
-/// Stores entries of one dashboard.
+/// Stores the layout entries of one dashboard.
 fn store_layout_entries(
     connection: &mut PgConnection,
     rows: &[LayoutEntryRow],
@@ -306,7 +307,7 @@ fn store_layout_entries(
     Ok(())
 }
 
-/// The brought rows that are not stored as they are.
+/// The rows that differ from the stored ones.
 fn differing<'a, Row: PartialEq, Key: Eq + Hash>(
     brought: &'a [Row],
     stored: Vec<Row>,

@@ -1,4 +1,4 @@
-//! Reading dashboards.
+//! Reads dashboards.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) fn list(
     after: Option<&DashboardId>,
     limit: usize,
 ) -> Result<Vec<DashboardSummary>, RepositoryError> {
-    // The column has the database's collation, which need not be that of the characters' codes.
+    // The collation of the database need not order by code point.
     let dashboard_id = || sql::<Text>("dashboards.dashboard_id COLLATE \"C\"");
     let counted = Matches::new(dashboard_items::metric_id, regular_expression(among).into_sql::<Text>());
     let items = dashboard_items::table.filter(dashboard_items::dashboard_id.eq(dashboards::dashboard_id));
@@ -43,7 +43,7 @@ pub(super) fn list(
 }
 
 pub(super) fn get(connection: &mut PgConnection, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
-    // The three statements see one state.
+    // The three statements see one snapshot.
     let read = connection.build_transaction().read_only().repeatable_read().run(|connection| {
         let name = dashboards::table
             .filter(dashboards::dashboard_id.eq(id.as_str()))

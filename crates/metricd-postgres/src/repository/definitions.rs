@@ -1,4 +1,4 @@
-//! Reading metrics and their queries.
+//! Reads metrics and their queries.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ pub(super) fn list(
 ) -> Result<Vec<MetricDefinition>, RepositoryError> {
     let mut query = metrics::table
         .inner_join(queries::table)
-        // No id is empty, so that every one of them comes after that.
+        // No id is empty, so every id sorts after the empty text.
         .filter(metrics::metric_id.gt(after.map_or("", MetricId::as_str)))
         .order(metrics::metric_id)
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -75,7 +75,7 @@ pub(super) fn list_metric_versions(
     limit: usize,
 ) -> Result<Vec<MetricVersion>, RepositoryError> {
     let before = before.and_then(|before| i32::try_from(before).ok()).unwrap_or(i32::MAX);
-    // The statements see one state.
+    // All statements see one snapshot.
     let read = connection.build_transaction().read_only().repeatable_read().run(|connection| {
         let is_stored =
             metrics::table.filter(metrics::metric_id.eq(id.as_str())).count().get_result::<i64>(connection)?;
@@ -113,7 +113,7 @@ pub(super) fn list_queries(
     after: Option<&QueryId>,
     limit: usize,
 ) -> Result<Vec<Query>, RepositoryError> {
-    // The column has the database's collation, which need not be that of the characters' codes.
+    // The collation of the database need not order by code point.
     let query_id = || sql::<Text>("query_id COLLATE \"C\"");
     let rows: Vec<(String, String)> = queries::table
         .filter(query_id().gt(after.map_or("", QueryId::as_str)))
@@ -139,7 +139,7 @@ pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Resu
         query_history::sql,
         query_history::created_at,
     ));
-    // One statement, so that a version which is replaced meanwhile is seen once.
+    // One statement, so that a version that is replaced meanwhile appears once.
     let rows = current.union_all(replaced).load(connection).map_err(failed)?;
     let mut versions = rows.into_iter().map(query_version).collect::<Result<Vec<_>, _>>()?;
     if versions.is_empty() {
@@ -149,7 +149,7 @@ pub(super) fn list_versions(connection: &mut PgConnection, id: &QueryId) -> Resu
     Ok(versions)
 }
 
-/// How many are in service.
+/// The number of metrics that are not deleted.
 pub(super) fn count(connection: &mut PgConnection) -> Result<u64, RepositoryError> {
     let count: i64 =
         metrics::table.filter(metrics::deleted_at.is_null()).count().get_result(connection).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! PostgreSQL's errors in the words of the port.
+//! Maps PostgreSQL's errors to errors of the repository port.
 
 use diesel::PgConnection;
 use diesel::r2d2::{ConnectionManager, HandleError};
@@ -8,7 +8,8 @@ use metricd_repository::RepositoryError;
 
 use crate::connection::first_line;
 
-/// r2d2 tells of each vain attempt to connect, several a second. The call that waits tells of it once.
+/// Logs at debug level: r2d2 reports each failed attempt to connect, several a second; the waiting call reports the
+/// failure once.
 #[derive(Debug)]
 pub(super) struct LogQuietly;
 
@@ -18,7 +19,7 @@ impl<E: std::error::Error> HandleError<E> for LogQuietly {
     }
 }
 
-/// Why the pool gave no connection: because it has none, or because all are taken.
+/// Why the pool gave no connection: it has none, or all are in use.
 pub(super) fn no_connection(
     pool: &r2d2::Pool<ConnectionManager<PgConnection>>,
     cause: &r2d2::Error,
@@ -30,7 +31,7 @@ pub(super) fn no_connection(
     }
 }
 
-/// What an error of a statement is to the port. Absence is the caller's to name.
+/// The error of a statement. The caller handles a missing row.
 pub(super) fn failed(error: Error) -> RepositoryError {
     match error {
         Error::DatabaseError(kind, info) => match info.constraint_name() {
@@ -47,12 +48,12 @@ pub(super) fn failed(error: Error) -> RepositoryError {
     }
 }
 
-/// Whether the statement failed because of this constraint.
+/// Whether the statement violated this constraint.
 pub(super) fn violates(error: &Error, constraint: &str) -> bool {
     matches!(error, Error::DatabaseError(_, info) if info.constraint_name() == Some(constraint))
 }
 
-/// The same where Diesel's migrations have asked.
+/// The same for an error of Diesel's migrations.
 pub(super) fn migrations_failed(error: Box<dyn std::error::Error + Send + Sync>) -> RepositoryError {
     match error.downcast::<Error>() {
         Ok(error) => failed(*error),
@@ -60,10 +61,10 @@ pub(super) fn migrations_failed(error: Box<dyn std::error::Error + Send + Sync>)
     }
 }
 
-/// Whether the statement is to blame, which is this program's own, or the schema, which somebody has changed.
+/// Whether the error lies in the statement, which is part of this program, or in a schema that was changed.
 ///
-/// Diesel tells few SQLSTATEs, as kinds. Of the others only those that are about a statement's text (class 42) come with a
-/// position in it; what remains is the server's: a full disk, a lock, a time limit, an operator.
+/// Diesel reports few SQLSTATEs, as kinds. Of the others only those about the text of a statement (class 42) have a
+/// position in it; the rest are operational: a full disk, a lock, a timeout, an operator.
 fn is_own_fault(kind: DatabaseErrorKind, position: Option<i32>) -> bool {
     let sqlstate = match kind {
         DatabaseErrorKind::UniqueViolation => "23505",
@@ -83,7 +84,7 @@ fn is_own_fault(kind: DatabaseErrorKind, position: Option<i32>) -> bool {
     }
 }
 
-/// A stored value that breaks a rule of the domain, which the schema's checks should have kept out.
+/// The error for a stored value that violates a rule of the domain. The schema's checks should prevent it.
 pub(super) fn corrupt(error: impl std::fmt::Display) -> RepositoryError {
     RepositoryError::Failed(format!("a stored value breaks its rule: {error}"))
 }

@@ -1,4 +1,4 @@
-//! The keys by which requests are known when they are sent again.
+//! Idempotency keys and the stored responses.
 
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::{corrupt, failed};
 use crate::schema::catalog::idempotency_keys;
 
-/// What a request asks for. A key is one operation's.
+/// The operation of a request. A key belongs to one operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     /// To store a metric.
@@ -29,38 +29,38 @@ impl Operation {
     }
 }
 
-/// Not all at once, and none that a request holds.
-const FORGOTTEN: &str = "DELETE FROM catalog.idempotency_keys WHERE (operation, key) IN (
+/// Deletes expired keys: not all at once, and none that a request holds.
+const DELETE_EXPIRED_SQL: &str = "DELETE FROM catalog.idempotency_keys WHERE (operation, key) IN (
     SELECT operation, key FROM catalog.idempotency_keys WHERE created_at < now() - make_interval(secs => $1)
     LIMIT 1000 FOR UPDATE SKIP LOCKED
 )";
 
-/// One that is older than that is taken anew.
-const TAKE: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint) VALUES ($1, $2, $3)
+/// Takes a key; an expired one is taken again.
+const TAKE_KEY_SQL: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint) VALUES ($1, $2, $3)
     ON CONFLICT (operation, key) DO UPDATE SET fingerprint = excluded.fingerprint, answer = NULL, created_at = now()
     WHERE k.created_at < now() - make_interval(secs => $4)";
 
-const REMEMBER: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint, answer)
+const STORE_RESPONSE_SQL: &str = "INSERT INTO catalog.idempotency_keys AS k (operation, key, fingerprint, answer)
     VALUES ($1, $2, $3, $4)
     ON CONFLICT (operation, key) DO UPDATE SET answer = excluded.answer WHERE k.fingerprint = excluded.fingerprint";
 
-/// Forgets keys that are old. Outside of any transaction, so that nobody waits for what is under way.
-pub(super) fn forget_old(connection: &mut PgConnection) -> Result<(), RepositoryError> {
-    sql_query(FORGOTTEN)
+/// Deletes expired keys, outside of any transaction, so that no running request waits.
+pub(super) fn delete_expired(connection: &mut PgConnection) -> Result<(), RepositoryError> {
+    sql_query(DELETE_EXPIRED_SQL)
         .bind::<Double, _>(IDEMPOTENCY_RETENTION.as_secs_f64())
         .execute(connection)
         .map(|_| ())
         .map_err(failed)
 }
 
-/// What a request of this mark was answered before, or nothing; the key is then this transaction's, and another one that
-/// comes with it waits.
-pub(super) fn remembered<T: DeserializeOwned>(
+/// The stored response to an earlier request with this key. If there is none, the key belongs to this transaction,
+/// and another request with it waits.
+pub(super) fn stored_response<T: DeserializeOwned>(
     connection: &mut PgConnection,
     operation: Operation,
     mark: &Idempotency,
 ) -> Result<Option<T>, RepositoryError> {
-    let is_taken = sql_query(TAKE)
+    let is_taken = sql_query(TAKE_KEY_SQL)
         .bind::<Text, _>(operation.as_str())
         .bind::<Text, _>(&mark.key)
         .bind::<Binary, _>(&mark.fingerprint)
@@ -82,21 +82,21 @@ pub(super) fn remembered<T: DeserializeOwned>(
     serde_json::from_value(answer).map(Some).map_err(corrupt)
 }
 
-/// Takes note of what the request is answered.
-pub(super) fn remember(
+/// Stores the response.
+pub(super) fn store_response(
     connection: &mut PgConnection,
     operation: Operation,
     mark: &Idempotency,
     answer: &impl Serialize,
 ) -> Result<(), RepositoryError> {
     let answer = serde_json::to_value(answer).map_err(corrupt)?;
-    let is_remembered = sql_query(REMEMBER)
+    let is_stored = sql_query(STORE_RESPONSE_SQL)
         .bind::<Text, _>(operation.as_str())
         .bind::<Text, _>(&mark.key)
         .bind::<Binary, _>(&mark.fingerprint)
         .bind::<Jsonb, _>(answer)
         .execute(connection)
         .map_err(failed)?;
-    // Somebody else's request may have taken the key since this one let go of it.
-    if is_remembered == 1 { Ok(()) } else { Err(RepositoryError::IdempotencyKeyReused) }
+    // Another request may have taken the key since this one released it.
+    if is_stored == 1 { Ok(()) } else { Err(RepositoryError::IdempotencyKeyReused) }
 }

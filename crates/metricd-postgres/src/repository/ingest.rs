@@ -1,4 +1,4 @@
-//! An ingestion as one transaction.
+//! Runs an ingestion as one transaction.
 
 use std::time::{Duration, Instant};
 
@@ -24,13 +24,13 @@ use crate::schema::catalog::{dashboard_items, dashboards, ingestions, metrics, q
 pub(super) const UNLIMITED: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
                                     SET LOCAL lock_timeout = '10min'";
 
-/// Ingestions run one after the other.
+/// Serializes ingestions.
 const LOCK: &str = "LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE";
 
-/// After how long an ingestion is told that it waits for another one.
+/// After this time an ingestion is notified that it waits for another one.
 const NOTICED_WAIT: Duration = Duration::from_secs(1);
 
-/// How an ingestion leaves its transaction without being kept.
+/// Why the transaction of an ingestion is rolled back.
 #[derive(Debug)]
 enum Unkept {
     /// It was asked for before.
@@ -61,7 +61,7 @@ pub(super) fn ingest(
 ) -> Result<IngestionReport, RepositoryError> {
     let mark = ingestion.idempotency();
     if mark.is_some() {
-        idempotency::forget_old(connection)?;
+        idempotency::delete_expired(connection)?;
     }
     let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), mark.as_ref())? {
         Conclusion::Commit(report) => {
@@ -98,7 +98,7 @@ fn run(
     connection.batch_execute(UNLIMITED)?;
     lock_out_others(connection, ingestion)?;
     if let Some(mark) = mark
-        && let Some(ingestion_id) = idempotency::remembered(connection, Operation::Ingestion, mark)?
+        && let Some(ingestion_id) = idempotency::stored_response(connection, Operation::Ingestion, mark)?
     {
         return Err(Unkept::Remembered(ingestion_id));
     }
@@ -107,31 +107,31 @@ fn run(
     Ok(ingestion.conclude(&changes))
 }
 
-/// Waits until no other ingestion runs. Reading is not kept waiting. An advisory lock would do as well, but any role can take one
-/// of those, the reader included.
+/// Waits until no other ingestion runs. Reads are not blocked. An advisory lock would suffice, but any role can take
+/// one, the reader included.
 fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<(), Unkept> {
     let began = Instant::now();
     let short = format!("SET LOCAL lock_timeout = {}; {LOCK}", NOTICED_WAIT.as_millis());
-    // A savepoint, with which the transaction outlives the short limit.
+    // A savepoint: the transaction outlives the short lock timeout.
     if connection.transaction(|connection| connection.batch_execute(&short)).is_ok() {
         return Ok(connection.batch_execute(UNLIMITED)?);
     }
-    // Diesel does not name the SQLSTATE. If something else has failed, the second attempt fails as well.
+    // Diesel does not report the SQLSTATE. After any other error the second attempt fails as well.
     if began.elapsed() >= NOTICED_WAIT {
         ingestion.waiting();
     }
     Ok(connection.batch_execute(LOCK)?)
 }
 
-/// Validates the definitions by the existing state, and stores them. Validation takes long and locks nothing: if others change
-/// the existing state meanwhile, the definitions are validated again.
+/// Validates the definitions against the existing state and stores them. Validation is slow and locks nothing: if the
+/// existing state changes meanwhile, the definitions are validated again.
 fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Unkept> {
     let referenced_ids = ingestion.referenced_ids();
     for _ in 0..MAX_VALIDATION_ATTEMPTS {
         let existing = look_up(connection, &referenced_ids)?;
         let definitions = ingestion.definitions(&existing)?;
         let plan = Plan::new(definitions, &existing)?;
-        // A savepoint, with which the locks are given back.
+        // A savepoint: rolling back to it releases the locks.
         let stored = connection.transaction(|connection| {
             plan.lock(connection)?;
             if look_up(connection, &referenced_ids)? != existing {
@@ -217,7 +217,7 @@ fn keep_report(
     mark: Option<&Idempotency>,
 ) -> Result<(), RepositoryError> {
     if let Some(mark) = mark {
-        idempotency::remember(connection, Operation::Ingestion, mark, &report.ingestion_id)?;
+        idempotency::store_response(connection, Operation::Ingestion, mark, &report.ingestion_id)?;
     }
     let document = serde_json::to_value(report).map_err(corrupt)?;
     diesel::insert_into(ingestions::table)

@@ -1,4 +1,4 @@
-//! Storing, changing and removing single metrics. Versions and history are the triggers' business.
+//! Stores, changes and removes single metrics. Triggers keep versions and history.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::rows::{MetricRow, said_by};
 use super::{changes, definitions};
 use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
 
-/// An error of a statement or of the store, out of a transaction.
+/// An error that rolls a transaction back: of a statement or of the store.
 struct Failure(RepositoryError);
 
 impl From<diesel::result::Error> for Failure {
@@ -39,17 +39,17 @@ pub(super) fn insert(
     mark: Option<&Idempotency>,
 ) -> Result<(MetricDefinition, bool), RepositoryError> {
     if mark.is_some() {
-        idempotency::forget_old(connection)?;
+        idempotency::delete_expired(connection)?;
     }
     let stored = connection.transaction(|connection| {
         if let Some(mark) = mark
-            && let Some(answer) = idempotency::remembered(connection, Operation::Metric, mark)?
+            && let Some(answer) = idempotency::stored_response(connection, Operation::Metric, mark)?
         {
             return Ok((answer, false));
         }
         let definition = insert_new(connection, new)?;
         if let Some(mark) = mark {
-            idempotency::remember(connection, Operation::Metric, mark, &definition)?;
+            idempotency::store_response(connection, Operation::Metric, mark, &definition)?;
         }
         Ok((definition, true))
     });
@@ -130,8 +130,8 @@ pub(super) fn change(
     changed.map_err(|Failure(error)| error)
 }
 
-/// Keeps others from changing the metric and its query. The query first, as ingestions do, whose change of a query changes the
-/// metrics that read it: so none waits for the other while the other waits for it.
+/// Locks the metric and its query. The query first, as in an ingestion, whose change of a query changes the metrics
+/// that read it: so two transactions cannot deadlock.
 fn lock(connection: &mut PgConnection, id: &MetricId) -> QueryResult<()> {
     loop {
         let read = metrics::table.find(id.as_str()).select(metrics::query_id);
@@ -178,14 +178,14 @@ fn put_content(
     (metric.period, metric.limits) = (content.period, content.limits);
     let row = MetricRow::try_from(metric)?;
     if sql != content.sql {
-        // Under an id of its own, the query has this SQL already, and nothing happens.
+        // A query of its own has this SQL already, and nothing happens.
         diesel::update(queries::table.find(query_id.as_str()))
             .filter(queries::sql.ne(content.sql.as_str()))
             .set((queries::sql.eq(content.sql.as_str()), queries::changed_by.eq(actor)))
             .execute(connection)?;
     }
-    // An unchanged row is not written. The triggers would leave the key `said` in `changed_by`, so that the next change by somebody
-    // else would be taken for this actor's; and they would notify every server.
+    // An unchanged row is not written. The triggers would leave the key `said` in `changed_by`, which attributes the
+    // next change to this actor, and would notify every server.
     let is_written = row != before_row || content.display_text != display_text;
     if is_written {
         diesel::update(metrics::table.find(id.as_str()))
@@ -213,7 +213,7 @@ pub(super) fn purge(
 ) -> Result<Vec<MetricId>, RepositoryError> {
     let purged = connection.transaction(|connection| -> Result<Vec<String>, Failure> {
         connection.batch_execute(UNLIMITED)?;
-        // No ingestion meanwhile, and queries before metrics, as whoever else changes both.
+        // Excludes ingestions, and takes queries before metrics, as every change of both does.
         connection.batch_execute("LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE")?;
         let is_due = metrics::deleted_at.lt(deleted_before);
         let read = metrics::table.filter(is_due).select(metrics::query_id);

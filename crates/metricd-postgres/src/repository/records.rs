@@ -1,4 +1,5 @@
-//! Storing records: streamed through COPY into a table of the transaction, and from there what is missing into the warehouse.
+//! Stores records: streams them by COPY into a temporary table, then inserts into the warehouse those that are
+//! missing.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
@@ -27,9 +28,9 @@ diesel::table! {
 
 const STAGE: &str = "CREATE TEMPORARY TABLE staged_records (LIKE warehouse.metrics) ON COMMIT DROP";
 
-/// How often each distinct record is brought, less how often it is stored already. `GROUP BY` holds two absent values for
-/// equal, which a join would not, and needs no index over all columns. Amounts are compared as text, since 1.1 and 1.10 are
-/// equal as numbers, and one would be stored with the other's digits.
+/// Counts how often each distinct record is in the stage, less how often it is stored. `GROUP BY` treats two NULLs as
+/// equal, unlike a join, and needs no index over all columns. Amounts are compared as text: 1.1 and 1.10 are equal as
+/// numbers, and one would be stored with the digits of the other.
 const STORE: &str = "
     INSERT INTO warehouse.metrics
         (id, date, obsolescence, alert_type, parts_flagged, obsolescence_val, alert_category)
@@ -63,7 +64,7 @@ struct Unread {
     count: i64,
 }
 
-/// Why records could not be handed to COPY.
+/// Why COPY did not get all records.
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
     #[error("the input could not be read")]
@@ -74,7 +75,7 @@ enum CopyError {
     Write(io::Error),
 }
 
-/// Stores the records that the ingestion brings.
+/// Stores the records of the ingestion.
 pub(super) fn store(
     connection: &mut PgConnection,
     ingestion: &mut dyn Ingestion,
@@ -93,11 +94,11 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Streams the records into the staging table; answers with their number.
+/// Streams the records into the temporary table. Returns their number.
 fn copy(connection: &mut PgConnection, first: Record, ingestion: &mut dyn Ingestion) -> Result<usize, RepositoryError> {
-    // Diesel calls the function once, but takes one that could be called again.
+    // Diesel calls the closure once, but requires `FnMut`.
     let source = RefCell::new((Some(first), ingestion));
-    // Where the function fails, Diesel answers with what PostgreSQL says of it, which is less.
+    // If the closure fails, Diesel returns PostgreSQL's error about it, which says less.
     let broken_off = Cell::new(None);
     let write = |sink: &mut dyn Write| {
         let mut source = source.borrow_mut();
@@ -127,7 +128,7 @@ fn copy(connection: &mut PgConnection, first: Record, ingestion: &mut dyn Ingest
     })
 }
 
-/// One row in the order of the table's columns; an absent value is an empty field, which COPY reads as NULL.
+/// Writes one row in the column order of the table. NULL is an empty field in COPY.
 fn write_record(writer: &mut csv::Writer<&mut dyn Write>, record: &Record) -> Result<(), CopyError> {
     let date = record.date.to_string();
     let parts_flagged = record.parts_flagged.map(|parts| parts.to_string());

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::error::corrupt;
 use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
 
-/// A query as the catalog holds it.
+/// A row of a query.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = queries)]
 pub(super) struct QueryRow {
@@ -26,7 +26,7 @@ impl From<Query> for QueryRow {
     }
 }
 
-/// A metric as the catalog holds it.
+/// A row of a metric.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = metrics)]
 pub(super) struct MetricRow {
@@ -69,7 +69,7 @@ impl TryFrom<MetricRow> for Metric {
     }
 }
 
-/// Everything about a metric beside what files say of it, and its query.
+/// The state of a metric that its files do not declare, and its query.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = metrics)]
 pub(super) struct StateRow {
@@ -82,7 +82,7 @@ pub(super) struct StateRow {
     contract: Option<Value>,
 }
 
-/// The current version of a query, as a metric is joined to it.
+/// The current version of a query, joined to a metric.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = queries)]
 pub(super) struct CurrentSqlRow {
@@ -90,7 +90,7 @@ pub(super) struct CurrentSqlRow {
     version: i32,
 }
 
-/// A metric with its query, from their columns.
+/// A metric with its query.
 pub(super) fn definition(
     (metric, state, query): (MetricRow, StateRow, CurrentSqlRow),
 ) -> Result<MetricDefinition, RepositoryError> {
@@ -111,7 +111,7 @@ fn display_text(title: Option<String>, description: Option<String>) -> Result<Di
     })
 }
 
-/// What a metric was after a change, as the catalog holds it.
+/// A row of a version of a metric.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = metric_versions)]
 pub(super) struct MetricVersionRow {
@@ -131,7 +131,7 @@ pub(super) struct MetricVersionRow {
 }
 
 impl MetricVersionRow {
-    /// With the SQL of its version of its query.
+    /// With the SQL of the query's version.
     pub(super) fn with_sql(self, sql: String) -> Result<MetricVersion, RepositoryError> {
         let mut version = MetricVersion::new(
             u32::try_from(self.version).map_err(corrupt)?,
@@ -151,7 +151,7 @@ impl MetricVersionRow {
     }
 }
 
-/// Who writes, as the catalog's triggers take it: with the key `said`, which they do not keep.
+/// The actor for the triggers of the catalog, under the key `said`, which they remove.
 pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
     let mut document = serde_json::to_value(actor).map_err(corrupt)?;
     if let Some(object) = document.as_object_mut() {
@@ -160,12 +160,12 @@ pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
     Ok(document)
 }
 
-/// A contract as the catalog holds it.
+/// The contract in a row.
 pub(super) fn contract(document: Option<Value>) -> Result<Option<Contract>, RepositoryError> {
     document.map(serde_json::from_value).transpose().map_err(corrupt)
 }
 
-/// An item of a dashboard as the catalog holds it.
+/// A row of an item of a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable)]
 #[diesel(table_name = dashboard_items)]
 pub(super) struct DashboardItemRow {
@@ -173,7 +173,7 @@ pub(super) struct DashboardItemRow {
     pub(super) metric_id: String,
 }
 
-/// A layout entry as the catalog holds it.
+/// A row of a layout entry.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable, Queryable, Selectable)]
 #[diesel(table_name = layout_entries)]
 pub(super) struct LayoutEntryRow {
@@ -209,7 +209,7 @@ impl LayoutEntryRow {
     }
 }
 
-/// A version of a query, current or replaced, from its columns.
+/// A version of a query, current or replaced.
 pub(super) fn query_version(
     (version, sql, created_at): (i32, String, DateTime<Utc>),
 ) -> Result<QueryVersion, RepositoryError> {
