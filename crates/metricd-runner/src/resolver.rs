@@ -20,8 +20,8 @@ use tokio_postgres::{Column, Statement};
 
 use self::blocking::{BlockingClient, CallError};
 
-/// How long PostgreSQL may take for one of the steps, and how much of that it may wait for somebody's lock: what takes
-/// longer is then slow itself.
+/// The statement timeout and the lock timeout of each step. The latter is shorter: a step that takes longer is itself
+/// slow.
 const STEP_TIMEOUT: &str = "3s";
 const LOCK_TIMEOUT: &str = "2s";
 
@@ -29,7 +29,7 @@ const LOCK_TIMEOUT: &str = "2s";
 /// as much.
 const MAX_TREE_BYTES: usize = 4 << 20;
 
-/// What `format_type` calls the types of these oids.
+/// The names that `format_type` prints for these oids.
 const TYPE_NAMES_SQL: &str = "
     SELECT array(
         SELECT format_type(t.oid, NULL)
@@ -47,11 +47,11 @@ const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
-/// Asks PostgreSQL as the owner role, on connections of its own: as many as there are threads at once that ask. Each is
-/// made when it is first needed.
+/// Resolves statements as the owner role, on as many connections as threads resolve at once. Each is opened when it
+/// is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
-    /// Those that nobody uses at the moment: one for each of the most that were ever at work at once.
+    /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
 }
 
@@ -60,8 +60,8 @@ pub struct PgResolver {
 struct ResolverSession {
     client: BlockingClient,
     is_prepared: bool,
-    /// The view that statements become. Nobody sees it, since its transaction is never kept; but a session that makes
-    /// one of the same name waits for that transaction.
+    /// The view over the statement. Its transaction is always rolled back, so no other session sees it; but a session
+    /// that creates one of the same name waits for that transaction.
     view: String,
 }
 
@@ -79,9 +79,12 @@ impl PgResolver {
     }
 
     /// Runs the operation in a transaction that is rolled back.
-    fn ask<T>(&self, operation: impl Fn(&mut ResolverSession) -> Result<T, ResolveError>) -> Result<T, ResolveError> {
+    fn in_transaction<T>(
+        &self,
+        operation: impl Fn(&mut ResolverSession) -> Result<T, ResolveError>,
+    ) -> Result<T, ResolveError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        // The database may have closed the connection since it was last used: once more with a new one, then.
+        // The server may have closed the connection since its last use: try once more on a new one.
         for is_retry in [false, true] {
             let kept = idle().pop();
             let mut session = match kept {
@@ -96,7 +99,7 @@ impl PgResolver {
                     idle().push(session);
                     return answer;
                 }
-                // One that hangs is not waited for twice.
+                // A server that hangs is not tried twice.
                 Err(error @ CallError::TooSlow) => return answer.and(Err(refused(error))),
                 Err(_) => {}
             }
@@ -166,7 +169,7 @@ impl ResolverSession {
         })
     }
 
-    /// The view's query, unless it is larger than it may be.
+    /// The view's query, unless it is too large.
     fn tree(&mut self) -> Result<QueryTree, ResolveError> {
         let tree = format!(
             "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
@@ -186,7 +189,7 @@ impl ResolverSession {
 
 impl Resolver for PgResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
-        self.ask(|session| {
+        self.in_transaction(|session| {
             let names = session.client.query_one(WAREHOUSE_SQL);
             let names = names.and_then(|row| Ok((row.try_get("functions")?, row.try_get("types")?)));
             let (functions, types): (Vec<String>, Vec<String>) = names.map_err(refused)?;
@@ -199,7 +202,7 @@ impl Resolver for PgResolver {
     }
 
     fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        self.ask(|session| {
+        self.in_transaction(|session| {
             let (described, parameter_types) = session.describe(&statement.text)?;
             if let Some(repeated) = repeated(described.columns().iter().map(Column::name)) {
                 return Err(ResolveError::ColumnRepeated(repeated.to_owned()));
@@ -228,7 +231,7 @@ struct ResolvedQuery {
     has_time_constants: bool,
     forbidden_constructs: Vec<String>,
     unknown_nodes: Vec<String>,
-    /// Whether nothing but the rows of the tables and the parameters decides the result.
+    /// Whether the result depends only on the rows of the tables and the parameters.
     is_repeatable: bool,
 }
 
@@ -293,7 +296,7 @@ impl From<FunctionRow> for ResolvedFunction {
     }
 }
 
-/// What PostgreSQL's refusal means, by its SQLSTATE.
+/// The error for PostgreSQL's SQLSTATE.
 fn refused(error: CallError) -> ResolveError {
     let error = match error {
         CallError::Refused(error) => error,
@@ -307,16 +310,16 @@ fn refused(error: CallError) -> ResolveError {
             hint: error.hint().map(str::to_owned),
             character: character(&error),
         },
-        // Within the time for a step, since waiting for a lock ends before.
+        // This is the statement timeout: waiting for a lock ends earlier.
         Fault::Cancelled => ResolveError::TooSlow(error.message().to_owned()),
-        // The database had no room for it, or no permission to write: the SQL is not to blame.
+        // The database was full or read-only: the SQL is not at fault.
         Fault::ReadOnly | Fault::Unavailable(_) => {
             ResolveError::Unavailable(Outage { fault, message: error.message().to_owned() })
         }
     }
 }
 
-/// The same for the view of the statement: a place in its text is none in the statement's.
+/// The same for the view: a position in its text is none in the text of the statement.
 fn view_refused(error: CallError) -> ResolveError {
     match refused(error) {
         ResolveError::Refused { message, hint, .. } => ResolveError::Refused { message, hint, character: None },
@@ -324,13 +327,13 @@ fn view_refused(error: CallError) -> ResolveError {
     }
 }
 
-/// The character of the numbered text at which PostgreSQL refuses it, from 0.
+/// The position of the error in the numbered text, in characters from 0.
 fn character(error: &DbError) -> Option<usize> {
     let Some(ErrorPosition::Original(position)) = error.position() else { return None };
     usize::try_from(*position).ok()?.checked_sub(1)
 }
 
-/// A name that is there twice.
+/// A name that occurs twice.
 fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut seen = HashSet::new();
     names.into_iter().find(|name| !seen.insert(*name))

@@ -5,7 +5,7 @@
 //! buffered.
 //!
 //! Requests are pipelined: any number may be sent before the first response is read. Responses arrive in the order of
-//! the requests, each up to its ReadyForQuery. A future may be dropped at any point: [`Session::drain`] reads the
+//! the requests, each up to its `ReadyForQuery`. A future may be dropped at any point: [`Session::drain`] reads the
 //! rest of a response.
 
 mod address;
@@ -68,11 +68,11 @@ pub(crate) struct Session {
     canceller: Canceller,
     /// The process id that the login reported. A pooler invents it.
     login_pid: Option<i32>,
-    /// The number of ReadyForQuery messages still to come.
+    /// The number of `ReadyForQuery` messages still to come.
     pending_ready_count: usize,
     /// The error of the statement whose response is being read.
     pending_error: Option<SessionError>,
-    /// The responses still to come within the current ReadyForQuery.
+    /// The responses still to come within the current `ReadyForQuery`.
     pending: PendingResponses,
     /// The expected row descriptions of the statements that were sent and are not described yet.
     expected: VecDeque<RowDescription>,
@@ -173,7 +173,7 @@ impl Session {
         self.pending_ready_count == 0 && !self.is_in_transaction && !self.is_lost()
     }
 
-    /// Whether every response was read to its ReadyForQuery.
+    /// Whether every response was read to its `ReadyForQuery`.
     pub(crate) fn is_ready(&self) -> bool {
         self.pending_ready_count == 0
     }
@@ -183,7 +183,7 @@ impl Session {
         &mut self.framed.encoding
     }
 
-    /// Whether a transaction was open at the last ReadyForQuery.
+    /// Whether a transaction was open at the last `ReadyForQuery`.
     pub(crate) fn is_in_transaction(&self) -> bool {
         self.is_in_transaction
     }

@@ -31,7 +31,7 @@ enum WatchError {
     Silent,
 }
 
-/// What a watcher is told.
+/// What a watcher is notified of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefinitionEvent {
     /// Every change is reported from now on; earlier ones may have been missed.

@@ -1,5 +1,5 @@
--- The role $1, if it exists: whether it has the settings of a reader, and another database in which it owns something or has
--- rights.
+-- The role $1, if it exists: whether it has the settings of a reader, and another database in which it owns objects
+-- or has privileges.
 SELECT
     coalesce(r.rolconfig @> ARRAY['default_transaction_read_only=on', 'search_path=warehouse'], false) AS is_reader,
     (

@@ -1,6 +1,6 @@
--- What is wrong with the role that asks, as the rest of a sentence about it; nothing where it is as it has to be. Of every
--- schema of the database, and of rights by PUBLIC too. A member of another role is refused, so that none come that way.
--- `is_mended` says whether `metricd migrate` mends it.
+-- The faults of the current role, as the rest of a sentence about it; no row if it has none. Covers every schema of
+-- the database and privileges through PUBLIC. Membership in another role is a fault, so no privilege comes that way.
+-- `is_mended` says whether `metricd migrate` mends the fault.
 WITH me AS (
     SELECT r.* FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
 ), schemas AS (
@@ -26,9 +26,9 @@ WITH me AS (
         has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
         OR has_any_column_privilege(c.oid, 'INSERT, UPDATE, REFERENCES')
     )
-    -- To write there is what SET does, for which PUBLIC needs no right.
+    -- A write to it does what SET does, for which PUBLIC needs no privilege.
     AND NOT (n.nspname = 'pg_catalog' AND c.relname = 'pg_settings')
-    -- Versions before 17 know no such right. It is the right to lock a table, and to change what the planner knows of it.
+    -- Versions before 17 lack this privilege, which allows locking a table and changing its statistics.
     UNION ALL SELECT 'it may maintain `' || n.name || '.' || quote_ident(c.relname) || '` (MAINTAIN)'
     FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace, me
     WHERE EXISTS (
@@ -58,7 +58,7 @@ WITH me AS (
     WHERE p.prosecdef AND p.provolatile = 'v'
     AND p.prorettype NOT IN ('pg_catalog.trigger'::regtype, 'pg_catalog.event_trigger'::regtype)
     AND has_schema_privilege(n.oid, 'USAGE') AND has_function_privilege(p.oid, 'EXECUTE')
-    -- Not by to_regprocedure, which fails for a role that may not use the schema.
+    -- Not by to_regprocedure, which fails for a role without USAGE on the schema.
     AND NOT (n.nspname = 'tenancy' AND p.proname = 'enter' AND p.proargtypes = '25'::pg_catalog.oidvector)
     UNION ALL SELECT 'it may use the foreign server `' || s.srvname || '`' FROM pg_catalog.pg_foreign_server AS s
     WHERE has_server_privilege(s.oid, 'USAGE')

@@ -119,7 +119,7 @@ impl StatementBatch {
             let Some((run, prepared)) = self.sent.pop_front() else { break };
             match rows {
                 Ok(Some(rows)) => {
-                    // Who has gone need not be told.
+                    // The receiver may be gone.
                     let _ = run.reply.send(Ok(BatchedResponse { sent, prepared, rows }));
                 }
                 Ok(None) => self.estimates.deny_batching(run.statement.text()),

@@ -13,13 +13,13 @@ use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 /// Reads, in this order:
 ///
 /// 1. Whether the role is side-effect free in a SELECT: it may call none of the functions that hardening revokes, and
-/// no volatile function that is not built in, such as an extension's function that changes a setting. Functions in
-/// schemas without USAGE count as well, since a view may call them; those of the schema `tenancy` are the runner's
-/// own.
+///    no volatile function that is not built in, such as an extension's function that changes a setting. Functions in
+///    schemas without USAGE count as well, since a view may call them; those of the schema `tenancy` are the runner's
+///    own.
 /// 2. The statement timeout.
 /// 3. The process id of the backend.
 /// 4. Whether no callable function is SECURITY DEFINER. One that is declared stable could change a setting for the
-/// rest of the transaction.
+///    rest of the transaction.
 /// 5. The token with which the session began.
 const SESSION_PROPERTIES_SQL: &str = "
     WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)

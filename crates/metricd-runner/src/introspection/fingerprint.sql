@@ -1,8 +1,7 @@
--- A fingerprint of tables: what they are made of, as far as it decides what SQL over them means, and with which functions,
--- operators and casts of somebody's own their values could be meant. Null where one of them is no
--- table whose rows follow from transactions of this database alone, the same for everybody: a view, which may read the clock, a
--- foreign table or a parent of one, or a table with row-level security.
--- $1 is [{"schema", "name", "columns"}].
+-- A fingerprint of tables: of their definitions, as far as they decide what SQL over them means, and of the
+-- user-defined functions, operators and casts that may apply to their values. NULL if one of them is no table whose
+-- rows follow only from transactions of this database, equally for every role: a view, which may read the clock; a
+-- foreign table or a parent of one; or a table with row-level security. $1 is [{"schema", "name", "columns"}].
 WITH
 asked AS (
     SELECT t.schema, t.name, t.columns FROM jsonb_to_recordset($1::jsonb) AS t (schema text, name text, columns jsonb)
@@ -21,7 +20,7 @@ found AS (
     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
 ),
 
--- A row that is written anew has another xmin.
+-- An updated row has another xmin.
 own AS (
     SELECT 'function' AS kind, p.oid, p.xmin FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'warehouse'

@@ -1,5 +1,5 @@
--- What the reader may read, and what keeps the rows of tenants apart in each. What stands in another schema than warehouse has that
--- before its name; a view there, or a function that runs with another's rights, is reached by way of one here.
+-- The relations that the reader may read, and what isolates the rows of tenants in each. Names outside the schema
+-- warehouse are qualified: such a view, or a SECURITY DEFINER function, is reached through one in the warehouse.
 SELECT json_build_object(
     'facts', json_build_object(
         'current_tenant', 'tenancy.current_tenant()'::pg_catalog.regprocedure::pg_catalog.oid::bigint,
@@ -23,16 +23,16 @@ FROM (
         CASE
             WHEN c.relkind = 'm' THEN 'materialized_view'
             WHEN c.relkind = 'f' THEN 'foreign_table'
-            -- A view that asks with the rights of whoever made it asks past the policies.
+            -- A view without security_invoker runs with the privileges of its owner and bypasses the policies.
             WHEN c.relkind = 'v' AND NOT EXISTS (
                 SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) AS o
                 WHERE o.option_name = 'security_invoker' AND o.option_value::boolean
             ) THEN 'view'
-            -- Nor does it hold if the reader owns the table.
+            -- Row security also does not apply if the reader owns the table.
             WHEN c.relkind IN ('r', 'p') AND NOT pg_catalog.row_security_active(c.oid) THEN 'row_security'
         END AS gap,
-        -- Those that hold for the reader where it reads. What WITH CHECK asks is of no matter to who reads; without a USING a
-        -- policy lets no row through.
+        -- The policies that apply to reads of the reader. WITH CHECK does not matter for reads; a policy without
+        -- USING shows no row.
         ARRAY(
             SELECT json_build_object(
                 'name', p.polname, 'is_permissive', p.polpermissive, 'condition', p.polqual::pg_catalog.text,

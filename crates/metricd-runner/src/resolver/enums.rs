@@ -7,7 +7,7 @@ use metricd_execution::ResolveError;
 use super::blocking::BlockingClient;
 use super::{refused, unexpected};
 
-/// Of enum types, and of domains over them, whose names are in a JSON array.
+/// The labels of enum types, and of domains over them, whose names are in the JSON array `$1`.
 pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
     SELECT format_type(t.oid, NULL) AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
     FROM pg_enum e JOIN pg_type t ON e.enumtypid IN (t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype END)
@@ -15,7 +15,7 @@ pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name,
     GROUP BY t.oid
 ) AS enums";
 
-/// The labels of the enum types among these types and the elements of arrays of them, by the names of the types.
+/// The labels of the enum types among these types and their array elements, by type name.
 pub(super) fn labels<'a>(
     client: &mut BlockingClient,
     types: impl Iterator<Item = &'a String>,

@@ -14,8 +14,8 @@ resolved AS (
     FROM (SELECT ev_class, ev_action::text FROM pg_rewrite WHERE ev_class = $1) AS r (ev_class, tree)
 ),
 
--- Its nodes, each from its kind up to the next one. Constants are without their values and positions: a list of thousands has
--- few that differ.
+-- The nodes of the tree, each from its kind up to the next node. Constants are without their values and positions:
+-- few of those in a list of thousands differ.
 nodes AS (
     SELECT DISTINCT CASE
         WHEN node LIKE 'CONST :%' THEN split_part(node, ' :location', 1) || substr(node, strpos(node, '}'))
@@ -24,7 +24,8 @@ nodes AS (
     FROM resolved, string_to_table(replace(tree, '\{', '\['), '{') AS node
 ),
 
--- The types that the statement makes values of: by constants, casts and column definitions, and not by reading a column.
+-- The types of which the statement creates values: by constants, casts and column definitions, not by reading a
+-- column.
 made AS (
     SELECT f.hit[2]::oid AS oid, f.hit[1] = 'consttype' AS is_constant
     FROM nodes, regexp_matches(node, ':(consttype|typid|row_typeid) (\d+)', 'g') AS f (hit)
@@ -41,8 +42,8 @@ made AS (
         unnest(string_to_array(f.hit[1], ' ')::oid[]) AS types (oid)
 ),
 
--- Every type of a value in the statement, and the types that it consists of. is_made says whether the statement may make a
--- value of the type, or only reads values that are stored. A row that is read may be built again, with all its fields.
+-- Every type of a value in the statement, with its component types. is_made says whether the statement may create a
+-- value of the type, or only reads stored values. A row that is read may be built again, with all its fields.
 types (oid, is_made, is_constant) AS (
     SELECT made.oid, TRUE, made.is_constant FROM made
     UNION
@@ -62,13 +63,13 @@ types (oid, is_made, is_constant) AS (
     ) AS part (oid, is_made)
 ),
 
--- The conditions of the domains that values are made of.
+-- The conditions of the domains of which values are created.
 conditions AS (
     SELECT c.conbin::text AS tree FROM pg_constraint c
     WHERE c.contypid IN (SELECT oid FROM types WHERE is_made) AND c.contype = 'c'
 ),
 
--- The families of operators by which values of these types are compared and hashed; also those that somebody has made for every
+-- The operator families by which values of these types are compared and hashed, including user-defined ones for every
 -- array, enum, range or row.
 families AS (
     SELECT DISTINCT c.opcfamily AS oid FROM pg_opclass c
@@ -79,8 +80,8 @@ families AS (
     WHERE c.oid >= 16384 AND r.rngtypid IN (SELECT oid FROM types)
 ),
 
--- What PostgreSQL may call because of a type, and no tree shows: to read and print it, to make JSON of it, to compare it.
--- Only functions of somebody's own can do harm here.
+-- Functions that PostgreSQL may call because of a type, without a node in the tree: for input and output, for
+-- conversion to JSON, for comparison. Only user-defined functions can do harm here.
 brought AS (
     SELECT function.oid
     FROM types JOIN pg_type t ON t.oid = types.oid,
@@ -111,8 +112,8 @@ all_nodes AS (
     UNION ALL SELECT node, FALSE FROM conditions, string_to_table(replace(tree, '\{', '\['), '{') AS node
 ),
 
--- Functions by the places that hold them. Of calls only those of format 0 are written as calls: the others are casts. What sorts
--- and groups comes with the type, as what stands in no node.
+-- Functions, by the kind of node that calls them. Only calls of format 0 are written as calls in the text; the others
+-- are casts. Functions that sort and group come with the type, like those without a node.
 called AS (
     SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named, FALSE AS is_brought
     FROM all_nodes,
@@ -138,7 +139,7 @@ called AS (
     SELECT oid, FALSE, TRUE FROM brought WHERE oid >= 16384
 ),
 
--- An aggregate is never volatile itself; the functions that it is made of may be.
+-- An aggregate is never volatile itself, but its support functions may be.
 parts AS (
     SELECT oid, is_named, is_brought FROM called
     UNION ALL
@@ -157,7 +158,7 @@ functions AS (
         bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named,
         bool_and(parts.is_brought) AS is_brought,
         bool_and(p.oid < 16384) AS is_built_in, bool_or(
-            -- An aggregate is written in none, and PostgreSQL writes the functions that make a range of its bounds.
+            -- An aggregate has no language, and PostgreSQL itself creates the constructor functions of a range type.
             p.oid >= 16384 AND NOT l.lanpltrusted AND p.prokind <> 'a' AND NOT EXISTS (
                 SELECT FROM pg_depend d
                 WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i'
@@ -181,7 +182,8 @@ relations AS (
     WHERE c.oid <> $1
 ),
 
--- The types that values are made of, arrays by their elements. A constant that is compared with a column has the column's type.
+-- The types of created values, arrays by their elements. A constant compared with a column has the type of the
+-- column.
 types_made AS (
     SELECT DISTINCT n.nspname AS schema, t.typname AS name, t.oid < 16384 AS is_built_in
     FROM made
@@ -214,7 +216,8 @@ tables AS (
     FROM relations r
 ),
 
--- What asks the session who it is (the operations after the clock's), makes XML, or locks rows.
+-- Constructs that read the identity of the session (the operations after those of the clock), create XML, or lock
+-- rows.
 forbidden_constructs AS (
     SELECT 'user, role, schema or catalog of the session' AS word
     FROM nodes, regexp_matches(node, '^SQLVALUEFUNCTION :op (\d+)') AS f (hit) WHERE f.hit[1]::integer > 8
@@ -222,8 +225,8 @@ forbidden_constructs AS (
     UNION SELECT 'a locking clause' FROM nodes WHERE node ~ ':hasForUpdate true'
 ),
 
--- Nodes that nothing here knows, as a later version of PostgreSQL may have: what they call is not looked for. These are all that
--- the rule of a SELECT has in the versions 15 to 18.
+-- Kinds of nodes that are unknown here, as a later version of PostgreSQL may have: the functions that they call are
+-- not searched. The list has all kinds in the rule of a SELECT in the versions 15 to 18.
 unknown_nodes AS (
     SELECT DISTINCT f.hit[1] AS kind
     FROM all_nodes, regexp_matches(node, '^[^\s(){}]+') AS f (hit)
@@ -240,16 +243,16 @@ unknown_nodes AS (
     ])
 ),
 
--- What keeps the result from following from rows and parameters alone.
+-- Anything that makes the result depend on more than rows and parameters.
 unrepeatable AS (
-    -- A function that is no function of its arguments. Those that are named depend on the session's settings besides, which are
-    -- the same for every session that runs metrics, or on a type's definition, which changes in a transaction.
+    -- A function that depends on more than its arguments. The named exceptions also depend on settings that are the
+    -- same in every session that runs metrics, or on the definition of a type, which changes in a transaction.
     SELECT FROM parts
     JOIN pg_proc p ON p.oid = parts.oid
     WHERE p.pronamespace <> 'pg_catalog'::regnamespace
-        -- PostgreSQL calls it immutable, and it asks `quote_all_identifiers`.
+        -- PostgreSQL declares it immutable, but it reads `quote_all_identifiers`.
         OR p.proname = 'quote_ident'
-        -- JSON is made of a value by the cast that its type has to json, which no tree shows.
+        -- A value is converted to JSON by its cast to json, which the tree does not show.
         OR p.proname ~ '(^|_)jsonb?(_|$)' AND EXISTS (SELECT FROM pg_cast c WHERE c.oid >= 16384)
         OR p.provolatile <> 'i' AND NOT (p.provolatile = 's' AND p.proname IN (
             'array_to_json', 'array_to_string', 'concat', 'concat_ws', 'anytextcat', 'textanycat', 'quote_literal',
@@ -269,18 +272,18 @@ unrepeatable AS (
             'timestamptz_eq_timestamp', 'timestamptz_ne_timestamp', 'timestamptz_lt_timestamp',
             'timestamptz_le_timestamp', 'timestamptz_gt_timestamp', 'timestamptz_ge_timestamp'
         ))
-    -- The clock, a sample, and what makes values of texts by the types' own input.
+    -- The clock, a sample, and nodes that convert texts by the input function of a type.
     UNION ALL
     SELECT FROM nodes
     WHERE node ~ '^(SQLVALUEFUNCTION|COERCETODOMAIN|TABLESAMPLECLAUSE|TABLEFUNC|JSONEXPR|JSONCONSTRUCTOREXPR|NEXTVALUEEXPR)'
-    -- A column of the system's, which others' transactions change before they are committed.
+    -- A system column, which concurrent transactions change before they commit.
     UNION ALL
     SELECT FROM nodes WHERE node ~ '^VAR :varno -?\d+ :varattno -'
-    -- Money is printed by a setting that is nobody's here; a time of a zone depends on the day.
+    -- Money is printed by a setting that is not fixed here; a time with time zone depends on the date.
     UNION ALL
     SELECT FROM nodes, regexp_matches(node, ':(?:consttype|resulttype|funcresulttype|vartype|opresulttype) (\d+)', 'g') AS f (hit)
     WHERE f.hit[1]::oid IN ('money'::regtype, 'money[]'::regtype, 'timetz'::regtype, 'timetz[]'::regtype)
-    -- A text that is cast is read by its new type's input: that of dates and times knows words for the clock.
+    -- A cast of a text calls the input function of the new type: those of dates and times accept words for the clock.
     UNION ALL
     SELECT FROM nodes, regexp_matches(node, ':resulttype (\d+)', 'g') AS f (hit)
     JOIN pg_type t ON t.oid = f.hit[1]::oid

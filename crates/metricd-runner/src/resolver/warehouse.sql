@@ -1,6 +1,6 @@
--- The functions of the warehouse that SQL may call, and the types that it may name. What an extension brings, or is written in
--- a language that PostgreSQL does not trust, the operator has to allow; but a type of an extension that PostgreSQL trusts is
--- one that any user could have made.
+-- The functions of the warehouse that SQL may call, and the types that it may name. Functions of extensions and of
+-- untrusted languages need the permission of the operator; a type of a trusted extension does not, since any user
+-- could have created it.
 SELECT
     ARRAY(
         SELECT p.proname::text FROM pg_proc p
@@ -12,7 +12,7 @@ SELECT
             AND NOT EXISTS (
                 SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
             )
-            -- An aggregate is written in no language, and PostgreSQL writes the functions that make a range of its bounds.
+            -- An aggregate has no language, and PostgreSQL itself creates the constructor functions of a range type.
             AND (l.lanpltrusted OR p.prokind = 'a' OR EXISTS (
                 SELECT FROM pg_depend d
                 WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i'

@@ -1,4 +1,4 @@
-//! The columns of a result, from PostgreSQL's RowDescription message.
+//! The columns of a result, from PostgreSQL's `RowDescription` message.
 
 use bytes::Bytes;
 use postgres_protocol::Oid;

@@ -20,7 +20,7 @@ pub(crate) enum SessionError {
 }
 
 impl SessionError {
-    /// Parses the fields of an ErrorResponse: each a type byte, a text and a zero byte, then a final zero byte. If
+    /// Parses the fields of an `ErrorResponse`: each a type byte, a text and a zero byte, then a final zero byte. If
     /// that is missing, the last field was truncated.
     pub(super) fn refused(fields: &[u8]) -> Self {
         let (mut sqlstate, mut message) = (String::new(), String::new());

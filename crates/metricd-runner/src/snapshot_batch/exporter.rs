@@ -59,8 +59,8 @@ impl SnapshotExporter {
             return None;
         }
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
-        let exported = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await.map_err(too_slow);
-        match exported.and_then(|exported| exported) {
+        let outcome = timeout(CONNECT_TIMEOUT, Self::export_with(&exporter)).await.map_err(too_slow);
+        match outcome.and_then(|outcome| outcome) {
             Ok((session, id, permit)) => Some(ExportedSnapshot { session, exporter, id, _permit: permit }),
             Err(error) => {
                 self.back_off(&error);

@@ -150,7 +150,7 @@ async fn past_its_time_a_statement_is_stopped_in_the_database() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_run_that_nobody_waits_for_is_stopped_in_the_database() -> Result<()> {
+async fn a_dropped_run_is_stopped_in_the_database() -> Result<()> {
     let (database, runner) = runner(1).await?;
     let client = database.connect().await?;
     let waiting = runner.clone();

@@ -150,7 +150,7 @@ fn every_class_that_hardening_closes_is_tried() {
 }
 
 #[tokio::test]
-async fn a_statement_that_nobody_has_looked_at_does_no_harm() -> Result<()> {
+async fn a_statement_that_was_not_validated_does_no_harm() -> Result<()> {
     let database = hardened().await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
     for (class, statements) in HARM {

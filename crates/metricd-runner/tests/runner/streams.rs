@@ -132,7 +132,7 @@ async fn only_a_run_with_a_write_timeout_is_given_more_time_by_postgresql() -> R
 }
 
 #[tokio::test]
-async fn postgresql_looks_whether_its_client_is_there() -> Result<()> {
+async fn postgresql_checks_for_its_client() -> Result<()> {
     let (_database, runner) = runner().await?;
     let limits = RunLimits::default();
     let off = "SELECT set_config('client_connection_check_interval', '0', false)";

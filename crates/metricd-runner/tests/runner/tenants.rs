@@ -211,7 +211,7 @@ async fn no_statement_makes_itself_another_tenant() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_tenant_without_a_key_to_name_it_by_gets_nothing() -> Result<()> {
+async fn nothing_runs_for_a_tenant_without_a_key() -> Result<()> {
     let [database, _] = databases().await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let outcome = rows(&runner, "acme", TENANTS, Duration::ZERO).await?;
@@ -323,7 +323,7 @@ async fn a_run_that_is_given_up_leaves_its_connection_fit_for_tenants() -> Resul
 
 /// What is said to be immutable is worked out when a plan is made.
 #[tokio::test]
-async fn no_plan_is_kept_from_one_tenant_to_the_next() -> Result<()> {
+async fn cached_plans_are_discarded_between_tenants() -> Result<()> {
     for database in databases().await? {
         database
             .connect()

@@ -81,7 +81,7 @@ fn distinct(times: &[String]) -> usize {
 }
 
 #[tokio::test]
-async fn what_waits_is_sent_as_one() -> Result<()> {
+async fn waiting_statements_are_sent_in_one_batch() -> Result<()> {
     let known = Known::of(&[]).await?;
     let times = times(known.together(&[WHEN; 8]).await)?;
     assert_eq!(distinct(&times), 1, "{times:?}");
@@ -89,7 +89,7 @@ async fn what_waits_is_sent_as_one() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_comes_while_others_are_under_way_is_sent_next() -> Result<()> {
+async fn statements_that_arrive_during_a_batch_form_the_next() -> Result<()> {
     let known = Known::of(&[]).await?;
     // More than one question takes.
     let times = times(known.together(&[WHEN; 100]).await)?;
@@ -105,7 +105,7 @@ async fn what_comes_while_others_are_under_way_is_sent_next() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_has_its_own_answer_within_its_own_limits() -> Result<()> {
+async fn each_statement_has_its_own_result_within_its_own_limits() -> Result<()> {
     const SERIES: &str = "SELECT n FROM generate_series(1, 3) AS n";
     const TEXT: &str = "SELECT repeat('x', 10) AS t FROM generate_series(1, 100)";
     const NONE: &str = "SELECT a FROM t WHERE a IS NOT NULL LIMIT 0";
@@ -125,7 +125,7 @@ async fn each_has_its_own_answer_within_its_own_limits() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_that_fails_takes_nothing_with_it() -> Result<()> {
+async fn a_failed_statement_does_not_affect_the_others() -> Result<()> {
     const FAILING: &str = "SELECT 1 / (SELECT count(*) FROM u) AS x";
     let known = Known::of(&[FAILING]).await?;
     let answers = known.together(&[WHEN, FAILING, WHEN, FAILING, WHEN]).await;
@@ -140,7 +140,7 @@ async fn one_that_fails_takes_nothing_with_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn one_that_takes_its_time_holds_nobody_up() -> Result<()> {
+async fn a_slow_statement_does_not_delay_the_others() -> Result<()> {
     const ALSO_LOCKED: &str = "SELECT count(*) AS also FROM t";
     let known = Known::on(TestDatabase::new().await?, 4, &[ALSO_LOCKED]).await?;
     let mut owner = known.database.connect().await?;
@@ -164,7 +164,7 @@ async fn one_that_takes_its_time_holds_nobody_up() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_waits_behind_one_that_takes_its_time_goes_alone() -> Result<()> {
+async fn statements_behind_a_slow_batch_run_alone() -> Result<()> {
     // By its cost, a few of them are all that a question takes.
     const DEAR: &str = "SELECT count(*) FROM t WHERE (SELECT count(*) FROM generate_series(1, 60000)) > 0";
     let known = Known::on(TestDatabase::new().await?, 12, &[DEAR]).await?;
@@ -182,7 +182,7 @@ async fn who_waits_behind_one_that_takes_its_time_goes_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn each_waits_for_a_connection_for_a_time_of_its_own() -> Result<()> {
+async fn each_run_waits_for_a_connection_for_its_own_time() -> Result<()> {
     // Too dear to be sent with others.
     const DEAR: &str = "SELECT count(*) AS dear FROM t WHERE (SELECT count(*) FROM generate_series(1, 200000)) > 0";
     let known = Known::on(TestDatabase::new().await?, 1, &[]).await?;
@@ -224,7 +224,7 @@ async fn each_waits_for_a_connection_for_a_time_of_its_own() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_nobody_waits_for_is_stopped() -> Result<()> {
+async fn statements_of_a_dropped_batch_are_stopped() -> Result<()> {
     let known = Known::of(&[]).await?;
     let mut owner = known.database.connect().await?;
     let locking = owner.transaction().await?;
@@ -245,7 +245,7 @@ async fn what_nobody_waits_for_is_stopped() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_with_others_is_run_all_the_same() -> Result<()> {
+async fn a_statement_that_cannot_be_batched_runs_alone() -> Result<()> {
     const CAST: &str = "SELECT interval '1 day' AS x";
     const LARGE: &str = "SELECT repeat('x', 1000) AS t FROM generate_series(1, 100)";
     const ROW: &str = "SELECT repeat('x', 100000) AS t";
@@ -269,7 +269,7 @@ async fn what_cannot_be_sent_with_others_is_run_all_the_same() -> Result<()> {
 }
 
 #[tokio::test]
-async fn more_than_a_connection_keeps_prepared_can_be_asked_at_once() -> Result<()> {
+async fn a_snapshot_batch_may_exceed_the_statement_cache() -> Result<()> {
     let known = Known::of(&[]).await?;
     let statements: Vec<_> = (0..300).map(|number| format!("SELECT {number} AS n FROM u LIMIT 0")).collect();
     let statements: Vec<_> = statements.iter().map(String::as_str).collect();
@@ -282,7 +282,7 @@ async fn more_than_a_connection_keeps_prepared_can_be_asked_at_once() -> Result<
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_is_nobody_s_fault() -> Result<()> {
+async fn a_lost_connection_is_not_the_fault_of_a_statement() -> Result<()> {
     let known = Known::of(&[]).await?;
     known.together(&[WHEN; 4]).await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'metricd_reader' AND datname = current_database()";
@@ -325,7 +325,7 @@ async fn no_statement_can_change_what_is_behind_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_together_where_it_could_leave_something_behind_or_is_a_tenant_s() -> Result<()> {
+async fn nothing_is_batched_if_it_could_have_side_effects_or_belongs_to_a_tenant() -> Result<()> {
     let known = Known::on(TestDatabase::unhardened().await?, 9, &[]).await?;
     let times_of = times(known.together(&[WHEN; 8]).await)?;
     assert_eq!(distinct(&times_of), 8, "{times_of:?}");

@@ -142,7 +142,7 @@ async fn the_types_that_are_read_are_those_of_the_statement_that_ran() -> Result
 
 /// One after the other, not all at once: what is asked for again and again stays prepared.
 #[tokio::test]
-async fn the_statement_that_was_used_least_recently_is_closed_first() -> Result<()> {
+async fn the_least_recently_used_statement_is_evicted_first() -> Result<()> {
     // Where each statement is sent by itself, whatever it costs.
     let database = TestDatabase::unhardened().await?;
     let (wire, url) = Wire::listen(&database.connect().await?).await?;

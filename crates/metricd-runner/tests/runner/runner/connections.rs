@@ -84,7 +84,7 @@ async fn locks_of_the_session_do_not_outlive_a_run() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> Result<()> {
+async fn the_slot_of_a_waiter_that_has_gone_passes_to_the_next() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let client = database.connect().await?;
     let config =
@@ -107,7 +107,7 @@ async fn a_place_that_nobody_waits_for_any_more_goes_to_the_next() -> Result<()>
 }
 
 #[tokio::test]
-async fn says_that_the_database_is_not_there() -> Result<()> {
+async fn reports_that_the_database_is_unavailable() -> Result<()> {
     let nowhere = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
     let url = DatabaseUrl::parse(format!("postgres://ann:s3cret@127.0.0.1:{nowhere}/m"))?;
     let runner = PgRunner::new(&url, RunnerConfig::default())?;
@@ -131,7 +131,7 @@ async fn a_check_finds_the_host_that_answers_behind_one_that_hangs() -> Result<(
 }
 
 #[tokio::test]
-async fn holds_the_server_to_what_the_url_wants() -> Result<()> {
+async fn checks_the_target_session_attrs_of_the_url() -> Result<()> {
     let database = TestDatabase::new().await?;
     let (_wire, url) = Wire::listen_at(&database.connect().await?).await?;
     for (target, is_served) in [
@@ -174,7 +174,7 @@ async fn a_statement_that_was_running_is_not_run_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn says_that_no_connection_is_free() -> Result<()> {
+async fn reports_that_no_connection_is_free() -> Result<()> {
     let (database, runner) = runner(1).await?;
     let busy = runner.clone();
     let task = tokio::spawn(async move { rows(&busy, "SELECT pg_sleep(4)").await });

@@ -85,7 +85,7 @@ async fn what_is_committed_before_is_in_the_result() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn so_it_is_where_statements_are_sent_together() -> Result<()> {
+async fn pipelined_statements_cost_one_round_trip() -> Result<()> {
     let database = TestDatabase::new().await?;
     let (runner, owner) = (PgRunner::new(&database.reader, RunnerConfig::default())?, database.connect().await?);
     owner.batch_execute("CREATE TABLE warehouse.t (a integer)").await?;

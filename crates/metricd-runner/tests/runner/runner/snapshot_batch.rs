@@ -89,7 +89,7 @@ async fn all_of_them_see_one_snapshot_while_others_write() -> Result<()> {
 }
 
 #[tokio::test]
-async fn dear_ones_are_run_on_several_connections_and_cheap_ones_on_one() -> Result<()> {
+async fn expensive_statements_use_several_connections_and_cheap_ones_one() -> Result<()> {
     let database = TestDatabase::new().await?;
     let runner = runner(&database, 3)?;
     let pids = |outcomes: &Outcomes| {
@@ -108,7 +108,7 @@ async fn dear_ones_are_run_on_several_connections_and_cheap_ones_on_one() -> Res
 }
 
 #[tokio::test]
-async fn what_one_of_them_fails_with_is_its_own() -> Result<()> {
+async fn an_error_belongs_to_its_statement() -> Result<()> {
     let database = TestDatabase::unhardened().await?;
     let runner = runner(&database, 2)?;
     let limits = RunLimits::default();

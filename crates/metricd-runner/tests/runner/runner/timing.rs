@@ -82,7 +82,7 @@ fn sum(timing: RunTiming) -> Duration {
 }
 
 #[tokio::test]
-async fn of_a_dear_statement_most_is_the_database_s() -> Result<()> {
+async fn most_of_an_expensive_run_is_database_time() -> Result<()> {
     let (_database, runner) = runner(1).await?;
     // Opening the connection is the queue's.
     Told::of(&runner, "SELECT 1", RunLimits::default(), Slow::default()).await?;
@@ -96,7 +96,7 @@ async fn of_a_dear_statement_most_is_the_database_s() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rows_that_come_slowly_are_the_database_s() -> Result<()> {
+async fn slow_rows_are_database_time() -> Result<()> {
     let (_database, runner) = runner(1).await?;
     // PostgreSQL sends them as they come, since each fills a piece of its own.
     let sql = "SELECT repeat('x', 9000), (SELECT count(*) FROM generate_series(1, 200000) AS m WHERE m > n)
@@ -108,7 +108,7 @@ async fn rows_that_come_slowly_are_the_database_s() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_sink_takes_is_not_the_database_s() -> Result<()> {
+async fn encoding_is_not_database_time() -> Result<()> {
     let (_database, runner) = runner(1).await?;
     let sql = "SELECT generate_series(1, 100)";
     Told::of(&runner, sql, RunLimits::default(), Slow::default()).await?;
@@ -120,7 +120,7 @@ async fn what_the_sink_takes_is_not_the_database_s() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_sink_makes_a_stream_wait_is_nobody_s() -> Result<()> {
+async fn backpressure_counts_as_no_part_of_the_time() -> Result<()> {
     let (_database, runner) = runner(1).await?;
     let limits = RunLimits { write_timeout: Duration::from_secs(5), ..RunLimits::default() };
     let sql = "SELECT generate_series(1, 5)";
@@ -145,7 +145,7 @@ async fn a_run_that_is_stopped_tells_its_time() -> Result<()> {
 }
 
 #[tokio::test]
-async fn where_no_connection_is_free_most_is_the_queue_s() -> Result<()> {
+async fn most_of_a_run_without_a_free_connection_is_queue_time() -> Result<()> {
     for (acquire_timeout, is_free_in_time) in [(Duration::from_millis(200), false), (Duration::from_secs(20), true)] {
         let database = TestDatabase::new().await?;
         let runner = PgRunner::new(

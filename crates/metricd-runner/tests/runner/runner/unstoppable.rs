@@ -108,7 +108,7 @@ async fn a_statement_whose_caller_has_gone_is_quarantined_too() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_several_statements_the_one_that_does_not_stop_is_told_apart() -> Result<()> {
+async fn the_statement_of_a_snapshot_batch_that_does_not_stop_is_identified() -> Result<()> {
     let (_database, client, runner) = runner(2).await?;
     let asked = [("SELECT 1 AS a", limits()), (SLOW, limits()), ("SELECT 2 AS b", limits())];
     let first = run_batch(&runner, &asked, Duration::from_secs(5)).await?;
@@ -163,7 +163,7 @@ async fn each_connection_whose_statement_does_not_stop_keeps_a_permit_of_its_own
 
 /// Its estimate is small, so that it may be sent with others.
 #[tokio::test]
-async fn a_statement_that_was_sent_with_others_is_told_apart_and_not_run_twice() -> Result<()> {
+async fn a_batched_statement_that_does_not_stop_is_identified_and_not_run_twice() -> Result<()> {
     let (_database, client, runner) = runner(3).await?;
     let held = Arc::new(());
     let quick = async |sql| {

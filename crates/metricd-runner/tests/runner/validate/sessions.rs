@@ -18,7 +18,7 @@ fn listed(column: &str, count: usize) -> String {
 }
 
 #[tokio::test]
-async fn a_refusal_takes_nothing_from_the_statements_behind_it() -> Result<()> {
+async fn a_refused_statement_does_not_affect_later_ones() -> Result<()> {
     let database = warehouse().await?;
     database
         .connect()

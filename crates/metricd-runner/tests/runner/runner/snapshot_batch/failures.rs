@@ -24,7 +24,7 @@ const SLOW: &str = "CREATE FUNCTION warehouse.slow(seconds double precision) RET
                     STABLE COST 1 AS 'BEGIN PERFORM pg_sleep(seconds); RETURN 1; END'";
 
 #[tokio::test]
-async fn what_is_past_the_cut_holds_up_nobody() -> Result<()> {
+async fn rows_past_the_cap_do_not_delay_the_others() -> Result<()> {
     let database = TestDatabase::new().await?;
     let runner = runner(&database, 1)?;
     let limits = RunLimits::default();
@@ -148,7 +148,7 @@ async fn one_whose_table_is_locked_is_the_only_one_without_rows() -> Result<()> 
 }
 
 #[tokio::test]
-async fn of_a_connection_that_ends_what_has_ended_is_kept() -> Result<()> {
+async fn a_lost_connection_keeps_the_outcomes_so_far() -> Result<()> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
     let endless = "SELECT count(*) AS endless FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b";
@@ -177,7 +177,7 @@ async fn of_a_connection_that_ends_what_has_ended_is_kept() -> Result<()> {
 
 /// As where the owner's URL leads to another server than the reader's, a standby's primary for one.
 #[tokio::test]
-async fn a_snapshot_that_cannot_be_taken_over_is_done_without() -> Result<()> {
+async fn a_snapshot_that_cannot_be_imported_is_not_needed() -> Result<()> {
     let (database, other) = (TestDatabase::new().await?, TestDatabase::new().await?);
     let config = RunnerConfig { max_connections: 3, ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?.exporting_as(&other.owner)?;
