@@ -138,7 +138,10 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     let nobody = run(with_secret(&mut nobody))?.1;
     ensure!(get("/metrics/whose", nobody.trim()).send().await?.status() == 403, "without a tenant");
     let log = server.log()?;
-    ensure!(log.contains("apart in `warehouse.later`") && log.contains("`nobody` from 127.0.0.1"), "{log}");
+    ensure!(
+        log.contains("does not isolate tenants in `warehouse.later`") && log.contains("`nobody` from 127.0.0.1"),
+        "{log}"
+    );
     Ok(())
 }
 
