@@ -22,7 +22,7 @@
 //! let (stored, is_new) = store.insert_metric(NewMetric::new(id.clone(), content, ann.clone()), None).await?;
 //! assert!(is_new);
 //!
-//! // Whoever changes a metric names the version that they have seen.
+//! // A change names the version that it is based on.
 //! let mut content = MetricContent::of(&stored, Contract::default());
 //! content.sql = SqlText::parse("SELECT count(*) FROM metrics WHERE parts_flagged > 0")?;
 //! let change = MetricChange::Content(Box::new(content));
@@ -114,9 +114,8 @@
 //! # Implement a store
 //!
 //! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one
-//! line in a test makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store that is no database
-//! keeps a [`StoreState`], which has the rules as plain functions. `examples/implement_a_store.rs` is such a store, in
-//! a JSON file.
+//! line in a test makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store without a database
+//! implements [`SaveState`] instead, and is a [`StateRepository`]: `examples/implement_a_store.rs` saves to a JSON file.
 //!
 //! ```
 //! use std::future::{Ready, ready};
@@ -141,23 +140,23 @@
 pub mod contract;
 mod error;
 mod ingestion;
-mod memory;
 mod metric;
 mod repository;
 mod state;
+mod state_repository;
 
 pub use error::RepositoryError;
 pub use ingestion::{
     ChangeCounts, Changes, Conclusion, DashboardUpdate, Definitions, Edit, ExistingMetric, ExistingQuery,
     ExistingState, Ingestion, MAX_VALIDATION_ATTEMPTS, ReferencedIds,
 };
-pub use memory::MemoryRepository;
 pub use metric::{
     DefinitionFilter, IDEMPOTENCY_RETENTION, Idempotency, MetricChange, MetricContent, NewMetric, ServiceState,
     own_query_ids,
 };
 pub use repository::{MetricRepository, Readiness};
 pub use state::StoreState;
+pub use state_repository::{MemoryRepository, SaveState, StateRepository};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

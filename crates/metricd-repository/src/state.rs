@@ -20,11 +20,10 @@ use crate::{
     ReferencedIds, RepositoryError,
 };
 
-/// Everything that a store holds, as one value: for stores that keep it in memory, in a file or as a document.
-///
-/// The methods have the names, the results and the errors of [`MetricRepository`](crate::MetricRepository)'s. A method
-/// that fails may have changed the state in part: call it on a copy, and put the copy in place if it succeeds. That
-/// makes each method atomic.
+/// Everything that a [`StateRepository`](crate::StateRepository) holds, as one value that can be serialized.
+//
+// The methods have the names, the results and the errors of the port's. A method that fails may have changed the state
+// in part, so each runs on a copy that replaces the state if it succeeds.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct StoreState {
     queries: BTreeMap<QueryId, Vec<QueryVersion>>,
@@ -47,15 +46,14 @@ struct Answered<T> {
     answer: T,
 }
 
-#[expect(clippy::missing_errors_doc, reason = "the errors are those of the port's method of the same name")]
 impl StoreState {
     /// The metric with the current version of its query, in service or not.
-    pub fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+    pub(crate) fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
         self.definition(id)
     }
 
     /// A page of the metrics that the filter lets through, in the order of their ids.
-    pub fn list_definitions(
+    pub(crate) fn list_definitions(
         &self,
         filter: &DefinitionFilter,
         after: Option<&MetricId>,
@@ -70,7 +68,7 @@ impl StoreState {
     }
 
     /// A page of the versions of a metric, the newest first.
-    pub fn list_metric_versions(
+    pub(crate) fn list_metric_versions(
         &self,
         id: &MetricId,
         before: Option<u32>,
@@ -82,7 +80,7 @@ impl StoreState {
     }
 
     /// Stores a metric with a query of its own; `false` if a request with the idempotency key has stored it before.
-    pub fn insert_metric(
+    pub(crate) fn insert_metric(
         &mut self,
         metric: NewMetric,
         idempotency: Option<Idempotency>,
@@ -101,7 +99,7 @@ impl StoreState {
     }
 
     /// Changes a metric, takes it out of service or brings it back.
-    pub fn change_metric(
+    pub(crate) fn change_metric(
         &mut self,
         id: &MetricId,
         version: u32,
@@ -112,13 +110,13 @@ impl StoreState {
     }
 
     /// Removes the metrics that were taken out of service before an instant, and returns their ids in order.
-    pub fn purge_metrics(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
+    pub(crate) fn purge_metrics(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
         self.purge(deleted_before)
     }
 
     /// A page of the current versions of the queries, in the order of their ids.
     #[must_use]
-    pub fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Vec<Query> {
+    pub(crate) fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Vec<Query> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let queries = self.queries.range((from, Bound::Unbounded)).filter_map(|(query_id, versions)| {
             Some(Query { query_id: query_id.clone(), sql: versions.last()?.sql.clone() })
@@ -127,13 +125,13 @@ impl StoreState {
     }
 
     /// Every version of a query, the newest first.
-    pub fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
+    pub(crate) fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
         Ok(self.query_versions(id)?.iter().rev().cloned().collect())
     }
 
     /// A page of the dashboards in the order of their ids, with the number of their items among these.
     #[must_use]
-    pub fn list_dashboards(
+    pub(crate) fn list_dashboards(
         &self,
         among: Option<&MetricPatterns>,
         after: Option<&DashboardId>,
@@ -149,37 +147,37 @@ impl StoreState {
     }
 
     /// The dashboard.
-    pub fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
+    pub(crate) fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
         self.dashboards.get(id).cloned().ok_or_else(|| RepositoryError::DashboardNotFound(id.clone()))
     }
 
     /// The report of an ingestion.
-    pub fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
+    pub(crate) fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
         self.ingestions.get(&id).cloned().ok_or(RepositoryError::IngestionNotFound(id))
     }
 
     /// The number of metrics in service.
     #[must_use]
-    pub fn check(&self) -> Readiness {
+    pub(crate) fn check(&self) -> Readiness {
         let active = self.metrics.values().filter(|stored| stored.deleted_at.is_none());
         Readiness { pending_migrations: 0, metric_count: active.count() as u64 }
     }
 
     /// Every stored record as often as it is stored, in no particular order.
-    pub fn records(&self) -> impl Iterator<Item = &Record> {
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().flat_map(|(record, &count)| std::iter::repeat_n(record, count))
     }
 
     /// The report of the ingestion that had this idempotency key within
     /// [`IDEMPOTENCY_RETENTION`]. A store asks for it before anything else of an ingestion.
-    pub fn remembered_report(&self, key: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
+    pub(crate) fn remembered_report(&self, key: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
         let id = remembered(&self.report_answers, key)?;
         Ok(id.and_then(|id| self.ingestions.get(&id).cloned()))
     }
 
     /// The state after an ingestion, and its report. The definitions are those that the ingestion has returned for the
     /// present [`Self::existing`] state, and the key is its idempotency key.
-    pub fn ingested(
+    pub(crate) fn ingested(
         &self,
         definitions: Definitions,
         ingestion: &mut dyn Ingestion,
@@ -213,7 +211,7 @@ impl StoreState {
 
     /// What is stored under these ids.
     #[must_use]
-    pub fn existing(&self, referenced_ids: &ReferencedIds) -> ExistingState {
+    pub(crate) fn existing(&self, referenced_ids: &ReferencedIds) -> ExistingState {
         let stored = |id: &QueryId| {
             let (sql, edit) = (self.queries.get(id)?.last()?.sql.clone(), self.query_edits.get(id).cloned());
             Some((id.clone(), ExistingQuery { sql, edit }))

@@ -1,5 +1,6 @@
-//! A complete store in memory, for tests and for trying things out.
+//! A complete store that holds its state in memory, and saves it elsewhere if it has to outlive its process.
 
+use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -14,15 +15,42 @@ use crate::{
     Readiness, RepositoryError, StoreState,
 };
 
-/// A store of metrics in memory. It keeps every promise of [`MetricRepository`] but to outlive its process.
-#[derive(Debug, Default)]
-pub struct MemoryRepository {
-    state: Mutex<StoreState>,
-    /// Held by the ingestion that runs.
-    ingesting: Mutex<()>,
+/// Saves the state of a store, such as in a file.
+pub trait SaveState: Debug + Send + Sync {
+    /// Saves the state, whole or not at all. The change that led to it takes effect only after this.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Unavailable`] if the state cannot be saved: the change is then not made.
+    fn save(&self, state: &StoreState) -> Result<(), RepositoryError>;
 }
 
-impl MemoryRepository {
+/// Saves nothing: the state ends with its process.
+impl SaveState for () {
+    fn save(&self, _: &StoreState) -> Result<(), RepositoryError> {
+        Ok(())
+    }
+}
+
+/// A store of metrics that holds its state in memory and saves it after each change. Saving blocks the caller's thread.
+#[derive(Debug, Default)]
+pub struct StateRepository<S> {
+    state: Mutex<StoreState>,
+    /// Held while an ingestion runs.
+    ingesting: Mutex<()>,
+    storage: S,
+}
+
+/// A store of metrics in memory. It keeps every promise of [`MetricRepository`], but its state ends with its process.
+pub type MemoryRepository = StateRepository<()>;
+
+impl<S: SaveState> StateRepository<S> {
+    /// A store with a state that was saved before, or with [`StoreState::default`].
+    #[must_use]
+    pub fn new(state: StoreState, storage: S) -> Self {
+        Self { state: Mutex::new(state), ingesting: Mutex::default(), storage }
+    }
+
     /// Every stored record, in no particular order.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
@@ -42,13 +70,19 @@ impl MemoryRepository {
         let mut state = self.lock();
         let mut next = state.clone();
         let result = change(&mut next)?;
-        *state = next;
+        self.commit(&mut state, next)?;
         Ok(result)
+    }
+
+    fn commit(&self, state: &mut StoreState, next: StoreState) -> Result<(), RepositoryError> {
+        self.storage.save(&next)?;
+        *state = next;
+        Ok(())
     }
 }
 
 #[async_trait]
-impl MetricRepository for MemoryRepository {
+impl<S: SaveState> MetricRepository for StateRepository<S> {
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
         self.lock().get_definition(id)
     }
@@ -130,7 +164,7 @@ impl MetricRepository for MemoryRepository {
             let mut state = self.lock();
             if state.existing(&referenced_ids) == existing {
                 let (next, report) = state.ingested(definitions, ingestion.as_mut(), key)?;
-                *state = next;
+                self.commit(&mut state, next)?;
                 return Ok(report);
             }
         }
