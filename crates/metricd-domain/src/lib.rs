@@ -66,7 +66,7 @@
 //! let layout = |id| Ok::<_, Box<dyn std::error::Error>>(BTreeMap::from([(Breakpoint::Lg, vec![entry(id)?])]));
 //! assert!(Dashboard::new(id.clone(), name.clone(), items.clone(), layout("alerts")?).is_ok());
 //! let error = Dashboard::new(id, name, items, layout("margins")?).unwrap_err();
-//! assert_eq!(error.to_string(), "the layout `lg` places `margins`, which is no item of the dashboard");
+//! assert_eq!(error.to_string(), "the layout `lg` places `margins`, which is not an item of the dashboard");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -1,0 +1,62 @@
+//! Names of dashboards.
+
+use serde::{Deserialize, Serialize};
+
+/// The maximum number of characters of a dashboard's name.
+const MAX_NAME_CHARS: usize = 200;
+
+/// The display name of a dashboard: 1 to 200 characters without control characters, trimmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DashboardName(String);
+
+/// Why a text is not a dashboard's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a name of 1 to {MAX_NAME_CHARS} characters without control characters")]
+pub struct InvalidName;
+
+impl DashboardName {
+    /// Trims the text.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidName`] if nothing, or more than 200 characters, or a control character remains.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        let name = text.trim();
+        let valid = (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidName) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for DashboardName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        Self::parse(&text)
+    }
+}
+
+impl From<DashboardName> for String {
+    fn from(name: DashboardName) -> Self {
+        name.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_trimmed_and_bounded() {
+        assert_eq!(DashboardName::parse("  Parts ").unwrap().as_str(), "Parts");
+        assert_eq!(DashboardName::parse(" "), Err(InvalidName));
+        assert_eq!(DashboardName::parse("a\nb"), Err(InvalidName));
+        assert_eq!(DashboardName::parse(&"a".repeat(201)), Err(InvalidName));
+    }
+}
