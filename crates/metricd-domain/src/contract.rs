@@ -1,11 +1,14 @@
 //! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
 
+mod period;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ParameterName;
+pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource};
+use crate::{ParameterName, TimeColumn};
 
 /// What a metric takes and returns, and what it reads, as PostgreSQL has resolved its SQL.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,54 +121,6 @@ pub struct ContractTable {
     pub time_columns: Vec<ContractColumn>,
 }
 
-/// What a request's `start_date` and `end_date` do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(tag = "applied", rename_all = "snake_case")]
-pub enum Period {
-    /// The SQL names them, and gets them bound.
-    Bound,
-    /// The SQL reads only the rows of a table that are inside.
-    Narrowed(PeriodSource),
-    /// The result has only those of its rows that are inside, by one of its columns.
-    Result(PeriodColumn),
-    /// None of these is possible.
-    Unsupported {
-        /// Why, for whoever asks.
-        reason: String,
-    },
-}
-
-impl Default for Period {
-    fn default() -> Self {
-        Self::Unsupported { reason: "the SQL reads no table with a date or a timestamp".to_owned() }
-    }
-}
-
-/// The table whose rows a period selects, and the column that says when a row was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PeriodSource {
-    /// The table, in the schema `warehouse`.
-    pub table: String,
-    /// The column.
-    pub column: String,
-    /// The column's type: `date` or a timestamp.
-    #[serde(rename = "type")]
-    pub type_name: String,
-}
-
-/// The column of a result that says when a row was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PeriodColumn {
-    /// The column.
-    pub column: String,
-    /// The column's type: `date` or a timestamp.
-    #[serde(rename = "type")]
-    pub type_name: String,
-}
-
 impl Contract {
     /// The labels of an enum type, or of the elements of an array of one.
     #[must_use]
@@ -185,10 +140,10 @@ impl Contract {
             type_name: column.type_name.clone(),
         };
         if let Some(declared) = declared {
-            let tables =
-                self.tables.iter().filter(|table| declared.table.as_ref().is_none_or(|name| *name == table.name));
-            let columns = tables.flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
-            let named: Vec<_> = columns.filter(|(_, column)| column.name == declared.column).collect();
+            let columns =
+                self.tables.iter().flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
+            let named: Vec<_> =
+                columns.filter(|(table, column)| declared.is_column(&table.name, &column.name)).collect();
             return match named.as_slice() {
                 [(table, column)] => Ok(source(table, column)),
                 [] => Err(NoPeriodSource::NotFound(declared.clone())),
@@ -247,100 +202,6 @@ fn columns(columns: &[ContractColumn]) -> Vec<(&str, &str)> {
 
 fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
     parameters.iter().map(|parameter| (parameter.name.as_str(), parameter.type_name.as_str())).collect()
-}
-
-/// Why a contract has no column by which a period selects rows.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NoPeriodSource {
-    /// No table has the declared column.
-    #[error("no table that the SQL reads has a date or timestamp column `{0}`")]
-    NotFound(TimeColumn),
-    /// Several tables have the declared column.
-    #[error("several tables have a column `{0}`: write `table.column`")]
-    Ambiguous(TimeColumn),
-    /// No table has a date or timestamp column.
-    #[error("the SQL reads no table with a date or timestamp column")]
-    NoTable,
-    /// The only table with such a column has several.
-    #[error(
-        "the table `{table}` has several date or timestamp columns: the definition has to name one as its time column"
-    )]
-    SeveralColumns {
-        /// The table.
-        table: String,
-    },
-    /// Several tables have such a column.
-    #[error(
-        "the SQL reads several tables with date or timestamp columns: the definition has to name one as its time column"
-    )]
-    SeveralTables,
-}
-
-/// The column that says when a row was, as a definition names it: `column` or `table.column`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct TimeColumn {
-    table: Option<String>,
-    column: String,
-}
-
-/// A text that names no time column.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected the name of a column, or of a table and a column with a point between them")]
-pub struct InvalidTimeColumn;
-
-impl TimeColumn {
-    /// Takes `column` or `table.column`, as they are in PostgreSQL's catalogs.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTimeColumn`] where the text has no name, more than two, or a longer one than PostgreSQL knows.
-    pub fn parse(text: &str) -> Result<Self, InvalidTimeColumn> {
-        let names: Vec<_> = text.split('.').collect();
-        let is_name = |name: &&str| !name.is_empty() && name.len() <= 63 && !name.contains(char::is_control);
-        match names.as_slice() {
-            names if !names.iter().all(is_name) => Err(InvalidTimeColumn),
-            [column] => Ok(Self { table: None, column: (*column).to_owned() }),
-            [table, column] => Ok(Self { table: Some((*table).to_owned()), column: (*column).to_owned() }),
-            _ => Err(InvalidTimeColumn),
-        }
-    }
-
-    /// The table, if the definition names one.
-    #[must_use]
-    pub fn table(&self) -> Option<&str> {
-        self.table.as_deref()
-    }
-
-    /// The column.
-    #[must_use]
-    pub fn column(&self) -> &str {
-        &self.column
-    }
-}
-
-impl std::fmt::Display for TimeColumn {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(table) = &self.table {
-            write!(formatter, "{table}.")?;
-        }
-        formatter.write_str(&self.column)
-    }
-}
-
-impl TryFrom<String> for TimeColumn {
-    type Error = InvalidTimeColumn;
-
-    fn try_from(text: String) -> Result<Self, InvalidTimeColumn> {
-        Self::parse(&text)
-    }
-}
-
-impl From<TimeColumn> for String {
-    fn from(column: TimeColumn) -> Self {
-        column.to_string()
-    }
 }
 
 #[cfg(test)]

@@ -102,11 +102,11 @@ mod record;
 mod report;
 mod sql;
 mod tenant;
+mod time_column;
 mod visible;
 
 pub use contract::{
-    Contract, ContractColumn, ContractParameter, ContractTable, InvalidTimeColumn, NoPeriodSource, Period,
-    PeriodColumn, PeriodSource, TimeColumn,
+    Contract, ContractColumn, ContractParameter, ContractTable, NoPeriodSource, Period, PeriodColumn, PeriodSource,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,
@@ -138,6 +138,7 @@ pub use report::{
 };
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
+pub use time_column::{InvalidTimeColumn, TimeColumn};
 pub use visible::{is_invisible, visible};
 
 /// The examples of the README, which `cargo test --doc` runs.

@@ -3,9 +3,11 @@
 mod declaration;
 mod list;
 mod name;
+mod scalar;
 mod value;
 
 pub use declaration::{InvalidParameter, Parameter, ParameterDeclaration};
 pub use list::{Parameters, RepeatedParameter};
 pub use name::{InvalidParameterName, MAX_PARAMETER_NAME_CHARS, ParameterName};
-pub use value::{InvalidParameterValue, ParameterType, ParameterValue, ScalarType};
+pub use scalar::ScalarType;
+pub use value::{InvalidParameterValue, ParameterType, ParameterValue};

@@ -1,0 +1,81 @@
+//! What a period does to a metric's SQL or result.
+
+use serde::{Deserialize, Serialize};
+
+use crate::TimeColumn;
+
+/// What a request's `start_date` and `end_date` do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "applied", rename_all = "snake_case")]
+pub enum Period {
+    /// They are parameters of the SQL.
+    Bound,
+    /// The SQL reads only the rows of one table that are in the period.
+    Narrowed(PeriodSource),
+    /// The result has only the rows that are in the period, by one of its columns.
+    Result(PeriodColumn),
+    /// None of these is possible.
+    Unsupported {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Default for Period {
+    fn default() -> Self {
+        Self::Unsupported { reason: "the SQL reads no table with a date or a timestamp".to_owned() }
+    }
+}
+
+/// The table whose rows a period selects, and its column with the time of each row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeriodSource {
+    /// The table, in the schema `warehouse`.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The column's type: `date` or a timestamp.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// The column of a result with the time of each row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PeriodColumn {
+    /// The column.
+    pub column: String,
+    /// The column's type: `date` or a timestamp.
+    #[serde(rename = "type")]
+    pub type_name: String,
+}
+
+/// Why a contract has no column by which a period selects rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoPeriodSource {
+    /// No table has the declared column.
+    #[error("no table that the SQL reads has a date or timestamp column `{0}`")]
+    NotFound(TimeColumn),
+    /// Several tables have the declared column.
+    #[error("several tables have a column `{0}`: write `table.column`")]
+    Ambiguous(TimeColumn),
+    /// No table has a date or timestamp column.
+    #[error("the SQL reads no table with a date or timestamp column")]
+    NoTable,
+    /// The only table with such a column has several.
+    #[error(
+        "the table `{table}` has several date or timestamp columns: the definition has to name one as its time column"
+    )]
+    SeveralColumns {
+        /// The table.
+        table: String,
+    },
+    /// Several tables have such a column.
+    #[error(
+        "the SQL reads several tables with date or timestamp columns: the definition has to name one as its time column"
+    )]
+    SeveralTables,
+}
