@@ -1,6 +1,8 @@
 //! The command line, with environment variables behind it.
 
 mod access;
+mod checks;
+mod commands;
 mod explain;
 mod quotas;
 mod serve;
@@ -10,17 +12,17 @@ mod variables;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use metricd_database::DatabaseUrl;
-use metricd_domain::{DashboardId, MetricId};
 
 pub(crate) use self::access::{AccessArguments, TokenArguments};
+use self::checks::{reject_ineffective_flags, reject_misplaced_flags, reject_passwords};
+pub(crate) use self::commands::{
+    CheckArguments, Format, IngestArguments, MigrateArguments, OpenapiArguments, PlanFormat, PurgeArguments,
+};
 use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
-use self::values::duration;
 use self::variables::unknown_variables;
 use crate::log_filter::LogFilter;
 use crate::log_format::LogFormat;
@@ -155,107 +157,6 @@ pub(crate) struct GuardArguments {
     pub(crate) allow_types: Vec<String>,
 }
 
-/// How to check.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct CheckArguments {
-    /// How to print what has drifted.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-/// Which document to print.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct OpenapiArguments {
-    /// The metric whose document is printed, instead of the API's.
-    #[arg(long, value_name = "ID", value_parser = |text: &str| MetricId::parse(text))]
-    pub(crate) metric: Option<MetricId>,
-
-    /// The dashboard whose document is printed, instead of the API's.
-    #[arg(long, value_name = "ID", value_parser = |text: &str| DashboardId::parse(text), conflicts_with = "metric")]
-    pub(crate) dashboard: Option<DashboardId>,
-}
-
-/// What to purge.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct PurgeArguments {
-    /// For how long a metric has been out of service at least: `30d`, `12h`, `2weeks`. `0s` is all of them.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub(crate) older_than: Duration,
-
-    /// Do it.
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// What to ingest.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct IngestArguments {
-    /// Files, or folders with files that end in .json, .csv, .tsv, .ndjson or .jsonl.
-    #[arg(required = true, value_name = "PATH")]
-    pub(crate) paths: Vec<PathBuf>,
-
-    /// Store nothing unless all of it is good.
-    #[arg(long)]
-    pub(crate) strict: bool,
-
-    /// Store nothing, and report what would happen. If there is no private PostgreSQL in the data folder, a temporary one
-    /// validates the files, and is gone afterwards.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Take the files' content where something was edited over HTTP since files last wrote it; otherwise the edit stays.
-    #[arg(long)]
-    pub(crate) overwrite_edits: bool,
-
-    /// How to print the report.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-/// What to do beyond migrating.
-#[derive(Debug, Clone, Copy, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub(crate) struct MigrateArguments {
-    /// Take from PUBLIC, in this database, the functions that do harm even in a read-only transaction, and temporary tables.
-    /// Says first what would be taken from whom, and asks. The owner keeps its rights. A private database is always hardened.
-    #[arg(long)]
-    pub(crate) harden: bool,
-
-    /// Give back to PUBLIC exactly what --harden has taken.
-    #[arg(long, conflicts_with = "harden")]
-    pub(crate) undo_hardening: bool,
-
-    /// Change nothing, and say what --harden or --undo-hardening would change.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-
-    /// Do not ask.
-    #[arg(long, conflicts_with = "dry_run")]
-    pub(crate) yes: bool,
-
-    /// How to say it: for people, or as the SQL that a superuser may run instead.
-    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
-    pub(crate) format: PlanFormat,
-}
-
-/// How to print what would change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlanFormat {
-    /// For people.
-    Text,
-    /// As SQL.
-    Sql,
-}
-
-/// How to print a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 /// All that the command line says.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -270,9 +171,9 @@ impl Arguments {
     /// Reads the command line; what is wrong with it is printed, and told by the exit code.
     pub(crate) fn read() -> Result<Self, ExitCode> {
         let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
-            refuse_passwords(&matches)?;
-            refuse_misplaced(&matches)?;
-            refuse_vain(&matches)?;
+            reject_passwords(&matches)?;
+            reject_misplaced_flags(&matches)?;
+            reject_ineffective_flags(&matches)?;
             CommandLine::from_arg_matches(&matches)
         });
         match parsed {
@@ -325,56 +226,6 @@ fn database_url(text: &str) -> Result<DatabaseUrl, metricd_database::InvalidData
     DatabaseUrl::parse(text.to_owned())
 }
 
-/// What stands on the command line is seen by every user of the machine.
-fn refuse_passwords(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let levels = std::iter::once(matches).chain(matches.subcommand().map(|(_, matches)| matches));
-    for matches in levels {
-        for (id, variable) in [("database_url", "DATABASE_URL"), ("reader_database_url", "READER_DATABASE_URL")] {
-            let is_flag = matches.value_source(id) == Some(ValueSource::CommandLine);
-            if is_flag && matches.get_one::<DatabaseUrl>(id).is_some_and(DatabaseUrl::has_password) {
-                let message = format!(
-                    "a password on the command line is seen by every user of the machine: set {variable} instead of --{}",
-                    id.replace('_', "-")
-                );
-                return Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, message));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What says how to serve stands behind `serve`, or alone. Before another command it would be passed over.
-fn refuse_misplaced(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let Some(command) = matches.subcommand_name() else { return Ok(()) };
-    let serving = ServeArguments::augment_args(clap::Command::new("serve"));
-    for argument in serving.get_arguments() {
-        let id = argument.get_id().as_str();
-        if matches.value_source(id) == Some(ValueSource::CommandLine) {
-            let flag = argument.get_long().unwrap_or(id);
-            let message = format!("--{flag} belongs behind `serve`, not before `{command}`");
-            return Err(CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message));
-        }
-    }
-    Ok(())
-}
-
-/// What says how to harden is of no use where nothing is hardened, and a script is of use only where nothing else is done.
-fn refuse_vain(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let Some(("migrate", migrate)) = matches.subcommand() else { return Ok(()) };
-    let is_given = |id: &str| migrate.value_source(id) == Some(ValueSource::CommandLine);
-    let refusal = if (is_given("dry_run") || is_given("yes") || is_given("format"))
-        && !is_given("harden")
-        && !is_given("undo_hardening")
-    {
-        "--dry-run, --yes and --format belong to --harden or --undo-hardening"
-    } else if is_given("format") && !is_given("dry_run") {
-        "--format belongs to --dry-run"
-    } else {
-        return Ok(());
-    };
-    Err(CommandLine::command().error(clap::error::ErrorKind::MissingRequiredArgument, refusal))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -423,46 +274,6 @@ mod tests {
             .collect();
         let differing: Vec<_> = without.symmetric_difference(&exceptions).collect();
         assert!(differing.is_empty(), "give it `env = \"METRICD_…\"`, or correct `OPTIONS_OF_ONE_CALL`: {differing:?}");
-    }
-
-    #[test]
-    fn a_password_in_a_flag_is_refused_and_not_shown() {
-        for arguments in [
-            ["metricd", "--database-url", "postgres://ann:s3cret@localhost/m", "migrate"],
-            ["metricd", "migrate", "--reader-database-url", "postgres://ann:s3cret@localhost/m"],
-        ] {
-            let matches = CommandLine::command().try_get_matches_from(arguments).unwrap();
-            let error = refuse_passwords(&matches).unwrap_err().to_string();
-            assert!(error.contains("DATABASE_URL instead") && !error.contains("s3cret"), "{error}");
-        }
-        let plain = ["metricd", "--database-url", "postgres://ann@localhost/m", "migrate"];
-        assert!(refuse_passwords(&CommandLine::command().try_get_matches_from(plain).unwrap()).is_ok());
-    }
-
-    #[test]
-    fn what_says_how_to_serve_stands_behind_serve() {
-        let check =
-            |arguments: &[&str]| refuse_misplaced(&CommandLine::command().try_get_matches_from(arguments).unwrap());
-        assert!(check(&["metricd", "--listen", "127.0.0.1:1", "serve"]).is_err());
-        assert!(check(&["metricd", "--listen", "127.0.0.1:1"]).is_ok());
-        assert!(check(&["metricd", "--data-dir", "d", "serve", "--listen", "127.0.0.1:1"]).is_ok());
-        assert!(check(&["metricd", "--data-dir", "d", "migrate"]).is_ok());
-    }
-
-    #[test]
-    fn what_says_how_to_harden_needs_hardening() {
-        let check = |arguments: &str| {
-            let arguments = format!("metricd migrate {arguments}");
-            refuse_vain(&CommandLine::command().try_get_matches_from(arguments.split_whitespace()).unwrap())
-        };
-        for vain in ["--yes", "--dry-run", "--format sql", "--harden --format sql"] {
-            assert!(check(vain).is_err(), "{vain}");
-        }
-        for good in ["", "--harden", "--undo-hardening --yes", "--harden --dry-run --format sql"] {
-            assert!(check(good).is_ok(), "{good}");
-        }
-        let both = ["metricd", "migrate", "--harden", "--undo-hardening"];
-        assert!(CommandLine::command().try_get_matches_from(both).is_err());
     }
 
     #[test]
