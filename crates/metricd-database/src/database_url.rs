@@ -1,37 +1,18 @@
 //! The address of a database. Its password is never shown.
 
+mod parameters;
+
 use std::fmt::{self, Write as _};
 
-use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
+use self::parameters::{Parameters, decoded, encoded_parameters, known_parameters, with_parameters};
 use crate::target::{self, TargetSession};
 
 /// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent
 /// network, `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack
 /// still acknowledges: each call has its own deadline.
 const LIBPQ_DEFAULTS: &str = "application_name=metricd%20catalog&connect_timeout=3&keepalives=1&keepalives_idle=10&keepalives_interval=5&keepalives_count=3&tcp_user_timeout=15000";
-
-/// The parameters that a URL may have: those that both drivers know, and those in [`LIBPQ_ONLY`].
-const KNOWN_PARAMETERS: [&str; 17] = [
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "host",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "load_balance_hosts",
-    "options",
-    "password",
-    "port",
-    "sslmode",
-    "tcp_user_timeout",
-    "user",
-];
 
 /// The parameters that only libpq interprets correctly: tokio-postgres knows fewer values of `target_session_attrs`,
 /// has another name for the number of keepalives, and reads the timeout as seconds.
@@ -71,7 +52,7 @@ pub enum InvalidDatabaseUrl {
     #[error("the URL names no database: expected `postgres://user:password@host:port/database`")]
     NoDatabase,
     /// The URL has an unknown parameter.
-    #[error("the URL has a parameter that is not known: expected one of {}, {}", KNOWN_PARAMETERS.join(", "), target::NAME)]
+    #[error("the URL has a parameter that is not known: expected one of {}", known_parameters())]
     Parameter,
     /// A parameter of the URL has an invalid value.
     #[error("the URL's parameter `{0}` has a value that it cannot have: expected {1}")]
@@ -105,7 +86,7 @@ impl DatabaseUrl {
         if hosts.split(',').any(|host| !has_port(host)) {
             return Err(InvalidDatabaseUrl::Port);
         }
-        let parameters = UrlParameters::parse(text)?;
+        let parameters = Parameters::parse(text)?;
         let decoded = |text: &str| decoded(text).ok_or(InvalidDatabaseUrl::Encoding);
         // If a parameter has two values, both drivers take the last.
         let user = parameters.last("user").map_or_else(|| decoded(user), |user| Ok(user.to_owned()))?;
@@ -124,7 +105,7 @@ impl DatabaseUrl {
             password: password.map(SecretString::from),
             host,
             options: parameters.last("options").unwrap_or_default().to_owned(),
-            target: parameters.target()?,
+            target: parameters.target(),
             url,
         })
     }
@@ -171,7 +152,7 @@ impl DatabaseUrl {
     #[must_use]
     pub fn bound(&self, name: &str) -> Option<u32> {
         let url = self.libpq_url();
-        let value = parameters(url.expose_secret()).filter(|(known, _)| *known == name).last()?.1;
+        let value = encoded_parameters(url.expose_secret()).filter(|(known, _)| *known == name).last()?.1;
         decoded(value)?.parse().ok().filter(|value| *value > 0)
     }
 
@@ -232,79 +213,6 @@ impl DatabaseUrl {
     }
 }
 
-/// The decoded parameters of a URL.
-struct UrlParameters(Vec<(&'static str, String)>);
-
-impl UrlParameters {
-    fn parse(url: &str) -> Result<Self, InvalidDatabaseUrl> {
-        let known = |name: &str| KNOWN_PARAMETERS.into_iter().chain([target::NAME]).find(|known| *known == name);
-        let parsed = parameters(url).map(|(name, value)| {
-            let name = known(name).ok_or(InvalidDatabaseUrl::Parameter)?;
-            let value = decoded(value).ok_or(InvalidDatabaseUrl::Encoding)?;
-            Self::check(name, &value)?;
-            Ok((name, value))
-        });
-        Ok(Self(parsed.collect::<Result<_, _>>()?))
-    }
-
-    /// Refuses a value that only one driver would refuse, or would refuse without naming the parameter.
-    fn check(name: &'static str, value: &str) -> Result<(), InvalidDatabaseUrl> {
-        let is_whole = |value: &str| value.parse::<u32>().is_ok();
-        let (is_valid, expected) = match name {
-            "sslmode" => match value {
-                "disable" | "prefer" => (true, ""),
-                "require" | "verify-ca" | "verify-full" => return Err(InvalidDatabaseUrl::Tls),
-                _ => (false, "`disable` or `prefer`"),
-            },
-            "port" => (value.split(',').all(|port| port.is_empty() || port.parse::<u16>().is_ok()), "ports"),
-            "hostaddr" => {
-                let is_address = |address: &str| address.parse::<std::net::IpAddr>().is_ok();
-                (value.split(',').all(is_address), "IP addresses")
-            }
-            "connect_timeout" | "keepalives_idle" | "keepalives_interval" => (is_whole(value), "whole seconds"),
-            "tcp_user_timeout" => (is_whole(value), "whole milliseconds"),
-            "keepalives_count" => (is_whole(value), "a whole number"),
-            "keepalives" => (is_whole(value), "`0` or `1`"),
-            "channel_binding" => {
-                (matches!(value, "disable" | "prefer" | "require"), "`disable`, `prefer` or `require`")
-            }
-            "load_balance_hosts" => (matches!(value, "disable" | "random"), "`disable` or `random`"),
-            _ => (true, ""),
-        };
-        if is_valid { Ok(()) } else { Err(InvalidDatabaseUrl::Value(name, expected)) }
-    }
-
-    fn first(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn last(&self, name: &str) -> Option<&str> {
-        self.0.iter().rfind(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn target(&self) -> Result<TargetSession, InvalidDatabaseUrl> {
-        let invalid = |()| InvalidDatabaseUrl::Value(target::NAME, target::EXPECTED);
-        Ok(self.last(target::NAME).map(str::parse).transpose().map_err(invalid)?.unwrap_or_default())
-    }
-}
-
-/// The encoded parameters of a URL.
-fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
-    let (_, parameters) = url.split_once('?').unwrap_or_default();
-    parameters.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// Drops the parameters for which `keep` returns `None`, and replaces the values of those for which it returns one.
-fn with_parameters(url: &str, keep: impl Fn(&str, &str) -> Option<Option<String>>) -> String {
-    let kept = parameters(url).filter_map(|(name, value)| {
-        let value = keep(name, value)?.unwrap_or_else(|| value.to_owned());
-        Some(format!("{name}={value}"))
-    });
-    let kept: Vec<_> = kept.collect();
-    let (address, _) = url.split_once('?').unwrap_or((url, ""));
-    if kept.is_empty() { address.to_owned() } else { format!("{address}?{}", kept.join("&")) }
-}
-
 /// Whether the URL is unambiguous. Otherwise a part of the password could be read as the host, the port or the
 /// database, which messages show.
 fn is_well_encoded(rest: &str) -> bool {
@@ -314,12 +222,6 @@ fn is_well_encoded(rest: &str) -> bool {
         address.matches('@').count() == authority.matches('@').count() && authority.matches('@').count() <= 1;
     let mut escapes = rest.split('%').skip(1);
     has_one_at && escapes.all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
-}
-
-/// Decodes percent-encoding; `None` if the result is not UTF-8, or contains NUL.
-fn decoded(text: &str) -> Option<String> {
-    let decoded = percent_decode_str(text).decode_utf8().ok()?;
-    (!decoded.contains('\0')).then(|| decoded.into_owned())
 }
 
 /// Whether the host has no port, or a numeric one.
