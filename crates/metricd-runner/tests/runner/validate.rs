@@ -9,12 +9,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use metricd_domain::{
-    Contract, Metric, MetricDefinition, MetricId, Parameter, ParameterDeclaration, Period, QueryId, SqlText, TimeColumn,
-};
+use metricd_domain::{Contract, Parameter, ParameterDeclaration, SqlText, TimeColumn};
 use metricd_execution::{
-    BoundStatement, Declarations, Finding, FindingCode, JsonRows, MetricRunner, MetricStatement, Permit, Resolvable,
-    Resolver, RunLimits, SqlValidationError, SqlValidator, Statement,
+    BoundStatement, Declarations, Finding, FindingCode, JsonRows, MetricRunner, Permit, Resolvable, Resolver,
+    RunLimits, SqlValidationError, SqlValidator, Statement,
 };
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -287,28 +285,6 @@ async fn what_postgres_refuses_is_told_with_its_place_in_the_authors_text() -> R
 }
 
 #[tokio::test]
-async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
-    let database = warehouse().await?;
-    let validator = validator(&database).await?;
-    let period = async |sql: &str, column: Option<&str>| -> Result<Period> {
-        Ok(validated(&validator, sql, Vec::new(), column).await?.unwrap().period)
-    };
-    let narrowed = |period: Period| match period {
-        Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),
-        Period::Result(column) => column.column,
-        Period::Bound => "bound".to_owned(),
-        Period::Unsupported { reason } => reason,
-    };
-    assert_eq!(narrowed(period("SELECT count(*) FROM metrics", None).await?), "metrics.date date");
-    assert_eq!(narrowed(period("SELECT count(*) FROM metrics WHERE date >= :start_date", None).await?), "bound");
-    assert!(narrowed(period("SELECT 1 AS one", None).await?).contains("no table"));
-    assert!(narrowed(period("SELECT tableoid FROM metrics", None).await?).contains("cannot be run on a part"));
-    let findings = validated(&validator, "SELECT id FROM metrics", Vec::new(), Some("nope")).await?.unwrap_err();
-    assert_eq!(findings[0].code, FindingCode::TimeColumn);
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_database_that_was_away_is_asked_again() -> Result<()> {
     let database = warehouse().await?;
     let validator = validator(&database).await?;
@@ -322,91 +298,6 @@ async fn a_database_that_was_away_is_asked_again() -> Result<()> {
         )
         .await?;
     assert!(plain(&validator, "SELECT 1 AS one").await?.is_ok());
-    Ok(())
-}
-
-/// A definition as it would be stored.
-async fn definition(validator: &Arc<SqlValidator>, sql: &str, time_column: Option<&str>) -> Result<MetricDefinition> {
-    let contract = validated(validator, sql, Vec::new(), time_column).await?;
-    let contract = contract.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
-    let mut metric = Metric::new(MetricId::parse("m1")?, QueryId::parse("q1")?, true);
-    metric.time_column = time_column.map(TimeColumn::parse).transpose()?;
-    Ok(MetricDefinition::new(metric, SqlText::parse(sql)?, Some(contract)))
-}
-
-fn bound(definition: &MetricDefinition, given: &[(&str, &str)]) -> Result<BoundStatement> {
-    let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let bound = MetricStatement::of(definition)?.bind(&given);
-    Ok(bound.map_err(|faults| anyhow::anyhow!("{faults:?}"))?.0)
-}
-
-/// A database with 10 000 deliveries, one each hour from the beginning of 2024, and few depots.
-async fn deliveries() -> Result<(TestDatabase, Arc<SqlValidator>, PgRunner)> {
-    let database = TestDatabase::new().await?;
-    database
-        .connect()
-        .await?
-        .batch_execute(
-            "SET search_path = warehouse;
-             CREATE TABLE depots (depot_id integer, name text);
-             CREATE TABLE deliveries (delivery_id integer, depot_id integer, at timestamp, seen timestamptz);
-             INSERT INTO depots VALUES (0, 'north'), (1, 'south');
-             INSERT INTO deliveries SELECT n, n % 2, timestamp '2024-01-01' + n * interval '1 hour', now()
-             FROM generate_series(0, 9999) AS n;
-             CREATE INDEX deliveries_at_idx ON deliveries (at);
-             ANALYZE deliveries;
-             GRANT SELECT ON ALL TABLES IN SCHEMA warehouse TO metricd_reader",
-        )
-        .await?;
-    let validator = validator(&database).await?;
-    let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
-    Ok((database, validator, runner))
-}
-
-#[tokio::test]
-async fn a_period_narrows_every_reading_of_its_table() -> Result<()> {
-    let (_database, validator, runner) = deliveries().await?;
-    let june = [("start_date", "2024-06-01"), ("end_date", "2024-06-30")];
-    let since = [("start_date", "2025-02-20")];
-    for sql in [
-        "SELECT count(*) AS n FROM deliveries",
-        "SELECT count(*) AS n FROM warehouse.deliveries",
-        "SELECT count(*) AS n FROM warehouse.deliveries d WHERE d.at IS NOT NULL",
-        "SELECT count(warehouse.deliveries.at) AS n FROM warehouse.deliveries",
-        "SELECT count(*) AS n FROM depots JOIN deliveries USING (depot_id)",
-        "SELECT count(*) AS n FROM depots p LEFT JOIN deliveries d ON d.depot_id = p.depot_id",
-        "SELECT (SELECT count(*) FROM deliveries) AS n",
-        "WITH d AS (TABLE deliveries) SELECT count(*) AS n FROM d",
-        "WITH deliveries AS (SELECT * FROM deliveries) SELECT count(*) AS n FROM deliveries",
-        "SELECT sum(c) AS n FROM (SELECT count(*) AS c FROM deliveries d GROUP BY d.depot_id) s",
-        "SELECT count(*) AS n FROM depots p, LATERAL (SELECT at FROM deliveries WHERE depot_id = p.depot_id) l",
-        "SELECT count(*) AS n FROM (SELECT at FROM deliveries WHERE depot_id = 0 UNION ALL SELECT at FROM deliveries WHERE depot_id = 1) u",
-    ] {
-        let definition = definition(&validator, sql, Some("deliveries.at")).await?;
-        for (given, n) in [(&june[..], 720), (&since[..], 16), (&[][..], 10_000)] {
-            let mut rows = JsonRows::default();
-            runner.run(&bound(&definition, given)?, None, RunLimits::default(), Permit::default(), &mut rows).await?;
-            assert_eq!(String::from_utf8(rows.finish())?, format!("[{{\"n\":{n}}}]"), "{sql} {given:?}");
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_index_on_the_time_column_is_used() -> Result<()> {
-    let (database, validator, _runner) = deliveries().await?;
-    let sql = "SELECT p.name, count(*) AS n FROM depots p JOIN deliveries d USING (depot_id) GROUP BY p.name";
-    let definition = definition(&validator, sql, Some("deliveries.at")).await?;
-    let narrowed = bound(&definition, &[("start_date", "2024-06-01"), ("end_date", "2024-06-02")])?;
-    let mut text = narrowed.text().to_owned();
-    for (index, argument) in narrowed.arguments().iter().enumerate() {
-        let value = argument.as_ref().map(|value| format!("'{}'", value.as_str())).unwrap_or_default();
-        text = text.replace(&format!("${}", index + 1), &value);
-    }
-    let client = database.connect_as_reader().await?;
-    let plan = client.query(&format!("EXPLAIN {text}"), &[]).await?;
-    let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
-    assert!(plan.iter().any(|line| line.contains("deliveries_at_idx")), "{}", plan.join("\n"));
     Ok(())
 }
 

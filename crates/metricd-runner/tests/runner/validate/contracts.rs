@@ -1,13 +1,13 @@
-//! Contracts of statements that a view could not have, and of ones that are too large to have any.
+//! Contracts of results that a view could not have, of statements that are too large, and of periods.
 
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use metricd_domain::SqlText;
+use metricd_domain::{Period, SqlText};
 use metricd_execution::{BoundStatement, FindingCode, JsonRows, MetricRunner, Permit, RunLimits, Statement};
 use metricd_runner::{PgRunner, RunnerConfig};
 
-use super::{plain, validator, warehouse};
+use super::{plain, validated, validator, warehouse};
 
 fn columns(count: usize) -> String {
     let mut list = String::new();
@@ -78,5 +78,27 @@ async fn sql_that_is_large_within_is_refused_and_not_tried_again() -> Result<()>
         assert_eq!(findings[0].code, FindingCode::TooComplex, "{findings:?}");
     }
     assert!(plain(&validator, &chain(3)).await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
+    let database = warehouse().await?;
+    let validator = validator(&database).await?;
+    let period = async |sql: &str, column: Option<&str>| -> Result<Period> {
+        Ok(validated(&validator, sql, Vec::new(), column).await?.unwrap().period)
+    };
+    let narrowed = |period: Period| match period {
+        Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),
+        Period::Result(column) => column.column,
+        Period::Bound => "bound".to_owned(),
+        Period::Unsupported { reason } => reason,
+    };
+    assert_eq!(narrowed(period("SELECT count(*) FROM metrics", None).await?), "metrics.date date");
+    assert_eq!(narrowed(period("SELECT count(*) FROM metrics WHERE date >= :start_date", None).await?), "bound");
+    assert!(narrowed(period("SELECT 1 AS one", None).await?).contains("no table"));
+    assert!(narrowed(period("SELECT tableoid FROM metrics", None).await?).contains("cannot be run on a part"));
+    let findings = validated(&validator, "SELECT id FROM metrics", Vec::new(), Some("nope")).await?.unwrap_err();
+    assert_eq!(findings[0].code, FindingCode::TimeColumn);
     Ok(())
 }
