@@ -1,6 +1,6 @@
 //! Counts right, wrong and failed answers while a column's type is changed again and again.
 //!
-//! `cargo run --release -p metricd-postgres --example changing_types -- 100000`
+//! `cargo run --release -p metricd-runner --example changing_types -- 100000`
 
 #[path = "../tests/runner/runner/changing/load.rs"]
 mod load;

@@ -1,5 +1,6 @@
-//! What it costs to run a statement on behalf of a tenant, whose rows a policy chooses, beside the same statement with a
-//! condition of its own: `cargo run --release -p metricd-postgres --example tenants`.
+//! Compares a statement under a tenant policy with the same statement with a condition in its SQL.
+//!
+//! `cargo run --release -p metricd-runner --example tenants`
 
 use std::time::{Duration, Instant};
 
