@@ -269,7 +269,7 @@ async fn a_statement_that_cannot_be_batched_runs_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_snapshot_batch_may_exceed_the_statement_cache() -> Result<()> {
+async fn more_statements_than_the_statement_cache_holds_can_be_batched() -> Result<()> {
     let known = Known::of(&[]).await?;
     let statements: Vec<_> = (0..300).map(|number| format!("SELECT {number} AS n FROM u LIMIT 0")).collect();
     let statements: Vec<_> = statements.iter().map(String::as_str).collect();
