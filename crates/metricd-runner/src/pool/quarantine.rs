@@ -114,6 +114,8 @@ impl Drop for Quarantined {
         let mut state = self.quarantine.state();
         state.connections -= 1;
         for statement in &self.statements {
+            // Its lifetime counts from the end of the quarantine.
+            self.quarantine.0.suspects.insert(Arc::clone(statement), ());
             if let Some(count) = state.statements.get_mut(statement) {
                 *count -= 1;
                 if *count == 0 {
@@ -149,5 +151,15 @@ mod tests {
         assert!(waiting.await.unwrap());
         assert!(quarantine.check("a").is_ok() && quarantine.suspects("a") && !quarantine.suspects("c"));
         assert_eq!(quarantine.connections(), 0);
+    }
+
+    #[test]
+    fn a_statement_is_suspect_from_the_end_of_a_quarantine_that_lasted_longer() {
+        let quarantine = Quarantine::default();
+        let held = quarantine.hold(vec!["a".into()]);
+        // As after the lifetime: the cache has a clock of its own, which a test cannot advance.
+        quarantine.0.suspects.invalidate("a");
+        drop(held);
+        assert!(quarantine.suspects("a"));
     }
 }
