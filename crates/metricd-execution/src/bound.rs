@@ -65,10 +65,10 @@ impl BoundStatement {
         Self::new(statement.body().into(), Vec::new())
     }
 
-    /// A statement with one parameter, which has this value.
+    /// A statement of the program's own, which is not parsed. Its text has `$1`, `$2`, … for the arguments.
     #[must_use]
-    pub fn with_argument(statement: &Statement, value: ParameterValue) -> Self {
-        Self::new(numbered(statement, &[]).text.into(), vec![Some(value)])
+    pub fn internal(text: impl Into<Arc<str>>, arguments: Vec<Option<ParameterValue>>) -> Self {
+        Self::new(text.into(), arguments)
     }
 
     /// A statement with NULL for each parameter, to describe it and not to run it.
@@ -81,6 +81,12 @@ impl BoundStatement {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The text, shared with this statement.
+    #[must_use]
+    pub fn shared_text(&self) -> Arc<str> {
+        Arc::clone(&self.text)
     }
 
     /// The description that PostgreSQL has to confirm before the statement runs; none if it has no contract.

@@ -25,7 +25,8 @@ const LARGE_PLAN_BYTES: usize = 128 << 10;
 /// How long an estimate is valid. It changes with the data, and estimating costs a run a round trip.
 const ESTIMATE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// How long a statement is not batched after a batch with it has failed.
+/// How long a statement is not batched after it got no response in a batch, its response was too large, or it could not
+/// be prepared.
 const BATCHING_DENIAL: Duration = Duration::from_secs(5);
 
 /// The maximum number of statements with an estimate.
@@ -75,7 +76,7 @@ impl Estimates {
             return Ok(estimate);
         }
         let estimate = explain(connection, statement).await?;
-        self.costs.insert(statement.text().into(), estimate);
+        self.costs.insert(statement.shared_text(), estimate);
         Ok(estimate)
     }
 

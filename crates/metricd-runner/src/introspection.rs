@@ -5,10 +5,9 @@ mod verify;
 
 use std::time::{Duration, Instant};
 
-use metricd_domain::{ContractTable, ParameterValue, SqlText};
+use metricd_domain::{ContractTable, ParameterValue};
 use metricd_execution::{
     BoundStatement, Column, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, SnapshotToken,
-    Statement,
 };
 
 use self::relations::relations;
@@ -20,11 +19,12 @@ use crate::timing::Clock;
 const SNAPSHOT_SQL: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
 
 /// The time limit of each query.
-const MAX_TIME: Duration = Duration::from_secs(1);
+const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
 
-const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
+/// The fingerprint of tables, `$1`.
+pub(crate) const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 
 impl PgRunner {
     /// Implements [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
@@ -34,7 +34,7 @@ impl PgRunner {
             return Ok(None);
         }
         let read_at = Instant::now();
-        let (snapshot, clock) = self.query_value(SNAPSHOT_SQL, None).await?;
+        let (snapshot, clock) = self.query_value(BoundStatement::internal(SNAPSHOT_SQL, Vec::new())).await?;
         // Behind a pooler the age of the session with PostgreSQL is unknown.
         let Some(session_since) = clock.session_since else { return Ok(None) };
         Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
@@ -43,35 +43,22 @@ impl PgRunner {
     /// Implements [`MetricRunner::fingerprint`](metricd_execution::MetricRunner::fingerprint).
     pub(crate) async fn fingerprint_of(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError> {
         // Names always serialize.
-        let tables = serde_json::to_string(tables).unwrap_or_default();
-        Ok(self
-            .query_value(&FINGERPRINT_SQL.replace("$1", ":tables"), Some(ParameterValue::unvalidated(&tables)))
-            .await?
-            .0)
+        let tables = ParameterValue::unvalidated(&serde_json::to_string(tables).unwrap_or_default());
+        let (fingerprint, _) = self.query_value(BoundStatement::internal(FINGERPRINT_SQL, vec![Some(tables)])).await?;
+        Ok(fingerprint)
     }
 
     /// Implements [`MetricRunner::relations`](metricd_execution::MetricRunner::relations).
     pub(crate) async fn relations_of_warehouse(&self) -> Result<Vec<Relation>, RunError> {
-        let (document, _) = self.query_value(RELATIONS_SQL, None).await?;
+        let (document, _) = self.query_value(BoundStatement::internal(RELATIONS_SQL, Vec::new())).await?;
         relations(&document.unwrap_or_default())
             .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
     }
 
-    /// The only value of a statement with at most one parameter, and the timing of its run.
-    async fn query_value(
-        &self,
-        sql: &str,
-        argument: Option<ParameterValue>,
-    ) -> Result<(Option<String>, Clock), RunError> {
-        let malformed = |error: &dyn std::fmt::Display| RunError::Unavailable(error.to_string());
-        let sql = SqlText::parse(sql).map_err(|error| malformed(&error))?;
-        let statement = Statement::parse(&sql).map_err(|error| malformed(&error))?;
+    /// The only value of a statement, and the timing of its run.
+    async fn query_value(&self, statement: BoundStatement) -> Result<(Option<String>, Clock), RunError> {
         let (mut value, mut clock) = (SingleValueSink(None), Clock::start());
-        let statement = match argument {
-            Some(argument) => BoundStatement::with_argument(&statement, argument),
-            None => BoundStatement::without_arguments(&statement),
-        };
-        let limits = RunLimits { time: MAX_TIME, ..RunLimits::default() };
+        let limits = RunLimits { time: INTROSPECTION_TIMEOUT, ..RunLimits::default() };
         let task = Task { statement: &statement, tenancy: None, limits };
         self.run_with_retries(task, &Permit::default(), &mut value, &mut clock).await?;
         Ok((value.0, clock))

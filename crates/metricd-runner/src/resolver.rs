@@ -19,6 +19,7 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
 use self::blocking::{BlockingClient, CallError};
+use crate::introspection::FINGERPRINT_SQL;
 
 /// The statement timeout and the lock timeout of each step. The latter is shorter: a step that takes longer is itself
 /// slow.
@@ -37,7 +38,6 @@ const TYPE_NAMES_SQL: &str = "
     )";
 
 const WAREHOUSE_SQL: &str = include_str!("resolver/warehouse.sql");
-const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
 /// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for

@@ -191,7 +191,7 @@ impl PgRunner {
         // It may have entered quarantine during the wait for a connection.
         self.pool.quarantine().check(task.statement.text())?;
         // If this future is dropped first, dropping the connection cancels the statement.
-        acquired.set_running([task.statement.text().into()]);
+        acquired.set_running([task.statement.shared_text()]);
         let connection = acquired.connection();
         let limits = task.limits;
         let outcome = if limits.write_timeout.is_zero() {

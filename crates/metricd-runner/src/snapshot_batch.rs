@@ -151,7 +151,7 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
 
     /// The statements without an outcome.
     fn statements(&self) -> Vec<Arc<str>> {
-        let jobs = self.jobs.iter().map(|job| locked(job).as_ref().map(|job| job.run.statement.text().into()));
+        let jobs = self.jobs.iter().map(|job| locked(job).as_ref().map(|job| job.run.statement.shared_text()));
         jobs.flatten().collect()
     }
 

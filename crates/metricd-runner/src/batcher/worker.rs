@@ -45,7 +45,7 @@ impl BatchWorker {
             }
             while let Some(runs) = self.next_batch() {
                 acquired
-                    .set_running_of_callers(runs.iter().map(|run| (run.statement.text().into(), run.permit.clone())));
+                    .set_running_of_callers(runs.iter().map(|run| (run.statement.shared_text(), run.permit.clone())));
                 let mut batch = StatementBatch::new(batcher.0.estimates.clone(), runs);
                 match timeout(BATCH_TIMEOUT, batch.execute(acquired.connection())).await {
                     // A connection that others wait for is passed on.

@@ -37,7 +37,7 @@ impl PgRunner {
         let held = self.pool.locks().permit().await?;
         let mut acquired = self.acquire_timed(&mut Clock::start(), held, false).await?;
         // The planner evaluates constants, which may not stop.
-        acquired.set_running([statement.text().into()]);
+        acquired.set_running([statement.shared_text()]);
         let verified = timeout(MAX_TIME, verify(acquired.connection(), statement, contract)).await;
         let verified = verified
             .unwrap_or(Err(SessionError::Lost("PostgreSQL took too long to answer".to_owned())))
