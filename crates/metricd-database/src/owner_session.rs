@@ -7,7 +7,7 @@
 /// Fixes the settings of a session. Run it once, when the session is opened; each user of the session sets its own time
 /// limits afterwards.
 ///
-/// It only sets what differs. So a setting that only a superuser may change fails only if somebody has changed it. A
+/// It only sets what differs. So a setting that only a superuser may change fails only if its value was changed. A
 /// setting that the server does not have is skipped: `transaction_timeout` exists since PostgreSQL 17.
 pub const OWNER_SETTINGS_SQL: &str = r#"
     SELECT pg_catalog.set_config(settled.name, settled.value, false)

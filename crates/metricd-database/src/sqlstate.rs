@@ -1,4 +1,5 @@
-//! Classifies errors of the database by SQLSTATE. No other code does.
+//! Decides by SQLSTATE whose fault an error is. The runner also recognises single codes that it handles itself, such as
+//! a stale prepared statement.
 //!
 //! Messages are in the language of the server (`lc_messages`), so they decide nothing. Code that handles an error calls
 //! [`fault_of`] with its five characters, and matches on [`Fault`] without a wildcard:
@@ -23,13 +24,13 @@ use std::fmt;
 pub enum Fault {
     /// The author of the statement, by changing it or a definition on which it depends.
     Statement,
-    /// Whoever supplied a value: a parameter of the caller, a literal of the author, or the data.
+    /// The supplier of a value: a parameter of the caller, a literal of the author, or the data.
     Value,
     /// A row to be stored violates a constraint, which the error names.
     Constraint,
     /// The transaction or the server is read-only, as on a standby or with `default_transaction_read_only`.
     ReadOnly,
-    /// A time limit, or somebody who cancelled the statement.
+    /// The statement exceeded a time limit or was cancelled.
     Cancelled,
     /// The server, its settings, or its load: the same statement may succeed later. Also every unknown code.
     Unavailable(Trouble),

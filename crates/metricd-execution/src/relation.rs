@@ -1,12 +1,10 @@
 //! The relations that statements may read, and whether row-level security isolates tenants in them.
 
-/// A relation of the warehouse: a table, a view, a materialized view or a foreign table.
+/// A relation that the reader may read, or a SECURITY DEFINER function that it may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    /// The name within the schema `warehouse`.
+    /// The name; outside of `warehouse` with its schema, a function with `()`.
     pub name: String,
-    /// Why a tenant may see the rows of other tenants, for the operator: row-level security does not restrict each row
-    /// to the tenant, neither on the relation nor on the tables that a view reads with the rights of its invoker. None
-    /// if it does.
+    /// Why it may show a tenant the rows of others, for the operator; `None` if row-level security prevents that.
     pub gap: Option<String>,
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use metricd_database::{Fault, fault_of};
 use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
 use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken};
@@ -25,8 +26,8 @@ pub struct RunLimits {
     /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is
     /// zero.
     pub write_timeout: Duration,
-    /// How many bytes a second the sink has to accept while it makes the run wait, averaged over half a minute; 0 for
-    /// no limit.
+    /// How many bytes a second the sink has to accept while it makes the run wait; 0 for no limit. The sink may fall up
+    /// to 30 s behind.
     pub min_bytes_per_second: u64,
 }
 
@@ -145,6 +146,17 @@ pub enum RunError {
     Encode(#[from] EncodeError),
 }
 
+impl RunError {
+    /// Whose fault PostgreSQL's error is; `None` if the error is not that of a statement in PostgreSQL.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Failed { sqlstate, .. } => Some(fault_of(sqlstate)),
+            _ => None,
+        }
+    }
+}
+
 /// One statement of a snapshot batch.
 pub struct SnapshotRun<'a> {
     /// The statement.
@@ -222,7 +234,8 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`] or [`RunError::NoConnection`] if none of the statements could run.
+    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`] if none of the
+    /// statements could run.
     async fn run_on_one_snapshot(
         &self,
         runs: Vec<SnapshotRun<'_>>,
@@ -270,6 +283,6 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`] or [`RunError::NoConnection`].
+    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`].
     async fn check(&self) -> Result<(), RunError>;
 }

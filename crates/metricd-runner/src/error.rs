@@ -31,7 +31,9 @@ pub(crate) fn run_error(error: SessionError, limit: Duration) -> RunError {
     match fault_of(&sqlstate) {
         Fault::Cancelled => RunError::TimedOut { limit },
         Fault::Unavailable(Trouble::Locked) => RunError::TableLocked,
-        _ => RunError::Failed { sqlstate, message },
+        Fault::Statement | Fault::Value | Fault::Constraint | Fault::ReadOnly | Fault::Unavailable(_) => {
+            RunError::Failed { sqlstate, message }
+        }
     }
 }
 

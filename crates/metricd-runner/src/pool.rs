@@ -2,7 +2,7 @@
 //!
 //! The runtime of the thread that opened a connection polls its socket. The web server has one runtime for each
 //! thread, and a request on the connection of another thread is woken by that thread for each piece of the response.
-//! So a thread takes its own connections first, and those of other threads if all of its own are busy.
+//! So a thread takes its own idle connections first, then a new one if there is room, then one of another thread.
 
 mod acquired_connection;
 mod expiry;

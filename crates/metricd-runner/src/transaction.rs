@@ -2,7 +2,7 @@
 
 use crate::session::{Session, SessionError};
 
-/// Begins a transaction for a statement that may have side effects in the session.
+/// Begins the read-only transaction of a statement that is not sent alone.
 pub(crate) const BEGIN_SQL: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY";
 
 /// Ends a transaction without a trace. The rollback undoes settings, notifications and large objects, but not the

@@ -62,7 +62,7 @@ impl Policy {
         let what = match facts.reach(&self.condition) {
             PolicyReach::Tenant => return None,
             PolicyReach::Alternatives => "shows what either side of an OR lets through",
-            PolicyReach::Unknown => "does not hold each row to the tenant",
+            PolicyReach::Unknown => "does not restrict each row to the tenant",
         };
         let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some((end, _)) = shown.char_indices().nth(MAX_SHOWN_CHARS) {

@@ -108,8 +108,8 @@ const CONDITIONS: &[(&str, Option<&str>)] = &[
     ("id = (SELECT tenancy.current_tenant()::uuid)", None),
     ("id = (SELECT tenancy.current_tenant())::uuid", None),
     ("tenant COLLATE \"C\" = tenancy.current_tenant()", None),
-    ("true", Some("does not hold each row to the tenant: `USING true`")),
-    ("is_public", Some("does not hold each row to the tenant: `USING is_public`")),
+    ("true", Some("does not restrict each row to the tenant: `USING true`")),
+    ("is_public", Some("does not restrict each row to the tenant: `USING is_public`")),
     (
         "true OR tenant = tenancy.current_tenant()",
         Some("shows what either side of an OR lets through: `USING (true OR ("),
