@@ -28,9 +28,9 @@ fmt:
 fmt-check:
     cargo fmt --all --check
 
-# Fail if a crate depends on what it must not see
-walls:
-    .ci/walls
+# Fail if a crate has a forbidden dependency
+dependency-rules:
+    .ci/dependency-rules
 
 # Fail on licences, sources and duplicate versions of dependencies that deny.toml does not allow
 deny:
@@ -85,4 +85,4 @@ lists:
     METRICD_UPDATE_LISTS=1 cargo test --workspace --test guard lists::
 
 # Run all that continuous integration runs
-ci: fmt-check walls deny clippy doc test test-german test-newest quick-start pooler openapi schema
+ci: fmt-check dependency-rules deny clippy doc test test-german test-newest quick-start pooler openapi schema

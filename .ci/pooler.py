@@ -59,7 +59,7 @@ def create():
         try:
             call("/metrics", author, definition)
         except urllib.error.HTTPError as error:
-            # It is there since the run before.
+            # It exists from an earlier run.
             if error.code != 409:
                 raise SystemExit(f"{definition}: {error.read().decode()}") from error
 
