@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run -p metricd-repository --example implement_a_store -- metrics.json
-//! cargo test -p metricd-repository --example implement_a_store
+//! cargo test --workspace --example implement_a_store
 //! ```
 //!
 //! The file is read when the store is opened, and replaced after each change: a change that was acknowledged is in the
