@@ -20,7 +20,7 @@ pub struct Decimal(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDecimal {
     /// `NaN` or an infinity.
-    #[error("`NaN` and the infinities are no amounts: expected a finite number, or nothing")]
+    #[error("`NaN` and infinities are not accepted: expected a finite number, or nothing")]
     NotFinite,
     /// The text is no number in plain notation.
     #[error("expected a number such as `12.50`: digits with a point, no thousands separators, no exponent")]

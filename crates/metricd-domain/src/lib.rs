@@ -49,7 +49,7 @@
 //! (top.default, top.max) = (Some(10.into()), Some(100.into()));
 //! let parameters = Parameters::new([Parameter::try_from(top)?])?;
 //! assert_eq!(parameters[0].accept("007")?.as_str(), "7");
-//! assert_eq!(parameters[0].accept("101").unwrap_err().to_string(), "`101` is too great: expected at most `100`");
+//! assert_eq!(parameters[0].accept("101").unwrap_err().to_string(), "`101` is too large: expected at most `100`");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

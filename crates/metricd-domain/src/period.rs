@@ -44,7 +44,7 @@ pub enum InvalidPeriod {
     #[error("expected the name of a column of the result")]
     Column,
     /// A column is named, and the result is not what the period is applied to.
-    #[error("`column` is a column of the result: expected `\"apply\": \"result\"` beside it")]
+    #[error("`column` requires `\"apply\": \"result\"`, or no `apply`")]
     ColumnWithoutResult,
 }
 

@@ -1,37 +1,37 @@
-//! What is wrong with JSON, in words for people who do not know the library that reads it.
+//! Rewords the errors of `serde_json` for people who do not know it.
 
-/// What `serde_json` says of a text or a value, in plain words; line and column stay as they are.
+/// Rewords an error of `serde_json`. Line and column are kept.
 ///
-/// A sentence that is not known stays as it is.
+/// An unknown message is returned unchanged.
 ///
 /// ```
 /// use metricd_domain::plain_json_error;
 ///
-/// let said = "invalid type: sequence, expected a map at line 1 column 7";
-/// assert_eq!(plain_json_error(said), "expected an object, not an array at line 1 column 7");
+/// let message = "invalid type: sequence, expected a map at line 1 column 7";
+/// assert_eq!(plain_json_error(message), "expected an object, not an array at line 1 column 7");
 /// ```
 #[must_use]
-pub fn plain_json_error(said: &str) -> String {
-    let place = said.rfind(" at line ").filter(|at| said[at + 9..].split(" column ").all(is_number));
-    let (what, place) = said.split_at(place.unwrap_or(said.len()));
-    plain_syntax(what).map_or_else(|| plain_data(what), str::to_owned) + place
+pub fn plain_json_error(message: &str) -> String {
+    let position = message.rfind(" at line ").filter(|at| message[at + 9..].split(" column ").all(is_number));
+    let (message, position) = message.split_at(position.unwrap_or(message.len()));
+    plain_syntax(message).map_or_else(|| plain_data(message), str::to_owned) + position
 }
 
-/// What makes a text no JSON.
-fn plain_syntax(what: &str) -> Option<&'static str> {
-    Some(match what {
+/// Rewords a syntax error.
+fn plain_syntax(message: &str) -> Option<&'static str> {
+    Some(match message {
         "EOF while parsing a list" => "it ends in the middle of an array",
         "EOF while parsing an object" => "it ends in the middle of an object",
         "EOF while parsing a string" => "it ends in the middle of a string",
         "EOF while parsing a value" => "it ends where a value is expected",
         "expected ident" => "expected `true`, `false` or `null`",
         "expected value" => "expected a value",
-        "trailing comma" => "there is a comma behind the last entry",
-        "trailing characters" => "something follows behind its end",
+        "trailing comma" => "there is a comma after the last entry",
+        "trailing characters" => "there is text after the end of the JSON",
         "key must be a string" => "expected a key in double quotes",
         "invalid escape" => "there is an escape that JSON does not have",
         "lone leading surrogate in hex escape" | "unexpected end of hex escape" | "invalid unicode code point" => {
-            "there is half a character, written as `\\u` and four digits"
+            "a `\\u` escape is incomplete or invalid, such as half of a surrogate pair"
         }
         "control character (\\u0000-\\u001F) found while parsing a string" => {
             "there is a line break or another control character in a string: write it as an escape, such as `\\n`"
@@ -41,30 +41,30 @@ fn plain_syntax(what: &str) -> Option<&'static str> {
     })
 }
 
-/// What makes JSON something else than what is read.
-fn plain_data(what: &str) -> String {
+/// Rewords an error of JSON that has another structure than expected.
+fn plain_data(message: &str) -> String {
     if let Some((found, expected)) = ["invalid type: ", "invalid value: ", "invalid length "]
         .iter()
-        .find_map(|kind| what.strip_prefix(kind)?.split_once(", expected "))
+        .find_map(|kind| message.strip_prefix(kind)?.split_once(", expected "))
     {
         return format!("expected {}, not {}", plain_expected(expected), plain_found(found));
     }
-    if let Some(field) = what.strip_prefix("missing field ") {
+    if let Some(field) = message.strip_prefix("missing field ") {
         return format!("the field {field} is missing");
     }
-    if let Some(field) = what.strip_prefix("duplicate field ") {
-        return format!("the field {field} stands there twice");
+    if let Some(field) = message.strip_prefix("duplicate field ") {
+        return format!("the field {field} occurs twice");
     }
     let unknown = [("unknown field ", "the field "), ("unknown variant ", "")];
-    let unknown = unknown.iter().find_map(|(kind, shown)| Some((shown, what.strip_prefix(kind)?)));
+    let unknown = unknown.iter().find_map(|(kind, shown)| Some((shown, message.strip_prefix(kind)?)));
     match unknown.map(|(shown, rest)| (shown, rest.split_once(", "))) {
         Some((shown, Some((name, "there are no fields")))) => format!("{shown}{name} is not known"),
         Some((shown, Some((name, expected)))) => format!("{shown}{name} is not known: {expected}"),
-        _ => what.to_owned(),
+        _ => message.to_owned(),
     }
 }
 
-/// Rust's names of types as those of JSON.
+/// Replaces Rust's names of types by those of JSON.
 fn plain_expected(expected: &str) -> &str {
     match expected {
         "a map" => "an object",
@@ -80,7 +80,7 @@ fn plain_expected(expected: &str) -> &str {
     }
 }
 
-/// What was found, as JSON has it.
+/// The value that was found, in JSON's terms.
 fn plain_found(found: &str) -> String {
     match found {
         "map" => "an object".to_owned(),
@@ -123,14 +123,14 @@ mod tests {
         Result,
     }
 
-    /// What is said of the text, which is none of the type.
-    fn told<T: DeserializeOwned>(text: &str) -> String {
+    /// The reworded error of a text that is not of the type.
+    fn plain<T: DeserializeOwned>(text: &str) -> String {
         plain_json_error(&serde_json::from_str::<T>(text).err().unwrap().to_string())
     }
 
-    /// These are made by the library itself, so that a release of it that says something else is noticed.
+    /// The library itself makes these errors, so that a release with other messages is noticed.
     #[test]
-    fn what_the_library_says_is_put_in_plain_words() {
+    fn errors_are_reworded() {
         for (text, expected) in [
             ("{", "it ends in the middle of an object at line 1 column 1"),
             ("[1", "it ends in the middle of an array at line 1 column 2"),
@@ -138,17 +138,18 @@ mod tests {
             ("", "it ends where a value is expected at line 1 column 0"),
             ("nil", "expected `true`, `false` or `null` at line 1 column 2"),
             ("NaN", "expected a value at line 1 column 1"),
-            ("[1,]", "there is a comma behind the last entry at line 1 column 4"),
-            ("{} x", "something follows behind its end at line 1 column 4"),
+            ("[1,]", "there is a comma after the last entry at line 1 column 4"),
+            ("{} x", "there is text after the end of the JSON at line 1 column 4"),
             ("{'a': 1}", "expected a key in double quotes at line 1 column 2"),
             ("1e999", "there is a number that is too large at line 1 column 5"),
+            ("\"\\ud800\"", "a `\\u` escape is incomplete or invalid, such as half of a surrogate pair at line 1 column 8"),
             ("\"\\q\"", "there is an escape that JSON does not have at line 1 column 3"),
             ("{\"a\" 1}", "expected `:` at line 1 column 6"),
         ] {
-            assert_eq!(told::<serde_json::Value>(text), expected, "{text}");
+            assert_eq!(plain::<serde_json::Value>(text), expected, "{text}");
         }
-        let told_of_line = told::<String>("\"a\nb\"");
-        assert!(told_of_line.starts_with("there is a line break or another control character"), "{told_of_line}");
+        let plain_line = plain::<String>("\"a\nb\"");
+        assert!(plain_line.starts_with("there is a line break or another control character"), "{plain_line}");
         for (text, expected) in [
             ("{}", "the field `rows` is missing"),
             ("[]", "expected an object, not an array"),
@@ -156,7 +157,7 @@ mod tests {
             ("{\"rows\": \"x\"}", "expected a whole number from 0, not \"x\""),
             ("{\"rows\": 1.5}", "expected a whole number from 0, not `1.5`"),
             ("{\"rows\": null}", "expected a whole number from 0, not null"),
-            ("{\"rows\": 1, \"rows\": 1}", "the field `rows` stands there twice"),
+            ("{\"rows\": 1, \"rows\": 1}", "the field `rows` occurs twice"),
             (
                 "{\"rows\": 1, \"rwos\": 1}",
                 "the field `rwos` is not known: expected one of `rows`, `share`, `kind`, `tags`",
@@ -166,15 +167,15 @@ mod tests {
             ("{\"rows\": 1, \"tags\": {}}", "expected an array, not an object"),
             ("{\"rows\": 1, \"tags\": [1]}", "expected a string, not `1`"),
         ] {
-            let told = if text == "[]" { told::<BTreeMap<String, u8>>(text) } else { told::<Limits>(text) };
-            assert!(told.split(" at line ").next().unwrap() == expected, "{text}: {told}");
+            let message = if text == "[]" { plain::<BTreeMap<String, u8>>(text) } else { plain::<Limits>(text) };
+            assert!(message.split(" at line ").next().unwrap() == expected, "{text}: {message}");
         }
     }
 
     #[test]
-    fn what_is_not_known_stays() {
-        for said in ["", "a limit of 0 lets nothing through", "it is so at line x column 2"] {
-            assert_eq!(plain_json_error(said), said);
+    fn unknown_messages_are_kept() {
+        for message in ["", "a limit of 0 lets nothing through", "it is so at line x column 2"] {
+            assert_eq!(plain_json_error(message), message);
         }
     }
 }

@@ -79,7 +79,7 @@ pub enum InvalidParameter {
         min: String,
     },
     /// A value is greater than the greatest.
-    #[error("`{value}` is too great: expected at most `{max}`")]
+    #[error("`{value}` is too large: expected at most `{max}`")]
     TooGreat {
         /// The value.
         value: String,
@@ -178,7 +178,7 @@ impl TryFrom<ParameterDeclaration> for Parameter {
             let Some(value) = value else { return Ok(None) };
             let value = read(name, scalar, value)?;
             if data_type.compare(&value, &value).is_none() {
-                return Err(key(name, format!("values of `{data_type}` have no least and no greatest one")));
+                return Err(key(name, format!("`{data_type}` takes no `min` and no `max`")));
             }
             Ok(Some(value))
         };
@@ -195,7 +195,7 @@ impl TryFrom<ParameterDeclaration> for Parameter {
         let allowed = allowed.iter().map(|value| read("allowed", scalar, value)).collect::<Result<Vec<_>, _>>()?;
         let allowed = allowed.iter().map(|value| value.as_str().to_owned()).collect();
         if declaration.required == Some(true) && declaration.default.is_some() {
-            return Err(key("default", "a parameter that every request must have needs none".to_owned()));
+            return Err(key("default", "a required parameter cannot have a default".to_owned()));
         }
         let mut parameter = Self { name, data_type, default: None, allowed, min, max, declaration };
         if let Some(value) = &parameter.declaration.default {

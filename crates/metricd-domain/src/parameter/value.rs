@@ -25,7 +25,7 @@ pub struct ParameterType {
 #[non_exhaustive]
 pub enum InvalidParameterValue {
     /// The text is not written as values of the type are.
-    #[error("`{value}` is no value of the type: expected {expected}")]
+    #[error("`{value}` is not valid: expected {expected}")]
     Syntax {
         /// The beginning of the value.
         value: String,
@@ -40,7 +40,7 @@ pub enum InvalidParameterValue {
     },
     /// The text names no type.
     #[error(
-        "`{0}` is no type of a parameter: expected text, integer, bigint, numeric, boolean, date, timestamp or uuid, or one of them with `[]`"
+        "`{0}` is not a parameter type: expected text, integer, bigint, numeric, boolean, date, timestamp or uuid, or one of them with `[]`"
     )]
     Type(String),
 }
