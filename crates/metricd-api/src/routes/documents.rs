@@ -7,7 +7,7 @@ pub(super) mod metric;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Bytes;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use utoipa::IntoResponses;
 
 pub(super) use self::api::get_openapi;
@@ -15,6 +15,7 @@ pub(super) use self::dashboard::get_dashboard_openapi;
 pub(super) use self::docs::{get_docs, get_docs_file};
 pub(super) use self::metric::get_metric_openapi;
 
+use crate::connections::StaticBody;
 use crate::extract::conditional;
 
 /// The responses of a document.
@@ -43,4 +44,10 @@ fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>
         .insert_header(conditional::header(&tag))
         .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
     if is_unchanged { response.finish() } else { response.content_type(content_type).body(document) }
+}
+
+/// A static document as a body: without a copy, and without counting against the memory of unread responses.
+fn static_body(request: &HttpRequest, bytes: &'static [u8]) -> Bytes {
+    request.extensions_mut().insert(StaticBody);
+    Bytes::from_static(bytes)
 }

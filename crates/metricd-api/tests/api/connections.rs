@@ -257,6 +257,14 @@ async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
 }
 
 #[actix_web::test]
+async fn static_documents_use_no_memory_of_unread_responses() -> Result<()> {
+    let app = app_with_result(1 << 20, limits_without_time(0)).await?;
+    app.get("/metrics/m1").await?.assert_problem(503, "server-busy", "/metrics/m1")?;
+    assert_eq!(app.get("/openapi.json").await?.status, 200);
+    Ok(())
+}
+
+#[actix_web::test]
 async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
     // Half of it are three responses.
     let app = app_with_result(14 << 20, limits_without_time(90 << 20)).await?;

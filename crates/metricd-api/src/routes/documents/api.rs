@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{DocumentResponses, respond};
+use super::{DocumentResponses, respond, static_body};
 use crate::Problem;
 use crate::extract::parameters::IfNoneMatchParameter;
 use crate::extract::query_string::QueryString;
@@ -21,5 +21,5 @@ problems!(GetOpenapiProblems: InvalidParameters);
 )]
 pub(in crate::routes) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    Ok(respond(&request, "application/json", api_document()))
+    Ok(respond(&request, "application/json", static_body(&request, api_document().as_bytes())))
 }

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
-use actix_web::web::Bytes;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use utoipa_swagger_ui::Config;
 
-use super::respond;
-use crate::connections::StaticBody;
+use super::{respond, static_body};
 use crate::extract::parameters::IfNoneMatchParameter;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
@@ -98,10 +96,4 @@ pub(in crate::routes) async fn get_docs_file(
         Ok(None) => Err(Problem::new(ProblemCode::NotFound)),
         Err(error) => Err(Problem::new(ProblemCode::InternalError).caused_by(error)),
     }
-}
-
-/// An embedded file as a body, without a copy.
-fn static_body(request: &HttpRequest, bytes: &'static [u8]) -> Bytes {
-    request.extensions_mut().insert(StaticBody);
-    Bytes::from_static(bytes)
 }
