@@ -1,5 +1,7 @@
 //! Adds what all operations share.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::Method;
 use metricd_access::Scope;
 use utoipa::openapi::path::{Operation, PathItem};
@@ -20,9 +22,7 @@ const MIDDLEWARE_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::ContentTooLarge,
     ProblemCode::UriTooLong,
     ProblemCode::HeadersTooLarge,
-    ProblemCode::AnswersUnread,
     ProblemCode::InternalError,
-    ProblemCode::ServerBusy,
 ];
 
 /// The headers of every response, with descriptions.
@@ -37,13 +37,15 @@ const COMMON_HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The problems of authentication and quotas, for operations that need a token.
-const AUTHENTICATION_PROBLEMS: &[ProblemCode] = &[
+/// The problems of authentication, quotas and unread responses, for operations that need a token. The responses of the
+/// others are small or static, and use no memory of unread responses.
+const SCOPED_PROBLEMS: &[ProblemCode] = &[
     ProblemCode::TokenMissing,
     ProblemCode::TokenInvalid,
     ProblemCode::ScopeMissing,
-    ProblemCode::ForeignOrigin,
     ProblemCode::TooManyRequests,
+    ProblemCode::AnswersUnread,
+    ProblemCode::ServerBusy,
 ];
 
 /// The rate-limit headers of operations that need a token.
@@ -63,17 +65,16 @@ const BEARER: &str = "bearer";
 
 /// Adds the problems and headers of the middleware to every operation, its scope, and the components.
 pub(super) fn add_common(api: &mut OpenApi) {
+    for operation in api.paths.paths.values_mut().flat_map(operations) {
+        merge_problems(operation, MIDDLEWARE_PROBLEMS);
+    }
     for (path, method, scope) in scopes() {
         let item = api.paths.paths.get_mut(&path);
         if let Some(operation) = item.and_then(|item| operation_mut(item, &method)) {
             require_scope(operation, scope);
         }
     }
-    let edge = problem_responses(MIDDLEWARE_PROBLEMS);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
-        for (status, response) in &edge {
-            operation.responses.responses.entry(status.clone()).or_insert_with(|| response.clone());
-        }
         operation.responses.responses.values_mut().for_each(|response| add_headers(response, COMMON_HEADERS));
         if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
             unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag of the client's copy.")));
@@ -103,24 +104,29 @@ pub(super) fn add_common(api: &mut OpenApi) {
 /// Declares that the operation needs a token with the scope.
 fn require_scope(operation: &mut Operation, scope: Scope) {
     operation.security = Some(vec![SecurityRequirement::new(BEARER, [scope.name()])]);
-    let responses = &mut operation.responses.responses;
-    let own = responses.values().filter_map(code_of);
-    let codes: Vec<_> = AUTHENTICATION_PROBLEMS.iter().copied().chain(own).collect();
-    let is_of_authentication = |code: &ProblemCode| {
-        AUTHENTICATION_PROBLEMS.iter().any(|authentication| authentication.status() == code.status())
-    };
-    let codes: Vec<_> = codes.into_iter().filter(is_of_authentication).collect();
-    responses.extend(problem_responses(&codes));
-    for response in responses.values_mut() {
+    merge_problems(operation, SCOPED_PROBLEMS);
+    for response in operation.responses.responses.values_mut() {
         add_headers(response, RATE_HEADERS);
     }
 }
 
-/// The problem code of a response.
-fn code_of(response: &RefOr<Response>) -> Option<ProblemCode> {
-    let RefOr::Ref(reference) = response else { return None };
-    let name = reference.ref_location.rsplit('/').next()?;
-    ProblemCode::ALL.iter().copied().find(|code| code.code() == name)
+/// Adds the problems to those of the operation's own responses.
+fn merge_problems(operation: &mut Operation, added: &[ProblemCode]) {
+    let responses = &mut operation.responses.responses;
+    let codes: BTreeSet<_> = responses.values().flat_map(codes_of).chain(added.iter().copied()).collect();
+    responses.extend(problem_responses(&Vec::from_iter(codes)));
+}
+
+/// The codes of a problem response: the name of the component that it refers to, or the names of its examples.
+fn codes_of(response: &RefOr<Response>) -> Vec<ProblemCode> {
+    let names: Vec<&str> = match response {
+        RefOr::Ref(reference) => reference.ref_location.rsplit('/').take(1).collect(),
+        RefOr::T(response) => {
+            let problems = response.content.get("application/problem+json");
+            problems.into_iter().flat_map(|problems| problems.examples.keys()).map(String::as_str).collect()
+        }
+    };
+    ProblemCode::ALL.iter().copied().filter(|code| names.contains(&code.code())).collect()
 }
 
 fn bearer() -> SecurityScheme {
@@ -155,4 +161,23 @@ fn header(description: &str) -> Header {
         .description(Some(description))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::openapi::path::OperationBuilder;
+
+    use super::*;
+
+    #[test]
+    fn added_problems_join_an_operations_own_of_the_same_status() {
+        let own = [ProblemCode::TenantMissing, ProblemCode::TokenLimited, ProblemCode::NoConnection];
+        let mut operation = OperationBuilder::new().build();
+        operation.responses.responses.extend(problem_responses(&own));
+        merge_problems(&mut operation, &[ProblemCode::ScopeMissing, ProblemCode::ServerBusy]);
+        let responses = operation.responses.responses.iter();
+        let merged: Vec<_> = responses.map(|(status, response)| (status.as_str(), codes_of(response))).collect();
+        let forbidden = vec![ProblemCode::ScopeMissing, ProblemCode::TenantMissing, ProblemCode::TokenLimited];
+        assert_eq!(merged, [("403", forbidden), ("503", vec![ProblemCode::NoConnection, ProblemCode::ServerBusy])]);
+    }
 }

@@ -12,27 +12,34 @@ use crate::support::Answer;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(api_document()).unwrap_or_default());
 
-/// Asserts that the operation's document has the status, the content type and, for JSON, the schema of the response.
+/// Asserts that the operation's document has the status, the content type and, for JSON, the schema of the response,
+/// and for a problem its code.
 /// Responses outside all operations are not documented.
 pub(crate) fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
     let Some(operation) = operation(method, path) else { return Ok(()) };
-    let asked = format!("{method} {path}");
+    let operation_name = format!("{method} {path}");
     let response = resolve(&operation["responses"][answer.status.to_string()]);
-    assert!(response.is_object(), "{asked}: the document knows no {}", answer.status);
+    assert!(response.is_object(), "{operation_name}: the document knows no {}", answer.status);
     for name in ["Server-Timing", "X-Request-Id"] {
-        assert!(response["headers"][name].is_object() && !answer.header(name).is_empty(), "{asked}: no {name}");
+        assert!(
+            response["headers"][name].is_object() && !answer.header(name).is_empty(),
+            "{operation_name}: no {name}"
+        );
     }
     let media_type = answer.header("content-type").split(';').next().unwrap_or_default();
     if method == "HEAD" || answer.status == 204 || answer.status == 304 {
-        assert_eq!(answer.body, "", "{asked}");
+        assert_eq!(answer.body, "", "{operation_name}");
         return Ok(());
     }
     let content = &response["content"][media_type];
-    assert!(content.is_object(), "{asked}: the document knows no {media_type} with {}", answer.status);
+    assert!(content.is_object(), "{operation_name}: the document knows no {media_type} with {}", answer.status);
     if media_type.ends_with("json") && media_type != "application/x-ndjson" {
         let body = answer.json()?;
         let faults: Vec<_> = validator(&content["schema"])?.iter_errors(&body).map(|error| error.to_string()).collect();
-        assert!(faults.is_empty(), "{asked} {}: {faults:#?} in {body:#}", answer.status);
+        assert!(faults.is_empty(), "{operation_name} {}: {faults:#?} in {body:#}", answer.status);
+        if let Some(code) = body["code"].as_str().filter(|_| media_type == "application/problem+json") {
+            assert!(content["examples"][code].is_object(), "{operation_name}: the document knows no {code}");
+        }
     }
     Ok(())
 }

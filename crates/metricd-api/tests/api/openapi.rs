@@ -143,6 +143,20 @@ async fn a_metrics_document_has_no_schemas_of_others() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn operations_that_need_a_token_document_the_problems_of_unread_responses() -> Result<()> {
+    let document: Value = serde_json::from_str(api_document())?;
+    let paths = document["paths"].as_object().context("paths")?;
+    for operation in paths.values().filter_map(Value::as_object).flat_map(|item| item.values()) {
+        let text = operation["responses"].to_string();
+        let is_scoped = operation["security"].is_array();
+        for code in ["answers-unread", "server-busy"] {
+            assert_eq!(text.contains(code), is_scoped, "{code} of {}", operation["operationId"]);
+        }
+    }
+    Ok(())
+}
+
 #[actix_web::test]
 async fn the_page_keeps_a_token_to_itself() -> Result<()> {
     let app = TestApp::start().await?;
