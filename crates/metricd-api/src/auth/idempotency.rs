@@ -1,6 +1,7 @@
 //! Idempotency keys, which make a retried request safe.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use metricd_repository::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -10,6 +11,9 @@ use crate::{FieldError, Problem, ProblemCode};
 
 /// The header of the key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// `true` if this is the response to an earlier request with the same key; absent otherwise.
+pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The longest key.
 const MAX_KEY_CHARS: usize = 255;

@@ -234,6 +234,13 @@ async fn a_retried_upload_is_ingested_once() -> Result<()> {
     other.assert_problem(422, "idempotency-key-reused", "/ingestions")?;
     let other = upload(&app, "", Some("k"), form(&[("queries", "queries.csv", QUERIES)])).await?;
     other.assert_problem(422, "idempotency-key-reused", "/ingestions")?;
+
+    let bad = || form(&[("queries", "q.csv", "id,query\nq8,DROP TABLE x\n")]);
+    let first = upload(&app, "", Some("bad"), bad()).await?;
+    first.assert_problem(422, "ingestion-refused", "/ingestions")?;
+    let again = upload(&app, "", Some("bad"), bad()).await?;
+    let replayed = [&first, &again].map(|answer| answer.header("idempotent-replayed"));
+    assert_eq!((again.status, &again.body, replayed), (422, &first.body, ["", "true"]));
     Ok(())
 }
 

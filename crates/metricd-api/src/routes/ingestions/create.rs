@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_multipart::Multipart;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
 use metricd_execution::SqlValidationError;
@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use super::upload::{Upload, UploadBody, receive};
 use crate::auth::caller;
-use crate::auth::idempotency;
+use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, idempotency_key};
 use crate::extract::parameters::IdempotencyKeyParameter;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
@@ -73,7 +73,7 @@ pub(in crate::routes) async fn create_ingestion(
     let overwrite_edits =
         query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
     query.finish()?;
-    let key = idempotency::idempotency_key(&request)?;
+    let key = idempotency_key(&request)?;
     let slot = state.uploads.try_acquire(caller::quota_key(&request, &state));
     let slot = slot.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
     let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
@@ -134,14 +134,16 @@ fn respond(report: &IngestionReport, is_replay: bool) -> Result<HttpResponse, Pr
         Outcome::DryRun => HttpResponse::Ok(),
         Outcome::Refused => {
             let report = serde_json::to_value(report).unwrap_or_default();
-            return Err(Problem::new(ProblemCode::IngestionRefused).with_extension("report", report));
+            let problem = Problem::new(ProblemCode::IngestionRefused).with_extension("report", report);
+            let replayed = (IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+            return Err(if is_replay { problem.with_header(replayed.0, replayed.1) } else { problem });
         }
     };
     if report.outcome == Outcome::Stored {
         response.insert_header((LOCATION, format!("/ingestions/{}", report.ingestion_id)));
     }
     if is_replay {
-        response.insert_header(("idempotent-replayed", "true"));
+        response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     Ok(response.json(report))
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::content::{ContentRequest, NewMetricBody};
 use super::definition::{DefinitionResponse, respond};
 use crate::auth::caller;
-use crate::auth::idempotency;
+use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, idempotency};
 use crate::extract::body::Json;
 use crate::extract::fields::{Field, Fields};
 use crate::extract::parameters::IdempotencyKeyParameter;
@@ -59,7 +59,7 @@ pub(in crate::routes) async fn create_metric(
     Json(body): Json<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let idempotency = idempotency::idempotency(&request, &body)?;
+    let idempotency = idempotency(&request, &body)?;
     let mut fields = Fields::of(body);
     let id = fields.take_text("id", |text| MetricId::parse(text)).given();
     let content = ContentRequest::take(&mut fields);
@@ -95,7 +95,7 @@ pub(in crate::routes) async fn create_metric(
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/metrics/{}", definition.metric.metric_id)));
     if !is_new {
-        response.insert_header(("idempotent-replayed", "true"));
+        response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     Ok(respond(response, &definition))
 }
