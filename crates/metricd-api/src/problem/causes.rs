@@ -2,10 +2,10 @@
 //! until it has a status.
 
 use metricd_database::{Fault, Outage, Trouble, fault_of};
-use metricd_execution::RunError;
+use metricd_execution::{Finding, FindingCode, RunError, SqlValidationError};
 use metricd_repository::RepositoryError;
 
-use super::{Problem, ProblemCode};
+use super::{FieldError, FindingResponse, Problem, ProblemCode};
 
 impl From<RepositoryError> for Problem {
     fn from(error: RepositoryError) -> Self {
@@ -63,10 +63,39 @@ impl From<RunError> for Problem {
     }
 }
 
+impl From<SqlValidationError> for Problem {
+    fn from(error: SqlValidationError) -> Self {
+        match error {
+            SqlValidationError::Refused(findings) => refused(&findings),
+            SqlValidationError::Unavailable(outage) => outage.into(),
+        }
+    }
+}
+
 impl From<Outage> for Problem {
     fn from(outage: Outage) -> Self {
         unavailable(outage.fault).caused_by(outage)
     }
+}
+
+/// The problem of refused SQL, with every finding.
+fn refused(findings: &[Finding]) -> Problem {
+    let errors = findings.iter().map(|finding| FieldError {
+        field: if finding.code == FindingCode::Period { "period" } else { "sql" }.to_owned(),
+        message: format!("line {}, column {}: {}", finding.position.line, finding.position.column, finding.message),
+    });
+    let responses: Vec<_> = findings
+        .iter()
+        .map(|finding| FindingResponse {
+            code: finding.code.code(),
+            line: finding.position.line,
+            column: finding.position.column,
+            words: &finding.snippet,
+            message: &finding.message,
+        })
+        .collect();
+    let responses = serde_json::to_value(responses).unwrap_or_default();
+    Problem::new(ProblemCode::SqlRefused).with_errors(errors.collect()).with_extension("findings", responses)
 }
 
 /// The problem of an unavailable database, with a detail for the fault.

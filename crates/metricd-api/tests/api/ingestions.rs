@@ -266,6 +266,7 @@ async fn an_upload_that_cannot_be_stored_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
     app.resolver.stop();
     let answer = upload(&app, "", None, good()).await?;
-    answer.assert_problem(503, "database-unavailable", "/ingestions")?;
+    let problem = answer.assert_problem(503, "database-unavailable", "/ingestions")?;
+    assert_eq!(problem["detail"], "The database cannot be reached at the moment. Try again.");
     Ok(())
 }

@@ -7,7 +7,6 @@ use actix_multipart::Multipart;
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
-use metricd_execution::SqlValidationError;
 use metricd_ingestion::{IngestError, IngestOptions, ingest};
 use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
@@ -118,7 +117,7 @@ async fn run(
     let permit = Arc::clone(&state.ingestion_permits).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
     let work = move || {
-        let validator = state.validator().map_err(validation_problem)?;
+        let validator = state.validator()?;
         let Upload { folder, inputs, .. } = upload;
         let report = runtime.block_on(ingest(state.repository.as_ref(), validator, inputs, options, Arc::new(())));
         state.definitions.invalidate();
@@ -146,10 +145,6 @@ fn respond(report: &IngestionReport, is_replay: bool) -> Result<HttpResponse, Pr
         response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     Ok(response.json(report))
-}
-
-fn validation_problem(error: SqlValidationError) -> Problem {
-    Problem::new(ProblemCode::DatabaseUnavailable).caused_by(error)
 }
 
 fn problem(error: IngestError) -> Problem {

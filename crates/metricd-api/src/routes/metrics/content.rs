@@ -7,7 +7,7 @@ use metricd_domain::{
     Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
     ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
-use metricd_execution::{Declarations, Finding, FindingCode, SqlValidationError};
+use metricd_execution::Declarations;
 use metricd_repository::MetricContent;
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,8 +17,7 @@ use utoipa::ToSchema;
 use crate::auth::caller;
 use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::extract::fields::{Field, Fields, read};
-use crate::problem::FindingResponse;
-use crate::{ApiState, FieldError, Problem, ProblemCode};
+use crate::{ApiState, Problem, ProblemCode};
 
 /// A new metric.
 #[derive(Deserialize, ToSchema)]
@@ -217,28 +216,6 @@ async fn validate(request: &HttpRequest, state: &ApiState, draft: DraftContent) 
         state.validator()?.validate(&draft.sql, declared)
     };
     let validated = actix_web::web::block(work).await;
-    match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
-        Ok(contract) => Ok(contract),
-        Err(SqlValidationError::Refused(findings)) => Err(refused(&findings)),
-        Err(SqlValidationError::Unavailable(outage)) => Err(outage.into()),
-    }
-}
-
-fn refused(findings: &[Finding]) -> Problem {
-    let errors = findings.iter().map(|finding| FieldError {
-        field: if finding.code == FindingCode::Period { "period" } else { "sql" }.to_owned(),
-        message: format!("line {}, column {}: {}", finding.position.line, finding.position.column, finding.message),
-    });
-    let responses: Vec<_> = findings
-        .iter()
-        .map(|finding| FindingResponse {
-            code: finding.code.code(),
-            line: finding.position.line,
-            column: finding.position.column,
-            words: &finding.snippet,
-            message: &finding.message,
-        })
-        .collect();
-    let responses = serde_json::to_value(responses).unwrap_or_default();
-    Problem::new(ProblemCode::SqlRefused).with_errors(errors.collect()).with_extension("findings", responses)
+    let validated = validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))?;
+    Ok(validated?)
 }
