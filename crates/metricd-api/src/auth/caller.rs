@@ -71,7 +71,7 @@ pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiStat
 ///
 /// # Errors
 ///
-/// 429 if the caller's other SQL is validated until the timeout.
+/// 429 if other SQL of the caller is still being validated after the timeout.
 pub(crate) async fn acquire_validation_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_validation_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| {

@@ -2,8 +2,8 @@
 
 /// The position in a chunked body.
 ///
-/// Accepts everything that the web server accepts, byte for byte. Of a body that the web server refuses it may accept
-/// more; such a request is the last one of its connection.
+/// Accepts everything that the web server accepts, byte for byte. It may accept more of a body that the web server
+/// refuses; such a request is the last one of its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChunkedParser {
     /// In the digits of a chunk's size, with the size so far.

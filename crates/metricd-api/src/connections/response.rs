@@ -112,8 +112,8 @@ impl InFlightRequest {
     ) -> ServiceResponse<BoxBody> {
         response.map_body(|_, body| match body.try_into_bytes() {
             Ok(bytes) if bytes.len() <= WRITE_CHUNK_BYTES => BoxBody::new(bytes),
-            Ok(bytes) => BoxBody::new(ChunkedBody { bytes, _room: reservation, _in_flight: self }),
-            Err(body) => BoxBody::new(StreamedBody { body, _room: reservation, _in_flight: self }),
+            Ok(bytes) => BoxBody::new(ChunkedBody { bytes, _reservation: reservation, _in_flight: self }),
+            Err(body) => BoxBody::new(StreamedBody { body, _reservation: reservation, _in_flight: self }),
         })
     }
 }
@@ -121,7 +121,7 @@ impl InFlightRequest {
 /// A buffered body, sent in chunks.
 struct ChunkedBody {
     bytes: Bytes,
-    _room: Reservation,
+    _reservation: Reservation,
     _in_flight: InFlightRequest,
 }
 
@@ -142,7 +142,7 @@ impl MessageBody for ChunkedBody {
 /// A streamed body.
 struct StreamedBody {
     body: BoxBody,
-    _room: Reservation,
+    _reservation: Reservation,
     _in_flight: InFlightRequest,
 }
 

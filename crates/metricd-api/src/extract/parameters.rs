@@ -1,6 +1,7 @@
-//! Parameters that operations share, for the OpenAPI document alone.
-//! [`QueryString`](crate::extract::query_string::QueryString) reads them from a request, and reports all faults at
-//! once.
+//! Describes parameters that operations share, for the OpenAPI document alone: nothing extracts these types. They are
+//! here, since routes name them in their attributes and may not read `openapi`.
+//! [`QueryString`](crate::extract::query_string::QueryString), [`conditional`](crate::extract::conditional) and
+//! [`idempotency`](crate::auth::idempotency) read the parameters from a request.
 
 use std::collections::BTreeMap;
 

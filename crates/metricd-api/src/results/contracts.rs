@@ -113,8 +113,7 @@ impl ApiState {
         }
     }
 
-    /// Answers with the metric's contract, and again with a refreshed one if a stale contract may have caused the
-    /// problem.
+    /// Calls `answer` with the metric, and again with a refreshed contract if a stale one may have caused the problem.
     ///
     /// # Errors
     ///

@@ -46,7 +46,7 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
     let mut causes = Vec::new();
     let (migrations, definitions) = match &stored {
         Ok(Ok(readiness)) if readiness.pending_migrations > 0 => ("pending", "unknown"),
-        // Without a token the response does not reveal how many.
+        // Without a token the response does not reveal how many metrics there are.
         Ok(Ok(_)) => ("ok", "ok"),
         Ok(Err(error)) => {
             causes.push(error.to_string());

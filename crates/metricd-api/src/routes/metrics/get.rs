@@ -71,11 +71,11 @@ pub(in crate::routes) async fn get_metric(
     let tenant = caller::tenant(&request, &state)?;
     let metric_id = metric_id(&request, &path)?;
     let cached = state.cached_metric(&metric_id).await?;
-    state.with_contract_retry(cached, async |cached| answer(&request, &state, tenant.as_ref(), cached).await).await
+    state.with_contract_retry(cached, async |cached| run_metric(&request, &state, tenant.as_ref(), cached).await).await
 }
 
-/// Answers with the metric's contract.
-async fn answer(
+/// Runs the metric by the contract of `cached`, and returns its result.
+async fn run_metric(
     request: &HttpRequest,
     state: &web::Data<ApiState>,
     tenant: Option<&Tenant>,
