@@ -61,8 +61,8 @@ pub(crate) async fn acquire_query_permit(request: &HttpRequest, state: &ApiState
 pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_stream_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| {
-        let detail = "The token's subject, or the address without a token, has reached its limit of concurrent streams, and \
-                      none of them has ended within a second. Try again.";
+        let detail = "The caller (the token's subject, or the address without a token) has reached its limit of concurrent \
+                      streams, and none has ended within a second. Try again.";
         denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))
     })
 }
@@ -75,8 +75,8 @@ pub(crate) async fn acquire_stream_permit(request: &HttpRequest, state: &ApiStat
 pub(crate) async fn acquire_validation_permit(request: &HttpRequest, state: &ApiState) -> Result<QuotaPermit, Problem> {
     let permit = state.quotas.acquire_validation_permit(of(request).as_deref(), address(request)).await;
     permit.ok_or_else(|| {
-        let detail = "Other SQL of the token's subject, or of the address without a token, is being validated, and was not \
-                      finished within the time limit. Try again.";
+        let detail = "Other SQL of the caller (the token's subject, or the address without a token) is still being \
+                      validated. Try again.";
         denied(request, Problem::new(ProblemCode::TooManyQueries).with_detail(detail))
     })
 }

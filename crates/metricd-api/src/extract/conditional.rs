@@ -58,8 +58,8 @@ pub(crate) fn check_if_match(request: &HttpRequest, tag: &EntityTag) -> Result<(
         Ok(IfMatch::Items(seen)) if seen.iter().any(|seen| seen.strong_eq(tag)) => Ok(()),
         // For example the tag of a result. Caches that compress may also have weakened a definition's tag.
         Ok(IfMatch::Items(seen)) if !seen.is_empty() && seen.iter().all(|seen| seen.weak) => {
-            let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which is of no version: send \
-                          the `ETag` of the metric's definition.";
+            let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which identifies no \
+                          version: send the `ETag` of the metric's definition.";
             Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
         }
         Ok(IfMatch::Items(seen)) if !seen.is_empty() => Err(Problem::new(ProblemCode::VersionMismatch)),

@@ -40,7 +40,9 @@ pub(super) fn check(request: &ServiceRequest) -> Result<(), Problem> {
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::DELETE)
         && has_large_body(request)
     {
-        let detail = "The method has no body: expected none, or a small one with a known length, which is ignored.";
+        let detail = format!(
+            "This method takes no body. A body of at most {MAX_UNREAD_BODY_BYTES} bytes with a `Content-Length` is ignored."
+        );
         return Err(Problem::new(ProblemCode::ContentTooLarge).with_detail(detail));
     }
     Ok(())

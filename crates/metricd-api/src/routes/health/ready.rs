@@ -67,7 +67,8 @@ pub(in crate::routes) async fn get_readiness(state: web::Data<ApiState>) -> Resu
         Ok(Ok(Ok(()))) => "ok",
         Ok(Ok(Err(open))) => {
             causes.push(open.to_string());
-            "missing where the reader may read, so no metric runs for any tenant; the server's log names the relations"
+            "row-level security is missing on relations that the reader may read, so no metric runs for any tenant; the \
+             server's log names them"
         }
         // A busy server is ready, and the check before reports an unreachable database.
         Ok(Err(_)) | Err(_) => "unknown",

@@ -4,7 +4,7 @@ use metricd_access::Caller;
 use metricd_domain::{IngestionReport, Location};
 
 /// Replaces a message that may quote the files.
-const WITHHELD: &str = "shown to the subject that has sent the files";
+const WITHHELD: &str = "withheld: only the subject that sent the files sees it";
 
 /// The report for a caller: with names of files without their folders, and with content of the files only for the
 /// subject that sent them. Without tokens all callers are the same.

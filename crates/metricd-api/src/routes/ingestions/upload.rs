@@ -233,7 +233,7 @@ fn too_large(max_bytes: u64) -> Problem {
 }
 
 fn broken(error: impl std::fmt::Display) -> Problem {
-    Problem::new(ProblemCode::InternalError).caused_by(format!("an upload could not be kept: {error}"))
+    Problem::new(ProblemCode::InternalError).caused_by(format!("an upload could not be stored: {error}"))
 }
 
 fn unreadable(error: MultipartError) -> Problem {

@@ -131,7 +131,12 @@ async fn relations_without_row_level_security_are_not_read() -> Result<()> {
     }
     let unready = app.get("/health/ready").await?.assert_problem(503, "not-ready", "/health/ready")?;
     assert_eq!((&unready["checks"]["database"], &unready["checks"]["definitions"]), (&json!("ok"), &json!("ok")));
-    assert!(unready["checks"]["row_security"].as_str().is_some_and(|said| said.starts_with("missing")), "{unready}");
+    assert!(
+        unready["checks"]["row_security"]
+            .as_str()
+            .is_some_and(|said| said.starts_with("row-level security is missing")),
+        "{unready}"
+    );
     assert!(!unready.to_string().contains("made_later"), "{unready}");
     let results = get(&app, "/dashboards/d1/results", &token).await?.json()?;
     assert_eq!([&results["results"][0]["status"], &results["results"][1]["status"]], [500, 500]);
