@@ -98,8 +98,8 @@ async fn serve(public: &str, per_second: NonZeroU32) -> Result<String> {
         metrics: vec![metric("m1", "q1")],
         ..Definitions::default()
     };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     let runner = ScriptedRunner::default();
     runner.script("SELECT 1", || Ok(vec![Some("1".to_owned())]));
     let keys = Keys::parse(public)?.with_secret(&Secret::parse(SECRET.to_owned())?);

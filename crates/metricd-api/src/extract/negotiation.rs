@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn browsers_are_told_from_programs() {
+    fn browsers_get_html_and_programs_json() {
         let accepts =
             |accept: &str| prefers_html(&TestRequest::default().insert_header(("accept", accept)).to_http_request());
         for html in

@@ -116,17 +116,17 @@ fn shared_parameters(items: &[(&str, Option<&MetricDefinition>)]) -> Vec<RefOr<P
     for (id, definition) in items {
         let own = definition.map(parameters).unwrap_or_default();
         for mut parameter in own.into_iter().filter(|parameter| !is_period(&parameter.name)) {
-            let says = format!("Of `{id}`: {}", parameter.description.take().unwrap_or_default());
+            let described = format!("Of `{id}`: {}", parameter.description.take().unwrap_or_default());
             let Some(known) = shared.get_mut(&parameter.name) else {
                 parameter.required = Required::False;
-                parameter.description = Some(says);
+                parameter.description = Some(described);
                 shared.insert(parameter.name.clone(), parameter);
                 continue;
             };
             // Metrics that share a name may have different schemas.
             known.schema = known.schema.take().filter(|schema| parameter.schema.as_ref() == Some(schema));
             known.schema.get_or_insert_with(String::schema);
-            known.description = known.description.take().map(|known| format!("{known}\n\n{says}"));
+            known.description = known.description.take().map(|known| format!("{known}\n\n{described}"));
         }
     }
     shared.into_values().map(RefOr::T).collect()

@@ -49,7 +49,7 @@ pub(crate) fn add_problems(components: &mut Components) {
 
 /// Every problem, as a Markdown table.
 pub(crate) fn problem_table() -> String {
-    let mut table = "| code | status | what it means |\n|---|---|---|\n".to_owned();
+    let mut table = "| code | status | detail |\n|---|---|---|\n".to_owned();
     for code in ProblemCode::ALL {
         let _ = writeln!(table, "| `{}` | {} | {} |", code.code(), code.status().as_u16(), code.detail());
     }

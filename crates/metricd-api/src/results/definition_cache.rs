@@ -138,8 +138,8 @@ mod tests {
             metrics: vec![metric("m1", "q1")],
             ..Definitions::default()
         };
-        let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-        repository.ingest(Box::new(brought)).await.unwrap();
+        let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+        repository.ingest(Box::new(ingestion)).await.unwrap();
     }
 
     #[actix_web::test]

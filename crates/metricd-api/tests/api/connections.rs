@@ -18,7 +18,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Far longer than any of these connections may live.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn options() -> ServerOptions {
     ServerOptions { keep_alive: KEEP_ALIVE, request_timeout: REQUEST_TIMEOUT, ..ServerOptions::default() }
@@ -37,7 +37,7 @@ async fn trickle_until_ended(stream: &mut TcpStream, bytes: &[u8]) -> Result<()>
         }
     };
     let mut answer = Vec::new();
-    let ended = timeout(PATIENCE, async {
+    let ended = timeout(TEST_TIMEOUT, async {
         tokio::select! {
             _ = reader.read_to_end(&mut answer) => {}
             () = trickled => {}
@@ -144,7 +144,7 @@ async fn ask_and_wait_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStr
 async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
     let mut bytes = Vec::new();
     // It may also be reset.
-    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes)).await;
     ensure!(read.is_ok(), "the connection is still open");
     Ok(bytes.len())
 }
@@ -183,7 +183,7 @@ async fn each_pipelined_request_gets_its_own_response() -> Result<()> {
                 stream.write_all(piece).await?;
             }
             let mut answers = String::new();
-            timeout(PATIENCE, stream.read_to_string(&mut answers)).await??;
+            timeout(TEST_TIMEOUT, stream.read_to_string(&mut answers)).await??;
             let shape = |answer: &str| {
                 let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
                 (head.chars().next().unwrap_or_default(), head.contains("connection: close"), !body.is_empty())
@@ -250,7 +250,7 @@ async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
         }
         anyhow::bail!("no address is left")
     };
-    let refused = timeout(PATIENCE, fill).await??;
+    let refused = timeout(TEST_TIMEOUT, fill).await??;
     refused.assert_problem(503, "server-busy", "/metrics/m1")?;
     assert_eq!(app.get("/health").await?.status, 200, "a small response reserves no memory");
     Ok(())
@@ -279,7 +279,7 @@ async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
             held.push(last);
         }
     };
-    let mut refused = timeout(PATIENCE, fill).await??;
+    let mut refused = timeout(TEST_TIMEOUT, fill).await??;
     read_until(&mut refused, r#""code":"answers-unread"}"#).await?;
     assert_eq!(app.get("/metrics/m1").await?.status, 200, "another caller has its own share");
     Ok(())
@@ -304,7 +304,7 @@ async fn clients_that_read_nothing_are_disconnected_when_memory_is_short() -> Re
             }
             Ok::<_, anyhow::Error>(())
         };
-        timeout(PATIENCE, served).await??;
+        timeout(TEST_TIMEOUT, served).await??;
         assert!(read_to_end(held.remove(0)).await? < 14 << 20, "the first one was disconnected");
     }
     Ok(())
@@ -368,7 +368,7 @@ async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Resul
         stream.readable().await?;
         streams.push(stream);
         if count % 10 == 0 {
-            assert_eq!(timeout(PATIENCE, app.get("/health")).await??.status, 200);
+            assert_eq!(timeout(TEST_TIMEOUT, app.get("/health")).await??.status, 200);
         }
     }
     // The system has buffered less of a closed connection than all responses.

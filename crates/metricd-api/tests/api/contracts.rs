@@ -126,17 +126,17 @@ async fn values_are_parsed_by_the_current_types_of_parameters() -> Result<()> {
 #[actix_web::test]
 async fn a_contract_that_cannot_be_refreshed_is_not_validated_at_each_request() -> Result<()> {
     let refused = || ResolveError::Refused { message: "there is no such column".into(), hint: None, character: None };
-    for judged in [Ok(resolution("integer")), Err(refused())] {
+    for validated in [Ok(resolution("integer")), Err(refused())] {
         let app = app().await?;
         app.runner.script(SQL, || Ok(Vec::new()));
         // The reader sees other columns than the role that validates SQL, as on a standby that lags behind.
         app.runner.set_description(SQL, Ok(described("text")));
-        app.resolver.answer(SQL, judged.clone());
+        app.resolver.answer(SQL, validated.clone());
         let before = app.resolver.asked().len();
         for path in RESULTS.into_iter().chain(RESULTS) {
             assert_eq!(app.get(path).await?.status, 200, "{path}: a result says itself what it is");
         }
-        assert_eq!(app.resolver.asked().len(), before + 1, "{judged:?}");
+        assert_eq!(app.resolver.asked().len(), before + 1, "{validated:?}");
     }
     Ok(())
 }

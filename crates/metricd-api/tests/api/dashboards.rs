@@ -20,8 +20,8 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![board, dashboard("d2", &[])],
         ..Definitions::default()
     };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     TestApp::with(Arc::new(repository))
 }
 

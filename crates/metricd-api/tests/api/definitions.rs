@@ -22,7 +22,7 @@ async fn create(app: &TestApp, body: Value) -> Result<Answer> {
 }
 
 #[actix_web::test]
-async fn a_clients_day() -> Result<()> {
+async fn a_metric_is_created_changed_deleted_and_restored() -> Result<()> {
     let app = TestApp::start().await?;
     let created = create(&app, alerts()).await?;
     assert_eq!((created.status, created.header("location")), (201, "/metrics/alerts-by-day"), "{created:?}");
@@ -237,8 +237,8 @@ async fn a_metric_that_is_not_editable_cannot_be_changed() -> Result<()> {
     fixed.editable = false;
     let definitions =
         Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![fixed], ..Definitions::default() };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     for (method, path, body) in [
         ("PATCH", "/metrics/m1", Some(json!({"title": "x"}))),

@@ -79,8 +79,8 @@ async fn app() -> Result<TestApp> {
             .collect::<Result<BTreeMap<_, _>>>()?,
         ..Definitions::default()
     };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     for text in [
         "SELECT CAST($1 AS text[]), CAST($2 AS integer), CAST($3 AS text)",

@@ -26,9 +26,9 @@ async fn app() -> Result<TestApp> {
     let contract = Contract { parameters: vec![kind], ..Contract::default() };
     let contracts = [(metrics[4].metric_id.clone(), contract)].into();
     let dashboards = vec![dashboard("d1", &["two", "one"]), dashboard("empty", &[])];
-    let (brought, _told) =
+    let (ingestion, _outcome) =
         TestIngestion::committing(Definitions { queries, metrics, contracts, dashboards }, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into()); 3]));

@@ -88,8 +88,8 @@ impl TestApp {
             metrics: vec![metric("m1", "q1")],
             ..Definitions::default()
         };
-        let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-        repository.ingest(Box::new(brought)).await?;
+        let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+        repository.ingest(Box::new(ingestion)).await?;
         Ok(Arc::new(repository))
     }
 

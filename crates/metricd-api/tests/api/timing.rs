@@ -82,8 +82,8 @@ async fn several_results_report_the_timing_of_the_call() -> Result<()> {
         dashboards: vec![dashboard("d1", &["m1", "m2"])],
         ..Definitions::default()
     };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::with(Arc::new(repository))?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     assert_of_a_run(&app.get("/results?metric_id=m1&metric_id=m2").await?)?;

@@ -36,8 +36,8 @@ async fn app() -> Result<TestApp> {
         dashboards: vec![of_all, dashboard("d2", &["margins"])],
         ..Definitions::default()
     };
-    let (brought, _told) = TestIngestion::committing(definitions, Vec::new());
-    repository.ingest(Box::new(brought)).await?;
+    let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
+    repository.ingest(Box::new(ingestion)).await?;
     let app = TestApp::guarded(Arc::new(repository), verifier("")?)?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     Ok(app)
@@ -48,7 +48,7 @@ async fn call(app: &TestApp, method: &str, path: &str, token: &str, body: Option
 }
 
 /// The parts of a response that do not depend on the requested id.
-fn told(answer: &Answer, id: &str) -> (u16, Vec<(String, String)>, String) {
+fn comparable(answer: &Answer, id: &str) -> (u16, Vec<(String, String)>, String) {
     let changing = ["date", "server-timing", "x-request-id", "content-length"];
     let headers = answer.headers.iter().filter(|(name, _)| !changing.contains(&name.as_str()));
     let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), format!("{value:?}"))).collect();
@@ -72,8 +72,8 @@ async fn a_hidden_metric_answers_like_one_that_does_not_exist() -> Result<()> {
             let to_everybody = call(&app, &operation.method, &on("margint"), &unlimited, body).await?;
             let name = format!("{} {}", operation.method, operation.path);
             missing.assert_problem(404, "metric-not-found", &on("margint")).context(name.clone())?;
-            assert_eq!(told(&unreadable, "margins"), told(&missing, "margint"), "{name}");
-            assert_eq!(told(&missing, "margint"), told(&to_everybody, "margint"), "{name}");
+            assert_eq!(comparable(&unreadable, "margins"), comparable(&missing, "margint"), "{name}");
+            assert_eq!(comparable(&missing, "margint"), comparable(&to_everybody, "margint"), "{name}");
         }
         // Also while it is deleted.
         assert_eq!(call(&app, "DELETE", "/metrics/margins", &unlimited, None).await?.status, 204);
