@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::web;
 use chrono::{DateTime, Utc};
 use metricd_access::Access;
-use metricd_domain::Tenant;
+use metricd_domain::{Contract, Tenant};
 use metricd_execution::{MetricRunner, Resolver, RunLimits, SqlValidationError, SqlValidator};
 use metricd_repository::MetricRepository;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
+use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::results::definition_cache::CachedMetric;
 use crate::{DefinitionCache, Problem, ProblemCode, Quotas, RunCoalescer, TenantIsolation, Uploads, ValidatorCache};
 
@@ -107,6 +110,35 @@ impl ApiState {
     pub(crate) fn validator(&self) -> Result<SqlValidator, SqlValidationError> {
         let validator = SqlValidator::new(Arc::clone(&self.resolver), &self.allowed_functions)?;
         Ok(validator.with_types(&self.allowed_types))
+    }
+
+    /// Waits for a permit to validate SQL on a connection of the resolver.
+    ///
+    /// # Errors
+    ///
+    /// 503 if other validations hold all permits until the timeout.
+    pub(crate) async fn acquire_validation_permit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&self.validation_permits).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| Problem::new(ProblemCode::NoConnection))
+    }
+
+    /// Validates SQL on a thread that may block. The permits are released when the validation ends, also if the request
+    /// is dropped before.
+    ///
+    /// # Errors
+    ///
+    /// 500 if the validation panics.
+    pub(crate) async fn validate(
+        &self,
+        permits: impl Send + 'static,
+        validation: impl FnOnce(SqlValidator) -> Result<Contract, SqlValidationError> + Send + 'static,
+    ) -> Result<Result<Contract, SqlValidationError>, Problem> {
+        let state = self.clone();
+        let validated = web::block(move || {
+            let _permits = permits;
+            validation(state.validator()?)
+        });
+        validated.await.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))
     }
 
     /// Requires row-level security for every relation that the metric may read, if it runs for a tenant.

@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Actor, ChangeSource, Contract, MetricDefinition, MetricId};
-use metricd_execution::{BoundStatement, Declarations, RunError, SqlValidationError, Statement};
+use metricd_execution::{BoundStatement, Declarations, RunError, SqlValidationError, SqlValidator, Statement};
 use metricd_repository::{MetricChange, MetricContent, RepositoryError};
-use tokio::time::timeout;
 
-use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::results::definition_cache::CachedMetric;
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem};
 
 /// How often a request is answered again with a refreshed contract.
 pub(crate) const MAX_CONTRACT_REFRESHES: usize = 2;
@@ -183,28 +181,21 @@ impl ApiState {
     async fn refresh(&self, cached: &Arc<CachedMetric>) -> Result<Refresh, Problem> {
         let definition = &cached.definition;
         let id = &definition.metric.metric_id;
-        let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&self.validation_permits).acquire_owned()).await;
-        let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
+        let permit = self.acquire_validation_permit().await?;
         // Another request may have refreshed it while this one waited.
         let stored = self.definitions.get_in_service(id).await?;
         if stored.tag != cached.tag {
             return Ok(Refresh::Replaced(stored));
         }
-        let validation = {
-            let (state, definition) = (self.clone(), definition.clone());
-            move || {
-                let _permit = permit;
-                state.validator()?.validate(&definition.sql, Declarations::of(&definition.metric))
-            }
-        };
-        let validated = actix_web::web::block(validation).await;
-        let contract = match validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))? {
+        let (sql, metric) = (definition.sql.clone(), definition.metric.clone());
+        let validation = move |validator: SqlValidator| validator.validate(&sql, Declarations::of(&metric));
+        let contract = match self.validate(permit, validation).await? {
             Ok(contract) => contract,
-            Err(SqlValidationError::Refused(findings)) => {
-                log::warn!("the SQL of `{id}` is no longer valid: {}", SqlValidationError::Refused(findings));
+            Err(refused @ SqlValidationError::Refused(_)) => {
+                log::warn!("the SQL of `{id}` is no longer valid: {refused}");
                 return Ok(Refresh::Replaced(fallback(cached, None)));
             }
-            Err(SqlValidationError::Unavailable(outage)) => return Err(outage.into()),
+            Err(unavailable @ SqlValidationError::Unavailable(_)) => return Err(unavailable.into()),
         };
         if definition.contract.as_ref() == Some(&contract) {
             return Ok(Refresh::Unchanged);

@@ -1,23 +1,19 @@
 //! The content of a metric in a request, and its validation.
 
-use std::sync::Arc;
-
 use actix_web::HttpRequest;
 use metricd_domain::{
     Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
     ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
-use metricd_execution::Declarations;
+use metricd_execution::{Declarations, SqlValidator};
 use metricd_repository::MetricContent;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::auth::caller;
-use crate::auth::quotas::VALIDATION_ACQUIRE_TIMEOUT;
 use crate::extract::fields::{Field, Fields, read};
-use crate::{ApiState, Problem, ProblemCode};
+use crate::{ApiState, Problem};
 
 /// A new metric.
 #[derive(Deserialize, ToSchema)]
@@ -180,7 +176,17 @@ impl DraftContent {
     ///
     /// 422 with every finding if the SQL is refused, 503 if PostgreSQL cannot be reached.
     pub(super) async fn validated(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let contract = validate(request, state, self.clone()).await?;
+        let permits = (caller::acquire_validation_permit(request, state).await?, state.acquire_validation_permit().await?);
+        let draft = self.clone();
+        let validation = move |validator: SqlValidator| {
+            let declared = Declarations {
+                parameters: &draft.parameters,
+                time_column: draft.time_column.as_ref(),
+                period: draft.period.as_ref(),
+            };
+            validator.validate(&draft.sql, declared)
+        };
+        let contract = state.validate(permits, validation).await??;
         Ok(self.with(contract))
     }
 
@@ -199,23 +205,4 @@ impl DraftContent {
         let is_same = own == (&validated.sql, &validated.parameters, &validated.time_column, &validated.period);
         is_same.then(|| validated.contract.clone())
     }
-}
-
-async fn validate(request: &HttpRequest, state: &ApiState, draft: DraftContent) -> Result<Contract, Problem> {
-    let caller_permit = caller::acquire_validation_permit(request, state).await?;
-    let permit = timeout(VALIDATION_ACQUIRE_TIMEOUT, Arc::clone(&state.validation_permits).acquire_owned()).await;
-    let Ok(Ok(permit)) = permit else { return Err(Problem::new(ProblemCode::NoConnection)) };
-    let state = state.clone();
-    let work = move || {
-        let _permits = (caller_permit, permit);
-        let declared = Declarations {
-            parameters: &draft.parameters,
-            time_column: draft.time_column.as_ref(),
-            period: draft.period.as_ref(),
-        };
-        state.validator()?.validate(&draft.sql, declared)
-    };
-    let validated = actix_web::web::block(work).await;
-    let validated = validated.map_err(|error| Problem::new(ProblemCode::InternalError).caused_by(error))?;
-    Ok(validated?)
 }
