@@ -8,7 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use metricd_access::{Algorithm, Scope};
 use metricd_domain::{MetricPattern, Tenant};
 
-use super::values::duration;
+use super::values::{boolean, duration};
 
 /// Whom to serve.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +58,7 @@ pub(crate) struct AccessArguments {
     /// Serve anybody who reaches the address, without a token: read, write and ingest. Needed where there is no key, unless
     /// the private PostgreSQL is served on loopback. Requests have to name a loopback host, the address of --listen or one of
     /// --allowed-host; others get 421.
-    #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS")]
+    #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS", value_parser = boolean)]
     pub(crate) insecure_allow_anonymous: bool,
 }
 

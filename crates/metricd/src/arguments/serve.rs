@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use metricd_api::{AllowedHost, AllowedOrigin};
 
-use super::values::whole_number;
+use super::values::{boolean, whole_number};
 use super::{AccessArguments, QuotaArguments};
 
 /// How to serve.
@@ -70,7 +70,7 @@ pub(crate) struct ServeArguments {
     /// Do not batch: send each metric's SQL in a round trip of its own. Use this to see each statement by itself in
     /// PostgreSQL's log and views, or to find out whether batching causes a latency. Batching sends cheap statements of
     /// several requests at once, which raises the rate of small requests under load.
-    #[arg(long, env = "METRICD_NO_BATCHING")]
+    #[arg(long, env = "METRICD_NO_BATCHING", value_parser = boolean)]
     pub(crate) no_batching: bool,
 
     /// How many connections read and store definitions at once.
@@ -104,7 +104,7 @@ pub(crate) struct ServeArguments {
     pub(crate) max_unread_mib: u32,
 
     /// Do not load the sample into an empty private PostgreSQL.
-    #[arg(long, env = "METRICD_NO_SAMPLE")]
+    #[arg(long, env = "METRICD_NO_SAMPLE", value_parser = boolean)]
     pub(crate) no_sample: bool,
 
     #[command(flatten)]

@@ -24,6 +24,16 @@ pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
     }
 }
 
+/// Reads the value of an environment variable that stands for a flag. Any other text is an error: it must neither enable nor
+/// disable anything silently.
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err("expected `1` or `true` to set it, `0` or `false` otherwise".to_owned()),
+    }
+}
+
 /// Reads a duration, such as `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected numbers with units, such as `15m`, `12h` or `30d`".to_owned())
@@ -41,6 +51,16 @@ mod tests {
             assert_eq!(within(wrong), Err("expected a whole number from 1 to 50".to_owned()), "{wrong}");
         }
         assert_eq!(whole_number::<u64>(1..)("0"), Err("expected a whole number from 1 on".to_owned()));
+    }
+
+    #[test]
+    fn a_flags_variable_is_true_or_false() {
+        for (text, expected) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("false", false), ("No", false)] {
+            assert_eq!(boolean(text), Ok(expected), "{text}");
+        }
+        for wrong in ["", "maybe", "2", " 1"] {
+            assert!(boolean(wrong).is_err_and(|message| message.starts_with("expected")), "{wrong}");
+        }
     }
 
     #[test]

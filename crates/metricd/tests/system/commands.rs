@@ -75,6 +75,26 @@ fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
 }
 
 #[test]
+fn a_variable_sets_a_flag_that_has_no_value() -> Result<()> {
+    let folder = folder()?;
+    for variable in ["METRICD_NO_BATCHING", "METRICD_NO_SAMPLE", "METRICD_INSECURE_ALLOW_ANONYMOUS"] {
+        for (value, expected) in [("1", 0), ("true", 0), ("0", 0), ("false", 0), ("maybe", 2), ("", 2)] {
+            let (code, _, error) = run(metricd(folder.path()).arg("openapi").env(variable, value))?;
+            assert_eq!(code, expected, "{variable}={value}: {error}");
+            assert!(code == 0 || error.contains(variable) && error.contains("expected `1` or `true`"), "{error}");
+        }
+    }
+    // Consent contradicts a key; without it, the key is read.
+    for (value, says) in [("1", "give one of the two"), ("0", "cannot read")] {
+        let mut command = metricd(&folder.path().join("data"));
+        command.env("METRICD_JWT_KEYS", folder.path()).env("METRICD_INSECURE_ALLOW_ANONYMOUS", value);
+        let (code, _, error) = run(&mut command)?;
+        assert!(code != 0 && error.contains(says), "{value}: {error}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_log_that_would_stay_silent_is_told() -> Result<()> {
     let folder = folder()?;
     let file = crate::support::write(folder.path(), "data", "")?;
