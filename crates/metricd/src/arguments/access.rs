@@ -1,4 +1,4 @@
-//! Who is served: the keys that tokens are verified with, and what tokens are held to.
+//! Options for tokens: the keys that verify them, and the rules that they must meet.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use metricd_domain::{MetricPattern, Tenant};
 
 use super::values::{boolean, duration};
 
-/// Whom to serve.
+/// How the server verifies tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
 pub(crate) struct AccessArguments {
@@ -19,14 +19,14 @@ pub(crate) struct AccessArguments {
     #[arg(long, env = "METRICD_JWT_SECRET_FILE", value_name = "FILE")]
     pub(crate) jwt_secret_file: Option<PathBuf>,
 
-    /// A file with the public keys of those who issue tokens, as PEM or as a JWKS: of RSA for RS256 and PS256, of P-256 for
-    /// ES256, of Ed25519 for `EdDSA`. Or the URL of a JWKS, such as an issuer's `/.well-known/jwks.json`, which is fetched
-    /// every 15 minutes, and when a token names a key that is not known, then at most once a minute.
+    /// The public keys that verify tokens: a PEM or JWKS file with RSA (RS256, PS256), P-256 (ES256) or Ed25519 (`EdDSA`)
+    /// keys, or the URL of a JWKS. A URL is fetched every 15 minutes, and if a token names an unknown key, at most once a
+    /// minute.
     #[arg(long, env = "METRICD_JWT_KEYS", value_name = "FILE|URL")]
     pub(crate) jwt_keys: Option<String>,
 
-    /// An algorithm that is accepted, where it is not each one that there is a key for: HS256, RS256, PS256, ES256 or
-    /// `EdDSA`. May be given several times, or with commas.
+    /// An accepted algorithm: HS256, RS256, PS256, ES256 or `EdDSA`; by default, each that has a key. May be repeated, or
+    /// separated by commas.
     #[arg(
         long = "jwt-algorithm",
         env = "METRICD_JWT_ALGORITHMS",
@@ -36,54 +36,55 @@ pub(crate) struct AccessArguments {
     )]
     pub(crate) jwt_algorithms: Vec<Algorithm>,
 
-    /// Who may have issued a token: its `iss` has to be one of these. May be given several times, or with commas.
+    /// An accepted issuer: a token's `iss` must be one of these. May be repeated, or separated by commas.
     #[arg(long = "jwt-issuer", env = "METRICD_JWT_ISSUERS", value_name = "ISSUER", value_delimiter = ',')]
     pub(crate) jwt_issuers: Vec<String>,
 
-    /// What tokens are for: their `aud` has to name one of these. May be given several times, or with commas.
+    /// An accepted audience: a token's `aud` must name one of these. May be repeated, or separated by commas.
     #[arg(long = "jwt-audience", env = "METRICD_JWT_AUDIENCES", value_name = "AUDIENCE", value_delimiter = ',')]
     pub(crate) jwt_audiences: Vec<String>,
 
-    /// The claim that names the tenant on whose behalf SQL runs, such as `tenant`. Row security policies on the tables of
-    /// `warehouse` say which rows that tenant sees, by `tenancy.current_tenant()`; the server does not start while a relation
-    /// there has none that holds each row to the tenant. A token without the claim gets no rows.
+    /// The claim that names the tenant that SQL runs for, such as `tenant`. Row-level security decides by
+    /// `tenancy.current_tenant()` which rows the tenant sees. The server does not start if a relation that the reader may
+    /// read does not isolate tenants. A token without the claim gets no rows.
     #[arg(long, env = "METRICD_TENANT_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tenant_claim: Option<String>,
 
-    /// A table, view or materialized view of `warehouse` of which every tenant may see every row, or whose policies have another
-    /// form than docs/tenants.md says, so that you answer for them. May be given several times, or with commas.
+    /// A relation that does not have to isolate tenants, because every tenant may see its rows or because you are
+    /// responsible for its policies: a relation of `warehouse` by name, any other as `schema.table`, a SECURITY DEFINER
+    /// function as `schema.function()`. May be repeated, or separated by commas.
     #[arg(long = "shared-table", env = "METRICD_SHARED_TABLES", value_name = "NAME", value_delimiter = ',')]
     pub(crate) shared_tables: Vec<String>,
 
-    /// Serve anybody who reaches the address, without a token: read, write and ingest. Needed where there is no key, unless
-    /// the private PostgreSQL is served on loopback. Requests have to name a loopback host, the address of --listen or one of
+    /// Serve without tokens: anyone who reaches the address may read, write and ingest. Required without a key, unless the
+    /// private PostgreSQL is served on loopback. Requests must name a loopback host, the address of --listen or one of
     /// --allowed-host; others get 421.
     #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS", value_parser = boolean)]
     pub(crate) insecure_allow_anonymous: bool,
 }
 
-/// Which token to make.
+/// The token to issue.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TokenArguments {
-    /// What the token allows: `metrics:read`, `metrics:write` or `metrics:ingest`. May be given several times, or with
-    /// commas; none includes another.
+    /// What the token allows: `metrics:read`, `metrics:write` or `metrics:ingest`; none includes another. May be repeated,
+    /// or separated by commas.
     #[arg(long = "scope", required = true, value_name = "SCOPE", value_delimiter = ',')]
     pub(crate) scopes: Vec<Scope>,
 
-    /// How long the token is good: `15m`, `1h`, `30d`. It cannot be taken back before.
+    /// The token's lifetime: `15m`, `1h`, `30d`. It cannot be revoked earlier.
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     pub(crate) ttl: Duration,
 
-    /// Who the token is for, as history will name them.
+    /// The token's subject, which history records.
     #[arg(long, value_name = "NAME")]
     pub(crate) subject: String,
 
-    /// A metric that the token may read, by its id or a pattern in which `*` stands for any characters; without one it may
-    /// read all of them. May be given several times, or with commas.
+    /// A metric that the token may read: an id, or a pattern in which `*` matches any characters; by default all. May be
+    /// repeated, or separated by commas.
     #[arg(long = "metric", value_name = "PATTERN", value_delimiter = ',')]
     pub(crate) metrics: Vec<MetricPattern>,
 
-    /// On whose behalf the token reads, where the server serves tenants.
+    /// The token's tenant, if the server requires one.
     #[arg(long, value_name = "NAME", value_parser = |text: &str| Tenant::parse(text), requires = "tenant_claim")]
     pub(crate) tenant: Option<Tenant>,
 
@@ -91,11 +92,11 @@ pub(crate) struct TokenArguments {
     #[arg(long, env = "METRICD_TENANT_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) tenant_claim: Option<String>,
 
-    /// Who issues it, where the server wants an `iss`.
+    /// The token's issuer (`iss`), if the server requires one.
     #[arg(long, value_name = "ISSUER")]
     pub(crate) issuer: Option<String>,
 
-    /// Which service it is for, where the server wants an `aud`.
+    /// The token's audience (`aud`), if the server requires one.
     #[arg(long, value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
 

@@ -1,4 +1,4 @@
-//! How much one caller may ask for.
+//! The limits of one caller.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
@@ -9,27 +9,27 @@ use metricd_api::QuotaRules;
 
 use super::values::whole_number;
 
-/// How much one caller may ask for.
+/// The limits of one caller.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Quotas")]
 pub(crate) struct QuotaArguments {
-    /// How many requests a second a token's subject may make, as many of them at once; 0 for any number.
+    /// The request rate of a token's subject, per second; a burst may use one second's worth. 0 is unlimited.
     #[arg(long, env = "METRICD_REQUESTS_PER_SECOND", default_value_t = 1_000, value_name = "COUNT", value_parser = whole_number::<u32>(0..))]
     pub(crate) requests_per_second: u32,
 
-    /// How many requests a second may be refused for their tokens that come from one address, or one network /64 of IPv6,
-    /// before they are told to slow down; 0 for any number.
+    /// The rate, per second, of requests from one address (IPv6: one /64 network) that are refused for their tokens;
+    /// further ones get 429. 0 is unlimited.
     #[arg(long, env = "METRICD_REFUSALS_PER_SECOND", default_value_t = 20, value_name = "COUNT", value_parser = whole_number::<u32>(0..))]
     pub(crate) refusals_per_second: u32,
 
-    /// How many requests of one subject, or of one address where no token is asked for, may run SQL at once; others wait for a
-    /// second. Half of them may be streams. A request whose statement the database does not stop counts until that has ended. Three quarters of
-    /// `--query-connections` where nothing is said, so that one caller cannot take all of them.
+    /// The number of concurrent requests of one subject, or of one address without tokens, that run SQL. Others wait up to
+    /// a second. Half may be streams. A request counts until the database has stopped its statement [default: three
+    /// quarters of --query-connections].
     #[arg(long, env = "METRICD_QUERIES_PER_SUBJECT", value_name = "COUNT", value_parser = whole_number::<NonZeroUsize>(NonZeroUsize::MIN..))]
     pub(crate) queries_per_subject: Option<NonZeroUsize>,
 
-    /// What SQL may cost for tokens of a scope, instead of `--query-cost`: `metrics:read=1000000`. Of several scopes the highest
-    /// counts, and a limit of the metric's own holds as well. May be given several times, or with commas.
+    /// The highest estimated cost for tokens of a scope, instead of --query-cost: `metrics:read=1000000`. The highest of a
+    /// token's scopes applies; a metric's own limit applies as well. May be repeated, or separated by commas.
     #[arg(
         long = "scope-query-cost",
         env = "METRICD_SCOPE_QUERY_COSTS",
@@ -39,7 +39,7 @@ pub(crate) struct QuotaArguments {
     pub(crate) scope_query_costs: Vec<ScopeCost>,
 }
 
-/// What SQL may cost for a scope.
+/// The highest estimated cost for a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ScopeCost(Scope, u64);
 
@@ -56,7 +56,7 @@ impl FromStr for ScopeCost {
 }
 
 impl QuotaArguments {
-    /// The rules, for so many connections.
+    /// The rules for this number of connections.
     pub(crate) fn rules(&self, query_connections: u32) -> QuotaRules {
         let connections = usize::try_from(query_connections).unwrap_or(usize::MAX);
         QuotaRules {
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn one_subject_leaves_connections_to_others_where_there_are_several() {
         let of = |connections| parse("").unwrap().rules(connections).queries_per_subject.map(NonZeroUsize::get);
-        // Of a single connection nothing can be left.
+        // A single connection leaves none for others.
         assert_eq!([1, 2, 3, 4, 16, 50].map(of), [None, Some(1), Some(2), Some(3), Some(12), Some(37)]);
         let set = parse("--queries-per-subject 16").unwrap().rules(16).queries_per_subject;
         assert_eq!(set.map(NonZeroUsize::get), Some(16));

@@ -1,4 +1,4 @@
-//! How the server is run.
+//! The options of `serve`.
 
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -9,97 +9,97 @@ use metricd_api::{AllowedHost, AllowedOrigin};
 use super::values::{boolean, whole_number};
 use super::{AccessArguments, QuotaArguments};
 
-/// How to serve.
+/// The options of `serve`.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct ServeArguments {
-    /// The address to listen on: `HOST:PORT`, or `:PORT` for that port of 127.0.0.1. Of a name its first IPv4 address counts,
-    /// otherwise its first address. With `0.0.0.0:PORT`, and no token asked for, --allowed-host has to name each host by which
-    /// other machines reach the server.
+    /// The address to listen on: `HOST:PORT`, or `:PORT` for 127.0.0.1. A host name resolves to its first IPv4 address, or
+    /// else its first address. With `0.0.0.0:PORT` and without tokens, name the hosts that other machines use with
+    /// --allowed-host.
     #[arg(long, env = "METRICD_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = listen_address)]
     pub(crate) listen: SocketAddr,
 
-    /// How many seconds a metric's SQL may run. On a database of yours the reader's own limit, 5 seconds unless an
-    /// administrator has changed it, holds as well, but for streams, in which PostgreSQL cannot tell its own time from that of the client.
+    /// The time limit of a metric's SQL, in seconds. On your own database the reader's `statement_timeout` (5 s unless
+    /// changed) applies too, except to streams.
     #[arg(long, env = "METRICD_QUERY_TIMEOUT_SECONDS", default_value_t = 5, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=3600))]
     pub(crate) query_timeout_seconds: u64,
 
-    /// How many seconds the metrics of one call to `/results`, or of a dashboard, may run together. Each of them has its own
-    /// limit beside.
+    /// The time limit, in seconds, of all metrics of one call to `/results` or of a dashboard. Each metric also has its own
+    /// limit.
     #[arg(long, env = "METRICD_RESULTS_TIMEOUT_SECONDS", default_value_t = 15, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=3600))]
     pub(crate) results_timeout_seconds: u64,
 
-    /// The folder in which the files of uploads are kept while they are ingested. It is made unless it exists; one that exists
-    /// has to belong to metricd's user, with mode 700. What a killed server has left there (`metricd-server-…`) is removed at
-    /// the start [default: `uploads` in the data folder, or a folder of this user's among temporary files].
+    /// The folder for uploaded files. It is created if absent; an existing one must belong to metricd's user and have mode
+    /// 700. At startup, the folders of killed servers (`metricd-server-…`) are removed [default: `uploads` in the data
+    /// folder, or a folder for this user in the temporary folder].
     #[arg(long, env = "METRICD_UPLOAD_DIR", value_name = "FOLDER")]
     pub(crate) upload_dir: Option<PathBuf>,
 
-    /// How many MiB an upload to `/ingestions` may have.
+    /// The size limit of an upload to `/ingestions`, in MiB.
     #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = whole_number::<u64>(1..=1_048_576))]
     pub(crate) max_upload_mib: u64,
 
-    /// How many seconds the client of a CSV or NDJSON stream may keep the database waiting, all in all, beside the time that
-    /// the SQL takes. Then the stream breaks off.
+    /// How many seconds in total the client of a CSV or NDJSON stream may make the database wait, in addition to the time
+    /// limit of the SQL. Then the stream is aborted.
     #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=86400))]
     pub(crate) stream_patience_seconds: u64,
 
-    /// How many KiB a second the client of a stream has to take at least, on average over half a minute; 0 for any number. A
-    /// client that is slower holds a database connection for longer than others can wait: its stream breaks off.
+    /// The minimum rate, in KiB per second, at which the client of a stream must read while it makes the database wait. It
+    /// may lag 30 seconds behind; then the stream is aborted. 0 is unlimited.
     #[arg(long, env = "METRICD_STREAM_MIN_KIB_PER_SECOND", default_value_t = 16, value_name = "KIB", value_parser = whole_number::<u64>(0..=1_048_576))]
     pub(crate) stream_min_kib_per_second: u64,
 
-    /// What PostgreSQL's planner may estimate that a metric's SQL costs; 1 is the reading of a page in sequence. What would
-    /// cost more is refused before it runs.
+    /// The highest estimated cost of a metric's SQL, in the planner's unit (1 is a sequential page read). More costly SQL
+    /// is refused before it runs.
     #[arg(long, env = "METRICD_QUERY_COST", default_value_t = 10_000_000, value_name = "COST", value_parser = whole_number::<u64>(1..))]
     pub(crate) query_cost: u64,
 
-    /// How many connections run stored SQL at once. Streams may have half of them.
+    /// The number of connections that run stored SQL. Streams may use half of them.
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
     pub(crate) query_connections: u32,
 
-    /// How many seconds a connection runs stored SQL before another one takes its place, less up to a tenth: PostgreSQL's
-    /// sessions keep what they have cached.
+    /// The lifetime, in seconds, of a connection for stored SQL, shortened by up to a tenth: PostgreSQL's sessions never
+    /// free their caches.
     #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_lifetime_seconds: u64,
 
-    /// How many seconds a connection for stored SQL is kept that nobody uses.
+    /// How many seconds an unused connection for stored SQL stays open.
     #[arg(long, env = "METRICD_QUERY_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_idle_seconds: u64,
 
-    /// Do not batch: send each metric's SQL in a round trip of its own. Use this to see each statement by itself in
-    /// PostgreSQL's log and views, or to find out whether batching causes a latency. Batching sends cheap statements of
-    /// several requests at once, which raises the rate of small requests under load.
+    /// Do not batch: send each statement in its own round trip, for example to see it alone in PostgreSQL's log, or to test
+    /// whether batching adds latency. Batching sends cheap statements of several requests together and raises throughput
+    /// under load.
     #[arg(long, env = "METRICD_NO_BATCHING", value_parser = boolean)]
     pub(crate) no_batching: bool,
 
-    /// How many connections read and store definitions at once.
+    /// The number of connections that read and store definitions.
     #[arg(long, env = "METRICD_CATALOG_CONNECTIONS", default_value_t = 8, value_name = "COUNT", value_parser = whole_number::<u32>(1..=100))]
     pub(crate) catalog_connections: u32,
 
-    /// How many seconds a graceful stop waits for the requests in flight.
+    /// How many seconds a graceful shutdown waits for requests in flight.
     #[arg(long, env = "METRICD_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 30, value_name = "SECONDS", value_parser = whole_number::<u64>(0..))]
     pub(crate) shutdown_timeout_seconds: u64,
 
-    /// An origin whose pages may read answers from a browser, as `https://example.org`, or `*` for anybody's; without one
-    /// only the pages of metricd itself may. Where no token is asked for, these pages may also write. May be given several times, or with commas.
+    /// An origin whose pages may read responses, such as `https://example.org`, or `*` for any; by default only metricd's
+    /// own pages may. Without tokens, these pages may also write. May be repeated, or separated by commas.
     #[arg(long = "cors-origin", env = "METRICD_CORS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) cors_origins: Vec<AllowedOrigin>,
 
-    /// A host by which the server may be reached, as `metrics.example.org`: a name or an address, without a port. A server that
-    /// asks for no token answers only to these, to loopback hosts and to the address it listens on; one that asks for tokens
-    /// answers to any host unless this is given. May be given several times, or with commas.
+    /// A host by which clients reach the server, such as `metrics.example.org`: a name or an address, without a port.
+    /// Without tokens, the server serves only these, loopback hosts and the address of --listen. With tokens, it serves any
+    /// host unless this is given. May be repeated, or separated by commas.
     #[arg(long = "allowed-host", env = "METRICD_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<AllowedHost>,
 
-    /// How many connections there may be from one address. One more ends the one of them that has made no progress for the
-    /// longest time; raise this for a proxy that keeps more.
+    /// The number of connections from one address. A further one closes the connection of that address that has made no
+    /// progress for the longest time. Raise it for a proxy.
     #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = whole_number::<u32>(1..=1_000_000))]
     pub(crate) connections_per_address: u32,
 
-    /// How many MiB answers may have altogether that their clients have not read yet; those of one subject, or of one address
-    /// where no token is asked for, may have half of it. What does not fit is answered with 503, or with 429 if the caller's own
-    /// answers are in the way. When half of either is taken, clients that read nothing for 2 seconds are let go of.
+    /// The memory, in MiB, for responses that clients have not read. One subject, or one address without tokens, may use
+    /// half of it. A response that does not fit becomes 503, or 429 if the caller's share is full. Once half of the memory
+    /// or of a share is used, clients that have read nothing for 2 seconds are disconnected.
     #[arg(long, env = "METRICD_MAX_UNREAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = whole_number::<u32>(32..=1_048_576))]
     pub(crate) max_unread_mib: u32,
 
@@ -114,8 +114,8 @@ pub(crate) struct ServeArguments {
     pub(crate) quotas: QuotaArguments,
 }
 
-/// The address that `HOST:PORT` or `:PORT` names. A port alone stays on the loopback interface: listening on all interfaces is
-/// asked for with `0.0.0.0:PORT`, never by leaving something out.
+/// The address that `HOST:PORT` or `:PORT` names. A port alone is one of the loopback interface: listening on all interfaces
+/// requires `0.0.0.0:PORT`.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str = "expected `HOST:PORT`, such as `127.0.0.1:8080`, or `:PORT`";
     let full = if text.starts_with(':') { format!("{}{text}", Ipv4Addr::LOCALHOST) } else { text.to_owned() };
