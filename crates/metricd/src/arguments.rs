@@ -36,11 +36,11 @@ pub(crate) const REFUSED: u8 = 2;
 
 /// Turns stored SQL into metrics that people can trust.
 ///
-/// Without a database of yours, a private PostgreSQL is run in a data folder, and a sample is loaded into it: start
-/// `metricd` and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` set, it runs on that
-/// PostgreSQL (15 to 18): run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
+/// Without a database of your own, metricd runs a private PostgreSQL in a data folder and loads a sample: start `metricd`
+/// and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` it uses that PostgreSQL (15 to 18):
+/// run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
 ///
-/// Exit code: 0 done, 1 could not be done, 2 refused: the command line is wrong, or a command says so of what it was given.
+/// Exit code: 0 done; 1 failed; 2 refused: a wrong command line, files that are not stored, or drifted definitions.
 #[derive(Debug, Parser)]
 #[command(name = "metricd", version, max_term_width = 100)]
 struct CommandLine {
@@ -50,12 +50,12 @@ struct CommandLine {
     #[command(flatten)]
     guard: GuardArguments,
 
-    /// What to log: a level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or levels by module, as `env_logger` takes them:
-    /// `warn,metricd_api=debug`.
+    /// The log filter: a level (`off`, `error`, `warn`, `info`, `debug` or `trace`), or levels by module in the syntax of
+    /// `env_logger`: `warn,metricd_api=debug`.
     #[arg(long, env = "METRICD_LOG", default_value = LOG, global = true, value_name = "FILTER", help_heading = "Logging")]
     log: LogFilter,
 
-    /// How to log: lines for people, or a JSON object a line for programs.
+    /// The log format: text for people, or one JSON object per line for programs.
     #[arg(
         long,
         env = "METRICD_LOG_FORMAT",
@@ -73,75 +73,77 @@ struct CommandLine {
     serve: ServeArguments,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve the metrics over HTTP; this is what happens without a command.
+    /// Serve the metrics over HTTP (the default command).
     Serve(Box<ServeArguments>),
     /// Validate files of definitions, queries and records, and store what is valid.
     ///
-    /// What a file holds is known by its content: definitions are JSON, queries are CSV with the columns `id,query`, records
-    /// are CSV, a JSON array or NDJSON with `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`.
+    /// Recognises files by their content: definitions are JSON, queries are CSV with the columns `id,query`, records are
+    /// CSV, a JSON array or NDJSON with `id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category`.
     ///
-    /// Exit code: 0 stored, 1 could not be done, 2 refused: something in strict mode, everything otherwise.
+    /// Exit code: 0 stored, 1 failed, 2 refused: something in strict mode, everything otherwise.
     Ingest(IngestArguments),
-    /// Validate all stored definitions against the present database, and report what has drifted.
+    /// Validate all stored definitions against the current database, and report drift.
     ///
-    /// Finds columns that are gone, types that have changed and functions that may no longer be called: each definition is
-    /// validated as if it were stored today, and its contract is compared with the stored one. Changes nothing. Exit code: 0
-    /// nothing has drifted, 2 something has, 1 could not be done.
+    /// Finds columns that are gone, types that have changed and functions that are no longer allowed: each definition is
+    /// validated as if it were stored now, and its contract is compared with the stored one. Changes nothing.
+    ///
+    /// Exit code: 0 no drift, 1 failed, 2 drift.
     Check(CheckArguments),
-    /// Bring the schema up to date, and make the reader with its rights; harden the database where asked for.
+    /// Migrate the schema, and create the reader with its privileges; harden the database on request.
     Migrate(MigrateArguments),
     /// Print the OpenAPI document of the API, or of stored metrics.
     ///
-    /// The API's describes every operation for any metric; a metric's or a dashboard's describes what is stored, with the
-    /// parameters and the columns of each metric, and is what a typed client is generated from. A server answers with the
-    /// same at `/openapi.json`, `/metrics/{id}/openapi.json` and `/dashboards/{id}/openapi.json`. The database is asked only
-    /// with --metric or --dashboard.
+    /// The document of the API covers any metric. That of a metric or dashboard has the parameters and columns of its
+    /// metrics: generate typed clients from it. A server returns the same at `/openapi.json`, `/metrics/{id}/openapi.json`
+    /// and `/dashboards/{id}/openapi.json`. Only --metric and --dashboard need the database.
     Openapi(OpenapiArguments),
-    /// Remove for good what was taken out of service long ago: metrics with their history.
+    /// Permanently remove deleted metrics with their history.
     ///
-    /// Without --yes it says which metrics these are, and removes nothing. Queries that nothing else reads go with them, and
-    /// so do their places on dashboards. Exit code: 0 done or said, 1 could not be done.
+    /// Without --yes, lists them and removes nothing. Also removes their queries, unless others use them, and their items
+    /// on dashboards.
+    ///
+    /// Exit code: 0 removed or listed, 1 failed.
     Purge(PurgeArguments),
-    /// Make a token for the HTTP API, signed with the server's secret, and print it.
+    /// Issue a token for the HTTP API, signed with the server's secret, and print it.
     ///
-    /// Send it as `Authorization: Bearer TOKEN`. The secret is read from `METRICD_JWT_SECRET`, or from a file; what verifies
-    /// tokens with public keys gets them from who has the private ones.
+    /// Send it as `Authorization: Bearer TOKEN`. The secret is read from `METRICD_JWT_SECRET`, or from a file. If the
+    /// server verifies tokens with public keys, get tokens from the issuer instead.
     Token(TokenArguments),
 }
 
-/// Which database to use.
+/// The database that a command uses.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub(crate) struct DatabaseArguments {
-    /// The database as its owner, who makes the schema and stores definitions and records:
-    /// `postgres://user:password@host:port/database`. A password belongs into the environment variable, not into the flag,
-    /// where every user of the machine could see it.
+    /// The owner's URL; the owner creates the schema and stores definitions and records:
+    /// `postgres://user:password@host:port/database`. Put the password into the environment variable, not into the flag,
+    /// which every user of the machine can see.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) database_url: Option<DatabaseUrl>,
 
-    /// The same database as the reader: the role that stored SQL runs as, which may only read.
+    /// The reader's URL of the same database: the read-only role that runs stored SQL.
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
-    /// The folder of the private PostgreSQL, where no database of yours is given [default: .metricd, or a folder below
-    /// /var/lib/metricd for root where PostgreSQL's user cannot reach the former].
+    /// The folder of the private PostgreSQL, used without DATABASE_URL [default: .metricd; for root a folder below
+    /// /var/lib/metricd if PostgreSQL's user cannot reach .metricd].
     #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// Where the programs of the private PostgreSQL are, if they are not found.
+    /// The folder of the private PostgreSQL's programs, if they are not found.
     #[arg(long, env = "METRICD_POSTGRES_BIN_DIR", global = true, value_name = "FOLDER")]
     pub(crate) postgres_bin_dir: Option<PathBuf>,
 }
 
-/// What stored SQL may do beyond what is always allowed.
+/// What stored SQL may use in addition to what is always allowed.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Stored SQL")]
 pub(crate) struct GuardArguments {
-    /// A function that stored SQL may call beside those that docs/guard.md lists: `name` for one of PostgreSQL's own,
-    /// `schema.name` for any other. Whether it is harmless is yours to know. May be given several times, or with commas.
+    /// A function that stored SQL may call in addition to those in docs/guard.md: `name` for one of PostgreSQL's own,
+    /// `schema.name` for any other. You are responsible for its safety. May be repeated, or separated by commas.
     #[arg(
         long = "allow-function",
         env = "METRICD_ALLOW_FUNCTIONS",
@@ -151,13 +153,13 @@ pub(crate) struct GuardArguments {
     )]
     pub(crate) allow_functions: Vec<String>,
 
-    /// A type that stored SQL may name beside those that docs/guard.md lists, such as one of an extension: `schema.name`, or
-    /// `name` for one of PostgreSQL's own. May be given several times, or with commas.
+    /// A type that stored SQL may name in addition to those in docs/guard.md, such as one of an extension: `schema.name`,
+    /// or `name` for one of PostgreSQL's own. May be repeated, or separated by commas.
     #[arg(long = "allow-type", env = "METRICD_ALLOW_TYPES", global = true, value_name = "NAME", value_delimiter = ',')]
     pub(crate) allow_types: Vec<String>,
 }
 
-/// All that the command line says.
+/// The parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) database: DatabaseArguments,

@@ -1,4 +1,4 @@
-//! The arguments of each command but `serve` and `token`.
+//! The arguments of each command except `serve` and `token`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,99 +8,100 @@ use metricd_domain::{DashboardId, MetricId};
 
 use super::values::duration;
 
-/// How to check.
+/// The arguments of `check`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckArguments {
-    /// How to print what has drifted.
+    /// The format of the report: text for people, or JSON for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
-/// Which document to print.
+/// The arguments of `openapi`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct OpenapiArguments {
-    /// The metric whose document is printed, instead of the API's.
+    /// The metric whose document to print, instead of the API's.
     #[arg(long, value_name = "ID", value_parser = |text: &str| MetricId::parse(text))]
     pub(crate) metric: Option<MetricId>,
 
-    /// The dashboard whose document is printed, instead of the API's.
+    /// The dashboard whose document to print, instead of the API's.
     #[arg(long, value_name = "ID", value_parser = |text: &str| DashboardId::parse(text), conflicts_with = "metric")]
     pub(crate) dashboard: Option<DashboardId>,
 }
 
-/// What to purge.
+/// The arguments of `purge`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PurgeArguments {
-    /// For how long a metric has been out of service at least: `30d`, `12h`, `2weeks`. `0s` is all of them.
+    /// The minimum time since deletion: `30d`, `12h`, `2weeks`; `0s` selects all.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) older_than: Duration,
 
-    /// Do it.
+    /// Remove them, instead of listing them.
     #[arg(long)]
     pub(crate) yes: bool,
 }
 
-/// What to ingest.
+/// The arguments of `ingest`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct IngestArguments {
     /// Files, or folders with files that end in .json, .csv, .tsv, .ndjson or .jsonl.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
-    /// Store nothing unless all of it is good.
+    /// Store nothing if anything is refused.
     #[arg(long)]
     pub(crate) strict: bool,
 
-    /// Store nothing, and report what would happen. If there is no private PostgreSQL in the data folder, a temporary one
-    /// validates the files, and is gone afterwards.
+    /// Store nothing, and report what would be stored. Without a private PostgreSQL in the data folder, a temporary one
+    /// validates the files.
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Take the files' content where something was edited over HTTP since files last wrote it; otherwise the edit stays.
+    /// Replace edits made since files last wrote the entry; by default they are kept.
     #[arg(long)]
     pub(crate) overwrite_edits: bool,
 
-    /// How to print the report.
+    /// The format of the report: text for people, or JSON for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }
 
-/// What to do beyond migrating.
+/// The arguments of `migrate`.
 #[derive(Debug, Clone, Copy, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct MigrateArguments {
-    /// Take from PUBLIC, in this database, the functions that do harm even in a read-only transaction, and temporary tables.
-    /// Says first what would be taken from whom, and asks. The owner keeps its rights. A private database is always hardened.
+    /// Revoke from PUBLIC, in this database, the functions that do harm even in a read-only transaction, and temporary
+    /// tables. Prints what is revoked from whom, and asks. The owner keeps its privileges. A private database is always
+    /// hardened.
     #[arg(long)]
     pub(crate) harden: bool,
 
-    /// Give back to PUBLIC exactly what --harden has taken.
+    /// Grant back to PUBLIC exactly what --harden revoked.
     #[arg(long, conflicts_with = "harden")]
     pub(crate) undo_hardening: bool,
 
-    /// Change nothing, and say what --harden or --undo-hardening would change.
+    /// Change nothing; print what --harden or --undo-hardening would change.
     #[arg(long)]
     pub(crate) dry_run: bool,
 
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, conflicts_with = "dry_run")]
     pub(crate) yes: bool,
 
-    /// How to say it: for people, or as the SQL that a superuser may run instead.
+    /// The format of the plan: text for people, or SQL for a superuser.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub(crate) format: PlanFormat,
 }
 
-/// How to print what would change.
+/// The format of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlanFormat {
     /// For people.
     Text,
-    /// As SQL.
+    /// For a superuser.
     Sql,
 }
 
-/// How to print a report.
+/// The format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
