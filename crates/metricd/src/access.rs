@@ -32,8 +32,7 @@ pub(crate) struct Exposure {
 pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<Access> {
     let secret = find_secret(arguments.jwt_secret_file.as_deref())?;
     if !arguments.shared_tables.is_empty() && arguments.tenant_claim.is_none() {
-        let message = "--shared-table names what tenants share, and there are none: give --tenant-claim as well";
-        return Err(usage_error(message));
+        return Err(usage_error("--shared-table requires --tenant-claim"));
     }
     let has_key = secret.is_some() || arguments.jwt_keys.is_some();
     let has_rules = !arguments.jwt_algorithms.is_empty()
@@ -42,28 +41,27 @@ pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<
         || arguments.tenant_claim.is_some();
     match (has_key, arguments.insecure_allow_anonymous) {
         (true, true) => Err(usage_error(
-            "--insecure-allow-anonymous says that anybody is served, and there is a key to verify tokens with: give one of the \
-             two",
+            "--insecure-allow-anonymous serves without tokens, but a key to verify tokens is given: give one of the two",
         )),
         (true, false) => verifier(arguments, secret.as_ref()).map(Access::Tokens),
         (false, _) if has_rules => Err(usage_error(format!(
-            "--jwt-algorithm, --jwt-issuer, --jwt-audience and --tenant-claim are about tokens, and there is no key to verify \
-             them with: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
+            "--jwt-algorithm, --jwt-issuer, --jwt-audience and --tenant-claim are rules for tokens, and there is no key to verify \
+             them: set {SECRET}, or give --jwt-secret-file or --jwt-keys"
         ))),
         (false, true) => {
             log::warn!(
-                "anybody who reaches {} may read, write and ingest without a token, as --insecure-allow-anonymous says",
+                "anyone who reaches {} may read, write and ingest without a token (--insecure-allow-anonymous)",
                 exposure.address
             );
             Ok(Access::Anonymous)
         }
         (false, false) => {
             let Exposure { is_operators_database, address } = exposure;
-            let what = if is_operators_database { "a database of yours".to_owned() } else { format!("on {address}") };
+            let what = if is_operators_database { "your own database".to_owned() } else { format!("on {address}") };
             ensure!(
                 !is_operators_database && address.ip().is_loopback(),
-                "serving {what} needs a key to verify tokens with: set {SECRET} to at least 32 random bytes, or give \
-                 --jwt-secret-file or --jwt-keys; --insecure-allow-anonymous serves anybody instead"
+                "serving {what} requires a key that verifies tokens: set {SECRET} to at least 32 random bytes, or give \
+                 --jwt-secret-file or --jwt-keys; or serve without tokens with --insecure-allow-anonymous"
             );
             Ok(Access::Anonymous)
         }
@@ -75,11 +73,11 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
     match (env::var_os(SECRET), file) {
         (Some(_), Some(file)) => {
             let file = file.display();
-            let message = format!("{SECRET} is set and {file} is to have the secret as well: give one of the two");
+            let message = format!("{SECRET} is set, and {file} is given for the secret as well: give one of the two");
             Err(usage_error(message))
         }
         (Some(text), None) => {
-            let text = text.into_string().map_err(|_| usage_error(format!("{SECRET} is no UTF-8")))?;
+            let text = text.into_string().map_err(|_| usage_error(format!("{SECRET} is not UTF-8")))?;
             let secret = Secret::parse(text);
             secret.map(Some).map_err(|error| usage_error(format!("{SECRET} has no secret: {error}")))
         }
@@ -131,7 +129,7 @@ fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<
 fn with_keys(keys: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let verifier = Verifier::new(keys, rules)?;
     let names: Vec<_> = verifier.algorithms().iter().map(|algorithm| algorithm.name()).collect();
-    log::info!("a token is asked for, signed by {}", names.join(", "));
+    log::info!("tokens are required, signed by {}", names.join(", "));
     Ok(Arc::new(verifier))
 }
 
@@ -145,6 +143,6 @@ fn fetching(url: &str, own: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let _ = verifier.replace_keys(own);
     let verifier = Arc::new(verifier);
     actix_web::rt::spawn(issuer.keep_up_to_date(Arc::clone(&verifier), unknown_key));
-    log::info!("a token is asked for, signed by a key of the issuer");
+    log::info!("tokens are required, signed by a key of the issuer");
     Ok(verifier)
 }

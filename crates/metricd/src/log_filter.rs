@@ -41,7 +41,7 @@ impl LogFilter {
     /// A sentence for each directive that is about no crate of the program.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.unknown.iter().map(|target| {
-            format!("--log names `{target}`, which is no crate of metricd's that writes to the log: it has no effect")
+            format!("--log names `{target}`, which is not a crate that writes to the log: it has no effect")
         })
     }
 }
@@ -59,7 +59,7 @@ impl FromStr for LogFilter {
                 None => (directive, None),
             };
             if let Some(level) = level.filter(|level| level.parse::<LevelFilter>().is_err()) {
-                return Err(format!("`{level}` is no level: expected {}", expected(level)));
+                return Err(format!("`{level}` is not a level: expected {}", expected(level)));
             }
             let is_known = CRATES.iter().any(|name| target.starts_with(name) || name.starts_with(target));
             if is_known {
@@ -78,7 +78,7 @@ impl FromStr for LogFilter {
             let filter = format!("/{expression}");
             env_filter::Builder::new()
                 .try_parse(&filter)
-                .map_err(|_| format!("`{expression}`, which stands behind `/`, is no regular expression"))?;
+                .map_err(|_| format!("`{expression}` after `/` is not a regular expression"))?;
         }
         Ok(Self { text: text.to_owned(), unknown })
     }
@@ -125,11 +125,11 @@ mod tests {
         for (text, expected) in [
             ("debgu", "expected a level such as `debug`"),
             ("info,wran", "expected a level such as `warn`"),
-            ("metricd=inof", "`inof` is no level: expected a level such as `info`"),
-            ("metricd=", "`` is no level"),
+            ("metricd=inof", "`inof` is not a level: expected a level such as `info`"),
+            ("metricd=", "`` is not a level"),
             ("verbose", "expected `off`, `error`, `warn`, `info`, `debug`, `trace`, or a module"),
-            ("a=b=c", "`b=c` is no level"),
-            ("info/(", "`(`, which stands behind `/`, is no regular expression"),
+            ("a=b=c", "`b=c` is not a level"),
+            ("info/(", "`(` after `/` is not a regular expression"),
         ] {
             let error = text.parse::<LogFilter>().unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -44,7 +44,7 @@ pub(crate) fn usage(error: &clap::Error) {
         && ["--database-url", "--reader-database-url", "DATABASE_URL", "READER_DATABASE_URL"].contains(&name)
     {
         // The value may hold a password, and clap quotes it.
-        let _ = writeln!(io::stderr(), "metricd: {name} is no URL of a database: {source}");
+        let _ = writeln!(io::stderr(), "metricd: {name} is not a database URL: {source}");
     } else {
         let _ = error.print();
     }

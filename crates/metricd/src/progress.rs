@@ -36,7 +36,7 @@ impl Progress for Bar {
     }
 
     fn wait(&self) {
-        self.0.suspend(|| log::info!("another ingestion runs, and this one waits until it has ended"));
+        self.0.suspend(|| log::info!("waiting for another ingestion to end"));
     }
 
     fn validate(&self, done: u64, total: u64) {

@@ -25,18 +25,18 @@ pub(crate) async fn tenants(
     let unknown: Vec<_> = arguments.shared_tables.iter().filter(|name| !relations.contains(*name)).collect();
     ensure!(
         unknown.is_empty(),
-        "--shared-table names what `warehouse` does not have, or the reader may not read: {}",
+        "--shared-table names relations that the database does not have, or the reader may not read: {}",
         unknown.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
     );
     let tenants = TenantIsolation::with_public_relations(arguments.shared_tables.iter().cloned());
     // As for SQL that may read anything.
     if let Err(open) = tenants.check(&runner, None).await? {
         anyhow::bail!(
-            "{open}: enable row level security there and write a policy `USING (tenant = (SELECT tenancy.current_tenant()))`, \
-             with or without more conditions joined by AND; give a view `security_invoker`; or name with --shared-table what \
-             every tenant may see whole; docs/tenants.md shows how"
+            "{open}: enable row-level security there and create a policy `USING (tenant = (SELECT tenancy.current_tenant()))`, \
+             with or without more conditions joined by AND; give a view `security_invoker`; or name with --shared-table the \
+             relations whose rows every tenant may see; docs/tenants.md shows how"
         );
     }
-    log::info!("SQL runs on behalf of the tenant that the claim `{}` of a token names", claim.escape_debug());
+    log::info!("SQL runs for the tenant in the claim `{}` of a token", claim.escape_debug());
     Ok((runner, Some(Arc::new(tenants))))
 }

@@ -45,14 +45,14 @@ impl Issuer {
     /// The issuer with this URL.
     pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
         let url = Url::parse(url)
-            .map_err(|error| usage_error(format!("what is given as the URL of keys is none: {error}")))?;
+            .map_err(|error| usage_error(format!("expected a URL of keys: {error}")))?;
         // It is shown in the log.
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(usage_error("the URL of keys has a user or a password: keys that are public need neither"));
+            return Err(usage_error("the URL of keys has a user or a password: remove it"));
         }
         if url.scheme() != "https" && !is_loopback(&url) {
             return Err(usage_error(
-                "the keys would come without TLS, so that whoever is on the way could replace them: give an https URL",
+                "keys fetched without TLS could be replaced on the way: give an https URL",
             ));
         }
         let tls = TlsConfig::builder()
@@ -76,11 +76,11 @@ impl Issuer {
         loop {
             let pause = match self.fetch().await.and_then(|keys| Ok(verifier.replace_keys(keys)?)) {
                 Ok(()) => {
-                    log::info!("the keys of {} are up to date", self.shown);
+                    log::info!("fetched the keys of {}", self.shown);
                     INTERVAL
                 }
                 Err(error) => {
-                    log::error!("the keys of {} cannot be fetched, and those before are kept: {error:#}", self.shown);
+                    log::error!("cannot fetch the keys of {}, and keep the previous ones: {error:#}", self.shown);
                     RETRY
                 }
             };
@@ -98,7 +98,7 @@ impl Issuer {
         let (agent, url) = (self.agent.clone(), self.url.clone());
         let fetched = spawn_blocking(move || -> Result<String> {
             let mut response = agent.get(url.as_str()).call()?;
-            ensure!(response.status() == 200, "it answers {}", response.status());
+            ensure!(response.status() == 200, "the response is {}", response.status());
             Ok(response.body_mut().with_config().limit(MAX_BYTES).read_to_string()?)
         });
         Ok(Keys::parse(&fetched.await??)?.merged_with(self.own.clone()))

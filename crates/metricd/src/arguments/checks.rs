@@ -14,7 +14,7 @@ pub(super) fn reject_passwords(matches: &ArgMatches) -> Result<(), clap::Error> 
             let is_flag = matches.value_source(id) == Some(ValueSource::CommandLine);
             if is_flag && matches.get_one::<DatabaseUrl>(id).is_some_and(DatabaseUrl::has_password) {
                 let message = format!(
-                    "a password on the command line is seen by every user of the machine: set {variable} instead of --{}",
+                    "every user of the machine can see a password on the command line: set {variable} instead of --{}",
                     id.replace('_', "-")
                 );
                 return Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, message));
@@ -26,13 +26,15 @@ pub(super) fn reject_passwords(matches: &ArgMatches) -> Result<(), clap::Error> 
 
 /// Rejects flags of `serve` before another command, which would ignore them.
 pub(super) fn reject_misplaced_flags(matches: &ArgMatches) -> Result<(), clap::Error> {
-    let Some(command) = matches.subcommand_name() else { return Ok(()) };
+    if matches.subcommand_name().is_none() {
+        return Ok(());
+    }
     let serving = ServeArguments::augment_args(clap::Command::new("serve"));
     for argument in serving.get_arguments() {
         let id = argument.get_id().as_str();
         if matches.value_source(id) == Some(ValueSource::CommandLine) {
             let flag = argument.get_long().unwrap_or(id);
-            let message = format!("--{flag} belongs behind `serve`, not before `{command}`");
+            let message = format!("--{flag} is an option of `serve`: put it after `serve`");
             return Err(CommandLine::command().error(clap::error::ErrorKind::ArgumentConflict, message));
         }
     }
@@ -47,9 +49,9 @@ pub(super) fn reject_ineffective_flags(matches: &ArgMatches) -> Result<(), clap:
         && !is_given("harden")
         && !is_given("undo_hardening")
     {
-        "--dry-run, --yes and --format belong to --harden or --undo-hardening"
+        "--dry-run, --yes and --format require --harden or --undo-hardening"
     } else if is_given("format") && !is_given("dry_run") {
-        "--format belongs to --dry-run"
+        "--format requires --dry-run"
     } else {
         return Ok(());
     };

@@ -48,10 +48,10 @@ impl FromStr for ScopeCost {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (scope, cost) =
-            text.split_once('=').ok_or("expected a scope, `=` and a cost, as `metrics:read=1000000`")?;
+            text.split_once('=').ok_or("expected a scope, `=` and a cost, such as `metrics:read=1000000`")?;
         let scope = scope.parse().map_err(|error| format!("{error}"))?;
         let cost = cost.parse().ok().filter(|cost| *cost > 0);
-        Ok(Self(scope, cost.ok_or("expected a cost that is a whole number from 1")?))
+        Ok(Self(scope, cost.ok_or("expected a cost that is a whole number of at least 1")?))
     }
 }
 

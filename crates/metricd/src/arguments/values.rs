@@ -12,13 +12,10 @@ pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| {
-            let from = match range.start_bound() {
-                Bound::Included(from) | Bound::Excluded(from) => format!(" from {from}"),
-                Bound::Unbounded => String::new(),
-            };
-            match range.end_bound() {
-                Bound::Included(to) | Bound::Excluded(to) => format!("expected a whole number{from} to {to}"),
-                Bound::Unbounded => format!("expected a whole number{from} on"),
+            match (range.start_bound(), range.end_bound()) {
+                (Bound::Included(from), Bound::Included(to)) => format!("expected a whole number from {from} to {to}"),
+                (Bound::Included(from), Bound::Unbounded) => format!("expected a whole number of at least {from}"),
+                _ => "expected a whole number".to_owned(),
             }
         })
     }
@@ -50,7 +47,7 @@ mod tests {
         for wrong in ["0", "51", "-1", "5s", "", "99999999999"] {
             assert_eq!(within(wrong), Err("expected a whole number from 1 to 50".to_owned()), "{wrong}");
         }
-        assert_eq!(whole_number::<u64>(1..)("0"), Err("expected a whole number from 1 on".to_owned()));
+        assert_eq!(whole_number::<u64>(1..)("0"), Err("expected a whole number of at least 1".to_owned()));
     }
 
     #[test]

@@ -13,18 +13,18 @@ use crate::database::{Database, Source, require_reader, require_schema, require_
 use crate::output;
 
 fn refuse_undoing(call: MigrateArguments) -> Result<()> {
-    let refused = || usage_error("--undo-hardening is for a database of yours: a private database is always hardened");
+    let refused = || usage_error("--undo-hardening is for your own database: a private database is always hardened");
     if call.undo_hardening { Err(refused()) } else { Ok(()) }
 }
 
-/// Brings the schema up to date and makes the reader; hardens the database, or undoes that, where asked for.
+/// Migrates the schema and prepares the reader; on request hardens the database, or undoes that.
 pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> Result<ExitCode> {
     match Source::of(arguments)? {
         Source::Private(_) if call.dry_run => {
             refuse_undoing(call)?;
             output::print("a private database is always hardened: nothing would change\n");
         }
-        // Opening a private database is all that it needs.
+        // Opening a private database migrates and hardens it.
         Source::Private(_) => {
             refuse_undoing(call)?;
             Database::open_or_join(arguments)?.close()?;

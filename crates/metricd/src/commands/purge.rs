@@ -12,14 +12,14 @@ use crate::arguments::{DatabaseArguments, PurgeArguments, usage_error};
 use crate::database::Database;
 use crate::output;
 
-/// How many definitions are read at once.
+/// How many definitions are read per page.
 const PAGE: usize = 200;
 
-/// Removes what has been out of service for so long, or says what that would be.
+/// Removes metrics that were deleted long enough ago, or lists them.
 pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) -> Result<ExitCode> {
     let age = TimeDelta::from_std(call.older_than).ok().and_then(|age| Utc::now().checked_sub_signed(age));
     let deleted_before =
-        age.ok_or_else(|| usage_error("--older-than is longer ago than there are dates: give a shorter one"))?;
+        age.ok_or_else(|| usage_error("--older-than exceeds the range of dates: give a shorter duration"))?;
     let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let purged = if call.yes {
@@ -29,17 +29,18 @@ pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) 
     };
     database.close()?;
     let mut lines: Vec<_> = purged.iter().map(|id| format!("  {id}")).collect();
+    let noun = if purged.len() == 1 { "metric" } else { "metrics" };
     let since = humantime::format_duration(call.older_than);
     lines.insert(
         0,
         match (purged.len(), call.yes) {
-            (0, _) => format!("no metric has been out of service for {since}: nothing to remove"),
-            (count, true) => format!("removed for good: {count} metrics that were out of service for {since}"),
-            (count, false) => format!("would remove for good: {count} metrics, out of service for {since}"),
+            (0, _) => format!("no metric was deleted more than {since} ago: nothing to remove"),
+            (count, true) => format!("permanently removed {count} {noun} deleted more than {since} ago"),
+            (count, false) => format!("would permanently remove {count} {noun} deleted more than {since} ago"),
         },
     );
     if !purged.is_empty() && !call.yes {
-        lines.push("nothing was removed: give --yes to do it".to_owned());
+        lines.push("nothing was removed: give --yes to remove them".to_owned());
     }
     output::print(&(lines.join("\n") + "\n"));
     Ok(ExitCode::SUCCESS)

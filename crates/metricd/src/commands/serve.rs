@@ -79,7 +79,7 @@ pub(crate) async fn serve(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     if is_open && serve.cors_origins.contains(&AllowedOrigin::Any) {
-        log::warn!("every web page may read and write, as `--cors-origin *` says, since no token is asked for");
+        log::warn!("every web page may read and write: `--cors-origin *` is set, and tokens are not required");
     }
     let has_hosts = !serve.allowed_hosts.is_empty();
     let options = ServerOptions {
@@ -100,7 +100,7 @@ pub(crate) async fn serve(
     output::print(&greeting(address, &metrics, is_open, has_hosts));
 
     wait_for_stop(&mut database.cluster, &mut interrupt, &mut terminate).await;
-    log::info!("stopping: requests in flight are finished; a second signal stops at once");
+    log::info!("stopping: finishing requests in flight; a second signal stops at once");
     let code = tokio::select! {
         () = handle.stop(true) => {
             server.await?.context("the server failed")?;
@@ -123,7 +123,7 @@ fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
         (None, None) => env::temp_dir().join(format!("metricd-uploads-{}", nix::unistd::geteuid())),
     };
     Uploads::below(&folder)
-        .with_context(|| format!("uploads cannot be kept in {} (see --upload-dir)", folder.display()))
+        .with_context(|| format!("cannot store uploads in {} (see --upload-dir)", folder.display()))
 }
 
 /// How many descriptors are kept for files, the log, pipes and connections that end while others begin.
@@ -145,13 +145,13 @@ fn max_connections(database_connections: u32) -> usize {
 fn warn_of_root(is_operators_database: bool) {
     if is_operators_database {
         log::warn!(
-            "metricd runs as root and needs no right of root's: start it as another user, such as with `User=` of systemd, \
+            "metricd runs as root and needs none of root's privileges: run it as another user, such as with `User=` of systemd, \
              `setpriv --reuid` or `USER` in a container's image"
         );
     } else {
         log::warn!(
-            "metricd runs as root: PostgreSQL refuses that, so the private one runs as another user, and only root can start \
-             it again as that user; start metricd as another user to have both run as that"
+            "metricd runs as root: PostgreSQL refuses root, so the private one runs as another user, and only root can start \
+             it again; run metricd as another user, and both run as that user"
         );
     }
 }
@@ -159,7 +159,7 @@ fn warn_of_root(is_operators_database: bool) {
 fn bind(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            anyhow::anyhow!("{address} is taken by another program: stop it, or give another --listen")
+            anyhow::anyhow!("{address} is in use by another program: stop it, or give another --listen")
         }
         io::ErrorKind::PermissionDenied => {
             anyhow::anyhow!("this user may not listen on {address}: give a --listen with a port from 1024 on")
@@ -208,14 +208,14 @@ fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool
     }
     let mut lines = vec![format!("metricd listens on http://{listens}; Ctrl-C stops it.")];
     let header = if is_open {
-        lines.push("No token is asked for: whoever reaches this address may read, write and ingest.".to_owned());
+        lines.push("Tokens are not required: anyone who reaches this address may read, write and ingest.".to_owned());
         if listens.ip().is_unspecified() && !has_hosts {
-            lines.push("It answers requests for localhost alone, others with 421: name the host by which clients reach it with --allowed-host.".to_owned());
+            lines.push("Only requests for loopback hosts are answered, others with 421: name other hosts with --allowed-host.".to_owned());
         }
         lines.push("Try:".to_owned());
         ""
     } else {
-        lines.push("A token is asked for; `metricd token --help` says how to make one. Try:".to_owned());
+        lines.push("Tokens are required; `metricd token --help` explains how to issue one. Try:".to_owned());
         "-H \"Authorization: Bearer $TOKEN\" "
     };
     lines.extend(metrics.iter().map(|of| format!("  curl {header}http://{address}/metrics/{}", of.metric.metric_id)));
@@ -241,7 +241,7 @@ async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, te
             log::warn!("{error}");
         }
         if cluster.has_ended() {
-            log::error!("the private PostgreSQL has ended by itself and is started again");
+            log::error!("the private PostgreSQL has stopped unexpectedly, and is started again");
             if let Err(error) = cluster.start_database() {
                 log::error!("{error}");
             }

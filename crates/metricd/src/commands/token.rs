@@ -29,7 +29,7 @@ pub(crate) fn token(arguments: &TokenArguments) -> Result<ExitCode> {
         new = new.with_tenant(claim, tenant.clone());
     }
     let signed = secret.sign(&new).map_err(|error| match error {
-        IssueError::Lifetime => usage_error("--ttl is not between 1 second and 10 years"),
+        IssueError::Lifetime => usage_error("--ttl must be between 1 second and 10 years"),
         IssueError::Subject | IssueError::TenantClaim => usage_error(error),
         IssueError::Unsigned(_) => error.into(),
     });

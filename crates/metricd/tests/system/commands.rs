@@ -101,7 +101,7 @@ fn a_log_that_would_stay_silent_is_told() -> Result<()> {
     for (filter, expected, says) in [
         ("debgu", 2, "expected a level such as `debug`"),
         ("info,metricd=inof", 2, "expected a level such as `info`"),
-        ("metrcd_api=debug", 1, "names `metrcd_api`, which is no crate of metricd's"),
+        ("metrcd_api=debug", 1, "names `metrcd_api`, which is not a crate that writes to the log"),
     ] {
         let (code, _, error) = run(metricd(&file).args(["check", "--log", filter]))?;
         assert!(code == expected && error.contains(says), "{filter}: {code} {error}");

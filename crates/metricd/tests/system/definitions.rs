@@ -62,7 +62,7 @@ async fn a_metrics_life_from_its_sql_to_the_purge() -> Result<()> {
     let (_, _, history) = call("GET", format!("{}{}", server.address, "/metrics/parts/history"), None, None).await?;
     assert_eq!(history["items"].as_array().map(Vec::len), Some(5), "{history}");
     let (code, told, _) = purge(&["--older-than", "0s", "--yes"])?;
-    assert!(code == 0 && told.contains("removed for good: 1 metrics"), "{told}");
+    assert!(code == 0 && told.contains("permanently removed 1 metric deleted"), "{told}");
     for path in ["/metrics/parts", "/metrics/parts/definition", "/metrics/parts/history"] {
         let (status, _, problem) = call("GET", format!("{}{path}", server.address), None, None).await?;
         assert_eq!((status, &problem["code"]), (404, &json!("metric-not-found")), "{path}");

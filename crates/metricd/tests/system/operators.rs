@@ -76,7 +76,7 @@ async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
 
     let (code, printed, error) = call(&["--harden"])?;
     assert_eq!(code, 1);
-    assert!(printed.contains("lo_create") && error.contains("say --yes") && error.lines().count() == 1, "{error}");
+    assert!(printed.contains("lo_create") && error.contains("give --yes") && error.lines().count() == 1, "{error}");
     assert_eq!(call(&["--harden", "--dry-run"])?.1, planned, "nothing has changed");
     let log = Server::start(&mut operators(cluster.connection(), &data_dir)?)?.log()?;
     for part in ["is not hardened", "temporary, advisory-locks, settings", "run `metricd migrate --harden`"] {
@@ -84,20 +84,20 @@ async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
     }
 
     let (code, printed, _) = call(&["--harden", "--yes"])?;
-    assert!(code == 0 && printed.contains("rights were taken"), "{printed}");
+    assert!(code == 0 && printed.contains("privileges were revoked"), "{printed}");
     for again in [&["--harden"] as &[_], &["--harden", "--yes"], &["--harden", "--dry-run"]] {
         let (code, printed, _) = call(again)?;
-        assert!(code == 0 && printed.contains("PUBLIC has nothing that would be taken"), "{printed}");
+        assert!(code == 0 && printed.contains("PUBLIC has no privilege to revoke"), "{printed}");
     }
     let log = Server::start(&mut operators(cluster.connection(), &data_dir)?)?.log()?;
     assert!(!log.contains("hardened"), "{log}");
     let (code, printed, _) = call(&["--undo-hardening", "--dry-run"])?;
     assert!(code == 0 && printed.contains("EXECUTE on pg_catalog.lo_create(oid)"), "{printed}");
     let (code, printed, _) = call(&["--undo-hardening", "--yes"])?;
-    assert!(code == 0 && printed.contains("rights were given back"), "{printed}");
+    assert!(code == 0 && printed.contains("privileges were granted back"), "{printed}");
     assert_eq!(call(&["--harden", "--dry-run"])?.1, planned);
     let (code, printed, _) = call(&["--undo-hardening"])?;
-    assert!(code == 0 && printed.contains("nothing was taken"), "{printed}");
+    assert!(code == 0 && printed.contains("nothing to grant back"), "{printed}");
     Ok(())
 }
 

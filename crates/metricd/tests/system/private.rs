@@ -173,7 +173,7 @@ async fn what_stands_in_the_way_is_said_in_a_sentence() -> Result<()> {
     let (_listener, address) = taken_port()?;
     let (code, _, error) = run(metricd(&data_dir).args(["--listen", &address]))?;
     assert_eq!(code, 1);
-    assert!(error.contains("is taken by another program: stop it, or give another --listen"), "{error}");
+    assert!(error.contains("is in use by another program: stop it, or give another --listen"), "{error}");
 
     let (code, _, error) = run(metricd(&data_dir).env("PATH", "").arg("--postgres-bin-dir").arg(folder.path()))?;
     assert_eq!(code, 1);

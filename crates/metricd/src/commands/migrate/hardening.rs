@@ -1,4 +1,4 @@
-//! `metricd migrate --harden` and `--undo-hardening`: says what changes for whom, asks, and does it.
+//! `metricd migrate --harden` and `--undo-hardening`: print what changes for whom, ask, and change it.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
@@ -10,7 +10,7 @@ use metricd_postgres::{HardeningPlan, Right, plan_hardening, plan_undoing, undo_
 use crate::arguments::{MigrateArguments, PlanFormat};
 use crate::output;
 
-/// Takes from PUBLIC what does harm.
+/// Revokes from PUBLIC what does harm.
 pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
     let plan = plan_hardening(owner)?;
     if call.format == PlanFormat::Sql {
@@ -18,25 +18,25 @@ pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> 
         return Ok(());
     }
     if plan.rights.is_empty() {
-        output::print(&format!("the database {owner} is hardened: PUBLIC has nothing that would be taken\n"));
+        output::print(&format!("the database {owner} is hardened: PUBLIC has no privilege to revoke\n"));
         return Ok(());
     }
-    output::print(&format!("PUBLIC has rights on {owner} that do harm even in a read-only transaction.\n"));
-    output::print(&listed(&plan, "would be taken"));
+    output::print(&format!("PUBLIC has privileges on {owner} that do harm even in a read-only transaction.\n"));
+    output::print(&listed(&plan, "would be revoked"));
     output::print(&losses(&plan.rights));
     if call.dry_run {
         return Ok(());
     }
-    confirm("Take them?", call)?;
+    confirm("Revoke them?", call)?;
     let done = metricd_postgres::harden(owner)?;
     output::print(&format!(
-        "{} rights were taken; `metricd migrate --undo-hardening` gives them back\n",
+        "{} privileges were revoked; `metricd migrate --undo-hardening` grants them back\n",
         done.rights.len()
     ));
     Ok(())
 }
 
-/// Gives back to PUBLIC what was taken.
+/// Grants back to PUBLIC what was revoked.
 pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
     let plan = plan_undoing(owner)?;
     if call.format == PlanFormat::Sql {
@@ -44,22 +44,22 @@ pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
         return Ok(());
     }
     if plan.rights.is_empty() {
-        output::print(&format!("nothing was taken from PUBLIC on {owner} that could be given back\n"));
+        output::print(&format!("no privilege was revoked from PUBLIC on {owner}: there is nothing to grant back\n"));
         return Ok(());
     }
-    output::print(&listed(&plan, "would be given back to PUBLIC"));
+    output::print(&listed(&plan, "would be granted back to PUBLIC"));
     if call.dry_run {
         return Ok(());
     }
-    confirm("Give them back?", call)?;
+    confirm("Grant them back?", call)?;
     let done = undo_hardening(owner)?;
-    output::print(&format!("{} rights were given back to PUBLIC\n", done.rights.len()));
+    output::print(&format!("{} privileges were granted back to PUBLIC\n", done.rights.len()));
     Ok(())
 }
 
-/// The rights by class, each with what its functions do.
+/// The privileges by class, each with the harm that its functions do.
 fn listed(plan: &HardeningPlan, what: &str) -> String {
-    let mut lines = vec![format!("{} rights {what}:", plan.rights.len())];
+    let mut lines = vec![format!("{} privileges {what}:", plan.rights.len())];
     for rights in plan.rights.chunk_by(|one, next| one.class == next.class) {
         let class = &rights[0].class;
         lines.push(format!("\n  {class}: they {}", harm_of(class)));
@@ -68,33 +68,33 @@ fn listed(plan: &HardeningPlan, what: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Who loses what, and who keeps it.
+/// The roles that lose privileges, and those that keep them.
 fn losses(rights: &[Right]) -> String {
     let mut losers: BTreeMap<&str, usize> = BTreeMap::new();
     for role in rights.iter().flat_map(|right| &right.losers) {
         *losers.entry(role).or_default() += 1;
     }
-    let mut lines = vec!["\nRoles that have these rights by PUBLIC only, and would lose them:".to_owned()];
+    let mut lines = vec!["\nRoles that have these privileges only through PUBLIC, and would lose them:".to_owned()];
     lines.extend(losers.iter().map(|(role, count)| match rights.len() - count {
         0 => format!("    `{role}`: all"),
         kept => format!("    `{role}`: all but {kept}"),
     }));
     if losers.is_empty() {
-        lines.push("    none that may log in".to_owned());
+        lines.push("    none that can log in".to_owned());
     }
     let keeper = rights.iter().find_map(|right| right.keeper.as_deref());
-    let kept = keeper.map(|keeper| format!(", and `{keeper}`, which is granted them by name")).unwrap_or_default();
-    lines.push(format!("Superusers keep them{kept}. Other databases of the server are not touched.\n"));
+    let kept = keeper.map(|keeper| format!(", and so does `{keeper}`, to which they are granted explicitly")).unwrap_or_default();
+    lines.push(format!("Superusers keep them{kept}. Other databases of the server are not changed.\n"));
     lines.join("\n")
 }
 
-/// Asks on the terminal. Where there is none, `--yes` has to stand for the answer.
+/// Asks on the terminal. Without one, `--yes` is required.
 fn confirm(question: &str, call: MigrateArguments) -> Result<()> {
     if call.yes {
         return Ok(());
     }
     let stdin = io::stdin();
-    ensure!(stdin.is_terminal(), "nothing was changed: there is no terminal to ask on, so say --yes");
+    ensure!(stdin.is_terminal(), "nothing was changed: there is no terminal to ask on: give --yes");
     output::print(&format!("\n{question} [y/N] "));
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
