@@ -211,7 +211,7 @@ impl FileIngestion {
         };
         self.files.push(IngestedFile { file: file.to_owned(), kind, size_bytes: input.size_bytes() });
         match kind {
-            FileKind::Unknown => self.progress.advance(input.size_bytes()),
+            FileKind::Unknown => {}
             FileKind::Records => self.record_files.push_back(input.clone()),
             FileKind::Definitions | FileKind::Queries if input.size_bytes() > MAX_DEFINITIONS_BYTES => {
                 let message = format!("the file has more than {MAX_DEFINITIONS_BYTES} bytes: split it");
@@ -226,15 +226,17 @@ impl FileIngestion {
                     &bytes,
                     &mut self.file_findings,
                 ));
-                self.progress.advance(input.size_bytes());
             }
             FileKind::Queries => {
                 let draft = parse_queries(file, input.reader()?, &self.validations.validator, &mut self.file_findings)?;
                 self.file_definitions.queries.extend(draft.queries);
                 self.file_definitions.refused_queries.extend(draft.refused);
                 self.file_definitions.query_entries += draft.entries;
-                self.progress.advance(input.size_bytes());
             }
+        }
+        // Records advance it while they are read.
+        if kind != FileKind::Records {
+            self.progress.advance(input.size_bytes());
         }
         Ok(())
     }

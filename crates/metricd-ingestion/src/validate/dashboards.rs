@@ -13,67 +13,104 @@ use super::{DraftDashboard, Located, merge};
 use crate::Reason;
 use crate::findings::Findings;
 
-/// The dashboards that may be stored, given the metrics that may be their items. A file without a single valid entry
-/// makes no dashboard.
+/// An entry of a layout of a dashboard.
+type Placed = (DashboardId, Breakpoint, LayoutEntry);
+
+/// The dashboards that may be stored, given the metrics that may be their items. A file whose items and layout entries
+/// are all refused makes no dashboard.
 pub(super) fn validate_dashboards(
     mut drafts: Vec<DraftDashboard>,
     metric_ids: &BTreeSet<MetricId>,
     existing: &ExistingState,
-    (dashboard_counts, counts): (&mut EntryCounts, &mut EntryCounts),
+    (dashboard_counts, entry_counts): (&mut EntryCounts, &mut EntryCounts),
     faults: &mut Faults,
     findings: &mut Findings,
 ) -> Vec<DashboardUpdate> {
     dashboard_counts.read = drafts.len() as u64;
-    counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
-    let without_query: BTreeSet<_> = faults.without_query.iter().map(|metric| metric.value.metric_id.clone()).collect();
+    entry_counts.read = drafts.iter().map(|draft| draft.layout_entry_count).sum();
     refuse_conflicting_ids(&mut drafts, existing, findings);
-    let mut items: BTreeMap<DashboardId, Vec<DashboardItem>> = BTreeMap::new();
-    let mut dashboards: Vec<DashboardUpdate> = Vec::new();
+    let without_query = faults.without_query.iter().map(|metric| &metric.value.metric_id);
+    let refused: BTreeSet<_> = without_query.chain(&faults.refused_with_sql).cloned().collect();
+    let mut dashboards = Dashboards::default();
     let mut entries = Vec::new();
-    for draft in drafts {
-        let Some(dashboard_id) = draft.dashboard_id else {
+    for mut draft in drafts {
+        let Some(dashboard_id) = draft.dashboard_id.take() else {
             dashboard_counts.refused += 1;
             continue;
         };
-        let good = draft.metrics.iter().map(|metric| &metric.value.metric_id).filter(|id| metric_ids.contains(*id));
-        let good: Vec<_> = good.collect();
+        let ids = draft.metrics.iter().map(|metric| &metric.value.metric_id).filter(|id| metric_ids.contains(*id));
+        let ids: Vec<_> = ids.cloned().collect();
         let has_content = draft.item_count + draft.layout_entry_count > 0;
-        let before = items.get(&dashboard_id).map(Vec::as_slice).unwrap_or_default();
-        let mut present: BTreeSet<_> = before.iter().map(|item| item.metric_id.clone()).collect();
-        let added: Vec<_> = good.iter().filter(|id| present.insert((**id).clone())).map(|id| (*id).clone()).collect();
-        let entries_before = entries.len();
-        for entry in draft.layout_entries {
-            let Located { value: (breakpoint, entry), location } = entry;
-            let metric_id = entry.metric_id().clone();
-            if present.contains(&metric_id)
-                || existing.dashboard_items.contains(&(dashboard_id.clone(), metric_id.clone()))
-            {
-                entries.push(Located { value: (dashboard_id.clone(), breakpoint, entry), location });
+        let mut items = dashboards.items(&dashboard_id);
+        items.extend(ids.iter().cloned());
+        let is_item = |id: &MetricId| {
+            items.contains(id) || existing.dashboard_items.contains(&(dashboard_id.clone(), id.clone()))
+        };
+        let was_refused = |id: &MetricId| draft.refused_ids.contains(id) || refused.contains(id);
+        let mut placed = Vec::new();
+        for Located { value: (breakpoint, entry), location } in std::mem::take(&mut draft.layout_entries) {
+            if is_item(entry.metric_id()) {
+                placed.push(Located { value: (dashboard_id.clone(), breakpoint, entry), location });
             } else {
-                let was_refused = draft.refused_ids.contains(&metric_id)
-                    || without_query.contains(&metric_id)
-                    || faults.refused_with_sql.contains(&metric_id);
+                let was_refused = was_refused(entry.metric_id());
                 refuse_orphan(&entry, breakpoint, &location, was_refused, faults, findings);
             }
         }
-        if good.is_empty() && entries.len() == entries_before && (has_content || draft.has_refusals) {
+        if ids.is_empty() && placed.is_empty() && (has_content || draft.has_refusals) {
             dashboard_counts.refused += 1;
             continue;
         }
-        let is_repeated = items.contains_key(&dashboard_id);
-        dashboard_counts.repeated += u64::from(is_repeated);
-        if !is_repeated {
-            dashboards.push(DashboardUpdate::new(dashboard_id.clone(), draft.name));
-        }
-        let of_dashboard = items.entry(dashboard_id).or_default();
-        of_dashboard.extend(added.into_iter().map(DashboardItem::new));
+        entries.extend(placed);
+        let is_new = dashboards.add(dashboard_id, draft.name, ids);
+        dashboard_counts.repeated += u64::from(!is_new);
     }
-    let merged = merge(entries, |(dashboard_id, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
+    for (dashboard_id, breakpoint, entry) in merge_entries(entries, entry_counts, findings) {
+        dashboards.place(&dashboard_id, breakpoint, entry);
+    }
+    dashboards.list
+}
+
+/// The dashboards of the files, in the order of their first appearance.
+#[derive(Default)]
+struct Dashboards {
+    list: Vec<DashboardUpdate>,
+    indexes: BTreeMap<DashboardId, usize>,
+}
+
+impl Dashboards {
+    /// The items that earlier files have added.
+    fn items(&self, id: &DashboardId) -> BTreeSet<MetricId> {
+        let dashboard = self.indexes.get(id).map(|index| &self.list[*index]);
+        dashboard.iter().flat_map(|dashboard| &dashboard.items).map(|item| item.metric_id.clone()).collect()
+    }
+
+    /// Adds the metrics that are not items yet. Returns whether the dashboard is new.
+    fn add(&mut self, id: DashboardId, name: DashboardName, metric_ids: Vec<MetricId>) -> bool {
+        let mut items = self.items(&id);
+        let is_new = !self.indexes.contains_key(&id);
+        let index = *self.indexes.entry(id.clone()).or_insert(self.list.len());
+        if is_new {
+            self.list.push(DashboardUpdate::new(id, name));
+        }
+        let added = metric_ids.into_iter().filter(|id| items.insert(id.clone()));
+        self.list[index].items.extend(added.map(DashboardItem::new));
+        is_new
+    }
+
+    fn place(&mut self, id: &DashboardId, breakpoint: Breakpoint, entry: LayoutEntry) {
+        if let Some(index) = self.indexes.get(id) {
+            self.list[*index].layouts.entry(breakpoint).or_default().push(entry);
+        }
+    }
+}
+
+/// The entries without repetitions. Refuses those that contradict an earlier one.
+fn merge_entries(entries: Vec<Located<Placed>>, counts: &mut EntryCounts, findings: &mut Findings) -> Vec<Placed> {
+    let merged = merge(entries, |(dashboard_id, breakpoint, entry): &Placed| {
         (dashboard_id.clone(), *breakpoint, entry.metric_id().clone())
     });
-    let name = |(_, breakpoint, entry): &(DashboardId, Breakpoint, LayoutEntry)| {
-        format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id())
-    };
+    let name =
+        |(_, breakpoint, entry): &Placed| format!("the entry of `{}` in the layout `{breakpoint}`", entry.metric_id());
     notice_repeated(&merged.repeated, name, findings);
     counts.repeated = merged.repeated.len() as u64;
     for (entry, first) in merged.conflicting {
@@ -85,15 +122,7 @@ pub(super) fn validate_dashboards(
         findings.refuse(entry.location, Some(metric_id.as_str()), Reason::LayoutConflict, message);
     }
     counts.refused = counts.read - counts.repeated - merged.kept.len() as u64;
-    for Located { value: (dashboard_id, breakpoint, entry), .. } in merged.kept {
-        if let Some(dashboard) = dashboards.iter_mut().find(|dashboard| dashboard.dashboard_id == dashboard_id) {
-            dashboard.layouts.entry(breakpoint).or_default().push(entry);
-        }
-    }
-    for dashboard in &mut dashboards {
-        dashboard.items = items.remove(&dashboard.dashboard_id).unwrap_or_default();
-    }
-    dashboards
+    merged.kept.into_iter().map(|entry| entry.value).collect()
 }
 
 /// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its

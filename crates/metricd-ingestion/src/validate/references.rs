@@ -186,13 +186,27 @@ fn conflict(metric: &Located<Metric>, first: &Located<Metric>) -> String {
         format!(" of `{}`", first.location.file)
     };
     if metric.value.query_id == first.value.query_id {
-        format!("`{id}` is already the id of {that}{elsewhere}, which differs in `isEditable`; the first one is kept")
+        let keys = differing_keys(&metric.value, &first.value);
+        format!("`{id}` is already the id of {that}{elsewhere}, which differs in {keys}; the first one is kept")
     } else {
         format!(
             "`{id}` is already the id of {that}{elsewhere}, with the query `{}`; {this} names the query `{}`; the first one is kept",
             first.value.query_id, metric.value.query_id
         )
     }
+}
+
+/// The keys of two items in which they differ, apart from the id and the query.
+fn differing_keys(one: &Metric, other: &Metric) -> String {
+    let keys = [
+        ("isEditable", one.editable != other.editable),
+        ("limits", one.limits != other.limits),
+        ("parameters", one.parameters != other.parameters),
+        ("period", one.period != other.period),
+        ("timeColumn", one.time_column != other.time_column),
+    ];
+    let differing = keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("`{key}`"));
+    differing.collect::<Vec<_>>().join(", ")
 }
 
 /// The name of an item for people: `item 5` for `/items/4`.
