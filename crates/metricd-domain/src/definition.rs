@@ -76,6 +76,14 @@ impl Metric {
             limits,
         }
     }
+
+    /// Whether a contract of one metric is that of the other as well: both read the same query, with the same
+    /// declarations. Of the query, it has to be the same version.
+    #[must_use]
+    pub fn shares_contract_with(&self, other: &Self) -> bool {
+        (&self.query_id, &self.parameters, &self.time_column, &self.period)
+            == (&other.query_id, &other.parameters, &other.time_column, &other.period)
+    }
 }
 
 /// Everything that is stored of a metric, with the current version of its query.
@@ -85,6 +93,7 @@ pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,
     /// Its title and description, as far as it has them.
+    // Responses that are kept for retries may have the former name.
     #[serde(alias = "caption")]
     pub display_text: DisplayText,
     /// The current SQL of the metric's query.

@@ -1,7 +1,5 @@
 //! The title and the description of a metric, as people read them.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// The greatest number of characters of a metric's title.
@@ -43,7 +41,8 @@ pub struct DisplayText {
     pub description: Option<MetricDescription>,
 }
 
-fn trimmed(text: &str, max_chars: usize, is_allowed: impl Fn(char) -> bool) -> Option<String> {
+/// The trimmed text, if it has 1 to `max_chars` characters that are all allowed.
+pub(crate) fn trimmed(text: &str, max_chars: usize, is_allowed: impl Fn(char) -> bool) -> Option<String> {
     let text = text.trim();
     let is_valid = (1..=max_chars).contains(&text.chars().count()) && text.chars().all(is_allowed);
     is_valid.then(|| text.to_owned())
@@ -85,10 +84,11 @@ impl MetricDescription {
     }
 }
 
+/// Implements the conversions of a validated text that has `parse`.
 macro_rules! text {
     ($name:ident, $invalid:ident) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 formatter.write_str(&self.0)
             }
         }
@@ -108,6 +108,8 @@ macro_rules! text {
         }
     };
 }
+
+pub(crate) use text;
 
 text!(MetricTitle, InvalidTitle);
 text!(MetricDescription, InvalidDescription);

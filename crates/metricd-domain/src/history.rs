@@ -81,7 +81,6 @@ pub struct MetricVersion {
     /// Who.
     pub changed_by: Actor,
     /// Its title and description, as far as it had them.
-    #[serde(alias = "caption")]
     pub display_text: DisplayText,
     /// The query that it read.
     pub query_id: QueryId,

@@ -139,7 +139,7 @@ pub use report::{
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};
-pub use visible::{is_invisible, visible};
+pub use visible::{is_invisible, shortened, visible};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

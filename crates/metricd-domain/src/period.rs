@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The greatest number of bytes of a column's name.
-const MAX_COLUMN_BYTES: usize = 63;
+use crate::time_column::is_column_name;
 
 /// What a period applies to, if a definition chooses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,12 +64,10 @@ impl PeriodDeclaration {
     ///
     /// [`InvalidPeriod`].
     pub fn new(apply: Option<PeriodApply>, column: Option<String>) -> Result<Self, InvalidPeriod> {
-        let is_name =
-            |name: &String| !name.is_empty() && name.len() <= MAX_COLUMN_BYTES && !name.contains(char::is_control);
         match (apply, &column) {
             (None, None) => Err(InvalidPeriod::Empty),
             (Some(PeriodApply::Source | PeriodApply::None), Some(_)) => Err(InvalidPeriod::ColumnWithoutResult),
-            (_, Some(name)) if !is_name(name) => Err(InvalidPeriod::Column),
+            (_, Some(name)) if !is_column_name(name) => Err(InvalidPeriod::Column),
             _ => Ok(Self { apply, column }),
         }
     }

@@ -142,7 +142,10 @@ mod tests {
             ("{} x", "there is text after the end of the JSON at line 1 column 4"),
             ("{'a': 1}", "expected a key in double quotes at line 1 column 2"),
             ("1e999", "there is a number that is too large at line 1 column 5"),
-            ("\"\\ud800\"", "a `\\u` escape is incomplete or invalid, such as half of a surrogate pair at line 1 column 8"),
+            (
+                "\"\\ud800\"",
+                "a `\\u` escape is incomplete or invalid, such as half of a surrogate pair at line 1 column 8",
+            ),
             ("\"\\q\"", "there is an escape that JSON does not have at line 1 column 3"),
             ("{\"a\" 1}", "expected `:` at line 1 column 6"),
         ] {

@@ -2,6 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The maximum number of bytes of a name in PostgreSQL.
+const MAX_NAME_BYTES: usize = 63;
+
+/// Whether a column of a table or of a result can have this name.
+pub(crate) fn is_column_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
+}
+
 /// The column with the time of each row, as a definition names it: `column` or `table.column`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -23,9 +31,8 @@ impl TimeColumn {
     /// [`InvalidTimeColumn`] if the text has no name, more than two, or one that is longer than PostgreSQL allows.
     pub fn parse(text: &str) -> Result<Self, InvalidTimeColumn> {
         let names: Vec<_> = text.split('.').collect();
-        let is_name = |name: &&str| !name.is_empty() && name.len() <= 63 && !name.contains(char::is_control);
         match names.as_slice() {
-            names if !names.iter().all(is_name) => Err(InvalidTimeColumn),
+            names if !names.iter().all(|name| is_column_name(name)) => Err(InvalidTimeColumn),
             [column] => Ok(Self { table: None, column: (*column).to_owned() }),
             [table, column] => Ok(Self { table: Some((*table).to_owned()), column: (*column).to_owned() }),
             _ => Err(InvalidTimeColumn),

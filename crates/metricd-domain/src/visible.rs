@@ -15,6 +15,15 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// The beginning of the text as a message shows it: at most that many characters, [`visible`], and `…` if there are more.
+#[must_use]
+pub fn shortened(text: &str, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => visible(&text[..end]) + "…",
+        None => visible(text),
+    }
+}
+
 /// Whether a character may end a line, steer a terminal, change the direction of others or have no width: the general
 /// categories Cc, Cf, Zl and Zp of Unicode 17.0 (`DerivedGeneralCategory.txt`). The range of tags, U+E0000 to U+E007F, is
 /// taken whole.
@@ -48,6 +57,13 @@ pub fn is_invisible(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_says_so() {
+        assert_eq!(shortened("a\n\0é\u{1f600}\u{202e}", 80), "a\\n\\u{0}é\u{1f600}\\u{202e}");
+        assert_eq!(shortened(&"x".repeat(81), 80), format!("{}…", "x".repeat(80)));
+        assert_eq!(shortened(&"x".repeat(80), 80), "x".repeat(80));
+    }
 
     #[test]
     fn quotes_stay_and_line_breaks_do_not() {

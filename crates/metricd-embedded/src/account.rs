@@ -60,8 +60,13 @@ impl Account {
             Self::Invoker => geteuid(),
             Self::Other { uid, .. } => Uid::from_raw(uid),
         };
-        User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+        user_name(uid)
     }
+}
+
+/// The user's name, or its number if it has none.
+pub(crate) fn user_name(uid: Uid) -> String {
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// A command that runs as the caller, otherwise like [`Account::command`].

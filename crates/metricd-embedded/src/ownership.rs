@@ -9,10 +9,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::unistd::{Uid, User, geteuid};
+use nix::unistd::{Uid, geteuid};
 
 use crate::EmbeddedError;
-use crate::account::Account;
+use crate::account::{Account, user_name};
 
 /// Opens a regular file without following a link and without blocking, as on the other end of a pipe.
 pub(crate) fn open_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
@@ -37,7 +37,7 @@ pub(crate) fn chown_file(file: &File, account: Account) -> io::Result<()> {
     let Account::Other { uid, gid } = account else { return Ok(()) };
     let owner = file.metadata()?.uid();
     if owner != uid && owner != geteuid().as_raw() {
-        return Err(io::Error::other(format!("the file belongs to `{}`", user(owner))));
+        return Err(io::Error::other(format!("the file belongs to `{}`", user_name(Uid::from_raw(owner)))));
     }
     fchown(file, Some(uid), Some(gid))
 }
@@ -48,7 +48,7 @@ pub(crate) fn chown_folder(path: &Path, account: Account) -> io::Result<()> {
     let folder = open_folder(path)?;
     let owner = folder.metadata()?.uid();
     if owner != geteuid().as_raw() {
-        return Err(io::Error::other(format!("the folder belongs to `{}`", user(owner))));
+        return Err(io::Error::other(format!("the folder belongs to `{}`", user_name(Uid::from_raw(owner)))));
     }
     fchown(&folder, Some(uid), Some(gid))
 }
@@ -72,7 +72,7 @@ pub(crate) fn create_socket_folder(path: &Path, account: Account) -> io::Result<
         Account::Other { uid, .. } if owner == uid => {}
         // A folder that this process has just created still belongs to this process's user.
         _ if owner == geteuid().as_raw() && (account == Account::Invoker || entries.is_empty()) => {}
-        _ => return Err(io::Error::other(format!("the folder belongs to `{}`", user(owner)))),
+        _ => return Err(io::Error::other(format!("the folder belongs to `{}`", user_name(Uid::from_raw(owner))))),
     }
     entries.retain(|entry| entry.file_name().as_encoded_bytes().starts_with(b".s.PGSQL."));
     entries.iter().try_for_each(|entry| fs::remove_file(entry.path()))?;
@@ -95,7 +95,7 @@ pub(crate) fn check_owner(data_dir: &Path) -> Result<(), EmbeddedError> {
     let foreign = |metadata: &Metadata| metadata.uid() != geteuid().as_raw();
     // A link of this user's own is accepted: it may lead to another disk.
     if let Some(metadata) = [&named, &folder].into_iter().find(|metadata| foreign(metadata)) {
-        let owner = user(metadata.uid());
+        let owner = user_name(Uid::from_raw(metadata.uid()));
         return Err(EmbeddedError::ForeignFolder {
             data_dir: data_dir.to_owned(),
             owner,
@@ -117,8 +117,4 @@ pub(crate) fn foreign_content(data_dir: &Path) -> Option<PathBuf> {
     }
     // The root folder of a file system has `lost+found`.
     entries.into_iter().find(|path| !is_named(&path, "lost+found"))
-}
-
-fn user(uid: u32) -> String {
-    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }

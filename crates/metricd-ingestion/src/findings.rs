@@ -1,6 +1,6 @@
 //! Collects refusals and notices.
 
-use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText, visible};
+use metricd_domain::{Location, MAX_LISTED_FINDINGS, Notice, Refusal, SqlText, shortened, visible};
 use metricd_execution::Finding;
 
 use crate::Reason;
@@ -29,7 +29,12 @@ impl Findings {
         if self.refusals.len() < MAX_LISTED_FINDINGS {
             let reason = reason.code().to_owned();
             let (location, message) = (shown(location), visible(&message.into()));
-            self.refusals.push(Refusal { location, value: value.map(shorten), reason, message });
+            self.refusals.push(Refusal {
+                location,
+                value: value.map(|value| shortened(value, MAX_VALUE_CHARS)),
+                reason,
+                message,
+            });
         }
     }
 
@@ -56,23 +61,9 @@ fn shown(location: Location) -> Location {
     Location { pointer: shown(location.pointer), column: shown(location.column), ..location }
 }
 
-/// The value on one line, with invisible characters escaped, cut to 80 characters.
-pub(crate) fn shorten(value: &str) -> String {
-    let end = value.char_indices().nth(MAX_VALUE_CHARS).map_or(value.len(), |(end, _)| end);
-    let cut = if end < value.len() { "…" } else { "" };
-    visible(&value[..end]) + cut
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_is_shown_on_one_short_line() {
-        assert_eq!(shorten("a\n\0é\u{1f600}\u{202e}"), "a\\n\\u{0}é\u{1f600}\\u{202e}");
-        assert_eq!(shorten(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
-        assert_eq!(shorten(&"x".repeat(80)), "x".repeat(80));
-    }
 
     #[test]
     fn findings_beyond_the_limit_are_only_counted() {

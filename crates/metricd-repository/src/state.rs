@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use self::metrics::StoredMetric;
 use crate::{
     ChangeCounts, Changes, Conclusion, DashboardUpdate, DefinitionFilter, Definitions, Edit, ExistingMetric,
-    ExistingQuery, ExistingState, IDEMPOTENCY_RETENTION, Idempotency, Ingestion, MetricChange, NewMetric, Readiness,
-    ReferencedIds, RepositoryError,
+    ExistingQuery, ExistingState, IDEMPOTENCY_RETENTION, Idempotency, Ingestion, NewMetric, Readiness, ReferencedIds,
+    RepositoryError,
 };
 
 /// Everything that a [`StateRepository`](crate::StateRepository) holds, as one value that can be serialized.
@@ -47,11 +47,6 @@ struct Answered<T> {
 }
 
 impl StoreState {
-    /// The metric with the current version of its query, in service or not.
-    pub(crate) fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
-        self.definition(id)
-    }
-
     /// A page of the metrics that the filter lets through, in the order of their ids.
     pub(crate) fn list_definitions(
         &self,
@@ -60,7 +55,7 @@ impl StoreState {
         limit: usize,
     ) -> Result<Vec<MetricDefinition>, RepositoryError> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let definitions = self.metrics.range((from, Bound::Unbounded)).map(|(id, _)| self.definition(id));
+        let definitions = self.metrics.range((from, Bound::Unbounded)).map(|(id, _)| self.get_definition(id));
         let is_wanted = |definition: &Result<MetricDefinition, _>| {
             definition.as_ref().map_or(true, |definition| self.lets_through(filter, definition))
         };
@@ -96,22 +91,6 @@ impl StoreState {
             self.metric_answers.insert(key, answered);
         }
         Ok((definition, true))
-    }
-
-    /// Changes a metric, takes it out of service or brings it back.
-    pub(crate) fn change_metric(
-        &mut self,
-        id: &MetricId,
-        version: u32,
-        change: MetricChange,
-        actor: &Actor,
-    ) -> Result<MetricDefinition, RepositoryError> {
-        self.change(id, version, change, actor)
-    }
-
-    /// Removes the metrics that were taken out of service before an instant, and returns their ids in order.
-    pub(crate) fn purge_metrics(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
-        self.purge(deleted_before)
     }
 
     /// A page of the current versions of the queries, in the order of their ids.
@@ -191,16 +170,10 @@ impl StoreState {
         }
         next.store_records(records, &mut changes);
         let conclusion = ingestion.conclude(&changes);
-        let is_kept = match &conclusion {
-            Conclusion::Commit(_) => true,
-            Conclusion::CommitReportOnly(_) => {
-                next = self.clone();
-                true
-            }
-            Conclusion::RollBack(_) => {
-                next = self.clone();
-                false
-            }
+        let (mut next, is_kept) = match &conclusion {
+            Conclusion::Commit(_) => (next, true),
+            Conclusion::CommitReportOnly(_) => (self.clone(), true),
+            Conclusion::RollBack(_) => (self.clone(), false),
         };
         let report = conclusion.into_report();
         if is_kept {
@@ -311,14 +284,7 @@ impl StoreState {
                 counts.changed += 1;
                 stored.edit = None;
                 let before = std::mem::replace(&mut stored.metric, metric);
-                if (&before.query_id, &before.parameters, &before.time_column, &before.period)
-                    != (
-                        &stored.metric.query_id,
-                        &stored.metric.parameters,
-                        &stored.metric.time_column,
-                        &stored.metric.period,
-                    )
-                {
+                if !before.shares_contract_with(&stored.metric) {
                     stored.contract = None;
                 }
                 ChangeAction::Changed

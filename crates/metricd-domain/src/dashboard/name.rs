@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::display_text::{text, trimmed};
+
 /// The maximum number of characters of a dashboard's name.
 const MAX_NAME_CHARS: usize = 200;
 
@@ -22,9 +24,7 @@ impl DashboardName {
     ///
     /// [`InvalidName`] if nothing, or more than 200 characters, or a control character remains.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let name = text.trim();
-        let valid = (1..=MAX_NAME_CHARS).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-        if valid { Ok(Self(name.to_owned())) } else { Err(InvalidName) }
+        trimmed(text, MAX_NAME_CHARS, |character| !character.is_control()).map(Self).ok_or(InvalidName)
     }
 
     /// The name as text.
@@ -34,19 +34,7 @@ impl DashboardName {
     }
 }
 
-impl TryFrom<String> for DashboardName {
-    type Error = InvalidName;
-
-    fn try_from(text: String) -> Result<Self, InvalidName> {
-        Self::parse(&text)
-    }
-}
-
-impl From<DashboardName> for String {
-    fn from(name: DashboardName) -> Self {
-        name.0
-    }
-}
+text!(DashboardName, InvalidName);
 
 #[cfg(test)]
 mod tests {

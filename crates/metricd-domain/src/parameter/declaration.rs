@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::value::{elements, shown};
 use super::{InvalidParameterName, InvalidParameterValue, ParameterName, ParameterType, ParameterValue};
 
 /// The greatest number of values that a parameter can allow.
@@ -133,10 +134,9 @@ impl Parameter {
     /// [`InvalidParameter`] where the value is not of the type, not allowed or out of range.
     pub fn accept(&self, text: &str) -> Result<ParameterValue, InvalidParameter> {
         let value = self.data_type.parse_value(text)?;
-        let shown = || text.chars().take(60).collect::<String>();
         if !self.allowed.is_empty() {
             let scalar = ParameterType { is_array: false, ..self.data_type };
-            let elements = if self.data_type.is_array { super::value::elements(text)? } else { vec![text.to_owned()] };
+            let elements = if self.data_type.is_array { elements(text)? } else { vec![text.to_owned()] };
             for element in elements {
                 if !self
                     .allowed
@@ -144,7 +144,7 @@ impl Parameter {
                     .any(|allowed| allowed == scalar.parse_value(&element).as_ref().map_or("", ParameterValue::as_str))
                 {
                     let allowed = self.allowed.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
-                    return Err(InvalidParameter::NotAllowed { value: element, allowed });
+                    return Err(InvalidParameter::NotAllowed { value: shown(&element), allowed });
                 }
             }
         }
@@ -153,10 +153,10 @@ impl Parameter {
         let bound =
             |bound: &Option<ParameterValue>| bound.as_ref().map(|value| value.as_str().to_owned()).unwrap_or_default();
         if against(&self.min) == Some(Ordering::Less) {
-            return Err(InvalidParameter::TooSmall { value: shown(), min: bound(&self.min) });
+            return Err(InvalidParameter::TooSmall { value: shown(text), min: bound(&self.min) });
         }
         if against(&self.max) == Some(Ordering::Greater) {
-            return Err(InvalidParameter::TooGreat { value: shown(), max: bound(&self.max) });
+            return Err(InvalidParameter::TooGreat { value: shown(text), max: bound(&self.max) });
         }
         Ok(value)
     }

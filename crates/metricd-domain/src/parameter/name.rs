@@ -24,7 +24,7 @@ pub enum InvalidParameterName {
     Reserved(String),
 }
 
-/// The name of a parameter: what stands behind the colon in the SQL, and before the equals sign in a request. Lower and upper
+/// The name of a parameter: the text after the colon in the SQL, and before the equals sign in a request. Lower and upper
 /// case differ.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

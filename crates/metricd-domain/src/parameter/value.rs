@@ -48,11 +48,7 @@ pub enum InvalidParameterValue {
 /// The beginning of a value, as a message shows it.
 pub(super) fn shown(text: &str) -> String {
     const MAX_SHOWN_CHARS: usize = 60;
-    let mut shown = crate::visible(&text.chars().take(MAX_SHOWN_CHARS).collect::<String>());
-    if text.chars().nth(MAX_SHOWN_CHARS).is_some() {
-        shown.push('…');
-    }
-    shown
+    crate::shortened(text, MAX_SHOWN_CHARS)
 }
 
 /// A value of a parameter, in the text form that PostgreSQL reads for its type.

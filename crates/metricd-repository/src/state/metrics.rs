@@ -31,7 +31,8 @@ impl StoreState {
         self.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))
     }
 
-    pub(super) fn definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
+    /// The metric with the current version of its query, in service or not.
+    pub(crate) fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
         let StoredMetric { metric, display_text, deleted_at, contract, versions, .. } = self.stored(id)?.clone();
         let query = self.query_versions(&metric.query_id)?.last();
         let query = query.ok_or_else(|| RepositoryError::QueryNotFound(metric.query_id.clone()))?;
@@ -102,17 +103,18 @@ impl StoreState {
         let stored = StoredMetric { metric, display_text, deleted_at: None, contract, versions: Vec::new(), edit };
         self.metrics.insert(metric_id.clone(), stored);
         self.add_version(&metric_id, ChangeAction::Created, &actor);
-        self.definition(&metric_id)
+        self.get_definition(&metric_id)
     }
 
-    pub(super) fn change(
+    /// Changes a metric, takes it out of service or brings it back.
+    pub(crate) fn change_metric(
         &mut self,
         id: &MetricId,
         version: u32,
         change: MetricChange,
         actor: &Actor,
     ) -> Result<MetricDefinition, RepositoryError> {
-        let before = self.definition(id)?;
+        let before = self.get_definition(id)?;
         if before.version != version {
             return Err(RepositoryError::VersionMismatch { current: before.version });
         }
@@ -131,13 +133,13 @@ impl StoreState {
             }
             MetricChange::Content(content) => {
                 if !self.put_content(id, &before, *content, actor) {
-                    return self.definition(id);
+                    return self.get_definition(id);
                 }
                 ChangeAction::Changed
             }
         };
         self.add_version(id, action, actor);
-        self.definition(id)
+        self.get_definition(id)
     }
 
     fn set_deleted(&mut self, id: &MetricId, deleted_at: Option<DateTime<Utc>>) {
@@ -177,7 +179,8 @@ impl StoreState {
         free.next().unwrap_or_else(|| unreachable!("there are more candidates than queries"))
     }
 
-    pub(super) fn purge(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
+    /// Removes the metrics that were taken out of service before then, with their queries if nothing else reads them.
+    pub(crate) fn purge_metrics(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
         let is_due = |stored: &StoredMetric| stored.deleted_at.is_some_and(|at| at < deleted_before);
         let (purged, kept): (BTreeMap<_, _>, _) =
             std::mem::take(&mut self.metrics).into_iter().partition(|(_, stored)| is_due(stored));
@@ -194,7 +197,7 @@ impl StoreState {
         purged.into_keys().collect()
     }
 
-    /// Stores SQL under the id. Every metric that reads it has a version more, but for the one that is changed with it.
+    /// Stores SQL under the id, and adds a version to every metric that reads it, except `changed`.
     pub(super) fn put_sql(&mut self, query_id: &QueryId, sql: SqlText, changed: Option<&MetricId>, actor: &Actor) {
         self.push_query_version(query_id, sql);
         match edit_by(actor) {
@@ -202,12 +205,12 @@ impl StoreState {
             None => self.query_edits.remove(query_id),
         };
         let reading = self.metrics.values_mut().filter(|stored| stored.metric.query_id == *query_id);
-        let mut told = Vec::new();
+        let mut readers = Vec::new();
         for stored in reading {
             stored.contract = None;
-            told.push(stored.metric.metric_id.clone());
+            readers.push(stored.metric.metric_id.clone());
         }
-        for id in told.iter().filter(|id| changed != Some(*id)) {
+        for id in readers.iter().filter(|id| changed != Some(*id)) {
             self.add_version(id, ChangeAction::Changed, actor);
         }
     }
