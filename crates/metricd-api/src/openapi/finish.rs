@@ -122,8 +122,8 @@ fn codes_of(response: &RefOr<Response>) -> Vec<ProblemCode> {
     let names: Vec<&str> = match response {
         RefOr::Ref(reference) => reference.ref_location.rsplit('/').take(1).collect(),
         RefOr::T(response) => {
-            let problems = response.content.get("application/problem+json");
-            problems.into_iter().flat_map(|problems| problems.examples.keys()).map(String::as_str).collect()
+            let Some(RefOr::T(problems)) = response.content.get("application/problem+json") else { return Vec::new() };
+            problems.examples.keys().map(String::as_str).collect()
         }
     };
     ProblemCode::ALL.iter().copied().filter(|code| names.contains(&code.code())).collect()

@@ -60,7 +60,7 @@ async fn a_body_not_declared_as_json_is_not_read() {
 async fn malformed_json_is_reported_with_its_position() {
     let (code, status, detail) = problem(b"{\"name\": \"x\",\n}").await;
     assert_eq!((code, status), ("malformed-json", 400));
-    assert_eq!(detail, "The body is not JSON: there is a comma behind the last entry at line 2 column 1.");
+    assert_eq!(detail, "The body is not JSON: there is a comma after the last entry at line 2 column 1.");
     assert_eq!(problem(b"").await.2, "The body is not JSON: it is empty at line 1 column 1.");
 }
 

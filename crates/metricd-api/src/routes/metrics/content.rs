@@ -176,7 +176,8 @@ impl DraftContent {
     ///
     /// 422 with every finding if the SQL is refused, 503 if PostgreSQL cannot be reached.
     pub(super) async fn validated(self, request: &HttpRequest, state: &ApiState) -> Result<MetricContent, Problem> {
-        let permits = (caller::acquire_validation_permit(request, state).await?, state.acquire_validation_permit().await?);
+        let permits =
+            (caller::acquire_validation_permit(request, state).await?, state.acquire_validation_permit().await?);
         let draft = self.clone();
         let validation = move |validator: SqlValidator| {
             let declared = Declarations {
