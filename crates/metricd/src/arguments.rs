@@ -128,7 +128,7 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
-    /// The folder of the private PostgreSQL, used without DATABASE_URL [default: .metricd; for root a folder below
+    /// The folder of the private PostgreSQL, used without --database-url [default: .metricd; for root a folder below
     /// /var/lib/metricd if PostgreSQL's user cannot reach .metricd].
     #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,

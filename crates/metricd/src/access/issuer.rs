@@ -44,16 +44,13 @@ pub(super) struct Issuer {
 impl Issuer {
     /// The issuer with this URL.
     pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
-        let url = Url::parse(url)
-            .map_err(|error| usage_error(format!("expected a URL of keys: {error}")))?;
+        let url = Url::parse(url).map_err(|error| usage_error(format!("expected a URL of keys: {error}")))?;
         // It is shown in the log.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(usage_error("the URL of keys has a user or a password: remove it"));
         }
         if url.scheme() != "https" && !is_loopback(&url) {
-            return Err(usage_error(
-                "keys fetched without TLS could be replaced on the way: give an https URL",
-            ));
+            return Err(usage_error("keys fetched without TLS could be replaced on the way: give an https URL"));
         }
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -11,12 +11,10 @@ pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
 ) -> impl Fn(&str) -> Result<T, String> + Clone {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| {
-            match (range.start_bound(), range.end_bound()) {
-                (Bound::Included(from), Bound::Included(to)) => format!("expected a whole number from {from} to {to}"),
-                (Bound::Included(from), Bound::Unbounded) => format!("expected a whole number of at least {from}"),
-                _ => "expected a whole number".to_owned(),
-            }
+        number.ok_or_else(|| match (range.start_bound(), range.end_bound()) {
+            (Bound::Included(from), Bound::Included(to)) => format!("expected a whole number from {from} to {to}"),
+            (Bound::Included(from), Bound::Unbounded) => format!("expected a whole number of at least {from}"),
+            _ => "expected a whole number".to_owned(),
         })
     }
 }
@@ -52,7 +50,9 @@ mod tests {
 
     #[test]
     fn a_flags_variable_is_true_or_false() {
-        for (text, expected) in [("1", true), ("TRUE", true), ("on", true), ("0", false), ("false", false), ("No", false)] {
+        for (text, expected) in
+            [("1", true), ("TRUE", true), ("on", true), ("0", false), ("false", false), ("No", false)]
+        {
             assert_eq!(boolean(text), Ok(expected), "{text}");
         }
         for wrong in ["", "maybe", "2", " 1"] {

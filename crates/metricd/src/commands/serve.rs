@@ -122,8 +122,7 @@ fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
         (None, Some(data_dir)) => data_dir.join("uploads"),
         (None, None) => env::temp_dir().join(format!("metricd-uploads-{}", nix::unistd::geteuid())),
     };
-    Uploads::below(&folder)
-        .with_context(|| format!("cannot store uploads in {} (see --upload-dir)", folder.display()))
+    Uploads::below(&folder).with_context(|| format!("cannot store uploads in {} (see --upload-dir)", folder.display()))
 }
 
 /// How many descriptors are kept for files, the log, pipes and connections that end while others begin.
@@ -210,7 +209,10 @@ fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool
     let header = if is_open {
         lines.push("Tokens are not required: anyone who reaches this address may read, write and ingest.".to_owned());
         if listens.ip().is_unspecified() && !has_hosts {
-            lines.push("Only requests for loopback hosts are answered, others with 421: name other hosts with --allowed-host.".to_owned());
+            lines.push(
+                "Only requests for loopback hosts are answered, others with 421: name other hosts with --allowed-host."
+                    .to_owned(),
+            );
         }
         lines.push("Try:".to_owned());
         ""

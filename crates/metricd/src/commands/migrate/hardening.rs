@@ -83,7 +83,9 @@ fn losses(rights: &[Right]) -> String {
         lines.push("    none that can log in".to_owned());
     }
     let keeper = rights.iter().find_map(|right| right.keeper.as_deref());
-    let kept = keeper.map(|keeper| format!(", and so does `{keeper}`, to which they are granted explicitly")).unwrap_or_default();
+    let kept = keeper
+        .map(|keeper| format!(", and so does `{keeper}`, to which they are granted explicitly"))
+        .unwrap_or_default();
     lines.push(format!("Superusers keep them{kept}. Other databases of the server are not changed.\n"));
     lines.join("\n")
 }
