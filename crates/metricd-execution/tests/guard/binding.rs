@@ -93,7 +93,7 @@ fn all_errors_are_returned_in_the_order_of_the_names() {
         |name: &str| errors.iter().find(|(fault, _)| fault == name).map(|(_, message)| message.as_str()).unwrap();
     assert_eq!(message("n"), "the metric needs a value for it, of the type `bigint`");
     assert_eq!(message("free"), "the metric needs a value for it");
-    assert_eq!(message("size"), "`11` is too great: expected at most `10`");
+    assert_eq!(message("size"), "`11` is too large: expected at most `10`");
     assert!(message("kind").starts_with("`c` is not allowed: expected one of"), "{}", message("kind"));
     assert!(message("zzz").contains("it takes `size`, `kind`, `day`, `n`, `flags`, `free`"), "{}", message("zzz"));
     let too_small = [("size", "0"), ("kind", "a"), ("day", "2025-02-28"), ("n", "1"), ("flags", ""), ("free", "x")];

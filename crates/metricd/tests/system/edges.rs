@@ -89,7 +89,7 @@ fn a_start_that_fails_says_so_where_the_log_is_read() -> Result<()> {
     let (code, _, error) = run(metricd(folder.path()).args(["--log-format", "json", "--listen", &address]))?;
     let last: Value = serde_json::from_str(error.lines().last().context("a line")?)?;
     assert_eq!((code, &last["level"]), (1, &"ERROR".into()));
-    assert!(last["message"].as_str().is_some_and(|message| message.contains("is taken")), "{error}");
+    assert!(last["message"].as_str().is_some_and(|message| message.contains("is in use")), "{error}");
     Ok(())
 }
 

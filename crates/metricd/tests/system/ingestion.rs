@@ -50,13 +50,13 @@ async fn an_ingestion_says_that_it_waits_for_another_one() -> Result<()> {
     let (sender, said) = mpsc::channel();
     std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
     let line = said.recv_timeout(Duration::from_secs(30)).context("nothing is said")?;
-    assert!(line.contains("another ingestion runs, and this one waits until it has ended"), "{line}");
+    assert!(line.contains("waiting for another ingestion to end"), "{line}");
     assert_eq!(process.try_wait()?, None, "it waits");
     owner.batch_execute("ROLLBACK").await?;
     let mut report = String::new();
     process.stdout.take().context("a pipe")?.read_to_string(&mut report)?;
     assert!(process.wait()?.success() && report.contains("stored as ingestion"), "{report}");
-    assert!(said.iter().all(|line| !line.contains("another ingestion")), "it is said once");
+    assert!(said.iter().all(|line| !line.contains("another ingestion")), "it is logged once");
     server.stop(Signal::SIGTERM)?;
     Ok(())
 }

@@ -80,7 +80,7 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
         command
     };
     for (shared, expected) in [
-        ("", "`warehouse.notes` (its row security is off, or does not hold for the reader): enable row level security"),
+        ("", "`warehouse.notes` (its row security is off, or does not hold for the reader): enable row-level security"),
         ("metrics", "does not isolate tenants in `warehouse.notes` (its row security is off"),
         ("metrics,nots", "does not have, or the reader may not read: `nots`"),
     ] {
