@@ -12,10 +12,39 @@ use std::sync::LazyLock;
 use metricd_domain::{Dashboard, MetricDefinition, MetricId};
 use utoipa::openapi::OpenApi;
 
+pub(crate) use self::finish::operations;
 use self::metric::MetricDocument;
-use crate::routes::Api;
+use crate::problem::ProblemSchema;
+use crate::routes;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The document of the API without operations.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "metricd",
+        description = "Stored SQL as metrics: run a metric by its id, and get typed JSON.\n\n\
+            Every path with `GET` also supports `HEAD`, and every path `OPTIONS`. Errors are problem documents (RFC 9457); the tag \
+            `problems` lists their codes.\n\n\
+            This document describes the API for any metric. `/metrics/{metric_id}/openapi.json` and \
+            `/dashboards/{dashboard_id}/openapi.json` describe stored metrics by their contracts, with the parameters of each and \
+            the columns of its rows: generate typed clients from those.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/")),
+    tags(
+        (name = "results", description = "Run metrics and get their rows."),
+        (name = "definitions", description = "Read and change definitions: SQL, contract and history."),
+        (name = "dashboards", description = "Groups of metrics with layouts."),
+        (name = "ingestions", description = "Validate and store files of definitions, SQL and data."),
+        (name = "documents", description = "Documentation of the API."),
+        (name = "health", description = "Liveness and readiness."),
+        (name = "problems", description = "The codes of problems."),
+    ),
+    components(schemas(ProblemSchema)),
+)]
+struct ApiInfo;
 
 /// The document of the API, as JSON.
 #[must_use]
@@ -53,13 +82,18 @@ pub fn dashboard_document(dashboard: &Dashboard, definitions: &[&MetricDefinitio
     json(&document.finish(name, VERSION))
 }
 
-/// The document of the API with examples and shared responses.
+/// The document of the API: every operation of the index, with examples and shared responses.
 fn api() -> &'static OpenApi {
     static API: LazyLock<OpenApi> = LazyLock::new(|| {
-        let mut api = <Api as utoipa::OpenApi>::openapi();
+        let mut api = <ApiInfo as utoipa::OpenApi>::openapi();
         VERSION.clone_into(&mut api.info.version);
+        for operation in routes::operations() {
+            let (scope, mut document) = operation.into_document();
+            finish::add_common(&mut document, scope);
+            api.merge(document);
+        }
         examples::add(&mut api);
-        finish::add_common(&mut api);
+        finish::add_components(&mut api);
         api
     });
     &API

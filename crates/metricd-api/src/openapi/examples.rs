@@ -46,7 +46,7 @@ pub(super) fn add(api: &mut OpenApi) {
     for exchange in exchanges() {
         let is_of = |id: &Option<String>| id.as_deref() == Some(exchange.operation_id.as_str());
         let mut all = api.paths.paths.values_mut().flat_map(operations);
-        let Some(operation) = all.find(|operation| is_of(&operation.operation_id)) else { continue };
+        let Some((_, operation)) = all.find(|(_, operation)| is_of(&operation.operation_id)) else { continue };
         if let (Some(RefOr::T(body)), Some(sent)) = (&mut operation.request_body, &exchange.request.body)
             && let Some(RefOr::T(content)) = body.content.get_mut("application/json")
         {

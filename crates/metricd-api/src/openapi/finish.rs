@@ -12,7 +12,6 @@ use utoipa::openapi::{Header, HeaderBuilder, OpenApi, Ref, RefOr, Response};
 
 use crate::ProblemCode;
 use crate::problem::{add_problems, problem_responses, problem_table};
-use crate::routes::scopes;
 
 /// The problems of the middleware, for every operation.
 const MIDDLEWARE_PROBLEMS: &[ProblemCode] = &[
@@ -63,23 +62,22 @@ const RATE_HEADERS: &[(&str, &str)] = &[
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Adds the problems and headers of the middleware to every operation, its scope, and the components.
-pub(super) fn add_common(api: &mut OpenApi) {
-    for operation in api.paths.paths.values_mut().flat_map(operations) {
+/// Adds the problems and headers of the middleware to the operation of a document, and the scope that it needs.
+pub(super) fn add_common(document: &mut OpenApi, scope: Option<Scope>) {
+    for (_, operation) in document.paths.paths.values_mut().flat_map(operations) {
         merge_problems(operation, MIDDLEWARE_PROBLEMS);
-    }
-    for (path, method, scope) in scopes() {
-        let item = api.paths.paths.get_mut(&path);
-        if let Some(operation) = item.and_then(|item| operation_mut(item, &method)) {
+        if let Some(scope) = scope {
             require_scope(operation, scope);
         }
-    }
-    for operation in api.paths.paths.values_mut().flat_map(operations) {
         operation.responses.responses.values_mut().for_each(|response| add_headers(response, COMMON_HEADERS));
         if let Some(RefOr::T(unchanged)) = operation.responses.responses.get_mut("304") {
             unchanged.headers.insert("ETag".to_owned(), RefOr::T(header("The tag of the client's copy.")));
         }
     }
+}
+
+/// Adds the components that operations refer to, and the table of problems.
+pub(super) fn add_components(api: &mut OpenApi) {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(BEARER, bearer());
     add_problems(components);
@@ -144,16 +142,11 @@ fn add_headers(response: &mut RefOr<Response>, headers: &[(&str, &str)]) {
     }
 }
 
-/// The operations of a path.
-pub(super) fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+/// The operations of a path, with their methods.
+pub(crate) fn operations(path: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let PathItem { get, post, patch, delete, .. } = path;
-    [get, post, patch, delete].into_iter().flatten()
-}
-
-fn operation_mut<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
-    let PathItem { get, post, patch, delete, .. } = item;
-    let found = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
-    found.into_iter().find(|(of, _)| of == method)?.1.as_mut()
+    let operations = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
+    operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn header(description: &str) -> Header {

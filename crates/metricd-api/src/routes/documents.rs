@@ -10,11 +10,6 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use utoipa::IntoResponses;
 
-pub(super) use self::api::get_openapi;
-pub(super) use self::dashboard::get_dashboard_openapi;
-pub(super) use self::docs::{get_docs, get_docs_file};
-pub(super) use self::metric::get_metric_openapi;
-
 use crate::connections::StaticBody;
 use crate::extract::conditional;
 

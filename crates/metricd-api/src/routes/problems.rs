@@ -4,9 +4,6 @@ pub(super) mod get;
 pub(super) mod list;
 mod page;
 
-pub(super) use self::get::get_problem;
-pub(super) use self::list::list_problems;
-
 use serde::Serialize;
 use utoipa::ToSchema;
 

@@ -1,4 +1,4 @@
-//! A path with its methods. `HEAD`, `OPTIONS`, `Allow` and the refusal of other methods follow from them.
+//! A path with its operations. `HEAD`, `OPTIONS`, `Allow` and the refusal of other methods follow from them.
 
 use std::rc::Rc;
 
@@ -7,77 +7,40 @@ use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest};
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, HeaderValue};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard, web};
+use actix_web::{HttpResponse, Resource, web};
 use metricd_access::Scope;
 
+use super::operation::Operation;
 use crate::auth::authenticate;
 use crate::{Problem, ProblemCode};
 
-/// A path without methods.
-pub(super) fn resource(path: &str) -> PathResource {
-    PathResource { path: path.to_owned(), resource: web::resource(path), methods: Vec::new() }
-}
-
-/// A path with its methods.
+/// A path with its operations.
 pub(super) struct PathResource {
     path: String,
-    resource: Resource,
-    methods: Vec<(Method, Option<Scope>)>,
+    operations: Vec<Operation>,
 }
 
 impl PathResource {
-    /// Adds a handler for callers with the scope. A handler of `GET` also answers `HEAD`; the server omits the body.
-    pub(super) fn on<F, Args>(self, method: Method, scope: Scope, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.answer(method, Some(scope), handler)
-    }
-
-    /// Adds a handler for all callers, with or without a token.
-    pub(super) fn open<F, Args>(self, method: Method, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.answer(method, None, handler)
-    }
-
-    fn answer<F, Args>(mut self, method: Method, scope: Option<Scope>, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        let mut method_guard = guard::Any(guard::Method(method.clone()));
-        if method == Method::GET {
-            method_guard = method_guard.or(guard::Head());
+    /// Groups operations by path, in the order of each path's first operation.
+    pub(super) fn group(operations: Vec<Operation>) -> Vec<Self> {
+        let mut resources: Vec<Self> = Vec::new();
+        for operation in operations {
+            match resources.iter_mut().find(|resource| resource.path == operation.path) {
+                Some(resource) => resource.operations.push(operation),
+                None => resources.push(Self { path: operation.path.clone(), operations: vec![operation] }),
+            }
         }
-        self.resource = self.resource.route(web::route().guard(method_guard).to(handler));
-        self.methods.push((method, scope));
-        self
-    }
-
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
-    #[cfg(test)]
-    pub(super) fn methods(&self) -> Vec<String> {
-        self.methods.iter().map(|(method, _)| method.to_string()).collect()
+        resources
     }
 
     /// The scope of each method that needs one.
-    pub(super) fn scopes(&self) -> Vec<(Method, Scope)> {
-        self.methods.iter().filter_map(|(method, scope)| Some((method.clone(), (*scope)?))).collect()
+    fn scopes(&self) -> Vec<(Method, Scope)> {
+        self.operations.iter().filter_map(|operation| Some((operation.method.clone(), operation.scope?))).collect()
     }
 
     /// The value of `Allow`.
     fn allow(&self) -> String {
-        let methods = || self.methods.iter().map(|(method, _)| method);
+        let methods = || self.operations.iter().map(|operation| &operation.method);
         let reads = if methods().any(|method| *method == Method::GET) { "GET, HEAD, OPTIONS" } else { "OPTIONS" };
         let writes = methods().filter(|method| **method != Method::GET);
         writes.fold(reads.to_owned(), |allow, method| format!("{allow}, {method}"))
@@ -110,23 +73,30 @@ impl HttpServiceFactory for PathResource {
                 }
             }
         });
-        let resource = self.resource.route(web::method(Method::OPTIONS).to(options));
+        let routes = self.operations.into_iter().map(|operation| operation.route);
+        let resource = routes.fold(web::resource(&self.path), Resource::route);
+        let resource = resource.route(web::method(Method::OPTIONS).to(options));
         resource.default_service(web::to(refuse)).wrap(guarded).register(config);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::operations;
     use super::*;
 
     #[test]
     fn allow_names_what_follows_from_the_methods() {
-        let answer = || async { "" };
-        let allow = |methods: &[Method]| {
-            methods.iter().fold(resource("/"), |path, method| path.open(method.clone(), answer)).allow()
+        let resources = PathResource::group(operations());
+        let allow = |path: &str| {
+            let mut of = resources.iter().filter(|resource| resource.path == path);
+            let resource = of.next().unwrap();
+            assert!(of.next().is_none(), "{path} is one resource");
+            resource.allow()
         };
-        assert_eq!(allow(&[Method::GET]), "GET, HEAD, OPTIONS");
-        assert_eq!(allow(&[Method::POST]), "OPTIONS, POST");
-        assert_eq!(allow(&[Method::PATCH, Method::GET, Method::DELETE]), "GET, HEAD, OPTIONS, PATCH, DELETE");
+        assert_eq!(allow("/health"), "GET, HEAD, OPTIONS");
+        assert_eq!(allow("/ingestions"), "OPTIONS, POST");
+        assert_eq!(allow("/metrics"), "GET, HEAD, OPTIONS, POST");
+        assert_eq!(allow("/metrics/{metric_id}"), "GET, HEAD, OPTIONS, PATCH, DELETE");
     }
 }
