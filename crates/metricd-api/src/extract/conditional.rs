@@ -1,11 +1,12 @@
 //! `ETag`s and preconditions (RFC 9110, section 13).
 
 use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH, IfMatch, IfNoneMatch,
+    CACHE_CONTROL, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch,
 };
 use actix_web::{HttpRequest, HttpResponseBuilder};
 use metricd_domain::MetricDefinition;
 use sha2::{Digest, Sha256};
+use utoipa::IntoParams;
 
 use crate::{Problem, ProblemCode};
 
@@ -26,47 +27,81 @@ pub(crate) fn header(tag: &EntityTag) -> (HeaderName, String) {
     (ETAG, [weak, "\"", tag.tag(), "\""].concat())
 }
 
-/// Whether `If-None-Match` has the tag, so that the response is 304.
-pub(crate) fn is_unchanged(request: &HttpRequest, tag: &EntityTag) -> bool {
-    match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => request.headers().contains_key("if-none-match"),
-        Ok(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
-        Err(_) => false,
+/// The client's copy.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IfNoneMatchHeader {
+    /// An `ETag` of an earlier response. If it is still valid, the response is 304.
+    #[param(rename = "If-None-Match", value_type = Option<String>, nullable = false)]
+    if_none_match: Option<IfNoneMatch>,
+}
+
+impl IfNoneMatchHeader {
+    /// The header of the request. One that cannot be read names no tag.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let has_header = request.headers().contains_key(IF_NONE_MATCH);
+        let read = || IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+        Self { if_none_match: has_header.then(read) }
     }
-}
 
-/// Whether the request has `If-Match` with a version.
-pub(crate) fn names_version(request: &HttpRequest) -> bool {
-    has_precondition(request) && !matches!(IfMatch::parse(request), Ok(IfMatch::Any))
-}
-
-fn has_precondition(request: &HttpRequest) -> bool {
-    request.headers().contains_key(IF_MATCH)
-}
-
-/// Checks `If-Match` against the definition's tag.
-///
-/// # Errors
-///
-/// 412 if the definition has another tag; 400 if `If-Match` is invalid.
-pub(crate) fn check_if_match(request: &HttpRequest, tag: &EntityTag) -> Result<(), Problem> {
-    if !has_precondition(request) {
-        return Ok(());
-    }
-    match IfMatch::parse(request) {
-        Ok(IfMatch::Any) => Ok(()),
-        Ok(IfMatch::Items(seen)) if seen.iter().any(|seen| seen.strong_eq(tag)) => Ok(()),
-        // For example the tag of a result. Caches that compress may also have weakened a definition's tag.
-        Ok(IfMatch::Items(seen)) if !seen.is_empty() && seen.iter().all(|seen| seen.weak) => {
-            let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which identifies no \
-                          version: send the `ETag` of the metric's definition.";
-            Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
+    /// Whether it names the tag, so that the response is 304.
+    pub(crate) fn names(&self, tag: &EntityTag) -> bool {
+        match &self.if_none_match {
+            None => false,
+            Some(IfNoneMatch::Any) => true,
+            Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(tag)),
         }
-        Ok(IfMatch::Items(seen)) if !seen.is_empty() => Err(Problem::new(ProblemCode::VersionMismatch)),
-        _ => {
-            let detail =
-                "The header `If-Match` cannot be read: expected an `ETag` of a response, including its quotes.";
-            Err(Problem::new(ProblemCode::BadRequest).with_detail(detail))
+    }
+}
+
+/// The version that a change expects.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IfMatchHeader {
+    /// The `ETag` of the definition to change. If the definition has another one by now, the response is 412 and
+    /// nothing changes.
+    #[param(
+        rename = "If-Match",
+        value_type = Option<String>,
+        nullable = false,
+        pattern = r#"^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$"#
+    )]
+    if_match: Option<IfMatch>,
+}
+
+impl IfMatchHeader {
+    /// The header of the request. One that cannot be read has no tags.
+    pub(crate) fn of(request: &HttpRequest) -> Self {
+        let has_header = request.headers().contains_key(IF_MATCH);
+        Self { if_match: has_header.then(|| IfMatch::parse(request).unwrap_or(IfMatch::Items(Vec::new()))) }
+    }
+
+    /// Whether it names a version.
+    pub(crate) fn names_version(&self) -> bool {
+        matches!(self.if_match, Some(IfMatch::Items(_)))
+    }
+
+    /// Checks it against the definition's tag.
+    ///
+    /// # Errors
+    ///
+    /// 412 if the definition has another tag; 400 if the header is invalid.
+    pub(crate) fn check(&self, tag: &EntityTag) -> Result<(), Problem> {
+        match &self.if_match {
+            None | Some(IfMatch::Any) => Ok(()),
+            Some(IfMatch::Items(seen)) if seen.iter().any(|seen| seen.strong_eq(tag)) => Ok(()),
+            Some(IfMatch::Items(seen)) if seen.is_empty() => {
+                let detail =
+                    "The header `If-Match` cannot be read: expected an `ETag` of a response, including its quotes.";
+                Err(Problem::new(ProblemCode::BadRequest).with_detail(detail))
+            }
+            // For example the tag of a result. Caches that compress may also have weakened a definition's tag.
+            Some(IfMatch::Items(seen)) if seen.iter().all(|seen| seen.weak) => {
+                let detail = "The header `If-Match` names a weak `ETag` (`W/…`), such as that of a result, which identifies no \
+                              version: send the `ETag` of the metric's definition.";
+                Err(Problem::new(ProblemCode::VersionMismatch).with_detail(detail))
+            }
+            Some(IfMatch::Items(_)) => Err(Problem::new(ProblemCode::VersionMismatch)),
         }
     }
 }

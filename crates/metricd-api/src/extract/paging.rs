@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::extract::query_string::QueryString;
 
@@ -14,11 +14,16 @@ const DEFAULT_PAGE_LIMIT: usize = 50;
 const MAX_PAGE_LIMIT: usize = 200;
 
 /// The page that a request selects.
-#[derive(Debug)]
-pub(crate) struct PageRequest<K> {
-    /// The key before the first entry.
-    pub(crate) after: Option<K>,
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageRequest<K: PartialSchema> {
+    /// The greatest number of entries on the page.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
     limit: usize,
+    /// The cursor of the page: `next_cursor` of the previous one.
+    // The key before the first entry.
+    #[param(rename = "cursor", value_type = Option<String>)]
+    pub(crate) after: Option<K>,
 }
 
 /// A page of a list.
@@ -31,7 +36,7 @@ pub(crate) struct PageResponse<T> {
     pub(crate) next_cursor: Option<String>,
 }
 
-impl<K> PageRequest<K> {
+impl<K: PartialSchema> PageRequest<K> {
     /// Takes `limit` and `cursor`, and records their faults.
     pub(crate) fn take(query: &mut QueryString<'_>, parse_key: impl Fn(&str) -> Option<K>) -> Self {
         let limit = query.take("limit", |text| {
@@ -42,7 +47,7 @@ impl<K> PageRequest<K> {
             let key = URL_SAFE_NO_PAD.decode(text).ok().and_then(|key| String::from_utf8(key).ok());
             key.and_then(|key| parse_key(&key)).ok_or("expected the `next_cursor` of a response")
         });
-        Self { after, limit: limit.unwrap_or(DEFAULT_PAGE_LIMIT) }
+        Self { limit: limit.unwrap_or(DEFAULT_PAGE_LIMIT), after }
     }
 
     /// How many entries to read: one more than the page has, to find out whether there is a next page.

@@ -8,6 +8,11 @@ use metricd_execution::InvalidArgument;
 use crate::extract::decoding::{decode_form, shown};
 use crate::{FieldError, Problem, ProblemCode};
 
+/// Parses `true` or `false`.
+pub(crate) fn parse_bool(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "expected `true` or `false`")
+}
+
 /// The remaining parameters of a query string. A parameter that is never taken is unknown.
 #[derive(Debug)]
 pub(crate) struct QueryString<'a> {

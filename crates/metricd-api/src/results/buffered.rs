@@ -13,7 +13,7 @@ use metricd_execution::{
 
 use super::X_TRUNCATED;
 use super::format::Format;
-use crate::extract::conditional;
+use crate::extract::conditional::{self, IfNoneMatchHeader};
 use crate::middleware::note_run;
 use crate::results::coalescing::{EncodedResult, InFlightRun, RunResult};
 use crate::results::definition_cache::CachedMetric;
@@ -63,7 +63,7 @@ pub(crate) async fn respond_buffered(
     let EncodedResult { body, tag, is_truncated } =
         result.map_err(|error| run_problem(error, metric, &ran_statement, request))?;
     conditional_request.store(&tag);
-    if conditional::is_unchanged(request, &tag) {
+    if IfNoneMatchHeader::of(request).names(&tag) {
         return Ok(not_modified(&tag));
     }
     let mut response = respond(HttpResponse::Ok(), &tag);

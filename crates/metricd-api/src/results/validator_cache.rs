@@ -13,7 +13,7 @@ use metricd_execution::{AppliedPeriod, BoundStatement, RunLimits, SnapshotToken}
 use moka::sync::Cache;
 
 use crate::ApiState;
-use crate::extract::conditional;
+use crate::extract::conditional::{self, IfNoneMatchHeader};
 use crate::results::definition_cache::CachedMetric;
 
 /// The least recently used validators are evicted beyond this number.
@@ -118,7 +118,7 @@ impl<'a> ConditionalRequest<'a> {
             .get(&self.request_key)
             .filter(|validator| snapshot.is_unchanged_since(&validator.snapshot));
         if let Some(validator) = validator {
-            return conditional::is_unchanged(self.request, &validator.tag).then_some(validator.tag);
+            return IfNoneMatchHeader::of(self.request).names(&validator.tag).then_some(validator.tag);
         }
         // A table may have been replaced since the SQL was validated. A later change makes the snapshot differ.
         let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();

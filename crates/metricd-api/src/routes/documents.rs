@@ -11,7 +11,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use utoipa::IntoResponses;
 
 use crate::connections::StaticBody;
-use crate::extract::conditional;
+use crate::extract::conditional::{self, IfNoneMatchHeader};
 
 /// The responses of a document.
 #[derive(IntoResponses)]
@@ -33,7 +33,7 @@ enum DocumentResponses {
 fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
     let document = document.into();
     let tag = conditional::content_tag(&document);
-    let is_unchanged = conditional::is_unchanged(request, &tag);
+    let is_unchanged = IfNoneMatchHeader::of(request).names(&tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header(conditional::header(&tag))

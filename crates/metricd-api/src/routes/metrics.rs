@@ -16,10 +16,11 @@ use actix_web::HttpRequest;
 use metricd_domain::MetricId;
 
 use crate::auth::caller;
+use crate::extract::parameters::MetricPath;
 use crate::{Problem, ProblemCode};
 
 /// The metric's id in the path. An invalid id is not found, and neither is one that the caller may not see.
-pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &str) -> Result<MetricId, Problem> {
-    let id = MetricId::parse(path).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
+pub(in crate::routes) fn metric_id(request: &HttpRequest, path: &MetricPath) -> Result<MetricId, Problem> {
+    let id = MetricId::parse(&path.metric_id).map_err(|_| Problem::new(ProblemCode::MetricNotFound))?;
     Ok(caller::mask_if_hidden(request, id))
 }

@@ -13,12 +13,14 @@ use metricd_domain::{MetricId, RowLimit, Tenant};
 use metricd_execution::{InvalidArgument, MetricStatement, SnapshotBatchOutcome, SnapshotRun, is_period};
 use metricd_repository::RepositoryError;
 
+use utoipa::IntoParams;
+
 use self::entry::{EncodedEntry, Entry, Prepared};
 pub(in crate::routes) use self::schema::ResultsSchema;
 pub(crate) use self::schema::{entry_schema, results_schema};
 use crate::auth::caller;
-use crate::extract::conditional;
-use crate::extract::parameters::{IfNoneMatchParameter, ResultParameters};
+use crate::extract::conditional::{self, IfNoneMatchHeader};
+use crate::extract::parameters::ResultParameters;
 use crate::extract::query_string::QueryString;
 use crate::middleware::{encoding, note_run};
 use crate::problem::problems;
@@ -36,19 +38,45 @@ const MAX_RESULTS_BYTES: usize = 64 << 20;
 /// How much of a parameter's name is shown.
 const MAX_SHOWN_NAME_CHARS: usize = 100;
 
+/// The metrics of a call.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MetricIds {
+    /// The metrics' ids.
+    #[param(min_items = 1, max_items = 50, example = json!(["alerts-by-type"]))]
+    metric_id: Vec<String>,
+}
+
+impl MetricIds {
+    /// Takes the ids, and records a fault if there are none or too many.
+    fn take(query: &mut QueryString<'_>) -> Self {
+        let mut metric_id = query.take_all("metric_id");
+        if !(1..=MAX_METRICS_PER_CALL).contains(&metric_id.len()) {
+            query
+                .error("metric_id", format!("expected 1 to {MAX_METRICS_PER_CALL} of them, found {}", metric_id.len()));
+            metric_id.truncate(MAX_METRICS_PER_CALL);
+        }
+        Self { metric_id }
+    }
+}
+
 /// The parameters of a call.
-#[derive(Debug)]
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct GetResultsParams {
-    rows: Option<RowLimit>,
-    /// The values of parameters; each metric gets those that it has.
+    /// The row limit of each result, by default 1 000.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Option<RowLimit>,
+    /// The values of parameters: [`ResultParameters`]. Each metric gets those that it has.
+    #[param(ignore)]
     given: BTreeMap<String, String>,
 }
 
 impl GetResultsParams {
     /// Takes the rest of the query string, and records its faults.
     pub(super) fn take(query: &mut QueryString<'_>) -> Self {
-        let rows = query.take("limit", RowLimit::parse);
-        Self { rows, given: query.take_rest() }
+        let limit = query.take("limit", RowLimit::parse);
+        Self { limit, given: query.take_rest() }
     }
 }
 
@@ -62,10 +90,10 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
     path = "/results",
     tag = "results",
     params(
-        ("metric_id" = Vec<String>, Query, description = "The metrics' ids.", min_items = 1, max_items = 50, example = json!(["alerts-by-type"])),
+        MetricIds,
         ResultParameters,
-        ("limit" = Option<u32>, Query, description = "The row limit of each result, by default 1 000.", minimum = 1, maximum = 10_000),
-        IfNoneMatchParameter,
+        GetResultsParams,
+        IfNoneMatchHeader,
     ),
     responses(
         (
@@ -84,11 +112,7 @@ problems!(GetResultsProblems: TenantMissing, InvalidParameters, TooManyQueries, 
 pub(super) async fn get_results(request: HttpRequest, state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
     let mut query = QueryString::parse(request.query_string());
-    let mut ids = query.take_all("metric_id");
-    if !(1..=MAX_METRICS_PER_CALL).contains(&ids.len()) {
-        query.error("metric_id", format!("expected 1 to {MAX_METRICS_PER_CALL} of them, found {}", ids.len()));
-        ids.truncate(MAX_METRICS_PER_CALL);
-    }
+    let MetricIds { metric_id: ids } = MetricIds::take(&mut query);
     respond_results(&request, &state, tenant.as_ref(), &ids, query).await
 }
 
@@ -221,7 +245,7 @@ fn encode_results(
     let tag = tag(tenant, ids, &encoded);
     let mut response = HttpResponse::Ok();
     if let Some(tag) = &tag {
-        if conditional::is_unchanged(request, tag) {
+        if IfNoneMatchHeader::of(request).names(tag) {
             return conditional::with_tag(HttpResponse::NotModified(), tag).finish();
         }
         response = conditional::with_tag(response, tag);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::caller;
-use crate::extract::parameters::DashboardIdParameter;
+use crate::extract::parameters::DashboardPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem, ProblemCode};
@@ -43,12 +43,12 @@ problems!(GetDashboardProblems: DashboardNotFound, InvalidParameters, DatabaseUn
     get,
     path = "/dashboards/{dashboard_id}",
     tag = "dashboards",
-    params(DashboardIdParameter),
+    params(DashboardPath),
     responses((status = OK, description = "The dashboard.", body = DashboardResponse), GetDashboardProblems)
 )]
 pub(in crate::routes) async fn get_dashboard(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<DashboardPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
@@ -64,9 +64,9 @@ pub(in crate::routes) async fn get_dashboard(
 pub(in crate::routes) async fn dashboard(
     request: &HttpRequest,
     state: &ApiState,
-    path: &str,
+    path: &DashboardPath,
 ) -> Result<Dashboard, Problem> {
-    let id = DashboardId::parse(path).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))?;
+    let id = DashboardId::parse(&path.dashboard_id).map_err(|_| Problem::new(ProblemCode::DashboardNotFound))?;
     let dashboard = state.repository.get_dashboard(&id).await?;
     Ok(match caller::visible_metrics(request) {
         Some(patterns) => dashboard.among(&patterns),

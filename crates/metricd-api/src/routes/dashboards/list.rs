@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use crate::auth::caller;
 use crate::extract::paging::{PageRequest, PageResponse, page};
-use crate::extract::parameters::PageParameters;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -35,7 +34,7 @@ problems!(ListDashboardsProblems: InvalidParameters, DatabaseUnavailable, NoConn
     get,
     path = "/dashboards",
     tag = "dashboards",
-    params(PageParameters),
+    params(PageRequest::<DashboardId>),
     responses(
         (status = OK, description = "A page of the list.", body = PageResponse<DashboardSummaryResponse>),
         ListDashboardsProblems,

@@ -4,10 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::get::dashboard;
 use crate::auth::caller;
-use crate::extract::parameters::{DashboardIdParameter, IfNoneMatchParameter, ResultParameters};
+use crate::extract::conditional::IfNoneMatchHeader;
+use crate::extract::parameters::{DashboardPath, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
-use crate::routes::results::{ResultsSchema, respond_results};
+use crate::routes::results::{GetResultsParams, ResultsSchema, respond_results};
 use crate::{ApiState, Problem};
 
 problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
@@ -18,10 +19,10 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
     path = "/dashboards/{dashboard_id}/results",
     tag = "dashboards",
     params(
-        DashboardIdParameter,
+        DashboardPath,
         ResultParameters,
-        ("limit" = Option<u32>, Query, description = "The row limit of each result, by default 1 000.", minimum = 1, maximum = 10_000),
-        IfNoneMatchParameter,
+        GetResultsParams,
+        IfNoneMatchHeader,
     ),
     responses(
         (
@@ -39,7 +40,7 @@ problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, Invalid
 )]
 pub(in crate::routes) async fn get_dashboard_results(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<DashboardPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;

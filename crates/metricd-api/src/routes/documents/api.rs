@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{DocumentResponses, respond, static_body};
 use crate::Problem;
-use crate::extract::parameters::IfNoneMatchParameter;
+use crate::extract::conditional::IfNoneMatchHeader;
 use crate::extract::query_string::QueryString;
 use crate::openapi::api_document;
 use crate::problem::problems;
@@ -16,7 +16,7 @@ problems!(GetOpenapiProblems: InvalidParameters);
     get,
     path = "/openapi.json",
     tag = "documents",
-    params(IfNoneMatchParameter),
+    params(IfNoneMatchHeader),
     responses(DocumentResponses, GetOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_openapi(request: HttpRequest) -> Result<HttpResponse, Problem> {

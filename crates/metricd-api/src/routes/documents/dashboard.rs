@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DocumentResponses, respond};
-use crate::extract::parameters::{DashboardIdParameter, IfNoneMatchParameter};
+use crate::extract::conditional::IfNoneMatchHeader;
+use crate::extract::parameters::DashboardPath;
 use crate::extract::query_string::QueryString;
 use crate::openapi::dashboard_document;
 use crate::problem::problems;
@@ -20,12 +21,12 @@ problems!(
     get,
     path = "/dashboards/{dashboard_id}/openapi.json",
     tag = "documents",
-    params(DashboardIdParameter, IfNoneMatchParameter),
+    params(DashboardPath, IfNoneMatchHeader),
     responses(DocumentResponses, GetDashboardOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_dashboard_openapi(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<DashboardPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;

@@ -5,10 +5,11 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa::IntoParams;
 use utoipa_swagger_ui::Config;
 
 use super::{respond, static_body};
-use crate::extract::parameters::IfNoneMatchParameter;
+use crate::extract::conditional::IfNoneMatchHeader;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{Problem, ProblemCode};
@@ -25,6 +26,27 @@ const SCRIPT: &str = include_str!("docs/page.js");
 /// The files of Swagger UI that the page needs.
 const SWAGGER_UI_FILES: &[&str] = &["swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png"];
 
+/// The document to show. The script on the page reads it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DocsParams {
+    /// Shows the document of this metric.
+    metric_id: Option<String>,
+    /// Shows the document of this dashboard.
+    dashboard_id: Option<String>,
+}
+
+impl DocsParams {
+    /// Takes the parameters, and records their faults.
+    fn take(query: &mut QueryString<'_>) {
+        let mut text = |name| query.take(name, |text| Ok::<_, String>(text.to_owned()));
+        let params = Self { metric_id: text("metric_id"), dashboard_id: text("dashboard_id") };
+        if params.metric_id.is_some() && params.dashboard_id.is_some() {
+            query.error("dashboard_id", "expected `metric_id` or `dashboard_id`, not both".to_owned());
+        }
+    }
+}
+
 problems!(GetDocsProblems: InvalidParameters);
 problems!(GetDocsFileProblems: NotFound, InvalidParameters);
 
@@ -34,9 +56,8 @@ problems!(GetDocsFileProblems: NotFound, InvalidParameters);
     path = "/docs",
     tag = "documents",
     params(
-        ("metric_id" = Option<String>, Query, description = "Shows the document of this metric."),
-        ("dashboard_id" = Option<String>, Query, description = "Shows the document of this dashboard."),
-        IfNoneMatchParameter,
+        DocsParams,
+        IfNoneMatchHeader,
     ),
     responses(
         (status = OK, description = "The page.", body = String, content_type = "text/html"),
@@ -46,11 +67,7 @@ problems!(GetDocsFileProblems: NotFound, InvalidParameters);
 )]
 pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());
-    // The script on the page reads them.
-    let named = ["metric_id", "dashboard_id"].map(|name| query.take(name, |text| Ok::<_, String>(text.to_owned())));
-    if named.iter().all(Option::is_some) {
-        query.error("dashboard_id", "expected `metric_id` or `dashboard_id`, not both".to_owned());
-    }
+    DocsParams::take(&mut query);
     query.finish()?;
     let mut response = respond(&request, "text/html; charset=utf-8", static_body(&request, PAGE.as_bytes()));
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
@@ -62,7 +79,7 @@ pub(in crate::routes) async fn get_docs(request: HttpRequest) -> Result<HttpResp
     get,
     path = "/docs/{file}",
     tag = "documents",
-    params(("file" = String, Path, description = "The file's name.", example = "page.js"), IfNoneMatchParameter),
+    params(("file" = String, Path, description = "The file's name.", example = "page.js"), IfNoneMatchHeader),
     responses(
         (status = OK, description = "The file.", content(
             (String = "text/css"),

@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{DocumentResponses, respond};
-use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter};
+use crate::extract::conditional::IfNoneMatchHeader;
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::openapi::metric_document;
 use crate::problem::problems;
@@ -20,12 +21,12 @@ problems!(
     get,
     path = "/metrics/{metric_id}/openapi.json",
     tag = "documents",
-    params(MetricIdParameter, IfNoneMatchParameter),
+    params(MetricPath, IfNoneMatchHeader),
     responses(DocumentResponses, GetMetricOpenapiProblems)
 )]
 pub(in crate::routes) async fn get_metric_openapi(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;

@@ -8,20 +8,44 @@ use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{Actor, ChangeSource, IngestionMode, IngestionReport, Outcome};
 use metricd_ingestion::{IngestError, IngestOptions, ingest};
-use metricd_repository::Idempotency;
 use tokio::runtime::Handle;
+use utoipa::IntoParams;
 
 use super::upload::{Upload, UploadBody, receive};
 use crate::auth::caller;
-use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, idempotency_key};
-use crate::extract::parameters::IdempotencyKeyParameter;
-use crate::extract::query_string::QueryString;
+use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKeyHeader};
+use crate::extract::query_string::{QueryString, parse_bool};
 use crate::problem::problems;
 use crate::uploads::UploadSlot;
 use crate::{ApiState, Problem, ProblemCode};
 
 /// The time limit of an upload.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How the files are stored.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+struct IngestionParams {
+    /// `strict` stores nothing unless everything is valid; `lenient`, the default, stores what is valid.
+    mode: Option<IngestionMode>,
+    /// Whether files overwrite edits made since the last ingestion. By default an edit is kept and reported as `edit-conflict`.
+    overwrite_edits: Option<bool>,
+    /// Reports what would be stored, and stores nothing.
+    dry_run: Option<bool>,
+}
+
+impl IngestionParams {
+    /// Takes the parameters, and records their faults.
+    fn take(query: &mut QueryString<'_>) -> Self {
+        let mode = query.take("mode", |text| match text {
+            "lenient" => Ok(IngestionMode::Lenient),
+            "strict" => Ok(IngestionMode::Strict),
+            _ => Err("expected `lenient` or `strict`"),
+        });
+        let overwrite_edits = query.take("overwrite_edits", parse_bool);
+        Self { mode, overwrite_edits, dry_run: query.take("dry_run", parse_bool) }
+    }
+}
 
 problems!(
     CreateIngestionProblems:
@@ -35,10 +59,8 @@ problems!(
     path = "/ingestions",
     tag = "ingestions",
     params(
-        ("mode" = Option<IngestionMode>, Query, description = "`strict` stores nothing unless everything is valid; `lenient`, the default, stores what is valid."),
-        ("overwrite_edits" = Option<bool>, Query, description = "Whether files overwrite edits made since the last ingestion. By default an edit is kept and reported as `edit-conflict`."),
-        ("dry_run" = Option<bool>, Query, description = "Reports what would be stored, and stores nothing."),
-        IdempotencyKeyParameter,
+        IngestionParams,
+        IdempotencyKeyHeader,
     ),
     request_body(content = UploadBody, content_type = "multipart/form-data"),
     responses(
@@ -63,16 +85,9 @@ pub(in crate::routes) async fn create_ingestion(
     // The files may contain any metric.
     caller::require_unlimited(&request)?;
     let mut query = QueryString::parse(request.query_string());
-    let mode = query.take("mode", |text| match text {
-        "lenient" => Ok(IngestionMode::Lenient),
-        "strict" => Ok(IngestionMode::Strict),
-        _ => Err("expected `lenient` or `strict`"),
-    });
-    let dry_run = query.take("dry_run", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
-    let overwrite_edits =
-        query.take("overwrite_edits", |text| text.parse::<bool>().map_err(|_| "expected `true` or `false`"));
+    let IngestionParams { mode, overwrite_edits, dry_run } = IngestionParams::take(&mut query);
     query.finish()?;
-    let key = idempotency_key(&request)?;
+    let key = IdempotencyKeyHeader::of(&request)?;
     let slot = state.uploads.try_acquire(caller::quota_key(&request, &state));
     let slot = slot.ok_or_else(|| Problem::new(ProblemCode::TooManyUploads))?;
     let receiving = receive(&request, body, &state.uploads, state.max_upload_bytes);
@@ -83,7 +98,7 @@ pub(in crate::routes) async fn create_ingestion(
     })?;
 
     let switches = [mode == Some(IngestionMode::Strict), dry_run == Some(true), overwrite_edits == Some(true)];
-    let idempotency = key.map(|key| Idempotency { key, fingerprint: fingerprint(&upload, switches) });
+    let idempotency = key.with_fingerprint(|| fingerprint(&upload, switches));
     let actor = Actor { source: ChangeSource::Ingestion, ..caller::actor(&request) };
     let options = IngestOptions {
         mode: mode.unwrap_or(IngestionMode::Lenient),

@@ -5,7 +5,7 @@ use metricd_domain::{MetricDefinition, MetricId};
 use metricd_repository::{MetricChange, RepositoryError, ServiceState};
 
 use crate::auth::caller;
-use crate::extract::conditional;
+use crate::extract::conditional::{self, IfMatchHeader};
 use crate::{ApiState, Problem, ProblemCode};
 
 /// How often a change without `If-Match` is tried if concurrent changes win. One of them succeeds each time, so this
@@ -26,6 +26,7 @@ pub(super) async fn change(
     of: ServiceState,
     mut draft: impl AsyncFnMut(&MetricDefinition) -> Result<MetricChange, Problem>,
 ) -> Result<MetricDefinition, Problem> {
+    let if_match = IfMatchHeader::of(request);
     for _ in 0..MAX_CHANGE_ATTEMPTS {
         // Read from the repository: this server may not have been notified of the last change yet.
         let before = state.repository.get_definition(id).await?;
@@ -35,10 +36,10 @@ pub(super) async fn change(
         if before.deleted_at.is_some() && of == ServiceState::Active {
             return Err(Problem::new(ProblemCode::MetricDeleted));
         }
-        conditional::check_if_match(request, &conditional::definition_tag(&before))?;
+        if_match.check(&conditional::definition_tag(&before))?;
         let change = draft(&before).await?;
         match state.repository.change_metric(id, before.version, change, caller::actor(request)).await {
-            Err(RepositoryError::VersionMismatch { .. }) if !conditional::names_version(request) => {}
+            Err(RepositoryError::VersionMismatch { .. }) if !if_match.names_version() => {}
             changed => {
                 state.definitions.invalidate();
                 return Ok(changed?);

@@ -5,15 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::MetricId;
 use metricd_repository::{NewMetric, RepositoryError};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::content::{ContentRequest, NewMetricBody};
 use super::definition::{DefinitionResponse, respond};
 use crate::auth::caller;
-use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, idempotency};
+use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKeyHeader};
 use crate::extract::body::Json;
 use crate::extract::fields::{Field, Fields};
-use crate::extract::parameters::IdempotencyKeyParameter;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -37,7 +37,7 @@ problems!(
     post,
     path = "/metrics",
     tag = "definitions",
-    params(IdempotencyKeyParameter),
+    params(IdempotencyKeyHeader),
     request_body = NewMetricBody,
     responses(
         (
@@ -59,7 +59,8 @@ pub(in crate::routes) async fn create_metric(
     Json(body): Json<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
-    let idempotency = idempotency(&request, &body)?;
+
+    let idempotency = IdempotencyKeyHeader::of(&request)?.with_fingerprint(|| fingerprint(&body));
     let mut fields = Fields::of(body);
     let id = fields.take_text("id", |text| MetricId::parse(text)).given();
     let content = ContentRequest::take(&mut fields);
@@ -98,6 +99,11 @@ pub(in crate::routes) async fn create_metric(
         response.insert_header((IDEMPOTENT_REPLAYED, "true"));
     }
     Ok(respond(response, &definition))
+}
+
+/// A hash of the body, for a retry with the same idempotency key.
+fn fingerprint(body: &Map<String, Value>) -> Vec<u8> {
+    Sha256::digest(serde_json::to_vec(body).unwrap_or_default()).to_vec()
 }
 
 /// Derives an id from the letters and digits of a title.

@@ -5,8 +5,8 @@ use metricd_repository::{MetricChange, ServiceState};
 
 use super::change::change;
 use super::metric_id;
-use crate::extract::conditional;
-use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::conditional::{self, IfMatchHeader};
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -21,7 +21,7 @@ problems!(
     delete,
     path = "/metrics/{metric_id}",
     tag = "definitions",
-    params(MetricIdParameter, IfMatchParameter),
+    params(MetricPath, IfMatchHeader),
     responses(
         (
             status = NO_CONTENT,
@@ -33,7 +33,7 @@ problems!(
 )]
 pub(in crate::routes) async fn delete_metric(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;

@@ -6,10 +6,12 @@ use actix_web::http::Version;
 use actix_web::{HttpRequest, HttpResponse, web};
 use metricd_domain::{RowLimit, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, MetricStatement, Permit};
+use utoipa::IntoParams;
 
 use super::metric_id;
 use crate::auth::caller;
-use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter, ResultParameters};
+use crate::extract::conditional::IfNoneMatchHeader;
+use crate::extract::parameters::{MetricPath, ResultParameters};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::results::buffered::{BufferedRequest, respond_buffered};
@@ -36,11 +38,10 @@ problems!(
     path = "/metrics/{metric_id}",
     tag = "results",
     params(
-        MetricIdParameter,
+        MetricPath,
         ResultParameters,
-        ("limit" = Option<u32>, Query, description = "The row limit: 1 to 10 000 in JSON, by default 1 000; 1 to 1 000 000 in a stream.", minimum = 1, maximum = 1_000_000),
-        ("format" = inline(Option<Format>), Query, description = "The format; takes precedence over `Accept`."),
-        IfNoneMatchParameter,
+        GetMetricParams,
+        IfNoneMatchHeader,
     ),
     responses(
         (
@@ -65,7 +66,7 @@ problems!(
 )]
 pub(in crate::routes) async fn get_metric(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let tenant = caller::tenant(&request, &state)?;
@@ -85,10 +86,10 @@ async fn run_metric(
     let definition = &cached.definition;
     let statement = cached.statement.as_ref();
     let statement = statement.map_err(|error| Problem::new(ProblemCode::QueryFailed).caused_by(error))?;
-    let GetMetricParams { format, rows, bound, period } = GetMetricParams::parse(request, statement)?;
+    let GetMetricParams { limit, format, bound, period } = GetMetricParams::parse(request, statement)?;
 
     let query_cost = caller::query_cost(request, state);
-    let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, rows);
+    let limits = run_limits(state, query_cost, definition.metric.limits, format != Format::Json, limit);
     let tenant = tenant.cloned();
     let Some(writer) = format.writer() else {
         let permit = caller::acquire_query_permit(request, state).await?.into_permit();
@@ -99,18 +100,25 @@ async fn run_metric(
     let permit = Permit::new((stream, caller::acquire_query_permit(request, state).await?));
     let is_chunked = request.version() >= Version::HTTP_11;
     let ran = RanStatement::of(statement, &bound, period.as_ref());
-    let streamed =
-        StreamedRequest { format, writer, statement: bound, tenant, limits, limit: rows, is_chunked, permit };
+    let streamed = StreamedRequest { format, writer, statement: bound, tenant, limits, limit, is_chunked, permit };
     let streamed = respond_streamed(request, state, &definition.metric.metric_id, streamed).await;
     streamed.map_err(|error| run_problem(error, statement, &ran, request))
 }
 
 /// The parameters of a request.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
 struct GetMetricParams {
+    /// The row limit: 1 to 10 000 in JSON, by default 1 000; 1 to 1 000 000 in a stream.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    limit: Option<RowLimit>,
+    /// The format; takes precedence over `Accept`.
+    #[param(value_type = Option<Format>, inline)]
     format: Format,
-    /// The value of `limit`.
-    rows: Option<RowLimit>,
+    /// The metric's own parameters: [`ResultParameters`].
+    #[param(ignore)]
     bound: BoundStatement,
+    #[param(ignore)]
     period: Option<AppliedPeriod>,
 }
 
@@ -125,7 +133,7 @@ impl GetMetricParams {
             Ok(Format::Csv | Format::Ndjson) => RowLimit::parse_stream,
             Ok(Format::Json) | Err(_) => RowLimit::parse,
         };
-        let rows = query.take("limit", parse_limit);
+        let limit = query.take("limit", parse_limit);
         let (bound, period) = match statement.bind(&query.take_rest()) {
             Ok(bound) => {
                 query.finish_with(Vec::new())?;
@@ -137,6 +145,6 @@ impl GetMetricParams {
                 return Err(refused.with_contract_staleness(Staleness::Possible));
             }
         };
-        Ok(Self { format: negotiated?, rows, bound, period })
+        Ok(Self { limit, format: negotiated?, bound, period })
     }
 }

@@ -5,8 +5,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::definition::DefinitionResponse;
 use super::metric_id;
-use crate::extract::conditional;
-use crate::extract::parameters::{IfNoneMatchParameter, MetricIdParameter};
+use crate::extract::conditional::{self, IfNoneMatchHeader};
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -22,8 +22,8 @@ problems!(
     path = "/metrics/{metric_id}/definition",
     tag = "definitions",
     params(
-        MetricIdParameter,
-        IfNoneMatchParameter,
+        MetricPath,
+        IfNoneMatchHeader,
     ),
     responses(
         (
@@ -38,12 +38,12 @@ problems!(
 )]
 pub(in crate::routes) async fn get_metric_definition(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let cached = state.current_metric(&metric_id(&request, &path)?).await?;
-    let is_unchanged = conditional::is_unchanged(&request, &cached.tag);
+    let is_unchanged = IfNoneMatchHeader::of(&request).names(&cached.tag);
     let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header(conditional::header(&cached.tag))

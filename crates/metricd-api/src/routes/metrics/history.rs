@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::metric_id;
 use crate::auth::caller;
 use crate::extract::paging::{PageRequest, PageResponse, cursor};
-use crate::extract::parameters::{MetricIdParameter, PageParameters};
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -44,7 +44,7 @@ problems!(ListMetricHistoryProblems: MetricNotFound, InvalidParameters, Database
     get,
     path = "/metrics/{metric_id}/history",
     tag = "definitions",
-    params(MetricIdParameter, PageParameters),
+    params(MetricPath, PageRequest::<u32>),
     responses(
         (status = OK, description = "A page of changes.", body = PageResponse<ChangeResponse>),
         ListMetricHistoryProblems,
@@ -52,7 +52,7 @@ problems!(ListMetricHistoryProblems: MetricNotFound, InvalidParameters, Database
 )]
 pub(in crate::routes) async fn list_metric_history(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     let mut query = QueryString::parse(request.query_string());

@@ -6,7 +6,8 @@ use metricd_repository::{MetricChange, ServiceState};
 use super::change::change;
 use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
-use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::conditional::IfMatchHeader;
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -21,7 +22,7 @@ problems!(
     post,
     path = "/metrics/{metric_id}/restore",
     tag = "definitions",
-    params(MetricIdParameter, IfMatchParameter),
+    params(MetricPath, IfMatchHeader),
     responses(
         (
             status = OK,
@@ -34,7 +35,7 @@ problems!(
 )]
 pub(in crate::routes) async fn restore_metric(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;

@@ -9,8 +9,9 @@ use super::content::{ContentRequest, MetricPatchBody};
 use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
 use crate::extract::body::Json;
+use crate::extract::conditional::IfMatchHeader;
 use crate::extract::fields::Fields;
-use crate::extract::parameters::{IfMatchParameter, MetricIdParameter};
+use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -28,7 +29,7 @@ problems!(
     patch,
     path = "/metrics/{metric_id}",
     tag = "definitions",
-    params(MetricIdParameter, IfMatchParameter),
+    params(MetricPath, IfMatchHeader),
     request_body = MetricPatchBody,
     responses(
         (
@@ -42,7 +43,7 @@ problems!(
 )]
 pub(in crate::routes) async fn update_metric(
     request: HttpRequest,
-    path: web::Path<String>,
+    path: web::Path<MetricPath>,
     state: web::Data<ApiState>,
     Json(body): Json<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {

@@ -72,7 +72,7 @@ impl Prepared {
             let refused = Problem::new(ProblemCode::InvalidParameters).with_contract_staleness(Staleness::Possible);
             refused.with_errors(invalid.into_iter().map(error).collect())
         })?;
-        let limits = run_limits(state, query_cost, cached.definition.metric.limits, false, params.rows);
+        let limits = run_limits(state, query_cost, cached.definition.metric.limits, false, params.limit);
         let limits = RunLimits { size_bytes: limits.size_bytes.min(max_bytes), ..limits };
         Ok(Box::new(Self { rows: ResultRows::of(Arc::clone(&cached)), cached, period, bound, limits, outcome: None }))
     }
