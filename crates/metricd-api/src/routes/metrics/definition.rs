@@ -1,12 +1,10 @@
 //! Definitions in responses.
 
-use std::borrow::Cow;
-
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Contract, ContractColumn, ContractParameter, ContractTable, MetricDefinition, MetricDescription, MetricLimits,
-    ParameterDeclaration, Period, PeriodDeclaration,
+    ParameterDeclaration, Period, PeriodColumn, PeriodDeclaration, PeriodSource,
 };
 use metricd_execution::MetricStatement;
 use serde::Serialize;
@@ -96,31 +94,32 @@ struct ContractResponse<'a> {
     parameters: &'a [ContractParameter],
     /// The tables and views that are read, by name.
     tables: &'a [ContractTable],
-    #[schema(value_type = ContractPeriodBody)]
-    period: Cow<'a, Period>,
+    period: ContractPeriodResponse,
 }
 
 /// How `start_date` and `end_date` of a request are applied. One object whose members depend on `applied`, since client
 /// generators drop a choice between objects with common members.
-#[derive(ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = ContractPeriod)]
-#[expect(dead_code, reason = "read by the document alone")]
-struct ContractPeriodBody {
+struct ContractPeriodResponse {
     applied: ContractPeriodKind,
     /// With `narrowed`: the table, in the schema `warehouse`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<String>,
     /// With `narrowed` and `result`: the time column.
+    #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<String>,
     /// The column's type: `date` or a timestamp.
+    #[serde(skip_serializing_if = "Option::is_none")]
     r#type: Option<String>,
     /// With `unsupported`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
 /// How a period is applied.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "read by the document alone")]
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 enum ContractPeriodKind {
     /// The SQL has parameters for the days.
     Bound,
@@ -129,14 +128,32 @@ enum ContractPeriodKind {
     /// Rows of the result outside the period are removed.
     Result,
     /// None of these is possible.
+    #[default]
     Unsupported,
+}
+
+impl From<Period> for ContractPeriodResponse {
+    fn from(period: Period) -> Self {
+        match period {
+            Period::Bound => Self { applied: ContractPeriodKind::Bound, ..Self::default() },
+            Period::Narrowed(PeriodSource { table, column, type_name }) => {
+                let (table, column, r#type) = (Some(table), Some(column), Some(type_name));
+                Self { applied: ContractPeriodKind::Narrowed, table, column, r#type, reason: None }
+            }
+            Period::Result(PeriodColumn { column, type_name }) => {
+                let (column, r#type) = (Some(column), Some(type_name));
+                Self { applied: ContractPeriodKind::Result, column, r#type, ..Self::default() }
+            }
+            Period::Unsupported { reason } => Self { reason: Some(reason), ..Self::default() },
+        }
+    }
 }
 
 impl<'a> From<&'a Contract> for ContractResponse<'a> {
     fn from(contract: &'a Contract) -> Self {
         let Contract { columns, parameters, tables, period: _, fingerprint: _, period_revision: _, enums: _ } =
             contract;
-        Self { columns, parameters, tables, period: contract.current_period() }
+        Self { columns, parameters, tables, period: contract.current_period().into_owned().into() }
     }
 }
 
