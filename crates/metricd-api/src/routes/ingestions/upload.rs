@@ -1,5 +1,6 @@
 //! Receives an upload: the parts of a multipart body (RFC 7578), each as a file in a temporary folder.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::extract::body::check_coding;
 use crate::uploads::Uploads;
@@ -34,21 +37,60 @@ const RATE_WINDOW: Duration = Duration::from_secs(15);
 /// The longest name of a file.
 const MAX_FILE_NAME_CHARS: usize = 100;
 
-/// The parts of an upload: at least one file, of any of the kinds.
-#[derive(ToSchema)]
-#[schema(as = Upload)]
-#[expect(dead_code, reason = "read by the document alone")]
-pub(super) struct UploadBody {
-    /// Queries, as CSV with the columns `id,query`.
-    #[schema(content_media_type = "text/csv")]
-    queries: Option<Vec<String>>,
-    /// Metrics and layouts, as JSON.
-    #[schema(content_media_type = "application/json")]
-    metrics: Option<Vec<String>>,
-    /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
-    // Any type: without one, Swagger UI sends a text field instead of a file.
-    #[schema(content_media_type = "application/octet-stream")]
-    records: Option<Vec<String>>,
+/// A part of an upload: its name, what its file contains, and how the document describes it.
+struct Part {
+    name: &'static str,
+    kind: FileKind,
+    description: &'static str,
+    media_type: &'static str,
+}
+
+const PARTS: [Part; 3] = [
+    Part {
+        name: "queries",
+        kind: FileKind::Queries,
+        description: "Queries, as CSV with the columns `id,query`.",
+        media_type: "text/csv",
+    },
+    Part {
+        name: "metrics",
+        kind: FileKind::Definitions,
+        description: "Metrics and layouts, as JSON.",
+        media_type: "application/json",
+    },
+    Part {
+        name: "records",
+        kind: FileKind::Records,
+        description: "Rows of data, as CSV, as a JSON array of objects, or as NDJSON.",
+        // Any type: without one, Swagger UI sends a text field instead of a file.
+        media_type: "application/octet-stream",
+    },
+];
+
+/// The schema of a body with [`PARTS`].
+pub(super) struct UploadBody;
+
+impl PartialSchema for UploadBody {
+    fn schema() -> RefOr<Schema> {
+        let body = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("The parts of an upload: at least one file, of any of the kinds."));
+        let body = PARTS.iter().fold(body, |body, part| {
+            let files = ArrayBuilder::new()
+                .schema_type(SchemaType::Array(vec![Type::Array, Type::Null]))
+                .items(ObjectBuilder::new().schema_type(Type::String))
+                .description(Some(part.description))
+                .content_media_type(part.media_type);
+            body.property(part.name, files)
+        });
+        RefOr::T(body.into())
+    }
+}
+
+impl ToSchema for UploadBody {
+    fn name() -> Cow<'static, str> {
+        "Upload".into()
+    }
 }
 
 /// A received upload.
@@ -165,12 +207,7 @@ impl UploadReceiver<'_> {
     /// Writes a part to a file; `None` for an unknown part, which is recorded, and for an empty file input.
     async fn file(&mut self, mut part: Field, index: usize) -> Result<Option<Input>, Problem> {
         let field = part.name().unwrap_or_default().to_owned();
-        let kind = match field.as_str() {
-            "queries" => Some(FileKind::Queries),
-            "metrics" => Some(FileKind::Definitions),
-            "records" => Some(FileKind::Records),
-            _ => None,
-        };
+        let kind = PARTS.iter().find(|part| part.name == field).map(|part| part.kind);
         let given = part.content_disposition().and_then(|disposition| disposition.get_filename()).map(str::to_owned);
         let name = file_name(given.as_deref().unwrap_or_default(), &field);
         if kind.is_none() {
