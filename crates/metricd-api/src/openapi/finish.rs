@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use actix_web::http::Method;
 use metricd_access::Scope;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::Tag;
 use utoipa::openapi::{Header, HeaderBuilder, OpenApi, Ref, RefOr, Response};
@@ -62,8 +62,10 @@ const RATE_HEADERS: &[(&str, &str)] = &[
 /// The name of the security scheme.
 const BEARER: &str = "bearer";
 
-/// Adds the problems and headers of the middleware to the operation of a document, and the scope that it needs.
+/// Adds the problems and headers of the middleware to the operation of a document, the scope that it needs, and that its
+/// JSON body has no other members than the declared ones.
 pub(super) fn add_common(document: &mut OpenApi, scope: Option<Scope>) {
+    refuse_unknown_fields(document);
     for (_, operation) in document.paths.paths.values_mut().flat_map(operations) {
         merge_problems(operation, MIDDLEWARE_PROBLEMS);
         if let Some(scope) = scope {
@@ -96,6 +98,23 @@ pub(super) fn add_components(api: &mut OpenApi) {
     let of_problems = |tag: &&mut Tag| tag.name == "problems";
     if let Some(tag) = api.tags.iter_mut().flatten().find(of_problems) {
         tag.description = Some(format!("The codes of problems.\n\n{}", problem_table()));
+    }
+}
+
+/// Declares what [`Fields`](crate::extract::fields::Fields) does with a field that its schema does not have.
+fn refuse_unknown_fields(document: &mut OpenApi) {
+    let bodies = document.paths.paths.values_mut().flat_map(operations).filter_map(|(_, operation)| {
+        let Some(RefOr::T(body)) = &operation.request_body else { return None };
+        let Some(RefOr::T(content)) = body.content.get("application/json") else { return None };
+        let Some(RefOr::Ref(reference)) = &content.schema else { return None };
+        reference.ref_location.rsplit('/').next().map(str::to_owned)
+    });
+    let bodies: Vec<_> = bodies.collect();
+    for name in bodies {
+        let schemas = document.components.as_mut().map(|components| &mut components.schemas);
+        if let Some(RefOr::T(Schema::Object(body))) = schemas.and_then(|schemas| schemas.get_mut(&name)) {
+            body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
     }
 }
 

@@ -2,79 +2,111 @@
 
 use actix_web::HttpRequest;
 use metricd_domain::{
-    Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricLimits, MetricTitle, Parameter,
-    ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
+    Contract, DisplayText, MAX_TITLE_CHARS, MetricDefinition, MetricDescription, MetricId, MetricLimits, MetricTitle,
+    Parameter, ParameterDeclaration, Parameters, PeriodDeclaration, SqlText, TimeColumn,
 };
 use metricd_execution::{Declarations, SqlValidator};
 use metricd_repository::MetricContent;
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::auth::caller;
 use crate::extract::fields::{Field, Fields, read};
-use crate::{ApiState, Problem};
+use crate::{ApiState, Problem, ProblemCode};
 
 /// A new metric.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, ToSchema)]
 #[schema(as = NewMetric)]
-#[expect(dead_code, reason = "read by the document alone")]
-pub(super) struct NewMetricBody {
+pub(super) struct NewMetricRequest {
     /// The metric's id; by default it is derived from the title.
-    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
-    id: Option<String>,
-    #[schema(min_length = 1, max_length = 200)]
-    title: String,
-    #[schema(min_length = 1, max_length = 2000)]
-    description: Option<String>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
+    pub(super) id: Option<MetricId>,
+    #[schema(value_type = String, min_length = 1, max_length = 200)]
+    pub(super) title: MetricTitle,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
+    description: Option<MetricDescription>,
     /// One SELECT over tables of the schema `warehouse`.
-    #[schema(min_length = 1)]
-    sql: String,
+    #[schema(value_type = String, min_length = 1)]
+    sql: SqlText,
     /// Declarations of parameters. PostgreSQL infers the types of the others.
-    parameters: Option<Vec<ParameterDeclaration>>,
+    #[schema(value_type = Option<Vec<ParameterDeclaration>>)]
+    parameters: Parameters,
     /// The time column of the rows, if there are several candidates: `column` or `table.column`.
-    time_column: Option<String>,
+    #[schema(value_type = Option<String>)]
+    time_column: Option<TimeColumn>,
     /// What a period applies to, if the SQL should not decide.
     period: Option<PeriodDeclaration>,
-    limits: Option<MetricLimits>,
+    #[schema(value_type = Option<MetricLimits>)]
+    limits: MetricLimits,
+}
+
+impl NewMetricRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// 422 with every fault.
+    pub(super) fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body);
+        let id = fields.take_text("id", |text| MetricId::parse(text)).given();
+        let MetricPatchRequest { title, description, sql, parameters, time_column, period, limits } =
+            MetricPatchRequest::take(&mut fields);
+        fields.require("title", title != Field::Absent && title != Field::Null);
+        fields.require("sql", sql != Field::Absent);
+        fields.finish()?;
+        let (Field::Given(title), Field::Given(sql)) = (title, sql) else {
+            return Err(Problem::new(ProblemCode::InvalidBody));
+        };
+        let (description, parameters) = (description.given(), parameters.given().unwrap_or_default());
+        let (time_column, period, limits) = (time_column.given(), period.given(), limits.given().unwrap_or_default());
+        Ok(Self { id, title, description, sql, parameters, time_column, period, limits })
+    }
+
+    /// The content of the metric.
+    pub(super) fn content(self) -> DraftContent {
+        let Self { id: _, title, description, sql, parameters, time_column, period, limits } = self;
+        let display_text = DisplayText { title: Some(title), description };
+        DraftContent { display_text, sql, parameters, time_column, period, limits }
+    }
 }
 
 /// A merge patch (RFC 7396): absent members keep their values, null removes them.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, ToSchema)]
 #[schema(as = MetricPatch)]
-#[expect(dead_code, reason = "read by the document alone")]
-pub(super) struct MetricPatchBody {
-    #[schema(min_length = 1, max_length = 200)]
-    title: Option<String>,
-    #[schema(min_length = 1, max_length = 2000)]
-    description: Option<String>,
-    /// One SELECT over tables of the schema `warehouse`.
-    #[schema(nullable = false, min_length = 1)]
-    sql: Option<String>,
-    parameters: Option<Vec<ParameterDeclaration>>,
-    time_column: Option<String>,
-    /// What a period applies to, if the SQL should not decide.
-    period: Option<PeriodDeclaration>,
-    limits: Option<MetricLimits>,
-}
-
-/// The content of a metric in a request.
-#[derive(Debug)]
-pub(super) struct ContentRequest {
-    pub(super) title: Field<MetricTitle>,
+pub(super) struct MetricPatchRequest {
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    title: Field<MetricTitle>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     description: Field<MetricDescription>,
-    pub(super) sql: Field<SqlText>,
+    /// One SELECT over tables of the schema `warehouse`.
+    #[schema(value_type = Option<String>, nullable = false, min_length = 1)]
+    sql: Field<SqlText>,
+    #[schema(value_type = Option<Vec<ParameterDeclaration>>)]
     parameters: Field<Parameters>,
+    #[schema(value_type = Option<String>)]
     time_column: Field<TimeColumn>,
+    /// What a period applies to, if the SQL should not decide.
+    #[schema(value_type = Option<PeriodDeclaration>)]
     period: Field<PeriodDeclaration>,
+    #[schema(value_type = Option<MetricLimits>)]
     limits: Field<MetricLimits>,
 }
 
-impl ContentRequest {
-    /// Takes the fields of the content, and records their faults.
-    pub(super) fn take(fields: &mut Fields) -> Self {
+impl MetricPatchRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// 422 with every fault.
+    pub(super) fn read(body: Map<String, Value>) -> Result<Self, Problem> {
+        let mut fields = Fields::of(body);
+        let patch = Self::take(&mut fields);
+        fields.finish()?;
+        Ok(patch)
+    }
+
+    /// Takes the fields, and records their faults.
+    fn take(fields: &mut Fields) -> Self {
         let title = fields.take_text("title", MetricTitle::parse);
         let description = fields.take_text("description", MetricDescription::parse);
         let sql = fields.take_text("sql", |text| SqlText::parse(text));
@@ -94,18 +126,6 @@ impl ContentRequest {
             || self.parameters != Field::Absent
             || self.time_column != Field::Absent
             || self.period != Field::Absent
-    }
-
-    /// The content of a new metric.
-    pub(super) fn new_content(self, sql: SqlText) -> DraftContent {
-        DraftContent {
-            display_text: DisplayText { title: self.title.given(), description: self.description.given() },
-            sql,
-            parameters: self.parameters.given().unwrap_or_default(),
-            time_column: self.time_column.given(),
-            period: self.period.given(),
-            limits: self.limits.given().unwrap_or_default(),
-        }
     }
 
     /// The content of a stored metric with the changes of the request.

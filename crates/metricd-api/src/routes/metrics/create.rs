@@ -8,12 +8,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::content::{ContentRequest, NewMetricBody};
+use super::content::NewMetricRequest;
 use super::definition::{DefinitionResponse, respond};
 use crate::auth::caller;
 use crate::auth::idempotency::{IDEMPOTENT_REPLAYED, IdempotencyKeyHeader};
 use crate::extract::body::Json;
-use crate::extract::fields::{Field, Fields};
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
 use crate::{ApiState, Problem};
@@ -38,7 +37,7 @@ problems!(
     path = "/metrics",
     tag = "definitions",
     params(IdempotencyKeyHeader),
-    request_body = NewMetricBody,
+    request_body = NewMetricRequest,
     responses(
         (
             status = CREATED,
@@ -61,19 +60,12 @@ pub(in crate::routes) async fn create_metric(
     QueryString::parse(request.query_string()).finish()?;
 
     let idempotency = IdempotencyKeyHeader::of(&request)?.with_fingerprint(|| fingerprint(&body));
-    let mut fields = Fields::of(body);
-    let id = fields.take_text("id", |text| MetricId::parse(text)).given();
-    let content = ContentRequest::take(&mut fields);
-    fields.require("title", content.title != Field::Absent && content.title != Field::Null);
-    fields.require("sql", content.sql != Field::Absent);
-    fields.finish()?;
-    let (Field::Given(title), Field::Given(sql)) = (content.title.clone(), content.sql.clone()) else {
-        return Err(Problem::new(crate::ProblemCode::InvalidBody));
-    };
+    let new = NewMetricRequest::read(body)?;
+    let (id, title) = (new.id.clone(), new.title.clone());
 
     let mut metric_id = id.clone().unwrap_or_else(|| id_of(title.as_str(), ""));
     caller::require_visible(&request, &metric_id)?;
-    let content = content.new_content(sql).validated(&request, &state).await?;
+    let content = new.content().validated(&request, &state).await?;
     let actor = caller::actor(&request);
     let mut attempt = 1;
     let (definition, is_new) = loop {

@@ -5,12 +5,11 @@ use metricd_repository::{MetricChange, ServiceState};
 use serde_json::{Map, Value};
 
 use super::change::change;
-use super::content::{ContentRequest, MetricPatchBody};
+use super::content::MetricPatchRequest;
 use super::definition::{DefinitionResponse, respond};
 use super::metric_id;
 use crate::extract::body::Json;
 use crate::extract::conditional::IfMatchHeader;
-use crate::extract::fields::Fields;
 use crate::extract::parameters::MetricPath;
 use crate::extract::query_string::QueryString;
 use crate::problem::problems;
@@ -30,7 +29,7 @@ problems!(
     path = "/metrics/{metric_id}",
     tag = "definitions",
     params(MetricPath, IfMatchHeader),
-    request_body = MetricPatchBody,
+    request_body = MetricPatchRequest,
     responses(
         (
             status = OK,
@@ -51,12 +50,10 @@ pub(in crate::routes) async fn update_metric(
     let id = metric_id(&request, &path)?;
     let mut validated = None;
     let definition = change(&request, &state, &id, ServiceState::Active, async |before| {
-        let mut fields = Fields::of(body.clone());
-        let content = ContentRequest::take(&mut fields);
-        fields.finish()?;
+        let changes = MetricPatchRequest::read(body.clone())?;
         // A table that has changed does not prevent a new title.
-        let kept = if content.names_sql() { None } else { before.contract.clone() };
-        let draft = content.applied_to(before);
+        let kept = if changes.names_sql() { None } else { before.contract.clone() };
+        let draft = changes.applied_to(before);
         let content = match kept.or_else(|| draft.contract_as_of(validated.as_ref()?)) {
             Some(contract) => draft.with(contract),
             None => draft.validated(&request, &state).await?,
