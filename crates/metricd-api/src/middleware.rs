@@ -8,15 +8,19 @@ mod headers;
 mod limits;
 mod timing;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, web};
 use uuid::Uuid;
 
@@ -105,6 +109,9 @@ pub(crate) async fn handle(
         sending = reservation.ok().map(|reservation| (in_flight, reservation));
     }
     response = compression::compress(response);
+    if method == Method::HEAD {
+        response = response.map_body(|_, body| BoxBody::new(OmittedBody(body.size())));
+    }
 
     let stages = StageTimings::of(response.request(), began.elapsed());
     let rate_limit = response.request().extensions_mut().remove::<RateLimitStatus>();
@@ -130,6 +137,22 @@ pub(crate) async fn handle(
         Some((in_flight, reservation)) => in_flight.attach(response, reservation),
         None => response,
     })
+}
+
+/// The body of a response to `HEAD`: the size of what it replaces, which is dropped. Otherwise the web server would read a
+/// stream to its end and discard it, while the connection waits.
+struct OmittedBody(BodySize);
+
+impl MessageBody for OmittedBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        self.0
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(None)
+    }
 }
 
 /// The caller's key in quotas.

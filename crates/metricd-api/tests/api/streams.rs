@@ -155,8 +155,17 @@ async fn a_client_without_chunked_coding_gets_a_buffered_result() -> Result<()> 
 async fn head_cancels_a_long_run_and_keeps_the_connection() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, Ending::Never);
-    let answer = app.send(reqwest::Client::new().head(app.url("/metrics/m1?format=csv"))).await?;
-    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    let mut stream = app.connect().await?;
+    stream.write_all(b"HEAD /metrics/m1?format=csv HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&head));
     eventually("the run is given up", || app.runner.running() == 0).await?;
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     Ok(())
 }
