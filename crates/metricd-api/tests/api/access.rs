@@ -76,7 +76,7 @@ fn good(scope: &str) -> Result<String> {
 /// A server whose repository fails, which shows that a refused request does not reach the repository.
 fn without_store(public: &str) -> Result<TestApp> {
     let store = FailingRepository(|| RepositoryError::Failed("nobody may ask".to_owned()));
-    TestApp::guarded(Arc::new(store), verifier(public)?)
+    TestApp::builder().repository(Arc::new(store)).tokens(verifier(public)?).start()
 }
 
 async fn with_headers(app: &TestApp, operation: &Operation, authorization: &[&str]) -> Result<Answer> {
@@ -101,7 +101,7 @@ async fn only_operations_without_metrics_need_no_token() -> Result<()> {
     let expected =
         ["/docs", "/docs/page.js", "/health", "/health/ready", "/openapi.json", "/problems", "/problems/not-found"];
     assert_eq!(paths, expected);
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     for operation in &open {
         assert_eq!(with_headers(&app, operation, &[]).await?.status, 200, "{}", operation.path);
         assert_eq!(with_headers(&app, operation, &["Bearer nonsense"]).await?.status, 200, "{}", operation.path);
@@ -112,7 +112,7 @@ async fn only_operations_without_metrics_need_no_token() -> Result<()> {
 #[actix_web::test]
 async fn each_operation_requires_its_scope() -> Result<()> {
     const SCOPES: [&str; 3] = ["metrics:read", "metrics:write", "metrics:ingest"];
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     let guarded = without_store("")?;
     for operation in operations()?.iter().filter(|operation| operation.scope.is_some()) {
         let needed = operation.scope.as_deref().unwrap_or_default();
@@ -248,7 +248,7 @@ async fn methods_paths_and_preflights_need_no_token() -> Result<()> {
 
 #[actix_web::test]
 async fn history_names_the_tokens_subject() -> Result<()> {
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     let token = format!("Bearer {}", good("metrics:read metrics:write")?);
     let headers = [("Authorization", token.as_str()), ("X-Request-Id", "r-1")];
     let changed = app.call("PATCH", "/metrics/m1", &headers, Some(json!({"title": "New"}))).await?;
@@ -262,7 +262,7 @@ async fn history_names_the_tokens_subject() -> Result<()> {
 
 #[actix_web::test]
 async fn two_callers_may_use_one_idempotency_key() -> Result<()> {
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     let create = async |subject: &str, id: &str| {
         let mut claims = claims("metrics:write");
         claims["sub"] = json!(subject);

@@ -35,7 +35,7 @@ fn decode_begun(coding: &str, body: &[u8]) -> String {
 }
 
 fn ask(app: &TestApp, method: Method, path: &str, coding: &str) -> reqwest::RequestBuilder {
-    reqwest::Client::new().request(method, app.url(path)).header("accept-encoding", coding)
+    app.client.request(method, app.url(path)).header("accept-encoding", coding)
 }
 
 fn header(response: &reqwest::Response, name: &str) -> String {

@@ -61,7 +61,7 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> Result<()> {
 
 #[actix_web::test]
 async fn trickling_a_head_after_a_response_closes_the_connection() -> Result<()> {
-    let app = TestApp::with_options(options())?;
+    let app = TestApp::builder().options(options()).start()?;
     let mut stream = app.connect().await?;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
     read_until(&mut stream, "}").await?;
@@ -71,7 +71,7 @@ async fn trickling_a_head_after_a_response_closes_the_connection() -> Result<()>
 
 #[actix_web::test]
 async fn trickling_a_body_after_the_response_closes_the_connection() -> Result<()> {
-    let app = TestApp::with_options(options())?;
+    let app = TestApp::builder().options(options()).start()?;
     let mut stream = app.connect().await?;
     stream.write_all(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").await?;
     read_until(&mut stream, "}").await?;
@@ -80,7 +80,7 @@ async fn trickling_a_body_after_the_response_closes_the_connection() -> Result<(
 
 #[actix_web::test]
 async fn an_active_connection_stays_open() -> Result<()> {
-    let app = TestApp::with_options(options())?;
+    let app = TestApp::builder().options(options()).start()?;
     let mut stream = app.connect().await?;
     let began = Instant::now();
     while began.elapsed() < 2 * (KEEP_ALIVE + REQUEST_TIMEOUT) {
@@ -98,7 +98,7 @@ async fn a_response_that_is_read_slowly_is_sent_completely() -> Result<()> {
     const ROW_BYTES: usize = 1 << 20;
     const ROWS: usize = 14;
     let repository: Arc<dyn MetricRepository> = TestApp::store().await?;
-    let app = TestApp::with_options_on(repository, options())?;
+    let app = TestApp::builder().repository(repository).options(options()).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(ROW_BYTES)); ROWS]));
     let mut stream = app.connect().await?;
     stream.write_all(b"GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
@@ -119,7 +119,10 @@ async fn a_response_that_is_read_slowly_is_sent_completely() -> Result<()> {
 
 /// A server whose metric `m1` has a result of this many bytes.
 async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<TestApp> {
-    let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
+    let app = TestApp::builder()
+        .repository(TestApp::store().await?)
+        .options(ServerOptions { limits, ..ServerOptions::default() })
+        .start()?;
     app.runner.script("SELECT 1", move || Ok(vec![Some("x".repeat(size_bytes / 8)); 8]));
     Ok(app)
 }
@@ -212,7 +215,10 @@ async fn a_client_that_does_not_read_its_response_is_disconnected() -> Result<()
 async fn a_client_that_stops_reading_a_stream_is_disconnected() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let limits = ConnectionLimits { rate_window, ..ConnectionLimits::default() };
-    let app = TestApp::with_options_on(TestApp::store().await?, ServerOptions { limits, ..ServerOptions::default() })?;
+    let app = TestApp::builder()
+        .repository(TestApp::store().await?)
+        .options(ServerOptions { limits, ..ServerOptions::default() })
+        .start()?;
     // The second row exceeds the buffers of the system.
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(100 << 10)), Some("x".repeat(14 << 20))]));
     let stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
@@ -331,7 +337,7 @@ async fn one_connection_too_many_closes_the_most_stalled_one() -> Result<()> {
         ConnectionLimits { max_connections: 3, ..ConnectionLimits::default() },
         ConnectionLimits { max_connections_per_address: 3, ..ConnectionLimits::default() },
     ] {
-        let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
+        let app = TestApp::builder().options(ServerOptions { limits, ..ServerOptions::default() }).start()?;
         let mut streams = Vec::new();
         for _ in 0..3 {
             let mut stream = app.connect().await?;
@@ -358,7 +364,7 @@ async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Resul
     const PATH: &str = "/docs/swagger-ui-bundle.js";
     const REQUESTS: usize = 10;
     let limits = ConnectionLimits { max_connections: CONNECTIONS, ..ConnectionLimits::default() };
-    let app = TestApp::with_options(ServerOptions { limits, ..ServerOptions::default() })?;
+    let app = TestApp::builder().options(ServerOptions { limits, ..ServerOptions::default() }).start()?;
     let size_bytes = app.get(PATH).await?.body.len();
     let requests = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(REQUESTS - 1);
     let mut streams = Vec::new();

@@ -26,7 +26,7 @@ async fn app() -> Result<TestApp> {
         state.definitions.enable();
         state
     };
-    let app = TestApp::ruled(TestApp::store().await?, watched)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).state(watched).start()?;
     app.resolver.answer(SQL, Ok(resolution("integer")));
     let created = app.call("POST", "/metrics", &[], Some(json!({"id": "sales", "title": "Sales", "sql": SQL}))).await?;
     assert_eq!(created.status, 201, "{created:?}");

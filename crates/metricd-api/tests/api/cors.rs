@@ -10,11 +10,11 @@ const PAGE: &str = "https://dashboards.example.org";
 
 fn app(origins: &[&str]) -> Result<TestApp> {
     let cors_origins = origins.iter().map(|origin| origin.parse()).collect::<Result<_, _>>()?;
-    TestApp::with_options(ServerOptions { cors_origins, ..ServerOptions::default() })
+    TestApp::builder().options(ServerOptions { cors_origins, ..ServerOptions::default() }).start()
 }
 
 async fn ask(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-    let request = reqwest::Client::new().request(method, app.url(path));
+    let request = app.client.request(method, app.url(path));
     app.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
 }
 

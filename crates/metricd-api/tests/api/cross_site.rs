@@ -25,7 +25,7 @@ async fn send(app: &TestApp, head: &str) -> Result<String> {
 fn guarded(options: ServerOptions) -> Result<TestApp> {
     let keys = Keys::default().with_secret(&Secret::parse("s".repeat(32))?);
     let verifier = Verifier::new(keys, Rules::default())?;
-    TestApp::guarded_with(options, verifier)
+    TestApp::builder().options(options).tokens(verifier).start()
 }
 
 #[actix_web::test]
@@ -66,7 +66,7 @@ async fn a_request_without_or_with_two_hosts_is_refused() -> Result<()> {
 async fn a_host_that_the_operator_names_is_served() -> Result<()> {
     let options =
         || ServerOptions { allowed_hosts: vec!["metrics.example".parse().unwrap()], ..ServerOptions::default() };
-    for app in [TestApp::with_options(options())?, guarded(options())?] {
+    for app in [TestApp::builder().options(options()).start()?, guarded(options())?] {
         for (host, status) in [("metrics.example:8080", 200), ("localhost", 200), ("attacker.example", 421)] {
             assert_eq!(get(&app, "/health", &[("host", host)]).await?.status, status, "{host}");
         }
@@ -106,7 +106,7 @@ async fn requests_of_a_foreign_page_are_refused() -> Result<()> {
         }
         let written = app.call("DELETE", "/metrics/m1", headers, None).await?;
         written.assert_problem(403, "foreign-origin", "/metrics/m1")?;
-        let form = reqwest::Client::new().post(app.url("/ingestions")).body("x");
+        let form = app.client.post(app.url("/ingestions")).body("x");
         let form = headers.iter().fold(form, |form, (name, value)| form.header(*name, *value));
         app.send(form).await?.assert_problem(403, "foreign-origin", "/ingestions")?;
     }
@@ -150,7 +150,7 @@ async fn pages_of_configured_origins_may_read_and_write() -> Result<()> {
         [(page, page, true), (page, "http://localhost:3001", false), ("*", "https://attacker.example", true)]
     {
         let cors_origins = vec![configured.parse()?];
-        let app = TestApp::with_options(ServerOptions { cors_origins, ..ServerOptions::default() })?;
+        let app = TestApp::builder().options(ServerOptions { cors_origins, ..ServerOptions::default() }).start()?;
         let headers = [("origin", origin), (SITE, "same-site")];
         let answer = get(&app, "/metrics", &headers).await?;
         assert_eq!(answer.status, if is_served { 200 } else { 403 }, "{configured} {origin}");

@@ -22,7 +22,7 @@ async fn app() -> Result<TestApp> {
     };
     let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    TestApp::with(Arc::new(repository))
+    TestApp::builder().repository(Arc::new(repository)).start()
 }
 
 #[actix_web::test]

@@ -162,7 +162,7 @@ async fn all_faults_of_a_body_are_reported() -> Result<()> {
     answer.assert_problem(422, "invalid-body", "/metrics/m1")?;
     assert_eq!(answer.fields()?, ["sql", "titel"]);
     create(&app, json!([1])).await?.assert_problem(422, "invalid-body", "/metrics")?;
-    let text = app.send(reqwest::Client::new().post(app.url("/metrics")).body("{")).await?;
+    let text = app.send(app.client.post(app.url("/metrics")).body("{")).await?;
     text.assert_problem(415, "unsupported-media-type", "/metrics")?;
     assert_eq!(ids(&app, "").await?, ["m1"], "nothing of it was stored");
     Ok(())
@@ -239,7 +239,7 @@ async fn a_metric_that_is_not_editable_cannot_be_changed() -> Result<()> {
         Definitions { queries: vec![query("q1", "SELECT 1")], metrics: vec![fixed], ..Definitions::default() };
     let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    let app = TestApp::with(Arc::new(repository))?;
+    let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     for (method, path, body) in [
         ("PATCH", "/metrics/m1", Some(json!({"title": "x"}))),
         ("DELETE", "/metrics/m1", None),

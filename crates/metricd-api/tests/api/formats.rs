@@ -25,7 +25,7 @@ async fn app() -> Result<TestApp> {
 }
 
 async fn ask(app: &TestApp, path: &str, accept: &str) -> Result<Answer> {
-    app.send(reqwest::Client::new().get(app.url(path)).header("accept", accept)).await
+    app.send(app.client.get(app.url(path)).header("accept", accept)).await
 }
 
 #[actix_web::test]
@@ -103,7 +103,7 @@ async fn a_small_truncated_result_is_marked_by_its_header() -> Result<()> {
 #[actix_web::test]
 async fn head_sends_no_rows_and_keeps_the_connection() -> Result<()> {
     let app = app().await?;
-    let client = reqwest::Client::new();
+    let client = &app.client;
     for _ in 0..3 {
         let answer = app.send(client.head(app.url("/metrics/m1?format=csv"))).await?;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""));

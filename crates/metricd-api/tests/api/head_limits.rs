@@ -22,8 +22,7 @@ async fn a_target_that_is_too_long_is_refused_and_not_repeated() -> Result<()> {
 #[actix_web::test]
 async fn headers_that_are_too_large_are_refused() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask =
-        |bytes: usize| app.send(reqwest::Client::new().get(app.url("/health")).header("x-large", "x".repeat(bytes)));
+    let ask = |bytes: usize| app.send(app.client.get(app.url("/health")).header("x-large", "x".repeat(bytes)));
     assert_eq!(ask(32_000).await?.status, 200);
     ask(32 << 10).await?.assert_problem(431, "headers-too-large", "/health")?;
     Ok(())
@@ -70,7 +69,7 @@ async fn an_unread_body_is_discarded_and_not_parsed_as_a_request() -> Result<()>
 #[actix_web::test]
 async fn a_large_unread_body_is_refused() -> Result<()> {
     let app = TestApp::start().await?;
-    let client = reqwest::Client::new();
+    let client = &app.client;
     for (size_bytes, status) in [(0, 200), (64 << 10, 200), ((64 << 10) + 1, 413)] {
         let answer = app.send(client.get(app.url("/health")).body(vec![b'x'; size_bytes])).await?;
         assert_eq!(answer.status, status, "{size_bytes}");
@@ -98,7 +97,7 @@ async fn a_small_unread_body_gets_a_response() -> Result<()> {
 #[actix_web::test]
 async fn a_request_that_takes_too_long_to_arrive_times_out() -> Result<()> {
     let options = ServerOptions { request_timeout: Duration::from_millis(50), ..ServerOptions::default() };
-    let app = TestApp::with_options(options)?;
+    let app = TestApp::builder().options(options).start()?;
     let mut stream = app.connect().await?;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n").await?;
     let mut answer = String::new();

@@ -10,7 +10,9 @@ use crate::support::{FailingRepository, TestApp};
 
 #[actix_web::test]
 async fn liveness_does_not_depend_on_the_database() -> Result<()> {
-    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("gone".into()))))?;
+    let app = TestApp::builder()
+        .repository(Arc::new(FailingRepository(|| RepositoryError::Unavailable("gone".into()))))
+        .start()?;
     let answer = app.get("/health").await?;
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"status":"ok"}"#));
     Ok(())
@@ -40,7 +42,9 @@ async fn a_ready_server_reports_statements_that_do_not_stop() -> Result<()> {
 
 #[actix_web::test]
 async fn an_unready_server_reports_the_failed_checks() -> Result<()> {
-    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))?;
+    let app = TestApp::builder()
+        .repository(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))
+        .start()?;
     let answer = app.get("/health/ready").await?;
     let problem = answer.assert_problem(503, "not-ready", "/health/ready")?;
     assert_eq!(problem["checks"]["database"], "unavailable");

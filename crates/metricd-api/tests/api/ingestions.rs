@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use futures_util::future::join_all;
+use metricd_api::ApiState;
 use metricd_repository::Definitions;
+use metricd_repository::RepositoryError;
 use metricd_repository::contract::TestIngestion;
-use metricd_repository::{MemoryRepository, RepositoryError};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ fn form(parts: &[(&'static str, &str, &str)]) -> Form {
 }
 
 async fn upload(app: &TestApp, query: &str, key: Option<&str>, form: Form) -> Result<Answer> {
-    let mut request = reqwest::Client::new().post(app.url(&format!("/ingestions{query}"))).multipart(form);
+    let mut request = app.client.post(app.url(&format!("/ingestions{query}"))).multipart(form);
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
     }
@@ -118,7 +119,7 @@ async fn an_upload_without_valid_content_is_refused_in_both_modes() -> Result<()
 async fn an_upload_keeps_edits_unless_it_is_to_overwrite_them() -> Result<()> {
     let app = TestApp::start().await?;
     assert_eq!(upload(&app, "", None, good()).await?.status, 201);
-    let patch = reqwest::Client::new().patch(app.url("/metrics/m9")).json(&json!({"sql": "SELECT 10 AS ten"}));
+    let patch = app.client.patch(app.url("/metrics/m9")).json(&json!({"sql": "SELECT 10 AS ten"}));
     assert_eq!(app.send(patch).await?.status, 200);
     let sql = async || Ok::<_, anyhow::Error>(app.get("/metrics/m9/definition").await?.json()?["sql"].clone());
 
@@ -149,14 +150,13 @@ async fn an_invalid_upload_is_reported_and_stores_nothing() -> Result<()> {
 
     let post = |content_type: &'static str, body: &str| {
         let body = body.to_owned();
-        app.send(reqwest::Client::new().post(app.url("/ingestions")).header("content-type", content_type).body(body))
+        app.send(app.client.post(app.url("/ingestions")).header("content-type", content_type).body(body))
     };
     let json = post("application/json", "{}").await?;
     json.assert_problem(415, "unsupported-media-type", "/ingestions")?;
     assert_eq!(json.header("accept"), "multipart/form-data");
     let form = reqwest::multipart::Form::new().text("queries", "id,query\n");
-    let compressed =
-        reqwest::Client::new().post(app.url("/ingestions")).header("content-encoding", "gzip").multipart(form);
+    let compressed = app.client.post(app.url("/ingestions")).header("content-encoding", "gzip").multipart(form);
     let compressed = app.send(compressed).await?;
     compressed.assert_problem(415, "unsupported-media-type", "/ingestions")?;
     assert_eq!(compressed.header("accept-encoding"), "identity");
@@ -210,14 +210,14 @@ async fn an_empty_file_input_is_skipped() -> Result<()> {
 
 #[actix_web::test]
 async fn an_uploads_size_is_limited() -> Result<()> {
-    let app = TestApp::limited(Arc::new(MemoryRepository::default()), 4_096)?;
+    let app = TestApp::builder().state(|state| ApiState { max_upload_bytes: 4_096, ..state }).start()?;
     let large = upload(&app, "", None, form(&[("records", "r.csv", &"x".repeat(10_000))])).await?;
     large.assert_problem(413, "content-too-large", "/ingestions")?;
     // Without a declared size.
     let pieces = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 100]));
     let head = b"--x\r\nContent-Disposition: form-data; name=\"records\"\r\n\r\n".to_vec();
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(std::iter::once(Ok(head)).chain(pieces)));
-    let request = reqwest::Client::new().post(app.url("/ingestions"));
+    let request = app.client.post(app.url("/ingestions"));
     let streamed = app.send(request.header("content-type", "multipart/form-data; boundary=x").body(body)).await?;
     streamed.assert_problem(413, "content-too-large", "/ingestions")?;
     assert_eq!(upload(&app, "", None, form(&[("queries", "q.csv", QUERIES)])).await?.status, 201);
@@ -260,7 +260,9 @@ async fn concurrent_uploads_do_not_mix() -> Result<()> {
 
 #[actix_web::test]
 async fn an_upload_that_cannot_be_stored_is_a_problem() -> Result<()> {
-    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))?;
+    let app = TestApp::builder()
+        .repository(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))
+        .start()?;
     let answer = upload(&app, "", None, good()).await?;
     answer.assert_problem(503, "database-unavailable", "/ingestions")?;
     let app = TestApp::start().await?;

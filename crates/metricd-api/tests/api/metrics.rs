@@ -155,7 +155,9 @@ async fn database_errors_are_classified_by_sqlstate() -> Result<()> {
         assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{sqlstate}: {problem}");
         assert!(!answer.body.contains("secret") && answer.header("retry-after") == "1", "{sqlstate}: {answer:?}");
     }
-    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::ReadOnly("s3cret".into()))))?;
+    let app = TestApp::builder()
+        .repository(Arc::new(FailingRepository(|| RepositoryError::ReadOnly("s3cret".into()))))
+        .start()?;
     let problem = app.get("/metrics/m1").await?.assert_problem(503, "database-unavailable", "/metrics/m1")?;
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("is read-only")), "{problem}");
     Ok(())
@@ -170,7 +172,7 @@ async fn each_repository_error_has_its_problem() -> Result<()> {
         (|| RepositoryError::Inconsistent("s3cret".into()), 500, "internal-error"),
     ];
     for (error, status, code) in cases {
-        let app = TestApp::with(Arc::new(FailingRepository(error)))?;
+        let app = TestApp::builder().repository(Arc::new(FailingRepository(error))).start()?;
         let answer = app.get("/metrics/m1").await?;
         answer.assert_problem(status, code, "/metrics/m1")?;
         assert!(!answer.body.contains("s3cret"), "{}", answer.body);

@@ -24,7 +24,7 @@ async fn an_unsupported_method_is_a_problem() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/health", "/health/ready", "/metrics/m1/definition", "/ingestions/x"] {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-            let answer = app.send(reqwest::Client::new().request(method, app.url(path)).body("{")).await?;
+            let answer = app.send(app.client.request(method, app.url(path)).body("{")).await?;
             answer.assert_problem(405, "method-not-allowed", path)?;
             assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
         }
@@ -35,7 +35,7 @@ async fn an_unsupported_method_is_a_problem() -> Result<()> {
 #[actix_web::test]
 async fn options_lists_the_methods_of_a_path() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = |path: &str| app.send(reqwest::Client::new().request(Method::OPTIONS, app.url(path)));
+    let ask = |path: &str| app.send(app.client.request(Method::OPTIONS, app.url(path)));
     let reads = "GET, HEAD, OPTIONS";
     for (path, allow) in [
         ("/health", reads),
@@ -58,7 +58,7 @@ async fn options_lists_the_methods_of_a_path() -> Result<()> {
 #[actix_web::test]
 async fn head_equals_get_without_the_body() -> Result<()> {
     let app = TestApp::start().await?;
-    let client = reqwest::Client::new();
+    let client = &app.client;
     for path in
         ["/health", "/health/ready", "/metrics/m1/definition", "/metrics/none", "/nowhere", "/metrics/m1?limit=0"]
     {
@@ -100,7 +100,7 @@ async fn every_response_has_a_request_id_and_timing() -> Result<()> {
 #[actix_web::test]
 async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = |id: String| app.send(reqwest::Client::new().get(app.url("/health")).header("x-request-id", id));
+    let ask = |id: String| app.send(app.client.get(app.url("/health")).header("x-request-id", id));
     assert_eq!(ask("trace-1.a_B".to_owned()).await?.header("x-request-id"), "trace-1.a_B");
     for id in ["a b", "a\"b", "a;b", &"x".repeat(129)] {
         assert_eq!(ask(id.to_owned()).await?.header("x-request-id").len(), 36, "{id}");

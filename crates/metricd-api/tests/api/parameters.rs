@@ -81,7 +81,7 @@ async fn app() -> Result<TestApp> {
     };
     let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    let app = TestApp::with(Arc::new(repository))?;
+    let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     for text in [
         "SELECT CAST($1 AS text[]), CAST($2 AS integer), CAST($3 AS text)",
         "SELECT $1, $2",

@@ -31,7 +31,7 @@ async fn every_problem_links_to_its_page() -> Result<()> {
 async fn a_browser_gets_a_page() -> Result<()> {
     let app = TestApp::start().await?;
     for path in ["/problems", "/problems/not-acceptable"] {
-        let request = reqwest::Client::new().get(app.url(path));
+        let request = app.client.get(app.url(path));
         let answer = app.send(request.header("accept", "text/html,application/xhtml+xml,*/*;q=0.8")).await?;
         assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"), "{path}");
         assert_eq!(answer.header("vary"), "accept", "{path}");

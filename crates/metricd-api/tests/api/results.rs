@@ -29,7 +29,7 @@ async fn app() -> Result<TestApp> {
     let (ingestion, _outcome) =
         TestIngestion::committing(Definitions { queries, metrics, contracts, dashboards }, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    let app = TestApp::with(Arc::new(repository))?;
+    let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     app.runner.script("SELECT 2", || Ok(vec![Some("2".into()); 3]));
     app.runner.script("SELECT 3", || Err(RunError::Failed { sqlstate: "P0001".into(), message: "s3cret".into() }));
@@ -105,7 +105,9 @@ async fn all_faults_of_the_call_are_reported() -> Result<()> {
         assert_eq!(answer.fields()?, fields, "{query}");
     }
     assert_eq!(entries(&app.get(&format!("/results?{}", "metric_id=one&".repeat(50))).await?)?.len(), 50);
-    let app = TestApp::with(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))?;
+    let app = TestApp::builder()
+        .repository(Arc::new(FailingRepository(|| RepositoryError::Unavailable("s3cret".into()))))
+        .start()?;
     app.get("/results?metric_id=m1").await?.assert_problem(503, "database-unavailable", "/results")?;
     Ok(())
 }

@@ -29,6 +29,8 @@ use crate::document;
 /// A server on a free port, stopped with the test.
 pub(crate) struct TestApp {
     address: String,
+    /// The client of all requests, which keeps its connections.
+    pub(crate) client: reqwest::Client,
     pub(crate) repository: Arc<dyn MetricRepository>,
     pub(crate) runner: Arc<ScriptedRunner>,
     pub(crate) resolver: Arc<ScriptedResolver>,
@@ -74,10 +76,69 @@ impl Answer {
     }
 }
 
+/// What a [`TestApp`] serves: by default an empty repository, without tokens, on one thread.
+#[must_use]
+pub(crate) struct TestAppBuilder {
+    repository: Arc<dyn MetricRepository>,
+    options: ServerOptions,
+    state: Box<dyn FnOnce(ApiState) -> ApiState>,
+}
+
+impl TestAppBuilder {
+    /// Serves this repository.
+    pub(crate) fn repository(self, repository: Arc<dyn MetricRepository>) -> Self {
+        Self { repository, ..self }
+    }
+
+    /// Requires tokens.
+    pub(crate) fn tokens(self, verifier: Verifier) -> Self {
+        self.state(|state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state })
+    }
+
+    /// Sets options of the server.
+    pub(crate) fn options(self, options: ServerOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Changes the state, after earlier changes.
+    pub(crate) fn state(self, change: impl FnOnce(ApiState) -> ApiState + 'static) -> Self {
+        let before = self.state;
+        Self { state: Box::new(|state| change(before(state))), ..self }
+    }
+
+    /// Starts the server on a free port.
+    pub(crate) fn start(self) -> Result<TestApp> {
+        let Self { repository, options, state: change } = self;
+        let runner = Arc::new(ScriptedRunner::default());
+        let resolver = Arc::new(ScriptedResolver::default());
+        runner.script("check", || Ok(Vec::new()));
+        let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
+        let folder = tempfile::tempdir()?;
+        let uploads = Uploads::below(&folder.path().join("uploads"))?;
+        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone(), uploads);
+        let state = change(ApiState { now, max_upload_bytes: 1 << 20, ..state });
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = format!("http://{}", listener.local_addr()?);
+        let server = start(listener, state, ServerOptions { workers: 1, ..options })?;
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        let client = reqwest::Client::new();
+        Ok(TestApp { address, client, repository, runner, resolver, handle, _uploads: folder })
+    }
+}
+
 impl TestApp {
+    pub(crate) fn builder() -> TestAppBuilder {
+        TestAppBuilder {
+            repository: Arc::new(MemoryRepository::default()),
+            options: ServerOptions::default(),
+            state: Box::new(|state| state),
+        }
+    }
+
     /// A server whose repository has the metric `m1` on the query `q1`: `SELECT 1`.
     pub(crate) async fn start() -> Result<Self> {
-        Self::with(Self::store().await?)
+        Self::builder().repository(Self::store().await?).start()
     }
 
     /// A repository with this metric.
@@ -93,68 +154,8 @@ impl TestApp {
         Ok(Arc::new(repository))
     }
 
-    /// A server on this repository.
-    pub(crate) fn with(repository: Arc<dyn MetricRepository>) -> Result<Self> {
-        Self::ruled(repository, |state| state)
-    }
-
-    /// A server with tokens on this repository.
-    pub(crate) fn guarded(repository: Arc<dyn MetricRepository>, verifier: Verifier) -> Result<Self> {
-        Self::ruled(repository, |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state })
-    }
-
-    /// A server with tokens and these options on an empty repository.
-    pub(crate) fn guarded_with(options: ServerOptions, verifier: Verifier) -> Result<Self> {
-        let rules = |state| ApiState { access: Access::Tokens(Arc::new(verifier)), ..state };
-        Self::run(Arc::new(MemoryRepository::default()), options, rules)
-    }
-
-    /// A server with these quotas on this repository.
-    pub(crate) fn ruled(
-        repository: Arc<dyn MetricRepository>,
-        rules: impl FnOnce(ApiState) -> ApiState,
-    ) -> Result<Self> {
-        Self::run(repository, ServerOptions::default(), rules)
-    }
-
-    /// A server on this repository with this size limit of uploads.
-    pub(crate) fn limited(repository: Arc<dyn MetricRepository>, max_upload_bytes: u64) -> Result<Self> {
-        Self::ruled(repository, |state| ApiState { max_upload_bytes, ..state })
-    }
-
-    /// A server with these options and one thread on an empty repository.
-    pub(crate) fn with_options(options: ServerOptions) -> Result<Self> {
-        Self::with_options_on(Arc::new(MemoryRepository::default()), options)
-    }
-
-    /// The same on this repository.
-    pub(crate) fn with_options_on(repository: Arc<dyn MetricRepository>, options: ServerOptions) -> Result<Self> {
-        Self::run(repository, options, |state| state)
-    }
-
-    fn run(
-        repository: Arc<dyn MetricRepository>,
-        options: ServerOptions,
-        rules: impl FnOnce(ApiState) -> ApiState,
-    ) -> Result<Self> {
-        let runner = Arc::new(ScriptedRunner::default());
-        let resolver = Arc::new(ScriptedResolver::default());
-        runner.script("check", || Ok(Vec::new()));
-        let now = || DateTime::from_timestamp(1_780_000_000, 0).unwrap_or_default();
-        let folder = tempfile::tempdir()?;
-        let uploads = Uploads::below(&folder.path().join("uploads"))?;
-        let state = ApiState::new(Arc::clone(&repository), runner.clone(), resolver.clone(), uploads);
-        let state = rules(ApiState { now, max_upload_bytes: 1 << 20, ..state });
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = format!("http://{}", listener.local_addr()?);
-        let server = start(listener, state, ServerOptions { workers: 1, ..options })?;
-        let handle = server.handle();
-        actix_web::rt::spawn(server);
-        Ok(Self { address, repository, runner, resolver, handle, _uploads: folder })
-    }
-
     pub(crate) async fn get(&self, path: &str) -> Result<Answer> {
-        self.send(reqwest::Client::new().get(self.url(path))).await
+        self.send(self.client.get(self.url(path))).await
     }
 
     /// Sends a JSON body with these headers.
@@ -165,7 +166,7 @@ impl TestApp {
         headers: &[(&str, &str)],
         body: Option<Value>,
     ) -> Result<Answer> {
-        let mut request = reqwest::Client::new().request(method.parse()?, self.url(path));
+        let mut request = self.client.request(method.parse()?, self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -193,7 +194,7 @@ impl TestApp {
     pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer> {
         let request = request.build()?;
         let (method, path) = (request.method().to_string(), request.url().path().to_owned());
-        let response = reqwest::Client::new().execute(request).await?;
+        let response = self.client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let answer = Answer { status, headers, body: response.text().await? };
         document::check(&method, &path, &answer)?;

@@ -84,7 +84,7 @@ async fn several_results_report_the_timing_of_the_call() -> Result<()> {
     };
     let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    let app = TestApp::with(Arc::new(repository))?;
+    let app = TestApp::builder().repository(Arc::new(repository)).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     assert_of_a_run(&app.get("/results?metric_id=m1&metric_id=m2").await?)?;
     assert_of_a_run(&app.get("/dashboards/d1/results").await?)

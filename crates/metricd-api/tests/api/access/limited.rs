@@ -38,7 +38,7 @@ async fn app() -> Result<TestApp> {
     };
     let (ingestion, _outcome) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await?;
-    let app = TestApp::guarded(Arc::new(repository), verifier("")?)?;
+    let app = TestApp::builder().repository(Arc::new(repository)).tokens(verifier("")?).start()?;
     app.runner.script("SELECT 1", || Ok(vec![Some("1".into())]));
     Ok(app)
 }

@@ -25,11 +25,14 @@ fn token(subject: &str) -> Result<String> {
 /// A server with these quotas, whose metric `m1` never ends.
 async fn app(rules: QuotaRules) -> Result<TestApp> {
     let verifier = verifier("")?;
-    let app = TestApp::ruled(TestApp::store().await?, |state| ApiState {
-        access: Access::Tokens(Arc::new(verifier)),
-        quotas: Arc::new(Quotas::new(rules)),
-        ..state
-    })?;
+    let app = TestApp::builder()
+        .repository(TestApp::store().await?)
+        .state(move |state| ApiState {
+            access: Access::Tokens(Arc::new(verifier)),
+            quotas: Arc::new(Quotas::new(rules)),
+            ..state
+        })
+        .start()?;
     let never = || Ok(ScriptedResult { columns: Vec::new(), rows: Vec::new(), ending: Ending::Never });
     app.runner.script_result("SELECT 1", never);
     Ok(app)
@@ -159,8 +162,10 @@ async fn a_subjects_concurrent_queries_are_limited() -> Result<()> {
 #[actix_web::test]
 async fn without_tokens_the_concurrent_queries_of_an_address_are_limited() -> Result<()> {
     let rules = QuotaRules { queries_per_subject: Some(2.try_into()?), ..QuotaRules::default() };
-    let app =
-        TestApp::ruled(TestApp::store().await?, |state| ApiState { quotas: Arc::new(Quotas::new(rules)), ..state })?;
+    let app = TestApp::builder()
+        .repository(TestApp::store().await?)
+        .state(move |state| ApiState { quotas: Arc::new(Quotas::new(rules)), ..state })
+        .start()?;
     let app = Arc::new(app);
     let never = || Ok(ScriptedResult { columns: Vec::new(), rows: Vec::new(), ending: Ending::Never });
     app.runner.script_result("SELECT 1", never);

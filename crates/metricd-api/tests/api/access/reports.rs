@@ -27,13 +27,13 @@ async fn ingest(app: &TestApp) -> Result<Value> {
         Part::text(r#"{"items": [{"id": "m9", "queryId": "q9", "isEditable": true}], "layouts": {}}"#)
             .file_name("metrics.json"),
     );
-    let request = reqwest::Client::new().post(app.url("/ingestions")).multipart(form);
+    let request = app.client.post(app.url("/ingestions")).multipart(form);
     app.send(request.header("authorization", token("ann", "metrics:ingest")?)).await?.json()
 }
 
 #[actix_web::test]
 async fn only_the_sender_sees_the_content_of_files() -> Result<()> {
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     let report = ingest(&app).await?;
     assert!(report.to_string().contains("s3cret"), "{report}");
     let path = format!("/ingestions/{}", report["ingestion_id"].as_str().unwrap_or_default());
@@ -53,7 +53,7 @@ async fn only_the_sender_sees_the_content_of_files() -> Result<()> {
 
 #[actix_web::test]
 async fn history_shows_ingestion_ids_to_callers_who_may_read_reports() -> Result<()> {
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     let report = ingest(&app).await?;
     let of = async |scope: &str| -> Result<Value> {
         let history = get(&app, "/metrics/m9/history", "bob", scope).await?;
@@ -67,7 +67,7 @@ async fn history_shows_ingestion_ids_to_callers_who_may_read_reports() -> Result
 
 #[actix_web::test]
 async fn postgresqls_messages_are_shown_to_authors_only() -> Result<()> {
-    let app = TestApp::guarded(TestApp::store().await?, verifier("")?)?;
+    let app = TestApp::builder().repository(TestApp::store().await?).tokens(verifier("")?).start()?;
     for (sqlstate, message, told) in [
         ("22012", "division by zero", json!("division by zero")),
         // Only names that the SQL has are shown.

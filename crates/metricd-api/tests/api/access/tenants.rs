@@ -60,11 +60,14 @@ async fn app() -> Result<TestApp> {
     repository.ingest(Box::new(ingestion)).await?;
     let rules = Rules { tenant_claim: Some("org".to_owned()), ..Rules::default() };
     let verifier = Verifier::new(Keys::default().with_secret(&Secret::parse(SECRET.to_owned())?), rules)?;
-    let app = TestApp::ruled(Arc::new(repository), |state| ApiState {
-        access: Access::Tokens(Arc::new(verifier)),
-        tenants: Some(Arc::new(TenantIsolation::with_public_relations(["countries".to_owned()]))),
-        ..state
-    })?;
+    let app = TestApp::builder()
+        .repository(Arc::new(repository))
+        .state(move |state| ApiState {
+            access: Access::Tokens(Arc::new(verifier)),
+            tenants: Some(Arc::new(TenantIsolation::with_public_relations(["countries".to_owned()]))),
+            ..state
+        })
+        .start()?;
     app.runner.script_tenant(SQL);
     app.runner.set_relations(vec![relation("orders", true), relation("countries", false)]);
     Ok(app)

@@ -110,7 +110,10 @@ impl Resolver for SlowResolver {
 async fn waiting_for_the_resolver_holds_no_thread() -> Result<()> {
     let resolver = Arc::new(SlowResolver::default());
     let slow = resolver.clone();
-    let app = TestApp::ruled(TestApp::store().await?, |state| ApiState { resolver: slow, ..state })?;
+    let app = TestApp::builder()
+        .repository(TestApp::store().await?)
+        .state(move |state| ApiState { resolver: slow, ..state })
+        .start()?;
     // Without tokens each address is an author.
     for (addresses, at_once) in [(1, 1), (25, 2)] {
         let authors = (0..50).map(async |number| {
