@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::streams::{SQL, eventually};
-use crate::support::TestApp;
+use crate::streams::SQL;
+use crate::support::{TestApp, eventually};
 
 /// The number of requests besides the first two, each of which starts a run.
 const OTHERS: usize = 8;

@@ -9,8 +9,8 @@ use metricd_execution::{Column, FieldType};
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::streams::{SQL, eventually, failing, script};
-use crate::support::TestApp;
+use crate::streams::{SQL, failing, script};
+use crate::support::{TestApp, eventually};
 
 fn decode(coding: &str, body: &[u8]) -> Result<String> {
     let mut text = String::new();

@@ -11,14 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, sleep, timeout};
 
-use crate::support::TestApp;
+use crate::support::{HANG_TIMEOUT, TestApp};
 
 /// The web server's timer has a resolution of half a second.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(200);
-
-/// Far longer than any of these connections may live.
-const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn options() -> ServerOptions {
     ServerOptions { keep_alive: KEEP_ALIVE, request_timeout: REQUEST_TIMEOUT, ..ServerOptions::default() }
@@ -37,7 +34,7 @@ async fn trickle_until_ended(stream: &mut TcpStream, bytes: &[u8]) -> Result<()>
         }
     };
     let mut answer = Vec::new();
-    let ended = timeout(TEST_TIMEOUT, async {
+    let ended = timeout(HANG_TIMEOUT, async {
         tokio::select! {
             _ = reader.read_to_end(&mut answer) => {}
             () = trickled => {}
@@ -147,7 +144,7 @@ async fn ask_and_wait_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStr
 async fn read_to_end(mut stream: TcpStream) -> Result<usize> {
     let mut bytes = Vec::new();
     // It may also be reset.
-    let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut bytes)).await;
+    let read = timeout(HANG_TIMEOUT, stream.read_to_end(&mut bytes)).await;
     ensure!(read.is_ok(), "the connection is still open");
     Ok(bytes.len())
 }
@@ -186,7 +183,7 @@ async fn each_pipelined_request_gets_its_own_response() -> Result<()> {
                 stream.write_all(piece).await?;
             }
             let mut answers = String::new();
-            timeout(TEST_TIMEOUT, stream.read_to_string(&mut answers)).await??;
+            timeout(HANG_TIMEOUT, stream.read_to_string(&mut answers)).await??;
             let shape = |answer: &str| {
                 let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
                 (head.chars().next().unwrap_or_default(), head.contains("connection: close"), !body.is_empty())
@@ -198,13 +195,26 @@ async fn each_pipelined_request_gets_its_own_response() -> Result<()> {
     Ok(())
 }
 
+/// Waits until the server has closed the connection, without reading from it: the system resets a connection on which
+/// something arrives after that.
+async fn until_closed(stream: &mut TcpStream) -> Result<()> {
+    let mut ticks = interval(Duration::from_millis(25));
+    let closed = async {
+        while stream.write_all(b"x").await.is_ok() {
+            ticks.tick().await;
+        }
+    };
+    ensure!(timeout(HANG_TIMEOUT, closed).await.is_ok(), "the connection is still open");
+    Ok(())
+}
+
 #[actix_web::test]
 async fn a_client_that_does_not_read_its_response_is_disconnected() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
-    let stream = ask_and_wait(&app, "/metrics/m1").await?;
+    let mut stream = ask_and_wait(&app, "/metrics/m1").await?;
     stream.readable().await?;
-    sleep(10 * rate_window).await;
+    until_closed(&mut stream).await?;
     // Only what the system has buffered can still be read.
     assert!(read_to_end(stream).await? < 14 << 20);
     Ok(())
@@ -221,9 +231,9 @@ async fn a_client_that_stops_reading_a_stream_is_disconnected() -> Result<()> {
         .start()?;
     // The second row exceeds the buffers of the system.
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(100 << 10)), Some("x".repeat(14 << 20))]));
-    let stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
+    let mut stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
     stream.readable().await?;
-    sleep(10 * rate_window).await;
+    until_closed(&mut stream).await?;
     let count = read_to_end(stream).await?;
     assert!((1..14 << 20).contains(&count), "{count}");
 
@@ -256,7 +266,7 @@ async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
         }
         anyhow::bail!("no address is left")
     };
-    let refused = timeout(TEST_TIMEOUT, fill).await??;
+    let refused = timeout(HANG_TIMEOUT, fill).await??;
     refused.assert_problem(503, "server-busy", "/metrics/m1")?;
     assert_eq!(app.get("/health").await?.status, 200, "a small response reserves no memory");
     Ok(())
@@ -285,7 +295,7 @@ async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
             held.push(last);
         }
     };
-    let mut refused = timeout(TEST_TIMEOUT, fill).await??;
+    let mut refused = timeout(HANG_TIMEOUT, fill).await??;
     read_until(&mut refused, r#""code":"answers-unread"}"#).await?;
     assert_eq!(app.get("/metrics/m1").await?.status, 200, "another caller has its own share");
     Ok(())
@@ -310,7 +320,7 @@ async fn clients_that_read_nothing_are_disconnected_when_memory_is_short() -> Re
             }
             Ok::<_, anyhow::Error>(())
         };
-        timeout(TEST_TIMEOUT, served).await??;
+        timeout(HANG_TIMEOUT, served).await??;
         assert!(read_to_end(held.remove(0)).await? < 14 << 20, "the first one was disconnected");
     }
     Ok(())
@@ -337,22 +347,27 @@ async fn one_connection_too_many_closes_the_most_stalled_one() -> Result<()> {
         ConnectionLimits { max_connections: 3, ..ConnectionLimits::default() },
         ConnectionLimits { max_connections_per_address: 3, ..ConnectionLimits::default() },
     ] {
-        let app = TestApp::builder().options(ServerOptions { limits, ..ServerOptions::default() }).start()?;
+        // No connection is closed for idleness.
+        let keep_alive = Duration::from_secs(3_600);
+        let app =
+            TestApp::builder().options(ServerOptions { limits, keep_alive, ..ServerOptions::default() }).start()?;
+        let use_once = async |stream: &mut TcpStream| {
+            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+            read_until(stream, "}").await
+        };
         let mut streams = Vec::new();
         for _ in 0..3 {
             let mut stream = app.connect().await?;
-            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-            read_until(&mut stream, "}").await?;
+            use_once(&mut stream).await?;
             streams.push(stream);
-            sleep(Duration::from_millis(20)).await;
         }
-        let began = Instant::now();
+        // The server counts milliseconds. The oldest connection is now the one that was used last.
+        sleep(Duration::from_millis(2)).await;
+        use_once(&mut streams[0]).await?;
         assert_eq!(app.get("/health").await?.status, 200);
-        assert_eq!(read_to_end(streams.remove(0)).await?, 0);
-        assert!(began.elapsed() < Duration::from_secs(4), "the connection was not closed for idleness");
+        assert_eq!(read_to_end(streams.remove(1)).await?, 0);
         for stream in &mut streams {
-            stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
-            read_until(stream, "}").await?;
+            use_once(stream).await?;
         }
     }
     Ok(())
@@ -374,7 +389,7 @@ async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Resul
         stream.readable().await?;
         streams.push(stream);
         if count % 10 == 0 {
-            assert_eq!(timeout(TEST_TIMEOUT, app.get("/health")).await??.status, 200);
+            assert_eq!(timeout(HANG_TIMEOUT, app.get("/health")).await??.status, 200);
         }
     }
     // The system has buffered less of a closed connection than all responses.

@@ -1,14 +1,12 @@
 //! Results that are longer than a chunk.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use metricd_execution::testing::{Ending, ScriptedResult, ScriptedRunner};
 use metricd_execution::{Column, FieldType, RunError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, eventually};
 
 pub(crate) const SQL: &str = "-- Title \"one\"\nSELECT 1";
 
@@ -21,15 +19,6 @@ pub(crate) fn script(runner: &ScriptedRunner, rows: usize, ending: Ending) {
 
 pub(crate) fn failing() -> Ending {
     Ending::Fails(|| RunError::Failed { sqlstate: "22012".into(), message: "division by zero".into() })
-}
-
-pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        ensure!(Instant::now() < deadline, "{what}: not within 10 s");
-        tokio::task::yield_now().await;
-    }
-    Ok(())
 }
 
 #[actix_web::test]

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context, Result};
@@ -23,8 +24,12 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
+use tokio::time::{interval, timeout};
 
 use crate::document;
+
+/// How long a test waits for what must happen soon, so that a failure is not a hang.
+pub(crate) const HANG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A server on a free port, stopped with the test.
 pub(crate) struct TestApp {
@@ -207,6 +212,17 @@ impl Drop for TestApp {
         // The future is the graceful part; initiating the stop is enough here.
         drop(self.handle.stop(false));
     }
+}
+
+/// Waits until the condition is true.
+pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+    let holds = async {
+        let mut ticks = interval(Duration::from_millis(1));
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    timeout(HANG_TIMEOUT, holds).await.with_context(|| format!("{what}: not within {HANG_TIMEOUT:?}"))
 }
 
 /// A repository whose every call fails with this error.

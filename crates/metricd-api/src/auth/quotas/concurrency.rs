@@ -93,7 +93,9 @@ mod tests {
     async fn each_key_has_its_own_permits() {
         let limiter = limiter_of(2);
         let held = [limiter.acquire(1).await.unwrap(), limiter.acquire(1).await.unwrap()];
+        let began = tokio::time::Instant::now();
         assert!(limiter.acquire(1).await.is_none());
+        assert!(began.elapsed() >= limiter.acquire_timeout, "it has not waited");
         assert!(limiter.acquire(2).await.is_some());
         drop(held);
         assert!(limiter.acquire(1).await.is_some());

@@ -1,18 +1,17 @@
 //! Changes by several clients, or by one that tries again: preconditions, retries, concurrent requests.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use anyhow::Result;
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use metricd_api::ApiState;
 use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use serde_json::{Value, json};
 
 use super::{alerts, create};
-use crate::support::TestApp;
+use crate::support::{HANG_TIMEOUT, TestApp, eventually};
 
 #[actix_web::test]
 async fn preconditions_follow_rfc_9110() -> Result<()> {
@@ -84,14 +83,23 @@ async fn concurrent_changes_without_if_match_all_succeed() -> Result<()> {
     Ok(())
 }
 
-/// A slow resolver, which counts concurrent resolutions.
+/// A resolver that resolves nothing until it is opened, and counts concurrent resolutions.
 #[derive(Debug, Default)]
-struct SlowResolver {
+struct GatedResolver {
     at_once: AtomicUsize,
     most: AtomicUsize,
+    is_open: Mutex<bool>,
+    opened: Condvar,
 }
 
-impl Resolver for SlowResolver {
+impl GatedResolver {
+    fn set_open(&self, is_open: bool) {
+        *self.is_open.lock().unwrap_or_else(PoisonError::into_inner) = is_open;
+        self.opened.notify_all();
+    }
+}
+
+impl Resolver for GatedResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
@@ -99,7 +107,9 @@ impl Resolver for SlowResolver {
     fn resolve(&self, _: &Resolvable) -> Result<Resolution, ResolveError> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(at_once, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(5));
+        let is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failed test opens nothing.
+        drop(self.opened.wait_timeout_while(is_open, HANG_TIMEOUT, |is_open| !*is_open));
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(Resolution::default())
     }
@@ -108,12 +118,10 @@ impl Resolver for SlowResolver {
 /// Waiting requests would otherwise hold the threads that the rest of the repository needs.
 #[actix_web::test]
 async fn waiting_for_the_resolver_holds_no_thread() -> Result<()> {
-    let resolver = Arc::new(SlowResolver::default());
-    let slow = resolver.clone();
-    let app = TestApp::builder()
-        .repository(TestApp::store().await?)
-        .state(move |state| ApiState { resolver: slow, ..state })
-        .start()?;
+    let resolver = Arc::new(GatedResolver::default());
+    let gated = Arc::clone(&resolver);
+    let app = TestApp::builder().repository(TestApp::store().await?);
+    let app = app.state(|state| ApiState { resolver: gated, ..state }).start()?;
     // Without tokens each address is an author.
     for (addresses, at_once) in [(1, 1), (25, 2)] {
         let authors = (0..50).map(async |number| {
@@ -122,7 +130,18 @@ async fn waiting_for_the_resolver_holds_no_thread() -> Result<()> {
             let body = json!({"id": format!("m-{addresses}-{number}"), "title": "T", "sql": "SELECT 1"});
             anyhow::Ok(client.post(app.url("/metrics")).json(&body).send().await?.status())
         });
-        let statuses = try_join_all(authors).await?;
+        resolver.set_open(false);
+        let while_gated = async {
+            let is_full = || resolver.at_once.load(Ordering::SeqCst) == at_once;
+            eventually("as many resolve as may", is_full).await?;
+            // The others wait, and the repository answers.
+            for _ in 0..3 {
+                assert_eq!(app.get("/metrics/m1/definition").await?.status, 200);
+            }
+            resolver.set_open(true);
+            Ok(())
+        };
+        let (statuses, ()) = try_join(try_join_all(authors), while_gated).await?;
         assert!(statuses.iter().all(|status| *status == 201), "{statuses:?}");
         assert_eq!(resolver.most.load(Ordering::SeqCst), at_once, "from {addresses} addresses");
     }
