@@ -157,6 +157,21 @@ fn operations_that_need_a_token_document_the_problems_of_unread_responses() -> R
     Ok(())
 }
 
+/// Both run several metrics by the same function.
+#[test]
+fn a_dashboards_results_have_the_problems_of_results() -> Result<()> {
+    let document: Value = serde_json::from_str(api_document())?;
+    let components = |path: &str| {
+        let mut references = BTreeSet::new();
+        collect(&document["paths"][path]["get"]["responses"], &mut references);
+        let names = references.iter().filter_map(|reference| reference.rsplit('/').next());
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let (results, of_dashboard) = (components("/results"), components("/dashboards/{dashboard_id}/results"));
+    assert!(results.contains("connections-stuck") && results.is_subset(&of_dashboard), "{results:?} {of_dashboard:?}");
+    Ok(())
+}
+
 #[actix_web::test]
 async fn the_page_keeps_a_token_to_itself() -> Result<()> {
     let app = TestApp::start().await?;

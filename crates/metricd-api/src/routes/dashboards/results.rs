@@ -11,7 +11,7 @@ use crate::problem::problems;
 use crate::routes::results::{GetResultsParams, ResultsSchema, respond_results};
 use crate::{ApiState, Problem};
 
-problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, DatabaseUnavailable, NoConnection);
+problems!(GetDashboardResultsProblems: TenantMissing, DashboardNotFound, InvalidParameters, TooManyQueries, ConnectionsStuck, DatabaseUnavailable, NoConnection);
 
 /// Answers with the results of the dashboard's metrics in the order of its items, as `/results` does.
 #[utoipa::path(
