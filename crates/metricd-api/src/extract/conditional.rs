@@ -3,7 +3,7 @@
 use actix_web::http::header::{
     CACHE_CONTROL, ETAG, EntityTag, Header, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, IfMatch, IfNoneMatch,
 };
-use actix_web::{HttpRequest, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use metricd_domain::MetricDefinition;
 use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
@@ -104,6 +104,19 @@ impl IfMatchHeader {
             Some(IfMatch::Items(_)) => Err(Problem::new(ProblemCode::VersionMismatch)),
         }
     }
+}
+
+/// Answers with the tag: 304 if the client's copy is still valid, otherwise what `respond` makes of a response with 200.
+/// Requires caches to revalidate.
+pub(crate) fn respond_with_tag(
+    request: &HttpRequest,
+    tag: &EntityTag,
+    respond: impl FnOnce(HttpResponseBuilder) -> HttpResponse,
+) -> HttpResponse {
+    let is_unchanged = IfNoneMatchHeader::of(request).names(tag);
+    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header(header(tag)).insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+    if is_unchanged { response.finish() } else { respond(response) }
 }
 
 /// The weak `ETag` of a result with this hash, which does not include `as_of`.

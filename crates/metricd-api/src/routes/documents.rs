@@ -5,13 +5,12 @@ pub(super) mod dashboard;
 pub(super) mod docs;
 pub(super) mod metric;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use utoipa::IntoResponses;
 
 use crate::connections::StaticBody;
-use crate::extract::conditional::{self, IfNoneMatchHeader};
+use crate::extract::conditional;
 
 /// The responses of a document.
 #[derive(IntoResponses)]
@@ -33,12 +32,7 @@ enum DocumentResponses {
 fn respond(request: &HttpRequest, content_type: &str, document: impl Into<Bytes>) -> HttpResponse {
     let document = document.into();
     let tag = conditional::content_tag(&document);
-    let is_unchanged = IfNoneMatchHeader::of(request).names(&tag);
-    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header(conditional::header(&tag))
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    if is_unchanged { response.finish() } else { response.content_type(content_type).body(document) }
+    conditional::respond_with_tag(request, &tag, |mut response| response.content_type(content_type).body(document))
 }
 
 /// A static document as a body: without a copy, and without counting against the memory of unread responses.

@@ -1,6 +1,5 @@
 //! `GET /metrics/{metric_id}/definition`
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::definition::DefinitionResponse;
@@ -43,13 +42,6 @@ pub(in crate::routes) async fn get_metric_definition(
 ) -> Result<HttpResponse, Problem> {
     QueryString::parse(request.query_string()).finish()?;
     let cached = state.current_metric(&metric_id(&request, &path)?).await?;
-    let is_unchanged = IfNoneMatchHeader::of(&request).names(&cached.tag);
-    let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header(conditional::header(&cached.tag))
-        .insert_header((CACHE_CONTROL, HeaderValue::from_static("no-cache")));
-    if is_unchanged {
-        return Ok(response.finish());
-    }
-    Ok(response.json(DefinitionResponse::of(&cached.definition, cached.statement.as_ref().ok())))
+    let definition = || DefinitionResponse::of(&cached.definition, cached.statement.as_ref().ok());
+    Ok(conditional::respond_with_tag(&request, &cached.tag, |mut response| response.json(definition())))
 }
