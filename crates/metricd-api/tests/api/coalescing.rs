@@ -21,12 +21,12 @@ struct Client(TcpStream);
 impl Client {
     async fn connect(app: &TestApp) -> Result<Self> {
         let mut client = Self(app.connect().await?);
-        client.ask("/health").await?;
+        client.send("/health").await?;
         client.answer().await?;
         Ok(client)
     }
 
-    async fn ask(&mut self, path: &str) -> Result<()> {
+    async fn send(&mut self, path: &str) -> Result<()> {
         Ok(self.0.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await?)
     }
 
@@ -48,7 +48,7 @@ impl Client {
     /// Waits until the server has read the previous requests of other clients.
     async fn settle(&mut self) -> Result<()> {
         for _ in 0..3 {
-            self.ask("/health").await?;
+            self.send("/health").await?;
             self.answer().await?;
         }
         Ok(())
@@ -61,13 +61,13 @@ async fn herd(app: &TestApp) -> Result<(Vec<Client>, Client)> {
     let mut other = Client::connect(app).await?;
     for runs in [1, 2] {
         let mut client = Client::connect(app).await?;
-        client.ask("/metrics/m1").await?;
+        client.send("/metrics/m1").await?;
         eventually("it runs", || app.runner.running() == runs).await?;
         clients.push(client);
     }
     for _ in 0..OTHERS {
         let mut client = Client::connect(app).await?;
-        client.ask("/metrics/m1").await?;
+        client.send("/metrics/m1").await?;
         clients.push(client);
     }
     other.settle().await?;

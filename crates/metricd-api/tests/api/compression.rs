@@ -34,7 +34,7 @@ fn decode_begun(coding: &str, body: &[u8]) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn ask(app: &TestApp, method: Method, path: &str, coding: &str) -> reqwest::RequestBuilder {
+fn request(app: &TestApp, method: Method, path: &str, coding: &str) -> reqwest::RequestBuilder {
     app.client.request(method, app.url(path)).header("accept-encoding", coding)
 }
 
@@ -54,7 +54,7 @@ async fn a_body_is_the_same_in_every_coding() -> Result<()> {
             let plain = app.get(&path).await?;
             assert_eq!(plain.header("content-encoding"), "");
             for coding in ["gzip", "zstd"] {
-                let response = ask(&app, Method::GET, &path, coding).send().await?;
+                let response = request(&app, Method::GET, &path, coding).send().await?;
                 assert_eq!(header(&response, "content-encoding"), coding, "{path}");
                 assert_eq!(header(&response, "vary"), "accept, accept-encoding", "{path}");
                 assert_eq!(header(&response, "content-type"), plain.header("content-type"), "{path}");
@@ -74,11 +74,11 @@ async fn an_uncompressed_response_varies_by_accept_encoding() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 20, Ending::Complete);
     for coding in ["identity", "br", "gzip;q=0"] {
-        let response = ask(&app, Method::GET, "/metrics/m1", coding).send().await?;
+        let response = request(&app, Method::GET, "/metrics/m1", coding).send().await?;
         assert_eq!(header(&response, "content-encoding"), "", "{coding}");
         assert_eq!(header(&response, "vary"), "accept, accept-encoding", "{coding}");
     }
-    let small = ask(&app, Method::GET, "/health", "gzip").send().await?;
+    let small = request(&app, Method::GET, "/health", "gzip").send().await?;
     assert_eq!((header(&small, "content-encoding"), header(&small, "vary")), (String::new(), String::new()));
     Ok(())
 }
@@ -89,7 +89,7 @@ async fn head_has_the_headers_of_get() -> Result<()> {
     for rows in [20, 900] {
         script(&app.runner, rows, Ending::Complete);
         let (get, head) =
-            (ask(&app, Method::GET, "/metrics/m1", "gzip"), ask(&app, Method::HEAD, "/metrics/m1", "gzip"));
+            (request(&app, Method::GET, "/metrics/m1", "gzip"), request(&app, Method::HEAD, "/metrics/m1", "gzip"));
         let (get, head) = (get.send().await?, head.send().await?);
         // A result contains its time, which is constant in tests.
         for name in ["content-encoding", "content-length", "transfer-encoding", "vary", "etag"] {
@@ -103,7 +103,7 @@ async fn head_has_the_headers_of_get() -> Result<()> {
 #[actix_web::test]
 async fn large_problems_are_compressed_too() -> Result<()> {
     let app = TestApp::start().await?;
-    let response = ask(&app, Method::GET, &format!("/{}", "x".repeat(4_000)), "gzip").send().await?;
+    let response = request(&app, Method::GET, &format!("/{}", "x".repeat(4_000)), "gzip").send().await?;
     assert_eq!((response.status().as_u16(), header(&response, "content-encoding")), (404, "gzip".to_owned()));
     assert!(decode("gzip", &response.bytes().await?)?.contains("\"code\":\"not-found\""));
     Ok(())
@@ -115,7 +115,7 @@ async fn compressed_rows_arrive_during_the_run_which_is_cancelled_with_its_clien
     for coding in ["gzip", "zstd"] {
         for rows in [1, 2_000] {
             script(&app.runner, rows, Ending::Never);
-            let mut response = ask(&app, Method::GET, "/metrics/m1?format=csv", coding).send().await?;
+            let mut response = request(&app, Method::GET, "/metrics/m1?format=csv", coding).send().await?;
             let mut begun = Vec::new();
             let mut text = String::new();
             while text.matches("xxx\r\n").count() < rows {
@@ -145,7 +145,7 @@ async fn back_pressure_passes_through_the_encoder() -> Result<()> {
     app.runner.script_result(SQL, move || {
         Ok(ScriptedResult { columns: vec![column.clone()], rows: rows.clone(), ending: Ending::Complete })
     });
-    let response = ask(&app, Method::GET, "/metrics/m1?format=csv", "zstd").send().await?;
+    let response = request(&app, Method::GET, "/metrics/m1?format=csv", "zstd").send().await?;
     assert_eq!(app.runner.running(), 1);
     assert_eq!(decode("zstd", &response.bytes().await?)?.lines().count(), 300_001);
     assert_eq!(app.runner.running(), 0);
@@ -157,7 +157,7 @@ async fn an_aborted_compressed_stream_does_not_look_complete() -> Result<()> {
     let app = TestApp::start().await?;
     script(&app.runner, 50_000, failing());
     for coding in ["gzip", "zstd"] {
-        let mut response = ask(&app, Method::GET, "/metrics/m1?format=ndjson", coding).send().await?;
+        let mut response = request(&app, Method::GET, "/metrics/m1?format=ndjson", coding).send().await?;
         let mut body = Vec::new();
         let ended = loop {
             match response.chunk().await {

@@ -125,12 +125,12 @@ async fn app_with_result(size_bytes: usize, limits: ConnectionLimits) -> Result<
 }
 
 /// A client that sends this and reads nothing.
-async fn ask_and_wait(app: &TestApp, path: &str) -> Result<TcpStream> {
-    ask_and_wait_from(1, app, path).await
+async fn request_unread(app: &TestApp, path: &str) -> Result<TcpStream> {
+    request_unread_from(1, app, path).await
 }
 
 /// The same from this loopback address.
-async fn ask_and_wait_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStream> {
+async fn request_unread_from(host: u8, app: &TestApp, path: &str) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(([127, 0, 0, host], 0).into())?;
     // A small receive buffer leaves most of the response with the server.
@@ -212,7 +212,7 @@ async fn until_closed(stream: &mut TcpStream) -> Result<()> {
 async fn a_client_that_does_not_read_its_response_is_disconnected() -> Result<()> {
     let rate_window = Duration::from_millis(400);
     let app = app_with_result(14 << 20, ConnectionLimits { rate_window, ..ConnectionLimits::default() }).await?;
-    let mut stream = ask_and_wait(&app, "/metrics/m1").await?;
+    let mut stream = request_unread(&app, "/metrics/m1").await?;
     stream.readable().await?;
     until_closed(&mut stream).await?;
     // Only what the system has buffered can still be read.
@@ -231,7 +231,7 @@ async fn a_client_that_stops_reading_a_stream_is_disconnected() -> Result<()> {
         .start()?;
     // The second row exceeds the buffers of the system.
     app.runner.script("SELECT 1", || Ok(vec![Some("x".repeat(100 << 10)), Some("x".repeat(14 << 20))]));
-    let mut stream = ask_and_wait(&app, "/metrics/m1?format=csv").await?;
+    let mut stream = request_unread(&app, "/metrics/m1?format=csv").await?;
     stream.readable().await?;
     until_closed(&mut stream).await?;
     let count = read_to_end(stream).await?;
@@ -258,7 +258,7 @@ async fn the_memory_of_unread_responses_is_limited() -> Result<()> {
     let fill = async {
         for host in 2.. {
             // One caller alone could not use all of it.
-            held.push(ask_and_wait_from(host, &app, "/metrics/m1").await?);
+            held.push(request_unread_from(host, &app, "/metrics/m1").await?);
             let answer = app.call("GET", "/metrics/m1?limit=7", &[], None).await?;
             if answer.status == 503 {
                 return Ok::<_, anyhow::Error>(answer);
@@ -287,8 +287,8 @@ async fn one_callers_unread_responses_leave_memory_to_others() -> Result<()> {
     let mut held = Vec::new();
     let fill = async {
         loop {
-            held.push(ask_and_wait_from(2, &app, "/metrics/m1").await?);
-            let mut last = ask_and_wait_from(2, &app, "/metrics/m1").await?;
+            held.push(request_unread_from(2, &app, "/metrics/m1").await?);
+            let mut last = request_unread_from(2, &app, "/metrics/m1").await?;
             if status(&mut last).await? == "429" {
                 return Ok::<_, anyhow::Error>(last);
             }
@@ -309,13 +309,13 @@ async fn clients_that_read_nothing_are_disconnected_when_memory_is_short() -> Re
     for hosts in [[2, 3, 4], [2, 2, 2]] {
         let mut held = Vec::new();
         for host in &hosts[..2] {
-            let mut stream = ask_and_wait_from(*host, &app, "/metrics/m1").await?;
+            let mut stream = request_unread_from(*host, &app, "/metrics/m1").await?;
             if status(&mut stream).await? == "200" {
                 held.push(stream);
             }
         }
         let served = async {
-            while status(&mut ask_and_wait_from(hosts[2], &app, "/metrics/m1").await?).await? != "200" {
+            while status(&mut request_unread_from(hosts[2], &app, "/metrics/m1").await?).await? != "200" {
                 sleep(Duration::from_millis(20)).await;
             }
             Ok::<_, anyhow::Error>(())
@@ -384,7 +384,7 @@ async fn clients_that_pipeline_and_do_not_read_leave_memory_to_others() -> Resul
     let requests = format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(REQUESTS - 1);
     let mut streams = Vec::new();
     for count in 1..=2 * CONNECTIONS {
-        let mut stream = ask_and_wait(&app, PATH).await?;
+        let mut stream = request_unread(&app, PATH).await?;
         stream.write_all(requests.as_bytes()).await?;
         stream.readable().await?;
         streams.push(stream);

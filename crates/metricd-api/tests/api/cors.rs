@@ -13,7 +13,7 @@ fn app(origins: &[&str]) -> Result<TestApp> {
     TestApp::builder().options(ServerOptions { cors_origins, ..ServerOptions::default() }).start()
 }
 
-async fn ask(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
+async fn send(app: &TestApp, method: Method, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
     let request = app.client.request(method, app.url(path));
     app.send(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
 }
@@ -26,12 +26,12 @@ fn vary(answer: &Answer) -> String {
 #[actix_web::test]
 async fn no_cors_headers_without_a_configured_origin() -> Result<()> {
     let app = TestApp::start().await?;
-    let answer = ask(&app, Method::GET, "/health", &[("origin", PAGE)]).await?;
+    let answer = send(&app, Method::GET, "/health", &[("origin", PAGE)]).await?;
     assert_eq!(answer.status, 403);
     assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{answer:?}");
     assert_eq!(vary(&answer), "");
     let preflight = [("origin", PAGE), ("access-control-request-method", "GET")];
-    let answer = ask(&app, Method::OPTIONS, "/health", &preflight).await?;
+    let answer = send(&app, Method::OPTIONS, "/health", &preflight).await?;
     assert_eq!((answer.status, answer.header("allow")), (403, ""));
     assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{answer:?}");
     Ok(())
@@ -40,9 +40,10 @@ async fn no_cors_headers_without_a_configured_origin() -> Result<()> {
 #[actix_web::test]
 async fn only_pages_of_allowed_origins_may_read() -> Result<()> {
     let app = app(&["http://localhost:3000", PAGE])?;
-    for path in ["/health", "/nowhere"] {
+    // A result, and problems of the router and of the limits of the head.
+    for path in ["/health", "/nowhere", &format!("/{}", "a".repeat(9_000))] {
         for origin in ["http://localhost:3000", PAGE] {
-            let answer = ask(&app, Method::GET, path, &[("origin", origin)]).await?;
+            let answer = send(&app, Method::GET, path, &[("origin", origin)]).await?;
             assert_eq!(answer.header("access-control-allow-origin"), origin, "{path}");
             for name in
                 ["x-request-id", "etag", "content-disposition", "idempotent-replayed", "allow", "accept-encoding"]
@@ -53,7 +54,7 @@ async fn only_pages_of_allowed_origins_may_read() -> Result<()> {
             assert!(vary(&answer).contains("origin"), "{path}");
         }
         for origin in ["https://evil.example.org", "null", "https://dashboards.example.org.evil", "http://localhost"] {
-            let answer = ask(&app, Method::GET, path, &[("origin", origin)]).await?;
+            let answer = send(&app, Method::GET, path, &[("origin", origin)]).await?;
             assert_eq!(answer.header("access-control-allow-origin"), "", "{origin}");
             assert!(vary(&answer).contains("origin"), "{path}");
         }
@@ -73,7 +74,7 @@ async fn a_preflight_is_answered_whatever_the_path() -> Result<()> {
         ]
     };
     for path in ["/metrics/m1", "/nowhere"] {
-        let answer = ask(&app, Method::OPTIONS, path, &preflight(PAGE)).await?;
+        let answer = send(&app, Method::OPTIONS, path, &preflight(PAGE)).await?;
         assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), PAGE);
         assert!(answer.header("access-control-allow-methods").contains("PATCH"));
@@ -84,7 +85,10 @@ async fn a_preflight_is_answered_whatever_the_path() -> Result<()> {
         assert_eq!(answer.header("access-control-allow-credentials"), "");
         assert_eq!(vary(&answer), "origin");
     }
-    let answer = ask(&app, Method::OPTIONS, "/nowhere", &preflight("https://evil.example.org")).await?;
+    let foreign_host = [&preflight(PAGE)[..], &[("host", "evil.example.org")]].concat();
+    let refused = send(&app, Method::OPTIONS, "/metrics/m1", &foreign_host).await?;
+    refused.assert_problem(421, "misdirected-request", "/metrics/m1")?;
+    let answer = send(&app, Method::OPTIONS, "/nowhere", &preflight("https://evil.example.org")).await?;
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (403, ""));
     Ok(())
 }
@@ -93,7 +97,7 @@ async fn a_preflight_is_answered_whatever_the_path() -> Result<()> {
 async fn any_origin_gives_all_origins_the_same_response() -> Result<()> {
     let app = app(&["*", PAGE])?;
     for origin in [PAGE, "https://other.example.org", "null"] {
-        let answer = ask(&app, Method::GET, "/health", &[("origin", origin)]).await?;
+        let answer = send(&app, Method::GET, "/health", &[("origin", origin)]).await?;
         assert_eq!((answer.header("access-control-allow-origin"), vary(&answer).as_str()), ("*", ""), "{origin}");
     }
     Ok(())

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::support::TestApp;
 
 /// A raw target, which no client library would send.
-async fn ask(app: &TestApp, target: &[u8]) -> Result<String> {
+async fn send(app: &TestApp, target: &[u8]) -> Result<String> {
     let mut stream = app.connect().await?;
     let head = [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat();
     stream.write_all(&head).await?;
@@ -34,12 +34,12 @@ async fn a_parameter_that_is_not_utf8_is_reported() -> Result<()> {
         ("/docs?metric_id=%ff", "metric_id", "UTF-8"),
         ("/openapi.json?x=%ff", "x", "UTF-8"),
     ] {
-        let answer = ask(&app, target.as_bytes()).await?;
+        let answer = send(&app, target.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 422"), "{target}: {answer}");
         assert!(answer.contains(&format!(r#""field":"{field}""#)) && answer.contains(said), "{target}: {answer}");
     }
     // Bytes that are not percent-encoded.
-    let answer = ask(&app, b"/metrics/m1?kind=caf\xe9").await?;
+    let answer = send(&app, b"/metrics/m1?kind=caf\xe9").await?;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     Ok(())
 }
@@ -48,10 +48,10 @@ async fn a_parameter_that_is_not_utf8_is_reported() -> Result<()> {
 async fn a_path_that_is_not_utf8_is_refused() -> Result<()> {
     let app = TestApp::start().await?;
     for target in ["/metrics/%ff", "/metrics/m1%zz", "/dashboards/%E9/results", "/nowhere%", "/ingestions/%c0%80"] {
-        let answer = ask(&app, target.as_bytes()).await?;
+        let answer = send(&app, target.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("The path cannot be read"), "{target}: {answer}");
     }
-    let answer = ask(&app, b"/metrics/caf\xe9").await?;
+    let answer = send(&app, b"/metrics/caf\xe9").await?;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     Ok(())
 }
@@ -60,7 +60,7 @@ async fn a_path_that_is_not_utf8_is_refused() -> Result<()> {
 async fn percent_encoded_text_is_decoded() -> Result<()> {
     let app = TestApp::start().await?;
     for target in ["/metrics?q=caf%C3%A9+%25", "/metrics?&&limit=1&"] {
-        let answer = ask(&app, target.as_bytes()).await?;
+        let answer = send(&app, target.as_bytes()).await?;
         assert!(answer.starts_with("HTTP/1.1 200"), "{target}: {answer}");
     }
     Ok(())

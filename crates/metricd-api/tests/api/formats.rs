@@ -24,7 +24,7 @@ async fn app() -> Result<TestApp> {
     Ok(app)
 }
 
-async fn ask(app: &TestApp, path: &str, accept: &str) -> Result<Answer> {
+async fn get_as(app: &TestApp, path: &str, accept: &str) -> Result<Answer> {
     app.send(app.client.get(app.url(path)).header("accept", accept)).await
 }
 
@@ -70,7 +70,7 @@ async fn the_format_parameter_takes_precedence_over_accept() -> Result<()> {
         ("/metrics/m1?format=ndjson", "text/csv", "application/x-ndjson"),
         ("/metrics/m1?format=json", "text/html", "application/json"),
     ] {
-        let answer = ask(&app, path, accept).await?;
+        let answer = get_as(&app, path, accept).await?;
         assert_eq!((answer.status, answer.header("content-type")), (200, content_type), "{path} {accept}");
         assert_eq!(answer.header("vary"), "accept", "{path} {accept}");
     }
@@ -80,11 +80,11 @@ async fn the_format_parameter_takes_precedence_over_accept() -> Result<()> {
 #[actix_web::test]
 async fn an_unsupported_accept_is_not_acceptable() -> Result<()> {
     let app = app().await?;
-    let answer = ask(&app, "/metrics/m1", "text/html").await?;
+    let answer = get_as(&app, "/metrics/m1", "text/html").await?;
     answer.assert_problem(406, "not-acceptable", "/metrics/m1")?;
     assert_eq!(answer.header("vary"), "accept");
     // Invalid parameters are reported first, since they are invalid in every format.
-    let answer = ask(&app, "/metrics/m1?limit=0", "text/html").await?;
+    let answer = get_as(&app, "/metrics/m1?limit=0", "text/html").await?;
     answer.assert_problem(422, "invalid-parameters", "/metrics/m1")?;
     Ok(())
 }

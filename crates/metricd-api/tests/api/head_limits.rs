@@ -22,9 +22,9 @@ async fn a_target_that_is_too_long_is_refused_and_not_repeated() -> Result<()> {
 #[actix_web::test]
 async fn headers_that_are_too_large_are_refused() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = |bytes: usize| app.send(app.client.get(app.url("/health")).header("x-large", "x".repeat(bytes)));
-    assert_eq!(ask(32_000).await?.status, 200);
-    ask(32 << 10).await?.assert_problem(431, "headers-too-large", "/health")?;
+    let send_header = |bytes: usize| app.send(app.client.get(app.url("/health")).header("x-large", "x".repeat(bytes)));
+    assert_eq!(send_header(32_000).await?.status, 200);
+    send_header(32 << 10).await?.assert_problem(431, "headers-too-large", "/health")?;
     Ok(())
 }
 

@@ -190,19 +190,19 @@ async fn an_invalid_upload_is_reported_and_stores_nothing() -> Result<()> {
 #[actix_web::test]
 async fn an_empty_file_input_is_skipped() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = async |form| upload(&app, "?mode=strict&dry_run=true", None, form).await;
-    let left = ask(form(&[("queries", "q.csv", QUERIES), ("records", "", ""), ("metrics", "", "")])).await?;
+    let dry_run = async |form| upload(&app, "?mode=strict&dry_run=true", None, form).await;
+    let left = dry_run(form(&[("queries", "q.csv", QUERIES), ("records", "", ""), ("metrics", "", "")])).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
     // A chosen but empty file is another case, and so is a file with content and without a name.
     for file in [("records", "r.csv", ""), ("records", "", "x")] {
-        let report = ask(form(&[("queries", "q.csv", QUERIES), file])).await?.json()?;
+        let report = dry_run(form(&[("queries", "q.csv", QUERIES), file])).await?.json()?;
         assert_ne!(report["refusal_count"], 0, "{file:?}: {report}");
     }
     // Swagger UI omits the name as well.
     let form = form(&[("queries", "q.csv", QUERIES)]).text("records", "").text("metrics", "");
-    let left = ask(form).await?;
+    let left = dry_run(form).await?;
     assert_eq!((left.status, left.json()?["files"].as_array().map(Vec::len)), (200, Some(1)), "{left:?}");
-    let nothing = ask(self::form(&[("records", "", "")])).await?;
+    let nothing = dry_run(self::form(&[("records", "", "")])).await?;
     nothing.assert_problem(422, "invalid-body", "/ingestions")?;
     assert_eq!(nothing.fields()?, ["parts"]);
     Ok(())

@@ -35,7 +35,7 @@ async fn an_unsupported_method_is_a_problem() -> Result<()> {
 #[actix_web::test]
 async fn options_lists_the_methods_of_a_path() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = |path: &str| app.send(app.client.request(Method::OPTIONS, app.url(path)));
+    let options = |path: &str| app.send(app.client.request(Method::OPTIONS, app.url(path)));
     let reads = "GET, HEAD, OPTIONS";
     for (path, allow) in [
         ("/health", reads),
@@ -46,12 +46,12 @@ async fn options_lists_the_methods_of_a_path() -> Result<()> {
         ("/metrics/m1/restore", "OPTIONS, POST"),
         ("/ingestions/x", reads),
     ] {
-        let answer = ask(path).await?;
+        let answer = options(path).await?;
         assert_eq!((answer.status, answer.body.as_str()), (204, ""), "{path}");
         assert_eq!(answer.header("allow"), allow, "{path}");
         assert_eq!(answer.header("content-length"), "", "{path}");
     }
-    ask("/nowhere").await?.assert_problem(404, "not-found", "/nowhere")?;
+    options("/nowhere").await?.assert_problem(404, "not-found", "/nowhere")?;
     Ok(())
 }
 
@@ -100,10 +100,10 @@ async fn every_response_has_a_request_id_and_timing() -> Result<()> {
 #[actix_web::test]
 async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() -> Result<()> {
     let app = TestApp::start().await?;
-    let ask = |id: String| app.send(app.client.get(app.url("/health")).header("x-request-id", id));
-    assert_eq!(ask("trace-1.a_B".to_owned()).await?.header("x-request-id"), "trace-1.a_B");
+    let with_id = |id: String| app.send(app.client.get(app.url("/health")).header("x-request-id", id));
+    assert_eq!(with_id("trace-1.a_B".to_owned()).await?.header("x-request-id"), "trace-1.a_B");
     for id in ["a b", "a\"b", "a;b", &"x".repeat(129)] {
-        assert_eq!(ask(id.to_owned()).await?.header("x-request-id").len(), 36, "{id}");
+        assert_eq!(with_id(id.to_owned()).await?.header("x-request-id").len(), 36, "{id}");
     }
     Ok(())
 }
