@@ -43,12 +43,12 @@ async fn get(app: &TestApp, path: &str, token: &str) -> Result<Answer> {
 
 #[actix_web::test]
 async fn a_subjects_request_rate_is_limited() -> Result<()> {
-    let rules = QuotaRules { requests_per_second: Some(20.try_into()?), ..QuotaRules::default() };
+    let rules = QuotaRules { requests_per_second: Some(2.try_into()?), ..QuotaRules::default() };
     let app = app(rules).await?;
     let (ann, bob) = (token("ann")?, token("bob")?);
     let first = get(&app, "/metrics", &ann).await?;
-    assert_eq!((first.status, first.header("ratelimit-policy")), (200, r#""requests";q=20;w=1"#));
-    assert_eq!(first.header("ratelimit"), r#""requests";r=19;t=1"#);
+    assert_eq!((first.status, first.header("ratelimit-policy")), (200, r#""requests";q=2;w=1"#));
+    assert_eq!(first.header("ratelimit"), r#""requests";r=1;t=1"#);
     // An unknown metric counts as well, and its response has the status of the rate limit.
     assert!(get(&app, "/metrics/none/definition", &ann).await?.header("ratelimit").starts_with(r#""requests";r="#));
     let mut refused = None;
@@ -59,7 +59,7 @@ async fn a_subjects_request_rate_is_limited() -> Result<()> {
             break;
         }
     }
-    let refused = refused.context("2 000 requests within 100 s")?;
+    let refused = refused.context("a refused request")?;
     refused.assert_problem(429, "too-many-requests", "/metrics")?;
     assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), ("1", r#""requests";r=0;t=1"#));
     assert_eq!(get(&app, "/metrics", &bob).await?.status, 200, "another's rate is another");
@@ -95,7 +95,7 @@ async fn every_operation_with_a_token_is_rate_limited() -> Result<()> {
 
 #[actix_web::test]
 async fn an_address_with_too_many_refused_requests_is_rate_limited() -> Result<()> {
-    let rules = QuotaRules { refusals_per_second: Some(20.try_into()?), ..QuotaRules::default() };
+    let rules = QuotaRules { refusals_per_second: Some(2.try_into()?), ..QuotaRules::default() };
     let app = app(rules).await?;
     let (good, mut scopeless) = (token("ann")?, claims("other"));
     scopeless["sub"] = json!("ann");
@@ -111,9 +111,9 @@ async fn an_address_with_too_many_refused_requests_is_rate_limited() -> Result<(
                 break;
             }
         }
-        let refused = refused.context("2 000 refusals within 100 s")?;
+        let refused = refused.context("a refused request")?;
         refused.assert_problem(429, "too-many-requests", "/metrics")?;
-        assert_eq!(refused.header("ratelimit-policy"), r#""refusals";q=20;w=1"#);
+        assert_eq!(refused.header("ratelimit-policy"), r#""refusals";q=2;w=1"#);
         assert_eq!(get(&app, "/metrics", &good).await?.status, 200, "accepted requests are not counted");
     }
     Ok(())
