@@ -2,6 +2,7 @@
 //! runner, which runs stored SQL with a driver of its own.
 //!
 //! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
+//! - [`DataSchemas`] are the schemas that stored SQL reads.
 //! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are
 //!   read.
 //! - [`session_token_option`] gives a session a token by which a connection pooler is detected.
@@ -18,6 +19,7 @@
 //!
 //! The crate connects to nothing.
 
+mod data_schemas;
 mod database_url;
 mod harm;
 mod identifier;
@@ -26,6 +28,7 @@ mod session_token;
 mod sqlstate;
 mod target;
 
+pub use data_schemas::{DataSchemas, InvalidDataSchemas};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use harm::{HarmClass, harm_classes, harm_of};
 pub use identifier::quote_identifier;

@@ -3,7 +3,7 @@
 mod period;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -111,14 +111,29 @@ pub struct ContractParameter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractTable {
-    /// The schema: `warehouse`, for SQL that was validated.
+    /// The schema.
     pub schema: String,
     /// The name.
     pub name: String,
+    /// Whether the name without the schema means this table. Otherwise a schema that is searched earlier has a table of
+    /// the same name.
+    #[serde(default = "is_visible_by_default", skip_serializing_if = "is_true")]
+    #[cfg_attr(feature = "openapi", schema(required = false, default = true))]
+    pub is_visible: bool,
     /// The columns that are read, in the table's order.
     pub columns: Vec<String>,
     /// The columns of the table that tell a day or an instant, read or not, in the table's order.
     pub time_columns: Vec<ContractColumn>,
+}
+
+/// Contracts that were stored before there was more than one schema do not say so.
+fn is_visible_by_default() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_true(value: &bool) -> bool {
+    *value
 }
 
 impl Contract {
@@ -135,6 +150,7 @@ impl Contract {
     /// [`NoPeriodSource`] if there is none, or more than one.
     pub fn period_source(&self, declared: Option<&TimeColumn>) -> Result<PeriodSource, NoPeriodSource> {
         let source = |table: &ContractTable, column: &ContractColumn| PeriodSource {
+            schema: table.schema.clone(),
             table: table.name.clone(),
             column: column.name.clone(),
             type_name: column.type_name.clone(),
@@ -142,8 +158,9 @@ impl Contract {
         if let Some(declared) = declared {
             let columns =
                 self.tables.iter().flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
-            let named: Vec<_> =
-                columns.filter(|(table, column)| declared.is_column(&table.name, &column.name)).collect();
+            let named: Vec<_> = columns
+                .filter(|(table, column)| declared.is_column(&table.schema, &table.name, &column.name))
+                .collect();
             return match named.as_slice() {
                 [(table, column)] => Ok(source(table, column)),
                 [] => Err(NoPeriodSource::NotFound(declared.clone())),
@@ -185,6 +202,13 @@ impl Contract {
         if drift.is_empty() && columns(&self.columns) != columns(&now.columns) {
             drift.push("the columns are in another order".to_owned());
         }
+        // A table may have appeared in a schema that is searched earlier.
+        let tables = |contract: &Self| -> BTreeSet<String> {
+            contract.tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect()
+        };
+        let (before, after) = (tables(self), tables(now));
+        drift.extend(before.difference(&after).map(|table| format!("the SQL no longer reads `{table}`")));
+        drift.extend(after.difference(&before).map(|table| format!("the SQL now reads `{table}`")));
         // SQL that was validated by other rules is validated again. That is not drift.
         let is_unsupported = |period: &Period| matches!(period, Period::Unsupported { .. });
         // The reason is a message, which another release may word differently.
@@ -216,6 +240,7 @@ mod tests {
         ContractTable {
             schema: "warehouse".into(),
             name: name.into(),
+            is_visible: true,
             columns: Vec::new(),
             time_columns: time_columns.iter().map(|name| column(name, "date")).collect(),
         }
@@ -243,6 +268,11 @@ mod tests {
         assert!(source(&both, Some("day")).is_err());
         assert_eq!(source(&both, Some("b.day")), Ok("b.day".to_owned()));
         assert!(source(&reads(Vec::new()), None).is_err());
+        let elsewhere = ContractTable { schema: "sales".into(), is_visible: false, ..table("a", &["day"]) };
+        let alike = reads(vec![table("a", &["day"]), elsewhere]);
+        assert!(source(&alike, Some("a.day")).is_err());
+        let declared = TimeColumn::parse("sales.a.day").unwrap();
+        assert_eq!(alike.period_source(Some(&declared)).unwrap().schema, "sales");
     }
 
     #[test]
@@ -257,6 +287,16 @@ mod tests {
         assert_eq!(now.current_period().as_ref(), &old.period);
         let bound = Contract { period: Period::Bound, ..old };
         assert_eq!(bound.current_period().as_ref(), &Period::Bound, "the SQL names it, whatever the rules are");
+    }
+
+    #[test]
+    fn another_table_of_the_same_name_is_drift() {
+        let before = reads(vec![table("orders", &[])]);
+        let after = reads(vec![ContractTable { schema: "sales".into(), ..table("orders", &[]) }]);
+        assert_eq!(
+            before.drift(&after),
+            ["the SQL no longer reads `warehouse.orders`", "the SQL now reads `sales.orders`"]
+        );
     }
 
     #[test]

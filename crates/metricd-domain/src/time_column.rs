@@ -10,33 +10,44 @@ pub(crate) fn is_column_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// The column with the time of each row, as a definition names it: `column` or `table.column`.
+/// The column with the time of each row, as a definition names it: `column`, `table.column` or
+/// `schema.table.column`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TimeColumn {
+    schema: Option<String>,
     table: Option<String>,
     column: String,
 }
 
 /// Why a text does not name a time column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected the name of a column, or of a table and a column with a point between them")]
+#[error(
+    "expected the name of a column, or of a table and a column, or of a schema, a table and a column, with points between them"
+)]
 pub struct InvalidTimeColumn;
 
 impl TimeColumn {
-    /// Parses `column` or `table.column`, spelled as in PostgreSQL's catalogs.
+    /// Parses `column`, `table.column` or `schema.table.column`, spelled as in PostgreSQL's catalogs.
     ///
     /// # Errors
     ///
-    /// [`InvalidTimeColumn`] if the text has no name, more than two, or one that is longer than PostgreSQL allows.
+    /// [`InvalidTimeColumn`] if the text has no name, more than three, or one that is longer than PostgreSQL allows.
     pub fn parse(text: &str) -> Result<Self, InvalidTimeColumn> {
         let names: Vec<_> = text.split('.').collect();
-        match names.as_slice() {
-            names if !names.iter().all(|name| is_column_name(name)) => Err(InvalidTimeColumn),
-            [column] => Ok(Self { table: None, column: (*column).to_owned() }),
-            [table, column] => Ok(Self { table: Some((*table).to_owned()), column: (*column).to_owned() }),
-            _ => Err(InvalidTimeColumn),
+        if names.len() > 3 || !names.iter().all(|name| is_column_name(name)) {
+            return Err(InvalidTimeColumn);
         }
+        let mut names = names.into_iter().rev().map(str::to_owned);
+        let column = names.next().ok_or(InvalidTimeColumn)?;
+        let (table, schema) = (names.next(), names.next());
+        Ok(Self { schema, table, column })
+    }
+
+    /// The schema, if the definition names one.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
     }
 
     /// The table, if the definition names one.
@@ -52,15 +63,17 @@ impl TimeColumn {
     }
 
     /// Whether it names this column of this table.
-    pub(crate) fn is_column(&self, table: &str, column: &str) -> bool {
-        self.column == column && self.table.as_ref().is_none_or(|name| name == table)
+    pub(crate) fn is_column(&self, schema: &str, table: &str, column: &str) -> bool {
+        self.column == column
+            && self.table.as_ref().is_none_or(|name| name == table)
+            && self.schema.as_ref().is_none_or(|name| name == schema)
     }
 }
 
 impl std::fmt::Display for TimeColumn {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if let Some(table) = &self.table {
-            write!(formatter, "{table}.")?;
+        for name in [&self.schema, &self.table].into_iter().flatten() {
+            write!(formatter, "{name}.")?;
         }
         formatter.write_str(&self.column)
     }

@@ -9,8 +9,8 @@ mod attribute;
 mod complexity;
 mod walk;
 
-pub use allowed::Allowed;
-pub(crate) use walk::{SpecialDate, Uses};
+pub use allowed::{Allowed, AllowedSchema};
+pub(crate) use walk::{SpecialDate, TableUse, Uses};
 
 use self::walk::Walk;
 use crate::syntax::with_tree;

@@ -86,7 +86,7 @@ pub use encode::{
     Column, CsvWriter, EncodeError, FieldType, Fields, JsonColumns, JsonRows, NdjsonWriter, Row, RowSink, RowWriter,
 };
 pub use finding::{Finding, FindingCode};
-pub use guard::{Allowed, Guard};
+pub use guard::{Allowed, AllowedSchema, Guard};
 pub use permit::Permit;
 pub use position::Position;
 pub use relation::Relation;

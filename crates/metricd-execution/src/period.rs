@@ -4,7 +4,7 @@
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
 use crate::arguments::is_period;
-use crate::guard::{Uses, uses};
+use crate::guard::{TableUse, Uses, uses};
 use crate::position::LineIndex;
 use crate::rewritten_sql::RewrittenSql;
 use crate::{Position, Statement};
@@ -43,10 +43,17 @@ pub(crate) fn narrowed(
     let Uses { tables, qualifiers, .. } = uses;
     let line_index = LineIndex::of(statement.text());
     let offset = |position: Position| line_index.offset(position);
-    let qualifiers = qualifiers.iter().filter(|qualifier| qualifier.table == source.table);
+    let is_source = |schema: &str, table: &str| (schema, table) == (source.schema.as_str(), source.table.as_str());
+    // The name without a schema may mean a table of another schema.
+    let is_visible = table_of(source, read).is_none_or(|table| table.is_visible);
+    let qualifiers = qualifiers.iter().filter(|qualifier| is_source(&qualifier.schema, &qualifier.table));
     let mut edits: Vec<_> =
         qualifiers.map(|qualifier| (offset(qualifier.begin)..offset(qualifier.end), String::new())).collect();
-    for read in tables.iter().filter(|read| read.table == source.table) {
+    let reads_source = |read: &&TableUse| match &read.schema {
+        Some(schema) => is_source(schema, &read.table),
+        None => is_visible && read.table == source.table,
+    };
+    for read in tables.iter().filter(reads_source) {
         let rows = rows_inside(source, &columns, read.only.is_some());
         let alias = if read.has_alias { String::new() } else { format!(" AS {}", quote_identifier(&source.table)) };
         let select = offset(read.select);
@@ -74,12 +81,17 @@ pub(crate) fn source_rows(
 /// SQL may not name, or may be closed to the role that runs it. All columns, if the meaning of the statement depends on
 /// columns that it does not name: the table may have others by now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
-    match read.iter().find(|table| table.name == source.table) {
+    match table_of(source, read) {
         Some(table) if !uses.has_unnamed_columns => {
             table.columns.iter().map(|name| quote_identifier(name)).collect::<Vec<_>>().join(", ")
         }
         _ => "*".to_owned(),
     }
+}
+
+/// The source among the tables that the statement reads.
+fn table_of<'a>(source: &PeriodSource, read: &'a [ContractTable]) -> Option<&'a ContractTable> {
+    read.iter().find(|table| (&table.schema, &table.name) == (&source.schema, &source.table))
 }
 
 /// Rewrites the statement to return only the rows of its result that are inside the period. Their order stays:
@@ -102,7 +114,8 @@ fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
     let inside = inside(&source.column);
-    format!("(SELECT {columns}FROM {only}warehouse.{} WHERE {inside})", quote_identifier(&source.table))
+    let (schema, table) = (quote_identifier(&source.schema), quote_identifier(&source.table));
+    format!("(SELECT {columns}FROM {only}{schema}.{table} WHERE {inside})")
 }
 
 /// The condition for a row inside the period: its time is between the first and the last microsecond of the period,
@@ -126,12 +139,17 @@ mod tests {
     }
 
     fn narrowed(sql: &str) -> String {
-        let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+        let source = PeriodSource {
+            schema: "warehouse".into(),
+            table: "metrics".into(),
+            column: "date".into(),
+            type_name: "date".into(),
+        };
         let text =
             super::narrowed(&parse(sql), &source, &[]).map(|statement| statement.body().to_owned()).unwrap_or_default();
         let inside = inside("date");
-        text.replace(&format!("(SELECT * FROM warehouse.\"metrics\" WHERE {inside})"), "ROWS")
-            .replace(&format!("(SELECT * FROM ONLY warehouse.\"metrics\" WHERE {inside})"), "ONLY_ROWS")
+        text.replace(&format!("(SELECT * FROM \"warehouse\".\"metrics\" WHERE {inside})"), "ROWS")
+            .replace(&format!("(SELECT * FROM ONLY \"warehouse\".\"metrics\" WHERE {inside})"), "ONLY_ROWS")
     }
 
     #[test]
@@ -195,6 +213,34 @@ mod tests {
             ("SELECT * FROM other", ""),
         ] {
             assert_eq!(narrowed(sql), text, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_table_of_another_schema_is_not_narrowed() {
+        let source = PeriodSource {
+            schema: "sales".into(),
+            table: "orders".into(),
+            column: "day".into(),
+            type_name: "date".into(),
+        };
+        let rows = format!("(SELECT * FROM \"sales\".\"orders\" WHERE {})", inside("day"));
+        let sql = "SELECT sales.orders.*, shop.orders.* FROM orders o, sales.orders, shop.orders";
+        for (is_visible, first) in [(true, rows.clone()), (false, "orders".to_owned())] {
+            let read = ContractTable {
+                schema: "sales".into(),
+                name: "orders".into(),
+                is_visible,
+                columns: Vec::new(),
+                time_columns: Vec::new(),
+            };
+            // Any column may be read.
+            let sql = format!("{sql} NATURAL JOIN x");
+            let narrowed = super::narrowed(&parse(&sql), &source, &[read]).unwrap();
+            let expected = format!(
+                "SELECT orders.*, shop.orders.* FROM {first} o, {rows} AS \"orders\", shop.orders NATURAL JOIN x"
+            );
+            assert_eq!(narrowed.body(), expected);
         }
     }
 

@@ -6,7 +6,7 @@
 //! role, on Diesel and r2d2.
 //!
 //! ```no_run
-//! use metricd_database::DatabaseUrl;
+//! use metricd_database::{DataSchemas, DatabaseUrl};
 //! use metricd_postgres::{PgRepository, RepositoryConfig, migrate};
 //! use metricd_repository::MetricRepository;
 //!
@@ -25,13 +25,13 @@
 //! that do harm even in a read-only transaction.
 //!
 //! ```no_run
-//! use metricd_database::DatabaseUrl;
+//! use metricd_database::{DataSchemas, DatabaseUrl};
 //! use metricd_postgres::{ReaderLimits, harden, plan_hardening, prepare_reader};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let owner = DatabaseUrl::parse("postgres://owner@localhost/metricd")?;
 //! let reader = DatabaseUrl::parse("postgres://metricd_reader:s3cret@localhost/metricd")?;
-//! prepare_reader(&owner, &reader, ReaderLimits::default())?;
+//! prepare_reader(&owner, &reader, &DataSchemas::default(), ReaderLimits::default())?;
 //! println!("{}", plan_hardening(&owner)?.to_sql("metricd"));
 //! harden(&owner)?;
 //! # Ok(())

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use metricd_database::DataSchemas;
+
 /// Limits of the runner's connections, and whether it batches statements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunnerConfig {
     /// The maximum number of connections.
     pub max_connections: usize,
@@ -15,10 +17,13 @@ pub struct RunnerConfig {
     pub idle_timeout: Duration,
     /// Whether cheap statements of several runs may share a round trip. If false, each statement is sent alone.
     pub batching: bool,
+    /// The schemas that stored SQL reads.
+    pub schemas: DataSchemas,
 }
 
 impl Default for RunnerConfig {
-    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use; batching is on.
+    /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use; batching is on;
+    /// the schema is `warehouse`.
     fn default() -> Self {
         Self {
             max_connections: 16,
@@ -26,6 +31,7 @@ impl Default for RunnerConfig {
             max_lifetime: Duration::from_secs(1_800),
             idle_timeout: Duration::from_secs(300),
             batching: true,
+            schemas: DataSchemas::default(),
         }
     }
 }

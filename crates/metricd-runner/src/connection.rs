@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 use lru::LruCache;
-use metricd_database::session_token_option;
+use metricd_database::{DataSchemas, session_token_option};
 use metricd_domain::Tenant;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use self::prepared_statement::PreparedStatement;
 use self::properties::SessionProperties;
-use self::settings::{ISOLATION_OPTION, SETTINGS};
+use self::settings::options;
 use crate::session::CONNECT_TIMEOUT;
 use crate::session::{DescribedStatement, PreludeStatement, Session, SessionConfig, SessionError};
 use crate::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL, Tenancy, TenantStatement, TransactionPrelude};
@@ -62,11 +62,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects. The connection belongs to this thread, whose runtime polls its socket.
-    pub(crate) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
+    /// Connects, for SQL that reads these schemas. The connection belongs to this thread, whose runtime polls its socket.
+    pub(crate) async fn open(config: &SessionConfig, schemas: &DataSchemas) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
-        let settings = SETTINGS.iter().map(|(name, value)| format!("-c {name}={value} "));
-        let options = format!("{}{ISOLATION_OPTION} {}", settings.collect::<String>(), session_token_option(token));
+        let options = format!("{} {}", options(schemas), session_token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {
             // A pooler may refuse options that it does not forward. Behind one, each transaction sets its own.
             Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
@@ -74,7 +73,7 @@ impl Connection {
             }
             opened => opened?,
         };
-        let properties = timeout(CONNECT_TIMEOUT, SessionProperties::read(&mut session, token)).await;
+        let properties = timeout(CONNECT_TIMEOUT, SessionProperties::read(&mut session, token, schemas)).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
         let properties = properties.map_err(too_slow)??;
         Ok(Self {

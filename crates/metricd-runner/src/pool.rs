@@ -75,7 +75,7 @@ struct Waiter {
 impl Pool {
     pub(crate) fn new(session: SessionConfig, config: RunnerConfig) -> Self {
         let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
-        let (expiry, quarantine) = (Expiry::new(config), Quarantine::default());
+        let (expiry, quarantine) = (Expiry::new(&config), Quarantine::default());
         let locks = Locks::new(config.max_connections);
         Self(Arc::new(PoolInner {
             session,
@@ -119,7 +119,7 @@ impl Pool {
     pub(crate) async fn try_acquire(&self) -> Option<PoolSlot> {
         let mut slot = self.0.try_take()?;
         if slot.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
-            match Connection::open(&self.0.session).await {
+            match Connection::open(&self.0.session, &self.0.config.schemas).await {
                 Ok(connection) => slot.connection = Some(connection),
                 Err(error) => {
                     if is_full(&error) {
@@ -162,7 +162,7 @@ impl Pool {
             if slot.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
                 return Ok(slot);
             }
-            match Connection::open(&self.0.session).await {
+            match Connection::open(&self.0.session, &self.0.config.schemas).await {
                 Ok(connection) => {
                     slot.connection = Some(connection);
                     return Ok(slot);

@@ -4,15 +4,14 @@
 mod blocking;
 pub(crate) mod enums;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use metricd_database::DatabaseUrl;
-use metricd_database::{Fault, Outage, Trouble, fault_of};
+use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
 use metricd_domain::{ContractColumn, ContractTable};
 use metricd_execution::{
-    Allowed, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
+    Allowed, AllowedSchema, QueryTree, Resolution, Resolvable, ResolveError, ResolvedFunction, ResolvedType, Resolver,
 };
 use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
@@ -37,13 +36,13 @@ const TYPE_NAMES_SQL: &str = "
         FROM unnest(string_to_array($1, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
     )";
 
-const WAREHOUSE_SQL: &str = include_str!("resolver/warehouse.sql");
+const DATA_SCHEMAS_SQL: &str = include_str!("resolver/data_schemas.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
-/// The settings of each transaction: the search path and settings that stored SQL runs with, and planner settings for
+/// The settings of each transaction besides the search path: those that stored SQL runs with, and planner settings for
 /// reading the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`,
 /// or use JIT.
-const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 'UTC'; \
+const SETTINGS: &str = "SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
@@ -51,6 +50,7 @@ const SETTINGS: &str = "SET LOCAL search_path = warehouse; SET LOCAL timezone = 
 /// is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
+    schemas: DataSchemas,
     /// The idle connections: at most as many as were ever in use at once.
     idle: Mutex<Vec<ResolverSession>>,
 }
@@ -72,10 +72,10 @@ impl fmt::Debug for PgResolver {
 }
 
 impl PgResolver {
-    /// A resolver as the owner role. Does not connect yet.
+    /// A resolver as the owner role, of SQL that reads these schemas. Does not connect yet.
     #[must_use]
-    pub fn new(owner: &DatabaseUrl) -> Self {
-        Self { owner: owner.clone(), idle: Mutex::default() }
+    pub fn new(owner: &DatabaseUrl, schemas: &DataSchemas) -> Self {
+        Self { owner: owner.clone(), schemas: schemas.clone(), idle: Mutex::default() }
     }
 
     /// Runs the operation in a transaction that is rolled back.
@@ -91,7 +91,7 @@ impl PgResolver {
                 Some(session) if !is_retry => session,
                 _ => ResolverSession::open(&self.owner)?,
             };
-            let answer = session.begin().and_then(|()| operation(&mut session));
+            let answer = session.begin(&self.schemas).and_then(|()| operation(&mut session));
             // Prepared statements outlive a transaction that is rolled back: those of the session and of the client
             // stay.
             match session.client.batch_execute("ROLLBACK") {
@@ -117,10 +117,12 @@ impl ResolverSession {
         Ok(Self { client, is_prepared: false, view: format!("catalog.metricd_resolved_{backend}") })
     }
 
-    fn begin(&mut self) -> Result<(), ResolveError> {
+    fn begin(&mut self, schemas: &DataSchemas) -> Result<(), ResolveError> {
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
-        self.client.batch_execute(&format!("BEGIN; {limits}; {SETTINGS}")).map_err(refused)
+        let search_path = schemas.search_path();
+        let begin = format!("BEGIN; {limits}; SET LOCAL search_path = {search_path}; {SETTINGS}");
+        self.client.batch_execute(&begin).map_err(refused)
     }
 
     /// The columns of the statement, and the types of its parameters.
@@ -190,14 +192,10 @@ impl ResolverSession {
 impl Resolver for PgResolver {
     fn warehouse(&self) -> Result<Allowed, ResolveError> {
         self.in_transaction(|session| {
-            let names = session.client.query_one(WAREHOUSE_SQL);
-            let names = names.and_then(|row| Ok((row.try_get("functions")?, row.try_get("types")?)));
-            let (functions, types): (Vec<String>, Vec<String>) = names.map_err(refused)?;
-            Ok(Allowed {
-                warehouse_functions: functions.into_iter().collect(),
-                warehouse_types: types.into_iter().collect(),
-                ..Allowed::default()
-            })
+            let row = session.client.query_one(DATA_SCHEMAS_SQL);
+            let document: String = row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+            let schemas: Vec<SchemaRow> = serde_json::from_str(&document).map_err(unexpected)?;
+            Ok(Allowed { schemas: schemas.into_iter().map(AllowedSchema::from).collect(), ..Allowed::default() })
         })
     }
 
@@ -233,6 +231,19 @@ struct ResolvedQuery {
     unknown_nodes: Vec<String>,
     /// Whether the result depends only on the rows of the tables and the parameters.
     is_repeatable: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct SchemaRow {
+    name: String,
+    functions: BTreeSet<String>,
+    types: BTreeSet<String>,
+}
+
+impl From<SchemaRow> for AllowedSchema {
+    fn from(SchemaRow { name, functions, types }: SchemaRow) -> Self {
+        Self { name, functions, types }
+    }
 }
 
 #[derive(Debug, Deserialize)]

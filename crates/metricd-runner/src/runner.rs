@@ -63,10 +63,11 @@ impl PgRunner {
         }
         let has_one_server = session.config.get_hosts().len() <= 1 && session.config.get_hostaddrs().len() <= 1;
         let probe = Probe::new(session.clone());
+        let batching = config.batching;
         let (pool, estimates) = (Pool::new(session, config), Estimates::default());
         Ok(Self {
             has_one_server,
-            batcher: config.batching.then(|| StatementBatcher::new(pool.clone(), estimates.clone())),
+            batcher: batching.then(|| StatementBatcher::new(pool.clone(), estimates.clone())),
             pool,
             estimates,
             exporter: SnapshotExporter::default(),

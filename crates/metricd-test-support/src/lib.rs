@@ -10,7 +10,7 @@ use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
-use metricd_database::DatabaseUrl;
+use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_embedded::{Cluster, ConnectionInfo, Search};
 use metricd_postgres::{ReaderLimits, create_database, harden, migrate, prepare_reader};
 use secrecy::{ExposeSecret, SecretString};
@@ -81,7 +81,10 @@ impl TestDatabase {
         server.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
         let database = Self::on(started.connection(), &name)?;
         let (owner, reader) = (database.owner.clone(), database.reader.clone());
-        tokio::task::spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
+        tokio::task::spawn_blocking(move || {
+            prepare_reader(&owner, &reader, &DataSchemas::default(), ReaderLimits::default())
+        })
+        .await??;
         Ok(database)
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use metricd_database::DatabaseUrl;
+use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_embedded::{
     Cluster, ClusterAccess, ClusterOptions, ConnectionInfo, Search, default_data_dir, open_or_join,
 };
@@ -16,6 +16,9 @@ use metricd_postgres::{
 };
 
 use crate::arguments::DatabaseArguments;
+
+/// The schema into which records of files are stored.
+pub(crate) const RECORDS_SCHEMA: &str = "warehouse";
 
 /// The database and the reader of the private PostgreSQL.
 const DATABASE: &str = "metricd";
@@ -39,6 +42,8 @@ const JOIN_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Database {
     pub(crate) owner: DatabaseUrl,
     pub(crate) reader: DatabaseUrl,
+    /// The schemas that stored SQL reads.
+    pub(crate) schemas: DataSchemas,
     /// The private PostgreSQL, where this program runs it.
     pub(crate) cluster: Option<Cluster>,
     /// Whether it is a private one, whoever runs it.
@@ -85,12 +90,13 @@ impl Database {
     /// The database to serve from, where statements may run as long as that. A private one must not be in use by another
     /// server.
     pub(crate) fn open(arguments: &DatabaseArguments, query_timeout: Duration) -> Result<Self> {
+        let schemas = arguments.schemas()?;
         match Source::of(arguments)? {
-            Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?),
+            Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?, schemas),
             Source::Private(options) => {
                 let cluster = Cluster::open(&options)?;
                 let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..private_limits() };
-                let database = Self::private(cluster.connection(), Some(limits))?;
+                let database = Self::private(cluster.connection(), schemas, Some(limits))?;
                 Ok(Self { cluster: Some(cluster), data_dir: Some(options.data_dir), ..database })
             }
         }
@@ -116,7 +122,7 @@ impl Database {
             Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
                 log::info!("there is no database in `{}`: a temporary one is used", data_dir.display());
                 let cluster = Cluster::ephemeral(&search, &[READER])?;
-                let database = Self::private(cluster.connection(), Some(private_limits()))?;
+                let database = Self::private(cluster.connection(), arguments.schemas()?, Some(private_limits()))?;
                 Ok(Self { cluster: Some(cluster), ..database })
             }
             _ => Self::open_or_join(arguments),
@@ -128,14 +134,14 @@ impl Database {
         match Source::of(arguments)? {
             Source::Operators { owner, reader } => {
                 require_schema(&owner)?;
-                let reader = reader.unwrap_or_else(|| owner.clone());
-                Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None, joined: None })
+                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), arguments.schemas()?);
+                Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
             }
-            Source::Private(options) => Self::open_or_join_private(&options),
+            Source::Private(options) => Self::open_or_join_private(&options, &arguments.schemas()?),
         }
     }
 
-    fn open_or_join_private(options: &ClusterOptions) -> Result<Self> {
+    fn open_or_join_private(options: &ClusterOptions, schemas: &DataSchemas) -> Result<Self> {
         let began = Instant::now();
         loop {
             let (connection, cluster) = match open_or_join(options)? {
@@ -144,7 +150,7 @@ impl Database {
             };
             // Whoever has the database open has prepared the reader, with limits of its own.
             let limits = cluster.is_some().then(private_limits);
-            let database = Self::private(&connection, limits).and_then(|database| {
+            let database = Self::private(&connection, schemas.clone(), limits).and_then(|database| {
                 let joined = cluster.is_none().then(|| server_start(&database.owner)).transpose()?;
                 Ok(Self { joined, ..database })
             });
@@ -165,10 +171,10 @@ impl Database {
     }
 
     /// The operator's database, which has to be in order: nothing is changed there without being asked for.
-    fn operators(owner: DatabaseUrl, reader: DatabaseUrl) -> Result<Self> {
+    fn operators(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
         require_schema(&owner)?;
         require_same_database(&owner, &reader)?;
-        check_reader(&reader)?;
+        check_reader(&reader, &schemas)?;
         let open = open_classes(&reader)?;
         if !open.is_empty() {
             log::warn!(
@@ -178,10 +184,10 @@ impl Database {
                 open.join(", ")
             );
         }
-        Ok(Self { owner, reader, cluster: None, is_private: false, data_dir: None, joined: None })
+        Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
     }
 
-    fn private(connection: &ConnectionInfo, limits: Option<ReaderLimits>) -> Result<Self> {
+    fn private(connection: &ConnectionInfo, schemas: DataSchemas, limits: Option<ReaderLimits>) -> Result<Self> {
         let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
@@ -190,10 +196,10 @@ impl Database {
         // Nobody else has a use for what this takes.
         harden(&owner)?;
         if let Some(limits) = limits {
-            prepare_reader(&owner, &reader, limits)?;
-            check_reader(&reader)?;
+            prepare_reader(&owner, &reader, &schemas, limits)?;
+            check_reader(&reader, &schemas)?;
         }
-        Ok(Self { owner, reader, cluster: None, is_private: true, data_dir: None, joined: None })
+        Ok(Self { owner, reader, schemas, cluster: None, is_private: true, data_dir: None, joined: None })
     }
 
     /// Ends a private PostgreSQL that this program runs.

@@ -1,6 +1,5 @@
 //! Tenants of a server: that their rows are kept apart is looked at before anything is served.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -21,8 +20,9 @@ pub(crate) async fn tenants(
     let Some(claim) = &arguments.tenant_claim else { return Ok((runner, None)) };
     let runner = runner.naming_tenants_by(tenant_key(&database.owner)?.into());
 
-    let relations: BTreeSet<_> = runner.relations().await?.into_iter().map(|relation| relation.name).collect();
-    let unknown: Vec<_> = arguments.shared_tables.iter().filter(|name| !relations.contains(*name)).collect();
+    let relations = runner.relations().await?;
+    let is_known = |name: &str| relations.iter().any(|relation| relation.is_named(name));
+    let unknown: Vec<_> = arguments.shared_tables.iter().filter(|name| !is_known(name)).collect();
     ensure!(
         unknown.is_empty(),
         "--shared-table names relations that the database does not have, or the reader may not read: {}",

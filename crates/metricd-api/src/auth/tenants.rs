@@ -29,20 +29,17 @@ pub struct TenantIsolation {
 #[derive(Debug)]
 struct CheckedRelations {
     read_at: Instant,
-    /// Each relation, with the gap in its protection, if there is one.
-    relations: BTreeMap<String, Option<String>>,
+    /// Each relation by its schema and name, with the gap in its protection, if there is one.
+    relations: BTreeMap<(String, String), Option<String>>,
 }
 
-/// Relations without row-level security, each with the reason.
+/// Relations without row-level security, each with its schema and with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingRowSecurity(Vec<(String, String)>);
 
 impl fmt::Display for MissingRowSecurity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |(name, reason): &(String, String)| {
-            let schema = if name.contains('.') { "" } else { "warehouse." };
-            format!("`{schema}{name}` ({reason})")
-        };
+        let shown = |(name, reason): &(String, String)| format!("`{name}` ({reason})");
         let names: Vec<_> = self.0.iter().map(shown).collect();
         write!(formatter, "row-level security does not isolate tenants in {}", names.join(", "))
     }
@@ -104,9 +101,10 @@ impl TenantIsolation {
                 return Err(error);
             }
         };
-        let relations = relations.map(|Relation { name, gap }| {
-            let gap = gap.filter(|_| !self.public_relations.contains(&name));
-            (name, gap)
+        let relations = relations.map(|relation| {
+            let is_public = self.public_relations.iter().any(|name| relation.is_named(name));
+            let Relation { schema, name, gap, .. } = relation;
+            ((schema, name), gap.filter(|_| !is_public))
         });
         let relations = relations.collect();
         let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
@@ -126,12 +124,13 @@ fn relations_unknown() -> RunError {
 impl CheckedRelations {
     /// The relations that SQL with this contract may read and that are unprotected or unknown, each with the reason.
     fn unprotected(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
-        let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((name.clone(), gap.clone()?)));
-        let named = contract.into_iter().flat_map(|contract| &contract.tables).map(|table| &table.name);
-        let unknown = named.filter(|name| !self.relations.contains_key(*name));
-        unprotected
-            .chain(unknown.map(|name| (name.clone(), "it did not exist when the relations were last read".to_owned())))
-            .collect()
+        let shown = |(schema, name): &(String, String)| format!("{schema}.{name}");
+        let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((shown(name), gap.clone()?)));
+        let tables = contract.into_iter().flat_map(|contract| &contract.tables);
+        let named = tables.map(|table| (table.schema.clone(), table.name.clone()));
+        let unknown = named.filter(|name| !self.relations.contains_key(name));
+        let reason = "it did not exist when the relations were last read";
+        unprotected.chain(unknown.map(|name| (shown(&name), reason.to_owned()))).collect()
     }
 }
 
@@ -159,7 +158,12 @@ mod tests {
     fn runner(reads: &Arc<AtomicUsize>, is_secured: Option<bool>) -> ScriptedRunner {
         let (runner, reads) = (ScriptedRunner::default(), Arc::clone(reads));
         let gap = if is_secured == Some(true) { None } else { Some("its row security is off".to_owned()) };
-        runner.set_relations(vec![Relation { name: "orders".to_owned(), gap }]);
+        runner.set_relations(vec![Relation {
+            schema: "warehouse".to_owned(),
+            name: "orders".to_owned(),
+            is_visible: true,
+            gap,
+        }]);
         runner.script("relations", move || {
             reads.fetch_add(1, Ordering::SeqCst);
             is_secured.map(|_| Vec::new()).ok_or(RunError::NoConnection { waited: Duration::ZERO })

@@ -139,7 +139,7 @@ async fn all_faults_of_a_body_are_reported() -> Result<()> {
         (json!({"title": " ", "sql": "", "id": "a b", "description": 5}), vec!["description", "id", "sql", "title"]),
         (json!({"title": "x", "sql": "SELECT 1", "prompt": "words", "SQL": 1}), vec!["SQL", "prompt"]),
         (
-            json!({"title": "x", "sql": "SELECT 1", "limits": {"rows": 0}, "time_column": "a.b.c"}),
+            json!({"title": "x", "sql": "SELECT 1", "limits": {"rows": 0}, "time_column": "a.b.c.d"}),
             vec!["limits", "time_column"],
         ),
         (

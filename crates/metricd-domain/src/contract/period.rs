@@ -32,13 +32,22 @@ impl Default for Period {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodSource {
-    /// The table, in the schema `warehouse`.
+    /// The schema of the table.
+    #[serde(default = "former_schema")]
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    pub schema: String,
+    /// The table.
     pub table: String,
     /// The column.
     pub column: String,
     /// The column's type: `date` or a timestamp.
     #[serde(rename = "type")]
     pub type_name: String,
+}
+
+/// The only schema of data when contracts did not name it.
+fn former_schema() -> String {
+    "warehouse".to_owned()
 }
 
 /// The column of a result with the time of each row.
@@ -60,7 +69,7 @@ pub enum NoPeriodSource {
     #[error("no table that the SQL reads has a date or timestamp column `{0}`")]
     NotFound(TimeColumn),
     /// Several tables have the declared column.
-    #[error("several tables have a column `{0}`: write `table.column`")]
+    #[error("several tables have a column `{0}`: write `table.column`, or `schema.table.column`")]
     Ambiguous(TimeColumn),
     /// No table has a date or timestamp column.
     #[error("the SQL reads no table with a date or timestamp column")]

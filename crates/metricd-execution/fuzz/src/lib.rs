@@ -33,7 +33,7 @@ pub fn look(bytes: &[u8]) {
 
 /// Gives each parameter a value, with a period and without.
 fn run(sql: &SqlText, statement: &Statement) {
-    let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+    let source = PeriodSource { schema: "warehouse".into(), table: "metrics".into(), column: "date".into(), type_name: "date".into() };
     let contract = Contract { period: Period::Narrowed(source), ..Contract::default() };
     let ids = (MetricId::parse("m").expect("an id"), QueryId::parse("q").expect("an id"));
     let metric = Metric::new(ids.0, ids.1, false);

@@ -33,20 +33,43 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 /// The functions and types that stored SQL may use: those of PostgreSQL that are on the lists, those that the operator
-/// adds, and those of the warehouse.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// adds, and those of the data schemas.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
     /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. The operator is
     /// responsible for their safety.
     pub added_functions: BTreeSet<String>,
     /// Types that the operator adds, named as functions are.
     pub added_types: BTreeSet<String>,
-    /// Functions of the schema `warehouse` that, in all of their forms, are neither volatile nor SECURITY DEFINER,
-    /// belong to no extension, and are written in a language that PostgreSQL trusts.
-    pub warehouse_functions: BTreeSet<String>,
-    /// Types of the schema `warehouse`: enums, domains, composites, ranges, and those of extensions that PostgreSQL
-    /// trusts.
-    pub warehouse_types: BTreeSet<String>,
+    /// The data schemas, in the order in which PostgreSQL searches them for a name without a schema.
+    pub schemas: Vec<AllowedSchema>,
+}
+
+/// A schema that stored SQL reads, with the functions and types in it that stored SQL may use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedSchema {
+    /// The name.
+    pub name: String,
+    /// Functions that, in all of their forms, are neither volatile nor SECURITY DEFINER, belong to no extension, and are
+    /// written in a language that PostgreSQL trusts.
+    pub functions: BTreeSet<String>,
+    /// Types: enums, domains, composites, ranges, and those of extensions that PostgreSQL trusts.
+    pub types: BTreeSet<String>,
+}
+
+impl AllowedSchema {
+    /// A schema without functions and types.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+impl Default for Allowed {
+    /// The schema `warehouse`, without functions and types.
+    fn default() -> Self {
+        let schemas = vec![AllowedSchema::new("warehouse")];
+        Self { added_functions: BTreeSet::new(), added_types: BTreeSet::new(), schemas }
+    }
 }
 
 impl Allowed {
@@ -68,26 +91,50 @@ impl Allowed {
         BUILT_IN_FUNCTIONS.contains(name) || self.added_functions.contains(name)
     }
 
-    /// Whether stored SQL may call the function. Without a schema it is one of PostgreSQL's or of the warehouse.
+    /// The data schema of this name.
+    #[must_use]
+    pub fn schema(&self, name: &str) -> Option<&AllowedSchema> {
+        self.schemas.iter().find(|schema| schema.name == name)
+    }
+
+    /// The data schemas for messages: "the schema `warehouse`", or "the schemas `sales`, `public`".
+    #[must_use]
+    pub fn shown_schemas(&self) -> String {
+        let names: Vec<_> = self.schemas.iter().map(|schema| format!("`{}`", schema.name)).collect();
+        format!("the schema{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
+    }
+
+    /// Whether stored SQL may call the function. Without a schema it is one of PostgreSQL's or of any data schema: which
+    /// one PostgreSQL calls is checked in the resolved query.
     #[must_use]
     pub fn is_function(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {
-            None => self.is_built_in_function(name) || self.is_function(Some("warehouse"), name),
+            None => {
+                self.is_built_in_function(name)
+                    || self.schemas.iter().any(|schema| self.is_function(Some(&schema.name), name))
+            }
             Some("pg_catalog") => self.is_built_in_function(name),
-            Some("warehouse") if self.warehouse_functions.contains(name) => true,
-            Some(schema) => self.added_functions.contains(&format!("{schema}.{name}")),
+            Some(schema) => {
+                self.schema(schema).is_some_and(|schema| schema.functions.contains(name))
+                    || self.added_functions.contains(&format!("{schema}.{name}"))
+            }
         }
     }
 
-    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of the warehouse. In quotes
-    /// or with its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
+    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of any data schema.
+    /// In quotes or with its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
     #[must_use]
     pub fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {
-            None => self.is_type(Some("pg_catalog"), name) || self.is_type(Some("warehouse"), name),
+            None => {
+                self.is_type(Some("pg_catalog"), name)
+                    || self.schemas.iter().any(|schema| self.is_type(Some(&schema.name), name))
+            }
             Some("pg_catalog") => BUILT_IN_TYPES.contains(name) || self.added_types.contains(name),
-            Some("warehouse") if self.warehouse_types.contains(name) => true,
-            Some(schema) => self.added_types.contains(&format!("{schema}.{name}")),
+            Some(schema) => {
+                self.schema(schema).is_some_and(|schema| schema.types.contains(name))
+                    || self.added_types.contains(&format!("{schema}.{name}"))
+            }
         }
     }
 }

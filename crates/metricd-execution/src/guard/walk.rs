@@ -56,9 +56,11 @@ pub(crate) struct SpecialDate {
     pub(crate) replacement: &'static str,
 }
 
-/// The schema `warehouse` before the name of a table that qualifies a column or a row.
+/// A schema before the name of a table that qualifies a column or a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Qualifier {
+    /// The schema's name, folded as PostgreSQL folds it.
+    pub(crate) schema: String,
     /// The table's name, folded as PostgreSQL folds it.
     pub(crate) table: String,
     /// The position at which the schema begins.
@@ -67,9 +69,11 @@ pub(crate) struct Qualifier {
     pub(crate) end: Position,
 }
 
-/// A table or view of the warehouse as a source.
+/// A table or view as a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableUse {
+    /// The schema, if the statement names it, folded as PostgreSQL folds it.
+    pub(crate) schema: Option<String>,
     /// The name, folded as PostgreSQL folds it.
     pub(crate) table: String,
     pub(crate) begin: Position,

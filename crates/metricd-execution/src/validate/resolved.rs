@@ -17,13 +17,15 @@ const UNINTERRUPTIBLE_FUNCTIONS: [&str; 7] =
 /// Checks relations, functions, types and nodes of the resolved query. Their positions in the text are unknown.
 pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for ContractTable { schema, name, .. } in resolution.tables.iter().filter(|table| table.schema != "warehouse") {
-        let message = "a metric reads only tables and views of the schema `warehouse`";
+    let is_foreign = |table: &&ContractTable| allowed.schema(&table.schema).is_none();
+    for ContractTable { schema, name, .. } in resolution.tables.iter().filter(is_foreign) {
+        let message = format!("a metric reads only tables and views of {}", allowed.shown_schemas());
         let name = format!("{schema}.{name}");
         findings.push(Finding::new(FindingCode::RelationNotAllowed, Position::START, &name, message));
     }
     for function in resolution.functions.iter().filter(|function| !is_allowed(function, allowed)) {
-        let message = format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function));
+        let message =
+            format!("PostgreSQL would call this function, which stored SQL may not: {}", reason(function, allowed));
         let name = format!("{}.{}", function.schema, function.name);
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, &name, message));
     }
@@ -79,16 +81,18 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
                 // The functions of PostgreSQL's operators and casts are called without naming them.
                 "pg_catalog" if is_uninterruptible(function) => false,
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
-                // If the warehouse has a type of an extension, and its operators, the operator of metricd created it
+                // If a data schema has a type of an extension, and its operators, the operator of metricd created it
                 // there.
-                "warehouse" => !is_named || (!function.is_untrusted && function.extension.is_none()),
+                schema if allowed.schema(schema).is_some() => {
+                    !is_named || (!function.is_untrusted && function.extension.is_none())
+                }
                 // The same holds for a column, whatever the schema of its extension.
                 _ => function.is_brought && function.extension.is_some(),
             })
 }
 
 /// Why a function is not allowed.
-fn reason(function: &ResolvedFunction) -> String {
+fn reason(function: &ResolvedFunction, allowed: &Allowed) -> String {
     let ResolvedFunction { schema, name, is_volatile, is_security_definer, is_built_in, .. } = function;
     if *is_volatile {
         return "it is volatile".to_owned();
@@ -108,7 +112,7 @@ fn reason(function: &ResolvedFunction) -> String {
     let origin = match &function.extension {
         Some(extension) => format!("it belongs to the extension `{extension}`"),
         None if function.is_untrusted => "PostgreSQL does not trust the language that it is written in".to_owned(),
-        None => "it is outside the schema `warehouse`".to_owned(),
+        None => format!("it is outside {}", allowed.shown_schemas()),
     };
     format!("{origin}; the operator allows it with `--allow-function {schema}.{name}`")
 }

@@ -39,6 +39,7 @@ fn metrics() -> ContractTable {
     ContractTable {
         schema: "warehouse".into(),
         name: "metrics".into(),
+        is_visible: true,
         columns: vec!["date".into()],
         time_columns: vec![column],
     }
@@ -171,7 +172,7 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
     let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'";
-    let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM warehouse.\"metrics\" {inside}) AS \"metrics\"");
+    let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM \"warehouse\".\"metrics\" {inside}) AS \"metrics\"");
     let rows = narrowed.replacen("SELECT date", "SELECT *", 1);
     let subquery = subquery(TABLE);
     for text in [&rows, &narrowed] {
@@ -179,7 +180,12 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     }
     resolver.answer(sql, Ok(resolution(TABLE)));
     let period = || validate(&resolver, sql, &[]).unwrap().period;
-    let source = PeriodSource { table: "metrics".into(), column: "date".into(), type_name: "date".into() };
+    let source = PeriodSource {
+        schema: "warehouse".into(),
+        table: "metrics".into(),
+        column: "date".into(),
+        type_name: "date".into(),
+    };
     assert_eq!(period(), Period::Narrowed(source));
     assert_eq!(resolver.asked(), [sql, &rows, &narrowed]);
 

@@ -43,7 +43,12 @@ fn some(values: &[&str]) -> Vec<Option<String>> {
 }
 
 fn narrowed(type_name: &str) -> Period {
-    Period::Narrowed(PeriodSource { table: "metrics".into(), column: "date".into(), type_name: type_name.into() })
+    Period::Narrowed(PeriodSource {
+        schema: "warehouse".into(),
+        table: "metrics".into(),
+        column: "date".into(),
+        type_name: type_name.into(),
+    })
 }
 
 #[test]
@@ -132,7 +137,7 @@ fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
     let (bound, applied) = bind(&metric, &[("id", "a"), ("end_date", "2025-01-31")]).unwrap();
     assert_eq!(
         bound.text(),
-        "SELECT count(*) FROM (SELECT * FROM warehouse.\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
+        "SELECT count(*) FROM (SELECT * FROM \"warehouse\".\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
          CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond') AS \"metrics\" WHERE id = $3"
     );
     assert_eq!(applied.unwrap().applied, PeriodApplication::Narrowed);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use metricd_domain::SqlText;
-use metricd_execution::{Allowed, Finding, FindingCode, Guard, Statement};
+use metricd_execution::{Allowed, AllowedSchema, Finding, FindingCode, Guard, Statement};
 use serde::Deserialize;
 
 /// A file of statements.
@@ -35,7 +35,9 @@ pub(crate) fn honest() -> Vec<Entry> {
 /// A guard that knows the functions and types of the corpus' own warehouse.
 fn guard() -> Guard {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Guard::new(Allowed { warehouse_functions: names(&FUNCTIONS), warehouse_types: names(&TYPES), ..Allowed::default() })
+    let warehouse =
+        AllowedSchema { functions: names(&FUNCTIONS), types: names(&TYPES), ..AllowedSchema::new("warehouse") };
+    Guard::new(Allowed { schemas: vec![warehouse], ..Allowed::default() })
 }
 
 const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];

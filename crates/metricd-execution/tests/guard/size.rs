@@ -17,7 +17,8 @@ fn look(sql: &str) {
     let _ = check(sql);
     let Ok(sql) = SqlText::parse(sql) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
-    let source = PeriodSource { table: "a".into(), column: "date".into(), type_name: "date".into() };
+    let source =
+        PeriodSource { schema: "warehouse".into(), table: "a".into(), column: "date".into(), type_name: "date".into() };
     let contract = Some(Contract { period: Period::Narrowed(source), ..Contract::default() });
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
     let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, contract)).unwrap();

@@ -1,6 +1,6 @@
 -- The faults of the current role, as the rest of a sentence about it; no row if it has none. Covers every schema of
 -- the database and privileges through PUBLIC. Membership in another role is a fault, so no privilege comes that way.
--- `is_mended` says whether `metricd migrate` mends the fault.
+-- $1 are the data schemas. `is_mended` says whether `metricd migrate` mends the fault.
 WITH me AS (
     SELECT r.* FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
 ), schemas AS (
@@ -66,17 +66,21 @@ WITH me AS (
     WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
 ), mended AS (
     SELECT 'the schema `' || n.name || '` is missing' AS fault
-    FROM (VALUES ('catalog'), ('tenancy'), ('warehouse')) AS n (name)
+    FROM (VALUES ('catalog'), ('tenancy')) AS n (name)
     WHERE to_regnamespace(n.name) IS NULL
+    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `' || expected.path || '` (--data-schema)'
+    FROM (
+        SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
+        FROM unnest($1) WITH ORDINALITY AS searched (name, number)
+    ) AS expected (path)
+    WHERE replace(current_setting('search_path'), '"', '') <> replace(expected.path, '"', '')
     UNION ALL SELECT 'it may use the schema `catalog`'
     WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
-    UNION ALL SELECT 'it may not use the schema `' || n.name || '`' FROM (VALUES ('warehouse'), ('tenancy')) AS n (name)
-    WHERE NOT has_schema_privilege(to_regnamespace(n.name)::oid, 'USAGE')
+    UNION ALL SELECT 'it may not use the schema `' || name || '`' FROM unnest($1 || ARRAY['tenancy']) AS n (name)
+    WHERE NOT has_schema_privilege(to_regnamespace(quote_ident(name))::oid, 'USAGE')
     UNION ALL SELECT 'its transactions are not read-only by default'
     WHERE current_setting('default_transaction_read_only') <> 'on'
     UNION ALL SELECT 'its statements have no time limit'
     WHERE current_setting('statement_timeout') = '0'
-    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `warehouse`'
-    WHERE current_setting('search_path') <> 'warehouse'
 )
 SELECT fault, false AS is_mended FROM lasting UNION ALL SELECT fault, true FROM mended

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use metricd_database::{Fault, fault_of};
+use metricd_database::{DataSchemas, Fault, fault_of};
 use metricd_domain::{Actor, ChangeSource, Contract, MetricId, SqlText};
 use metricd_execution::{Resolvable, ResolveError, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig};
@@ -38,7 +38,7 @@ async fn insert(repository: &PgRepository, id: &str) -> Result<Option<Repository
 #[tokio::test]
 async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     for sqlstate in ["53100", "53200", "58030", "XX001", "55P03", "57P03", "40P01", "08006", "25006", "57014"] {
         fail_with(&database, sqlstate).await?;
@@ -68,7 +68,7 @@ async fn a_fault_of_the_server_is_not_the_authors() -> Result<()> {
 async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
     let database = TestDatabase::new().await?;
     let name = database.owner.database();
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
     let client = database.connect().await?;
     client.batch_execute(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await?;
@@ -78,7 +78,7 @@ async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
     let stored = insert(&repository, "m1").await?;
     assert!(matches!(stored, Some(RepositoryError::ReadOnly(_))), "{stored:?}");
     client.batch_execute(&format!("ALTER DATABASE {name} RESET default_transaction_read_only")).await?;
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     assert_eq!(resolve(&resolver, "SELECT 1 AS one").await?, None);
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn a_database_that_only_reads_refuses_nobodys_sql() -> Result<()> {
 #[tokio::test]
 async fn a_repeated_column_and_a_place_are_known_in_every_language() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let repeated = resolve(&resolver, "SELECT 1 AS one, 2 AS one").await?;
     assert!(matches!(repeated, Some(ResolveError::ColumnRepeated(_))), "{repeated:?}");
     let refused = resolve(&resolver, "SELECT nothing").await?;

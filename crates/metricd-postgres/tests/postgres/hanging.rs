@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use metricd_database::DataSchemas;
 use metricd_domain::MetricId;
 use metricd_execution::{Resolvable, ResolveError, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig};
@@ -74,7 +75,7 @@ async fn a_call_of_the_store_has_a_deadline_and_so_has_the_number_of_threads_tha
 #[tokio::test(flavor = "multi_thread")]
 async fn resolving_has_a_deadline() -> Result<()> {
     let database = TestDatabase::new().await?;
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let resolve = async || {
         let (resolver, statement) =
             (resolver.clone(), Resolvable { text: "SELECT 1 AS one".into(), placeholders: vec![] });

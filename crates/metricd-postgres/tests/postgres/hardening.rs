@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use metricd_database::{DatabaseUrl, harm_classes};
+use metricd_database::{DataSchemas, DatabaseUrl, harm_classes};
 use metricd_postgres::{
     HardeningError, HardeningPlan, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
 };
@@ -95,7 +95,7 @@ async fn many_at_once_are_fine() -> Result<()> {
         all.spawn_blocking(move || -> Result<usize> {
             if number % 2 == 0 {
                 let limits = metricd_postgres::ReaderLimits::default();
-                metricd_postgres::prepare_reader(&owner, &reader, limits)?;
+                metricd_postgres::prepare_reader(&owner, &reader, &DataSchemas::default(), limits)?;
             }
             Ok(harden(&owner)?.rights.len())
         });

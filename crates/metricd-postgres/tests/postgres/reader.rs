@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metricd_database::DatabaseUrl;
+use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
 use metricd_postgres::{ReaderError, ReaderLimits, check_reader, open_classes, prepare_reader, require_same_database};
@@ -34,7 +34,7 @@ async fn the_role_is_set_up_as_promised() -> Result<()> {
         assert!(settings.iter().any(|found| found == setting), "{setting}: {settings:?}");
     }
     let reader = database.reader.clone();
-    spawn_blocking(move || check_reader(&reader)).await??;
+    spawn_blocking(move || check_reader(&reader, &DataSchemas::default())).await??;
     Ok(())
 }
 
@@ -98,10 +98,11 @@ async fn preparing_the_reader_again_changes_nothing() -> Result<()> {
     let database = TestDatabase::new().await?;
     for _ in 0..2 {
         let (owner, reader) = (database.owner.clone(), database.reader.clone());
-        spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await??;
+        spawn_blocking(move || prepare_reader(&owner, &reader, &DataSchemas::default(), ReaderLimits::default()))
+            .await??;
     }
     let reader = database.reader.clone();
-    spawn_blocking(move || check_reader(&reader)).await??;
+    spawn_blocking(move || check_reader(&reader, &DataSchemas::default())).await??;
     Ok(())
 }
 
@@ -118,8 +119,10 @@ async fn the_reader_s_url_may_ask_for_a_kind_of_server() -> Result<()> {
         ("standby", false),
     ] {
         let reader = database.reader_with(&format!("target_session_attrs={target}"))?;
-        let (checked, classes) =
-            spawn_blocking(move || (check_reader(&reader).is_ok(), open_classes(&reader).is_ok())).await?;
+        let (checked, classes) = spawn_blocking(move || {
+            (check_reader(&reader, &DataSchemas::default()).is_ok(), open_classes(&reader).is_ok())
+        })
+        .await?;
         assert_eq!((checked, classes), (is_met, is_met), "{target}");
     }
     Ok(())
@@ -129,10 +132,14 @@ async fn the_reader_s_url_may_ask_for_a_kind_of_server() -> Result<()> {
 async fn a_reader_that_is_none_is_refused() -> Result<()> {
     let database = TestDatabase::new().await?;
     let owner = database.owner.clone();
-    let same = spawn_blocking(move || prepare_reader(&owner, &owner, ReaderLimits::default())).await?;
+    let same = spawn_blocking(move || prepare_reader(&owner, &owner, &DataSchemas::default(), ReaderLimits::default()))
+        .await?;
     assert!(matches!(same, Err(ReaderError::IsOwner(_))), "{same:?}");
     let owner = database.owner.clone();
-    let superuser = spawn_blocking(move || check_reader(&owner)).await?.err().context("a superuser is no reader")?;
+    let superuser = spawn_blocking(move || check_reader(&owner, &DataSchemas::default()))
+        .await?
+        .err()
+        .context("a superuser is no reader")?;
     assert!(superuser.to_string().contains("superuser"), "{superuser}");
 
     let client = database.connect().await?;
@@ -146,7 +153,7 @@ async fn a_reader_that_is_none_is_refused() -> Result<()> {
         .await?;
     let check = async || {
         let reader = database.reader.clone();
-        spawn_blocking(move || check_reader(&reader)).await
+        spawn_blocking(move || check_reader(&reader, &DataSchemas::default())).await
     };
     check().await??;
     for (harm, mend, word) in [
@@ -233,7 +240,7 @@ async fn a_role_that_somebody_else_uses_is_refused_and_left_as_it_was() -> Resul
     let reader = DatabaseUrl::parse(url)?;
     let prepare = async || {
         let (owner, reader) = (database.owner.clone(), reader.clone());
-        spawn_blocking(move || prepare_reader(&owner, &reader, ReaderLimits::default())).await
+        spawn_blocking(move || prepare_reader(&owner, &reader, &DataSchemas::default(), ReaderLimits::default())).await
     };
     let settings = "SELECT coalesce(rolconfig::text, '') || rolconnlimit FROM pg_roles WHERE rolname = $1";
     for (use_of, end, word) in [
@@ -253,7 +260,7 @@ async fn a_role_that_somebody_else_uses_is_refused_and_left_as_it_was() -> Resul
     elsewhere.batch_execute("DROP TABLE theirs").await?;
     // Nobody else's role becomes the reader.
     prepare().await??;
-    spawn_blocking(move || check_reader(&reader)).await??;
+    spawn_blocking(move || check_reader(&reader, &DataSchemas::default())).await??;
     Ok(())
 }
 
@@ -276,5 +283,100 @@ async fn the_roles_own_time_limit_holds_without_ours() -> Result<()> {
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let outcome = sqlstate(&runner, "SELECT pg_sleep(60)").await?;
     assert_eq!(outcome, "the statement ran longer than 20000 ms and was stopped");
+    Ok(())
+}
+
+/// The reader of the schema `shop`, whose tables belong to another role than the owner.
+#[tokio::test]
+async fn a_schema_of_the_operators_is_opened_once_and_then_left_as_it_is() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let name = database.owner.database();
+    client
+        .batch_execute(&format!(
+            "CREATE ROLE seller_{name}; CREATE SCHEMA shop AUTHORIZATION seller_{name}; SET ROLE seller_{name};
+             CREATE TABLE shop.orders (id integer); CREATE TABLE shop.secrets (id integer); RESET ROLE"
+        ))
+        .await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let reader = DatabaseUrl::parse(format!("postgres://shop_{name}:pw@127.0.0.1:{port}/{name}"))?;
+    let prepare = async |schemas: &[&str]| -> Result<Result<(), ReaderError>> {
+        let schemas = DataSchemas::new(schemas.iter().map(|schema| (*schema).to_owned()))?;
+        let (owner, reader) = (database.owner.clone(), reader.clone());
+        Ok(spawn_blocking(move || {
+            prepare_reader(&owner, &reader, &schemas, ReaderLimits::default())?;
+            check_reader(&reader, &schemas)
+        })
+        .await?)
+    };
+    let missing = prepare(&["shops"]).await?.err().context("there is no such schema")?.to_string();
+    assert!(missing.contains("no schema `shops`: it has `public`, `shop`, `warehouse`"), "{missing}");
+
+    let may_read = async |table: &str| -> Result<bool> {
+        let query = "SELECT has_table_privilege($1, $2::text, 'SELECT')";
+        Ok(client.query_one(query, &[&reader.user(), &table]).await?.get(0))
+    };
+    prepare(&["shop"]).await??;
+    client
+        .batch_execute(&format!("SET ROLE seller_{name}; CREATE TABLE shop.returns (id integer); RESET ROLE"))
+        .await?;
+    for table in ["shop.orders", "shop.secrets", "shop.returns"] {
+        assert!(may_read(table).await?, "{table}");
+    }
+    assert!(!may_read("warehouse.metrics").await?);
+    client.batch_execute(&format!("REVOKE SELECT ON shop.secrets FROM \"{}\"", reader.user())).await?;
+    prepare(&["shop"]).await??;
+    assert!(!may_read("shop.secrets").await?, "the operator has taken it away");
+
+    // Another choice of schemas is a change of the reader.
+    let schemas = DataSchemas::new(["shop".to_owned(), "public".to_owned()])?;
+    let of_reader = reader.clone();
+    let changed =
+        spawn_blocking(move || check_reader(&of_reader, &schemas)).await?.err().context("it has one schema")?;
+    assert!(changed.to_string().contains("its search_path is `shop`, not `shop, public`"), "{changed}");
+    prepare(&["shop", "public"]).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_owner_who_may_not_grant_says_what_an_administrator_has_to_run() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    let name = database.owner.database();
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    client
+        .batch_execute(&format!(
+            "CREATE SCHEMA shop; CREATE TABLE shop.orders (id integer);
+             CREATE ROLE owner_{name} LOGIN CREATEROLE PASSWORD 'pw'; ALTER DATABASE {name} OWNER TO owner_{name};
+             ALTER SCHEMA catalog OWNER TO owner_{name}; ALTER SCHEMA tenancy OWNER TO owner_{name};
+             ALTER FUNCTION tenancy.enter(text) OWNER TO owner_{name};
+             ALTER FUNCTION tenancy.current_tenant() OWNER TO owner_{name}"
+        ))
+        .await?;
+    for table in client.query("SELECT tablename::text FROM pg_tables WHERE schemaname = 'catalog'", &[]).await? {
+        let table: &str = table.get(0);
+        client.batch_execute(&format!("ALTER TABLE catalog.\"{table}\" OWNER TO owner_{name}")).await?;
+    }
+    for function in client
+        .query("SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = 'catalog'::regnamespace", &[])
+        .await?
+    {
+        let function: &str = function.get(0);
+        client.batch_execute(&format!("ALTER FUNCTION {function} OWNER TO owner_{name}")).await?;
+    }
+    let url = |user: &str| DatabaseUrl::parse(format!("postgres://{user}_{name}:pw@127.0.0.1:{port}/{name}"));
+    let (owner, reader) = (url("owner")?, url("asks")?);
+    let prepare = async || {
+        let (owner, reader, schemas) = (owner.clone(), reader.clone(), DataSchemas::new(["shop".to_owned()])?);
+        let prepared = spawn_blocking(move || {
+            prepare_reader(&owner, &reader, &schemas, ReaderLimits::default())?;
+            check_reader(&reader, &schemas)
+        });
+        anyhow::Ok(prepared.await?)
+    };
+    let refused = prepare().await?.err().context("the schema belongs to another role")?.to_string();
+    let (_, script) = refused.split_once("Have an administrator run: ").context(refused.clone())?;
+    client.batch_execute(script).await?;
+    prepare().await??;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Sessions of the owner: settings of its role and database change nothing.
 
 use anyhow::Result;
+use metricd_database::DataSchemas;
 use metricd_execution::{QueryTree, Resolution, Resolvable, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig, migrate, pending_migrations, revert_all};
 use metricd_repository::MetricRepository;
@@ -45,7 +46,7 @@ async fn schema(database: &TestDatabase) -> Result<Vec<String>> {
 }
 
 async fn resolution(database: &TestDatabase) -> Result<Resolution> {
-    let resolver = PgResolver::new(&database.owner);
+    let resolver = PgResolver::new(&database.owner, &DataSchemas::default());
     let text = r"SELECT date, id AS name, '\' AS slash, array_agg(obsolescence) AS amounts FROM metrics
                  WHERE alert_type = NULL GROUP BY date, id";
     let statement = Resolvable { text: text.to_owned(), placeholders: Vec::new() };

@@ -1,5 +1,5 @@
 -- A fingerprint of tables: of their definitions, as far as they decide what SQL over them means, and of the
--- user-defined functions, operators and casts that may apply to their values. NULL if one of them is no table whose
+-- functions and operators of the data schemas, and the casts, that may apply to their values. NULL if one of them is no table whose
 -- rows follow only from transactions of this database, equally for every role: a view, which may read the clock; a
 -- foreign table or a parent of one; or a table with row-level security. $1 is [{"schema", "name", "columns"}].
 WITH
@@ -23,10 +23,10 @@ found AS (
 -- An updated row has another xmin.
 own AS (
     SELECT 'function' AS kind, p.oid, p.xmin FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'warehouse'
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = ANY (pg_catalog.current_schemas(false))
     UNION ALL
     SELECT 'operator', o.oid, o.xmin FROM pg_catalog.pg_operator o
-    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname = 'warehouse'
+    JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE n.nspname = ANY (pg_catalog.current_schemas(false))
     UNION ALL
     SELECT 'cast', c.oid, c.xmin FROM pg_catalog.pg_cast c WHERE c.oid >= 16384
 )

@@ -16,7 +16,9 @@ struct RelationsDocument {
 /// A relation that the reader may read.
 #[derive(Debug, Deserialize)]
 struct Found {
+    schema: String,
     name: String,
+    is_visible: bool,
     gap: Option<Gap>,
     /// The policies that apply to the reader.
     policies: Vec<Policy>,
@@ -76,9 +78,9 @@ impl Policy {
 /// Parses the result.
 pub(crate) fn relations(document: &str) -> Result<Vec<Relation>, serde_json::Error> {
     let RelationsDocument { facts, relations } = serde_json::from_str(document)?;
-    let relation = |Found { name, gap, policies }: Found| {
+    let relation = |Found { schema, name, is_visible, gap, policies }: Found| {
         let gap = gap.map(|gap| gap.reason().to_owned()).or_else(|| policy_gap(&policies, &facts));
-        Relation { name, gap }
+        Relation { schema, name, is_visible, gap }
     };
     Ok(relations.into_iter().map(relation).collect())
 }

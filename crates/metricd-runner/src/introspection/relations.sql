@@ -1,5 +1,5 @@
--- The relations that the reader may read, and what isolates the rows of tenants in each. Names outside the schema
--- warehouse are qualified: such a view, or a SECURITY DEFINER function, is reached through one in the warehouse.
+-- The relations that the reader may read, and what isolates the rows of tenants in each. Those outside the data schemas
+-- count as well: such a view, or a SECURITY DEFINER function, is reached through one in a data schema.
 SELECT json_build_object(
     'facts', json_build_object(
         'current_tenant', 'tenancy.current_tenant()'::pg_catalog.regprocedure::pg_catalog.oid::bigint,
@@ -15,11 +15,13 @@ SELECT json_build_object(
             SELECT coalesce(json_agg(c.oid::bigint), '[]') FROM pg_catalog.pg_collation AS c WHERE NOT c.collisdeterministic
         )
     ),
-    'relations', coalesce(json_agg(json_build_object('name', found.name, 'gap', found.gap, 'policies', found.policies) ORDER BY found.name), '[]')
+    'relations', coalesce(json_agg(json_build_object(
+        'schema', found.schema, 'name', found.name, 'is_visible', found.is_visible, 'gap', found.gap, 'policies', found.policies
+    ) ORDER BY found.schema, found.name), '[]')
 )::text
 FROM (
     SELECT
-        CASE n.nspname WHEN 'warehouse' THEN c.relname ELSE n.nspname || '.' || c.relname END AS name,
+        n.nspname AS schema, c.relname::pg_catalog.text AS name, pg_catalog.pg_table_is_visible(c.oid) AS is_visible,
         CASE
             WHEN c.relkind = 'm' THEN 'materialized_view'
             WHEN c.relkind = 'f' THEN 'foreign_table'
@@ -52,7 +54,7 @@ FROM (
     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
     AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.has_any_column_privilege(c.oid, 'SELECT'))
     UNION ALL
-    SELECT n.nspname || '.' || p.proname || '()', 'definer', '{}'
+    SELECT n.nspname, p.proname || '()', pg_catalog.pg_function_is_visible(p.oid), 'definer', '{}'
     FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
     WHERE p.prosecdef

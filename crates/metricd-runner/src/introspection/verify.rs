@@ -21,8 +21,9 @@ use crate::transaction::finish_cleanup;
 /// The time limit of a verification.
 const MAX_TIME: Duration = Duration::from_secs(3);
 
-/// Whether the labels of enum types and the time columns of tables equal those of a contract. `$1` is `{"types":
-/// [name], "enums": {name: [label]}, "tables": [{"schema", "name", "time_columns"}]}`.
+/// Whether the labels of enum types, the time columns of tables, and the tables that names without a schema mean equal
+/// those of a contract. `$1` is `{"types": [name], "enums": {name: [label]}, "tables": [{"schema", "name", "is_visible",
+/// "time_columns"}]}`; without `is_visible` it is true.
 const CATALOG_SQL: &str = include_str!("verify.sql");
 
 impl PgRunner {

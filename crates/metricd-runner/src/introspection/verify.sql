@@ -1,8 +1,12 @@
 SELECT (
     ({labels})::jsonb = $1::jsonb -> 'enums'
     AND NOT EXISTS (
-        SELECT FROM jsonb_to_recordset($1::jsonb -> 'tables') AS t (schema text, name text, time_columns jsonb)
-        WHERE t.time_columns IS DISTINCT FROM coalesce((
+        SELECT FROM jsonb_to_recordset($1::jsonb -> 'tables') AS t (schema text, name text, is_visible boolean, time_columns jsonb)
+        WHERE coalesce(t.is_visible, true) IS DISTINCT FROM (
+            SELECT pg_table_is_visible(c.oid)
+            FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name
+            WHERE n.nspname = t.schema
+        ) OR t.time_columns IS DISTINCT FROM coalesce((
             SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)
             FROM pg_catalog.pg_namespace n
             JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name

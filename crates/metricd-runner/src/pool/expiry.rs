@@ -30,8 +30,8 @@ pub(super) struct Expiry {
 }
 
 impl Expiry {
-    pub(super) fn new(config: RunnerConfig) -> Self {
-        let RunnerConfig { max_lifetime, idle_timeout, .. } = config;
+    pub(super) fn new(config: &RunnerConfig) -> Self {
+        let RunnerConfig { max_lifetime, idle_timeout, .. } = *config;
         Self { max_lifetime, idle_timeout, hasher: RandomState::default() }
     }
 

@@ -205,7 +205,7 @@ columns_read AS (
 
 tables AS (
     SELECT
-        r.nspname AS schema, r.relname AS name,
+        r.nspname AS schema, r.relname AS name, pg_table_is_visible(r.oid) AS is_visible,
         ARRAY(SELECT c.attname::text FROM columns_read c WHERE c.attrelid = r.oid ORDER BY c.attnum) AS columns,
         coalesce((
             SELECT jsonb_agg(jsonb_build_object('name', a.attname, 'type', format_type(a.atttypid, NULL)) ORDER BY a.attnum)

@@ -6,6 +6,7 @@ mod pooler;
 mod repeatable;
 mod runner;
 mod sandbox;
+mod schemas;
 mod streams;
 mod tenants;
 mod types;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use metricd_database::DataSchemas;
 use metricd_domain::{
     Metric, MetricDefinition, MetricId, Period, PeriodApply, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
@@ -86,7 +87,8 @@ async fn definition(database: &TestDatabase, sql: &str, declared: Declared) -> R
     metric.time_column = declared.time_column.map(TimeColumn::parse).transpose()?;
     metric.period = declared.period;
     let sql = SqlText::parse(sql)?;
-    let (resolver, text, of) = (Arc::new(PgResolver::new(&database.owner)), sql.clone(), metric.clone());
+    let (resolver, text, of) =
+        (Arc::new(PgResolver::new(&database.owner, &DataSchemas::default())), sql.clone(), metric.clone());
     let validated = tokio::task::spawn_blocking(move || {
         SqlValidator::new(resolver, &BTreeSet::new())?.validate(&text, Declarations::of(&of))
     });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use metricd_database::DataSchemas;
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
 use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, server_major, tenant_key};
@@ -221,7 +222,7 @@ async fn the_reader_may_be_behind_a_pooler_and_the_owner_not() -> Result<()> {
         let (owner, reader) = (database.owner.clone(), pooler.reader);
         spawn_blocking(move || {
             for _ in 0..10 {
-                check_reader(&reader)?;
+                check_reader(&reader, &DataSchemas::default())?;
                 assert!(open_classes(&reader)?.is_empty());
                 require_same_database(&owner, &reader)?;
             }

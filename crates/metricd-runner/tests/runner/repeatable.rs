@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use metricd_database::DataSchemas;
 use metricd_domain::{Contract, SqlText};
 use metricd_execution::{Declarations, MetricRunner, SqlValidator};
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
@@ -101,7 +102,7 @@ async fn warehouse() -> Result<TestDatabase> {
 }
 
 async fn contract(database: &TestDatabase, sql: &str) -> Result<Contract> {
-    let (resolver, sql) = (Arc::new(PgResolver::new(&database.owner)), SqlText::parse(sql)?);
+    let (resolver, sql) = (Arc::new(PgResolver::new(&database.owner, &DataSchemas::default())), SqlText::parse(sql)?);
     let work = move || SqlValidator::new(resolver, &BTreeSet::new())?.validate(&sql, Declarations::default());
     Ok(tokio::task::spawn_blocking(work).await??)
 }

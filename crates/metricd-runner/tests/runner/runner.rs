@@ -176,7 +176,7 @@ async fn what_a_statement_sets_is_gone_in_the_next_run() -> Result<()> {
     let settings = "SELECT current_setting('statement_timeout') AS t, current_setting('search_path') AS s,
                     current_setting('transaction_read_only') AS r";
     let before = rows(&runner, settings).await?;
-    assert_eq!(before, r#"[{"t":"5s","s":"warehouse","r":"on"}]"#);
+    assert_eq!(before, r#"[{"t":"5s","s":"\"warehouse\"","r":"on"}]"#);
     rows(&runner, "SELECT set_config('statement_timeout', '0', false), set_config('search_path', 'public', false)")
         .await?;
     assert_eq!(rows(&runner, settings).await?, before);

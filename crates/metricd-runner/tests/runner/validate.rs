@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use metricd_database::DataSchemas;
 use metricd_domain::{Contract, Parameter, ParameterDeclaration, SqlText, TimeColumn};
 use metricd_execution::{
     BoundStatement, Declarations, Finding, FindingCode, JsonRows, MetricRunner, Permit, Resolvable, Resolver,
@@ -44,7 +45,7 @@ async fn warehouse() -> Result<TestDatabase> {
 }
 
 async fn validator(database: &TestDatabase) -> Result<Arc<SqlValidator>> {
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     Ok(Arc::new(tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &BTreeSet::new())).await??))
 }
 
@@ -128,7 +129,7 @@ async fn hostile_statements_are_refused_whatever_they_look_like() -> Result<()> 
 #[tokio::test]
 async fn the_resolved_query_shows_what_a_text_could_hide() -> Result<()> {
     let database = warehouse().await?;
-    let resolver = PgResolver::new(&database.owner);
+    let resolver = PgResolver::new(&database.owner, &DataSchemas::default());
     let resolve =
         move |sql: &'static str| resolver.resolve(&Resolvable { text: sql.to_owned(), placeholders: Vec::new() });
     let told = tokio::task::spawn_blocking(move || {
@@ -182,7 +183,7 @@ async fn what_later_versions_have_added_is_known() -> Result<()> {
     let client = database.connect().await?;
     let version: String = client.query_one("SHOW server_version_num", &[]).await?.get(0);
     let version = version.parse::<u32>()? / 10_000;
-    let resolver = PgResolver::new(&database.owner);
+    let resolver = PgResolver::new(&database.owner, &DataSchemas::default());
     let outcomes = tokio::task::spawn_blocking(move || {
         let of_this_version = NEWER.into_iter().filter(|(since, ..)| *since <= version);
         let resolve = |(_, sql, expected)| {
@@ -204,7 +205,7 @@ async fn what_later_versions_have_added_is_known() -> Result<()> {
 #[tokio::test]
 async fn the_functions_behind_a_range_of_a_window_are_told() -> Result<()> {
     let database = warehouse().await?;
-    let resolver = PgResolver::new(&database.owner);
+    let resolver = PgResolver::new(&database.owner, &DataSchemas::default());
     let sql = "SELECT count(*) OVER (ORDER BY date RANGE interval '1 day' PRECEDING) AS n FROM metrics";
     let resolvable = Resolvable { text: sql.to_owned(), placeholders: Vec::new() };
     let resolution = tokio::task::spawn_blocking(move || resolver.resolve(&resolvable)).await??;

@@ -27,7 +27,8 @@ pub(crate) async fn check(
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(&database, guard).await?;
     let bar = count_bar(repository.check().await?.metric_count, "validating");
-    let runner = PgRunner::new(&database.reader, RunnerConfig { max_connections: 1, ..RunnerConfig::default() })?;
+    let config = RunnerConfig { max_connections: 1, schemas: database.schemas.clone(), ..RunnerConfig::default() };
+    let runner = PgRunner::new(&database.reader, config)?;
     let report = check_definitions(&repository, &validator, &runner, || bar.inc(1)).await?;
     bar.finish_and_clear();
     database.close()?;

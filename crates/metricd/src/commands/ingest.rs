@@ -90,7 +90,7 @@ pub(super) async fn store(
 
 /// Validates SQL before it is stored in the database.
 pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &database.schemas));
     let functions = guard.allow_functions.iter().cloned().collect();
     let validator = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &functions)).await??;
     Ok(validator.with_types(&guard.allow_types.iter().cloned().collect()))

@@ -5,7 +5,7 @@ mod hardening;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use metricd_database::DatabaseUrl;
+use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_postgres::{ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database};
 
 use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
@@ -39,7 +39,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
             hardening::harden(&owner, call)?;
         }
         Source::Operators { owner, reader } => {
-            bring_up_to_date(&owner, &require_reader(reader)?)?;
+            bring_up_to_date(&owner, &require_reader(reader)?, &arguments.schemas()?)?;
             if call.harden {
                 hardening::harden(&owner, call)?;
             }
@@ -48,17 +48,17 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl) -> Result<()> {
+fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
     require_version(owner)?;
-    check_candidate(owner, reader)?;
+    check_candidate(owner, reader, schemas)?;
     let applied = metricd_postgres::migrate(owner)?;
     for version in &applied {
         output::print(&format!("applied migration {version}\n"));
     }
-    prepare_reader(owner, reader, ReaderLimits::default())?;
+    prepare_reader(owner, reader, schemas, ReaderLimits::default())?;
     require_same_database(owner, reader)?;
-    check_reader(reader)?;
+    check_reader(reader, schemas)?;
     let reader = reader.user();
-    output::print(&format!("the database {owner} is up to date; `{reader}` may read `warehouse` and nothing else\n"));
+    output::print(&format!("the database {owner} is up to date; `{reader}` may read {schemas} and nothing else\n"));
     Ok(())
 }

@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
-use crate::database::Database;
+use crate::database::{Database, RECORDS_SCHEMA};
 use crate::tenants::tenants;
 use crate::{output, sample};
 
@@ -51,7 +51,9 @@ pub(crate) async fn serve(
         warn_of_root(exposure.is_operators_database);
     }
     let (repository, runner) = connect(&database, &serve)?;
-    if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
+    // The sample's SQL reads the sample's records.
+    let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
+    if may_load_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
     let (runner, tenants) = tenants(&serve.access, &database, runner).await?;
@@ -71,7 +73,12 @@ pub(crate) async fn serve(
         query_cost: serve.query_cost,
         allowed_functions: Arc::new(guard.allow_functions.iter().cloned().collect()),
         allowed_types: Arc::new(guard.allow_types.iter().cloned().collect()),
-        ..ApiState::new(Arc::new(repository), Arc::new(runner), Arc::new(PgResolver::new(&database.owner)), uploads)
+        ..ApiState::new(
+            Arc::new(repository),
+            Arc::new(runner),
+            Arc::new(PgResolver::new(&database.owner, &database.schemas)),
+            uploads,
+        )
     };
     actix_web::rt::spawn(watch(database.owner.clone(), Arc::clone(&state.definitions)));
     let shutdown_timeout = Duration::from_secs(serve.shutdown_timeout_seconds);
@@ -174,6 +181,7 @@ fn connect(database: &Database, serve: &ServeArguments) -> Result<(PgRepository,
         max_lifetime: Duration::from_secs(serve.query_connection_lifetime_seconds),
         idle_timeout: Duration::from_secs(serve.query_connection_idle_seconds),
         batching: !serve.no_batching,
+        schemas: database.schemas.clone(),
         ..Default::default()
     };
     let runner = PgRunner::new(&database.reader, queries)?.exporting_as(&database.owner)?;

@@ -25,13 +25,13 @@ pub(super) struct NewMetricRequest {
     pub(super) title: MetricTitle,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     description: Option<MetricDescription>,
-    /// One SELECT over tables of the schema `warehouse`.
+    /// One SELECT over the tables of the data schemas, by default `warehouse`.
     #[schema(value_type = String, min_length = 1)]
     sql: SqlText,
     /// Declarations of parameters. PostgreSQL infers the types of the others.
     #[schema(value_type = Option<Vec<ParameterDeclaration>>)]
     parameters: Parameters,
-    /// The time column of the rows, if there are several candidates: `column` or `table.column`.
+    /// The time column of the rows, if there are several candidates: `column`, `table.column` or `schema.table.column`.
     #[schema(value_type = Option<String>)]
     time_column: Option<TimeColumn>,
     /// What a period applies to, if the SQL should not decide.
@@ -78,7 +78,7 @@ pub(super) struct MetricPatchRequest {
     title: Field<MetricTitle>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     description: Field<MetricDescription>,
-    /// One SELECT over tables of the schema `warehouse`.
+    /// One SELECT over the tables of the data schemas, by default `warehouse`.
     #[schema(value_type = Option<String>, nullable = false, min_length = 1)]
     sql: Field<SqlText>,
     #[schema(value_type = Option<Vec<ParameterDeclaration>>)]

@@ -29,7 +29,7 @@ pub(super) struct DefinitionResponse<'a> {
     /// Counts changes of the SQL, from 1.
     sql_version: u32,
     parameters: Vec<ParameterResponse<'a>>,
-    /// The declared time column: `column` or `table.column`.
+    /// The declared time column: `column`, `table.column` or `schema.table.column`.
     #[schema(required)]
     time_column: Option<String>,
     /// The declared target of periods.
@@ -103,7 +103,10 @@ struct ContractResponse<'a> {
 #[schema(as = ContractPeriod)]
 struct ContractPeriodResponse {
     applied: ContractPeriodKind,
-    /// With `narrowed`: the table, in the schema `warehouse`.
+    /// With `narrowed`: the schema of the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
+    /// With `narrowed`: the table.
     #[serde(skip_serializing_if = "Option::is_none")]
     table: Option<String>,
     /// With `narrowed` and `result`: the time column.
@@ -136,10 +139,14 @@ impl From<Period> for ContractPeriodResponse {
     fn from(period: Period) -> Self {
         match period {
             Period::Bound => Self { applied: ContractPeriodKind::Bound, ..Self::default() },
-            Period::Narrowed(PeriodSource { table, column, type_name }) => {
-                let (table, column, r#type) = (Some(table), Some(column), Some(type_name));
-                Self { applied: ContractPeriodKind::Narrowed, table, column, r#type, reason: None }
-            }
+            Period::Narrowed(PeriodSource { schema, table, column, type_name }) => Self {
+                applied: ContractPeriodKind::Narrowed,
+                schema: Some(schema),
+                table: Some(table),
+                column: Some(column),
+                r#type: Some(type_name),
+                reason: None,
+            },
             Period::Result(PeriodColumn { column, type_name }) => {
                 let (column, r#type) = (Some(column), Some(type_name));
                 Self { applied: ContractPeriodKind::Result, column, r#type, ..Self::default() }

@@ -29,6 +29,7 @@ fn contract(tables: &[&str]) -> Contract {
     let table = |name: &&str| ContractTable {
         schema: "warehouse".to_owned(),
         name: (*name).to_owned(),
+        is_visible: true,
         columns: Vec::new(),
         time_columns: Vec::new(),
     };
@@ -37,7 +38,7 @@ fn contract(tables: &[&str]) -> Contract {
 
 fn relation(name: &str, is_row_secured: bool) -> Relation {
     let gap = if is_row_secured { None } else { Some("its row security is off".to_owned()) };
-    Relation { name: name.to_owned(), gap }
+    Relation { schema: "warehouse".to_owned(), name: name.to_owned(), is_visible: true, gap }
 }
 
 /// A server with tenants and the public relation `countries`, whose metrics read what their names say.

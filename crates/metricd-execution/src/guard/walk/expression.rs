@@ -195,14 +195,13 @@ impl Walk<'_> {
         }
     }
 
-    /// Records the schema `warehouse` before the name of a table, if the name has this many parts.
+    /// Records a schema before the name of a table, if the name has this many parts.
     pub(super) fn qualifier(&mut self, parts: &[&Ident], count: usize) {
         if let [schema, table, ..] = parts
             && parts.len() == count
-            && folded(schema) == "warehouse"
         {
             let (begin, end) = (schema.span.start.into(), table.span.start.into());
-            self.uses.qualifiers.push(Qualifier { table: folded(table), begin, end });
+            self.uses.qualifiers.push(Qualifier { schema: folded(schema), table: folded(table), begin, end });
         }
     }
 

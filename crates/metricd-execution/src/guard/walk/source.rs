@@ -139,19 +139,28 @@ impl Walk<'_> {
             return self.value_function(ident);
         }
         let Some((schema, relation)) = self.schema_and_name(name) else { return };
-        // PostgreSQL searches its system catalogs before the warehouse. Their names all begin with `pg_`.
+        // PostgreSQL searches its system catalogs before the data schemas. Their names all begin with `pg_`.
         let is_foreign = match schema.as_deref() {
             None => relation.starts_with("pg_"),
-            Some(schema) => schema != "warehouse",
+            Some(schema) => self.allowed.schema(schema).is_none(),
         };
         if is_foreign {
-            let message = "a metric reads only tables and views of the schema `warehouse`: write one of those";
+            let schemas = self.allowed.shown_schemas();
+            let message = format!("a metric reads only tables and views of {schemas}: write one of those");
             self.find(FindingCode::RelationNotAllowed, self.position_of(name), &name.to_string(), message);
-        } else if schema.is_some() || !self.with_names.contains(&relation) {
+        }
+        if schema.is_some() || !self.with_names.contains(&relation) {
             let span = name.span();
             let (begin, end) = (span.start.into(), self.tree.end_of_source(span.end.into()));
-            let only = self.tree.only_before(begin);
-            self.uses.tables.push(TableUse { table: relation, begin, end, only, has_alias, select: self.position });
+            self.uses.tables.push(TableUse {
+                schema,
+                table: relation,
+                begin,
+                end,
+                only: self.tree.only_before(begin),
+                has_alias,
+                select: self.position,
+            });
         }
     }
 

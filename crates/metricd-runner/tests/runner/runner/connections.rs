@@ -46,11 +46,11 @@ async fn is_alone(client: &Client, runner: &PgRunner) -> Result<bool> {
 async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -> Result<()> {
     let config = RunnerConfig { max_connections: 1, ..RunnerConfig::default() };
     let open = TestDatabase::unhardened().await?;
-    assert!(!is_alone(&open.connect().await?, &PgRunner::new(&open.reader, config)?).await?);
+    assert!(!is_alone(&open.connect().await?, &PgRunner::new(&open.reader, config.clone())?).await?);
 
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
-    let hardened = PgRunner::new(&database.reader, config)?;
+    let hardened = PgRunner::new(&database.reader, config.clone())?;
     assert!(is_alone(&client, &hardened).await?);
     assert_eq!(sqlstate(&hardened, "SELECT set_config('statement_timeout', '0', false)").await?, "42501");
     client.batch_execute("CREATE TABLE warehouse.t (a integer); GRANT ALL ON warehouse.t TO metricd_reader").await?;
@@ -67,7 +67,7 @@ async fn a_statement_is_sent_alone_where_the_reader_can_leave_nothing_behind() -
          CREATE FUNCTION private.f() RETURNS integer LANGUAGE sql VOLATILE AS 'SELECT 1'",
     ] {
         client.batch_execute(right).await?;
-        assert!(!is_alone(&client, &PgRunner::new(&database.reader, config)?).await?, "{right}");
+        assert!(!is_alone(&client, &PgRunner::new(&database.reader, config.clone())?).await?, "{right}");
     }
     Ok(())
 }
@@ -198,7 +198,7 @@ async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
     client.batch_execute(&format!("{role} 2")).await?;
     let config =
         RunnerConfig { max_connections: 8, acquire_timeout: Duration::from_secs(20), ..RunnerConfig::default() };
-    let runner = PgRunner::new(&url, config)?;
+    let runner = PgRunner::new(&url, config.clone())?;
     let mut runs = tokio::task::JoinSet::new();
     for number in 0..500 {
         let runner = runner.clone();
@@ -216,7 +216,7 @@ async fn goes_on_with_the_connections_that_postgresql_lets_in() -> Result<()> {
     client.batch_execute(&format!("{role} 0")).await?;
     runner.check().await?;
     let began = tokio::time::Instant::now();
-    let refused = PgRunner::new(&url, config)?;
+    let refused = PgRunner::new(&url, config.clone())?;
     assert!(matches!(refused.check().await, Err(RunError::Unavailable(_))));
     let outcome = rows(&refused, "SELECT 1").await;
     assert!(matches!(outcome, Err(RunError::NoConnection { .. })), "{outcome:?}");
@@ -245,7 +245,7 @@ async fn whenever_a_run_is_given_up_the_connection_serves_the_next() -> Result<(
                 found => break found?,
             }
         };
-        assert_eq!(found, r#"[{"s":"warehouse","r":"on"}]"#, "{microseconds} µs");
+        assert_eq!(found, r#"[{"s":"\"warehouse\"","r":"on"}]"#, "{microseconds} µs");
     }
     let opened = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename <> current_user";
     assert_eq!(client.query_one(opened, &[]).await?.get::<_, i64>(0), 1);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
+use metricd_database::DataSchemas;
 use metricd_execution::{FindingCode, SqlValidator};
 use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
@@ -196,7 +197,7 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
         assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed, "{sql}: {findings:?}");
         assert!(findings[0].message.contains(words), "{sql}: {findings:?}");
     }
-    let resolver = Arc::new(PgResolver::new(&database.owner));
+    let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let added = ["warehouse.max", "warehouse.akeys"].map(str::to_owned).into_iter().collect();
     let allowing = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &added)).await??;
     let allowing = Arc::new(allowing);

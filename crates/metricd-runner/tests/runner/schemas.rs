@@ -1,0 +1,154 @@
+//! SQL that reads schemas of the operator's choice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use metricd_database::{DataSchemas, DatabaseUrl};
+use metricd_domain::{Contract, Period, SqlText, TimeColumn};
+use metricd_execution::{
+    BoundStatement, Declarations, JsonRows, MetricRunner, Permit, RunError, RunLimits, SqlValidationError,
+    SqlValidator, Statement,
+};
+use metricd_postgres::{ReaderLimits, check_reader, prepare_reader};
+use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
+use metricd_test_support::TestDatabase;
+use tokio::task::spawn_blocking;
+
+const TABLES: &str = r#"
+    CREATE SCHEMA sales;
+    CREATE SCHEMA "Shop, 1";
+    CREATE TYPE sales.state AS ENUM ('open', 'paid');
+    CREATE FUNCTION sales.net(numeric) RETURNS numeric LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 2';
+    CREATE TABLE sales.orders (placed date, amount numeric, state sales.state);
+    INSERT INTO sales.orders VALUES ('2025-01-01', 10, 'open'), ('2025-01-02', 20, 'paid');
+    CREATE TABLE "Shop, 1".orders (placed date, amount numeric);
+    INSERT INTO "Shop, 1".orders VALUES ('2025-01-01', 7);
+    CREATE TABLE "Shop, 1".customers (name text);
+    INSERT INTO "Shop, 1".customers VALUES ('ann');"#;
+
+/// A database with tables in two schemas, a runner and a validator of SQL over both.
+struct Shop {
+    database: TestDatabase,
+    runner: PgRunner,
+    validator: Arc<SqlValidator>,
+}
+
+impl Shop {
+    async fn new() -> Result<Self> {
+        let database = TestDatabase::new().await?;
+        let client = database.connect().await?;
+        client.batch_execute(TABLES).await?;
+        let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+        let name = database.owner.database();
+        // The settings of a role hold in all databases, and other tests use the common reader.
+        let reader = DatabaseUrl::parse(format!("postgres://reader_{name}:pw@127.0.0.1:{port}/{name}"))?;
+        let schemas = DataSchemas::new(["sales".to_owned(), "Shop, 1".to_owned()])?;
+        let (owner, role, of_role) = (database.owner.clone(), reader.clone(), schemas.clone());
+        spawn_blocking(move || {
+            prepare_reader(&owner, &role, &of_role, ReaderLimits::default())?;
+            check_reader(&role, &of_role)
+        })
+        .await??;
+        let resolver = Arc::new(PgResolver::new(&database.owner, &schemas));
+        let validator = spawn_blocking(move || SqlValidator::new(resolver, &BTreeSet::new())).await??;
+        let runner = PgRunner::new(&reader, RunnerConfig { schemas, ..RunnerConfig::default() })?;
+        Ok(Self { database, runner, validator: Arc::new(validator) })
+    }
+
+    async fn validate(&self, sql: &str, time_column: Option<&str>) -> Result<Result<Contract, String>> {
+        let (validator, sql) = (Arc::clone(&self.validator), SqlText::parse(sql)?);
+        let time_column = time_column.map(TimeColumn::parse).transpose()?;
+        let validation = move || {
+            let declared = Declarations { parameters: &[], time_column: time_column.as_ref(), period: None };
+            validator.validate(&sql, declared)
+        };
+        match spawn_blocking(validation).await? {
+            Ok(contract) => Ok(Ok(contract)),
+            Err(SqlValidationError::Refused(findings)) => Ok(Err(findings[0].message.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn run(&self, sql: &str) -> Result<String> {
+        let (statement, mut sink) = (bound(sql)?, JsonRows::default());
+        self.runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut sink).await?;
+        Ok(String::from_utf8(sink.finish())?)
+    }
+}
+
+fn bound(sql: &str) -> Result<BoundStatement> {
+    Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?))
+}
+
+fn tables(contract: &Contract) -> Vec<String> {
+    contract.tables.iter().map(|table| format!("{}.{} {}", table.schema, table.name, table.is_visible)).collect()
+}
+
+#[tokio::test]
+async fn names_are_searched_in_the_order_of_the_schemas() -> Result<()> {
+    let shop = Shop::new().await?;
+    for (sql, read, rows) in [
+        ("SELECT sum(amount) AS n FROM orders", vec!["sales.orders true"], r#"[{"n":30}]"#),
+        ("SELECT sum(amount) AS n FROM \"Shop, 1\".orders", vec!["Shop, 1.orders false"], r#"[{"n":7}]"#),
+        (
+            "SELECT name, net(sum(amount)) AS n, 'open'::state AS s FROM customers, orders WHERE orders.state = 'open' GROUP BY name",
+            vec!["Shop, 1.customers true", "sales.orders true"],
+            r#"[{"name":"ann","n":5.0000000000000000,"s":"open"}]"#,
+        ),
+    ] {
+        let contract = shop.validate(sql, None).await?.map_err(anyhow::Error::msg)?;
+        assert_eq!(tables(&contract), read, "{sql}");
+        assert_eq!(shop.run(sql).await?, rows, "{sql}");
+        shop.runner.verify(&bound(sql)?, Some(&contract)).await?;
+    }
+    for (sql, message) in [
+        ("SELECT * FROM warehouse.metrics", "only tables and views of the schemas `sales`, `Shop, 1`"),
+        ("SELECT * FROM catalog.queries", "only tables and views of the schemas"),
+        ("SELECT * FROM pg_class", "only tables and views of the schemas"),
+        ("SELECT * FROM metrics", "metrics"),
+    ] {
+        let refused = shop.validate(sql, None).await?.err().context(sql)?;
+        assert!(refused.contains(message), "{sql}: {refused}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_period_narrows_the_table_that_a_name_means() -> Result<()> {
+    let shop = Shop::new().await?;
+    let both = "SELECT count(*) AS n FROM orders UNION ALL SELECT count(*) FROM \"Shop, 1\".orders";
+    for (time_column, schema) in [("sales.orders.placed", "sales"), ("Shop, 1.orders.placed", "Shop, 1")] {
+        let contract = shop.validate(both, Some(time_column)).await?.map_err(anyhow::Error::msg)?;
+        let Period::Narrowed(source) = &contract.period else { anyhow::bail!("{:?}", contract.period) };
+        assert_eq!(source.schema, schema);
+    }
+    let ambiguous = shop.validate(both, Some("orders.placed")).await?.err().context("two tables have it")?;
+    assert!(ambiguous.contains("write `table.column`, or `schema.table.column`"), "{ambiguous}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_table_that_appears_in_an_earlier_schema_is_drift() -> Result<()> {
+    let shop = Shop::new().await?;
+    let sql = "SELECT name FROM customers";
+    let contract = shop.validate(sql, None).await?.map_err(anyhow::Error::msg)?;
+    shop.runner.verify(&bound(sql)?, Some(&contract)).await?;
+    let create = "CREATE TABLE sales.customers (name text); GRANT SELECT ON ALL TABLES IN SCHEMA sales TO PUBLIC";
+    shop.database.connect().await?.batch_execute(create).await?;
+    let verified = shop.runner.verify(&bound(sql)?, Some(&contract)).await;
+    assert!(matches!(verified, Err(RunError::Drifted)), "{verified:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn relations_are_named_with_their_schemas() -> Result<()> {
+    let shop = Shop::new().await?;
+    let relations = shop.runner.relations().await?;
+    let names: Vec<_> =
+        relations.iter().map(|relation| format!("{} {}", relation.qualified_name(), relation.is_visible)).collect();
+    assert_eq!(names, ["Shop, 1.customers true", "Shop, 1.orders false", "sales.orders true"]);
+    let count = |text: &str| relations.iter().filter(|relation| relation.is_named(text)).count();
+    assert_eq!([count("orders"), count("Shop, 1.orders"), count("sales.orders"), count("metrics")], [1, 1, 1, 0]);
+    Ok(())
+}
