@@ -1,4 +1,4 @@
-//! Whom the program serves, by what the operator has said.
+//! Decides whether the server requires tokens, and which keys verify them.
 
 mod issuer;
 
@@ -16,19 +16,20 @@ use tokio::sync::Notify;
 use self::issuer::Issuer;
 use crate::arguments::{AccessArguments, usage_error};
 
-/// Where the secret itself may stand. There is no flag for it, since every user of the machine sees those.
+/// The environment variable that holds the secret itself. It has no flag: every user of the machine can see flags.
 pub(crate) const SECRET: &str = "METRICD_JWT_SECRET";
 
-/// What may be served without being asked for a token: a database of nobody else's, to this machine alone.
+/// The facts that decide whether the server may run without tokens: it may only with a private database, and only on loopback.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exposure {
-    /// Whether the database is an operator's.
-    pub(crate) is_operators_database: bool,
-    /// Where the server listens.
+    /// Whether the database is the operator's own, not a private one.
+    pub(crate) is_external_database: bool,
+    /// The address that the server listens on.
     pub(crate) address: SocketAddr,
 }
 
-/// Whom to serve.
+/// Returns whether callers need tokens, and the verifier for them. Fails without a key, unless the operator or the exposure
+/// allows access without tokens.
 pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<Access> {
     let secret = find_secret(arguments.jwt_secret_file.as_deref())?;
     if !arguments.shared_tables.is_empty() && arguments.tenant_claim.is_none() {
@@ -56,10 +57,10 @@ pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<
             Ok(Access::Anonymous)
         }
         (false, false) => {
-            let Exposure { is_operators_database, address } = exposure;
-            let what = if is_operators_database { "your own database".to_owned() } else { format!("on {address}") };
+            let Exposure { is_external_database, address } = exposure;
+            let what = if is_external_database { "your own database".to_owned() } else { format!("on {address}") };
             ensure!(
-                !is_operators_database && address.ip().is_loopback(),
+                !is_external_database && address.ip().is_loopback(),
                 "serving {what} requires a key that verifies tokens: set {SECRET} to at least 32 random bytes, or give \
                  --jwt-secret-file or --jwt-keys; or serve without tokens with --insecure-allow-anonymous"
             );
@@ -68,7 +69,7 @@ pub(crate) fn access(arguments: &AccessArguments, exposure: Exposure) -> Result<
     }
 }
 
-/// The secret, from the environment or a file.
+/// Reads the secret from the environment or a file.
 pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
     match (env::var_os(SECRET), file) {
         (Some(_), Some(file)) => {
@@ -82,7 +83,7 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
             secret.map(Some).map_err(|error| usage_error(format!("{SECRET} has no secret: {error}")))
         }
         (None, Some(file)) => {
-            warn_of_readers(file);
+            warn_if_world_readable(file);
             let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             Secret::parse(text).map(Some).with_context(|| format!("{} has no secret", file.display()))
         }
@@ -90,8 +91,8 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
     }
 }
 
-/// Says so if every user of the machine may read the secret, and so sign tokens.
-fn warn_of_readers(file: &Path) {
+/// Warns if every user of the machine may read the secret, and can therefore sign tokens.
+fn warn_if_world_readable(file: &Path) {
     let mode = fs::metadata(file).map(|found| found.permissions().mode()).unwrap_or_default();
     if mode & 0o004 != 0 {
         let file = file.display();
@@ -101,7 +102,7 @@ fn warn_of_readers(file: &Path) {
     }
 }
 
-/// The verifier; where the keys are at a URL, they are fetched in the background from now on.
+/// Returns the verifier. If the keys are at a URL, starts to fetch them in the background.
 fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<Verifier>> {
     let AccessArguments { jwt_keys, jwt_algorithms, jwt_issuers, jwt_audiences, tenant_claim, .. } = arguments.clone();
     let rules = Rules {
@@ -116,31 +117,31 @@ fn verifier(arguments: &AccessArguments, secret: Option<&Secret>) -> Result<Arc<
         keys = keys.with_secret(secret);
     }
     match jwt_keys {
-        Some(url) if url.contains("://") => fetching(&url, keys, rules),
+        Some(url) if url.contains("://") => verifier_with_issuer(&url, keys, rules),
         Some(file) => {
             let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
             let public = Keys::parse(&text).with_context(|| format!("{file} has no public keys"))?;
-            with_keys(public.merged_with(keys), rules)
+            verifier_with_keys(public.merged_with(keys), rules)
         }
-        None => with_keys(keys, rules),
+        None => verifier_with_keys(keys, rules),
     }
 }
 
-fn with_keys(keys: Keys, rules: Rules) -> Result<Arc<Verifier>> {
+fn verifier_with_keys(keys: Keys, rules: Rules) -> Result<Arc<Verifier>> {
     let verifier = Verifier::new(keys, rules)?;
     let names: Vec<_> = verifier.algorithms().iter().map(|algorithm| algorithm.name()).collect();
     log::info!("tokens are required, signed by {}", names.join(", "));
     Ok(Arc::new(verifier))
 }
 
-fn fetching(url: &str, own: Keys, rules: Rules) -> Result<Arc<Verifier>> {
-    let issuer = Issuer::new(url, own.clone())?;
+fn verifier_with_issuer(url: &str, local_keys: Keys, rules: Rules) -> Result<Arc<Verifier>> {
+    let issuer = Issuer::new(url, local_keys.clone())?;
     let unknown_key = Arc::new(Notify::new());
-    // What is told while keys are being fetched is answered by these.
-    let told = Arc::clone(&unknown_key);
-    let verifier = Verifier::without_keys(rules).on_unknown_key(move || told.notify_waiters());
-    // Without one of its own, there is none until the issuer has answered.
-    let _ = verifier.replace_keys(own);
+    // `notify_waiters` stores no permit: a notification during a fetch is dropped, because that fetch answers it.
+    let notify = Arc::clone(&unknown_key);
+    let verifier = Verifier::without_keys(rules).on_unknown_key(move || notify.notify_waiters());
+    // Fails without a local key. Then every token is refused until the first fetch succeeds.
+    let _ = verifier.replace_keys(local_keys);
     let verifier = Arc::new(verifier);
     actix_web::rt::spawn(issuer.keep_up_to_date(Arc::clone(&verifier), unknown_key));
     log::info!("tokens are required, signed by a key of the issuer");

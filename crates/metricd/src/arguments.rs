@@ -1,4 +1,4 @@
-//! The command line, with environment variables behind it.
+//! The command line, and the environment variables that set its options.
 
 mod access;
 mod checks;
@@ -29,17 +29,17 @@ use crate::log_filter::LogFilter;
 use crate::log_format::LogFormat;
 use crate::output;
 
-/// Other crates' chatter is of use to nobody at the level of our own.
+/// The default log filter. The messages of these crates at `info` do not help an operator.
 const LOG: &str = "info,actix_server=warn,actix_web=warn,tokio_postgres=warn";
 
-/// The exit code of a call that cannot succeed as it is: a wrong command line, or an ingestion of which nothing may be stored.
+/// The exit code of a refusal: of a wrong command line, or of an ingestion's files.
 pub(crate) const REFUSED: u8 = 2;
 
 /// Turns stored SQL into metrics that people can trust.
 ///
-/// Without a database of your own, metricd runs a private PostgreSQL in a data folder and loads a sample: start `metricd`
-/// and paste the requests that it prints. With `DATABASE_URL` and `READER_DATABASE_URL` it uses that PostgreSQL (15 to 18):
-/// run `metricd migrate` once, then `metricd ingest` your files, then `metricd serve`.
+/// Without `DATABASE_URL`, metricd runs a private PostgreSQL in a data folder and loads a sample: start `metricd` and paste
+/// the requests that it prints. To use your own PostgreSQL (15 to 18), set `DATABASE_URL` and `READER_DATABASE_URL`; then run
+/// `metricd migrate` once, `metricd ingest` with your files, and `metricd serve`.
 ///
 /// Exit code: 0 done; 1 failed; 2 refused: a wrong command line, files that are not stored, or drifted definitions.
 #[derive(Debug, Parser)]
@@ -97,9 +97,9 @@ pub(crate) enum Command {
     Migrate(MigrateArguments),
     /// Print the OpenAPI document of the API, or of stored metrics.
     ///
-    /// The document of the API covers any metric. That of a metric or dashboard has the parameters and columns of its
-    /// metrics: generate typed clients from it. A server returns the same at `/openapi.json`, `/metrics/{id}/openapi.json`
-    /// and `/dashboards/{id}/openapi.json`. Only --metric and --dashboard need the database.
+    /// The document of the API describes any metric. The document of one metric or dashboard has the parameters and columns
+    /// of its metrics: generate typed clients from it. A server returns the same documents at `/openapi.json`,
+    /// `/metrics/{id}/openapi.json` and `/dashboards/{id}/openapi.json`. Only --metric and --dashboard need the database.
     Openapi(OpenapiArguments),
     /// Permanently remove deleted metrics with their history.
     ///
@@ -193,7 +193,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads the command line; what is wrong with it is printed, and told by the exit code.
+    /// Parses the command line. If it is wrong or asks for help, prints that and returns the exit code.
     pub(crate) fn read() -> Result<Self, ExitCode> {
         let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
             reject_passwords(&matches)?;
@@ -218,8 +218,8 @@ impl Arguments {
     }
 }
 
-/// What is wrong with the command line, or with a variable of the environment that stands for a part of it, and shows only once
-/// all of it is read. The exit code is that of every wrong command line.
+/// An error in the command line or its environment variables that shows only after parsing. The exit code is [`REFUSED`], as
+/// for every wrong command line.
 #[derive(Debug)]
 pub(crate) struct UsageError(String);
 
@@ -231,17 +231,17 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// The error of a wrong command line.
+/// Makes the error of a wrong command line.
 pub(crate) fn usage_error(message: impl fmt::Display) -> anyhow::Error {
     UsageError(message.to_string()).into()
 }
 
-/// The message with each option named by the variable of the environment that gives it, if the command line does not.
+/// Replaces each option in the message by its environment variable, if that sets the option and the command line does not.
 pub(crate) fn name_variables(message: &str) -> String {
     explain::name_variables(message, &CommandLine::command())
 }
 
-/// A sentence for each variable of the environment that looks like one of metricd's and is none.
+/// Returns a warning for each environment variable that looks like one of metricd's and is none.
 pub(crate) fn misspelled_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     unknown_variables(&CommandLine::command(), names)
@@ -262,8 +262,8 @@ mod tests {
         CommandLine::command().debug_assert();
     }
 
-    /// The options without an environment variable, by command. Each says what one call is to do; a variable would change
-    /// every later call as well.
+    /// The options without an environment variable, by command. Each describes a single call; a variable would change every
+    /// later call as well.
     const OPTIONS_OF_ONE_CALL: [(&str, &[&str]); 6] = [
         ("check", &["format"]),
         ("ingest", &["strict", "dry-run", "overwrite-edits", "format"]),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn serving_is_what_happens_without_a_command() {
+    fn serve_is_the_default_command() {
         let line = CommandLine::try_parse_from(["metricd", "--listen", "127.0.0.1:9000"]).unwrap();
         assert!(line.command.is_none());
         assert_eq!(line.serve.listen.port(), 9000);

@@ -1,4 +1,4 @@
-//! The keys of an issuer that publishes them: fetched in the background, again and again.
+//! Fetches the keys of an issuer that publishes them, in the background and periodically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,42 +15,42 @@ use url::Url;
 
 use crate::arguments::usage_error;
 
-/// How often keys are fetched, whether a token names another or not.
+/// The interval between fetches if no token names an unknown key.
 const INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-/// How long after a failure they are fetched again.
+/// The pause between a failed fetch and the next one.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// How often they are fetched at most because a token names one that is not known, which anybody can have it do.
+/// The minimum interval between fetches for tokens that name unknown keys. Any client can send such tokens.
 const MIN_PAUSE: Duration = Duration::from_secs(60);
 
-/// How long fetching may take.
+/// The time limit of one fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How large a set of keys may be.
+/// The size limit of a key set.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// An issuer that publishes its keys.
 #[derive(Debug)]
 pub(super) struct Issuer {
     url: Url,
-    /// The same without a query string, which may be a secret.
+    /// The URL for the log: without its query string, which may be a secret.
     shown: Url,
     agent: Agent,
-    /// Keys that are there besides.
-    own: Keys,
+    /// Keys that are used in addition to the issuer's.
+    local_keys: Keys,
 }
 
 impl Issuer {
     /// The issuer with this URL.
-    pub(super) fn new(url: &str, own: Keys) -> Result<Self> {
+    pub(super) fn new(url: &str, local_keys: Keys) -> Result<Self> {
         let url = Url::parse(url).map_err(|error| usage_error(format!("expected a URL of keys: {error}")))?;
-        // It is shown in the log.
+        // The log shows the URL.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(usage_error("the URL of keys has a user or a password: remove it"));
         }
         if url.scheme() != "https" && !is_loopback(&url) {
-            return Err(usage_error("keys fetched without TLS could be replaced on the way: give an https URL"));
+            return Err(usage_error("keys fetched without TLS could be replaced in transit: give an https URL"));
         }
         let tls = TlsConfig::builder()
             .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -64,10 +64,10 @@ impl Issuer {
             .new_agent();
         let mut shown = url.clone();
         shown.set_query(None);
-        Ok(Self { url, shown, agent, own })
+        Ok(Self { url, shown, agent, local_keys })
     }
 
-    /// Keeps the verifier's keys up to date, for ever. Where they cannot be fetched, those before stay.
+    /// Keeps the verifier's keys up to date, and never returns. If a fetch fails, the previous keys stay.
     pub(super) async fn keep_up_to_date(self, verifier: Arc<Verifier>, unknown_key: Arc<Notify>) {
         let mut not_before = Instant::now();
         loop {
@@ -98,7 +98,7 @@ impl Issuer {
             ensure!(response.status() == 200, "the response is {}", response.status());
             Ok(response.body_mut().with_config().limit(MAX_BYTES).read_to_string()?)
         });
-        Ok(Keys::parse(&fetched.await??)?.merged_with(self.own.clone()))
+        Ok(Keys::parse(&fetched.await??)?.merged_with(self.local_keys.clone()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a command line, beyond what clap finds.
+//! Checks of the command line that clap cannot express.
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory};
@@ -41,7 +41,7 @@ pub(super) fn reject_misplaced_flags(matches: &ArgMatches) -> Result<(), clap::E
     Ok(())
 }
 
-/// Rejects flags of hardening without hardening, and a format that nothing is printed in.
+/// Rejects options of hardening without hardening, and `--format` if no plan is printed.
 pub(super) fn reject_ineffective_flags(matches: &ArgMatches) -> Result<(), clap::Error> {
     let Some(("migrate", migrate)) = matches.subcommand() else { return Ok(()) };
     let is_given = |id: &str| migrate.value_source(id) == Some(ValueSource::CommandLine);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_in_a_flag_is_refused_and_not_shown() {
+    fn a_password_in_a_flag_is_rejected_and_not_printed() {
         for arguments in [
             ["metricd", "--database-url", "postgres://ann:s3cret@localhost/m", "migrate"],
             ["metricd", "migrate", "--reader-database-url", "postgres://ann:s3cret@localhost/m"],
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_serve_come_after_it() {
+    fn flags_of_serve_must_follow_the_command() {
         let check = |arguments: &[&str]| {
             reject_misplaced_flags(&CommandLine::command().try_get_matches_from(arguments).unwrap())
         };
@@ -88,18 +88,18 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_hardening_need_hardening() {
+    fn flags_of_hardening_require_hardening() {
         let check = |arguments: &str| {
             let arguments = format!("metricd migrate {arguments}");
             reject_ineffective_flags(
                 &CommandLine::command().try_get_matches_from(arguments.split_whitespace()).unwrap(),
             )
         };
-        for vain in ["--yes", "--dry-run", "--format sql", "--harden --format sql"] {
-            assert!(check(vain).is_err(), "{vain}");
+        for ineffective in ["--yes", "--dry-run", "--format sql", "--harden --format sql"] {
+            assert!(check(ineffective).is_err(), "{ineffective}");
         }
-        for good in ["", "--harden", "--undo-hardening --yes", "--harden --dry-run --format sql"] {
-            assert!(check(good).is_ok(), "{good}");
+        for effective in ["", "--harden", "--undo-hardening --yes", "--harden --dry-run --format sql"] {
+            assert!(check(effective).is_ok(), "{effective}");
         }
         let both = ["metricd", "migrate", "--harden", "--undo-hardening"];
         assert!(CommandLine::command().try_get_matches_from(both).is_err());

@@ -1,36 +1,37 @@
-//! What clap's errors do not know: which variable of the environment a value comes from, and to which command an option belongs.
+//! Adds to clap's errors the environment variable that a wrong value comes from, and the command that an option belongs to.
 
 use std::env;
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Command};
 
-/// How similar a name has to be to what was typed to be suggested, unless one of them begins with the other.
+/// The minimum similarity of a suggestion to the typed name, unless one is a prefix of the other.
 const MIN_SIMILARITY: f64 = 0.6;
 
-/// The error with the variable that a wrong value comes from, with the command that an unknown option belongs to, and without
-/// suggestions that are far from what was typed.
+/// Completes the error: names the variable that a wrong value comes from and the command that an unknown option belongs to, and
+/// removes suggestions that are not similar to the typed name.
 pub(super) fn explain(mut error: Error, command: &Command) -> Error {
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            if let Some(variable) = text(&error, ContextKind::InvalidArg).and_then(|shown| source(&shown, command)) {
+            if let Some(variable) = text(&error, ContextKind::InvalidArg).and_then(|shown| variable_of(&shown, command))
+            {
                 error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
             }
         }
         ErrorKind::UnknownArgument => {
             if let Some(flag) = text(&error, ContextKind::InvalidArg) {
-                let owners = owners(&flag, command);
-                if !owners.is_empty() {
+                let commands = commands_with(&flag, command);
+                if !commands.is_empty() {
                     error.remove(ContextKind::SuggestedArg);
-                    let hint = format!("'{flag}' is an option of {}", owners.join(", "));
+                    let hint = format!("'{flag}' is an option of {}", commands.join(", "));
                     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
                 }
-                drop_far(&mut error, &flag, ContextKind::SuggestedArg);
+                drop_dissimilar(&mut error, &flag, ContextKind::SuggestedArg);
             }
         }
         ErrorKind::InvalidSubcommand => {
             if let Some(typed) = text(&error, ContextKind::InvalidSubcommand) {
-                drop_far(&mut error, &typed, ContextKind::SuggestedSubcommand);
+                drop_dissimilar(&mut error, &typed, ContextKind::SuggestedSubcommand);
             }
         }
         _ => {}
@@ -38,19 +39,20 @@ pub(super) fn explain(mut error: Error, command: &Command) -> Error {
     error
 }
 
-/// The message with each option named by the variable of the environment that gives it.
+/// Replaces each option in the message by the environment variable that sets it.
 pub(crate) fn name_variables(message: &str, command: &Command) -> String {
     let is_of_flag = |character: char| character.is_ascii_alphanumeric() || character == '-';
     let pieces = message.split_inclusive(|character| !is_of_flag(character));
     let named = pieces.map(|piece| {
         let flag = piece.trim_end_matches(|character| !is_of_flag(character));
-        source(flag, command).map_or_else(|| piece.to_owned(), |variable| piece.replacen(flag, &variable, 1))
+        variable_of(flag, command).map_or_else(|| piece.to_owned(), |variable| piece.replacen(flag, &variable, 1))
     });
     named.collect()
 }
 
-/// The variable that gives an option, if the command line does not. The option is shown as clap does: `--name <VALUE>`.
-fn source(shown: &str, command: &Command) -> Option<String> {
+/// Returns the variable that sets an option, if the command line does not. `shown` is the option as clap prints it:
+/// `--name <VALUE>`.
+fn variable_of(shown: &str, command: &Command) -> Option<String> {
     let flag = shown.split(' ').next().filter(|flag| flag.starts_with("--"))?;
     let is_on_command_line = env::args_os().skip(1).any(|argument| {
         let rest = argument.to_str().and_then(|argument| argument.strip_prefix(flag));
@@ -60,22 +62,22 @@ fn source(shown: &str, command: &Command) -> Option<String> {
     (!is_on_command_line && env::var_os(variable).is_some()).then(|| variable.to_string_lossy().into_owned())
 }
 
-/// The option of this name, of the command or one below.
+/// Finds the option with this name, of the command or of a subcommand.
 fn find<'a>(name: &str, command: &'a Command) -> Option<&'a Arg> {
     let own = command.get_arguments().find(|argument| argument.get_long() == Some(name));
     own.or_else(|| command.get_subcommands().find_map(|command| find(name, command)))
 }
 
-/// The commands that have the option.
-fn owners(flag: &str, command: &Command) -> Vec<String> {
+/// Returns the subcommands that have the option.
+fn commands_with(flag: &str, command: &Command) -> Vec<String> {
     let name = flag.trim_start_matches('-');
-    let owners = command.get_subcommands().filter(|command| find(name, command).is_some());
-    owners.map(|owner| format!("'{} {}'", command.get_name(), owner.get_name())).collect()
+    let commands = command.get_subcommands().filter(|command| find(name, command).is_some());
+    commands.map(|found| format!("'{} {}'", command.get_name(), found.get_name())).collect()
 }
 
-/// Removes what is suggested instead of what was typed, if it is another word.
-fn drop_far(error: &mut Error, typed: &str, kind: ContextKind) {
-    let is_near = |suggested: &str| {
+/// Removes suggestions that are not similar to the typed name.
+fn drop_dissimilar(error: &mut Error, typed: &str, kind: ContextKind) {
+    let is_similar = |suggested: &str| {
         let (typed, suggested) = (typed.trim_start_matches('-'), suggested.trim_start_matches('-'));
         typed.starts_with(suggested)
             || suggested.starts_with(typed)
@@ -86,8 +88,9 @@ fn drop_far(error: &mut Error, typed: &str, kind: ContextKind) {
         Some(ContextValue::Strings(suggested)) => suggested,
         _ => return,
     };
-    let mut near: Vec<_> = suggested.into_iter().filter(|suggested| is_near(suggested)).collect();
-    let value = if near.len() == 1 { ContextValue::String(near.remove(0)) } else { ContextValue::Strings(near) };
+    let mut similar: Vec<_> = suggested.into_iter().filter(|suggested| is_similar(suggested)).collect();
+    let value =
+        if similar.len() == 1 { ContextValue::String(similar.remove(0)) } else { ContextValue::Strings(similar) };
     if !matches!(&value, ContextValue::Strings(none) if none.is_empty()) {
         error.insert(kind, value);
     }
@@ -113,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_of_another_command_is_named_with_that_command() {
+    fn an_unknown_option_is_reported_with_the_commands_that_have_it() {
         for (arguments, tip) in [
             ("ingest --listen :80 x", "tip: '--listen' is an option of 'metricd serve'\n"),
             ("serve --strict", "tip: '--strict' is an option of 'metricd ingest'\n"),
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_near_is_suggested() {
+    fn only_similar_names_are_suggested() {
         for (arguments, suggested) in [
             ("--listn :80", "--listen"),
             ("--log-level debug", "--log"),
@@ -139,8 +142,8 @@ mod tests {
             let message = message(arguments);
             assert!(message.contains(&format!("exists: '{suggested}'")), "{message}");
         }
-        for far in ["--verbose", "list", "--hosts"] {
-            let message = message(far);
+        for dissimilar in ["--verbose", "list", "--hosts"] {
+            let message = message(dissimilar);
             assert!(!message.contains("tip:"), "{message}");
         }
     }

@@ -1,4 +1,4 @@
-//! The limits of one caller.
+//! The options for the limits of one caller.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
@@ -56,7 +56,7 @@ impl FromStr for ScopeCost {
 }
 
 impl QuotaArguments {
-    /// The rules for this number of connections.
+    /// Returns the rules for this number of connections.
     pub(crate) fn rules(&self, query_connections: u32) -> QuotaRules {
         let connections = usize::try_from(query_connections).unwrap_or(usize::MAX);
         QuotaRules {
@@ -88,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn one_subject_leaves_connections_to_others_where_there_are_several() {
-        let of = |connections| parse("").unwrap().rules(connections).queries_per_subject.map(NonZeroUsize::get);
-        // A single connection leaves none for others.
-        assert_eq!([1, 2, 3, 4, 16, 50].map(of), [None, Some(1), Some(2), Some(3), Some(12), Some(37)]);
+    fn one_subject_leaves_connections_to_others() {
+        let permits = |connections| parse("").unwrap().rules(connections).queries_per_subject.map(NonZeroUsize::get);
+        // A single connection cannot be shared, so there is no limit.
+        assert_eq!([1, 2, 3, 4, 16, 50].map(permits), [None, Some(1), Some(2), Some(3), Some(12), Some(37)]);
         let set = parse("--queries-per-subject 16").unwrap().rules(16).queries_per_subject;
         assert_eq!(set.map(NonZeroUsize::get), Some(16));
     }

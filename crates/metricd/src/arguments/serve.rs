@@ -92,8 +92,8 @@ pub(crate) struct ServeArguments {
     #[arg(long = "allowed-host", env = "METRICD_ALLOWED_HOSTS", value_name = "HOST", value_delimiter = ',')]
     pub(crate) allowed_hosts: Vec<AllowedHost>,
 
-    /// The number of connections from one address. A further one closes the connection of that address that has made no
-    /// progress for the longest time. Raise it for a proxy.
+    /// The highest number of connections from one address. A further one closes the connection of that address that has made
+    /// no progress for the longest time. Raise the limit for a proxy.
     #[arg(long, env = "METRICD_CONNECTIONS_PER_ADDRESS", default_value_t = 512, value_name = "COUNT", value_parser = whole_number::<u32>(1..=1_000_000))]
     pub(crate) connections_per_address: u32,
 
@@ -114,8 +114,8 @@ pub(crate) struct ServeArguments {
     pub(crate) quotas: QuotaArguments,
 }
 
-/// The address that `HOST:PORT` or `:PORT` names. A port alone is one of the loopback interface: listening on all interfaces
-/// requires `0.0.0.0:PORT`.
+/// Parses `HOST:PORT` or `:PORT`. A port alone means the loopback interface: to listen on all interfaces, an operator has to
+/// write `0.0.0.0:PORT`.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str = "expected `HOST:PORT`, such as `127.0.0.1:8080`, or `:PORT`";
     let full = if text.starts_with(':') { format!("{}{text}", Ipv4Addr::LOCALHOST) } else { text.to_owned() };

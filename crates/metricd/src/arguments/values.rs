@@ -1,11 +1,11 @@
-//! Values of options, with messages that say what is expected.
+//! Parsers of option values. Their errors state what is expected.
 
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Reads a whole number within these bounds, of which the first is included.
+/// Returns a parser of whole numbers in the range. Its error states the bounds, if the lower one is included.
 pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
     range: impl RangeBounds<T> + Clone,
 ) -> impl Fn(&str) -> Result<T, String> + Clone {
@@ -19,7 +19,7 @@ pub(super) fn whole_number<T: FromStr + PartialOrd + Display>(
     }
 }
 
-/// Reads the value of an environment variable that stands for a flag. Any other text is an error: it must neither enable nor
+/// Parses the value of an environment variable that sets a flag. Any other text is an error: it must neither enable nor
 /// disable anything silently.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -29,7 +29,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Reads a duration, such as `30d`.
+/// Parses a duration, such as `30d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "expected numbers with units, such as `15m`, `12h` or `30d`".to_owned())
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wrong_number_is_told_what_is_expected() {
+    fn the_error_of_a_wrong_number_states_the_range() {
         let within = whole_number::<u32>(1..=50);
         assert_eq!(within("50"), Ok(50));
         for wrong in ["0", "51", "-1", "5s", "", "99999999999"] {
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flags_variable_is_true_or_false() {
+    fn the_variable_of_a_flag_is_true_or_false() {
         for (text, expected) in
             [("1", true), ("TRUE", true), ("on", true), ("0", false), ("false", false), ("No", false)]
         {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_duration_is_told_what_is_expected() {
+    fn the_error_of_a_wrong_duration_states_the_form() {
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         for wrong in ["x", "30", "", "5 parsecs"] {
             assert!(duration(wrong).is_err_and(|message| message.starts_with("expected")), "{wrong}");

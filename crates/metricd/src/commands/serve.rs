@@ -29,26 +29,26 @@ use crate::database::{Database, RECORDS_SCHEMA};
 use crate::tenants::tenants;
 use crate::{output, sample};
 
-/// How often it is looked whether a private PostgreSQL still runs.
+/// How often metricd checks whether a private PostgreSQL still runs.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many requests the start suggests.
+/// The number of requests that the greeting suggests.
 const SUGGESTED_REQUESTS: usize = 5;
 
-/// Serves until a signal says to stop; then finishes the requests in flight and ends a private PostgreSQL.
+/// Serves until a signal arrives. Then finishes the requests in flight and stops a private PostgreSQL.
 pub(crate) async fn serve(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
     serve: ServeArguments,
 ) -> Result<ExitCode> {
-    let exposure = Exposure { is_operators_database: arguments.database_url.is_some(), address: serve.listen };
+    let exposure = Exposure { is_external_database: arguments.database_url.is_some(), address: serve.listen };
     let access = access(&serve.access, exposure)?;
     let is_open = matches!(access, Access::Anonymous);
     let listener = bind(serve.listen)?;
     let query_timeout = Duration::from_secs(serve.query_timeout_seconds);
     let mut database = Database::open(arguments, query_timeout)?;
     if nix::unistd::geteuid().is_root() {
-        warn_of_root(exposure.is_operators_database);
+        warn_of_root(exposure.is_external_database);
     }
     let (repository, runner) = connect(&database, &serve)?;
     // The sample's SQL reads the sample's records.
@@ -113,7 +113,7 @@ pub(crate) async fn serve(
             server.await?.context("the server failed")?;
             ExitCode::SUCCESS
         }
-        // What is still in flight ends with the process, and its statements with the database.
+        // Requests in flight end with the process. PostgreSQL then ends their statements.
         _ = interrupt.recv() => ExitCode::FAILURE,
         _ = terminate.recv() => ExitCode::FAILURE,
     };
@@ -121,8 +121,7 @@ pub(crate) async fn serve(
     Ok(code)
 }
 
-/// Where uploads are kept: in the folder that is named, in that of the private PostgreSQL, or in one of this user's among
-/// temporary files.
+/// Opens the folder for uploads: the named one, `uploads` in the data folder, or this user's folder in the temporary folder.
 fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
     let folder = match (named, data_dir) {
         (Some(named), _) => named.to_owned(),
@@ -132,24 +131,24 @@ fn uploads(named: Option<&Path>, data_dir: Option<&Path>) -> Result<Uploads> {
     Uploads::below(&folder).with_context(|| format!("cannot store uploads in {} (see --upload-dir)", folder.display()))
 }
 
-/// How many descriptors are kept for files, the log, pipes and connections that end while others begin.
+/// File descriptors reserved for files, the log, pipes, and connections that close while others open.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// How many clients may be connected at once: as many as there are descriptors for beside so many connections to the database,
-/// of which each may be cancelled over another one.
+/// The maximum number of client connections: one for each file descriptor that is left. Each database connection takes two,
+/// because it may need a second one to cancel its statement.
 fn max_connections(database_connections: u32) -> usize {
     let descriptors = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
     let others = OTHER_DESCRIPTORS + 2 * u64::from(database_connections);
     let most = u64::try_from(ConnectionLimits::default().max_connections).unwrap_or(u64::MAX);
-    // With very few descriptors, connections to the database are not all there at once.
+    // With very few descriptors, clients get a quarter of them, and not all database connections can be open at once.
     let connections = descriptors.saturating_sub(others).max(descriptors / 4).clamp(1, most);
     usize::try_from(connections).unwrap_or(usize::MAX)
 }
 
-/// Says why metricd goes on as root. It needs none of root's rights, and to give them up it would have to know which user can
-/// read the files that it reads later.
-fn warn_of_root(is_operators_database: bool) {
-    if is_operators_database {
+/// Warns that metricd runs as root. It does not drop root's privileges itself, because it cannot know which user may read the
+/// files that it reads later.
+fn warn_of_root(is_external_database: bool) {
+    if is_external_database {
         log::warn!(
             "metricd runs as root and needs none of root's privileges: run it as another user, such as with `User=` of systemd, \
              `setpriv --reuid` or `USER` in a container's image"
@@ -197,7 +196,7 @@ async fn load_sample(database: &Database, guard: &GuardArguments) -> Result<()> 
     Ok(())
 }
 
-/// Lets go of definitions in memory when they change.
+/// Invalidates the definition cache when definitions change, and disables it while notifications are lost.
 async fn watch(owner: DatabaseUrl, definitions: Arc<DefinitionCache>) {
     watch_definitions(&owner, |event| match event {
         DefinitionEvent::Watching => definitions.enable(),
@@ -210,7 +209,7 @@ async fn watch(owner: DatabaseUrl, definitions: Arc<DefinitionCache>) {
 fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool, has_hosts: bool) -> String {
     let listens = address;
     if address.ip().is_unspecified() {
-        // No client should name this address, though some systems take it for loopback.
+        // The unspecified address is not one to connect to, although some systems map it to loopback.
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     let mut lines = vec![format!("metricd listens on http://{listens}; Ctrl-C stops it.")];
@@ -236,7 +235,7 @@ fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool
     lines.join("\n") + "\n"
 }
 
-/// Waits for a signal to stop. Meanwhile a private PostgreSQL that has ended by itself is started again.
+/// Waits for a signal to stop. Meanwhile restarts a private PostgreSQL that has stopped unexpectedly.
 async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, terminate: &mut Signal) {
     let mut watch = tokio::time::interval(WATCH_INTERVAL);
     watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
