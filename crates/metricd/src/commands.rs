@@ -1,4 +1,4 @@
-//! The commands, one a file.
+//! The commands, each in its own file.
 
 mod check;
 mod ingest;

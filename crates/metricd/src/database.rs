@@ -1,4 +1,4 @@
-//! The database that the program runs on: the operator's, or a private one.
+//! The database that a command uses: the operator's own, or a private one.
 
 use std::env;
 use std::path::PathBuf;
@@ -17,47 +17,47 @@ use metricd_postgres::{
 
 use crate::arguments::DatabaseArguments;
 
-/// The schema into which records of files are stored.
+/// The schema that the records of files are stored in.
 pub(crate) const RECORDS_SCHEMA: &str = "warehouse";
 
 /// The database and the reader of the private PostgreSQL.
 const DATABASE: &str = "metricd";
 const READER: &str = "metricd_reader";
 
-/// The oldest PostgreSQL that will do.
+/// The oldest supported version of PostgreSQL.
 const MIN_MAJOR: u32 = 15;
 
-/// The newest PostgreSQL that the rules for SQL, functions and rights were made for.
+/// The newest version of PostgreSQL that the rules for SQL, functions and privileges consider.
 const NEWEST_KNOWN_MAJOR: u32 = 18;
 
-/// How much longer than ours the reader's own time limit is, so that ours ends a statement and says why.
-const GRACE: Duration = Duration::from_secs(1);
+/// How much the reader's `statement_timeout` exceeds metricd's time limit, so that metricd ends a statement and reports why.
+const STATEMENT_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
 
-/// How long joining a private PostgreSQL is tried that does not answer, and how long each try waits for the next.
+/// How long metricd tries to join a private PostgreSQL that does not answer, and the pause between attempts.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 const JOIN_PAUSE: Duration = Duration::from_millis(50);
 
-/// A database with the schema in place, as its owner and as the reader.
+/// A database with an up-to-date schema, and the URLs of its owner and its reader.
 #[derive(Debug)]
 pub(crate) struct Database {
     pub(crate) owner: DatabaseUrl,
     pub(crate) reader: DatabaseUrl,
     /// The schemas that stored SQL reads.
     pub(crate) schemas: DataSchemas,
-    /// The private PostgreSQL, where this program runs it.
+    /// The private PostgreSQL, if this program runs it.
     pub(crate) cluster: Option<Cluster>,
-    /// Whether it is a private one, whoever runs it.
+    /// Whether the database is private, also if another program runs it.
     pub(crate) is_private: bool,
-    /// The folder of the private PostgreSQL, where this program runs it.
+    /// The folder of the private PostgreSQL, if this program serves from it.
     pub(crate) data_dir: Option<PathBuf>,
-    /// When the private PostgreSQL that another program runs was started.
+    /// The start of the private PostgreSQL, if another program runs it.
     joined: Option<ServerStart>,
 }
 
-/// Whose database the arguments name.
+/// The database that the arguments name.
 pub(crate) enum Source {
-    /// The operator's.
-    Operators { owner: DatabaseUrl, reader: Option<DatabaseUrl> },
+    /// The operator's own.
+    External { owner: DatabaseUrl, reader: Option<DatabaseUrl> },
     /// A private one, in a data folder.
     Private(ClusterOptions),
 }
@@ -65,10 +65,10 @@ pub(crate) enum Source {
 impl Source {
     pub(crate) fn of(arguments: &DatabaseArguments) -> Result<Self> {
         match (arguments.database_url.clone(), arguments.reader_database_url.clone()) {
-            (Some(owner), reader) => Ok(Self::Operators { owner, reader }),
+            (Some(owner), reader) => Ok(Self::External { owner, reader }),
             (None, Some(_)) => bail!(
-                "READER_DATABASE_URL is set and DATABASE_URL is not: set both to use a database of yours, or neither for a \
-                 private one"
+                "READER_DATABASE_URL is set and DATABASE_URL is not: set both to use your own database, or neither \
+                 to use a private one"
             ),
             (None, None) => {
                 let cwd = env::current_dir().context("the current folder is gone")?;
@@ -87,27 +87,28 @@ impl Source {
 }
 
 impl Database {
-    /// The database to serve from, where statements may run as long as that. A private one must not be in use by another
-    /// server.
+    /// Opens the database to serve from, with this time limit for statements. Fails if another process runs the private
+    /// database.
     pub(crate) fn open(arguments: &DatabaseArguments, query_timeout: Duration) -> Result<Self> {
         let schemas = arguments.schemas()?;
         match Source::of(arguments)? {
-            Source::Operators { owner, reader } => Self::operators(owner, require_reader(reader)?, schemas),
+            Source::External { owner, reader } => Self::external(owner, require_reader(reader)?, schemas),
             Source::Private(options) => {
                 let cluster = Cluster::open(&options)?;
-                let limits = ReaderLimits { statement_timeout: query_timeout + GRACE, ..private_limits() };
+                let limits =
+                    ReaderLimits { statement_timeout: query_timeout + STATEMENT_TIMEOUT_MARGIN, ..private_limits() };
                 let database = Self::private(cluster.connection(), schemas, Some(limits))?;
                 Ok(Self { cluster: Some(cluster), data_dir: Some(options.data_dir), ..database })
             }
         }
     }
 
-    /// The database to read from. A private one has to be there: what only reads makes none.
+    /// Opens or joins the database to read from. A private one must exist: a command that only reads creates none.
     pub(crate) fn open_or_join_existing(arguments: &DatabaseArguments) -> Result<Self> {
         if let Source::Private(ClusterOptions { data_dir, .. }) = Source::of(arguments)? {
             ensure!(
                 Cluster::exists(&data_dir)?,
-                "there is no database in `{}`: give the --data-dir of a server, or make one with `metricd serve` or \
+                "there is no database in `{}`: give the --data-dir of a server, or create one with `metricd serve` or \
                  `metricd ingest`",
                 data_dir.display()
             );
@@ -115,8 +116,8 @@ impl Database {
         Self::open_or_join(arguments)
     }
 
-    /// The database to validate by, in which nothing is stored. If there is no private one yet, a temporary one is used, which
-    /// is removed with this value or with this process.
+    /// Opens or joins the database to validate with. Nothing is stored in it. If there is no private one, opens a temporary
+    /// one, which is removed with this value or with this process.
     pub(crate) fn open_or_join_to_validate(arguments: &DatabaseArguments) -> Result<Self> {
         match Source::of(arguments)? {
             Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
@@ -129,10 +130,10 @@ impl Database {
         }
     }
 
-    /// The database to store into. A private one may be in use by a server, which then shows what is stored.
+    /// Opens or joins the database to store into. A server that uses a private one serves what is stored.
     pub(crate) fn open_or_join(arguments: &DatabaseArguments) -> Result<Self> {
         match Source::of(arguments)? {
-            Source::Operators { owner, reader } => {
+            Source::External { owner, reader } => {
                 require_schema(&owner)?;
                 let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), arguments.schemas()?);
                 Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
@@ -142,22 +143,22 @@ impl Database {
     }
 
     fn open_or_join_private(options: &ClusterOptions, schemas: &DataSchemas) -> Result<Self> {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             let (connection, cluster) = match open_or_join(options)? {
                 ClusterAccess::Opened(cluster) => (cluster.connection().clone(), Some(cluster)),
                 ClusterAccess::Joined(connection) => (connection, None),
             };
-            // Whoever has the database open has prepared the reader, with limits of its own.
+            // The program that runs a joined database has prepared the reader, with its own limits.
             let limits = cluster.is_some().then(private_limits);
             let database = Self::private(&connection, schemas.clone(), limits).and_then(|database| {
                 let joined = cluster.is_none().then(|| server_start(&database.owner)).transpose()?;
                 Ok(Self { joined, ..database })
             });
             match database {
-                // Whoever has it open may just be ending it.
-                Err(error) if cluster.is_none() && began.elapsed() < JOIN_TIMEOUT => {
-                    log::debug!("joining the private PostgreSQL is tried again: {error}");
+                // The program that runs it may be stopping it.
+                Err(error) if cluster.is_none() && started.elapsed() < JOIN_TIMEOUT => {
+                    log::debug!("cannot join the private PostgreSQL yet, retrying: {error}");
                     thread::sleep(JOIN_PAUSE);
                 }
                 database => return Ok(Self { cluster, ..database? }),
@@ -165,13 +166,13 @@ impl Database {
         }
     }
 
-    /// Whether it is a private database that another program ran and has ended. Somebody may have started it again since.
+    /// Whether another program ran this private database and has stopped it, even if it was started again since.
     pub(crate) fn has_ended(&self) -> bool {
         self.joined.is_some_and(|joined| server_start(&self.owner).ok() != Some(joined))
     }
 
-    /// The operator's database, which has to be in order: nothing is changed there without being asked for.
-    fn operators(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
+    /// Checks the operator's own database and opens it. Changes nothing in it.
+    fn external(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
         require_schema(&owner)?;
         require_same_database(&owner, &reader)?;
         check_reader(&reader, &schemas)?;
@@ -193,7 +194,7 @@ impl Database {
         create_database(&owner)?;
         warn_of_newer(server_major(&owner)?);
         migrate(&owner)?;
-        // Nobody else has a use for what this takes.
+        // No other program uses a private database, so none needs the revoked privileges.
         harden(&owner)?;
         if let Some(limits) = limits {
             prepare_reader(&owner, &reader, &schemas, limits)?;
@@ -202,7 +203,7 @@ impl Database {
         Ok(Self { owner, reader, schemas, cluster: None, is_private: true, data_dir: None, joined: None })
     }
 
-    /// Ends a private PostgreSQL that this program runs.
+    /// Stops a private PostgreSQL that this program runs.
     pub(crate) fn close(self) -> Result<()> {
         self.cluster.map_or(Ok(()), Cluster::stop)?;
         Ok(())
@@ -216,14 +217,17 @@ fn private_limits() -> ReaderLimits {
 pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl> {
     reader.context(
         "DATABASE_URL is set and READER_DATABASE_URL is not: stored SQL runs as a role of its own, so set it to the same \
-         database for another user, and run `metricd migrate` to make that user",
+         database for another user, and run `metricd migrate` to create that user",
     )
 }
 
 pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
     refuse_pooler(owner)?;
     let major = server_major(owner)?;
-    ensure!(major >= MIN_MAJOR, "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is needed");
+    ensure!(
+        major >= MIN_MAJOR,
+        "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"
+    );
     warn_of_newer(major);
     Ok(())
 }
@@ -231,8 +235,8 @@ pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
 fn warn_of_newer(major: u32) {
     if major > NEWEST_KNOWN_MAJOR {
         log::warn!(
-            "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: what it \
-             has added may be missing in the rules for stored SQL and in the hardening"
+            "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: the \
+             rules for stored SQL and the hardening may lack what it has added"
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::database::Database;
 use crate::output;
 use crate::progress::count_bar;
 
-/// The exit code where something has drifted.
+/// The exit code if a definition has drifted.
 const DRIFTED: u8 = 2;
 
 /// Validates all stored definitions again, and prints what has drifted.
@@ -39,7 +39,7 @@ pub(crate) async fn check(
     Ok(if report.drifts.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DRIFTED) })
 }
 
-/// The report for people.
+/// Renders the report as text.
 fn render(report: &CheckReport) -> String {
     let mut lines = Vec::new();
     for drift in &report.drifts {

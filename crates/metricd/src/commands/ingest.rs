@@ -16,7 +16,7 @@ use crate::database::Database;
 use crate::output;
 use crate::progress::Bar;
 
-/// How often an ingestion is begun, where the database is ended under it.
+/// The maximum number of attempts at an ingestion whose database is stopped meanwhile.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Validates and stores files, and prints the report.
@@ -25,9 +25,9 @@ pub(crate) async fn ingest(
     guard: &GuardArguments,
     call: IngestArguments,
 ) -> Result<ExitCode> {
-    // A path that leads nowhere is said before a database is started for it.
+    // A missing path is reported before a database is started.
     let inputs = Inputs::find(&call.paths)?;
-    let report = store_anywhere(arguments, guard, &inputs, &call).await?;
+    let report = store_with_retries(arguments, guard, &inputs, &call).await?;
     output::print(&match call.format {
         Format::Text => render(&report),
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",
@@ -35,9 +35,9 @@ pub(crate) async fn ingest(
     Ok(if report.is_refused() { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS })
 }
 
-/// Stores in the database that the arguments name. A private one that another program runs may end before the ingestion has;
-/// what was not stored by then is begun anew, which an ingestion can be, on a database that this program opens or joins.
-async fn store_anywhere(
+/// Stores in the database that the arguments name. If another program runs a private one and stops it meanwhile, retries on a
+/// database that this program opens or joins. A retry is safe, because ingestion is idempotent.
+async fn store_with_retries(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
     inputs: &Inputs,
@@ -51,12 +51,12 @@ async fn store_anywhere(
         } else {
             Database::open_or_join(arguments)?
         };
-        // With an id of its own: the attempt before may have been stored although nobody was told.
+        // Each attempt has its own id: the previous one may have been committed although no response arrived.
         let (dry_run, overwrite_edits) = (call.dry_run, call.overwrite_edits);
         let options = IngestOptions { mode, dry_run, overwrite_edits, ..IngestOptions::default() };
         match store(&database, guard, inputs.clone(), options, Arc::new(Bar::new())).await {
             Err(error) if attempt < MAX_ATTEMPTS && is_unavailable(&error) && database.has_ended() => {
-                log::info!("the private PostgreSQL was ended by the program that ran it; the ingestion begins anew");
+                log::info!("the program that ran the private PostgreSQL has stopped it; the ingestion is retried");
                 attempt += 1;
             }
             report => {
@@ -88,7 +88,7 @@ pub(super) async fn store(
     Ok(ingest_files(&repository, validator, inputs, options, progress).await?)
 }
 
-/// Validates SQL before it is stored in the database.
+/// Returns the validator of the SQL to be stored in the database.
 pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
     let resolver = Arc::new(PgResolver::new(&database.owner, &database.schemas));
     let functions = guard.allow_functions.iter().cloned().collect();

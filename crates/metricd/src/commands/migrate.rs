@@ -12,34 +12,34 @@ use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
 use crate::database::{Database, Source, require_reader, require_schema, require_version};
 use crate::output;
 
-fn refuse_undoing(call: MigrateArguments) -> Result<()> {
+fn refuse_undo(call: MigrateArguments) -> Result<()> {
     let refused = || usage_error("--undo-hardening is for your own database: a private database is always hardened");
     if call.undo_hardening { Err(refused()) } else { Ok(()) }
 }
 
-/// Migrates the schema and prepares the reader; on request hardens the database, or undoes that.
+/// Migrates the schema and prepares the reader. On request, hardens the database or undoes the hardening.
 pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> Result<ExitCode> {
     match Source::of(arguments)? {
         Source::Private(_) if call.dry_run => {
-            refuse_undoing(call)?;
+            refuse_undo(call)?;
             output::print("a private database is always hardened: nothing would change\n");
         }
         // Opening a private database migrates and hardens it.
         Source::Private(_) => {
-            refuse_undoing(call)?;
+            refuse_undo(call)?;
             Database::open_or_join(arguments)?.close()?;
             output::print("the private database is up to date, and hardened\n");
         }
-        Source::Operators { owner, .. } if call.undo_hardening => {
+        Source::External { owner, .. } if call.undo_hardening => {
             require_schema(&owner)?;
             hardening::undo(&owner, call)?;
         }
-        Source::Operators { owner, .. } if call.dry_run => {
+        Source::External { owner, .. } if call.dry_run => {
             require_schema(&owner)?;
             hardening::harden(&owner, call)?;
         }
-        Source::Operators { owner, reader } => {
-            bring_up_to_date(&owner, &require_reader(reader)?, &arguments.schemas()?)?;
+        Source::External { owner, reader } => {
+            migrate_external(&owner, &require_reader(reader)?, &arguments.schemas()?)?;
             if call.harden {
                 hardening::harden(&owner, call)?;
             }
@@ -48,7 +48,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-fn bring_up_to_date(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
+fn migrate_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
     require_version(owner)?;
     check_candidate(owner, reader, schemas)?;
     let applied = metricd_postgres::migrate(owner)?;

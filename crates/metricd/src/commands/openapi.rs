@@ -14,7 +14,7 @@ use crate::arguments::{DatabaseArguments, GuardArguments, OpenapiArguments};
 use crate::database::Database;
 use crate::output;
 
-/// Prints the document of the API, of a metric or of a dashboard.
+/// Prints the OpenAPI document of the API, of a metric or of a dashboard.
 pub(crate) async fn openapi(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
@@ -29,7 +29,7 @@ pub(crate) async fn openapi(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the store for as long as the document is made.
+/// Makes a document from the store, and closes the store.
 async fn with_store(
     arguments: &DatabaseArguments,
     guard: &GuardArguments,
@@ -47,7 +47,7 @@ async fn with_store(
     document
 }
 
-/// What is stored, and who says what it is by now.
+/// The stored definitions, and the validator that updates their contracts.
 struct Store {
     repository: PgRepository,
     validator: SqlValidator,
@@ -73,7 +73,7 @@ impl Store {
         Ok(dashboard_document(&dashboard, &definitions.iter().collect::<Vec<_>>()))
     }
 
-    /// The definition with the contract that its SQL has now, as a server answers with it. Nothing is stored.
+    /// Returns the definition with its current contract, as a server does. Stores nothing.
     async fn current(&self, mut definition: MetricDefinition) -> Result<MetricDefinition> {
         if definition.contract.is_none() {
             return Ok(definition);

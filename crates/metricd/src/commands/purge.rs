@@ -12,10 +12,10 @@ use crate::arguments::{DatabaseArguments, PurgeArguments, usage_error};
 use crate::database::Database;
 use crate::output;
 
-/// How many definitions are read per page.
+/// The number of definitions per page.
 const PAGE: usize = 200;
 
-/// Removes metrics that were deleted long enough ago, or lists them.
+/// Removes metrics that were deleted more than `--older-than` ago, or lists them.
 pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) -> Result<ExitCode> {
     let age = TimeDelta::from_std(call.older_than).ok().and_then(|age| Utc::now().checked_sub_signed(age));
     let deleted_before =

@@ -10,7 +10,7 @@ use crate::access::find_secret;
 use crate::arguments::{TokenArguments, usage_error};
 use crate::output;
 
-/// Prints a token.
+/// Issues a token and prints it.
 pub(crate) fn token(arguments: &TokenArguments) -> Result<ExitCode> {
     let secret = find_secret(arguments.jwt_secret_file.as_deref())?.context(
         "a token is signed with the server's secret: set METRICD_JWT_SECRET to it, or give --jwt-secret-file",

@@ -1,4 +1,4 @@
-//! `metricd migrate --harden` and `--undo-hardening`: print what changes for whom, ask, and change it.
+//! `metricd migrate --harden` and `--undo-hardening`: print what changes for which roles, ask for confirmation, change it.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, IsTerminal};
@@ -10,7 +10,7 @@ use metricd_postgres::{HardeningPlan, Right, plan_hardening, plan_undoing, undo_
 use crate::arguments::{MigrateArguments, PlanFormat};
 use crate::output;
 
-/// Revokes from PUBLIC what does harm.
+/// Revokes harmful privileges from PUBLIC.
 pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
     let plan = plan_hardening(owner)?;
     if call.format == PlanFormat::Sql {
@@ -36,7 +36,7 @@ pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> 
     Ok(())
 }
 
-/// Grants back to PUBLIC what was revoked.
+/// Grants the revoked privileges back to PUBLIC.
 pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
     let plan = plan_undoing(owner)?;
     if call.format == PlanFormat::Sql {
@@ -57,7 +57,7 @@ pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
     Ok(())
 }
 
-/// The privileges by class, each with the harm that its functions do.
+/// Lists the privileges by class, each class with the harm that its functions do.
 fn listed(plan: &HardeningPlan, what: &str) -> String {
     let mut lines = vec![format!("{} privileges {what}:", plan.rights.len())];
     for rights in plan.rights.chunk_by(|one, next| one.class == next.class) {
@@ -68,7 +68,7 @@ fn listed(plan: &HardeningPlan, what: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// The roles that lose privileges, and those that keep them.
+/// Lists the roles that lose privileges, and those that keep them.
 fn losses(rights: &[Right]) -> String {
     let mut losers: BTreeMap<&str, usize> = BTreeMap::new();
     for role in rights.iter().flat_map(|right| &right.losers) {
@@ -90,13 +90,13 @@ fn losses(rights: &[Right]) -> String {
     lines.join("\n")
 }
 
-/// Asks on the terminal. Without one, `--yes` is required.
+/// Asks for confirmation on the terminal. Without a terminal, `--yes` is required.
 fn confirm(question: &str, call: MigrateArguments) -> Result<()> {
     if call.yes {
         return Ok(());
     }
     let stdin = io::stdin();
-    ensure!(stdin.is_terminal(), "nothing was changed: there is no terminal to ask on: give --yes");
+    ensure!(stdin.is_terminal(), "nothing was changed: there is no terminal to confirm on; give --yes");
     output::print(&format!("\n{question} [y/N] "));
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
