@@ -1,10 +1,10 @@
-//! What is logged: `--log`.
+//! The log filter: `--log`.
 
 use std::str::FromStr;
 
 use log::LevelFilter;
 
-/// The crates that write to the log. A crate of metricd's begins with `metricd`.
+/// The crates that write to the log, by prefix: `metricd` matches each of metricd's crates.
 const CRATES: &[&str] = &[
     "actix_http",
     "actix_multipart",
@@ -22,10 +22,10 @@ const CRATES: &[&str] = &[
     "ureq_proto",
 ];
 
-/// How similar a level has to be to a word to be suggested.
+/// The minimum similarity of a level to be suggested.
 const MIN_SIMILARITY: f64 = 0.5;
 
-/// Levels, for all of the program or by module, as `env_logger` takes them.
+/// Levels for the whole program or by module, in the syntax of `env_logger`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogFilter {
     text: String,
@@ -33,12 +33,12 @@ pub(crate) struct LogFilter {
 }
 
 impl LogFilter {
-    /// The filter as `env_logger` reads it.
+    /// The filter in the syntax of `env_logger`.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// A sentence for each directive that is about no crate of the program.
+    /// Returns a warning for each directive whose target writes nothing to the log.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         self.unknown.iter().map(|target| {
             format!("--log names `{target}`, which is not a crate that writes to the log: it has no effect")
@@ -84,14 +84,15 @@ impl FromStr for LogFilter {
     }
 }
 
-/// The levels, or the one that was meant.
-fn expected(word: &str) -> String {
+/// Names the level that is similar to the text, or else all levels.
+fn expected(text: &str) -> String {
     let levels: Vec<_> = LevelFilter::iter().map(|level| level.as_str().to_ascii_lowercase()).collect();
-    let word = word.to_ascii_lowercase();
-    let similar = levels.iter().map(|level| (strsim::normalized_damerau_levenshtein(&word, level), level));
-    let nearest = similar.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY).max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((_, meant)) => format!("a level such as `{meant}`"),
+    let text = text.to_ascii_lowercase();
+    let similar = levels.iter().map(|level| (strsim::normalized_damerau_levenshtein(&text, level), level));
+    let most_similar =
+        similar.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY).max_by(|a, b| a.0.total_cmp(&b.0));
+    match most_similar {
+        Some((_, suggestion)) => format!("a level such as `{suggestion}`"),
         None => levels.iter().map(|level| format!("`{level}`")).collect::<Vec<_>>().join(", "),
     }
 }
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_crates_are_taken() {
+    fn levels_and_crates_are_accepted() {
         for text in [
             "debug",
             "",
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_level_and_no_crate_is_refused() {
+    fn other_directives_are_refused() {
         for (text, expected) in [
             ("debgu", "expected a level such as `debug`"),
             ("info,wran", "expected a level such as `warn`"),
@@ -137,15 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_logs_nothing_is_known_to_have_no_effect() {
+    fn a_directive_for_a_crate_that_logs_nothing_is_reported() {
         assert_eq!(unknown("info,metrcd_api=debug,serde::de"), ["metrcd_api", "serde::de"]);
     }
 
-    /// Those that can write to the log by themselves are those that depend on the crate `log`.
+    /// A crate can write to the log only if it depends on the crate `log`.
     #[test]
     fn every_dependency_that_logs_is_known() {
         let lock = include_str!("../../../Cargo.lock");
-        // Of other systems, of tests, and those that make the log.
+        // Crates of other platforms, crates of tests, and the logger itself.
         let others = ["env_filter", "env_logger", "iana-time-zone", "jiff", "jiff-core", "jni", "reqwest", "zopfli"];
         for package in lock.split("[[package]]").filter(|package| package.contains("\n \"log\",\n")) {
             let name = package.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).unwrap();

@@ -1,7 +1,7 @@
-//! What a line of the log looks like: text for people, or a JSON object for programs.
+//! The format of a log line: text for people, or a JSON object for programs.
 //!
-//! Messages quote what clients send, also by way of PostgreSQL's. Whatever that is, a record is one line, and does nothing
-//! to the terminal that shows it.
+//! Messages quote what clients send, directly or in PostgreSQL's errors. Invisible characters are escaped, so that a record
+//! is one line and cannot control the terminal that shows it.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -16,32 +16,32 @@ use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use metricd_domain::is_invisible;
 use serde_json::Value as Json;
 
-/// The form of a line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// For people.
     Text,
-    /// For programs: an object a line.
+    /// For programs: one object per line.
     Json,
 }
 
-/// What every object has.
+/// The members of every object. A key-value of the same name is omitted.
 const MEMBERS: [&str; 4] = ["time", "level", "target", "message"];
 
-/// How much memory a line has to begin with. That of a request fits.
+/// The initial capacity of a line, enough for the line of a request.
 const LINE_BYTES: usize = 256;
 
 impl LogFormat {
-    /// Tells the logger how to write.
+    /// Sets the logger's format.
     pub(crate) fn set_up(self, builder: &mut Builder) {
         match self {
-            // What these say stands in the message as well.
+            // The message contains the key-values already.
             Self::Text => builder.format_key_values(hidden_kv_format),
             Self::Json => builder.format(|line, record| line.write_all(json_line(record).as_bytes())),
         };
     }
 
-    /// Gives the logger the record, safe to be written in this form.
+    /// Passes the record to the logger, escaped for this format.
     pub(crate) fn pass(self, record: &Record<'_>, logger: &impl log::Log) {
         match self {
             Self::Text => {
@@ -53,7 +53,7 @@ impl LogFormat {
         }
     }
 
-    /// The line that the logger would write, without colours.
+    /// Returns the line that the logger would write, without colours.
     pub(crate) fn line(self, record: &Record<'_>) -> String {
         match self {
             Self::Text => text_line(record),
@@ -62,9 +62,9 @@ impl LogFormat {
     }
 }
 
-/// Whether nothing in the text is unsafe.
+/// Whether the text has no invisible character.
 fn is_safe(text: &str) -> bool {
-    // Nearly all texts are plain, which is faster to see of bytes.
+    // Nearly all texts are printable ASCII, which a check of the bytes finds out faster.
     text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_invisible)
 }
 
@@ -86,7 +86,7 @@ fn escape_text(message: &str) -> Cow<'_, str> {
 fn text_line(record: &Record<'_>) -> String {
     let time = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let mut line = String::with_capacity(LINE_BYTES);
-    // A message that cannot be formatted ends where that was noticed.
+    // If formatting fails, the message ends there.
     let _ = write!(line, "[{time} {:<5} {}] ", record.level(), record.target());
     let head_bytes = line.len();
     let _ = write!(line, "{}", record.args());
@@ -104,13 +104,13 @@ fn json_line(record: &Record<'_>) -> String {
     write_json_text(&mut line, record.target());
     line.push_str(",\"message\":");
     write_json_text(&mut line, &record.args().to_string());
-    // Members are whole or missing.
+    // If a key-value fails, it and those after it are missing. None is partial.
     let _ = record.key_values().visit(&mut Members(&mut line));
     line.push_str("}\n");
     line
 }
 
-/// JSON itself escapes of these only what ASCII has.
+/// Writes a JSON string. `serde_json` escapes control characters only below U+0020; this escapes all invisible characters.
 fn write_json_text(line: &mut String, text: &str) {
     let json = Json::from(text).to_string();
     if is_safe(&json) {
@@ -128,7 +128,7 @@ fn write_json_text(line: &mut String, text: &str) {
     }
 }
 
-/// Writes key-values as members of the object, but for those without a value.
+/// Writes key-values as members of the object, except those whose value is null.
 struct Members<'a>(&'a mut String);
 
 impl<'kvs> VisitSource<'kvs> for Members<'_> {
@@ -216,7 +216,7 @@ mod tests {
         }
     }
 
-    /// The line that a record becomes, whoever writes it.
+    /// Returns the line of a record, and asserts that the logger writes the same one.
     fn line(format: LogFormat, message: &str, path: &str) -> String {
         let written = Written::default();
         let mut builder = Builder::new();
@@ -233,13 +233,13 @@ mod tests {
         let message = format_args!("{message}");
         let record = Record::builder().level(Level::Info).target("metricd").key_values(&fields).args(message).build();
         format.pass(&record, &logger);
-        let theirs = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let formatted = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
         let line = format.line(&record);
-        assert_eq!(without_time(&line), without_time(&theirs));
+        assert_eq!(without_time(&line), without_time(&formatted));
         line
     }
 
-    /// The line without the digits of its time, which comes first.
+    /// Removes the digits of the time, with which the line begins.
     fn without_time(line: &str) -> String {
         let (time, rest) = line.split_once('Z').unwrap();
         time.chars().filter(|character| !character.is_ascii_digit()).collect::<String>() + rest
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_one_line_whatever_is_in_it() {
+    fn a_hostile_message_is_one_line_of_text() {
         let text = line(LogFormat::Text, HOSTILE, "/");
         assert_is_one_safe_line(&text);
         assert!(text.contains(r"INFO  metricd] a\n[2026-01-01T00:00:00Z INFO  metricd] forged\r\n\u{1b}[2J"), "{text}");
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_object_that_says_the_same() {
+    fn a_hostile_message_is_one_json_object() {
         let json = line(LogFormat::Json, HOSTILE, HOSTILE);
         assert_is_one_safe_line(&json);
         let members: Json = serde_json::from_str(&json).unwrap();

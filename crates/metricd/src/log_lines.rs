@@ -1,9 +1,8 @@
-//! The log: lines on standard error.
+//! Writes the log to standard error.
 //!
-//! A server writes a line for each request, and one call of the system for each of them would be a tenth of what a request
-//! costs. Where no person looks on, lines are therefore written some at a time, a moment later. A warning or an error is
-//! written at once, with everything before it. Such lines do not pass the logger, which may colour them and takes more than
-//! twice as long.
+//! A server logs a line per request. One system call per line would take a tenth of the time of a request. Therefore lines are
+//! buffered, unless standard error is a terminal. A warning or an error flushes the buffer. Buffered lines are not formatted by
+//! `env_logger`, which may add colours and takes more than twice as long.
 
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +14,13 @@ use log::{Level, Log, Metadata, Record, SetLoggerError};
 
 use crate::log_format::LogFormat;
 
-/// How long a line waits for others at most.
-const WAIT: Duration = Duration::from_millis(20);
+/// The maximum time that a line stays in the buffer.
+const MAX_DELAY: Duration = Duration::from_millis(20);
 
-/// How many bytes are written at once.
+/// The size of the buffer. A full buffer is flushed.
 const CAPACITY_BYTES: usize = 64 << 10;
 
-/// Writes what is left when it is dropped.
+/// Flushes the buffer when it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct LogGuard(Option<Lines>);
@@ -29,12 +28,13 @@ pub(crate) struct LogGuard(Option<Lines>);
 impl Drop for LogGuard {
     fn drop(&mut self) {
         if let Some(lines) = &self.0 {
-            lines.write_out();
+            lines.flush();
         }
     }
 }
 
-/// Begins to log what the filter lets through; many lines at once where there may be many of them.
+/// Starts to log the records that the filter allows. `are_many` says whether so many lines are expected that a
+/// buffer pays.
 pub(crate) fn start(filter: &str, format: LogFormat, are_many: bool) -> Result<LogGuard, SetLoggerError> {
     let mut builder = Builder::new();
     builder.parse_filters(filter);
@@ -46,7 +46,7 @@ pub(crate) fn start(filter: &str, format: LogFormat, are_many: bool) -> Result<L
     log::set_boxed_logger(Box::new(log)).map(|()| LogGuard(lines))
 }
 
-/// Makes lines, and sees to those that must not wait.
+/// The logger. It formats lines, and flushes after warnings and errors.
 struct LineLog {
     logger: Logger,
     format: LogFormat,
@@ -73,50 +73,50 @@ impl Log for LineLog {
 
     fn flush(&self) {
         if let Some(lines) = &self.lines {
-            lines.write_out();
+            lines.flush();
         }
     }
 }
 
-/// Lines that wait to be written.
+/// The buffered lines, and the thread that flushes them.
 #[derive(Debug, Clone)]
 struct Lines {
-    waiting: Arc<Mutex<BufWriter<Stderr>>>,
+    buffer: Arc<Mutex<BufWriter<Stderr>>>,
     writer: Thread,
 }
 
 impl Lines {
     fn start() -> Self {
-        let waiting = Arc::new(Mutex::new(BufWriter::with_capacity(CAPACITY_BYTES, io::stderr())));
-        let theirs = Arc::clone(&waiting);
+        let buffer = Arc::new(Mutex::new(BufWriter::with_capacity(CAPACITY_BYTES, io::stderr())));
+        let shared = Arc::clone(&buffer);
         let writer = thread::spawn(move || {
             loop {
                 thread::park();
-                thread::sleep(WAIT);
-                write_out(&theirs);
+                thread::sleep(MAX_DELAY);
+                flush_buffer(&shared);
             }
         });
-        Self { waiting, writer: writer.thread().clone() }
+        Self { buffer, writer: writer.thread().clone() }
     }
 
     fn add(&self, line: &str) {
-        let mut waiting = lock(&self.waiting);
-        if waiting.buffer().is_empty() {
+        let mut buffer = lock(&self.buffer);
+        if buffer.buffer().is_empty() {
             self.writer.unpark();
         }
-        // Who reads the log may have gone away, and there is nobody else to tell.
-        drop(waiting.write_all(line.as_bytes()));
+        // Standard error may be closed, and there is nowhere else to report that.
+        drop(buffer.write_all(line.as_bytes()));
     }
 
-    fn write_out(&self) {
-        write_out(&self.waiting);
+    fn flush(&self) {
+        flush_buffer(&self.buffer);
     }
 }
 
-fn lock(waiting: &Mutex<BufWriter<Stderr>>) -> MutexGuard<'_, BufWriter<Stderr>> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(buffer: &Mutex<BufWriter<Stderr>>) -> MutexGuard<'_, BufWriter<Stderr>> {
+    buffer.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_out(waiting: &Mutex<BufWriter<Stderr>>) {
-    drop(lock(waiting).flush());
+fn flush_buffer(buffer: &Mutex<BufWriter<Stderr>>) {
+    drop(lock(buffer).flush());
 }

@@ -1,4 +1,4 @@
-//! The metricd program: arguments, wiring, exit codes. What metricd does stands in the crates beside this one.
+//! The metricd program: arguments, wiring and exit codes. The other crates of the workspace implement everything else.
 
 mod access;
 mod arguments;
@@ -23,17 +23,17 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(exit) => return exit,
     };
-    // Nobody else has set a logger.
     let filter = log;
+    // This cannot fail, because no other logger is set.
     let log = log_lines::start(filter.as_str(), log_format, matches!(command, Command::Serve(_))).ok();
-    for sentence in arguments::misspelled_variables() {
-        log::warn!("{sentence}");
+    for warning in arguments::misspelled_variables() {
+        log::warn!("{warning}");
     }
-    for sentence in filter.warnings().map(|sentence| arguments::name_variables(&sentence)) {
-        log::warn!("{sentence}");
-        // Without a level of its own, the rest of the program logs nothing.
+    for warning in filter.warnings().map(|warning| arguments::name_variables(&warning)) {
+        log::warn!("{warning}");
+        // A filter of nothing but such a directive disables every level, warnings too.
         if !log::log_enabled!(log::Level::Warn) {
-            output::warning(&sentence);
+            output::warning(&warning);
         }
     }
     let outcome = match command {
@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
         Command::Purge(purge) => commands::purge(&database, &purge).await,
     };
     if let (Err(error), LogFormat::Json) = (&outcome, log_format) {
-        // Programs that read the log read nothing else.
+        // A program that reads JSON lines cannot read plain text.
         log::error!("{}", output::message(error));
     }
     drop(log);

@@ -1,4 +1,4 @@
-//! What is printed: results on standard output, everything else on standard error. A reader that has gone away is no error.
+//! Prints results on standard output, and everything else on standard error. A closed stream is not an error.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,7 @@ pub(crate) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Prints why the program could not do what it was asked for.
+/// Prints why the program failed.
 pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(io::stderr(), "metricd: {}", message(error));
 }
@@ -22,15 +22,15 @@ pub(crate) fn warning(sentence: &str) {
     let _ = writeln!(io::stderr(), "metricd: {sentence}");
 }
 
-/// The error on one line, with each cause that the words before do not tell. Options that variables of the environment give are
-/// named by those.
+/// Returns the error on one line, with each cause that the text before does not contain. Names an option by the environment
+/// variable that sets it.
 pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
-        // What the operating system says ends in its number, which tells nobody anything.
-        let told = cause.split(" (os error").next().unwrap_or_default();
-        if !message.to_lowercase().contains(&told.to_lowercase()) && !told.is_empty() {
-            message = format!("{message}: {}", if cause.ends_with(')') { told } else { &cause });
+        // An error of the operating system ends with its number, which helps no reader.
+        let reason = cause.split(" (os error").next().unwrap_or_default();
+        if !message.to_lowercase().contains(&reason.to_lowercase()) && !reason.is_empty() {
+            message = format!("{message}: {}", if cause.ends_with(')') { reason } else { &cause });
         }
     }
     name_variables(&message)

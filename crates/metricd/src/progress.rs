@@ -1,16 +1,16 @@
-//! Progress bars, where standard error is a terminal.
+//! Progress bars. They are shown only if standard error is a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use metricd_ingestion::Progress;
 
-/// A bar of the bytes read.
+/// A bar that counts the bytes read.
 #[derive(Debug)]
 pub(crate) struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar that is not shown before reading begins. Where standard error is no terminal it is not shown at all.
+    /// Makes a bar that appears when reading begins.
     pub(crate) fn new() -> Self {
         let template = "{msg} [{wide_bar}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -18,7 +18,7 @@ impl Bar {
     }
 }
 
-/// A bar of things that are done one after the other. Where standard error is no terminal it is not shown at all.
+/// Makes a bar that counts items.
 pub(crate) fn count_bar(total: u64, what: &'static str) -> ProgressBar {
     let template = "{msg} [{wide_bar}] {pos}/{len} {eta}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -1,7 +1,7 @@
-//! The sample that a private PostgreSQL begins with: the files of the folder `data`, byte for byte.
+//! The sample for an empty private PostgreSQL: the files of the folder `data`, byte for byte.
 //!
-//! The queries' windows, such as the last 30 days, end with the last day of the data. Moving the records to today instead would
-//! make the sample differ from the files, so that ingesting the files would add every record a second time.
+//! The queries' windows, such as the last 30 days, end with the last day of the data. The alternative, to move the records to
+//! today, was rejected: the sample would differ from the files, and ingesting the files would add every record again.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Tenants of a server: that their rows are kept apart is looked at before anything is served.
+//! Checks that row-level security isolates tenants, before the server starts.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use metricd_runner::PgRunner;
 use crate::arguments::AccessArguments;
 use crate::database::Database;
 
-/// The runner that runs SQL on behalf of tenants, where the arguments name a claim for them.
+/// Returns the runner, which runs SQL for tenants if the arguments name a claim. Fails if a relation does not isolate them.
 pub(crate) async fn tenants(
     arguments: &AccessArguments,
     database: &Database,
@@ -29,7 +29,7 @@ pub(crate) async fn tenants(
         unknown.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
     );
     let tenants = TenantIsolation::with_public_relations(arguments.shared_tables.iter().cloned());
-    // As for SQL that may read anything.
+    // Without a contract, as for SQL that may read any relation.
     if let Err(open) = tenants.check(&runner, None).await? {
         anyhow::bail!(
             "{open}: enable row-level security there and create a policy `USING (tenant = (SELECT tenancy.current_tenant()))`, \
