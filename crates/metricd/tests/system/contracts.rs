@@ -1,4 +1,4 @@
-//! Contracts after tables, types or metricd's own rules have changed: what is served follows, whoever asks for it first.
+//! Contracts follow changes of tables, types and metricd's own rules, whichever request comes first.
 
 use anyhow::Result;
 use metricd_embedded::Cluster;
@@ -7,22 +7,22 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use crate::operators::{cluster, operators};
+use crate::external_database::{cluster, external_metricd};
 use crate::support::{Server, folder, run};
 
-/// Servers on one database, whose owner is connected, too.
-struct World {
+/// Servers on one database, and a connection as its owner.
+struct Fixture {
     folder: TempDir,
     owner: Client,
     servers: Vec<Server>,
     cluster: Cluster,
 }
 
-impl World {
-    /// As many servers, over these tables.
+impl Fixture {
+    /// Starts this number of servers on a database with these tables.
     async fn new(servers: usize, tables: &str) -> Result<Self> {
         let (cluster, folder) = (cluster()?, folder()?);
-        let command = || operators(cluster.connection(), folder.path());
+        let command = || external_metricd(cluster.connection(), folder.path());
         assert_eq!(run(command()?.arg("migrate"))?.0, 0);
         let url = cluster.connection().owner_url("postgres")?;
         let (owner, connection) = tokio_postgres::connect(url.expose_secret(), NoTls).await?;
@@ -41,7 +41,7 @@ impl World {
         Ok(())
     }
 
-    /// The metric's contract in the store.
+    /// Returns the stored contract of the metric.
     async fn contract(&self, id: &str) -> Result<Value> {
         let read = "SELECT contract::text FROM catalog.metrics WHERE metric_id = $1";
         let contract: String = self.owner.query_one(read, &[&id]).await?.get(0);
@@ -59,102 +59,103 @@ impl World {
 }
 
 #[actix_web::test]
-async fn a_contract_of_another_version_of_metricd_is_validated_again_when_a_period_is_asked_for() -> Result<()> {
+async fn a_contract_of_another_version_is_renewed_when_a_period_is_requested() -> Result<()> {
     let tables = "CREATE TABLE sales (day date, amount integer);
                   INSERT INTO sales VALUES ('2025-06-01', 1), ('2025-06-02', 2), ('2025-06-03', 4)";
-    let world = World::new(2, tables).await?;
-    world.store("total", "SELECT sum(amount) AS total FROM sales").await?;
-    let current = world.contract("total").await?;
+    let fixture = Fixture::new(2, tables).await?;
+    fixture.store("total", "SELECT sum(amount) AS total FROM sales").await?;
+    let current = fixture.contract("total").await?;
     assert_eq!(current["period"]["applied"], "narrowed");
-    // The revision is absent from the oldest contracts; their labels of enum types as well.
+    // The oldest contracts have neither the revision nor the labels of enum types.
     for old in ["contract - 'period_revision' - 'enums'", "jsonb_set(contract, '{period_revision}', '0')"] {
         for path in ["/metrics/total?", "/results?metric_id=total&"] {
-            world.owner.execute(&format!("UPDATE catalog.metrics SET contract = {old}"), &[]).await?;
-            assert_ne!(world.contract("total").await?, current);
-            // Both servers, several requests at once, before either has told the other.
-            let ask = |number: usize| {
-                let server = &world.servers[number % world.servers.len()].address;
+            fixture.owner.execute(&format!("UPDATE catalog.metrics SET contract = {old}"), &[]).await?;
+            assert_ne!(fixture.contract("total").await?, current);
+            // Concurrent requests to both servers, before either has notified the other.
+            let request = |number: usize| {
+                let server = &fixture.servers[number % fixture.servers.len()].address;
                 let url = format!("{server}{path}start_date=2025-06-02&end_date=2025-06-02");
                 actix_web::rt::spawn(async move {
                     let response = reqwest::get(url).await?;
                     anyhow::Ok((response.status().as_u16(), response.json::<Value>().await?))
                 })
             };
-            for asked in (0..8).map(ask).collect::<Vec<_>>() {
-                let (status, answer) = asked.await??;
+            for response in (0..8).map(request).collect::<Vec<_>>() {
+                let (status, answer) = response.await??;
                 let result = if answer["results"].is_array() { &answer["results"][0]["result"] } else { &answer };
                 assert_eq!((status, &result["rows"]), (200, &json!([{"total": 2}])), "{old} {answer}");
                 assert_eq!(result["period"]["applied"], "narrowed");
             }
-            assert_eq!(world.contract("total").await?, current, "it is stored");
+            assert_eq!(fixture.contract("total").await?, current, "it is stored");
         }
     }
-    let history = world.json("/metrics/total/history").await?;
-    assert_eq!(history["items"].as_array().map(Vec::len), Some(1), "nobody has changed the metric: {history}");
+    let history = fixture.json("/metrics/total/history").await?;
+    assert_eq!(history["items"].as_array().map(Vec::len), Some(1), "the metric has not changed: {history}");
     Ok(())
 }
 
 #[actix_web::test]
-async fn documents_say_what_postgresql_says_of_the_sql_now() -> Result<()> {
+async fn documents_describe_the_sql_as_postgresql_does_now() -> Result<()> {
     let tables = "CREATE TYPE mood AS ENUM ('sad', 'ok');
                   CREATE TABLE notes (day date, mood mood, code integer);
                   INSERT INTO notes VALUES ('2025-06-01', 'ok', 7)";
-    let world = World::new(1, tables).await?;
-    world.store("notes", "SELECT mood FROM notes WHERE code = :code").await?;
+    let fixture = Fixture::new(1, tables).await?;
+    fixture.store("notes", "SELECT mood FROM notes WHERE code = :code").await?;
     let definition = "/metrics/notes/definition";
-    let schema = async || anyhow::Ok(world.json("/metrics/notes/openapi.json").await?.to_string());
+    let schema = async || anyhow::Ok(fixture.json("/metrics/notes/openapi.json").await?.to_string());
     assert!(schema().await?.contains(r#"["sad","ok",null]"#), "{}", schema().await?);
 
-    world.owner.batch_execute("ALTER TYPE warehouse.mood ADD VALUE 'glad'").await?;
+    fixture.owner.batch_execute("ALTER TYPE warehouse.mood ADD VALUE 'glad'").await?;
     assert!(schema().await?.contains(r#"["sad","ok","glad",null]"#), "{}", schema().await?);
-    world.owner.batch_execute("ALTER TYPE warehouse.mood RENAME TO \"select\"").await?;
-    assert_eq!(world.json(definition).await?["contract"]["columns"][0]["type"], "\"select\"");
-    let stored = world.contract("notes").await?;
-    assert_eq!(world.json("/metrics/notes?code=7").await?["columns"][0]["type"], "\"select\"");
-    assert_eq!(world.contract("notes").await?, stored, "a type that is named like a word of SQL is no other one");
+    fixture.owner.batch_execute("ALTER TYPE warehouse.mood RENAME TO \"select\"").await?;
+    assert_eq!(fixture.json(definition).await?["contract"]["columns"][0]["type"], "\"select\"");
+    let stored = fixture.contract("notes").await?;
+    assert_eq!(fixture.json("/metrics/notes?code=7").await?["columns"][0]["type"], "\"select\"");
+    assert_eq!(fixture.contract("notes").await?, stored, "a type that is named like a keyword is the same type");
 
-    // Of the parameter's type nothing shows in the result.
-    world.owner.batch_execute("ALTER TABLE warehouse.notes ALTER code TYPE text").await?;
+    // The parameter's type does not show in the result.
+    fixture.owner.batch_execute("ALTER TABLE warehouse.notes ALTER code TYPE text").await?;
     let (code, document, error) =
-        run(operators(world.cluster.connection(), world.folder.path())?.args(["openapi", "--metric", "notes"]))?;
+        run(external_metricd(fixture.cluster.connection(), fixture.folder.path())?
+            .args(["openapi", "--metric", "notes"]))?;
     assert_eq!((code, error.as_str()), (0, ""));
-    assert_eq!(world.contract("notes").await?, stored, "a command that reads stores nothing");
-    assert_eq!(world.json(definition).await?["contract"]["parameters"][0]["type"], "text");
+    assert_eq!(fixture.contract("notes").await?, stored, "a command that reads stores nothing");
+    assert_eq!(fixture.json(definition).await?["contract"]["parameters"][0]["type"], "text");
     let served: Value = serde_json::from_str(&schema().await?)?;
     assert_eq!(serde_json::from_str::<Value>(&document)?, served);
 
-    world.owner.batch_execute("ALTER TABLE warehouse.notes ADD seen timestamptz").await?;
-    let contract = world.json(definition).await?["contract"].clone();
+    fixture.owner.batch_execute("ALTER TABLE warehouse.notes ADD seen timestamptz").await?;
+    let contract = fixture.json(definition).await?["contract"].clone();
     assert_eq!(contract["tables"][0]["time_columns"][1]["name"], "seen", "{contract}");
-    assert_eq!(contract["period"]["applied"], "unsupported", "there are two of them now: {contract}");
+    assert_eq!(contract["period"]["applied"], "unsupported", "the table has two time columns now: {contract}");
 
-    // What is renamed, or brought back, says what it is now.
+    // A renamed or restored metric is returned with its current contract.
     let client = reqwest::Client::new();
-    let metric = format!("{}/metrics/notes", world.servers[0].address);
-    world.owner.batch_execute("ALTER TABLE warehouse.notes ALTER code TYPE bigint USING code::bigint").await?;
+    let metric = format!("{}/metrics/notes", fixture.servers[0].address);
+    fixture.owner.batch_execute("ALTER TABLE warehouse.notes ALTER code TYPE bigint USING code::bigint").await?;
     let renamed: Value = client.patch(&metric).json(&json!({"title": "Notes"})).send().await?.json().await?;
     assert_eq!(renamed["contract"]["parameters"][0]["type"], "bigint", "{renamed}");
     assert_eq!(client.delete(&metric).send().await?.status(), 204);
-    world.owner.batch_execute("ALTER TABLE warehouse.notes DROP seen").await?;
+    fixture.owner.batch_execute("ALTER TABLE warehouse.notes DROP seen").await?;
     let restored: Value = client.post(format!("{metric}/restore")).send().await?.json().await?;
     assert_eq!(restored["contract"]["period"]["applied"], "narrowed", "{restored}");
     Ok(())
 }
 
 #[actix_web::test]
-async fn results_are_right_whatever_has_become_of_the_tables() -> Result<()> {
+async fn results_are_right_after_tables_have_changed() -> Result<()> {
     let tables = "CREATE TABLE parts (day date, code integer, name text);
                   INSERT INTO parts VALUES ('2025-06-01', 7, 'a'), ('2025-06-02', 7, 'b'), ('2025-06-03', 8, 'c');
                   CREATE TABLE names AS SELECT name FROM parts;
                   INSERT INTO catalog.dashboards (dashboard_id, name) VALUES ('d1', 'One')";
-    let world = World::new(1, tables).await?;
-    world.store("coded", "SELECT code, name FROM parts WHERE code = :code ORDER BY name").await?;
-    world.store("number", "SELECT count(*) AS n FROM parts").await?;
-    world.store("joined", "SELECT count(*) AS n FROM parts NATURAL JOIN names").await?;
+    let fixture = Fixture::new(1, tables).await?;
+    fixture.store("coded", "SELECT code, name FROM parts WHERE code = :code ORDER BY name").await?;
+    fixture.store("number", "SELECT count(*) AS n FROM parts").await?;
+    fixture.store("joined", "SELECT count(*) AS n FROM parts NATURAL JOIN names").await?;
     let item = "INSERT INTO catalog.dashboard_items (dashboard_id, metric_id) VALUES ('d1', 'coded')";
-    world.owner.batch_execute(item).await?;
+    fixture.owner.batch_execute(item).await?;
 
-    // Of an integer, `007` would be `7`.
+    // As an integer, `007` would be `7`.
     let paths = [
         "/metrics/coded?code=007",
         "/metrics/coded?format=csv&code=007",
@@ -163,47 +164,51 @@ async fn results_are_right_whatever_has_become_of_the_tables() -> Result<()> {
         "/dashboards/d1/results?code=007",
     ];
     for path in paths {
-        world.owner.batch_execute("ALTER TABLE warehouse.parts ALTER code TYPE integer USING code::integer").await?;
-        let (status, answer) = world.get(path).await?;
+        fixture.owner.batch_execute("ALTER TABLE warehouse.parts ALTER code TYPE integer USING code::integer").await?;
+        let (status, answer) = fixture.get(path).await?;
         assert!(status == 200 && answer.contains('a') && answer.contains('b') && !answer.contains("007"), "{answer}");
-        let of = |contract: &Value| (contract["columns"][0]["type"].clone(), contract["parameters"][0]["type"].clone());
-        assert_eq!(of(&world.contract("coded").await?), (json!("integer"), json!("integer")));
+        let types =
+            |contract: &Value| (contract["columns"][0]["type"].clone(), contract["parameters"][0]["type"].clone());
+        assert_eq!(types(&fixture.contract("coded").await?), (json!("integer"), json!("integer")));
         let change = "ALTER TABLE warehouse.parts ALTER code TYPE text USING lpad(code::text, 3, '0')";
-        world.owner.batch_execute(change).await?;
-        let (status, answer) = world.get(path).await?;
+        fixture.owner.batch_execute(change).await?;
+        let (status, answer) = fixture.get(path).await?;
         assert!(status == 200 && answer.contains("007") && answer.contains('b'), "{path}: {answer}");
-        assert_eq!(of(&world.contract("coded").await?), (json!("text"), json!("text")), "{path}");
+        assert_eq!(types(&fixture.contract("coded").await?), (json!("text"), json!("text")), "{path}");
     }
 
-    // A period, of a column that the SQL does not name.
+    // The period narrows by a column that the SQL does not name.
     let period = "start_date=2025-06-02&end_date=2025-06-03";
     let paths = [format!("/metrics/number?{period}"), format!("/results?metric_id=number&{period}")];
     let number = |answer: &Value| {
         let result = if answer["results"].is_array() { &answer["results"][0]["result"] } else { answer };
         result["rows"][0]["n"].clone()
     };
-    // Columns by which tables are joined, and that the SQL does not name.
+    // The natural join compares columns that the SQL does not name.
     let joined = format!("/metrics/joined?{period}");
-    assert_eq!(number(&world.json(&joined).await?), 2);
+    assert_eq!(number(&fixture.json(&joined).await?), 2);
     for (table, value) in [("parts", 1), ("names", 2)] {
-        world.owner.batch_execute(&format!("ALTER TABLE warehouse.{table} ADD extra integer DEFAULT {value}")).await?;
+        fixture
+            .owner
+            .batch_execute(&format!("ALTER TABLE warehouse.{table} ADD extra integer DEFAULT {value}"))
+            .await?;
     }
     for path in ["/metrics/joined", &joined] {
-        assert_eq!(number(&world.json(path).await?), 0, "{path}");
+        assert_eq!(number(&fixture.json(path).await?), 0, "{path}");
     }
 
     let changes = [
         "SELECT",
-        // Noon of the last day is inside.
+        // Noon of the last day is in the period.
         "ALTER TABLE warehouse.parts ALTER day TYPE timestamp USING day + interval '12 hours'",
         "ALTER TABLE warehouse.parts ALTER day TYPE timestamptz",
         "ALTER TABLE warehouse.parts RENAME day TO sold",
         "ALTER TABLE warehouse.parts ALTER sold TYPE date",
     ];
     for change in changes {
-        world.owner.batch_execute(change).await?;
+        fixture.owner.batch_execute(change).await?;
         for path in &paths {
-            let answer = world.json(path).await?;
+            let answer = fixture.json(path).await?;
             assert_eq!(number(&answer), 2, "{change}: {answer}");
         }
     }

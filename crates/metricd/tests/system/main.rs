@@ -1,24 +1,24 @@
-//! The real program on a real PostgreSQL.
+//! Runs the real program on a real PostgreSQL.
 
 mod access;
-mod checking;
+mod cancellation;
+mod check;
+mod coalescing;
 mod commands;
 mod conditional;
 mod contracts;
 mod definitions;
 mod documents;
-mod edges;
 mod examples;
-mod giving_up;
+mod external_database;
 mod ingestion;
-mod operators;
+mod middleware;
 mod outage;
 mod parameters;
 mod private;
 mod results;
-mod sharing;
 mod streams;
 mod support;
 mod tenants;
-mod typed;
+mod typed_results;
 mod unstoppable;

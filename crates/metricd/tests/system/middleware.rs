@@ -1,4 +1,4 @@
-//! What is configured of the edge: whose pages may read answers, and what the log looks like.
+//! The configuration of the middleware: allowed origins, and the format of the log.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{Server, folder, metricd, run, taken_port};
 
-/// Targets that would forge or break lines if they were believed.
+/// Request targets that would forge or break log lines if they were not escaped.
 const HOSTILE: [&str; 5] = [
     "/a%0A[2026-01-01T00:00:00Z INFO  metricd] forged",
     "/\"}%22,\"level\":\"ERROR",
@@ -17,22 +17,22 @@ const HOSTILE: [&str; 5] = [
     "/%1b[31m%00%e2%80%a8",
 ];
 
-/// Asks for each of them, as no client would.
-async fn ask_hostile_things(server: &Server) -> Result<()> {
+/// Sends a request for each hostile target, which an HTTP client would encode or refuse.
+async fn send_hostile_requests(server: &Server) -> Result<()> {
     for target in HOSTILE {
         let mut stream = TcpStream::connect(server.address.trim_start_matches("http://")).await?;
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: a\"b\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        assert!(answer.starts_with(b"HTTP/1.1 4"), "{target}: {}", String::from_utf8_lossy(&answer));
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).await?;
+        assert!(response.starts_with(b"HTTP/1.1 4"), "{target}: {}", String::from_utf8_lossy(&response));
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn the_log_is_an_object_a_line_where_programs_read_it() -> Result<()> {
+async fn the_json_log_has_one_object_per_line() -> Result<()> {
     let folder = folder()?;
     let mut command = metricd(folder.path());
     let server =
@@ -43,7 +43,7 @@ async fn the_log_is_an_object_a_line_where_programs_read_it() -> Result<()> {
     assert_eq!(response.headers()["access-control-allow-origin"], "https://example.org");
     let metric = client.get(format!("{}/metrics/parts-flagged-last-week", server.address)).send().await?;
     let header = metric.headers()["server-timing"].to_str()?.to_owned();
-    ask_hostile_things(&server).await?;
+    send_hostile_requests(&server).await?;
     let log = server.log()?;
     let lines =
         log.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>().with_context(|| log.clone())?;
@@ -53,27 +53,27 @@ async fn the_log_is_an_object_a_line_where_programs_read_it() -> Result<()> {
     assert!(health["duration_ms"].is_f64() && health["time"].is_string(), "{health}");
     assert!(health.get("queue_ms").is_none(), "{health}");
     let metric = lines.iter().find(|line| line["path"] == "/metrics/parts-flagged-last-week").context("a line")?;
-    let mut told = Vec::new();
+    let mut timings = Vec::new();
     for (part, field) in
         [("queue", "queue_ms"), ("database", "database_ms"), ("encode", "encode_ms"), ("total", "duration_ms")]
     {
-        told.push(format!("{part};dur={:.3}", metric[field].as_f64().context(field)?));
+        timings.push(format!("{part};dur={:.3}", metric[field].as_f64().context(field)?));
     }
-    assert_eq!(told.join(", "), header);
+    assert_eq!(timings.join(", "), header);
     for line in &lines {
         assert!(line["message"].is_string() && line["target"].is_string(), "{line}");
         assert!(!line["message"].as_str().is_some_and(|message| message.starts_with("forged")), "{line}");
-        let is_of_ours = line["target"].as_str().is_some_and(|target| target.starts_with("metricd"));
-        assert!(line["level"] != "ERROR" || !is_of_ours, "{line}");
+        let is_from_metricd = line["target"].as_str().is_some_and(|target| target.starts_with("metricd"));
+        assert!(line["level"] != "ERROR" || !is_from_metricd, "{line}");
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_line_of_text_is_a_line_whatever_is_asked_for() -> Result<()> {
+async fn the_text_log_has_one_line_per_record_for_hostile_targets() -> Result<()> {
     let folder = folder()?;
     let server = Server::start(&mut metricd(folder.path()))?;
-    ask_hostile_things(&server).await?;
+    send_hostile_requests(&server).await?;
     let log = server.log()?;
     for line in log.lines() {
         assert!(line.starts_with("[20") && !line.contains(char::is_control), "{line:?}");
@@ -83,7 +83,7 @@ async fn a_line_of_text_is_a_line_whatever_is_asked_for() -> Result<()> {
 }
 
 #[test]
-fn a_start_that_fails_says_so_where_the_log_is_read() -> Result<()> {
+fn a_failed_start_is_reported_in_the_json_log() -> Result<()> {
     let folder = folder()?;
     let (_listener, address) = taken_port()?;
     let (code, _, error) = run(metricd(folder.path()).args(["--log-format", "json", "--listen", &address]))?;
@@ -94,17 +94,17 @@ fn a_start_that_fails_says_so_where_the_log_is_read() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_origin_is_refused_at_the_start() -> Result<()> {
+fn an_invalid_origin_is_refused_at_startup() -> Result<()> {
     let folder = folder()?;
-    for (origin, said) in [("example.org", "expected `*`"), ("https://example.org/", "`https://example.org`")] {
+    for (origin, expected) in [("example.org", "expected `*`"), ("https://example.org/", "`https://example.org`")] {
         let (code, _, error) = run(metricd(folder.path()).env("METRICD_CORS_ORIGINS", origin))?;
-        assert!(code == 2 && error.contains(said), "{origin}: {error}");
+        assert!(code == 2 && error.contains(expected), "{origin}: {error}");
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn origins_are_taken_from_the_environment() -> Result<()> {
+async fn origins_are_read_from_the_environment() -> Result<()> {
     let folder = folder()?;
     let mut command = metricd(folder.path());
     let origins = "https://a.example.org,https://b.example.org";

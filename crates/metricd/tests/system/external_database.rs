@@ -1,4 +1,4 @@
-//! On a PostgreSQL of the operator's.
+//! The program on the operator's own PostgreSQL.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ pub(crate) fn cluster() -> Result<Cluster> {
     Ok(Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?)
 }
 
-pub(crate) fn operators(connection: &ConnectionInfo, data_dir: &Path) -> Result<Command> {
+pub(crate) fn external_metricd(connection: &ConnectionInfo, data_dir: &Path) -> Result<Command> {
     let mut command = metricd(data_dir);
     command.env("METRICD_INSECURE_ALLOW_ANONYMOUS", "true");
     command.env("DATABASE_URL", connection.owner_url("postgres")?.expose_secret());
@@ -26,10 +26,10 @@ pub(crate) fn operators(connection: &ConnectionInfo, data_dir: &Path) -> Result<
 }
 
 #[actix_web::test]
-async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
+async fn an_external_database_is_changed_only_on_request() -> Result<()> {
     let (cluster, folder) = (cluster()?, folder()?);
     let data_dir = folder.path().join("data");
-    let command = || operators(cluster.connection(), &data_dir);
+    let command = || external_metricd(cluster.connection(), &data_dir);
 
     let (code, _, error) = run(&mut command()?)?;
     assert_eq!(code, 1);
@@ -45,7 +45,7 @@ async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
     assert!(!server.greeting.contains("added"), "the sample is not loaded: {}", server.greeting);
     let files = definitions(folder.path(), "SELECT 'nobody' AS who")?;
     assert_eq!(run(command()?.arg("ingest").arg(&files))?.0, 0);
-    // What the guard would not have let in.
+    // SQL that the guard would refuse.
     let url = cluster.connection().owner_url("postgres")?;
     let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls).await?;
     actix_web::rt::spawn(connection);
@@ -53,18 +53,19 @@ async fn nothing_is_changed_there_without_being_asked_for() -> Result<()> {
     let is_reader = || async { Ok(server.get("/metrics/m1").await?.1["rows"][0]["who"] == "reader") };
     eventually("the changed SQL is run, as the reader", is_reader).await?;
     assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
-    assert!(!data_dir.exists(), "no private database is made");
+    assert!(!data_dir.exists(), "no private database is created");
     Ok(())
 }
 
 #[actix_web::test]
-async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
+async fn hardening_lists_what_it_revokes_and_can_be_undone() -> Result<()> {
     let (cluster, folder) = (cluster()?, folder()?);
     let data_dir = folder.path().join("data");
-    let call = |arguments: &[&str]| run(operators(cluster.connection(), &data_dir)?.arg("migrate").args(arguments));
+    let call =
+        |arguments: &[&str]| run(external_metricd(cluster.connection(), &data_dir)?.arg("migrate").args(arguments));
 
     let (code, _, error) = call(&["--harden", "--dry-run"])?;
-    assert!(code == 1 && error.contains("run `metricd migrate`"), "a dry run makes no schema: {error}");
+    assert!(code == 1 && error.contains("run `metricd migrate`"), "a dry run creates no schema: {error}");
     assert_eq!(call(&[])?.0, 0);
     let (code, planned, _) = call(&["--harden", "--dry-run"])?;
     assert_eq!(code, 0);
@@ -80,7 +81,7 @@ async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
     assert_eq!(code, 1);
     assert!(printed.contains("lo_create") && error.contains("give --yes") && error.lines().count() == 1, "{error}");
     assert_eq!(call(&["--harden", "--dry-run"])?.1, planned, "nothing has changed");
-    let log = Server::start(&mut operators(cluster.connection(), &data_dir)?)?.log()?;
+    let log = Server::start(&mut external_metricd(cluster.connection(), &data_dir)?)?.log()?;
     for part in ["is not hardened", "temporary, advisory-locks, settings", "run `metricd migrate --harden`"] {
         assert!(log.contains(part), "{log}");
     }
@@ -91,7 +92,7 @@ async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
         let (code, printed, _) = call(again)?;
         assert!(code == 0 && printed.contains("PUBLIC has no privilege to revoke"), "{printed}");
     }
-    let log = Server::start(&mut operators(cluster.connection(), &data_dir)?)?.log()?;
+    let log = Server::start(&mut external_metricd(cluster.connection(), &data_dir)?)?.log()?;
     assert!(!log.contains("hardened"), "{log}");
     let (code, printed, _) = call(&["--undo-hardening", "--dry-run"])?;
     assert!(code == 0 && printed.contains("EXECUTE on pg_catalog.lo_create(oid)"), "{printed}");
@@ -104,7 +105,7 @@ async fn hardening_says_what_it_takes_and_can_be_undone() -> Result<()> {
 }
 
 #[test]
-fn what_is_wrong_with_the_urls_is_said_without_their_passwords() -> Result<()> {
+fn errors_about_urls_contain_no_password() -> Result<()> {
     let folder = folder()?;
     let url = "postgres://ann:s3cret@127.0.0.1:1/metricd";
     let cases = [
@@ -121,7 +122,7 @@ fn what_is_wrong_with_the_urls_is_said_without_their_passwords() -> Result<()> {
     for (environment, expected) in cases {
         let (code, printed, error) =
             run(metricd(folder.path()).env("METRICD_INSECURE_ALLOW_ANONYMOUS", "true").envs(environment))?;
-        // A value that cannot be read is a wrong command line; a missing one, or a database that cannot be reached, is not.
+        // A malformed URL is a wrong command line. A missing URL or an unreachable database is not.
         assert_eq!(
             code,
             if ["expected", "TLS"].iter().any(|value| expected.starts_with(value)) { 2 } else { 1 },
@@ -136,9 +137,9 @@ fn what_is_wrong_with_the_urls_is_said_without_their_passwords() -> Result<()> {
     Ok(())
 }
 
-/// What somebody who has a database with tables in `public` does: two commands, then a metric.
+/// The first steps on a database that has tables in `public`: two commands, then a metric.
 #[actix_web::test]
-async fn metrics_read_the_tables_that_a_database_has() -> Result<()> {
+async fn metrics_read_the_existing_tables_of_the_data_schemas() -> Result<()> {
     let (cluster, folder) = (cluster()?, folder()?);
     let data_dir = folder.path().join("data");
     let url = cluster.connection().owner_url("postgres")?;
@@ -156,7 +157,7 @@ async fn metrics_read_the_tables_that_a_database_has() -> Result<()> {
         )
         .await?;
     let command = |arguments: &[&str]| -> Result<Command> {
-        let mut command = operators(cluster.connection(), &data_dir)?;
+        let mut command = external_metricd(cluster.connection(), &data_dir)?;
         command.env("METRICD_DATA_SCHEMAS", "public,sales").args(arguments);
         Ok(command)
     };

@@ -1,4 +1,4 @@
-//! `metricd check`: what has drifted since it was stored.
+//! `metricd check`: drift of stored definitions.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::support::{Server, connect_as_owner, definitions, folder, metricd, run, write};
 
 #[actix_web::test]
-async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
+async fn drift_is_reported_and_has_its_own_exit_code() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
@@ -25,47 +25,47 @@ async fn what_has_drifted_is_told_with_an_exit_code_of_its_own() -> Result<()> {
     assert!(code == 0 && report.contains("nothing was refused"), "{report}{error}");
 
     let check = |arguments: &[&str]| run(metricd(&data_dir).arg("check").args(arguments));
-    let (code, told, error) = check(&[])?;
+    let (code, report, error) = check(&[])?;
     assert_eq!(
-        (code, told.as_str(), error.as_str()),
+        (code, report.as_str(), error.as_str()),
         (0, "validated 1 metrics and 1 queries that no metric reads: nothing has drifted\n", "")
     );
 
-    // What was given to single columns counts as well.
+    // Privileges on single columns count as well.
     owner
         .batch_execute("REVOKE SELECT ON warehouse.orders FROM metricd_reader; GRANT SELECT (status) ON warehouse.orders TO metricd_reader")
         .await?;
-    let (code, told, _) = check(&[])?;
-    assert!(code == 2 && told.contains("cannot run it: permission denied"), "{told}");
-    assert!(told.ends_with("1 drifted\n"), "the query of `status` can be run: {told}");
+    let (code, report, _) = check(&[])?;
+    assert!(code == 2 && report.contains("cannot run it: permission denied"), "{report}");
+    assert!(report.ends_with("1 drifted\n"), "the query of `status` can be run: {report}");
     owner.batch_execute("GRANT SELECT ON warehouse.orders TO metricd_reader").await?;
     assert_eq!(check(&[])?.0, 0);
 
     owner.batch_execute("ALTER TABLE warehouse.orders ALTER placed TYPE timestamp").await?;
-    let (code, told, _) = check(&[])?;
-    assert_eq!(code, 2, "{told}");
-    assert!(told.contains("the column `placed` was `date` and is `timestamp without time zone`"), "{told}");
+    let (code, report, _) = check(&[])?;
+    assert_eq!(code, 2, "{report}");
+    assert!(report.contains("the column `placed` was `date` and is `timestamp without time zone`"), "{report}");
 
     owner.batch_execute("ALTER FUNCTION warehouse.net VOLATILE; ALTER TABLE warehouse.orders DROP status").await?;
-    let (code, told, _) = check(&["--format", "json"])?;
-    let told: serde_json::Value = serde_json::from_str(&told)?;
-    assert_eq!((code, told["drifts"].as_array().map(Vec::len)), (2, Some(2)), "{told}");
+    let (code, report, _) = check(&["--format", "json"])?;
+    let report: serde_json::Value = serde_json::from_str(&report)?;
+    assert_eq!((code, report["drifts"].as_array().map(Vec::len)), (2, Some(2)), "{report}");
     assert!(
-        told["drifts"][0]["messages"][0].as_str().unwrap_or_default().contains("sql-function-not-allowed"),
-        "{told}"
+        report["drifts"][0]["messages"][0].as_str().unwrap_or_default().contains("sql-function-not-allowed"),
+        "{report}"
     );
-    assert!(told["drifts"][1]["messages"][0].as_str().unwrap_or_default().contains("status"), "{told}");
+    assert!(report["drifts"][1]["messages"][0].as_str().unwrap_or_default().contains("status"), "{report}");
 
     // SQL that was stored without validation is reported as well.
     owner.batch_execute("UPDATE catalog.queries SET sql = 'SELECT current_user AS who' WHERE query_id = 'q1'").await?;
-    let (code, told, _) = check(&[])?;
-    assert!(code == 2 && told.contains("sql-function-not-allowed"), "{told}");
+    let (code, report, _) = check(&[])?;
+    assert!(code == 2 && report.contains("sql-function-not-allowed"), "{report}");
     drop(server);
     Ok(())
 }
 
 #[test]
-fn a_command_that_reads_makes_no_database() -> Result<()> {
+fn a_command_that_reads_creates_no_database() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("typo");
     let commands: [&[&str]; 4] = [
@@ -84,7 +84,7 @@ fn a_command_that_reads_makes_no_database() -> Result<()> {
     assert!(code == 0 && printed.contains("nothing would change"), "{printed}");
     assert!(!data_dir.exists());
 
-    // A dry run needs a PostgreSQL to validate by. The temporary one leaves nothing behind.
+    // A dry run needs a PostgreSQL to validate with. The temporary one leaves nothing behind.
     let (files, temporary) =
         (definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?, folder.path().join("tmp"));
     fs::create_dir(&temporary)?;

@@ -1,4 +1,4 @@
-//! Requests that ask the same at the same time, against the real database.
+//! Coalescing of identical concurrent requests, against a real database.
 
 use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Server, connect_as_owner, eventually, folder, metricd};
 
-/// It takes some seconds, and sees the data as they were when it was sent.
+/// Takes several seconds, and reads the data as of when it was sent.
 const SQL: &str =
     "SELECT max(parts_flagged) AS most, (SELECT count(*) FROM generate_series(1, 8000000) AS n) AS n FROM metrics";
 
@@ -16,7 +16,7 @@ async fn most(url: String) -> Result<i64> {
 }
 
 #[actix_web::test]
-async fn nobody_shares_a_statement_that_was_sent_before_the_question() -> Result<()> {
+async fn no_request_joins_a_statement_that_was_sent_before_it() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).args(["--query-timeout-seconds", "60"]))?;
@@ -28,21 +28,21 @@ async fn nobody_shares_a_statement_that_was_sent_before_the_question() -> Result
 
     let url = format!("{url}/most");
     let sent = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%8000000%' AND pid <> pg_backend_pid()";
-    // More than the server has threads on a small machine, so that there are two on one of them.
+    // More requests than the server has threads on a small machine, so that two share a thread.
     let mut before = Vec::new();
     for count in 1..=4 {
         before.push(actix_web::rt::spawn(most(url.clone())));
         let is_sent = async || Ok(owner.query_one(sent, &[]).await?.get::<_, i64>(0) >= count);
-        eventually("its statement is sent, beside the others", is_sent).await?;
+        eventually("its statement is sent in addition to the others", is_sent).await?;
     }
     owner.batch_execute("UPDATE warehouse.metrics SET parts_flagged = 7").await?;
-    assert!(before.iter().all(|asking| !asking.is_finished()), "the machine is too fast for this test");
+    assert!(before.iter().all(|request| !request.is_finished()), "the machine is too fast for this test");
     let after = [most(url.clone()), most(url.clone()), most(url.clone())].map(actix_web::rt::spawn);
-    for asking in before {
-        assert_eq!(asking.await??, 0);
+    for request in before {
+        assert_eq!(request.await??, 0);
     }
-    for asking in after {
-        assert_eq!(asking.await??, 7);
+    for request in after {
+        assert_eq!(request.await??, 7);
     }
     server.stop(Signal::SIGTERM)?;
     Ok(())

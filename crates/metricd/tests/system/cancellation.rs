@@ -1,4 +1,4 @@
-//! A request that is given up leaves no statement running in the database.
+//! A request that ends early leaves no statement running in the database.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, NoTls};
 
-use crate::operators::{cluster, operators};
+use crate::external_database::{cluster, external_metricd};
 use crate::support::{Server, definitions, folder, run, show};
 
-/// Within this time the statement of a request that is given up has stopped.
-const AT_ONCE: Duration = Duration::from_millis(250);
+/// The time within which the statement of an abandoned request must stop.
+const STOP_DEADLINE: Duration = Duration::from_millis(250);
 
-/// How often each way to give up is measured. One time may fall into a pause of the machine's, the median does not.
+/// The number of measurements per case. The median counts, because a single one may fall into a pause of the machine.
 const ATTEMPTS: usize = 5;
 
-/// A server on an operator's database, and a look into the latter.
+/// A server on an external database, and a connection that observes its statements.
 struct Watched {
     server: Server,
     client: Client,
@@ -31,10 +31,10 @@ struct Watched {
 }
 
 impl Watched {
-    /// Serves this SQL as the metric `m1`.
+    /// Starts a server that serves this SQL as the metric `m1`.
     async fn start(sql: &str, arguments: &[&str]) -> Result<Self> {
         let (cluster, folder) = (cluster()?, folder()?);
-        let command = || operators(cluster.connection(), folder.path());
+        let command = || external_metricd(cluster.connection(), folder.path());
         assert_eq!(run(command()?.arg("migrate"))?.0, 0);
         let files = definitions(folder.path(), sql)?;
         let (code, report, error) = run(command()?.args(["ingest", "--allow-function", "pg_sleep"]).arg(&files))?;
@@ -50,13 +50,13 @@ impl Watched {
         format!("{}/metrics/m1?{query}", self.server.address)
     }
 
-    /// Waits until a statement of the reader's has run for a moment, or none runs, and answers how long that took.
-    async fn until_running(&self, is_running: bool) -> Result<Duration> {
-        // A moment, so that it is the metric's statement and not what is sent before it.
-        let moment = if is_running { "50ms" } else { "0" };
+    /// Waits until a statement of the reader runs, or until none does. Returns how long that took.
+    async fn wait_until_running(&self, is_running: bool) -> Result<Duration> {
+        // 50 ms exclude the statements that metricd sends before the metric's.
+        let min_age = if is_running { "50ms" } else { "0" };
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE usename = 'reader' AND state = 'active'
-                            AND clock_timestamp() - query_start >= '{moment}')"
+                            AND clock_timestamp() - query_start >= '{min_age}')"
         );
         let began = Instant::now();
         while self.client.query_one(&sql, &[]).await?.get::<_, bool>(0) != is_running {
@@ -67,56 +67,56 @@ impl Watched {
 }
 
 fn serve(cluster: &Cluster, folder: &Path, arguments: &[&str]) -> Result<Server> {
-    Server::start(operators(cluster.connection(), folder)?.arg("serve").args(arguments))
+    Server::start(external_metricd(cluster.connection(), folder)?.arg("serve").args(arguments))
 }
 
-fn assert_at_once(what: &str, mut measured: Vec<Duration>) {
+fn assert_stopped_in_time(what: &str, mut measured: Vec<Duration>) {
     measured.sort();
     let median = measured[measured.len() / 2];
     show(&format!("{what}: stopped after {median:?}, of {measured:?}"));
-    assert!(median < AT_ONCE, "{what}: {measured:?}");
+    assert!(median < STOP_DEADLINE, "{what}: {measured:?}");
 }
 
 #[actix_web::test]
-async fn a_body_that_nobody_reads_does_not_hide_that_its_client_has_gone() -> Result<()> {
+async fn an_unread_body_does_not_hide_that_its_client_has_disconnected() -> Result<()> {
     let watched = Watched::start("SELECT pg_sleep(60) IS NULL AS slept", &["--query-timeout-seconds", "60"]).await?;
     let address = watched.server.address.trim_start_matches("http://").to_owned();
     for size_bytes in [0_usize, 60 << 10, 300 << 10] {
         let mut stream = TcpStream::connect(&address).await?;
         let head = format!("GET /metrics/m1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size_bytes}\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
-        // The server need not take it.
+        // The server need not read the body.
         let _ = timeout(Duration::from_millis(300), stream.write_all(&vec![b'x'; size_bytes])).await;
         let is_running = size_bytes <= 64 << 10;
         if is_running {
-            watched.until_running(true).await?;
+            watched.wait_until_running(true).await?;
         }
         drop(stream);
-        let stopped = watched.until_running(false).await?;
-        assert!(stopped < 2 * AT_ONCE, "{size_bytes}: {stopped:?}");
+        let stopped = watched.wait_until_running(false).await?;
+        assert!(stopped < 2 * STOP_DEADLINE, "{size_bytes}: {stopped:?}");
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn the_statement_stops_when_the_client_goes_before_the_first_row() -> Result<()> {
+async fn the_statement_stops_when_the_client_disconnects_before_the_first_row() -> Result<()> {
     let watched = Watched::start("SELECT pg_sleep(60) IS NULL AS slept", &["--query-timeout-seconds", "60"]).await?;
     for format in ["json", "csv"] {
         let mut measured = Vec::new();
         for _ in 0..ATTEMPTS {
             let request = actix_web::rt::spawn(reqwest::get(watched.url(&format!("format={format}"))));
-            watched.until_running(true).await?;
+            watched.wait_until_running(true).await?;
             request.abort();
-            measured.push(watched.until_running(false).await?);
+            measured.push(watched.wait_until_running(false).await?);
         }
-        assert_at_once(&format!("client gone, {format}"), measured);
+        assert_stopped_in_time(&format!("client disconnected, {format}"), measured);
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn the_statement_stops_when_the_client_goes_in_the_middle_of_a_stream() -> Result<()> {
-    // A megabyte, and then a long time of nothing.
+async fn the_statement_stops_when_the_client_disconnects_in_the_middle_of_a_stream() -> Result<()> {
+    // A megabyte of rows, then none for 60 s.
     let sql = "SELECT repeat('x', 1000) AS x, CASE WHEN n > 1000 THEN pg_sleep(60) END IS NULL AS slept
                FROM (SELECT generate_series(1, 2000) AS n) AS s";
     let watched = Watched::start(sql, &["--query-timeout-seconds", "60"]).await?;
@@ -127,31 +127,31 @@ async fn the_statement_stops_when_the_client_goes_in_the_middle_of_a_stream() ->
         while size_bytes < 900_000 {
             size_bytes += response.chunk().await?.context("a chunk")?.len();
         }
-        watched.until_running(true).await?;
+        watched.wait_until_running(true).await?;
         drop(response);
-        measured.push(watched.until_running(false).await?);
+        measured.push(watched.wait_until_running(false).await?);
     }
-    assert_at_once("client gone in the middle", measured);
+    assert_stopped_in_time("client disconnected in the middle", measured);
     Ok(())
 }
 
 #[actix_web::test]
-async fn the_statement_stops_when_a_client_that_does_not_read_goes_or_stays_too_long() -> Result<()> {
+async fn the_statement_stops_when_a_client_that_does_not_read_disconnects_or_exceeds_its_limit() -> Result<()> {
     let sql = "SELECT repeat('x', 1000) AS x FROM (SELECT generate_series(1, 900000)) AS s";
     let watched = Watched::start(sql, &["--query-timeout-seconds", "2", "--stream-patience-seconds", "4"]).await?;
     let mut measured = Vec::new();
     for _ in 0..ATTEMPTS {
         let response = reqwest::get(watched.url("format=ndjson")).await?;
-        watched.until_running(true).await?;
+        watched.wait_until_running(true).await?;
         drop(response);
-        measured.push(watched.until_running(false).await?);
+        measured.push(watched.wait_until_running(false).await?);
     }
-    assert_at_once("client gone without reading", measured);
+    assert_stopped_in_time("client disconnected without reading", measured);
 
     let response = reqwest::get(watched.url("format=ndjson")).await?;
-    let held = watched.until_running(false).await?;
+    let held = watched.wait_until_running(false).await?;
     show(&format!("client that does not read: stopped after {held:?}"));
-    // Its waiting does not count as the statement's time, and comes to an end.
+    // The time that the client makes the database wait does not count as the statement's, and has its own limit.
     assert!(held > Duration::from_secs(3) && held < Duration::from_secs(8), "{held:?}");
     assert!(response.bytes().await.is_err(), "the client notices");
     Ok(())
@@ -164,52 +164,55 @@ async fn the_statement_stops_at_its_time_limit() -> Result<()> {
         let mut measured = Vec::new();
         for _ in 0..3 {
             assert_eq!(watched.server.get(&format!("/metrics/m1?format={format}")).await?.0, 504);
-            measured.push(watched.until_running(false).await?);
+            measured.push(watched.wait_until_running(false).await?);
         }
-        assert_at_once(&format!("time limit, {format}"), measured);
+        assert_stopped_in_time(&format!("time limit, {format}"), measured);
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn no_statement_outlives_the_process_however_that_ends() -> Result<()> {
-    // Computes, without a look at its client, and for longer than any test.
+async fn no_statement_outlives_the_process() -> Result<()> {
+    // Computes longer than any test, and sends nothing to its client meanwhile.
     let sql = "SELECT count(*) AS n FROM generate_series(1, 100000) AS a, generate_series(1, 100000) AS b";
     let arguments =
         ["--query-timeout-seconds", "600", "--shutdown-timeout-seconds", "2", "--query-cost", "1000000000000"];
     let mut watched = Watched::start(sql, &arguments).await?;
     let ends: [(&str, &[Signal], Duration); 3] = [
-        ("the graceful stop is over", &[Signal::SIGTERM], Duration::from_secs(2)),
+        ("the graceful shutdown times out", &[Signal::SIGTERM], Duration::from_secs(2)),
         ("a second signal", &[Signal::SIGTERM, Signal::SIGINT], Duration::ZERO),
         ("kill -9", &[Signal::SIGKILL], Duration::ZERO),
     ];
-    for (what, signals, waits) in ends {
+    for (what, signals, min_duration) in ends {
         let request = actix_web::rt::spawn(reqwest::get(watched.url("format=csv")));
-        watched.until_running(true).await?;
+        watched.wait_until_running(true).await?;
         let began = Instant::now();
         for signal in signals {
             watched.server.signal(*signal)?;
-            // Two signals of one time could arrive as one.
+            // The second signal must not arrive before the first is handled.
             if signals.len() > 1 {
-                until_stopping(&watched.server.address).await?;
+                wait_until_stopping(&watched.server.address).await?;
             }
         }
         watched.server.process.wait()?;
         let took = began.elapsed();
-        assert!(took >= waits && took < waits + Duration::from_secs(1), "{what}: the process took {took:?}");
-        let measured = watched.until_running(false).await?;
+        assert!(
+            took >= min_duration && took < min_duration + Duration::from_secs(1),
+            "{what}: the process took {took:?}"
+        );
+        let measured = watched.wait_until_running(false).await?;
         show(&format!("{what}: the process ended after {took:?}, the statement {measured:?} later"));
-        assert!(measured < AT_ONCE, "{what}: {measured:?}");
+        assert!(measured < STOP_DEADLINE, "{what}: {measured:?}");
         assert!(request.await?.is_err(), "{what}: the client notices");
         watched.server = serve(&watched.cluster, watched.folder.path(), &arguments)?;
     }
     Ok(())
 }
 
-/// Waits until the server takes no new connections.
-async fn until_stopping(address: &str) -> Result<()> {
+/// Waits until the server accepts no new connections.
+async fn wait_until_stopping(address: &str) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(10);
-    // A request to connect that finds the queue of a server full is sent again only after a second.
+    // A SYN that finds the server's backlog full is retransmitted only after a second.
     let connect = || timeout(Duration::from_millis(50), TcpStream::connect(address.trim_start_matches("http://")));
     while !matches!(connect().await, Ok(Err(_))) {
         ensure!(Instant::now() < deadline, "the server does not stop");
