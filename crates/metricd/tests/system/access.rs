@@ -1,4 +1,4 @@
-//! Whom the program serves, and what it says of keys and tokens.
+//! When the program requires tokens, and its messages about keys and tokens.
 
 use std::path::Path;
 use std::process::Command;
@@ -18,21 +18,21 @@ use crate::support::{Server, connect_as_owner, definitions, eventually, folder, 
 
 const SECRET: &str = "correct horse battery staple, and then some";
 
-/// The program with the secret.
+/// Returns the command of the program, with the secret in its environment.
 fn with_secret(data_dir: &Path) -> Command {
     let mut command = metricd(data_dir);
     command.env("METRICD_JWT_SECRET", SECRET);
     command
 }
 
-/// What the server answers to a request with this token.
+/// Returns the status of the response to a request with this token.
 async fn status(server: &Server, path: &str, token: &str) -> Result<u16> {
     let request = Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);
     Ok(request.send().await?.status().as_u16())
 }
 
 #[actix_web::test]
-async fn a_private_database_on_loopback_is_open_and_the_start_says_so() -> Result<()> {
+async fn a_private_database_on_loopback_needs_no_token_and_the_greeting_says_so() -> Result<()> {
     let folder = folder()?;
     let server = Server::start(metricd(&folder.path().join("data")).env("METRICD_NO_SAMPLE", "true"))?;
     assert_eq!(server.get("/metrics").await?.0, 200);
@@ -43,7 +43,7 @@ async fn a_private_database_on_loopback_is_open_and_the_start_says_so() -> Resul
 }
 
 #[actix_web::test]
-async fn anything_else_needs_a_key_or_that_somebody_says_it() -> Result<()> {
+async fn any_other_server_needs_a_key_or_explicit_consent() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let url = "postgres://ann@127.0.0.1:1/metricd";
@@ -57,7 +57,7 @@ async fn anything_else_needs_a_key_or_that_somebody_says_it() -> Result<()> {
         assert_eq!((code, printed.as_str()), (1, ""), "{error}");
         assert!(error.contains("METRICD_JWT_SECRET") && error.contains("--insecure-allow-anonymous"), "{error}");
     }
-    assert!(!data_dir.exists(), "nothing is begun");
+    assert!(!data_dir.exists(), "no database is created");
     for _ in 0..2 {
         let mut command = metricd(&data_dir);
         command.env("METRICD_LISTEN", "0.0.0.0:0").env("METRICD_NO_SAMPLE", "true");
@@ -68,27 +68,27 @@ async fn anything_else_needs_a_key_or_that_somebody_says_it() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn the_greeting_says_which_flag_lets_other_machines_in() -> Result<()> {
+async fn the_greeting_names_the_flag_for_requests_from_other_machines() -> Result<()> {
     let folder = folder()?;
-    for (hosts, is_told) in [(None, true), (Some("metrics.example"), false)] {
+    for (hosts, has_hint) in [(None, true), (Some("metrics.example"), false)] {
         let mut command = metricd(&folder.path().join("data"));
         command.env("METRICD_LISTEN", "0.0.0.0:0").env("METRICD_NO_SAMPLE", "true");
         command.envs(hosts.map(|hosts| ("METRICD_ALLOWED_HOSTS", hosts)));
         let server = Server::start(command.args(["serve", "--insecure-allow-anonymous"]))?;
         let request = Client::new().get(format!("{}/health", server.address)).header("host", "metrics.example");
-        assert_eq!(request.send().await?.status().as_u16(), if is_told { 421 } else { 200 });
+        assert_eq!(request.send().await?.status().as_u16(), if has_hint { 421 } else { 200 });
         let (_, greeting) = server.stop(Signal::SIGTERM)?;
-        assert_eq!(greeting.contains("--allowed-host"), is_told, "{greeting}");
+        assert_eq!(greeting.contains("--allowed-host"), has_hint, "{greeting}");
         assert!(greeting.contains("curl http://127.0.0.1:"), "an address that works: {greeting}");
     }
     Ok(())
 }
 
-/// An exit code, an environment, and a part of what is said.
+/// The expected exit code, the environment, and a part of the expected message.
 type Case<'a> = (i32, &'a [(&'a str, &'a str)], &'a str);
 
 #[test]
-fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
+fn errors_about_keys_contain_no_secret() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let file = |name: &str, text: &str| write(folder.path(), name, text).map(|path| path.display().to_string());
@@ -96,22 +96,22 @@ fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
     let (short_file, good_file) = (file("short", short)?, file("good", SECRET)?);
     let private = file("private.pem", "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n")?;
     let missing = folder.path().join("missing").display().to_string();
-    // A file that is wrong may be mended, and so may be what is missing; the others are wrong as they are given.
-    let (given, found) = (2, 1);
+    // Wrong arguments exit with 2. Errors that show when the keys are read exit with 1.
+    let (usage, failure) = (2, 1);
     let cases: [Case<'_>; 13] = [
-        (given, &[("METRICD_JWT_KEYS", "https://ann:s3cret@example.org/jwks.json")], "has a user or a password"),
-        (given, &[("METRICD_JWT_KEYS", "http://example.org/jwks.json")], "give an https URL"),
-        (given, &[("METRICD_JWT_KEYS", "https://")], "expected a URL of keys"),
-        (given, &[("METRICD_JWT_SECRET", short)], "the secret has 13 bytes: expected at least 32"),
-        (given, &[("METRICD_JWT_SECRET", "")], "the secret has 0 bytes"),
-        (found, &[("METRICD_JWT_SECRET_FILE", &short_file)], "the secret has 13 bytes"),
-        (found, &[("METRICD_JWT_SECRET_FILE", &missing)], "cannot read"),
-        (given, &[("METRICD_JWT_SECRET_FILE", &good_file), ("METRICD_JWT_SECRET", SECRET)], "give one of the two"),
-        (found, &[("METRICD_JWT_KEYS", &private)], "found a private key"),
-        (found, &[("METRICD_JWT_KEYS", &good_file)], "expected a JWKS"),
-        (given, &[("METRICD_JWT_AUDIENCES", "metricd")], "there is no key to verify them"),
-        (found, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_JWT_ALGORITHMS", "ES256")], "no key can verify tokens"),
-        (given, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_INSECURE_ALLOW_ANONYMOUS", "true")], "give one of the two"),
+        (usage, &[("METRICD_JWT_KEYS", "https://ann:s3cret@example.org/jwks.json")], "has a user or a password"),
+        (usage, &[("METRICD_JWT_KEYS", "http://example.org/jwks.json")], "give an https URL"),
+        (usage, &[("METRICD_JWT_KEYS", "https://")], "expected a URL of keys"),
+        (usage, &[("METRICD_JWT_SECRET", short)], "the secret has 13 bytes: expected at least 32"),
+        (usage, &[("METRICD_JWT_SECRET", "")], "the secret has 0 bytes"),
+        (failure, &[("METRICD_JWT_SECRET_FILE", &short_file)], "the secret has 13 bytes"),
+        (failure, &[("METRICD_JWT_SECRET_FILE", &missing)], "cannot read"),
+        (usage, &[("METRICD_JWT_SECRET_FILE", &good_file), ("METRICD_JWT_SECRET", SECRET)], "give one of the two"),
+        (failure, &[("METRICD_JWT_KEYS", &private)], "found a private key"),
+        (failure, &[("METRICD_JWT_KEYS", &good_file)], "expected a JWKS"),
+        (usage, &[("METRICD_JWT_AUDIENCES", "metricd")], "there is no key to verify them"),
+        (failure, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_JWT_ALGORITHMS", "ES256")], "no key can verify tokens"),
+        (usage, &[("METRICD_JWT_SECRET", SECRET), ("METRICD_INSECURE_ALLOW_ANONYMOUS", "true")], "give one of the two"),
     ];
     for (expected_code, environment, expected) in cases {
         let (code, printed, error) = run(metricd(&data_dir).envs(environment.iter().copied()))?;
@@ -121,18 +121,18 @@ fn what_is_wrong_with_keys_is_said_and_no_secret_is_shown() -> Result<()> {
     }
     let (code, _, error) = run(metricd(&data_dir).env("METRICD_JWT_ALGORITHMS", "none"))?;
     assert!(code == 2 && error.contains("expected one of `HS256`"), "{error}");
-    assert!(!data_dir.exists(), "nothing is begun");
+    assert!(!data_dir.exists(), "no database is created");
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_again() -> Result<()> {
+async fn a_token_is_issued_by_a_command_and_neither_it_nor_the_secret_is_logged() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
-    let make = |arguments: &str| run(with_secret(&data_dir).arg("token").args(arguments.split_whitespace()));
-    let (code, token, error) = make("--scope metrics:read --ttl 15m --subject ann")?;
+    let issue = |arguments: &str| run(with_secret(&data_dir).arg("token").args(arguments.split_whitespace()));
+    let (code, token, error) = issue("--scope metrics:read --ttl 15m --subject ann")?;
     assert_eq!((code, error.as_str()), (0, ""));
-    let (token, other) = (token.trim(), make("--scope metrics:write,metrics:ingest --subject bob")?.1);
+    let (token, other) = (token.trim(), issue("--scope metrics:write,metrics:ingest --subject bob")?.1);
     let refused = [
         (2, "--scope metrics:all --subject ann", "expected one of `metrics:read`"),
         (2, "--subject ann", "--scope"),
@@ -146,7 +146,7 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
         (2, "--scope metrics:read --subject ann --tenant acme --tenant-claim exp", "has the name of another claim"),
     ];
     for (expected_code, arguments, expected) in refused {
-        let (code, printed, error) = make(arguments)?;
+        let (code, printed, error) = issue(arguments)?;
         assert_eq!((code, printed.as_str()), (expected_code, ""), "{arguments}");
         assert!(error.contains(expected), "{expected}: {error}");
     }
@@ -162,8 +162,8 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
     assert_eq!(tenant_key.len(), 64);
     let files = definitions(folder.path(), "SELECT 1 AS one")?;
     assert_eq!(run(metricd(&data_dir).arg("ingest").arg(files))?.0, 0);
-    let of_acme = make("--scope metrics:read --subject ann --tenant acme --tenant-claim tenant")?.1;
-    assert_eq!(status(&server, "/metrics/m1", of_acme.trim()).await?, 200);
+    let tenant_token = issue("--scope metrics:read --subject ann --tenant acme --tenant-claim tenant")?.1;
+    assert_eq!(status(&server, "/metrics/m1", tenant_token.trim()).await?, 200);
     assert_eq!(status(&server, "/metrics/m1", token).await?, 403);
     assert_eq!(status(&server, "/metrics", token).await?, 200);
     assert_eq!(status(&server, "/metrics", other.trim()).await?, 403);
@@ -181,7 +181,7 @@ async fn a_token_is_made_by_a_command_and_neither_it_nor_the_secret_is_printed_a
         assert!(printed.contains(refusal), "{refusal}: {printed}");
     }
     let signature = token.rsplit('.').next().context("a signature")?;
-    for secret in [SECRET, token, signature, other.trim(), of_acme.trim(), &tenant_key, "horse"] {
+    for secret in [SECRET, token, signature, other.trim(), tenant_token.trim(), &tenant_key, "horse"] {
         assert!(!printed.contains(secret), "{printed}");
     }
     Ok(())
@@ -206,7 +206,7 @@ async fn tokens_of_an_issuer_are_verified_with_its_public_keys() -> Result<()> {
     Ok(())
 }
 
-/// Answers every request with what the set of keys is at the moment, and counts them.
+/// Answers every request with the current key set, and counts the requests.
 async fn publish(listener: TcpListener, keys: Arc<Mutex<String>>, fetched: Arc<AtomicUsize>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = [0; 4096];
@@ -219,7 +219,7 @@ async fn publish(listener: TcpListener, keys: Arc<Mutex<String>>, fetched: Arc<A
 }
 
 #[actix_web::test]
-async fn keys_at_a_url_are_fetched_again_when_a_token_names_another_and_kept_while_it_is_down() -> Result<()> {
+async fn keys_at_a_url_are_fetched_for_an_unknown_key_and_kept_while_the_issuer_is_down() -> Result<()> {
     let folder = folder()?;
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
     let (old, new) = (Issuer::new(Algorithm::Es256).map_err(failed)?, Issuer::new(Algorithm::Es256).map_err(failed)?);
@@ -237,23 +237,24 @@ async fn keys_at_a_url_are_fetched_again_when_a_token_names_another_and_kept_whi
     let (keys, fetched) = (Arc::new(Mutex::new(set(&[(&old, "a")])?)), Arc::new(AtomicUsize::new(0)));
     let publishing = actix_web::rt::spawn(publish(listener, Arc::clone(&keys), Arc::clone(&fetched)));
     let mut command = metricd(&folder.path().join("data"));
-    // It is asked over and over until the keys have come.
+    // The test polls with tokens that are refused until the keys are fetched.
     command.env("METRICD_NO_SAMPLE", "true").env("METRICD_REFUSALS_PER_SECOND", "0");
     let server = Server::start(command.env("METRICD_JWT_KEYS", &url))?;
 
-    let (of_old, of_new) = (sign(&old, "a")?, sign(&new, "b")?);
-    eventually("the keys are fetched", || async { Ok(status(&server, "/metrics", &of_old).await? == 200) }).await?;
+    let (old_token, new_token) = (sign(&old, "a")?, sign(&new, "b")?);
+    eventually("the keys are fetched", || async { Ok(status(&server, "/metrics", &old_token).await? == 200) }).await?;
     let before = fetched.load(Ordering::SeqCst);
     *keys.lock().map_err(|_| anyhow::anyhow!("poisoned"))? = set(&[(&old, "a"), (&new, "b")])?;
-    eventually("the new key is fetched", || async { Ok(status(&server, "/metrics", &of_new).await? == 200) }).await?;
-    assert_eq!(status(&server, "/metrics", &of_old).await?, 200);
-    // Once more in this minute is no more.
+    eventually("the new key is fetched", || async { Ok(status(&server, "/metrics", &new_token).await? == 200) })
+        .await?;
+    assert_eq!(status(&server, "/metrics", &old_token).await?, 200);
+    // Further unknown keys within a minute do not cause further fetches.
     for kid in ["c", "d", "e"] {
         assert_eq!(status(&server, "/metrics", &sign(&new, kid)?).await?, 401);
     }
     let after = fetched.load(Ordering::SeqCst);
     assert!(after <= before + 2, "{before} and {after}");
     publishing.abort();
-    assert_eq!(status(&server, "/metrics", &of_new).await?, 200);
+    assert_eq!(status(&server, "/metrics", &new_token).await?, 200);
     Ok(())
 }

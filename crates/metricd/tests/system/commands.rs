@@ -17,7 +17,7 @@ fn help_is_printed_and_names_the_exit_codes() -> Result<()> {
 }
 
 #[test]
-fn a_wrong_command_line_is_an_error_of_its_own() -> Result<()> {
+fn a_wrong_command_line_exits_with_2() -> Result<()> {
     let folder = folder()?;
     for arguments in [
         ["serv", ""],
@@ -34,7 +34,7 @@ fn a_wrong_command_line_is_an_error_of_its_own() -> Result<()> {
 }
 
 #[test]
-fn a_misspelled_variable_and_a_data_folder_that_is_a_file_are_told() -> Result<()> {
+fn a_misspelled_variable_and_a_data_folder_that_is_a_file_are_reported() -> Result<()> {
     let folder = folder()?;
     let file = crate::support::write(folder.path(), "data", "")?;
     let (code, _, error) = run(metricd(&file).args(["check"]).env("METRICD_LISTN", "127.0.0.1:1"))?;
@@ -48,7 +48,7 @@ fn a_misspelled_variable_and_a_data_folder_that_is_a_file_are_told() -> Result<(
 }
 
 #[test]
-fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
+fn a_wrong_value_is_reported_with_its_source() -> Result<()> {
     let folder = folder()?;
     for (variable, value, flag) in [
         ("METRICD_LISTEN", "here", "--listen"),
@@ -66,7 +66,7 @@ fn a_wrong_value_is_named_by_where_it_comes_from() -> Result<()> {
         let words =
             || error.split(|character: char| !character.is_alphanumeric() && character != '-' && character != '_');
         assert!(words().any(|word| word == variable) && !words().any(|word| word == flag), "{error}");
-        // What is given on the command line counts before the variable.
+        // The command line takes precedence over the variable.
         let given = format!("{flag}={value}");
         let (code, _, error) = run(metricd(folder.path()).env(variable, value).arg(given))?;
         assert!(code == 2 && error.contains(flag) && !error.contains(variable), "{error}");
@@ -84,33 +84,33 @@ fn a_variable_sets_a_flag_that_has_no_value() -> Result<()> {
             assert!(code == 0 || error.contains(variable) && error.contains("expected `1` or `true`"), "{error}");
         }
     }
-    // Consent contradicts a key; without it, the key is read.
-    for (value, says) in [("1", "give one of the two"), ("0", "cannot read")] {
+    // The flag contradicts a key. Without the flag, the key is read.
+    for (value, message) in [("1", "give one of the two"), ("0", "cannot read")] {
         let mut command = metricd(&folder.path().join("data"));
         command.env("METRICD_JWT_KEYS", folder.path()).env("METRICD_INSECURE_ALLOW_ANONYMOUS", value);
         let (code, _, error) = run(&mut command)?;
-        assert!(code != 0 && error.contains(says), "{value}: {error}");
+        assert!(code != 0 && error.contains(message), "{value}: {error}");
     }
     Ok(())
 }
 
 #[test]
-fn a_log_that_would_stay_silent_is_told() -> Result<()> {
+fn a_filter_that_would_silence_the_log_is_reported() -> Result<()> {
     let folder = folder()?;
     let file = crate::support::write(folder.path(), "data", "")?;
-    for (filter, expected, says) in [
+    for (filter, expected, message) in [
         ("debgu", 2, "expected a level such as `debug`"),
         ("info,metricd=inof", 2, "expected a level such as `info`"),
         ("metrcd_api=debug", 1, "names `metrcd_api`, which is not a crate that writes to the log"),
     ] {
         let (code, _, error) = run(metricd(&file).args(["check", "--log", filter]))?;
-        assert!(code == expected && error.contains(says), "{filter}: {code} {error}");
+        assert!(code == expected && error.contains(message), "{filter}: {code} {error}");
     }
     Ok(())
 }
 
 #[test]
-fn logging_has_a_heading_of_its_own_in_help() -> Result<()> {
+fn help_has_a_heading_for_logging() -> Result<()> {
     let folder = folder()?;
     let (_, help, _) = run(metricd(folder.path()).arg("--help"))?;
     let (_, logging) = help.split_once("\nLogging:\n").unwrap_or_default();
@@ -137,12 +137,12 @@ async fn the_documents_are_printed_as_they_are_served() -> Result<()> {
         let served = reqwest::get(format!("{}{path}", server.address)).await?.text().await?;
         assert_eq!(document.trim_end(), served, "{path}");
     }
-    for (arguments, expected, says) in
+    for (arguments, expected, message) in
         [(["--metric", "none"], 1, "none"), (["--dashboard", "none"], 1, "none"), (["--metric", "a b"], 2, "--metric")]
     {
         let (code, document, error) = printed(&arguments)?;
         assert_eq!((code, document.as_str()), (expected, ""), "{error}");
-        assert!(error.contains(says), "{error}");
+        assert!(error.contains(message), "{error}");
     }
     server.stop(Signal::SIGTERM)?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Conditional requests for results, against the real database.
+//! Conditional requests for results, against a real database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,7 +12,7 @@ use crate::support::{Server, connect_as_owner, eventually, folder, metricd, post
 
 const SQL: &str = "SELECT count(*) AS records, max(parts_flagged) AS most FROM metrics";
 
-/// A client that keeps what it was answered.
+/// A client that caches the last result.
 struct Cache {
     url: String,
     tag: String,
@@ -23,12 +23,12 @@ impl Cache {
     async fn of(server: &Server) -> Result<Self> {
         let mut cache =
             Self { url: format!("{}/metrics/most", server.address), tag: String::new(), result: Value::Null };
-        ensure!(cache.ask().await? == 200, "nothing is known yet");
+        ensure!(cache.revalidate().await? == 200, "the first response has a body");
         Ok(cache)
     }
 
-    /// Asks for the result by its tag, keeps what is answered, and says with which status it was.
-    async fn ask(&mut self) -> Result<u16> {
+    /// Requests the result with `If-None-Match`, caches a new one, and returns the status.
+    async fn revalidate(&mut self) -> Result<u16> {
         let response = reqwest::Client::new().get(&self.url).header("if-none-match", &self.tag).send().await?;
         let status = response.status().as_u16();
         let tag = response.headers().get("etag").with_context(|| format!("{status} has no tag"))?.to_str()?.to_owned();
@@ -50,22 +50,22 @@ async fn create(server: &Server) -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_result_is_known_until_the_data_change() -> Result<()> {
+async fn a_result_is_revalidated_without_a_run_until_the_data_change() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).arg("--query-timeout-seconds=1"))?;
     create(&server).await?;
     let mut owner = connect_as_owner(&data_dir).await?;
     let mut cache = Cache::of(&server).await?;
-    // A connection that is new cannot tell of the time before it.
+    // A new connection proves nothing about the time before it. These requests open the connections.
     for _ in 0..20 {
-        assert_eq!(cache.ask().await?, 304);
+        assert_eq!(cache.revalidate().await?, 304);
     }
 
-    // A table that is locked cannot be read, so that whoever answers has not run anything.
+    // A locked table cannot be read, so 304 shows that the SQL did not run.
     let locking = owner.transaction().await?;
     locking.batch_execute("LOCK TABLE warehouse.metrics IN ACCESS EXCLUSIVE MODE").await?;
-    assert_eq!(cache.ask().await?, 304);
+    assert_eq!(cache.revalidate().await?, 304);
     let plain = reqwest::get(&cache.url).await?;
     assert_eq!(plain.status(), 503, "a run has to wait for the lock");
     locking.rollback().await?;
@@ -74,12 +74,12 @@ async fn a_result_is_known_until_the_data_change() -> Result<()> {
     let insert = "INSERT INTO warehouse.metrics (id, date, parts_flagged) VALUES ('x', '2025-01-01', 1)";
     let writing = owner.transaction().await?;
     writing.batch_execute(insert).await?;
-    assert_eq!(cache.ask().await?, 304, "nobody has committed it");
+    assert_eq!(cache.revalidate().await?, 304, "the change is not committed");
     writing.commit().await?;
-    assert_eq!(cache.ask().await?, 200);
+    assert_eq!(cache.revalidate().await?, 200);
     assert_eq!(cache.result["rows"][0]["records"], before + 1);
     owner.batch_execute("CREATE TABLE warehouse.other (a integer)").await?;
-    assert_eq!(cache.ask().await?, 304, "another table");
+    assert_eq!(cache.revalidate().await?, 304, "another table");
 
     let killed = postmaster(&data_dir)?;
     kill(Pid::from_raw(killed), Signal::SIGKILL)?;
@@ -89,15 +89,15 @@ async fn a_result_is_known_until_the_data_change() -> Result<()> {
         Ok(is_another && reqwest::get(&url).await?.status() == 200)
     };
     eventually("the database is back", is_back).await?;
-    assert_eq!(cache.ask().await?, 304, "nothing was lost");
+    assert_eq!(cache.revalidate().await?, 304, "nothing was lost");
     connect_as_owner(&data_dir).await?.batch_execute("TRUNCATE warehouse.metrics").await?;
-    assert_eq!((cache.ask().await?, &cache.result["rows"][0]["records"]), (200, &json!(0)));
+    assert_eq!((cache.revalidate().await?, &cache.result["rows"][0]["records"]), (200, &json!(0)));
     server.stop(Signal::SIGTERM)?;
     Ok(())
 }
 
 #[actix_web::test]
-async fn no_answer_is_older_than_what_was_committed_before_the_question() -> Result<()> {
+async fn no_response_is_older_than_what_was_committed_before_the_request() -> Result<()> {
     const CHANGES: i64 = 150;
 
     let folder = folder()?;
@@ -114,9 +114,9 @@ async fn no_answer_is_older_than_what_was_committed_before_the_question() -> Res
             let mut counts = [0, 0];
             while committed.load(Ordering::SeqCst) < CHANGES {
                 let known = committed.load(Ordering::SeqCst);
-                counts[usize::from(cache.ask().await? == 304)] += 1;
-                let answered = cache.result["rows"][0]["most"].as_i64().context("a number")?;
-                ensure!(answered >= known, "{answered} was answered after {known} was committed");
+                counts[usize::from(cache.revalidate().await? == 304)] += 1;
+                let received = cache.result["rows"][0]["most"].as_i64().context("a number")?;
+                ensure!(received >= known, "{received} was returned after {known} was committed");
             }
             anyhow::Ok(counts)
         }));
@@ -130,7 +130,7 @@ async fn no_answer_is_older_than_what_was_committed_before_the_question() -> Res
     }
     for client in clients {
         let [changed, unchanged] = client.await??;
-        assert!(changed > 10 && unchanged > 10, "{changed} answers with a body, {unchanged} without");
+        assert!(changed > 10 && unchanged > 10, "{changed} responses with a body, {unchanged} without");
     }
     server.stop(Signal::SIGTERM)?;
     Ok(())

@@ -1,11 +1,11 @@
-//! A metric's life over HTTP, against the real database, and its end by `metricd purge`.
+//! The life cycle of a metric over HTTP, against a real database, up to `metricd purge`.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::support::{Server, folder, metricd, run};
 
-/// Sends a request and answers with its status, its `ETag` and its body.
+/// Sends a request, and returns status, `ETag` and body of the response.
 pub(crate) async fn call(
     method: &str,
     url: String,
@@ -27,7 +27,7 @@ pub(crate) async fn call(
 }
 
 #[actix_web::test]
-async fn a_metrics_life_from_its_sql_to_the_purge() -> Result<()> {
+async fn a_metric_is_created_changed_deleted_restored_and_purged() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(&mut metricd(&data_dir))?;
@@ -58,16 +58,16 @@ async fn a_metrics_life_from_its_sql_to_the_purge() -> Result<()> {
     assert_eq!(call("GET", format!("{}{}", server.address, "/metrics/parts"), None, None).await?.0, 410);
 
     let purge = |arguments: &[&str]| run(metricd(&data_dir).arg("purge").args(arguments));
-    let (code, told, error) = purge(&["--older-than", "1h", "--yes"])?;
-    assert!(code == 0 && told.starts_with("no metric was deleted"), "{told}{error}");
-    let (code, told, _) = purge(&["--older-than", "0s"])?;
-    assert!(code == 0 && told.contains("  parts\nnothing was removed"), "{told}");
+    let (code, printed, error) = purge(&["--older-than", "1h", "--yes"])?;
+    assert!(code == 0 && printed.starts_with("no metric was deleted"), "{printed}{error}");
+    let (code, printed, _) = purge(&["--older-than", "0s"])?;
+    assert!(code == 0 && printed.contains("  parts\nnothing was removed"), "{printed}");
     assert_eq!(call("POST", format!("{}{}", server.address, "/metrics/parts/restore"), None, None).await?.0, 200);
     assert_eq!(call("DELETE", format!("{}{}", server.address, "/metrics/parts"), None, None).await?.0, 204);
     let (_, _, history) = call("GET", format!("{}{}", server.address, "/metrics/parts/history"), None, None).await?;
     assert_eq!(history["items"].as_array().map(Vec::len), Some(5), "{history}");
-    let (code, told, _) = purge(&["--older-than", "0s", "--yes"])?;
-    assert!(code == 0 && told.contains("permanently removed 1 metric deleted"), "{told}");
+    let (code, printed, _) = purge(&["--older-than", "0s", "--yes"])?;
+    assert!(code == 0 && printed.contains("permanently removed 1 metric deleted"), "{printed}");
     for path in ["/metrics/parts", "/metrics/parts/definition", "/metrics/parts/history"] {
         let (status, _, problem) = call("GET", format!("{}{path}", server.address), None, None).await?;
         assert_eq!((status, &problem["code"]), (404, &json!("metric-not-found")), "{path}");
@@ -76,6 +76,6 @@ async fn a_metrics_life_from_its_sql_to_the_purge() -> Result<()> {
         let (code, _, error) = purge(&["--older-than", age])?;
         assert!(code == 2 && error.contains(expected), "{error}");
     }
-    purge(&["--yes"])?.2.find("--older-than").context("what is missing is named")?;
+    purge(&["--yes"])?.2.find("--older-than").context("the missing option is named")?;
     Ok(())
 }

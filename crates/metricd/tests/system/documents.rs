@@ -1,4 +1,4 @@
-//! What the documents name is there.
+//! Checks that the paths which the documentation names exist.
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! The examples of the OpenAPI document are what the server answers.
+//! Compares the examples of the OpenAPI document with the server's responses.
 //!
-//! `METRICD_RECORD_EXAMPLES=1` records them anew: each request of the file is made, in their order, and its answer written into
+//! `METRICD_RECORD_EXAMPLES=1` records them again: it sends each request of the file, in order, and writes the response into
 //! the file.
 
 use std::collections::BTreeMap;
@@ -14,24 +14,24 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Server, folder, metricd};
 
-/// The headers that an example shows, where the answer has them.
+/// The headers that an example shows, if the response has them.
 const SHOWN: [&str; 4] = ["content-type", "location", "retry-after", "x-truncated"];
 
 #[actix_web::test]
-async fn every_example_is_what_the_server_answers() -> Result<()> {
+async fn every_example_equals_the_response_of_the_server() -> Result<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("metricd-api").join("src/openapi/examples.json");
     let mut exchanges: Vec<Value> = serde_json::from_str(&fs::read_to_string(&file)?)?;
     let folder = folder()?;
     let server = Server::start(&mut metricd(&folder.path().join("data")))?;
-    let mut session = Session { address: server.address.clone(), known: BTreeMap::new() };
+    let mut session = Session { address: server.address.clone(), placeholders: BTreeMap::new() };
     let is_recording = std::env::var_os("METRICD_RECORD_EXAMPLES").is_some();
     for exchange in &mut exchanges {
         let answer = session.send(&exchange["request"]).await.with_context(|| exchange["summary"].to_string())?;
         if is_recording {
             exchange["answer"] = answer;
         } else {
-            let (expected, answered) = (blurred(&exchange["answer"])?, blurred(&answer)?);
-            assert_eq!(expected, answered, "{}: {}", exchange["operation_id"], exchange["summary"]);
+            let (expected, actual) = (normalized(&exchange["answer"])?, normalized(&answer)?);
+            assert_eq!(expected, actual, "{}: {}", exchange["operation_id"], exchange["summary"]);
         }
     }
     if is_recording {
@@ -41,21 +41,21 @@ async fn every_example_is_what_the_server_answers() -> Result<()> {
     Ok(())
 }
 
-/// Requests that follow from the answers before them.
+/// Sends requests that use values of earlier responses.
 struct Session {
     address: String,
-    /// What stands for `{etag}`, `{created_etag}` and `{location}`.
-    known: BTreeMap<&'static str, String>,
+    /// The values of the placeholders `{etag}`, `{created_etag}` and `{location}`.
+    placeholders: BTreeMap<&'static str, String>,
 }
 
 impl Session {
-    /// Makes the request, and answers with what is shown of the answer.
+    /// Sends the request, and returns the part of the response that an example shows.
     async fn send(&mut self, request: &Value) -> Result<Value> {
         let method = request["method"].as_str().context("a method")?.parse()?;
-        let path = self.filled(request["path"].as_str().context("a path")?);
+        let path = self.fill_placeholders(request["path"].as_str().context("a path")?);
         let mut sent = reqwest::Client::new().request(method, format!("{}{path}", self.address));
         for (name, value) in request["headers"].as_object().into_iter().flatten() {
-            sent = sent.header(name, self.filled(value.as_str().context("a header")?));
+            sent = sent.header(name, self.fill_placeholders(value.as_str().context("a header")?));
         }
         if let Some(body) = request.get("body") {
             sent = sent.json(body);
@@ -74,12 +74,12 @@ impl Session {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         if let Some(tag) = header("etag") {
             if response.status() == 201 {
-                self.known.insert("{created_etag}", tag.clone());
+                self.placeholders.insert("{created_etag}", tag.clone());
             }
-            self.known.insert("{etag}", tag);
+            self.placeholders.insert("{etag}", tag);
         }
         if let Some(location) = header("location") {
-            self.known.insert("{location}", location);
+            self.placeholders.insert("{location}", location);
         }
         let shown = SHOWN.into_iter().filter_map(|name| Some((name.to_owned(), json!(header(name)?))));
         let mut answer = json!({"status": response.status().as_u16(), "headers": shown.collect::<Map<_, _>>()});
@@ -93,13 +93,13 @@ impl Session {
         Ok(answer)
     }
 
-    fn filled(&self, text: &str) -> String {
-        self.known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+    fn fill_placeholders(&self, text: &str) -> String {
+        self.placeholders.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 }
 
-/// The answer without what differs from one day, one server or one ingestion to the next.
-fn blurred(answer: &Value) -> Result<Value> {
+/// Replaces what differs between days, servers and ingestions.
+fn normalized(answer: &Value) -> Result<Value> {
     let text = answer.to_string();
     let text = Regex::new(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")?.replace_all(&text, "<id>");
     let text = Regex::new(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z")?.replace_all(&text, "<instant>");

@@ -1,4 +1,4 @@
-//! `metricd ingest`, with a server and without one.
+//! `metricd ingest`, with and without a server.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use crate::support::{Server, connect_as_owner, definitions, eventually, folder, metricd, run, write};
 
 #[actix_web::test]
-async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
+async fn a_running_server_serves_what_is_ingested() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
@@ -36,33 +36,33 @@ async fn a_server_that_runs_shows_what_is_ingested() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_ingestion_says_that_it_waits_for_another_one() -> Result<()> {
+async fn an_ingestion_logs_that_it_waits_for_another_one() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
     let files = definitions(folder.path(), "SELECT 1 AS one")?;
-    // What an ingestion holds until it has ended.
+    // The lock that an ingestion holds until its transaction ends.
     let owner = connect_as_owner(&data_dir).await?;
     owner.batch_execute("BEGIN; LOCK TABLE catalog.ingestions IN SHARE ROW EXCLUSIVE MODE").await?;
     let mut command = metricd(&data_dir);
     let mut process = command.arg("ingest").arg(&files).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let lines = BufReader::new(process.stderr.take().context("a pipe")?).lines();
-    let (sender, said) = mpsc::channel();
+    let (sender, logged) = mpsc::channel();
     std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    let line = said.recv_timeout(Duration::from_secs(30)).context("nothing is said")?;
+    let line = logged.recv_timeout(Duration::from_secs(30)).context("nothing is logged")?;
     assert!(line.contains("waiting for another ingestion to end"), "{line}");
     assert_eq!(process.try_wait()?, None, "it waits");
     owner.batch_execute("ROLLBACK").await?;
     let mut report = String::new();
     process.stdout.take().context("a pipe")?.read_to_string(&mut report)?;
     assert!(process.wait()?.success() && report.contains("stored as ingestion"), "{report}");
-    assert!(said.iter().all(|line| !line.contains("another ingestion")), "it is logged once");
+    assert!(logged.iter().all(|line| !line.contains("another ingestion")), "it is logged once");
     server.stop(Signal::SIGTERM)?;
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_report_is_remembered() -> Result<()> {
+async fn a_report_is_stored() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = write(folder.path(), "queries.csv", "id,query\nq1,\nq2,SELECT 2\n")?;
@@ -75,18 +75,18 @@ async fn a_report_is_remembered() -> Result<()> {
         assert_eq!(code, if strict { 2 } else { 0 });
         assert_eq!(report["outcome"], if strict { "refused" } else { "stored" });
         let id = report["ingestion_id"].as_str().context("an id")?;
-        // Over HTTP files are named without the folders of the server's machine.
-        let (status, answered) = server.get(&format!("/ingestions/{id}")).await?;
-        assert!(!answered.to_string().contains(folder.path().to_str().context("a path")?), "{answered}");
-        assert_eq!((status, &answered["files"][0]["file"]), (200, &"queries.csv".into()));
-        assert_eq!((&answered["refusal_count"], &answered["queries"]), (&report["refusal_count"], &report["queries"]));
-        assert_eq!(answered["refusals"][0]["reason"], report["refusals"][0]["reason"]);
+        // Over HTTP, a report names files without their folders.
+        let (status, returned) = server.get(&format!("/ingestions/{id}")).await?;
+        assert!(!returned.to_string().contains(folder.path().to_str().context("a path")?), "{returned}");
+        assert_eq!((status, &returned["files"][0]["file"]), (200, &"queries.csv".into()));
+        assert_eq!((&returned["refusal_count"], &returned["queries"]), (&report["refusal_count"], &report["queries"]));
+        assert_eq!(returned["refusals"][0]["reason"], report["refusals"][0]["reason"]);
     }
     Ok(())
 }
 
 #[test]
-fn strict_stores_nothing_and_a_dry_run_neither() -> Result<()> {
+fn strict_mode_and_a_dry_run_store_nothing() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = write(folder.path(), "queries.csv", "id,query\nq1,\nq2,SELECT 2\n")?;
@@ -103,7 +103,7 @@ fn strict_stores_nothing_and_a_dry_run_neither() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_and_starts_no_database() -> Result<()> {
+fn an_impossible_call_is_reported_and_starts_no_database() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let (code, _, error) = run(metricd(&data_dir).arg("ingest").arg(folder.path().join("none.csv")))?;
@@ -120,7 +120,7 @@ fn what_cannot_be_done_is_said_and_starts_no_database() -> Result<()> {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_the_state_before_or_the_state_after() -> Result<()> {
+fn a_killed_ingestion_leaves_the_old_state_or_the_new_one() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let mut records = String::from("id,date,obsolescence,alert_type,parts_flagged,obsolescence_val,alert_category\n");
@@ -134,8 +134,8 @@ fn killed_at_any_moment_it_leaves_the_state_before_or_the_state_after() -> Resul
         let added = |kind: &str| report[kind]["added"].as_u64().context("a count");
         Ok((added("queries")?, added("records")?))
     };
-    let ask = |data_dir| run(metricd(data_dir).args(["ingest", "--dry-run", "--format=json"]).arg(&files));
-    assert_eq!(counts(&ask(&data_dir)?.1)?, (1, 20_000), "the folder is made, and empty");
+    let dry_run = |data_dir| run(metricd(data_dir).args(["ingest", "--dry-run", "--format=json"]).arg(&files));
+    assert_eq!(counts(&dry_run(&data_dir)?.1)?, (1, 20_000), "nothing is stored yet");
     let mut states = Vec::new();
     for milliseconds in [0, 30, 80, 120, 160, 200, 260, 350] {
         let mut process =
@@ -143,17 +143,17 @@ fn killed_at_any_moment_it_leaves_the_state_before_or_the_state_after() -> Resul
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         process.kill()?;
         process.wait()?;
-        let state = counts(&ask(&data_dir)?.1)?;
+        let state = counts(&dry_run(&data_dir)?.1)?;
         assert!(state == (1, 20_000) || state == (0, 0), "after {milliseconds} ms: {state:?}");
         states.push(state);
     }
     run(metricd(&data_dir).arg("ingest").arg(&files))?;
-    assert_eq!(counts(&ask(&data_dir)?.1)?, (0, 0));
+    assert_eq!(counts(&dry_run(&data_dir)?.1)?, (0, 0));
     Ok(())
 }
 
 #[actix_web::test]
-async fn goes_on_by_itself_when_the_database_that_it_joined_ends() -> Result<()> {
+async fn an_ingestion_is_retried_when_the_database_that_it_joined_stops() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = definitions(folder.path(), "SELECT 1 AS one")?;
@@ -179,7 +179,7 @@ async fn goes_on_by_itself_when_the_database_that_it_joined_ends() -> Result<()>
 }
 
 #[actix_web::test]
-async fn sql_that_a_database_cannot_validate_now_is_validated_once() -> Result<()> {
+async fn an_ingestion_is_not_retried_if_the_database_cannot_validate_its_sql() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = definitions(folder.path(), "SELECT count(*) AS n FROM metrics")?;
@@ -197,7 +197,7 @@ async fn sql_that_a_database_cannot_validate_now_is_validated_once() -> Result<(
 }
 
 #[test]
-fn several_at_once_on_a_folder_that_nobody_serves_are_all_stored() -> Result<()> {
+fn concurrent_ingestions_without_a_server_are_all_stored() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let mut ingesting = Vec::new();

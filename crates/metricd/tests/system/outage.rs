@@ -1,4 +1,4 @@
-//! The database goes away and comes back.
+//! An outage of the database.
 
 use anyhow::Result;
 use metricd_embedded::{Cluster, Search};
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use crate::support::{Server, definitions, eventually, folder, metricd, run};
 
 #[actix_web::test]
-async fn answers_503_while_the_database_is_down_and_goes_on_when_it_is_back() -> Result<()> {
+async fn metrics_return_503_while_the_database_is_down_and_recover() -> Result<()> {
     let mut cluster = Cluster::ephemeral(&Search::system(std::env::var_os("PATH")), &["reader"])?;
     let folder = folder()?;
     let command = || -> Result<_> {
@@ -35,7 +35,7 @@ async fn answers_503_while_the_database_is_down_and_goes_on_when_it_is_back() ->
 
     cluster.start_database()?;
     let is_back = || async { Ok(server.get("/metrics/m1").await?.0 == 200) };
-    eventually("the metric is answered again", is_back).await?;
+    eventually("the metric is served again", is_back).await?;
     assert_eq!(server.get("/health/ready").await?.0, 200);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Parameters and periods of a metric, from its files to its answers.
+//! Parameters and periods of a metric, from its files to its results.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -21,7 +21,7 @@ costly,\"SELECT count(*) AS n FROM generate_series(1, 1000000)\"
 ";
 
 #[actix_web::test]
-async fn values_come_from_the_request_and_reach_the_sql_as_they_are() -> Result<()> {
+async fn values_of_the_request_reach_the_sql_unchanged() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;

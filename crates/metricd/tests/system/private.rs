@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use tokio_postgres::Client;
 
 use crate::support::{
-    Server, connect_as_owner, definitions, eventually, folder, lives, metricd, postmaster, run, taken_port,
+    Server, connect_as_owner, definitions, eventually, folder, is_running, metricd, postmaster, run, taken_port,
 };
 
 #[actix_web::test]
@@ -44,7 +44,7 @@ async fn the_first_run_loads_the_sample_and_every_suggested_request_works() -> R
 
     let database = postmaster(&data_dir)?;
     assert_eq!(server.stop(Signal::SIGINT)?.0, 0);
-    assert!(!lives(database), "the database ends with the server");
+    assert!(!is_running(database), "the database ends with the server");
 
     let again = Server::start(&mut metricd(&data_dir))?;
     assert!(!again.greeting.contains("added"), "the sample is loaded once: {}", again.greeting);
@@ -54,7 +54,7 @@ async fn the_first_run_loads_the_sample_and_every_suggested_request_works() -> R
 }
 
 #[actix_web::test]
-async fn comes_up_after_it_was_killed_with_its_database() -> Result<()> {
+async fn a_server_starts_after_it_was_killed_with_its_database() -> Result<()> {
     let folder = folder()?;
     let mut server = Server::start(&mut metricd(folder.path()))?;
     kill(Pid::from_raw(postmaster(folder.path())?), Signal::SIGKILL)?;
@@ -66,17 +66,17 @@ async fn comes_up_after_it_was_killed_with_its_database() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn a_private_database_that_ends_by_itself_is_started_again() -> Result<()> {
+async fn a_private_database_that_stops_unexpectedly_is_restarted() -> Result<()> {
     let folder = folder()?;
     let server = Server::start(&mut metricd(folder.path()))?;
     let before = postmaster(folder.path())?;
     kill(Pid::from_raw(before), Signal::SIGKILL)?;
-    let is_back = || async { Ok(server.get("/metrics/alerts-by-type").await?.0 == 200 && !lives(before)) };
-    eventually("the metric is answered again", is_back).await
+    let is_back = || async { Ok(server.get("/metrics/alerts-by-type").await?.0 == 200 && !is_running(before)) };
+    eventually("the metric is served again", is_back).await
 }
 
-/// A server with the metric `m1`, whose statement joins as many rows with as many others, and the owner.
-async fn computing(folder: &Path, left: u32, right: u32) -> Result<(Server, Client)> {
+/// Starts a server with the metric `m1`, whose SQL joins each of `left` rows with each of `right` rows. Connects as the owner.
+async fn start_computing(folder: &Path, left: u32, right: u32) -> Result<(Server, Client)> {
     let sql = format!(
         "SELECT 42 AS answer FROM (SELECT count(*) FROM generate_series(1, {left}) AS a, generate_series(1, {right}) AS b) AS s"
     );
@@ -88,38 +88,38 @@ async fn computing(folder: &Path, left: u32, right: u32) -> Result<(Server, Clie
     Ok((server, connect_as_owner(&data_dir).await?))
 }
 
-/// Waits until as many statements as that run, and are neither prepared nor explained.
-async fn until_computing(owner: &Client, count: i64) -> Result<()> {
+/// Waits until this number of statements run. Those that are only being prepared or explained do not count.
+async fn wait_until_computing(owner: &Client, count: i64) -> Result<()> {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'metricd_reader' AND state = 'active'
                AND query LIKE 'SELECT 42%' AND clock_timestamp() - query_start > interval '50 ms'";
-    let is_so = || async { Ok(owner.query_one(sql, &[]).await?.get::<_, i64>(0) == count) };
-    eventually("as many statements run as that", is_so).await
+    let is_reached = || async { Ok(owner.query_one(sql, &[]).await?.get::<_, i64>(0) == count) };
+    eventually("that many statements run", is_reached).await
 }
 
 #[actix_web::test]
-async fn a_statement_stops_when_its_client_goes_away() -> Result<()> {
+async fn a_statement_stops_when_its_client_disconnects() -> Result<()> {
     let folder = folder()?;
-    let (server, owner) = computing(folder.path(), 100_000, 100_000).await?;
+    let (server, owner) = start_computing(folder.path(), 100_000, 100_000).await?;
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_computing(&owner, 1).await?;
+    wait_until_computing(&owner, 1).await?;
     request.abort();
     let began = Instant::now();
-    until_computing(&owner, 0).await?;
-    assert!(began.elapsed() < Duration::from_secs(4), "the statement has ended by itself");
+    wait_until_computing(&owner, 0).await?;
+    assert!(began.elapsed() < Duration::from_secs(4), "the statement was not cancelled");
     Ok(())
 }
 
 #[actix_web::test]
 async fn requests_in_flight_are_finished() -> Result<()> {
     let folder = folder()?;
-    // Some seconds.
-    let (server, owner) = computing(folder.path(), 10_000, 3_000).await?;
+    // Takes several seconds.
+    let (server, owner) = start_computing(folder.path(), 10_000, 3_000).await?;
     let request = actix_web::rt::spawn(reqwest::get(format!("{}/metrics/m1", server.address)));
-    until_computing(&owner, 1).await?;
+    wait_until_computing(&owner, 1).await?;
     let address = server.address.clone();
     let stopped = actix_web::rt::task::spawn_blocking(move || server.stop(Signal::SIGTERM));
     let is_stopping = || async { Ok(reqwest::get(format!("{address}/health")).await.is_err()) };
-    eventually("nothing new is taken", is_stopping).await?;
+    eventually("no new connection is accepted", is_stopping).await?;
     let response = request.await??;
     assert_eq!(response.status(), 200);
     assert!(response.text().await?.contains("\"answer\":42"));
@@ -128,28 +128,28 @@ async fn requests_in_flight_are_finished() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn the_time_limit_of_the_command_line_holds_there() -> Result<()> {
+async fn the_reader_has_the_time_limit_of_the_command_line() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let files = definitions(folder.path(), "SELECT current_setting('statement_timeout') AS own")?;
     for (seconds, own) in [("20", "21s"), ("2", "3s")] {
         let server =
             Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", seconds]))?;
-        // Which joins the server's database, and leaves the limit as it is.
+        // The ingestion joins the server's database, and does not change the limit.
         let mut ingest = metricd(&data_dir);
         assert_eq!(run(ingest.args(["ingest", "--allow-function", "current_setting"]).arg(&files))?.0, 0);
         assert_eq!(server.get("/metrics/m1").await?.1["rows"][0]["own"], own);
         let owner = connect_as_owner(&data_dir).await?;
-        let kept = "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'metricd_reader'";
-        let kept: String = owner.query_one(kept, &[]).await?.get(0);
-        assert!(kept.contains(&format!("statement_timeout={}000ms", own.trim_end_matches('s'))), "{kept}");
+        let settings = "SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'metricd_reader'";
+        let settings: String = owner.query_one(settings, &[]).await?.get(0);
+        assert!(settings.contains(&format!("statement_timeout={}000ms", own.trim_end_matches('s'))), "{settings}");
         server.stop(Signal::SIGTERM)?;
     }
     Ok(())
 }
 
 #[actix_web::test]
-async fn a_private_database_is_hardened_without_being_asked_for() -> Result<()> {
+async fn a_private_database_is_always_hardened() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let harm = "SELECT pg_notify('everybody', 'hello')";
@@ -167,7 +167,7 @@ async fn a_private_database_is_hardened_without_being_asked_for() -> Result<()> 
 }
 
 #[actix_web::test]
-async fn what_stands_in_the_way_is_said_in_a_sentence() -> Result<()> {
+async fn the_reason_of_a_failed_start_is_reported_in_one_line() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let (_listener, address) = taken_port()?;
@@ -187,9 +187,9 @@ async fn what_stands_in_the_way_is_said_in_a_sentence() -> Result<()> {
     Ok(())
 }
 
-/// Lines are written some at a time, and none is lost by that.
+/// The log is buffered, and the server flushes it when it stops.
 #[tokio::test]
-async fn the_log_is_whole_when_the_server_ends() -> Result<()> {
+async fn the_log_is_complete_when_the_server_stops() -> Result<()> {
     let data_dir = folder()?;
     let server = Server::start(metricd(data_dir.path()).arg("--no-sample"))?;
     for _ in 0..50 {

@@ -1,4 +1,4 @@
-//! Several metrics in one call, while their data is being written.
+//! Several metrics in one call, while transactions change their data.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -17,14 +17,14 @@ async fn the_numbers_of_one_call_agree_while_data_is_written() -> Result<()> {
              CREATE TABLE warehouse.many AS SELECT n FROM generate_series(1, 200000) AS n; ANALYZE warehouse.many",
         )
         .await?;
-    // The last two are dear to the planner, so that they are run on connections of their own.
+    // The last two have a high estimated cost, so that they run on other connections.
     let queries = "id,query\n\
         left,SELECT sum(amount) AS left FROM accounts WHERE id = 1\n\
         right,SELECT sum(amount) AS right FROM accounts WHERE id = 2\n\
-        dear-left,\"SELECT (SELECT sum(amount) FROM accounts WHERE id = 1) AS left, count(*) AS n FROM many AS a WHERE a.n + 1 > 0 AND a.n * 2 > 0 AND a.n % 7 >= 0 AND sqrt(a.n) > 0 AND sqrt(a.n + 1) > 0 AND sqrt(a.n + 2) > 0 AND sqrt(a.n + 3) > 0\"\n\
-        dear-right,\"SELECT (SELECT sum(amount) FROM accounts WHERE id = 2) AS right, count(*) AS n FROM many AS b WHERE b.n + 1 > 0 AND b.n * 2 > 0 AND b.n % 7 >= 0 AND sqrt(b.n) > 0 AND sqrt(b.n + 1) > 0 AND sqrt(b.n + 2) > 0 AND sqrt(b.n + 3) > 0\"\n";
+        costly-left,\"SELECT (SELECT sum(amount) FROM accounts WHERE id = 1) AS left, count(*) AS n FROM many AS a WHERE a.n + 1 > 0 AND a.n * 2 > 0 AND a.n % 7 >= 0 AND sqrt(a.n) > 0 AND sqrt(a.n + 1) > 0 AND sqrt(a.n + 2) > 0 AND sqrt(a.n + 3) > 0\"\n\
+        costly-right,\"SELECT (SELECT sum(amount) FROM accounts WHERE id = 2) AS right, count(*) AS n FROM many AS b WHERE b.n + 1 > 0 AND b.n * 2 > 0 AND b.n % 7 >= 0 AND sqrt(b.n) > 0 AND sqrt(b.n + 1) > 0 AND sqrt(b.n + 2) > 0 AND sqrt(b.n + 3) > 0\"\n";
     let item = |id: &str| format!(r#"{{"id": "{id}", "queryId": "{id}", "isEditable": true}}"#);
-    let ids = ["left", "right", "dear-left", "dear-right"];
+    let ids = ["left", "right", "costly-left", "costly-right"];
     let items = ids.map(item).join(", ");
     let files = write(folder.path(), "queries.csv", queries)?;
     let definitions = write(folder.path(), "board.json", &format!(r#"{{"items": [{items}], "layouts": {{}}}}"#))?;
@@ -41,7 +41,7 @@ async fn the_numbers_of_one_call_agree_while_data_is_written() -> Result<()> {
     });
     let mut lefts = std::collections::BTreeSet::new();
     for path in [
-        "/results?metric_id=left&metric_id=right&metric_id=dear-left&metric_id=dear-right",
+        "/results?metric_id=left&metric_id=right&metric_id=costly-left&metric_id=costly-right",
         "/dashboards/board/results",
     ] {
         for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! Long results of the real program.
+//! Long results as streams.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use crate::support::{Server, definitions, folder, metricd, run, show};
 
 const ROWS: usize = 1_000_000;
 
-/// How much more memory than when it is idle the process may take, in bytes.
+/// The maximum memory that a stream may add to that of the idle process, in bytes.
 const MAX_GROWTH: u64 = 32 << 20;
 
-/// A line of `/proc/<pid>/status`, in bytes.
+/// Reads a line of `/proc/<pid>/status`, in bytes.
 fn memory(pid: u32, name: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a line of the status")?;
@@ -34,7 +34,7 @@ async fn a_million_rows_take_next_to_no_memory() -> Result<()> {
     assert_eq!(server.get("/metrics/m1?limit=1").await?.0, 200);
     let pid = server.process.id();
     for (format, lines) in [("csv", ROWS + 1), ("ndjson", ROWS)] {
-        // Sets the peak back to what is used now.
+        // Resets the peak to the current use.
         fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
         let idle = memory(pid, "VmRSS")?;
         let began = Instant::now();
@@ -62,16 +62,17 @@ async fn a_million_rows_take_next_to_no_memory() -> Result<()> {
 }
 
 #[actix_web::test]
-async fn an_error_in_the_middle_is_noticed_and_one_at_the_beginning_is_told() -> Result<()> {
+async fn an_early_error_is_a_problem_and_a_late_one_aborts_the_stream() -> Result<()> {
     let folder = folder()?;
     let data_dir = folder.path().join("data");
     let server = Server::start(metricd(&data_dir).args(["serve", "--no-sample", "--query-timeout-seconds", "60"]))?;
-    for (fails_at, is_told) in [(500_000, false), (1, true)] {
-        let sql = format!("SELECT 1 / ({fails_at} - n) AS x FROM (SELECT generate_series(1, 600000) AS n) AS s");
+    for (failing_row, is_early) in [(500_000, false), (1, true)] {
+        let sql = format!("SELECT 1 / ({failing_row} - n) AS x FROM (SELECT generate_series(1, 600000) AS n) AS s");
         let files = definitions(folder.path(), &sql)?;
         assert_eq!(run(metricd(&data_dir).arg("ingest").arg(&files))?.0, 0);
-        // The server is told of the new SQL some milliseconds after it is stored.
-        let (definition, is_new) = (format!("{}/metrics/m1/definition", server.address), format!("({fails_at} - n)"));
+        // The server is notified of the new SQL some milliseconds after it is stored.
+        let (definition, is_new) =
+            (format!("{}/metrics/m1/definition", server.address), format!("({failing_row} - n)"));
         timeout(Duration::from_secs(20), async {
             while !reqwest::get(&definition).await?.text().await?.contains(&is_new) {}
             anyhow::Ok(())
@@ -79,8 +80,8 @@ async fn an_error_in_the_middle_is_noticed_and_one_at_the_beginning_is_told() ->
         .await??;
         for format in ["csv", "ndjson"] {
             let response = reqwest::get(format!("{}/metrics/m1?format={format}", server.address)).await?;
-            assert_eq!(response.status(), if is_told { 500 } else { 200 });
-            assert_eq!(response.bytes().await.is_ok(), is_told, "{format}");
+            assert_eq!(response.status(), if is_early { 500 } else { 200 });
+            assert_eq!(response.bytes().await.is_ok(), is_early, "{format}");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The program as a process.
+//! Runs the program as a process.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,14 +16,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-/// A folder that every user may enter.
+/// Creates a temporary folder that every user may enter.
 pub(crate) fn folder() -> Result<TempDir> {
     let folder = tempfile::Builder::new().prefix("metricd-test-").tempdir_in("/tmp")?;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
     Ok(folder)
 }
 
-/// The program, with nothing in its environment but the way to PostgreSQL.
+/// Returns the command of the program. Its environment has `PATH`, to find PostgreSQL, the data folder and a free port.
 pub(crate) fn metricd(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metricd"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -31,20 +31,20 @@ pub(crate) fn metricd(data_dir: &Path) -> Command {
     command
 }
 
-/// Runs the program to its end; its exit code, and what it printed on standard output and standard error.
+/// Runs the program to its end. Returns its exit code, standard output and standard error.
 pub(crate) fn run(command: &mut Command) -> Result<(i32, String, String)> {
     let Output { status, stdout, stderr } = command.output()?;
     Ok((status.code().context("ended by a signal")?, String::from_utf8(stdout)?, String::from_utf8(stderr)?))
 }
 
-/// Writes a file and answers with its path.
+/// Writes a file and returns its path.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     fs::write(&path, text)?;
     Ok(path)
 }
 
-/// A query `q1` and a metric `m1` of it.
+/// Writes files with the query `q1` and the metric `m1` that reads it. Returns their folder.
 pub(crate) fn definitions(folder: &Path, sql: &str) -> Result<PathBuf> {
     let files = folder.join("definitions");
     fs::create_dir_all(&files)?;
@@ -53,7 +53,7 @@ pub(crate) fn definitions(folder: &Path, sql: &str) -> Result<PathBuf> {
     Ok(files)
 }
 
-/// A server that runs, and what it printed until it listened.
+/// A running server, and what it printed until it listened.
 pub(crate) struct Server {
     pub(crate) process: Child,
     pub(crate) greeting: String,
@@ -67,7 +67,7 @@ impl Server {
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut stdout = BufReader::new(process.stdout.take().context("a pipe")?);
-        // Not read, the log would fill its pipe and stop the server.
+        // The log must be read: a full pipe would block the server.
         let mut log = process.stderr.take().context("a pipe")?;
         let log = std::thread::spawn(move || {
             let mut text = String::new();
@@ -88,7 +88,7 @@ impl Server {
         }
     }
 
-    /// Asks, and answers with the status and the body.
+    /// Sends a `GET` request, and returns status and body of the response.
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, Value)> {
         let response = reqwest::get(format!("{}{path}", self.address)).await?;
         Ok((response.status().as_u16(), response.json().await?))
@@ -98,7 +98,7 @@ impl Server {
         Ok(kill(Pid::from_raw(i32::try_from(self.process.id())?), signal)?)
     }
 
-    /// Tells the server to stop, and answers with its exit code and what else it printed.
+    /// Stops the server with a signal. Returns its exit code and the rest of its output.
     pub(crate) fn stop(mut self, signal: Signal) -> Result<(i32, String)> {
         self.signal(signal)?;
         let status = self.process.wait()?;
@@ -109,7 +109,7 @@ impl Server {
 }
 
 impl Server {
-    /// Ends the server, and answers with what it logged.
+    /// Stops the server, and returns its log.
     pub(crate) fn log(mut self) -> Result<String> {
         self.signal(Signal::SIGTERM)?;
         self.process.wait()?;
@@ -120,23 +120,23 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // What a test has not stopped is not to outlive it; its database ends with it.
+        // A server must not outlive its test. Its database stops with it.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The process id of a private PostgreSQL.
+/// Returns the process id of a private PostgreSQL.
 pub(crate) fn postmaster(data_dir: &Path) -> Result<i32> {
-    let noted = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
-    Ok(noted.lines().next().context("a process id")?.trim().parse()?)
+    let pid_file = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
+    Ok(pid_file.lines().next().context("a process id")?.trim().parse()?)
 }
 
-/// A connection to a private PostgreSQL as the owner.
+/// Connects to a private PostgreSQL as the owner.
 pub(crate) async fn connect_as_owner(data_dir: &Path) -> Result<Client> {
     let passwords: Value = serde_json::from_str(&fs::read_to_string(data_dir.join("credentials.json"))?)?;
-    let noted = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
-    let port = noted.lines().nth(3).context("a port")?.parse()?;
+    let pid_file = fs::read_to_string(data_dir.join("cluster/postmaster.pid"))?;
+    let port = pid_file.lines().nth(3).context("a port")?.parse()?;
     let mut config = tokio_postgres::Config::new();
     config.host("127.0.0.1").port(port).dbname("metricd").user("metricd");
     let (client, connection) =
@@ -145,28 +145,28 @@ pub(crate) async fn connect_as_owner(data_dir: &Path) -> Result<Client> {
     Ok(client)
 }
 
-pub(crate) fn lives(pid: i32) -> bool {
+pub(crate) fn is_running(pid: i32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     status.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
 }
 
-/// Waits until it is so.
-pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(what: &str, is_so: impl Fn() -> F) -> Result<()> {
+/// Waits until the condition holds.
+pub(crate) async fn eventually<F: Future<Output = Result<bool>>>(what: &str, condition: impl Fn() -> F) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !is_so().await? {
+    while !condition().await? {
         ensure!(Instant::now() < deadline, "{what}: not within 30 s");
         tokio::task::yield_now().await;
     }
     Ok(())
 }
 
-/// Shows what a test has measured, to whoever runs it with `--nocapture`.
-#[expect(clippy::print_stdout, reason = "the numbers are worth as much as that they are within bounds")]
+/// Prints a measurement, for runs with `--nocapture`.
+#[expect(clippy::print_stdout, reason = "the figures are worth reading even if the test passes")]
 pub(crate) fn show(measured: &str) {
     println!("{measured}");
 }
 
-/// A port that another program has for as long as the listener lives.
+/// Returns an address whose port is in use while the listener lives.
 pub(crate) fn taken_port() -> Result<(TcpListener, String)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?.to_string();

@@ -1,4 +1,4 @@
-//! Tenants over HTTP, set up as docs/tenants.md says.
+//! Tenants over HTTP, set up as docs/tenants.md describes.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ const DOCUMENT: &str = include_str!("../../../../docs/tenants.md");
 const SECRET: &str = "correct horse battery staple, and then some";
 const TENANTS: [&str; 2] = ["acme", "o'neil"];
 
-/// So many orders has each tenant.
+/// The number of orders of each tenant.
 const ORDERS: usize = 20_000;
 
-/// The SQL of the document.
+/// Returns the SQL of the document.
 fn documented() -> String {
     DOCUMENT.split("```sql\n").skip(1).filter_map(|block| block.split("```").next()).collect()
 }
@@ -43,9 +43,9 @@ const METRICS: &str = r#"{"items": [
 
 #[derive(Debug, Default)]
 struct Counts {
-    whole: AtomicUsize,
+    single: AtomicUsize,
     several: AtomicUsize,
-    cut: AtomicUsize,
+    aborted: AtomicUsize,
     cancelled: AtomicUsize,
     rows: AtomicUsize,
 }
@@ -69,7 +69,7 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     let (code, report, error) = run(metricd(&data_dir).arg("ingest").args(&files))?;
     ensure!(code == 0, "{report}{error}");
 
-    // What is not kept apart is told before anything is served.
+    // A relation that does not isolate tenants is reported before anything is served.
     drop(private);
     let serve = |shared: &str| {
         let mut command = metricd(&data_dir);
@@ -101,18 +101,18 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     let clients: Vec<_> = (0..8)
         .map(|client| {
             let (tenant, token) = (TENANTS[client % 2], tokens[client % 2].clone());
-            actix_web::rt::spawn(ask_much(server.address.clone(), tenant, token, Arc::clone(&counts)))
+            actix_web::rt::spawn(send_requests(server.address.clone(), tenant, token, Arc::clone(&counts)))
         })
         .collect();
     for client in clients {
         client.await??;
     }
-    let told = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     show(&format!("two tenants over HTTP: {counts:?}"));
-    ensure!(told(&counts.whole) + told(&counts.several) >= 2_000, "{counts:?}");
-    ensure!(told(&counts.cut) >= 300 && told(&counts.cancelled) >= 300, "{counts:?}");
+    ensure!(load(&counts.single) + load(&counts.several) >= 2_000, "{counts:?}");
+    ensure!(load(&counts.aborted) >= 300 && load(&counts.cancelled) >= 300, "{counts:?}");
 
-    // Nor is anything read while there is a table that nobody has secured, or by a token without a tenant.
+    // Nothing is read while a table is not secured, nor with a token without a tenant.
     let owner = connect_as_owner(&data_dir).await?;
     owner.batch_execute("CREATE TABLE warehouse.later AS SELECT 'acme' AS tenant, 1 AS one").await?;
     let get = |path: &str, token: &str| Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);
@@ -121,7 +121,7 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     ensure!(create.send().await?.status() == 201, "creating");
     for path in ["/metrics/later", "/metrics/whose"] {
         let refused = get(path, &tokens[0]).send().await?;
-        ensure!(refused.status() == 500, "what no policy keeps apart is read");
+        ensure!(refused.status() == 500, "an unsecured table is read");
         ensure!(refused.json::<Value>().await?["code"] == "row-security-missing", "{path}");
     }
     let ready = async || Client::new().get(format!("{}/health/ready", server.address)).send().await;
@@ -133,10 +133,10 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
         ensure!(get(path, &tokens[0]).send().await?.status() == 200, "{path}");
     }
     ensure!(ready().await?.status() == 200, "not ready although everything is secured");
-    let mut nobody = metricd(&data_dir);
-    nobody.args(["token", "--scope", "metrics:read", "--subject", "nobody"]);
-    let nobody = run(with_secret(&mut nobody))?.1;
-    ensure!(get("/metrics/whose", nobody.trim()).send().await?.status() == 403, "without a tenant");
+    let mut tenantless = metricd(&data_dir);
+    tenantless.args(["token", "--scope", "metrics:read", "--subject", "nobody"]);
+    let tenantless = run(with_secret(&mut tenantless))?.1;
+    ensure!(get("/metrics/whose", tenantless.trim()).send().await?.status() == 403, "without a tenant");
     let log = server.log()?;
     ensure!(
         log.contains("does not isolate tenants in `warehouse.later`") && log.contains("`nobody` from 127.0.0.1"),
@@ -145,17 +145,17 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     Ok(())
 }
 
-/// Asks in every way that there is, and looks at every row that comes.
-async fn ask_much(address: String, tenant: &'static str, token: String, counts: Arc<Counts>) -> Result<()> {
+/// Sends requests of every kind, and checks every row of the responses.
+async fn send_requests(address: String, tenant: &'static str, token: String, counts: Arc<Counts>) -> Result<()> {
     let client = Client::new();
     let get = |path: &str| client.get(format!("{address}{path}")).bearer_auth(&token);
-    for turn in 0..500 {
-        match turn % 5 {
+    for round in 0..500 {
+        match round % 5 {
             0 | 1 => {
                 let body = text(get("/metrics/whose")).await?;
                 let rows = serde_json::from_str::<Value>(&body)?["rows"].clone();
                 ensure!(rows == serde_json::json!([{"tenant": tenant, "count": ORDERS}]), "{tenant}: {body}");
-                counts.whole.fetch_add(1, Ordering::Relaxed);
+                counts.single.fetch_add(1, Ordering::Relaxed);
             }
             2 => {
                 let body = text(get("/results?metric_id=whose&metric_id=large&metric_id=whose")).await?;
@@ -165,32 +165,32 @@ async fn ask_much(address: String, tenant: &'static str, token: String, counts: 
                 counts.several.fetch_add(1, Ordering::Relaxed);
             }
             3 => {
-                // The connection is closed in the middle.
+                // The client disconnects in the middle of the stream.
                 let mut response = loop {
                     let response = get("/metrics/all?format=csv").send().await?;
-                    // Other clients of the subject stream.
+                    // Other clients of the subject may use all of its streams.
                     if response.status() != 429 {
                         break response;
                     }
                 };
                 let mut read = Vec::new();
-                while read.len() <= (turn % 7) * 64 * 1_024
+                while read.len() <= (round % 7) * 64 * 1_024
                     && let Some(chunk) = response.chunk().await?
                 {
                     read.extend_from_slice(&chunk);
                 }
                 drop(response);
                 let read = String::from_utf8_lossy(&read).into_owned();
-                let (whole, _) = read.rsplit_once("\r\n").context("a line")?;
-                for line in whole.lines().skip(1) {
+                let (complete, _) = read.rsplit_once("\r\n").context("a line")?;
+                for line in complete.lines().skip(1) {
                     ensure!(line.split(',').next() == Some(tenant), "{tenant}: {line}");
                     counts.rows.fetch_add(1, Ordering::Relaxed);
                 }
-                counts.cut.fetch_add(1, Ordering::Relaxed);
+                counts.aborted.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
-                let answered = timeout(Duration::from_millis(1 + turn as u64 % 9), text(get("/metrics/slow"))).await;
-                ensure!(answered.is_err(), "it was to be slow: {answered:?}");
+                let answered = timeout(Duration::from_millis(1 + round as u64 % 9), text(get("/metrics/slow"))).await;
+                ensure!(answered.is_err(), "it is too fast to be cancelled: {answered:?}");
                 counts.cancelled.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -1,4 +1,4 @@
-//! What a statement that PostgreSQL does not stop, and clients that do not read, leave to others.
+//! Statements that PostgreSQL does not stop, and clients that do not read, leave resources to others.
 
 use std::fs;
 use std::path::Path;
@@ -14,12 +14,12 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, eventually, folder, metricd, postmaster, show};
 
-/// Compares every element of one array with every element of the other, without a look for interrupts. For 60 000 elements that
+/// Compares every element of one array with every element of the other, without checking for interrupts. With 60 000 elements, this
 /// takes at least half a minute.
 const UNSTOPPABLE: &str = "SELECT s.a && s.b AS overlap FROM (SELECT array_agg(i) AS a, array_agg(-i) AS b
                            FROM generate_series(1, :n) AS i) AS s";
 
-/// Of the sample.
+/// Another metric, from the sample.
 const OTHER: &str = "alerts-by-type";
 
 async fn create(server: &Server, metric: &Value) -> Result<()> {
@@ -36,7 +36,7 @@ async fn timed(server: &Server, path: &str) -> Result<(u16, Value, Duration)> {
 }
 
 #[actix_web::test]
-async fn a_statement_that_does_not_stop_is_told_held_back_and_no_obstacle_to_stopping() -> Result<()> {
+async fn a_statement_that_does_not_stop_is_reported_quarantined_and_does_not_block_shutdown() -> Result<()> {
     let folder = folder()?;
     let serve = || Server::start(metricd(folder.path()).args(["--query-timeout-seconds", "2"]));
     let server = serve()?;
@@ -67,8 +67,11 @@ async fn a_statement_that_does_not_stop_is_told_held_back_and_no_obstacle_to_sto
     assert_eq!((status, entries), (200, [&json!(503), &json!(200)]), "{body}");
     let (status, body, took) = timed(&server, "/health/ready").await?;
     assert_eq!(status, 200, "{body}");
-    let said = body["checks"]["statements"].as_str().unwrap_or_default();
-    assert!(said.starts_with("1 statement still runs") && took < Duration::from_secs(2), "{said}: {took:?}");
+    let statements = body["checks"]["statements"].as_str().unwrap_or_default();
+    assert!(
+        statements.starts_with("1 statement still runs") && took < Duration::from_secs(2),
+        "{statements}: {took:?}"
+    );
 
     let began = Instant::now();
     let (code, _) = server.stop(Signal::SIGINT)?;
@@ -83,7 +86,7 @@ async fn a_statement_that_does_not_stop_is_told_held_back_and_no_obstacle_to_sto
     Ok(())
 }
 
-/// Asks for a stream, and reads a kibibyte of it a second for as long as the task lives. Says what the status was.
+/// Requests a stream, sends its status to the channel, and reads a kibibyte per second until the task is aborted.
 async fn read_slowly(address: String, status: tokio::sync::mpsc::Sender<u16>) -> Result<()> {
     let mut stream = TcpStream::connect(address.trim_start_matches("http://")).await?;
     stream.write_all(b"GET /metrics/long?format=ndjson HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await?;
@@ -98,7 +101,7 @@ async fn read_slowly(address: String, status: tokio::sync::mpsc::Sender<u16>) ->
 }
 
 #[actix_web::test]
-async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> Result<()> {
+async fn slow_readers_leave_connections_to_buffered_requests() -> Result<()> {
     let folder = folder()?;
     let server = Server::start(&mut metricd(folder.path()))?;
     let sql = "SELECT repeat('x', 1000) AS x FROM (SELECT generate_series(1, 900000)) AS s";
@@ -106,14 +109,14 @@ async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> R
     let (status, mut statuses) = tokio::sync::mpsc::channel(16);
     let readers: Vec<_> =
         (0..16).map(|_| actix_web::rt::spawn(read_slowly(server.address.clone(), status.clone()))).collect();
-    let mut answered = Vec::new();
+    let mut received = Vec::new();
     for _ in 0..16 {
-        answered.push(timeout(Duration::from_secs(60), statuses.recv()).await?.context("a status")?);
+        received.push(timeout(Duration::from_secs(60), statuses.recv()).await?.context("a status")?);
     }
-    let held = answered.iter().filter(|status| **status == 200).count();
-    assert_eq!(held, 6, "three quarters of what streams may have: {answered:?}");
-    // The others wait for one of those of their address.
-    assert!(answered.iter().all(|status| [200, 429].contains(status)), "{answered:?}");
+    let held = received.iter().filter(|status| **status == 200).count();
+    assert_eq!(held, 6, "three quarters of the permits for streams: {received:?}");
+    // The others wait for a permit of their address, in vain.
+    assert!(received.iter().all(|status| [200, 429].contains(status)), "{received:?}");
 
     let mut measured = Vec::new();
     for _ in 0..50 {
@@ -123,7 +126,7 @@ async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> R
         assert_eq!(server.get("/health/ready").await?.0, 200);
     }
     measured.sort();
-    show(&format!("50 answers beside 16 slow readers: median {:?}, slowest {:?}", measured[25], measured[49]));
+    show(&format!("50 responses next to 16 slow readers: median {:?}, slowest {:?}", measured[25], measured[49]));
     assert!(measured[49] < Duration::from_secs(2), "{measured:?}");
     let (status, problem) = server.get("/metrics/long?format=csv").await?;
     assert_eq!((status, &problem["code"]), (429, &json!("too-many-queries")), "{problem}");
@@ -134,7 +137,7 @@ async fn slow_readers_leave_connections_to_those_who_are_answered_at_once() -> R
     Ok(())
 }
 
-/// PostgreSQL's processes, the first of them before those that it has started.
+/// Returns PostgreSQL's processes, the postmaster first.
 fn processes(data_dir: &Path) -> Result<Vec<Pid>> {
     let postmaster = postmaster(data_dir)?;
     let children = fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children"))?;
@@ -143,7 +146,7 @@ fn processes(data_dir: &Path) -> Result<Vec<Pid>> {
 }
 
 #[actix_web::test]
-async fn a_database_that_hangs_is_told_in_time_and_no_obstacle_to_stopping() -> Result<()> {
+async fn a_database_that_hangs_is_reported_in_time_and_does_not_block_shutdown() -> Result<()> {
     let folder = folder()?;
     let server = Server::start(metricd(folder.path()).args(["--query-timeout-seconds", "1"]))?;
     assert_eq!(server.get(&format!("/metrics/{OTHER}")).await?.0, 200);
@@ -163,7 +166,8 @@ async fn a_database_that_hangs_is_told_in_time_and_no_obstacle_to_stopping() -> 
         assert!(took < Duration::from_secs(20), "{path}: {status} after {took:?}, {body}");
     }
     processes(folder.path())?.into_iter().try_for_each(|pid| kill(pid, Signal::SIGCONT))?;
-    eventually("it answers again", || async { Ok(server.get(&format!("/metrics/{OTHER}")).await?.0 == 200) }).await?;
+    eventually("the metric is served again", || async { Ok(server.get(&format!("/metrics/{OTHER}")).await?.0 == 200) })
+        .await?;
     assert_eq!(server.get("/health/ready").await?.0, 200);
 
     hang()?;
