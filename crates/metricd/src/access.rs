@@ -74,7 +74,7 @@ pub(crate) fn find_secret(file: Option<&Path>) -> Result<Option<Secret>> {
     match (env::var_os(SECRET), file) {
         (Some(_), Some(file)) => {
             let file = file.display();
-            let message = format!("{SECRET} is set, and {file} is given for the secret as well: give one of the two");
+            let message = format!("{SECRET} is set, and the file {file} is given for the secret: give one of the two");
             Err(usage_error(message))
         }
         (Some(text), None) => {

@@ -145,7 +145,7 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// The folder of the private PostgreSQL's programs, if they are not found.
+    /// The folder of PostgreSQL's server programs for the private PostgreSQL, if metricd does not find them.
     #[arg(long, env = "METRICD_POSTGRES_BIN_DIR", global = true, value_name = "FOLDER")]
     pub(crate) postgres_bin_dir: Option<PathBuf>,
 }
@@ -193,7 +193,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Parses the command line. If it is wrong or asks for help, prints that and returns the exit code.
+    /// Parses the command line. Prints an error, the help or the version instead, and then returns the exit code.
     pub(crate) fn read() -> Result<Self, ExitCode> {
         let parsed = CommandLine::command().try_get_matches().and_then(|matches| {
             reject_passwords(&matches)?;

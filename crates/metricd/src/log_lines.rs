@@ -33,8 +33,7 @@ impl Drop for LogGuard {
     }
 }
 
-/// Starts to log the records that the filter allows. `are_many` says whether so many lines are expected that a
-/// buffer pays.
+/// Starts to log the records that the filter allows. Buffers lines if many are expected and standard error is no terminal.
 pub(crate) fn start(filter: &str, format: LogFormat, are_many: bool) -> Result<LogGuard, SetLoggerError> {
     let mut builder = Builder::new();
     builder.parse_filters(filter);

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
     }
     for warning in filter.warnings().map(|warning| arguments::name_variables(&warning)) {
         log::warn!("{warning}");
-        // A filter of nothing but such a directive disables every level, warnings too.
+        // A filter with only such directives disables warnings as well.
         if !log::log_enabled!(log::Level::Warn) {
             output::warning(&warning);
         }

@@ -18,8 +18,8 @@ pub(crate) fn error(error: &anyhow::Error) {
 }
 
 /// Prints a warning that the log does not show.
-pub(crate) fn warning(sentence: &str) {
-    let _ = writeln!(io::stderr(), "metricd: {sentence}");
+pub(crate) fn warning(text: &str) {
+    let _ = writeln!(io::stderr(), "metricd: {text}");
 }
 
 /// Returns the error on one line, with each cause that the text before does not contain. Names an option by the environment

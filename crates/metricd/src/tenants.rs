@@ -29,7 +29,7 @@ pub(crate) async fn tenants(
         unknown.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
     );
     let tenants = TenantIsolation::with_public_relations(arguments.shared_tables.iter().cloned());
-    // Without a contract, as for SQL that may read any relation.
+    // `None` checks the relations as for SQL that may read any of them.
     if let Err(open) = tenants.check(&runner, None).await? {
         anyhow::bail!(
             "{open}: enable row-level security there and create a policy `USING (tenant = (SELECT tenancy.current_tenant()))`, \

@@ -42,7 +42,7 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// The issuer with this URL.
+    /// Checks the URL and sets up the HTTP client.
     pub(super) fn new(url: &str, local_keys: Keys) -> Result<Self> {
         let url = Url::parse(url).map_err(|error| usage_error(format!("expected a URL of keys: {error}")))?;
         // The log shows the URL.
@@ -77,7 +77,7 @@ impl Issuer {
                     INTERVAL
                 }
                 Err(error) => {
-                    log::error!("cannot fetch the keys of {}, and keep the previous ones: {error:#}", self.shown);
+                    log::error!("cannot fetch the keys of {}; the previous keys stay: {error:#}", self.shown);
                     RETRY
                 }
             };

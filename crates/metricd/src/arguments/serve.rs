@@ -39,13 +39,13 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_MAX_UPLOAD_MIB", default_value_t = 256, value_name = "MIB", value_parser = whole_number::<u64>(1..=1_048_576))]
     pub(crate) max_upload_mib: u64,
 
-    /// How many seconds in total the client of a CSV or NDJSON stream may make the database wait, in addition to the time
-    /// limit of the SQL. Then the stream is aborted.
+    /// The total time, in seconds, for which the client of a CSV or NDJSON stream may make the database wait, in addition to
+    /// the time limit of the SQL. Afterwards the stream is aborted.
     #[arg(long, env = "METRICD_STREAM_PATIENCE_SECONDS", default_value_t = 300, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=86400))]
     pub(crate) stream_patience_seconds: u64,
 
-    /// The minimum rate, in KiB per second, at which the client of a stream must read while it makes the database wait. It
-    /// may lag 30 seconds behind; then the stream is aborted. 0 is unlimited.
+    /// The minimum rate, in KiB per second, at which the client of a stream must read while it makes the database wait. If it
+    /// lags more than 30 seconds behind, the stream is aborted. 0 sets no minimum.
     #[arg(long, env = "METRICD_STREAM_MIN_KIB_PER_SECOND", default_value_t = 16, value_name = "KIB", value_parser = whole_number::<u64>(0..=1_048_576))]
     pub(crate) stream_min_kib_per_second: u64,
 

@@ -25,7 +25,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
         "0" | "false" | "no" | "off" => Ok(false),
-        _ => Err("expected `1` or `true` to set it, `0` or `false` otherwise".to_owned()),
+        _ => Err("expected `1` or `true` to set the flag, `0` or `false` not to set it".to_owned()),
     }
 }
 

@@ -83,7 +83,7 @@ impl Store {
         let contract = match tokio::task::spawn_blocking(validation).await? {
             Ok(contract) => Some(contract),
             Err(error @ SqlValidationError::Refused(_)) => {
-                log::warn!("the metric `{}` has no contract any more: {error}", definition.metric.metric_id);
+                log::warn!("the metric `{}` no longer has a contract: {error}", definition.metric.metric_id);
                 None
             }
             Err(error @ SqlValidationError::Unavailable(_)) => return Err(error.into()),

@@ -46,6 +46,7 @@ pub(crate) async fn purge(arguments: &DatabaseArguments, call: &PurgeArguments) 
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lists the metrics that `--yes` would remove.
 async fn due(repository: &PgRepository, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>> {
     let filter = DefinitionFilter { state: ServiceState::Deleted, ..DefinitionFilter::default() };
     let (mut due, mut after): (Vec<MetricId>, Option<MetricId>) = (Vec::new(), None);

@@ -155,8 +155,8 @@ fn warn_of_root(is_external_database: bool) {
         );
     } else {
         log::warn!(
-            "metricd runs as root: PostgreSQL refuses root, so the private one runs as another user, and only root can start \
-             it again; run metricd as another user, and both run as that user"
+            "metricd runs as root: PostgreSQL refuses root, so the private one runs as another user, and only root can \
+             restart it; run metricd as another user, so that both run as that user"
         );
     }
 }
@@ -167,7 +167,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
             anyhow::anyhow!("{address} is in use by another program: stop it, or give another --listen")
         }
         io::ErrorKind::PermissionDenied => {
-            anyhow::anyhow!("this user may not listen on {address}: give a --listen with a port from 1024 on")
+            anyhow::anyhow!("this user may not listen on {address}: give a --listen with a port of 1024 or higher")
         }
         _ => anyhow::anyhow!("cannot listen on {address}: {error}; give another --listen"),
     })
@@ -217,7 +217,7 @@ fn greeting(mut address: SocketAddr, metrics: &[MetricDefinition], is_open: bool
         lines.push("Tokens are not required: anyone who reaches this address may read, write and ingest.".to_owned());
         if listens.ip().is_unspecified() && !has_hosts {
             lines.push(
-                "Only requests for loopback hosts are answered, others with 421: name other hosts with --allowed-host."
+                "Only loopback hosts are served; requests for others get 421. Name other hosts with --allowed-host."
                     .to_owned(),
             );
         }
@@ -250,7 +250,7 @@ async fn wait_for_stop(cluster: &mut Option<Cluster>, interrupt: &mut Signal, te
             log::warn!("{error}");
         }
         if cluster.has_ended() {
-            log::error!("the private PostgreSQL has stopped unexpectedly, and is started again");
+            log::error!("the private PostgreSQL has stopped unexpectedly; restarting it");
             if let Err(error) = cluster.start_database() {
                 log::error!("{error}");
             }

@@ -237,7 +237,7 @@ async fn keys_at_a_url_are_fetched_for_an_unknown_key_and_kept_while_the_issuer_
     let (keys, fetched) = (Arc::new(Mutex::new(set(&[(&old, "a")])?)), Arc::new(AtomicUsize::new(0)));
     let publishing = actix_web::rt::spawn(publish(listener, Arc::clone(&keys), Arc::clone(&fetched)));
     let mut command = metricd(&folder.path().join("data"));
-    // The test polls with tokens that are refused until the keys are fetched.
+    // The test polls with tokens that are refused until the keys are fetched, so refusals must not be limited.
     command.env("METRICD_NO_SAMPLE", "true").env("METRICD_REFUSALS_PER_SECOND", "0");
     let server = Server::start(command.env("METRICD_JWT_KEYS", &url))?;
 

@@ -112,7 +112,7 @@ async fn two_tenants_share_a_server_and_never_see_each_others_rows() -> Result<(
     ensure!(load(&counts.single) + load(&counts.several) >= 2_000, "{counts:?}");
     ensure!(load(&counts.aborted) >= 300 && load(&counts.cancelled) >= 300, "{counts:?}");
 
-    // Nothing is read while a table is not secured, nor with a token without a tenant.
+    // No metric runs while a table is not secured, or for a token without a tenant.
     let owner = connect_as_owner(&data_dir).await?;
     owner.batch_execute("CREATE TABLE warehouse.later AS SELECT 'acme' AS tenant, 1 AS one").await?;
     let get = |path: &str, token: &str| Client::new().get(format!("{}{path}", server.address)).bearer_auth(token);

@@ -1,4 +1,4 @@
-//! Statements that PostgreSQL does not stop, and clients that do not read, leave resources to others.
+//! Neither a statement that PostgreSQL does not stop nor a client that does not read starves other requests.
 
 use std::fs;
 use std::path::Path;
@@ -14,8 +14,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{Server, eventually, folder, metricd, postmaster, show};
 
-/// Compares every element of one array with every element of the other, without checking for interrupts. With 60 000 elements, this
-/// takes at least half a minute.
+/// Compares every element of one array with every element of the other, without checking for interrupts. With 60 000 elements,
+/// this takes at least half a minute.
 const UNSTOPPABLE: &str = "SELECT s.a && s.b AS overlap FROM (SELECT array_agg(i) AS a, array_agg(-i) AS b
                            FROM generate_series(1, :n) AS i) AS s";
 
@@ -115,7 +115,7 @@ async fn slow_readers_leave_connections_to_buffered_requests() -> Result<()> {
     }
     let held = received.iter().filter(|status| **status == 200).count();
     assert_eq!(held, 6, "three quarters of the permits for streams: {received:?}");
-    // The others wait for a permit of their address, in vain.
+    // The others time out waiting for a permit of their address.
     assert!(received.iter().all(|status| [200, 429].contains(status)), "{received:?}");
 
     let mut measured = Vec::new();

@@ -22,8 +22,8 @@ pub(super) fn harden(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> 
         return Ok(());
     }
     output::print(&format!("PUBLIC has privileges on {owner} that do harm even in a read-only transaction.\n"));
-    output::print(&listed(&plan, "would be revoked"));
-    output::print(&losses(&plan.rights));
+    output::print(&list_privileges(&plan, "would be revoked"));
+    output::print(&list_roles(&plan.rights));
     if call.dry_run {
         return Ok(());
     }
@@ -47,7 +47,7 @@ pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
         output::print(&format!("no privilege was revoked from PUBLIC on {owner}: there is nothing to grant back\n"));
         return Ok(());
     }
-    output::print(&listed(&plan, "would be granted back to PUBLIC"));
+    output::print(&list_privileges(&plan, "would be granted back to PUBLIC"));
     if call.dry_run {
         return Ok(());
     }
@@ -58,7 +58,7 @@ pub(super) fn undo(owner: &DatabaseUrl, call: MigrateArguments) -> Result<()> {
 }
 
 /// Lists the privileges by class, each class with the harm that its functions do.
-fn listed(plan: &HardeningPlan, what: &str) -> String {
+fn list_privileges(plan: &HardeningPlan, what: &str) -> String {
     let mut lines = vec![format!("{} privileges {what}:", plan.rights.len())];
     for rights in plan.rights.chunk_by(|one, next| one.class == next.class) {
         let class = &rights[0].class;
@@ -69,7 +69,7 @@ fn listed(plan: &HardeningPlan, what: &str) -> String {
 }
 
 /// Lists the roles that lose privileges, and those that keep them.
-fn losses(rights: &[Right]) -> String {
+fn list_roles(rights: &[Right]) -> String {
     let mut losers: BTreeMap<&str, usize> = BTreeMap::new();
     for role in rights.iter().flat_map(|right| &right.losers) {
         *losers.entry(role).or_default() += 1;
