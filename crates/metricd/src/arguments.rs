@@ -129,8 +129,9 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
-    /// A schema whose tables stored SQL reads. Repeat it, or separate schemas by commas: names without a schema are searched
-    /// in this order. Give it to every command; after a change run `metricd migrate` [default: warehouse].
+    /// A schema whose tables stored SQL reads. Names without a schema are searched in the order of the schemas. May be
+    /// repeated, or separated by commas. Give every command the same schemas; after a change, run `metricd migrate`
+    /// [default: warehouse].
     #[arg(
         long = "data-schema",
         env = "METRICD_DATA_SCHEMAS",

@@ -179,8 +179,8 @@ impl Database {
         let open = open_classes(&reader)?;
         if !open.is_empty() {
             log::warn!(
-                "{owner} is not hardened: stored SQL runs as `{}`, which PostgreSQL's defaults let do harm in a read-only \
-                 transaction ({}); see docs/hardening.md, and run `metricd migrate --harden`",
+                "{owner} is not hardened: PostgreSQL's defaults let the reader `{}` do harm in a read-only transaction \
+                 ({}); see docs/hardening.md, and run `metricd migrate --harden`",
                 reader.user(),
                 open.join(", ")
             );

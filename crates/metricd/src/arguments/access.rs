@@ -56,9 +56,9 @@ pub(crate) struct AccessArguments {
     #[arg(long = "shared-table", env = "METRICD_SHARED_TABLES", value_name = "NAME", value_delimiter = ',')]
     pub(crate) shared_tables: Vec<String>,
 
-    /// Serve without tokens: anyone who reaches the address may read, write and ingest. Required without a key, unless the
-    /// private PostgreSQL is served on loopback. Requests must name a loopback host, the address of --listen or one of
-    /// --allowed-host; others get 421.
+    /// Serve without tokens: anyone who reaches the address may read, write and ingest. Without a key, the server starts
+    /// only with this flag, or with the private PostgreSQL on loopback. Requests must name a loopback host, the address of
+    /// --listen or one of --allowed-host; others get 421.
     #[arg(long, env = "METRICD_INSECURE_ALLOW_ANONYMOUS", value_parser = boolean)]
     pub(crate) insecure_allow_anonymous: bool,
 }

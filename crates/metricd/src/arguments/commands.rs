@@ -69,8 +69,8 @@ pub(crate) struct IngestArguments {
 #[derive(Debug, Clone, Copy, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct MigrateArguments {
-    /// Revoke from PUBLIC, in this database, the functions that do harm even in a read-only transaction, and temporary
-    /// tables. Prints what is revoked from whom, and asks for confirmation. The owner keeps its privileges. A private
+    /// Revoke from PUBLIC, in this database, temporary tables and the functions that do harm even in a read-only
+    /// transaction. Prints what is revoked from whom, and asks for confirmation. The owner keeps its privileges. A private
     /// database is always hardened.
     #[arg(long)]
     pub(crate) harden: bool,

@@ -58,8 +58,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, env = "METRICD_QUERY_CONNECTIONS", default_value_t = 16, value_name = "COUNT", value_parser = whole_number::<u32>(1..=50))]
     pub(crate) query_connections: u32,
 
-    /// The lifetime, in seconds, of a connection for stored SQL, shortened by up to a tenth: PostgreSQL's sessions never
-    /// free their caches.
+    /// The lifetime of a connection for stored SQL, in seconds, less up to a tenth. Connections are replaced because
+    /// PostgreSQL's sessions never free their caches.
     #[arg(long, env = "METRICD_QUERY_CONNECTION_LIFETIME_SECONDS", default_value_t = 1_800, value_name = "SECONDS", value_parser = whole_number::<u64>(1..=604_800))]
     pub(crate) query_connection_lifetime_seconds: u64,
 
