@@ -51,8 +51,8 @@ pub(crate) struct AccessArguments {
     pub(crate) tenant_claim: Option<String>,
 
     /// A relation that does not have to isolate tenants, because every tenant may see its rows or because you are
-    /// responsible for its policies: a relation of `warehouse` by name, any other as `schema.table`, a SECURITY DEFINER
-    /// function as `schema.function()`. May be repeated, or separated by commas.
+    /// responsible for its policies: `name` if stored SQL finds it without a schema, `schema.name` otherwise, and
+    /// `schema.function()` for a SECURITY DEFINER function. May be repeated, or separated by commas.
     #[arg(long = "shared-table", env = "METRICD_SHARED_TABLES", value_name = "NAME", value_delimiter = ',')]
     pub(crate) shared_tables: Vec<String>,
 
