@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::ops::Range;
 
+use async_trait::async_trait;
 use metricd_domain::{ContractColumn, ContractTable};
 
 use crate::{Allowed, QueryTree};
@@ -137,20 +138,20 @@ pub enum ResolveError {
 
 /// Has PostgreSQL resolve statements.
 ///
-/// The methods block the calling thread on the database. They are called while an ingestion is validated, which may
-/// block, see `metricd_repository::Ingestion`.
+/// A future that is dropped before it has ended gives the statement up; PostgreSQL may still work on it for a while.
+#[async_trait]
 pub trait Resolver: Debug + Send + Sync {
-    /// The functions and types of the warehouse that SQL may use. The sets of the operator in [`Allowed`] are empty.
+    /// The data schemas, with the functions and types in them that SQL may use. The sets of the operator in [`Allowed`] are empty.
     ///
     /// # Errors
     ///
     /// [`ResolveError::Unavailable`].
-    fn warehouse(&self) -> Result<Allowed, ResolveError>;
+    async fn allowed(&self) -> Result<Allowed, ResolveError>;
 
     /// Resolves the statement. It is never run, and leaves nothing in the database.
     ///
     /// # Errors
     ///
     /// [`ResolveError`].
-    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
+    async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 }

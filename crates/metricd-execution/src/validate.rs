@@ -70,18 +70,21 @@ impl<'a> Declarations<'a> {
 }
 
 impl SqlValidator {
-    /// Reads the functions and types of the warehouse, and also allows the functions that the operator adds: `name` for
+    /// Reads the functions and types of the data schemas, and also allows the functions that the operator adds: `name` for
     /// one of PostgreSQL's, `schema.name` for any other.
     ///
     /// # Errors
     ///
     /// [`SqlValidationError::Unavailable`].
-    pub fn new(resolver: Arc<dyn Resolver>, added_functions: &BTreeSet<String>) -> Result<Self, SqlValidationError> {
-        let warehouse = resolver.warehouse().map_err(|error| match error {
+    pub async fn new(
+        resolver: Arc<dyn Resolver>,
+        added_functions: &BTreeSet<String>,
+    ) -> Result<Self, SqlValidationError> {
+        let allowed = resolver.allowed().await.map_err(|error| match error {
             ResolveError::Unavailable(outage) => SqlValidationError::Unavailable(outage),
             error => SqlValidationError::Unavailable(Outage::unreachable(error.to_string())),
         })?;
-        let allowed = Allowed { added_functions: added_functions.clone(), ..warehouse };
+        let allowed = Allowed { added_functions: added_functions.clone(), ..allowed };
         Ok(Self { guard: Guard::new(allowed), resolver })
     }
 
@@ -104,24 +107,28 @@ impl SqlValidator {
 
     /// Validates the SQL. Returns its contract.
     ///
+    /// The future keeps its thread busy while it parses SQL and compares trees: for a tenth of a second if the SQL is
+    /// as large as permitted (`cargo bench -p metricd-execution --bench guard`). A thread that also serves other tasks
+    /// should not poll it.
+    ///
     /// # Errors
     ///
     /// [`SqlValidationError::Refused`] with all findings: those of the guard, or else those of PostgreSQL and on the
     /// resolved query. [`SqlValidationError::Unavailable`].
-    pub fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
+    pub async fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
         let mut findings = self.guard.check(&statement).err().unwrap_or_default();
         findings.extend(unused(&statement, declared.parameters));
         if !findings.is_empty() {
             return Err(findings.into());
         }
-        let resolution = self.resolved(&statement, declared.parameters)?;
-        self.contract(&statement, declared, resolution)
+        let resolution = self.resolved(&statement, declared.parameters).await?;
+        self.contract(&statement, declared, resolution).await
     }
 
     /// Resolves a statement that passed the guard, and applies the guard's rules to the resolved query.
-    fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, SqlValidationError> {
-        let resolution = self.resolve(statement, &numbered(statement, declared))?;
+    async fn resolved(&self, statement: &Statement, declared: &[Parameter]) -> Result<Resolution, SqlValidationError> {
+        let resolution = self.resolve(statement, &numbered(statement, declared)).await?;
         let mut findings = check_resolution(&resolution, self.guard.allowed());
         if resolution.has_time_constants && may_have_special_date(statement) {
             findings.extend(check_special_dates(&uses(statement).special_dates, &resolution.tree));
@@ -129,7 +136,7 @@ impl SqlValidator {
         if findings.is_empty() { Ok(resolution) } else { Err(findings.into()) }
     }
 
-    fn resolve(&self, statement: &Statement, numbered: &RewrittenSql) -> Result<Resolution, SqlValidationError> {
+    async fn resolve(&self, statement: &Statement, numbered: &RewrittenSql) -> Result<Resolution, SqlValidationError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
         // The blank before a parameter is not part of it.
         let parameter = |range: Range<usize>| {
@@ -140,13 +147,14 @@ impl SqlValidator {
             text: numbered.text.clone(),
             placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
-        let resolved = self.resolver.resolve(&resolvable).map_err(|error| match error {
-            // If the database has time for other statements, this one is too complex.
-            ResolveError::TooSlow(_) if self.guard.is_large(statement) && self.resolver.warehouse().is_ok() => {
-                ResolveError::TooComplex
-            }
-            error => error,
-        });
+        let mut resolved = self.resolver.resolve(&resolvable).await;
+        // If the database has time for other statements, this one is too complex.
+        if matches!(resolved, Err(ResolveError::TooSlow(_)))
+            && self.guard.is_large(statement)
+            && self.resolver.allowed().await.is_ok()
+        {
+            resolved = Err(ResolveError::TooComplex);
+        }
         resolved.map_err(|error| match error {
             ResolveError::Unavailable(outage) => SqlValidationError::Unavailable(outage),
             ResolveError::TooSlow(message) => {
@@ -184,7 +192,7 @@ impl SqlValidator {
         })
     }
 
-    fn contract(
+    async fn contract(
         &self,
         statement: &Statement,
         declared: Declarations<'_>,
@@ -203,7 +211,7 @@ impl SqlValidator {
             enums: resolution.enums,
             ..Contract::default()
         };
-        contract.period = self.period(statement, declared, &contract, &resolution.tree)?;
+        contract.period = self.period(statement, declared, &contract, &resolution.tree).await?;
         Ok(contract)
     }
 }

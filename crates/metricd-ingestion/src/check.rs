@@ -1,7 +1,6 @@
 //! Validates all stored definitions again, against the present database.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Metric, MetricDefinition, MetricId, Parameter, QueryId, SqlText};
@@ -87,7 +86,7 @@ pub async fn check_definitions(
         after = Some(last.query_id.clone());
         for query in page.into_iter().filter(|query| !read.contains(&query.query_id)) {
             report.unused_queries += 1;
-            let mut messages = validate(validator, query.sql.clone(), None).await?.err().unwrap_or_default();
+            let mut messages = validate(validator, &query.sql, None).await?.err().unwrap_or_default();
             if messages.is_empty() {
                 messages.extend(privilege_error(runner, &query.sql, &[]).await?);
             }
@@ -106,13 +105,12 @@ async fn drift(
     definition: MetricDefinition,
 ) -> Result<Vec<String>, CheckError> {
     let MetricDefinition { metric, sql, contract, .. } = definition;
-    let parameters = metric.parameters.clone();
-    let mut messages = match (validate(validator, sql.clone(), Some(metric)).await?, contract) {
+    let mut messages = match (validate(validator, &sql, Some(&metric)).await?, contract) {
         (Err(messages), _) => return Ok(messages),
         (Ok(_), None) => vec!["it was stored without a contract: ingest its query again".to_owned()],
         (Ok(now), Some(stored)) => stored.drift(&now),
     };
-    messages.extend(privilege_error(runner, &sql, &parameters).await?);
+    messages.extend(privilege_error(runner, &sql, &metric.parameters).await?);
     Ok(messages)
 }
 
@@ -136,13 +134,10 @@ async fn privilege_error(
 /// Validates the SQL. Returns the contract, or the findings as messages.
 async fn validate(
     validator: &SqlValidator,
-    sql: SqlText,
-    metric: Option<Metric>,
+    sql: &SqlText,
+    metric: Option<&Metric>,
 ) -> Result<Result<metricd_domain::Contract, Vec<String>>, CheckError> {
-    let validator = Arc::new(validator.clone());
-    let work = move || validator.validate(&sql, metric.as_ref().map_or_else(Declarations::default, Declarations::of));
-    let validated = tokio::task::spawn_blocking(work).await;
-    match validated.map_err(|error| CheckError::Unavailable(format!("validation panicked: {error}")))? {
+    match validator.validate(sql, metric.map(Declarations::of).unwrap_or_default()).await {
         Ok(contract) => Ok(Ok(contract)),
         Err(SqlValidationError::Refused(findings)) => {
             Ok(Err(findings.iter().map(|f| format!("{}: {f}", f.code.code())).collect()))

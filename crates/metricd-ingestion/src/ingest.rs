@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, ChangeSource, FileKind, IngestedFile, IngestionId, IngestionMode, IngestionReport, Location, Outcome,
@@ -314,6 +315,7 @@ impl FileIngestion {
     }
 }
 
+#[async_trait]
 impl Ingestion for FileIngestion {
     fn actor(&self) -> Actor {
         let actor = self.options.actor.clone();
@@ -332,7 +334,7 @@ impl Ingestion for FileIngestion {
         self.file_definitions.referenced_ids()
     }
 
-    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+    async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         self.findings = self.file_findings.clone();
         let validated = self.file_definitions.validate(
             existing,
@@ -341,7 +343,7 @@ impl Ingestion for FileIngestion {
             self.progress.as_ref(),
             &mut self.findings,
         );
-        self.validated_definitions = validated.map_err(|message| {
+        self.validated_definitions = validated.await.map_err(|message| {
             let message = format!("the database was not available for validation, and nothing was stored: {message}");
             RepositoryError::Unavailable(message)
         })?;

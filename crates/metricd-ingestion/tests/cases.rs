@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
 use chrono::DateTime;
 use metricd_database::Outage;
 use metricd_domain::{
@@ -29,12 +30,13 @@ use serde_json::Value;
 #[derive(Debug)]
 struct AcceptAll;
 
+#[async_trait]
 impl Resolver for AcceptAll {
-    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+    async fn allowed(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
 
-    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+    async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         if let Some(offset) = statement.text.find("nonsense") {
             let message = "column \"nonsense\" does not exist".to_owned();
             let character = Some(statement.text[..offset].chars().count());
@@ -150,7 +152,7 @@ async fn run(folder: &Path) -> Result<String> {
         files.sort();
         let inputs = Inputs::find(&files)?;
         let before = repository.list_definitions(&DefinitionFilter::default(), None, 100).await?;
-        let validator = SqlValidator::new(Arc::new(AcceptAll), &BTreeSet::new())?;
+        let validator = SqlValidator::new(Arc::new(AcceptAll), &BTreeSet::new()).await?;
         let progress = Arc::new(RecordedProgress::default());
         let report = ingest(&repository, validator, inputs, options(folder)?, progress.clone()).await?;
         progress.check()?;
@@ -197,22 +199,21 @@ struct EditDuringValidation {
     resolved: AtomicU32,
 }
 
+#[async_trait]
 impl Resolver for EditDuringValidation {
-    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+    async fn allowed(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
 
-    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+    async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         self.resolved.fetch_add(1, Ordering::Relaxed);
         let edits = self.edits.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(folder) = edits {
-            let (repository, runtime) = (Arc::clone(&self.repository), tokio::runtime::Handle::current());
-            let editing = std::thread::spawn(move || runtime.block_on(edit(repository.as_ref(), &folder)));
-            if !matches!(editing.join(), Ok(Ok(()))) {
-                return Err(ResolveError::Unavailable(Outage::unreachable("the edit failed")));
-            }
+        if let Some(folder) = edits
+            && edit(self.repository.as_ref(), &folder).await.is_err()
+        {
+            return Err(ResolveError::Unavailable(Outage::unreachable("the edit failed")));
         }
-        AcceptAll.resolve(statement)
+        AcceptAll.resolve(statement).await
     }
 }
 
@@ -225,7 +226,7 @@ async fn an_edit_during_the_ingestion_is_kept_and_reported() -> Result<()> {
     fs::write(folder.path().join("d.json"), format!(r#"{{"items": [{}, {}]}}"#, item("1"), item("2")))?;
     let repository = Arc::new(MemoryRepository::default());
     let ingest = async |resolver: Arc<dyn Resolver>| {
-        let validator = SqlValidator::new(resolver, &BTreeSet::new())?;
+        let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
         let inputs = Inputs::find(&[folder.path().to_owned()])?;
         anyhow::Ok(ingest(repository.as_ref(), validator, inputs, options(&cases)?, Arc::new(())).await?)
     };

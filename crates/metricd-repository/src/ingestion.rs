@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io;
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use metricd_domain::{
     Actor, Breakpoint, Contract, Dashboard, DashboardId, DashboardItem, DashboardName, IngestionReport,
@@ -220,14 +221,15 @@ impl Conclusion {
 /// with [`RepositoryError::ChangedMeanwhile`].
 pub const MAX_VALIDATION_ATTEMPTS: usize = 10;
 
-/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction and
-/// on one thread, which they may block.
+/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction. All
+/// may block their thread on files; [`Self::definitions`] also waits for a database without blocking.
+#[async_trait]
 pub trait Ingestion: Debug + Send {
     /// Who ingests.
     fn actor(&self) -> Actor;
 
     /// The idempotency key of the request, if it has one. If the store remembers an ingestion with this key, it answers
-    /// with the report of that one and calls no other method.
+    /// with the report of that one and calls no further method.
     fn idempotency(&self) -> Option<Idempotency> {
         None
     }
@@ -246,7 +248,7 @@ pub trait Ingestion: Debug + Send {
     /// # Errors
     ///
     /// [`RepositoryError::Unavailable`] if the definitions cannot be validated now. Nothing is stored then.
-    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError>;
+    async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError>;
 
     /// The next record to store, or `None` after the last one.
     ///

@@ -62,6 +62,7 @@
 //! ```
 //! use std::io;
 //!
+//! use async_trait::async_trait;
 //! use metricd_domain::{
 //!     Actor, ChangeSource, IngestionId, IngestionMode, IngestionReport, Query, QueryId, Record, SqlText,
 //! };
@@ -74,6 +75,7 @@
 //! #[derive(Debug)]
 //! struct OneQuery(Query, IngestionReport);
 //!
+//! #[async_trait]
 //! impl Ingestion for OneQuery {
 //!     fn actor(&self) -> Actor {
 //!         Actor::by(ChangeSource::Ingestion)
@@ -83,7 +85,7 @@
 //!         ReferencedIds { query_ids: [self.0.query_id.clone()].into(), ..ReferencedIds::default() }
 //!     }
 //!
-//!     fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+//!     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
 //!         let queries = if existing.queries.is_empty() { vec![self.0.clone()] } else { Vec::new() };
 //!         Ok(Definitions { queries, ..Definitions::default() })
 //!     }

@@ -36,8 +36,6 @@ impl SaveState for () {
 #[derive(Debug, Default)]
 pub struct StateRepository<S> {
     state: Mutex<StoreState>,
-    /// Held while an ingestion runs.
-    ingesting: Mutex<()>,
     storage: S,
 }
 
@@ -48,7 +46,7 @@ impl<S: SaveState> StateRepository<S> {
     /// A store with a state that was saved before, or with [`StoreState::default`].
     #[must_use]
     pub fn new(state: StoreState, storage: S) -> Self {
-        Self { state: Mutex::new(state), ingesting: Mutex::default(), storage }
+        Self { state: Mutex::new(state), storage }
     }
 
     /// Every stored record, in no particular order.
@@ -149,21 +147,22 @@ impl<S: SaveState> MetricRepository for StateRepository<S> {
     }
 
     async fn ingest(&self, mut ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
-        let _one_at_a_time = self.ingesting.lock().unwrap_or_else(PoisonError::into_inner);
         let key = ingestion.idempotency();
-        if let Some(key) = &key
-            && let Some(report) = self.lock().remembered_report(key)?
-        {
+        let remembered = |state: &StoreState| key.as_ref().map(|key| state.remembered_report(key)).transpose();
+        if let Some(report) = remembered(&self.lock())?.flatten() {
             return Ok(report);
         }
         let referenced_ids = ingestion.referenced_ids();
         for _ in 0..MAX_VALIDATION_ATTEMPTS {
             let existing = self.lock().existing(&referenced_ids);
-            // The state is not locked: metrics may be changed while the ingestion validates its definitions.
-            let definitions = ingestion.definitions(&existing)?;
+            // The state is not locked: the ingestion validates its definitions while others change metrics, or ingest.
+            let definitions = ingestion.definitions(&existing).await?;
             let mut state = self.lock();
+            if let Some(report) = remembered(&state)?.flatten() {
+                return Ok(report);
+            }
             if state.existing(&referenced_ids) == existing {
-                let (next, report) = state.ingested(definitions, ingestion.as_mut(), key)?;
+                let (next, report) = state.ingested(definitions, ingestion.as_mut(), key.clone())?;
                 self.commit(&mut state, next)?;
                 return Ok(report);
             }

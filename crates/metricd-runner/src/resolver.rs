@@ -1,13 +1,14 @@
 //! Has PostgreSQL resolve a statement without running it, in a transaction that is rolled back: describing the
 //! statement gives its columns and the types of its parameters, and a view over it gives the resolved query.
 
-mod blocking;
+mod client;
 pub(crate) mod enums;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use metricd_database::{DataSchemas, DatabaseUrl, Fault, Outage, Trouble, fault_of};
 use metricd_domain::{ContractColumn, ContractTable};
 use metricd_execution::{
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use tokio_postgres::error::{DbError, ErrorPosition};
 use tokio_postgres::{Column, Statement};
 
-use self::blocking::{BlockingClient, CallError};
+use self::client::{CallError, ResolverClient};
 use crate::introspection::FINGERPRINT_SQL;
 
 /// The statement timeout and the lock timeout of each step. The latter is shorter: a step that takes longer is itself
@@ -46,7 +47,7 @@ const SETTINGS: &str = "SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";
 
-/// Resolves statements as the owner role, on as many connections as threads resolve at once. Each is opened when it
+/// Resolves statements as the owner role, on as many connections as there are concurrent calls. Each is opened when it
 /// is first needed.
 pub struct PgResolver {
     owner: DatabaseUrl,
@@ -58,7 +59,7 @@ pub struct PgResolver {
 /// A connection. The statement that reads the resolved query stays prepared on it: planning that costs more than
 /// everything else.
 struct ResolverSession {
-    client: BlockingClient,
+    client: ResolverClient,
     is_prepared: bool,
     /// The view over the statement. Its transaction is always rolled back, so no other session sees it; but a session
     /// that creates one of the same name waits for that transaction.
@@ -78,25 +79,31 @@ impl PgResolver {
         Self { owner: owner.clone(), schemas: schemas.clone(), idle: Mutex::default() }
     }
 
-    /// Runs the operation in a transaction that is rolled back.
-    fn in_transaction<T>(
-        &self,
-        operation: impl Fn(&mut ResolverSession) -> Result<T, ResolveError>,
-    ) -> Result<T, ResolveError> {
-        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+    fn idle(&self) -> MutexGuard<'_, Vec<ResolverSession>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the operation in a transaction that is rolled back. The operation gives back the session that it takes.
+    async fn in_transaction<T, F>(&self, operation: impl Fn(ResolverSession) -> F) -> Result<T, ResolveError>
+    where
+        F: Future<Output = (ResolverSession, Result<T, ResolveError>)>,
+    {
         // The server may have closed the connection since its last use: try once more on a new one.
         for is_retry in [false, true] {
-            let kept = idle().pop();
+            let kept = if is_retry { None } else { self.idle().pop() };
             let mut session = match kept {
-                Some(session) if !is_retry => session,
-                _ => ResolverSession::open(&self.owner)?,
+                Some(session) => session,
+                None => ResolverSession::open(&self.owner).await?,
             };
-            let answer = session.begin(&self.schemas).and_then(|()| operation(&mut session));
+            let (mut session, answer) = match session.begin(&self.schemas).await {
+                Ok(()) => operation(session).await,
+                Err(error) => (session, Err(error)),
+            };
             // Prepared statements outlive a transaction that is rolled back: those of the session and of the client
             // stay.
-            match session.client.batch_execute("ROLLBACK") {
+            match session.client.batch_execute("ROLLBACK").await {
                 Ok(()) => {
-                    idle().push(session);
+                    self.idle().push(session);
                     return answer;
                 }
                 // A server that hangs is not tried twice.
@@ -109,37 +116,37 @@ impl PgResolver {
 }
 
 impl ResolverSession {
-    fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
+    async fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
         let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
-        let mut client = BlockingClient::connect(owner).map_err(unavailable)?;
-        let row = client.query_one("SELECT pg_backend_pid()").map_err(unavailable)?;
+        let mut client = ResolverClient::connect(owner).await.map_err(unavailable)?;
+        let row = client.query_one("SELECT pg_backend_pid()").await.map_err(unavailable)?;
         let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
         Ok(Self { client, is_prepared: false, view: format!("catalog.metricd_resolved_{backend}") })
     }
 
-    fn begin(&mut self, schemas: &DataSchemas) -> Result<(), ResolveError> {
+    async fn begin(&mut self, schemas: &DataSchemas) -> Result<(), ResolveError> {
         let limits =
             format!("SET LOCAL statement_timeout = '{STEP_TIMEOUT}'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'");
         let search_path = schemas.search_path();
         let begin = format!("BEGIN; {limits}; SET LOCAL search_path = {search_path}; {SETTINGS}");
-        self.client.batch_execute(&begin).map_err(refused)
+        self.client.batch_execute(&begin).await.map_err(refused)
     }
 
     /// The columns of the statement, and the types of its parameters.
-    fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
-        let described = self.client.describe(text).map_err(refused)?;
+    async fn describe(&mut self, text: &str) -> Result<(Statement, Vec<String>), ResolveError> {
+        let described = self.client.describe(text).await.map_err(refused)?;
         let types: Vec<_> = described.params().iter().map(|data_type| data_type.oid().to_string()).collect();
-        let names = self.client.query_one_with(TYPE_NAMES_SQL, &types.join(","));
+        let names = self.client.query_one_with(TYPE_NAMES_SQL, &types.join(",")).await;
         let names = names.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
         Ok((described, names))
     }
 
     /// Reads the resolved query from the view.
-    fn resolved_query(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
-        let tree = self.tree()?;
+    async fn resolved_query(&mut self, columns: &[Column]) -> Result<Resolution, ResolveError> {
+        let tree = self.tree().await?;
         if !self.is_prepared {
             let prepare = format!("PREPARE metricd_resolved_query (regclass, jsonb) AS {RESOLVED_QUERY_SQL}");
-            self.client.batch_execute(&prepare).map_err(refused)?;
+            self.client.batch_execute(&prepare).await.map_err(refused)?;
             self.is_prepared = true;
         }
         let origin = |column: &Column| {
@@ -148,14 +155,14 @@ impl ResolverSession {
         };
         let origins: Vec<_> = columns.iter().map(origin).collect();
         let execute = format!("EXECUTE metricd_resolved_query ('{}', '[{}]')", self.view, origins.join(","));
-        let document = self.client.simple_text(&execute).map_err(refused)?.unwrap_or_default();
+        let document = self.client.simple_text(&execute).await.map_err(refused)?.unwrap_or_default();
         let resolved: ResolvedQuery = serde_json::from_str(&document).map_err(unexpected)?;
         let named = columns.iter().zip(resolved.columns).map(|(column, ColumnRow { type_name, description })| {
             let mut column = ContractColumn::new(column.name(), type_name);
             column.description = description;
             column
         });
-        let fingerprint = if resolved.is_repeatable { self.fingerprint(&resolved.tables)? } else { None };
+        let fingerprint = if resolved.is_repeatable { self.fingerprint(&resolved.tables).await? } else { None };
         Ok(Resolution {
             fingerprint,
             columns: named.collect(),
@@ -172,51 +179,65 @@ impl ResolverSession {
     }
 
     /// The view's query, unless it is too large.
-    fn tree(&mut self) -> Result<QueryTree, ResolveError> {
+    async fn tree(&mut self) -> Result<QueryTree, ResolveError> {
         let tree = format!(
             "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
                 SELECT ev_action::text FROM pg_rewrite WHERE ev_class = '{}'::regclass
             ) AS rules (tree)",
             self.view
         );
-        let tree = self.client.simple_text(&tree).map_err(refused)?;
+        let tree = self.client.simple_text(&tree).await.map_err(refused)?;
         tree.map(QueryTree::new).ok_or(ResolveError::TooComplex)
     }
 
-    fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
+    async fn fingerprint(&mut self, tables: &[ContractTable]) -> Result<Option<String>, ResolveError> {
         let tables = serde_json::to_string(tables).map_err(unexpected)?;
-        self.client.query_one_with(FINGERPRINT_SQL, &tables).and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
+        let fingerprint = self.client.query_one_with(FINGERPRINT_SQL, &tables).await;
+        fingerprint.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)
+    }
+
+    async fn allowed(&mut self) -> Result<Allowed, ResolveError> {
+        let row = self.client.query_one(DATA_SCHEMAS_SQL).await;
+        let document: String = row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
+        let schemas: Vec<SchemaRow> = serde_json::from_str(&document).map_err(unexpected)?;
+        Ok(Allowed { schemas: schemas.into_iter().map(AllowedSchema::from).collect(), ..Allowed::default() })
+    }
+
+    async fn resolve(&mut self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+        let (described, parameter_types) = self.describe(&statement.text).await?;
+        if let Some(repeated) = repeated(described.columns().iter().map(Column::name)) {
+            return Err(ResolveError::ColumnRepeated(repeated.to_owned()));
+        }
+        let value = |index: usize| {
+            let type_name = parameter_types.get(index).map_or("text", String::as_str);
+            format!("CAST(NULL AS {type_name})")
+        };
+        let body = statement.with_values(value);
+        let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS statement", self.view);
+        self.client.execute_one(&view).await.map_err(view_refused)?;
+        let resolution = self.resolved_query(described.columns()).await?;
+        let types = resolution.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
+        let enums = enums::labels(&mut self.client, types).await?;
+        Ok(Resolution { parameter_types, enums, ..resolution })
     }
 }
 
+#[async_trait]
 impl Resolver for PgResolver {
-    fn warehouse(&self) -> Result<Allowed, ResolveError> {
-        self.in_transaction(|session| {
-            let row = session.client.query_one(DATA_SCHEMAS_SQL);
-            let document: String = row.and_then(|row| Ok(row.try_get(0)?)).map_err(refused)?;
-            let schemas: Vec<SchemaRow> = serde_json::from_str(&document).map_err(unexpected)?;
-            Ok(Allowed { schemas: schemas.into_iter().map(AllowedSchema::from).collect(), ..Allowed::default() })
-        })
+    async fn allowed(&self) -> Result<Allowed, ResolveError> {
+        let operation = |mut session: ResolverSession| async {
+            let answer = session.allowed().await;
+            (session, answer)
+        };
+        self.in_transaction(operation).await
     }
 
-    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
-        self.in_transaction(|session| {
-            let (described, parameter_types) = session.describe(&statement.text)?;
-            if let Some(repeated) = repeated(described.columns().iter().map(Column::name)) {
-                return Err(ResolveError::ColumnRepeated(repeated.to_owned()));
-            }
-            let value = |index: usize| {
-                let type_name = parameter_types.get(index).map_or("text", String::as_str);
-                format!("CAST(NULL AS {type_name})")
-            };
-            let body = statement.with_values(value);
-            let view = format!("CREATE VIEW {} AS SELECT 1 AS one FROM (\n{body}\n) AS statement", session.view);
-            session.client.execute_one(&view).map_err(view_refused)?;
-            let resolution = session.resolved_query(described.columns())?;
-            let types = resolution.columns.iter().map(|column| &column.type_name).chain(&parameter_types);
-            let enums = enums::labels(&mut session.client, types)?;
-            Ok(Resolution { parameter_types, enums, ..resolution })
-        })
+    async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+        let operation = |mut session: ResolverSession| async {
+            let answer = session.resolve(statement).await;
+            (session, answer)
+        };
+        self.in_transaction(operation).await
     }
 }
 

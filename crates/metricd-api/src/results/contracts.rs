@@ -188,7 +188,7 @@ impl ApiState {
             return Ok(Refresh::Replaced(stored));
         }
         let (sql, metric) = (definition.sql.clone(), definition.metric.clone());
-        let validation = move |validator: SqlValidator| validator.validate(&sql, Declarations::of(&metric));
+        let validation = async move |validator: SqlValidator| validator.validate(&sql, Declarations::of(&metric)).await;
         let contract = match self.validate(permit, validation).await? {
             Ok(contract) => contract,
             Err(refused @ SqlValidationError::Refused(_)) => {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
+
 use crate::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use metricd_database::Outage;
 
@@ -13,7 +15,7 @@ type ScriptedResolution = Result<Resolution, ResolveError>;
 /// reads nothing, and each of its parameters is a `text`.
 #[derive(Debug, Default)]
 pub struct ScriptedResolver {
-    warehouse: Allowed,
+    allowed: Allowed,
     script: Mutex<Script>,
 }
 
@@ -25,10 +27,10 @@ struct Script {
 }
 
 impl ScriptedResolver {
-    /// A resolver whose warehouse has these functions and types.
+    /// A resolver of SQL that may use these functions and types.
     #[must_use]
-    pub fn new(warehouse: Allowed) -> Self {
-        Self { warehouse, script: Mutex::default() }
+    pub fn new(allowed: Allowed) -> Self {
+        Self { allowed, script: Mutex::default() }
     }
 
     /// Sets the resolution of this text, which has `$1`, `$2`, … for its parameters.
@@ -61,15 +63,16 @@ impl ScriptedResolver {
     }
 }
 
+#[async_trait]
 impl Resolver for ScriptedResolver {
-    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+    async fn allowed(&self) -> Result<Allowed, ResolveError> {
         if self.with(|script| script.is_unavailable) {
             return Err(ResolveError::Unavailable(Outage::unreachable("the script says so")));
         }
-        Ok(self.warehouse.clone())
+        Ok(self.allowed.clone())
     }
 
-    fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
+    async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
         Ok(self.ask(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
     }

@@ -32,7 +32,7 @@ impl<T: ToString> From<T> for Obstacle {
 impl SqlValidator {
     /// How a period applies to the statement: as the definition declares, or else in a way that keeps the meaning of
     /// the SQL.
-    pub(super) fn period(
+    pub(super) async fn period(
         &self,
         statement: &Statement,
         declared: Declarations<'_>,
@@ -59,9 +59,15 @@ impl SqlValidator {
         let validation = PeriodValidation { validator: self, statement, declared, contract, tree };
         let period = match apply {
             Some(PeriodApply::None) => Err(Obstacle::from("the definition says that it takes none")),
-            Some(PeriodApply::Source) => source.map_err(Obstacle::from).and_then(|source| validation.to_source(source)),
-            Some(PeriodApply::Result) => validation.to_result(source.ok().as_ref()),
-            None => source.map_err(Obstacle::from).and_then(|source| validation.by_default(source)),
+            Some(PeriodApply::Source) => match source {
+                Ok(source) => validation.to_source(source).await,
+                Err(reason) => Err(reason.into()),
+            },
+            Some(PeriodApply::Result) => validation.to_result(source.ok().as_ref()).await,
+            None => match source {
+                Ok(source) => validation.by_default(source).await,
+                Err(reason) => Err(reason.into()),
+            },
         };
         match (period, apply) {
             (Ok(period), _) => Ok(period),
@@ -85,10 +91,10 @@ struct PeriodValidation<'a> {
 impl PeriodValidation<'_> {
     /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its
     /// columns is the time column of the source.
-    fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
-        let source = self.source(&time)?;
+    async fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
+        let source = self.source(&time).await?;
         let dependences = source.dependences(self.tree)?;
-        let Some(dependence) = dependences.first() else { return self.narrow(time, &source) };
+        let Some(dependence) = dependences.first() else { return self.narrow(time, &source).await };
         let column = match self.declared.period.and_then(PeriodDeclaration::column) {
             Some(name) => self.named_column(name),
             None => self.shown_column(&time, &source)?,
@@ -100,43 +106,42 @@ impl PeriodValidation<'_> {
                 dependence.name()
             )
         };
-        self.filter(column.map_err(because)?)
+        self.filter(column.map_err(because)?).await
     }
 
-    fn to_source(&self, time: PeriodSource) -> Result<Period, Obstacle> {
-        let source = self.source(&time)?;
-        self.narrow(time, &source)
+    async fn to_source(&self, time: PeriodSource) -> Result<Period, Obstacle> {
+        let source = self.source(&time).await?;
+        self.narrow(time, &source).await
     }
 
-    fn to_result(&self, time: Option<&PeriodSource>) -> Result<Period, Obstacle> {
+    async fn to_result(&self, time: Option<&PeriodSource>) -> Result<Period, Obstacle> {
         let column = match (self.declared.period.and_then(PeriodDeclaration::column), time) {
             (Some(name), _) => self.named_column(name)?,
-            (None, Some(time)) => self.shown_column(time, &self.source(time)?)??,
+            (None, Some(time)) => self.shown_column(time, &self.source(time).await?)??,
             (None, None) => self.only_column()?,
         };
-        self.filter(column)
+        self.filter(column).await
     }
 
     /// Resolves the subquery that replaces the source.
-    fn source(&self, time: &PeriodSource) -> Result<SourceSubquery, Obstacle> {
+    async fn source(&self, time: &PeriodSource) -> Result<SourceSubquery, Obstacle> {
         let rows = source_rows(self.statement, time, &self.contract.tables)?;
-        let (columns, tree) = self.resolved(&rows, &[])?;
+        let (columns, tree) = self.resolved(&rows, &[]).await?;
         let position = columns.iter().position(|column| column.name == time.column);
         Ok(SourceSubquery::new(tree, position)?)
     }
 
     /// Narrows the source: the statement reads only its rows inside the period.
-    fn narrow(&self, time: PeriodSource, source: &SourceSubquery) -> Result<Period, Obstacle> {
+    async fn narrow(&self, time: PeriodSource, source: &SourceSubquery) -> Result<Period, Obstacle> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {PERIOD_ADVICE}", time.table);
-        let check = || {
+        let check = async {
             self.tree.is_narrowable(source)?;
             let narrowed = narrowed(self.statement, &time, &self.contract.tables)?;
-            let (_, tree) = self.resolved(&narrowed, self.declared.parameters)?;
+            let (_, tree) = self.resolved(&narrowed, self.declared.parameters).await?;
             Ok(self.tree.is_narrowed_by(&tree, source)?)
         };
-        let checked = check();
-        match checked {
+        match check.await {
             Ok(()) => Ok(Period::Narrowed(time)),
             Err(Obstacle::Reason(reason)) => Err(because(reason).into()),
             Err(unavailable) => Err(unavailable),
@@ -144,11 +149,11 @@ impl PeriodValidation<'_> {
     }
 
     /// Filters the result: only its rows inside the period are returned.
-    fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
+    async fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
         let filtered = rewritten(self.statement, &period, &self.contract.tables);
         let filtered = filtered.ok_or_else(|| Obstacle::from("it has no rewrite"))??;
-        let (columns, tree) = self.resolved(&filtered, self.declared.parameters)?;
+        let (columns, tree) = self.resolved(&filtered, self.declared.parameters).await?;
         if columns != self.contract.columns {
             return Err("its columns would be others".into());
         }
@@ -157,7 +162,7 @@ impl PeriodValidation<'_> {
     }
 
     /// Validates a rewrite. Returns its columns and its tree.
-    fn resolved(
+    async fn resolved(
         &self,
         rewrite: &Statement,
         declared: &[Parameter],
@@ -165,7 +170,7 @@ impl PeriodValidation<'_> {
         let first =
             |findings: Vec<Finding>| findings.first().map(|finding| finding.message.clone()).unwrap_or_default();
         self.validator.guard.check(rewrite).map_err(first)?;
-        let resolution = self.validator.resolved(rewrite, declared).map_err(|error| match error {
+        let resolution = self.validator.resolved(rewrite, declared).await.map_err(|error| match error {
             SqlValidationError::Refused(findings) => Obstacle::from(first(findings)),
             SqlValidationError::Unavailable(outage) => Obstacle::Unavailable(outage),
         })?;

@@ -10,13 +10,13 @@ use crate::QueryTree;
 use crate::resolver::ResolvedFunction;
 use crate::testing::ScriptedResolver;
 
-fn validate(
+async fn validate(
     resolver: &Arc<ScriptedResolver>,
     sql: &str,
     parameters: &[Parameter],
 ) -> Result<Contract, SqlValidationError> {
-    let validator = SqlValidator::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new())?;
-    validator.validate(&SqlText::parse(sql).unwrap(), Declarations { parameters, ..Declarations::default() })
+    let validator = SqlValidator::new(Arc::clone(resolver) as Arc<dyn Resolver>, &BTreeSet::new()).await?;
+    validator.validate(&SqlText::parse(sql).unwrap(), Declarations { parameters, ..Declarations::default() }).await
 }
 
 fn findings(result: Result<Contract, SqlValidationError>) -> Vec<Finding> {
@@ -45,35 +45,35 @@ fn metrics() -> ContractTable {
     }
 }
 
-#[test]
-fn postgresql_is_not_asked_about_what_the_guard_refuses() {
+#[tokio::test]
+async fn postgresql_is_not_asked_about_what_the_guard_refuses() {
     let resolver = Arc::new(ScriptedResolver::default());
-    let found = findings(validate(&resolver, "SELECT pg_sleep(1)", &declared()));
+    let found = findings(validate(&resolver, "SELECT pg_sleep(1)", &declared()).await);
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [FindingCode::FunctionNotAllowed, FindingCode::ParameterUnused]);
     assert!(resolver.asked().is_empty());
 }
 
-#[test]
-fn a_place_of_postgresqls_is_one_of_the_authors_text() {
+#[tokio::test]
+async fn a_place_of_postgresqls_is_one_of_the_authors_text() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "-- é\n/* :day */ SELECT :day, ':x', :n,\n  'é', nosuch FROM metrics;";
     let text = "SELECT CAST($1 AS date), ':x', $2,\n  'é', nosuch FROM metrics";
     let character = text[..text.find("nosuch").unwrap()].chars().count();
     resolver.answer(text, Err(refused("there is no such column", Some(character))));
-    let found = findings(validate(&resolver, sql, &declared()));
+    let found = findings(validate(&resolver, sql, &declared()).await);
     assert_eq!(resolver.asked(), [text]);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].position, found[0].snippet.as_str()), (Position { line: 3, column: 8 }, "nosuch"));
     assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
     // A position inside the replacement of a parameter maps to the parameter.
     resolver.answer(text, Err(refused("no", Some(text.find("AS date").unwrap()))));
-    let found = findings(validate(&resolver, sql, &declared()));
+    let found = findings(validate(&resolver, sql, &declared()).await);
     assert_eq!((found[0].position, found[0].snippet.as_str()), (Position { line: 2, column: 19 }, ":day"));
 }
 
-#[test]
-fn the_resolved_query_is_checked_too() {
+#[tokio::test]
+async fn the_resolved_query_is_checked_too() {
     let resolver = Arc::new(ScriptedResolver::default());
     let function = |schema: &str, name: &str, is_volatile, is_security_definer, is_named| ResolvedFunction {
         schema: schema.into(),
@@ -113,7 +113,7 @@ fn the_resolved_query_is_checked_too() {
         Resolution { functions, forbidden_constructs, tables: vec![metrics(), foreign], ..Resolution::default() };
     resolver.answer("SELECT 1", Ok(resolution));
     let snippets: Vec<_> =
-        findings(validate(&resolver, "SELECT 1", &[])).into_iter().map(|finding| finding.snippet).collect();
+        findings(validate(&resolver, "SELECT 1", &[]).await).into_iter().map(|finding| finding.snippet).collect();
     let expected = [
         "catalog.queries",
         "pg_catalog.path_distance",
@@ -128,12 +128,12 @@ fn the_resolved_query_is_checked_too() {
     assert_eq!(snippets, expected);
 }
 
-#[test]
-fn a_node_that_is_not_known_is_not_vouched_for() {
+#[tokio::test]
+async fn a_node_that_is_not_known_is_not_vouched_for() {
     let resolver = Arc::new(ScriptedResolver::default());
     let unknown_nodes = vec!["GRAPHTABLE".to_owned()];
     resolver.answer("SELECT 1", Ok(Resolution { unknown_nodes, ..Resolution::default() }));
-    let found = findings(validate(&resolver, "SELECT 1", &[]));
+    let found = findings(validate(&resolver, "SELECT 1", &[]).await);
     assert_eq!(found[0].code, FindingCode::NotUnderstood);
     assert!(found[0].message.contains("`GRAPHTABLE`"), "{found:?}");
 }
@@ -167,8 +167,8 @@ fn resolution(source: &str) -> Resolution {
     }
 }
 
-#[test]
-fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
+#[tokio::test]
+async fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
     let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'";
@@ -179,24 +179,24 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
         resolver.answer(text, Ok(resolution(&subquery)));
     }
     resolver.answer(sql, Ok(resolution(TABLE)));
-    let period = || validate(&resolver, sql, &[]).unwrap().period;
+    let period = async || validate(&resolver, sql, &[]).await.unwrap().period;
     let source = PeriodSource {
         schema: "warehouse".into(),
         table: "metrics".into(),
         column: "date".into(),
         type_name: "date".into(),
     };
-    assert_eq!(period(), Period::Narrowed(source));
+    assert_eq!(period().await, Period::Narrowed(source));
     assert_eq!(resolver.asked(), [sql, &rows, &narrowed]);
 
-    let reason = |expected: &str| {
-        let period = period();
+    let reason = async |expected: &str| {
+        let period = period().await;
         assert!(matches!(&period, Period::Unsupported { reason } if reason.contains(expected)), "{period:?}");
     };
     resolver.answer(&narrowed, Err(refused("it groups by a key", None)));
-    reason("it groups by a key");
+    reason("it groups by a key").await;
     resolver.answer(&narrowed, Ok(resolution(TABLE)));
-    reason("in another way");
+    reason("in another way").await;
     let volatile = ResolvedFunction {
         schema: "warehouse".into(),
         name: "date".into(),
@@ -209,9 +209,9 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
         extension: None,
     };
     resolver.answer(&narrowed, Ok(Resolution { functions: vec![volatile], ..resolution(&subquery) }));
-    reason("it is volatile");
+    reason("it is volatile").await;
     resolver.answer(&narrowed, Ok(Resolution { tree: QueryTree::default(), ..resolution(&subquery) }));
-    reason("not known here");
+    reason("not known here").await;
     // What another version of PostgreSQL might write.
     resolver.answer(&narrowed, Ok(resolution(&subquery)));
     let renamed = tree(TABLE).replace("hasWindowFuncs", "hasWindows");
@@ -219,38 +219,38 @@ fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
     for statement in [renamed, foreign] {
         let tree = QueryTree::new(format!("({{QUERY :rtable ({{RANGETBLENTRY :rtekind 1 :subquery {statement}}})}})"));
         resolver.answer(sql, Ok(Resolution { tree, ..resolution(TABLE) }));
-        reason("not known here");
+        reason("not known here").await;
     }
 }
 
-#[test]
-fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
+#[tokio::test]
+async fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
     let resolver = Arc::new(ScriptedResolver::default());
     resolver.answer("SELECT 1 a, 2 a", Err(ResolveError::ColumnRepeated("twice".into())));
-    assert_eq!(findings(validate(&resolver, "SELECT 1 a, 2 a", &[]))[0].code, FindingCode::ColumnRepeated);
-    let known = SqlValidator::new(Arc::clone(&resolver) as Arc<dyn Resolver>, &BTreeSet::new()).unwrap();
+    assert_eq!(findings(validate(&resolver, "SELECT 1 a, 2 a", &[]).await)[0].code, FindingCode::ColumnRepeated);
+    let known = SqlValidator::new(Arc::clone(&resolver) as Arc<dyn Resolver>, &BTreeSet::new()).await.unwrap();
     resolver.stop();
     let sql = SqlText::parse("SELECT 1").unwrap();
-    assert!(matches!(known.validate(&sql, Declarations::default()), Err(SqlValidationError::Unavailable(_))));
-    assert!(matches!(validate(&resolver, "SELECT 1", &[]), Err(SqlValidationError::Unavailable(_))));
+    assert!(matches!(known.validate(&sql, Declarations::default()).await, Err(SqlValidationError::Unavailable(_))));
+    assert!(matches!(validate(&resolver, "SELECT 1", &[]).await, Err(SqlValidationError::Unavailable(_))));
 }
 
-#[test]
-fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
+#[tokio::test]
+async fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT 1 AS n FROM metrics WHERE not:a AND é=:day LIMIT:n";
-    validate(&resolver, sql, &declared()).unwrap();
+    validate(&resolver, sql, &declared()).await.unwrap();
     let text = "SELECT 1 AS n FROM metrics WHERE not $1 AND é=CAST($2 AS date) LIMIT $3";
     assert_eq!(resolver.asked(), [text]);
 }
 
-#[test]
-fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
+#[tokio::test]
+async fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
     let resolver = Arc::new(ScriptedResolver::default());
     let message = "could not determine data type of parameter $2";
     let refused = ResolveError::Refused { message: message.into(), hint: None, character: Some(11) };
     resolver.answer("SELECT $1, $2 IS NULL, '$3'", Err(refused));
-    let found = findings(validate(&resolver, "SELECT :day, :country IS NULL, '$3'", &[]));
+    let found = findings(validate(&resolver, "SELECT :day, :country IS NULL, '$3'", &[]).await);
     assert_eq!(
         found[0].message,
         "PostgreSQL says: could not determine data type of parameter :country; declare the type of the parameter `country`"
@@ -258,8 +258,8 @@ fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
     assert_eq!(found[0].snippet, ":country");
 }
 
-#[test]
-fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
+#[tokio::test]
+async fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
     let resolver = Arc::new(ScriptedResolver::default());
     let large = format!("SELECT 1 AS one FROM metrics{}", ", (SELECT * FROM metrics) AS m".repeat(20));
     let long = format!("SELECT 1 AS one WHERE 1 IN ({})", vec!["1234567"; 2_000].join(", "));
@@ -269,7 +269,7 @@ fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
         [(large.as_str(), &slow, true), (&long, &slow, true), (&long, &locked, false), ("SELECT 1", &slow, false)]
     {
         resolver.answer(sql, Err(error.clone()));
-        match validate(&resolver, sql, &[]) {
+        match validate(&resolver, sql, &[]).await {
             Err(SqlValidationError::Refused(findings)) => {
                 assert!(is_refused && findings[0].code == FindingCode::TooComplex, "{findings:?}");
             }

@@ -37,7 +37,7 @@ struct Dependent<'a> {
 /// # Errors
 ///
 /// A message, if the database is not available.
-pub(super) fn validate_contracts(
+pub(super) async fn validate_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
     existing: &ExistingState,
@@ -60,7 +60,7 @@ pub(super) fn validate_contracts(
     let total = queries.len() as u64;
     for (query, done) in queries.iter().zip(1..) {
         let dependents = dependents.remove(&query.value.query_id).unwrap_or_default();
-        if validator.validate_query(query, &dependents)? {
+        if validator.validate_query(query, &dependents).await? {
             kept.insert(query.value.query_id.clone());
         }
         progress.validate(done, total);
@@ -69,7 +69,7 @@ pub(super) fn validate_contracts(
     // validated.
     for dependent in dependents.into_values().flatten() {
         if let (Some(metric), Some(stored)) = (dependent.in_files, existing.queries.get(&dependent.metric.query_id)) {
-            validator.validate_metric(metric, &stored.sql)?;
+            validator.validate_metric(metric, &stored.sql).await?;
         }
     }
     let ContractValidator { contracts, refused, .. } = validator;
@@ -91,14 +91,14 @@ struct ContractValidator<'a> {
 
 impl ContractValidator<'_> {
     /// Validates a query for each of its dependents. Returns whether the query is valid.
-    fn validate_query(&mut self, query: &Located<Query>, dependents: &[Dependent<'_>]) -> Result<bool, String> {
+    async fn validate_query(&mut self, query: &Located<Query>, dependents: &[Dependent<'_>]) -> Result<bool, String> {
         let sql = &query.value.sql;
         let mut validated: Vec<(&Metric, Contract)> = Vec::new();
         for dependent in dependents {
             if dependent.in_files.is_none() && self.is_unchanged(dependent.metric, sql) {
                 continue;
             }
-            match (self.validations.validate(sql, Some(dependent.metric))?, dependent.in_files) {
+            match (self.validations.validate(sql, Some(dependent.metric)).await?, dependent.in_files) {
                 (Ok(contract), _) => validated.push((dependent.metric, contract)),
                 // Only the declarations are wrong, not the SQL.
                 (Err(findings), Some(metric)) if findings.iter().all(is_about_declarations) => {
@@ -111,7 +111,7 @@ impl ContractValidator<'_> {
             }
         }
         if dependents.is_empty()
-            && let Err(findings) = self.validations.validate(sql, None)?
+            && let Err(findings) = self.validations.validate(sql, None).await?
         {
             refuse_sql(&query.location, sql, &findings, self.findings);
             return Ok(false);
@@ -120,8 +120,8 @@ impl ContractValidator<'_> {
         Ok(true)
     }
 
-    fn validate_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
-        match self.validations.validate(sql, Some(&metric.value))? {
+    async fn validate_metric(&mut self, metric: &Located<Metric>, sql: &SqlText) -> Result<(), String> {
+        match self.validations.validate(sql, Some(&metric.value)).await? {
             Ok(contract) => {
                 self.contracts.insert(metric.value.metric_id.clone(), contract);
             }

@@ -57,7 +57,7 @@ impl FileDefinitions {
     /// # Errors
     ///
     /// A message, if the database is not available to resolve SQL.
-    pub(crate) fn validate(
+    pub(crate) async fn validate(
         &self,
         existing: &ExistingState,
         validations: &mut ValidationCache,
@@ -86,7 +86,7 @@ impl FileDefinitions {
         let metrics = resolve_metrics(&self.drafts, &named, &mut definitions.metrics, &mut faults, findings);
         let (metrics, edited) =
             if overwrite_edits { (metrics, Vec::new()) } else { split_edited(metrics, existing, findings) };
-        let validated = validate_contracts(in_files, metrics, existing, validations, progress, findings)?;
+        let validated = validate_contracts(in_files, metrics, existing, validations, progress, findings).await?;
         faults.refused_with_sql.extend(validated.refused);
         let (queries, metrics) = (validated.queries, validated.metrics);
         definitions.queries.refused = self.query_entries - definitions.queries.repeated - queries.len() as u64;

@@ -35,7 +35,7 @@ impl ValidationCache {
     /// # Errors
     ///
     /// A message, if the database is not available.
-    pub(super) fn validate(&mut self, sql: &SqlText, metric: Option<&Metric>) -> Result<Validation, String> {
+    pub(super) async fn validate(&mut self, sql: &SqlText, metric: Option<&Metric>) -> Result<Validation, String> {
         let Declarations { parameters, time_column, period } = metric.map(Declarations::of).unwrap_or_default();
         let declared = DeclarationKey {
             parameters: parameters.to_vec(),
@@ -45,7 +45,7 @@ impl ValidationCache {
         if let Some((_, known)) = self.by_sql.get(sql).and_then(|known| known.iter().find(|(of, _)| *of == declared)) {
             return Ok(known.clone());
         }
-        let validation = match self.validator.validate(sql, Declarations { parameters, time_column, period }) {
+        let validation = match self.validator.validate(sql, Declarations { parameters, time_column, period }).await {
             Ok(contract) => Ok(contract),
             Err(SqlValidationError::Refused(findings)) => Err(findings),
             Err(SqlValidationError::Unavailable(outage)) => return Err(outage.message),

@@ -11,6 +11,7 @@ use metricd_repository::{
     MAX_VALIDATION_ATTEMPTS, ReferencedIds, RepositoryError,
 };
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::changes::Plan;
 use super::error::{corrupt, failed};
@@ -129,7 +130,8 @@ fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestio
     let referenced_ids = ingestion.referenced_ids();
     for _ in 0..MAX_VALIDATION_ATTEMPTS {
         let existing = look_up(connection, &referenced_ids)?;
-        let definitions = ingestion.definitions(&existing)?;
+        // This thread may block, and the runtime goes on meanwhile.
+        let definitions = Handle::current().block_on(ingestion.definitions(&existing))?;
         let plan = Plan::new(definitions, &existing)?;
         // A savepoint: rolling back to it releases the locks.
         let stored = connection.transaction(|connection| {

@@ -50,7 +50,7 @@ async fn resolution(database: &TestDatabase) -> Result<Resolution> {
     let text = r"SELECT date, id AS name, '\' AS slash, array_agg(obsolescence) AS amounts FROM metrics
                  WHERE alert_type = NULL GROUP BY date, id";
     let statement = Resolvable { text: text.to_owned(), placeholders: Vec::new() };
-    let resolution = tokio::task::spawn_blocking(move || resolver.resolve(&statement)).await??;
+    let resolution = resolver.resolve(&statement).await?;
     assert!(resolution.fingerprint.is_some());
     // It is about the tables of one database. The tree names everything by its oid, which two databases choose by themselves.
     Ok(Resolution { fingerprint: None, tree: QueryTree::default(), ..resolution })

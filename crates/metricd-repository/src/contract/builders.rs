@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 
+use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use metricd_domain::{
     Actor, DashboardId, DashboardItem, DashboardName, Decimal, IngestionId, IngestionMode, IngestionReport, Label,
@@ -62,6 +63,7 @@ impl TestIngestion {
     }
 }
 
+#[async_trait]
 impl Ingestion for TestIngestion {
     fn actor(&self) -> Actor {
         Actor::ingestion(self.report.ingestion_id)
@@ -75,7 +77,7 @@ impl Ingestion for TestIngestion {
         self.referenced_ids.clone()
     }
 
-    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+    async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         self.existing = existing.clone();
         Ok(self.definitions.clone())
     }

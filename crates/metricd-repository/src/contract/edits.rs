@@ -6,6 +6,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::sync::{Arc, mpsc};
 
+use async_trait::async_trait;
 use metricd_domain::{
     Actor, ChangeSource, Contract, ContractColumn, DisplayText, MetricDefinition, MetricId, MetricTitle, QueryId,
     Record, SqlText,
@@ -126,6 +127,7 @@ impl fmt::Debug for Interrupted {
     }
 }
 
+#[async_trait]
 impl Ingestion for Interrupted {
     fn actor(&self) -> Actor {
         self.ingestion.actor()
@@ -135,10 +137,10 @@ impl Ingestion for Interrupted {
         self.ingestion.referenced_ids()
     }
 
-    fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
+    async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
         let others = (self.meanwhile)(self.attempts, existing);
         self.attempts += 1;
-        Ok(others.unwrap_or(self.ingestion.definitions(existing)?))
+        Ok(others.unwrap_or(self.ingestion.definitions(existing).await?))
     }
 
     fn next_record(&mut self) -> Option<io::Result<Record>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metricd_execution::ResolveError;
 
-use super::blocking::BlockingClient;
+use super::client::ResolverClient;
 use super::{refused, unexpected};
 
 /// The labels of enum types, and of domains over them, whose names are in the JSON array `$1`.
@@ -16,12 +16,13 @@ pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name,
 ) AS enums";
 
 /// The labels of the enum types among these types and their array elements, by type name.
-pub(super) fn labels<'a>(
-    client: &mut BlockingClient,
+pub(super) async fn labels<'a>(
+    client: &mut ResolverClient,
     types: impl Iterator<Item = &'a String>,
 ) -> Result<BTreeMap<String, Vec<String>>, ResolveError> {
     let names: BTreeSet<&str> = types.map(|name| name.trim_end_matches("[]")).collect();
     let names = serde_json::to_string(&names).map_err(unexpected)?;
-    let found = client.query_one_with(ENUM_LABELS_SQL, &names).and_then(|row| Ok(row.try_get::<_, String>(0)?));
+    let found = client.query_one_with(ENUM_LABELS_SQL, &names).await;
+    let found = found.and_then(|row| Ok(row.try_get::<_, String>(0)?));
     serde_json::from_str(&found.map_err(refused)?).map_err(unexpected)
 }

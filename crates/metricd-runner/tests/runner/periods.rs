@@ -13,8 +13,7 @@ use metricd_domain::{
     Metric, MetricDefinition, MetricId, Period, PeriodApply, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 use metricd_execution::{
-    BoundStatement, Declarations, JsonRows, MetricRunner, MetricStatement, Permit, RunLimits, SqlValidationError,
-    SqlValidator, Statement,
+    BoundStatement, Declarations, JsonRows, MetricRunner, MetricStatement, Permit, RunLimits, SqlValidator, Statement,
 };
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
@@ -87,13 +86,11 @@ async fn definition(database: &TestDatabase, sql: &str, declared: Declared) -> R
     metric.time_column = declared.time_column.map(TimeColumn::parse).transpose()?;
     metric.period = declared.period;
     let sql = SqlText::parse(sql)?;
-    let (resolver, text, of) =
-        (Arc::new(PgResolver::new(&database.owner, &DataSchemas::default())), sql.clone(), metric.clone());
-    let validated = tokio::task::spawn_blocking(move || {
-        SqlValidator::new(resolver, &BTreeSet::new())?.validate(&text, Declarations::of(&of))
-    });
-    let contract =
-        validated.await?.map_err(|error: SqlValidationError| anyhow::anyhow!("{}: {error}", sql.as_str()))?;
+    let validator =
+        SqlValidator::new(Arc::new(PgResolver::new(&database.owner, &DataSchemas::default())), &BTreeSet::new())
+            .await?;
+    let contract = validator.validate(&sql, Declarations::of(&metric)).await;
+    let contract = contract.map_err(|error| anyhow::anyhow!("{}: {error}", sql.as_str()))?;
     Ok(MetricDefinition::new(metric, sql, Some(contract)))
 }
 

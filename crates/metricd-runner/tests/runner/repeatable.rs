@@ -103,8 +103,8 @@ async fn warehouse() -> Result<TestDatabase> {
 
 async fn contract(database: &TestDatabase, sql: &str) -> Result<Contract> {
     let (resolver, sql) = (Arc::new(PgResolver::new(&database.owner, &DataSchemas::default())), SqlText::parse(sql)?);
-    let work = move || SqlValidator::new(resolver, &BTreeSet::new())?.validate(&sql, Declarations::default());
-    Ok(tokio::task::spawn_blocking(work).await??)
+    let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
+    Ok(validator.validate(&sql, Declarations::default()).await?)
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ const TABLES: &str = r#"
 struct Shop {
     database: TestDatabase,
     runner: PgRunner,
-    validator: Arc<SqlValidator>,
+    validator: SqlValidator,
 }
 
 impl Shop {
@@ -51,19 +51,16 @@ impl Shop {
         })
         .await??;
         let resolver = Arc::new(PgResolver::new(&database.owner, &schemas));
-        let validator = spawn_blocking(move || SqlValidator::new(resolver, &BTreeSet::new())).await??;
+        let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
         let runner = PgRunner::new(&reader, RunnerConfig { schemas, ..RunnerConfig::default() })?;
-        Ok(Self { database, runner, validator: Arc::new(validator) })
+        Ok(Self { database, runner, validator })
     }
 
     async fn validate(&self, sql: &str, time_column: Option<&str>) -> Result<Result<Contract, String>> {
-        let (validator, sql) = (Arc::clone(&self.validator), SqlText::parse(sql)?);
+        let sql = SqlText::parse(sql)?;
         let time_column = time_column.map(TimeColumn::parse).transpose()?;
-        let validation = move || {
-            let declared = Declarations { parameters: &[], time_column: time_column.as_ref(), period: None };
-            validator.validate(&sql, declared)
-        };
-        match spawn_blocking(validation).await? {
+        let declared = Declarations { parameters: &[], time_column: time_column.as_ref(), period: None };
+        match self.validator.validate(&sql, declared).await {
             Ok(contract) => Ok(Ok(contract)),
             Err(SqlValidationError::Refused(findings)) => Ok(Err(findings[0].message.clone())),
             Err(error) => Err(error.into()),

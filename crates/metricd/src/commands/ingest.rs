@@ -92,6 +92,6 @@ pub(super) async fn store(
 pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
     let resolver = Arc::new(PgResolver::new(&database.owner, &database.schemas));
     let functions = guard.allow_functions.iter().cloned().collect();
-    let validator = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &functions)).await??;
+    let validator = SqlValidator::new(resolver, &functions).await?;
     Ok(validator.with_types(&guard.allow_types.iter().cloned().collect()))
 }

@@ -78,9 +78,8 @@ impl Store {
         if definition.contract.is_none() {
             return Ok(definition);
         }
-        let (validator, sql, metric) = (self.validator.clone(), definition.sql.clone(), definition.metric.clone());
-        let validation = move || validator.validate(&sql, Declarations::of(&metric));
-        let contract = match tokio::task::spawn_blocking(validation).await? {
+        let declared = Declarations::of(&definition.metric);
+        let contract = match self.validator.validate(&definition.sql, declared).await {
             Ok(contract) => Some(contract),
             Err(error @ SqlValidationError::Refused(_)) => {
                 log::warn!("the metric `{}` no longer has a contract: {error}", definition.metric.metric_id);

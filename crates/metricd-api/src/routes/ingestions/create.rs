@@ -132,8 +132,8 @@ async fn run(
     let permit = Arc::clone(&state.ingestion_permits).acquire_owned().await.map_err(|error| failed(&error))?;
     let (state, runtime) = (state.clone(), Handle::current());
     let work = move || {
-        let validator = state.validator()?;
         let Upload { folder, inputs, .. } = upload;
+        let validator = runtime.block_on(state.validator())?;
         let report = runtime.block_on(ingest(state.repository.as_ref(), validator, inputs, options, Arc::new(())));
         state.definitions.invalidate();
         drop((folder, permit, slot));

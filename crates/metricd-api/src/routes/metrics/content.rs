@@ -199,13 +199,13 @@ impl DraftContent {
         let permits =
             (caller::acquire_validation_permit(request, state).await?, state.acquire_validation_permit().await?);
         let draft = self.clone();
-        let validation = move |validator: SqlValidator| {
+        let validation = async move |validator: SqlValidator| {
             let declared = Declarations {
                 parameters: &draft.parameters,
                 time_column: draft.time_column.as_ref(),
                 period: draft.period.as_ref(),
             };
-            validator.validate(&draft.sql, declared)
+            validator.validate(&draft.sql, declared).await
         };
         let contract = state.validate(permits, validation).await??;
         Ok(self.with(contract))

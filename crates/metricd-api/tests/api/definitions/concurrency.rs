@@ -1,14 +1,17 @@
 //! Changes by several clients, or by one that tries again: preconditions, retries, concurrent requests.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use anyhow::Result;
+use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
 use metricd_api::ApiState;
 use metricd_execution::{Allowed, Resolution, Resolvable, ResolveError, Resolver};
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::{alerts, create};
 use crate::support::{HANG_TIMEOUT, TestApp, eventually};
@@ -88,28 +91,27 @@ async fn concurrent_changes_without_if_match_all_succeed() -> Result<()> {
 struct GatedResolver {
     at_once: AtomicUsize,
     most: AtomicUsize,
-    is_open: Mutex<bool>,
-    opened: Condvar,
+    is_open: watch::Sender<bool>,
 }
 
 impl GatedResolver {
     fn set_open(&self, is_open: bool) {
-        *self.is_open.lock().unwrap_or_else(PoisonError::into_inner) = is_open;
-        self.opened.notify_all();
+        self.is_open.send_replace(is_open);
     }
 }
 
+#[async_trait]
 impl Resolver for GatedResolver {
-    fn warehouse(&self) -> Result<Allowed, ResolveError> {
+    async fn allowed(&self) -> Result<Allowed, ResolveError> {
         Ok(Allowed::default())
     }
 
-    fn resolve(&self, _: &Resolvable) -> Result<Resolution, ResolveError> {
+    async fn resolve(&self, _: &Resolvable) -> Result<Resolution, ResolveError> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(at_once, Ordering::SeqCst);
-        let is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_open = self.is_open.subscribe();
         // A failed test opens nothing.
-        drop(self.opened.wait_timeout_while(is_open, HANG_TIMEOUT, |is_open| !*is_open));
+        drop(timeout(HANG_TIMEOUT, is_open.wait_for(|is_open| *is_open)).await);
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         Ok(Resolution::default())
     }

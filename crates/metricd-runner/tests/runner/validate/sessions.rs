@@ -89,12 +89,32 @@ async fn sql_that_waits_for_a_lock_is_not_to_blame() -> Result<()> {
     let transaction = blocking.transaction().await?;
     transaction.batch_execute("LOCK TABLE warehouse.orders IN ACCESS EXCLUSIVE MODE").await?;
     for sql in ["SELECT order_id FROM orders".to_owned(), listed("order_id", 5_000)] {
-        let (validator, sql) = (Arc::clone(&validator), SqlText::parse(sql)?);
-        let validated = tokio::task::spawn_blocking(move || validator.validate(&sql, Declarations::default())).await?;
+        let validated = validator.validate(&SqlText::parse(sql)?, Declarations::default()).await;
         let error = validated.err().context("the table is locked")?;
         ensure!(matches!(error, SqlValidationError::Unavailable(_)), "{error:?}");
     }
     transaction.rollback().await?;
+    assert!(plain(&validator, "SELECT order_id FROM orders").await?.is_ok());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_validation_that_is_dropped_ends_its_session() -> Result<()> {
+    let database = warehouse().await?;
+    let (validator, client) = (validator(&database).await?, database.connect().await?);
+    let mut blocking = database.connect().await?;
+    let transaction = blocking.transaction().await?;
+    transaction.batch_execute("LOCK TABLE warehouse.orders IN ACCESS EXCLUSIVE MODE").await?;
+    tokio::select! {
+        validated = plain(&validator, "SELECT order_id FROM orders") => anyhow::bail!("{validated:?}"),
+        waiting = waiting(&client, "warehouse.orders", 1) => waiting?,
+    }
+    transaction.rollback().await?;
+    let sessions = "SELECT count(*) FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = 'metricd resolver'";
+    while client.query_one(sessions, &[]).await?.get::<_, i64>(0) > 0 {
+        tokio::task::yield_now().await;
+    }
     assert!(plain(&validator, "SELECT order_id FROM orders").await?.is_ok());
     Ok(())
 }

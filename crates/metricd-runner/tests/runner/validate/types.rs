@@ -199,7 +199,7 @@ async fn an_extension_brings_types_freely_and_functions_by_leave_of_the_operator
     }
     let resolver = Arc::new(PgResolver::new(&database.owner, &DataSchemas::default()));
     let added = ["warehouse.max", "warehouse.akeys"].map(str::to_owned).into_iter().collect();
-    let allowing = tokio::task::spawn_blocking(move || SqlValidator::new(resolver, &added)).await??;
+    let allowing = SqlValidator::new(resolver, &added).await?;
     let allowing = Arc::new(allowing);
     for sql in ["SELECT max(name) AS last FROM tags", "SELECT akeys(tags) AS keys FROM tags"] {
         let validated = plain(&allowing, sql).await?;

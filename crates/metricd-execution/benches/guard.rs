@@ -1,0 +1,49 @@
+//! What checking the text of SQL costs, without a database: `cargo bench -p metricd-execution --bench guard`.
+//!
+//! The SQL is a usual metric, and two texts of the largest size that is permitted.
+
+#![expect(clippy::expect_used, reason = "where nothing can be parsed there is nothing to measure")]
+
+use divan::{Bencher, black_box};
+use metricd_domain::SqlText;
+use metricd_execution::{Allowed, Guard, Statement};
+
+/// The size limit of SQL, less what stands around the list.
+const LARGEST_BYTES: usize = 99_900;
+
+fn main() {
+    divan::main();
+}
+
+fn usual() -> String {
+    "SELECT date, alert_type, sum(parts_flagged) AS parts FROM metrics WHERE date >= :since AND country = :country \
+     GROUP BY date, alert_type ORDER BY date"
+        .to_owned()
+}
+
+/// A list of integers, as an author may paste one.
+fn long_list() -> String {
+    let numbers: Vec<_> = (10_000..).take(LARGEST_BYTES / 6).map(|number: u32| number.to_string()).collect();
+    format!("SELECT count(*) AS n FROM orders WHERE order_id IN ({})", numbers.join(","))
+}
+
+/// Calls and operators.
+fn long_expression() -> String {
+    let term = "coalesce(a, 0) + ";
+    format!("SELECT {}1 AS n FROM orders", term.repeat(LARGEST_BYTES / term.len()))
+}
+
+#[divan::bench(args = ["usual", "long list", "long expression"])]
+fn parse_and_check(bencher: Bencher<'_, '_>, kind: &str) {
+    let text = match kind {
+        "usual" => usual(),
+        "long list" => long_list(),
+        _ => long_expression(),
+    };
+    let sql = SqlText::parse(text).expect("it is not too long");
+    let guard = Guard::new(Allowed::default());
+    bencher.bench(|| {
+        let statement = Statement::parse(black_box(&sql)).expect("it is one statement");
+        guard.check(&statement)
+    });
+}

@@ -1,0 +1,145 @@
+//! A session of the resolver with PostgreSQL. Every call has a deadline, even if the server hangs.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use metricd_database::{DatabaseUrl, OWNER_SETTINGS_SQL};
+use tokio::time::timeout;
+use tokio_postgres::error::DbError;
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Connection, NoTls, Row, SimpleQueryMessage, Socket, Statement};
+
+use crate::first_line;
+use crate::session::driver_config_within;
+
+/// The time limit for connecting to a host and logging in, if the URL sets none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The time limit of a call. Longer than the callers' statement timeouts, so that the error comes from the server.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// PostgreSQL reports an error.
+    #[error("{}", .0.message())]
+    Refused(Box<DbError>),
+    /// The session is lost.
+    #[error("{0}")]
+    Lost(String),
+    /// PostgreSQL does not respond. The session is lost.
+    #[error("PostgreSQL does not answer")]
+    TooSlow,
+}
+
+impl From<tokio_postgres::Error> for CallError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(refusal) => Self::Refused(Box::new(refusal.clone())),
+            None => Self::Lost(first_line(&error.to_string())),
+        }
+    }
+}
+
+/// A session. Dropping it closes its socket, also during a call.
+pub(crate) struct ResolverClient {
+    client: Client,
+    socket: DrivenSocket,
+}
+
+/// The socket of a session. The calls drive it, so that it needs no task of its own.
+enum DrivenSocket {
+    Open(Box<Connection<Socket, NoTlsStream>>),
+    /// PostgreSQL has closed it.
+    Closed,
+    /// A call had no response. A late one would be taken for that of the next call.
+    Abandoned,
+}
+
+impl DrivenSocket {
+    /// Makes the call, within its deadline.
+    async fn call<T>(&mut self, call: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, CallError> {
+        let closed = || CallError::Lost("the connection was closed".to_owned());
+        let connection = match self {
+            Self::Open(connection) => connection,
+            Self::Closed => return Err(closed()),
+            Self::Abandoned => return Err(CallError::TooSlow),
+        };
+        let mut call = pin!(call);
+        let mut is_closed = false;
+        let driven = poll_fn(|context| {
+            let ended = Pin::new(connection.as_mut()).poll(context);
+            is_closed = ended.is_ready();
+            match (call.as_mut().poll(context), ended) {
+                // A response that arrived before the end counts.
+                (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(CallError::from)),
+                (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+                (Poll::Pending, Poll::Ready(Ok(()))) => Poll::Ready(Err(closed())),
+                (Poll::Pending, Poll::Pending) => Poll::Pending,
+            }
+        });
+        let answer = timeout(CALL_TIMEOUT, driven).await;
+        if is_closed {
+            *self = Self::Closed;
+        }
+        answer.unwrap_or_else(|_| {
+            *self = Self::Abandoned;
+            Err(CallError::TooSlow)
+        })
+    }
+}
+
+impl ResolverClient {
+    /// Opens a session of the owner and applies the owner's settings.
+    pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, CallError> {
+        let config = driver_config_within(url, CONNECT_TIMEOUT);
+        let (mut config, limit) = config.map_err(|error| CallError::Lost(error.to_string()))?;
+        config.application_name("metricd resolver");
+        let opened = timeout(limit, config.connect(NoTls)).await;
+        let (client, connection) = opened.map_err(|_| CallError::TooSlow)??;
+        let mut this = Self { client, socket: DrivenSocket::Open(Box::new(connection)) };
+        this.batch_execute(OWNER_SETTINGS_SQL).await?;
+        Ok(this)
+    }
+
+    /// Runs statements and discards their results.
+    pub(crate) async fn batch_execute(&mut self, sql: &str) -> Result<(), CallError> {
+        self.socket.call(self.client.batch_execute(sql)).await
+    }
+
+    /// Runs one statement; refuses a text with two.
+    pub(crate) async fn execute_one(&mut self, sql: &str) -> Result<(), CallError> {
+        self.socket.call(self.client.query_typed(sql, &[])).await.map(drop)
+    }
+
+    /// Describes a statement without running it.
+    pub(crate) async fn describe(&mut self, sql: &str) -> Result<Statement, CallError> {
+        self.socket.call(self.client.prepare(sql)).await
+    }
+
+    /// The first row of a statement.
+    pub(crate) async fn query_one(&mut self, sql: &str) -> Result<Row, CallError> {
+        one(self.socket.call(self.client.query_typed(sql, &[])).await?)
+    }
+
+    /// The first row of a statement with one text parameter.
+    pub(crate) async fn query_one_with(&mut self, sql: &str, text: &str) -> Result<Row, CallError> {
+        one(self.socket.call(self.client.query_typed(sql, &[(&text, Type::TEXT)])).await?)
+    }
+
+    /// The first value of the first row, as PostgreSQL prints it.
+    pub(crate) async fn simple_text(&mut self, sql: &str) -> Result<Option<String>, CallError> {
+        let messages = self.socket.call(self.client.simple_query(sql)).await?;
+        Ok(messages.into_iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        }))
+    }
+}
+
+fn one(rows: Vec<Row>) -> Result<Row, CallError> {
+    rows.into_iter().next().ok_or_else(|| CallError::Lost("PostgreSQL returned no row".to_owned()))
+}
