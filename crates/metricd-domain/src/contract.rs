@@ -1,28 +1,52 @@
 //! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
 
+mod invalid;
 mod period;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::invalid::InvalidContract;
 pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource};
-use crate::{ParameterName, TimeColumn};
+use crate::ParameterName;
 
 /// What a metric takes and returns, and what it reads, as PostgreSQL has resolved its SQL.
+///
+/// Its parts do not contradict each other, see [`InvalidContract`] for the rules.
+///
+/// ```
+/// use metricd_domain::{Contract, ContractColumn, ContractParts, Period, PeriodColumn};
+///
+/// let day = ContractColumn::new("day", "date");
+/// let period = Period::Result(PeriodColumn { column: "day".into(), type_name: "date".into() });
+/// let contract = Contract::new(ContractParts { columns: vec![day], period, ..ContractParts::default() })?;
+/// assert_eq!(contract.columns()[0].name, "day");
+///
+/// // A period by a column that the result does not have.
+/// let parts = ContractParts { columns: Vec::new(), ..contract.into_parts() };
+/// let error = Contract::new(parts).unwrap_err();
+/// assert_eq!(error.to_string(), "a period selects by `day` of type `date`, which is no column of the result");
+/// # Ok::<(), metricd_domain::InvalidContract>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ContractParts", into = "ContractParts")]
+pub struct Contract(ContractParts);
+
+/// The parts of a [`Contract`], in the form in which it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Contract {
+pub struct ContractParts {
     /// The columns of the result, in their order. No two have one name.
     pub columns: Vec<ContractColumn>,
-    /// The parameters, in the order in which they first stand in the SQL.
+    /// The parameters, in the order in which they first stand in the SQL. No two have one name.
     pub parameters: Vec<ContractParameter>,
-    /// The tables and views that are read, in the order of their names.
+    /// The tables and views that are read, ordered by schema and name.
     pub tables: Vec<ContractTable>,
     /// What a request's `start_date` and `end_date` do.
     pub period: Period,
-    /// A fingerprint of the tables that are read, where the result follows from their rows and the parameters alone; none
-    /// where it may depend on the clock, or on anything else.
+    /// A fingerprint of the tables that are read, if the result follows from their rows and the parameters alone; none
+    /// if it may depend on the clock, or on anything else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// The revision of the rules by which the period was validated. Another revision would rewrite the SQL differently, so a
@@ -34,33 +58,8 @@ pub struct Contract {
     pub enums: BTreeMap<String, Vec<String>>,
 }
 
-impl Contract {
-    /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
-    /// would be another.
-    pub const PERIOD_REVISION: u32 = 3;
-
-    /// Whether the contract was validated by the current rules.
-    #[must_use]
-    pub fn is_of_these_rules(&self) -> bool {
-        self.period_revision == Self::PERIOD_REVISION
-    }
-
-    /// What a request's `start_date` and `end_date` do now: nothing, if they would change SQL that was validated by rules other
-    /// than the current ones.
-    #[must_use]
-    pub fn current_period(&self) -> Cow<'_, Period> {
-        match &self.period {
-            Period::Narrowed(_) | Period::Result(_) if !self.is_of_these_rules() => {
-                let reason =
-                    "its SQL was validated by another version of metricd, and has not been validated again yet";
-                Cow::Owned(Period::Unsupported { reason: reason.to_owned() })
-            }
-            period => Cow::Borrowed(period),
-        }
-    }
-}
-
-impl Default for Contract {
+impl Default for ContractParts {
+    /// No columns, parameters and tables, validated by the current rules.
     fn default() -> Self {
         Self {
             columns: Vec::new(),
@@ -68,8 +67,120 @@ impl Default for Contract {
             tables: Vec::new(),
             period: Period::default(),
             fingerprint: None,
-            period_revision: Self::PERIOD_REVISION,
+            period_revision: Contract::PERIOD_REVISION,
             enums: BTreeMap::new(),
+        }
+    }
+}
+
+impl TryFrom<ContractParts> for Contract {
+    type Error = InvalidContract;
+
+    fn try_from(parts: ContractParts) -> Result<Self, InvalidContract> {
+        Self::new(parts)
+    }
+}
+
+impl From<Contract> for ContractParts {
+    fn from(contract: Contract) -> Self {
+        contract.0
+    }
+}
+
+impl Contract {
+    /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
+    /// would be another.
+    pub const PERIOD_REVISION: u32 = 3;
+
+    /// The contract of these parts.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidContract`] if the parts contradict each other.
+    pub fn new(parts: ContractParts) -> Result<Self, InvalidContract> {
+        invalid::check(&parts)?;
+        Ok(Self(parts))
+    }
+
+    /// Reads a contract that may have been stored by another release. `None` if there is none, or one that this release
+    /// cannot read: its SQL is then validated again. For `#[serde(deserialize_with)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the format.
+    pub fn deserialize_stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        /// Any document is read to its end, as what follows it has to be read as well.
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Stored {
+            Readable(Box<Contract>),
+            Unreadable(serde::de::IgnoredAny),
+        }
+        Ok(match Option::<Stored>::deserialize(deserializer)? {
+            Some(Stored::Readable(contract)) => Some(*contract),
+            Some(Stored::Unreadable(_)) | None => None,
+        })
+    }
+
+    /// The parts, to make another contract of them.
+    #[must_use]
+    pub fn into_parts(self) -> ContractParts {
+        self.0
+    }
+
+    /// The columns of the result, in their order. No two have one name.
+    #[must_use]
+    pub fn columns(&self) -> &[ContractColumn] {
+        &self.0.columns
+    }
+
+    /// The parameters, in the order in which they first stand in the SQL. No two have one name.
+    #[must_use]
+    pub fn parameters(&self) -> &[ContractParameter] {
+        &self.0.parameters
+    }
+
+    /// The tables and views that are read, ordered by schema and name.
+    #[must_use]
+    pub fn tables(&self) -> &[ContractTable] {
+        &self.0.tables
+    }
+
+    /// What a request's `start_date` and `end_date` did when the SQL was validated; see [`Self::current_period`].
+    #[must_use]
+    pub fn period(&self) -> &Period {
+        &self.0.period
+    }
+
+    /// A fingerprint of the tables that are read, if the result follows from their rows and the parameters alone.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<&str> {
+        self.0.fingerprint.as_deref()
+    }
+
+    /// The labels of the enum types among the types of columns and parameters, by the name of the type, in their order.
+    #[must_use]
+    pub fn enums(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.0.enums
+    }
+
+    /// Whether the contract was validated by the current rules.
+    #[must_use]
+    pub fn is_of_these_rules(&self) -> bool {
+        self.0.period_revision == Self::PERIOD_REVISION
+    }
+
+    /// What a request's `start_date` and `end_date` do now: nothing, if they would change SQL that was validated by rules other
+    /// than the current ones.
+    #[must_use]
+    pub fn current_period(&self) -> Cow<'_, Period> {
+        match self.period() {
+            Period::Narrowed(_) | Period::Result(_) if !self.is_of_these_rules() => {
+                let reason =
+                    "its SQL was validated by another version of metricd, and has not been validated again yet";
+                Cow::Owned(Period::Unsupported { reason: reason.to_owned() })
+            }
+            period => Cow::Borrowed(period),
         }
     }
 }
@@ -93,6 +204,12 @@ impl ContractColumn {
     /// A column without a description.
     pub fn new(name: impl Into<String>, type_name: impl Into<String>) -> Self {
         Self { name: name.into(), type_name: type_name.into(), description: None }
+    }
+
+    /// Whether its type is `date` or a timestamp.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        ["date", "timestamp without time zone", "timestamp with time zone"].contains(&self.type_name.as_str())
     }
 }
 
@@ -140,42 +257,7 @@ impl Contract {
     /// The labels of an enum type, or of the elements of an array of one.
     #[must_use]
     pub fn labels(&self, type_name: &str) -> Option<&[String]> {
-        self.enums.get(type_name.trim_end_matches("[]")).map(Vec::as_slice)
-    }
-
-    /// The table and column that a period narrows: the declared one, or the only one there is.
-    ///
-    /// # Errors
-    ///
-    /// [`NoPeriodSource`] if there is none, or more than one.
-    pub fn period_source(&self, declared: Option<&TimeColumn>) -> Result<PeriodSource, NoPeriodSource> {
-        let source = |table: &ContractTable, column: &ContractColumn| PeriodSource {
-            schema: table.schema.clone(),
-            table: table.name.clone(),
-            column: column.name.clone(),
-            type_name: column.type_name.clone(),
-        };
-        if let Some(declared) = declared {
-            let columns =
-                self.tables.iter().flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
-            let named: Vec<_> = columns
-                .filter(|(table, column)| declared.is_column(&table.schema, &table.name, &column.name))
-                .collect();
-            return match named.as_slice() {
-                [(table, column)] => Ok(source(table, column)),
-                [] => Err(NoPeriodSource::NotFound(declared.clone())),
-                _ => Err(NoPeriodSource::Ambiguous(declared.clone())),
-            };
-        }
-        let timed: Vec<_> = self.tables.iter().filter(|table| !table.time_columns.is_empty()).collect();
-        match timed.as_slice() {
-            [] => Err(NoPeriodSource::NoTable),
-            [table] => match table.time_columns.as_slice() {
-                [column] => Ok(source(table, column)),
-                _ => Err(NoPeriodSource::SeveralColumns { table: table.name.clone() }),
-            },
-            _ => Err(NoPeriodSource::SeveralTables),
-        }
+        self.enums().get(type_name.trim_end_matches("[]")).map(Vec::as_slice)
     }
 
     /// What is different in `now`, a sentence each.
@@ -183,8 +265,8 @@ impl Contract {
     pub fn drift(&self, now: &Self) -> Vec<String> {
         let mut drift = Vec::new();
         let kinds = [
-            ("column", columns(&self.columns), columns(&now.columns)),
-            ("parameter", parameters(&self.parameters), parameters(&now.parameters)),
+            ("column", columns(self.columns()), columns(now.columns())),
+            ("parameter", parameters(self.parameters()), parameters(now.parameters())),
         ];
         for (kind, before, after) in kinds {
             for (name, type_name) in &before {
@@ -199,12 +281,12 @@ impl Contract {
             let is_new = |(name, _): &&(&str, &str)| !before.iter().any(|(other, _)| other == name);
             drift.extend(after.iter().filter(is_new).map(|(name, _)| format!("the {kind} `{name}` is new")));
         }
-        if drift.is_empty() && columns(&self.columns) != columns(&now.columns) {
+        if drift.is_empty() && columns(self.columns()) != columns(now.columns()) {
             drift.push("the columns are in another order".to_owned());
         }
         // A table may have appeared in a schema that is searched earlier.
         let tables = |contract: &Self| -> BTreeSet<String> {
-            contract.tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect()
+            contract.tables().iter().map(|table| format!("{}.{}", table.schema, table.name)).collect()
         };
         let (before, after) = (tables(self), tables(now));
         drift.extend(before.difference(&after).map(|table| format!("the SQL no longer reads `{table}`")));
@@ -212,8 +294,8 @@ impl Contract {
         // SQL that was validated by other rules is validated again. That is not drift.
         let is_unsupported = |period: &Period| matches!(period, Period::Unsupported { .. });
         // The reason is a message, which another release may word differently.
-        let is_same = self.period == now.period || is_unsupported(&self.period) && is_unsupported(&now.period);
-        if self.period_revision == now.period_revision && !is_same {
+        let is_same = self.period() == now.period() || is_unsupported(self.period()) && is_unsupported(now.period());
+        if self.0.period_revision == now.0.period_revision && !is_same {
             drift.push("what a period does has changed".to_owned());
         }
         drift
@@ -231,6 +313,15 @@ fn parameters(parameters: &[ContractParameter]) -> Vec<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TimeColumn;
+
+    fn contract(parts: ContractParts) -> Contract {
+        Contract::new(parts).unwrap()
+    }
+
+    fn of_columns(columns: Vec<ContractColumn>) -> Contract {
+        contract(ContractParts { columns, ..ContractParts::default() })
+    }
 
     fn column(name: &str, type_name: &str) -> ContractColumn {
         ContractColumn::new(name, type_name)
@@ -246,53 +337,52 @@ mod tests {
         }
     }
 
-    fn reads(tables: Vec<ContractTable>) -> Contract {
-        Contract { tables, ..Contract::default() }
-    }
-
     #[test]
     fn the_only_time_column_is_the_one_unless_another_is_declared() {
-        let source = |contract: &Contract, declared: Option<&str>| {
+        let source = |tables: &[ContractTable], declared: Option<&str>| {
             let declared = declared.map(|text| TimeColumn::parse(text).unwrap());
-            contract.period_source(declared.as_ref()).map(|source| format!("{}.{}", source.table, source.column))
+            PeriodSource::among(tables, declared.as_ref()).map(|source| format!("{}.{}", source.table, source.column))
         };
-        let one = reads(vec![table("customers", &[]), table("metrics", &["date"])]);
+        let one = [table("customers", &[]), table("metrics", &["date"])];
         assert_eq!(source(&one, None), Ok("metrics.date".to_owned()));
         assert_eq!(source(&one, Some("metrics.date")), Ok("metrics.date".to_owned()));
         assert!(source(&one, Some("day")).is_err());
-        let two = reads(vec![table("orders", &["placed", "paid"])]);
+        let two = [table("orders", &["placed", "paid"])];
         assert!(source(&two, None).is_err());
         assert_eq!(source(&two, Some("paid")), Ok("orders.paid".to_owned()));
-        let both = reads(vec![table("a", &["day"]), table("b", &["day"])]);
+        let both = [table("a", &["day"]), table("b", &["day"])];
         assert!(source(&both, None).is_err());
         assert!(source(&both, Some("day")).is_err());
         assert_eq!(source(&both, Some("b.day")), Ok("b.day".to_owned()));
-        assert!(source(&reads(Vec::new()), None).is_err());
+        assert!(source(&[], None).is_err());
         let elsewhere = ContractTable { schema: "sales".into(), is_visible: false, ..table("a", &["day"]) };
-        let alike = reads(vec![table("a", &["day"]), elsewhere]);
+        let alike = [elsewhere, table("a", &["day"])];
         assert!(source(&alike, Some("a.day")).is_err());
         let declared = TimeColumn::parse("sales.a.day").unwrap();
-        assert_eq!(alike.period_source(Some(&declared)).unwrap().schema, "sales");
+        assert_eq!(PeriodSource::among(&alike, Some(&declared)).unwrap().schema, "sales");
     }
 
     #[test]
     fn a_period_that_was_validated_by_other_rules_is_not_applied() {
-        let document = r#"{"columns":[],"parameters":[],"tables":[],
-            "period":{"applied":"narrowed","table":"metrics","column":"date","type":"date"}}"#;
+        let document = r#"{"columns":[],"parameters":[],"tables":[{"schema":"warehouse","name":"metrics","columns":[],
+            "time_columns":[{"name":"date","type":"date"}]}],"period":{"applied":"narrowed","table":"metrics","column":"date","type":"date"}}"#;
         let old: Contract = serde_json::from_str(document).unwrap();
         assert!(
             matches!(old.current_period().as_ref(), Period::Unsupported { reason } if reason.contains("another version"))
         );
-        let now = Contract { period_revision: Contract::PERIOD_REVISION, ..old.clone() };
-        assert_eq!(now.current_period().as_ref(), &old.period);
-        let bound = Contract { period: Period::Bound, ..old };
+        let parts = ContractParts { period_revision: Contract::PERIOD_REVISION, ..old.clone().into_parts() };
+        assert_eq!(contract(parts).current_period().as_ref(), old.period());
+        let parameters =
+            vec![ContractParameter { name: ParameterName::parse("end_date").unwrap(), type_name: "date".into() }];
+        let bound = contract(ContractParts { parameters, period: Period::Bound, ..old.into_parts() });
         assert_eq!(bound.current_period().as_ref(), &Period::Bound, "the SQL names it, whatever the rules are");
     }
 
     #[test]
     fn another_table_of_the_same_name_is_drift() {
-        let before = reads(vec![table("orders", &[])]);
-        let after = reads(vec![ContractTable { schema: "sales".into(), ..table("orders", &[]) }]);
+        let reads = |table| contract(ContractParts { tables: vec![table], ..ContractParts::default() });
+        let before = reads(table("orders", &[]));
+        let after = reads(ContractTable { schema: "sales".into(), ..table("orders", &[]) });
         assert_eq!(
             before.drift(&after),
             ["the SQL no longer reads `warehouse.orders`", "the SQL now reads `sales.orders`"]
@@ -301,21 +391,27 @@ mod tests {
 
     #[test]
     fn drift_tells_what_is_gone_new_and_changed() {
-        let mut before = Contract { columns: vec![column("a", "date"), column("b", "text")], ..Contract::default() };
-        let after = Contract { columns: vec![column("a", "text"), column("c", "text")], ..Contract::default() };
+        let before = of_columns(vec![column("a", "date"), column("b", "text")]);
+        let after = of_columns(vec![column("a", "text"), column("c", "text")]);
         let drift = ["the column `a` was `date` and is `text`", "the column `b` is gone", "the column `c` is new"];
         assert_eq!(before.drift(&after), drift);
         assert!(before.drift(&before).is_empty());
-        let after = Contract { columns: vec![column("b", "text"), column("a", "date")], ..Contract::default() };
+        let after = of_columns(vec![column("b", "text"), column("a", "date")]);
         assert_eq!(before.drift(&after), ["the columns are in another order"]);
-        let described = before.clone();
-        before.columns[0].description = Some("Another word for it.".into());
+        let mut described = before.columns().to_vec();
+        described[0].description = Some("Another word for it.".into());
+        let described = of_columns(described);
         assert!(before.drift(&described).is_empty(), "a comment is no part of what clients rely on");
 
-        let unsupported =
-            |reason: &str| Contract { period: Period::Unsupported { reason: reason.into() }, ..before.clone() };
+        let with = |period: Period| {
+            let parameter =
+                ContractParameter { name: ParameterName::parse("end_date").unwrap(), type_name: "date".into() };
+            let parameters = if period == Period::Bound { vec![parameter] } else { Vec::new() };
+            contract(ContractParts { parameters, period, ..before.clone().into_parts() })
+        };
+        let unsupported = |reason: &str| with(Period::Unsupported { reason: reason.into() });
         assert!(unsupported("it has a window").drift(&unsupported("the SQL has a window")).is_empty());
-        let bound = Contract { period: Period::Bound, ..before.clone() };
-        assert_eq!(bound.drift(&unsupported("it has a window")), ["what a period does has changed"]);
+        let changed = ["the parameter `end_date` is gone", "what a period does has changed"];
+        assert_eq!(with(Period::Bound).drift(&unsupported("it has a window")), changed);
     }
 }

@@ -110,7 +110,8 @@ pub struct MetricDefinition {
     /// Since when it is out of service; absent while it is in service.
     pub deleted_at: Option<DateTime<Utc>>,
     /// What PostgreSQL said about its SQL when it was stored. Absent if PostgreSQL was not asked, for example because the SQL was
-    /// written into the database directly.
+    /// written into the database directly, or if another release has stored one that this release cannot read.
+    #[serde(default, deserialize_with = "Contract::deserialize_stored")]
     pub contract: Option<Contract>,
 }
 

@@ -106,7 +106,8 @@ mod time_column;
 mod visible;
 
 pub use contract::{
-    Contract, ContractColumn, ContractParameter, ContractTable, NoPeriodSource, Period, PeriodColumn, PeriodSource,
+    Contract, ContractColumn, ContractParameter, ContractParts, ContractTable, InvalidContract, NoPeriodSource, Period,
+    PeriodColumn, PeriodSource,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,
@@ -126,8 +127,9 @@ pub use metric_patterns::{
     InvalidMetricPattern, MAX_METRIC_PATTERNS, MetricPattern, MetricPatterns, TooManyMetricPatterns,
 };
 pub use parameter::{
-    InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
-    ParameterDeclaration, ParameterName, ParameterType, ParameterValue, Parameters, RepeatedParameter, ScalarType,
+    END_DATE, InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
+    ParameterDeclaration, ParameterName, ParameterType, ParameterValue, Parameters, RepeatedParameter, START_DATE,
+    ScalarType,
 };
 pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
 pub use plain_json::plain_json_error;

@@ -77,7 +77,7 @@ impl MetricStatement {
         let slots: Vec<_> = statement.parameters().iter().map(|name| Slot::new(name, declared, known)).collect();
         let unsupported = |reason: &str| PeriodDays::Unsupported(reason.to_owned());
         let period = known.map(Contract::current_period);
-        let tables = known.map(|contract| contract.tables.as_slice()).unwrap_or_default();
+        let tables = known.map(Contract::tables).unwrap_or_default();
         let days = match period.as_deref() {
             _ if statement.parameters().iter().any(|name| is_period(name.as_str())) => PeriodDays::Named,
             Some(Period::Unsupported { reason }) => unsupported(reason),
@@ -151,7 +151,7 @@ impl MetricStatement {
     /// The same from the contract of a definition, without parsing its SQL; nothing if there is no contract.
     pub fn contract_parameters(definition: &MetricDefinition) -> impl Iterator<Item = (String, Option<String>, bool)> {
         let known = definition.contract.as_ref();
-        let parameters = known.map(|contract| contract.parameters.as_slice()).unwrap_or_default();
+        let parameters = known.map(Contract::parameters).unwrap_or_default();
         parameters.iter().map(move |parameter| {
             let slot = Slot::new(&parameter.name, &definition.metric.parameters, known);
             (slot.name().to_owned(), slot.type_name(), slot.absent().is_err())
@@ -264,7 +264,7 @@ impl PeriodStatement {
         let expected = contract.map(|contract| {
             // A parameter that is not in the contract is expected to have an empty type, which nothing meets.
             let type_name = |value: &ValueSource| match value {
-                ValueSource::Own(number) => contract.parameters.get(*number).map(|own| own.type_name.clone()),
+                ValueSource::Own(number) => contract.parameters().get(*number).map(|own| own.type_name.clone()),
                 ValueSource::FirstDay | ValueSource::LastDay => Some("date".to_owned()),
             };
             let types = values.iter().map(|value| type_name(value).unwrap_or_default()).collect();

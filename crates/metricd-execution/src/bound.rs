@@ -29,13 +29,13 @@ impl Expected {
     /// The description by the contract.
     #[must_use]
     pub fn of(contract: &Contract) -> Self {
-        let parameter_types = contract.parameters.iter().map(|parameter| parameter.type_name.clone());
+        let parameter_types = contract.parameters().iter().map(|parameter| parameter.type_name.clone());
         Self::with_parameters(contract, parameter_types.collect())
     }
 
     /// The same columns, for a statement with other parameters.
     pub(crate) fn with_parameters(contract: &Contract, parameter_types: Vec<String>) -> Self {
-        let columns = contract.columns.iter().map(|column| (column.name.clone(), column.type_name.clone()));
+        let columns = contract.columns().iter().map(|column| (column.name.clone(), column.type_name.clone()));
         Self { columns: columns.collect(), parameter_types }
     }
 

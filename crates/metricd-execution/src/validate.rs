@@ -9,7 +9,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use metricd_domain::{
-    Contract, ContractParameter, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText, TimeColumn,
+    Contract, ContractParameter, ContractParts, Metric, Parameter, ParameterName, PeriodDeclaration, SqlText,
+    TimeColumn,
 };
 
 use self::resolved::{check_resolution, check_special_dates};
@@ -20,7 +21,7 @@ use crate::resolver::{Resolution, Resolvable, ResolveError, Resolver};
 use crate::rewritten_sql::RewrittenSql;
 use crate::special_date::may_have_special_date;
 use crate::{Allowed, Finding, FindingCode, Guard, Position, Statement};
-use metricd_database::{Fault, Outage};
+use metricd_database::{Fault, Outage, Trouble};
 
 /// Validates SQL before it is stored, and makes its contract.
 #[derive(Debug, Clone)]
@@ -196,23 +197,21 @@ impl SqlValidator {
         &self,
         statement: &Statement,
         declared: Declarations<'_>,
-        resolution: Resolution,
+        mut resolution: Resolution,
     ) -> Result<Contract, SqlValidationError> {
         let names = statement.parameters().iter().cloned();
-        let parameters = names.zip(resolution.parameter_types);
+        let parameters = names.zip(std::mem::take(&mut resolution.parameter_types));
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
         // PostgreSQL has evaluated a special date literal by now. Later it has another value.
-        let fingerprint = resolution.fingerprint.filter(|_| !may_have_special_date(statement));
-        let mut contract = Contract {
-            columns: resolution.columns,
-            parameters,
-            tables: resolution.tables,
-            fingerprint,
-            enums: resolution.enums,
-            ..Contract::default()
-        };
-        contract.period = self.period(statement, declared, &contract, &resolution.tree).await?;
-        Ok(contract)
+        let fingerprint = resolution.fingerprint.take().filter(|_| !may_have_special_date(statement));
+        let period = self.period(statement, declared, &resolution).await?;
+        let Resolution { columns, tables, enums, .. } = resolution;
+        let period_revision = Contract::PERIOD_REVISION;
+        let parts = ContractParts { columns, parameters, tables, period, fingerprint, period_revision, enums };
+        Contract::new(parts).map_err(|error| {
+            let message = format!("PostgreSQL's answer contradicts itself: {error}");
+            SqlValidationError::Unavailable(Outage { fault: Fault::Unavailable(Trouble::Internal), message })
+        })
     }
 }
 

@@ -7,8 +7,8 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use metricd_domain::{
-    Actor, ChangeSource, Contract, ContractColumn, DisplayText, MetricId, MetricLimits, MetricTitle, Parameter,
-    ParameterDeclaration, Parameters, SqlText,
+    Actor, ChangeSource, Contract, ContractColumn, ContractParts, DisplayText, MetricId, MetricLimits, MetricTitle,
+    Parameter, ParameterDeclaration, Parameters, SqlText,
 };
 use metricd_repository::{
     DefinitionFilter, MemoryRepository, MetricChange, MetricContent, MetricRepository, NewMetric, RepositoryError,
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // The contract is what PostgreSQL says of the SQL. metricd asks for it; a program of your own writes it down.
     let columns = vec![ContractColumn::new("date", "date"), ContractColumn::new("alerts", "bigint")];
-    let contract = Contract { columns, ..Contract::default() };
+    let contract = Contract::new(ContractParts { columns, ..ContractParts::default() })?;
 
     let mut content = MetricContent::new(sql, contract);
     content.parameters = Parameters::new([since])?;

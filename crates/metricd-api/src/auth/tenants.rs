@@ -126,7 +126,7 @@ impl CheckedRelations {
     fn unprotected(&self, contract: Option<&Contract>) -> Vec<(String, String)> {
         let shown = |(schema, name): &(String, String)| format!("{schema}.{name}");
         let unprotected = self.relations.iter().filter_map(|(name, gap)| Some((shown(name), gap.clone()?)));
-        let tables = contract.into_iter().flat_map(|contract| &contract.tables);
+        let tables = contract.into_iter().flat_map(Contract::tables);
         let named = tables.map(|table| (table.schema.clone(), table.name.clone()));
         let unknown = named.filter(|name| !self.relations.contains_key(name));
         let reason = "it did not exist when the relations were last read";

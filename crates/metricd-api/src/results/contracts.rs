@@ -92,9 +92,12 @@ impl ApiState {
         if !self.has_drifted(&cached.definition).await {
             return Ok(cached);
         }
-        match self.refresh(&cached).await? {
-            Refresh::Replaced(refreshed) => Ok(refreshed),
-            Refresh::Unchanged => Ok(cached),
+        match self.refresh(&cached).await {
+            Ok(Refresh::Replaced(refreshed)) => Ok(refreshed),
+            Ok(Refresh::Unchanged) => Ok(cached),
+            // Nothing is claimed that may be wrong.
+            Err(_) if cached.definition.contract.is_none() => Ok(cached),
+            Err(problem) => Err(problem),
         }
     }
 
@@ -162,9 +165,11 @@ impl ApiState {
         }))
     }
 
-    /// Whether PostgreSQL describes the SQL differently from its contract, or the contract was made by other rules.
+    /// Whether PostgreSQL describes the SQL differently from its contract, or the contract was made by other rules or is
+    /// absent.
     async fn has_drifted(&self, definition: &MetricDefinition) -> bool {
-        let Some(contract) = &definition.contract else { return false };
+        // It was never validated, or by a release whose contract this one cannot read.
+        let Some(contract) = &definition.contract else { return true };
         if !contract.is_of_these_rules() {
             return true;
         }

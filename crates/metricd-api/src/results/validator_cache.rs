@@ -99,7 +99,7 @@ impl<'a> ConditionalRequest<'a> {
         }
         add(&limits.rows.rows().to_le_bytes());
         add(&limits.size_bytes.to_le_bytes());
-        let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint.is_some());
+        let contract = cached.definition.contract.as_ref().filter(|contract| contract.fingerprint().is_some());
         // A value that only PostgreSQL can parse may mean something else by settings.
         let is_validated = cached.statement.as_ref().is_ok_and(|statement| !statement.has_unvalidated());
         let repeatable = contract.filter(|_| is_validated);
@@ -121,8 +121,8 @@ impl<'a> ConditionalRequest<'a> {
             return IfNoneMatchHeader::of(self.request).names(&validator.tag).then_some(validator.tag);
         }
         // A table may have been replaced since the SQL was validated. A later change makes the snapshot differ.
-        let fingerprint = self.state.runner.fingerprint(&contract.tables).await.ok().flatten();
-        self.snapshot = Some(snapshot).filter(|_| fingerprint == contract.fingerprint);
+        let fingerprint = self.state.runner.fingerprint(contract.tables()).await.ok().flatten();
+        self.snapshot = Some(snapshot).filter(|_| fingerprint.as_deref() == contract.fingerprint());
         None
     }
 

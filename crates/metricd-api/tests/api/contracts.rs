@@ -190,3 +190,16 @@ async fn without_a_database_the_stored_contract_is_served() -> Result<()> {
     assert_eq!(definition.json()?["contract"]["columns"][0]["type"], "integer");
     Ok(())
 }
+
+#[actix_web::test]
+async fn a_metric_without_a_contract_is_validated_when_it_is_described() -> Result<()> {
+    let app = TestApp::start().await?;
+    let validated = json!([{"name": "total", "type": "integer"}]);
+    app.resolver.answer("SELECT 1", Ok(resolution("integer")));
+    for _ in 0..2 {
+        let definition = app.get("/metrics/m1/definition").await?.json()?;
+        assert_eq!((&definition["contract"]["columns"], &definition["version"]), (&validated, &json!(1)));
+        assert_eq!(app.resolver.asked().len(), 1, "the contract is stored");
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use metricd_domain::{
-    Contract, ContractColumn, ContractParameter, ContractTable, MetricId, MetricLimits, Parameter,
+    Contract, ContractColumn, ContractParameter, ContractParts, ContractTable, MetricId, MetricLimits, Parameter,
     ParameterDeclaration, ParameterName, Parameters, Period, PeriodSource,
 };
 use metricd_repository::contract::{TestIngestion, metric, query};
@@ -37,11 +37,12 @@ async fn app() -> Result<TestApp> {
         parameter("note", "text", |note| note.required = Some(false))?,
     ])?;
     declared.limits = MetricLimits::new(Some(2), None, None, None)?;
-    let types = |types: &[(&str, &str)]| -> Result<Contract> {
+    let types = |types: &[(&str, &str)], period: Period| -> Result<Contract> {
         let parameter = |(name, type_name): &(&str, &str)| {
             Ok(ContractParameter { name: ParameterName::parse(*name)?, type_name: (*type_name).to_owned() })
         };
-        Ok(Contract { parameters: types.iter().map(parameter).collect::<Result<_>>()?, ..Contract::default() })
+        let parameters = types.iter().map(parameter).collect::<Result<_>>()?;
+        Ok(Contract::new(ContractParts { parameters, period, ..ContractParts::default() })?)
     };
     let source = PeriodSource {
         schema: "warehouse".into(),
@@ -56,17 +57,17 @@ async fn app() -> Result<TestApp> {
         columns: vec!["placed".into()],
         time_columns: vec![column("placed", "date")],
     };
-    let narrowed = Contract {
+    let narrowed = Contract::new(ContractParts {
         columns: vec![column("count", "bigint")],
         tables: vec![orders],
         period: Period::Narrowed(source),
-        ..Contract::default()
-    };
+        ..ContractParts::default()
+    })?;
     let contracts = [
-        ("declared", types(&[("kinds", "text[]"), ("top", "integer"), ("note", "text")])?),
-        ("bound", Contract { period: Period::Bound, ..types(&[("start_date", "date"), ("end_date", "date")])? }),
+        ("declared", types(&[("kinds", "text[]"), ("top", "integer"), ("note", "text")], Period::default())?),
+        ("bound", types(&[("start_date", "date"), ("end_date", "date")], Period::Bound)?),
         ("narrowed", narrowed),
-        ("plain", types(&[("id", "uuid"), ("span", "interval")])?),
+        ("plain", types(&[("id", "uuid"), ("span", "interval")], Period::default())?),
     ];
     let sql = [
         ("declared", "SELECT :kinds, :top, :note"),
@@ -198,6 +199,8 @@ async fn a_result_reports_how_its_period_was_applied() -> Result<()> {
 async fn a_definition_shows_the_contract_and_the_version() -> Result<()> {
     let app = app().await?;
     for id in ["declared", "narrowed", "unvalidated"] {
+        // A metric without a contract is validated as soon as that is possible.
+        app.resolver.stop();
         let definition = app.get(&format!("/metrics/{id}/definition")).await?;
         assert_eq!(definition.status, 200, "{definition:?}");
         let mut shown = definition.json()?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metricd_domain::{Contract, ContractParameter, ParameterName};
+use metricd_domain::{Contract, ContractParameter, ContractParts, ParameterName};
 use metricd_execution::RunError;
 use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository, RepositoryError};
@@ -23,7 +23,7 @@ async fn app() -> Result<TestApp> {
     metrics.push(metric("broken", "broken"));
     queries.push(query("broken", "SELECT 1; SELECT 2"));
     let kind = ContractParameter { name: ParameterName::parse("kind")?, type_name: "text".into() };
-    let contract = Contract { parameters: vec![kind], ..Contract::default() };
+    let contract = Contract::new(ContractParts { parameters: vec![kind], ..ContractParts::default() })?;
     let contracts = [(metrics[4].metric_id.clone(), contract)].into();
     let dashboards = vec![dashboard("d1", &["two", "one"]), dashboard("empty", &[])];
     let (ingestion, _outcome) =

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ContractColumn, ContractTable};
 use crate::TimeColumn;
 
 /// What a request's `start_date` and `end_date` do.
@@ -43,6 +44,42 @@ pub struct PeriodSource {
     /// The column's type: `date` or a timestamp.
     #[serde(rename = "type")]
     pub type_name: String,
+}
+
+impl PeriodSource {
+    /// The table and column that a period narrows: the declared one, or the only one there is.
+    ///
+    /// # Errors
+    ///
+    /// [`NoPeriodSource`] if there is none, or more than one.
+    pub fn among(tables: &[ContractTable], declared: Option<&TimeColumn>) -> Result<Self, NoPeriodSource> {
+        let source = |table: &ContractTable, column: &ContractColumn| Self {
+            schema: table.schema.clone(),
+            table: table.name.clone(),
+            column: column.name.clone(),
+            type_name: column.type_name.clone(),
+        };
+        if let Some(declared) = declared {
+            let columns = tables.iter().flat_map(|table| table.time_columns.iter().map(move |column| (table, column)));
+            let named: Vec<_> = columns
+                .filter(|(table, column)| declared.is_column(&table.schema, &table.name, &column.name))
+                .collect();
+            return match named.as_slice() {
+                [(table, column)] => Ok(source(table, column)),
+                [] => Err(NoPeriodSource::NotFound(declared.clone())),
+                _ => Err(NoPeriodSource::Ambiguous(declared.clone())),
+            };
+        }
+        let timed: Vec<_> = tables.iter().filter(|table| !table.time_columns.is_empty()).collect();
+        match timed.as_slice() {
+            [] => Err(NoPeriodSource::NoTable),
+            [table] => match table.time_columns.as_slice() {
+                [column] => Ok(source(table, column)),
+                _ => Err(NoPeriodSource::SeveralColumns { table: table.name.clone() }),
+            },
+            _ => Err(NoPeriodSource::SeveralTables),
+        }
+    }
 }
 
 /// The only schema of data when contracts did not name it.

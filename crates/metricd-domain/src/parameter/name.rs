@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 /// The greatest number of characters of a [`ParameterName`].
 pub const MAX_PARAMETER_NAME_CHARS: usize = 63;
 
+/// The parameter that a period sets to its first day.
+pub const START_DATE: &str = "start_date";
+
+/// The parameter that a period sets to its last day.
+pub const END_DATE: &str = "end_date";
+
 /// What a request says of the result, and not of the SQL, by the same means.
 const RESERVED: [&str; 3] = ["limit", "format", "metric_id"];
 
@@ -50,6 +56,12 @@ impl ParameterName {
             return Err(InvalidParameterName::Reserved(text));
         }
         Ok(Self(text))
+    }
+
+    /// Whether a period sets the parameter: [`START_DATE`] or [`END_DATE`].
+    #[must_use]
+    pub fn is_set_by_period(&self) -> bool {
+        [START_DATE, END_DATE].contains(&self.as_str())
     }
 
     /// The name.

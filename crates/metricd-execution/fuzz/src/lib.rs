@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use metricd_domain::{Contract, Metric, MetricDefinition, MetricId, Period, PeriodSource, QueryId, SqlText};
+use metricd_domain::{
+    Contract, ContractColumn, ContractParts, ContractTable, Metric, MetricDefinition, MetricId, Period, PeriodSource,
+    QueryId, SqlText,
+};
 use metricd_execution::{Guard, MetricStatement, Statement};
 use serde::Deserialize;
 
@@ -33,8 +36,22 @@ pub fn look(bytes: &[u8]) {
 
 /// Gives each parameter a value, with a period and without.
 fn run(sql: &SqlText, statement: &Statement) {
-    let source = PeriodSource { schema: "warehouse".into(), table: "metrics".into(), column: "date".into(), type_name: "date".into() };
-    let contract = Contract { period: Period::Narrowed(source), ..Contract::default() };
+    let time_columns = vec![ContractColumn::new("date", "date")];
+    let table = ContractTable {
+        schema: "warehouse".into(),
+        name: "metrics".into(),
+        is_visible: true,
+        columns: Vec::new(),
+        time_columns,
+    };
+    let period = Period::Narrowed(PeriodSource {
+        schema: "warehouse".into(),
+        table: "metrics".into(),
+        column: "date".into(),
+        type_name: "date".into(),
+    });
+    let parts = ContractParts { tables: vec![table], period, ..ContractParts::default() };
+    let contract = Contract::new(parts).expect("it has the time column");
     let ids = (MetricId::parse("m").expect("an id"), QueryId::parse("q").expect("an id"));
     let metric = Metric::new(ids.0, ids.1, false);
     let definition = MetricDefinition::new(metric, sql.clone(), Some(contract));

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
+pub(super) use metricd_domain::{END_DATE, START_DATE};
 use metricd_domain::{ParameterType, ParameterValue, ScalarType};
 use serde::Serialize;
 
 use super::InvalidArgument;
-
-/// The name of the first day of a period, in requests and in SQL.
-pub(super) const START_DATE: &str = "start_date";
-/// The name of the last day of a period, in requests and in SQL.
-pub(super) const END_DATE: &str = "end_date";
 
 /// Whether this is the name of the first or the last day of a period.
 #[must_use]

@@ -32,7 +32,7 @@ enum Values {
 impl Slot {
     pub(super) fn new(name: &ParameterName, declared: &[Parameter], contract: Option<&Contract>) -> Self {
         let declared = declared.iter().find(|parameter| parameter.name() == name);
-        let parameters = contract.map(|contract| contract.parameters.as_slice()).unwrap_or_default();
+        let parameters = contract.map(Contract::parameters).unwrap_or_default();
         let resolved = parameters.iter().find(|parameter| parameter.name == *name);
         let type_name = resolved.map(|parameter| parameter.type_name.clone());
         let inferred = type_name.as_deref().and_then(ParameterType::of_postgres);

@@ -1,15 +1,13 @@
 //! Decides how a period applies to a statement. A rewrite for a period is validated like the statement itself, by its
 //! text and by its resolved query, and must differ from the statement only in what the period changes.
 
-use metricd_domain::{
-    Contract, ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource,
-};
+use metricd_domain::{ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource};
 
 use super::{Declarations, SqlValidationError, SqlValidator};
 use crate::arguments::is_period;
 use crate::period::{narrowed, rewritten, source_rows};
 use crate::tree::SourceSubquery;
-use crate::{Finding, FindingCode, Position, QueryTree, Statement};
+use crate::{Finding, FindingCode, Position, QueryTree, Resolution, Statement};
 use metricd_database::Outage;
 
 /// What the author can do if a period cannot be applied.
@@ -36,10 +34,9 @@ impl SqlValidator {
         &self,
         statement: &Statement,
         declared: Declarations<'_>,
-        contract: &Contract,
-        tree: &QueryTree,
+        resolution: &Resolution,
     ) -> Result<Period, SqlValidationError> {
-        let source = contract.period_source(declared.time_column);
+        let source = PeriodSource::among(&resolution.tables, declared.time_column);
         if let (Err(reason), Some(column)) = (&source, declared.time_column) {
             let finding =
                 Finding::new(FindingCode::TimeColumn, Position::START, &column.to_string(), reason.to_string());
@@ -56,7 +53,7 @@ impl SqlValidator {
                 Some(_) => refused("the SQL names the days of a period itself: leave `period` out"),
             };
         }
-        let validation = PeriodValidation { validator: self, statement, declared, contract, tree };
+        let validation = PeriodValidation { validator: self, statement, declared, resolution };
         let period = match apply {
             Some(PeriodApply::None) => Err(Obstacle::from("the definition says that it takes none")),
             Some(PeriodApply::Source) => match source {
@@ -84,8 +81,7 @@ struct PeriodValidation<'a> {
     validator: &'a SqlValidator,
     statement: &'a Statement,
     declared: Declarations<'a>,
-    contract: &'a Contract,
-    tree: &'a QueryTree,
+    resolution: &'a Resolution,
 }
 
 impl PeriodValidation<'_> {
@@ -93,7 +89,7 @@ impl PeriodValidation<'_> {
     /// columns is the time column of the source.
     async fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time).await?;
-        let dependences = source.dependences(self.tree)?;
+        let dependences = source.dependences(&self.resolution.tree)?;
         let Some(dependence) = dependences.first() else { return self.narrow(time, &source).await };
         let column = match self.declared.period.and_then(PeriodDeclaration::column) {
             Some(name) => self.named_column(name),
@@ -125,7 +121,7 @@ impl PeriodValidation<'_> {
 
     /// Resolves the subquery that replaces the source.
     async fn source(&self, time: &PeriodSource) -> Result<SourceSubquery, Obstacle> {
-        let rows = source_rows(self.statement, time, &self.contract.tables)?;
+        let rows = source_rows(self.statement, time, &self.resolution.tables)?;
         let (columns, tree) = self.resolved(&rows, &[]).await?;
         let position = columns.iter().position(|column| column.name == time.column);
         Ok(SourceSubquery::new(tree, position)?)
@@ -136,10 +132,10 @@ impl PeriodValidation<'_> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {PERIOD_ADVICE}", time.table);
         let check = async {
-            self.tree.is_narrowable(source)?;
-            let narrowed = narrowed(self.statement, &time, &self.contract.tables)?;
+            self.resolution.tree.is_narrowable(source)?;
+            let narrowed = narrowed(self.statement, &time, &self.resolution.tables)?;
             let (_, tree) = self.resolved(&narrowed, self.declared.parameters).await?;
-            Ok(self.tree.is_narrowed_by(&tree, source)?)
+            Ok(self.resolution.tree.is_narrowed_by(&tree, source)?)
         };
         match check.await {
             Ok(()) => Ok(Period::Narrowed(time)),
@@ -151,13 +147,13 @@ impl PeriodValidation<'_> {
     /// Filters the result: only its rows inside the period are returned.
     async fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
-        let filtered = rewritten(self.statement, &period, &self.contract.tables);
+        let filtered = rewritten(self.statement, &period, &self.resolution.tables);
         let filtered = filtered.ok_or_else(|| Obstacle::from("it has no rewrite"))??;
         let (columns, tree) = self.resolved(&filtered, self.declared.parameters).await?;
-        if columns != self.contract.columns {
+        if columns != self.resolution.columns {
             return Err("its columns would be others".into());
         }
-        self.tree.is_filtered_by(&tree)?;
+        self.resolution.tree.is_filtered_by(&tree)?;
         Ok(period)
     }
 
@@ -183,8 +179,8 @@ impl PeriodValidation<'_> {
         time: &PeriodSource,
         source: &SourceSubquery,
     ) -> Result<Result<PeriodColumn, String>, Obstacle> {
-        let shown = source.shown_in(self.tree)?;
-        let columns: Vec<_> = shown.into_iter().filter_map(|position| self.contract.columns.get(position)).collect();
+        let shown = source.shown_in(&self.resolution.tree)?;
+        let columns: Vec<_> = shown.into_iter().filter_map(|position| self.resolution.columns.get(position)).collect();
         let PeriodSource { table, column, .. } = time;
         let found = match columns.as_slice() {
             [] => Err(format!("no column of the result is `{table}.{column}`")),
@@ -198,13 +194,13 @@ impl PeriodValidation<'_> {
     }
 
     fn named_column(&self, name: &str) -> Result<PeriodColumn, String> {
-        let column = self.contract.columns.iter().find(|column| column.name == name);
+        let column = self.resolution.columns.iter().find(|column| column.name == name);
         as_time(column.ok_or_else(|| format!("the result has no column `{name}`"))?)
     }
 
     /// The only column of the result that is a date or a timestamp.
     fn only_column(&self) -> Result<PeriodColumn, String> {
-        let times: Vec<_> = self.contract.columns.iter().filter_map(|column| as_time(column).ok()).collect();
+        let times: Vec<_> = self.resolution.columns.iter().filter_map(|column| as_time(column).ok()).collect();
         match times.as_slice() {
             [] => Err("the result has no column that is a date or a timestamp".to_owned()),
             [only] => Ok(only.clone()),
@@ -215,8 +211,7 @@ impl PeriodValidation<'_> {
 
 fn as_time(column: &ContractColumn) -> Result<PeriodColumn, String> {
     let ContractColumn { name, type_name, .. } = column;
-    let is_time = ["date", "timestamp without time zone", "timestamp with time zone"].contains(&type_name.as_str());
-    if is_time {
+    if column.is_time() {
         Ok(PeriodColumn { column: name.clone(), type_name: type_name.clone() })
     } else {
         Err(format!("the column `{name}` of the result is `{type_name}`: expected a date or a timestamp"))

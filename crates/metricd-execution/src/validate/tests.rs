@@ -179,7 +179,7 @@ async fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() 
         resolver.answer(text, Ok(resolution(&subquery)));
     }
     resolver.answer(sql, Ok(resolution(TABLE)));
-    let period = async || validate(&resolver, sql, &[]).await.unwrap().period;
+    let period = async || validate(&resolver, sql, &[]).await.unwrap().period().clone();
     let source = PeriodSource {
         schema: "warehouse".into(),
         table: "metrics".into(),

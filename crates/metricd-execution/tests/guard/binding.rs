@@ -3,13 +3,28 @@
 use std::collections::BTreeMap;
 
 use metricd_domain::{
-    Contract, ContractParameter, Metric, MetricDefinition, MetricId, ParameterName, Period, PeriodColumn, PeriodSource,
-    QueryId, SqlText,
+    Contract, ContractColumn, ContractParameter, ContractParts, ContractTable, Metric, MetricDefinition, MetricId,
+    ParameterName, Period, PeriodColumn, PeriodSource, QueryId, SqlText,
 };
 use metricd_execution::{AppliedPeriod, BoundStatement, InvalidArgument, MetricStatement, PeriodApplication};
 use serde_json::{Value, json};
 
 type Bound = Result<(BoundStatement, Option<AppliedPeriod>), Vec<InvalidArgument>>;
+
+/// The parts of a contract with this period, with the column by which it selects.
+fn parts(period: Period) -> ContractParts {
+    let (mut columns, mut tables) = (Vec::new(), Vec::new());
+    match &period {
+        Period::Narrowed(source) => {
+            let time_columns = vec![ContractColumn::new(&source.column, &source.type_name)];
+            let (schema, name) = ("warehouse".to_owned(), source.table.clone());
+            tables.push(ContractTable { schema, name, is_visible: true, columns: vec!["id".to_owned()], time_columns });
+        }
+        Period::Result(column) => columns.push(ContractColumn::new(&column.column, &column.type_name)),
+        Period::Bound | Period::Unsupported { .. } => {}
+    }
+    ContractParts { columns, tables, period, ..ContractParts::default() }
+}
 
 /// A statement with declared parameters, and with what PostgreSQL says of the types of all.
 fn statement(sql: &str, declared: Value, types: &[(&str, &str)], period: Period) -> MetricStatement {
@@ -19,7 +34,8 @@ fn statement(sql: &str, declared: Value, types: &[(&str, &str)], period: Period)
         name: ParameterName::parse(*name).unwrap(),
         type_name: (*type_name).into(),
     };
-    let contract = Contract { parameters: types.iter().map(parameter).collect(), period, ..Contract::default() };
+    let parts = ContractParts { parameters: types.iter().map(parameter).collect(), ..parts(period) };
+    let contract = Contract::new(parts).unwrap();
     let sql = SqlText::parse(sql).unwrap();
     MetricStatement::of(&MetricDefinition::new(metric, sql, Some(contract))).unwrap()
 }
@@ -137,7 +153,7 @@ fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
     let (bound, applied) = bind(&metric, &[("id", "a"), ("end_date", "2025-01-31")]).unwrap();
     assert_eq!(
         bound.text(),
-        "SELECT count(*) FROM (SELECT * FROM \"warehouse\".\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
+        "SELECT count(*) FROM (SELECT \"id\" FROM \"warehouse\".\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
          CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond') AS \"metrics\" WHERE id = $3"
     );
     assert_eq!(applied.unwrap().applied, PeriodApplication::Narrowed);
@@ -167,7 +183,7 @@ fn a_period_shows_a_part_of_the_result_where_that_is_what_it_is_applied_to() {
 #[test]
 fn a_period_is_not_applied_to_sql_that_other_rules_validated() {
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
-    let contract = Contract { period: narrowed("date"), period_revision: 0, ..Contract::default() };
+    let contract = Contract::new(ContractParts { period_revision: 0, ..parts(narrowed("date")) }).unwrap();
     let sql = SqlText::parse("SELECT 1 FROM metrics").unwrap();
     let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, Some(contract))).unwrap();
     assert!(bind(&metric, &[]).is_ok());

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use metricd_domain::{
-    Contract, MAX_SQL_BYTES, Metric, MetricDefinition, MetricId, Period, PeriodSource, QueryId, SqlText,
+    Contract, ContractColumn, ContractParts, ContractTable, MAX_SQL_BYTES, Metric, MetricDefinition, MetricId, Period,
+    PeriodSource, QueryId, SqlText,
 };
 use metricd_execution::{MetricStatement, Statement};
 use proptest::prelude::*;
@@ -17,9 +18,22 @@ fn look(sql: &str) {
     let _ = check(sql);
     let Ok(sql) = SqlText::parse(sql) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
-    let source =
-        PeriodSource { schema: "warehouse".into(), table: "a".into(), column: "date".into(), type_name: "date".into() };
-    let contract = Some(Contract { period: Period::Narrowed(source), ..Contract::default() });
+    let time_columns = vec![ContractColumn::new("date", "date")];
+    let table = ContractTable {
+        schema: "warehouse".into(),
+        name: "a".into(),
+        is_visible: true,
+        columns: Vec::new(),
+        time_columns,
+    };
+    let period = Period::Narrowed(PeriodSource {
+        schema: "warehouse".into(),
+        table: "a".into(),
+        column: "date".into(),
+        type_name: "date".into(),
+    });
+    let parts = ContractParts { tables: vec![table], period, ..ContractParts::default() };
+    let contract = Some(Contract::new(parts).unwrap());
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
     let metric = MetricStatement::of(&MetricDefinition::new(metric, sql, contract)).unwrap();
     let mut given: BTreeMap<_, _> =

@@ -195,7 +195,7 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
     };
     let metric = |(row, document, deleted_at, edited): KnownRow| {
         let mut existing = ExistingMetric::new(Metric::try_from(row)?);
-        (existing.contract, existing.is_deleted) = (contract(document)?, deleted_at.is_some());
+        (existing.contract, existing.is_deleted) = (contract(document), deleted_at.is_some());
         existing.edit = edit(edited)?;
         Ok((existing.metric.metric_id.clone(), existing))
     };

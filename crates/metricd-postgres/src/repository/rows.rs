@@ -95,7 +95,7 @@ pub(super) fn definition(
     (metric, state, query): (MetricRow, StateRow, CurrentSqlRow),
 ) -> Result<MetricDefinition, RepositoryError> {
     let sql = SqlText::parse(query.sql).map_err(corrupt)?;
-    let mut definition = MetricDefinition::new(metric.try_into()?, sql, contract(state.contract)?);
+    let mut definition = MetricDefinition::new(metric.try_into()?, sql, contract(state.contract));
     definition.display_text = display_text(state.title, state.description)?;
     definition.query_version = u32::try_from(query.version).map_err(corrupt)?;
     definition.version = u32::try_from(state.version).map_err(corrupt)?;
@@ -160,9 +160,13 @@ pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
     Ok(document)
 }
 
-/// The contract in a row.
-pub(super) fn contract(document: Option<Value>) -> Result<Option<Contract>, RepositoryError> {
-    document.map(serde_json::from_value).transpose().map_err(corrupt)
+/// The contract in a row. `None` also for one that another release has stored and this one cannot read.
+pub(super) fn contract(document: Option<Value>) -> Option<Contract> {
+    let read = |document| serde_json::from_value(document);
+    document.map(read).transpose().unwrap_or_else(|error| {
+        log::warn!("a stored contract cannot be read, and its SQL will be validated again: {error}");
+        None
+    })
 }
 
 /// A row of an item of a dashboard.

@@ -8,7 +8,9 @@ use anyhow::Result;
 use metricd_domain::{Actor, Breakpoint, ChangeSource, Contract, MetricDefinition, MetricId, SqlText};
 use metricd_postgres::{PgRepository, RepositoryConfig};
 use metricd_repository::contract::{TestIngestion, dashboard, layout_entry, metric, query, record};
-use metricd_repository::{Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError};
+use metricd_repository::{
+    DefinitionFilter, Definitions, MetricChange, MetricContent, MetricRepository, RepositoryError,
+};
 use metricd_runner::{DefinitionEvent, watch_definitions};
 use metricd_test_support::TestDatabase;
 
@@ -158,6 +160,41 @@ async fn edit(repository: &PgRepository, sql: Option<&str>) -> Result<MetricDefi
     content.sql = sql.map_or(Ok(content.sql), SqlText::parse)?;
     let change = MetricChange::Content(Box::new(content));
     Ok(repository.change_metric(&id, before.version, change, Actor::by(ChangeSource::Http)).await?)
+}
+
+/// A contract that this release cannot read counts as none: the metric is served, and the next ingestion validates it.
+#[tokio::test]
+async fn a_contract_that_cannot_be_read_is_none() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let id = MetricId::parse("m1")?;
+    let mut definitions = definitions();
+    definitions.contracts = BTreeMap::from([(id.clone(), Contract::default())]);
+    let ingest = async || {
+        let (brought, told) = TestIngestion::committing(definitions.clone(), Vec::new());
+        repository.ingest(Box::new(brought)).await?;
+        anyhow::Ok(told.recv()?.0.metrics[&id].contract.clone())
+    };
+    let (brought, _told) = TestIngestion::committing(definitions.clone(), Vec::new());
+    repository.ingest(Box::new(brought)).await?;
+    let client = database.connect().await?;
+    let column = r#"{"name": "day", "type": "date"}"#;
+    for unreadable in [
+        "{}".to_owned(),
+        r#"{"columns": [], "parameters": [], "tables": [], "period": {"applied": "by a later release"}}"#.to_owned(),
+        format!(
+            r#"{{"columns": [{column}, {column}], "parameters": [], "tables": [],
+                 "period": {{"applied": "unsupported", "reason": "none"}}}}"#
+        ),
+    ] {
+        client.execute("UPDATE catalog.metrics SET contract = $1::text::jsonb", &[&unreadable]).await?;
+        assert_eq!(repository.get_definition(&id).await?.contract, None, "{unreadable}");
+        let listed = repository.list_definitions(&DefinitionFilter::default(), None, 10).await?;
+        assert!(listed.iter().all(|definition| definition.contract.is_none()), "{unreadable}");
+        assert_eq!(ingest().await?, None, "{unreadable}: the ingestion validates it");
+        assert_eq!(repository.get_definition(&id).await?.contract, Some(Contract::default()), "{unreadable}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 
 use metricd_domain::{
-    Breakpoint, Contract, ContractColumn, DashboardId, DashboardName, IngestionId, MetricId, MetricLimits,
-    ParameterDeclaration, Parameters, Period, PeriodApply, PeriodDeclaration, QueryId, TimeColumn,
+    Breakpoint, Contract, ContractColumn, ContractParts, DashboardId, DashboardName, IngestionId, MetricId,
+    MetricLimits, ParameterDeclaration, Parameters, Period, PeriodApply, PeriodColumn, PeriodDeclaration, QueryId,
+    TimeColumn,
 };
 use uuid::Uuid;
 
@@ -215,8 +216,9 @@ pub async fn many_definitions_are_stored_at_once(repository: Repository) {
 }
 
 fn contract(column: &str) -> Contract {
-    let column = ContractColumn::new(column, "text");
-    Contract { columns: vec![column], period: Period::Bound, ..Contract::default() }
+    let columns = vec![ContractColumn::new(column, "date")];
+    let period = Period::Result(PeriodColumn { column: column.to_owned(), type_name: "date".to_owned() });
+    Contract::new(ContractParts { columns, period, ..ContractParts::default() }).unwrap()
 }
 
 /// The declarations of a metric and its contract are returned as they were stored.

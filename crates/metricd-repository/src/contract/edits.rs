@@ -8,8 +8,8 @@ use std::sync::{Arc, mpsc};
 
 use async_trait::async_trait;
 use metricd_domain::{
-    Actor, ChangeSource, Contract, ContractColumn, DisplayText, MetricDefinition, MetricId, MetricTitle, QueryId,
-    Record, SqlText,
+    Actor, ChangeSource, Contract, ContractColumn, ContractParts, DisplayText, MetricDefinition, MetricId, MetricTitle,
+    QueryId, Record, SqlText,
 };
 use tokio::runtime::Handle;
 
@@ -171,7 +171,8 @@ fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&
 }
 
 fn contract_of(column: &str) -> Contract {
-    Contract { columns: vec![ContractColumn::new(column, "integer")], ..Contract::default() }
+    let columns = vec![ContractColumn::new(column, "integer")];
+    Contract::new(ContractParts { columns, ..ContractParts::default() }).unwrap()
 }
 
 async fn definition(repository: &Repository) -> MetricDefinition {

@@ -20,6 +20,7 @@ pub(super) struct StoredMetric {
     pub(super) metric: Metric,
     pub(super) display_text: DisplayText,
     pub(super) deleted_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "Contract::deserialize_stored")]
     pub(super) contract: Option<Contract>,
     pub(super) edit: Option<Edit>,
     /// What it was after each change, the oldest first. There is one at least.

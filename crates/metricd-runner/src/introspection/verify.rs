@@ -76,13 +76,13 @@ async fn verify(
 
 /// Whether the catalogs match the enum types and tables of the contract.
 async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Result<bool, SessionError> {
-    if contract.tables.is_empty() && contract.enums.is_empty() {
+    if contract.tables().is_empty() && contract.enums().is_empty() {
         return Ok(true);
     }
-    let columns = contract.columns.iter().map(|column| &column.type_name);
-    let parameters = contract.parameters.iter().map(|parameter| &parameter.type_name);
+    let columns = contract.columns().iter().map(|column| &column.type_name);
+    let parameters = contract.parameters().iter().map(|parameter| &parameter.type_name);
     let types: BTreeSet<_> = columns.chain(parameters).map(|name| name.trim_end_matches("[]")).collect();
-    let expected = json!({"types": types, "enums": contract.enums, "tables": contract.tables});
+    let expected = json!({"types": types, "enums": contract.enums(), "tables": contract.tables()});
     let sql = CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types')"));
     let row = connection.row(&sql, &expected.to_string()).await?;
     Ok(matches!(row.first(), Some(Some(is_same)) if is_same == "true"))

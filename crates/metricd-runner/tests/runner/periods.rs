@@ -111,7 +111,7 @@ async fn run_plainly(runner: &PgRunner, sql: &str) -> Result<String> {
 }
 
 fn period(definition: &MetricDefinition) -> Result<&Period> {
-    Ok(&definition.contract.as_ref().context("a contract")?.period)
+    Ok(definition.contract.as_ref().context("a contract")?.period())
 }
 
 /// What a period does to the definition, in a few words.

@@ -79,7 +79,7 @@ fn bound(sql: &str) -> Result<BoundStatement> {
 }
 
 fn tables(contract: &Contract) -> Vec<String> {
-    contract.tables.iter().map(|table| format!("{}.{} {}", table.schema, table.name, table.is_visible)).collect()
+    contract.tables().iter().map(|table| format!("{}.{} {}", table.schema, table.name, table.is_visible)).collect()
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_period_narrows_the_table_that_a_name_means() -> Result<()> {
     let both = "SELECT count(*) AS n FROM orders UNION ALL SELECT count(*) FROM \"Shop, 1\".orders";
     for (time_column, schema) in [("sales.orders.placed", "sales"), ("Shop, 1.orders.placed", "Shop, 1")] {
         let contract = shop.validate(both, Some(time_column)).await?.map_err(anyhow::Error::msg)?;
-        let Period::Narrowed(source) = &contract.period else { anyhow::bail!("{:?}", contract.period) };
+        let Period::Narrowed(source) = contract.period() else { anyhow::bail!("{:?}", contract.period()) };
         assert_eq!(source.schema, schema);
     }
     let ambiguous = shop.validate(both, Some("orders.placed")).await?.err().context("two tables have it")?;

@@ -86,7 +86,7 @@ async fn honest_statements_get_a_contract_and_run() -> Result<()> {
             Ok(contract) => {
                 let statement = reader.prepare(sql.trim().trim_end_matches(';')).await?;
                 let columns: Vec<_> = statement.columns().iter().map(tokio_postgres::Column::name).collect();
-                let told: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+                let told: Vec<_> = contract.columns().iter().map(|column| column.name.as_str()).collect();
                 assert_eq!(told, columns, "{name}");
                 reader.query(&statement, &[]).await.map_err(|error| anyhow::anyhow!("{name}: {error:?}"))?;
             }
@@ -206,7 +206,7 @@ async fn a_backslash_is_a_character_whatever_the_database_is_set_to() -> Result<
     let sql = r"SELECT '\' AS a, ', 1 AS b --' AS c";
     let validator = validator(&database).await?;
     let contract = plain(&validator, sql).await?.unwrap();
-    let names: Vec<_> = contract.columns.iter().map(|column| column.name.as_str()).collect();
+    let names: Vec<_> = contract.columns().iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["a", "c"]);
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let mut rows = JsonRows::default();
@@ -224,16 +224,16 @@ async fn a_contract_says_what_goes_in_what_comes_out_and_what_is_read() -> Resul
                JOIN customers c USING (customer_id) WHERE c.name LIKE :name AND o.order_id > :least GROUP BY o.status";
     let contract = validated(&validator, sql, vec![parameter("least", "bigint")?], None).await?.unwrap();
     let columns: Vec<_> =
-        contract.columns.iter().map(|column| format!("{} {}", column.name, column.type_name)).collect();
+        contract.columns().iter().map(|column| format!("{} {}", column.name, column.type_name)).collect();
     assert_eq!(columns[0], "status order_status");
     assert_eq!(columns[2], "label text");
     let parameters: Vec<_> =
-        contract.parameters.iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
+        contract.parameters().iter().map(|parameter| format!("{} {}", parameter.name, parameter.type_name)).collect();
     assert_eq!(parameters, ["label text", "name text", "least bigint"]);
-    assert_eq!(contract.enums.keys().collect::<Vec<_>>(), ["order_status"]);
-    let tables: Vec<_> = contract.tables.iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
+    assert_eq!(contract.enums().keys().collect::<Vec<_>>(), ["order_status"]);
+    let tables: Vec<_> = contract.tables().iter().map(|table| format!("{}.{}", table.schema, table.name)).collect();
     assert_eq!(tables, ["warehouse.customers", "warehouse.orders"]);
-    assert!(contract.tables[0].columns.iter().any(|column| column == "name"), "{contract:?}");
+    assert!(contract.tables()[0].columns.iter().any(|column| column == "name"), "{contract:?}");
     Ok(())
 }
 
@@ -300,7 +300,7 @@ async fn a_column_that_is_shown_as_it_is_has_the_tables_comment() -> Result<()> 
         ("SELECT ordered_on FROM orders UNION ALL SELECT ordered_on FROM orders", vec![None]),
     ] {
         let contract = plain(&validator, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
-        let described: Vec<_> = contract.columns.iter().map(|column| column.description.as_deref()).collect();
+        let described: Vec<_> = contract.columns().iter().map(|column| column.description.as_deref()).collect();
         assert_eq!(described, expected, "{sql}");
     }
     Ok(())
@@ -313,7 +313,7 @@ async fn a_parameter_stands_right_behind_a_word_and_is_told_by_its_name() -> Res
     let sql = "SELECT order_id FROM orders WHERE not:a LIMIT:n";
     let parameters = vec![parameter("a", "boolean")?, parameter("n", "integer")?];
     let contract = validated(&validator, sql, parameters, None).await?.expect("it is accepted");
-    let types: Vec<_> = contract.parameters.iter().map(|parameter| parameter.type_name.as_str()).collect();
+    let types: Vec<_> = contract.parameters().iter().map(|parameter| parameter.type_name.as_str()).collect();
     assert_eq!(types, ["boolean", "integer"]);
 
     let sql = "SELECT order_id FROM orders WHERE :country IS NULL";

@@ -75,9 +75,6 @@ impl Store {
 
     /// Returns the definition with its current contract, as a server does. Stores nothing.
     async fn current(&self, mut definition: MetricDefinition) -> Result<MetricDefinition> {
-        if definition.contract.is_none() {
-            return Ok(definition);
-        }
         let declared = Declarations::of(&definition.metric);
         let contract = match self.validator.validate(&definition.sql, declared).await {
             Ok(contract) => Some(contract),

@@ -13,7 +13,7 @@ pub(super) fn row_schema(contract: Option<&Contract>) -> Schema {
     let Some(contract) = contract else {
         return row.additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(true))).into();
     };
-    let row = contract.columns.iter().fold(row, |row, column| {
+    let row = contract.columns().iter().fold(row, |row, column| {
         row.property(
             &column.name,
             value_schema(&column.type_name, column.description.as_deref(), contract.labels(&column.type_name)),

@@ -158,8 +158,7 @@ impl From<Period> for ContractPeriodResponse {
 
 impl<'a> From<&'a Contract> for ContractResponse<'a> {
     fn from(contract: &'a Contract) -> Self {
-        let Contract { columns, parameters, tables, period: _, fingerprint: _, period_revision: _, enums: _ } =
-            contract;
+        let (columns, parameters, tables) = (contract.columns(), contract.parameters(), contract.tables());
         Self { columns, parameters, tables, period: contract.current_period().into_owned().into() }
     }
 }
@@ -211,7 +210,7 @@ impl From<MetricDefinition> for DefinitionSummary {
             editable: definition.metric.editable,
             version: definition.version,
             parameters,
-            columns: definition.contract.map(|contract| contract.columns),
+            columns: definition.contract.map(|contract| contract.into_parts().columns),
             deleted_at: definition.deleted_at,
         }
     }

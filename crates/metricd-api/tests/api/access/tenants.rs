@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use metricd_access::testing::Issuer;
 use metricd_access::{Access, Keys, Rules, Secret, Verifier};
 use metricd_api::{ApiState, TenantIsolation};
-use metricd_domain::{Contract, ContractTable};
+use metricd_domain::{Contract, ContractParts, ContractTable};
 use metricd_execution::{Relation, Resolution};
 use metricd_repository::contract::{TestIngestion, dashboard, metric, query};
 use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
@@ -25,7 +25,7 @@ fn token(tenant: &Value) -> Result<String> {
     Ok(format!("Bearer {}", sign(&Issuer::with_secret(SECRET.as_bytes()), &json!({}), &claims)?))
 }
 
-fn contract(tables: &[&str]) -> Contract {
+fn contract(tables: &[&str]) -> Result<Contract> {
     let table = |name: &&str| ContractTable {
         schema: "warehouse".to_owned(),
         name: (*name).to_owned(),
@@ -33,7 +33,8 @@ fn contract(tables: &[&str]) -> Contract {
         columns: Vec::new(),
         time_columns: Vec::new(),
     };
-    Contract { tables: tables.iter().map(table).collect(), ..Contract::default() }
+    let parts = ContractParts { tables: tables.iter().map(table).collect(), ..ContractParts::default() };
+    Ok(Contract::new(parts)?)
 }
 
 fn relation(name: &str, is_row_secured: bool) -> Relation {
@@ -45,10 +46,10 @@ fn relation(name: &str, is_row_secured: bool) -> Relation {
 async fn app() -> Result<TestApp> {
     let repository = MemoryRepository::default();
     let metrics = [
-        ("secured", Some(contract(&["orders"]))),
-        ("shared", Some(contract(&["orders", "countries"]))),
-        ("new", Some(contract(&["made_later"]))),
-        ("constant", Some(contract(&[]))),
+        ("secured", Some(contract(&["orders"])?)),
+        ("shared", Some(contract(&["countries", "orders"])?)),
+        ("new", Some(contract(&["made_later"])?)),
+        ("constant", Some(contract(&[])?)),
         ("unknown", None),
     ];
     let definitions = Definitions {
@@ -161,8 +162,11 @@ async fn cached_validators_are_not_shared_between_tenants() -> Result<()> {
     let app = app().await?;
     let tokens = [token(&json!("acme"))?, token(&json!("other"))?];
     let create = [("Authorization", tokens[0].as_str())];
-    let resolution =
-        Resolution { tables: contract(&["orders"]).tables, fingerprint: Some("f1".into()), ..Resolution::default() };
+    let resolution = Resolution {
+        tables: contract(&["orders"])?.into_parts().tables,
+        fingerprint: Some("f1".into()),
+        ..Resolution::default()
+    };
     let sql = "SELECT 1 AS constant FROM orders";
     app.resolver.answer(sql, Ok(resolution));
     app.runner.script(sql, || Ok(vec![Some("1".into())]));

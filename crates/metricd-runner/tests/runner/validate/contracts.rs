@@ -33,12 +33,12 @@ async fn a_result_may_have_columns_that_a_view_may_not() -> Result<()> {
         ("(SELECT 1 AS a) UNION ALL SELECT 2 ORDER BY a LIMIT 1", vec!["integer"]),
     ] {
         let contract = plain(&validator, sql).await?.map_err(|findings| anyhow::anyhow!("{sql}: {findings:?}"))?;
-        let told: Vec<_> = contract.columns.iter().map(|column| column.type_name.as_str()).collect();
+        let told: Vec<_> = contract.columns().iter().map(|column| column.type_name.as_str()).collect();
         assert_eq!(told, types, "{sql}");
     }
     let wide = format!("SELECT {}", columns(1_664));
     let contract = plain(&validator, &wide).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
-    assert_eq!(contract.columns.len(), 1_664);
+    assert_eq!(contract.columns().len(), 1_664);
     let findings = plain(&validator, "SELECT id AS a, date AS a FROM metrics").await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::ColumnRepeated);
     assert!(findings[0].message.contains("named `a`"), "{findings:?}");
@@ -86,7 +86,7 @@ async fn a_period_is_bound_narrowed_or_neither_and_says_why() -> Result<()> {
     let database = warehouse().await?;
     let validator = validator(&database).await?;
     let period = async |sql: &str, column: Option<&str>| -> Result<Period> {
-        Ok(validated(&validator, sql, Vec::new(), column).await?.unwrap().period)
+        Ok(validated(&validator, sql, Vec::new(), column).await?.unwrap().into_parts().period)
     };
     let narrowed = |period: Period| match period {
         Period::Narrowed(source) => format!("{}.{} {}", source.table, source.column, source.type_name),

@@ -74,7 +74,7 @@ async fn a_long_list_is_validated_or_refused_in_time() -> Result<()> {
     let validator = validator(&database).await?;
     let contract =
         plain(&validator, &listed("order_id", 16_000)).await?.map_err(|findings| anyhow::anyhow!("{findings:?}"))?;
-    assert!(matches!(contract.period, Period::Narrowed(_)), "{:?}", contract.period);
+    assert!(matches!(contract.period(), Period::Narrowed(_)), "{:?}", contract.period());
     let findings = plain(&validator, &listed("total", 16_500)).await?.unwrap_err();
     assert_eq!(findings[0].code, FindingCode::TooComplex, "{findings:?}");
     assert!(findings[0].message.contains("list"), "{findings:?}");

@@ -1,0 +1,281 @@
+//! The rules of a contract.
+
+use std::collections::HashSet;
+
+use super::{ContractColumn, ContractParts, Period};
+use crate::ParameterName;
+
+/// Why parts are no contract: they contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidContract {
+    /// Two columns of the result have one name.
+    #[error("two columns of the result are named `{0}`")]
+    ColumnRepeated(String),
+    /// Two parameters have one name.
+    #[error("two parameters are named `{0}`")]
+    ParameterRepeated(ParameterName),
+    /// A table comes after one that it should come before, or is repeated.
+    #[error("the tables are not ordered by schema and name, each once, at `{schema}.{table}`")]
+    TablesUnordered {
+        /// Its schema.
+        schema: String,
+        /// Its name.
+        table: String,
+    },
+    /// Two columns of a table have one name.
+    #[error("two columns of the table `{table}` are named `{column}`")]
+    TableColumnRepeated {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The type of a time column is neither `date` nor a timestamp.
+    #[error("the time column `{column}` of the table `{table}` is `{type_name}`: expected a date or a timestamp")]
+    NotATime {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
+    /// A period sets parameters, but none has the name `start_date` or `end_date`.
+    #[error("a period sets `start_date` and `end_date`, and the SQL has neither parameter")]
+    PeriodUnbound,
+    /// The SQL has a parameter that a period sets, but a period does something else.
+    #[error("a period sets the parameter `{0}`, and is said to do something else")]
+    PeriodBound(ParameterName),
+    /// A period selects by a column that no table has among its time columns.
+    #[error(
+        "a period selects by `{table}.{column}` of type `{type_name}`, which is no time column of a table that is read"
+    )]
+    PeriodSource {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
+    /// A period selects by a column that the result does not have.
+    #[error("a period selects by `{column}` of type `{type_name}`, which is no column of the result")]
+    PeriodColumn {
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
+    /// A period selects by a column of the result that is neither a date nor a timestamp.
+    #[error("a period selects by the column `{0}` of the result: expected a date or a timestamp")]
+    PeriodNotATime(String),
+    /// No column and no parameter has the enum type.
+    #[error("there are labels of the type `{0}`, which no column and no parameter has")]
+    EnumUnused(String),
+}
+
+/// Checks that the parts do not contradict each other.
+pub(super) fn check(parts: &ContractParts) -> Result<(), InvalidContract> {
+    let ContractParts { columns, parameters, tables, period, fingerprint: _, period_revision: _, enums } = parts;
+    if let Some(name) = repeated(columns.iter().map(|column| column.name.as_str())) {
+        return Err(InvalidContract::ColumnRepeated(name.to_owned()));
+    }
+    if let Some(name) = repeated(parameters.iter().map(|parameter| &parameter.name)) {
+        return Err(InvalidContract::ParameterRepeated(name.clone()));
+    }
+    check_tables(parts)?;
+    match (period, parameters.iter().find(|parameter| parameter.name.is_set_by_period())) {
+        (Period::Bound, Some(_)) | (Period::Unsupported { .. }, None) => {}
+        (Period::Bound, None) => return Err(InvalidContract::PeriodUnbound),
+        (_, Some(parameter)) => return Err(InvalidContract::PeriodBound(parameter.name.clone())),
+        (Period::Narrowed(source), None) => {
+            let mut of_that_name =
+                tables.iter().filter(|table| (&table.schema, &table.name) == (&source.schema, &source.table));
+            let is_it =
+                |column: &ContractColumn| (&column.name, &column.type_name) == (&source.column, &source.type_name);
+            if !of_that_name.any(|table| table.time_columns.iter().any(is_it)) {
+                let (table, column) = (source.table.clone(), source.column.clone());
+                return Err(InvalidContract::PeriodSource { table, column, type_name: source.type_name.clone() });
+            }
+        }
+        (Period::Result(of), None) => {
+            let is_it = |column: &&ContractColumn| (&column.name, &column.type_name) == (&of.column, &of.type_name);
+            let Some(column) = columns.iter().find(is_it) else {
+                let (column, type_name) = (of.column.clone(), of.type_name.clone());
+                return Err(InvalidContract::PeriodColumn { column, type_name });
+            };
+            if !column.is_time() {
+                return Err(InvalidContract::PeriodNotATime(column.name.clone()));
+            }
+        }
+    }
+    let of_columns = columns.iter().map(|column| &column.type_name);
+    let types = of_columns.chain(parameters.iter().map(|parameter| &parameter.type_name));
+    let types: HashSet<_> = types.map(|name| name.trim_end_matches("[]")).collect();
+    match enums.keys().find(|name| !types.contains(name.as_str())) {
+        Some(unused) => Err(InvalidContract::EnumUnused(unused.clone())),
+        None => Ok(()),
+    }
+}
+
+fn check_tables(ContractParts { tables, .. }: &ContractParts) -> Result<(), InvalidContract> {
+    for pair in tables.windows(2) {
+        if let [before, table] = pair
+            && (&before.schema, &before.name) >= (&table.schema, &table.name)
+        {
+            let (schema, table) = (table.schema.clone(), table.name.clone());
+            return Err(InvalidContract::TablesUnordered { schema, table });
+        }
+    }
+    for table in tables {
+        let times = table.time_columns.iter().map(|column| &column.name);
+        if let Some(column) = repeated(table.columns.iter()).or_else(|| repeated(times)) {
+            let (table, column) = (table.name.clone(), column.clone());
+            return Err(InvalidContract::TableColumnRepeated { table, column });
+        }
+        if let Some(column) = table.time_columns.iter().find(|column| !column.is_time()) {
+            let (table, column, type_name) = (table.name.clone(), column.name.clone(), column.type_name.clone());
+            return Err(InvalidContract::NotATime { table, column, type_name });
+        }
+    }
+    Ok(())
+}
+
+fn repeated<T: std::hash::Hash + Eq + Copy>(names: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::Contract;
+
+    /// A contract with everything in it.
+    fn whole() -> Value {
+        let table = |name: &str| {
+            json!({"schema": "warehouse", "name": name, "columns": ["id", "day"],
+                   "time_columns": [{"name": "day", "type": "date"}, {"name": "at", "type": "timestamp with time zone"}]})
+        };
+        json!({
+            "columns": [{"name": "day", "type": "date"}, {"name": "state", "type": "state"}],
+            "parameters": [{"name": "states", "type": "state[]"}, {"name": "n", "type": "integer"}],
+            "tables": [table("metrics"), table("orders")],
+            "period": {"applied": "narrowed", "schema": "warehouse", "table": "orders", "column": "day", "type": "date"},
+            "fingerprint": "1",
+            "period_revision": 3,
+            "enums": {"state": ["open", "closed"]}
+        })
+    }
+
+    #[test]
+    fn parts_that_agree_are_a_contract() {
+        let contract: Contract = serde_json::from_value(whole()).unwrap();
+        assert_eq!(serde_json::to_value(&contract).unwrap(), whole());
+        let periods = [
+            json!({"applied": "result", "column": "day", "type": "date"}),
+            json!({"applied": "unsupported", "reason": "none"}),
+        ];
+        for period in periods {
+            let mut document = whole();
+            document["period"] = period;
+            serde_json::from_value::<Contract>(document).unwrap();
+        }
+        let mut bound = whole();
+        bound["period"] = json!({"applied": "bound"});
+        bound["parameters"][1] = json!({"name": "end_date", "type": "date"});
+        serde_json::from_value::<Contract>(bound).unwrap();
+    }
+
+    #[test]
+    fn parts_that_contradict_each_other_are_none() {
+        for (at, value, message) in [
+            ("/columns/1/name", json!("day"), "two columns of the result are named `day`"),
+            ("/parameters/1/name", json!("states"), "two parameters are named `states`"),
+            (
+                "/tables/1/name",
+                json!("a"),
+                "the tables are not ordered by schema and name, each once, at `warehouse.a`",
+            ),
+            (
+                "/tables/1/name",
+                json!("metrics"),
+                "the tables are not ordered by schema and name, each once, at `warehouse.metrics`",
+            ),
+            ("/tables/0/columns/1", json!("id"), "two columns of the table `metrics` are named `id`"),
+            ("/tables/0/time_columns/1/name", json!("day"), "two columns of the table `metrics` are named `day`"),
+            (
+                "/tables/0/time_columns/1/type",
+                json!("text"),
+                "the time column `at` of the table `metrics` is `text`: expected a date or a timestamp",
+            ),
+            (
+                "/period",
+                json!({"applied": "bound"}),
+                "a period sets `start_date` and `end_date`, and the SQL has neither parameter",
+            ),
+            (
+                "/parameters/1/name",
+                json!("start_date"),
+                "a period sets the parameter `start_date`, and is said to do something else",
+            ),
+            (
+                "/period/column",
+                json!("id"),
+                "a period selects by `orders.id` of type `date`, which is no time column of a table that is read",
+            ),
+            (
+                "/period/table",
+                json!("customers"),
+                "a period selects by `customers.day` of type `date`, which is no time column of a table that is read",
+            ),
+            (
+                "/period/type",
+                json!("timestamp without time zone"),
+                "a period selects by `orders.day` of type `timestamp without time zone`, which is no time column of a table that is read",
+            ),
+            (
+                "/period",
+                json!({"applied": "result", "column": "at", "type": "date"}),
+                "a period selects by `at` of type `date`, which is no column of the result",
+            ),
+            (
+                "/period",
+                json!({"applied": "result", "column": "state", "type": "state"}),
+                "a period selects by the column `state` of the result: expected a date or a timestamp",
+            ),
+            (
+                "/enums",
+                json!({"kind": ["a"]}),
+                "there are labels of the type `kind`, which no column and no parameter has",
+            ),
+        ] {
+            let mut document = whole();
+            *document.pointer_mut(at).unwrap() = value;
+            let error = serde_json::from_value::<Contract>(document).unwrap_err();
+            assert_eq!(error.to_string(), message, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_stored_contract_that_cannot_be_read_is_none() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Row {
+            #[serde(default, deserialize_with = "Contract::deserialize_stored")]
+            contract: Option<Contract>,
+            version: u32,
+        }
+        let read = |document: Value| serde_json::from_value::<Row>(document).unwrap();
+        let mut contradictory = whole();
+        contradictory["columns"][1]["name"] = json!("day");
+        for contract in
+            [contradictory, json!({"columns": []}), json!({"period": {"applied": "later"}}), json!(7), Value::Null]
+        {
+            assert_eq!(read(json!({"contract": contract, "version": 2})), Row { contract: None, version: 2 });
+        }
+        assert_eq!(read(json!({"version": 2})).contract, None);
+        assert!(read(json!({"contract": whole(), "version": 2})).contract.is_some());
+    }
+}
