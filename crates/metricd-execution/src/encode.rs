@@ -12,7 +12,6 @@ mod field;
 mod fields;
 mod json_columns;
 mod json_rows;
-mod literal;
 mod ndjson;
 mod number;
 

@@ -1,7 +1,5 @@
 //! Integers as decimal digits, without `fmt`, which would take a fifth of the time of a long result.
 
-use super::literal::push_short;
-
 /// The two digits of each number below 100.
 const TWO_DIGITS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
@@ -26,7 +24,10 @@ pub(super) fn write_short(number: u16, out: &mut Vec<u8>) {
     let zeros = usize::from(number < 1_000) + usize::from(number < 100) + usize::from(number < 10);
     let mut digits = four_digits(number);
     digits.rotate_left(zeros);
-    push_short(&digits, digits.len() - zeros, out);
+    // A copy of a fixed number of bytes needs no call.
+    let end = out.len() + digits.len() - zeros;
+    out.extend_from_slice(&digits);
+    out.truncate(end);
 }
 
 /// The last two digits of the number.

@@ -1,7 +1,6 @@
 //! Rows as JSON objects.
 
 use super::field::{Malformed, write_text, write_value};
-use super::literal::Literal;
 use super::{Column, EncodeError, Fields};
 
 /// Columns with encoded names, to write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names costs as
@@ -10,7 +9,7 @@ use super::{Column, EncodeError, Fields};
 pub struct JsonColumns {
     columns: Vec<Column>,
     /// The text before the value of each column: `{"day":`, `,"amount":`.
-    prefixes: Vec<Literal>,
+    prefixes: Vec<Vec<u8>>,
 }
 
 impl JsonColumns {
@@ -25,7 +24,7 @@ impl JsonColumns {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
             write_text(&column.name, &mut prefix).map_err(|Malformed| EncodeError::of(column))?;
             prefix.push(b':');
-            prefixes.push(Literal::new(prefix));
+            prefixes.push(prefix);
         }
         Ok(Self { columns: columns.to_vec(), prefixes })
     }
@@ -42,7 +41,7 @@ impl JsonColumns {
             out.push(b'{');
         }
         for ((column, prefix), field) in self.columns.iter().zip(&self.prefixes).zip(fields) {
-            prefix.write(out);
+            out.extend_from_slice(prefix);
             match field {
                 None => out.extend_from_slice(b"null"),
                 // Skip the time that encoding a value of hundreds of megabytes would take.
