@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
 use metricd_execution::{BoundStatement, Permit, RowSink, RunError, RunLimits, RunOutcome};
 use tokio::sync::oneshot;
 
@@ -44,7 +43,7 @@ struct BatcherInner {
     estimates: Estimates,
     /// Whether the connection that was used last is batching-safe.
     batching_safe: AtomicBool,
-    threads: Mutex<HashMap<ThreadId, ThreadQueue, RandomState>>,
+    threads: Mutex<HashMap<ThreadId, ThreadQueue>>,
 }
 
 /// The runs of one thread that wait for a batch.
@@ -132,7 +131,7 @@ impl StatementBatcher {
         }
     }
 
-    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, ThreadQueue, RandomState>> {
+    fn threads(&self) -> MutexGuard<'_, HashMap<ThreadId, ThreadQueue>> {
         self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

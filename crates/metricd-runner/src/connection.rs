@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
 use lru::LruCache;
 use metricd_database::{DataSchemas, session_token_option};
 use metricd_domain::Tenant;
@@ -48,7 +47,7 @@ pub(crate) struct Connection {
     /// The name of the prepared [`SET_TENANT_SQL`].
     prelude_statement: Option<String>,
     planned_for: PlannedFor,
-    statement_cache: LruCache<String, Arc<PreparedStatement>, RandomState>,
+    statement_cache: LruCache<String, Arc<PreparedStatement>>,
     /// The number of statements prepared so far. Each gets a new name.
     prepared_count: u64,
     /// The latest name, until its statement is cached.
@@ -84,7 +83,7 @@ impl Connection {
             is_retired: false,
             prelude_statement: None,
             planned_for: PlannedFor::NoTenant,
-            statement_cache: LruCache::with_hasher(MAX_CACHED_STATEMENTS, RandomState::default()),
+            statement_cache: LruCache::new(MAX_CACHED_STATEMENTS),
             prepared_count: 0,
             uncached_name: None,
             types: HashMap::new(),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
-use foldhash::fast::RandomState;
 use metricd_execution::BoundStatement;
 use moka::sync::Cache;
 
@@ -48,9 +47,9 @@ impl Estimate {
 /// Estimates by the text of the statement. One made for other values of the parameters is good enough.
 #[derive(Debug, Clone)]
 pub(crate) struct Estimates {
-    costs: Cache<Arc<str>, Estimate, RandomState>,
+    costs: Cache<Arc<str>, Estimate>,
     /// The statements that are not batched, whatever they cost.
-    batching_denied: Cache<Arc<str>, (), RandomState>,
+    batching_denied: Cache<Arc<str>, ()>,
 }
 
 impl Default for Estimates {
@@ -60,9 +59,8 @@ impl Default for Estimates {
 }
 
 /// A cache by the text of a statement, with this time to live.
-fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>, V, RandomState> {
-    let cache = Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(lifetime);
-    cache.build_with_hasher(RandomState::default())
+fn cache<V: Clone + Send + Sync + 'static>(lifetime: Duration) -> Cache<Arc<str>, V> {
+    Cache::builder().max_capacity(MAX_ESTIMATES).time_to_live(lifetime).build()
 }
 
 impl Estimates {

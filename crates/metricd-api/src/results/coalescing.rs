@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::EntityTag;
 use actix_web::rt;
 use actix_web::web::Bytes;
-use foldhash::fast::RandomState;
 use metricd_execution::{RunError, RunLimits, RunTiming};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
@@ -56,7 +55,7 @@ pub struct RunCoalescer(Mutex<Runs>);
 #[derive(Default)]
 struct Runs {
     /// The latest run for each key.
-    latest: HashMap<RunKey, LatestRun, RandomState>,
+    latest: HashMap<RunKey, LatestRun>,
     /// The number of runs that were started; numbers each run.
     started: u64,
 }

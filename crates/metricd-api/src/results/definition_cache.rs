@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix_web::http::header::EntityTag;
-use foldhash::fast::RandomState;
 use metricd_domain::{MetricDefinition, MetricId};
 use metricd_execution::{InvalidStatement, MetricStatement};
 use metricd_repository::{MetricRepository, RepositoryError};
@@ -55,7 +54,7 @@ impl CachedMetric {
 #[derive(Debug)]
 pub struct DefinitionCache {
     repository: Arc<dyn MetricRepository>,
-    cached: Cache<MetricId, Arc<CachedMetric>, RandomState>,
+    cached: Cache<MetricId, Arc<CachedMetric>>,
     is_enabled: AtomicBool,
     /// Counts invalidations, so that a definition read before one is not cached after it.
     generation: AtomicU64,
@@ -65,7 +64,7 @@ impl DefinitionCache {
     /// An empty, disabled cache of the repository.
     #[must_use]
     pub fn new(repository: Arc<dyn MetricRepository>) -> Self {
-        let cached = Cache::builder().max_capacity(MAX_CACHED_DEFINITIONS).build_with_hasher(RandomState::default());
+        let cached = Cache::builder().max_capacity(MAX_CACHED_DEFINITIONS).build();
         let (is_enabled, generation) = (AtomicBool::new(false), AtomicU64::new(0));
         Self { repository, cached, is_enabled, generation }
     }

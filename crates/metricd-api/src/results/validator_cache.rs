@@ -7,7 +7,6 @@ use std::fmt;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{EntityTag, IF_NONE_MATCH};
-use foldhash::fast::RandomState;
 use metricd_domain::{Contract, Tenant};
 use metricd_execution::{AppliedPeriod, BoundStatement, RunLimits, SnapshotToken};
 use moka::sync::Cache;
@@ -35,7 +34,7 @@ impl RequestKey {
 
 /// The validators of earlier results.
 pub struct ValidatorCache {
-    validators: Cache<RequestKey, Validator, RandomState>,
+    validators: Cache<RequestKey, Validator>,
 }
 
 /// The validator of a result: its `ETag`, and the snapshot that it was computed on.
@@ -47,7 +46,7 @@ struct Validator {
 
 impl Default for ValidatorCache {
     fn default() -> Self {
-        Self { validators: Cache::builder().max_capacity(MAX_VALIDATORS).build_with_hasher(RandomState::default()) }
+        Self { validators: Cache::new(MAX_VALIDATORS) }
     }
 }
 

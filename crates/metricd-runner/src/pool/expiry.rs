@@ -1,10 +1,9 @@
 //! Closes connections that have expired: a backend keeps its caches for as long as its session lives.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use metricd_execution::{Permit, RunError, RunOutcome};
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
@@ -31,14 +30,14 @@ const MAX_SUSPECTS: u64 = 10_000;
 /// The statements that recently exceeded the lock timeout, and the connections that they may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Locks {
-    suspects: Cache<Arc<str>, (), RandomState>,
+    suspects: Cache<Arc<str>, ()>,
     connections: Arc<Semaphore>,
 }
 
 impl Locks {
     pub(crate) fn new(max_connections: usize) -> Self {
         let suspects = Cache::builder().max_capacity(MAX_SUSPECTS).time_to_live(SUSPECT_LIFETIME);
-        let suspects = suspects.build_with_hasher(RandomState::default());
+        let suspects = suspects.build();
         Self { suspects, connections: Arc::new(Semaphore::new((max_connections / 4).max(1))) }
     }
 

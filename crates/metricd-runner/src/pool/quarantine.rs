@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
 use metricd_execution::RunError;
 use moka::sync::Cache;
 use tokio::sync::Notify;
@@ -27,13 +26,13 @@ pub(crate) struct Quarantine(Arc<QuarantineInner>);
 struct QuarantineInner {
     state: Mutex<QuarantineState>,
     released: Notify,
-    suspects: Cache<Arc<str>, (), RandomState>,
+    suspects: Cache<Arc<str>, ()>,
 }
 
 #[derive(Default)]
 struct QuarantineState {
     /// The number of connections on which each of them runs.
-    statements: HashMap<Arc<str>, usize, RandomState>,
+    statements: HashMap<Arc<str>, usize>,
     connections: usize,
 }
 
@@ -47,7 +46,7 @@ pub(crate) struct Quarantined {
 impl Default for Quarantine {
     fn default() -> Self {
         let suspects = Cache::builder().max_capacity(MAX_SUSPECTS).time_to_live(SUSPECT_LIFETIME);
-        let suspects = suspects.build_with_hasher(RandomState::default());
+        let suspects = suspects.build();
         Self(Arc::new(QuarantineInner { state: Mutex::default(), released: Notify::new(), suspects }))
     }
 }
