@@ -1,4 +1,4 @@
-//! What PostgreSQL says of a metric's SQL: the contract that clients may rely on.
+//! The contract of a metric: what it takes, returns and reads, according to PostgreSQL. Clients may rely on it.
 
 mod invalid;
 mod period;
@@ -12,9 +12,9 @@ pub use self::invalid::InvalidContract;
 pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource};
 use crate::ParameterName;
 
-/// What a metric takes and returns, and what it reads, as PostgreSQL has resolved its SQL.
+/// The parameters and columns of a metric with their types, the tables that it reads, and what a period does.
 ///
-/// Its parts do not contradict each other, see [`InvalidContract`] for the rules.
+/// PostgreSQL resolves the SQL to describe it. The parts agree with each other; [`InvalidContract`] lists the rules.
 ///
 /// ```
 /// use metricd_domain::{Contract, ContractColumn, ContractParts, Period, PeriodColumn};
@@ -34,32 +34,33 @@ use crate::ParameterName;
 #[serde(try_from = "ContractParts", into = "ContractParts")]
 pub struct Contract(ContractParts);
 
-/// The parts of a [`Contract`], in the form in which it is stored.
+/// The parts of a [`Contract`], in the form in which it is stored. They may contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContractParts {
-    /// The columns of the result, in their order. No two have one name.
+    /// The columns of the result, in the order of the result. Their names are unique.
     pub columns: Vec<ContractColumn>,
-    /// The parameters, in the order in which they first stand in the SQL. No two have one name.
+    /// The parameters, in the order in which the SQL first uses them. Their names are unique.
     pub parameters: Vec<ContractParameter>,
     /// The tables and views that are read, ordered by schema and name.
     pub tables: Vec<ContractTable>,
     /// What a request's `start_date` and `end_date` do.
     pub period: Period,
-    /// A fingerprint of the tables that are read, if the result follows from their rows and the parameters alone; none
-    /// if it may depend on the clock, or on anything else.
+    /// A fingerprint of the tables, if only their rows and the parameters determine the result. Absent if the result
+    /// may depend on anything else, such as the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// The revision of the rules by which the period was validated. Another revision would rewrite the SQL differently, so a
-    /// period is applied only if its rewrite was validated by the current one.
+    /// The revision of the rules by which the period was validated. Another revision may rewrite the SQL differently,
+    /// so a period is applied only if its rewrite was validated by the current one.
     #[serde(default)]
     pub period_revision: u32,
-    /// The labels of the enum types among the types of columns and parameters, by the name of the type, in their order.
+    /// The labels of the enum types that columns and parameters have, by the name of the type. The labels are in the
+    /// order of the type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub enums: BTreeMap<String, Vec<String>>,
 }
 
 impl Default for ContractParts {
-    /// No columns, parameters and tables, validated by the current rules.
+    /// No columns, parameters or tables; validated by the current rules.
     fn default() -> Self {
         Self {
             columns: Vec::new(),
@@ -88,11 +89,11 @@ impl From<Contract> for ContractParts {
 }
 
 impl Contract {
-    /// The present revision of the rules by which periods are applied. It counts up whenever the SQL that runs for a period
-    /// would be another.
+    /// The current revision of the rules by which periods are applied. It increases whenever a release would run other
+    /// SQL for a period.
     pub const PERIOD_REVISION: u32 = 3;
 
-    /// The contract of these parts.
+    /// Makes a contract of its parts.
     ///
     /// # Errors
     ///
@@ -102,14 +103,15 @@ impl Contract {
         Ok(Self(parts))
     }
 
-    /// Reads a contract that may have been stored by another release. `None` if there is none, or one that this release
-    /// cannot read: its SQL is then validated again. For `#[serde(deserialize_with)]`.
+    /// Reads a contract that another release may have stored. For `#[serde(deserialize_with)]`.
+    ///
+    /// It is `None` if no contract is stored, or one that this release cannot read. The SQL is then validated again.
     ///
     /// # Errors
     ///
-    /// Those of the format.
+    /// Those of the deserializer.
     pub fn deserialize_stored<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
-        /// Any document is read to its end, as what follows it has to be read as well.
+        /// Consumes the whole value in either case, because the deserializer has to reach the field after it.
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Stored {
@@ -122,19 +124,19 @@ impl Contract {
         })
     }
 
-    /// The parts, to make another contract of them.
+    /// The parts, for example to make another contract of them.
     #[must_use]
     pub fn into_parts(self) -> ContractParts {
         self.0
     }
 
-    /// The columns of the result, in their order. No two have one name.
+    /// The columns of the result, in the order of the result. Their names are unique.
     #[must_use]
     pub fn columns(&self) -> &[ContractColumn] {
         &self.0.columns
     }
 
-    /// The parameters, in the order in which they first stand in the SQL. No two have one name.
+    /// The parameters, in the order in which the SQL first uses them. Their names are unique.
     #[must_use]
     pub fn parameters(&self) -> &[ContractParameter] {
         &self.0.parameters
@@ -152,26 +154,27 @@ impl Contract {
         &self.0.period
     }
 
-    /// A fingerprint of the tables that are read, if the result follows from their rows and the parameters alone.
+    /// A fingerprint of the tables, if only their rows and the parameters determine the result.
     #[must_use]
     pub fn fingerprint(&self) -> Option<&str> {
         self.0.fingerprint.as_deref()
     }
 
-    /// The labels of the enum types among the types of columns and parameters, by the name of the type, in their order.
+    /// The labels of the enum types that columns and parameters have, by the name of the type. The labels are in the
+    /// order of the type.
     #[must_use]
     pub fn enums(&self) -> &BTreeMap<String, Vec<String>> {
         &self.0.enums
     }
 
-    /// Whether the contract was validated by the current rules.
+    /// Whether the period was validated by the current revision of the rules.
     #[must_use]
     pub fn is_of_these_rules(&self) -> bool {
         self.0.period_revision == Self::PERIOD_REVISION
     }
 
-    /// What a request's `start_date` and `end_date` do now: nothing, if they would change SQL that was validated by rules other
-    /// than the current ones.
+    /// What a request's `start_date` and `end_date` do now. A period that rewrites the SQL or filters the result is
+    /// unsupported until the SQL is validated by the current rules.
     #[must_use]
     pub fn current_period(&self) -> Cow<'_, Period> {
         match self.period() {
@@ -185,7 +188,7 @@ impl Contract {
     }
 }
 
-/// A column with its type.
+/// A column of a result or of a table, with its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
@@ -195,18 +198,18 @@ pub struct ContractColumn {
     /// The type, as PostgreSQL's `format_type` prints it, without modifiers.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// The comment of the table's column that this one shows as it is, where it has one.
+    /// The comment of the table column that this column shows unchanged. Absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
 impl ContractColumn {
-    /// A column without a description.
+    /// Makes a column without a description.
     pub fn new(name: impl Into<String>, type_name: impl Into<String>) -> Self {
         Self { name: name.into(), type_name: type_name.into(), description: None }
     }
 
-    /// Whether its type is `date` or a timestamp.
+    /// Whether the type is `date` or a timestamp.
     #[must_use]
     pub fn is_time(&self) -> bool {
         ["date", "timestamp without time zone", "timestamp with time zone"].contains(&self.type_name.as_str())
@@ -237,9 +240,9 @@ pub struct ContractTable {
     #[serde(default = "is_visible_by_default", skip_serializing_if = "is_true")]
     #[cfg_attr(feature = "openapi", schema(required = false, default = true))]
     pub is_visible: bool,
-    /// The columns that are read, in the table's order.
+    /// The columns that the SQL reads, in the order of the table.
     pub columns: Vec<String>,
-    /// The columns of the table that tell a day or an instant, read or not, in the table's order.
+    /// The columns of type `date` or timestamp, whether the SQL reads them or not, in the order of the table.
     pub time_columns: Vec<ContractColumn>,
 }
 
@@ -254,13 +257,13 @@ fn is_true(value: &bool) -> bool {
 }
 
 impl Contract {
-    /// The labels of an enum type, or of the elements of an array of one.
+    /// The labels of an enum type, or of the element type of an array of enums.
     #[must_use]
     pub fn labels(&self, type_name: &str) -> Option<&[String]> {
         self.enums().get(type_name.trim_end_matches("[]")).map(Vec::as_slice)
     }
 
-    /// What is different in `now`, a sentence each.
+    /// Describes how `now` differs from this contract, one difference an element.
     #[must_use]
     pub fn drift(&self, now: &Self) -> Vec<String> {
         let mut drift = Vec::new();
@@ -293,7 +296,7 @@ impl Contract {
         drift.extend(after.difference(&before).map(|table| format!("the SQL now reads `{table}`")));
         // SQL that was validated by other rules is validated again. That is not drift.
         let is_unsupported = |period: &Period| matches!(period, Period::Unsupported { .. });
-        // The reason is a message, which another release may word differently.
+        // The reason is a message, and another release may word it differently.
         let is_same = self.period() == now.period() || is_unsupported(self.period()) && is_unsupported(now.period());
         if self.0.period_revision == now.0.period_revision && !is_same {
             drift.push("what a period does has changed".to_owned());
@@ -338,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_time_column_is_the_one_unless_another_is_declared() {
+    fn the_only_time_column_is_the_source_unless_one_is_declared() {
         let source = |tables: &[ContractTable], declared: Option<&str>| {
             let declared = declared.map(|text| TimeColumn::parse(text).unwrap());
             PeriodSource::among(tables, declared.as_ref()).map(|source| format!("{}.{}", source.table, source.column))
@@ -375,7 +378,11 @@ mod tests {
         let parameters =
             vec![ContractParameter { name: ParameterName::parse("end_date").unwrap(), type_name: "date".into() }];
         let bound = contract(ContractParts { parameters, period: Period::Bound, ..old.into_parts() });
-        assert_eq!(bound.current_period().as_ref(), &Period::Bound, "the SQL names it, whatever the rules are");
+        assert_eq!(
+            bound.current_period().as_ref(),
+            &Period::Bound,
+            "the SQL names it, so it does not depend on the rules"
+        );
     }
 
     #[test]
@@ -390,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_tells_what_is_gone_new_and_changed() {
+    fn drift_lists_what_is_gone_new_and_changed() {
         let before = of_columns(vec![column("a", "date"), column("b", "text")]);
         let after = of_columns(vec![column("a", "text"), column("c", "text")]);
         let drift = ["the column `a` was `date` and is `text`", "the column `b` is gone", "the column `c` is new"];
@@ -399,9 +406,9 @@ mod tests {
         let after = of_columns(vec![column("b", "text"), column("a", "date")]);
         assert_eq!(before.drift(&after), ["the columns are in another order"]);
         let mut described = before.columns().to_vec();
-        described[0].description = Some("Another word for it.".into());
+        described[0].description = Some("Another description.".into());
         let described = of_columns(described);
-        assert!(before.drift(&described).is_empty(), "a comment is no part of what clients rely on");
+        assert!(before.drift(&described).is_empty(), "clients do not rely on comments");
 
         let with = |period: Period| {
             let parameter =

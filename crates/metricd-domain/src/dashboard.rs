@@ -1,4 +1,4 @@
-//! Dashboards: metrics that are shown together, with a layout for each class of screen widths.
+//! Dashboards: groups of metrics with a layout for each breakpoint.
 
 mod layout;
 mod name;
@@ -11,7 +11,7 @@ pub use self::layout::{Breakpoint, InvalidBreakpoint, InvalidLayoutEntry, Layout
 pub use self::name::{DashboardName, InvalidName};
 use crate::{DashboardId, MetricId, MetricPatterns};
 
-/// One metric of a dashboard.
+/// A metric on a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DashboardItem {
@@ -20,16 +20,16 @@ pub struct DashboardItem {
 }
 
 impl DashboardItem {
-    /// An item that shows this metric.
+    /// Makes an item that shows this metric.
     #[must_use]
     pub fn new(metric_id: MetricId) -> Self {
         Self { metric_id }
     }
 }
 
-/// Metrics that are shown together, with a layout for each breakpoint.
+/// A group of metrics with a layout for each breakpoint.
 ///
-/// A metric is an item at most once. Each layout entry places an item, and a layout places an item at most once.
+/// Each metric is an item at most once. A layout places only items, and each of them at most once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedDashboard")]
 pub struct Dashboard {
@@ -44,7 +44,7 @@ pub struct Dashboard {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDashboard {
-    /// A metric is an item twice.
+    /// Two items are the same metric.
     #[error("the metric `{0}` is an item twice: expected each metric once")]
     RepeatedItem(MetricId),
     /// A layout places a metric that is not an item.
@@ -66,7 +66,7 @@ pub enum InvalidDashboard {
 }
 
 impl Dashboard {
-    /// A dashboard of these items, in this order, with a layout for some of the breakpoints.
+    /// Makes a dashboard of items, in this order, with a layout for some of the breakpoints.
     ///
     /// ```
     /// use std::collections::{BTreeMap, BTreeSet};
@@ -108,7 +108,7 @@ impl Dashboard {
         Ok(Self { id, name, items, layouts })
     }
 
-    /// The id by which clients request the dashboard.
+    /// The id under which clients request the dashboard.
     #[must_use]
     pub fn id(&self) -> &DashboardId {
         &self.id
@@ -120,20 +120,20 @@ impl Dashboard {
         &self.name
     }
 
-    /// The metrics, in their order.
+    /// The metrics, in the order of the dashboard.
     #[must_use]
     pub fn items(&self) -> &[DashboardItem] {
         &self.items
     }
 
-    /// The layouts, by the class of the screen's width.
+    /// The layouts, by breakpoint.
     #[must_use]
     pub fn layouts(&self) -> &BTreeMap<Breakpoint, Vec<LayoutEntry>> {
         &self.layouts
     }
 
-    /// Keeps only the metrics for which `keep` is true, with their layout entries. A layout without entries is removed, so that
-    /// it does not show that something was there.
+    /// Keeps the metrics for which `keep` returns true, with their layout entries. Empty layouts are removed, because they
+    /// would reveal that the dashboard has other metrics.
     pub fn retain(&mut self, keep: impl Fn(&MetricId) -> bool) {
         self.items.retain(|item| keep(&item.metric_id));
         for entries in self.layouts.values_mut() {
@@ -142,7 +142,7 @@ impl Dashboard {
         self.layouts.retain(|_, entries| !entries.is_empty());
     }
 
-    /// The dashboard with only those of its metrics that the patterns contain.
+    /// Keeps the metrics that match the patterns.
     #[must_use]
     pub fn among(mut self, patterns: &MetricPatterns) -> Self {
         self.retain(|metric_id| patterns.contain(metric_id));
@@ -150,7 +150,7 @@ impl Dashboard {
     }
 }
 
-/// A dashboard as documents write it.
+/// A dashboard in JSON, before validation.
 #[derive(Debug, Deserialize)]
 struct UncheckedDashboard {
     #[serde(rename = "dashboard_id")]
@@ -168,20 +168,20 @@ impl TryFrom<UncheckedDashboard> for Dashboard {
     }
 }
 
-/// A dashboard without its items.
+/// The id, the name and the size of a dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DashboardSummary {
-    /// The id by which clients request the dashboard.
+    /// The id under which clients request the dashboard.
     pub dashboard_id: DashboardId,
     /// The display name.
     pub name: DashboardName,
-    /// The number of its items.
+    /// The number of items.
     pub item_count: u64,
 }
 
 impl DashboardSummary {
-    /// The summary of a dashboard with this number of items.
+    /// Makes the summary of a dashboard.
     #[must_use]
     pub fn new(dashboard_id: DashboardId, name: DashboardName, item_count: u64) -> Self {
         Self { dashboard_id, name, item_count }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_is_left_out_is_in_no_layout() {
+    fn removing_a_metric_removes_its_layout_entries() {
         let id = |id: &str| MetricId::parse(id).unwrap();
         let entry = |of: &str| LayoutEntry::new(id(of), 0, 0, 1, 1, false).unwrap();
         let dashboard =

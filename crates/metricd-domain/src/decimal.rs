@@ -1,28 +1,28 @@
-//! Decimal numbers that keep every digit.
+//! Exact decimal numbers in plain notation.
 
 use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The greatest number of digits before the point, and after it.
+/// The maximum number of digits before the point, and after it.
 const MAX_DIGITS: usize = 38;
 
-/// A finite decimal number in plain notation, digit for digit as it was written.
+/// A finite decimal number in plain notation, with exactly the digits that were written.
 ///
-/// The text is `-?[0-9]+(\.[0-9]+)?` with at most 38 digits before the point and 38 after it, which PostgreSQL's `numeric`
-/// holds exactly.
+/// The text is `-?[0-9]+(\.[0-9]+)?` with at most 38 digits before the point and 38 after it. PostgreSQL's `numeric`
+/// represents it exactly.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Decimal(String);
 
-/// Why a text is no [`Decimal`].
+/// Why a text is not a [`Decimal`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDecimal {
     /// `NaN` or an infinity.
     #[error("`NaN` and infinities are not accepted: expected a finite number, or nothing")]
     NotFinite,
-    /// The text is no number in plain notation.
+    /// The text is not a number in plain notation.
     #[error("expected a number such as `12.50`: digits with a point, no thousands separators, no exponent")]
     Syntax,
     /// The number has too many digits before or after the point.
@@ -31,11 +31,11 @@ pub enum InvalidDecimal {
 }
 
 impl Decimal {
-    /// Takes a number in plain notation; a leading `+` is dropped.
+    /// Parses a number in plain notation, and drops a leading `+`.
     ///
     /// # Errors
     ///
-    /// [`InvalidDecimal`] says which rule the text breaks.
+    /// [`InvalidDecimal`] names the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidDecimal> {
         let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
         let words = ["nan", "inf", "infinity"];
@@ -62,7 +62,7 @@ impl Decimal {
         &self.0
     }
 
-    /// The order of the numbers, whatever their digits: `9.50` and `9.5` are equal here, and different with `==`.
+    /// Compares the numeric values. `9.50` and `9.5` compare as equal here, but differ by `==`.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let (left, right) = (self.magnitude(), other.magnitude());
@@ -77,7 +77,7 @@ impl Decimal {
         }
     }
 
-    /// The digits before and after the point, without zeros that mean nothing.
+    /// The digits before and after the point, without leading and trailing zeros.
     fn magnitude(&self) -> (&str, &str) {
         let unsigned = self.0.trim_start_matches('-');
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_compared_as_numbers() {
+    fn numbers_compare_by_value() {
         let ascending =
             ["-10", "-9.5", "-0.01", "0", "0.1", "0.11", "0.2", "1", "9", "10.000000000000000000001", "100"];
         let numbers: Vec<_> = ascending.iter().map(|text| Decimal::parse(text).unwrap()).collect();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_finite_plain_number() {
+    fn refuses_numbers_that_are_not_finite_or_not_plain() {
         for text in ["NaN", "-inf", "Infinity", "+infinity"] {
             assert_eq!(Decimal::parse(text), Err(InvalidDecimal::NotFinite), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! Queries, the metrics that show them, and both together.
+//! Queries, the metrics that publish them, and definitions, which combine both.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,20 +8,20 @@ use crate::{
     TimeColumn,
 };
 
-/// SQL under an id.
+/// SQL stored under an id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
-    /// The id under which metrics name the query.
+    /// The id by which metrics refer to the query.
     pub query_id: QueryId,
     /// The SQL as its author wrote it.
     pub sql: SqlText,
 }
 
-/// One version of a query's SQL; versions count from 1 and are kept for good.
+/// One version of a query's SQL. Versions count from 1 and are never deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueryVersion {
-    /// Counts from 1 without gaps.
+    /// The number of the version. Versions count from 1 without gaps.
     pub version: u32,
     /// The SQL of this version.
     pub sql: SqlText,
@@ -30,39 +30,39 @@ pub struct QueryVersion {
 }
 
 impl QueryVersion {
-    /// A version that became the current one at an instant.
+    /// Makes a version that became the current one at `created_at`.
     #[must_use]
     pub fn new(version: u32, sql: SqlText, created_at: DateTime<Utc>) -> Self {
         Self { version, sql, created_at }
     }
 }
 
-/// A metric: one query under an id of its own.
+/// One query published under an id of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Metric {
-    /// The id under which clients ask for the metric.
+    /// The id under which clients request the metric.
     pub metric_id: MetricId,
-    /// The query whose result is the metric's.
+    /// The query whose result the metric publishes.
     pub query_id: QueryId,
     /// Whether the metric may be changed over HTTP.
     pub editable: bool,
-    /// The declared parameters. Those of the SQL that are not declared take any value of their type.
+    /// The declared parameters. A parameter of the SQL that is not declared takes any value of its type.
     #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
-    /// The column with the day or instant of a row, if the definition names one.
+    /// The column with the date or timestamp of each row, if the definition names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_column: Option<TimeColumn>,
-    /// What a period applies to, if the definition chooses.
+    /// What a period applies to, if the definition declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period: Option<PeriodDeclaration>,
-    /// Limits of a run that are lower than those of the server.
+    /// The limits of a run. Each lowers the limit of the server.
     #[serde(default)]
     pub limits: MetricLimits,
 }
 
 impl Metric {
-    /// A metric that declares no parameters and no limits.
+    /// Makes a metric that declares no parameters, no period and no limits.
     #[must_use]
     pub fn new(metric_id: MetricId, query_id: QueryId, editable: bool) -> Self {
         let limits = MetricLimits::default();
@@ -77,8 +77,8 @@ impl Metric {
         }
     }
 
-    /// Whether a contract of one metric is that of the other as well: both read the same query, with the same
-    /// declarations. Of the query, it has to be the same version.
+    /// Whether two metrics have the same contract, given the same version of their query: they read the same query, and
+    /// declare the same parameters, time column and period.
     #[must_use]
     pub fn shares_contract_with(&self, other: &Self) -> bool {
         (&self.query_id, &self.parameters, &self.time_column, &self.period)
@@ -86,37 +86,37 @@ impl Metric {
     }
 }
 
-/// Everything that is stored of a metric, with the current version of its query.
+/// A metric with its display text, the current SQL of its query and its contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,
-    /// Its title and description, as far as it has them.
-    // Responses that are kept for retries may have the former name.
+    /// The title and description, each of which may be absent.
+    // Responses that are stored for retries may have the former name.
     #[serde(alias = "caption")]
     pub display_text: DisplayText,
     /// The current SQL of the metric's query.
     pub sql: SqlText,
-    /// The version of that SQL.
+    /// The version of the SQL.
     pub query_version: u32,
-    /// Counts changes from 1 without gaps: of the SQL, the declarations, the display text, and of being in service. A new contract
-    /// alone is no change.
+    /// The version of the definition. It counts from 1 without gaps. A change of the SQL, the declarations or the
+    /// display text increases it, and so does a deletion or a restoration; a new contract alone does not.
     pub version: u32,
-    /// When it was stored for the first time.
+    /// When the metric was first stored.
     pub created_at: DateTime<Utc>,
-    /// When the current version became the current one.
+    /// When the current version was stored.
     pub updated_at: DateTime<Utc>,
-    /// Since when it is out of service; absent while it is in service.
+    /// When the metric was taken out of service. Absent while it is in service.
     pub deleted_at: Option<DateTime<Utc>>,
-    /// What PostgreSQL said about its SQL when it was stored. Absent if PostgreSQL was not asked, for example because the SQL was
-    /// written into the database directly, or if another release has stored one that this release cannot read.
+    /// The contract, as PostgreSQL described the SQL when it was stored. Absent if the SQL was stored without
+    /// validation, for example directly in the database, or if this release cannot read the stored contract.
     #[serde(default, deserialize_with = "Contract::deserialize_stored")]
     pub contract: Option<Contract>,
 }
 
 impl MetricDefinition {
-    /// The first version of a metric in service, without a display text.
+    /// Makes the first version of a metric in service, without a display text.
     #[must_use]
     pub fn new(metric: Metric, sql: SqlText, contract: Option<Contract>) -> Self {
         let (created_at, updated_at) = (DateTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
@@ -124,7 +124,7 @@ impl MetricDefinition {
         Self { metric, display_text, sql, query_version, version, created_at, updated_at, deleted_at, contract }
     }
 
-    /// The title: that of the display text, otherwise that in the leading comment of the SQL, otherwise the id.
+    /// The title of the display text. Without one, the title in the leading comment of the SQL; without that, the id.
     #[must_use]
     pub fn title(&self) -> &str {
         let given = self.display_text.title.as_ref().map(MetricTitle::as_str);
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_called_by_its_title_its_comment_or_its_id() {
+    fn the_title_falls_back_to_the_comment_and_then_to_the_id() {
         let definition = |sql: &str| {
             let metric = Metric::new(MetricId::parse("m1").unwrap(), QueryId::parse("q1").unwrap(), true);
             MetricDefinition::new(metric, SqlText::parse(sql).unwrap(), None)

@@ -1,31 +1,32 @@
-//! The title and the description of a metric, as people read them.
+//! The title and description of a metric, for people.
 
 use serde::{Deserialize, Serialize};
 
-/// The greatest number of characters of a metric's title.
+/// The maximum number of characters of a [`MetricTitle`].
 pub const MAX_TITLE_CHARS: usize = 200;
 
-/// The greatest number of characters of a metric's description.
+/// The maximum number of characters of a [`MetricDescription`].
 pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
 
-/// Why a text is no title.
+/// Why a text is not a [`MetricTitle`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a title of 1 to {MAX_TITLE_CHARS} characters without control characters")]
 pub struct InvalidTitle;
 
-/// Why a text is no description.
+/// Why a text is not a [`MetricDescription`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a description of 1 to {MAX_DESCRIPTION_CHARS} characters, without control characters but line breaks and tabs"
 )]
 pub struct InvalidDescription;
 
-/// The title of a metric: 1 to 200 characters, none of them a control character, trimmed.
+/// The title of a metric: 1 to 200 characters without control characters, trimmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MetricTitle(String);
 
-/// The description of a metric: 1 to 2 000 characters, trimmed. Line breaks and tabs are the only control characters in it.
+/// The description of a metric: 1 to 2 000 characters, trimmed. The only control characters in it are line breaks and
+/// tabs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct MetricDescription(String);
@@ -33,7 +34,7 @@ pub struct MetricDescription(String);
 /// The title and the description of a metric; each may be absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisplayText {
-    /// The title. If it is absent, the leading comment of the SQL serves as one.
+    /// The title. If it is absent, the leading comment of the SQL takes its place.
     #[serde(default)]
     pub title: Option<MetricTitle>,
     /// The description.
@@ -41,7 +42,7 @@ pub struct DisplayText {
     pub description: Option<MetricDescription>,
 }
 
-/// The trimmed text, if it has 1 to `max_chars` characters that are all allowed.
+/// Trims the text, and returns it if it has 1 to `max_chars` characters and `is_allowed` is true for each.
 pub(crate) fn trimmed(text: &str, max_chars: usize, is_allowed: impl Fn(char) -> bool) -> Option<String> {
     let text = text.trim();
     let is_valid = (1..=max_chars).contains(&text.chars().count()) && text.chars().all(is_allowed);
@@ -49,11 +50,12 @@ pub(crate) fn trimmed(text: &str, max_chars: usize, is_allowed: impl Fn(char) ->
 }
 
 impl MetricTitle {
-    /// Takes the text without the white space around it.
+    /// Trims and validates the text.
     ///
     /// # Errors
     ///
-    /// [`InvalidTitle`] where nothing or more than [`MAX_TITLE_CHARS`] remain, or a control character is among them.
+    /// [`InvalidTitle`] if the trimmed text is empty, has more than [`MAX_TITLE_CHARS`] characters, or has a control
+    /// character.
     pub fn parse(text: &str) -> Result<Self, InvalidTitle> {
         trimmed(text, MAX_TITLE_CHARS, |character| !character.is_control()).map(Self).ok_or(InvalidTitle)
     }
@@ -66,12 +68,12 @@ impl MetricTitle {
 }
 
 impl MetricDescription {
-    /// Takes the text without the white space around it.
+    /// Trims and validates the text.
     ///
     /// # Errors
     ///
-    /// [`InvalidDescription`] where nothing or more than [`MAX_DESCRIPTION_CHARS`] remain, or a control character other than
-    /// a line break or a tab is among them.
+    /// [`InvalidDescription`] if the trimmed text is empty, has more than [`MAX_DESCRIPTION_CHARS`] characters, or has
+    /// a control character other than a line break or a tab.
     pub fn parse(text: &str) -> Result<Self, InvalidDescription> {
         let is_allowed = |character: char| !character.is_control() || matches!(character, '\n' | '\r' | '\t');
         trimmed(text, MAX_DESCRIPTION_CHARS, is_allowed).map(Self).ok_or(InvalidDescription)
@@ -84,7 +86,7 @@ impl MetricDescription {
     }
 }
 
-/// Implements the conversions of a validated text that has `parse`.
+/// Implements the conversions of a validated text type that has `parse` and `as_str`.
 macro_rules! text {
     ($name:ident, $invalid:ident) => {
         impl std::fmt::Display for $name {

@@ -1,52 +1,52 @@
-//! The versions of a metric: who changed it, when, and to what.
+//! The history of a metric: who changed it, when and how.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{DisplayText, IngestionId, MetricLimits, Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn};
 
-/// By what way a change came into the store.
+/// What a change came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ChangeWay))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeSource {
     /// A request over HTTP.
     Http,
-    /// An ingestion of files.
+    /// An ingestion.
     Ingestion,
-    /// Somebody who wrote into the database past metricd.
+    /// A session that wrote to the database directly.
     Database,
 }
 
-/// Who changed something, as far as it is known.
+/// Who made a change, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
-    /// By what way.
+    /// What the change came through.
     #[serde(rename = "way")]
     pub source: ChangeSource,
-    /// Who: of a request the subject of its token, past metricd the database's role.
+    /// The subject of the token, for a request; the role, for a session of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The address that the request came from.
+    /// The IP address of the peer: the client, or the proxy in front of metricd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The request's id, as its answer and the log have it.
+    /// The id of the request, as the response and the log state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The ingestion.
+    /// The ingestion that made the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingestion_id: Option<IngestionId>,
 }
 
 impl Actor {
-    /// An actor of whom only the source is known.
+    /// Makes an actor of which only the source is known.
     #[must_use]
     pub fn by(source: ChangeSource) -> Self {
         Self { source, subject: None, address: None, request_id: None, ingestion_id: None }
     }
 
-    /// An ingestion.
+    /// Makes the actor of an ingestion.
     #[must_use]
     pub fn ingestion(ingestion_id: IngestionId) -> Self {
         Self { ingestion_id: Some(ingestion_id), ..Self::by(ChangeSource::Ingestion) }
@@ -58,49 +58,49 @@ impl Actor {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeAction {
-    /// Stored it for the first time.
+    /// Stored the metric for the first time.
     Created,
     /// Changed its definition.
     Changed,
-    /// Took it out of service.
+    /// Took the metric out of service.
     Deleted,
-    /// Brought it back.
+    /// Put the metric back into service.
     Restored,
 }
 
-/// What a metric was after a change.
+/// The state of a metric after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MetricVersion {
-    /// Counts the changes from 1 without gaps.
+    /// The number of the version. Versions count from 1 without gaps.
     pub version: u32,
     /// What the change did.
     pub action: ChangeAction,
-    /// When.
+    /// When the change was made.
     pub changed_at: DateTime<Utc>,
-    /// Who.
+    /// Who made the change.
     pub changed_by: Actor,
-    /// Its title and description, as far as it had them.
+    /// The title and description, each of which may be absent.
     pub display_text: DisplayText,
-    /// The query that it read.
+    /// The query that the metric read.
     pub query_id: QueryId,
     /// The SQL of that query.
     pub sql: SqlText,
-    /// Whether it could be changed over HTTP.
+    /// Whether the metric could be changed over HTTP.
     pub editable: bool,
     /// The declared parameters.
     pub parameters: Parameters,
     /// The time column.
     pub time_column: Option<TimeColumn>,
-    /// To what a period was applied, where the definition chose.
+    /// What a period applied to, if the definition declared it.
     pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
 }
 
 impl MetricVersion {
-    /// A version of a metric that declares nothing, has no display text and may not be changed over HTTP. The other fields are
-    /// there to be set.
+    /// Makes a version without declarations and display text, which may not be changed over HTTP. Set the other fields
+    /// as needed.
     #[must_use]
     pub fn new(
         version: u32,

@@ -1,14 +1,14 @@
-//! The ids of metrics, queries and dashboards, which share one rule, and of ingestions.
+//! Ids: those of metrics, queries and dashboards, which share one rule, and those of ingestions.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The greatest number of characters of a [`MetricId`], [`QueryId`] or [`DashboardId`].
+/// The maximum number of characters of a [`MetricId`], [`QueryId`] or [`DashboardId`].
 pub const MAX_ID_CHARS: usize = 64;
 
-/// Why a text is no id.
+/// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidId {
@@ -39,8 +39,8 @@ fn check(text: &str) -> Result<(), InvalidId> {
     if chars > MAX_ID_CHARS {
         return Err(InvalidId::TooLong { chars });
     }
-    let odd = |character: &char| !(character.is_ascii_alphanumeric() || matches!(character, '_' | '-'));
-    match text.chars().enumerate().find(|(_, character)| odd(character)) {
+    let is_foreign = |character: &char| !(character.is_ascii_alphanumeric() || matches!(character, '_' | '-'));
+    match text.chars().enumerate().find(|(_, character)| is_foreign(character)) {
         Some((index, character)) => Err(InvalidId::Character { character, position: index + 1 }),
         None => Ok(()),
     }
@@ -56,7 +56,7 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as it stands; nothing is trimmed or folded.
+            /// Validates the text. Nothing is trimmed, and case is significant.
             ///
             /// # Errors
             ///
@@ -97,12 +97,12 @@ macro_rules! id {
 }
 
 id! {
-    /// The id under which clients ask for a metric.
+    /// The id under which clients request a metric.
     MetricId
 }
 
 id! {
-    /// The id of a stored query; the records that a query reads carry it too.
+    /// The id of a query. A record carries the id of the query that reads it.
     QueryId
 }
 
@@ -111,7 +111,7 @@ id! {
     DashboardId
 }
 
-/// The id of one ingestion; ids made later sort later.
+/// The id of an ingestion. Later ids sort later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_blank_too_long_or_odd() {
+    fn refuses_blank_long_and_malformed_ids() {
         let position = |text: &str| MetricId::parse(text).unwrap_err();
         assert_eq!(position(""), InvalidId::Blank);
         assert_eq!(position(" \t"), InvalidId::Blank);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_id_does_not_come_in_through_json() {
+    fn deserialization_refuses_an_invalid_id() {
         assert!(serde_json::from_str::<QueryId>("\"a b\"").is_err());
         assert_eq!(serde_json::from_str::<QueryId>("\"a-b\"").unwrap().as_str(), "a-b");
     }

@@ -1,14 +1,15 @@
-//! The vocabulary of metricd: what a metric is, and the rules that hold for it wherever it comes from.
+//! What a metric is, and the rules that every metric obeys.
 //!
-//! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes the result of one query under a [`MetricId`], with
-//! declared [`Parameters`] and [`MetricLimits`]; with the current SQL and the [`Contract`] of that SQL it is a
-//! [`MetricDefinition`]. A [`Dashboard`] groups metrics and places them by [`Breakpoint`]. A [`Record`] is a row of the
-//! data that queries read. An [`IngestionReport`] says what became of files that hold all these; [`MetricVersion`]s say
-//! who changed a metric, and what it was. [`MetricPatterns`] and a [`Tenant`] say who may see which metrics and whose
+//! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes one query under a [`MetricId`], with declared
+//! [`Parameters`] and [`MetricLimits`]. A [`MetricDefinition`] is a metric with the current SQL of its query and the
+//! [`Contract`] of that SQL. A [`Dashboard`] groups metrics, and has a layout for each [`Breakpoint`]. A [`Record`] is
+//! a row of the data that queries read.
+//!
+//! An [`IngestionReport`] lists what an ingestion read, stored and refused. A [`MetricVersion`] records one change of a
+//! metric and its [`Actor`]. [`MetricPatterns`] limit which metrics a caller may read, and a [`Tenant`] limits which
 //! rows.
 //!
-//! A value with rules can only be made by a constructor that checks them, and JSON goes through the constructor as
-//! well: a value that exists is valid.
+//! Types with rules are valid by construction: their constructors validate, and deserialization calls the constructors.
 //!
 //! # Check a value
 //!
@@ -70,7 +71,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Limit what somebody may read
+//! # Limit which metrics a caller may read
 //!
 //! ```
 //! use metricd_domain::{MetricId, MetricPatterns};
@@ -81,9 +82,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate does no input or output and knows neither HTTP nor a database. Whether the SQL of a query is safe, and
-//! what it returns, is decided in `metricd-execution`; where metrics are stored, by implementations of
-//! `metricd-repository`.
+//! This crate does no input or output, and knows neither HTTP nor a database. `metricd-execution` decides whether the
+//! SQL of a query is safe and what it returns. Implementations of `metricd-repository` store metrics.
 
 mod contract;
 mod dashboard;
@@ -143,7 +143,7 @@ pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};
 pub use visible::{is_invisible, shortened, visible};
 
-/// The examples of the README, which `cargo test --doc` runs.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;

@@ -1,28 +1,30 @@
-//! How many rows a result may have.
+//! The maximum number of rows of a result.
 
 use std::fmt;
 
-/// The greatest number of rows of a result. Of a buffered result: 1 to 10 000, 1 000 by default. Of a streamed result: 1 to
-/// 1 000 000, which is also the default.
+/// The maximum number of rows of a result.
+///
+/// For a buffered result it is 1 to 10 000, 1 000 by default. For a streamed result it is 1 to 1 000 000, which is also
+/// the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowLimit(u32);
 
-/// Why a number is no row limit.
+/// Why a text is not a row limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a whole number from 1 to {max}")]
 pub struct InvalidRowLimit {
-    /// The greatest limit of such a result.
+    /// The maximum limit for this kind of result.
     pub max: RowLimit,
 }
 
 impl RowLimit {
-    /// The greatest limit of a buffered result.
+    /// The maximum limit of a buffered result.
     pub const MAX: Self = Self(10_000);
 
-    /// The greatest limit of a streamed result.
+    /// The maximum limit of a streamed result.
     pub const STREAM_MAX: Self = Self(1_000_000);
 
-    /// Takes a number in decimal digits.
+    /// Parses the limit of a buffered result, in decimal digits.
     ///
     /// # Errors
     ///
@@ -31,7 +33,7 @@ impl RowLimit {
         Self::parse_up_to(Self::MAX, text)
     }
 
-    /// Takes a number in decimal digits as the limit of a stream.
+    /// Parses the limit of a streamed result, in decimal digits.
     ///
     /// # Errors
     ///
@@ -48,7 +50,7 @@ impl RowLimit {
         }
     }
 
-    /// The lesser of this limit and that number of rows; at least one row.
+    /// The smaller of this limit and `rows`, but at least one row.
     #[must_use]
     pub fn at_most(self, rows: u32) -> Self {
         Self(self.0.min(rows.max(1)))

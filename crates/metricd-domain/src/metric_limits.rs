@@ -1,27 +1,28 @@
-//! What a single metric may take, where that is less than the server allows any of them.
+//! Limits of a single metric, below those of the server.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
 use serde::{Deserialize, Serialize};
 
-/// Limits of a metric. Each lowers the server's own; a greater one than the server's has no effect.
+/// The limits of a metric. Each lowers the limit of the server; a value above that has no effect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "UncheckedLimits", deny_unknown_fields)]
 pub struct MetricLimits {
-    /// How many rows a result may have.
+    /// The maximum number of rows of a result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
     pub rows: Option<NonZeroU32>,
-    /// How many bytes a result may have.
+    /// The maximum size of a result, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub size_bytes: Option<NonZeroU64>,
-    /// How long the SQL may run, in milliseconds.
+    /// The maximum execution time of the SQL, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub time_ms: Option<NonZeroU64>,
-    /// What the planner may estimate that the SQL costs, in its own unit: 1 is the reading of a page in sequence.
+    /// The maximum cost that the planner may estimate for the SQL, in the planner's unit: 1 is one sequential page
+    /// read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
     pub cost: Option<NonZeroU64>,
@@ -33,7 +34,7 @@ pub struct MetricLimits {
 pub struct InvalidLimits;
 
 impl MetricLimits {
-    /// Takes each limit as a number; `None` leaves the server's.
+    /// Makes limits of numbers. `None` keeps the limit of the server.
     ///
     /// ```
     /// use metricd_domain::{InvalidLimits, MetricLimits};
@@ -46,7 +47,7 @@ impl MetricLimits {
     ///
     /// # Errors
     ///
-    /// [`InvalidLimits`] if one is 0.
+    /// [`InvalidLimits`] if a limit is 0.
     pub fn new(
         rows: Option<u32>,
         size_bytes: Option<u64>,
@@ -63,7 +64,7 @@ impl MetricLimits {
     }
 }
 
-/// Limits as files and bodies write them.
+/// Limits in JSON, before validation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object of limits")]
 struct UncheckedLimits {
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits_are_written_as_they_were_read() {
+    fn limits_round_trip_through_json() {
         for text in ["{}", r#"{"rows":1}"#, r#"{"rows":1,"size_bytes":2,"time_ms":3,"cost":4}"#] {
             let limits: MetricLimits = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&limits).unwrap(), text);

@@ -1,14 +1,14 @@
-//! Patterns of metric ids, which limit what a caller may read.
+//! Patterns of metric ids, which limit the metrics that a caller may read.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::{MAX_ID_CHARS, MetricId};
 
-/// The greatest number of [`MetricPatterns`].
+/// The maximum number of patterns in [`MetricPatterns`].
 pub const MAX_METRIC_PATTERNS: usize = 100;
 
-/// Why a text is no pattern.
+/// Why a text is not a [`MetricPattern`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidMetricPattern {
@@ -18,12 +18,12 @@ pub enum InvalidMetricPattern {
         /// How many characters the text has.
         chars: usize,
     },
-    /// The text has a character that is neither an id's nor `*`.
+    /// The text has a character that is allowed neither in an id nor in a pattern.
     #[error("the pattern has the character `{}`: expected only `A-Z a-z 0-9 _ -` and `*`", crate::visible(&.0.to_string()))]
     Character(char),
 }
 
-/// A pattern of metric ids, in which `*` matches any characters, or none.
+/// A pattern of metric ids, in which `*` matches any number of characters, including none.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MetricPattern(String);
 
@@ -41,7 +41,7 @@ impl MetricPattern {
         let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
         let Some(id) = id.as_str().strip_prefix(start) else { return false };
         let Some(mut id) = id.strip_suffix(end) else { return false };
-        // The first place that each part fits leaves the most for those behind it.
+        // The leftmost match of each part leaves the longest remainder for the parts after it.
         middle.split('*').all(|part| match id.split_once(part) {
             Some((_, behind)) => {
                 id = behind;
@@ -60,8 +60,9 @@ impl FromStr for MetricPattern {
         if !(1..=MAX_ID_CHARS).contains(&chars) {
             return Err(InvalidMetricPattern::Length { chars });
         }
-        let is_odd = |character: &char| !(character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '*'));
-        match text.chars().find(is_odd) {
+        let is_foreign =
+            |character: &char| !(character.is_ascii_alphanumeric() || matches!(character, '_' | '-' | '*'));
+        match text.chars().find(is_foreign) {
             Some(character) => Err(InvalidMetricPattern::Character(character)),
             None => Ok(Self(text.to_owned())),
         }
@@ -74,17 +75,17 @@ impl fmt::Display for MetricPattern {
     }
 }
 
-/// Too many patterns.
+/// There are more than [`MAX_METRIC_PATTERNS`] patterns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there are {0} patterns: expected at most {MAX_METRIC_PATTERNS}")]
 pub struct TooManyMetricPatterns(usize);
 
-/// The metrics that match any of some patterns; without patterns, none.
+/// The metrics that match at least one of a list of patterns. An empty list matches no metric.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MetricPatterns(Vec<MetricPattern>);
 
 impl MetricPatterns {
-    /// The metrics of any of these.
+    /// Makes a list of patterns.
     ///
     /// # Errors
     ///
@@ -96,7 +97,7 @@ impl MetricPatterns {
         Ok(Self(patterns))
     }
 
-    /// Whether the metric with this id is among them.
+    /// Whether the id matches at least one pattern.
     #[must_use]
     pub fn contain(&self, id: &MetricId) -> bool {
         self.0.iter().any(|pattern| pattern.matches(id))
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_characters_or_none() {
+    fn a_star_matches_any_characters_or_none() {
         for (pattern, id, expected) in [
             ("a", "a", true),
             ("a", "A", false),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_pattern() {
+    fn refuses_malformed_patterns() {
         let refused = |text: &str| text.parse::<MetricPattern>().unwrap_err();
         assert_eq!(refused(""), InvalidMetricPattern::Length { chars: 0 });
         assert_eq!(refused(&"*".repeat(65)), InvalidMetricPattern::Length { chars: 65 });
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn no_pattern_is_no_metric() {
+    fn an_empty_list_matches_no_metric() {
         assert!(!MetricPatterns::default().contain(&MetricId::parse("a").unwrap()));
     }
 
     proptest! {
-        /// Each pattern means what the same regular expression does.
+        /// Each pattern matches the same ids as the regular expression that it abbreviates.
         #[test]
-        fn a_pattern_is_the_regular_expression_that_it_looks_like(pattern in "[ab*]{1,8}", id in "[ab]{1,8}") {
+        fn a_pattern_matches_like_its_regular_expression(pattern in "[ab*]{1,8}", id in "[ab]{1,8}") {
             let expression = format!("^(?:{})$", pattern.replace('*', ".*"));
             let expected = regex::Regex::new(&expression).unwrap().is_match(&id);
             prop_assert_eq!(matches(&pattern, &id), expected, "{} {}", pattern, id);

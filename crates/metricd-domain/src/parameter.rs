@@ -1,4 +1,4 @@
-//! The parameters of a metric: what a request may set.
+//! Parameters of a metric: their names, types, declarations and values.
 
 mod declaration;
 mod list;

@@ -1,19 +1,20 @@
-//! What a definition says of periods.
+//! Declarations of what a period applies to.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time_column::is_column_name;
 
-/// What a period applies to, if a definition chooses.
+/// What a period applies to, if a definition declares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "PeriodRecord", deny_unknown_fields)]
 pub struct PeriodDeclaration {
-    /// What a period applies to, if the SQL should not decide.
+    /// What a period applies to. If it is absent, the SQL decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     apply: Option<PeriodApply>,
-    /// The column of the result that says when a row was, where none shows the source's time column as it is.
+    /// The column of the result with the date or timestamp of each row. It is required if no column shows the time
+    /// column of the source unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, min_length = 1, max_length = 63))]
     column: Option<String>,
@@ -24,31 +25,31 @@ pub struct PeriodDeclaration {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PeriodApply {
-    /// To the rows of the table that the SQL reads.
+    /// The rows of the table that the SQL reads.
     Source,
-    /// To the rows of the result.
+    /// The rows of the result.
     Result,
-    /// To nothing: the metric takes no period.
+    /// Nothing: the metric takes no period.
     None,
 }
 
-/// What is wrong with what a definition says of periods.
+/// Why a declaration of a period is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPeriod {
-    /// It says nothing.
+    /// The declaration has neither `apply` nor `column`.
     #[error("expected `apply`, `column` or both")]
     Empty,
-    /// The name is none that a column can have.
+    /// The name cannot be that of a column.
     #[error("expected the name of a column of the result")]
     Column,
-    /// A column is named, and the result is not what the period is applied to.
+    /// The declaration names a column, but the period does not apply to the result.
     #[error("`column` requires `\"apply\": \"result\"`, or no `apply`")]
     ColumnWithoutResult,
 }
 
 impl PeriodDeclaration {
-    /// Takes what a definition says. Files and HTTP write it alike:
+    /// Makes a declaration. Files and requests write it alike:
     ///
     /// ```
     /// use metricd_domain::{PeriodApply, PeriodDeclaration};
@@ -62,7 +63,7 @@ impl PeriodDeclaration {
     ///
     /// # Errors
     ///
-    /// [`InvalidPeriod`].
+    /// [`InvalidPeriod`] names the rule that the declaration breaks.
     pub fn new(apply: Option<PeriodApply>, column: Option<String>) -> Result<Self, InvalidPeriod> {
         match (apply, &column) {
             (None, None) => Err(InvalidPeriod::Empty),
@@ -72,20 +73,20 @@ impl PeriodDeclaration {
         }
     }
 
-    /// To what the definition has periods applied; `None` where it leaves that to the SQL.
+    /// What a period applies to. `None` if the SQL decides.
     #[must_use]
     pub fn apply(&self) -> Option<PeriodApply> {
         self.apply
     }
 
-    /// The column of the result that says when a row was.
+    /// The column of the result with the date or timestamp of each row.
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         self.column.as_deref()
     }
 }
 
-/// A declaration as files and bodies write it.
+/// A declaration in JSON, before validation.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PeriodRecord {
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_declaration_is_written_as_it_was_read() {
+    fn declarations_round_trip_through_json() {
         for text in [
             r#"{"apply":"source"}"#,
             r#"{"apply":"none"}"#,

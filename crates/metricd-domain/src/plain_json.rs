@@ -1,8 +1,6 @@
-//! Rewords the errors of `serde_json` for people who do not know it.
+//! Rewords the errors of `serde_json` in terms of JSON, for readers who do not know Rust.
 
-/// Rewords an error of `serde_json`. Line and column are kept.
-///
-/// An unknown message is returned unchanged.
+/// Rewords an error of `serde_json`, and keeps its line and column. An unknown message is returned unchanged.
 ///
 /// ```
 /// use metricd_domain::plain_json_error;
@@ -41,7 +39,7 @@ fn plain_syntax(message: &str) -> Option<&'static str> {
     })
 }
 
-/// Rewords an error of JSON that has another structure than expected.
+/// Rewords an error about JSON of another structure than expected.
 fn plain_data(message: &str) -> String {
     if let Some((found, expected)) = ["invalid type: ", "invalid value: ", "invalid length "]
         .iter()
@@ -64,7 +62,7 @@ fn plain_data(message: &str) -> String {
     }
 }
 
-/// Replaces Rust's names of types by those of JSON.
+/// Replaces the names of Rust types by those of JSON types.
 fn plain_expected(expected: &str) -> &str {
     match expected {
         "a map" => "an object",
@@ -80,7 +78,7 @@ fn plain_expected(expected: &str) -> &str {
     }
 }
 
-/// The value that was found, in JSON's terms.
+/// Describes the value that was found, in terms of JSON.
 fn plain_found(found: &str) -> String {
     match found {
         "map" => "an object".to_owned(),
@@ -123,12 +121,12 @@ mod tests {
         Result,
     }
 
-    /// The reworded error of a text that is not of the type.
+    /// The reworded error of deserializing `text` as `T`.
     fn plain<T: DeserializeOwned>(text: &str) -> String {
         plain_json_error(&serde_json::from_str::<T>(text).err().unwrap().to_string())
     }
 
-    /// The library itself makes these errors, so that a release with other messages is noticed.
+    /// `serde_json` itself produces these errors, so the test fails if a release of it changes a message.
     #[test]
     fn errors_are_reworded() {
         for (text, expected) in [

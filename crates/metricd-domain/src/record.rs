@@ -1,4 +1,4 @@
-//! Records: the rows of data that the sample's queries read.
+//! Records: rows of the data that queries read.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Decimal, QueryId};
 
-/// The greatest number of characters of a [`Label`].
+/// The maximum number of characters of a [`Label`].
 const MAX_LABEL_CHARS: usize = 1_000;
 
-/// The name of a category in a record: 1 to 1 000 characters without NUL, which PostgreSQL cannot hold.
+/// The name of a category in a record: 1 to 1 000 characters. NUL is excluded, because PostgreSQL cannot store it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
-/// Why a text is no [`Label`].
+/// Why a text is not a [`Label`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLabel {
     /// The text is empty.
@@ -27,22 +27,23 @@ pub enum InvalidLabel {
         /// How many characters the text has.
         chars: usize,
     },
-    /// The text has a NUL character, which PostgreSQL cannot hold.
+    /// The text has a NUL character, which PostgreSQL cannot store.
     #[error("the text has a NUL character, which PostgreSQL cannot hold")]
     Nul,
 }
 
 impl Label {
-    /// Takes the text as it stands.
+    /// Validates the text. Nothing is trimmed.
     ///
     /// # Errors
     ///
-    /// [`InvalidLabel`] says which rule the text breaks.
+    /// [`InvalidLabel`] names the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, InvalidLabel> {
         if text.is_empty() {
             return Err(InvalidLabel::Empty);
         }
-        // A text of at most 1 000 bytes cannot have more characters, which spares counting them in nearly every record.
+        // A text of at most 1 000 bytes has at most 1 000 characters, so nearly every label needs no count of
+        // characters.
         if text.len() > MAX_LABEL_CHARS {
             let chars = text.chars().count();
             if chars > MAX_LABEL_CHARS {
@@ -82,12 +83,12 @@ impl fmt::Display for Label {
     }
 }
 
-/// The day that a record is about, in the years 1 to 9999.
+/// The day of a record, in the years 1 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "NaiveDate", into = "NaiveDate")]
 pub struct RecordDate(NaiveDate);
 
-/// A day outside of the years 1 to 9999.
+/// The day is outside of the years 1 to 9999.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the year is {year}: expected a year from 1 to 9999")]
 pub struct InvalidRecordDate {
@@ -96,11 +97,11 @@ pub struct InvalidRecordDate {
 }
 
 impl RecordDate {
-    /// Takes a day.
+    /// Validates a day.
     ///
     /// # Errors
     ///
-    /// [`InvalidRecordDate`] outside of the years 1 to 9999.
+    /// [`InvalidRecordDate`] if the day is outside of the years 1 to 9999.
     pub fn new(day: NaiveDate) -> Result<Self, InvalidRecordDate> {
         let year = day.year();
         if (1..=9999).contains(&year) { Ok(Self(day)) } else { Err(InvalidRecordDate { year }) }
@@ -133,20 +134,20 @@ impl fmt::Display for RecordDate {
     }
 }
 
-/// One row of `warehouse.metrics`.
+/// A row of `warehouse.metrics`.
 ///
 /// Equal records are not duplicates: a day may have two alerts of one type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     /// The query that reads the row.
     pub query_id: QueryId,
-    /// The day that the row is about.
+    /// The day of the row.
     pub date: RecordDate,
     /// Obsolescence cost avoided.
     pub obsolescence: Option<Decimal>,
     /// The type of an alert.
     pub alert_type: Option<Label>,
-    /// How many parts were flagged.
+    /// The number of parts that were flagged.
     pub parts_flagged: Option<i64>,
     /// The obsolescence value of the day.
     pub obsolescence_val: Option<Decimal>,
@@ -159,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_of_the_years_1_to_9999() {
+    fn a_record_date_is_in_the_years_1_to_9999() {
         let date = |year| RecordDate::new(NaiveDate::from_ymd_opt(year, 12, 31).unwrap()).map(|date| date.to_string());
         assert_eq!(date(1).as_deref(), Ok("0001-12-31"));
         assert_eq!(date(9_999).as_deref(), Ok("9999-12-31"));

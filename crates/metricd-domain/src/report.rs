@@ -1,4 +1,4 @@
-//! The report of an ingestion: what was read, what was stored, what was refused and why.
+//! The report of an ingestion: what it read, stored and refused, and why.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::IngestionId;
 
-/// How many refusals, and how many notices, a report lists; those past it are counted only.
+/// The maximum number of refusals, and of notices, that a report lists. Those beyond it are only counted.
 pub const MAX_LISTED_FINDINGS: usize = 1_000;
 
-/// What to do when something is refused.
+/// What an ingestion does if it refuses an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IngestionMode {
-    /// Store what is good.
+    /// Store the entries that are valid.
     Lenient,
-    /// Store nothing unless all of it is good.
+    /// Store nothing.
     Strict,
 }
 
@@ -26,26 +26,26 @@ pub enum IngestionMode {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// What is good is stored.
+    /// The valid entries are stored.
     Stored,
-    /// Nothing is stored: something was refused, and either the mode is strict or nothing else was there to store.
+    /// Nothing is stored. An entry was refused, and either the mode is strict or no entry was valid.
     Refused,
-    /// Nothing is stored: the call asked only what would happen.
+    /// Nothing is stored: the call was a dry run.
     DryRun,
 }
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
-    /// Metrics and layouts, as JSON.
+    /// Metrics and layouts, in JSON.
     Definitions,
-    /// Queries, as CSV.
+    /// Queries, in CSV.
     Queries,
-    /// Rows of data, as CSV, as a JSON array of objects, or as NDJSON.
+    /// Records, in CSV, as a JSON array of objects, or in NDJSON.
     Records,
-    /// None of these; the refusals say what was wrong with the file.
+    /// None of these. The refusals explain why.
     Unknown,
 }
 
@@ -64,116 +64,116 @@ impl fmt::Display for FileKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestedFile {
-    /// The file as the caller named it.
+    /// The name of the file, as the caller gave it.
     pub file: String,
-    /// What it holds.
+    /// The contents of the file.
     pub kind: FileKind,
-    /// Its size, in bytes.
+    /// The size of the file, in bytes.
     pub size_bytes: u64,
 }
 
-/// What became of the entries of one kind; `read` is the sum of the others.
+/// The entries of one kind, counted by their result. `read` is the sum of the other counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryCounts {
-    /// How many entries the files have.
+    /// Entries in the files.
     pub read: u64,
-    /// Stored for the first time.
+    /// Entries stored for the first time.
     pub added: u64,
-    /// Stored before with another content.
+    /// Entries that were stored with other content, and are replaced.
     pub changed: u64,
-    /// Stored before with this content.
+    /// Entries that were stored with the same content.
     pub unchanged: u64,
-    /// In the files more than once with one content; counted from the second on.
+    /// Entries that repeat an earlier entry of the files with the same content.
     pub repeated: u64,
-    /// Not stored; the refusals say why.
+    /// Entries that are not stored. The refusals explain why.
     pub refused: u64,
 }
 
 impl EntryCounts {
-    /// How many entries were not refused.
+    /// The number of entries that were not refused.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.added + self.changed + self.unchanged + self.repeated
     }
 }
 
-/// What became of the records; `read` is the sum of the others.
+/// The records, counted by their result. `read` is the sum of the other counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RecordCounts {
-    /// How many records the files have.
+    /// Records in the files.
     pub read: u64,
-    /// Stored now.
+    /// Records stored by this ingestion.
     pub added: u64,
-    /// Stored before.
+    /// Records that were stored before.
     pub unchanged: u64,
-    /// Not stored; the refusals say why.
+    /// Records that are not stored. The refusals explain why.
     pub refused: u64,
 }
 
 impl RecordCounts {
-    /// How many records were not refused.
+    /// The number of records that were not refused.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.added + self.unchanged
     }
 }
 
-/// Where in the input a finding is.
+/// The position of a finding in the files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Location {
-    /// The file as the caller named it.
+    /// The name of the file, as the caller gave it.
     pub file: String,
-    /// The line in the file, from 1; for a CSV record the line on which it begins.
+    /// The line in the file, from 1. For a CSV record it is the line on which the record begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// In JSON, the place as a JSON pointer (RFC 6901).
+    /// The position in a JSON document, as a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Of a query or a record, the name of the column.
+    /// The name of the column, for a query or a record in CSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
 
-/// Something that was not stored.
+/// An entry, or a part of one, that was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusal {
-    /// Where it is.
+    /// Its position.
     #[serde(flatten)]
     pub location: Location,
-    /// The value that is wrong, shortened, with control characters escaped.
+    /// The invalid value, shortened, with control characters escaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// A stable code for the kind of fault.
+    /// A stable code for the kind of error.
     pub reason: String,
-    /// What is wrong and what was expected, in words.
+    /// What is wrong and what was expected, for people.
     pub message: String,
 }
 
-/// Something that was stored or passed over and that a careful reader would want to know.
+/// A fact about an entry that was stored or ignored, for which nothing was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notice {
-    /// Where it is.
+    /// Its position.
     #[serde(flatten)]
     pub location: Location,
     /// A stable code for the kind of notice.
     pub reason: String,
-    /// What was noticed, in words.
+    /// What was noticed, for people.
     pub message: String,
 }
 
-/// A probable cause that several faults share, and what would repair it. Nothing is ever repaired by itself.
+/// A probable common cause of several refusals, and how to fix it. metricd never fixes anything by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Suggestion {
-    /// Where a change would repair it.
+    /// The position at which a change would fix it.
     #[serde(flatten)]
     pub location: Location,
-    /// What was probably meant, in words.
+    /// What was probably meant, for people.
     pub message: String,
 }
 
@@ -181,47 +181,48 @@ pub struct Suggestion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IngestionReport {
-    /// The ingestion's id.
+    /// The id of the ingestion.
     pub ingestion_id: IngestionId,
-    /// What was asked for where something is refused.
+    /// What the ingestion does if it refuses an entry.
     pub mode: IngestionMode,
-    /// How it ended.
+    /// How the ingestion ended.
     pub outcome: Outcome,
-    /// When it began.
+    /// When the ingestion began.
     pub started_at: DateTime<Utc>,
     /// When validation ended.
     pub finished_at: DateTime<Utc>,
     /// The files, in the order in which they were read.
     pub files: Vec<IngestedFile>,
-    /// What became of the queries.
+    /// The queries, counted by their result.
     pub queries: EntryCounts,
-    /// What became of the metrics.
+    /// The metrics, counted by their result.
     pub metrics: EntryCounts,
-    /// What became of the dashboards, with their items. Several files may be of one dashboard.
+    /// The dashboards with their items, counted by their result. Several files may define one dashboard.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub dashboards: EntryCounts,
-    /// What became of the layout entries.
+    /// The layout entries, counted by their result.
     pub layout_entries: EntryCounts,
-    /// What became of the records.
+    /// The records, counted by their result.
     pub records: RecordCounts,
-    /// How many refusals there are, with those that are not listed.
+    /// The number of refusals, including those that are not listed.
     pub refusal_count: u64,
     /// The first 1 000 refusals.
     pub refusals: Vec<Refusal>,
-    /// How many notices there are, with those that are not listed.
+    /// The number of notices, including those that are not listed.
     pub notice_count: u64,
     /// The first 1 000 notices.
     pub notices: Vec<Notice>,
-    /// What probably caused the refusals.
+    /// Probable causes of the refusals.
     pub suggestions: Vec<Suggestion>,
-    /// The subject of the token with which the files were sent over HTTP.
+    /// The subject of the token that sent the files over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingested_by: Option<String>,
 }
 
 impl IngestionReport {
-    /// The report of an ingestion that has read nothing yet, and has stored all of it. The fields are there to be set.
+    /// Makes the report of an ingestion that has read nothing yet, with the outcome `stored`. Set the fields as the
+    /// ingestion proceeds.
     #[must_use]
     pub fn new(ingestion_id: IngestionId, mode: IngestionMode, started_at: DateTime<Utc>) -> Self {
         Self {
@@ -245,8 +246,8 @@ impl IngestionReport {
         }
     }
 
-    /// Whether the call is refused, or, of a dry run, would be: something was refused, and either the mode is strict or no
-    /// entry of any kind was accepted.
+    /// Whether nothing is stored, or would be stored without `dry_run`: something was refused, and either the mode is
+    /// strict or no entry was accepted.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         let entries = [self.queries, self.metrics, self.dashboards, self.layout_entries];

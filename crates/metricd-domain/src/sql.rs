@@ -1,13 +1,13 @@
-//! The text of a stored query.
+//! The SQL of a query.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The greatest size of a stored query's text, in bytes of UTF-8.
+/// The maximum size of the SQL of a query, in bytes of UTF-8.
 pub const MAX_SQL_BYTES: usize = 100_000;
 
-/// Why a text cannot be the SQL of a query.
+/// Why a text is not a [`SqlText`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSql {
     /// The text is empty or white space only.
@@ -19,24 +19,24 @@ pub enum InvalidSql {
         /// How many bytes the text has.
         bytes: usize,
     },
-    /// The text has a NUL character, which PostgreSQL cannot hold.
+    /// The text has a NUL character, which PostgreSQL cannot store.
     #[error("the SQL has a NUL character, which PostgreSQL cannot hold")]
     Nul,
 }
 
 /// SQL as its author wrote it: not blank, at most [`MAX_SQL_BYTES`] bytes, without NUL.
 ///
-/// `metricd-execution` validates that it is one statement, allowed by the guard, and that PostgreSQL resolves it.
+/// `metricd-execution` validates that it is one statement that the guard allows and that PostgreSQL resolves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SqlText(String);
 
 impl SqlText {
-    /// Takes the text as it stands.
+    /// Validates the text. Nothing is trimmed.
     ///
     /// # Errors
     ///
-    /// [`InvalidSql`] where the text is blank, too long or has a NUL character.
+    /// [`InvalidSql`] if the text is blank, too long or has a NUL character.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidSql> {
         let text = text.into();
         if text.trim().is_empty() {
@@ -57,7 +57,7 @@ impl SqlText {
         &self.0
     }
 
-    /// The title that the author gave: the first line that is not blank, where it is a `--` comment with words in it.
+    /// The title that the author gave: the text of a `--` comment on the first line that is not blank.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         let comment = self.0.trim_start().lines().next()?.strip_prefix("--")?;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refuses_blank_huge_and_nul() {
+    fn refuses_blank_long_and_nul() {
         assert_eq!(SqlText::parse(" \n\t"), Err(InvalidSql::Blank));
         assert_eq!(SqlText::parse("SELECT '\0'"), Err(InvalidSql::Nul));
         assert_eq!(

@@ -1,11 +1,11 @@
-//! Tenants: whose rows a metric sees, if one server serves several.
+//! Tenants, for servers that serve several of them.
 
 use std::fmt;
 
-/// The greatest number of characters of a [`Tenant`].
+/// The maximum number of characters of a [`Tenant`].
 pub const MAX_TENANT_CHARS: usize = 255;
 
-/// Why a text is no name of a tenant.
+/// Why a text is not a [`Tenant`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTenant {
@@ -20,17 +20,18 @@ pub enum InvalidTenant {
     Control,
 }
 
-/// The name of a tenant. The row-level security policies of the database decide by it which rows a metric sees. Upper and lower case
-/// differ, and nothing is trimmed.
+/// The name of a tenant. The row-level security policies of the database decide by it which rows a metric sees. Case is
+/// significant, and nothing is trimmed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tenant(String);
 
 impl Tenant {
-    /// Takes the text as it stands.
+    /// Validates the text.
     ///
     /// # Errors
     ///
-    /// [`InvalidTenant`] where it is blank, longer than [`MAX_TENANT_CHARS`] characters, or has a control character.
+    /// [`InvalidTenant`] if the text is blank, has more than [`MAX_TENANT_CHARS`] characters, or has a control
+    /// character.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidTenant> {
         let text = text.into();
         if text.trim().is_empty() {
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_names_as_they_stand() {
+    fn names_are_kept_unchanged() {
         for name in ["a", "Acme GmbH", " a ", "naïve", "42", "o'neil\\", &"x".repeat(MAX_TENANT_CHARS)] {
             assert_eq!(Tenant::parse(name).unwrap().as_str(), name);
         }
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_names_nobody() {
+    fn refuses_blank_long_and_control_characters() {
         for (text, expected) in [
             ("", InvalidTenant::Blank),
             (" \t", InvalidTenant::Blank),

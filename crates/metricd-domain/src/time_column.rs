@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum number of bytes of a name in PostgreSQL.
+/// The maximum size of an identifier in PostgreSQL, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// Whether a column of a table or of a result can have this name.
+/// Whether the text can be the name of a column.
 pub(crate) fn is_column_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// The column with the time of each row, as a definition names it: `column`, `table.column` or
+/// The column with the date or timestamp of each row, as a definition names it: `column`, `table.column` or
 /// `schema.table.column`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

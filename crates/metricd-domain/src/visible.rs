@@ -1,7 +1,7 @@
-//! Text of others inside a message of ours.
+//! Escapes text from outside for messages.
 
-/// The text as a message shows it: characters that end a line, steer a terminal, change the direction of others or have no
-/// width are escaped as Rust escapes them. Quotes and backslashes stay as they are, so that a person recognises what they wrote.
+/// Escapes, as Rust does, the characters that end a line, control a terminal, change the direction of text or have no
+/// width. Quotes and backslashes are kept, so that people recognise what they wrote.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -15,7 +15,7 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// The beginning of the text as a message shows it: at most that many characters, [`visible`], and `…` if there are more.
+/// The first `max_chars` characters of the text, escaped by [`visible`], and `…` if there are more.
 #[must_use]
 pub fn shortened(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
@@ -24,9 +24,10 @@ pub fn shortened(text: &str, max_chars: usize) -> String {
     }
 }
 
-/// Whether a character may end a line, steer a terminal, change the direction of others or have no width: the general
-/// categories Cc, Cf, Zl and Zp of Unicode 17.0 (`DerivedGeneralCategory.txt`). The range of tags, U+E0000 to U+E007F, is
-/// taken whole.
+/// Whether a character may end a line, control a terminal, change the direction of text or have no width.
+///
+/// These are the general categories Cc, Cf, Zl and Zp of Unicode 17.0 (`DerivedGeneralCategory.txt`), and the whole
+/// range of tags, U+E0000 to U+E007F.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
@@ -59,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_cut_and_says_so() {
+    fn a_shortened_text_ends_with_an_ellipsis() {
         assert_eq!(shortened("a\n\0é\u{1f600}\u{202e}", 80), "a\\n\\u{0}é\u{1f600}\\u{202e}");
         assert_eq!(shortened(&"x".repeat(81), 80), format!("{}…", "x".repeat(80)));
         assert_eq!(shortened(&"x".repeat(80), 80), "x".repeat(80));
     }
 
     #[test]
-    fn quotes_stay_and_line_breaks_do_not() {
+    fn quotes_are_kept_and_line_breaks_are_escaped() {
         assert_eq!(visible(r#"'a' "b" \c é"#), r#"'a' "b" \c é"#);
         assert_eq!(visible("q\u{200b}1\u{feff}"), "q\\u{200b}1\\u{feff}");
         assert_eq!(visible("\u{61c}\u{ad}\u{180e}\u{e0041}é"), "\\u{61c}\\u{ad}\\u{180e}\\u{e0041}é");

@@ -1,29 +1,29 @@
-//! The rules of a contract.
+//! The rules that a contract obeys.
 
 use std::collections::HashSet;
 
 use super::{ContractColumn, ContractParts, Period};
 use crate::ParameterName;
 
-/// Why parts are no contract: they contradict each other.
+/// Why parts are not a [`Contract`](super::Contract): they contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidContract {
-    /// Two columns of the result have one name.
+    /// Two columns of the result have the same name.
     #[error("two columns of the result are named `{0}`")]
     ColumnRepeated(String),
-    /// Two parameters have one name.
+    /// Two parameters have the same name.
     #[error("two parameters are named `{0}`")]
     ParameterRepeated(ParameterName),
-    /// A table comes after one that it should come before, or is repeated.
+    /// A table is repeated, or the tables are not ordered by schema and name.
     #[error("the tables are not ordered by schema and name, each once, at `{schema}.{table}`")]
     TablesUnordered {
-        /// Its schema.
+        /// The schema of the table that is out of order.
         schema: String,
-        /// Its name.
+        /// The name of that table.
         table: String,
     },
-    /// Two columns of a table have one name.
+    /// Two columns of a table have the same name.
     #[error("two columns of the table `{table}` are named `{column}`")]
     TableColumnRepeated {
         /// The table.
@@ -41,13 +41,13 @@ pub enum InvalidContract {
         /// Its type.
         type_name: String,
     },
-    /// A period sets parameters, but none has the name `start_date` or `end_date`.
+    /// A period sets parameters, but the SQL has neither `start_date` nor `end_date`.
     #[error("a period sets `start_date` and `end_date`, and the SQL has neither parameter")]
     PeriodUnbound,
-    /// The SQL has a parameter that a period sets, but a period does something else.
+    /// The SQL has a parameter that a period sets, but the period does not set parameters.
     #[error("a period sets the parameter `{0}`, and is said to do something else")]
     PeriodBound(ParameterName),
-    /// A period selects by a column that no table has among its time columns.
+    /// A period selects by a column that is not a time column of any table.
     #[error(
         "a period selects by `{table}.{column}` of type `{type_name}`, which is no time column of a table that is read"
     )]
@@ -70,12 +70,12 @@ pub enum InvalidContract {
     /// A period selects by a column of the result that is neither a date nor a timestamp.
     #[error("a period selects by the column `{0}` of the result: expected a date or a timestamp")]
     PeriodNotATime(String),
-    /// No column and no parameter has the enum type.
+    /// An enum type has labels, but no column and no parameter has that type.
     #[error("there are labels of the type `{0}`, which no column and no parameter has")]
     EnumUnused(String),
 }
 
-/// Checks that the parts do not contradict each other.
+/// Checks that the parts agree with each other.
 pub(super) fn check(parts: &ContractParts) -> Result<(), InvalidContract> {
     let ContractParts { columns, parameters, tables, period, fingerprint: _, period_revision: _, enums } = parts;
     if let Some(name) = repeated(columns.iter().map(|column| column.name.as_str())) {
@@ -90,11 +90,11 @@ pub(super) fn check(parts: &ContractParts) -> Result<(), InvalidContract> {
         (Period::Bound, None) => return Err(InvalidContract::PeriodUnbound),
         (_, Some(parameter)) => return Err(InvalidContract::PeriodBound(parameter.name.clone())),
         (Period::Narrowed(source), None) => {
-            let mut of_that_name =
+            let mut namesakes =
                 tables.iter().filter(|table| (&table.schema, &table.name) == (&source.schema, &source.table));
             let is_it =
                 |column: &ContractColumn| (&column.name, &column.type_name) == (&source.column, &source.type_name);
-            if !of_that_name.any(|table| table.time_columns.iter().any(is_it)) {
+            if !namesakes.any(|table| table.time_columns.iter().any(is_it)) {
                 let (table, column) = (source.table.clone(), source.column.clone());
                 return Err(InvalidContract::PeriodSource { table, column, type_name: source.type_name.clone() });
             }
@@ -153,8 +153,8 @@ mod tests {
 
     use super::super::Contract;
 
-    /// A contract with everything in it.
-    fn whole() -> Value {
+    /// A contract in which every part is present.
+    fn complete() -> Value {
         let table = |name: &str| {
             json!({"schema": "warehouse", "name": name, "columns": ["id", "day"],
                    "time_columns": [{"name": "day", "type": "date"}, {"name": "at", "type": "timestamp with time zone"}]})
@@ -171,26 +171,26 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_agree_are_a_contract() {
-        let contract: Contract = serde_json::from_value(whole()).unwrap();
-        assert_eq!(serde_json::to_value(&contract).unwrap(), whole());
+    fn consistent_parts_make_a_contract() {
+        let contract: Contract = serde_json::from_value(complete()).unwrap();
+        assert_eq!(serde_json::to_value(&contract).unwrap(), complete());
         let periods = [
             json!({"applied": "result", "column": "day", "type": "date"}),
             json!({"applied": "unsupported", "reason": "none"}),
         ];
         for period in periods {
-            let mut document = whole();
+            let mut document = complete();
             document["period"] = period;
             serde_json::from_value::<Contract>(document).unwrap();
         }
-        let mut bound = whole();
+        let mut bound = complete();
         bound["period"] = json!({"applied": "bound"});
         bound["parameters"][1] = json!({"name": "end_date", "type": "date"});
         serde_json::from_value::<Contract>(bound).unwrap();
     }
 
     #[test]
-    fn parts_that_contradict_each_other_are_none() {
+    fn contradictory_parts_are_refused() {
         for (at, value, message) in [
             ("/columns/1/name", json!("day"), "two columns of the result are named `day`"),
             ("/parameters/1/name", json!("states"), "two parameters are named `states`"),
@@ -252,7 +252,7 @@ mod tests {
                 "there are labels of the type `kind`, which no column and no parameter has",
             ),
         ] {
-            let mut document = whole();
+            let mut document = complete();
             *document.pointer_mut(at).unwrap() = value;
             let error = serde_json::from_value::<Contract>(document).unwrap_err();
             assert_eq!(error.to_string(), message, "{at}");
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_contract_that_cannot_be_read_is_none() {
+    fn an_unreadable_stored_contract_is_none() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
         struct Row {
             #[serde(default, deserialize_with = "Contract::deserialize_stored")]
@@ -268,7 +268,7 @@ mod tests {
             version: u32,
         }
         let read = |document: Value| serde_json::from_value::<Row>(document).unwrap();
-        let mut contradictory = whole();
+        let mut contradictory = complete();
         contradictory["columns"][1]["name"] = json!("day");
         for contract in
             [contradictory, json!({"columns": []}), json!({"period": {"applied": "later"}}), json!(7), Value::Null]
@@ -276,6 +276,6 @@ mod tests {
             assert_eq!(read(json!({"contract": contract, "version": 2})), Row { contract: None, version: 2 });
         }
         assert_eq!(read(json!({"version": 2})).contract, None);
-        assert!(read(json!({"contract": whole(), "version": 2})).contract.is_some());
+        assert!(read(json!({"contract": complete(), "version": 2})).contract.is_some());
     }
 }

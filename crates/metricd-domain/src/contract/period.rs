@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 use super::{ContractColumn, ContractTable};
 use crate::TimeColumn;
 
-/// What a request's `start_date` and `end_date` do.
+/// What a request's `start_date` and `end_date` do to a metric.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "applied", rename_all = "snake_case")]
 pub enum Period {
-    /// They are parameters of the SQL.
+    /// They are bound to parameters of the SQL.
     Bound,
-    /// The SQL reads only the rows of one table that are in the period.
+    /// The SQL is rewritten to read only the rows of one table that are in the period.
     Narrowed(PeriodSource),
-    /// The result has only the rows that are in the period, by one of its columns.
+    /// The result is filtered by one of its columns.
     Result(PeriodColumn),
-    /// None of these is possible.
+    /// The metric takes no period.
     Unsupported {
-        /// Why.
+        /// Why it takes none.
         reason: String,
     },
 }
@@ -29,7 +29,7 @@ impl Default for Period {
     }
 }
 
-/// The table whose rows a period selects, and its column with the time of each row.
+/// The table whose rows a period selects, and the column with the date or timestamp of each row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodSource {
@@ -47,11 +47,11 @@ pub struct PeriodSource {
 }
 
 impl PeriodSource {
-    /// The table and column that a period narrows: the declared one, or the only one there is.
+    /// Finds the table and column that a period narrows: the declared column, or the only time column of `tables`.
     ///
     /// # Errors
     ///
-    /// [`NoPeriodSource`] if there is none, or more than one.
+    /// [`NoPeriodSource`] if no column matches, or more than one.
     pub fn among(tables: &[ContractTable], declared: Option<&TimeColumn>) -> Result<Self, NoPeriodSource> {
         let source = |table: &ContractTable, column: &ContractColumn| Self {
             schema: table.schema.clone(),
@@ -87,7 +87,7 @@ fn former_schema() -> String {
     "warehouse".to_owned()
 }
 
-/// The column of a result with the time of each row.
+/// The column of a result with the date or timestamp of each row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PeriodColumn {
@@ -111,7 +111,7 @@ pub enum NoPeriodSource {
     /// No table has a date or timestamp column.
     #[error("the SQL reads no table with a date or timestamp column")]
     NoTable,
-    /// The only table with such a column has several.
+    /// The only table with such a column has several of them.
     #[error(
         "the table `{table}` has several date or timestamp columns: the definition has to name one as its time column"
     )]

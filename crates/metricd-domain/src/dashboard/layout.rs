@@ -1,4 +1,4 @@
-//! Where dashboards place their metrics, for each class of screen widths.
+//! Layouts of dashboards: the position and size of each metric, for each class of screen widths.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -24,16 +24,16 @@ pub enum Breakpoint {
     Xxs,
 }
 
-/// Why a text is not a breakpoint.
+/// Why a text is not a [`Breakpoint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected one of `lg`, `md`, `sm`, `xs`, `xxs`")]
 pub struct InvalidBreakpoint;
 
 impl Breakpoint {
-    /// Every breakpoint, the widest first.
+    /// Every breakpoint, widest first.
     pub const ALL: [Self; 5] = [Self::Lg, Self::Md, Self::Sm, Self::Xs, Self::Xxs];
 
-    /// The breakpoint of that name.
+    /// Finds the breakpoint of this name.
     ///
     /// # Errors
     ///
@@ -61,14 +61,14 @@ impl fmt::Display for Breakpoint {
     }
 }
 
-/// The place of a metric on a dashboard, in grid units.
+/// The position and size of a metric on a dashboard, in grid units.
 ///
-/// `y` may be far below everything else: react-grid-layout writes 9999999 for "at the bottom".
+/// `y` may be far below every other entry: react-grid-layout writes 9999999 for "at the bottom".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(try_from = "UncheckedEntry")]
 pub struct LayoutEntry {
-    /// The metric that stands here.
+    /// The metric that the entry places.
     metric_id: MetricId,
     /// Columns from the left edge.
     x: i32,
@@ -78,7 +78,7 @@ pub struct LayoutEntry {
     width: i32,
     /// Height in rows.
     height: i32,
-    /// Whether the entry stays where it is when others are moved.
+    /// Whether the entry keeps its position when other entries move.
     is_static: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct LayoutEntry {
 #[error("`{field}` is {value}: expected {min} to {max}")]
 #[non_exhaustive]
 pub struct InvalidLayoutEntry {
-    /// The field that is out of range: `x`, `y`, `width` or `height`; the first of them, if several are.
+    /// The first field that is out of range: `x`, `y`, `width` or `height`.
     pub field: &'static str,
     /// Its value.
     pub value: i32,
@@ -110,8 +110,8 @@ impl LayoutEntry {
     /// The range of the height, in rows.
     pub const HEIGHT: RangeInclusive<i32> = 1..=1_000;
 
-    /// Places a metric at the column `x` and the row `y`, `width` columns wide and `height` rows high. A static entry stays
-    /// where it is when others are moved.
+    /// Places a metric at column `x` and row `y`, `width` columns wide and `height` rows high. A static entry keeps its
+    /// position when other entries move.
     ///
     /// ```
     /// use metricd_domain::{LayoutEntry, MetricId};
@@ -145,7 +145,7 @@ impl LayoutEntry {
         Ok(Self { metric_id, x, y, width, height, is_static })
     }
 
-    /// The metric that stands here.
+    /// The metric that the entry places.
     #[must_use]
     pub fn metric_id(&self) -> &MetricId {
         &self.metric_id
@@ -175,14 +175,14 @@ impl LayoutEntry {
         self.height
     }
 
-    /// Whether the entry stays where it is when others are moved.
+    /// Whether the entry keeps its position when other entries move.
     #[must_use]
     pub fn is_static(&self) -> bool {
         self.is_static
     }
 }
 
-/// An entry as documents write it.
+/// An entry in JSON, before validation.
 #[derive(Debug, Deserialize)]
 struct UncheckedEntry {
     metric_id: MetricId,
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layout_entry_is_inside_its_ranges() {
+    fn a_layout_entry_is_within_its_ranges() {
         let entry = |x, y, width, height| {
             let entry = LayoutEntry::new(MetricId::parse("m1").unwrap(), x, y, width, height, true);
             entry.map_err(|error| (error.field, error.value))
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_layout_entry_does_not_come_in_through_json() {
+    fn deserialization_refuses_an_invalid_layout_entry() {
         let document =
             |width: u32| format!(r#"{{"metric_id":"m1","x":0,"y":0,"width":{width},"height":1,"is_static":false}}"#);
         let entry: LayoutEntry = serde_json::from_str(&document(1)).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn every_breakpoint_is_read_back_from_its_name() {
+    fn breakpoints_round_trip_through_their_names() {
         for breakpoint in Breakpoint::ALL {
             assert_eq!(Breakpoint::parse(breakpoint.as_str()), Ok(breakpoint));
         }

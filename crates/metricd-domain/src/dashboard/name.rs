@@ -12,17 +12,17 @@ const MAX_NAME_CHARS: usize = 200;
 #[serde(try_from = "String", into = "String")]
 pub struct DashboardName(String);
 
-/// Why a text is not a dashboard's name.
+/// Why a text is not a [`DashboardName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a name of 1 to {MAX_NAME_CHARS} characters without control characters")]
 pub struct InvalidName;
 
 impl DashboardName {
-    /// Trims the text.
+    /// Trims and validates the text.
     ///
     /// # Errors
     ///
-    /// [`InvalidName`] if nothing, or more than 200 characters, or a control character remains.
+    /// [`InvalidName`] if the trimmed text is empty, has more than 200 characters, or has a control character.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         trimmed(text, MAX_NAME_CHARS, |character| !character.is_control()).map(Self).ok_or(InvalidName)
     }

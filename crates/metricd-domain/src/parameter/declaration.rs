@@ -1,4 +1,4 @@
-//! What a definition declares of a parameter, and the rules that hold a declaration and a value to it.
+//! Declarations of parameters, and the validation of values against them.
 
 use std::cmp::Ordering;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::value::{elements, shown};
 use super::{InvalidParameterName, InvalidParameterValue, ParameterName, ParameterType, ParameterValue};
 
-/// The greatest number of values that a parameter can allow.
+/// The maximum number of values in `allowed`.
 const MAX_ALLOWED: usize = 1_000;
 
-/// A declaration as it is written, in files, requests and the store.
+/// The declaration of a parameter as files, requests and the store write it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, expecting = "an object with `name` and `type`")]
@@ -20,76 +20,76 @@ pub struct ParameterDeclaration {
     pub name: String,
     /// The type, such as `date` or `text[]`.
     pub r#type: String,
-    /// The value where a request has none.
+    /// The value if a request has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Whether a request must have a value. Where this is absent it must, unless there is a default.
+    /// Whether a request must have a value. By default it must, unless there is a default value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// The only values there are; for arrays, the only elements.
+    /// The values that are allowed; for arrays, the elements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Vec<Value>>,
-    /// The least value.
+    /// The minimum value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Value>,
-    /// The greatest value.
+    /// The maximum value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<Value>,
 }
 
 impl ParameterDeclaration {
-    /// Declares no more than a name and a type, such as `date` or `text[]`.
+    /// Declares a name and a type, such as `date` or `text[]`.
     pub fn new(name: impl Into<String>, r#type: impl Into<String>) -> Self {
         let (name, r#type) = (name.into(), r#type.into());
         Self { name, r#type, default: None, required: None, allowed: None, min: None, max: None }
     }
 }
 
-/// Why a declaration is none, or a value breaks it.
+/// Why a declaration is invalid, or why a value violates it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidParameter {
-    /// The name.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] InvalidParameterName),
-    /// The type, or a value of it.
+    /// The type is unknown, or a value does not have the type.
     #[error(transparent)]
     Value(#[from] InvalidParameterValue),
-    /// A value in the declaration.
+    /// A key of the declaration has an invalid value.
     #[error("`{key}`: {cause}")]
     Key {
-        /// The key of the declaration.
+        /// The key.
         key: &'static str,
-        /// What is wrong there.
+        /// What is wrong with its value.
         cause: String,
     },
-    /// A value is not among those that are allowed.
+    /// A value is not among the allowed ones.
     #[error("`{value}` is not allowed: expected one of {allowed}")]
     NotAllowed {
         /// The value.
         value: String,
-        /// Those that are, as a list.
+        /// The allowed values, as a list.
         allowed: String,
     },
-    /// A value is less than the least.
+    /// A value is less than the minimum.
     #[error("`{value}` is too small: expected at least `{min}`")]
     TooSmall {
         /// The value.
         value: String,
-        /// The least one.
+        /// The minimum.
         min: String,
     },
-    /// A value is greater than the greatest.
+    /// A value is greater than the maximum.
     #[error("`{value}` is too large: expected at most `{max}`")]
     TooGreat {
         /// The value.
         value: String,
-        /// The greatest one.
+        /// The maximum.
         max: String,
     },
 }
 
-/// A parameter as a definition declares it.
+/// A validated declaration of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ParameterDeclaration", into = "ParameterDeclaration")]
 pub struct Parameter {
@@ -115,23 +115,23 @@ impl Parameter {
         self.data_type
     }
 
-    /// The value where a request has none.
+    /// The value if a request has none.
     #[must_use]
     pub fn default(&self) -> Option<&ParameterValue> {
         self.default.as_ref()
     }
 
-    /// Whether a request must have a value. One that need not, and has no default, is NULL.
+    /// Whether a request must have a value. An optional parameter without a value and without a default is NULL.
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.declaration.required.unwrap_or(self.default.is_none())
     }
 
-    /// Takes a value as a request writes it.
+    /// Parses and validates a value as requests write it.
     ///
     /// # Errors
     ///
-    /// [`InvalidParameter`] where the value is not of the type, not allowed or out of range.
+    /// [`InvalidParameter`] if the value does not have the type, is not allowed or is out of range.
     pub fn accept(&self, text: &str) -> Result<ParameterValue, InvalidParameter> {
         let value = self.data_type.parse_value(text)?;
         if !self.allowed.is_empty() {
@@ -213,7 +213,7 @@ impl From<Parameter> for ParameterDeclaration {
     }
 }
 
-/// A JSON value as a request would write it.
+/// The text by which a request would write a JSON value.
 fn written(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_held_to_its_declaration() {
+    fn a_value_is_validated_against_its_declaration() {
         let top = declared(json!({"name": "top", "type": "integer", "min": 1, "max": 100, "default": 10})).unwrap();
         assert!(!top.is_required());
         assert_eq!(top.default().map(ParameterValue::as_str), Some("10"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_declaration_is_written_as_it_was_read() {
+    fn declarations_round_trip_through_json() {
         let written = json!({"name": "day", "type": "date", "default": "2025-06-01", "max": "2030-01-01"});
         assert_eq!(serde_json::to_value(declared(written.clone()).unwrap()).unwrap(), written);
     }

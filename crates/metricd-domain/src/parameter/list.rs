@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Parameter, ParameterName};
 
-/// The parameters that a metric declares, in their order. No two have one name.
+/// The parameters that a metric declares, in their order. Their names are unique.
 ///
 /// It dereferences to a slice. In JSON it is an array of declarations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Parameter>", into = "Vec<Parameter>")]
 pub struct Parameters(Vec<Parameter>);
 
-/// Two parameters have one name.
+/// Two parameters have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the parameter `{0}` is declared twice")]
 pub struct RepeatedParameter(pub ParameterName);
 
 impl Parameters {
-    /// Takes parameters in their order.
+    /// Makes a list of parameters, in their order.
     ///
     /// ```
     /// use metricd_domain::{Parameter, ParameterDeclaration, Parameters};
@@ -33,7 +33,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// [`RepeatedParameter`] if two have one name.
+    /// [`RepeatedParameter`] if two parameters have the same name.
     pub fn new(parameters: impl IntoIterator<Item = Parameter>) -> Result<Self, RepeatedParameter> {
         let mut all = Self::default();
         for parameter in parameters {
@@ -46,7 +46,7 @@ impl Parameters {
     ///
     /// # Errors
     ///
-    /// [`RepeatedParameter`] if there is one of its name. Nothing is appended then.
+    /// [`RepeatedParameter`] if the list has a parameter of that name. The list is unchanged then.
     pub fn push(&mut self, parameter: Parameter) -> Result<(), RepeatedParameter> {
         if self.iter().any(|other| other.name() == parameter.name()) {
             return Err(RepeatedParameter(parameter.name().clone()));
@@ -55,7 +55,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Whether the metric declares none.
+    /// Whether the metric declares no parameters.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_declared_twice_does_not_come_in_through_json() {
+    fn deserialization_refuses_a_repeated_name() {
         let one = r#"[{"name":"day","type":"date"},{"name":"Day","type":"date"}]"#;
         let parameters: Parameters = serde_json::from_str(one).unwrap();
         assert_eq!(serde_json::to_string(&parameters).unwrap(), one);

@@ -1,10 +1,10 @@
-//! The names of parameters.
+//! Names of parameters.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The greatest number of characters of a [`ParameterName`].
+/// The maximum number of characters of a [`ParameterName`].
 pub const MAX_PARAMETER_NAME_CHARS: usize = 63;
 
 /// The parameter that a period sets to its first day.
@@ -13,25 +13,25 @@ pub const START_DATE: &str = "start_date";
 /// The parameter that a period sets to its last day.
 pub const END_DATE: &str = "end_date";
 
-/// What a request says of the result, and not of the SQL, by the same means.
+/// Names with another meaning in a request: query parameters of the endpoint, and the id in the path.
 const RESERVED: [&str; 3] = ["limit", "format", "metric_id"];
 
-/// Why a text cannot name a parameter.
+/// Why a text is not a [`ParameterName`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidParameterName {
-    /// The text is too long or has other characters.
+    /// The text is empty or too long, begins with a digit, or has a character outside `A-Z a-z 0-9 _`.
     #[error(
         "`{0}` cannot name a parameter: expected 1 to {MAX_PARAMETER_NAME_CHARS} characters of `A-Z a-z 0-9 _`, not beginning with a digit"
     )]
     Syntax(String),
-    /// A request uses the name for something else.
+    /// Requests use the name for something else.
     #[error("`{0}` cannot name a parameter: requests use that name for something else; expected another name")]
     Reserved(String),
 }
 
-/// The name of a parameter: the text after the colon in the SQL, and before the equals sign in a request. Lower and upper
-/// case differ.
+/// The name of a parameter: the text after the colon in the SQL, and before the equals sign in a request. Case is
+/// significant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -39,17 +39,17 @@ pub enum InvalidParameterName {
 pub struct ParameterName(String);
 
 impl ParameterName {
-    /// Takes the text as it stands.
+    /// Validates the text.
     ///
     /// # Errors
     ///
-    /// [`InvalidParameterName`] unless the text is 1 to [`MAX_PARAMETER_NAME_CHARS`] characters of `A-Z a-z 0-9 _` that do not begin
-    /// with a digit, and no name that requests use for something else: `limit`, `format`, `metric_id`.
+    /// [`InvalidParameterName`] unless the text is 1 to [`MAX_PARAMETER_NAME_CHARS`] characters of `A-Z a-z 0-9 _` and
+    /// does not begin with a digit; also for the reserved names `limit`, `format` and `metric_id`.
     pub fn parse(text: impl Into<String>) -> Result<Self, InvalidParameterName> {
         let text = text.into();
         let is_plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
-        let starts_well = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-        if !starts_well || text.len() > MAX_PARAMETER_NAME_CHARS || !text.chars().all(is_plain) {
+        let has_valid_start = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        if !has_valid_start || text.len() > MAX_PARAMETER_NAME_CHARS || !text.chars().all(is_plain) {
             return Err(InvalidParameterName::Syntax(text.chars().take(MAX_PARAMETER_NAME_CHARS + 1).collect()));
         }
         if RESERVED.contains(&text.as_str()) {
@@ -64,7 +64,7 @@ impl ParameterName {
         [START_DATE, END_DATE].contains(&self.as_str())
     }
 
-    /// The name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_an_identifier_that_no_request_uses_otherwise() {
+    fn a_name_is_an_identifier_and_not_reserved() {
         for name in ["day", "start_date", "_", "a1", "Day"] {
             assert_eq!(ParameterName::parse(name).map(String::from).as_deref(), Ok(name));
         }

@@ -1,4 +1,4 @@
-//! The types of single values, and how requests write their values.
+//! Scalar types, and the text form of their values in requests.
 
 use std::cmp::Ordering;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::value::{InvalidParameterValue, shown};
 use crate::Decimal;
 
-/// The type of a single value, by PostgreSQL's name for it.
+/// A scalar type, named as in PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScalarType {
     /// `text`
@@ -23,14 +23,14 @@ pub enum ScalarType {
     Boolean,
     /// `date`: `YYYY-MM-DD`, of the years 1 to 9999.
     Date,
-    /// `timestamp`: `YYYY-MM-DDTHH:MM:SS`; one with an offset from UTC is taken to UTC. In UTC it is of the years 1 to 9999.
+    /// `timestamp`: `YYYY-MM-DDTHH:MM:SS`, of the years 1 to 9999 in UTC. A value with an offset is converted to UTC.
     Timestamp,
     /// `uuid`
     Uuid,
 }
 
 impl ScalarType {
-    /// Every one of them.
+    /// Every scalar type.
     pub const ALL: [Self; 8] = [
         Self::Text,
         Self::Integer,
@@ -92,7 +92,7 @@ impl ScalarType {
         }
     }
 
-    /// The order of two values; `None` for types that are not ordered by value.
+    /// Compares two values. `None` for `text`, `boolean` and `uuid`, which have no range.
     pub(super) fn compare(self, left: &str, right: &str) -> Option<Ordering> {
         match self {
             Self::Text | Self::Boolean | Self::Uuid => None,
@@ -104,7 +104,7 @@ impl ScalarType {
     }
 }
 
-/// Exactly `YYYY-MM-DD`, of the years 1 to 9999.
+/// Parses exactly `YYYY-MM-DD`, of the years 1 to 9999.
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let is_shaped = text.len() == 10
         && text.bytes().enumerate().all(|(index, byte)| match index {
@@ -117,8 +117,8 @@ fn parse_date(text: &str) -> Option<NaiveDate> {
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
 
-/// The instant in UTC, to the microsecond, as PostgreSQL would hold it. The years are checked after the conversion: an offset, a
-/// leap second or a fraction that is rounded up can leave them.
+/// Parses an instant, and converts it to UTC and to microseconds, as PostgreSQL stores it. The year is checked after
+/// the conversion, because an offset, a leap second or rounding can move an instant into another year.
 fn parse_timestamp(text: &str) -> Option<NaiveDateTime> {
     let read = read_timestamp(text)?;
     let second_overflow = TimeDelta::seconds(i64::from(read.nanosecond() / 1_000_000_000));

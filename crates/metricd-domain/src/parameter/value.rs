@@ -1,4 +1,4 @@
-//! The types that a parameter can be declared with, and their values.
+//! Types of parameters, and their values.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,45 +7,45 @@ use serde::{Deserialize, Serialize};
 
 use super::scalar::ScalarType;
 
-/// The greatest number of elements of a value that is an array.
+/// The maximum number of elements of an array.
 const MAX_ELEMENTS: usize = 10_000;
 
-/// The type that a parameter is declared with: one of the scalar ones, or arrays of it.
+/// The declared type of a parameter: a scalar type, or an array of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ParameterType {
-    /// The type of a single value.
+    /// The scalar type, which is that of the elements for an array.
     pub scalar: ScalarType,
-    /// Whether a value is an array of them.
+    /// Whether a value is an array.
     pub is_array: bool,
 }
 
-/// Why a text is no value of its type.
+/// Why a text is not a type, or not a value of its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidParameterValue {
-    /// The text is not written as values of the type are.
+    /// The text is not in the format of the type.
     #[error("`{value}` is not valid: expected {expected}")]
     Syntax {
-        /// The beginning of the value.
+        /// The beginning of the text.
         value: String,
-        /// What would be one.
+        /// The expected format.
         expected: &'static str,
     },
     /// An array has too many elements.
     #[error("the array has {elements} elements: expected at most {MAX_ELEMENTS}")]
     TooManyElements {
-        /// How many it has.
+        /// The number of its elements.
         elements: usize,
     },
-    /// The text names no type.
+    /// The text does not name a type.
     #[error(
         "`{0}` is not a parameter type: expected text, integer, bigint, numeric, boolean, date, timestamp or uuid, or one of them with `[]`"
     )]
     Type(String),
 }
 
-/// The beginning of a value, as a message shows it.
+/// The beginning of a value, for a message.
 pub(super) fn shown(text: &str) -> String {
     const MAX_SHOWN_CHARS: usize = 60;
     crate::shortened(text, MAX_SHOWN_CHARS)
@@ -62,7 +62,7 @@ impl ParameterValue {
         &self.0
     }
 
-    /// A value of a type that [`ParameterType`] does not have. Only PostgreSQL can validate it.
+    /// A value of a type that [`ParameterType`] does not have. PostgreSQL validates it when the statement runs.
     #[must_use]
     pub fn unvalidated(text: &str) -> Self {
         Self(text.to_owned())
@@ -70,18 +70,18 @@ impl ParameterValue {
 }
 
 impl ParameterType {
-    /// Takes the name of a type, such as `date` or `text[]`.
+    /// Parses the name of a type, such as `date` or `text[]`.
     ///
     /// # Errors
     ///
-    /// [`InvalidParameterValue::Type`] where there is no such type.
+    /// [`InvalidParameterValue::Type`] if there is no such type.
     pub fn parse(text: &str) -> Result<Self, InvalidParameterValue> {
         let (name, is_array) = text.strip_suffix("[]").map_or((text, false), |name| (name, true));
         let scalar = ScalarType::ALL.into_iter().find(|scalar| scalar.name() == name);
         scalar.map(|scalar| Self { scalar, is_array }).ok_or_else(|| InvalidParameterValue::Type(shown(text)))
     }
 
-    /// The type that validates values of the PostgreSQL type of this name, if there is one.
+    /// The type that validates values of a PostgreSQL type, given by its name. `None` if no type does.
     #[must_use]
     pub fn of_postgres(type_name: &str) -> Option<Self> {
         let (name, is_array) = type_name.strip_suffix("[]").map_or((type_name, false), |name| (name, true));
@@ -99,12 +99,12 @@ impl ParameterType {
         Some(Self { scalar, is_array })
     }
 
-    /// Takes a value as a request writes it. An array is its elements between commas, or a JSON array of strings, numbers or
-    /// booleans.
+    /// Parses a value as requests write it. An array is a list of elements separated by commas, or a JSON array of
+    /// strings, numbers or booleans.
     ///
     /// # Errors
     ///
-    /// [`InvalidParameterValue`] says what would be a value of the type.
+    /// [`InvalidParameterValue`] names the expected format.
     pub fn parse_value(self, text: &str) -> Result<ParameterValue, InvalidParameterValue> {
         if !self.is_array {
             return self.scalar.parse_value(text).map(ParameterValue);
@@ -116,7 +116,7 @@ impl ParameterType {
         Ok(ParameterValue(format!("{{{}}}", elements.iter().map(quoted).collect::<Vec<_>>().join(","))))
     }
 
-    /// The order of two values, where the type has one that is more than that of its letters.
+    /// Compares two values. `None` for arrays, `text`, `boolean` and `uuid`, which have no range.
     #[must_use]
     pub fn compare(self, left: &ParameterValue, right: &ParameterValue) -> Option<Ordering> {
         if self.is_array { None } else { self.scalar.compare(&left.0, &right.0) }
@@ -132,7 +132,7 @@ enum Element {
     Number(serde_json::Number),
 }
 
-/// The elements of an array as a request writes it, at most [`MAX_ELEMENTS`].
+/// Splits an array, as requests write it, into at most [`MAX_ELEMENTS`] elements.
 pub(super) fn elements(text: &str) -> Result<Vec<String>, InvalidParameterValue> {
     let elements = split(text)?;
     if elements.len() > MAX_ELEMENTS {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_as_their_type_says() {
+    fn values_are_parsed_by_their_type() {
         for (data_type, text, read) in [
             ("text", "a'b", "a'b"),
             ("text", "", ""),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_value_of_the_type() {
+    fn refuses_values_of_other_types() {
         for (data_type, text) in [
             ("text", "a\0b"),
             ("integer", "2147483648"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_compared_as_what_they_are() {
+    fn values_compare_by_their_type() {
         let compare = |data_type: &str, left: &str, right: &str| {
             let data_type = ParameterType::parse(data_type).unwrap();
             data_type.compare(&data_type.parse_value(left).unwrap(), &data_type.parse_value(right).unwrap())
