@@ -132,8 +132,8 @@ impl Dashboard {
         &self.layouts
     }
 
-    /// Keeps the metrics for which `keep` returns true, with their layout entries. Empty layouts are removed, because they
-    /// would reveal that the dashboard has other metrics.
+    /// Keeps the metrics for which `keep` returns true, with their layout entries. Empty layouts are removed, because
+    /// they would reveal that the dashboard has other metrics.
     pub fn retain(&mut self, keep: impl Fn(&MetricId) -> bool) {
         self.items.retain(|item| keep(&item.metric_id));
         for entries in self.layouts.values_mut() {

@@ -143,7 +143,7 @@ pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};
 pub use visible::{is_invisible, shortened, visible};
 
-/// Runs the examples of the README as tests.
+/// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;
