@@ -1,4 +1,4 @@
-//! Defines a metric, stores it, changes it and lists what is stored.
+//! Defines a metric, stores it, changes it and lists the stored metrics.
 //!
 //! ```sh
 //! cargo run -p metricd-repository --example define_a_metric
@@ -16,7 +16,7 @@ use metricd_repository::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Values are checked when they are made: what exists is valid.
+    // Constructors validate, so an id that exists is valid.
     let id = MetricId::parse("daily-alerts")?;
     for text in ["daily alerts", "", "naïve"] {
         if let Err(error) = MetricId::parse(text) {
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{error}");
     }
 
-    // The contract is what PostgreSQL says of the SQL. metricd asks for it; a program of your own writes it down.
+    // PostgreSQL describes the SQL in the contract. metricd asks it; another program states the contract itself.
     let columns = vec![ContractColumn::new("date", "date"), ContractColumn::new("alerts", "bigint")];
     let contract = Contract::new(ContractParts { columns, ..ContractParts::default() })?;
 
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (stored, _) = store.insert_metric(NewMetric::new(id.clone(), content.clone(), ann.clone()), None).await?;
     println!("`{id}` is stored in version {} as \"{}\"", stored.version, stored.title());
 
-    // A change names the version that it was made from. Nobody overwrites what they have not seen.
+    // A change names the version that it is based on, so concurrent changes do not overwrite each other.
     content.display_text = DisplayText { title: Some(MetricTitle::parse("Alerts")?), description: None };
     let change = MetricChange::Content(Box::new(content));
     let changed = store.change_metric(&id, stored.version, change, ann.clone()).await?;

@@ -1,12 +1,12 @@
-//! A store that keeps everything in a JSON file, and passes the contract suite.
+//! A store that saves its state to a JSON file and passes the contract suite.
 //!
 //! ```sh
 //! cargo run -p metricd-repository --example implement_a_store -- metrics.json
 //! cargo test --workspace --example implement_a_store
 //! ```
 //!
-//! The file is read when the store is opened, and replaced after each change: a change that was acknowledged is in the
-//! file, and a change that failed is not.
+//! The store reads the file when it is opened, and replaces it after each change. A change that was acknowledged is in
+//! the file; a change that failed is not.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, SaveState, StateRepository, StoreState};
 
-/// A JSON file. One process may use it at a time.
+/// A JSON file, which one process may use at a time.
 #[derive(Debug)]
 struct JsonFile(PathBuf);
 
 impl JsonFile {
-    /// Opens the store in the file. Without a file, it is empty.
+    /// Opens the store that the file contains. Without a file, the store is empty.
     fn open(path: &Path) -> io::Result<StateRepository<Self>> {
         let state = match fs::read(path) {
             Ok(document) => serde_json::from_slice(&document)?,
@@ -43,7 +43,7 @@ impl SaveState for JsonFile {
     }
 }
 
-/// Replaces a file: a reader finds the old content or the new one, also after a crash.
+/// Replaces a file atomically: a reader finds the old content or the new content, even after a crash.
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("tmp");
     let mut file = File::create(&new)?;
@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    /// An empty store, and the folder that its file is in.
+    /// An empty store, and the folder of its file.
     fn store() -> Ready<(TempDir, Arc<dyn MetricRepository>)> {
         let folder = tempfile::tempdir().unwrap();
         let repository = JsonFile::open(&folder.path().join("store.json")).unwrap();
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_is_there_when_the_file_is_opened_again() {
+    async fn a_reopened_store_has_its_state() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.json");
         let stored = JsonFile::open(&path).unwrap().insert_metric(metric("m1"), None).await.unwrap().0;
@@ -98,11 +98,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_that_cannot_be_written_is_not_made() {
+    async fn a_change_that_cannot_be_saved_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
         let repository = JsonFile::open(&folder.path().join("store.json")).unwrap();
         repository.insert_metric(metric("m1"), None).await.unwrap();
-        // A folder stands in the way of the file that is written first.
+        // A folder with the name of the temporary file makes the write fail.
         fs::create_dir(folder.path().join("store.tmp")).unwrap();
         let refused = repository.insert_metric(metric("m2"), None).await;
         assert!(matches!(refused, Err(RepositoryError::Unavailable(_))), "{refused:?}");

@@ -1,4 +1,4 @@
-//! The content of an ingestion, as the store pulls it.
+//! Ingestions: the content that a store pulls, and the existing state against which it is validated.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -14,121 +14,123 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Idempotency, RepositoryError};
 
-/// The ids that an ingestion names. The store answers with the [`ExistingState`] of them.
+/// The ids that an ingestion names. The store returns the [`ExistingState`] of these ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReferencedIds {
-    /// Queries that it contains or names.
+    /// Queries that the ingestion contains or refers to.
     pub query_ids: BTreeSet<QueryId>,
-    /// Metrics that it contains.
+    /// Metrics that the ingestion contains.
     pub metric_ids: BTreeSet<MetricId>,
-    /// Dashboards that it contains.
+    /// Dashboards that the ingestion contains.
     pub dashboard_ids: BTreeSet<DashboardId>,
 }
 
-/// What is stored under the ids that an ingestion names.
+/// The stored entries of the [`ReferencedIds`] of an ingestion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExistingState {
-    /// The named queries that are stored.
+    /// The stored queries.
     pub queries: BTreeMap<QueryId, ExistingQuery>,
-    /// The stored metrics that are named, or read a named query.
+    /// The stored metrics that are referenced, or that read a referenced query.
     pub metrics: BTreeMap<MetricId, ExistingMetric>,
-    /// The named dashboards that are stored, with their names.
+    /// The names of the stored dashboards.
     pub dashboards: BTreeMap<DashboardId, DashboardName>,
     /// The items of these dashboards.
     pub dashboard_items: BTreeSet<(DashboardId, MetricId)>,
 }
 
-/// A query that is stored.
+/// A stored query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExistingQuery {
-    /// Its current SQL.
+    /// The current SQL.
     pub sql: SqlText,
-    /// Its last edit, if it has one.
+    /// The last edit, if files have not written or repeated it since.
     pub edit: Option<Edit>,
 }
 
 impl ExistingQuery {
-    /// A query that has not been edited.
+    /// Makes a query without an edit.
     #[must_use]
     pub fn new(sql: SqlText) -> Self {
         Self { sql, edit: None }
     }
 }
 
-/// A change of what files declare that no file has made, and that no file has repeated since.
+/// A change of what files declare, by anything but an ingestion. It ends when files write or repeat what it changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edit {
-    /// Who made it.
+    /// Who made the change.
     pub by: Actor,
-    /// When.
+    /// When the change was made.
     pub at: DateTime<Utc>,
 }
 
-/// A metric that is stored.
+/// A stored metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExistingMetric {
     /// The metric.
     pub metric: Metric,
-    /// Its contract.
+    /// The contract, if it is stored.
     pub contract: Option<Contract>,
-    /// Whether it is out of service.
+    /// Whether the metric is out of service.
     pub is_deleted: bool,
-    /// The last edit of its query id, its declarations or whether it is editable, if there is one.
+    /// The last edit of the query id, of the declarations or of `editable`, if files have not written or repeated it
+    /// since.
     pub edit: Option<Edit>,
 }
 
 impl ExistingMetric {
-    /// A metric in service that has no contract and has not been edited.
+    /// Makes a metric in service without a contract and without an edit.
     #[must_use]
     pub fn new(metric: Metric) -> Self {
         Self { metric, contract: None, is_deleted: false, edit: None }
     }
 }
 
-/// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once. Storing a definition ends its edit,
-/// also if the same is stored already.
+/// Definitions to store. Each id is among the [`ReferencedIds`] and occurs once.
+///
+/// Storing a definition ends its edit, even if it is stored unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Definitions {
-    /// Queries.
+    /// The queries.
     pub queries: Vec<Query>,
-    /// Metrics, each of a query that is stored or among `queries`.
+    /// The metrics. Each reads a query that is stored or among `queries`.
     pub metrics: Vec<Metric>,
     /// The contracts of metrics that are stored or among `metrics`.
     pub contracts: BTreeMap<MetricId, Contract>,
-    /// What is added to dashboards.
+    /// The updates of dashboards.
     pub dashboards: Vec<DashboardUpdate>,
 }
 
-/// What an ingestion adds to a dashboard, which is created if it is not stored.
+/// An update of a dashboard, which creates the dashboard if it is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DashboardUpdate {
-    /// The dashboard.
+    /// The id of the dashboard.
     pub dashboard_id: DashboardId,
-    /// Its name from now on.
+    /// The new name.
     pub name: DashboardName,
-    /// Items that are appended, unless the dashboard has them.
+    /// Items to append. Items that the dashboard has already are ignored.
     pub items: Vec<DashboardItem>,
-    /// Layout entries, each for an item that is stored or among `items`. An entry replaces the one of the same
-    /// breakpoint and metric, and is appended if there is none.
+    /// Layout entries for items that are stored or among `items`. An entry replaces that of the same breakpoint and
+    /// metric, or is appended.
     pub layouts: BTreeMap<Breakpoint, Vec<LayoutEntry>>,
 }
 
 impl DashboardUpdate {
-    /// An update that adds nothing but the dashboard itself.
+    /// Makes an update without items and layout entries.
     #[must_use]
     pub fn new(dashboard_id: DashboardId, name: DashboardName) -> Self {
         Self { dashboard_id, name, items: Vec::new(), layouts: BTreeMap::new() }
     }
 
-    /// The dashboard after the update, which is counted in `changes`. For stores that hold dashboards as they are.
+    /// Applies the update to the stored dashboard, and counts it in `changes`. For stores that hold whole dashboards.
     ///
     /// # Errors
     ///
-    /// [`InvalidDashboard`] if a layout entry is for no item.
+    /// [`InvalidDashboard`] if a layout entry places a metric that is not an item.
     pub fn apply_to(self, stored: Option<&Dashboard>, changes: &mut Changes) -> Result<Dashboard, InvalidDashboard> {
         let mut items = stored.map(|stored| stored.items().to_vec()).unwrap_or_default();
         let mut layouts = stored.map(|stored| stored.layouts().clone()).unwrap_or_default();
@@ -155,14 +157,14 @@ impl DashboardUpdate {
     }
 }
 
-/// How many entries of one kind were added, changed and left as they were.
+/// The entries of one kind, counted by their change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ChangeCounts {
-    /// Stored for the first time.
+    /// Entries stored for the first time.
     pub added: u64,
-    /// Stored before with another content.
+    /// Entries that were stored with other content.
     pub changed: u64,
-    /// Stored before with this content.
+    /// Entries that were stored with the same content.
     pub unchanged: u64,
 }
 
@@ -178,21 +180,21 @@ impl ChangeCounts {
     }
 }
 
-/// What storing the content of an ingestion changes.
+/// The changes that an ingestion makes in the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
-    /// Queries.
+    /// The queries.
     pub queries: ChangeCounts,
-    /// Metrics.
+    /// The metrics.
     pub metrics: ChangeCounts,
-    /// Dashboards: their names and items.
+    /// The dashboards, by their names and items.
     pub dashboards: ChangeCounts,
-    /// Layout entries of all dashboards.
+    /// The layout entries of all dashboards.
     pub layout_entries: ChangeCounts,
-    /// Records; none is ever `changed`.
+    /// The records. `changed` is always 0.
     pub records: ChangeCounts,
-    /// How many of the ingestion's records have the id of a query that is not stored, by that id. At most 1 000 ids.
+    /// The number of records whose query is not stored, by the id of the query. At most 1 000 ids.
     pub unread_records: BTreeMap<QueryId, u64>,
 }
 
@@ -203,12 +205,12 @@ pub enum Conclusion {
     Commit(IngestionReport),
     /// Roll the content back and commit the report: the ingestion is refused.
     CommitReportOnly(IngestionReport),
-    /// Roll everything back, the report included: a dry run.
+    /// Roll back everything, including the report: a dry run.
     RollBack(IngestionReport),
 }
 
 impl Conclusion {
-    /// The report, whatever is committed.
+    /// The report, regardless of what is committed.
     #[must_use]
     pub fn into_report(self) -> IngestionReport {
         match self {
@@ -217,46 +219,49 @@ impl Conclusion {
     }
 }
 
-/// How often an ingestion validates its definitions while others change what they depend on, before the store gives up
-/// with [`RepositoryError::ChangedMeanwhile`].
+/// How often a store has an ingestion validated before it gives up with [`RepositoryError::ChangedMeanwhile`]. An
+/// attempt is repeated if the existing state changed during the validation.
 pub const MAX_VALIDATION_ATTEMPTS: usize = 10;
 
-/// The content of an ingestion, which the store pulls. It calls the methods in this order, within one transaction. All
-/// may block their thread on files; [`Self::definitions`] also waits for a database without blocking.
+/// The content of an ingestion, which a store pulls within one transaction.
+///
+/// The store calls the methods in the order in which the trait declares them. All of them may block their thread on
+/// files. [`Self::definitions`] also waits for a database, without blocking.
 #[async_trait]
 pub trait Ingestion: Debug + Send {
-    /// Who ingests.
+    /// Who makes the changes.
     fn actor(&self) -> Actor;
 
-    /// The idempotency key of the request, if it has one. If the store remembers an ingestion with this key, it answers
-    /// with the report of that one and calls no further method.
+    /// The idempotency key of the request, if it has one. If the store has the report of an ingestion with this key, it
+    /// returns that report and calls no further method.
     fn idempotency(&self) -> Option<Idempotency> {
         None
     }
 
-    /// Another ingestion runs, and the store waits until it has ended. A store that waits for long calls this once, before the
-    /// methods below.
+    /// Reports that the store waits for another ingestion to end. A store calls this at most once, if it waits for
+    /// long, and before the methods below.
     fn waiting(&mut self) {}
 
-    /// The ids of which the ingestion needs the existing state.
+    /// The ids for which the ingestion needs the existing state.
     fn referenced_ids(&self) -> ReferencedIds;
 
-    /// The definitions to store, given what is stored. If others change that before the definitions are stored, the
-    /// store calls the method again with the new state, up to [`MAX_VALIDATION_ATTEMPTS`] times in all; the last result
-    /// counts.
+    /// Validates the definitions against the existing state, and returns those to store.
+    ///
+    /// If the existing state changes before they are stored, the store calls the method again with the new state, up to
+    /// [`MAX_VALIDATION_ATTEMPTS`] times in all. Only the last result is stored.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::Unavailable`] if the definitions cannot be validated now. Nothing is stored then.
     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError>;
 
-    /// The next record to store, or `None` after the last one.
+    /// The next record to store. `None` after the last one.
     ///
     /// # Errors
     ///
-    /// The input could not be read. Nothing is stored then.
+    /// Any error of reading the input. Nothing is stored then.
     fn next_record(&mut self) -> Option<io::Result<Record>>;
 
-    /// Makes the report from the changes, and decides how the transaction ends.
+    /// Makes the report of the changes, and decides how the transaction ends.
     fn conclude(&mut self, changes: &Changes) -> Conclusion;
 }

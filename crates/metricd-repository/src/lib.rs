@@ -1,10 +1,11 @@
-//! The storage port of metricd: what a store of metrics promises, whatever it is made of.
+//! The storage port of metricd: the operations and guarantees of a store of metrics, independent of its medium.
 //!
-//! [`MetricRepository`] is the port. Single metrics are stored as a [`NewMetric`], and changed, taken out of service
-//! and brought back by a [`MetricChange`]; each change is a version. Files come in through one method,
-//! [`MetricRepository::ingest`], which pulls their content from an [`Ingestion`] within one transaction.
-//! [`MemoryRepository`] is a complete store in memory; the store on PostgreSQL is in `metricd-postgres`. All of them
-//! pass the suite in `contract` (feature `testing`).
+//! [`MetricRepository`] is the port. A [`NewMetric`] adds a metric, and a [`MetricChange`] changes it, takes it out of
+//! service or restores it; each change is a version. [`MetricRepository::ingest`] stores files: it pulls their content
+//! from an [`Ingestion`] within one transaction.
+//!
+//! [`MemoryRepository`] is a complete store in memory, and `metricd-postgres` has the store on PostgreSQL. Every store
+//! passes the contract suite in `contract` (feature `testing`).
 //!
 //! # Store, change and list metrics
 //!
@@ -115,9 +116,9 @@
 //!
 //! # Implement a store
 //!
-//! Implement [`MetricRepository`], and hold the implementation to the contract suite: with the feature `testing`, one
-//! line in a test makes a test of each promise; it needs `tokio` with `macros` and `rt`. A store without a database
-//! implements [`SaveState`] instead, and is a [`StateRepository`]: `examples/implement_a_store.rs` saves to a JSON file.
+//! Implement [`MetricRepository`], and run the contract suite on it. With the feature `testing`, one line makes a test
+//! of each guarantee; the tests need `tokio` with `macros` and `rt`. A store without a database implements
+//! [`SaveState`] instead, and is a [`StateRepository`]: `examples/implement_a_store.rs` saves to a JSON file.
 //!
 //! ```
 //! use std::future::{Ready, ready};
@@ -125,7 +126,7 @@
 //!
 //! use metricd_repository::{MemoryRepository, MetricRepository};
 //!
-//! /// An empty store, and whatever has to outlive it, such as a temporary folder.
+//! An empty store, and a guard that has to outlive it, such as a temporary folder.
 //! fn store() -> Ready<((), Arc<dyn MetricRepository>)> {
 //!     ready(((), Arc::new(MemoryRepository::default())))
 //! }
@@ -134,11 +135,11 @@
 //! # fn main() {}
 //! ```
 //!
-//! This crate validates nothing and knows neither SQL nor HTTP: `metricd-ingestion`, which implements [`Ingestion`],
+//! This crate validates nothing, and knows neither SQL nor HTTP. `metricd-ingestion`, which implements [`Ingestion`],
 //! decides what may be stored.
 
 #[cfg(feature = "testing")]
-#[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a promise is broken by a panic, as in any test")]
+#[expect(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a violated guarantee panics, as in any test")]
 pub mod contract;
 mod error;
 mod ingestion;

@@ -1,4 +1,4 @@
-//! The content of single metrics, how it is changed, and which metrics are listed.
+//! Single metrics: their content, its changes, and filters for lists.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use metricd_domain::{
     Parameters, PeriodDeclaration, QueryId, SqlText, TimeColumn,
 };
 
-/// Everything that a client declares of a metric, and its contract.
+/// The content of a metric: everything that a client declares of it, and its contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetricContent {
-    /// Its title and description, as far as it has them.
+    /// The title and description, each of which may be absent.
     pub display_text: DisplayText,
-    /// Its SQL.
+    /// The SQL.
     pub sql: SqlText,
     /// The declared parameters.
     pub parameters: Parameters,
     /// The time column.
     pub time_column: Option<TimeColumn>,
-    /// What a period applies to, if the definition chooses.
+    /// What a period applies to, if the definition declares it.
     pub period: Option<PeriodDeclaration>,
     /// The limits.
     pub limits: MetricLimits,
-    /// The contract of that SQL with those declarations.
+    /// The contract of this SQL with these declarations.
     pub contract: Contract,
 }
 
 impl MetricContent {
-    /// The content of a metric that declares nothing and has no display text. The other fields are there to be set.
+    /// Makes content without declarations and display text. Set the other fields as needed.
     #[must_use]
     pub fn new(sql: SqlText, contract: Contract) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl MetricContent {
         }
     }
 
-    /// The content of a stored metric, with this contract: what a change begins with.
+    /// The content of a stored metric, with another contract: the base of a change.
     #[must_use]
     pub fn of(definition: &MetricDefinition, contract: Contract) -> Self {
         let MetricDefinition { metric, display_text, sql, .. } = definition;
@@ -58,28 +58,28 @@ impl MetricContent {
     }
 }
 
-/// A metric that is not stored yet, with a query of its own.
+/// A metric to store, with a query of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NewMetric {
-    /// The id under which clients will ask for it.
+    /// The id under which clients request the metric.
     pub metric_id: MetricId,
-    /// What it is.
+    /// Its content.
     pub content: MetricContent,
-    /// Who stores it.
+    /// Who stores the metric.
     pub actor: Actor,
 }
 
 impl NewMetric {
-    /// A metric that this actor stores.
+    /// Makes a metric that `actor` stores.
     #[must_use]
     pub fn new(metric_id: MetricId, content: MetricContent, actor: Actor) -> Self {
         Self { metric_id, content, actor }
     }
 }
 
-/// The ids that a query of a metric's own may have, the best one first: the metric's, then with a number after it.
-/// Endless.
+/// Candidates for the id of a metric's own query, best first: the id of the metric, then the same id with a number
+/// appended. The iterator is infinite.
 pub fn own_query_ids(id: &MetricId) -> impl Iterator<Item = QueryId> {
     let candidate = |number: u64| {
         let ending = if number == 1 { String::new() } else { format!("-{number}") };
@@ -92,49 +92,49 @@ pub fn own_query_ids(id: &MetricId) -> impl Iterator<Item = QueryId> {
 /// A change of a metric.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetricChange {
-    /// Replace its content.
+    /// Replace the content.
     Content(Box<MetricContent>),
-    /// Take it out of service.
+    /// Take the metric out of service.
     Delete,
-    /// Bring it back into service.
+    /// Put the metric back into service.
     Restore,
 }
 
-/// An idempotency key: a request with the key of an earlier one is a retry of it, and gets its answer.
+/// An idempotency key. A request with the key of an earlier request is a retry, and gets the answer of the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// The client's key.
+    /// The key that the client chose.
     pub key: String,
     /// A hash of the request. A request with the same key and another fingerprint is refused.
     pub fingerprint: Vec<u8>,
 }
 
-/// How long a store remembers an idempotency key.
+/// How long a store keeps an idempotency key.
 pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Which metrics are listed, by whether they are in service.
+/// Selects metrics by whether they are in service.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ServiceState {
-    /// Those in service.
+    /// The metrics in service.
     #[default]
     Active,
-    /// Those taken out of service.
+    /// The metrics out of service.
     Deleted,
-    /// All of them.
+    /// All metrics.
     Any,
 }
 
-/// Which metrics are listed: those to which every condition applies.
+/// Selects metrics: those that meet every condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DefinitionFilter {
-    /// Whether they are in service.
+    /// Whether the metrics are in service.
     pub state: ServiceState,
-    /// The text occurs in the title or in the description. Upper and lower case are equal, at least in ASCII. The title
-    /// is that of [`MetricDefinition::title`].
+    /// A text that the title or the description contains. Case is ignored, at least in ASCII. The title is that of
+    /// [`MetricDefinition::title`].
     pub search: Option<String>,
-    /// They are items of this dashboard.
+    /// A dashboard that has the metrics as items.
     pub dashboard_id: Option<DashboardId>,
-    /// They are among these.
+    /// Patterns that the ids match.
     pub among: Option<MetricPatterns>,
 }
 
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_query_is_called_like_its_metric_or_with_a_number() {
+    fn own_query_ids_are_the_id_with_and_without_a_number() {
         let ids = |id: &str| own_query_ids(&MetricId::parse(id).unwrap()).take(2).map(String::from).collect::<Vec<_>>();
         assert_eq!(ids("m"), ["m", "m-2"]);
         let long = "x".repeat(MAX_ID_CHARS);

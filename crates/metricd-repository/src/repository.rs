@@ -1,4 +1,4 @@
-//! The port itself.
+//! The storage port.
 
 use std::fmt::Debug;
 
@@ -13,18 +13,18 @@ use metricd_domain::{
 use crate::IDEMPOTENCY_RETENTION;
 use crate::{DefinitionFilter, Idempotency, Ingestion, MetricChange, NewMetric, RepositoryError};
 
-/// Whether a store is ready, and what it holds.
+/// Whether a store is ready, and how many metrics it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// How many migrations the store still lacks.
+    /// The number of migrations that are not applied yet.
     pub pending_migrations: usize,
-    /// How many metrics in service it holds.
+    /// The number of metrics in service.
     pub metric_count: u64,
 }
 
 impl Readiness {
-    /// A store that lacks so many migrations and holds so many metrics in service.
+    /// Makes a readiness of these numbers.
     #[must_use]
     pub fn new(pending_migrations: usize, metric_count: u64) -> Self {
         Self { pending_migrations, metric_count }
@@ -33,19 +33,21 @@ impl Readiness {
 
 /// A store of metrics.
 ///
-/// Each method is one atomic operation and sees everything that earlier calls have stored. Ids are ordered by the codes
-/// of their characters. Every method can fail with [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`],
-/// [`RepositoryError::NoConnection`] or [`RepositoryError::Failed`]; a method lists only its other errors.
+/// Each method is one atomic operation, and sees everything that earlier calls have stored. Ids are ordered by Unicode
+/// code points.
+///
+/// Every method may fail with [`RepositoryError::Unavailable`], [`RepositoryError::ReadOnly`],
+/// [`RepositoryError::NoConnection`] or [`RepositoryError::Failed`]. Each method documents only its other errors.
 #[async_trait]
 pub trait MetricRepository: Debug + Send + Sync {
-    /// The metric with the current version of its query, in service or not.
+    /// Returns a metric with the current version of its query, in service or not.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::MetricNotFound`] if no metric has the id.
     async fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError>;
 
-    /// The metrics that match the filter, in the order of their ids: at most `limit`, beginning after the id `after`.
+    /// Lists the metrics that match the filter, ordered by id: at most `limit`, beginning after the id `after`.
     async fn list_definitions(
         &self,
         filter: &DefinitionFilter,
@@ -53,7 +55,7 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<MetricDefinition>, RepositoryError>;
 
-    /// The versions of a metric, the newest first: at most `limit`, beginning before the version `before`.
+    /// Lists the versions of a metric, newest first: at most `limit`, beginning before the version `before`.
     ///
     /// # Errors
     ///
@@ -65,30 +67,37 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<MetricVersion>, RepositoryError>;
 
-    /// Stores a metric that may be edited, with a query of its own. The query gets the id of the metric, or, if a query
-    /// has that, the id with a number after it ([`own_query_ids`](crate::own_query_ids)). Returns `true` if it was
-    /// stored now; `false` with the definition of then if a request with this key has stored it within
-    /// [`IDEMPOTENCY_RETENTION`].
+    /// Stores a metric that may be edited, with a query of its own.
+    ///
+    /// The id of the query is the first of [`own_query_ids`](crate::own_query_ids) that no query has.
+    ///
+    /// The result is the definition and whether this call stored it. If a request with the same idempotency key stored
+    /// it within [`IDEMPOTENCY_RETENTION`], the result is the definition as it was then, and `false`.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricExists`]; [`RepositoryError::IdempotencyKeyReused`] if the key belongs to a request
-    /// with another fingerprint. Nothing is stored then, and the key is not remembered.
+    /// - [`RepositoryError::MetricExists`] if a metric has the id, in service or not.
+    /// - [`RepositoryError::IdempotencyKeyReused`] if the key was used with another fingerprint.
+    ///
+    /// Nothing is stored then, including the key.
     async fn insert_metric(
         &self,
         metric: NewMetric,
         idempotency: Option<Idempotency>,
     ) -> Result<(MetricDefinition, bool), RepositoryError>;
 
-    /// Changes a metric and returns it as it is then. A change to what it is already makes no version.
+    /// Changes a metric, and returns the definition after the change. A change that leaves everything as it is makes no
+    /// version.
     ///
-    /// If its SQL changes and other metrics read its query, it gets a query of its own, as in [`Self::insert_metric`]:
-    /// no other metric changes with it.
+    /// If the SQL changes and other metrics read the same query, the metric gets a query of its own, as in
+    /// [`Self::insert_metric`]. The other metrics do not change.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::MetricNotFound`]; [`RepositoryError::VersionMismatch`] if it has another version than
-    /// `version`; [`RepositoryError::MetricDeleted`] if it is out of service and the change is not to restore it.
+    /// - [`RepositoryError::MetricNotFound`] if no metric has the id.
+    /// - [`RepositoryError::VersionMismatch`] if the current version is not `version`.
+    /// - [`RepositoryError::MetricDeleted`] if the metric is out of service and the change is not
+    ///   [`MetricChange::Restore`].
     async fn change_metric(
         &self,
         id: &MetricId,
@@ -97,22 +106,22 @@ pub trait MetricRepository: Debug + Send + Sync {
         actor: Actor,
     ) -> Result<MetricDefinition, RepositoryError>;
 
-    /// Removes for good the metrics that were taken out of service before an instant, with their history, their places
-    /// on dashboards and the queries that no other metric reads. Returns their ids, in order.
+    /// Permanently removes the metrics that were taken out of service before `deleted_before`, with their history,
+    /// their entries on dashboards and the queries that no other metric reads. Returns their ids, ordered.
     async fn purge_metrics(&self, deleted_before: DateTime<Utc>) -> Result<Vec<MetricId>, RepositoryError>;
 
-    /// The current versions of the queries, in the order of their ids: at most `limit`, beginning after the id `after`.
+    /// Lists the current versions of the queries, ordered by id: at most `limit`, beginning after the id `after`.
     async fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Result<Vec<Query>, RepositoryError>;
 
-    /// Every version of a query, the newest first.
+    /// Lists every version of a query, newest first.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::QueryNotFound`] if no query has the id.
     async fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError>;
 
-    /// The dashboards in the order of their ids: at most `limit`, beginning after the id `after`. With `among`, only
-    /// items that match are counted.
+    /// Lists the dashboards, ordered by id: at most `limit`, beginning after the id `after`. With `among`, only items
+    /// that match are counted.
     async fn list_dashboards(
         &self,
         among: Option<&MetricPatterns>,
@@ -120,46 +129,45 @@ pub trait MetricRepository: Debug + Send + Sync {
         limit: usize,
     ) -> Result<Vec<DashboardSummary>, RepositoryError>;
 
-    /// The dashboard. Items and layout entries are in the order in which they were first stored.
+    /// Returns a dashboard. Items and layout entries are in the order in which they were first stored.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::DashboardNotFound`] if no dashboard has the id.
     async fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError>;
 
-    /// Stores the content of an ingestion and returns the report that it concludes with.
+    /// Stores the content of an ingestion, and returns its report.
     ///
-    /// All of it is one transaction: the store keeps everything, the report included, or nothing. Ingestions run one
-    /// after the other; metrics may be changed while one runs. The [`ExistingState`](crate::ExistingState) that the
-    /// ingestion gets still holds when its definitions are stored: if it has changed, the store asks for the
-    /// definitions again. The order of the calls is that of the methods of [`Ingestion`]; only
-    /// [`Ingestion::definitions`] and [`Ingestion::next_record`] are called more than once.
+    /// The ingestion is one transaction: the store keeps everything, including the report, or nothing. Ingestions run
+    /// one after another; metrics may change while one runs. The [`ExistingState`](crate::ExistingState) that the
+    /// definitions were validated against is still current when they are stored: if it changed, the store requests the
+    /// definitions again. The store calls the methods of [`Ingestion`] in their order; it calls only
+    /// [`Ingestion::definitions`] and [`Ingestion::next_record`] more than once.
     ///
-    /// An ingestion deletes nothing: definitions that it does not contain stay, a metric keeps its title and
-    /// description, and one that is out of service stays so. A query whose SQL differs from the stored one gets the
-    /// next version. Records are a multiset: of each record, compared in all columns, as many are added as are missing
-    /// to the number in the ingestion.
+    /// An ingestion deletes nothing. Definitions that it does not contain are kept, and metrics keep their display text
+    /// and service state. A query whose SQL differs from the stored one gets the next version. Records are a multiset:
+    /// of each record, compared in all columns, as many are added as the store lacks to reach the number in the
+    /// ingestion.
     ///
     /// # Errors
     ///
-    /// - [`RepositoryError::IdempotencyKeyReused`] if its key belongs to an ingestion with another fingerprint.
+    /// - [`RepositoryError::IdempotencyKeyReused`] if the key was used for an ingestion with another fingerprint.
     /// - [`RepositoryError::Input`] if a record cannot be read.
-    /// - [`RepositoryError::ChangedMeanwhile`] if the existing state has changed each time that the definitions were
-    ///   validated.
-    /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or what is stored, for example a metric
-    ///   whose query is neither stored nor contained.
+    /// - [`RepositoryError::ChangedMeanwhile`] if the existing state changed during each validation.
+    /// - [`RepositoryError::Inconsistent`] if the content contradicts itself or the stored state, for example a metric
+    ///   whose query is in neither.
     /// - Any error of [`Ingestion::definitions`].
     ///
     /// Nothing is stored then.
     async fn ingest(&self, ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError>;
 
-    /// The report of an ingestion that was committed or refused.
+    /// Returns the report of an ingestion that was committed or refused.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::IngestionNotFound`] if no ingestion has the id.
     async fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError>;
 
-    /// Whether the store is ready, and what it holds.
+    /// Returns whether the store is ready, and how many metrics it has.
     async fn check(&self) -> Result<Readiness, RepositoryError>;
 }

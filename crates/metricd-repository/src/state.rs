@@ -1,4 +1,4 @@
-//! The state of a store as one value, with the rules of the port as plain functions.
+//! The state of a store as one value, and the operations of the port on it.
 
 mod counted;
 mod metrics;
@@ -20,21 +20,21 @@ use crate::{
     RepositoryError,
 };
 
-/// Everything that a [`StateRepository`](crate::StateRepository) holds, as one value that can be serialized.
+/// The state of a [`StateRepository`](crate::StateRepository) as one value that can be serialized.
 //
-// The methods have the names, the results and the errors of the port's. A method that fails may have changed the state
-// in part, so each runs on a copy that replaces the state if it succeeds.
+// The methods have the names, results and errors of the port. A method that fails may have changed a part of the state,
+// so each runs on a copy that replaces the state if it succeeds.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct StoreState {
     queries: BTreeMap<QueryId, Vec<QueryVersion>>,
     query_edits: BTreeMap<QueryId, Edit>,
     metrics: BTreeMap<MetricId, StoredMetric>,
     dashboards: BTreeMap<DashboardId, Dashboard>,
-    /// How often each record is stored.
+    /// The number of times that each record is stored.
     #[serde(with = "counted")]
     records: HashMap<Record, usize>,
     ingestions: BTreeMap<IngestionId, IngestionReport>,
-    /// The answers to requests with an idempotency key.
+    /// The answers to requests with an idempotency key, by the key.
     metric_answers: HashMap<String, Answered<MetricDefinition>>,
     report_answers: HashMap<String, Answered<IngestionId>>,
 }
@@ -47,7 +47,7 @@ struct Answered<T> {
 }
 
 impl StoreState {
-    /// A page of the metrics that the filter lets through, in the order of their ids.
+    /// A page of the metrics that match the filter, ordered by id.
     pub(crate) fn list_definitions(
         &self,
         filter: &DefinitionFilter,
@@ -57,12 +57,12 @@ impl StoreState {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let definitions = self.metrics.range((from, Bound::Unbounded)).map(|(id, _)| self.get_definition(id));
         let is_wanted = |definition: &Result<MetricDefinition, _>| {
-            definition.as_ref().map_or(true, |definition| self.lets_through(filter, definition))
+            definition.as_ref().map_or(true, |definition| self.matches(filter, definition))
         };
         definitions.filter(is_wanted).take(limit).collect()
     }
 
-    /// A page of the versions of a metric, the newest first.
+    /// A page of the versions of a metric, newest first.
     pub(crate) fn list_metric_versions(
         &self,
         id: &MetricId,
@@ -74,14 +74,14 @@ impl StoreState {
         Ok(versions.take(limit).cloned().collect())
     }
 
-    /// Stores a metric with a query of its own; `false` if a request with the idempotency key has stored it before.
+    /// Stores a metric with a query of its own, unless a request with the same idempotency key stored it before.
     pub(crate) fn insert_metric(
         &mut self,
         metric: NewMetric,
         idempotency: Option<Idempotency>,
     ) -> Result<(MetricDefinition, bool), RepositoryError> {
         if let Some(idempotency) = &idempotency
-            && let Some(answer) = remembered(&self.metric_answers, idempotency)?
+            && let Some(answer) = earlier_answer(&self.metric_answers, idempotency)?
         {
             return Ok((answer, false));
         }
@@ -93,7 +93,7 @@ impl StoreState {
         Ok((definition, true))
     }
 
-    /// A page of the current versions of the queries, in the order of their ids.
+    /// A page of the current versions of the queries, ordered by id.
     #[must_use]
     pub(crate) fn list_queries(&self, after: Option<&QueryId>, limit: usize) -> Vec<Query> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
@@ -103,12 +103,12 @@ impl StoreState {
         queries.take(limit).collect()
     }
 
-    /// Every version of a query, the newest first.
+    /// Every version of a query, newest first.
     pub(crate) fn list_query_versions(&self, id: &QueryId) -> Result<Vec<QueryVersion>, RepositoryError> {
         Ok(self.query_versions(id)?.iter().rev().cloned().collect())
     }
 
-    /// A page of the dashboards in the order of their ids, with the number of their items among these.
+    /// A page of the dashboards, ordered by id, each with the number of its items that match the patterns.
     #[must_use]
     pub(crate) fn list_dashboards(
         &self,
@@ -125,37 +125,36 @@ impl StoreState {
         self.dashboards.range((from, Bound::Unbounded)).take(limit).map(|(_, one)| summary(one)).collect()
     }
 
-    /// The dashboard.
     pub(crate) fn get_dashboard(&self, id: &DashboardId) -> Result<Dashboard, RepositoryError> {
         self.dashboards.get(id).cloned().ok_or_else(|| RepositoryError::DashboardNotFound(id.clone()))
     }
 
-    /// The report of an ingestion.
     pub(crate) fn get_ingestion(&self, id: IngestionId) -> Result<IngestionReport, RepositoryError> {
         self.ingestions.get(&id).cloned().ok_or(RepositoryError::IngestionNotFound(id))
     }
 
-    /// The number of metrics in service.
     #[must_use]
     pub(crate) fn check(&self) -> Readiness {
         let active = self.metrics.values().filter(|stored| stored.deleted_at.is_none());
         Readiness { pending_migrations: 0, metric_count: active.count() as u64 }
     }
 
-    /// Every stored record as often as it is stored, in no particular order.
+    /// Every stored record, as often as it is stored, in no particular order.
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().flat_map(|(record, &count)| std::iter::repeat_n(record, count))
     }
 
-    /// The report of the ingestion that had this idempotency key within
-    /// [`IDEMPOTENCY_RETENTION`]. A store asks for it before anything else of an ingestion.
-    pub(crate) fn remembered_report(&self, key: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
-        let id = remembered(&self.report_answers, key)?;
+    /// The report of the ingestion that had this idempotency key within [`IDEMPOTENCY_RETENTION`]. A store checks this
+    /// before it calls anything else on an ingestion.
+    pub(crate) fn earlier_report(&self, key: &Idempotency) -> Result<Option<IngestionReport>, RepositoryError> {
+        let id = earlier_answer(&self.report_answers, key)?;
         Ok(id.and_then(|id| self.ingestions.get(&id).cloned()))
     }
 
-    /// The state after an ingestion, and its report. The definitions are those that the ingestion has returned for the
-    /// present [`Self::existing`] state, and the key is its idempotency key.
+    /// The state after an ingestion, and its report.
+    ///
+    /// `definitions` are those that the ingestion returned for the current [`Self::existing`] state, and `key` is its
+    /// idempotency key.
     pub(crate) fn ingested(
         &self,
         definitions: Definitions,
@@ -182,7 +181,7 @@ impl StoreState {
         Ok((next, report))
     }
 
-    /// What is stored under these ids.
+    /// The stored entries of these ids.
     #[must_use]
     pub(crate) fn existing(&self, referenced_ids: &ReferencedIds) -> ExistingState {
         let stored = |id: &QueryId| {
@@ -327,13 +326,13 @@ impl StoreState {
     }
 }
 
-fn remembered<T: Clone>(
+fn earlier_answer<T: Clone>(
     answers: &HashMap<String, Answered<T>>,
-    asked: &Idempotency,
+    request: &Idempotency,
 ) -> Result<Option<T>, RepositoryError> {
     let oldest = Utc::now() - IDEMPOTENCY_RETENTION;
-    match answers.get(&asked.key).filter(|answered| answered.at > oldest) {
-        Some(answered) if answered.fingerprint != asked.fingerprint => Err(RepositoryError::IdempotencyKeyReused),
+    match answers.get(&request.key).filter(|answered| answered.at > oldest) {
+        Some(answered) if answered.fingerprint != request.fingerprint => Err(RepositoryError::IdempotencyKeyReused),
         answered => Ok(answered.map(|answered| answered.answer.clone())),
     }
 }

@@ -1,4 +1,4 @@
-//! A complete store that holds its state in memory, and saves it elsewhere if it has to outlive its process.
+//! A complete store that holds its state in memory, and saves it for the next process if required.
 
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,52 +15,52 @@ use crate::{
     Readiness, RepositoryError, StoreState,
 };
 
-/// Saves the state of a store, such as in a file.
+/// Saves the state of a store, for example in a file.
 pub trait SaveState: Debug + Send + Sync {
-    /// Saves the state, whole or not at all. The change that led to it takes effect only after this.
+    /// Saves the state atomically. The change that led to it takes effect after this returns.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`] if the state cannot be saved: the change is then not made.
+    /// [`RepositoryError::Unavailable`] if the state cannot be saved. The change is not made then.
     fn save(&self, state: &StoreState) -> Result<(), RepositoryError>;
 }
 
-/// Saves nothing: the state ends with its process.
+/// Saves nothing: the state is lost when the process ends.
 impl SaveState for () {
     fn save(&self, _: &StoreState) -> Result<(), RepositoryError> {
         Ok(())
     }
 }
 
-/// A store of metrics that holds its state in memory and saves it after each change. Saving blocks the caller's thread.
+/// A store that holds its state in memory, and saves it after each change. Saving blocks the calling thread.
 #[derive(Debug, Default)]
 pub struct StateRepository<S> {
     state: Mutex<StoreState>,
     storage: S,
 }
 
-/// A store of metrics in memory. It keeps every promise of [`MetricRepository`], but its state ends with its process.
+/// A store in memory. It fulfils every guarantee of [`MetricRepository`], but loses its state when the process ends.
 pub type MemoryRepository = StateRepository<()>;
 
 impl<S: SaveState> StateRepository<S> {
-    /// A store with a state that was saved before, or with [`StoreState::default`].
+    /// Makes a store of a state that was saved before, or of [`StoreState::default`].
     #[must_use]
     pub fn new(state: StoreState, storage: S) -> Self {
         Self { state: Mutex::new(state), storage }
     }
 
-    /// Every stored record, in no particular order.
+    /// Every stored record, as often as it is stored, in no particular order.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         self.lock().records().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, StoreState> {
-        // A change is made on a copy and put in place whole, so that a panic cannot have left a broken state behind.
+        // A change is made on a copy that then replaces the state, so a panic cannot have left a broken state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a change, whole or not at all.
+    /// Applies a change to a copy, and replaces the state if it succeeds and is saved.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut StoreState) -> Result<T, RepositoryError>,
@@ -148,17 +148,17 @@ impl<S: SaveState> MetricRepository for StateRepository<S> {
 
     async fn ingest(&self, mut ingestion: Box<dyn Ingestion>) -> Result<IngestionReport, RepositoryError> {
         let key = ingestion.idempotency();
-        let remembered = |state: &StoreState| key.as_ref().map(|key| state.remembered_report(key)).transpose();
-        if let Some(report) = remembered(&self.lock())?.flatten() {
+        let earlier_report = |state: &StoreState| key.as_ref().map(|key| state.earlier_report(key)).transpose();
+        if let Some(report) = earlier_report(&self.lock())?.flatten() {
             return Ok(report);
         }
         let referenced_ids = ingestion.referenced_ids();
         for _ in 0..MAX_VALIDATION_ATTEMPTS {
             let existing = self.lock().existing(&referenced_ids);
-            // The state is not locked: the ingestion validates its definitions while others change metrics, or ingest.
+            // The state is not locked here, so others can change metrics or ingest during the validation.
             let definitions = ingestion.definitions(&existing).await?;
             let mut state = self.lock();
-            if let Some(report) = remembered(&state)?.flatten() {
+            if let Some(report) = earlier_report(&state)?.flatten() {
                 return Ok(report);
             }
             if state.existing(&referenced_ids) == existing {

@@ -1,4 +1,4 @@
-//! The in-memory store keeps every promise of the port.
+//! The in-memory store passes the contract suite.
 
 use std::future::{Ready, ready};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Builders of ingestions and their content.
+//! Builders of ingestions and of their content.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,16 +16,16 @@ use crate::{
     RepositoryError,
 };
 
-/// An ingestion whose content a test has made.
+/// An ingestion of content that a test provides.
 #[derive(Debug)]
 pub struct TestIngestion {
-    /// The ids of which the store returns the existing state.
+    /// The ids for which the store returns the existing state.
     pub referenced_ids: ReferencedIds,
-    /// The definitions to store, whatever exists.
+    /// The definitions to store, regardless of the existing state.
     pub definitions: Definitions,
     /// The records to store. An error among them ends the input.
     pub records: VecDeque<io::Result<Record>>,
-    /// Makes the conclusion from the report.
+    /// Makes the conclusion of the report.
     pub conclude: fn(IngestionReport) -> Conclusion,
     /// Receives the existing state and the changes when the ingestion concludes.
     pub seen: std::sync::mpsc::Sender<(ExistingState, Changes)>,
@@ -37,13 +37,13 @@ pub struct TestIngestion {
 }
 
 impl TestIngestion {
-    /// An ingestion that is committed, and a channel with the existing state and the changes.
+    /// Makes an ingestion that is committed, and a channel that receives the existing state and the changes.
     #[must_use]
     pub fn committing(
         definitions: Definitions,
         records: Vec<Record>,
     ) -> (Self, std::sync::mpsc::Receiver<(ExistingState, Changes)>) {
-        let (seen, told) = std::sync::mpsc::channel();
+        let (seen, observed) = std::sync::mpsc::channel();
         let referenced_ids = ReferencedIds {
             query_ids: definitions.queries.iter().map(|query| query.query_id.clone()).collect(),
             metric_ids: definitions.metrics.iter().map(|metric| metric.metric_id.clone()).collect(),
@@ -59,7 +59,7 @@ impl TestIngestion {
             idempotency: None,
             existing: ExistingState::default(),
         };
-        (ingestion, told)
+        (ingestion, observed)
     }
 }
 
@@ -87,7 +87,7 @@ impl Ingestion for TestIngestion {
     }
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
-        // A test that does not listen has dropped the receiver, and does not mind.
+        // A test that needs neither has dropped the receiver.
         let _ = self.seen.send((self.existing.clone(), changes.clone()));
         (self.conclude)(self.report.clone())
     }
@@ -97,7 +97,7 @@ impl Ingestion for TestIngestion {
 ///
 /// # Panics
 ///
-/// Where an argument is not valid; so do the other builders.
+/// If an argument is invalid.
 #[must_use]
 pub fn query(id: &str, sql: &str) -> Query {
     Query { query_id: QueryId::parse(id).unwrap(), sql: SqlText::parse(sql).unwrap() }
@@ -107,17 +107,17 @@ pub fn query(id: &str, sql: &str) -> Query {
 ///
 /// # Panics
 ///
-/// Where an argument is not valid.
+/// If an argument is invalid.
 #[must_use]
 pub fn metric(id: &str, query_id: &str) -> Metric {
     Metric::new(MetricId::parse(id).unwrap(), QueryId::parse(query_id).unwrap(), true)
 }
 
-/// A dashboard of these metrics, without a layout, named like its id, as an ingestion brings it.
+/// An update of a dashboard with these items, named like its id and without layouts.
 ///
 /// # Panics
 ///
-/// Where an argument is not valid.
+/// If an argument is invalid.
 #[must_use]
 pub fn dashboard(id: &str, metric_ids: &[&str]) -> DashboardUpdate {
     let item = |id: &&str| DashboardItem::new(MetricId::parse(*id).unwrap());
@@ -132,7 +132,7 @@ pub fn dashboard(id: &str, metric_ids: &[&str]) -> DashboardUpdate {
 ///
 /// # Panics
 ///
-/// Where an argument is not valid.
+/// If an argument is invalid.
 #[must_use]
 pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
     LayoutEntry::new(MetricId::parse(metric_id).unwrap(), 0, y, 1, 1, false).unwrap()
@@ -142,7 +142,7 @@ pub fn layout_entry(metric_id: &str, y: i32) -> LayoutEntry {
 ///
 /// # Panics
 ///
-/// Where an argument is not valid.
+/// If an argument is invalid.
 #[must_use]
 pub fn date(year: i32, month: u32, day: u32) -> RecordDate {
     RecordDate::new(NaiveDate::from_ymd_opt(year, month, day).unwrap()).unwrap()
@@ -152,7 +152,7 @@ pub fn date(year: i32, month: u32, day: u32) -> RecordDate {
 ///
 /// # Panics
 ///
-/// Where an argument is not valid.
+/// If an argument is invalid.
 #[must_use]
 pub fn record(query_id: &str) -> Record {
     Record {

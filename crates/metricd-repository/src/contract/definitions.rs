@@ -1,4 +1,4 @@
-//! The promises about queries, metrics and dashboards that files define.
+//! Guarantees about queries, metrics and dashboards that files define.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -17,17 +17,17 @@ use crate::{ChangeCounts, Changes, DashboardUpdate, DefinitionFilter, Definition
 type Repository = Arc<dyn MetricRepository>;
 
 pub(super) async fn store(repository: &Repository, definitions: Definitions) -> Changes {
-    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    told.recv().unwrap().1
+    observed.recv().unwrap().1
 }
 
 pub(super) fn one_metric(sql: &str) -> Definitions {
     Definitions { queries: vec![query("q1", sql)], metrics: vec![metric("m1", "q1")], ..Definitions::default() }
 }
 
-/// Each kind of thing has its own error for what is not stored.
-pub async fn what_is_not_stored_is_not_found(repository: Repository) {
+/// For an id that is not stored, each kind of entry has its own error.
+pub async fn absent_ids_are_not_found(repository: Repository) {
     let metric = repository.get_definition(&MetricId::parse("m1").unwrap()).await;
     assert!(matches!(metric, Err(RepositoryError::MetricNotFound(_))), "{metric:?}");
     let query = repository.list_query_versions(&QueryId::parse("q1").unwrap()).await;
@@ -40,8 +40,8 @@ pub async fn what_is_not_stored_is_not_found(repository: Repository) {
     assert_eq!((readiness.pending_migrations, readiness.metric_count), (0, 0));
 }
 
-/// A metric is returned as it was stored; its SQL is not changed in any character.
-pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
+/// A metric is returned as it was stored, with exactly the same SQL.
+pub async fn a_stored_metric_is_returned_with_its_query(repository: Repository) {
     let sql = "-- \u{1f4c8} Title\r\nSELECT 'it''s', \"x\" FROM metrics; ";
     let mut definitions = one_metric(sql);
     definitions.metrics[0].editable = false;
@@ -56,8 +56,8 @@ pub async fn a_stored_metric_comes_back_with_its_query(repository: Repository) {
     assert_eq!(repository.check().await.unwrap().metric_count, 1);
 }
 
-/// A page begins after the last id of the page before. Ids are ordered by the codes of their characters.
-pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository) {
+/// A page begins after the last id of the previous page. Ids are ordered by Unicode code points.
+pub async fn metrics_are_listed_by_id(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics = ["b", "a", "B", "a-1", "_", "10", "9"].map(|id| metric(id, "q1")).to_vec();
     store(&repository, definitions).await;
@@ -74,7 +74,7 @@ pub async fn metrics_are_listed_in_the_order_of_their_ids(repository: Repository
 }
 
 /// Queries are listed in pages, in the order of their ids.
-pub async fn queries_are_listed_in_the_order_of_their_ids(repository: Repository) {
+pub async fn queries_are_listed_by_id(repository: Repository) {
     let ids = ["b", "A", "a-1", "Z", "_"];
     let queries: Vec<_> = ids.iter().map(|id| query(id, &format!("SELECT '{id}'"))).collect();
     store(&repository, Definitions { queries, ..Definitions::default() }).await;
@@ -91,8 +91,8 @@ pub async fn queries_are_listed_in_the_order_of_their_ids(repository: Repository
     assert!(listed(Some("b"), 2).await.is_empty());
 }
 
-/// A new text is the next version of a query. Earlier versions stay, also if their text is stored again.
-pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(repository: Repository) {
+/// Other SQL is the next version of a query. Earlier versions are kept, also if their SQL is stored again.
+pub async fn a_changed_query_gets_a_new_version_and_keeps_the_old_one(repository: Repository) {
     for sql in ["SELECT 1", "SELECT 2", "SELECT 1"] {
         store(&repository, one_metric(sql)).await;
     }
@@ -103,7 +103,7 @@ pub async fn a_changed_query_becomes_a_new_version_and_the_old_one_stays(reposit
     assert_eq!((definition.query_version, definition.sql.as_str()), (3, "SELECT 1"));
 }
 
-/// Storing the same again is counted as unchanged and makes no version.
+/// Storing the same definition again is counted as unchanged and makes no version.
 pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     let mut board = dashboard("d1", &["m1"]);
@@ -118,11 +118,11 @@ pub async fn an_unchanged_definition_changes_nothing(repository: Repository) {
 }
 
 /// A second ingestion adds to the first and deletes nothing.
-pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
+pub async fn an_ingestion_deletes_nothing(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let other = Definitions {
         queries: vec![query("q2", "SELECT 2")],
-        // Of a query that this ingestion does not bring.
+        // The metrics read a query that this ingestion does not contain.
         metrics: vec![metric("m2", "q1"), metric("m3", "q2")],
         ..Definitions::default()
     };
@@ -136,18 +136,18 @@ pub async fn what_an_ingestion_does_not_mention_stays(repository: Repository) {
     assert_eq!(store(&repository, moved).await.metrics, ChangeCounts { changed: 1, ..ChangeCounts::default() });
 }
 
-/// A metric whose query does not exist fails the ingestion, and nothing of it is stored.
-pub async fn a_metric_without_its_query_is_refused_whole(repository: Repository) {
+/// A metric whose query does not exist fails the ingestion, which then stores nothing.
+pub async fn a_metric_without_its_query_fails_the_ingestion(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q2"));
-    let (ingestion, _told) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _observed) = TestIngestion::committing(definitions, Vec::new());
     let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
 
-/// Items keep their first order. A later layout entry replaces the earlier one of its metric.
-pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
+/// Items keep their first order. A later layout entry replaces the earlier one of the same metric.
+pub async fn a_dashboard_accumulates_items_and_layouts(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics = vec![metric("m2", "q1"), metric("m1", "q1"), metric("m0", "q1")];
     let mut first = dashboard("d1", &["m2", "m1"]);
@@ -181,20 +181,20 @@ pub async fn a_dashboard_gathers_items_and_layouts(repository: Repository) {
     assert_eq!(changes.dashboards, ChangeCounts { changed: 1, ..ChangeCounts::default() }, "it has another name");
 }
 
-/// A layout entry for a metric that is no item fails the ingestion, and nothing of it is stored.
-pub async fn a_layout_entry_without_its_item_is_refused_whole(repository: Repository) {
+/// A layout entry for a metric that is not an item fails the ingestion, which then stores nothing.
+pub async fn a_layout_entry_without_its_item_fails_the_ingestion(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     let mut board = dashboard("d1", &[]);
     board.layouts = BTreeMap::from([(Breakpoint::Lg, vec![layout_entry("m1", 0)])]);
     definitions.dashboards = vec![board];
-    let (ingestion, _told) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, _observed) = TestIngestion::committing(definitions, Vec::new());
     let refused = repository.ingest(Box::new(ingestion)).await;
     assert!(matches!(refused, Err(RepositoryError::Inconsistent(_))), "{refused:?}");
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
 }
 
-/// Thousands of definitions are stored in one ingestion, in however many statements.
-pub async fn many_definitions_are_stored_at_once(repository: Repository) {
+/// One ingestion stores thousands of definitions, regardless of the number of statements.
+pub async fn many_definitions_are_stored_in_one_ingestion(repository: Repository) {
     let count = 2_345;
     let ids: Vec<_> = (0..count).map(|number| format!("id-{number}")).collect();
     let mut board = dashboard("d1", &ids.iter().map(String::as_str).collect::<Vec<_>>());
@@ -221,8 +221,8 @@ fn contract(column: &str) -> Contract {
     Contract::new(ContractParts { columns, period, ..ContractParts::default() }).unwrap()
 }
 
-/// The declarations of a metric and its contract are returned as they were stored.
-pub async fn declarations_and_contracts_come_back(repository: Repository) {
+/// The declarations and the contract of a metric are returned as they were stored.
+pub async fn declarations_and_contracts_are_returned_as_stored(repository: Repository) {
     let mut declaring = metric("m1", "q1");
     let day = ParameterDeclaration {
         default: Some("2025-06-01".into()),
@@ -247,9 +247,9 @@ pub async fn declarations_and_contracts_come_back(repository: Repository) {
     assert_eq!(changes.metrics, ChangeCounts { unchanged: 1, ..ChangeCounts::default() });
 }
 
-/// A contract belongs to one SQL and one set of declarations. It is removed if either changes, unless a new one is
-/// stored with them.
-pub async fn a_contract_ends_with_what_it_is_about(repository: Repository) {
+/// A contract belongs to one SQL and one set of declarations. If either changes, the contract is removed, unless the
+/// same ingestion stores a new one.
+pub async fn a_change_of_sql_or_declarations_removes_the_contract(repository: Repository) {
     let id = MetricId::parse("m1").unwrap();
     let with = |sql: &str, column: &str| Definitions {
         contracts: BTreeMap::from([(MetricId::parse("m1").unwrap(), contract(column))]),

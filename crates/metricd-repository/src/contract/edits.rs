@@ -1,4 +1,4 @@
-//! The promises about edits: a store knows what was changed since files last wrote it.
+//! Guarantees about edits: a store knows what changed since files last wrote it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -42,11 +42,11 @@ async fn edit(repository: &Repository, id: &str, change: impl FnOnce(&mut Metric
 
 /// The authors of the edits of `q1` and `m1`, from the existing state of an empty ingestion.
 async fn edits(repository: &Repository) -> (Option<Actor>, Option<Actor>) {
-    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
     ingestion.referenced_ids.metric_ids.insert(MetricId::parse("m1").unwrap());
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    let existing = told.recv().unwrap().0;
+    let existing = observed.recv().unwrap().0;
     let query = existing.queries.values().find_map(|query| query.edit.clone());
     let metric = existing.metrics.get(&MetricId::parse("m1").unwrap()).and_then(|metric| metric.edit.clone());
     (query.map(|edit| edit.by), metric.map(|edit| edit.by))
@@ -56,8 +56,9 @@ fn sql(text: &str) -> SqlText {
     SqlText::parse(text).unwrap()
 }
 
-/// SQL that is changed over HTTP is an edit of its query, until files write the query or repeat the edited SQL.
-pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Repository) {
+/// A change of SQL over HTTP is an edit of the query. The edit ends when files write the query or repeat the edited
+/// SQL.
+pub async fn an_edit_ends_when_files_write_or_repeat_it(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     assert_eq!(edits(&repository).await, (None, None), "files wrote it");
     edit(&repository, "m1", |content| content.sql = sql("SELECT 2")).await;
@@ -67,7 +68,7 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     edit(&repository, "m1", |content| content.sql = sql("SELECT 4")).await;
     edit(&repository, "m1", |content| content.limits.rows = NonZeroU32::new(4)).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
-    // Other definitions end no edit.
+    // Other definitions do not end the edit.
     store(&repository, Definitions { queries: vec![query("q2", "SELECT 1")], ..Definitions::default() }).await;
     assert_eq!(edits(&repository).await, (Some(ann()), Some(ann())));
     let mut repeated = one_metric("SELECT 4");
@@ -77,9 +78,9 @@ pub async fn an_edit_is_known_until_files_write_or_repeat_it(repository: Reposit
     assert_eq!(edits(&repository).await, (None, None), "files repeat it");
 }
 
-/// A change of display text or service is no edit. A query of a metric's own, and a metric that no file wrote, are
-/// edits.
-pub async fn only_what_files_declare_is_edited(repository: Repository) {
+/// A change of the display text or of the service state is not an edit. A metric's own query, and a metric that no file
+/// wrote, are edits.
+pub async fn only_changes_of_declared_content_are_edits(repository: Repository) {
     let shared = Definitions { metrics: vec![metric("m1", "q1"), metric("m2", "q1")], ..one_metric("SELECT 1") };
     store(&repository, shared).await;
     let title = Some(MetricTitle::parse("Title").unwrap());
@@ -93,7 +94,7 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
 
     edit(&repository, "m1", |content| content.sql = sql("SELECT 2")).await;
     assert_eq!(edits(&repository).await, (None, Some(ann())), "the metric reads another query, and `q1` is as it was");
-    // A query that changes under an edited metric does not end the metric's edit.
+    // A new version of the query does not end the edit of a metric that reads it.
     edit(&repository, "m2", |content| content.sql = sql("SELECT 3")).await;
     let own = repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap().metric.query_id;
     let changed = Definitions { queries: vec![query(own.as_str(), "SELECT 5")], ..Definitions::default() };
@@ -103,21 +104,21 @@ pub async fn only_what_files_declare_is_edited(repository: Repository) {
     let definition = repository.get_definition(&MetricId::parse("m2").unwrap()).await.unwrap();
     let new = NewMetric { metric_id: MetricId::parse("m3").unwrap(), content: content(&definition), actor: ann() };
     repository.insert_metric(new, None).await.unwrap();
-    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("m3").unwrap());
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    let existing = told.recv().unwrap().0;
+    let existing = observed.recv().unwrap().0;
     assert!(existing.queries.values().all(|query| query.edit.is_some()), "{existing:?}");
     assert!(existing.metrics.values().all(|metric| metric.edit.is_some()), "{existing:?}");
 }
 
-/// Called with the number of an attempt, from 0. May return definitions in place of those of the ingestion.
-type Meanwhile = dyn FnMut(usize, &ExistingState) -> Option<Definitions> + Send;
+/// Called with the number of the attempt, from 0. It may return definitions that replace those of the ingestion.
+type Interruption = dyn FnMut(usize, &ExistingState) -> Option<Definitions> + Send;
 
-/// An ingestion during whose validation something happens.
+/// An ingestion that calls a function during each validation.
 struct Interrupted {
     ingestion: TestIngestion,
-    meanwhile: Box<Meanwhile>,
+    interruption: Box<Interruption>,
     attempts: usize,
 }
 
@@ -138,7 +139,7 @@ impl Ingestion for Interrupted {
     }
 
     async fn definitions(&mut self, existing: &ExistingState) -> Result<Definitions, RepositoryError> {
-        let others = (self.meanwhile)(self.attempts, existing);
+        let others = (self.interruption)(self.attempts, existing);
         self.attempts += 1;
         Ok(others.unwrap_or(self.ingestion.definitions(existing).await?))
     }
@@ -152,20 +153,20 @@ impl Ingestion for Interrupted {
     }
 }
 
-/// Ingests while something happens at each attempt to validate.
-async fn ingest_meanwhile(
+/// Ingests, and calls a function during each validation.
+async fn ingest_with_interruption(
     repository: &Repository,
     definitions: Definitions,
-    meanwhile: impl FnMut(usize, &ExistingState) -> Option<Definitions> + Send + 'static,
+    interruption: impl FnMut(usize, &ExistingState) -> Option<Definitions> + Send + 'static,
 ) -> Result<Changes, RepositoryError> {
-    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
-    let interrupted = Interrupted { ingestion, meanwhile: Box::new(meanwhile), attempts: 0 };
+    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
+    let interrupted = Interrupted { ingestion, interruption: Box::new(interruption), attempts: 0 };
     repository.ingest(Box::new(interrupted)).await?;
-    Ok(told.recv().unwrap().1)
+    Ok(observed.recv().unwrap().1)
 }
 
-/// Edits from within an attempt, which blocks its thread.
-fn edit_at_once(repository: &Repository, id: &'static str, change: impl FnOnce(&mut MetricContent) + Send + 'static) {
+/// Edits a metric during a validation, and blocks its thread until the edit is stored.
+fn edit_and_wait(repository: &Repository, id: &'static str, change: impl FnOnce(&mut MetricContent) + Send + 'static) {
     let (repository, runtime) = (Arc::clone(repository), Handle::current());
     std::thread::spawn(move || runtime.block_on(edit(&repository, id, change))).join().unwrap();
 }
@@ -179,28 +180,28 @@ async fn definition(repository: &Repository) -> MetricDefinition {
     repository.get_definition(&MetricId::parse("m1").unwrap()).await.unwrap()
 }
 
-/// Files that repeat what was stored when they were validated neither revert a change that was made meanwhile, nor end
-/// its edit, nor replace its contract.
-pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(repository: Repository) {
+/// Files that repeat what was stored at their validation do not affect an edit that was made meanwhile: they neither
+/// revert it, nor end it, nor replace its contract.
+pub async fn an_edit_during_a_validation_is_kept(repository: Repository) {
     let mut files = one_metric("SELECT 1 AS a");
     files.contracts = BTreeMap::from([(MetricId::parse("m1").unwrap(), contract_of("a"))]);
     store(&repository, files.clone()).await;
-    let (told, asked) = mpsc::channel();
-    let store_again = Arc::clone(&repository);
-    let changes = ingest_meanwhile(&repository, files, move |attempt, existing| {
+    let (sender, receiver) = mpsc::channel();
+    let other_client = Arc::clone(&repository);
+    let changes = ingest_with_interruption(&repository, files, move |attempt, existing| {
         if attempt == 0 {
-            edit_at_once(&store_again, "m1", |content| {
+            edit_and_wait(&other_client, "m1", |content| {
                 (content.sql, content.contract) = (sql("SELECT 2 AS b"), contract_of("b"));
             });
         }
-        told.send(existing.clone()).unwrap();
-        // Definitions that conflict with an edit are refused.
+        sender.send(existing.clone()).unwrap();
+        // The ingestion refuses definitions that conflict with an edit.
         let is_edited = existing.queries.values().any(|query| query.edit.is_some());
         is_edited.then(Definitions::default)
     });
     let changes = changes.await.unwrap();
-    let asked: Vec<_> = asked.iter().map(|existing| existing.queries.into_values().next().unwrap()).collect();
-    assert_eq!(asked.iter().map(|query| query.sql.as_str()).collect::<Vec<_>>(), ["SELECT 1 AS a", "SELECT 2 AS b"]);
+    let queries: Vec<_> = receiver.iter().map(|existing| existing.queries.into_values().next().unwrap()).collect();
+    assert_eq!(queries.iter().map(|query| query.sql.as_str()).collect::<Vec<_>>(), ["SELECT 1 AS a", "SELECT 2 AS b"]);
     assert_eq!((changes.queries, changes.metrics), (crate::ChangeCounts::default(), crate::ChangeCounts::default()));
     let after = definition(&repository).await;
     assert_eq!((after.sql.as_str(), after.contract, after.version), ("SELECT 2 AS b", Some(contract_of("b")), 2));
@@ -209,16 +210,16 @@ pub async fn an_edit_stays_that_is_made_while_an_ingestion_is_validated(reposito
 
 /// If others add, change or delete metrics during the validation, the definitions are validated again with the new
 /// state.
-pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(repository: Repository) {
+pub async fn changes_during_a_validation_cause_another_one(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let mut files = one_metric("SELECT 1");
     files.queries.push(query("q2", "SELECT 2"));
     files.metrics.push(metric("m2", "q2"));
-    let (told, asked) = mpsc::channel();
-    let store_again = Arc::clone(&repository);
-    let changes = ingest_meanwhile(&repository, files, move |attempt, existing| {
-        let (repository, runtime) = (Arc::clone(&store_again), Handle::current());
-        let meanwhile = async move {
+    let (sender, receiver) = mpsc::channel();
+    let other_client = Arc::clone(&repository);
+    let changes = ingest_with_interruption(&repository, files, move |attempt, existing| {
+        let (repository, runtime) = (Arc::clone(&other_client), Handle::current());
+        let interruption = async move {
             let m1 = definition(&repository).await;
             match attempt {
                 0 => {
@@ -238,29 +239,29 @@ pub async fn what_is_changed_while_an_ingestion_is_validated_is_validated_again(
                 _ => {}
             }
         };
-        std::thread::spawn(move || runtime.block_on(meanwhile)).join().unwrap();
+        std::thread::spawn(move || runtime.block_on(interruption)).join().unwrap();
         let m1 = &existing.metrics[&MetricId::parse("m1").unwrap()];
-        told.send((existing.metrics.len(), m1.is_deleted, m1.edit.is_some())).unwrap();
+        sender.send((existing.metrics.len(), m1.is_deleted, m1.edit.is_some())).unwrap();
         None
     });
     let changes = changes.await.unwrap();
     let expected = [(1, false, false), (2, false, false), (2, true, false), (2, false, true)];
-    assert_eq!(asked.iter().collect::<Vec<_>>(), expected);
+    assert_eq!(receiver.iter().collect::<Vec<_>>(), expected);
     assert_eq!((changes.metrics.added, changes.metrics.changed, changes.queries.added), (0, 2, 1));
 }
 
-/// If the state changes during every attempt, the ingestion fails and nothing of it is stored.
-pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Repository) {
+/// If the state changes during every attempt, the ingestion fails and stores nothing.
+pub async fn an_ingestion_fails_after_too_many_validations(repository: Repository) {
     store(&repository, one_metric("SELECT 1")).await;
     let files =
         Definitions { queries: vec![query("q1", "SELECT 'file'"), query("q9", "SELECT 9")], ..Definitions::default() };
-    let store_again = Arc::clone(&repository);
-    let outrun = ingest_meanwhile(&repository, files, move |attempt, _| {
-        edit_at_once(&store_again, "m1", move |content| content.sql = sql(&format!("SELECT 'edit', {attempt}")));
+    let other_client = Arc::clone(&repository);
+    let result = ingest_with_interruption(&repository, files, move |attempt, _| {
+        edit_and_wait(&other_client, "m1", move |content| content.sql = sql(&format!("SELECT 'edit', {attempt}")));
         None
     });
-    let outrun = outrun.await;
-    assert!(matches!(outrun, Err(RepositoryError::ChangedMeanwhile)), "{outrun:?}");
+    let result = result.await;
+    assert!(matches!(result, Err(RepositoryError::ChangedMeanwhile)), "{result:?}");
     let after = definition(&repository).await;
     assert_eq!(after.sql.as_str(), format!("SELECT 'edit', {}", MAX_VALIDATION_ATTEMPTS - 1));
     assert_eq!(
@@ -270,31 +271,31 @@ pub async fn an_ingestion_that_is_outrun_each_time_leaves_nothing(repository: Re
     assert!(repository.list_query_versions(&QueryId::parse("q9").unwrap()).await.is_err());
 }
 
-/// A contract of other SQL, or of other declarations, is not stored, whichever changes first.
-pub async fn a_contract_is_of_what_was_validated(repository: Repository) {
-    // The metric reads a stored query that the files do not bring: its contract is of the SQL that is known.
+/// A contract of other SQL, or of other declarations, is not stored, regardless of which changes first.
+pub async fn a_contract_belongs_to_the_validated_definition(repository: Repository) {
+    // The files do not contain the query of the metric: the contract is that of the stored SQL.
     store(&repository, one_metric("SELECT 1 AS a")).await;
     let m1 = MetricId::parse("m1").unwrap();
     let mut files = Definitions { metrics: vec![metric("m1", "q1")], ..Definitions::default() };
     files.metrics[0].limits.rows = NonZeroU32::new(5);
-    let (mut ingestion, _told) = TestIngestion::committing(files.clone(), Vec::new());
+    let (mut ingestion, _observed) = TestIngestion::committing(files.clone(), Vec::new());
     ingestion.referenced_ids.query_ids.insert(QueryId::parse("q1").unwrap());
-    let store_again = Arc::clone(&repository);
-    let meanwhile = move |attempt: usize, existing: &ExistingState| {
+    let other_client = Arc::clone(&repository);
+    let interruption = move |attempt: usize, existing: &ExistingState| {
         if attempt == 0 {
-            edit_at_once(&store_again, "m1", |content| content.sql = sql("SELECT 2 AS b"));
+            edit_and_wait(&other_client, "m1", |content| content.sql = sql("SELECT 2 AS b"));
         }
         let read = existing.queries.values().next().unwrap();
         let name = if read.sql.as_str().ends_with('a') { "a" } else { "b" };
         Some(Definitions { contracts: BTreeMap::from([(m1.clone(), contract_of(name))]), ..files.clone() })
     };
-    let interrupted = Interrupted { ingestion, meanwhile: Box::new(meanwhile), attempts: 0 };
+    let interrupted = Interrupted { ingestion, interruption: Box::new(interruption), attempts: 0 };
     repository.ingest(Box::new(interrupted)).await.unwrap();
     let after = definition(&repository).await;
     assert_eq!((after.sql.as_str(), &after.contract), ("SELECT 2 AS b", &Some(contract_of("b"))));
     assert_eq!(after.metric.limits.rows, NonZeroU32::new(5));
 
-    // A renewal of a contract names the version that it is for.
+    // A change that replaces a contract names the version that it is based on.
     let mut stale = content(&after);
     stale.contract = contract_of("c");
     let change = MetricChange::Content(Box::new(stale));

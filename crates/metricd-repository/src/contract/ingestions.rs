@@ -1,4 +1,4 @@
-//! The promises about ingestions: existing state, atomicity, reports.
+//! Guarantees about ingestions: existing state, atomicity, reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -23,14 +23,14 @@ fn definitions(query_id: &str, metric_id: &str) -> Definitions {
     }
 }
 
-/// The existing state has what is stored under the referenced ids, and nothing else.
-pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repository) {
+/// The existing state has the stored entries of the referenced ids, and no others.
+pub async fn the_existing_state_covers_the_referenced_ids(repository: Repository) {
     for (query_id, metric_id) in [("q1", "m1"), ("q2", "m2"), ("q4", "m4")] {
-        let (ingestion, _told) = TestIngestion::committing(definitions(query_id, metric_id), Vec::new());
+        let (ingestion, _observed) = TestIngestion::committing(definitions(query_id, metric_id), Vec::new());
         repository.ingest(Box::new(ingestion)).await.unwrap();
     }
     let queries = |ids: &[&str]| ids.iter().map(|id| QueryId::parse(*id).unwrap()).collect::<BTreeSet<_>>();
-    let (mut ingestion, told) = TestIngestion::committing(Definitions::default(), Vec::new());
+    let (mut ingestion, observed) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.referenced_ids = ReferencedIds {
         query_ids: queries(&["q1", "q3"]),
         metric_ids: BTreeSet::from([MetricId::parse("m2").unwrap(), MetricId::parse("m3").unwrap()]),
@@ -52,12 +52,12 @@ pub async fn the_store_says_what_it_knows_of_mentioned_ids(repository: Repositor
         dashboards: BTreeMap::from([(DashboardId::parse("d1").unwrap(), dashboard("d1", &[]).name)]),
         dashboard_items: BTreeSet::from([item("m1"), item("m2"), item("m4")]),
     };
-    assert_eq!(told.recv().unwrap().0, expected);
+    assert_eq!(observed.recv().unwrap().0, expected);
 }
 
 /// A report is returned as it was stored, in every field.
-pub async fn a_report_comes_back_as_it_was(repository: Repository) {
-    let (mut ingestion, _told) = TestIngestion::committing(Definitions::default(), Vec::new());
+pub async fn a_report_is_returned_as_stored(repository: Repository) {
+    let (mut ingestion, _observed) = TestIngestion::committing(Definitions::default(), Vec::new());
     ingestion.report.refusal_count = 1;
     ingestion.report.refusals = vec![Refusal {
         location: Location { file: "q.csv".into(), line: Some(2), column: Some("id".into()), ..Location::default() },
@@ -72,8 +72,8 @@ pub async fn a_report_comes_back_as_it_was(repository: Repository) {
 }
 
 /// A refused ingestion stores its report and nothing else.
-pub async fn a_kept_report_keeps_nothing_else(repository: Repository) {
-    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
+pub async fn a_refused_ingestion_stores_only_its_report(repository: Repository) {
+    let (mut ingestion, _observed) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
     ingestion.conclude = Conclusion::CommitReportOnly;
     ingestion.report.outcome = Outcome::Refused;
     let id = ingestion.report.ingestion_id;
@@ -83,8 +83,8 @@ pub async fn a_kept_report_keeps_nothing_else(repository: Repository) {
 }
 
 /// A dry run stores nothing.
-pub async fn a_discarded_ingestion_leaves_nothing(repository: Repository) {
-    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
+pub async fn a_rolled_back_ingestion_stores_nothing(repository: Repository) {
+    let (mut ingestion, _observed) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1")]);
     ingestion.conclude = Conclusion::RollBack;
     let id = ingestion.report.ingestion_id;
     repository.ingest(Box::new(ingestion)).await.unwrap();
@@ -92,9 +92,9 @@ pub async fn a_discarded_ingestion_leaves_nothing(repository: Repository) {
     nothing_is_stored(&repository).await;
 }
 
-/// If the input fails in the middle, nothing of the ingestion is stored.
-pub async fn input_that_breaks_off_leaves_nothing(repository: Repository) {
-    let (mut ingestion, _told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 2_000]);
+/// If reading the input fails, nothing of the ingestion is stored.
+pub async fn an_unreadable_input_stores_nothing(repository: Repository) {
+    let (mut ingestion, _observed) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 2_000]);
     ingestion.records.push_back(Err(io::Error::other("the disk is gone")));
     let id = ingestion.report.ingestion_id;
     let broken = repository.ingest(Box::new(ingestion)).await;
@@ -107,25 +107,25 @@ pub async fn input_that_breaks_off_leaves_nothing(repository: Repository) {
 async fn nothing_is_stored(repository: &Repository) {
     assert!(repository.get_definition(&MetricId::parse("m1").unwrap()).await.is_err());
     assert!(repository.get_dashboard(&DashboardId::parse("d1").unwrap()).await.is_err());
-    let (ingestion, told) = TestIngestion::committing(Definitions::default(), vec![record("q1")]);
+    let (ingestion, observed) = TestIngestion::committing(Definitions::default(), vec![record("q1")]);
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    assert_eq!(told.recv().unwrap().1.records.added, 1, "the record must not have been stored before");
+    assert_eq!(observed.recv().unwrap().1.records.added, 1, "the record must not have been stored before");
 }
 
 /// Of concurrent ingestions with the same content, one adds it and the others find it unchanged.
-pub async fn ingestions_at_once_do_not_mix(repository: Repository) {
+pub async fn concurrent_ingestions_run_one_after_another(repository: Repository) {
     let mut runs = Vec::new();
-    let mut changes_of = Vec::new();
+    let mut receivers = Vec::new();
     for _ in 0..4 {
-        let (ingestion, told) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 100]);
+        let (ingestion, observed) = TestIngestion::committing(definitions("q1", "m1"), vec![record("q1"); 100]);
         let repository = Arc::clone(&repository);
         runs.push(async move { repository.ingest(Box::new(ingestion)).await });
-        changes_of.push(told);
+        receivers.push(observed);
     }
     for outcome in futures_util::future::join_all(runs).await {
         outcome.unwrap();
     }
-    let changes: Vec<_> = changes_of.into_iter().map(|told| told.recv().unwrap().1).collect();
+    let changes: Vec<_> = receivers.into_iter().map(|observed| observed.recv().unwrap().1).collect();
     assert_eq!(changes.iter().map(|changes| changes.records.added).sum::<u64>(), 100);
     assert_eq!(changes.iter().map(|changes| changes.records.unchanged).sum::<u64>(), 300);
     assert_eq!(changes.iter().map(|changes| changes.queries.added).sum::<u64>(), 1);

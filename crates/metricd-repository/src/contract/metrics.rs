@@ -1,4 +1,4 @@
-//! The promises about single metrics: versions, history, being out of service, retried requests.
+//! Guarantees about single metrics: versions, history, service state, retried requests.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -70,8 +70,9 @@ async fn listed(repository: &Repository, filter: DefinitionFilter) -> Vec<String
     definitions.iter().map(|definition| definition.metric.metric_id.to_string()).collect()
 }
 
-/// A metric is returned as it was stored. Its query has the same id, or that with a number if it is taken.
-pub async fn a_new_metric_comes_back_with_a_query_of_its_own(repository: Repository) {
+/// A metric is returned as it was stored. Its query has the id of the metric, with a number appended if that id is
+/// taken.
+pub async fn a_new_metric_gets_its_own_query(repository: Repository) {
     store(&repository, Definitions { queries: vec![query("m2", "SELECT 2")], ..Definitions::default() }).await;
     for (metric_id, query_id) in [("m1", "m1"), ("m2", "m2-2")] {
         let (stored, is_new) = repository.insert_metric(new(metric_id, "SELECT 1"), None).await.unwrap();
@@ -88,8 +89,8 @@ pub async fn a_new_metric_comes_back_with_a_query_of_its_own(repository: Reposit
     }
 }
 
-/// A metric with an id that exists, in service or not, is refused, and nothing is stored.
-pub async fn an_id_is_given_once(repository: Repository) {
+/// A metric with an existing id, in service or not, is refused, and nothing is stored.
+pub async fn a_metric_id_is_unique(repository: Repository) {
     repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let again = repository.insert_metric(new("m1", "SELECT 2"), None).await;
     assert!(matches!(again, Err(RepositoryError::MetricExists(_))), "{again:?}");
@@ -99,35 +100,35 @@ pub async fn an_id_is_given_once(repository: Repository) {
     assert_eq!(repository.list_queries(None, 10).await.unwrap().len(), 1);
 }
 
-/// A retried request gets the first answer, whatever has changed since. Another request with the key is refused. A
-/// request that failed leaves no key.
-pub async fn the_same_request_again_is_answered_and_not_done_again(repository: Repository) {
-    let mark = |fingerprint: &str| {
+/// A retried request gets the answer of the first, regardless of later changes. Another request with the same key is
+/// refused. A request that failed stores no key.
+pub async fn a_retried_request_gets_the_first_answer(repository: Repository) {
+    let idempotency = |fingerprint: &str| {
         Some(Idempotency { key: "k \u{e4}'1".to_owned(), fingerprint: fingerprint.as_bytes().to_vec() })
     };
     repository.insert_metric(new("taken", "SELECT 1"), None).await.unwrap();
-    let failed = repository.insert_metric(new("taken", "SELECT 1"), mark("one")).await;
+    let failed = repository.insert_metric(new("taken", "SELECT 1"), idempotency("one")).await;
     assert!(matches!(failed, Err(RepositoryError::MetricExists(_))), "{failed:?}");
 
-    let (first, is_new) = repository.insert_metric(new("m1", "SELECT 1"), mark("two")).await.unwrap();
+    let (first, is_new) = repository.insert_metric(new("m1", "SELECT 1"), idempotency("two")).await.unwrap();
     assert!(is_new);
     change(&repository, "m1", 1, MetricChange::Content(Box::new(content("Other", "SELECT 2")))).await.unwrap();
-    let again = repository.insert_metric(new("m1", "SELECT 1"), mark("two")).await.unwrap();
+    let again = repository.insert_metric(new("m1", "SELECT 1"), idempotency("two")).await.unwrap();
     assert_eq!(again, (first, false));
-    let reused = repository.insert_metric(new("m3", "SELECT 1"), mark("three")).await;
+    let reused = repository.insert_metric(new("m3", "SELECT 1"), idempotency("three")).await;
     assert!(matches!(reused, Err(RepositoryError::IdempotencyKeyReused)), "{reused:?}");
 
-    // An ingestion's keys are its own.
+    // Keys of ingestions are separate from those of metrics.
     let ingest = async |fingerprint: &str| {
-        let (mut ingestion, _told) = TestIngestion::committing(one_metric("SELECT 1"), Vec::new());
-        ingestion.idempotency = mark(fingerprint);
+        let (mut ingestion, _observed) = TestIngestion::committing(one_metric("SELECT 1"), Vec::new());
+        ingestion.idempotency = idempotency(fingerprint);
         let id = ingestion.report.ingestion_id;
         repository.ingest(Box::new(ingestion)).await.map(|report| (report.ingestion_id, id))
     };
-    let (first, asked) = ingest("two").await.unwrap();
-    assert_eq!(first, asked);
-    let (again, asked) = ingest("two").await.unwrap();
-    assert!(again == first && again != asked);
+    let (first, requested) = ingest("two").await.unwrap();
+    assert_eq!(first, requested);
+    let (again, requested) = ingest("two").await.unwrap();
+    assert!(again == first && again != requested);
     assert!(matches!(ingest("three").await, Err(RepositoryError::IdempotencyKeyReused)));
 
     let at_once = (0..8).map(|_| {
@@ -142,7 +143,7 @@ pub async fn the_same_request_again_is_answered_and_not_done_again(repository: R
 }
 
 /// A change makes one version, however many fields it changes. A change to the same content makes none.
-pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(repository: Repository) {
+pub async fn a_change_makes_one_version_with_its_author(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let same = change(&repository, "m1", 1, MetricChange::Content(Box::new(content_of(&first)))).await.unwrap();
     assert_eq!(same, first);
@@ -156,8 +157,8 @@ pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(reposi
     assert!(changed.updated_at > first.updated_at && changed.created_at == first.created_at);
 
     let versions = versions(&repository, "m1").await;
-    let told: Vec<_> = versions.iter().map(|one| (one.version, one.action, one.sql.as_str())).collect();
-    assert_eq!(told, [(2, ChangeAction::Changed, "SELECT 2"), (1, ChangeAction::Created, "SELECT 1")]);
+    let summaries: Vec<_> = versions.iter().map(|one| (one.version, one.action, one.sql.as_str())).collect();
+    assert_eq!(summaries, [(2, ChangeAction::Changed, "SELECT 2"), (1, ChangeAction::Created, "SELECT 1")]);
     assert_eq!((&versions[0].display_text, versions[0].limits), (&other.display_text, other.limits));
     assert_eq!(versions[0].changed_by, somebody("bob"));
     let paged = repository.list_metric_versions(&id("m1"), Some(2), 1).await.unwrap();
@@ -168,7 +169,7 @@ pub async fn a_change_makes_one_version_and_is_remembered_with_its_author(reposi
 }
 
 /// A change that names another version than the current one changes nothing.
-pub async fn a_change_of_another_version_is_refused(repository: Repository) {
+pub async fn a_change_of_an_outdated_version_is_refused(repository: Repository) {
     let absent = change(&repository, "m1", 1, MetricChange::Delete).await;
     assert!(matches!(absent, Err(RepositoryError::MetricNotFound(_))), "{absent:?}");
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
@@ -182,7 +183,7 @@ pub async fn a_change_of_another_version_is_refused(repository: Repository) {
 }
 
 /// Of concurrent changes of one version, one is made and the others fail.
-pub async fn of_changes_at_once_one_is_made(repository: Repository) {
+pub async fn one_of_several_concurrent_changes_succeeds(repository: Repository) {
     repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let changes = (0..6).map(|number| {
         let other = content("Other", &format!("SELECT {number} + 2"));
@@ -200,7 +201,7 @@ pub async fn of_changes_at_once_one_is_made(repository: Repository) {
 }
 
 /// Concurrent changes and ingestions are all made, without a deadlock.
-pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository) {
+pub async fn concurrent_changes_and_ingestions_do_not_deadlock(repository: Repository) {
     let ids = ["a", "b", "c", "d"];
     let all = |round: usize| Definitions {
         // Each round in another order.
@@ -228,7 +229,7 @@ pub async fn changes_and_ingestions_at_once_are_all_made(repository: Repository)
 
 /// A change of one metric's SQL does not change other metrics that read its query. An ingestion of the query changes
 /// all of them.
-pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: Repository) {
+pub async fn a_changed_metric_stops_sharing_its_query(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.push(metric("m2", "q1"));
     store(&repository, definitions.clone()).await;
@@ -252,8 +253,8 @@ pub async fn a_metric_gets_a_query_of_its_own_where_others_read_it(repository: R
     assert_ne!(versions[0].changed_by, versions[1].changed_by);
 }
 
-/// A metric out of service loses nothing, and cannot be changed except by bringing it back.
-pub async fn a_deleted_metric_stays_and_comes_back(repository: Repository) {
+/// A metric out of service is kept unchanged, and accepts no change but its restoration.
+pub async fn a_deleted_metric_is_kept_and_can_be_restored(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     let same = change(&repository, "m1", 1, MetricChange::Restore).await.unwrap();
     assert_eq!(same, first);
@@ -278,23 +279,23 @@ pub async fn a_deleted_metric_stays_and_comes_back(repository: Repository) {
     assert_eq!(actions, [ChangeAction::Restored, ChangeAction::Deleted, ChangeAction::Created]);
 }
 
-/// An ingestion changes neither the display text of a metric nor whether it is in service.
-pub async fn an_ingestion_keeps_what_a_metric_was_given(repository: Repository) {
+/// An ingestion changes neither the display text of a metric nor its service state.
+pub async fn an_ingestion_keeps_display_text_and_service_state(repository: Repository) {
     let (first, _) = repository.insert_metric(new("m1", "SELECT 1"), None).await.unwrap();
     change(&repository, "m1", 1, MetricChange::Delete).await.unwrap();
     let mut definitions = one_metric("SELECT 5");
     definitions.metrics[0].editable = false;
-    let (ingestion, told) = TestIngestion::committing(definitions, Vec::new());
+    let (ingestion, observed) = TestIngestion::committing(definitions, Vec::new());
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    assert!(told.recv().unwrap().0.metrics[&id("m1")].is_deleted);
+    assert!(observed.recv().unwrap().0.metrics[&id("m1")].is_deleted);
     let now = repository.get_definition(&id("m1")).await.unwrap();
     assert_eq!((&now.display_text, now.deleted_at.is_some()), (&first.display_text, true));
     assert_eq!((now.sql.as_str(), now.version, now.contract), ("SELECT 5", 3, None));
     assert_eq!(versions(&repository, "m1").await[0].action, ChangeAction::Changed);
 }
 
-/// A purge removes for good what was out of service before the instant, and only that. The ids are free again.
-pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
+/// Removes the metrics that were taken out of service before the instant, and no others. Their ids are free again.
+pub async fn a_purge_removes_what_was_deleted_before_an_instant(repository: Repository) {
     let mut definitions = one_metric("SELECT 1");
     definitions.metrics.extend([metric("m2", "q1"), metric("m3", "q1")]);
     let mut board = dashboard("d1", &["m1", "m2"]);
@@ -316,11 +317,11 @@ pub async fn what_was_deleted_long_ago_is_purged(repository: Repository) {
     assert_eq!((board.items().len(), board.layouts()[&Breakpoint::Lg].len()), (1, 1));
     let queries = repository.list_queries(None, 10).await.unwrap();
     assert_eq!(queries.iter().map(|query| query.query_id.as_str()).collect::<Vec<_>>(), ["q1"]);
-    let (anew, _) = repository.insert_metric(new("own", "SELECT 9"), None).await.unwrap();
-    assert_eq!((anew.version, anew.metric.query_id.as_str()), (1, "own"));
+    let (reinserted, _) = repository.insert_metric(new("own", "SELECT 9"), None).await.unwrap();
+    assert_eq!((reinserted.version, reinserted.metric.query_id.as_str()), (1, "own"));
 }
 
-/// A search looks for the text in title and description, without patterns. All conditions of a filter apply together.
+/// A search matches the text literally in title and description. All conditions of a filter apply together.
 pub async fn definitions_are_searched_and_filtered(repository: Repository) {
     let sql = "\n  ---- Weekly Alerts_50% \r\nSELECT 1";
     let queries = vec![query("q1", sql), query("q2", "SELECT 2")];
@@ -367,12 +368,12 @@ pub async fn dashboards_are_listed_with_their_sizes(repository: Repository) {
     store(&repository, Definitions { dashboards, ..one_metric("SELECT 1") }).await;
     let first = repository.list_dashboards(None, None, 3).await.unwrap();
     let rest = repository.list_dashboards(None, Some(&first[2].dashboard_id), 3).await.unwrap();
-    let told: Vec<_> = first.iter().chain(&rest).map(|one| (one.dashboard_id.as_str(), one.item_count)).collect();
-    assert_eq!(told, [("A", 0), ("_", 0), ("a-1", 0), ("b", 1)]);
+    let counts: Vec<_> = first.iter().chain(&rest).map(|one| (one.dashboard_id.as_str(), one.item_count)).collect();
+    assert_eq!(counts, [("A", 0), ("_", 0), ("a-1", 0), ("b", 1)]);
     assert_eq!(rest[0].name.as_str(), "b");
     for (patterns, count) in [(&["m*"][..], 1), (&["m_"], 0), (&["m2", "*1"], 1), (&[], 0)] {
         let listed = repository.list_dashboards(Some(&metric_patterns(patterns)), None, 9).await.unwrap();
-        let told: Vec<_> = listed.iter().map(|one| one.item_count).collect();
-        assert_eq!(told, [0, 0, 0, count], "{patterns:?}");
+        let counts: Vec<_> = listed.iter().map(|one| one.item_count).collect();
+        assert_eq!(counts, [0, 0, 0, count], "{patterns:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The promises about records.
+//! Guarantees about records.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ type Repository = Arc<dyn MetricRepository>;
 
 async fn store(repository: &Repository, records: Vec<Record>) -> Changes {
     let definitions = Definitions { queries: vec![query("q1", "SELECT 1")], ..Definitions::default() };
-    let (ingestion, told) = TestIngestion::committing(definitions, records);
+    let (ingestion, observed) = TestIngestion::committing(definitions, records);
     repository.ingest(Box::new(ingestion)).await.unwrap();
-    told.recv().unwrap().1
+    observed.recv().unwrap().1
 }
 
 fn counts(added: u64, unchanged: u64) -> ChangeCounts {
     ChangeCounts { added, changed: 0, unchanged }
 }
 
-/// The same records again change nothing. Of more records, the new ones are added.
-pub async fn the_same_records_again_are_unchanged(repository: Repository) {
+/// Storing the same records again changes nothing. If there are additional records, only those are added.
+pub async fn repeated_records_are_unchanged(repository: Repository) {
     let day = |day| Record { date: date(2025, 6, day), ..record("q1") };
     assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, counts(2, 0));
     assert_eq!(store(&repository, vec![day(1), day(2)]).await.records, counts(0, 2));
@@ -30,8 +30,8 @@ pub async fn the_same_records_again_are_unchanged(repository: Repository) {
     assert_eq!(store(&repository, Vec::new()).await.records, counts(0, 0));
 }
 
-/// Two equal records are two records. As many are added as are missing to the number in the ingestion.
-pub async fn records_that_agree_are_kept_as_often_as_they_are_brought(repository: Repository) {
+/// Records are a multiset: of each record, as many are added as the store lacks to reach the number in the ingestion.
+pub async fn equal_records_are_stored_as_often_as_they_occur(repository: Repository) {
     assert_eq!(store(&repository, vec![record("q1"); 2]).await.records, counts(2, 0));
     assert_eq!(store(&repository, vec![record("q1"); 3]).await.records, counts(1, 2));
     assert_eq!(store(&repository, vec![record("q1")]).await.records, counts(0, 1));
@@ -45,8 +45,8 @@ pub async fn records_without_a_query_are_counted(repository: Repository) {
     assert_eq!(changes.unread_records, BTreeMap::from([(id("q8"), 1), (id("q9"), 2)]));
 }
 
-/// Records are compared in all columns; an absent value is a value of its own.
-pub async fn every_column_of_a_record_tells_records_apart(repository: Repository) {
+/// Records are compared in all columns. An absent value differs from every value.
+pub async fn records_differ_by_every_column(repository: Repository) {
     let base = record("q1");
     let variants = vec![
         base.clone(),
@@ -57,7 +57,7 @@ pub async fn every_column_of_a_record_tells_records_apart(repository: Repository
         Record { obsolescence: Some(Decimal::parse(&"9".repeat(38)).unwrap()), ..base.clone() },
         Record { alert_type: None, ..base.clone() },
         Record { alert_type: Some(Label::parse(" ").unwrap()), ..base.clone() },
-        // Equal as a number, and yet another text.
+        // Equal as a number, but a different text.
         Record { obsolescence: Some(Decimal::parse("12.5").unwrap()), ..base.clone() },
         Record { obsolescence_val: Some(Decimal::parse("-0.0010").unwrap()), ..base.clone() },
         Record { parts_flagged: None, ..base.clone() },

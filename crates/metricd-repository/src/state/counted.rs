@@ -1,4 +1,4 @@
-//! Records with their number, as documents write them: JSON has no objects whose keys are records.
+//! Serializes records with their counts as a list, because keys of JSON objects cannot be records.
 
 use std::collections::HashMap;
 

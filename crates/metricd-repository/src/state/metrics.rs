@@ -1,4 +1,4 @@
-//! Single metrics: their versions, and what changes them.
+//! Single metrics: their versions and their changes.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::{
     DefinitionFilter, Edit, MetricChange, MetricContent, NewMetric, RepositoryError, ServiceState, own_query_ids,
 };
 
-/// A metric with everything about it but its query.
+/// A metric, without the SQL of its query.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct StoredMetric {
     pub(super) metric: Metric,
@@ -23,7 +23,7 @@ pub(super) struct StoredMetric {
     #[serde(default, deserialize_with = "Contract::deserialize_stored")]
     pub(super) contract: Option<Contract>,
     pub(super) edit: Option<Edit>,
-    /// What it was after each change, the oldest first. There is one at least.
+    /// The versions, oldest first. There is at least one.
     pub(super) versions: Vec<MetricVersion>,
 }
 
@@ -32,7 +32,6 @@ impl StoreState {
         self.metrics.get(id).ok_or_else(|| RepositoryError::MetricNotFound(id.clone()))
     }
 
-    /// The metric with the current version of its query, in service or not.
     pub(crate) fn get_definition(&self, id: &MetricId) -> Result<MetricDefinition, RepositoryError> {
         let StoredMetric { metric, display_text, deleted_at, contract, versions, .. } = self.stored(id)?.clone();
         let query = self.query_versions(&metric.query_id)?.last();
@@ -46,7 +45,7 @@ impl StoreState {
         Ok(definition)
     }
 
-    pub(super) fn lets_through(&self, filter: &DefinitionFilter, definition: &MetricDefinition) -> bool {
+    pub(super) fn matches(&self, filter: &DefinitionFilter, definition: &MetricDefinition) -> bool {
         let is_in_state = match filter.state {
             ServiceState::Active => definition.deleted_at.is_none(),
             ServiceState::Deleted => definition.deleted_at.is_some(),
@@ -65,7 +64,7 @@ impl StoreState {
         is_in_state && is_found && is_item && is_among
     }
 
-    /// Takes note of what a metric is now.
+    /// Adds a version with the current state of a metric.
     pub(super) fn add_version(&mut self, id: &MetricId, action: ChangeAction, actor: &Actor) {
         let Some(stored) = self.metrics.get(id) else { return };
         let Some(query) = self.queries.get(&stored.metric.query_id).and_then(|versions| versions.last()) else {
@@ -80,7 +79,7 @@ impl StoreState {
         (version.period, version.limits) = (metric.period.clone(), metric.limits);
         let Some(stored) = self.metrics.get_mut(id) else { return };
         match stored.versions.last_mut() {
-            // What one ingestion changes is one version.
+            // All changes that one ingestion makes to a metric are one version.
             Some(last) if last.changed_by == *actor && actor.ingestion_id.is_some() => {
                 (version.version, version.action) = (last.version, last.action);
                 *last = version;
@@ -107,7 +106,6 @@ impl StoreState {
         self.get_definition(&metric_id)
     }
 
-    /// Changes a metric, takes it out of service or brings it back.
     pub(crate) fn change_metric(
         &mut self,
         id: &MetricId,
@@ -149,7 +147,7 @@ impl StoreState {
         }
     }
 
-    /// Says whether anything is different.
+    /// Replaces the content, and returns whether anything changed.
     fn put_content(&mut self, id: &MetricId, before: &MetricDefinition, content: MetricContent, actor: &Actor) -> bool {
         let mut query_id = before.metric.query_id.clone();
         let is_other_sql = before.sql != content.sql;
@@ -174,13 +172,12 @@ impl StoreState {
         is_other
     }
 
-    /// The id for a query that is this metric's alone.
+    /// The id for a query that only this metric reads.
     fn free_query_id(&self, id: &MetricId) -> QueryId {
         let mut free = own_query_ids(id).filter(|candidate| !self.queries.contains_key(candidate));
         free.next().unwrap_or_else(|| unreachable!("there are more candidates than queries"))
     }
 
-    /// Removes the metrics that were taken out of service before then, with their queries if nothing else reads them.
     pub(crate) fn purge_metrics(&mut self, deleted_before: DateTime<Utc>) -> Vec<MetricId> {
         let is_due = |stored: &StoredMetric| stored.deleted_at.is_some_and(|at| at < deleted_before);
         let (purged, kept): (BTreeMap<_, _>, _) =
@@ -217,7 +214,7 @@ impl StoreState {
     }
 }
 
-/// The edit that a change by the actor is; none if files made it.
+/// The edit that a change by this actor makes. Ingestions make none.
 fn edit_by(actor: &Actor) -> Option<Edit> {
     (actor.source != ChangeSource::Ingestion).then(|| Edit { by: actor.clone(), at: Utc::now() })
 }
