@@ -8,7 +8,7 @@ pub(crate) const READ_CHUNK_BYTES: usize = 64 << 10;
 /// The byte-order mark of UTF-8, which is not part of the text.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Appends the next chunk of the input to the buffer. Returns whether the input has ended.
+/// Appends the next chunk of the input to the buffer, and returns whether the input has ended.
 pub(crate) fn fill(buffer: &mut Vec<u8>, input: &mut impl Read) -> io::Result<bool> {
     let filled = buffer.len();
     buffer.resize(filled + READ_CHUNK_BYTES, 0);
@@ -22,7 +22,7 @@ pub(crate) fn fill(buffer: &mut Vec<u8>, input: &mut impl Read) -> io::Result<bo
     Ok(read? == 0)
 }
 
-/// The bytes without a byte-order mark at the start.
+/// Strips a byte-order mark from the start of the bytes.
 pub(crate) fn strip_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }

@@ -1,4 +1,4 @@
-//! Validates all stored definitions again, against the present database.
+//! Validates all stored definitions again, against the current database.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use metricd_execution::{
 use metricd_repository::{DefinitionFilter, MetricRepository, RepositoryError, ServiceState};
 use serde::Serialize;
 
-/// The number of definitions that are read at once.
+/// The number of definitions that are read in one page.
 const PAGE_SIZE: usize = 200;
 
-/// The definitions that have drifted since they were stored.
+/// The result of validating the stored definitions again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
     /// The number of validated metrics.
     pub metrics: u64,
     /// The number of validated queries that no metric reads.
     pub unused_queries: u64,
-    /// The drifts in the order of the ids: metrics first, then queries that no metric reads.
+    /// The definitions that drifted, ordered by id: metrics first, then queries that no metric reads.
     pub drifts: Vec<Drift>,
 }
 
-/// A definition that differs from when it was stored.
+/// A definition whose SQL PostgreSQL no longer describes as its contract does, or that is no longer valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Drift {
     /// The metric. `None` for a query that no metric reads.
@@ -32,11 +32,11 @@ pub struct Drift {
     pub metric_id: Option<MetricId>,
     /// The query.
     pub query_id: QueryId,
-    /// The differences, one sentence each.
+    /// The differences or findings, one sentence each.
     pub messages: Vec<String>,
 }
 
-/// Why the definitions could not be validated.
+/// Why the stored definitions could not be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The store failed.
@@ -47,12 +47,12 @@ pub enum CheckError {
     Unavailable(String),
 }
 
-/// Validates every metric and every query that no metric reads, and checks that the runner's role may still run them.
+/// Validates every metric, and every query that no metric reads. Checks that the role of the runner may still run them.
 /// Calls `advance` after each definition.
 ///
 /// # Errors
 ///
-/// [`CheckError`]. Faults of definitions are in the report.
+/// [`CheckError`] if the store or PostgreSQL fails. Faults of definitions are in the report.
 pub async fn check_definitions(
     repository: &dyn MetricRepository,
     validator: &SqlValidator,
@@ -63,7 +63,7 @@ pub async fn check_definitions(
     let mut read = BTreeSet::new();
     let mut after: Option<MetricId> = None;
     loop {
-        // A metric that is out of service may be restored, so it is validated too.
+        // A metric out of service may be restored, so it is validated too.
         let filter = DefinitionFilter { state: ServiceState::Any, ..DefinitionFilter::default() };
         let page = repository.list_definitions(&filter, after.as_ref(), PAGE_SIZE).await?;
         let Some(last) = page.last() else { break };
@@ -98,7 +98,7 @@ pub async fn check_definitions(
     }
 }
 
-/// The differences of the metric from when it was stored, or its findings.
+/// The differences between the stored contract and a new one, or the findings if the SQL is no longer valid.
 async fn drift(
     validator: &SqlValidator,
     runner: &dyn MetricRunner,
@@ -114,13 +114,13 @@ async fn drift(
     Ok(messages)
 }
 
-/// Why the runner's role cannot run the SQL, although its author can. `None` if it can.
+/// Why the role of the runner cannot run the SQL although its author can. `None` if it can.
 async fn privilege_error(
     runner: &dyn MetricRunner,
     sql: &SqlText,
     declared: &[Parameter],
 ) -> Result<Option<String>, CheckError> {
-    // SQL that cannot be parsed was refused before.
+    // SQL that cannot be parsed already has findings.
     let Ok(statement) = Statement::parse(sql) else { return Ok(None) };
     match runner.verify(&BoundStatement::with_nulls(&statement, declared), None).await {
         Ok(()) => Ok(None),
@@ -131,7 +131,7 @@ async fn privilege_error(
     }
 }
 
-/// Validates the SQL. Returns the contract, or the findings as messages.
+/// Validates the SQL, and returns the contract or the findings as messages.
 async fn validate(
     validator: &SqlValidator,
     sql: &SqlText,

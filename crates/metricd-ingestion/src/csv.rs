@@ -1,4 +1,4 @@
-//! Reads CSV (RFC 4180) record by record, locates faults and continues after them.
+//! Reads CSV (RFC 4180) record by record, locates faults, and resumes after them.
 
 mod fields;
 mod header;

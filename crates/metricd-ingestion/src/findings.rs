@@ -8,7 +8,7 @@ use crate::Reason;
 /// The maximum number of characters of a value that a refusal shows.
 const MAX_VALUE_CHARS: usize = 80;
 
-/// Refusals and notices. All are counted; the first [`MAX_LISTED_FINDINGS`] of each are kept.
+/// The refusals and notices of an ingestion. All are counted, and the first [`MAX_LISTED_FINDINGS`] of each are kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Findings {
     pub(crate) refusal_count: u64,
@@ -55,7 +55,7 @@ pub(crate) fn refuse_sql(location: &Location, sql: &SqlText, found: &[Finding], 
     }
 }
 
-/// Escapes invisible characters of a location: a key may contain any character, and PostgreSQL cannot store NUL.
+/// Escapes invisible characters of a location. A key may contain any character, and PostgreSQL cannot store NUL.
 fn shown(location: Location) -> Location {
     let shown = |text: Option<String>| text.map(|text| visible(&text));
     Location { pointer: shown(location.pointer), column: shown(location.column), ..location }

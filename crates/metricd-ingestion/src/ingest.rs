@@ -1,4 +1,4 @@
-//! The use case: reads files, validates them, stores what is valid and reports.
+//! Ingests files: reads and validates them, stores what is valid, and reports the rest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -41,15 +41,15 @@ const MAX_LOCATED_IDS: usize = 1_000;
 /// The options of an ingestion.
 #[derive(Debug, Clone)]
 pub struct IngestOptions {
-    /// What happens if something is refused.
+    /// What the ingestion does if it refuses an entry.
     pub mode: IngestionMode,
-    /// Whether to store nothing and only report what would be stored.
+    /// Whether to store nothing, and only report what would be stored.
     pub dry_run: bool,
-    /// Whether files overwrite edits, which are changes since files last wrote the definition.
+    /// Whether files overwrite edits. By default, edits are kept and entries that differ from them are refused.
     pub overwrite_edits: bool,
     /// The id of the ingestion.
     pub ingestion_id: IngestionId,
-    /// Who ingests. `None` if only the id of the ingestion is known.
+    /// Who makes the changes. `None` if only the id of the ingestion is known.
     pub actor: Option<Actor>,
     /// The idempotency key of the request, if it has one.
     pub idempotency: Option<Idempotency>,
@@ -58,7 +58,7 @@ pub struct IngestOptions {
 }
 
 impl Default for IngestOptions {
-    /// Lenient mode, a new id, the system's clock, and nothing else set.
+    /// Lenient mode, a new id and the system's clock. Everything else is off or absent.
     fn default() -> Self {
         Self {
             mode: IngestionMode::Lenient,
@@ -83,7 +83,7 @@ pub enum IngestError {
     Repository(#[from] RepositoryError),
 }
 
-/// Reads the files, validates them, stores what is valid in one transaction, and reports the outcome of each entry.
+/// Reads and validates files, stores the valid entries in one transaction, and reports the outcome of each entry.
 ///
 /// # Errors
 ///
@@ -99,8 +99,8 @@ pub async fn ingest(
     Ok(repository.ingest(Box::new(ingestion)).await?)
 }
 
-/// Files as an ingestion. Definitions and queries are read into memory at once; records are read when the store
-/// requests them.
+/// Files as the content of an ingestion. Definitions and queries are read into memory at the start. Records are read
+/// one by one when the store requests them.
 #[derive(Debug)]
 struct FileIngestion {
     validations: ValidationCache,
@@ -135,7 +135,7 @@ enum RecordSource {
 }
 
 impl OpenRecords {
-    /// The next row that is not blank, or `None` at the end.
+    /// The next row that is not blank. `None` at the end.
     fn next(&mut self, findings: &mut Findings) -> io::Result<Option<RowOutcome>> {
         loop {
             let validated = match &mut self.records {
@@ -235,14 +235,14 @@ impl FileIngestion {
                 self.file_definitions.query_entries += draft.entries;
             }
         }
-        // Records advance it while they are read.
+        // Records advance the progress while they are read.
         if kind != FileKind::Records {
             self.progress.advance(input.size_bytes());
         }
         Ok(())
     }
 
-    /// Opens the next file of records with a valid header. Returns `false` after the last file.
+    /// Opens the next file of records with a valid header, and returns `false` after the last file.
     fn open_next(&mut self) -> io::Result<bool> {
         while let Some(input) = self.record_files.pop_front() {
             let file = input.name().to_owned();
@@ -356,8 +356,8 @@ impl Ingestion for FileIngestion {
 
     fn conclude(&mut self, changes: &Changes) -> Conclusion {
         self.notice_unread(changes);
-        let counted = |mut counts: metricd_domain::EntryCounts, tally: ChangeCounts| {
-            (counts.added, counts.changed, counts.unchanged) = (tally.added, tally.changed, tally.unchanged);
+        let counted = |mut counts: metricd_domain::EntryCounts, stored: ChangeCounts| {
+            (counts.added, counts.changed, counts.unchanged) = (stored.added, stored.changed, stored.unchanged);
             counts
         };
         let findings = std::mem::take(&mut self.findings);

@@ -1,4 +1,4 @@
-//! The files to ingest, given one by one or as a folder.
+//! Finds the files to ingest, given one by one or as a folder.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -19,18 +19,18 @@ pub struct Input {
 /// The files of an ingestion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inputs {
-    /// The files to read, in the order in which they were given; those of a folder by name.
+    /// The files to read, in the order in which they were given. Those of a folder are ordered by name.
     pub files: Vec<Input>,
     /// Files that were given more than once.
     pub repeated: Vec<String>,
-    /// Files of a folder with another extension than those that are read.
+    /// Files of a folder that are not read because of their extension.
     pub skipped: Vec<String>,
 }
 
-/// The extensions of the files of a folder that are read.
+/// The extensions of the files that are read from a folder.
 const EXTENSIONS: [&str; 5] = ["json", "csv", "tsv", "ndjson", "jsonl"];
 
-/// Why there is nothing to ingest, or why it cannot be read.
+/// Why the files of an ingestion cannot be found or read.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// There is no file at the path, or it cannot be opened.
@@ -38,7 +38,7 @@ pub enum InputError {
     Unreadable {
         /// The path as the caller gave it.
         path: PathBuf,
-        /// The system's error.
+        /// The error of the operating system.
         #[source]
         cause: io::Error,
     },
@@ -62,12 +62,12 @@ fn describe(cause: &io::Error) -> String {
 }
 
 impl Inputs {
-    /// Finds the files at the paths. Of a folder it takes the files that end in `.json`, `.csv`, `.tsv`, `.ndjson` or
-    /// `.jsonl`, but not those of folders within.
+    /// Finds the files at the paths. In a folder, it takes the files that end in `.json`, `.csv`, `.tsv`, `.ndjson` or
+    /// `.jsonl`, and ignores nested folders.
     ///
     /// # Errors
     ///
-    /// [`InputError`] if a path cannot be read or yields no file.
+    /// [`InputError`] if a path cannot be read or has no file.
     pub fn find(paths: &[PathBuf]) -> Result<Self, InputError> {
         let mut inputs = Self::default();
         let mut seen = BTreeSet::new();
@@ -122,14 +122,14 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 impl Input {
-    /// The file at `path`. It is opened once to check that it can be read.
+    /// Makes an input of the file at `path`, and opens the file once to check that it can be read.
     fn open(path: &Path) -> Result<Self, InputError> {
         let unreadable = |cause| InputError::Unreadable { path: path.to_owned(), cause };
         let size_bytes = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?.len();
         Ok(Self { name: path.display().to_string(), path: path.to_owned(), size_bytes, expected: None })
     }
 
-    /// The file at `path`, which was uploaded under another name and with a declared kind.
+    /// Makes an input of an uploaded file: it is stored at `path`, and the upload declared its name and kind.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Input {
         Ok(Self { name: name.into(), expected: Some(kind), ..Self::open(path)? })
     }
 
-    /// The kind that the upload declared, if it was uploaded.
+    /// The kind that the upload declared. `None` if the file was not uploaded.
     pub(crate) fn expected(&self) -> Option<FileKind> {
         self.expected
     }
@@ -164,7 +164,7 @@ impl Input {
         File::open(&self.path)
     }
 
-    /// The first `limit` bytes, or the whole file if it is shorter.
+    /// Reads the first `limit` bytes, or the whole file if it is shorter.
     pub(crate) fn read_up_to(&self, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.reader()?.take(limit).read_to_end(&mut bytes)?;

@@ -1,11 +1,11 @@
-//! JSON values that keep the order of keys and repeated keys.
+//! JSON values that keep the order of keys, and keys that are repeated.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// A JSON value that loses nothing of its text but white space.
+/// A JSON value that keeps everything in its text except white space.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json {
     Null,
@@ -17,7 +17,7 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// The JSON type of the value, with its article.
+    /// The JSON type of the value, with an article.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -29,7 +29,7 @@ impl Json {
         }
     }
 
-    /// The value on one line, as a refusal shows it. A string has no quotes.
+    /// The value on one line for a refusal. A string has no quotes.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::String(text) => text.clone(),

@@ -1,25 +1,25 @@
-//! Reads records as JSON, one by one and in constant memory: an array of objects, or one object a line (NDJSON).
+//! Reads JSON records one by one in constant memory, from an array of objects or from one object a line (NDJSON).
 
 use std::io::{self, Read};
 
 use crate::buffer::{BYTE_ORDER_MARK, READ_CHUNK_BYTES, fill};
 use crate::csv::MAX_RECORD_BYTES;
 
-/// A fault of the text around a value, or of its length.
+/// A fault of the structure around a value, or of the size of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JsonFault {
     /// Something unexpected is between two elements of the array, or after the array. The rest of the file is not read.
     Structure,
-    /// The file ends before the array does.
+    /// The file ends inside the array.
     Truncated,
     /// The value has more than [`MAX_RECORD_BYTES`] bytes. If it is in an array, the rest of the file is not read.
     TooLong,
 }
 
-/// The next part of a file.
+/// The next value or fault of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum JsonRecord<'a> {
-    /// The text of a value, which need not be valid JSON. `index` is its position in the array.
+    /// The text of a value, which may be invalid JSON. `index` is its position in the array, from 0.
     Value { line: u64, index: Option<u64>, text: &'a [u8] },
     /// A fault on a line.
     Fault { line: u64, fault: JsonFault },
@@ -46,12 +46,12 @@ pub(crate) struct JsonRecords<R> {
 }
 
 impl<R: Read> JsonRecords<R> {
-    /// Reads from `input`. A byte-order mark at its start is skipped.
+    /// Reads from `input`, and skips a byte-order mark at its start.
     pub(crate) fn new(input: R) -> Self {
         Self { input, buffer: Vec::new(), start: 0, line: 1, input_ended: false, form: None, index: 0, ended: false }
     }
 
-    /// The next value or fault, or `None` at the end.
+    /// The next value or fault. `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<JsonRecord<'_>>> {
         if self.ended {
             return Ok(None);
@@ -103,7 +103,7 @@ impl<R: Read> JsonRecords<R> {
         let end = loop {
             match next {
                 None => return Ok(Some(self.end_with(JsonFault::Truncated))),
-                // No value begins with these.
+                // No value begins with any of these.
                 Some(b',' | b']' | b'}' | b':') => return Ok(Some(self.end_with(JsonFault::Structure))),
                 Some(_) => {}
             }
@@ -167,7 +167,7 @@ impl<R: Read> JsonRecords<R> {
         JsonRecord::Fault { line: self.line, fault }
     }
 
-    /// Skips white space and returns the byte after it, or `None` at the end.
+    /// Skips white space, and returns the next byte without consuming it. `None` at the end.
     fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             let blank = self.buffer[self.start..].iter().take_while(|byte| is_blank(**byte)).count();
@@ -180,7 +180,7 @@ impl<R: Read> JsonRecords<R> {
         }
     }
 
-    /// Moves on by `count` bytes and returns the previous position.
+    /// Advances by `count` bytes, and returns the previous position.
     fn advance(&mut self, count: usize) -> usize {
         let begin = self.start;
         self.start += count;
@@ -189,7 +189,7 @@ impl<R: Read> JsonRecords<R> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        // White space may be longer than the memory, so skipped text is not kept.
+        // White space may exceed the memory, so skipped text is dropped.
         if self.start == self.buffer.len() {
             self.buffer.clear();
             self.start = 0;
@@ -207,7 +207,7 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// The end of the JSON value at the start of `text`. `None` if `text` ends before it does.
+/// The end of the JSON value at the start of `text`. `None` if `text` ends inside the value.
 fn value_end(text: &[u8]) -> Option<usize> {
     let (mut depth, mut in_string, mut is_escaped) = (0_usize, false, false);
     for (index, &byte) in text.iter().enumerate() {
@@ -238,7 +238,7 @@ fn value_end(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// The members of an object in valid JSON: each key and each value as they are written.
+/// The members of an object in valid JSON: the text of each key and of each value.
 pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
     let bytes = object.as_bytes();
     let skip = |at: usize| at + bytes[at..].iter().take_while(|byte| is_blank(**byte) || b",:".contains(byte)).count();
@@ -258,7 +258,7 @@ pub(crate) fn members(object: &str) -> Vec<(&str, &str)> {
 mod tests {
     use super::*;
 
-    /// Returns a few bytes per read, so that everything falls on a chunk boundary.
+    /// Returns a few bytes per read, so that every position is a chunk boundary.
     struct ShortReads<'a>(&'a [u8], usize);
 
     impl Read for ShortReads<'_> {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_too_long_is_not_held_in_memory() {
+    fn an_oversized_value_is_not_buffered() {
         let long = format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n{{\"a\":2}}\n", "x".repeat(3 * MAX_RECORD_BYTES));
         assert_eq!(read_all(long.as_bytes()), ["1: {\"a\":1}", "2: TooLong", "3: {\"a\":2}"]);
         let long = format!("[{{\"a\":\"{}\"}}]", "x".repeat(3 * MAX_RECORD_BYTES));

@@ -20,7 +20,7 @@ pub(crate) const RECORD_COLUMNS: [&str; 7] =
 pub(crate) struct Unrecognised {
     pub(crate) reason: Reason,
     pub(crate) message: String,
-    /// The start of the file, if it helps to show it.
+    /// The beginning of the file, if it helps to explain the fault.
     pub(crate) value: Option<String>,
 }
 
@@ -30,13 +30,13 @@ impl Unrecognised {
     }
 }
 
-/// Whether a file with this start is JSON.
+/// Whether a file that begins with these bytes is JSON.
 pub(crate) fn is_json(beginning: &[u8]) -> bool {
     let text = strip_byte_order_mark(beginning);
     matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-/// Detects the kind of a file from its first bytes. 64 KiB are enough, unless a header is longer.
+/// Detects the kind of a file by its first bytes. 64 KiB suffice, unless a header is longer.
 pub(crate) fn detect_kind(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
         let message = "the file looks like UTF-16: save it as UTF-8";
@@ -50,8 +50,9 @@ pub(crate) fn detect_kind(beginning: &[u8]) -> Result<FileKind, Unrecognised> {
     }
 }
 
-/// A file has records if its first object is a record, in an array or on the first line. An empty array has records
-/// too, since definitions are an object. Everything else counts as definitions, and is refused as such if malformed.
+/// Detects definitions or records. A file has records if its first object is a record, in an array or on the first
+/// line. An empty array has records, because definitions are an object. Everything else counts as definitions, and is
+/// refused as such if it is malformed.
 fn detect_json_kind(beginning: &[u8]) -> FileKind {
     let mut records = JsonRecords::new(beginning);
     let is_records = match records.next() {
@@ -62,9 +63,9 @@ fn detect_json_kind(beginning: &[u8]) -> FileKind {
     if is_records { FileKind::Records } else { FileKind::Definitions }
 }
 
-/// Whether the text is an object with the keys of a record and without those of definitions.
+/// Whether the text is an object with enough keys of a record, and with no key of definitions.
 fn is_record(text: &[u8]) -> bool {
-    // Text that is not UTF-8 is refused when it is read.
+    // Invalid UTF-8 is refused when the record is read.
     let Ok(Json::Object(members)) = serde_json::from_str(&String::from_utf8_lossy(text)) else { return false };
     let keys: Vec<_> = members.iter().map(|(key, _)| snake_case(key)).collect();
     let has = |wanted: &str| keys.iter().any(|key| key == wanted);

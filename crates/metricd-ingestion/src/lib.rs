@@ -2,8 +2,9 @@
 //!
 //! [`Inputs::find`] finds the files. [`ingest`] reads and validates them, stores them through a
 //! [`MetricRepository`](metricd_repository::MetricRepository) in one transaction, and returns an
-//! [`IngestionReport`](metricd_domain::IngestionReport), which [`render`] formats for people. Faults in the content of
-//! a file are never errors here: they are refusals in the report, each with a [`Reason`].
+//! [`IngestionReport`](metricd_domain::IngestionReport). [`render`] formats the report for people.
+//!
+//! A fault in the content of a file is a refusal in the report with a [`Reason`], and never an error.
 //!
 //! # Ingest a folder
 //!
@@ -31,9 +32,9 @@
 //! }
 //! ```
 //!
-//! # Check what is stored
+//! # Validate the stored definitions again
 //!
-//! [`check_definitions`] validates the stored definitions again, against the present database.
+//! [`check_definitions`] validates the stored definitions again, against the current database.
 //!
 //! ```
 //! use metricd_execution::{SqlValidator, MetricRunner};
@@ -49,7 +50,7 @@
 //! }
 //! ```
 //!
-//! The crate knows no database and no HTTP. It holds definitions and queries in memory and streams records.
+//! The crate knows neither HTTP nor a database. It holds definitions and queries in memory, and streams records.
 
 mod buffer;
 mod check;

@@ -3,25 +3,25 @@
 use std::fmt::Debug;
 use std::io::{self, Read};
 
-/// Receives the progress of an ingestion.
+/// Receives the progress of an ingestion. The calls come in the order of the methods, except for `advance`.
 pub trait Progress: Debug + Send + Sync {
-    /// Reading begins. All files together have this many bytes.
+    /// Reading begins. All files together have `total_bytes` bytes.
     fn begin(&self, total_bytes: u64);
 
-    /// This many more bytes were read.
+    /// `bytes` more bytes were read.
     fn advance(&self, bytes: u64);
 
-    /// Another ingestion runs, and this one waits until it has ended.
+    /// The ingestion waits for another one to end.
     fn wait(&self);
 
-    /// The database has validated `done` of `total` queries. Records are read after that.
+    /// The database has validated `done` of `total` queries. Records are read afterwards.
     fn validate(&self, done: u64, total: u64);
 
     /// All files were read and are being stored.
     fn store(&self);
 }
 
-/// Ignores the progress.
+/// Ignores all progress.
 impl Progress for () {
     fn begin(&self, _total_bytes: u64) {}
 

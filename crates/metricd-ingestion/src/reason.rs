@@ -1,14 +1,14 @@
-//! The stable codes of refusals and notices, each with its meaning.
+//! The stable codes of refusals and notices, with their meanings.
 
 use metricd_execution::FindingCode;
 
 macro_rules! reasons {
     ($($name:ident = $code:literal: $meaning:literal,)*) => {
-        /// Why something is refused or reported.
+        /// Why an entry is refused, or what a notice is about.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason {
             $(#[doc = $meaning] $name,)*
-            /// A finding of the guard or of PostgreSQL in the SQL.
+            /// A finding in the SQL, by the guard or by PostgreSQL.
             Sql(FindingCode),
         }
 
@@ -16,7 +16,7 @@ macro_rules! reasons {
             /// Every reason except those of [`FindingCode`].
             pub const OWN: &[Self] = &[$(Self::$name,)*];
 
-            /// The code. It does not change from one release to the next.
+            /// The stable code, which is the same in every release.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use metricd_domain::{EntryCounts, FileKind, IngestionMode, IngestionReport, Location, Outcome, RecordCounts};
 
-/// The report as text, one finding a paragraph, with a line end at its end.
+/// Formats the report as text, with a paragraph for each finding and a line end at the end.
 #[must_use]
 pub fn render(report: &IngestionReport) -> String {
     let mut text = String::new();

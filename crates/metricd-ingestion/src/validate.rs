@@ -1,4 +1,4 @@
-//! Validates the files: what may be stored, and what is reported of the rest.
+//! Validates the content of files: decides what may be stored, and reports the rest.
 
 mod contracts;
 mod csv_faults;

@@ -1,9 +1,9 @@
 //! Each folder of `tests/cases` is a test: its files are ingested, and `report.snap` is the expected report.
 //!
-//! If a folder has the folders `1`, `2` and so on, these are ingested one after the other into one store. A file `mode`
-//! contains `strict`, `dry-run` or `overwrite-edits`, and applies to all of them. A file `edits.json` of a folder is
-//! not ingested: it contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP before the
-//! folder's files are ingested.
+//! If a folder has the folders `1`, `2` and so on, their files are ingested one after another into the same store. A
+//! file `mode` contains `strict`, `dry-run` or `overwrite-edits`, and applies to all of them. A file `edits.json` in a
+//! folder is not ingested. It contains metrics by id, each with the `sql` or the `rows` limit that it gets over HTTP
+//! before the files of the folder are ingested.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -26,7 +26,7 @@ use metricd_repository::{DefinitionFilter, MemoryRepository, MetricChange, Metri
 use regex::Regex;
 use serde_json::Value;
 
-/// A database that resolves everything that the guard accepts, unless the text contains `nonsense`.
+/// A database that resolves all SQL that the guard accepts, unless the text contains `nonsense`.
 #[derive(Debug)]
 struct AcceptAll;
 
@@ -92,7 +92,7 @@ impl RecordedProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Checks that each query was reported once, in order, and that storing was reported last.
+    /// Checks that each query was reported once and in order, and that storing was reported last.
     fn check(&self) -> Result<()> {
         let calls = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let (last, validated) = calls.split_last().context("no progress was reported")?;
@@ -121,7 +121,7 @@ impl Progress for RecordedProgress {
     }
 }
 
-/// Changes metrics over HTTP, as the folder's `edits.json` describes.
+/// Changes metrics over HTTP, as `edits.json` of the folder describes.
 async fn edit(repository: &dyn MetricRepository, folder: &Path) -> Result<()> {
     let Ok(text) = fs::read_to_string(folder.join("edits.json")) else { return Ok(()) };
     let edits: BTreeMap<String, Value> = serde_json::from_str(&text)?;
@@ -167,7 +167,7 @@ async fn run(folder: &Path) -> Result<String> {
         writeln!(text, "{}\n{}", render(&report), serde_json::to_string_pretty(&report)?)?;
     }
     for definition in repository.list_definitions(&DefinitionFilter::default(), None, 100).await? {
-        // If something was edited, the snapshot includes the resulting definitions.
+        // After an edit, the snapshot includes the resulting definitions.
         if text.contains("edited over HTTP") {
             writeln!(text, "{} reads {}: {}", definition.metric.metric_id, definition.metric.query_id, definition.sql)?;
         }
@@ -239,13 +239,13 @@ async fn an_edit_during_the_ingestion_is_kept_and_reported() -> Result<()> {
         Arc::new(EditDuringValidation { repository: Arc::clone(&repository), edits, resolved: AtomicU32::new(0) });
     let report = ingest(editing.clone()).await?;
     let reasons: Vec<_> = report.refusals.iter().map(|refusal| refusal.reason.as_str()).collect();
-    // Each finding is reported once, even if the entry is validated again.
+    // Each finding is reported once, even though the entry is validated again.
     assert_eq!(reasons, ["id-conflict", "edit-conflict"], "{report:?}");
     check_sums(&report)?;
     assert_eq!((report.queries.unchanged, report.metrics.unchanged), (1, 2));
     let m1 = repository.get_definition(&MetricId::parse("m1")?).await?;
     assert_eq!(m1.sql.as_str(), "SELECT 9 AS b");
-    // The SQL of each file once, and the SQL of the edit for the metric that reads it.
+    // The SQL of each file once, and the edited SQL for the metric that reads it.
     assert_eq!(editing.resolved.load(Ordering::Relaxed), 3);
     Ok(())
 }

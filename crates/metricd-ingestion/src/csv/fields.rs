@@ -2,7 +2,7 @@
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
-/// Splits records into fields. Its buffers are reused from record to record.
+/// Splits records into fields, and reuses its buffers for each record.
 #[derive(Debug)]
 pub(super) struct FieldSplitter {
     reader: csv_core::Reader,
@@ -15,7 +15,7 @@ impl FieldSplitter {
         Self { reader: ReaderBuilder::new().delimiter(separator).build(), text: Vec::new(), ends: Vec::new() }
     }
 
-    /// Splits a record with balanced quotes and this number of fields.
+    /// Splits a record that has balanced quotes and `fields` fields.
     pub(super) fn split(&mut self, record: &[u8], fields: usize) -> Fields<'_> {
         self.reader.reset();
         // Unquoting never lengthens the text, so the buffers are large enough.

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 
-/// The trimmed names of the columns. Bytes that are not UTF-8 are shown as replacement characters.
+/// The trimmed names of the columns. Invalid UTF-8 is shown as replacement characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) names: Vec<String>,
@@ -35,7 +35,7 @@ impl Header {
         wanted.iter().filter(|column| self.names.iter().any(|name| name == *column)).count()
     }
 
-    /// The number of wanted columns for which the header has the name or a similar one.
+    /// The number of wanted columns for which the header has the same name or a similar one.
     pub(crate) fn count_similar(&self, wanted: &[&str]) -> usize {
         wanted.iter().filter(|column| self.names.iter().any(|name| similar(name, column))).count()
     }
@@ -62,7 +62,7 @@ impl Header {
         if faults.is_empty() { Ok(Columns { positions, width: self.names.len() }) } else { Err(faults) }
     }
 
-    /// The names that are not wanted.
+    /// The names of columns that are not wanted.
     pub(crate) fn unknown<'a>(&'a self, wanted: &'a [&str]) -> impl Iterator<Item = &'a String> {
         self.names.iter().filter(|name| !wanted.contains(&name.as_str()))
     }

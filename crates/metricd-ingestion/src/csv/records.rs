@@ -8,7 +8,7 @@ use super::fields::{FieldSplitter, Fields};
 use super::scan::{Scan, line_ends, next_line, scan};
 use crate::buffer::{BYTE_ORDER_MARK, READ_CHUNK_BYTES, fill};
 
-/// The maximum size of a record, in bytes. A longer record is a fault. Otherwise an unclosed quote would swallow the
+/// The maximum size of a record, in bytes. A longer record is a fault; otherwise an unclosed quote would consume the
 /// rest of the file.
 pub(crate) const MAX_RECORD_BYTES: usize = 1 << 20;
 
@@ -23,22 +23,22 @@ pub(crate) enum CsvFault {
     TooLong,
 }
 
-/// The next part of a CSV file.
+/// The next record or fault of a CSV file.
 #[derive(Debug)]
 pub(crate) enum CsvRecord<'a> {
-    /// A record with balanced quotes. `is_last` if no line end follows, as in a truncated file.
+    /// A record with balanced quotes. `is_last` is true if no line end follows, as in a truncated file.
     Fields { line: u64, fields: Fields<'a>, is_last: bool },
-    /// Lines from `line` to `last_line` that could not be read. A record begins after them.
+    /// The lines from `line` to `last_line`, which could not be read. The next record begins after them.
     Fault { line: u64, last_line: u64, fault: CsvFault, text: &'a [u8] },
 }
 
-/// Reads a CSV file record by record. Blank lines and rows of empty fields are skipped.
+/// Reads a CSV file record by record, and skips blank lines and rows of empty fields.
 ///
-/// The separator is a comma, a semicolon, a tab or a bar: the one that the first line declares (`sep=;`, as Excel
-/// does), otherwise the one that is most frequent in the first line.
+/// The separator is a comma, a semicolon, a tab or a bar. The first line declares it (`sep=;`, as Excel writes);
+/// otherwise it is the most frequent of these in the first line.
 ///
-/// After a fault, reading resumes at the next line that looks like the start of a record: it has as many fields as the
-/// first record, and a valid id in the column `id`, if the first record has that column.
+/// After a fault, reading resumes at the next line that looks like the start of a record. Such a line has as many
+/// fields as the first record, and a valid id in the column `id` if the first record has that column.
 #[derive(Debug)]
 pub(crate) struct CsvRecords<R> {
     input: R,
@@ -54,7 +54,7 @@ pub(crate) struct CsvRecords<R> {
 }
 
 impl<R: Read> CsvRecords<R> {
-    /// Reads from `input`. A byte-order mark at its start is skipped.
+    /// Reads from `input`, and skips a byte-order mark at its start.
     pub(crate) fn new(input: R) -> Self {
         Self {
             input,
@@ -69,10 +69,10 @@ impl<R: Read> CsvRecords<R> {
         }
     }
 
-    /// The next record or fault, or `None` at the end.
+    /// The next record or fault. `None` at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<CsvRecord<'_>>> {
         loop {
-            // The buffer is compacted only here, so that positions in it stay valid for the rest of the iteration.
+            // The buffer is compacted only here, so positions in it stay valid for the rest of the iteration.
             if self.start >= READ_CHUNK_BYTES {
                 self.buffer.drain(..std::mem::take(&mut self.start));
             }
@@ -95,20 +95,20 @@ impl<R: Read> CsvRecords<R> {
                     let next = self.find_resumption()?;
                     let begin = self.advance(next);
                     let text = &self.buffer[begin..next];
-                    let whole_lines = text.ends_with(b"\n") || text.ends_with(b"\r");
-                    let last_line = self.line - u64::from(whole_lines);
+                    let ends_line = text.ends_with(b"\n") || text.ends_with(b"\r");
+                    let last_line = self.line - u64::from(ends_line);
                     return Ok(Some(CsvRecord::Fault { line, last_line, fault, text }));
                 }
             }
         }
     }
 
-    /// The separator of the fields. It is known once the first record was read.
+    /// The separator of the fields. It is detected when the first record is read.
     pub(crate) fn separator(&self) -> u8 {
         self.separator
     }
 
-    /// Whether all fields of a record are empty, as in the rows that spreadsheets leave below a table.
+    /// Whether all fields of a record are empty. Spreadsheets leave such rows below a table.
     fn is_blank(&mut self, begin: usize, end: usize, fields: usize) -> bool {
         let record = &self.buffer[begin..end];
         let may_be = |byte: &u8| *byte == b'"' || *byte == self.separator || byte.is_ascii_whitespace();
@@ -116,7 +116,7 @@ impl<R: Read> CsvRecords<R> {
             && self.splitter.split(record, fields).iter().all(|field| field.trim_ascii().is_empty())
     }
 
-    /// Moves on to `next` and returns the previous position.
+    /// Advances to `next`, and returns the previous position.
     fn advance(&mut self, next: usize) -> usize {
         let begin = std::mem::replace(&mut self.start, next);
         self.line += line_ends(&self.buffer[begin..next]);
@@ -141,8 +141,8 @@ impl<R: Read> CsvRecords<R> {
         }
     }
 
-    /// The start of the next record that looks like one after the fault at `start`, or at the latest the position at
-    /// which the faulty record would be too long.
+    /// Finds the start of the next record that looks valid after the fault at `start`. Stops at the maximum size of a
+    /// record.
     fn find_resumption(&mut self) -> io::Result<usize> {
         let mut at = self.start;
         loop {
@@ -206,13 +206,13 @@ impl<R: Read> CsvRecords<R> {
         Ok(())
     }
 
-    /// Skips blank lines. Returns `false` if nothing else is left.
+    /// Skips blank lines, and returns `false` if nothing follows.
     fn skip_blank_lines(&mut self) -> io::Result<bool> {
         loop {
             let text = &self.buffer[self.start..];
             let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let is_end = blank == text.len();
-            // Half of a CRLF must not be counted as a line end.
+            // One half of a CRLF must not be counted as a line end.
             if !is_end || self.input_ended {
                 self.advance(self.start + blank);
                 return Ok(!is_end);
@@ -227,14 +227,14 @@ impl<R: Read> CsvRecords<R> {
     }
 }
 
-/// The supported separators, the most common first.
+/// The supported separators, most common first.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// The separator of a file with this first line, and whether the line only declares it.
+/// The separator of a file with this first line, and whether the line only declares the separator.
 fn separator_of(line: &[u8]) -> (u8, bool) {
     let declared = line.trim_ascii_end();
     let declared = declared.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(declared);
-    // Trimming has removed a tab at the end.
+    // Trimming removed a tab at the end.
     let declared = if declared.eq_ignore_ascii_case(b"sep=") { b"sep=\t" } else { declared };
     if let [s, e, p, b'=', separator] = declared
         && [*s, *e, *p].eq_ignore_ascii_case(b"sep")
@@ -250,7 +250,7 @@ fn separator_of(line: &[u8]) -> (u8, bool) {
             counts[index] += 1;
         }
     }
-    // Of equal counts the first separator wins; `max_by_key` would return the last.
+    // Of equal counts the first separator wins, whereas `max_by_key` would return the last.
     let most = SEPARATORS.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
     (most.map_or(b',', |(separator, _)| *separator), false)
 }
@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns one byte per read, so that everything falls on a chunk boundary.
+    /// Returns one byte per read, so that every position is a chunk boundary.
     struct SingleBytes<'a>(&'a [u8]);
 
     impl Read for SingleBytes<'_> {

@@ -18,8 +18,7 @@ enum State {
     QuoteInQuoted,
 }
 
-/// Scans the record at the start of `text`. If the text ends before the record does, the end of the text ends the
-/// record.
+/// Scans the record at the start of `text`. The end of `text` ends the record at the latest.
 #[expect(clippy::match_same_arms, reason = "the order of the arms shows the state machine")]
 pub(super) fn scan(text: &[u8], separator: u8) -> Scan {
     let mut state = State::FieldStart;

@@ -1,4 +1,4 @@
-//! Validates the SQL of the files: each metric gets a contract, or findings.
+//! Validates the SQL of the files, and makes the contract of each metric.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use super::{Located, ValidationCache};
 use crate::findings::{Findings, refuse_sql};
 use crate::{Progress, Reason};
 
-/// The queries and metrics that remain after the validation of their SQL, and the new contracts.
+/// The queries and metrics whose SQL is valid, with the new contracts.
 #[derive(Debug)]
 pub(super) struct ContractValidation {
     pub(super) queries: Vec<Located<Query>>,
@@ -20,7 +20,7 @@ pub(super) struct ContractValidation {
     pub(super) refused: BTreeSet<MetricId>,
 }
 
-/// A metric that reads a validated query: one in the files, or a stored one that is not in the files.
+/// A metric that reads a validated query: a metric in the files, or a stored metric that is not in the files.
 #[derive(Debug, Clone, Copy)]
 struct Dependent<'a> {
     metric: &'a Metric,
@@ -30,13 +30,12 @@ struct Dependent<'a> {
 /// Validates the SQL of queries and metrics.
 ///
 /// Every query in the files is validated with the declarations of each metric that reads it. Every other metric in the
-/// files is validated with its stored SQL. Entries that equal the stored ones are validated too, since the warehouse
-/// may have changed. A stored metric that is not in the files keeps its contract, unless the SQL in the files differs
-/// from the stored SQL.
+/// files is validated with its stored SQL. Entries that equal the stored ones are validated too, because the warehouse
+/// may have changed. A stored metric that is not in the files keeps its contract, unless the files change its SQL.
 ///
 /// # Errors
 ///
-/// A message, if the database is not available.
+/// A message, if the database is unavailable.
 pub(super) async fn validate_contracts(
     queries: Vec<Located<Query>>,
     metrics: BTreeMap<MetricId, Located<Metric>>,
@@ -65,8 +64,8 @@ pub(super) async fn validate_contracts(
         }
         progress.validate(done, total);
     }
-    // The remaining metrics name stored queries that are not in the files. Only those that are in the files are
-    // validated.
+    // The remaining metrics refer to stored queries that are not in the files. Only the metrics that are in the files
+    // are validated.
     for dependent in dependents.into_values().flatten() {
         if let (Some(metric), Some(stored)) = (dependent.in_files, existing.queries.get(&dependent.metric.query_id)) {
             validator.validate_metric(metric, &stored.sql).await?;
@@ -90,7 +89,7 @@ struct ContractValidator<'a> {
 }
 
 impl ContractValidator<'_> {
-    /// Validates a query for each of its dependents. Returns whether the query is valid.
+    /// Validates a query with each of its dependents, and returns whether the query is valid.
     async fn validate_query(&mut self, query: &Located<Query>, dependents: &[Dependent<'_>]) -> Result<bool, String> {
         let sql = &query.value.sql;
         let mut validated: Vec<(&Metric, Contract)> = Vec::new();
@@ -100,7 +99,7 @@ impl ContractValidator<'_> {
             }
             match (self.validations.validate(sql, Some(dependent.metric)).await?, dependent.in_files) {
                 (Ok(contract), _) => validated.push((dependent.metric, contract)),
-                // Only the declarations are wrong, not the SQL.
+                // The fault is in the declarations, not in the SQL.
                 (Err(findings), Some(metric)) if findings.iter().all(is_about_declarations) => {
                     self.refuse_metric(metric, &findings);
                 }
@@ -130,7 +129,7 @@ impl ContractValidator<'_> {
         Ok(())
     }
 
-    /// Whether the metric is stored with the same declarations, this SQL and a current contract.
+    /// Whether the metric is stored with the same declarations, the same SQL and a current contract.
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.existing.metrics.get(&metric.metric_id);
         let has_contract = stored.is_some_and(|ExistingMetric { metric: stored, contract, .. }| {
@@ -178,7 +177,7 @@ pub(super) fn refuse_with_query(metric: &Located<Metric>, findings: &mut Finding
     findings.refuse(metric.location.clone(), Some(query_id.as_str()), Reason::QueryRefused, message);
 }
 
-/// Whether the finding is about the declarations of the definition, not about the SQL itself.
+/// Whether the finding is about the declarations of the definition, and not about the SQL itself.
 fn is_about_declarations(finding: &Finding) -> bool {
     [FindingCode::ParameterUnused, FindingCode::TimeColumn, FindingCode::Period].contains(&finding.code)
 }

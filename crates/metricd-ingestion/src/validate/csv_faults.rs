@@ -1,4 +1,4 @@
-//! Checks that are common to CSV files of every kind: headers, rows and syntax.
+//! Checks that all kinds of CSV files share: headers, rows and syntax.
 
 use metricd_domain::{Location, MAX_ID_CHARS, QueryId};
 
@@ -14,7 +14,7 @@ pub(super) fn at_column(file: &str, line: u64, column: &str) -> Location {
     Location { column: Some(column.to_owned()), ..at_line(file, line) }
 }
 
-/// The positions of the wanted columns, or `None` after reporting the faults of the header.
+/// Finds the positions of the wanted columns. `None` after it refused the header.
 pub(super) fn validate_header<const N: usize>(
     file: &str,
     header: &CsvRecord<'_>,
@@ -31,7 +31,7 @@ pub(super) fn validate_header<const N: usize>(
     let header = Header::new(fields);
     match header.locate(wanted) {
         Ok(columns) => {
-            // Spreadsheets leave columns without a name and without values.
+            // Spreadsheets leave columns that have neither a name nor values.
             for name in header.unknown(&wanted).filter(|name| !name.is_empty()) {
                 let message = format!("the column `{name}` is unknown and was skipped");
                 findings.notice(at_column(file, line, name), Reason::ColumnUnknown, message);
@@ -88,7 +88,7 @@ pub(super) fn refuse_fault(file: &str, lines: (u64, u64), fault: CsvFault, text:
     findings.refuse(at_line(file, lines.0), Some(value.trim_end()), reason, message + &skipped);
 }
 
-/// Whether the row has as many fields as the header. Refuses it otherwise. The last row of a file may be truncated.
+/// Whether the row has as many fields as the header. If it has not, it is refused. The last row may be truncated.
 pub(super) fn validate_width(
     file: &str,
     line: u64,
@@ -107,7 +107,7 @@ pub(super) fn validate_width(
     false
 }
 
-/// The field as text, or `None` after refusing bytes that are not UTF-8.
+/// Decodes the field as text. `None` after it refused invalid UTF-8.
 pub(super) fn decode_text<'a>(
     bytes: &'a [u8],
     location: impl Fn() -> Location,
@@ -123,7 +123,7 @@ pub(super) fn decode_text<'a>(
     }
 }
 
-/// The query id, or `None` after refusing it.
+/// Parses the query id. `None` after it was refused.
 pub(super) fn parse_query_id(text: &str, location: impl Fn() -> Location, findings: &mut Findings) -> Option<QueryId> {
     match QueryId::parse(text.trim()) {
         Ok(id) => Some(id),

@@ -13,11 +13,11 @@ use super::{DraftDashboard, Located, merge};
 use crate::Reason;
 use crate::findings::Findings;
 
-/// An entry of a layout of a dashboard.
+/// A layout entry with its dashboard and breakpoint.
 type Placed = (DashboardId, Breakpoint, LayoutEntry);
 
-/// The dashboards that may be stored, given the metrics that may be their items. A file whose items and layout entries
-/// are all refused makes no dashboard.
+/// Validates the dashboards, given the metrics that may be their items. A file whose items and layout entries are all
+/// refused makes no dashboard.
 pub(super) fn validate_dashboards(
     mut drafts: Vec<DraftDashboard>,
     metric_ids: &BTreeSet<MetricId>,
@@ -78,13 +78,13 @@ struct Dashboards {
 }
 
 impl Dashboards {
-    /// The items that earlier files have added.
+    /// The items that earlier files added.
     fn items(&self, id: &DashboardId) -> BTreeSet<MetricId> {
         let dashboard = self.indexes.get(id).map(|index| &self.list[*index]);
         dashboard.iter().flat_map(|dashboard| &dashboard.items).map(|item| item.metric_id.clone()).collect()
     }
 
-    /// Adds the metrics that are not items yet. Returns whether the dashboard is new.
+    /// Adds the metrics that are not items yet, and returns whether the dashboard is new.
     fn add(&mut self, id: DashboardId, name: DashboardName, metric_ids: Vec<MetricId>) -> bool {
         let mut items = self.items(&id);
         let is_new = !self.indexes.contains_key(&id);
@@ -104,7 +104,7 @@ impl Dashboards {
     }
 }
 
-/// The entries without repetitions. Refuses those that contradict an earlier one.
+/// Merges equal entries, and refuses those that contradict an earlier one.
 fn merge_entries(entries: Vec<Located<Placed>>, counts: &mut EntryCounts, findings: &mut Findings) -> Vec<Placed> {
     let merged = merge(entries, |(dashboard_id, breakpoint, entry): &Placed| {
         (dashboard_id.clone(), *breakpoint, entry.metric_id().clone())
@@ -125,8 +125,8 @@ fn merge_entries(entries: Vec<Located<Placed>>, counts: &mut EntryCounts, findin
     merged.kept.into_iter().map(|entry| entry.value).collect()
 }
 
-/// Refuses the id of each dashboard whose id belongs to a dashboard of another name, in the files or stored. Its
-/// metrics are validated nevertheless.
+/// Refuses the id of each dashboard if a dashboard with another name has it, in the files or stored. The metrics of the
+/// dashboard are still validated.
 fn refuse_conflicting_ids(drafts: &mut [DraftDashboard], existing: &ExistingState, findings: &mut Findings) {
     let mut first_of: BTreeMap<DashboardId, (DashboardName, String)> = BTreeMap::new();
     for draft in drafts {

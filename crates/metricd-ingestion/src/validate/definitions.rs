@@ -1,4 +1,4 @@
-//! Parses files of definitions, each on its own.
+//! Parses files of definitions, each independently of the others.
 
 mod declarations;
 mod item;
@@ -22,28 +22,28 @@ use crate::json::Json;
 /// The keys of a file of definitions.
 const KEYS: [&str; 4] = ["id", "name", "items", "layouts"];
 
-/// A dashboard as a file of definitions describes it. Its entries are valid on their own.
+/// A dashboard as one file of definitions describes it. Each of its entries is valid on its own.
 #[derive(Debug, Clone)]
 pub(crate) struct DraftDashboard {
     /// The id. `None` if it was refused.
     pub(crate) dashboard_id: Option<DashboardId>,
-    /// Whether the file gives the id itself. Then another name under the same id renames the dashboard.
+    /// Whether the file states the id. If it does, another name under the same id renames the dashboard.
     pub(crate) has_own_id: bool,
     /// The location of the id, or of the name from which it is derived.
     pub(crate) location: Location,
     pub(crate) name: DashboardName,
     pub(crate) metrics: Vec<Located<Metric>>,
     pub(crate) layout_entries: Vec<Located<(Breakpoint, LayoutEntry)>>,
-    /// The numbers of items and of layout entries in the file, including invalid ones.
+    /// The number of items in the file, including invalid ones.
     pub(crate) item_count: u64,
     pub(crate) layout_entry_count: u64,
     /// Whether anything in the file was refused.
     pub(crate) has_refusals: bool,
-    /// The ids of refused items, so that the findings of their layout entries can mention it.
+    /// The ids of refused items, so that the findings of their layout entries can mention the refusal.
     pub(crate) refused_ids: BTreeSet<MetricId>,
 }
 
-/// Parses a file, or returns `None` after refusing it. `stem` is the name of a dashboard without a name.
+/// Parses a file. `None` after it refused the file. `stem` is the name of a dashboard that has no name.
 pub(crate) fn parse_definitions(
     file: &str,
     stem: &str,
@@ -144,7 +144,7 @@ fn parse_name(root: &Object<'_>, stem: &str, findings: &mut Findings) -> Dashboa
     DashboardName::parse(stem).or_else(|_| DashboardName::parse("dashboard")).unwrap_or_else(|_| unreachable!())
 }
 
-/// The id in the file, otherwise the one derived from the name, or `None` after refusing it.
+/// The id in the file, or the id derived from the name. `None` after it was refused.
 fn parse_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Findings) -> Option<DashboardId> {
     match root.get("id") {
         None | Some(Json::Null) => {
@@ -171,8 +171,8 @@ fn parse_dashboard_id(root: &Object<'_>, name: &DashboardName, findings: &mut Fi
     }
 }
 
-/// The name in lower case, with `-` for characters that an id must not have. `None` if nothing remains. If two names
-/// yield the same id, that is a conflict.
+/// Derives an id from a name: lower case, with `-` for each character that an id must not have. `None` if nothing
+/// remains. Two names with the same derived id are a conflict.
 fn derived_id(name: &str) -> Option<DashboardId> {
     let mut id = String::new();
     for character in name.chars() {

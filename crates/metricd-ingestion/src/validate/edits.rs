@@ -1,5 +1,5 @@
-//! Edits: changes to a definition since files last wrote it. An ingestion keeps them, unless its options overwrite
-//! edits.
+//! Detects edits: changes of what files declare that were made by anything but an ingestion. An ingestion keeps them,
+//! unless its options overwrite them.
 
 use metricd_domain::{ChangeSource, Metric, Query};
 use metricd_repository::{Edit, ExistingState};
@@ -10,10 +10,10 @@ use crate::findings::Findings;
 
 /// A definition that files declare and that may have been edited.
 pub(super) trait Declared {
-    /// The kind of definition and its id, such as `query` and `q1`.
+    /// The kind of the definition and its id, for example `query` and `q1`.
     fn name(&self) -> (&'static str, &str);
 
-    /// The edit of the stored definition with this id, if its content differs.
+    /// The edit of the stored definition with this id, if the stored content differs.
     fn conflicting_edit<'a>(&self, existing: &'a ExistingState) -> Option<&'a Edit>;
 }
 
@@ -39,13 +39,13 @@ impl Declared for Metric {
     }
 }
 
-/// Refuses the entries that contradict an edit, and returns the others.
+/// Refuses the entries that conflict with an edit, and returns the others.
 pub(super) fn refuse_edited<T: Declared>(
     entries: Vec<Located<T>>,
     existing: &ExistingState,
     findings: &mut Findings,
 ) -> Vec<Located<T>> {
-    let is_free = |entry: &Located<T>| {
+    let is_unedited = |entry: &Located<T>| {
         let Some(edit) = entry.value.conflicting_edit(existing) else { return true };
         let (kind, id) = entry.value.name();
         let edit = describe(edit);
@@ -55,7 +55,7 @@ pub(super) fn refuse_edited<T: Declared>(
         findings.refuse(entry.location.clone(), Some(id), Reason::EditConflict, message);
         false
     };
-    entries.into_iter().filter(is_free).collect()
+    entries.into_iter().filter(is_unedited).collect()
 }
 
 /// Reports the edits that the entries overwrite.
@@ -73,7 +73,7 @@ pub(super) fn notice_overwritten<'a, T: Declared + 'a>(
     }
 }
 
-/// Describes how, by whom and when the edit was made.
+/// Describes what made the edit, who made it and when.
 fn describe(edit: &Edit) -> String {
     let source = match edit.by.source {
         ChangeSource::Http => "over HTTP",

@@ -1,4 +1,4 @@
-//! Merges entries with the same key. The first one is kept.
+//! Merges entries with the same key, of which the first is kept.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) struct Merged<T> {
     pub(crate) kept: Vec<Located<T>>,
     /// Entries that equal a kept one.
     pub(crate) repeated: Vec<Located<T>>,
-    /// Entries that contradict a kept one, with its index in `kept`.
+    /// Entries that differ from a kept one with the same key, and its index in `kept`.
     pub(crate) conflicting: Vec<(Located<T>, usize)>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct DraftQueries {
     pub(crate) entries: u64,
 }
 
-/// Parses each query and checks its syntax.
+/// Parses each query, and checks its syntax.
 pub(crate) fn parse_queries(
     file: &str,
     input: impl Read,

@@ -1,4 +1,4 @@
-//! Parses files of records. The rows of CSV and of JSON follow the same rules.
+//! Parses files of records, with the same rules for CSV and JSON.
 
 mod commas;
 mod json;
@@ -27,11 +27,11 @@ const NUMBER_COLUMNS: [&str; 3] = ["obsolescence", "parts_flagged", "obsolescenc
 /// The outcome of a row.
 #[derive(Debug)]
 pub(crate) enum RowOutcome {
-    /// The row is valid. It begins on this line.
+    /// The row is valid. The number is that of its first line.
     Valid(u64, Record),
     /// A value of the row was refused.
     Refused,
-    /// The row has no values, like the rows that spreadsheets leave below a table.
+    /// The row has no values. Spreadsheets leave such rows below a table.
     Blank,
 }
 
@@ -44,39 +44,39 @@ pub(crate) struct RecordParser {
     commas: Commas,
     /// The decimal sign of the first number that has one, and its line.
     decimal_sign: Option<(char, u64)>,
-    /// For each column, the number of values with leading or trailing blanks, and the line of the first.
+    /// For each column, the number of values with leading or trailing blanks, and the line of the first one.
     padded: [(u64, u64); COLUMN_COUNT],
-    /// The unknown keys of JSON records that were reported already.
+    /// The unknown keys of JSON records that were already reported.
     unknown_keys: Vec<String>,
 }
 
-/// The meaning of a comma in the numbers of a file.
+/// What a comma in the numbers of a file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Commas {
     /// A comma is invalid in a number, for example because it separates fields.
     Invalid,
     /// A comma is the decimal sign, unless earlier numbers have points.
     Decimal,
-    /// A comma may be the decimal sign or separate thousands: the file does not show which.
+    /// A comma is the decimal sign or separates thousands, and the file does not show which.
     Ambiguous,
 }
 
-/// Marks a value that was refused and reported.
+/// Marks a value that was refused, and reported.
 struct Refused;
 
-/// The texts of a row, in the order of the columns. One that could not be read was refused.
+/// The texts of a row, in the order of the columns. An error marks a text that was refused.
 type Texts<'a> = [Result<Cow<'a, str>, Refused>; COLUMN_COUNT];
 
 /// The position of a row.
 #[derive(Debug, Clone, Copy)]
 struct RowPosition {
     line: u64,
-    /// The index in a JSON array.
+    /// The index in a JSON array, from 0.
     index: Option<u64>,
 }
 
 impl RecordParser {
-    /// A parser for rows with this header, or `None` after refusing the header.
+    /// Makes a parser for rows with this header. `None` after it refused the header.
     pub(crate) fn of_csv(file: &str, header: &CsvRecord<'_>, findings: &mut Findings) -> Option<Self> {
         let columns = validate_header(file, header, RECORD_COLUMNS, findings)?;
         Some(Self { columns: Some(columns), ..Self::of_json(file) })
@@ -87,7 +87,7 @@ impl RecordParser {
         Self { commas, ..self }
     }
 
-    /// A parser for the records of a JSON file.
+    /// Makes a parser for the records of a JSON file.
     pub(crate) fn of_json(file: &str) -> Self {
         Self {
             file: file.to_owned(),
@@ -99,7 +99,7 @@ impl RecordParser {
         }
     }
 
-    /// Parses a CSV row and reports its faults.
+    /// Parses a CSV row, and reports its faults.
     pub(crate) fn parse_csv(&mut self, row: &CsvRecord<'_>, findings: &mut Findings) -> RowOutcome {
         let (line, fields, is_last) = match row {
             CsvRecord::Fields { line, fields, is_last } => (*line, *fields, *is_last),
@@ -120,7 +120,7 @@ impl RecordParser {
         self.parse_texts(RowPosition { line, index: None }, texts, findings)
     }
 
-    /// Reports what holds for the whole file. Call this after the last row.
+    /// Reports findings about the whole file. Call it after the last row.
     pub(crate) fn finish(&self, findings: &mut Findings) {
         for (column, (count, line)) in RECORD_COLUMNS.into_iter().zip(self.padded) {
             if count > 0 {
@@ -158,7 +158,7 @@ impl RecordParser {
         }
     }
 
-    /// Parses the record. Everything that is wrong with its texts is reported.
+    /// Parses a record, and reports all faults in its texts.
     fn record(&mut self, position: RowPosition, texts: Texts<'_>, findings: &mut Findings) -> Result<Record, Refused> {
         let row = self.location(position);
         let mut column = 0;
@@ -192,7 +192,7 @@ impl RecordParser {
     }
 }
 
-/// One value of a row. An empty or blank text is no value.
+/// The value of one column. An empty or blank text is no value.
 struct Field<'a> {
     row: &'a Location,
     column: &'static str,
@@ -212,7 +212,7 @@ impl Field<'_> {
     fn with_decimal_point(&mut self, sign: Option<(char, u64)>, line: u64) -> Option<(char, u64)> {
         let found = self.text.trim().chars().find(|character| [',', '.'].contains(character));
         let sign = sign.or(found.map(|found| (found, line)));
-        // In a number with the other sign the swap leaves a comma, which makes the number invalid.
+        // In a number with the other sign, the swap leaves a comma, which makes the number invalid.
         if let Some((',', _)) = sign {
             let swapped = |character| match character {
                 ',' => '.',
@@ -256,7 +256,7 @@ impl Field<'_> {
         self.optional(findings, |text| values::integer(text).map_err(|fault| self.with_sign(fault)))
     }
 
-    /// The fault of a number. Its message names the expected decimal sign, if that is a comma.
+    /// Extends the message of an invalid number by the expected decimal sign, if that is a comma.
     fn with_sign(&self, (reason, message): (Reason, String)) -> (Reason, String) {
         if self.written.is_some() && reason == Reason::NumberInvalid {
             let message =

@@ -1,5 +1,5 @@
-//! Resolves references between the files and the stored definitions: one content for each id, and no reference to
-//! anything that does not exist.
+//! Resolves references between the files and the stored definitions. An id has one content, and no reference is
+//! dangling.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ pub(crate) struct ValidatedDefinitions {
 }
 
 impl FileDefinitions {
-    /// The ids for which the store returns the existing state.
+    /// The ids for which the ingestion needs the existing state.
     pub(crate) fn referenced_ids(&self) -> ReferencedIds {
         let metrics = self.drafts.iter().flat_map(|draft| &draft.metrics);
         let named = metrics.map(|metric| metric.value.query_id.clone());
@@ -52,11 +52,11 @@ impl FileDefinitions {
         }
     }
 
-    /// Validates all references and the SQL of all metrics, given the stored definitions.
+    /// Validates all references, and the SQL of all metrics, against the existing state.
     ///
     /// # Errors
     ///
-    /// A message, if the database is not available to resolve SQL.
+    /// A message, if the database is unavailable.
     pub(crate) async fn validate(
         &self,
         existing: &ExistingState,
@@ -117,14 +117,14 @@ pub(super) fn notice_repeated<T>(repeated: &[Located<T>], name: impl Fn(&T) -> S
     }
 }
 
-/// The queries that a metric may name.
+/// The queries that a metric may refer to.
 struct NamedQueries<'a> {
     in_files: &'a [Located<Query>],
     refused: &'a BTreeSet<QueryId>,
     existing: &'a ExistingState,
 }
 
-/// The metrics whose query exists, by id.
+/// The metrics whose query exists, by id. The others are refused.
 fn resolve_metrics(
     drafts: &[DraftDashboard],
     named: &NamedQueries<'_>,
@@ -164,17 +164,18 @@ fn resolve_metrics(
     kept
 }
 
-/// The metrics that contradict no edit, and the ids of the others, which stay as they are stored.
+/// Splits off the metrics that conflict with an edit: they are refused, and only their ids are returned.
 fn split_edited(
     metrics: BTreeMap<MetricId, Located<Metric>>,
     existing: &ExistingState,
     findings: &mut Findings,
 ) -> (BTreeMap<MetricId, Located<Metric>>, Vec<MetricId>) {
     let ids: BTreeSet<_> = metrics.keys().cloned().collect();
-    let free = refuse_edited(metrics.into_values().collect(), existing, findings);
-    let free: BTreeMap<_, _> = free.into_iter().map(|metric| (metric.value.metric_id.clone(), metric)).collect();
-    let edited = ids.into_iter().filter(|id| !free.contains_key(id)).collect();
-    (free, edited)
+    let unedited = refuse_edited(metrics.into_values().collect(), existing, findings);
+    let unedited: BTreeMap<_, _> =
+        unedited.into_iter().map(|metric| (metric.value.metric_id.clone(), metric)).collect();
+    let edited = ids.into_iter().filter(|id| !unedited.contains_key(id)).collect();
+    (unedited, edited)
 }
 
 fn conflict(metric: &Located<Metric>, first: &Located<Metric>) -> String {
@@ -196,7 +197,7 @@ fn conflict(metric: &Located<Metric>, first: &Located<Metric>) -> String {
     }
 }
 
-/// The keys of two items in which they differ, apart from the id and the query.
+/// The keys in which two items differ, apart from the id and the query.
 fn differing_keys(one: &Metric, other: &Metric) -> String {
     let keys = [
         ("isEditable", one.editable != other.editable),
@@ -230,7 +231,7 @@ fn notice_unused(
     faults: &mut Faults,
     findings: &mut Findings,
 ) {
-    // For a stored metric that is in the files, the query in the files counts.
+    // If a stored metric is also in the files, the query in the files counts.
     let stored = existing.metrics.iter().filter(|(metric_id, _)| !metrics.contains_key(metric_id));
     let stored = stored.map(|(_, existing)| &existing.metric.query_id);
     let read: BTreeSet<&QueryId> = metrics.values().map(|metric| &metric.value.query_id).chain(stored).collect();

@@ -1,4 +1,4 @@
-//! Suggests probable causes that several faults together point to.
+//! Suggests probable causes that several faults share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,25 +10,25 @@ use super::references::item_name;
 /// The faults from which causes are inferred.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// Items whose id belongs to another item already, with that item.
+    /// Items whose id another item already has, with that item.
     pub(crate) conflicts: Vec<(Located<Metric>, Located<Metric>)>,
-    /// Ids that layouts place and no item defines, by file.
+    /// Ids that a layout places but no item has, by file.
     pub(crate) orphans: BTreeMap<(String, MetricId), Vec<Breakpoint>>,
     /// Items whose query does not exist.
     pub(crate) without_query: Vec<Located<Metric>>,
-    /// Metrics that were refused because of their SQL, or because of their declarations about it.
+    /// Metrics that were refused because of their SQL, or because of declarations that do not fit the SQL.
     pub(crate) refused_with_sql: BTreeSet<MetricId>,
     /// Queries that no metric reads.
     pub(crate) unused_queries: BTreeSet<QueryId>,
-    /// Queries that metrics read, as far as the ingestion knows them.
+    /// Queries that metrics read, as far as the ingestion knows.
     pub(crate) read_queries: BTreeSet<QueryId>,
 }
 
-/// The maximum number of items, and of queries, that are compared with each other. Beyond it a typing error is
-/// unlikely, and the comparison of each with each would be expensive.
+/// The maximum number of items, and of queries, that are compared pairwise. With more of them, a typing error is
+/// unlikely and the comparison expensive.
 const MAX_COMPARED_ENTRIES: usize = 200;
 
-/// The probable causes of the faults. If there is more than one candidate, nothing is suggested.
+/// Finds the probable causes of the faults. It suggests nothing if there is more than one candidate.
 pub(crate) fn suggest(faults: &Faults) -> Vec<Suggestion> {
     let mut suggestions = Vec::new();
     let files: BTreeSet<_> = faults.conflicts.iter().map(|(item, _)| &item.location.file).collect();
@@ -40,8 +40,8 @@ pub(crate) fn suggest(faults: &Faults) -> Vec<Suggestion> {
     suggestions
 }
 
-/// If one item repeats an id, and the layouts place one id that no item has, the item was probably meant to have that
-/// id.
+/// Suggests an id for an item: if one item repeats an id, and the layouts place one id that no item has, the item was
+/// probably meant to have that id.
 fn id_of_conflicting_item(file: &str, faults: &Faults) -> Option<Suggestion> {
     let mut conflicts = faults.conflicts.iter().filter(|(item, _)| item.location.file == file);
     let mut orphans = faults.orphans.iter().filter(|((orphan_file, _), _)| orphan_file == file);
@@ -63,13 +63,14 @@ fn id_of_conflicting_item(file: &str, faults: &Faults) -> Option<Suggestion> {
     Some(Suggestion { location: Location { pointer, ..item.location.clone() }, message })
 }
 
-/// If a query does not exist, and a similar one does, the name is probably mistyped: above all if no metric reads that one.
+/// Suggests a query for an item whose query does not exist: a similar name, preferably that of a query that no metric
+/// reads.
 fn query_of_item(item: &Located<Metric>, faults: &Faults) -> Option<Suggestion> {
     let missing = item.value.query_id.as_str();
-    let alike = |query_id: &&QueryId| strsim::normalized_damerau_levenshtein(query_id.as_str(), missing) >= 0.8;
-    let mut unused = faults.unused_queries.iter().filter(alike).peekable();
+    let is_similar = |query_id: &&QueryId| strsim::normalized_damerau_levenshtein(query_id.as_str(), missing) >= 0.8;
+    let mut unused = faults.unused_queries.iter().filter(is_similar).peekable();
     let is_unused = unused.peek().is_some();
-    let mut candidates = unused.chain(faults.read_queries.iter().filter(|_| !is_unused).filter(alike));
+    let mut candidates = unused.chain(faults.read_queries.iter().filter(|_| !is_unused).filter(is_similar));
     let (Some(candidate), None) = (candidates.next(), candidates.next()) else { return None };
     let name = item_name(&item.location);
     let unread = if is_unused { format!(", and no metric reads `{candidate}`") } else { String::new() };

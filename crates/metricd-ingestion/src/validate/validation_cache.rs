@@ -1,7 +1,6 @@
-//! Caches validations for an ingestion, so that each SQL is validated once with the same declarations.
+//! Caches validations, so that an ingestion validates the same SQL with the same declarations only once.
 //!
-//! Many metrics may read one query. Definitions are also validated again if the stored ones change during the
-//! ingestion.
+//! Many metrics may read one query, and definitions are validated again if the existing state changes.
 
 use std::collections::HashMap;
 
@@ -30,11 +29,11 @@ impl ValidationCache {
         Self { validator, by_sql: HashMap::new() }
     }
 
-    /// Validates the SQL with the declarations of the metric, or without declarations if no metric reads it.
+    /// Validates the SQL with the declarations of the metric. Without a metric, it has no declarations.
     ///
     /// # Errors
     ///
-    /// A message, if the database is not available.
+    /// A message, if the database is unavailable.
     pub(super) async fn validate(&mut self, sql: &SqlText, metric: Option<&Metric>) -> Result<Validation, String> {
         let Declarations { parameters, time_column, period } = metric.map(Declarations::of).unwrap_or_default();
         let declared = DeclarationKey {

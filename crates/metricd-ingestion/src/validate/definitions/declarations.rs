@@ -22,7 +22,7 @@ pub(super) struct ItemDeclarations {
 /// Marks a value that was refused.
 struct Refused;
 
-/// The declarations of the item, or `None` after reporting everything that is wrong with them.
+/// Parses the declarations of an item. `None` after reporting all faults in them.
 pub(super) fn parse_declarations(object: &Object<'_>, findings: &mut Findings) -> Option<ItemDeclarations> {
     let parameters = parse_parameters(object, findings);
     let time_column = parse_time_column(object, findings);
@@ -56,7 +56,7 @@ fn parse_parameters(object: &Object<'_>, findings: &mut Findings) -> Option<Para
     is_good.then_some(parameters)
 }
 
-/// The time column, if there is one. An error after it was refused.
+/// Parses the time column, if there is one. The error marks a refused one.
 fn parse_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Option<TimeColumn>, Refused> {
     let key = object.spelling(TIME_COLUMN);
     match object.get(key) {
@@ -75,7 +75,7 @@ fn parse_time_column(object: &Object<'_>, findings: &mut Findings) -> Result<Opt
     }
 }
 
-/// The declaration of periods, if there is one. An error after it was refused.
+/// Parses the declaration of periods, if there is one. The error marks a refused one.
 fn parse_period(object: &Object<'_>, findings: &mut Findings) -> Result<Option<PeriodDeclaration>, Refused> {
     let value = match object.get("period") {
         None | Some(Json::Null) => return Ok(None),
@@ -101,7 +101,7 @@ fn parse_limits(object: &Object<'_>, findings: &mut Findings) -> Option<MetricLi
     }
 }
 
-/// Deserializes a JSON value. The error says what was expected, without the position.
+/// Deserializes a JSON value. The error names the expected value, without a position.
 fn read<T: serde::de::DeserializeOwned>(value: &Json) -> Result<T, String> {
     let text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| {

@@ -23,12 +23,12 @@ const KEYS: [&str; 10] = [
     "limits",
 ];
 
-/// The keys with two spellings.
+/// The key of the query, in both spellings.
 const QUERY_ID: [&str; 2] = ["queryId", "query_id"];
 const EDITABLE: [&str; 2] = ["isEditable", "is_editable"];
 pub(super) const TIME_COLUMN: [&str; 2] = ["timeColumn", "time_column"];
 
-/// Adds the item to the draft, or reports everything that is wrong with it.
+/// Parses an item into a metric of the draft, and reports all faults in it.
 pub(super) fn parse_item(file: &str, index: usize, item: &Json, draft: &mut DraftDashboard, findings: &mut Findings) {
     let pointer = format!("/items/{index}");
     let Json::Object(members) = item else {
@@ -60,7 +60,7 @@ pub(super) fn parse_item(file: &str, index: usize, item: &Json, draft: &mut Draf
     }
 }
 
-/// The id under the key, or `None` after refusing it. A missing id is refused too.
+/// Parses the id under the key. `None` after it was refused. A missing id is refused too.
 fn parse_id<T>(
     object: &Object<'_>,
     key: &str,
@@ -87,7 +87,7 @@ fn parse_id<T>(
     }
 }
 
-/// The query that the item names, in either spelling of the key.
+/// Parses the id of the query, in either spelling of the key.
 fn parse_query_id(object: &Object<'_>, findings: &mut Findings) -> Option<QueryId> {
     let key = object.spelling(QUERY_ID);
     if object.get(key).is_none_or(|value| *value == Json::Null) {

@@ -1,4 +1,4 @@
-//! The layouts of a definitions file: where each metric stands, by breakpoint.
+//! Parses the layouts of a definitions file: the position of each metric, by breakpoint.
 
 use metricd_domain::{Breakpoint, LayoutEntry, MetricId};
 use validator::{Validate, ValidationError};
@@ -12,8 +12,8 @@ use crate::validate::Located;
 
 const KEYS: [&str; 6] = ["i", "x", "y", "w", "h", "static"];
 
-/// What react-grid-layout writes beside the keys that mean something here.
-const PASSED_OVER_KEYS: [&str; 12] = [
+/// Keys that react-grid-layout writes and that metricd ignores.
+const IGNORED_KEYS: [&str; 12] = [
     "moved",
     "minW",
     "maxW",
@@ -28,7 +28,7 @@ const PASSED_OVER_KEYS: [&str; 12] = [
     "constraints",
 ];
 
-/// A layout entry as a file writes it, before its numbers are checked.
+/// A layout entry in JSON, before its numbers are validated.
 #[derive(Debug, Validate)]
 struct LayoutEntryRecord {
     metric_id: MetricId,
@@ -44,7 +44,7 @@ struct LayoutEntryRecord {
 }
 
 impl LayoutEntryRecord {
-    /// The entry, or `None` after reporting every number that is out of range.
+    /// Validates the numbers. `None` after reporting each number that is out of range.
     fn into_entry(self, object: &Object<'_>, findings: &mut Findings) -> Option<LayoutEntry> {
         if let Err(errors) = self.validate() {
             let errors = errors.field_errors();
@@ -62,12 +62,12 @@ impl LayoutEntryRecord {
     }
 }
 
-/// A bound of the range that a number is outside of.
+/// Describes the bound that a number violates.
 fn bound(error: &ValidationError, name: &str) -> String {
     error.params.get(name).map(ToString::to_string).unwrap_or_default()
 }
 
-/// Adds the good layout entries to the draft, and says what is wrong with the others.
+/// Adds the valid layout entries to the draft, and reports the faults of the others.
 pub(super) fn validate_layouts(layouts: &Object<'_>, draft: &mut DraftDashboard, findings: &mut Findings) {
     layouts.refuse_repeated_keys(&Breakpoint::ALL.map(Breakpoint::as_str), findings);
     let mut seen = Vec::new();
@@ -110,7 +110,7 @@ fn validate_entry(file: &str, pointer: String, entry: &Json, findings: &mut Find
     };
     let object = Object::new(file, pointer, members);
     let mut known = KEYS.to_vec();
-    known.extend(PASSED_OVER_KEYS);
+    known.extend(IGNORED_KEYS);
     object.notice_unknown_keys(&known, findings);
     let repeated = object.refuse_repeated_keys(&KEYS, findings);
     let metric_id = validate_metric_id(&object, findings);
@@ -148,7 +148,7 @@ fn validate_metric_id(object: &Object<'_>, findings: &mut Findings) -> Option<Me
     }
 }
 
-/// A whole number of grid units; one that no `i32` holds is cut to the nearest that does, which no range allows.
+/// Parses a whole number of grid units. A number outside of `i32` is clamped; the result is out of every range.
 fn validate_unit(object: &Object<'_>, key: &str, findings: &mut Findings) -> Option<i32> {
     match object.get(key) {
         None | Some(Json::Null) => {

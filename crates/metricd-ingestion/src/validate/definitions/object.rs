@@ -1,4 +1,4 @@
-//! An object of a definitions file, with its location.
+//! Objects of a definitions file, with their locations.
 
 use metricd_domain::Location;
 
@@ -45,7 +45,7 @@ impl<'a> Object<'a> {
         at_pointer(self.file, &self.pointer_to(key))
     }
 
-    /// The location of a value inside a member, by the rest of its pointer.
+    /// The location of a value inside a member, by the remainder of its pointer.
     pub(super) fn under(&self, path: &str) -> Location {
         at_pointer(self.file, &format!("{}/{path}", self.pointer))
     }
@@ -55,7 +55,7 @@ impl<'a> Object<'a> {
         findings.refuse(self.at(key), Some(&found.shown()), Reason::TypeMismatch, message);
     }
 
-    /// Reports the unknown keys, each with the known key that may have been meant.
+    /// Reports each unknown key, with the known key that was probably meant.
     pub(super) fn notice_unknown_keys(&self, known: &[&str], findings: &mut Findings) {
         for (key, _) in self.members.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
             let meant = self.similar(key, known).map(|meant| format!(": did you mean `{meant}`?")).unwrap_or_default();
@@ -64,21 +64,21 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The known key that is similar to `key`, and of which neither spelling is present.
+    /// The known key that is similar to `key`, unless the object has it in either spelling.
     fn similar<'k>(&self, key: &str, known: &[&'k str]) -> Option<&'k str> {
-        let alike =
+        let is_similar =
             |meant: &str| strsim::normalized_damerau_levenshtein(&key.to_lowercase(), &meant.to_lowercase()) >= 0.7;
         let is_present = |meant: &str| self.members.iter().any(|(name, _)| snake_case(name) == snake_case(meant));
-        known.iter().find(|meant| !is_present(meant) && alike(meant)).copied()
+        known.iter().find(|meant| !is_present(meant) && is_similar(meant)).copied()
     }
 
-    /// The spelling that the object uses of a key with two spellings: the one with a value, otherwise the first.
+    /// The spelling of the key that the object uses: the one with a value, or else the first.
     pub(super) fn spelling<'k>(&self, [first, second]: [&'k str; 2]) -> &'k str {
         let has_value = |key: &str| self.get(key).is_some_and(|value| *value != Json::Null);
         if !has_value(first) && (has_value(second) || !self.has(first) && self.has(second)) { second } else { first }
     }
 
-    /// Whether the object has both spellings of a key with different values, which is refused. Null counts as no value.
+    /// Whether both spellings of a key have values, and these differ. If so, they are refused. Null is not a value.
     pub(super) fn refuse_contradiction(
         &self,
         [first, second]: [&str; 2],
@@ -94,7 +94,7 @@ impl<'a> Object<'a> {
         true
     }
 
-    /// Refuses each known key that occurs more than once. Returns whether there is one.
+    /// Refuses each known key that is repeated, and returns whether there is one.
     pub(super) fn refuse_repeated_keys(&self, known: &[&str], findings: &mut Findings) -> bool {
         let mut any = false;
         for key in known {

@@ -5,19 +5,19 @@ use std::io::{self, Read};
 use super::{NUMBER_COLUMNS, RECORD_COLUMNS};
 use crate::csv::{CsvRecord, CsvRecords, Header};
 
-/// What a number shows about the commas of its file.
+/// What one number shows about the commas of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Comma {
-    /// The number has no comma, or one without a meaning.
+    /// The number has no comma, or a comma that shows nothing.
     None,
-    /// The comma may separate thousands: `1,234`.
+    /// The comma may separate thousands, as in `1,234`.
     Ambiguous,
-    /// The comma is the decimal sign: `12,5`.
+    /// The comma is the decimal sign, as in `12,5`.
     Decimal,
 }
 
-/// Whether every comma in the numbers may separate thousands, so that `1,234` is either 1234 or 1.234. Reads until a
-/// number shows that a comma is the decimal sign.
+/// Whether every comma in the numbers may separate thousands, so that `1,234` is either 1234 or 1.234. It stops reading
+/// at the first number whose comma is the decimal sign.
 pub(crate) fn has_ambiguous_commas(mut records: CsvRecords<impl Read>) -> io::Result<bool> {
     let Some(CsvRecord::Fields { fields, .. }) = records.next()? else { return Ok(false) };
     let Ok(columns) = Header::new(fields).locate(RECORD_COLUMNS) else { return Ok(false) };
@@ -38,7 +38,7 @@ pub(crate) fn has_ambiguous_commas(mut records: CsvRecords<impl Read>) -> io::Re
     Ok(is_ambiguous)
 }
 
-/// Whether the commas of the number may separate thousands.
+/// Whether the commas of one number may separate thousands.
 pub(super) fn is_ambiguous(number: &str) -> bool {
     comma(number) == Comma::Ambiguous
 }
@@ -47,7 +47,7 @@ fn comma(number: &str) -> Comma {
     let digits = number.strip_prefix(['-', '+']).unwrap_or(number);
     match digits.split_once(',') {
         Some(_) if !digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b',') => Comma::None,
-        // No number has two decimal signs.
+        // A number cannot have two decimal signs.
         Some((_, rest)) if rest.contains(',') => Comma::Ambiguous,
         Some((first, rest)) if (1..=3).contains(&first.len()) && !first.starts_with('0') && rest.len() == 3 => {
             Comma::Ambiguous

@@ -17,7 +17,7 @@ use crate::kind::RECORD_COLUMNS;
 const MAX_UNKNOWN_KEYS: usize = 100;
 
 impl RecordParser {
-    /// Parses a JSON record and reports its faults.
+    /// Parses a JSON record, and reports its faults.
     pub(crate) fn parse_json(&mut self, record: &JsonRecord<'_>, findings: &mut Findings) -> RowOutcome {
         let (position, text) = match record {
             JsonRecord::Value { line, index, text } => (RowPosition { line: *line, index: *index }, *text),
@@ -45,7 +45,7 @@ impl RecordParser {
         findings.refuse(self.location(position), None, reason, message);
     }
 
-    /// The text of the record, or `None` after refusing it if it is not a JSON object.
+    /// The text of the record. `None` after it was refused because it is not a JSON object.
     fn parse_object<'a>(&self, position: RowPosition, text: &'a [u8], findings: &mut Findings) -> Option<&'a str> {
         let value = String::from_utf8_lossy(&text[..text.len().min(400)]);
         let (reason, message) = match std::str::from_utf8(text) {

@@ -18,7 +18,7 @@ pub(super) fn decimal(text: &str) -> Result<Decimal, (Reason, String)> {
     })
 }
 
-/// Parses an integer. A fraction of zeros is accepted: tools write `3.0` if a column of integers has gaps.
+/// Parses an integer. It accepts a fraction of zeros, because tools write `3.0` if a column of integers has gaps.
 pub(super) fn integer(text: &str) -> Result<i64, (Reason, String)> {
     let is_zero = |fraction: &str| !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
     let integer = text.split_once('.').filter(|(_, fraction)| is_zero(fraction)).map_or(text, |(integer, _)| integer);
@@ -41,7 +41,7 @@ pub(super) fn label(text: &str) -> Result<Label, (Reason, String)> {
     })
 }
 
-/// Parses a day written as YYYY-MM-DD, in the years 1 to 9999, or as a timestamp at its midnight in UTC.
+/// Parses a day. It is written as YYYY-MM-DD, in the years 1 to 9999, or as a timestamp at midnight in UTC.
 pub(super) fn date(text: &str) -> Result<RecordDate, (Reason, String)> {
     let written_as_day = |text: &str| {
         let bytes = text.as_bytes();
