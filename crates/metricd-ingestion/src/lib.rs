@@ -23,7 +23,7 @@
 //!     let folder = tempfile::tempdir()?;
 //!     std::fs::write(folder.path().join("queries.csv"), "id,query\nq1,SELECT 1 AS one\nq2,\n")?;
 //!
-//!     let validator = SqlValidator::new(resolver, &BTreeSet::new())?;
+//!     let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
 //!     let inputs = Inputs::find(&[folder.path().to_owned()])?;
 //!     let report = ingest(repository, validator, inputs, IngestOptions::default(), Arc::new(())).await?;
 //!     assert_eq!((report.queries.added, report.queries.refused), (1, 1));
