@@ -1,7 +1,7 @@
-//! What writing a result costs, without a database: `cargo bench -p metricd-execution`.
+//! Benchmarks of the encoders, without a database: `cargo bench -p metricd-execution`.
 //!
-//! The rows are those of a listing: 4 000 of 7 values. `serde_json` writes the same result from values that need not be
-//! read from PostgreSQL's binary format, so that it is what to compare with.
+//! The rows are those of a listing: 4 000 rows of 7 values. The baseline is `serde_json`, which writes the same result
+//! from Rust values instead of PostgreSQL's binary format.
 
 #![expect(clippy::expect_used, reason = "where nothing can be written there is nothing to measure")]
 
@@ -10,17 +10,17 @@ use divan::{Bencher, black_box};
 use metricd_execution::{Column, CsvWriter, FieldType, JsonRows, NdjsonWriter, Row, RowSink, RowWriter};
 use serde::Serialize;
 
-/// How many rows there are.
+/// The number of rows.
 const ROWS: u16 = 4_000;
 
-/// Texts as they may be found in such a column.
+/// Typical texts of such a column.
 const ALERTS: [&str; 4] = ["Price change", "End of life", "Last time buy", "Country of origin"];
 
 fn main() {
     divan::main();
 }
 
-/// A row as its values are known to Rust.
+/// The values of a row in Rust.
 #[derive(Serialize)]
 struct Record {
     id: String,
@@ -32,7 +32,7 @@ struct Record {
     alert_category: String,
 }
 
-/// The same as PostgreSQL sends it.
+/// The same values in PostgreSQL's binary format.
 fn row(number: u16) -> Row {
     let day = (9_132 + i32::from(number / 10)).to_be_bytes();
     let (amount, value) = (numeric(number), numeric(number + 1));
@@ -52,7 +52,7 @@ fn alert(number: u16) -> &'static str {
     ALERTS[usize::from(number) % ALERTS.len()]
 }
 
-/// The number and a quarter, as a `numeric` with two digits after the point.
+/// `number` and a quarter, as a `numeric` with two digits after the point.
 fn numeric(number: u16) -> Vec<u8> {
     let (digits, weight, sign, scale) = (2_u16, 0, 0, 2);
     [digits, weight, sign, scale, number, 2_500].into_iter().flat_map(u16::to_be_bytes).collect()
@@ -113,7 +113,7 @@ fn written(writer: &mut impl RowWriter, rows: &[Row], columns: &[Column]) -> Vec
     out
 }
 
-/// Measures how fast the rows are written, by the size of what is written.
+/// Measures the throughput of `write`, by the size of its output.
 fn measure(bencher: Bencher<'_, '_>, write: impl Fn() -> Vec<u8> + Sync) {
     bencher.counter(BytesCount::new(write().len())).bench(|| black_box(write()));
 }

@@ -1,6 +1,6 @@
-//! What checking the text of SQL costs, without a database: `cargo bench -p metricd-execution --bench guard`.
+//! Benchmarks of the guard, without a database: `cargo bench -p metricd-execution --bench guard`.
 //!
-//! The SQL is a usual metric, and two texts of the largest size that is permitted.
+//! The SQL is that of a typical metric, and two texts of the maximum size.
 
 #![expect(clippy::expect_used, reason = "where nothing can be parsed there is nothing to measure")]
 
@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use metricd_domain::SqlText;
 use metricd_execution::{Allowed, Guard, Statement};
 
-/// The size limit of SQL, less what stands around the list.
+/// The maximum size of SQL, without the text around the list.
 const LARGEST_BYTES: usize = 99_900;
 
 fn main() {
@@ -21,13 +21,13 @@ fn usual() -> String {
         .to_owned()
 }
 
-/// A list of integers, as an author may paste one.
+/// A long list of integers, as an author may paste it.
 fn long_list() -> String {
     let numbers: Vec<_> = (10_000..).take(LARGEST_BYTES / 6).map(|number: u32| number.to_string()).collect();
     format!("SELECT count(*) AS n FROM orders WHERE order_id IN ({})", numbers.join(","))
 }
 
-/// Calls and operators.
+/// A long expression of calls and operators.
 fn long_expression() -> String {
     let term = "coalesce(a, 0) + ";
     format!("SELECT {}1 AS n FROM orders", term.repeat(LARGEST_BYTES / term.len()))

@@ -15,12 +15,12 @@ use crate::period::rewritten;
 use crate::rewritten_sql::RewrittenSql;
 use crate::{BoundStatement, Expected, InvalidStatement, Statement};
 
-/// An invalid value of a request, or a missing one.
+/// A value of a request that is invalid or missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidArgument {
-    /// The parameter.
+    /// The name of the parameter.
     pub name: String,
-    /// What is wrong, and what is expected.
+    /// What is wrong and what is expected, for the client.
     pub message: String,
 }
 
@@ -30,7 +30,7 @@ pub struct MetricStatement {
     text: Arc<str>,
     slots: Vec<Slot>,
     days: PeriodDays,
-    /// The description by the contract.
+    /// The description of the statement in its contract.
     expected: Option<Arc<Expected>>,
 }
 
@@ -41,11 +41,11 @@ enum PeriodDays {
     Named,
     /// They are bound to parameters of a rewritten statement.
     Rewritten(PeriodStatement),
-    /// They are refused, for this reason.
+    /// They are refused, with this reason.
     Unsupported(String),
 }
 
-/// The statement that runs if a request has a period.
+/// The rewritten statement, which runs if a request has a period.
 #[derive(Debug)]
 struct PeriodStatement {
     text: Arc<str>,
@@ -55,10 +55,10 @@ struct PeriodStatement {
     expected: Option<Arc<Expected>>,
 }
 
-/// Where a value of a [`PeriodStatement`] comes from.
+/// The source of a value of a [`PeriodStatement`].
 #[derive(Debug, Clone, Copy)]
 enum ValueSource {
-    /// The parameter of the metric's own statement with this index.
+    /// The value of the parameter with this index in the statement of the metric.
     Own(usize),
     FirstDay,
     LastDay,
@@ -69,7 +69,7 @@ impl MetricStatement {
     ///
     /// # Errors
     ///
-    /// [`InvalidStatement`] if the SQL is not one statement, because it was stored without validation.
+    /// [`InvalidStatement`] if the SQL is not one statement. This is possible if it was stored without validation.
     pub fn of(definition: &MetricDefinition) -> Result<Self, InvalidStatement> {
         let statement = Statement::parse(&definition.sql)?;
         let declared = &definition.metric.parameters;
@@ -95,7 +95,8 @@ impl MetricStatement {
         Ok(Self { text: numbered(&statement, declared).text.into(), slots, days, expected })
     }
 
-    /// The same statement, which runs even if PostgreSQL describes it differently from its contract.
+    /// Removes the expected description, so that the statement also runs if PostgreSQL describes it differently from
+    /// its contract.
     #[must_use]
     pub fn without_expectation(mut self) -> Self {
         self.expected = None;
@@ -105,12 +106,12 @@ impl MetricStatement {
         self
     }
 
-    /// Binds each parameter: to the value of the request, to the declared default, or to NULL if it is optional.
-    /// `start_date` and `end_date` are the days of the period, whether the SQL names them or not.
+    /// Binds each parameter to the value of the request, to the declared default, or to NULL if it is optional.
+    /// `start_date` and `end_date` are the days of the period, whether the SQL uses them or not.
     ///
     /// # Errors
     ///
-    /// One error for each invalid or missing value, in the order of the names.
+    /// An error for each value that is invalid or missing, ordered by the names of the parameters.
     pub fn bind(
         &self,
         given: &BTreeMap<String, String>,
@@ -143,12 +144,13 @@ impl MetricStatement {
         }
     }
 
-    /// For each parameter: its name, its type if it is known, and whether a request must have a value for it.
+    /// The parameters: the name, the type if it is known, and whether a request must have a value.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, Option<String>, bool)> {
         self.slots.iter().map(|slot| (slot.name(), slot.type_name(), slot.absent().is_err()))
     }
 
-    /// The same from the contract of a definition, without parsing its SQL; nothing if there is no contract.
+    /// The parameters as in [`Self::parameters`], from the contract of a definition and without parsing its SQL. Empty
+    /// without a contract.
     pub fn contract_parameters(definition: &MetricDefinition) -> impl Iterator<Item = (String, Option<String>, bool)> {
         let known = definition.contract.as_ref();
         let parameters = known.map(Contract::parameters).unwrap_or_default();
@@ -158,20 +160,21 @@ impl MetricStatement {
         })
     }
 
-    /// The SQL as it runs without a period, with `$1`, `$2`, … for the parameters.
+    /// The SQL that runs without a period, with `$1`, `$2`, … for the parameters.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether only PostgreSQL can validate a value, so that its error may be about the request.
+    /// Whether only PostgreSQL can validate a value. If so, an error of PostgreSQL may be about the request.
     #[must_use]
     pub fn has_unvalidated(&self) -> bool {
         self.slots.iter().any(Slot::is_unvalidated)
     }
 
-    /// Errors for values that only PostgreSQL can validate, after it has refused one of them: for those that are no
-    /// label of their enum type, or else for all, since any of them may be the one.
+    /// The errors for values that only PostgreSQL can validate, after it refused one of them. If some values are not
+    /// labels of their enum type, the errors are about those. Otherwise there is one for each value, because any of
+    /// them may be invalid.
     #[must_use]
     pub fn refused(&self, statement: &BoundStatement) -> Vec<InvalidArgument> {
         let given = self.slots.iter().zip(statement.arguments()).filter(|(slot, _)| slot.is_unvalidated());
@@ -182,14 +185,14 @@ impl MetricStatement {
         if !unknown_labels.is_empty() {
             return unknown_labels;
         }
-        let may_be = |slot: &Slot| match (given.len(), slot.type_name()) {
+        let message = |slot: &Slot| match (given.len(), slot.type_name()) {
             (1, Some(type_name)) => format!("PostgreSQL refuses the value: expected one of the type `{type_name}`"),
             (_, Some(type_name)) => {
                 format!("PostgreSQL refuses this value or another one: expected one of the type `{type_name}`")
             }
             (_, None) => "PostgreSQL refuses this value or another one".to_owned(),
         };
-        given.iter().map(|(slot, _)| fault(slot, may_be(slot))).collect()
+        given.iter().map(|(slot, _)| fault(slot, message(slot))).collect()
     }
 
     fn apply(
@@ -244,7 +247,7 @@ fn shown(name: &str) -> String {
 }
 
 impl PeriodStatement {
-    /// Makes it of the metric's own statement, with its declarations and its contract, and of the rewritten one.
+    /// Combines the statement of the metric, with its declarations and its contract, and the rewritten statement.
     fn of(
         (statement, declared, contract): (&Statement, &[Parameter], Option<&Contract>),
         rewritten: &Statement,
@@ -262,7 +265,7 @@ impl PeriodStatement {
         };
         let values: Vec<_> = rewritten.parameters().iter().map(value).collect();
         let expected = contract.map(|contract| {
-            // A parameter that is not in the contract is expected to have an empty type, which nothing meets.
+            // A parameter that the contract lacks gets an empty type, which never matches.
             let type_name = |value: &ValueSource| match value {
                 ValueSource::Own(number) => contract.parameters().get(*number).map(|own| own.type_name.clone()),
                 ValueSource::FirstDay | ValueSource::LastDay => Some("date".to_owned()),
@@ -288,15 +291,15 @@ pub(crate) fn numbered(statement: &Statement, declared: &[Parameter]) -> Rewritt
     let placeholders = statement.placeholders().iter();
     let edits = placeholders
         .map(|placeholder| {
-            let blank = if is_glued(statement.text(), placeholder.range.start) { " " } else { "" };
+            let blank = if would_merge(statement.text(), placeholder.range.start) { " " } else { "" };
             (placeholder.range.clone(), format!("{blank}{}", written(placeholder.index)))
         })
         .collect();
     RewrittenSql::of(statement.text(), statement.body_range(), edits)
 }
 
-/// Whether `$1` at this byte offset would merge with the token before it, as in `not:a`.
-fn is_glued(text: &str, start: usize) -> bool {
+/// Whether `$1` at this byte offset would merge with the preceding token, as in `not:a`.
+fn would_merge(text: &str, start: usize) -> bool {
     let before = text.get(..start).unwrap_or_default();
     before.ends_with(|character: char| character.is_alphanumeric() || !character.is_ascii() || "_$".contains(character))
 }

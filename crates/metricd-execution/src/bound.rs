@@ -1,4 +1,4 @@
-//! Statements with values for their parameters.
+//! Bound statements: statements with a value for each parameter.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub struct BoundStatement {
     expected: Option<Arc<Expected>>,
 }
 
-/// The description of a statement that PostgreSQL has to confirm before it runs: that of its contract. The values of
-/// the request were parsed by these types.
+/// The description of a statement in its contract. PostgreSQL has to confirm it before the statement runs, because the
+/// values of the request were parsed by these types.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The names and types of the columns.
@@ -26,20 +26,20 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// The description by the contract.
+    /// The description in the contract.
     #[must_use]
     pub fn of(contract: &Contract) -> Self {
         let parameter_types = contract.parameters().iter().map(|parameter| parameter.type_name.clone());
         Self::with_parameters(contract, parameter_types.collect())
     }
 
-    /// The same columns, for a statement with other parameters.
+    /// The columns of the contract, for a statement with other parameters.
     pub(crate) fn with_parameters(contract: &Contract, parameter_types: Vec<String>) -> Self {
         let columns = contract.columns().iter().map(|column| (column.name.clone(), column.type_name.clone()));
         Self { columns: columns.collect(), parameter_types }
     }
 
-    /// Whether this description by PostgreSQL is the expected one.
+    /// Whether PostgreSQL's description equals the expected one.
     #[must_use]
     pub fn is_met_by(&self, columns: &[Column], parameter_types: &[String]) -> bool {
         let described = columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str()));
@@ -49,29 +49,29 @@ impl Expected {
 }
 
 impl BoundStatement {
-    /// The text has `$1`, `$2`, … for the arguments, can be put in parentheses, and is one statement.
+    /// Makes a bound statement of one statement with `$1`, `$2`, … for the arguments, which can be put in parentheses.
     pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
         Self { text, arguments, expected: None }
     }
 
-    /// The same statement, which only runs if PostgreSQL describes it as expected.
+    /// Sets the expected description. The statement only runs if PostgreSQL confirms it.
     pub(crate) fn expecting(self, expected: Option<Arc<Expected>>) -> Self {
         Self { expected, ..self }
     }
 
-    /// A statement without values. If it has parameters, PostgreSQL refuses it.
+    /// Makes a bound statement without values. PostgreSQL refuses it if it has parameters.
     #[must_use]
     pub fn without_arguments(statement: &Statement) -> Self {
         Self::new(statement.body().into(), Vec::new())
     }
 
-    /// A statement of the program's own, which is not parsed. Its text has `$1`, `$2`, … for the arguments.
+    /// Makes a bound statement of metricd's own SQL, without parsing it. The text has `$1`, `$2`, … for the arguments.
     #[must_use]
     pub fn internal(text: impl Into<Arc<str>>, arguments: Vec<Option<ParameterValue>>) -> Self {
         Self::new(text.into(), arguments)
     }
 
-    /// A statement with NULL for each parameter, to describe it and not to run it.
+    /// Makes a bound statement with NULL for each parameter, to describe it without running it.
     #[must_use]
     pub fn with_nulls(statement: &Statement, declared: &[Parameter]) -> Self {
         Self::new(numbered(statement, declared).text.into(), vec![None; statement.parameters().len()])
@@ -83,25 +83,25 @@ impl BoundStatement {
         &self.text
     }
 
-    /// The text, shared with this statement.
+    /// The text, without copying it.
     #[must_use]
     pub fn shared_text(&self) -> Arc<str> {
         Arc::clone(&self.text)
     }
 
-    /// The description that PostgreSQL has to confirm before the statement runs; none if it has no contract.
+    /// The description that PostgreSQL has to confirm before the statement runs. `None` if it has no contract.
     #[must_use]
     pub fn expected(&self) -> Option<&Expected> {
         self.expected.as_deref()
     }
 
-    /// The values in the order of their numbers, in PostgreSQL's text format; `None` is NULL.
+    /// The values in the order of their numbers, in PostgreSQL's text format. `None` is NULL.
     #[must_use]
     pub fn arguments(&self) -> &[Option<ParameterValue>] {
         &self.arguments
     }
 
-    /// The same values, as text.
+    /// The values as text, in the same order.
     pub fn texts(&self) -> impl Iterator<Item = Option<&str>> {
         self.arguments.iter().map(|value| value.as_ref().map(ParameterValue::as_str))
     }

@@ -1,7 +1,8 @@
-//! Encodes PostgreSQL's formats as JSON, NDJSON and CSV, directly into the buffer of the response.
+//! Encodes values from PostgreSQL's binary and text formats as JSON, NDJSON and CSV, directly into the buffer of the
+//! response.
 //!
-//! `field` chooses the encoder of a value by its type; `number`, `calendar`, `array`, `array_literal` and `digits` hold
-//! the encoders. `csv`, `ndjson`, `json_rows` and `json_columns` write rows.
+//! `field` selects the encoder of a value by its type. The encoders are in `number`, `calendar`, `array`,
+//! `array_literal` and `digits`. `csv`, `ndjson`, `json_rows` and `json_columns` write rows.
 
 mod array;
 mod array_literal;
@@ -29,21 +30,21 @@ use crate::RunTiming;
 /// A column of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// The name, as the SELECT gives it.
+    /// The name, as in the result of the statement.
     pub name: String,
-    /// The type, as PostgreSQL's `format_type` prints it, without modifiers: `numeric`, `text[]`.
+    /// The type, as PostgreSQL's `format_type` prints it, without modifiers, such as `numeric` or `text[]`.
     pub type_name: String,
     /// The format of its values.
     pub field_type: FieldType,
 }
 
-/// A value was not in the format of its column's type.
+/// A value is not in the format of its column's type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a value of the column `{column}` is not in the format of its type `{type_name}`")]
 pub struct EncodeError {
-    /// The column's name.
+    /// The name of the column.
     pub column: String,
-    /// The column's type.
+    /// The type of the column.
     pub type_name: String,
 }
 
@@ -55,53 +56,53 @@ impl EncodeError {
 
 /// Receives the rows of a result.
 ///
-/// A sink that streams reports when it is full. It is then flushed before the next row, so it holds at most a chunk and
-/// a row, however long the result is.
+/// A sink that streams reports when it is full. The runner then flushes it before the next row, so it holds at most a
+/// chunk and a row, regardless of the size of the result.
 #[async_trait]
 pub trait RowSink: Send {
-    /// Receives the columns. Called once, before any row.
+    /// Receives the columns. Called once, before the first row.
     ///
     /// # Errors
     ///
     /// [`EncodeError`] if the sink cannot encode the columns.
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError>;
 
-    /// Receives the next row: a value for each column. Returns whether it was accepted. A row that would make the sink
-    /// exceed `max_bytes` is not accepted, and leaves no trace.
+    /// Receives the next row, with a value for each column. Returns whether it was accepted. A row that would make the
+    /// sink exceed `max_bytes` is refused, and nothing of it is kept.
     ///
     /// # Errors
     ///
     /// [`EncodeError`] if a value is not in the format of its type.
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError>;
 
-    /// Whether the sink has to be flushed before the next row. Called after each row, so it must be cheap.
+    /// Whether the sink has to be flushed before the next row. It is called after each row, so it must be cheap.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Called just before the statement is sent: the result has everything that was committed until then. Called again
-    /// if the statement has to be sent again.
+    /// Called just before the statement is sent. The result includes everything that was committed until then. It is
+    /// called again if the statement is sent again.
     fn sent(&mut self) {}
 
-    /// Receives the timing of the run so far. Not called for each row.
+    /// Receives the timing of the run so far. It is not called for each row.
     fn timed(&mut self, _timing: RunTiming) {}
 
-    /// Waits until the sink accepts rows again, which may take as long as a client takes to read. Dropping the future
-    /// ends the run.
+    /// Waits until the sink accepts rows again, which depends on how fast the client reads. Dropping the future ends
+    /// the run.
     async fn flush(&mut self) {}
 }
 
-/// Writes rows into a buffer of the caller, who may drain it between any two rows.
+/// Writes rows into a buffer, which the caller may drain between two rows.
 pub trait RowWriter: Send {
-    /// Receives the columns, and writes the head of the document. Called once, before any row.
+    /// Receives the columns, and writes the head of the document. Called once, before the first row.
     ///
     /// # Errors
     ///
     /// [`EncodeError`] if the columns cannot be encoded.
     fn head(&mut self, columns: &[Column], out: &mut Vec<u8>) -> Result<(), EncodeError>;
 
-    /// Writes the next row, as for [`RowSink::row`]. Returns `false`, without writing the row, if the buffer would
-    /// exceed `max_bytes`.
+    /// Writes the next row, with a value for each column. Returns `false`, without writing anything, if the buffer
+    /// would exceed `max_bytes`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What is wrong with SQL: a finding each, with a code that does not change, a position, and what to write instead.
+//! Findings: what is wrong with SQL, each with a stable code, a position, and what to write instead.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{InvalidStatement, Position};
 
 macro_rules! finding_codes {
     ($($name:ident = $code:literal: $meaning:literal,)*) => {
-        /// What is wrong with SQL.
+        /// The kinds of findings.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FindingCode {
             $(#[doc = $meaning] $name,)*
@@ -18,7 +18,7 @@ macro_rules! finding_codes {
             /// Every code.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The code, which is stable between releases.
+            /// The stable code, which is the same in every release.
             #[must_use]
             pub fn code(self) -> &'static str {
                 match self {
@@ -60,20 +60,20 @@ finding_codes! {
     Unresolved = "sql-unresolved": "PostgreSQL cannot resolve the SQL",
 }
 
-/// One thing that is wrong with SQL.
+/// A part of SQL that is not allowed or invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// The kind of finding.
     pub code: FindingCode,
-    /// The position in the text as its author wrote it.
+    /// The position in the text of the author.
     pub position: Position,
-    /// The offending part of the SQL as its author wrote it, shortened.
+    /// The offending part of the author's text, shortened.
     pub snippet: String,
     /// What is wrong, and what to write instead; lower case, without a full stop.
     pub message: String,
 }
 
-/// How many characters a snippet has at most.
+/// The maximum number of characters of a snippet.
 const MAX_SNIPPET_CHARS: usize = 60;
 
 impl Finding {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_snippet_is_as_the_author_wrote_it() {
+    fn the_snippet_is_the_authors_text() {
         for snippet in ["'x''y'", r#""na\me""#, "e'\\n'"] {
             let finding = Finding::new(FindingCode::Unresolved, Position::START, snippet, "m");
             assert_eq!(finding.snippet, snippet);

@@ -1,7 +1,7 @@
-//! Checks that the text of SQL is one plain query over the warehouse that calls allowed functions only.
+//! Checks that the text of SQL is one query over the warehouse that calls only allowed functions.
 //!
-//! The guard is an allow-list. It refuses every node of the syntax tree that it does not know, and every name that is
-//! on no list. It sees the text only; [`SqlValidator`](crate::SqlValidator) applies the same rules to the resolved
+//! The guard is an allow-list: it refuses every node of the syntax tree that it does not know, and every name that is
+//! on no list. It checks only the text; [`SqlValidator`](crate::SqlValidator) applies the same rules to the resolved
 //! query.
 
 mod allowed;
@@ -16,10 +16,10 @@ use self::walk::Walk;
 use crate::syntax::with_tree;
 use crate::{Finding, Statement};
 
-/// A text that is longer may take PostgreSQL more time to resolve than it is given.
+/// PostgreSQL may exceed its time limit when it resolves a longer text.
 const LONG_TEXT_BYTES: usize = 10_000;
 
-/// How the statement uses tables and special date literals; nothing if it has no syntax tree.
+/// How the statement uses tables and special date literals. Empty if it has no syntax tree.
 pub(crate) fn uses(statement: &Statement) -> Uses {
     with_tree(statement, |tree| {
         let Ok(tree) = tree else { return Uses::default() };
@@ -50,19 +50,19 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard with this list of allowed names.
+    /// Makes a guard with a list of allowed names.
     #[must_use]
     pub fn new(allowed: Allowed) -> Self {
         Self { allowed }
     }
 
-    /// The names that are allowed.
+    /// The allowed names.
     #[must_use]
     pub fn allowed(&self) -> &Allowed {
         &self.allowed
     }
 
-    /// Whether the statement is so long or complex that PostgreSQL may need more time to resolve it than it is given.
+    /// Whether PostgreSQL may exceed its time limit when it resolves the statement, because of its size or complexity.
     pub(crate) fn is_large(&self, statement: &Statement) -> bool {
         statement.text().len() > LONG_TEXT_BYTES
             || with_tree(statement, |tree| {

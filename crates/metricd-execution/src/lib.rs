@@ -1,8 +1,9 @@
-//! What happens between "run this metric" and its rows.
+//! Validates and runs the SQL of metrics: the guard, parameters and periods, the ports to PostgreSQL, and the encoders.
 //!
-//! The [`Guard`] checks the text of SQL that is to be stored. A [`SqlValidator`] also has PostgreSQL resolve the SQL,
-//! through the [`Resolver`] port, and makes the contract. A [`MetricStatement`] binds the values of a request. A
-//! [`MetricRunner`], the second port, runs the statement and passes each row, still in PostgreSQL's binary format, to a
+//! [`Statement`] splits off one statement and its parameters. The [`Guard`] checks its text against an allow-list. A
+//! [`SqlValidator`] also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved
+//! query, and makes the contract. A [`MetricStatement`] binds the values of a request and makes a [`BoundStatement`]. A
+//! [`MetricRunner`], the second port, runs it and passes each row, still in PostgreSQL's binary format, to a
 //! [`RowSink`].
 //!
 //! # Check SQL
@@ -20,6 +21,21 @@
 //! let findings = guard.check(&hostile).unwrap_err();
 //! assert_eq!(findings[0].code, FindingCode::FunctionNotAllowed);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Validate SQL before it is stored
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//! use std::sync::Arc;
+//!
+//! use metricd_domain::{Contract, SqlText};
+//! use metricd_execution::{Declarations, Resolver, SqlValidationError, SqlValidator};
+//!
+//! async fn contract_of(sql: &SqlText, resolver: Arc<dyn Resolver>) -> Result<Contract, SqlValidationError> {
+//!     let validator = SqlValidator::new(resolver, &BTreeSet::new()).await?;
+//!     validator.validate(sql, Declarations::default()).await
+//! }
 //! ```
 //!
 //! # Bind the values of a request
@@ -42,10 +58,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Run a statement
+//!
+//! ```
+//! use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits};
+//!
+//! async fn rows_of(statement: &BoundStatement, runner: &dyn MetricRunner) -> Result<Vec<u8>, RunError> {
+//!     let mut rows = JsonRows::default();
+//!     runner.run(statement, None, RunLimits::default(), Permit::default(), &mut rows).await?;
+//!     Ok(rows.finish())
+//! }
+//! ```
+//!
 //! # Encode rows
 //!
-//! [`JsonRows`] writes rows as JSON into the buffer that will be the response; [`CsvWriter`] and [`NdjsonWriter`] write
-//! them for sinks that stream.
+//! [`JsonRows`] writes rows as JSON into the buffer of the response. [`CsvWriter`] and [`NdjsonWriter`] write rows for
+//! sinks that stream.
 //!
 //! ```
 //! use metricd_execution::{Column, FieldType, JsonRows, Row, RowSink};
@@ -57,7 +85,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate opens no connection and knows no driver: the adapters of both ports are in `metricd-runner`.
+//! This crate opens no connection, and knows no driver, no HTTP and no store. The adapters of both ports are in
+//! `metricd-runner`.
 
 mod arguments;
 mod bound;

@@ -1,5 +1,5 @@
-//! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The result is validated
-//! like any SQL.
+//! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The rewritten SQL is
+//! validated like any other.
 
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
@@ -10,12 +10,12 @@ use crate::rewritten_sql::RewrittenSql;
 use crate::{Position, Statement};
 use metricd_database::quote_identifier;
 
-/// Rewrites the statement, which reads these tables, for requests with a period. `None` if the statement needs no
-/// rewrite, or if no period applies to it.
+/// Rewrites a statement that reads these tables, for requests with a period. `None` if it needs no rewrite, or if no
+/// period applies to it.
 ///
 /// # Errors
 ///
-/// The reason why there is no rewrite.
+/// Why the statement cannot be rewritten.
 pub(crate) fn rewritten(
     statement: &Statement,
     period: &Period,
@@ -28,11 +28,10 @@ pub(crate) fn rewritten(
     }
 }
 
-/// Rewrites the statement to read only the rows of its source that are inside the period, wherever it reads the source:
-/// in joins, subqueries and WITH queries, under an alias, with or without the schema.
+/// Rewrites the statement to read only the rows of its source that are inside the period. This covers every use of the
+/// source: in joins, subqueries and WITH queries, under an alias, with or without the schema.
 ///
-/// A table is replaced by a subquery over it. PostgreSQL pulls the subquery up, so indexes on the time column can be
-/// used.
+/// A subquery replaces the table. PostgreSQL pulls the subquery up, so it can use indexes on the time column.
 pub(crate) fn narrowed(
     statement: &Statement,
     source: &PeriodSource,
@@ -67,7 +66,8 @@ pub(crate) fn narrowed(
     parsed(RewrittenSql::of(statement.text(), statement.body_range(), edits).text)
 }
 
-/// Selects everything from the subquery by which [`narrowed`] replaces the source.
+/// Selects everything from the subquery by which [`narrowed`] replaces the source. PostgreSQL resolves it for
+/// comparison.
 pub(crate) fn source_rows(
     statement: &Statement,
     source: &PeriodSource,
@@ -77,9 +77,9 @@ pub(crate) fn source_rows(
     parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, &columns, false), quote_identifier(&source.table)))
 }
 
-/// The columns of the source that the statement reads, in the order of the table. Others may have a type that stored
-/// SQL may not name, or may be closed to the role that runs it. All columns, if the meaning of the statement depends on
-/// columns that it does not name: the table may have others by now.
+/// The columns of the source that the statement reads, in the order of the table. Other columns may have a type that
+/// stored SQL may not name, or the role may not read them. It is all columns if the meaning of the statement depends on
+/// columns that it does not name, because the table may have others now.
 fn columns(uses: &Uses, source: &PeriodSource, read: &[ContractTable]) -> String {
     match table_of(source, read) {
         Some(table) if !uses.has_unnamed_columns => {
@@ -94,11 +94,11 @@ fn table_of<'a>(source: &PeriodSource, read: &'a [ContractTable]) -> Option<&'a 
     read.iter().find(|table| (&table.schema, &table.name) == (&source.schema, &source.table))
 }
 
-/// Rewrites the statement to return only the rows of its result that are inside the period. Their order stays:
+/// Rewrites the statement to return only the rows of its result that are inside the period. The order is kept, because
 /// PostgreSQL filters the rows of a subquery in order.
 fn filtered(statement: &Statement, column: &PeriodColumn) -> Result<Statement, String> {
     let inside = inside(&column.column);
-    // A comment may end the statement's last line.
+    // A comment may end the last line of the statement.
     parsed(format!("SELECT * FROM (\n{}\n) AS result WHERE {inside}", statement.body()))
 }
 
@@ -109,7 +109,7 @@ fn parsed(text: String) -> Result<Statement, String> {
     if takes_days { Ok(statement) } else { Err("it does not read the table by its name".to_owned()) }
 }
 
-/// A subquery for these columns of the rows of the source that are inside the period.
+/// A subquery for these columns, with the rows of the source that are inside the period.
 fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
@@ -119,9 +119,9 @@ fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
 }
 
 /// The condition for a row inside the period: its time is between the first and the last microsecond of the period,
-/// both included. PostgreSQL's times have no shorter unit, and `-infinity` and `infinity` are inside a period that is
-/// open on their side. The condition is the same for dates and timestamps, since the type of the column may change
-/// after validation.
+/// both included. PostgreSQL has no shorter unit of time. `-infinity` and `infinity` are inside a period that is open
+/// on their side. The condition is the same for dates and timestamps, because the type of the column may change after
+/// validation.
 fn inside(column: &str) -> String {
     let column = quote_identifier(column);
     format!(

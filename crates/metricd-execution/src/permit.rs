@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A permit to run a statement, such as one of a semaphore. The runner drops it when the statement has ended in the
-/// database, which may be after the call that started it. Clones share one permit, which the last clone releases.
+/// database, which may be later than the call that started it. Clones share one permit, and dropping the last one
+/// releases it.
 #[derive(Clone, Default)]
 pub struct Permit(Option<Arc<dyn Any + Send + Sync>>);
 
 impl Permit {
-    /// Holds this until the last clone is dropped. [`Permit::default`] holds nothing.
+    /// Makes a permit that holds `held` until the last clone is dropped. [`Permit::default`] holds nothing.
     #[must_use]
     pub fn new(held: impl Any + Send + Sync) -> Self {
         Self(Some(Arc::new(held)))
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_clone_releases_what_is_held() {
+    fn the_last_clone_releases_the_permit() {
         let held = Arc::new(());
         let permit = Permit::new(Arc::clone(&held));
         let clone = permit.clone();

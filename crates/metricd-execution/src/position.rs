@@ -1,4 +1,4 @@
-//! Positions in a text: as bytes, which Rust counts, and as lines and columns, which editors show.
+//! Positions in a text: byte offsets, and the lines and columns of editors.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The first character.
+    /// The position of the first character.
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
@@ -26,12 +26,12 @@ impl fmt::Display for Position {
 
 impl From<Location> for Position {
     fn from(location: Location) -> Self {
-        // The parser has zeros for an unknown location.
+        // The parser reports zeros for an unknown location.
         Self { line: location.line.max(1), column: location.column.max(1) }
     }
 }
 
-/// Converts ascending positions to byte offsets, in one pass over the text.
+/// Converts ascending positions to byte offsets in one pass over the text.
 #[derive(Debug)]
 pub(crate) struct PositionCursor<'a> {
     text: &'a str,
@@ -44,7 +44,7 @@ impl<'a> PositionCursor<'a> {
         Self { text, offset: 0, position: Position::START }
     }
 
-    /// Advances to the position and returns its byte offset; the length of the text if the position is past its end.
+    /// Advances to the position, and returns its byte offset. Past the end, it is the length of the text.
     pub(crate) fn advance(&mut self, to: Position) -> usize {
         let rest = self.text.get(self.offset..).unwrap_or_default();
         for character in rest.chars() {
@@ -70,7 +70,7 @@ pub(crate) struct LineIndex<'a> {
     checkpoints: Vec<Vec<usize>>,
 }
 
-/// The number of characters between two checkpoints of a line: the most that a look-up has to scan.
+/// The number of characters between two checkpoints of a line. A look-up scans at most this many.
 const CHECKPOINT_CHARS: usize = 64;
 
 impl<'a> LineIndex<'a> {
@@ -90,7 +90,7 @@ impl<'a> LineIndex<'a> {
         Self { text, checkpoints }
     }
 
-    /// The byte offset of the position; the length of the text if the text has no such position.
+    /// The byte offset of the position, or the length of the text if it has no such position.
     pub(crate) fn offset(&self, position: Position) -> usize {
         let index = |number: u64| usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
         let (line, column) = (index(position.line), index(position.column));
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_and_bytes_are_converted_into_each_other() {
+    fn positions_and_offsets_round_trip() {
         let text = "SELECT\n  'é', x\n";
         let mut cursor = PositionCursor::of(text);
         for (offset, _) in text.char_indices() {

@@ -5,11 +5,11 @@
 pub struct Relation {
     /// The schema.
     pub schema: String,
-    /// The name; of a function with `()`.
+    /// The name. That of a function ends in `()`.
     pub name: String,
     /// Whether the name without the schema means it.
     pub is_visible: bool,
-    /// Why it may show a tenant the rows of others, for the operator; `None` if row-level security prevents that.
+    /// Why it may show a tenant the rows of others, for the operator. `None` if row-level security prevents it.
     pub gap: Option<String>,
 }
 

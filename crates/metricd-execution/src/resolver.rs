@@ -10,13 +10,13 @@ use metricd_domain::{ContractColumn, ContractTable};
 use crate::{Allowed, QueryTree};
 use metricd_database::Outage;
 
-/// SQL that can be resolved.
+/// A statement that PostgreSQL can resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolvable {
-    /// One query, with `$1`, `$2`, … for the parameters. It can be put in parentheses.
+    /// One query that can be put in parentheses, with `$1`, `$2`, … for the parameters.
     pub text: String,
-    /// The parameters in the order of the text: the byte range of `$n`, including the cast of a declared parameter to
-    /// its type, and `n - 1`.
+    /// The uses of parameters, in the order of the text: the byte range of `$n` and `n - 1`. The range includes the
+    /// cast of a declared parameter to its type.
     pub placeholders: Vec<(Range<usize>, usize)>,
 }
 
@@ -27,7 +27,7 @@ impl Resolvable {
         self.placeholders.iter().map(|(_, index)| index + 1).max().unwrap_or_default()
     }
 
-    /// The text with each parameter replaced by the result of `value`.
+    /// The text with each parameter replaced by what `value` returns for its index.
     #[must_use]
     pub fn with_values(&self, value: impl Fn(usize) -> String) -> String {
         let mut text = String::with_capacity(self.text.len());
@@ -42,32 +42,32 @@ impl Resolvable {
     }
 }
 
-/// A statement as PostgreSQL resolves it.
+/// PostgreSQL's description of a statement, and the resolved query.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolution {
     /// The columns of the result.
     pub columns: Vec<ContractColumn>,
-    /// The types of the parameters, in the order of their numbers, as `format_type` prints them.
+    /// The types of the parameters, in the order of their numbers, as PostgreSQL's `format_type` prints them.
     pub parameter_types: Vec<String>,
-    /// Every relation that the statement reads, in any schema, ordered by schema and name; without those that views
-    /// read.
+    /// The relations that the statement reads, in any schema, ordered by schema and name. Those that a view reads are
+    /// not included.
     pub tables: Vec<ContractTable>,
-    /// Every function that is called by its name, by an operator or a cast, or because of the type of a value.
+    /// The functions that the statement calls: by name, by an operator or a cast, or because of the type of a value.
     pub functions: Vec<ResolvedFunction>,
-    /// Every type of which the statement makes a value, in addition to those of the columns that it reads. Arrays are
-    /// listed by their elements.
+    /// The types of values in the statement, in addition to those of the columns that it reads. Arrays are listed by
+    /// the type of their elements.
     pub types: Vec<ResolvedType>,
     /// A fingerprint of the tables, if only their rows and the parameters determine the result.
     pub fingerprint: Option<String>,
-    /// The labels of the enum types among the types of columns and parameters, by the name of the type.
+    /// The labels of the enum types that columns and parameters have, by the name of the type.
     pub enums: BTreeMap<String, Vec<String>>,
-    /// Whether the type of a constant is a date or a time, or contains one.
+    /// Whether a constant has a date or time type, or a type that contains one.
     pub has_time_constants: bool,
-    /// The constructs in the statement that stored SQL may not use: those that read the session, such as its user, XML,
-    /// and locking clauses.
+    /// Constructs of the statement that stored SQL may not use: those that read the session, such as its user, XML, and
+    /// locking clauses.
     pub forbidden_constructs: Vec<String>,
-    /// The kinds of nodes that metricd does not know, as a later version of PostgreSQL may have. What they call is in
-    /// none of the lists above.
+    /// Kinds of nodes that metricd does not know, for example of a later version of PostgreSQL. What they call is not
+    /// in the lists above.
     pub unknown_nodes: Vec<String>,
     /// The tree of the resolved query.
     pub tree: QueryTree,
@@ -81,24 +81,24 @@ pub struct ResolvedFunction {
     pub schema: String,
     /// The name.
     pub name: String,
-    /// Whether it is volatile: each call may return another result, or change something.
+    /// Whether it is volatile: a call may change something, and equal calls may return different results.
     pub is_volatile: bool,
     /// Whether it is SECURITY DEFINER: it runs with the rights of its owner.
     pub is_security_definer: bool,
-    /// Whether the statement calls it by its name, not by an operator, a cast or a type.
+    /// Whether the statement calls it by name, and not by an operator, a cast or a type.
     pub is_named: bool,
-    /// Whether only the type of a value brings it: PostgreSQL may call it to parse, print, sort or group the value, or
-    /// to convert it to JSON.
+    /// Whether the statement calls it only because of the type of a value. PostgreSQL may call it to parse, print, sort
+    /// or group the value, or to convert it to JSON.
     pub is_brought: bool,
     /// Whether it is built into PostgreSQL.
     pub is_built_in: bool,
-    /// Whether it is not built in, and its language is one that PostgreSQL does not trust, such as C.
+    /// Whether it is not built in, and written in a language that PostgreSQL does not trust, such as C.
     pub is_untrusted: bool,
-    /// The extension to which it belongs.
+    /// The extension that it belongs to.
     pub extension: Option<String>,
 }
 
-/// A type of which a statement makes values.
+/// The type of a value in a statement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedType {
     /// The schema.
@@ -119,39 +119,41 @@ pub enum ResolveError {
         message: String,
         /// PostgreSQL's hint.
         hint: Option<String>,
-        /// The character of [`Resolvable::text`] at which it refuses, from 0, if it names one.
+        /// The index of the character in [`Resolvable::text`] at which PostgreSQL refuses it, from 0, if the message
+        /// has a position.
         character: Option<usize>,
     },
     /// Two columns of the result have this name.
     #[error("two columns are named `{0}`")]
     ColumnRepeated(String),
-    /// The resolved query is larger than allowed, or takes too long to make.
+    /// The resolved query is larger than allowed, or resolving it takes too long.
     #[error("it is too large when PostgreSQL has resolved it")]
     TooComplex,
-    /// PostgreSQL did not respond in time. Whether it responds to other statements is unknown.
+    /// PostgreSQL did not respond in time. It may still respond to other statements.
     #[error("PostgreSQL did not answer in time: {0}")]
     TooSlow(String),
-    /// The database is not available.
+    /// The database is unavailable.
     #[error("the database is not available: {0}")]
     Unavailable(Outage),
 }
 
 /// Has PostgreSQL resolve statements.
 ///
-/// A future that is dropped before it has ended gives the statement up; PostgreSQL may still work on it for a while.
+/// Dropping a future abandons the statement, but PostgreSQL may continue to work on it for a while.
 #[async_trait]
 pub trait Resolver: Debug + Send + Sync {
-    /// The data schemas, with the functions and types in them that SQL may use. The sets of the operator in [`Allowed`] are empty.
+    /// Reads the functions and types of the data schemas that SQL may use. The sets of the operator in [`Allowed`] are
+    /// empty.
     ///
     /// # Errors
     ///
-    /// [`ResolveError::Unavailable`].
+    /// [`ResolveError::Unavailable`] if the database is unavailable.
     async fn allowed(&self) -> Result<Allowed, ResolveError>;
 
-    /// Resolves the statement. It is never run, and leaves nothing in the database.
+    /// Resolves a statement without running it, and leaves nothing in the database.
     ///
     /// # Errors
     ///
-    /// [`ResolveError`].
+    /// [`ResolveError`] if PostgreSQL refuses the statement, does not respond, or is unavailable.
     async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError>;
 }

@@ -1,18 +1,18 @@
-//! SQL with ranges replaced, and the source map from its positions to those of the original.
+//! SQL in which ranges were replaced, with a source map to the original.
 
 use std::ops::Range;
 
-/// SQL that was made of another text by replacing ranges.
+/// A text in which ranges were replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RewrittenSql {
     pub(crate) text: String,
-    /// The byte offset at which each piece begins: in this text, and in the original. Every second piece is a
+    /// The byte offset at which each piece begins, in this text and in the original. Every second piece is a
     /// replacement.
     origins: Vec<(usize, usize)>,
 }
 
 impl RewrittenSql {
-    /// Replaces the ranges in this part of the text. The ranges are inside the part and do not overlap.
+    /// Replaces ranges in a part of the text. The ranges are inside the part and do not overlap.
     pub(crate) fn of(text: &str, part: Range<usize>, mut edits: Vec<(Range<usize>, String)>) -> Self {
         edits.sort_by_key(|(range, _)| range.start);
         let mut rewritten = Self { text: String::new(), origins: Vec::new() };
@@ -31,15 +31,15 @@ impl RewrittenSql {
         self.text.push_str(piece);
     }
 
-    /// The byte ranges of the replacements in this text, in ascending order.
+    /// The byte ranges of the replacements in this text, ascending.
     pub(crate) fn replacements(&self) -> Vec<Range<usize>> {
         let ends = self.origins.iter().skip(1).map(|(start, _)| *start).chain([self.text.len()]);
         let pieces = self.origins.iter().map(|(start, _)| *start).zip(ends).map(|(start, end)| start..end);
         pieces.skip(1).step_by(2).collect()
     }
 
-    /// The byte offset in the original of a character of this text, which is counted from 0. For a replacement, the
-    /// offset at which the replaced range begins.
+    /// The byte offset in the original of a character of this text, given by its index from 0. In a replacement, it is
+    /// the start of the replaced range.
     pub(crate) fn origin(&self, character: usize) -> usize {
         let offset = self.text.char_indices().nth(character).map_or(self.text.len(), |(offset, _)| offset);
         let piece = self.origins.partition_point(|(start, _)| *start <= offset).saturating_sub(1);

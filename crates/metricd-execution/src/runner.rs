@@ -1,4 +1,4 @@
-//! The port that runs stored SQL.
+//! The port that runs statements.
 
 use std::fmt::{self, Debug};
 use std::time::Duration;
@@ -14,26 +14,25 @@ use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToke
 pub struct RunLimits {
     /// The maximum number of rows that the sink receives.
     pub rows: RowLimit,
-    /// The maximum number of bytes that the sink may hold. The first row that would exceed it, and all rows after it,
-    /// are dropped.
+    /// The maximum number of bytes that the sink may hold. The first row that would exceed it is dropped, and all rows
+    /// after it.
     pub size_bytes: usize,
-    /// The maximum time from sending the statement until its last row has been read, without the time in which the sink
-    /// makes the run wait.
+    /// The maximum time from sending the statement to reading its last row, without the time in which the run waits for
+    /// the sink.
     pub time: Duration,
-    /// The maximum cost by the planner's estimate, in its unit: 1 for reading a page sequentially. An estimate is used
-    /// for a minute. Does not apply to a tenant.
+    /// The maximum cost that the planner may estimate, in the planner's unit: 1 is one sequential page read. An
+    /// estimate is cached for a minute. The limit does not apply to a run for a tenant.
     pub cost: u64,
-    /// How long the sink may make the run wait, in total. A sink that is never full does not make it wait; its limit is
-    /// zero.
+    /// The maximum time in total that the run waits for the sink. It is 0 for a sink that is never full.
     pub write_timeout: Duration,
-    /// How many bytes a second the sink has to accept while it makes the run wait; 0 for no limit. The sink may fall up
-    /// to 30 s behind.
+    /// The minimum rate at which the sink accepts bytes while the run waits for it, in bytes a second; 0 for no
+    /// minimum. The sink may fall up to 30 s behind.
     pub min_bytes_per_second: u64,
 }
 
 impl RunLimits {
-    /// The limits of a run for the tenant, if there is one. There is no limit of cost for a tenant: the planner's
-    /// statistics cover the rows of all tenants, and trying parameters until a run is refused would reveal them.
+    /// The limits of a run for the tenant, if there is one. A run for a tenant has no limit of cost: the statistics of
+    /// the planner cover the rows of all tenants, and probing with parameters would reveal them.
     #[must_use]
     pub fn on_behalf_of(self, tenant: Option<&Tenant>) -> Self {
         let cost = if tenant.is_some() { u64::MAX } else { self.cost };
@@ -42,7 +41,7 @@ impl RunLimits {
 }
 
 impl Default for RunLimits {
-    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, no time for a sink to make the run wait, and no minimum rate.
+    /// 1 000 rows, 16 MiB, 5 s, a cost of 10 000 000, no waiting for the sink, and no minimum rate.
     fn default() -> Self {
         Self {
             rows: RowLimit::default(),
@@ -55,7 +54,7 @@ impl Default for RunLimits {
     }
 }
 
-/// The outcome of a successful run, in addition to the rows in the sink.
+/// The result of a successful run, in addition to the rows in the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunOutcome {
     /// The number of rows that the sink received.
@@ -64,78 +63,78 @@ pub struct RunOutcome {
     pub truncated: bool,
 }
 
-/// Where the time of a run went.
+/// How a run spent its time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunTiming {
     /// Waiting for a connection, or opening one.
     pub queue: Duration,
-    /// Waiting for PostgreSQL: preparing the statement, running it, and sending its rows.
+    /// Waiting for PostgreSQL to prepare the statement, run it and send its rows.
     pub database: Duration,
-    /// In the sink, encoding rows. The time in which the sink makes the run wait is not counted.
+    /// Encoding rows in the sink. The time in which the run waits for the sink is not included.
     pub encode: Duration,
 }
 
-/// Why a run has no result. Discard the content of the sink.
+/// Why a run failed. The content of the sink is incomplete, so discard it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
-    /// The database cannot be reached, or the connection was lost during the run.
+    /// The database is unreachable, or the connection was lost during the run.
     #[error("the database is not available: {0}")]
     Unavailable(String),
     /// No connection became free in time.
     #[error("no database connection became free within {} ms", .waited.as_millis())]
     NoConnection {
-        /// How long the run waited for one.
+        /// How long the run waited for a connection.
         waited: Duration,
     },
-    /// No connection became free in time: all of them run statements that were cancelled and have not stopped.
+    /// No connection became free in time, because all of them run cancelled statements that have not stopped.
     #[error("all database connections run statements that were cancelled and have not stopped")]
     ConnectionsStuck,
-    /// Streams hold the maximum number of connections that they may.
+    /// Streams hold all connections that they may hold.
     #[error("streams hold as many database connections as they may, and none ended within {} ms", .waited.as_millis())]
     TooManyStreams {
-        /// How long the run waited for one to end.
+        /// How long the run waited for a stream to end.
         waited: Duration,
     },
-    /// A table that the statement reads stayed locked for a change, or was rewritten after the snapshot that the
-    /// statement sees. The statement returned no rows.
+    /// A table that the statement reads stayed locked for a change, or was rewritten after the statement's snapshot.
+    /// The statement returned no rows.
     #[error("a table that the statement reads is locked for a change")]
     TableLocked,
     /// The statement was cancelled at its time limit, but PostgreSQL has not stopped it.
     #[error("the statement ran longer than {} ms, was cancelled, and has not stopped", .limit.as_millis())]
     NotStopped {
-        /// The limit that was exceeded.
+        /// The time limit.
         limit: Duration,
     },
-    /// The statement was not run, because it still runs for an earlier caller although it was cancelled.
+    /// The statement was not run, because an earlier run of it was cancelled and has not stopped.
     #[error("the statement still runs for an earlier caller, although it was cancelled")]
     Quarantined,
-    /// The statement exceeded its time limit and was stopped in the database.
+    /// The statement exceeded its time limit, and PostgreSQL stopped it.
     #[error("the statement ran longer than {} ms and was stopped", .limit.as_millis())]
     TimedOut {
-        /// The limit that was exceeded.
+        /// The time limit.
         limit: Duration,
     },
     /// The statement was not run, because its estimated cost exceeds the limit.
     #[error("the planner expects a cost of {cost:.0}, where {limit} is allowed")]
     TooCostly {
-        /// The estimate, in the planner's unit.
+        /// The estimated cost, in the planner's unit.
         cost: f64,
-        /// The limit that it exceeds.
+        /// The limit of the cost.
         limit: u64,
     },
-    /// The client read the rows too slowly: the sink reached [`RunLimits::write_timeout`], or accepted less than
-    /// [`RunLimits::min_bytes_per_second`]. The statement was stopped.
+    /// The client read the rows too slowly: the run waited for the sink for [`RunLimits::write_timeout`], or the sink
+    /// accepted less than [`RunLimits::min_bytes_per_second`]. The statement was stopped.
     #[error("the client read the rows too slowly, and the statement was stopped (it waits for at most {} ms)", .limit.as_millis())]
     ClientTooSlow {
-        /// How long the sink was allowed to make the run wait.
+        /// The limit of waiting for the sink.
         limit: Duration,
     },
-    /// The database refused the statement, or it failed while it ran.
+    /// PostgreSQL refused the statement, or the statement failed while it ran.
     #[error("the statement failed: {message} (SQLSTATE {sqlstate})")]
     Failed {
-        /// The five characters of PostgreSQL's error code.
+        /// PostgreSQL's error code of five characters.
         sqlstate: String,
-        /// PostgreSQL's message, for the log only: it may quote the SQL and the data.
+        /// PostgreSQL's message. It may quote the SQL and the data, so use it only in the log.
         message: String,
     },
     /// The statement was not run, because PostgreSQL describes it differently from its contract.
@@ -147,7 +146,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whose fault PostgreSQL's error is; `None` if the error is not that of a statement in PostgreSQL.
+    /// Who is at fault for an error of PostgreSQL. `None` if PostgreSQL did not report an error of the statement.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         match self {
@@ -157,13 +156,13 @@ impl RunError {
     }
 }
 
-/// One statement of a snapshot batch.
+/// A statement of a snapshot batch.
 pub struct SnapshotRun<'a> {
     /// The statement.
     pub statement: &'a BoundStatement,
-    /// Its limits. The write timeout has no effect: the sink is never full.
+    /// The limits of the statement. The write timeout has no effect, because the sink is never full.
     pub limits: RunLimits,
-    /// The receiver of its rows.
+    /// The sink that receives the rows.
     pub sink: &'a mut dyn RowSink,
 }
 
@@ -175,13 +174,13 @@ impl fmt::Debug for SnapshotRun<'_> {
     }
 }
 
-/// The outcome of a snapshot batch, in addition to the rows in the sinks.
+/// The result of a snapshot batch, in addition to the rows in the sinks.
 #[derive(Debug)]
 pub struct SnapshotBatchOutcome {
-    /// The outcome or the error of each statement, in the order of the statements.
+    /// The result of each statement, in the order of the statements.
     pub outcomes: Vec<Result<RunOutcome, RunError>>,
-    /// Where the time of the whole batch went, by the clock: the parts do not overlap, even if several connections
-    /// worked at the same time.
+    /// How the batch spent its time, by the clock. The parts do not overlap, even if several connections worked in
+    /// parallel.
     pub timing: RunTiming,
 }
 
@@ -189,30 +188,30 @@ pub struct SnapshotBatchOutcome {
 ///
 /// # Contract
 ///
-/// - The statement runs with the rights of a role that may only read the data, in a transaction that is rolled back.
+/// - The statement runs as a role that may only read the data, in a transaction that is rolled back.
 /// - If it runs for a tenant, the row-level security policies of the database see that tenant during the whole run, and
 ///   the statement cannot change it.
-/// - A statement that PostgreSQL describes differently from its [expected](BoundStatement::expected) description is not
-///   run.
-/// - The sink receives the columns once, before the first row, even if there is no row; then each row, in the order of
-///   the result.
-/// - A sink that is full is flushed before it receives the next row.
-/// - In [`Self::run`], the sink is notified just before the statement is sent: the result has everything committed
-///   until then.
-/// - In [`Self::run`], the sink receives the timing: before the columns, and when the run has ended, even if it failed.
-/// - A statement whose result is no longer needed, because a limit was reached or the future was dropped, is cancelled
-///   in the database. Its connection and the caller's permit are released only after PostgreSQL has ended it.
-/// - A statement that PostgreSQL does not stop is quarantined: until it has ended, further runs of it are refused with
-///   [`RunError::Quarantined`].
+/// - A statement is not run if PostgreSQL describes it differently from its
+///   [expected](BoundStatement::expected) description.
+/// - The sink receives the columns once, even if there are no rows, and then each row in the order of the result.
+/// - A full sink is flushed before it receives the next row.
+/// - In [`Self::run`], the sink is notified just before the statement is sent: the result includes everything that was
+///   committed until then.
+/// - In [`Self::run`], the sink receives the timing before the columns and at the end of the run, even if the run
+///   fails.
+/// - If a limit is reached or the future is dropped, the statement is cancelled in the database. Its connection and the
+///   caller's permit are released only after PostgreSQL has ended it.
+/// - A statement that PostgreSQL does not stop is quarantined: further runs of it are refused with
+///   [`RunError::Quarantined`] until it has ended.
 /// - A run leaves nothing on a connection that the next run could observe.
 #[async_trait]
 pub trait MetricRunner: Debug + Send + Sync {
-    /// Runs the statement, for the tenant if there is one, and passes its rows to the sink. Holds the permit until the
-    /// statement has ended in the database.
+    /// Runs the statement, for the tenant if there is one, and passes its rows to the sink. The permit is held until
+    /// the statement has ended in the database.
     ///
     /// # Errors
     ///
-    /// [`RunError`]. The runner stays usable.
+    /// [`RunError`] names the cause. The runner stays usable.
     async fn run(
         &self,
         statement: &BoundStatement,
@@ -222,20 +221,20 @@ pub trait MetricRunner: Debug + Send + Sync {
         sink: &mut dyn RowSink,
     ) -> Result<RunOutcome, RunError>;
 
-    /// Runs several statements on one snapshot of the data, for one tenant or for none: no statement sees a change that
-    /// another one does not see. Errors of one statement do not affect the others.
+    /// Runs several statements on one snapshot of the data, for one tenant or for none. All statements see the same
+    /// committed changes. Errors of one statement do not affect the others.
     ///
-    /// The statements run in parallel if that is faster and connections are free, on at most as many connections as
-    /// there are permits, and on at least one. Each permit is held until its connection's statement has ended in the
-    /// database.
+    /// The statements run in parallel if that is faster and connections are free. They use at most as many connections
+    /// as there are permits, and at least one. Each permit is held until the statement on its connection has ended in
+    /// the database.
     ///
-    /// Each statement has its own limits. `time` limits the whole batch: it stops the statements that have not ended,
-    /// with [`RunError::TimedOut`].
+    /// Each statement has its own limits. `time` limits the whole batch: the statements that have not ended by then
+    /// fail with [`RunError::TimedOut`].
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`] if none of the
-    /// statements could run.
+    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`] if no statement could
+    /// run.
     async fn run_on_one_snapshot(
         &self,
         runs: Vec<SnapshotRun<'_>>,
@@ -244,35 +243,35 @@ pub trait MetricRunner: Debug + Send + Sync {
         permits: Vec<Permit>,
     ) -> Result<SnapshotBatchOutcome, RunError>;
 
-    /// The number of connections that run statements which were cancelled and have not stopped.
+    /// The number of connections that run cancelled statements which have not stopped.
     fn stuck_connections(&self) -> usize {
         0
     }
 
-    /// The token of the current snapshot; none if PostgreSQL cannot provide one, as on a standby.
+    /// Reads the token of the current snapshot. `None` if PostgreSQL cannot provide one, for example on a standby.
     ///
     /// # Errors
     ///
     /// As for [`Self::check`].
     async fn snapshot_token(&self) -> Result<Option<SnapshotToken>, RunError>;
 
-    /// The present fingerprint of a contract over these tables; none if it would have none.
+    /// Reads the current fingerprint of the tables. `None` if a contract over them would have none.
     ///
     /// # Errors
     ///
     /// As for [`Self::check`].
     async fn fingerprint(&self, tables: &[ContractTable]) -> Result<Option<String>, RunError>;
 
-    /// Compares the statement with its contract, if it has one: the columns, the types of the parameters, the labels of
-    /// enum types, and the time columns of the tables. The statement is not run.
+    /// Compares PostgreSQL's description of the statement with its contract, if it has one: the columns, the types of
+    /// the parameters, the labels of enum types, and the time columns of the tables. The statement is not run.
     ///
     /// # Errors
     ///
-    /// [`RunError::Drifted`] if they differ; as for [`Self::run`], [`RunError::Failed`] if PostgreSQL cannot resolve
-    /// the statement, or the role lacks a right that the statement needs.
+    /// [`RunError::Drifted`] if they differ. [`RunError::Failed`] if PostgreSQL cannot resolve the statement, or the
+    /// role lacks a privilege for it. Otherwise as for [`Self::run`].
     async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError>;
 
-    /// The relations that statements may read, ordered by name.
+    /// Reads the relations that statements may read, ordered by name.
     ///
     /// # Errors
     ///
@@ -283,6 +282,6 @@ pub trait MetricRunner: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`].
+    /// [`RunError::Unavailable`], [`RunError::NoConnection`] or [`RunError::ConnectionsStuck`] if it could not.
     async fn check(&self) -> Result<(), RunError>;
 }

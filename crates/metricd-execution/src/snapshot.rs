@@ -1,4 +1,4 @@
-//! Which state of the data a statement saw.
+//! Snapshot tokens, which detect whether the data changed between two runs.
 
 use std::time::Instant;
 
@@ -14,15 +14,15 @@ pub struct SnapshotToken {
 }
 
 impl SnapshotToken {
-    /// `snapshot` is what `pg_current_snapshot()` prints. It was taken at `read_at` or later, in a session that began
-    /// at `session_since` or earlier.
+    /// Makes a token of `snapshot`, as `pg_current_snapshot()` prints it. It was taken at `read_at` or later, in a
+    /// session that began at `session_since` or earlier.
     #[must_use]
     pub fn new(snapshot: String, read_at: Instant, session_since: Instant) -> Self {
         Self { snapshot, read_at, session_since }
     }
 
-    /// Whether nothing was committed since the earlier token was read. Also requires that this token's session existed
-    /// by then: a PostgreSQL that crashed in between can have lost its last transactions and reused their numbers.
+    /// Whether nothing was committed since the earlier token was read. The session of this token must have existed by
+    /// then, because a PostgreSQL that crashed in between can lose its last transactions and reuse their numbers.
     #[must_use]
     pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.snapshot == earlier.snapshot && self.session_since <= earlier.read_at

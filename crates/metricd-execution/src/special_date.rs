@@ -8,14 +8,14 @@ use crate::Statement;
 pub(crate) const SPECIAL_DATES: [(&str, &str); 4] =
     [("now", "now()"), ("today", "CURRENT_DATE"), ("tomorrow", "CURRENT_DATE + 1"), ("yesterday", "CURRENT_DATE - 1")];
 
-/// The replacement of a literal anywhere in a value. Quotes and backslashes within the literal, as ranges allow, are
-/// ignored.
+/// Finds a literal anywhere in a value, and returns its replacement. Quotes and backslashes within the literal, as in
+/// ranges, are ignored.
 pub(crate) fn special_date_in(value: &str) -> Option<&'static str> {
     let letters: String = value.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
     SPECIAL_DATES.iter().find(|(literal, _)| letters.contains(literal)).map(|(_, replacement)| *replacement)
 }
 
-/// The literal as it is spelled in a value, with its replacement, if it is a whole word of the value.
+/// Finds a literal that is a whole word of a value. Returns it as it is spelled, with its replacement.
 pub(crate) fn special_date_as_written(value: &str) -> Option<(String, &'static str)> {
     let plain = value.replace(['"', '\\'], "");
     let mut words = plain.split(|character: char| !character.is_ascii_alphabetic());
@@ -25,14 +25,14 @@ pub(crate) fn special_date_as_written(value: &str) -> Option<(String, &'static s
     })
 }
 
-/// Whether a constant of the statement may have a special date literal. Errs on the side of yes, for example for
-/// `'known'`.
+/// Whether a constant of the statement may contain a special date literal. False positives are possible, for example
+/// for `'known'`.
 pub(crate) fn may_have_special_date(statement: &Statement) -> bool {
     let mut text = statement.text().to_owned();
     for blank in statement.blanks().iter().rev() {
         text.replace_range(blank.clone(), " ");
     }
-    // Escapes can spell letters, and dollar-quoted strings have no quotes to split by.
+    // Escapes can spell letters, and dollar-quoted strings have no quotes at which to split.
     if text.contains(['\\', '$']) {
         return true;
     }

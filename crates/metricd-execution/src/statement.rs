@@ -1,4 +1,4 @@
-//! Splits SQL into one statement and its parameters.
+//! Parses SQL into one statement and its parameters.
 
 mod dialect;
 mod placeholder;
@@ -17,11 +17,11 @@ use crate::Position;
 
 /// SQL that is one statement and begins like a query, with the positions of its parameters.
 ///
-/// Nothing else is checked: the [`Guard`](crate::Guard) checks what it may do, and PostgreSQL resolves what it means.
-/// The protocol also ensures that the text is one statement, since it prepares no more than one. A statement that
-/// begins like a query has a result and does not outlive its transaction, unlike `PREPARE` and `COMMIT`.
+/// The [`Guard`](crate::Guard) checks what the statement may do, and PostgreSQL resolves what it means. The protocol
+/// also ensures that the text is one statement, because it prepares only one. A statement that begins like a query has
+/// a result and does not outlive its transaction, unlike `PREPARE` and `COMMIT`.
 ///
-/// `:name` is a parameter wherever an expression is allowed, never in strings, comments or quoted names. Between the
+/// `:name` is a parameter wherever an expression is allowed, but not in strings, comments and quoted names. Between the
 /// brackets of a subscript, a colon separates the bounds of a slice, so a parameter there needs parentheses:
 /// `days[(:n)]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +30,17 @@ pub struct Statement {
     body: Range<usize>,
     parameters: Vec<ParameterName>,
     placeholders: Vec<Placeholder>,
-    /// The ranges that are part of no expression: comments, and the prefix and escape of `U&'…'` strings.
+    /// The ranges that belong to no expression: comments, and the prefix and escape of `U&'…'` strings.
     blanks: Vec<Range<usize>>,
 }
 
 /// Why a text is not one statement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStatement {
-    /// There are only comments and semicolons.
+    /// The text has only comments and semicolons.
     #[error("the SQL has nothing but comments: expected one SELECT statement")]
     Empty,
-    /// The statement is something other than a query.
+    /// The statement is not a query.
     #[error("expected a query, which begins with SELECT, WITH, VALUES or TABLE")]
     NotAQuery {
         /// The first token of the statement.
@@ -48,13 +48,13 @@ pub enum InvalidStatement {
         /// The position of the statement, token or parameter.
         position: Position,
     },
-    /// A second statement follows.
+    /// Another statement follows.
     #[error("a second statement begins here: expected one SELECT statement")]
     Several {
-        /// The position at which it begins.
+        /// The position at which the second statement begins.
         position: Position,
     },
-    /// The text cannot be split into tokens, for example because of a string that does not end.
+    /// The text cannot be split into tokens, for example because a string is not terminated.
     #[error("the SQL cannot be read: {message}")]
     Syntax {
         /// The position of the statement, token or parameter.
@@ -62,7 +62,7 @@ pub enum InvalidStatement {
         /// What is wrong there.
         message: String,
     },
-    /// A parameter by number.
+    /// A parameter has a number instead of a name.
     #[error("a parameter by number: write parameters by name, such as `:day`")]
     NumberedParameter {
         /// The position of the statement, token or parameter.
@@ -70,7 +70,7 @@ pub enum InvalidStatement {
         /// The parameter, such as `$1`.
         placeholder: String,
     },
-    /// The name of a parameter cannot be used in requests.
+    /// A parameter has a name that requests cannot use.
     #[error("{cause}")]
     ParameterName {
         /// The position of the statement, token or parameter.
@@ -98,13 +98,13 @@ impl InvalidStatement {
 impl Statement {
     /// Parses SQL that is one statement, with or without semicolons and comments around it.
     ///
-    /// If the tokenizer knows less than PostgreSQL, the text is refused rather than split at the wrong position: an
-    /// `E'…'` string with a character as two surrogates (`\ud83d\ude00`), and one that continues in another piece,
-    /// whose backslashes PostgreSQL reads like those of the first.
+    /// If the tokenizer knows less than PostgreSQL, the text is refused rather than split at the wrong position. This
+    /// affects two kinds of `E'…'` strings: those with a character as two surrogates (`\ud83d\ude00`), and those that
+    /// continue in another piece, whose backslashes PostgreSQL reads like those of the first.
     ///
     /// # Errors
     ///
-    /// [`InvalidStatement`].
+    /// [`InvalidStatement`] names the rule that the text breaks, and the position.
     pub fn parse(sql: &SqlText) -> Result<Self, InvalidStatement> {
         let dialect = TokenDialect(PostgreSqlDialect {});
         let tokens = Tokenizer::new(&dialect, sql.as_str()).tokenize_with_location();
@@ -115,7 +115,7 @@ impl Statement {
         StatementReader::of(sql).read(&tokens)
     }
 
-    /// The whole text, as its author wrote it.
+    /// The whole text of the author.
     #[must_use]
     pub fn text(&self) -> &str {
         self.sql.as_str()
@@ -146,7 +146,7 @@ impl Statement {
     }
 }
 
-/// The message of the tokenizer, reworded if it is about a missing end.
+/// Rewords the message of the tokenizer if it is about a missing end.
 fn unclosed(message: String) -> String {
     let (what, end) = match message.as_str() {
         "Unterminated string literal"
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_one_statement() {
+    fn refuses_texts_other_than_one_statement() {
         for sql in ["-- nothing", "/* nothing */ ;", ";", "--\n--"] {
             assert_eq!(parse(sql), Err(InvalidStatement::Empty), "{sql:?}");
         }
@@ -219,8 +219,8 @@ mod tests {
         assert!(matches!(parse("SELECT E'\\ud83d\\ude00'"), Err(InvalidStatement::Syntax { .. })));
     }
 
-    /// PostgreSQL ends an operator where a comment begins in it. If metricd did not, the quote in the comment would
-    /// begin a string, which could hide anything.
+    /// PostgreSQL ends an operator at a comment. If metricd did not, a quote in the comment would begin a string, which
+    /// could hide anything.
     #[test]
     fn a_comment_is_found_after_every_operator() {
         let characters = ["+", "-", "*", "/", "<", ">", "=", "~", "!", "@", "#", "%", "^", "&", "|", "`", "?"];
@@ -234,7 +234,7 @@ mod tests {
             for (comment, rest) in [("--'", "\n2"), ("/*'*/", "2")] {
                 let run = format!("{operator}{comment}");
                 let begin = [run.find("--"), run.find("/*")].into_iter().flatten().min();
-                // Otherwise the comment begins in the operator itself, and is another one.
+                // Otherwise the comment begins inside the operator, and is a different one.
                 if begin == Some(operator.len()) {
                     let sql = format!("SELECT 1 {run}{rest} AS x, ';' AS y");
                     if let Ok(statement) = parse(&sql) {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_postgresql_splits_at_other_positions() {
+    fn refuses_texts_that_postgresql_splits_differently() {
         for sql in [
             "SELECT E'a'\n'\\'||' , pg_sleep(5)::text -- '",
             "SELECT e'a' -- more\n'b'",
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_query() {
+    fn refuses_statements_other_than_queries() {
         for sql in [
             "COMMIT",
             "PREPARE p AS SELECT 1",

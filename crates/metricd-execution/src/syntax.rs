@@ -1,4 +1,4 @@
-//! Parses a statement's text to a syntax tree, with the positions of the text.
+//! Parses the text of a statement to a syntax tree whose positions are those of the text.
 
 mod clause;
 mod keywords;
@@ -28,17 +28,17 @@ use crate::{FindingCode, Position, Statement};
 /// The maximum depth of nested expressions, subqueries and parentheses.
 const MAX_DEPTH: usize = 100;
 
-/// The stack to walk and drop the tree of the longest text: chained operators nest as deep as their number.
+/// The stack to walk and drop the tree of the longest text, in bytes. Chained operators nest as deep as their number.
 const LONG_TEXT_STACK_BYTES: usize = 256 << 20;
 
-/// Up to this length of a text, which most have, a smaller stack is enough. The caller's may be too small:
+/// Most texts are not longer than this, and need less stack. The stack of the caller may be too small even for them:
 /// [`MAX_DEPTH`] levels took more than the 2 MB of a thread.
 const MAX_SHORT_TEXT_BYTES: usize = 1_000;
 
-/// The stack for texts up to [`MAX_SHORT_TEXT_BYTES`].
+/// The stack for texts up to [`MAX_SHORT_TEXT_BYTES`], in bytes.
 const SHORT_TEXT_STACK_BYTES: usize = 32 << 20;
 
-/// The syntax tree of a statement, with what the parser drops.
+/// The syntax tree of a statement, with the parts that the parser drops.
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) query: Box<Query>,
@@ -47,38 +47,38 @@ pub(crate) struct Tree {
     sources: SourceForms,
 }
 
-/// The forms around names of tables that the parser does not know: `ONLY name`, `ONLY (name)` and `name *`.
+/// Forms of table names that the parser does not know: `ONLY name`, `ONLY (name)` and `name *`.
 #[derive(Debug, Default)]
 struct SourceForms {
-    /// The position of ONLY, by the position at which the name after it begins.
+    /// The position of ONLY, by the position of the name after it.
     only: BTreeMap<Position, Position>,
-    /// The position at which the form ends, by the position at which its name ends.
+    /// The end of the form, by the end of the name in it.
     ends: BTreeMap<Position, Position>,
 }
 
 impl Tree {
-    /// The position of the ONLY before the relation whose name begins at this position.
+    /// The position of ONLY before the relation whose name begins at `position`.
     pub(crate) fn only_before(&self, position: Position) -> Option<Position> {
         self.sources.only.get(&position).copied()
     }
 
-    /// The position at which the form ends whose name ends at `name_end`.
+    /// The end of the form whose name ends at `name_end`.
     pub(crate) fn end_of_source(&self, name_end: Position) -> Position {
         self.sources.ends.get(&name_end).copied().unwrap_or(name_end)
     }
 }
 
 impl SourceForms {
-    /// Collects the forms from the tokens. Also records `a * b` in expressions, which has no effect: no relation is
-    /// named there.
+    /// Collects the forms from the tokens. It also records `a * b` in expressions, which has no effect, because no
+    /// relation is named there.
     fn of(tokens: &[TokenWithSpan]) -> Self {
         let mut forms = Self::default();
         for (at, token) in tokens.iter().enumerate() {
-            let behind = tokens.get(at + 1..).unwrap_or_default();
-            match (&token.token, behind) {
+            let after = tokens.get(at + 1..).unwrap_or_default();
+            match (&token.token, after) {
                 _ if is_word(token, "ONLY") => {
-                    let is_open = is(behind.first(), &Token::LParen);
-                    let name = behind.get(usize::from(is_open)..).unwrap_or_default();
+                    let is_open = is(after.first(), &Token::LParen);
+                    let name = after.get(usize::from(is_open)..).unwrap_or_default();
                     if let Some(first) = name.first() {
                         forms.only.insert(first.span.start.into(), token.span.start.into());
                     }
@@ -184,7 +184,8 @@ fn with_placeholders(tokens: Vec<TokenWithSpan>, statement: &Statement) -> Vec<T
     joined
 }
 
-/// The statement's text with blanks for everything outside of the syntax tree, so that positions do not change.
+/// The text of the statement, with blanks for everything that is not in the syntax tree, so that positions do not
+/// change.
 fn blanked(statement: &Statement) -> String {
     let mut blanks = statement.blanks().iter().peekable();
     let body = statement.body_range();
@@ -202,7 +203,7 @@ fn blanked(statement: &Statement) -> String {
 }
 
 /// Refuses PostgreSQL's syntax for XML, which the parser does not know. Metrics may not call these functions, whatever
-/// their arguments.
+/// their arguments are.
 fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     let is_call = |pair: &&[TokenWithSpan]| match &pair[0].token {
         Token::Word(word) if word.quote_style.is_none() && pair[1].token == Token::LParen => {
@@ -218,7 +219,7 @@ fn xml_syntax(tokens: &[TokenWithSpan]) -> Option<NoTree> {
     Some(NoTree { code: FindingCode::FunctionNotAllowed, position: word.span.start.into(), message })
 }
 
-/// Rewords the parser's message: PostgreSQL need not expect what the parser expects.
+/// Rewords the message of the parser, because PostgreSQL may expect something else than the parser.
 fn not_read(message: &str) -> String {
     let cut = |text: &str| text.chars().take(80).collect::<String>();
     let expected = message.strip_prefix("Expected: ").and_then(|message| message.rsplit_once(", found: "));

@@ -1,4 +1,4 @@
-//! Fakes of both ports, a scripted runner and a scripted resolver, for tests without a database.
+//! Fakes of both ports for tests without a database: a scripted runner and a scripted resolver.
 
 mod resolver;
 
@@ -19,21 +19,21 @@ use crate::{
     RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement,
 };
 
-/// A result: its columns, and rows with a value for each column in PostgreSQL's binary format, `None` for NULL.
+/// A result: its columns, and its rows. A value is in PostgreSQL's binary format, and `None` is NULL.
 #[derive(Debug, Clone)]
 pub struct ScriptedResult {
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Vec<Option<Vec<u8>>>>,
-    /// What follows the rows.
+    /// What happens after the rows.
     pub ending: Ending,
 }
 
-/// What follows the rows of a result.
+/// What happens after the rows of a result.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Ending {
-    /// The run ends well.
+    /// The run succeeds.
     #[default]
     Complete,
     /// The run fails.
@@ -61,7 +61,7 @@ impl Description {
 /// The response of the runner to one SQL text.
 type Script = Box<dyn Fn() -> Result<ScriptedResult, RunError> + Send + Sync>;
 
-/// A runner with a script: a result or an error for each statement.
+/// A runner with a script, which has a result or an error for each statement.
 #[derive(Default)]
 pub struct ScriptedRunner {
     descriptions: Mutex<HashMap<String, Result<Description, RunError>>>,
@@ -78,14 +78,14 @@ pub struct ScriptedRunner {
     stuck_connections: AtomicUsize,
 }
 
-/// The state of the data.
+/// The snapshot and the fingerprint of the data.
 #[derive(Debug)]
 struct Data {
     snapshot: String,
     fingerprint: String,
 }
 
-/// Counts a run until it has ended or was dropped.
+/// Counts a run until it ends or is dropped.
 struct Running<'a>(&'a AtomicUsize);
 
 impl<'a> Running<'a> {
@@ -108,18 +108,18 @@ impl std::fmt::Debug for ScriptedRunner {
 }
 
 impl ScriptedRunner {
-    /// The name of the column of a result of [`Self::script`].
+    /// The name of the column of a result that [`Self::script`] sets.
     pub const COLUMN: &'static str = "value";
 
-    /// The timing of each run, as its sink receives it at the end. Before the columns, it is this without encoding.
+    /// The timing of each run, as its sink receives it at the end. Before the columns, it lacks the time of encoding.
     pub const TIMING: RunTiming = RunTiming {
         queue: Duration::from_millis(1),
         database: Duration::from_millis(2),
         encode: Duration::from_millis(3),
     };
 
-    /// Sets the result of this SQL, as one column of text. The text `check` stands for [`MetricRunner::check`], and
-    /// `relations` for [`MetricRunner::relations`], whose result [`Self::set_relations`] sets.
+    /// Sets the result of this SQL, as one column of text. The texts `check` and `relations` are those of
+    /// [`MetricRunner::check`] and [`MetricRunner::relations`]; [`Self::set_relations`] sets the relations.
     pub fn script(
         &self,
         sql: &str,
@@ -139,7 +139,7 @@ impl ScriptedRunner {
         answer: impl Fn() -> Result<ScriptedResult, RunError> + Send + Sync + 'static,
     ) {
         let mut scripts = self.scripts.lock().unwrap_or_else(PoisonError::into_inner);
-        // The runner receives the statement without comments and semicolons around it.
+        // The runner receives the statement without the comments and semicolons around it.
         let statement = SqlText::parse(sql).ok().and_then(|sql| Statement::parse(&sql).ok());
         let sql = statement.map_or_else(|| sql.to_owned(), |statement| statement.body().to_owned());
         scripts.insert(sql, Box::new(answer));
@@ -162,8 +162,8 @@ impl ScriptedRunner {
         Arc::clone(&self.connections).write_owned().await
     }
 
-    /// Sets the description of this SQL, with `$1`, `$2`, … for its parameters, or why it cannot be described. Without
-    /// one, the SQL meets every contract.
+    /// Sets the description of this SQL, with `$1`, `$2`, … for its parameters, or the error of describing it. Without
+    /// a description, the SQL matches every contract.
     pub fn set_description(&self, sql: &str, described: Result<Description, RunError>) {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.to_owned(), described);
     }
@@ -172,41 +172,41 @@ impl ScriptedRunner {
         self.descriptions.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned()
     }
 
-    /// Sets the snapshot of the data, and the fingerprint of its tables. Initially there is neither.
+    /// Sets the snapshot of the data and the fingerprint of its tables. By default there is neither.
     pub fn set_data(&self, snapshot: &str, fingerprint: &str) {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         *data = Some(Data { snapshot: snapshot.to_owned(), fingerprint: fingerprint.to_owned() });
     }
 
-    /// The limits of the last run that has begun.
+    /// The limits of the last run that began.
     #[must_use]
     pub fn last_limits(&self) -> Option<RunLimits> {
         *self.last_limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the number of connections that run statements which do not stop.
+    /// Sets the number of connections that run cancelled statements which have not stopped.
     pub fn set_stuck_connections(&self, count: usize) {
         self.stuck_connections.store(count, Ordering::Relaxed);
     }
 
-    /// The maximum number of connections of the last batch that has begun.
+    /// The maximum number of connections of the last batch that began.
     #[must_use]
     pub fn last_connections(&self) -> usize {
         self.last_connections.load(Ordering::Relaxed)
     }
 
-    /// Sets the relations. Initially there is none.
+    /// Sets the relations. By default there are none.
     pub fn set_relations(&self, relations: Vec<Relation>) {
         *self.relations.lock().unwrap_or_else(PoisonError::into_inner) = relations;
     }
 
-    /// Makes this text, which has `$1`, `$2`, … for its arguments, return its arguments: a row of text each.
+    /// Makes this text return its arguments, one row of text for each. The text has `$1`, `$2`, … for them.
     pub fn script_arguments(&self, text: &str) {
         let mut echoed = self.echoed.lock().unwrap_or_else(PoisonError::into_inner);
         echoed.insert(text.to_owned());
     }
 
-    /// Makes this text return the tenant for which it runs: a row of text, NULL without a tenant.
+    /// Makes this text return the tenant of the run as a row of text. It is NULL without a tenant.
     pub fn script_tenant(&self, text: &str) {
         let mut showing = self.showing_tenant.lock().unwrap_or_else(PoisonError::into_inner);
         showing.insert(text.to_owned());
@@ -302,7 +302,7 @@ impl MetricRunner for ScriptedRunner {
         self.last_connections.store(permits.len(), Ordering::Relaxed);
         let mut outcomes = Vec::new();
         for SnapshotRun { statement, limits, sink } in runs {
-            // The clock of a test may be paused, so only a run that never ends exceeds the time.
+            // The clock of a test may be paused, so only a run that never ends exceeds the time limit.
             let mut run = std::pin::pin!(self.answer_into(statement, tenant, limits, sink));
             let ended = poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
             outcomes.push(match ended {
@@ -339,7 +339,7 @@ impl MetricRunner for ScriptedRunner {
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {
-        // Yield, so that other tasks run meanwhile as they do while a database works.
+        // Yields, so that other tasks run in the meantime, as during work of a database.
         tokio::task::yield_now().await;
         self.answer("relations").transpose()?;
         Ok(self.relations.lock().unwrap_or_else(PoisonError::into_inner).clone())

@@ -1,5 +1,6 @@
-//! The resolved query of a statement: the tree in `pg_rewrite` of a view over it, parsed without knowledge of its
-//! version. It identifies every relation, column, function and operator by its oid, whatever the text called it.
+//! The resolved query of a statement, as a tree. PostgreSQL stores the tree in `pg_rewrite` for a view over the
+//! statement; it is parsed without knowledge of its version. The tree identifies every relation, column, function and
+//! operator by its oid, regardless of its name in the text.
 
 mod canonical;
 mod constants;
@@ -12,7 +13,7 @@ use node::{Node, Object};
 pub use policy::{PolicyFacts, PolicyReach};
 pub(crate) use source::SourceSubquery;
 
-/// The stack to walk and drop the deepest tree that PostgreSQL makes.
+/// The stack to walk and drop the deepest tree that PostgreSQL makes, in bytes.
 const TREE_STACK_BYTES: usize = 256 << 20;
 
 /// The tree of a statement, in the text format in which PostgreSQL stores it.
@@ -21,13 +22,13 @@ pub struct QueryTree {
     text: String,
 }
 
-/// Why two trees cannot be compared, or are not equal.
+/// Why two trees cannot be compared, or why they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TreeError {
-    /// The text is no tree, or one of an unknown kind.
+    /// The text is not a tree, or a tree of an unknown kind.
     #[error("PostgreSQL describes the SQL in a form that is not known here")]
     Unreadable,
-    /// The statement uses whole rows of the table, which have another type if they come from a subquery.
+    /// The statement uses whole rows of the table. They have another type if they come from a subquery.
     #[error("it uses whole rows of the table")]
     WholeRow,
     /// Any other difference.
@@ -36,7 +37,7 @@ pub(crate) enum TreeError {
 }
 
 impl QueryTree {
-    /// Takes `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
+    /// Makes the tree of `pg_rewrite.ev_action` of a view that reads the statement as its only subquery.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self { text }
@@ -63,16 +64,16 @@ impl QueryTree {
     ///
     /// # Errors
     ///
-    /// [`TreeError::Unreadable`].
+    /// [`TreeError::Unreadable`] if the tree cannot be parsed.
     pub(crate) fn constants(&self) -> Result<Vec<Vec<u8>>, TreeError> {
         self.with(|query| Ok(constants::of(query)))
     }
 
-    /// Checks that the statement can be narrowed: it uses no whole rows of the source.
+    /// Checks that the statement can be narrowed: it does not use whole rows of the source.
     ///
     /// # Errors
     ///
-    /// [`TreeError::WholeRow`] or [`TreeError::Unreadable`].
+    /// [`TreeError::WholeRow`] if it uses whole rows. [`TreeError::Unreadable`] if the tree cannot be parsed.
     pub(crate) fn is_narrowable(&self, source: &SourceSubquery) -> Result<(), TreeError> {
         self.with(|original| {
             let mut canonical = Canonical::of_original(source);
@@ -85,7 +86,7 @@ impl QueryTree {
     ///
     /// # Errors
     ///
-    /// [`TreeError::Differs`] or [`TreeError::Unreadable`].
+    /// [`TreeError::Differs`] if there is another difference. [`TreeError::Unreadable`] if a tree cannot be parsed.
     pub(crate) fn is_narrowed_by(&self, narrowed: &Self, source: &SourceSubquery) -> Result<(), TreeError> {
         self.with(|original| {
             let original = Canonical::of_original(source).query(original);
@@ -98,7 +99,7 @@ impl QueryTree {
     ///
     /// # Errors
     ///
-    /// [`TreeError::Differs`] or [`TreeError::Unreadable`].
+    /// [`TreeError::Differs`] if it does not. [`TreeError::Unreadable`] if a tree cannot be parsed.
     pub(crate) fn is_filtered_by(&self, filtered: &Self) -> Result<(), TreeError> {
         self.with(|original| {
             let subquery = filtered.query()?.only_subquery().ok_or(TreeError::Unreadable)?;

@@ -1,4 +1,4 @@
-//! Validates SQL before it is stored: the guard checks the text, PostgreSQL resolves it, and the guard's rules are
+//! Validates SQL before it is stored. The guard checks the text, PostgreSQL resolves it, and the guard's rules are
 //! applied to the resolved query.
 
 mod period;
@@ -30,13 +30,13 @@ pub struct SqlValidator {
     resolver: Arc<dyn Resolver>,
 }
 
-/// Why SQL is not valid, or could not be validated.
+/// Why SQL is invalid, or could not be validated.
 #[derive(Debug, thiserror::Error)]
 pub enum SqlValidationError {
-    /// The findings.
+    /// The SQL has these findings.
     #[error("the SQL is refused: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Finding>),
-    /// The database is not available.
+    /// The database is unavailable.
     #[error("the SQL cannot be validated: {0}")]
     Unavailable(Outage),
 }
@@ -47,14 +47,14 @@ impl From<Vec<Finding>> for SqlValidationError {
     }
 }
 
-/// What a definition declares about its SQL.
+/// The declarations of a definition about its SQL.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Declarations<'a> {
     /// The declared parameters.
     pub parameters: &'a [Parameter],
-    /// The column with the time of a row.
+    /// The column with the date or timestamp of each row.
     pub time_column: Option<&'a TimeColumn>,
-    /// What a period applies to, if the definition chooses.
+    /// What a period applies to, if the definition declares it.
     pub period: Option<&'a PeriodDeclaration>,
 }
 
@@ -72,11 +72,11 @@ impl<'a> Declarations<'a> {
 
 impl SqlValidator {
     /// Reads the functions and types of the data schemas, and also allows the functions that the operator adds: `name` for
-    /// one of PostgreSQL's, `schema.name` for any other.
+    /// a function of PostgreSQL, `schema.name` for any other.
     ///
     /// # Errors
     ///
-    /// [`SqlValidationError::Unavailable`].
+    /// [`SqlValidationError::Unavailable`] if the warehouse cannot be read.
     pub async fn new(
         resolver: Arc<dyn Resolver>,
         added_functions: &BTreeSet<String>,
@@ -89,7 +89,7 @@ impl SqlValidator {
         Ok(Self { guard: Guard::new(allowed), resolver })
     }
 
-    /// Also allows the types that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other.
+    /// Also allows the types that the operator adds: `name` for a type of PostgreSQL, `schema.name` for any other.
     #[must_use]
     pub fn with_types(self, added_types: &BTreeSet<String>) -> Self {
         let allowed = Allowed { added_types: added_types.clone(), ..self.guard.allowed().clone() };
@@ -106,16 +106,17 @@ impl SqlValidator {
         self.guard.check(&statement)
     }
 
-    /// Validates the SQL. Returns its contract.
+    /// Validates the SQL, and returns its contract.
     ///
-    /// The future keeps its thread busy while it parses SQL and compares trees: for a tenth of a second if the SQL is
-    /// as large as permitted (`cargo bench -p metricd-execution --bench guard`). A thread that also serves other tasks
-    /// should not poll it.
+    /// The future blocks its thread while it parses SQL and compares trees: for a tenth of a second if the SQL has the
+    /// maximum size (`cargo bench -p metricd-execution --bench guard`). Do not poll it on a thread that serves other
+    /// tasks.
     ///
     /// # Errors
     ///
-    /// [`SqlValidationError::Refused`] with all findings: those of the guard, or else those of PostgreSQL and on the
-    /// resolved query. [`SqlValidationError::Unavailable`].
+    /// - [`SqlValidationError::Refused`] with all findings of the guard. If the guard has none, the findings are those of
+    ///   PostgreSQL and those in the resolved query.
+    /// - [`SqlValidationError::Unavailable`] if the database is unavailable.
     pub async fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
         let mut findings = self.guard.check(&statement).err().unwrap_or_default();
@@ -139,7 +140,7 @@ impl SqlValidator {
 
     async fn resolve(&self, statement: &Statement, numbered: &RewrittenSql) -> Result<Resolution, SqlValidationError> {
         let placeholders = numbered.replacements().into_iter().zip(statement.placeholders());
-        // The blank before a parameter is not part of it.
+        // The blank before a parameter does not belong to it.
         let parameter = |range: Range<usize>| {
             let blanks = numbered.text.get(range.clone()).map_or(0, |text| text.len() - text.trim_start().len());
             range.start + blanks..range.end
@@ -149,7 +150,7 @@ impl SqlValidator {
             placeholders: placeholders.map(|(range, of)| (parameter(range), of.index)).collect(),
         };
         let mut resolved = self.resolver.resolve(&resolvable).await;
-        // If the database has time for other statements, this one is too complex.
+        // If the database responds to another statement, this one is too complex.
         if matches!(resolved, Err(ResolveError::TooSlow(_)))
             && self.guard.is_large(statement)
             && self.resolver.allowed().await.is_ok()
@@ -202,7 +203,7 @@ impl SqlValidator {
         let names = statement.parameters().iter().cloned();
         let parameters = names.zip(std::mem::take(&mut resolution.parameter_types));
         let parameters = parameters.map(|(name, type_name)| ContractParameter { name, type_name }).collect();
-        // PostgreSQL has evaluated a special date literal by now. Later it has another value.
+        // PostgreSQL evaluated a special date literal when it resolved the statement, so later results differ.
         let fingerprint = resolution.fingerprint.take().filter(|_| !may_have_special_date(statement));
         let period = self.period(statement, declared, &resolution).await?;
         let Resolution { columns, tables, enums, .. } = resolution;
@@ -226,8 +227,8 @@ fn unused(statement: &Statement, declared: &[Parameter]) -> Vec<Finding> {
     declared.iter().filter(is_unused).map(finding).collect()
 }
 
-/// Replaces the numbers of parameters in PostgreSQL's message by names. Also returns the index of the first one.
-/// PostgreSQL names a parameter only if it cannot infer the parameter's type.
+/// Replaces the numbers of parameters in a message of PostgreSQL by names. Also returns the index of the first one,
+/// which is the parameter whose type PostgreSQL cannot infer.
 fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Option<usize>) {
     let mut parts = message.split('$');
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -246,14 +247,14 @@ fn with_parameter_names(message: &str, names: &[ParameterName]) -> (String, Opti
     (text, first)
 }
 
-/// The part of the text from this byte offset up to white space, a comma, a parenthesis or a semicolon.
+/// The part of the text from this byte offset to white space, a comma, a parenthesis or a semicolon.
 fn snippet_at(text: &str, offset: usize) -> &str {
     let rest = text.get(offset..).unwrap_or_default();
     let end = rest.find(|character: char| character.is_whitespace() || matches!(character, ',' | ')' | ';'));
     rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
 }
 
-/// A sentence of PostgreSQL without its full stop and capital, to continue one of ours.
+/// Removes the full stop and the capital letter of a sentence of PostgreSQL, to append it to a message.
 fn lowered(sentence: &str) -> String {
     let sentence = sentence.trim_end_matches('.');
     let mut characters = sentence.chars();

@@ -126,7 +126,7 @@
 //!
 //! use metricd_repository::{MemoryRepository, MetricRepository};
 //!
-//! An empty store, and a guard that has to outlive it, such as a temporary folder.
+//! /// An empty store, and a guard that keeps it alive, such as a temporary folder.
 //! fn store() -> Ready<((), Arc<dyn MetricRepository>)> {
 //!     ready(((), Arc::new(MemoryRepository::default())))
 //! }

@@ -1,8 +1,7 @@
-//! Mutations of the corpora for a number of seconds, without a nightly compiler: `bounded [seconds [seed]]`. With
-//! `seeds <folder>` it writes the corpora there instead, for cargo-fuzz to begin with.
+//! Fuzzes the guard for a number of seconds with mutations of the corpora, without a nightly compiler: `bounded
+//! [seconds [seed]]`. `bounded seeds <folder>` writes the corpora to the folder, as seeds for cargo-fuzz.
 //!
-//! An input that makes the guard panic, or on which it takes longer than it may, is printed, and the exit code is not
-//! 0.
+//! If the guard panics on an input or exceeds the time limit, the input is printed and the exit code is not 0.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,12 +9,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use metricd_execution_fuzz::{look, seeds};
+use metricd_execution_fuzz::{check_input, seeds};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-/// How long one input may take: many times what 100 000 bytes take.
+/// The maximum time for one input: many times what 100 000 bytes take.
 const MAX_CHECK_TIME: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -46,10 +45,10 @@ fn run(duration: Duration, seed: u64) -> ExitCode {
     while begin.elapsed() < duration {
         let input = pool.input(&mut random);
         let before = Instant::now();
-        let is_good = catch_unwind(AssertUnwindSafe(|| look(&input))).is_ok();
+        let passed = catch_unwind(AssertUnwindSafe(|| check_input(&input))).is_ok();
         slowest = slowest.max(before.elapsed());
         count += 1;
-        if !is_good || before.elapsed() > MAX_CHECK_TIME {
+        if !passed || before.elapsed() > MAX_CHECK_TIME {
             println!(
                 "input {count} of seed {seed}, after {:?}: {:?}",
                 before.elapsed(),
@@ -62,14 +61,14 @@ fn run(duration: Duration, seed: u64) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What inputs are made of: statements, and the words that they have.
+/// The statements from which inputs are made, and their words.
 struct Pool {
     statements: Vec<Vec<String>>,
     words: Vec<String>,
 }
 
-/// What is rare in statements and common in attacks on those who read them.
-const SPICES: [&str; 30] = [
+/// Texts that are rare in honest statements and frequent in attacks on parsers.
+const RARE_TEXTS: [&str; 30] = [
     "'", "\"", "$$", "$a$", "E'", "U&'", "N'", "--", "/*", "*/", "\\", ";", ":", "::", ":a", "$1", "(", ")", "[", "]",
     "\u{a0}", "\u{2028}", "\u{17f}", "\u{212a}", "\r", "\u{b}", "\u{c}", "#-", "|/", "😀",
 ];
@@ -77,11 +76,11 @@ const SPICES: [&str; 30] = [
 impl Pool {
     fn of(statements: Vec<String>) -> Self {
         let statements: Vec<_> = statements.iter().map(|statement| split(statement)).collect();
-        let words = statements.iter().flatten().cloned().chain(SPICES.map(str::to_owned)).collect();
+        let words = statements.iter().flatten().cloned().chain(RARE_TEXTS.map(str::to_owned)).collect();
         Self { statements, words }
     }
 
-    /// A statement with some of its words left out, doubled, swapped, replaced, or wrapped in many parentheses.
+    /// A statement with some words removed, doubled, swapped, replaced, or wrapped in many parentheses.
     fn input(&self, random: &mut StdRng) -> Vec<u8> {
         let mut words = self.statements.choose(random).cloned().unwrap_or_default();
         for _ in 0..random.random_range(1..8) {
@@ -98,7 +97,7 @@ impl Pool {
                 }
                 3 | 4 => words[at] = self.word(random),
                 5 | 6 => words.insert(at, self.word(random)),
-                7 => words.insert(at, (*SPICES.choose(random).unwrap_or(&"'")).to_owned()),
+                7 => words.insert(at, (*RARE_TEXTS.choose(random).unwrap_or(&"'")).to_owned()),
                 8 => self.splice(&mut words, at, random),
                 _ => repeat(&mut words, at, random),
             }
@@ -116,7 +115,7 @@ impl Pool {
         self.words.choose(random).cloned().unwrap_or_default()
     }
 
-    /// Puts a piece of another statement in.
+    /// Inserts a piece of another statement.
     fn splice(&self, words: &mut Vec<String>, at: usize, random: &mut StdRng) {
         let other = self.statements.choose(random).map(Vec::as_slice).unwrap_or_default();
         let begin = random.random_range(0..=other.len());
@@ -125,7 +124,7 @@ impl Pool {
     }
 }
 
-/// Repeats a piece of the statement, mostly a few times and now and then as often as fits.
+/// Repeats a piece of the statement: mostly a few times, rarely as often as fits.
 fn repeat(words: &mut Vec<String>, at: usize, random: &mut StdRng) {
     let end = (at + random.random_range(1..6)).min(words.len());
     let piece = words[at..end].concat();
@@ -134,7 +133,7 @@ fn repeat(words: &mut Vec<String>, at: usize, random: &mut StdRng) {
     words.insert(at, piece.repeat(times));
 }
 
-/// Words, blanks and signs.
+/// Splits the statement into words, blanks and other characters.
 fn split(statement: &str) -> Vec<String> {
     let kind = |character: char| match character {
         character if character.is_alphanumeric() || character == '_' => 0,

@@ -1,4 +1,4 @@
-//! What the fuzzers do with each input.
+//! The check that the fuzzers run on each input.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use metricd_domain::{
 use metricd_execution::{Guard, MetricStatement, Statement};
 use serde::Deserialize;
 
-/// Checks the bytes as SQL, and binds and narrows them if they are one statement.
+/// Checks the bytes as SQL. If they are one statement, it also binds and narrows them.
 ///
 /// # Panics
 ///
-/// If the guard panics or breaks a promise: the body of an accepted statement is accepted as well, and a statement with
+/// If the guard panics or violates a guarantee: the body of an accepted statement is accepted too, and a statement with
 /// parameters can be bound.
-pub fn look(bytes: &[u8]) {
+pub fn check_input(bytes: &[u8]) {
     let Ok(sql) = SqlText::parse(String::from_utf8_lossy(bytes)) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
     let verdict = Guard::default().check(&statement);
@@ -27,14 +27,14 @@ pub fn look(bytes: &[u8]) {
             "a position outside of the text"
         );
     }
-    // Comments and semicolons around the statement make no difference.
+    // Comments and semicolons around the statement do not change the result.
     let body = SqlText::parse(statement.body()).and_then(|body| Ok(Statement::parse(&body)));
     let body = body.ok().and_then(Result::ok).expect("the body of a statement is one");
     assert_eq!(Guard::default().check(&body).is_ok(), verdict.is_ok(), "the guard decides differently about the body");
     run(&sql, &statement);
 }
 
-/// Gives each parameter a value, with a period and without.
+/// Binds a value to each parameter, with a period and without.
 fn run(sql: &SqlText, statement: &Statement) {
     let time_columns = vec![ContractColumn::new("date", "date")];
     let table = ContractTable {

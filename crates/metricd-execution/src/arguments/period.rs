@@ -8,36 +8,36 @@ use serde::Serialize;
 
 use super::InvalidArgument;
 
-/// Whether this is the name of the first or the last day of a period.
+/// Whether the name is `start_date` or `end_date`.
 #[must_use]
 pub fn is_period(name: &str) -> bool {
     [START_DATE, END_DATE].contains(&name)
 }
 
-/// A period that was applied to a result.
+/// The period by which a result was filtered, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AppliedPeriod {
-    /// The first day, where the request named one.
+    /// The first day, if the request has one.
     #[cfg_attr(feature = "openapi", schema(required, format = Date))]
     pub start_date: Option<String>,
-    /// The last day, which is inside, where the request named one.
+    /// The last day, which is included, if the request has one.
     #[cfg_attr(feature = "openapi", schema(required, format = Date))]
     pub end_date: Option<String>,
-    /// How it was applied.
+    /// How the period was applied.
     pub applied: PeriodApplication,
 }
 
-/// How a period was applied to a result.
+/// How a period was applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum PeriodApplication {
-    /// The SQL names the days and got them bound.
+    /// The days were bound to parameters of the SQL.
     Bound,
-    /// The SQL was run on the rows of its source table inside the period.
+    /// The SQL read only the rows of its source table inside the period.
     Narrowed,
-    /// The SQL was run on everything, and its result has the rows inside the period.
+    /// The SQL read all rows, and its result was filtered by one of its columns.
     Result,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct PeriodRequest {
 }
 
 impl PeriodRequest {
-    /// Parses the days. Adds an error for each invalid one, or if the period ends before it starts.
+    /// Parses the days. Adds an error for each invalid day, or if the period ends before it starts.
     pub(super) fn read(given: &BTreeMap<String, String>, faults: &mut Vec<InvalidArgument>) -> Self {
         let date = ParameterType { scalar: ScalarType::Date, is_array: false };
         let mut day = |name: &str| {
@@ -68,17 +68,17 @@ impl PeriodRequest {
         Self { start, end }
     }
 
-    /// The first day, or `-infinity`.
+    /// The first day, or `-infinity` without one.
     pub(super) fn first_day(&self) -> ParameterValue {
         self.start.clone().unwrap_or_else(|| ParameterValue::unvalidated("-infinity"))
     }
 
-    /// The last day, or `infinity`.
+    /// The last day, or `infinity` without one.
     pub(super) fn last_day(&self) -> ParameterValue {
         self.end.clone().unwrap_or_else(|| ParameterValue::unvalidated("infinity"))
     }
 
-    /// The period as the response shows it.
+    /// The period for the response.
     pub(super) fn applied(&self, applied: PeriodApplication) -> AppliedPeriod {
         let text = |day: &Option<ParameterValue>| day.as_ref().map(|day| day.as_str().to_owned());
         AppliedPeriod { start_date: text(&self.start), end_date: text(&self.end), applied }

@@ -4,9 +4,9 @@ use metricd_domain::{Contract, Parameter, ParameterName, ParameterType, Paramete
 
 use super::period::{END_DATE, START_DATE};
 
-/// How many labels of an enum type a message shows at most.
+/// The maximum number of labels of an enum type in a message.
 const MAX_SHOWN_LABELS: usize = 50;
-/// How many characters of a value a message shows at most.
+/// The maximum number of characters of a value in a message.
 const MAX_SHOWN_CHARS: usize = 60;
 
 /// A parameter of a statement.
@@ -14,7 +14,7 @@ const MAX_SHOWN_CHARS: usize = 60;
 pub(super) struct Slot {
     name: ParameterName,
     values: Values,
-    /// The labels of the type in the contract, if it is an enum. The type may have more by now.
+    /// The labels of the type in the contract, if it is an enum. The type may have more labels now.
     labels: Vec<String>,
 }
 
@@ -23,9 +23,10 @@ pub(super) struct Slot {
 enum Values {
     /// By the declaration of the definition.
     Declared(Box<Parameter>),
-    /// By the type that PostgreSQL infers, which metricd can parse. Also its name in PostgreSQL.
+    /// By the type that PostgreSQL infers, if metricd can parse it. The text is the name of the type in PostgreSQL.
     Inferred(ParameterType, String),
-    /// By PostgreSQL only: a type that metricd cannot parse, or one that is not known because there is no contract.
+    /// Only by PostgreSQL: metricd cannot parse the type, or it is unknown without a contract. The text is its name, if
+    /// known.
     Unvalidated(Option<String>),
 }
 
@@ -55,7 +56,7 @@ impl Slot {
         matches!(self.values, Values::Unvalidated(_))
     }
 
-    /// The error for a value that is no label of the parameter's enum type.
+    /// The error for a value that is not a label of the enum type. `None` if it is one, or if the type is not an enum.
     pub(super) fn unknown_label(&self, value: &str) -> Option<String> {
         let is_array = self.type_name().is_some_and(|type_name| type_name.ends_with("[]"));
         if self.labels.is_empty() || is_array || self.labels.iter().any(|label| label == value) {
@@ -93,7 +94,7 @@ impl Slot {
         match &self.values {
             Values::Declared(declared) if declared.default().is_some() => Ok(declared.default().cloned()),
             Values::Declared(declared) if declared.is_required() => Err(self.missing()),
-            // A period without a day is open on that side.
+            // A period without a first or last day is open on that side.
             _ if is_day(START_DATE) => Ok(Some(ParameterValue::unvalidated("-infinity"))),
             _ if is_day(END_DATE) => Ok(Some(ParameterValue::unvalidated("infinity"))),
             Values::Declared(_) => Ok(None),

@@ -6,11 +6,11 @@ use super::field::{Malformed, Reader, write_value};
 /// PostgreSQL's limit on the dimensions of an array (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
 
-/// Writes an array as a JSON array, one of several dimensions as an array of arrays.
+/// Writes an array as a JSON array. With several dimensions, it is an array of arrays.
 ///
-/// The binary form is that of `array_send` in PostgreSQL's `arrayfuncs.c`: the number of dimensions, whether there are
-/// NULLs, the type of the elements; for each dimension its length and its lower bound; then each element by its length,
-/// -1 for NULL, and its bytes.
+/// The binary format is that of `array_send` in PostgreSQL's `arrayfuncs.c`. It has the number of dimensions, whether
+/// there are NULLs, and the type of the elements; then the length and the lower bound of each dimension; then the
+/// length of each element, -1 for NULL, and its bytes.
 pub(super) fn write_array(element: &FieldType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = Reader(bytes);
     let dimensions = usize::try_from(reader.i32()?).ok().filter(|count| *count <= MAX_DIMENSIONS).ok_or(Malformed)?;
@@ -43,7 +43,7 @@ fn write_dimension(
         let bytes = reader.bytes(usize::try_from(length).map_err(|_| Malformed)?)?;
         return write_value(element, bytes, out);
     };
-    // Every element has at least four bytes. A greater length is malformed, and would take forever to write.
+    // Every element has at least four bytes. A greater length is malformed, and would take very long to write.
     if length.saturating_mul(4) > reader.0.len() {
         return Err(Malformed);
     }

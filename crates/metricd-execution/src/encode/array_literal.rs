@@ -6,11 +6,11 @@ use super::field::{Malformed, write_value};
 /// PostgreSQL's limit on the dimensions of an array (`MAXDIM`).
 const MAX_DIMENSIONS: usize = 6;
 
-/// Writes an array as a JSON array, one of several dimensions as an array of arrays.
+/// Writes an array as a JSON array. With several dimensions, it is an array of arrays.
 ///
-/// The format is that of `array_out` in PostgreSQL's `arrayfuncs.c`. Bounds precede it if one of them is not 1:
-/// `[0:1]={a,b}`. An element is quoted if it is empty, is `NULL`, or contains a special character. Within quotes,
-/// quotes and backslashes are escaped by a backslash. The type of the elements determines the delimiter.
+/// The format is that of `array_out` in PostgreSQL's `arrayfuncs.c`. The bounds precede it if one of them is not 1:
+/// `[0:1]={a,b}`. An element is quoted if it is empty, is `NULL`, or contains a special character. Within quotes, a
+/// backslash escapes quotes and backslashes. The type of the elements determines the delimiter.
 pub(super) fn write_array_literal(
     element: &FieldType,
     delimiter: u8,
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_array() {
+    fn refuses_malformed_arrays() {
         for text in
             ["", "a", "{", "{a", "{a,", "{a,}", "{,}", "{a}b", "{\"a}", "{\"a\\", "[0:1]", "{{{{{{{a}}}}}}}", "{a}}"]
         {
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(json_of(&FieldType::Text, b',', b"{\xff}"), Err(Malformed));
     }
 
-    /// As `array_out` writes an element.
+    /// An element as `array_out` writes it.
     fn literal(element: Option<&str>) -> String {
         let Some(text) = element else { return "NULL".to_owned() };
         let is_special = |character: char| "\"\\{},".contains(character) || character.is_ascii_whitespace();
@@ -178,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_is_read_as_it_was(elements in prop::collection::vec(prop::option::of("[ab\"\\\\{},; \n]{0,6}|.*|(?i)null"), 0..6)) {
+        fn texts_round_trip_through_array_literals(elements in prop::collection::vec(prop::option::of("[ab\"\\\\{},; \n]{0,6}|.*|(?i)null"), 0..6)) {
             let literals: Vec<_> = elements.iter().map(|element| literal(element.as_deref())).collect();
             let json = json(&format!("{{{}}}", literals.join(","))).unwrap();
             prop_assert_eq!(serde_json::from_str::<Vec<Option<String>>>(&json).unwrap(), elements);

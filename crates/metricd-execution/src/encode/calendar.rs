@@ -1,7 +1,7 @@
-//! Dates and timestamps, printed as PostgreSQL's `to_json` prints them, over their whole range.
+//! Writes dates and timestamps in their whole range, as PostgreSQL's `to_json` does.
 //!
 //! PostgreSQL counts from 2000-01-01 in the proleptic Gregorian calendar: days in `date`, microseconds in `timestamp`.
-//! Its years range from 4713 BC to 5 874 897, more than the date types of the common crates.
+//! The years range from 4713 BC to 5 874 897, which exceeds the date types of the common crates.
 
 use super::digits::{four_digits, two_digits, write_integer};
 
@@ -11,13 +11,13 @@ const EPOCH_DAYS: i64 = 10_957;
 /// Microseconds in a day.
 const MICROSECONDS_PER_DAY: i64 = 86_400_000_000;
 
-/// The year (0 is 1 BC), month and day of a day that is counted from 1970-01-01.
+/// Converts days since 1970-01-01 to the year (0 is 1 BC), month and day.
 ///
 /// The algorithm is `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 fn civil_from_days(days: i64) -> (i64, u16, u16) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
-    // Division of narrow numbers takes half the time.
+    // Division of 32-bit numbers takes half the time.
     let day_of_era = u32::try_from(days.rem_euclid(146_097)).unwrap_or_default();
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
@@ -28,12 +28,12 @@ fn civil_from_days(days: i64) -> (i64, u16, u16) {
     (year, small(month), small(day))
 }
 
-/// Converts a number that is small and not negative.
+/// Converts a small number that is not negative.
 fn small(number: impl TryInto<u16>) -> u16 {
     number.try_into().unwrap_or_default()
 }
 
-/// Writes a day. Returns whether it is before the year 1: the suffix ` BC` follows the time.
+/// Writes a day, and returns whether it is before the year 1. If it is, the suffix ` BC` follows the time.
 fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil_from_days(days + EPOCH_DAYS);
     let before_christ = year <= 0;
@@ -50,7 +50,7 @@ fn write_day(days: i64, out: &mut Vec<u8>) -> bool {
     before_christ
 }
 
-/// Writes a `date` as a JSON string: `2025-06-01`, `0044-03-15 BC`, `infinity`.
+/// Writes a `date` as a JSON string, such as `2025-06-01`, `0044-03-15 BC` or `infinity`.
 pub(super) fn write_date(days: i32, out: &mut Vec<u8>) {
     out.push(b'"');
     match days {
@@ -65,7 +65,7 @@ pub(super) fn write_date(days: i32, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Writes a `timestamp` as a JSON string: `2025-06-01T12:34:56.789`. A `timestamptz` is in UTC and ends in `Z`.
+/// Writes a `timestamp` as a JSON string, such as `2025-06-01T12:34:56.789`. A `timestamptz` is in UTC and ends in `Z`.
 pub(super) fn write_timestamp(microseconds: i64, is_instant: bool, out: &mut Vec<u8>) {
     out.push(b'"');
     match microseconds {
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn prints_days_of_every_age() {
+    fn prints_days_of_the_whole_range() {
         assert_eq!(date(0), "\"2000-01-01\"");
         assert_eq!(date(-1), "\"1999-12-31\"");
         assert_eq!(date(59), "\"2000-02-29\"");
@@ -143,7 +143,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_a_calendar_that_is_known_good(days in -730_000_i32..2_900_000) {
+        fn agrees_with_chrono(days in -730_000_i32..2_900_000) {
             let day = chrono::NaiveDate::from_ymd_opt(2000, 1, 1).unwrap() + chrono::TimeDelta::days(i64::from(days));
             prop_assert_eq!(date(days), format!("\"{day}\""));
         }

@@ -6,15 +6,15 @@ use base64::engine::general_purpose::STANDARD;
 use super::field::{Malformed, utf8, write_value};
 use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
-/// Writes a line of column names, then a line for each row. Lines end in CR LF.
+/// Writes a line of column names, and a line for each row. Lines end in CR LF.
 ///
 /// NULL is an empty field, and an empty text is `""`. Numbers, dates and similar types are written as in JSON, without
-/// quotes. Strings are written as their text, arrays and objects as JSON. No value is altered: a text that begins with
-/// `=` keeps it.
+/// quotes. Texts are written as they are, arrays and objects as JSON. No value is changed: a text that begins with `=`
+/// is not escaped.
 #[derive(Debug, Default)]
 pub struct CsvWriter {
     columns: Vec<Column>,
-    /// The JSON text of a value that may need quotes.
+    /// The JSON of a value that may need quotes.
     scratch: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl RowWriter for CsvWriter {
                 out.push(b',');
             }
             let Some(bytes) = field else { continue };
-            // Skip the time that encoding a value of hundreds of megabytes would take.
+            // The row cannot fit, so encoding a value of hundreds of megabytes is skipped.
             if column.field_type.is_longer_as_text() && out.len() + bytes.len() > max_bytes {
                 out.truncate(before);
                 return Ok(false);
@@ -70,7 +70,7 @@ fn write_field(
             write_value(field_type, bytes, scratch)?;
             write_text(scratch, out);
         }
-        // If their JSON is a string, it contains no character that is escaped in JSON or in CSV.
+        // If the JSON of such a type is a string, no character of it is escaped in JSON or in CSV.
         _ => {
             let start = out.len();
             write_value(field_type, bytes, out)?;
@@ -83,7 +83,7 @@ fn write_field(
     Ok(())
 }
 
-/// Writes a text, in quotes if it would otherwise be read differently.
+/// Writes a text, and quotes it if readers would parse it differently without quotes.
 fn write_text(text: &[u8], out: &mut Vec<u8>) {
     if !text.is_empty() && !text.iter().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n')) {
         out.extend_from_slice(text);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_nothing_and_an_empty_text_is_quoted() {
+    fn null_is_empty_and_an_empty_text_is_quoted() {
         let columns =
             [column("a", FieldType::Text), column("b \"x\", y", FieldType::Text), column("", FieldType::Text)];
         let rows = [vec![None, Some(b"".as_slice()), None], vec![Some(b" = 1+1".as_slice()), None, Some(b"a\r\nb")]];
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_does_not_fit_leaves_no_trace() {
+    fn a_row_that_does_not_fit_is_not_written() {
         let (mut writer, mut out) = (CsvWriter::default(), Vec::new());
         writer.head(&[column("a", FieldType::Text)], &mut out).unwrap();
         let mut row =
@@ -164,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_reader_reads_the_texts_that_were_written(rows in prop::collection::vec([".*", "[,\"\r\n=]{0,4}"], 0..8)) {
+        fn texts_round_trip_through_a_csv_reader(rows in prop::collection::vec([".*", "[,\"\r\n=]{0,4}"], 0..8)) {
             let columns = [column("a", FieldType::Text), column("b", FieldType::Text)];
             let fields = |row: &[String; 2]| vec![Some(row[0].clone().into_bytes()), Some(row[1].clone().into_bytes())];
             let fields: Vec<_> = rows.iter().map(fields).collect();

@@ -1,4 +1,4 @@
-//! Integers as decimal digits, without `fmt`, which would take a fifth of the time of a long result.
+//! Writes integers as decimal digits, without `fmt`, which would take a fifth of the time of a long result.
 
 /// The two digits of each number below 100.
 const TWO_DIGITS: [[u8; 2]; 100] = {
@@ -14,7 +14,7 @@ const TWO_DIGITS: [[u8; 2]; 100] = {
     pairs
 };
 
-/// Writes the number.
+/// Writes a number.
 pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_as_many_digits_as_asked_for() {
+    fn numbers_have_the_requested_number_of_digits() {
         for number in 0..10_000_u16 {
             assert_eq!(four_digits(number), *format!("{number:04}").as_bytes());
             assert_eq!(two_digits(number), *format!("{:02}", number % 100).as_bytes());

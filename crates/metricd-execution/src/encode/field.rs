@@ -1,4 +1,4 @@
-//! Encodes one value from PostgreSQL's format as JSON.
+//! Encodes single values from PostgreSQL's formats as JSON.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use super::calendar::{write_date, write_timestamp};
 use super::digits::write_integer;
 use super::number::{write_float, write_numeric};
 
-/// The format of the values of a column: PostgreSQL's binary format of one of these types, or its text format for other
-/// types.
+/// The format of the values of a column: PostgreSQL's binary format for the types below, and its text format for all
+/// others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldType {
     /// `boolean`.
@@ -32,7 +32,7 @@ pub enum FieldType {
     Double,
     /// `numeric`.
     Numeric,
-    /// `text`, `character varying`, `character`, `name`, enums, and the text format of every other type.
+    /// `text`, `character varying`, `character`, `name` and enums; also every other type in its text format.
     Text,
     /// `date`.
     Date,
@@ -62,8 +62,7 @@ pub enum FieldType {
 }
 
 impl FieldType {
-    /// Whether a value has at least as many bytes in JSON and in CSV as in the binary format, except for one byte of
-    /// version.
+    /// Whether a value has at least as many bytes in JSON and CSV as in the binary format, apart from one version byte.
     pub(super) fn is_longer_as_text(&self) -> bool {
         matches!(self, Self::Text | Self::Json | Self::Bytea)
     }
@@ -107,7 +106,7 @@ fn exactly<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Malformed> {
     bytes.try_into().map_err(|_| Malformed)
 }
 
-/// Text as UTF-8. A database with the encoding `SQL_ASCII` may send other bytes.
+/// Decodes UTF-8. A database with the encoding `SQL_ASCII` may send other bytes.
 pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
 }
@@ -128,7 +127,7 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
         FieldType::Real => write_float(f32::from_be_bytes(exactly(bytes)?), out),
         FieldType::Double => write_float(f64::from_be_bytes(exactly(bytes)?), out),
         FieldType::Numeric => write_numeric(bytes, out)?,
-        // Most texts are. One scan over all bytes is faster than a serializer that reads each of them.
+        // Most texts are plain. One scan of all bytes is faster than a serializer, which inspects each byte.
         FieldType::Text if is_plain(bytes) => {
             out.push(b'"');
             out.extend_from_slice(bytes);
@@ -152,22 +151,22 @@ pub(super) fn write_value(field_type: &FieldType, bytes: &[u8], out: &mut Vec<u8
     Ok(())
 }
 
-/// How many bytes of a text are scanned at once.
+/// The number of bytes of a text that are scanned at once.
 const WORD_BYTES: usize = size_of::<u64>();
 
-/// Whether the bytes are ASCII that needs no escapes in JSON.
+/// Whether the bytes are ASCII that JSON does not escape.
 fn is_plain(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks();
     let last = match bytes.last_chunk() {
-        // Some bytes are scanned twice, which is faster than byte by byte.
+        // Some bytes are scanned twice, which is faster than single bytes.
         Some(last) => is_plain_word(*last),
         None => rest.iter().all(|byte| is_plain_word([*byte; WORD_BYTES])),
     };
     last && words.iter().all(|word| is_plain_word(*word))
 }
 
-/// The same for one word of bytes. The highest bit of a byte is set if it, or one before it, is not ASCII or needs an
-/// escape.
+/// Whether the bytes of one word are plain. The highest bit of a byte is set if the byte, or one before it, is not
+/// ASCII or has to be escaped.
 fn is_plain_word(bytes: [u8; WORD_BYTES]) -> bool {
     let each = |byte: u8| u64::from_le_bytes([byte; WORD_BYTES]);
     let word = u64::from_le_bytes(bytes);
@@ -259,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_json(text: String, number: i64, float: f64) {
+        fn values_are_written_as_valid_json(text: String, number: i64, float: f64) {
             for (field_type, bytes) in [
                 (FieldType::Text, text.as_bytes().to_vec()),
                 (FieldType::BigInt, number.to_be_bytes().to_vec()),

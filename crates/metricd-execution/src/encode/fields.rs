@@ -1,20 +1,19 @@
 //! The values of a row as PostgreSQL sends them.
 
-/// The values of a row, in the order of its columns: each in the format of its column, `None` for NULL.
+/// The values of a row, in the order of the columns. Each is in the format of its column; `None` is NULL.
 ///
-/// They are read in place from the `DataRow` message: for each value its length, -1 for NULL, and its bytes.
+/// They are read in place from the `DataRow` message, which has the length of each value, -1 for NULL, and its bytes.
 #[derive(Debug, Clone)]
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// Reads the body of a `DataRow` message without its field count. If the message is truncated, there are fewer
-    /// values.
+    /// Reads the body of a `DataRow` message, without its field count. A truncated message yields fewer values.
     #[must_use]
     pub fn of(row: &'a [u8]) -> Self {
         Self(row)
     }
 
-    /// The number of bytes of the values with their lengths.
+    /// The number of bytes of the values and their lengths.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         self.0.len()
@@ -39,12 +38,12 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// A row of values from a source other than PostgreSQL, such as a test.
+/// A row whose values do not come from PostgreSQL, for example in a test.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Row(Vec<u8>);
 
 impl Row {
-    /// The values for [`Self::fields`].
+    /// The values of the row.
     #[must_use]
     pub fn fields(&self) -> Fields<'_> {
         Fields::of(&self.0)
@@ -52,7 +51,7 @@ impl Row {
 }
 
 impl<'a> FromIterator<Option<&'a [u8]>> for Row {
-    /// Makes a row of these values. A value of more than 2 GiB, which PostgreSQL does not have, is truncated.
+    /// Makes a row of values. A value of more than 2 GiB, which PostgreSQL cannot store, is truncated.
     fn from_iter<I: IntoIterator<Item = Option<&'a [u8]>>>(fields: I) -> Self {
         let mut row = Vec::new();
         for field in fields {
@@ -70,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_the_values_of_which_it_was_made() {
+    fn a_row_returns_its_values() {
         let values = [Some(b"one".as_slice()), None, Some(b"".as_slice())];
         let row = Row::from_iter(values);
         assert!(row.fields().eq(values));

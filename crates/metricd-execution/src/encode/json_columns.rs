@@ -3,8 +3,8 @@
 use super::field::{Malformed, write_text, write_value};
 use super::{Column, EncodeError, Fields};
 
-/// Columns with encoded names, to write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names costs as
-/// much as writing a few rows.
+/// Columns with encoded names, which write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names takes as
+/// long as writing a few rows.
 #[derive(Debug, Default)]
 pub struct JsonColumns {
     columns: Vec<Column>,
@@ -35,7 +35,8 @@ impl JsonColumns {
         &self.columns
     }
 
-    /// Writes a row. Returns `false`, after writing its beginning, if the buffer would exceed `max_bytes`.
+    /// Writes a row. If the buffer would exceed `max_bytes`, it returns `false`, and the buffer has the beginning of
+    /// the row.
     pub(super) fn write(&self, fields: Fields<'_>, max_bytes: usize, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         if self.columns.is_empty() {
             out.push(b'{');
@@ -44,7 +45,7 @@ impl JsonColumns {
             out.extend_from_slice(prefix);
             match field {
                 None => out.extend_from_slice(b"null"),
-                // Skip the time that encoding a value of hundreds of megabytes would take.
+                // The row cannot fit, so encoding a value of hundreds of megabytes is skipped.
                 Some(bytes) if column.field_type.is_longer_as_text() && out.len() + bytes.len() > max_bytes => {
                     return Ok(false);
                 }

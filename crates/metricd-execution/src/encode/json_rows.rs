@@ -1,4 +1,4 @@
-//! The rows of a result as a JSON array of objects.
+//! Writes a result as a JSON array of objects.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, Fields, RowSink};
 use crate::RunTiming;
 
-/// Writes rows as `[{"day":"2025-06-02","amount":123.45},…]`, into one buffer.
+/// A sink that writes rows as `[{"day":"2025-06-02","amount":123.45},…]` into one buffer.
 #[derive(Debug, Default)]
 pub struct JsonRows {
     columns: Arc<JsonColumns>,
@@ -17,23 +17,23 @@ pub struct JsonRows {
 }
 
 impl JsonRows {
-    /// The columns, once they are known.
+    /// The columns. Empty until they are received.
     #[must_use]
     pub fn result_columns(&self) -> &[Column] {
         self.columns.columns()
     }
 
-    /// The same as [`RowSink::columns`], with names that are encoded already.
+    /// Sets the columns as [`RowSink::columns`] does, with names that are already encoded.
     pub fn set_columns(&mut self, columns: Arc<JsonColumns>) {
         self.columns = columns;
     }
 
-    /// Reserves memory for the whole document, by its estimated size in bytes.
+    /// Reserves memory for the document, by an estimate of its size in bytes.
     pub fn reserve(&mut self, size_bytes: usize) {
         self.out.reserve(size_bytes);
     }
 
-    /// Writes text before the array, so that a document is built in one buffer. The text does not count towards the
+    /// Writes text before the array, so that the document is built in one buffer. The text does not count towards the
     /// size of the rows. Call it before the first row.
     pub fn begin_after(&mut self, text: &[u8]) {
         self.out.extend_from_slice(text);
@@ -46,7 +46,7 @@ impl JsonRows {
         self.timing
     }
 
-    /// Ends the array. Returns the buffer, with the text before the array.
+    /// Ends the array, and returns the buffer with the text before the array.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {
         if self.out.len() == self.begin {
@@ -66,7 +66,7 @@ impl RowSink for JsonRows {
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {
         let before = self.out.len();
         self.out.push(if before == self.begin { b'[' } else { b',' });
-        // The closing bracket counts as well.
+        // The closing bracket counts too.
         let max_bytes = max_bytes.saturating_sub(1).saturating_add(self.begin);
         let fits = self.columns.write(fields, max_bytes, &mut self.out)?;
         if !fits {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_does_not_fit_leaves_no_trace() {
+    fn a_row_that_does_not_fit_is_not_written() {
         let mut rows = JsonRows::default();
         rows.columns(&columns()[1..]).unwrap();
         let mut row = |max_bytes| rows.row(Row::from_iter([Some(b"xyz".as_slice())]).fields(), max_bytes).unwrap();

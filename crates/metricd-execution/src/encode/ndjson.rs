@@ -1,20 +1,20 @@
-//! Rows as NDJSON: one JSON object per line.
+//! Writes rows as NDJSON: one JSON object a line.
 
 use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, FieldType, Fields, RowWriter};
 
-/// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on its own line, which ends in a line feed.
+/// Writes rows as `{"day":"2025-06-02","amount":123.45}`, each on its own line. Lines end in LF.
 ///
-/// PostgreSQL keeps the white space of a `json` value, including line breaks. In JSON a line break can only be white
-/// space between two tokens (RFC 8259, section 7), so replacing it by a blank changes no value.
+/// PostgreSQL keeps the white space of a `json` value, including line breaks. In JSON, a line break can only be white
+/// space between two tokens (RFC 8259, section 7), so it is replaced by a blank without changing a value.
 #[derive(Debug, Default)]
 pub struct NdjsonWriter {
     columns: JsonColumns,
-    /// Whether values may have line breaks: `jsonb` has none, and those of texts are escaped.
+    /// Whether values may have line breaks. `jsonb` has none, and those in texts are escaped.
     has_json: bool,
 }
 
-/// Replaces each line break from `begin` on, with the white space around it, by a blank.
+/// Replaces each line break after `begin`, and the white space around it, by a blank.
 fn join_lines(out: &mut Vec<u8>, begin: usize) {
     let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
     let Some(first) = out.iter().skip(begin).position(is_break) else { return };

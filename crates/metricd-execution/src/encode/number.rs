@@ -1,9 +1,9 @@
-//! Numbers, with every digit that PostgreSQL stores.
+//! Writes numbers with every digit that PostgreSQL stores.
 
 use super::digits::{four_digits, write_short};
 use super::field::{Malformed, Reader};
 
-/// Writes a float as the shortest JSON number that parses to the same value; NaN and the infinities as strings.
+/// Writes a float as the shortest JSON number that parses to the same value. NaN and the infinities are strings.
 pub(super) fn write_float<F: ryu::Float + Into<f64> + Copy>(value: F, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     if wide.is_finite() {
@@ -24,10 +24,10 @@ const NEGATIVE_INFINITY: u16 = 0xF000;
 /// PostgreSQL's limit on the scale of a `numeric` (`NUMERIC_DSCALE_MAX`). A greater one is malformed.
 const MAX_SCALE: u16 = 0x3FFF;
 
-/// Writes a `numeric` as a JSON number with as many digits after the point as it was stored with.
+/// Writes a `numeric` as a JSON number, with as many digits after the point as PostgreSQL stores.
 ///
-/// The binary form is that of `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the
-/// first, the sign, the digits to show after the point, then the digits, each from 0 to 9999. The value is the sum of
+/// The binary format is that of `numeric_send` in PostgreSQL's `numeric.c`: the number of digits, the weight of the
+/// first digit, the sign, the number of decimals to show, and the digits, each from 0 to 9999. The value is the sum of
 /// `digit[i] * 10000 ^ (weight - i)`.
 pub(super) fn write_numeric(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut reader = Reader(bytes);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_numeric_is_malformed() {
+    fn refuses_malformed_numerics() {
         assert_eq!(numeric(0, 0x1234, 0, &[]), None);
         assert_eq!(numeric(0, POSITIVE, 0, &[10_000]), None);
         assert_eq!(numeric(0, POSITIVE, MAX_SCALE + 1, &[]), None);
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(out, b"0.1");
     }
 
-    /// The digits of a number in plain notation, in groups of four as PostgreSQL stores them, with the first one's
-    /// weight.
+    /// Splits a number in plain notation into groups of four digits, as PostgreSQL stores them, and returns the weight
+    /// of the first group.
     fn groups(whole: &str, fraction: &str) -> (i16, Vec<u16>) {
         let whole = format!("{}{whole}", "0".repeat((4 - whole.len() % 4) % 4));
         let fraction = format!("{fraction}{}", "0".repeat((4 - fraction.len() % 4) % 4));
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_numeric_is_printed_as_it_was_written(
+        fn numerics_round_trip(
             is_negative: bool,
             whole in "0|[1-9][0-9]{0,40}|[1-9]0{1,20}",
             fraction in "[0-9]{0,40}|0{1,20}[1-9]",
@@ -178,7 +178,7 @@ mod tests {
         }
 
         #[test]
-        fn a_float_is_read_back_as_the_same(value: f64, small: f32) {
+        fn floats_round_trip(value: f64, small: f32) {
             let mut out = Vec::new();
             write_float(value, &mut out);
             let text = String::from_utf8(out).unwrap();

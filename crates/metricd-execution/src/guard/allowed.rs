@@ -3,19 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// The functions of PostgreSQL that stored SQL may call, by name, in classes.
+/// The functions of PostgreSQL that stored SQL may call, by class.
 const FUNCTIONS: &str = include_str!("functions.txt");
 
-/// Functions that stored SQL may not call, by name, in classes, each with a reason.
+/// The functions that stored SQL may not call, by class, each with a reason.
 const REFUSED_FUNCTIONS: &str = include_str!("refused_functions.txt");
 
-/// The types of PostgreSQL that stored SQL may name, in each of their spellings.
+/// The types of PostgreSQL that stored SQL may name, in all of their spellings.
 const TYPES: &str = include_str!("types.txt");
 
 static BUILT_IN_FUNCTIONS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(FUNCTIONS).collect());
 static BUILT_IN_TYPES: LazyLock<BTreeSet<&str>> = LazyLock::new(|| entries(TYPES).collect());
 
-/// Names, or prefixes of names that end in `*`, each with the reason for refusing it.
+/// Names, or prefixes that end in `*`, each with the reason for the refusal.
 static REFUSALS: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     let mut reason = "";
     let mut refusals = Vec::new();
@@ -36,10 +36,10 @@ fn entries(list: &'static str) -> impl Iterator<Item = &'static str> {
 /// adds, and those of the data schemas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// Functions that the operator adds: `name` for one of PostgreSQL's, `schema.name` for any other. The operator is
-    /// responsible for their safety.
+    /// Functions that the operator adds: `name` for a function of PostgreSQL, `schema.name` for any other. The operator
+    /// is responsible for their safety.
     pub added_functions: BTreeSet<String>,
-    /// Types that the operator adds, named as functions are.
+    /// Types that the operator adds: `name` for a type of PostgreSQL, `schema.name` for any other.
     pub added_types: BTreeSet<String>,
     /// The data schemas, in the order in which PostgreSQL searches them for a name without a schema.
     pub schemas: Vec<AllowedSchema>,
@@ -50,10 +50,10 @@ pub struct Allowed {
 pub struct AllowedSchema {
     /// The name.
     pub name: String,
-    /// Functions that, in all of their forms, are neither volatile nor SECURITY DEFINER, belong to no extension, and are
-    /// written in a language that PostgreSQL trusts.
+    /// Functions that are safe in all of their overloads: neither volatile nor SECURITY DEFINER, not part of an extension,
+    /// and written in a language that PostgreSQL trusts.
     pub functions: BTreeSet<String>,
-    /// Types: enums, domains, composites, ranges, and those of extensions that PostgreSQL trusts.
+    /// Types: enums, domains, composite types, ranges, and types of extensions that PostgreSQL trusts.
     pub types: BTreeSet<String>,
 }
 
@@ -78,14 +78,14 @@ impl Allowed {
         BUILT_IN_FUNCTIONS.iter().copied()
     }
 
-    /// Why a function of this name is refused; `None` if it is not on the list of refused functions.
+    /// The reason for refusing a function of this name. `None` if it is not on the list of refused functions.
     #[must_use]
     pub fn refusal(name: &str) -> Option<&'static str> {
         let matches = |listed: &str| listed.strip_suffix('*').map_or(listed == name, |start| name.starts_with(start));
         REFUSALS.iter().find(|(listed, _)| matches(listed)).map(|(_, reason)| *reason)
     }
 
-    /// Whether stored SQL may call PostgreSQL's function of this name.
+    /// Whether stored SQL may call the function of this name in PostgreSQL.
     #[must_use]
     pub fn is_built_in_function(&self, name: &str) -> bool {
         BUILT_IN_FUNCTIONS.contains(name) || self.added_functions.contains(name)
@@ -104,8 +104,8 @@ impl Allowed {
         format!("the schema{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
     }
 
-    /// Whether stored SQL may call the function. Without a schema it is one of PostgreSQL's or of any data schema: which
-    /// one PostgreSQL calls is checked in the resolved query.
+    /// Whether stored SQL may call the function. Without a schema, it is a function of PostgreSQL or of any data schema;
+    /// the one that PostgreSQL calls is checked in the resolved query.
     #[must_use]
     pub fn is_function(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {
@@ -121,8 +121,9 @@ impl Allowed {
         }
     }
 
-    /// Whether stored SQL may name the type. Without a schema it is one of PostgreSQL's or of any data schema.
-    /// In quotes or with its schema, `char` is a type of the system catalogs and not SQL's `char`; pass it as `"char"`.
+    /// Whether stored SQL may name the type. Without a schema, it is a type of PostgreSQL or of any data schema. Pass
+    /// `"char"` for the type that is `char` in quotes or with a schema: it is a type of the system catalogs, unlike
+    /// SQL's `char`.
     #[must_use]
     pub fn is_type(&self, schema: Option<&str>, name: &str) -> bool {
         match schema {

@@ -3,8 +3,8 @@
 use crate::Position;
 use crate::position::PositionCursor;
 
-/// PostgreSQL's functions of one argument that stored SQL may not call, and that `value.name` calls: those of `pg_proc`
-/// that are volatile, read the catalogs or settings, or run SQL that they are given. Functions of the families in
+/// The functions of one argument in PostgreSQL that stored SQL may not call, but `value.name` can call. In `pg_proc`,
+/// they are volatile, read the catalogs or settings, or run SQL that they are given. Functions of the families in
 /// [`UNARY_FUNCTION_PREFIXES`] are not listed.
 const UNARY_FUNCTIONS: &str = " aclexplode amvalidate current_schemas current_setting currval gin_clean_pending_list lo_close \
     lo_creat lo_create lo_export lo_from_bytea lo_get lo_import lo_tell lo_tell64 lo_unlink nextval obj_description regclass \
@@ -14,14 +14,14 @@ const UNARY_FUNCTIONS: &str = " aclexplode amvalidate current_schemas current_se
 /// The prefixes of families of such functions.
 const UNARY_FUNCTION_PREFIXES: [&str; 6] = ["binary_upgrade_", "brin_", "fmgr_", "pg_", "plpgsql_", "to_reg"];
 
-/// Whether `value.name` may call a function that stored SQL may not call. Only the check of the resolved query knows
-/// for sure: a column may have such a name, but rarely does.
+/// Whether `value.name` may be a call of a function that is not allowed. Only the check of the resolved query can
+/// decide: a column may have such a name, but rarely does.
 pub(super) fn may_call_function(name: &str) -> bool {
     UNARY_FUNCTION_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
         || (!name.contains(' ') && UNARY_FUNCTIONS.contains(&format!(" {name} ")))
 }
 
-/// The token of the text that begins at the position.
+/// The token that begins at the position.
 pub(super) fn token_at(text: &str, position: Position) -> &str {
     let offset = PositionCursor::of(text).advance(position);
     let rest = text.get(offset..).unwrap_or_default();

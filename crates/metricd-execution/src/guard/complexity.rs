@@ -1,27 +1,28 @@
 //! Bounds the memory that PostgreSQL needs to resolve a statement.
 //!
-//! PostgreSQL expands the columns of every `*` and, for each join, the columns of all joined relations. So a short text
-//! can expand to hundreds of thousands of columns, each of which takes about a kilobyte of the backend's memory.
-//! PostgreSQL also stores the names of the columns of every relation, each of which takes a quarter of that.
+//! PostgreSQL expands the columns of every `*`, and for each join the columns of all joined relations. So a short text
+//! can expand to hundreds of thousands of columns, each of which takes about 1 kB of the backend's memory. PostgreSQL
+//! also stores the column names of every relation, at about 250 bytes each.
 
 /// The maximum number of columns of a relation or a result in PostgreSQL.
 const MAX_COLUMNS: u64 = 1_664;
 
-/// The assumed width of a relation if the text has no `*` and no longer list: tables are rarely wider.
+/// The assumed number of columns of a relation, if the text has neither a `*` nor a longer list. Tables rarely have
+/// more.
 const ASSUMED_COLUMNS: u64 = 200;
 
 /// A statement that expands to more columns is refused.
 const MAX_EXPANDED_COLUMNS: u64 = 250_000;
 
-/// A statement that expands to more columns may take PostgreSQL more time to resolve than it is given.
+/// PostgreSQL may exceed its time limit when it resolves a statement that expands to more columns.
 const MANY_EXPANDED_COLUMNS: u64 = 20_000;
 
 /// Counts what PostgreSQL expands in a statement.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Complexity {
-    /// The number of `*`, for the columns of one source or of several.
+    /// The number of `*`, whether for one source or for several.
     wildcards: u64,
-    /// The sum, over all joins, of the relations on both sides.
+    /// The sum of the relations on both sides of every join.
     joined: u64,
     /// The number of relations.
     relations: u64,
@@ -30,7 +31,7 @@ pub(super) struct Complexity {
 }
 
 impl Complexity {
-    /// Counts a join of this many relations, those on its left and right together.
+    /// Counts a join of `relations` relations on both sides together.
     pub(super) fn add_join(&mut self, relations: u64) {
         self.joined = self.joined.saturating_add(relations);
     }
@@ -54,7 +55,7 @@ impl Complexity {
         self.expanded_columns() > MAX_EXPANDED_COLUMNS
     }
 
-    /// Whether PostgreSQL may need more time to resolve the statement than it is given.
+    /// Whether PostgreSQL may exceed its time limit when it resolves the statement.
     pub(super) fn is_large(self) -> bool {
         self.expanded_columns() > MANY_EXPANDED_COLUMNS
     }

@@ -1,5 +1,5 @@
-//! Walks a syntax tree. Every field of every allowed node is matched by name, so a field that a later version of the
-//! parser adds does not compile until somebody has reviewed it.
+//! Walks a syntax tree. Every field of every allowed node is matched by name, so that a new field of a later version of
+//! the parser does not compile until someone has reviewed it.
 
 mod data_type;
 mod expression;
@@ -23,7 +23,7 @@ const MAX_NAME_BYTES: usize = 63;
 pub(super) struct Walk<'a> {
     allowed: &'a Allowed,
     tree: &'a Tree,
-    /// The position of the innermost node that has one, for findings about nodes that have none.
+    /// The position of the innermost node that has one. Findings about nodes without a position use it.
     position: Position,
     /// The names of the WITH queries that are in scope.
     with_names: Vec<String>,
@@ -37,12 +37,12 @@ pub(super) struct Walk<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
-    /// The columns and rows that are qualified with a schema.
+    /// The qualifiers of columns and rows that include a schema.
     pub(crate) qualifiers: Vec<Qualifier>,
     /// Whether the meaning of the statement depends on columns that it does not name: the columns of a table or a join
     /// are renamed by their order, or a NATURAL JOIN matches them.
     pub(crate) has_unnamed_columns: bool,
-    /// The constants that are special date literals, if PostgreSQL gives them the type of a date or a time.
+    /// Constants that contain a special date literal, which takes effect if PostgreSQL gives them a date or time type.
     pub(crate) special_dates: Vec<SpecialDate>,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Uses {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SpecialDate {
     pub(crate) position: Position,
-    /// As the author spelled it.
+    /// The literal, as the author spelled it.
     pub(crate) literal: String,
     /// The expression to write instead.
     pub(crate) replacement: &'static str,
@@ -63,9 +63,9 @@ pub(crate) struct Qualifier {
     pub(crate) schema: String,
     /// The table's name, folded as PostgreSQL folds it.
     pub(crate) table: String,
-    /// The position at which the schema begins.
+    /// The start of the schema.
     pub(crate) begin: Position,
-    /// The position at which the table's name begins.
+    /// The start of the name of the table.
     pub(crate) end: Position,
 }
 
@@ -77,12 +77,12 @@ pub(crate) struct TableUse {
     /// The name, folded as PostgreSQL folds it.
     pub(crate) table: String,
     pub(crate) begin: Position,
-    /// The position after the name, and after a parenthesis or `*` that belongs to it.
+    /// The end of the name, including a parenthesis or `*` that belongs to it.
     pub(crate) end: Position,
-    /// The position of the ONLY before it.
+    /// The position of ONLY, if it precedes the name.
     pub(crate) only: Option<Position>,
     pub(crate) has_alias: bool,
-    /// The position of the SELECT that reads it, or of TABLE in the short form.
+    /// The position of the SELECT that reads the table, or of TABLE in the short form.
     pub(crate) select: Position,
 }
 
@@ -102,7 +102,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether PostgreSQL may need more time to resolve the statement than it is given.
+    /// Whether PostgreSQL may exceed its time limit when it resolves the statement.
     pub(super) fn is_large(&self) -> bool {
         self.complexity.is_large()
     }
@@ -131,7 +131,7 @@ impl<'a> Walk<'a> {
         );
     }
 
-    /// Refuses this syntax if it is present.
+    /// Refuses the syntax if it is present.
     fn refuse_if(&mut self, is_present: bool, syntax: &str) {
         if is_present {
             let message = format!("{syntax} is not part of PostgreSQL's SELECT: leave it out");
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         if start.line == 0 { self.position } else { start.into() }
     }
 
-    /// Checks a name: PostgreSQL must not reserve it.
+    /// Checks that a name is not reserved by PostgreSQL.
     fn name(&mut self, ident: &Ident) {
         if ident.quote_style.is_none() && is_reserved(&ident.value) {
             let message =
@@ -157,10 +157,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Checks the name of a column or a field. `value.f` calls the function `f` if the value has no such field, whether
-    /// it is a row or a number: `(0).lo_create` creates a large object.
+    /// Checks the name of a column or a field. `value.f` calls the function `f` if the value has no field of that name,
+    /// whether the value is a row or a number: `(0).lo_create` creates a large object.
     fn column(&mut self, ident: &Ident) {
-        // `row.*`, which the normalization before the parser turns into a name.
+        // The normalization before the parser turns `row.*` into a name.
         if ident.value == "*" {
             self.complexity.add_wildcard();
         }
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The schema and the name. Refuses a name with more or other parts, and returns `None`.
+    /// Splits a name into schema and name. `None` after it refused a name with more parts or other parts.
     fn schema_and_name(&mut self, name: &ObjectName) -> Option<(Option<String>, String)> {
         let mut parts = Vec::new();
         for part in &name.0 {
@@ -197,8 +197,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The name as PostgreSQL folds it: truncated to [`MAX_NAME_BYTES`], with ASCII letters in lower case unless it is
-/// quoted. Other letters stay, as in every database with a multibyte encoding.
+/// Folds a name as PostgreSQL does. It is truncated to [`MAX_NAME_BYTES`], and ASCII letters become lower case unless
+/// the name is quoted. Other letters are kept, as in every database with a multibyte encoding.
 pub(crate) fn folded(ident: &Ident) -> String {
     let mut name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() };
     while name.len() > MAX_NAME_BYTES {

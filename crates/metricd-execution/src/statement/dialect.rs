@@ -1,10 +1,10 @@
-//! The dialect by which text is split into tokens.
+//! The dialect of the tokenizer.
 
 use std::any::TypeId;
 
 use sqlparser::dialect::{Dialect, PostgreSqlDialect};
 
-/// sqlparser's dialect for PostgreSQL, as far as the tokenizer uses it, without two features that differ from
+/// sqlparser's dialect for PostgreSQL, as far as the tokenizer uses it. It lacks two features that differ from
 /// PostgreSQL's `scan.l`:
 ///
 /// - Custom operators. sqlparser reads `+--` and `-/*` as operators; PostgreSQL reads an operator and a comment.

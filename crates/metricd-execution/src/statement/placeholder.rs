@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 pub(crate) struct Placeholder {
     /// The index of the parameter, from 0.
     pub(crate) index: usize,
-    /// Its byte range in the text of the statement.
+    /// The byte range in the text of the statement.
     pub(crate) range: Range<usize>,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct Placeholder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bracket {
     Parenthesis,
-    /// `ARRAY[…]`, or a bracket inside of it.
+    /// `ARRAY[…]`, or a bracket inside it.
     Constructor,
     /// `days[…]`, in which a colon separates the bounds of a slice.
     Subscript,
@@ -37,8 +37,8 @@ impl Brackets {
         self.open.last() == Some(&Bracket::Subscript)
     }
 
-    /// Takes the next token.
-    pub(super) fn pass(&mut self, token: &Token) {
+    /// Processes the next token.
+    pub(super) fn advance(&mut self, token: &Token) {
         let is_in_constructor = self.open.last() == Some(&Bracket::Constructor);
         match token {
             Token::LParen => self.open.push(Bracket::Parenthesis),

@@ -1,4 +1,4 @@
-//! Reads a statement's tokens: its bounds, and the ranges of its parameters.
+//! Reads the tokens of a statement: its bounds, and the ranges of its parameters.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,20 +12,20 @@ use super::{InvalidStatement, Statement};
 use crate::Position;
 use crate::position::PositionCursor;
 
-/// How many characters of the first token a finding shows.
+/// The maximum number of characters of the first token in a finding.
 const MAX_TOKEN_CHARS: usize = 40;
 
-/// A token that is neither white space nor a comment, with its bytes.
+/// A token that is neither white space nor a comment, with its byte range.
 struct SignificantToken<'a> {
     token: &'a Token,
     range: Range<usize>,
     position: Position,
 }
 
-/// The state while the tokens of a text are read.
+/// The state of reading the tokens of a text.
 pub(super) struct StatementReader {
     statement: Statement,
-    /// The index of each parameter by its name.
+    /// The index of each parameter, by its name.
     indexes: HashMap<String, usize>,
     brackets: Brackets,
 }
@@ -45,7 +45,7 @@ impl StatementReader {
     pub(super) fn read(mut self, tokens: &[TokenWithSpan]) -> Result<Statement, InvalidStatement> {
         let sql = self.statement.sql.clone();
         let tokens = self.significant(&sql, tokens)?;
-        // There may be semicolons before the statement as well as after it.
+        // Semicolons may also precede the statement.
         let is_semicolon = |token: &&SignificantToken<'_>| *token.token == Token::SemiColon;
         let begin = tokens.iter().position(|token| !is_semicolon(&token)).ok_or(InvalidStatement::Empty)?;
         let tokens = &tokens[begin..];
@@ -62,7 +62,7 @@ impl StatementReader {
             self.statement.body = first.range.start..last.range.end;
         }
         for (index, token) in body.iter().enumerate() {
-            self.take(token, body.get(index + 1..).unwrap_or_default())?;
+            self.process(token, body.get(index + 1..).unwrap_or_default())?;
         }
         self.statement.blanks.sort_by_key(|blank| blank.start);
         Ok(self.statement)
@@ -93,8 +93,8 @@ impl StatementReader {
         Ok(significant_tokens)
     }
 
-    /// Takes the next token of the statement; `rest` are the tokens after it.
-    fn take(&mut self, token: &SignificantToken<'_>, rest: &[SignificantToken<'_>]) -> Result<(), InvalidStatement> {
+    /// Processes the next token of the statement. `rest` has the tokens after it.
+    fn process(&mut self, token: &SignificantToken<'_>, rest: &[SignificantToken<'_>]) -> Result<(), InvalidStatement> {
         let touches = |left: &SignificantToken<'_>, right: &SignificantToken<'_>| left.range.end == right.range.start;
         match (token.token, rest) {
             (Token::Placeholder(placeholder), _) if placeholder.starts_with('$') => {
@@ -118,7 +118,7 @@ impl StatementReader {
             }
             _ => {}
         }
-        self.brackets.pass(token.token);
+        self.brackets.advance(token.token);
         Ok(())
     }
 
@@ -133,8 +133,8 @@ impl StatementReader {
         Ok(())
     }
 
-    /// Takes `U&'…'`, with or without `UESCAPE '…'`. The prefix and the escape are recorded as blanks: the string
-    /// between them ends where a plain one does.
+    /// Processes `U&'…'`, with or without `UESCAPE '…'`. The prefix and the escape are recorded as blanks. The string
+    /// between them ends like a plain one.
     fn unicode(
         &mut self,
         prefix: &SignificantToken<'_>,
@@ -159,8 +159,8 @@ impl StatementReader {
     }
 }
 
-/// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside of an operator, as
-/// in `|/*`, and an `E'…'` string that continues in another piece.
+/// Refuses text that PostgreSQL splits differently from the tokenizer: a comment that begins inside an operator, as in
+/// `|/*`, and an `E'…'` string that continues in another piece.
 fn misread(
     text: &str,
     before: Option<&SignificantToken<'_>>,

@@ -1,4 +1,4 @@
-//! Tracks the clause of each token.
+//! Tracks the clause in which each token is.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -62,8 +62,8 @@ impl ClauseTracker {
         self.levels.last().is_some_and(|level| level.cases > 0)
     }
 
-    /// Takes the next token; `before` are the tokens before it.
-    pub(super) fn pass(&mut self, before: &[TokenWithSpan], token: &TokenWithSpan) {
+    /// Processes the next token. `before` has the tokens before it.
+    pub(super) fn advance(&mut self, before: &[TokenWithSpan], token: &TokenWithSpan) {
         let last = before.last();
         match &token.token {
             Token::LParen => {
@@ -113,24 +113,24 @@ impl ClauseTracker {
     fn inside(&self, before: &[TokenWithSpan]) -> Clause {
         let (last, second) = (before.last(), before.iter().nth_back(1));
         let outer = self.clause();
-        let behind = |words: &[&str]| is_one_of(last, words);
-        if behind(&["over"]) || (outer == Clause::Windows && behind(&["as"])) {
+        let follows = |words: &[&str]| is_one_of(last, words);
+        if follows(&["over"]) || (outer == Clause::Windows && follows(&["as"])) {
             Clause::Window
-        } else if behind(&["cast", "treat"]) {
+        } else if follows(&["cast", "treat"]) {
             Clause::Cast
-        } else if behind(&["substring"]) {
+        } else if follows(&["substring"]) {
             Clause::Substring
-        } else if behind(&["as"])
+        } else if follows(&["as"])
             || (is_name(last) && outer != Clause::Columns && second.is_some_and(|second| is_word(second, "as")))
             || (is_name(last) && outer == Clause::Sources && is(second, &Token::RParen))
         {
             Clause::Definitions
         } else if outer == Clause::Grouping
-            && (behind(&["by", "sets"]) || is(last, &Token::Comma) || is(last, &Token::LParen))
+            && (follows(&["by", "sets"]) || is(last, &Token::Comma) || is(last, &Token::LParen))
         {
             Clause::Grouping
         } else if outer == Clause::Sources
-            && (behind(&["from", "join", "lateral", "only"]) || is(last, &Token::Comma) || is(last, &Token::LParen))
+            && (follows(&["from", "join", "lateral", "only"]) || is(last, &Token::Comma) || is(last, &Token::LParen))
         {
             Clause::Sources
         } else {

@@ -18,16 +18,16 @@ static KEYWORDS: LazyLock<HashMap<&str, Keyword>> = LazyLock::new(|| {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Keyword {
     pub(crate) category: Category,
-    /// Whether it is the alias of a column only after AS.
+    /// Whether it can be a column alias only after AS.
     pub(crate) needs_as: bool,
 }
 
 /// What a keyword may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Category {
-    /// Any name.
+    /// Any object.
     Unreserved,
-    /// Any name except those of functions and types.
+    /// Anything but functions and types.
     ColumnName,
     /// Only functions and types.
     FunctionOrType,
@@ -47,12 +47,12 @@ impl Category {
     }
 }
 
-/// Looks up the word among the keywords.
+/// Looks up a word among the keywords.
 pub(crate) fn keyword(word: &str) -> Option<Keyword> {
     KEYWORDS.get(word.to_ascii_lowercase().as_str()).copied()
 }
 
-/// Whether the word can name a table or a column only in quotes.
+/// Whether the word has to be quoted to name a table or a column.
 pub(crate) fn is_reserved(word: &str) -> bool {
     keyword(word).is_some_and(|keyword| matches!(keyword.category, Category::FunctionOrType | Category::Reserved))
 }

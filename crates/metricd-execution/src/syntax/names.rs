@@ -1,10 +1,10 @@
 //! Decides which words are names, as PostgreSQL does.
 //!
-//! The parser knows keywords of many dialects, and reads some of them as syntax in any position. PostgreSQL knows
-//! fewer, reserves few of them, and reads the others as names wherever its grammar has no other use for them. This
-//! module decides which words are names, by PostgreSQL's list of keywords and by the tokens before and after the word,
-//! before the parser runs. It is safe to mistake syntax for a name: the guard checks the name like any other, or the
-//! text does not parse and is refused.
+//! The parser knows the keywords of many dialects, and reads some of them as syntax in any position. PostgreSQL has
+//! fewer keywords and reserves few of them. It reads the others as names wherever its grammar has no other use for
+//! them. Before the parser runs, this module decides which words are names, by PostgreSQL's list of keywords and by the
+//! tokens around the word. Mistaking syntax for a name is safe: the guard checks the name like any other, or the text
+//! does not parse and is refused.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -17,7 +17,8 @@ use super::token::{ends_column, ends_operand, is, is_name, is_one_of, is_string}
 pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut done: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut clauses = ClauseTracker::new();
-    // SQL that writes or locks is refused anyway. Its words are not made names, so the refusal names the right reason.
+    // SQL that writes or locks is refused anyway. Its words are not made names, so that the refusal states the right
+    // reason.
     let mut is_refused = false;
     for at in 0..tokens.len() {
         let rest = tokens.get(at..).unwrap_or_default();
@@ -30,7 +31,7 @@ pub(super) fn with_names(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             }
             _ => token.clone(),
         };
-        clauses.pass(&done, &decided);
+        clauses.advance(&done, &decided);
         done.push(decided);
     }
     done
@@ -46,12 +47,12 @@ fn name(word: &Word) -> Word {
     Word { value, quote_style, keyword: Keyword::NoKeyword }
 }
 
-/// A word with the tokens around it.
+/// A word, with the tokens around it.
 #[derive(Clone, Copy)]
 struct WordContext<'a> {
-    /// The tokens before it, with their words decided.
+    /// The tokens before the word, in which names are already marked.
     done: &'a [TokenWithSpan],
-    /// The word and the tokens after it.
+    /// The word, and the tokens after it.
     rest: &'a [TokenWithSpan],
     clauses: &'a ClauseTracker,
 }
@@ -87,7 +88,7 @@ impl<'a> WordContext<'a> {
     }
 
     /// Whether an operand ends before the word, so that an operator, an alias or a clause may begin.
-    fn is_behind_operand(&self) -> bool {
+    fn follows_operand(&self) -> bool {
         ends_operand(self.before())
     }
 
@@ -126,7 +127,7 @@ impl<'a> WordContext<'a> {
         let is_bare_alias = self.clause() == Clause::Columns
             && !self.clauses.is_in_case()
             && !keyword.needs_as
-            && self.is_behind_operand()
+            && self.follows_operand()
             && ends_column(self.next())
             && !(word == "zone" && self.follows(&["time"]));
         if is_bare_alias {
@@ -154,11 +155,11 @@ impl<'a> WordContext<'a> {
             "range" | "groups" => in_window && self.begins_frame(),
             "rows" => {
                 (in_window && self.begins_frame())
-                    || (clause == Clause::Other && (self.is_behind_operand() || self.follows(&["first", "next"])))
+                    || (clause == Clause::Other && (self.follows_operand() || self.follows(&["first", "next"])))
                     || (clause == Clause::Sources && self.next_is(&["from"]) && is(self.rest.get(2), &Token::LParen))
             }
             "unbounded" => in_window && self.next_is(&["preceding", "following"]),
-            "preceding" | "following" => in_window && (self.is_behind_operand() || self.follows(&["unbounded"])),
+            "preceding" | "following" => in_window && (self.follows_operand() || self.follows(&["unbounded"])),
             "current" => in_window && self.next_is(&["row"]),
             "ties" | "ordinality" => self.follows(&["with"]),
             "nulls" => self.next_is(&["first", "last"]) && !self.begins_operand(),
@@ -168,10 +169,10 @@ impl<'a> WordContext<'a> {
             "recursive" => self.follows(&["with"]) && !self.next_is(&["as"]) && !self.opens(),
             "materialized" => self.follows(&["as", "not"]) && self.opens(),
             "without" => self.next_is(&["time"]),
-            "at" => self.is_behind_operand() && self.next_is(&["time", "local"]),
+            "at" => self.follows_operand() && self.next_is(&["time", "local"]),
             "zone" => self.follows(&["time"]),
             "local" => self.follows(&["at"]),
-            "escape" => self.is_behind_operand() && !matches!(clause, Clause::Sources | Clause::Definitions),
+            "escape" => self.follows_operand() && !matches!(clause, Clause::Sources | Clause::Definitions),
             "operator" => self.opens() && self.names_operator(),
             "unknown" | "document" => self.follows_is(),
             "normalized" => self.follows_is() || self.follows(&["nfc", "nfd", "nfkc", "nfkd"]),
@@ -181,13 +182,13 @@ impl<'a> WordContext<'a> {
             "double" => self.next_is(&["precision"]),
             "value" => {
                 self.follows(&["json"])
-                    || (clause == Clause::Other && self.is_behind_operand() && !ends_column(self.next()))
+                    || (clause == Clause::Other && self.follows_operand() && !ends_column(self.next()))
             }
             "absent" => self.next_is(&["on"]),
             "object" | "scalar" => self.follows(&["json"]),
             "keys" => self.follows(&["unique"]),
             "sets" => self.follows(&["grouping"]),
-            "cube" | "rollup" => clause == Clause::Grouping && self.opens() && !self.is_behind_operand(),
+            "cube" | "rollup" => clause == Clause::Grouping && self.opens() && !self.follows_operand(),
             "system" => self.follows(&["tablesample"]),
             "repeatable" => closed && self.opens() && clause == Clause::Sources,
             "temp" | "temporary" | "unlogged" => self.follows(&["into"]),
@@ -195,7 +196,7 @@ impl<'a> WordContext<'a> {
         }
     }
 
-    /// Whether an operand begins here, rather than its NULLS FIRST or NULLS LAST.
+    /// Whether an operand begins here, rather than NULLS FIRST or NULLS LAST of the previous one.
     fn begins_operand(&self) -> bool {
         self.follows(&["select", "by", "distinct", "all"])
             || is(self.before(), &Token::Comma)
@@ -204,7 +205,7 @@ impl<'a> WordContext<'a> {
 
     fn begins_frame(&self) -> bool {
         let begins = is(self.before(), &Token::LParen)
-            || self.is_behind_operand()
+            || self.follows_operand()
             || self.follows(&["asc", "desc", "first", "last"]);
         let ends = matches!(
             self.next().map(|next| &next.token),
@@ -228,26 +229,27 @@ impl<'a> WordContext<'a> {
         of_string || self.follows(&["to", "interval"])
     }
 
-    /// Whether a word that cannot name functions and types is a function or a type of PostgreSQL here.
+    /// Whether a word that cannot name functions and types is a built-in function or type of PostgreSQL here.
     fn is_call_or_type(&self, word: &str) -> bool {
-        let behind = self.is_behind_operand();
+        let follows_operand = self.follows_operand();
         match word {
             "between" => {
-                (behind && self.clause() != Clause::Sources) || self.follows(&["not", "range", "rows", "groups"])
+                (follows_operand && self.clause() != Clause::Sources)
+                    || self.follows(&["not", "range", "rows", "groups"])
             }
             "values" => self.opens(),
             "none" | "out" | "inout" => false,
             "precision" => self.follows(&["double"]),
             "json" => self.follows_is(),
             "row" => {
-                (self.opens() && !behind)
+                (self.opens() && !follows_operand)
                     || (self.clause() == Clause::Window && self.follows(&["current"]))
-                    || (self.clause() == Clause::Other && (behind || self.follows(&["first", "next"])))
+                    || (self.clause() == Clause::Other && (follows_operand || self.follows(&["first", "next"])))
             }
-            "grouping" => (self.opens() && !behind) || self.next_is(&["sets"]),
+            "grouping" => (self.opens() && !follows_operand) || self.next_is(&["sets"]),
             "coalesce" | "nullif" | "greatest" | "least" | "exists" | "extract" | "normalize" | "overlay"
-            | "position" | "substring" | "treat" | "trim" => self.opens() && !behind,
-            _ if word.starts_with("xml") => self.opens() && !behind,
+            | "position" | "substring" | "treat" | "trim" => self.opens() && !follows_operand,
+            _ if word.starts_with("xml") => self.opens() && !follows_operand,
             "interval" => {
                 self.is_type_here()
                     || is_string(self.next())
@@ -257,7 +259,7 @@ impl<'a> WordContext<'a> {
                 self.is_type_here()
                     || is_string(self.next())
                     || self.follows(&["at"])
-                    || (self.opens() && !behind)
+                    || (self.opens() && !follows_operand)
                     || (self.next_is(&["with", "without"]) && is_one_of(self.rest.get(2), &["time"]))
                     || (self.follows(&["with", "without"]) && self.next_is(&["zone"]))
             }
@@ -265,8 +267,8 @@ impl<'a> WordContext<'a> {
             | "national" | "nchar" | "numeric" | "real" | "setof" | "smallint" | "varchar" => {
                 self.is_type_here()
                     || is_string(self.next())
-                    || (self.opens() && !behind)
-                    || (!behind && self.next_is(&["varying", "char", "character"]))
+                    || (self.opens() && !follows_operand)
+                    || (!follows_operand && self.next_is(&["varying", "char", "character"]))
             }
             _ => false,
         }
@@ -280,12 +282,12 @@ impl<'a> WordContext<'a> {
             || (self.clause() == Clause::Definitions && is_name(self.before()))
     }
 
-    /// Whether a word that can only name functions and types names one here, rather than being an operator or a join.
+    /// Whether a word that can only name functions and types is a name here, rather than an operator or a join.
     fn is_function(&self, word: &str) -> bool {
         const JOINS: [&str; 8] = ["cross", "left", "right", "full", "inner", "outer", "natural", "join"];
         let negates_operator = self.follows(&["not"]) && ends_operand(self.second_before());
         let is_used = self.opens() || is_string(self.next());
-        is_used && word != "current_schema" && !self.is_behind_operand() && !negates_operator && !self.follows(&JOINS)
+        is_used && word != "current_schema" && !self.follows_operand() && !negates_operator && !self.follows(&JOINS)
     }
 }
 

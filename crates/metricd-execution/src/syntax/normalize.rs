@@ -8,8 +8,8 @@ use super::keywords::is_reserved;
 use super::operators::is_operator;
 use super::token::{is, is_name, is_one_of, is_string, is_word};
 
-/// Replaces tokens that the parser does not know by equivalent ones. What is dropped never contains an expression. The
-/// tree only serves the check: PostgreSQL receives the author's text.
+/// Replaces tokens that the parser does not know by equivalent ones. No expression is ever dropped. The tree is used
+/// only for the check: PostgreSQL receives the text of the author.
 pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut normalized: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut clauses = ClauseTracker::new();
@@ -24,29 +24,29 @@ pub(super) fn normalized(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
             taken
         };
         for passed in at..at + taken {
-            clauses.pass(&tokens[..passed], &tokens[passed]);
+            clauses.advance(&tokens[..passed], &tokens[passed]);
         }
         at += taken;
     }
     normalized
 }
 
-/// Gives a new token the span of the equal token that it replaces, or else of the first one.
+/// Gives a new token the span of the equal token that it replaces, or else that of the first token.
 fn with_span(token: Token, replaced: &[TokenWithSpan]) -> TokenWithSpan {
     let same = replaced.iter().find(|old| old.token == token).or(replaced.first());
     let span = same.map_or(Span::empty(), |old| old.span);
     TokenWithSpan::new(token, span)
 }
 
-/// How many tokens at the start of `rest` are replaced, and by which. `done` are the tokens before them.
+/// The number of tokens at the start of `rest` to replace, and their replacement. `done` has the tokens before them.
 fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -> (usize, Vec<Token>) {
     let none = (0, Vec::new());
     let before = done.last();
-    let [token, behind @ ..] = rest else { return none };
+    let [token, after @ ..] = rest else { return none };
     let follows = |words: &[&str]| before.is_some_and(|before| words.iter().any(|word| is_word(before, word)));
-    let next_is = |word| behind.first().is_some_and(|next| is_word(next, word));
+    let next_is = |word| after.first().is_some_and(|next| is_word(next, word));
     match &token.token {
-        // A string in two pieces, on two lines.
+        // A string in two pieces on two lines.
         Token::SingleQuotedString(_)
             if before.is_some_and(|before| {
                 let continues = matches!(
@@ -60,19 +60,19 @@ fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -
         }
         // A constant of a type that the parser does not know, such as `mood 'sad'`.
         Token::Word(Word { keyword: Keyword::NoKeyword, .. })
-            if is_string(behind.first()) && !follows(&["AS"]) && !is(before, &Token::Period) =>
+            if is_string(after.first()) && !follows(&["AS"]) && !is(before, &Token::Period) =>
         {
-            let text = behind.first().map_or(Token::EOF, |text| text.token.clone());
+            let text = after.first().map_or(Token::EOF, |text| text.token.clone());
             (2, vec![text, Token::DoubleColon, token.token.clone()])
         }
-        // All columns of a row, if the row is an expression or inside of one.
+        // All columns of a row, if the row is an expression or a part of one.
         Token::Mul if is(before, &Token::Period) => (1, vec![Token::make_word("*", Some('"'))]),
-        // The older operator for named arguments, `:=`.
+        // The older operator `:=` for named arguments.
         Token::Assignment if matches!(before.map(|before| &before.token), Some(Token::Word(_))) => {
             (1, vec![Token::RArrow])
         }
-        // PostgreSQL accepts any operator before ANY, the parser only comparisons.
-        _ if is_one_of(behind.first(), &["ANY", "ALL", "SOME"]) && is_operator(&token.token) => (1, vec![Token::Eq]),
+        // PostgreSQL accepts any operator before ANY, but the parser only comparisons.
+        _ if is_one_of(after.first(), &["ANY", "ALL", "SOME"]) && is_operator(&token.token) => (1, vec![Token::Eq]),
         Token::Word(word) if word.quote_style.is_none() && !follows(&["AS"]) => {
             match word.value.to_ascii_uppercase().as_str() {
                 _ if before.is_some_and(|before| before.token == Token::Period) => none,
@@ -107,8 +107,8 @@ fn replacement(done: &[TokenWithSpan], rest: &[TokenWithSpan], clause: Clause) -
     }
 }
 
-/// The number of tokens of `COLLATE name`, if the collation is one of PostgreSQL's own and no parenthesis follows; else
-/// 0. The parser only reads it after simple operands. A parenthesis would become that of the type or the name before
+/// The number of tokens of `COLLATE name`, if the collation is one of PostgreSQL and no parenthesis follows; otherwise
+/// 0. The parser reads it only after simple operands. A parenthesis would become that of the type or the name before
 /// it.
 fn collation(tokens: &[TokenWithSpan]) -> usize {
     let count = match tokens {
@@ -133,10 +133,10 @@ fn join_alias(tokens: &[TokenWithSpan]) -> (usize, Vec<Token>) {
     let inside = tokens.iter().skip(2).take_while(is_inside).count();
     let opens = tokens.get(1).is_some_and(|token| token.token == Token::LParen);
     match tokens.get(2 + inside..) {
-        Some([closing, behind, name, ..])
+        Some([closing, after, name, ..])
             if opens
                 && closing.token == Token::RParen
-                && is_word(behind, "AS")
+                && is_word(after, "AS")
                 && matches!(name.token, Token::Word(_)) =>
         {
             (inside + 5, tokens[..inside + 3].iter().map(|token| token.token.clone()).collect())
@@ -151,20 +151,20 @@ fn begins_source(before: Option<&TokenWithSpan>) -> bool {
     follows || opens_or_parts(before)
 }
 
-/// The number of tokens of `EXCLUDE …` at the end of a window frame; 0 if there is none.
+/// The number of tokens of `EXCLUDE …` at the end of a window frame. 0 if there is none.
 fn frame_exclusion(tokens: &[TokenWithSpan]) -> usize {
     let phrases: [&[&str]; 4] =
         [&["EXCLUDE", "CURRENT", "ROW"], &["EXCLUDE", "GROUP"], &["EXCLUDE", "TIES"], &["EXCLUDE", "NO", "OTHERS"]];
-    let stands = |phrase: &&&[&str]| {
+    let is_next = |phrase: &&&[&str]| {
         let ends = tokens.get(phrase.len()).is_some_and(|token| token.token == Token::RParen);
         ends && phrase.iter().zip(tokens).all(|(word, token)| is_word(token, word))
     };
-    phrases.iter().find(stands).map_or(0, |phrase| phrase.len())
+    phrases.iter().find(is_next).map_or(0, |phrase| phrase.len())
 }
 
-/// The number of tokens of `SEARCH DEPTH FIRST BY name, … SET name` or
-/// `CYCLE name, … SET name [TO constant DEFAULT constant] USING name` after a WITH query; 0 if there is neither. Parsed
-/// token by token: SEARCH, CYCLE and SET are names as well, and tokens of the query itself must not be dropped.
+/// The number of tokens of `SEARCH DEPTH FIRST BY name, … SET name` or `CYCLE name, … SET name [TO constant DEFAULT
+/// constant] USING name` after a WITH query. 0 if there is neither. It is parsed token by token, because SEARCH, CYCLE
+/// and SET can also be names, and tokens of the query itself must not be dropped.
 fn recursion_clause(tokens: &[TokenWithSpan]) -> usize {
     let mut clause = Recursion { rest: tokens };
     let is_whole = if clause.word("SEARCH") {
@@ -193,10 +193,10 @@ struct Recursion<'a> {
 
 impl Recursion<'_> {
     fn take(&mut self, is_it: impl Fn(&TokenWithSpan) -> bool) -> bool {
-        let [first, behind @ ..] = self.rest else { return false };
+        let [first, after @ ..] = self.rest else { return false };
         let is_it = is_it(first);
         if is_it {
-            self.rest = behind;
+            self.rest = after;
         }
         is_it
     }

@@ -1,11 +1,11 @@
-//! Operators as PostgreSQL reads them.
+//! Joins tokens to operators, as PostgreSQL reads them.
 
 use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 /// The characters of operators.
 const OPERATOR_CHARACTERS: &str = "+-*/<>=~!@#%^&|`?";
 
-/// Whether the token is one operator, or a part of one.
+/// Whether the token is an operator, or a part of one.
 pub(super) fn is_operator(token: &Token) -> bool {
     let written = token.to_string();
     !written.is_empty() && written.chars().all(is_operator_character)
@@ -18,26 +18,26 @@ pub(super) fn is_operator_character(character: char) -> bool {
 /// The characters of operators that standard SQL does not use.
 const NON_STANDARD_CHARACTERS: &str = "~!@#%^&|`?";
 
-/// Joins the tokens of each operator: the tokenizer splits operators that it does not know.
+/// Joins the tokens of each operator, because the tokenizer splits operators that it does not know.
 pub(super) fn with_operators(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> {
     let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens;
-    while let [token, behind @ ..] = rest {
+    while let [token, remaining @ ..] = rest {
         let follows_point = joined.last().is_some_and(|last| last.token == Token::Period);
         let count = if follows_point { 0 } else { length_of_run(rest) };
         if count > 1 {
-            let (run, behind) = rest.split_at(count);
+            let (run, remaining) = rest.split_at(count);
             push_operators(run, &mut joined);
-            rest = behind;
+            rest = remaining;
         } else {
             joined.push(token.clone());
-            rest = behind;
+            rest = remaining;
         }
     }
     joined
 }
 
-/// The number of adjacent tokens with operator characters from here on.
+/// The number of adjacent tokens with operator characters at the start of `tokens`.
 fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
     let mut last: Option<Span> = None;
     let mut count = 0;
@@ -54,9 +54,9 @@ fn length_of_run(tokens: &[TokenWithSpan]) -> usize {
 
 /// Adds the operators of a run of adjacent tokens.
 ///
-/// From `scan.l`: an operator extends over all adjacent operator characters, except that `+` and `-` at its end belong
-/// to it only if it has a non-standard character. So with such a character the run is one operator; without one, the
-/// operator ends before the `+` and `-` at the end of the run.
+/// By `scan.l`, an operator extends over all adjacent operator characters. A `+` or `-` at the end belongs to it only
+/// if it has a non-standard character. So a run with such a character is one operator. Without one, the operator ends
+/// before the `+` and `-` at the end of the run.
 fn push_operators(run: &[TokenWithSpan], joined: &mut Vec<TokenWithSpan>) {
     let has = |token: &TokenWithSpan, characters: &str| {
         token.token.to_string().chars().any(|character| characters.contains(character))

@@ -1,7 +1,6 @@
 //! Rewrites syntax that spans parentheses and that the parser cannot read.
 //!
-//! As in [`normalize`](super::normalize), what is dropped never contains an expression, and the tree only serves the
-//! check.
+//! As in [`normalize`](super::normalize), no expression is ever dropped, and the tree is used only for the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +15,14 @@ pub(super) fn with_known_shapes(tokens: &[TokenWithSpan]) -> Vec<TokenWithSpan> 
     let mut shapes = Shapes {
         tokens,
         closing: closing(tokens),
-        behind_open: behind_open(tokens),
+        after_open: after_open(tokens),
         inserted: BTreeMap::new(),
         dropped: BTreeSet::new(),
     };
     let mut clauses = ClauseTracker::new();
     for (at, token) in tokens.iter().enumerate() {
-        shapes.look(at, &clauses);
-        clauses.pass(&tokens[..at], token);
+        shapes.rewrite(at, &clauses);
+        clauses.advance(&tokens[..at], token);
     }
     shapes.apply()
 }
@@ -46,25 +45,25 @@ fn closing(tokens: &[TokenWithSpan]) -> Vec<Option<usize>> {
     closing
 }
 
-/// For each token, the index of the first token from there on that is no opening parenthesis.
-fn behind_open(tokens: &[TokenWithSpan]) -> Vec<usize> {
-    let mut behind = vec![0; tokens.len()];
+/// For each token, the index of the first token from it on that is not an opening parenthesis.
+fn after_open(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    let mut after_open = vec![0; tokens.len()];
     let mut first = tokens.len();
     for (at, token) in tokens.iter().enumerate().rev() {
         if token.token != Token::LParen {
             first = at;
         }
-        behind[at] = first;
+        after_open[at] = first;
     }
-    behind
+    after_open
 }
 
 struct Shapes<'a> {
     tokens: &'a [TokenWithSpan],
     closing: Vec<Option<usize>>,
-    /// For each token, the index of the first token from there on that is no opening parenthesis.
-    behind_open: Vec<usize>,
-    /// The tokens to insert, by the index of the token that follows them.
+    /// For each token, the index of the first token from it on that is not an opening parenthesis.
+    after_open: Vec<usize>,
+    /// The tokens to insert, by the index of the token after them.
     inserted: BTreeMap<usize, Vec<Token>>,
     /// The indexes of the tokens to drop.
     dropped: BTreeSet<usize>,
@@ -102,11 +101,11 @@ impl Shapes<'_> {
         shaped
     }
 
-    fn look(&mut self, at: usize, clauses: &ClauseTracker) {
+    fn rewrite(&mut self, at: usize, clauses: &ClauseTracker) {
         let Some(token) = self.get(at) else { return };
         let clause = clauses.clause();
         let previous = at.checked_sub(1);
-        let behind = |words: &[&str]| previous.is_some_and(|previous| self.is(previous, words));
+        let follows = |words: &[&str]| previous.is_some_and(|previous| self.is(previous, words));
         match &token.token {
             Token::Word(word) if word.quote_style.is_none() => match word.keyword {
                 Keyword::SELECT if self.has_no_columns(at + 1) => self.insert(at + 1, [word_token("NULL")]),
@@ -143,7 +142,7 @@ impl Shapes<'_> {
                 self.insert(at + 1, [word_token("NULL")]);
             }
             // IN with a list that begins with a subquery.
-            Token::LParen if behind(&["in"]) && self.opens(at + 1) => {
+            Token::LParen if follows(&["in"]) && self.opens(at + 1) => {
                 let end = self.closing.get(at + 1).copied().flatten();
                 if end.is_some_and(|end| is(self.get(end + 1), &Token::Comma)) {
                     self.insert(at + 1, [word_token("NULL"), Token::Comma]);
@@ -153,7 +152,7 @@ impl Shapes<'_> {
                 if previous.is_some_and(|previous| self.opens(previous))
                     && clauses.outer() != Some(Clause::Sources)
                     && self.begins_query(at)
-                    && self.goes_on_behind(at) =>
+                    && self.continues_after(at) =>
             {
                 self.insert(at, select_from());
             }
@@ -167,7 +166,7 @@ impl Shapes<'_> {
             || (self.is(at, &CLAUSE_KEYWORDS) && !self.is(at, &["from"]))
     }
 
-    /// `(VALUES …)` as an expression. The parser only accepts a query there that begins with SELECT.
+    /// `(VALUES …)` as an expression, where the parser accepts only a query that begins with SELECT.
     fn values_as_query(&mut self, at: usize, clauses: &ClauseTracker) {
         let opening = at - 1;
         let is_part = opening.checked_sub(1).is_none_or(|before| {
@@ -182,12 +181,12 @@ impl Shapes<'_> {
 
     /// Whether a query in parentheses begins here.
     fn begins_query(&self, at: usize) -> bool {
-        let first = self.behind_open.get(at).and_then(|first| self.get(*first));
+        let first = self.after_open.get(at).and_then(|first| self.get(*first));
         is_one_of(first, &["select", "with", "values", "table"])
     }
 
-    /// Whether the parentheses are the first part of a query that continues after them.
-    fn goes_on_behind(&self, at: usize) -> bool {
+    /// Whether a query continues after its first part in parentheses.
+    fn continues_after(&self, at: usize) -> bool {
         let end = self.closing.get(at).copied().flatten();
         end.is_some_and(|end| self.is(end + 1, &["union", "intersect", "except", "order", "limit", "offset", "fetch"]))
     }
@@ -197,7 +196,7 @@ impl Shapes<'_> {
             && !self.is(at, &["select", "with", "values", "table"])
     }
 
-    /// `ONLY (name)` without ONLY and without the parentheses.
+    /// Removes ONLY and the parentheses from `ONLY (name)`.
     fn only(&mut self, at: usize) {
         let Some(end) = self.closing.get(at + 1).copied().flatten() else { return };
         let inside = self.tokens.get(at + 2..end).unwrap_or_default();
@@ -206,7 +205,8 @@ impl Shapes<'_> {
         }
     }
 
-    /// `SYSTEM (share) REPEATABLE (seed)` as `SYSTEM ((share, seed))`: the parser takes no expression for the seed.
+    /// Rewrites `SYSTEM (share) REPEATABLE (seed)` to `SYSTEM ((share, seed))`, because the parser does not accept an
+    /// expression as the seed.
     fn sample(&mut self, opening: usize) {
         let Some(end) = self.closing.get(opening).copied().flatten() else { return };
         let Some(seed_end) = self.closing.get(end + 2).copied().flatten() else { return };
@@ -218,7 +218,8 @@ impl Shapes<'_> {
         }
     }
 
-    /// Puts the bound of a frame in parentheses: the parser reads a bound that begins with a string as an interval.
+    /// Puts the bound of a frame in parentheses, because the parser reads a bound that begins with a string as an
+    /// interval.
     fn frame_bound(&mut self, at: usize) {
         let is_unit = |at: usize| self.is(at, &["range", "rows", "groups"]) && !is_name(self.get(at));
         let is_first = at.checked_sub(1).is_some_and(is_unit)
@@ -249,7 +250,7 @@ impl Shapes<'_> {
     }
 }
 
-/// Turns the source after it into a query. The columns do not matter to the guard.
+/// Turns the source after it into a query. The guard does not check its columns.
 fn select_from() -> [Token; 3] {
     [word_token("SELECT"), word_token("NULL"), word_token("FROM")]
 }

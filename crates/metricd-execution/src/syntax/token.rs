@@ -3,12 +3,12 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-/// Whether the token is this word, unquoted.
+/// Whether the token is this word without quotes.
 pub(super) fn is_word(token: &TokenWithSpan, word: &str) -> bool {
     matches!(&token.token, Token::Word(found) if found.quote_style.is_none() && found.value.eq_ignore_ascii_case(word))
 }
 
-/// Whether the token is one of these words, unquoted.
+/// Whether the token is one of these words without quotes.
 pub(super) fn is_one_of(token: Option<&TokenWithSpan>, words: &[&str]) -> bool {
     token.is_some_and(|token| words.iter().any(|word| is_word(token, word)))
 }
@@ -43,7 +43,7 @@ const OPERAND_END_KEYWORDS: &str = " null true false end default current_date cu
     precision varying isnull notnull unknown normalized document bigint bit boolean char character dec decimal float int \
     integer interval nchar numeric real smallint time timestamp varchar ";
 
-/// Whether an operand can end with this token, so that an operator, an alias or a clause may follow.
+/// Whether an operand can end with this token. If so, an operator, an alias or a clause may follow.
 pub(super) fn ends_operand(token: Option<&TokenWithSpan>) -> bool {
     let Some(token) = token else { return false };
     match &token.token {

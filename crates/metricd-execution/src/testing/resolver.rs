@@ -11,8 +11,8 @@ use metricd_database::Outage;
 /// The response of the resolver to one text.
 type ScriptedResolution = Result<Resolution, ResolveError>;
 
-/// A resolver with a script, which records the texts that it resolves. A text that is not in the script has no columns,
-/// reads nothing, and each of its parameters is a `text`.
+/// A resolver with a script, which records the texts that it resolves. A text that is not in the script has no columns
+/// and reads no relation, and each of its parameters is a `text`.
 #[derive(Debug, Default)]
 pub struct ScriptedResolver {
     allowed: Allowed,
@@ -38,12 +38,12 @@ impl ScriptedResolver {
         self.with(|script| script.answers.insert(text.to_owned(), answer));
     }
 
-    /// Makes the resolver unavailable, like a database that is down.
+    /// Makes the resolver unavailable, as if the database were down.
     pub fn stop(&self) {
         self.with(|script| script.is_unavailable = true);
     }
 
-    /// The resolved texts, in order.
+    /// The texts that were resolved, in order.
     pub fn asked(&self) -> Vec<String> {
         self.with(|script| script.asked.clone())
     }

@@ -1,4 +1,4 @@
-//! Brings trees into a canonical form, in which trees of the same meaning are equal.
+//! Converts trees to a canonical form, in which trees of the same meaning are equal.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use super::TreeError;
 use super::node::{Node, Object};
 use super::source::SourceSubquery;
 
-/// Fields that do not change the meaning of a statement: positions in the text; the role and the columns for the check
-/// of privileges, since the same role runs every statement; and the column numbers of the sides of a join, which
-/// `joinaliasvars` repeats.
+/// Fields that do not change the meaning of a statement. They are positions in the text; the role and the columns for
+/// the check of privileges, because the same role runs every statement; and the column numbers of the sides of a join,
+/// which `joinaliasvars` repeats.
 const IGNORED_FIELDS: [&str; 14] = [
     "location",
     "stmt_location",
@@ -29,7 +29,7 @@ const IGNORED_FIELDS: [&str; 14] = [
 /// How a tree reads the source.
 #[derive(Debug)]
 enum SourceForm<'a> {
-    /// No source is recognised.
+    /// The source is not distinguished.
     Any,
     /// As a table.
     Table(&'a SourceSubquery),
@@ -37,8 +37,9 @@ enum SourceForm<'a> {
     Subquery { query: Object<'a>, columns: &'a [usize] },
 }
 
-/// Brings trees into the canonical form: the source is the same node whether it is a table or a subquery. If PostgreSQL
-/// lists all columns of the table, those that the subquery lacks are left out, since the statement does not read them.
+/// Converts trees to the canonical form, in which the source is the same node whether it is a table or a subquery. If
+/// PostgreSQL lists all columns of the table, those that the subquery lacks are removed, because the statement does not
+/// read them.
 #[derive(Debug)]
 pub(super) struct Canonical<'a> {
     form: SourceForm<'a>,
@@ -46,27 +47,27 @@ pub(super) struct Canonical<'a> {
     has_whole_row: bool,
 }
 
-/// What is known of the range table of an enclosing query.
+/// The sources and joins in the range table of an enclosing query.
 #[derive(Debug, Default)]
 struct RangeTable {
     /// The numbers of the entries that are the source.
     sources: Vec<usize>,
-    /// For joins with columns left out, by the number of the entry: the numbers of the columns that are kept.
+    /// For joins from which columns are removed: the numbers of the columns that are kept, by the number of the entry.
     joins: BTreeMap<usize, Vec<usize>>,
 }
 
 impl<'a> Canonical<'a> {
-    /// For trees without a source.
+    /// Makes a conversion of trees without a source.
     pub(super) fn plain() -> Self {
         Self { form: SourceForm::Any, range_tables: Vec::new(), has_whole_row: false }
     }
 
-    /// For a statement that reads the table.
+    /// Makes a conversion of a statement that reads the table.
     pub(super) fn of_original(source: &'a SourceSubquery) -> Self {
         Self { form: SourceForm::Table(source), ..Self::plain() }
     }
 
-    /// For a statement that reads the subquery instead of the table.
+    /// Makes a conversion of a statement that reads the subquery instead of the table.
     pub(super) fn of_narrowed(source: &'a SourceSubquery) -> Result<Self, TreeError> {
         let (query, _) = without_inheritance(Self::plain().query(source.subquery()?));
         Ok(Self { form: SourceForm::Subquery { query, columns: &source.columns }, ..Self::plain() })
@@ -103,7 +104,7 @@ impl<'a> Canonical<'a> {
         query
     }
 
-    /// The entry as the canonical source, if it is the source.
+    /// Returns the canonical source if the entry is the source.
     fn source<'t>(&self, entry: &Object<'t>) -> Option<Object<'t>> {
         let inheritance = match &self.form {
             SourceForm::Table(source) => {
@@ -131,7 +132,7 @@ impl<'a> Canonical<'a> {
         Some(Object { kind: "SOURCE", fields })
     }
 
-    /// The numbers of the columns of a join, without those of the table that the subquery lacks; `None` if all are
+    /// The numbers of the columns of a join, without those of the table that the subquery lacks. `None` if all are
     /// kept.
     fn kept_columns(&self, entry: &Object<'_>, sources: &[usize]) -> Option<Vec<usize>> {
         let SourceForm::Table(SourceSubquery { columns, .. }) = &self.form else { return None };
@@ -169,8 +170,8 @@ impl<'a> Canonical<'a> {
         object
     }
 
-    /// Renumbers a reference to a column: of the source, by its number in the table; of a join, by its number among the
-    /// columns that are kept.
+    /// Renumbers a reference to a column. A column of the source gets its number in the table, and a column of a join
+    /// its number among the columns that are kept.
     fn column(&mut self, object: &mut Object<'_>) {
         let levels = object.number("varlevelsup").unwrap_or_default();
         for (entry, column) in [("varno", "varattno"), ("varnosyn", "varattnosyn")] {
@@ -182,7 +183,7 @@ impl<'a> Canonical<'a> {
                 (SourceForm::Subquery { columns, .. }, _, Some(column_number)) if is_source => {
                     column_number.checked_sub(1).and_then(|index| columns.get(index)).map(ToString::to_string)
                 }
-                // A column that is left out equals no number.
+                // A removed column has no new number.
                 (_, Some(kept), Some(column_number @ 1..)) => {
                     let among_kept = kept.iter().position(|kept| *kept == column_number);
                     Some(among_kept.map_or_else(|| "left out".to_owned(), |index| (index + 1).to_string()))
@@ -210,7 +211,7 @@ fn entries_of<'q, 't>(query: &'q mut Object<'t>) -> &'q mut [Node<'t>] {
     }
 }
 
-/// Keeps the entries of a list with these numbers, counted from 1.
+/// Keeps the entries of a list with these numbers, which count from 1.
 fn retain(object: &mut Object<'_>, name: &str, numbers: &[usize]) {
     let Some((_, values)) = object.fields.iter_mut().find(|(field, _)| *field == name) else { return };
     if let [Node::List(list)] = values.as_mut_slice() {

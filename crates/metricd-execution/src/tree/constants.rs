@@ -1,8 +1,8 @@
-//! The constants of a tree.
+//! Reads the constants of a tree.
 
 use super::node::{Node, Object};
 
-/// The bytes of the constants of the query. The tree has for each its length, and its bytes in brackets.
+/// The bytes of each constant of the query. In the tree, a constant has a length, and its bytes in brackets.
 pub(super) fn of(query: Object<'_>) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut pending = vec![Node::Object(query)];
@@ -11,7 +11,7 @@ pub(super) fn of(query: Object<'_>) -> Vec<Vec<u8>> {
             Node::Object(object) if object.kind == "CONST" => {
                 let value = object.fields.into_iter().find(|(name, _)| *name == "constvalue");
                 let words = value.map(|(_, words)| words).unwrap_or_default();
-                // Skip the length. Bytes are signed on platforms whose `char` is.
+                // Skips the length. On platforms with a signed `char`, the bytes are signed.
                 let bytes = words.iter().skip(1).filter_map(|word| word.as_word()?.parse::<i16>().ok());
                 found.push(bytes.map(|byte| byte.to_le_bytes()[0]).collect());
             }

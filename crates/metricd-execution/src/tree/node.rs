@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The maximum depth of nested nodes. PostgreSQL's stack does not allow as many.
+/// The maximum depth of nested nodes. The stack of PostgreSQL does not allow as many.
 const MAX_DEPTH: usize = 50_000;
 
 /// A node: `{KIND :field value …}`, `(…)` or a word.
@@ -17,13 +17,13 @@ pub(super) enum Node<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object<'a> {
     pub(super) kind: &'a str,
-    /// The names of the fields, without their colon, and their values. A value is one node, except in constants, where
-    /// it is a length and bytes as words.
+    /// The names of the fields, without their colon, and their values. A value is one node. In a constant, it is a
+    /// length and the bytes as words.
     pub(super) fields: Vec<(&'a str, Vec<Node<'a>>)>,
 }
 
 impl<'a> Node<'a> {
-    /// Parses the text of a node; `None` if it is none.
+    /// Parses the text of a node. `None` if it is not a node.
     pub(super) fn read(text: &'a str) -> Option<Self> {
         let mut words = Words { rest: text };
         let first = words.next()?;
@@ -72,7 +72,7 @@ impl<'a> Object<'a> {
         self.word(name)?.parse().ok()
     }
 
-    /// The entries of a field that is a list; none if it is null.
+    /// The entries of a field that is a list. Empty if it is null.
     pub(super) fn list(&self, name: &str) -> &[Node<'a>] {
         self.field(name).and_then(Node::as_list).unwrap_or_default()
     }
@@ -92,8 +92,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Whether the entry of a range table is one of the two for the view itself, which PostgreSQL 15 puts before those of
-/// its query.
+/// Whether the entry of a range table is one of the two for the view itself. PostgreSQL 15 puts these before the
+/// entries of the query.
 fn is_view_itself(entry: &Object<'_>) -> bool {
     entry.word("rtekind") == Some("0") && entry.word("inFromCl") == Some("false")
 }
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_is_taken_apart_as_postgresql_does() {
+    fn a_tree_is_parsed_as_by_postgresql() {
         let text = r#"({VAR :name a\ \}b :colon :x :list (i 1 2) :none <> :constvalue 4 [ 1 0 ] :names ("a" "\(b")})"#;
         let node = Node::read(text).unwrap();
         let [Node::Object(object)] = node.as_list().unwrap() else { panic!("{node:?}") };
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tree_is_none() {
+    fn malformed_trees_are_none() {
         for text in ["", "(", ")", "{", "{}", "{A", "{A b}", "{A :b}", "(a))", "a b", "{A :b c", "(}"] {
             assert_eq!(Node::read(text), None, "{text}");
         }

@@ -10,37 +10,36 @@ use super::node::{Node, Object};
 /// Built-in types, functions and operators have smaller oids (`FirstNormalObjectId`).
 const FIRST_NORMAL_OID: u32 = 16_384;
 
-/// The oid of `text(character)`, by which PostgreSQL converts a column of type `character` that is compared with a
-/// text.
+/// The oid of `text(character)`. PostgreSQL calls it if a column of type `character` is compared with a text.
 const TEXT_OF_BPCHAR: u32 = 401;
 
 /// The kind of a scalar subquery in `subLinkType`.
 const EXPR_SUBLINK: u32 = 4;
 
-/// The oids of a database by which the conditions of its policies are read.
+/// The oids of a database that are needed to read the conditions of its policies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct PolicyFacts {
     /// The function that returns the tenant.
     pub current_tenant: u32,
     /// The equality operators of texts, integers and UUIDs.
     pub equalities: BTreeSet<u32>,
-    /// The nondeterministic collations, by which different texts may be equal.
+    /// The nondeterministic collations, which may regard different texts as equal.
     pub inexact_collations: BTreeSet<u32>,
 }
 
-/// Which rows the condition of a policy allows.
+/// The rows that the condition of a policy allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PolicyReach {
-    /// Only those with a column that equals the tenant.
+    /// Only rows with a column that equals the tenant.
     Tenant,
-    /// Those of any side of an OR.
+    /// Rows that one of the alternatives of an OR allows.
     Alternatives,
-    /// Unknown.
+    /// Unknown rows.
     Unknown,
 }
 
 impl PolicyFacts {
-    /// Which rows the condition in `pg_policy.polqual` allows. Recognises conditions by their form only, without
+    /// The rows that the condition in `pg_policy.polqual` allows. It recognises conditions by their form, without
     /// evaluating them: `column = tenancy.current_tenant()`, in either order, or an AND with such a part.
     #[must_use]
     pub fn reach(&self, condition: &str) -> PolicyReach {
@@ -85,7 +84,7 @@ impl PolicyFacts {
                 let targets: Vec<_> = query.objects("targetList").collect();
                 let [target] = targets.as_slice() else { return false };
                 let selected = target.field("expr").and_then(Node::as_object);
-                // Whatever else the subquery has, its value is the tenant, NULL or an error.
+                // Regardless of the rest of the subquery, its value is the tenant, NULL or an error.
                 query.word("setOperations") == Some("<>") && selected.is_some_and(|of| self.is_current_tenant(of))
             }
             _ => false,
@@ -93,7 +92,8 @@ impl PolicyFacts {
     }
 }
 
-/// Whether the value is a column of the policy's table, unchanged or as a text that differs for different values.
+/// Whether the value is a column of the policy's table, unchanged or converted to a text that differs for different
+/// values.
 fn is_column(value: &Object<'_>) -> bool {
     let is_own = |value: &Object<'_>| {
         value.kind == "VAR"
@@ -114,7 +114,7 @@ fn is_column(value: &Object<'_>) -> bool {
     }
 }
 
-/// The operand of a conversion.
+/// The operand of a conversion, if the node is one.
 fn inner<'a, 'b>(conversion: &'b Object<'a>) -> Option<&'b Object<'a>> {
     conversion.field("arg").and_then(Node::as_object)
 }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_is_the_tenant_s_by_its_form_alone() {
+    fn a_condition_is_recognised_by_its_form() {
         let own = equal(&column(1), TENANT);
         let other = "{VAR :varno 1 :varattno 6 :vartype 16 :varlevelsup 0}";
         let selected = format!(":targetList ({{TARGETENTRY :expr {TENANT} :resno 1}})");

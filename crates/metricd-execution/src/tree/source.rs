@@ -1,4 +1,4 @@
-//! The table to which a period applies, and the parts of a statement whose result depends on its other rows.
+//! The table that a period narrows, and the parts of a statement whose result depends on its other rows.
 
 use super::node::{Node, Object};
 use super::{QueryTree, TREE_STACK_BYTES, TreeError};
@@ -10,13 +10,13 @@ pub(crate) struct SourceSubquery {
     tree: QueryTree,
     /// The oid of the table.
     pub(super) relation: String,
-    /// The number of the time column in the table, if the subquery has it.
+    /// The number of the time column in the table, if the subquery has that column.
     time_column: Option<usize>,
-    /// The numbers, in the table, of the columns of the subquery.
+    /// The numbers in the table of the subquery's columns.
     pub(super) columns: Vec<usize>,
 }
 
-/// A part of a statement whose result for a row depends on other rows.
+/// A part of a statement whose result for one row depends on other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum RowDependence {
     Window,
@@ -26,7 +26,7 @@ pub(crate) enum RowDependence {
 }
 
 impl RowDependence {
-    /// The name for use in a sentence.
+    /// The name, for a sentence.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Window => "a window function",
@@ -38,8 +38,8 @@ impl RowDependence {
 }
 
 impl SourceSubquery {
-    /// Takes the tree of a statement that selects everything from the subquery, and the index of the time column in the
-    /// subquery, if it has one.
+    /// Reads the subquery from the tree of a statement that selects everything from it. `position` is the index of the
+    /// time column in the subquery, if it has one.
     pub(crate) fn new(tree: QueryTree, position: Option<usize>) -> Result<Self, TreeError> {
         let (relation, columns) = stacker::grow(TREE_STACK_BYTES, || {
             let subquery = tree.query()?.only_subquery().ok_or(TreeError::Unreadable)?;
@@ -51,12 +51,12 @@ impl SourceSubquery {
         Ok(Self { tree, relation, time_column, columns })
     }
 
-    /// The subquery.
+    /// The subquery in the tree.
     pub(super) fn subquery(&self) -> Result<Object<'_>, TreeError> {
         self.tree.query()?.only_subquery().ok_or(TreeError::Unreadable)
     }
 
-    /// The indexes of the columns of the result that show the time column unchanged.
+    /// The indexes of the result columns that show the time column unchanged.
     pub(crate) fn shown_in(&self, statement: &QueryTree) -> Result<Vec<usize>, TreeError> {
         statement.with(|query| {
             let is_it = |entry: &&Object<'_>| {
@@ -86,23 +86,23 @@ impl SourceSubquery {
     }
 }
 
-/// The numbers, in the table, of the columns that a query selects; `None` if it selects anything else.
+/// The numbers in the table of the columns that a query selects. `None` if it selects anything else.
 fn columns_of(query: &Object<'_>) -> Option<Vec<usize>> {
     let column = |entry: &Object<'_>| entry.field("expr")?.as_object()?.number("varattno");
     query.objects("targetList").map(column).collect()
 }
 
-/// Walks a query, and determines which of its parts read the source.
+/// Walks a query, and determines which parts of it read the source.
 struct DependenceWalk<'a> {
     relation: &'a str,
     /// The WITH queries of each enclosing query, and whether they read the source.
     scopes: Vec<Vec<(String, bool)>>,
     found: Vec<RowDependence>,
-    /// Whether the tree has a node, or lacks a field, unlike those of PostgreSQL up to version 18.
+    /// Whether a node or a missing field of the tree differs from those of PostgreSQL up to version 18.
     is_unknown: bool,
 }
 
-/// The fields that decide about a dependence. Every version has all of them in every query.
+/// The fields that determine a dependence. In every version, every query has all of them.
 const DEPENDENCE_FIELDS: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitCount", "limitOffset"];
 
 /// The known values of `rtekind`: relation, subquery, join, function, table function, VALUES, WITH query, transition
@@ -110,7 +110,7 @@ const DEPENDENCE_FIELDS: [&str; 4] = ["hasWindowFuncs", "hasDistinctOn", "limitC
 const ENTRY_KINDS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 impl DependenceWalk<'_> {
-    /// Whether the query reads the source. If so, records the parts that depend on its rows.
+    /// Whether the query reads the source. If it does, the parts that depend on its rows are recorded.
     fn query(&mut self, query: &Object<'_>) -> bool {
         self.is_unknown |= DEPENDENCE_FIELDS.iter().any(|name| query.field(name).is_none());
         self.scopes.push(Vec::new());
@@ -160,7 +160,7 @@ impl DependenceWalk<'_> {
         reads
     }
 
-    /// Whether the WITH query that the entry names reads the source. A recursive reference to itself does not.
+    /// Whether the WITH query that the entry names reads the source. A recursive reference to itself does not count.
     fn with_query_reads(&self, entry: &Object<'_>) -> bool {
         if entry.word("self_reference") == Some("true") {
             return false;

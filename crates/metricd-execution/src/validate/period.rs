@@ -1,5 +1,5 @@
 //! Decides how a period applies to a statement. A rewrite for a period is validated like the statement itself, by its
-//! text and by its resolved query, and must differ from the statement only in what the period changes.
+//! text and by its resolved query. It must differ from the statement only in what the period changes.
 
 use metricd_domain::{ContractColumn, Parameter, Period, PeriodApply, PeriodColumn, PeriodDeclaration, PeriodSource};
 
@@ -17,7 +17,7 @@ const PERIOD_ADVICE: &str = "name `:start_date` and `:end_date` in it, or declar
 enum Obstacle {
     /// The reason.
     Reason(String),
-    /// The database is not available.
+    /// The database is unavailable.
     Unavailable(Outage),
 }
 
@@ -28,8 +28,8 @@ impl<T: ToString> From<T> for Obstacle {
 }
 
 impl SqlValidator {
-    /// How a period applies to the statement: as the definition declares, or else in a way that keeps the meaning of
-    /// the SQL.
+    /// Decides how a period applies to the statement: as the definition declares, or else in a way that keeps the
+    /// meaning of the SQL.
     pub(super) async fn period(
         &self,
         statement: &Statement,
@@ -85,8 +85,8 @@ struct PeriodValidation<'a> {
 }
 
 impl PeriodValidation<'_> {
-    /// Applies the period to the source if that keeps the meaning of the SQL; or else to the result, if one of its
-    /// columns is the time column of the source.
+    /// Narrows the source if that keeps the meaning of the SQL. Otherwise it filters the result, if one of its columns
+    /// is the time column of the source.
     async fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time).await?;
         let dependences = source.dependences(&self.resolution.tree)?;
@@ -127,7 +127,7 @@ impl PeriodValidation<'_> {
         Ok(SourceSubquery::new(tree, position)?)
     }
 
-    /// Narrows the source: the statement reads only its rows inside the period.
+    /// Narrows the source, so that the statement reads only its rows inside the period.
     async fn narrow(&self, time: PeriodSource, source: &SourceSubquery) -> Result<Period, Obstacle> {
         let because =
             |reason: String| format!("the SQL cannot be run on a part of `{}` ({reason}): {PERIOD_ADVICE}", time.table);
@@ -144,7 +144,7 @@ impl PeriodValidation<'_> {
         }
     }
 
-    /// Filters the result: only its rows inside the period are returned.
+    /// Filters the result, so that only its rows inside the period are returned.
     async fn filter(&self, column: PeriodColumn) -> Result<Period, Obstacle> {
         let period = Period::Result(column);
         let filtered = rewritten(self.statement, &period, &self.resolution.tables);
@@ -157,7 +157,7 @@ impl PeriodValidation<'_> {
         Ok(period)
     }
 
-    /// Validates a rewrite. Returns its columns and its tree.
+    /// Validates a rewrite, and returns its columns and its tree.
     async fn resolved(
         &self,
         rewrite: &Statement,
@@ -173,7 +173,8 @@ impl PeriodValidation<'_> {
         Ok((resolution.columns, resolution.tree))
     }
 
-    /// The column of the result that is the time column of the source: the only one, or else the one of the same name.
+    /// The column of the result that shows the time column of the source: the only one, or else the one of the same
+    /// name.
     fn shown_column(
         &self,
         time: &PeriodSource,

@@ -1,5 +1,5 @@
-//! Applies the guard's rules to the resolved query. So a text that the parser reads differently from PostgreSQL does
-//! not get past them.
+//! Applies the guard's rules to the resolved query, so that text which the parser reads differently from PostgreSQL is
+//! refused too.
 
 use metricd_domain::ContractTable;
 
@@ -9,12 +9,12 @@ use crate::{Allowed, Finding, FindingCode, Position, QueryTree};
 
 /// Functions of operators on paths and polygons (`<->`, `?#`, `&&`, `@>`, `<@`, `~=`). They compare every part of one
 /// value with every part of the other, in loops that do not check for interrupts. So no time limit stops them, and a
-/// few kilobytes of SQL keep PostgreSQL busy for minutes. Others that are as slow (`LIKE`, `replace`, `&&` of arrays)
-/// are too common to be refused.
+/// few kilobytes of SQL keep PostgreSQL busy for minutes. Other functions that are as slow (`LIKE`, `replace`, `&&` of
+/// arrays) are too common to be refused.
 const UNINTERRUPTIBLE_FUNCTIONS: [&str; 7] =
     ["path_distance", "path_inter", "poly_contain", "poly_contained", "poly_distance", "poly_overlap", "poly_same"];
 
-/// Checks relations, functions, types and nodes of the resolved query. Their positions in the text are unknown.
+/// Checks the relations, functions, types and nodes of the resolved query. Their positions in the text are unknown.
 pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Vec<Finding> {
     let mut findings = Vec::new();
     let is_foreign = |table: &&ContractTable| allowed.schema(&table.schema).is_none();
@@ -48,8 +48,8 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
     findings
 }
 
-/// Finds special date literals that PostgreSQL evaluated: those that are in no constant of the resolved query.
-/// Not every version of PostgreSQL keeps the positions of constants.
+/// Finds special date literals that PostgreSQL evaluated: those that are in no constant of the resolved query. Not
+/// every version of PostgreSQL keeps the positions of constants.
 pub(super) fn check_special_dates(special_dates: &[SpecialDate], tree: &QueryTree) -> Vec<Finding> {
     let Ok(constants) = tree.constants() else { return Vec::new() };
     let is_kept = |literal: &str| {
@@ -78,15 +78,15 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
     is_added
         || (is_harmless
             && match schema.as_str() {
-                // The functions of PostgreSQL's operators and casts are called without naming them.
+                // The functions of PostgreSQL's operators and casts are called without being named.
                 "pg_catalog" if is_uninterruptible(function) => false,
                 "pg_catalog" => *is_built_in && (!is_named || allowed.is_built_in_function(name)),
-                // If a data schema has a type of an extension, and its operators, the operator of metricd created it
-                // there.
+                // If a data schema has a type of an extension with its operators, metricd's operator installed the
+                // extension there.
                 schema if allowed.schema(schema).is_some() => {
                     !is_named || (!function.is_untrusted && function.extension.is_none())
                 }
-                // The same holds for a column, whatever the schema of its extension.
+                // The same holds for a function that the type of a column brings, in whatever schema its extension is.
                 _ => function.is_brought && function.extension.is_some(),
             })
 }
@@ -117,7 +117,7 @@ fn reason(function: &ResolvedFunction, allowed: &Allowed) -> String {
     format!("{origin}; the operator allows it with `--allow-function {schema}.{name}`")
 }
 
-/// Types that values have without being named: of texts that PostgreSQL converts to a name, a character or a text
+/// Types of values that the text does not name: of texts that PostgreSQL converts to a name, a character or a text
 /// search configuration, of rows, of constants without a type, and of functions that return nothing.
 const IMPLICIT_TYPES: [&str; 7] = ["char", "name", "record", "regconfig", "regdictionary", "unknown", "void"];
 

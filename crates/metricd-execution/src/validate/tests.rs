@@ -1,4 +1,4 @@
-//! The validator, with a resolver that answers by a script.
+//! Tests the validator with a scripted resolver.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn metrics() -> ContractTable {
 }
 
 #[tokio::test]
-async fn postgresql_is_not_asked_about_what_the_guard_refuses() {
+async fn sql_that_the_guard_refuses_is_not_resolved() {
     let resolver = Arc::new(ScriptedResolver::default());
     let found = findings(validate(&resolver, "SELECT pg_sleep(1)", &declared()).await);
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
@@ -55,7 +55,7 @@ async fn postgresql_is_not_asked_about_what_the_guard_refuses() {
 }
 
 #[tokio::test]
-async fn a_place_of_postgresqls_is_one_of_the_authors_text() {
+async fn positions_of_postgresql_map_to_the_authors_text() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "-- é\n/* :day */ SELECT :day, ':x', :n,\n  'é', nosuch FROM metrics;";
     let text = "SELECT CAST($1 AS date), ':x', $2,\n  'é', nosuch FROM metrics";
@@ -129,7 +129,7 @@ async fn the_resolved_query_is_checked_too() {
 }
 
 #[tokio::test]
-async fn a_node_that_is_not_known_is_not_vouched_for() {
+async fn an_unknown_node_is_refused() {
     let resolver = Arc::new(ScriptedResolver::default());
     let unknown_nodes = vec!["GRAPHTABLE".to_owned()];
     resolver.answer("SELECT 1", Ok(Resolution { unknown_nodes, ..Resolution::default() }));
@@ -138,7 +138,7 @@ async fn a_node_that_is_not_known_is_not_vouched_for() {
     assert!(found[0].message.contains("`GRAPHTABLE`"), "{found:?}");
 }
 
-/// The tree of `SELECT date FROM source`, as far as it is looked at.
+/// The parts of the tree of `SELECT date FROM source` that are read.
 fn tree(source: &str) -> String {
     format!(
         "{{QUERY :hasWindowFuncs false :hasDistinctOn false :cteList <> :rtable ({source}) :targetList ({{TARGETENTRY :expr \
@@ -168,7 +168,7 @@ fn resolution(source: &str) -> Resolution {
 }
 
 #[tokio::test]
-async fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() {
+async fn a_period_narrows_if_nothing_else_of_the_statement_changes() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
     let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'";
@@ -212,7 +212,7 @@ async fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() 
     reason("it is volatile").await;
     resolver.answer(&narrowed, Ok(Resolution { tree: QueryTree::default(), ..resolution(&subquery) }));
     reason("not known here").await;
-    // What another version of PostgreSQL might write.
+    // A tree as another version of PostgreSQL might write it.
     resolver.answer(&narrowed, Ok(resolution(&subquery)));
     let renamed = tree(TABLE).replace("hasWindowFuncs", "hasWindows");
     let foreign = tree(&format!("{TABLE} {{RANGETBLENTRY :rtekind 10 :graph 7}}"));
@@ -224,7 +224,7 @@ async fn a_period_narrows_where_nothing_else_of_the_statement_becomes_another() 
 }
 
 #[tokio::test]
-async fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
+async fn a_repeated_column_is_a_finding_and_an_outage_is_not() {
     let resolver = Arc::new(ScriptedResolver::default());
     resolver.answer("SELECT 1 a, 2 a", Err(ResolveError::ColumnRepeated("twice".into())));
     assert_eq!(findings(validate(&resolver, "SELECT 1 a, 2 a", &[]).await)[0].code, FindingCode::ColumnRepeated);
@@ -236,7 +236,7 @@ async fn a_repeated_column_and_a_database_that_is_down_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
+async fn a_parameter_after_a_word_stays_a_separate_token() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT 1 AS n FROM metrics WHERE not:a AND é=:day LIMIT:n";
     validate(&resolver, sql, &declared()).await.unwrap();
@@ -245,7 +245,7 @@ async fn a_parameter_right_behind_a_word_stays_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
+async fn an_untyped_parameter_is_reported_by_its_name() {
     let resolver = Arc::new(ScriptedResolver::default());
     let message = "could not determine data type of parameter $2";
     let refused = ResolveError::Refused { message: message.into(), hint: None, character: Some(11) };
@@ -259,7 +259,7 @@ async fn a_parameter_whose_type_is_unknown_is_told_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_database_that_has_no_time_for_large_sql_alone_refuses_it() {
+async fn large_sql_that_times_out_is_too_complex() {
     let resolver = Arc::new(ScriptedResolver::default());
     let large = format!("SELECT 1 AS one FROM metrics{}", ", (SELECT * FROM metrics) AS m".repeat(20));
     let long = format!("SELECT 1 AS one WHERE 1 IN ({})", vec!["1234567"; 2_000].join(", "));

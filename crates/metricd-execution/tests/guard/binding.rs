@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 type Bound = Result<(BoundStatement, Option<AppliedPeriod>), Vec<InvalidArgument>>;
 
-/// The parts of a contract with this period, with the column by which it selects.
+/// The parts of a contract with this period and the column by which it selects.
 fn parts(period: Period) -> ContractParts {
     let (mut columns, mut tables) = (Vec::new(), Vec::new());
     match &period {
@@ -26,7 +26,7 @@ fn parts(period: Period) -> ContractParts {
     ContractParts { columns, tables, period, ..ContractParts::default() }
 }
 
-/// A statement with declared parameters, and with what PostgreSQL says of the types of all.
+/// A statement with declared parameters and a contract with the types of all parameters.
 fn statement(sql: &str, declared: Value, types: &[(&str, &str)], period: Period) -> MetricStatement {
     let mut metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
     metric.parameters = serde_json::from_value(declared).unwrap();
@@ -49,7 +49,7 @@ fn arguments(bound: Bound) -> Vec<Option<String>> {
     bound.unwrap().0.arguments().iter().map(|value| value.as_ref().map(|value| value.as_str().to_owned())).collect()
 }
 
-/// The names, each with what is wrong.
+/// The name and the message of each error.
 fn faults(bound: Bound) -> Vec<(String, String)> {
     bound.unwrap_err().into_iter().map(|fault| (fault.name, fault.message)).collect()
 }
@@ -68,7 +68,7 @@ fn narrowed(type_name: &str) -> Period {
 }
 
 #[test]
-fn values_are_bound_by_number_and_cast_if_they_are_declared() {
+fn values_are_bound_by_number_and_declared_ones_are_cast() {
     let declared = json!([{"name": "kind", "type": "text"}, {"name": "ids", "type": "integer[]"}]);
     let metric = statement(
         "SELECT ':kind', :kind, :n FROM t WHERE id = ANY (:ids) AND k = :kind; -- :x",
@@ -131,7 +131,7 @@ fn only_postgresql_validates_a_value_of_another_type() {
 }
 
 #[test]
-fn a_period_that_the_sql_names_is_bound_and_open_where_it_is_not_given() {
+fn a_period_that_the_sql_names_is_bound_and_open_without_days() {
     let types = [("start_date", "date"), ("end_date", "timestamp with time zone")];
     let metric = statement("SELECT :start_date, :end_date", json!([]), &types, Period::Bound);
     let (start, end) = (("start_date", "2025-01-01"), ("end_date", "2025-01-31"));
@@ -145,7 +145,7 @@ fn a_period_that_the_sql_names_is_bound_and_open_where_it_is_not_given() {
 }
 
 #[test]
-fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
+fn a_period_narrows_the_table_if_the_sql_does_not_name_it() {
     let sql = "SELECT count(*) FROM metrics WHERE id = :id";
     let metric = statement(sql, json!([]), &[("id", "text")], narrowed("date"));
     let plain = bind(&metric, &[("id", "a")]).unwrap();
@@ -165,7 +165,7 @@ fn a_period_narrows_the_table_where_the_sql_does_not_name_it() {
 }
 
 #[test]
-fn a_period_shows_a_part_of_the_result_where_that_is_what_it_is_applied_to() {
+fn a_period_filters_the_result_if_it_is_applied_to_it() {
     let column = PeriodColumn { column: "day".into(), type_name: "date".into() };
     let sql = "SELECT :n AS n, day FROM metrics LIMIT :n -- few";
     let metric = statement(sql, json!([]), &[("n", "bigint")], Period::Result(column));
@@ -179,7 +179,7 @@ fn a_period_shows_a_part_of_the_result_where_that_is_what_it_is_applied_to() {
     assert_eq!(arguments(Ok((bound, None))), some(&["7", "2025-01-31", "infinity"]));
 }
 
-/// This version of metricd would rewrite SQL differently from the version that validated it.
+/// This version of metricd would rewrite the SQL differently from the version that validated it.
 #[test]
 fn a_period_is_not_applied_to_sql_that_other_rules_validated() {
     let metric = Metric::new(MetricId::parse("m").unwrap(), QueryId::parse("q").unwrap(), true);
@@ -192,7 +192,7 @@ fn a_period_is_not_applied_to_sql_that_other_rules_validated() {
 }
 
 #[test]
-fn a_period_that_cannot_be_is_a_fault() {
+fn an_impossible_period_is_an_error() {
     let metric = statement("SELECT 1 FROM metrics", json!([]), &[], narrowed("date"));
     let reversed = [("start_date", "2025-02-01"), ("end_date", "2025-01-31")];
     let errors = [("end_date".to_owned(), "the period ends before it starts, on `2025-02-01`".to_owned())];

@@ -1,4 +1,4 @@
-//! The corpora: every hostile statement is refused, every honest one accepted.
+//! The corpora: every hostile statement is refused, and every honest one is accepted.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ struct Corpus {
     statement: Vec<Entry>,
 }
 
-/// A statement, and why it is in the corpus.
+/// A statement, and the reason why it is in the corpus.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) name: String,
@@ -32,7 +32,7 @@ pub(crate) fn honest() -> Vec<Entry> {
     read(include_str!("../corpus/honest.toml"))
 }
 
-/// A guard that knows the functions and types of the corpus' own warehouse.
+/// A guard for the functions and types of the corpus' own warehouse.
 fn guard() -> Guard {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     let warehouse =
@@ -43,7 +43,7 @@ fn guard() -> Guard {
 const FUNCTIONS: [&str; 3] = ["net_amount", "orders_of", "revenue_between"];
 const TYPES: [&str; 3] = ["order_status", "amount", "dimensions"];
 
-/// The findings of the guard; none if the text is refused before it is a statement.
+/// The findings of the guard. Empty if the text is refused before it is a statement.
 pub(crate) fn check(sql: &str) -> Result<(), Vec<Finding>> {
     let sql = SqlText::parse(sql).map_err(|_| Vec::new())?;
     let statement = Statement::parse(&sql).map_err(|error| vec![Finding::from(&error)])?;
@@ -75,7 +75,7 @@ fn refuses_every_hostile_statement() {
 }
 
 #[test]
-fn what_is_not_understood_is_refused_as_such() {
+fn sql_that_is_not_understood_is_refused_as_such() {
     for entry in read(include_str!("../corpus/not_understood.toml")) {
         let codes: Vec<_> = check(&entry.sql).unwrap_err().into_iter().map(|finding| finding.code).collect();
         let understood =
@@ -84,9 +84,9 @@ fn what_is_not_understood_is_refused_as_such() {
     }
 }
 
-/// PostgreSQL writes out the columns of each `*`, however it is spelled.
+/// PostgreSQL expands the columns of each `*`, regardless of its spelling.
 #[test]
-fn all_columns_of_rows_count_as_columns() {
+fn wildcards_count_as_their_columns() {
     for star in ["m.*", "(m).*", "row(m.*) IS NULL", "*"] {
         let columns = vec![star; 400].join(", ");
         let findings = check(&format!("SELECT {columns} FROM metrics m")).unwrap_err();
@@ -96,9 +96,9 @@ fn all_columns_of_rows_count_as_columns() {
     assert!(check(&format!("SELECT {scalars} AS n")).is_ok());
 }
 
-/// PostgreSQL writes out the columns of all that a join joins, and names those of every relation.
+/// PostgreSQL expands the columns of all relations in a join, and stores the column names of every relation.
 #[test]
-fn relations_count_with_their_columns_whatever_parentheses_they_are_in() {
+fn relations_in_parentheses_count_with_their_columns() {
     let columns: Vec<_> = (0..1_600).map(|number| format!("1 AS c{number}")).collect();
     let with = format!("WITH w AS (SELECT {})", columns.join(","));
     let left = format!("{}w{}", "(".repeat(18), " CROSS JOIN w)".repeat(18));

@@ -2,7 +2,7 @@
 
 use crate::corpus::check;
 
-/// SQL, and its findings: code, line and column, snippet, message.
+/// SQL with its findings: code, line and column, snippet, message.
 type Case = (&'static str, &'static [(&'static str, (u64, u64), &'static str, &'static str)]);
 
 const RELATION: &str = "a metric reads only tables and views of the schema `warehouse`: write one of those";
@@ -249,7 +249,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn a_finding_has_a_position_and_says_what_to_write_instead() {
+fn a_finding_has_a_position_and_advice() {
     for (sql, expected) in CASES {
         let findings = check(sql).unwrap_err();
         let found: Vec<_> = findings

@@ -1,8 +1,8 @@
-//! Hostile parts grafted into honest statements, wherever they fit.
+//! Hostile parts that are grafted into honest statements, at every position where they fit.
 //!
 //! Each hostile part has a harmless twin of the same shape. If the twin is accepted at a position, that position is
-//! code, and the hostile part has to be refused there. A position inside a string, or one where neither is valid,
-//! proves nothing and does not count.
+//! code, and the hostile part must be refused there. A position inside a string, or one where neither is valid, proves
+//! nothing and is not counted.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -71,7 +71,7 @@ const GRAFTS: [Graft; 34] = [
     graft("session", "abs(CAST(current_date AS text))", "abs(CAST(current_user AS text))"),
 ];
 
-/// What ends a query, and its harmless twin. They are inserted between two words instead of replacing one.
+/// Clauses that end a query, each with a harmless twin. They are inserted between two words instead of replacing one.
 const ENDS: [Graft; 5] = [
     graft("end", " OFFSET 0 ", " FOR UPDATE "),
     graft("end", " OFFSET 0 ", " FOR NO KEY UPDATE "),
@@ -80,7 +80,7 @@ const ENDS: [Graft; 5] = [
     graft("end", " UNION ALL TABLE orders ", " UNION ALL TABLE catalog.queries "),
 ];
 
-/// An honest statement, and the bytes of its words.
+/// An honest statement, and the byte ranges of its words.
 struct Stock {
     name: String,
     sql: String,
@@ -95,7 +95,7 @@ static STOCKS: LazyLock<Vec<Stock>> = LazyLock::new(|| {
     honest().into_iter().map(|entry| stock((entry.name, entry.sql))).collect()
 });
 
-/// The bytes of the words, without blanks and comments.
+/// The byte ranges of the words, without blanks and comments.
 fn words(sql: &str) -> Vec<std::ops::Range<usize>> {
     let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().unwrap();
     let lines: Vec<_> = sql.split_inclusive('\n').collect();
@@ -112,16 +112,16 @@ fn words(sql: &str) -> Vec<std::ops::Range<usize>> {
         .collect()
 }
 
-fn put(sql: &str, place: std::ops::Range<usize>, part: &str) -> String {
-    format!("{} {part} {}", &sql[..place.start], &sql[place.end..])
+fn put(sql: &str, position: std::ops::Range<usize>, part: &str) -> String {
+    format!("{} {part} {}", &sql[..position.start], &sql[position.end..])
 }
 
-/// Grafts the part at the position. Returns whether it landed: whether its twin is accepted there.
-fn lands(sql: &str, place: std::ops::Range<usize>, graft: &Graft) -> bool {
-    if check(&put(sql, place.clone(), graft.twin)).is_err() {
+/// Grafts the part at the position, and returns whether its twin is accepted there.
+fn lands(sql: &str, position: std::ops::Range<usize>, graft: &Graft) -> bool {
+    if check(&put(sql, position.clone(), graft.twin)).is_err() {
         return false;
     }
-    let grafted = put(sql, place, graft.hostile);
+    let grafted = put(sql, position, graft.hostile);
     assert!(check(&grafted).is_err(), "`{}` is accepted in: {grafted}", graft.hostile);
     true
 }
@@ -132,7 +132,7 @@ fn a_hostile_part_is_refused_at_every_position_of_every_honest_statement() {
     for (index, stock) in STOCKS.iter().enumerate() {
         let mut of_stock = 0;
         for (position, word) in stock.words.iter().enumerate() {
-            // All grafts would take minutes: each position gets two of them, and the next position the next two.
+            // All grafts would take minutes, so each position gets two of them, and the next position the next two.
             for step in 0..2 {
                 let graft = &GRAFTS[(index + position * 2 + step) % GRAFTS.len()];
                 if lands(&stock.sql, word.clone(), graft) {
@@ -157,8 +157,8 @@ fn a_hostile_part_is_refused_at_every_position_of_every_honest_statement() {
 fn every_graft_lands_somewhere() {
     let base = "SELECT 1 AS n FROM metrics WHERE id = '1'";
     for graft in &GRAFTS {
-        let place = base.find('1').unwrap();
-        assert!(lands(base, place..place + 1, graft), "{graft:?}");
+        let position = base.find('1').unwrap();
+        assert!(lands(base, position..position + 1, graft), "{graft:?}");
     }
     for graft in &ENDS {
         assert!(lands(base, base.len()..base.len(), graft), "{graft:?}");
@@ -176,7 +176,7 @@ fn into_is_refused_between_any_two_words() {
 }
 
 #[test]
-fn a_relation_behind_from_or_join_is_the_only_one_that_counts() {
+fn only_relations_after_from_or_join_are_relations() {
     const RELATIONS: [&str; 6] = [
         "pg_authid",
         "pg_catalog.pg_authid",
@@ -194,7 +194,7 @@ fn a_relation_behind_from_or_join_is_the_only_one_that_counts() {
             if !is_name || !["FROM", "JOIN"].contains(&word.as_str()) {
                 continue;
             }
-            // A join in parentheses is no expression: FROM stands in `extract(… FROM …)` as well.
+            // A join in parentheses is not an expression, whereas FROM also occurs in `extract(… FROM …)`.
             if check(&put(&stock.sql, relation.clone(), "(metrics CROSS JOIN orders)")).is_ok() {
                 let grafted = put(&stock.sql, relation.clone(), RELATIONS[(index + position) % RELATIONS.len()]);
                 assert!(check(&grafted).is_err(), "accepted: {grafted}");
@@ -208,21 +208,21 @@ fn a_relation_behind_from_or_join_is_the_only_one_that_counts() {
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 100_000, ..ProptestConfig::with_cases(512) })]
 
-    /// As above, with other harmless parts grafted in before, so that the statement is no longer one of the corpus.
+    /// As above, with other harmless parts grafted in before, so that the statement is not in the corpus.
     #[test]
-    fn a_hostile_part_is_refused_at_a_random_place_of_a_mutated_statement(
+    fn a_hostile_part_is_refused_at_a_random_position_of_a_mutated_statement(
         stock in any::<Index>(),
         mutations in proptest::collection::vec((any::<Index>(), any::<Index>()), 0..4),
-        place in any::<Index>(),
+        position in any::<Index>(),
         graft in any::<Index>(),
     ) {
         let mut sql = stock.get(&STOCKS).sql.clone();
-        for (place, graft) in mutations {
-            let mutated = put(&sql, place.get(&words(&sql)).clone(), graft.get(&GRAFTS).twin);
+        for (position, graft) in mutations {
+            let mutated = put(&sql, position.get(&words(&sql)).clone(), graft.get(&GRAFTS).twin);
             if check(&mutated).is_ok() {
                 sql = mutated;
             }
         }
-        prop_assume!(lands(&sql, place.get(&words(&sql)).clone(), graft.get(&GRAFTS)));
+        prop_assume!(lands(&sql, position.get(&words(&sql)).clone(), graft.get(&GRAFTS)));
     }
 }

@@ -1,4 +1,4 @@
-//! The lists of allowed names in docs/guard.md, which are made of the guard's own.
+//! Generates the lists of allowed names in docs/guard.md from the lists of the guard.
 //!
 //! `just lists` writes them.
 
@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::{env, fs};
 
-/// Where the lists begin and end in the page.
+/// The text before and after the lists in the page.
 const BEGIN: &str = "<!-- The lists from here on are written by a test. -->\n";
 const END: &str = "<!-- End of the lists. -->\n";
 
-/// A paragraph for each class of names. A class begins with a comment behind a blank line.
+/// A paragraph for each class of names. A class begins with a comment after a blank line.
 fn listed(file: &str) -> String {
     let classes = file.split("\n\n").filter_map(|class| {
         let names: Vec<_> = class.lines().filter(|line| !line.starts_with('#')).collect();
@@ -20,7 +20,7 @@ fn listed(file: &str) -> String {
     classes.collect()
 }
 
-/// Each name of the lists with the title of its class, such as `("Text", "lower")`.
+/// Each name with the title of its class, such as `("Text", "lower")`.
 fn names(lists: &str) -> BTreeSet<(&str, &str)> {
     let classes = lists.lines().filter_map(|line| line.strip_prefix("- ")?.split_once(": `"));
     classes

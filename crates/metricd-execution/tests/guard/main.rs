@@ -1,4 +1,4 @@
-//! The guard, tested with SQL that people write and with attacks that people tried.
+//! Tests of the guard, with SQL that people write and with attacks that people tried.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 

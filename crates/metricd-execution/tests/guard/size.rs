@@ -14,7 +14,7 @@ use proptest::sample::Index;
 use crate::corpus::{check, honest};
 
 /// Checks the text, and narrows and binds it if it is a statement.
-fn look(sql: &str) {
+fn check_text(sql: &str) {
     let _ = check(sql);
     let Ok(sql) = SqlText::parse(sql) else { return };
     let Ok(statement) = Statement::parse(&sql) else { return };
@@ -43,7 +43,7 @@ fn look(sql: &str) {
     let _ = metric.bind(&given);
 }
 
-/// What is repeated until the text is as long as it may be: before it, it, and after it.
+/// Texts that are repeated up to the maximum length: a prefix, the repeated part, and a suffix.
 const SHAPES: [(&str, &str, &str); 41] = [
     ("SELECT 1", "+1", ""),
     ("SELECT 1", " OR 1", ""),
@@ -88,27 +88,26 @@ const SHAPES: [(&str, &str, &str); 41] = [
     ("SELECT 1 FROM ", "ROWS FROM (", "a"),
 ];
 
-/// Many times what the slowest of the shapes takes, and far less than where the time grows with the square of the
-/// length: that has been minutes.
+/// Many times what the slowest shape takes, and far less than with quadratic time, which took minutes.
 const MAX_CHECK_TIME: Duration = Duration::from_secs(15);
 
 #[test]
-fn the_longest_texts_take_no_more_than_their_length() {
+fn the_longest_texts_take_linear_time() {
     for (before, repeated, after) in SHAPES {
         let times = (MAX_SQL_BYTES - before.len() - after.len()) / repeated.len();
         let begin = Instant::now();
-        look(&format!("{before}{}{after}", repeated.repeat(times)));
+        check_text(&format!("{before}{}{after}", repeated.repeat(times)));
         assert!(begin.elapsed() < MAX_CHECK_TIME, "{repeated:?} takes {:?}", begin.elapsed());
     }
     let names = (0..10_000).map(|number| format!(",:p{number}")).collect::<Vec<_>>().concat();
     let begin = Instant::now();
-    look(&format!("SELECT 1{names} FROM a"));
+    check_text(&format!("SELECT 1{names} FROM a"));
     assert!(begin.elapsed() < MAX_CHECK_TIME, "parameters take {:?}", begin.elapsed());
 }
 
-/// A parser that tries one reading and then another at each level takes twice as long for each of them.
+/// A parser that backtracks at each level takes twice as long for each of them.
 #[test]
-fn deep_texts_take_no_more_than_their_length() {
+fn deep_texts_take_linear_time() {
     let around = [
         ("SELECT ", "(", ")"),
         ("SELECT ", "abs(", ")"),
@@ -138,7 +137,7 @@ fn deep_texts_take_no_more_than_their_length() {
         for inside in ["1", "a", "SELECT 1", "a b c", "1 1", ""] {
             for depth in [10, 30, 60, 99] {
                 let begin = Instant::now();
-                look(&format!("{before}{}{inside}{}", open.repeat(depth), close.repeat(depth)));
+                check_text(&format!("{before}{}{inside}{}", open.repeat(depth), close.repeat(depth)));
                 assert!(begin.elapsed() < MAX_CHECK_TIME, "{open:?} around {inside:?}, {depth} times");
             }
         }
@@ -150,16 +149,16 @@ proptest! {
 
     #[test]
     fn any_text_is_checked(sql in "\\PC{0,200}", head in any::<bool>()) {
-        look(&if head { format!("SELECT {sql}") } else { sql });
+        check_text(&if head { format!("SELECT {sql}") } else { sql });
     }
 
     #[test]
-    fn any_soup_of_words_is_checked(picks in proptest::collection::vec((any::<Index>(), any::<Index>()), 1..60)) {
+    fn any_sequence_of_words_is_checked(picks in proptest::collection::vec((any::<Index>(), any::<Index>()), 1..60)) {
         let honest = honest();
         let word = |(statement, word): &(Index, Index)| {
             let words: Vec<_> = statement.get(&honest).sql.split_whitespace().collect();
             (*word.get(&words)).to_owned()
         };
-        look(&format!("SELECT {}", picks.iter().map(word).collect::<Vec<_>>().join(" ")));
+        check_text(&format!("SELECT {}", picks.iter().map(word).collect::<Vec<_>>().join(" ")));
     }
 }

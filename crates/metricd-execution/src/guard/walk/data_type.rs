@@ -1,4 +1,4 @@
-//! Names of types.
+//! Checks names of types.
 
 use sqlparser::ast::{ArrayElemTypeDef, DataType};
 
@@ -18,13 +18,13 @@ impl Walk<'_> {
                 return self.data_type(element, position);
             }
             DataType::Custom(name, _) => match self.schema_and_name(name) {
-                // In quotes or with a schema this is not `character`, but the one-byte type of the system catalogs.
+                // In quotes or with a schema, `char` is not `character`, but the one-byte type of the system catalogs.
                 Some((schema, name)) if name == "char" && self.allowed.is_type(schema.as_deref(), "\"char\"") => return,
                 Some((schema, name)) if name != "char" && self.allowed.is_type(schema.as_deref(), &name) => return,
                 Some(_) => name.to_string(),
                 None => return,
             },
-            // A type that the parser knows prints as SQL. Length and precision are dropped here.
+            // A type that the parser knows is printed as SQL, without its length and precision.
             known => {
                 let printed = known.to_string().to_ascii_lowercase();
                 let name = without_parentheses(&printed);
@@ -39,7 +39,7 @@ impl Walk<'_> {
     }
 }
 
-/// `timestamp(3) with time zone` without `(3)`, and `interval day to second` without its fields.
+/// Removes `(3)` from `timestamp(3) with time zone`, and the fields from `interval day to second`.
 fn without_parentheses(printed: &str) -> String {
     let mut depth = 0;
     let mut plain = String::new();

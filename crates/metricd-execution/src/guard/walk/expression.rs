@@ -1,4 +1,4 @@
-//! Expressions.
+//! Checks expressions.
 
 use sqlparser::ast::{
     AccessExpr, Array, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, Expr, Ident, Interval, Subscript,
@@ -9,9 +9,9 @@ use super::{Qualifier, Walk, folded};
 use crate::FindingCode;
 use crate::syntax::is_reserved;
 
-/// The stack that one step of the walk may need.
+/// The stack that one step of the walk may use, in bytes.
 pub(super) const RED_ZONE_BYTES: usize = 256 << 10;
-/// The stack that is allocated when less than [`RED_ZONE_BYTES`] is left.
+/// The size of the stack that is allocated if less than [`RED_ZONE_BYTES`] is left, in bytes.
 pub(super) const STACK_GROWTH_BYTES: usize = 4 << 20;
 
 impl Walk<'_> {
@@ -176,7 +176,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Checks chained casts, `x::date::text`, together: all of them have the position of the innermost value.
+    /// Checks chained casts, such as `x::date::text`, in a loop. All of them have the position of the innermost value.
     fn casts(&mut self, mut expression: &Expr) {
         let mut types = Vec::new();
         while let Expr::Cast { kind, expr, data_type, format } = expression {
@@ -195,7 +195,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Records a schema before the name of a table, if the name has this many parts.
+    /// Records a schema before the name of a table, if the name has `count` parts.
     pub(super) fn qualifier(&mut self, parts: &[&Ident], count: usize) {
         if let [schema, table, ..] = parts
             && parts.len() == count
@@ -208,7 +208,7 @@ impl Walk<'_> {
     fn access(&mut self, access: &AccessExpr) {
         match access {
             AccessExpr::Dot(Expr::Identifier(field)) => self.column(field),
-            // `(x).f(…)` is not PostgreSQL, but the parser accepts it. The function is checked like any other.
+            // PostgreSQL does not know `(x).f(…)`, but the parser accepts it. The function is checked like any other.
             AccessExpr::Dot(expression) => self.expression(expression),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expression(index),
             AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride }) => {
@@ -324,7 +324,7 @@ impl Walk<'_> {
         self.find(FindingCode::OperatorNotAllowed, self.position, operator, message);
     }
 
-    /// Checks a reserved word in the position of an expression.
+    /// Checks a reserved word where an expression is expected.
     pub(super) fn value_function(&mut self, ident: &Ident) {
         const CLOCK: [&str; 5] = ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"];
         let name = folded(ident);

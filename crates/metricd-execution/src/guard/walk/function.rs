@@ -1,4 +1,4 @@
-//! Calls of functions.
+//! Checks calls of functions.
 
 use sqlparser::ast::{
     Function, FunctionArg, FunctionArgExpr, FunctionArgOperator, FunctionArgumentClause, FunctionArgumentList,
@@ -8,10 +8,10 @@ use sqlparser::ast::{
 use super::{Walk, folded};
 use crate::{Allowed, FindingCode};
 
-/// Syntax that looks like a function call and is none, by PostgreSQL's grammar.
+/// Syntax of PostgreSQL that looks like a function call but is not.
 const CALL_SYNTAX: [&str; 7] = ["coalesce", "nullif", "greatest", "least", "grouping", "row", "array"];
 
-/// What to write instead of functions that authors commonly try.
+/// What to write instead of functions that authors commonly use.
 const ADVICE: [(&str, &str); 8] = [
     ("clock_timestamp", "write `now()`, which is the same for the whole result"),
     ("timeofday", "write `now()`, which is the same for the whole result"),
@@ -101,7 +101,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Checks the name of a function that is called.
+    /// Checks the name of a called function.
     pub(super) fn function_name(&mut self, name: &ObjectName, arguments: &FunctionArguments) {
         let position = self.position_of(name);
         if let [ObjectNamePart::Identifier(ident)] = name.0.as_slice()

@@ -1,4 +1,4 @@
-//! Constants.
+//! Checks constants.
 
 use sqlparser::ast::{ArrayElemTypeDef, DataType, Value, ValueWithSpan};
 
@@ -27,7 +27,7 @@ impl Walk<'_> {
             | Value::HexStringLiteral(_)
             | Value::Boolean(_)
             | Value::Null
-            // A parameter by name: parameters by number are refused before the text is parsed.
+            // A named parameter. Numbered parameters are refused before the text is parsed.
             | Value::Placeholder(_) => {}
             Value::TripleSingleQuotedString(_)
             | Value::TripleDoubleQuotedString(_)
@@ -44,8 +44,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Refuses a special date literal in a constant of a date or time type. PostgreSQL evaluates it when the statement
-    /// is prepared, so the metric would show a date that no longer follows the clock.
+    /// Refuses a special date literal in a constant of a date or time type. PostgreSQL evaluates it when it prepares
+    /// the statement, so the metric would keep showing an old date.
     pub(super) fn refuse_frozen_time(&mut self, literal: &ValueWithSpan, data_type: &DataType) {
         let Some(text) = literal.value.clone().into_string().filter(|_| is_time(data_type)) else { return };
         if let Some(replacement) = special_date_in(&text) {

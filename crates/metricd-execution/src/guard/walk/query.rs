@@ -1,4 +1,4 @@
-//! Queries: the clauses around a SELECT.
+//! Checks queries: the clauses around a SELECT.
 
 use sqlparser::ast::{
     Cte, Fetch, LimitClause, Offset, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, OrderBySort, Parens, Query,
@@ -39,7 +39,7 @@ impl Walk<'_> {
         }
         for lock in locks {
             let message = "a metric only reads: leave the locking clause out";
-            // Nested queries are walked before the locking clause of their outer query, which follows them in the text.
+            // Nested queries come first, because the locking clause of a query follows them in the text.
             let position = self.tree.locks.get(self.lock_count).copied().unwrap_or(self.position);
             self.lock_count += 1;
             self.find(FindingCode::Locks, position, &lock.to_string(), message);
@@ -59,7 +59,7 @@ impl Walk<'_> {
         }
         for cte in cte_tables {
             self.with_query(cte);
-            // Without RECURSIVE, a WITH query sees those before it, and not itself.
+            // Without RECURSIVE, a WITH query can refer to those before it, but not to itself.
             if !*recursive {
                 self.with_names.push(name(cte));
             }
@@ -94,7 +94,7 @@ impl Walk<'_> {
                 let is_plain =
                     matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
                 self.refuse_if(!is_plain, "BY NAME");
-                // Set operations nest to the left, as deep as their number.
+                // Set operations nest to the left, and their number bounds the depth.
                 stacker::maybe_grow(super::expression::RED_ZONE_BYTES, super::expression::STACK_GROWTH_BYTES, || {
                     self.set_expression(left);
                 });

@@ -1,4 +1,4 @@
-//! The clauses of a SELECT.
+//! Checks the clauses of a SELECT.
 
 use sqlparser::ast::{
     Distinct, GroupByExpr, GroupByWithModifier, NamedWindowDefinition, NamedWindowExpr, Select, SelectFlavor,
@@ -40,7 +40,7 @@ impl Walk<'_> {
         if select_token.0.span.start.line > 0 {
             self.position = select_token.0.span.start.into();
         }
-        // Comments are blanked before the text is parsed, so no hint ever gets here.
+        // Comments are blanked before the text is parsed, so there are no hints here.
         self.refuse_if(!optimizer_hints.is_empty(), "a hint");
         if let Some(Distinct::On(expressions)) = distinct {
             self.expressions(expressions);

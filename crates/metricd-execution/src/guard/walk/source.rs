@@ -1,4 +1,4 @@
-//! The sources of a SELECT.
+//! Checks the sources of a SELECT.
 
 use sqlparser::ast::{
     FunctionArguments, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Spanned, TableFactor,
@@ -11,7 +11,7 @@ use crate::FindingCode;
 use crate::syntax::is_reserved;
 
 impl Walk<'_> {
-    /// Checks a source with its joins. Returns its number of relations.
+    /// Checks a source with its joins, and returns its number of relations.
     pub(super) fn table_with_joins(&mut self, table: &TableWithJoins) -> u64 {
         let TableWithJoins { relation, joins } = table;
         let mut relations = self.source(relation);
@@ -54,7 +54,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Checks a source. Returns its number of relations.
+    /// Checks a source, and returns its number of relations.
     fn source(&mut self, source: &TableFactor) -> u64 {
         match source {
             TableFactor::NestedJoin { table_with_joins, alias } => {
@@ -139,7 +139,7 @@ impl Walk<'_> {
             return self.value_function(ident);
         }
         let Some((schema, relation)) = self.schema_and_name(name) else { return };
-        // PostgreSQL searches its system catalogs before the data schemas. Their names all begin with `pg_`.
+        // PostgreSQL searches its system catalogs before the data schemas. Names in them all begin with `pg_`.
         let is_foreign = match schema.as_deref() {
             None => relation.starts_with("pg_"),
             Some(schema) => self.allowed.schema(schema).is_none(),
