@@ -1,10 +1,11 @@
 //! Validates and runs the SQL of metrics: the guard, parameters and periods, the ports to PostgreSQL, and the encoders.
 //!
-//! [`Statement`] splits off one statement and its parameters. The [`Guard`] checks its text against an allow-list. A
-//! [`SqlValidator`] also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved
-//! query, and makes the contract. A [`MetricStatement`] binds the values of a request and makes a [`BoundStatement`]. A
-//! [`MetricRunner`], the second port, runs it and passes each row, still in PostgreSQL's binary format, to a
-//! [`RowSink`].
+//! A [`Statement`] is SQL with its parameters. The [`Guard`] checks its text against an allow-list. A [`SqlValidator`]
+//! also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved query, and makes the
+//! contract.
+//!
+//! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]. A [`MetricRunner`], the second
+//! port, runs it and passes each row, still in PostgreSQL's format, to a [`RowSink`].
 //!
 //! # Check SQL
 //!

@@ -45,7 +45,7 @@ pub enum InvalidContract {
     #[error("a period sets `start_date` and `end_date`, and the SQL has neither parameter")]
     PeriodUnbound,
     /// The SQL has a parameter that a period sets, but the period does not set parameters.
-    #[error("a period sets the parameter `{0}`, and is said to do something else")]
+    #[error("the SQL has the parameter `{0}`, which a period sets, but the period does something else")]
     PeriodBound(ParameterName),
     /// A period selects by a column that is not a time column of any table.
     #[error(
@@ -219,7 +219,7 @@ mod tests {
             (
                 "/parameters/1/name",
                 json!("start_date"),
-                "a period sets the parameter `start_date`, and is said to do something else",
+                "the SQL has the parameter `start_date`, which a period sets, but the period does something else",
             ),
             (
                 "/period/column",

@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
             FindingCode::NotUnderstood,
             position,
             &node.to_string(),
-            format!("{what} cannot stand in a metric's SQL"),
+            format!("{what} cannot be used in a metric's SQL"),
         );
     }
 

@@ -153,7 +153,7 @@ const CASES: &[Case] = &[
             "sql-operator-not-allowed",
             (1, 26),
             "USING",
-            "ORDER BY … USING cannot stand in a metric's SQL: write ASC or DESC",
+            "ORDER BY … USING cannot be used in a metric's SQL: write ASC or DESC",
         )],
     ),
     ("SELECT 1 INTO x FROM metrics", &[("sql-writes", (1, 1), "INTO x", "a metric only reads: leave INTO out")]),

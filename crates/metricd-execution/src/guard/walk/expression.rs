@@ -320,7 +320,7 @@ impl Walk<'_> {
     }
 
     fn foreign_operator(&mut self, operator: &str) {
-        let message = "only PostgreSQL's own operators may stand in a metric's SQL";
+        let message = "only PostgreSQL's own operators can be used in a metric's SQL";
         self.find(FindingCode::OperatorNotAllowed, self.position, operator, message);
     }
 

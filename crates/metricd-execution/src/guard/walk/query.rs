@@ -69,7 +69,7 @@ impl Walk<'_> {
     fn with_query(&mut self, cte: &Cte) {
         let Cte { alias, query, from, materialized: _, closing_paren_token: _ } = cte;
         self.alias(alias);
-        self.refuse_if(from.is_some(), "FROM behind a WITH query");
+        self.refuse_if(from.is_some(), "FROM after a WITH query");
         self.query(query);
     }
 
@@ -82,7 +82,7 @@ impl Walk<'_> {
                 self.data_type(data_type, name.span.start.into());
             }
         }
-        self.refuse_if(at.is_some(), "AT behind a table's alias");
+        self.refuse_if(at.is_some(), "AT after a table's alias");
     }
 
     fn set_expression(&mut self, body: &SetExpr) {
@@ -113,7 +113,7 @@ impl Walk<'_> {
                 self.find(FindingCode::Writes, self.position_of(body), &body.to_string(), message);
             }
             // The normalization before the parser turns TABLE into a SELECT.
-            SetExpr::Table(_) => self.refuse_if(true, "TABLE in this place"),
+            SetExpr::Table(_) => self.refuse_if(true, "TABLE in this position"),
         }
     }
 
@@ -133,7 +133,7 @@ impl Walk<'_> {
                 None | Some(OrderBySort::Asc | OrderBySort::Desc) => {}
                 Some(OrderBySort::Using(_)) => {
                     let position = self.position_of(expr);
-                    let message = "ORDER BY … USING cannot stand in a metric's SQL: write ASC or DESC";
+                    let message = "ORDER BY … USING cannot be used in a metric's SQL: write ASC or DESC";
                     self.find(FindingCode::OperatorNotAllowed, position, "USING", message);
                 }
             }

@@ -45,13 +45,13 @@ impl Walk<'_> {
         if let Some(Distinct::On(expressions)) = distinct {
             self.expressions(expressions);
         }
-        self.refuse_if(select_modifiers.is_some(), "a modifier behind SELECT");
+        self.refuse_if(select_modifiers.is_some(), "a modifier after SELECT");
         self.refuse_if(top.is_some() || *top_before_distinct, "TOP");
         self.complexity.add_list(projection.len());
         for item in projection {
             self.select_item(item);
         }
-        self.refuse_if(exclude.is_some(), "EXCLUDE behind the columns");
+        self.refuse_if(exclude.is_some(), "EXCLUDE after the columns");
         if let Some(into) = into {
             let message = "a metric only reads: leave INTO out";
             self.find(FindingCode::Writes, self.position, &into.to_string(), message);

@@ -89,10 +89,10 @@ impl Walk<'_> {
                     self.uses.has_unnamed_columns |= args.is_none() && !alias.columns.is_empty();
                     self.alias(alias);
                 }
-                self.refuse_if(!with_hints.is_empty(), "WITH (…) behind a table");
+                self.refuse_if(!with_hints.is_empty(), "WITH (…) after a table");
                 self.refuse_if(version.is_some(), "a table's version");
                 self.refuse_if(!partitions.is_empty(), "PARTITION");
-                self.refuse_if(json_path.is_some(), "a path behind a table");
+                self.refuse_if(json_path.is_some(), "a path after a table");
                 self.refuse_if(!index_hints.is_empty(), "an index hint");
                 self.sample(sample.as_ref());
             }
