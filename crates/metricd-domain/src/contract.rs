@@ -53,8 +53,8 @@ pub struct ContractParts {
     /// so a period is applied only if its rewrite was validated by the current one.
     #[serde(default)]
     pub period_revision: u32,
-    /// The labels of the enum types that columns and parameters have, by the name of the type. The labels are in the
-    /// order of the type.
+    /// The labels of each enum type that a column or a parameter has, in the order of the type. The key is the name of
+    /// the type.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub enums: BTreeMap<String, Vec<String>>,
 }
@@ -160,8 +160,8 @@ impl Contract {
         self.0.fingerprint.as_deref()
     }
 
-    /// The labels of the enum types that columns and parameters have, by the name of the type. The labels are in the
-    /// order of the type.
+    /// The labels of each enum type that a column or a parameter has, in the order of the type. The key is the name of
+    /// the type.
     #[must_use]
     pub fn enums(&self) -> &BTreeMap<String, Vec<String>> {
         &self.0.enums
@@ -263,7 +263,7 @@ impl Contract {
         self.enums().get(type_name.trim_end_matches("[]")).map(Vec::as_slice)
     }
 
-    /// Describes how `now` differs from this contract, one difference an element.
+    /// Describes how `now` differs from this contract, in one sentence for each difference.
     #[must_use]
     pub fn drift(&self, now: &Self) -> Vec<String> {
         let mut drift = Vec::new();

@@ -13,8 +13,8 @@ pub struct PeriodDeclaration {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false))]
     apply: Option<PeriodApply>,
-    /// The column of the result with the date or timestamp of each row. It is required if no column shows the time
-    /// column of the source unchanged.
+    /// The column of the result to filter by. By default it is the column that shows the time column of the source. If
+    /// the SQL has no source, it is the only date or timestamp column of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(nullable = false, min_length = 1, max_length = 63))]
     column: Option<String>,
@@ -79,7 +79,7 @@ impl PeriodDeclaration {
         self.apply
     }
 
-    /// The column of the result with the date or timestamp of each row.
+    /// The column of the result to filter by, if the definition names one.
     #[must_use]
     pub fn column(&self) -> Option<&str> {
         self.column.as_deref()

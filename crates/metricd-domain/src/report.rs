@@ -34,7 +34,7 @@ pub enum Outcome {
     DryRun,
 }
 
-/// The contents of a file.
+/// The kind of a file, by its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -45,7 +45,7 @@ pub enum FileKind {
     Queries,
     /// Records, in CSV, as a JSON array of objects, or in NDJSON.
     Records,
-    /// None of these. The refusals explain why.
+    /// None of these kinds. The refusals explain why.
     Unknown,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for FileKind {
 pub struct IngestedFile {
     /// The name of the file, as the caller gave it.
     pub file: String,
-    /// The contents of the file.
+    /// The kind of the file, by its content.
     pub kind: FileKind,
     /// The size of the file, in bytes.
     pub size_bytes: u64,
@@ -132,12 +132,12 @@ pub struct Location {
     /// The position in a JSON document, as a JSON pointer (RFC 6901).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// The name of the column, for a query or a record in CSV.
+    /// The name of the column, for a finding in a query or a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
 
-/// An entry, or a part of one, that was not stored.
+/// A file, an entry or a part of an entry that was not stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Refusal {
@@ -153,7 +153,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// A fact about an entry that was stored or ignored, for which nothing was refused.
+/// Something that was stored or ignored, but deserves attention.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notice {
@@ -166,7 +166,7 @@ pub struct Notice {
     pub message: String,
 }
 
-/// A probable common cause of several refusals, and how to fix it. metricd never fixes anything by itself.
+/// A probable cause of several findings, and how to fix it. metricd never fixes anything by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Suggestion {
@@ -213,7 +213,7 @@ pub struct IngestionReport {
     pub notice_count: u64,
     /// The first 1 000 notices.
     pub notices: Vec<Notice>,
-    /// Probable causes of the refusals.
+    /// Probable causes of the findings.
     pub suggestions: Vec<Suggestion>,
     /// The subject of the token that sent the files over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]

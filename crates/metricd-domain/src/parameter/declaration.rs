@@ -23,7 +23,7 @@ pub struct ParameterDeclaration {
     /// The value if a request has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Whether a request must have a value. By default it must, unless there is a default value.
+    /// Whether a request must have a value. If this is absent, it must, unless there is a `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
     /// The values that are allowed; for arrays, the elements.

@@ -85,8 +85,8 @@ struct PeriodValidation<'a> {
 }
 
 impl PeriodValidation<'_> {
-    /// Narrows the source if that keeps the meaning of the SQL. Otherwise it filters the result, if one of its columns
-    /// is the time column of the source.
+    /// Narrows the source if that keeps the meaning of the SQL. Otherwise it filters the result by the declared column,
+    /// or by the column that shows the time column of the source.
     async fn by_default(&self, time: PeriodSource) -> Result<Period, Obstacle> {
         let source = self.source(&time).await?;
         let dependences = source.dependences(&self.resolution.tree)?;
