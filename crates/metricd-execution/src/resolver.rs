@@ -54,8 +54,8 @@ pub struct Resolution {
     pub tables: Vec<ContractTable>,
     /// The functions that the statement calls: by name, by an operator or a cast, or because of the type of a value.
     pub functions: Vec<ResolvedFunction>,
-    /// The types of values in the statement, in addition to those of the columns that it reads. Arrays are listed by
-    /// the type of their elements.
+    /// The types of the values that the statement makes, in addition to those of the columns that it reads. An array is
+    /// listed by the type of its elements.
     pub types: Vec<ResolvedType>,
     /// A fingerprint of the tables, if only their rows and the parameters determine the result.
     pub fingerprint: Option<String>,
@@ -98,7 +98,7 @@ pub struct ResolvedFunction {
     pub extension: Option<String>,
 }
 
-/// The type of a value in a statement.
+/// The type of a value that a statement makes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ResolvedType {
     /// The schema.

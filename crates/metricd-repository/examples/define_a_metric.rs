@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{error}");
     }
 
-    // PostgreSQL describes the SQL in the contract. metricd asks it; another program states the contract itself.
+    // The contract describes the SQL. metricd makes it from PostgreSQL's description; this program writes it by hand.
     let columns = vec![ContractColumn::new("date", "date"), ContractColumn::new("alerts", "bigint")];
     let contract = Contract::new(ContractParts { columns, ..ContractParts::default() })?;
 
