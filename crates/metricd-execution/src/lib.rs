@@ -4,8 +4,8 @@
 //! also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved query, and makes the
 //! contract.
 //!
-//! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]. A [`MetricRunner`], the second
-//! port, runs it and passes each row, still in PostgreSQL's format, to a [`RowSink`].
+//! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]. A [`MetricRunner`], the
+//! second port, runs it and passes each row, still in PostgreSQL's format, to a [`RowSink`].
 //!
 //! # Check SQL
 //!

@@ -114,8 +114,8 @@ impl SqlValidator {
     ///
     /// # Errors
     ///
-    /// - [`SqlValidationError::Refused`] with all findings of the guard. If the guard has none, the findings are those of
-    ///   PostgreSQL and those in the resolved query.
+    /// - [`SqlValidationError::Refused`] with all findings of the guard. If the guard has none, the findings are those
+    ///   of PostgreSQL and those in the resolved query.
     /// - [`SqlValidationError::Unavailable`] if the database is unavailable.
     pub async fn validate(&self, sql: &SqlText, declared: Declarations<'_>) -> Result<Contract, SqlValidationError> {
         let statement = Statement::parse(sql).map_err(|error| vec![Finding::from(&error)])?;
