@@ -58,33 +58,33 @@ async fn relations_are_secured_if_every_policy_requires_the_tenant() -> Result<(
     client.batch_execute(&made.concat()).await?;
     let runner = PgRunner::new(&database.reader, RunnerConfig::default())?;
     let (secured, open): (Vec<_>, Vec<_>) = runner.relations().await?.into_iter().partition(|one| one.gap.is_none());
-    let names = |relations: Vec<Relation>| relations.into_iter().map(|one| one.name).collect::<Vec<_>>();
+    let names = |relations: Vec<Relation>| relations.into_iter().map(|one| one.qualified_name()).collect::<Vec<_>>();
     let expected_open = [
-        "a_plain",
-        "d_lax",
-        "h_owned",
-        "j_view",
-        "l_kept",
-        "metrics",
-        "n_part",
         "staging.p_raw",
         "staging.r_definer()",
-        "t_checks_only",
-        "u_checks_restrictively",
+        "warehouse.a_plain",
+        "warehouse.d_lax",
+        "warehouse.h_owned",
+        "warehouse.j_view",
+        "warehouse.l_kept",
+        "warehouse.metrics",
+        "warehouse.n_part",
+        "warehouse.t_checks_only",
+        "warehouse.u_checks_restrictively",
     ];
     assert_eq!(names(open), expected_open);
     let expected = [
-        "b_secured",
-        "c_without_policy",
-        "e_other_role",
-        "f_for_writing",
-        "g_restrictive",
-        "i_forced",
-        "k_invoker",
-        "m_parted",
-        "notes",
-        "orders",
-        "v_without_using",
+        "warehouse.b_secured",
+        "warehouse.c_without_policy",
+        "warehouse.e_other_role",
+        "warehouse.f_for_writing",
+        "warehouse.g_restrictive",
+        "warehouse.i_forced",
+        "warehouse.k_invoker",
+        "warehouse.m_parted",
+        "warehouse.notes",
+        "warehouse.orders",
+        "warehouse.v_without_using",
     ];
     assert_eq!(names(secured), expected);
     Ok(())
