@@ -12,7 +12,6 @@ use std::sync::LazyLock;
 use metricd_domain::{Dashboard, MetricDefinition, MetricId};
 use utoipa::openapi::OpenApi;
 
-pub(crate) use self::finish::operations;
 use self::metric::MetricDocument;
 use crate::problem::ProblemSchema;
 use crate::routes;

@@ -13,6 +13,7 @@ pub(crate) mod results;
 use actix_web::web;
 use metricd_access::Scope;
 
+pub(crate) use self::operation::declared_operations;
 use self::operation::{Operation, operation};
 use self::resource::PathResource;
 use crate::middleware;

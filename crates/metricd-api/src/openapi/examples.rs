@@ -10,7 +10,7 @@ use serde_json::Value;
 use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::{OpenApi, RefOr};
 
-use super::finish::operations;
+use crate::routes::declared_operations;
 
 /// A request and its response.
 #[derive(Debug, Clone, Deserialize)]
@@ -45,7 +45,7 @@ fn exchanges() -> Vec<Exchange> {
 pub(super) fn add(api: &mut OpenApi) {
     for exchange in exchanges() {
         let is_of = |id: &Option<String>| id.as_deref() == Some(exchange.operation_id.as_str());
-        let mut all = api.paths.paths.values_mut().flat_map(operations);
+        let mut all = api.paths.paths.values_mut().flat_map(declared_operations);
         let Some((_, operation)) = all.find(|(_, operation)| is_of(&operation.operation_id)) else { continue };
         if let (Some(RefOr::T(body)), Some(sent)) = (&mut operation.request_body, &exchange.request.body)
             && let Some(RefOr::T(content)) = body.content.get_mut("application/json")

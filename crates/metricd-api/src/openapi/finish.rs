@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use actix_web::http::Method;
 use metricd_access::Scope;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::Tag;
@@ -12,6 +11,7 @@ use utoipa::openapi::{Header, HeaderBuilder, OpenApi, Ref, RefOr, Response};
 
 use crate::ProblemCode;
 use crate::problem::{add_problems, problem_responses, problem_table};
+use crate::routes::declared_operations;
 
 /// The problems of the middleware, for every operation.
 const MIDDLEWARE_PROBLEMS: &[ProblemCode] = &[
@@ -66,7 +66,7 @@ const BEARER: &str = "bearer";
 /// JSON body has no other members than the declared ones.
 pub(super) fn add_common(document: &mut OpenApi, scope: Option<Scope>) {
     refuse_unknown_fields(document);
-    for (_, operation) in document.paths.paths.values_mut().flat_map(operations) {
+    for (_, operation) in document.paths.paths.values_mut().flat_map(declared_operations) {
         merge_problems(operation, MIDDLEWARE_PROBLEMS);
         if let Some(scope) = scope {
             require_scope(operation, scope);
@@ -103,7 +103,7 @@ pub(super) fn add_components(api: &mut OpenApi) {
 
 /// Declares what [`Fields`](crate::extract::fields::Fields) does with a field that its schema does not have.
 fn refuse_unknown_fields(document: &mut OpenApi) {
-    let bodies = document.paths.paths.values_mut().flat_map(operations).filter_map(|(_, operation)| {
+    let bodies = document.paths.paths.values_mut().flat_map(declared_operations).filter_map(|(_, operation)| {
         let Some(RefOr::T(body)) = &operation.request_body else { return None };
         let Some(RefOr::T(content)) = body.content.get("application/json") else { return None };
         let Some(RefOr::Ref(reference)) = &content.schema else { return None };
@@ -159,13 +159,6 @@ fn add_headers(response: &mut RefOr<Response>, headers: &[(&str, &str)]) {
         let header = RefOr::Ref(Ref::new(format!("#/components/headers/{name}")));
         response.headers.insert((*name).to_owned(), header);
     }
-}
-
-/// The operations of a path, with their methods.
-pub(crate) fn operations(path: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
-    let PathItem { get, post, patch, delete, .. } = path;
-    let operations = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
-    operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
 fn header(description: &str) -> Header {

@@ -3,9 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 use metricd_access::Scope;
-use utoipa::openapi::OpenApi;
-
-use crate::openapi::operations;
+use utoipa::openapi::{OpenApi, PathItem, path};
 
 /// The operation of a handler, from the scope that a token needs and the handler. `None` serves all callers, with or
 /// without a token.
@@ -41,7 +39,7 @@ impl Operation {
     {
         let mut document = D::openapi();
         let mut items = document.paths.paths.iter_mut();
-        let declared = items.find_map(|(path, item)| Some((path.clone(), operations(item).next()?.0)));
+        let declared = items.find_map(|(path, item)| Some((path.clone(), declared_operations(item).next()?.0)));
         let Some((path, method)) = declared else { unreachable!("`#[utoipa::path]` declares a path and a method") };
         let mut method_guard = guard::Any(guard::Method(method.clone()));
         if method == Method::GET {
@@ -54,4 +52,11 @@ impl Operation {
     pub(crate) fn into_document(self) -> (Option<Scope>, OpenApi) {
         (self.scope, self.document)
     }
+}
+
+/// The operations of a path, with their methods.
+pub(crate) fn declared_operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut path::Operation)> {
+    let PathItem { get, post, patch, delete, .. } = item;
+    let operations = [(Method::GET, get), (Method::POST, post), (Method::PATCH, patch), (Method::DELETE, delete)];
+    operations.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
