@@ -135,6 +135,7 @@ impl Framed {
             frontend::terminate(&mut self.unsent);
             let mut context = Context::from_waker(Waker::noop());
             drop(Pin::new(&mut *self.socket).poll_write(&mut context, &self.unsent));
+            drop(Pin::new(&mut *self.socket).poll_flush(&mut context));
         }
     }
 
@@ -153,9 +154,17 @@ impl Framed {
                     Poll::Pending => break,
                 }
             }
+            // A socket with TLS buffers what the network does not take yet, and reading does not send it.
+            if let Poll::Ready(Err(error)) = Pin::new(&mut **socket).poll_flush(context) {
+                return Poll::Ready(Err(error));
+            }
             pin!(socket.read_buf(received)).poll(context)
         });
-        let count = exchanged.await?;
+        let count = match exchanged.await {
+            // TLS reports a server that ends without a notice of closure, as one that is killed.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+            count => count?,
+        };
         if is_encoding {
             self.encoding.resume();
         }
@@ -168,8 +177,11 @@ impl Framed {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use postgres_protocol::message::backend::READY_FOR_QUERY_TAG;
-    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -240,6 +252,31 @@ mod tests {
         assert!(framed.received.capacity() <= MAX_RETAINED_BUFFER);
         assert!(!framed.received.try_reclaim(MAX_RETAINED_BUFFER), "the buffer is retained behind the current message");
         sending.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_buffers_sends_the_whole_request() {
+        const REQUEST: usize = 32 << 10;
+        let (near, mut far) = duplex(4 << 10);
+        let mut framed = Framed::new(Box::new(BufWriter::with_capacity(8 << 10, near)));
+        framed
+            .write(|unsent| {
+                unsent.resize(REQUEST, 0);
+                Ok::<_, io::Error>(())
+            })
+            .unwrap();
+        let server = tokio::spawn(async move {
+            far.read_exact(&mut vec![0; REQUEST]).await.unwrap();
+            far.write_all(&message(READY_FOR_QUERY_TAG, b"I")).await.unwrap();
+            far
+        });
+        let response = timeout(Duration::from_secs(5), framed.next(usize::MAX)).await;
+        assert_eq!(response.expect("the request is stuck in the socket").unwrap(), Frame::Message(READY_FOR_QUERY_TAG));
+        let mut far = server.await.unwrap();
+        framed.terminate();
+        let mut terminate = [0; 5];
+        timeout(Duration::from_secs(5), far.read_exact(&mut terminate)).await.unwrap().unwrap();
+        assert_eq!(terminate, [b'X', 0, 0, 0, 4]);
     }
 
     #[tokio::test]
