@@ -3,11 +3,13 @@
 mod parameters;
 
 use std::fmt::{self, Write as _};
+use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use self::parameters::{Parameters, decoded, encoded_parameters, known_parameters, with_parameters};
 use crate::target::{self, TargetSession};
+use crate::tls::{self, InvalidTls, TlsSettings};
 
 /// The default parameters of each connection, with libpq's names: timeouts in seconds for connecting and for a silent
 /// network, `tcp_user_timeout` in milliseconds. They do not detect a server whose process hangs, since its TCP stack
@@ -30,6 +32,7 @@ pub struct DatabaseUrl {
     host: String,
     options: String,
     target: TargetSession,
+    tls: TlsSettings,
 }
 
 /// Why a text is not a [`DatabaseUrl`]. The text is never shown, since it may contain a password.
@@ -57,11 +60,9 @@ pub enum InvalidDatabaseUrl {
     /// A parameter of the URL has an invalid value.
     #[error("the URL's parameter `{0}` has a value that it cannot have: expected {1}")]
     Value(&'static str, &'static str),
-    /// The URL requires TLS, which is not built in.
-    #[error(
-        "the URL asks for TLS (`sslmode`), which is not supported yet: use `sslmode=disable`, or a local proxy that adds TLS"
-    )]
-    Tls,
+    /// The URL's parameters about TLS cannot be used together, or at all.
+    #[error(transparent)]
+    Tls(#[from] InvalidTls),
 }
 
 impl DatabaseUrl {
@@ -106,6 +107,7 @@ impl DatabaseUrl {
             host,
             options: parameters.last("options").unwrap_or_default().to_owned(),
             target: parameters.target(),
+            tls: TlsSettings::parse(|name| parameters.last(name))?,
             url,
         })
     }
@@ -140,11 +142,25 @@ impl DatabaseUrl {
         self.target
     }
 
+    /// What the URL asks of TLS.
+    #[must_use]
+    pub fn tls(&self) -> &TlsSettings {
+        &self.tls
+    }
+
+    /// The URL with this folder for the files about TLS that it does not name: see [`TlsSettings::default_folder`].
+    #[must_use]
+    pub fn with_default_tls_folder(mut self, folder: PathBuf) -> Self {
+        self.tls.default_folder = Some(folder);
+        self
+    }
+
     /// The URL for tokio-postgres: without the parameters that only libpq interprets correctly, which are
-    /// [`Self::target`] and some [bounds](Self::bound).
+    /// [`Self::target`] and some [bounds](Self::bound), and without those of [`Self::tls`].
     #[must_use]
     pub fn driver_url(&self) -> SecretString {
-        with_parameters(self.url.expose_secret(), |name, _| (!LIBPQ_ONLY.contains(&name)).then_some(None)).into()
+        let is_left_out = |name: &str| LIBPQ_ONLY.contains(&name) || tls::PARAMETERS.contains(&name);
+        with_parameters(self.url.expose_secret(), |name, _| (!is_left_out(name)).then_some(None)).into()
     }
 
     /// One of the timeouts and counts that end a connection to an unreachable or silent server, by libpq's name and in
@@ -185,14 +201,15 @@ impl DatabaseUrl {
         Self { url: url.into(), options, ..self.clone() }
     }
 
-    /// The URL for libpq, with timeouts for a server that is unreachable or silent. Parameters of the URL have
-    /// precedence: libpq takes the last value.
+    /// The URL for libpq without TLS, with timeouts for a server that is unreachable or silent. Parameters of the URL
+    /// have precedence: libpq takes the last value.
     #[must_use]
     pub fn libpq_url(&self) -> SecretString {
-        let text = self.url.expose_secret();
-        let (address, query) = text.split_once('?').unwrap_or((text, ""));
+        let text =
+            with_parameters(self.url.expose_secret(), |name, _| (!tls::PARAMETERS.contains(&name)).then_some(None));
+        let (address, query) = text.split_once('?').unwrap_or((&text, ""));
         let separator = if query.is_empty() { "" } else { "&" };
-        format!("{address}?{LIBPQ_DEFAULTS}{separator}{query}").into()
+        format!("{address}?{LIBPQ_DEFAULTS}&sslmode=disable{separator}{query}").into()
     }
 
     /// The same, with this timeout in seconds for connecting to each address, whatever the URL has.
@@ -276,8 +293,25 @@ mod tests {
         }
         assert_eq!(parse("postgres://db.example/metricd").unwrap_err(), InvalidDatabaseUrl::NoUser);
         assert_eq!(parse("postgres://ann@db.example").unwrap_err(), InvalidDatabaseUrl::NoDatabase);
-        assert_eq!(parse("postgres://ann@db.example/m?sslmode=verify-full").unwrap_err(), InvalidDatabaseUrl::Tls);
-        assert_eq!(parse("postgres://ann@db.example/m?sslmode=require").unwrap_err(), InvalidDatabaseUrl::Tls);
+    }
+
+    #[test]
+    fn neither_driver_sees_what_the_url_asks_of_tls() {
+        let url = parse(
+            "postgres://ann@db/m?sslmode=verify-full&sslrootcert=%2Fca%20x.crt&sslcert=c&sslkey=k&sslcrl=r&sslsni=0\
+             &sslnegotiation=direct&channel_binding=require&gssencmode=disable",
+        );
+        let url = url.unwrap().with_default_tls_folder("/home/ann/.postgresql".into());
+        assert_eq!(url.driver_url().expose_secret(), "postgres://ann@db/m?channel_binding=require");
+        assert!(url.libpq_url().expose_secret().ends_with("&sslmode=disable&channel_binding=require"));
+        assert_eq!(url.tls().roots, Some(crate::TlsRoots::File("/ca x.crt".into())));
+        assert!(url.tls().is_direct && url.tls().hides_host);
+        let with_options = url.with_options("-c a=b").with_database("n").of_reader();
+        assert_eq!(with_options.tls(), url.tls());
+        let weak = parse("postgres://ann@db/m?sslmode=require&sslrootcert=system").unwrap_err();
+        assert_eq!(weak, InvalidDatabaseUrl::Tls(InvalidTls::WeakForSystemRoots(crate::TlsMode::Require)));
+        let sentence = parse("postgres://ann@db/m?sslmode=yes").unwrap_err().to_string();
+        assert!(sentence.ends_with("expected `disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`"));
     }
 
     #[test]
@@ -306,7 +340,7 @@ mod tests {
             "{plain}"
         );
         let own = text("postgres://ann@h/m?connect_timeout=9");
-        assert!(own.ends_with("&tcp_user_timeout=15000&connect_timeout=9"), "{own}");
+        assert!(own.ends_with("&tcp_user_timeout=15000&sslmode=disable&connect_timeout=9"), "{own}");
     }
 
     #[test]

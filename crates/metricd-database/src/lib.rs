@@ -2,6 +2,7 @@
 //! runner, which runs stored SQL with a driver of its own.
 //!
 //! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
+//! - [`TlsSettings`] are what the URL asks of TLS, in typed values.
 //! - [`DataSchemas`] are the schemas that stored SQL reads.
 //! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are
 //!   read.
@@ -27,6 +28,7 @@ mod owner_session;
 mod session_token;
 mod sqlstate;
 mod target;
+mod tls;
 
 pub use data_schemas::{DataSchemas, InvalidDataSchemas};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -36,6 +38,7 @@ pub use owner_session::OWNER_SETTINGS_SQL;
 pub use session_token::{SESSION_TOKEN, session_token_option};
 pub use sqlstate::{Fault, Outage, Trouble, fault_of};
 pub use target::TargetSession;
+pub use tls::{ChannelBinding, InvalidTls, TlsMode, TlsRoots, TlsSettings};
 
 /// The examples of the README, which `cargo test --doc` runs.
 #[cfg(doctest)]

@@ -17,17 +17,20 @@ enum Values {
     OneOf(&'static [&'static str], &'static str),
     Ports,
     Addresses,
-    TlsMode,
     Target,
 }
 
+/// The values of `sslmode`, as a message lists them.
+const SSL_MODES: &str = "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`";
+
 /// The parameters that a URL may have. libpq and tokio-postgres know each of them, except those that
 /// [`DatabaseUrl::driver_url`](super::DatabaseUrl::driver_url) leaves out.
-const PARAMETERS: [(&str, Values); 18] = [
+const PARAMETERS: [(&str, Values); 26] = [
     ("application_name", Values::Any),
     ("channel_binding", Values::OneOf(&["disable", "prefer", "require"], "`disable`, `prefer` or `require`")),
     ("connect_timeout", Values::Whole("whole seconds")),
     ("dbname", Values::Any),
+    ("gssencmode", Values::OneOf(&["disable", "prefer", "require"], "`disable` or `prefer`")),
     ("host", Values::Any),
     ("hostaddr", Values::Addresses),
     ("keepalives", Values::Whole("`0` or `1`")),
@@ -38,7 +41,14 @@ const PARAMETERS: [(&str, Values); 18] = [
     ("options", Values::Any),
     ("password", Values::Any),
     ("port", Values::Ports),
-    ("sslmode", Values::TlsMode),
+    ("sslcert", Values::Any),
+    ("sslcrl", Values::Any),
+    ("sslkey", Values::Any),
+    ("sslmode", Values::OneOf(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"], SSL_MODES)),
+    ("sslnegotiation", Values::OneOf(&["postgres", "direct"], "`postgres` or `direct`")),
+    ("sslpassword", Values::Any),
+    ("sslrootcert", Values::Any),
+    ("sslsni", Values::OneOf(&["0", "1"], "`0` or `1`")),
     (target::NAME, Values::Target),
     ("tcp_user_timeout", Values::Whole("whole milliseconds")),
     ("user", Values::Any),
@@ -58,10 +68,6 @@ impl Values {
             Self::OneOf(values, expected) => (values.contains(&value), expected),
             Self::Ports => (is_list_of::<u16>(value, true), "ports"),
             Self::Addresses => (is_list_of::<IpAddr>(value, false), "IP addresses"),
-            Self::TlsMode if matches!(value, "require" | "verify-ca" | "verify-full") => {
-                return Err(InvalidDatabaseUrl::Tls);
-            }
-            Self::TlsMode => (matches!(value, "disable" | "prefer"), "`disable` or `prefer`"),
             Self::Target => (value.parse::<TargetSession>().is_ok(), target::EXPECTED),
         };
         if is_valid { Ok(()) } else { Err(InvalidDatabaseUrl::Value(name, expected)) }
@@ -83,7 +89,7 @@ impl Parameters {
             let (name, values) = known.ok_or(InvalidDatabaseUrl::Parameter)?;
             let value = decoded(value).ok_or(InvalidDatabaseUrl::Encoding)?;
             values.check(name, &value)?;
-            Ok((name, value))
+            Ok::<_, InvalidDatabaseUrl>((name, value))
         });
         Ok(Self(parsed.collect::<Result<_, _>>()?))
     }
