@@ -1,9 +1,10 @@
 //! Single connections, for one-time tasks.
 
 use diesel::connection::SimpleConnection;
+use diesel::r2d2::R2D2Connection;
 use diesel::sql_types::{BigInt, Bool, Integer, Text};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use metricd_database::OWNER_SETTINGS_SQL;
@@ -111,23 +112,44 @@ pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, Conne
 
 /// Opens a session with the settings of its role, to check the settings of the reader.
 pub(crate) fn connect(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
-    establish(url, &url.libpq_url())
+    establish(url, None).map_err(|message| ConnectError { database: url.to_string(), message })
 }
 
 /// Connects. Returns when the server has accepted or refused, or after this many seconds.
 pub(crate) fn ping(url: &DatabaseUrl, seconds: u32) {
-    drop(establish(url, &url.libpq_url_with_timeout(seconds)));
+    drop(establish(url, Some(seconds)));
 }
 
-fn establish(url: &DatabaseUrl, text: &SecretString) -> Result<PgConnection, ConnectError> {
-    PgConnection::establish(text.expose_secret()).map_err(|error| {
-        let message = match error {
-            ConnectionError::BadConnection(message) => first_line(&message),
-            // libpq may quote the URL, and with it the password.
-            _ => "the URL or the session's settings were refused".to_owned(),
-        };
-        ConnectError { database: url.to_string(), message }
+/// Opens a session, or says why there is none. libpq has no TLS: `metricd-connection` gives it sessions that have it.
+fn establish(url: &DatabaseUrl, timeout_seconds: Option<u32>) -> Result<PgConnection, String> {
+    let libpq_url = metricd_connection::libpq_url(url, timeout_seconds).map_err(|error| error.to_string())?;
+    PgConnection::establish(libpq_url.expose_secret()).map_err(|error| match error {
+        ConnectionError::BadConnection(message) => first_line(&message),
+        // libpq may quote the URL, and with it the password.
+        _ => "the URL or the session's settings were refused".to_owned(),
     })
+}
+
+/// Opens the sessions of a pool.
+#[derive(Debug)]
+pub(crate) struct SessionManager(pub(crate) DatabaseUrl);
+
+impl r2d2::ManageConnection for SessionManager {
+    type Connection = PgConnection;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<PgConnection, Self::Error> {
+        establish(&self.0, None)
+            .map_err(|message| diesel::r2d2::Error::ConnectionError(ConnectionError::BadConnection(message)))
+    }
+
+    fn is_valid(&self, connection: &mut PgConnection) -> Result<(), Self::Error> {
+        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, connection: &mut PgConnection) -> bool {
+        std::thread::panicking() || connection.is_broken()
+    }
 }
 
 /// The first line of a message. libpq reports each address that it has tried on a line of its own, with hints

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use diesel::r2d2::ConnectionManager;
 use metricd_domain::{
     Actor, Dashboard, DashboardId, DashboardSummary, IngestionId, IngestionReport, MetricDefinition, MetricId,
     MetricPatterns, MetricVersion, Query, QueryId, QueryVersion,
@@ -25,9 +24,9 @@ use metricd_domain::{
 use metricd_repository::{
     DefinitionFilter, Idempotency, Ingestion, MetricChange, MetricRepository, NewMetric, Readiness, RepositoryError,
 };
-use secrecy::ExposeSecret;
 
 use self::calls::{Calls, SessionSettings};
+use crate::connection::SessionManager;
 use metricd_database::DatabaseUrl;
 
 /// The number of connections of the store, and the time limits of its calls.
@@ -74,7 +73,7 @@ impl PgRepository {
         if config.max_connections == 0 {
             return Err(RepositoryError::Failed("expected at least one connection".to_owned()));
         }
-        let manager = ConnectionManager::new(owner.libpq_url().expose_secret());
+        let manager = SessionManager(owner.clone());
         let pool = r2d2::Pool::builder()
             .max_size(config.max_connections)
             .min_idle(Some(0))

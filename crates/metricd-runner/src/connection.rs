@@ -13,6 +13,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
+use metricd_connection::Connector;
 use metricd_database::{DataSchemas, session_token_option};
 use metricd_domain::Tenant;
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ use self::prepared_statement::PreparedStatement;
 use self::properties::SessionProperties;
 use self::settings::options;
 use crate::session::CONNECT_TIMEOUT;
-use crate::session::{DescribedStatement, PreludeStatement, Session, SessionConfig, SessionError};
+use crate::session::{DescribedStatement, PreludeStatement, Session, SessionError};
 use crate::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL, Tenancy, TenantStatement, TransactionPrelude};
 use crate::transaction::BEGIN_SQL;
 use crate::transaction::clean_up;
@@ -62,7 +63,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects, for SQL that reads these schemas. The connection belongs to this thread, whose runtime polls its socket.
-    pub(crate) async fn open(config: &SessionConfig, schemas: &DataSchemas) -> Result<Self, SessionError> {
+    pub(crate) async fn open(config: &Connector, schemas: &DataSchemas) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
         let options = format!("{} {}", options(schemas), session_token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {

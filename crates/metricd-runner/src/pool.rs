@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
+use metricd_connection::Connector;
 use metricd_execution::{Permit, RunError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
@@ -29,7 +30,6 @@ pub(crate) use self::slot::PoolSlot;
 use crate::config::RunnerConfig;
 use crate::connection::Connection;
 use crate::error::{connect_error, is_full};
-use crate::session::SessionConfig;
 
 /// How long a run waits while connections are passed to runs of the threads that own them.
 const AFFINITY_WINDOW: Duration = Duration::from_millis(20);
@@ -42,13 +42,13 @@ const FULL_BACKOFF: Duration = Duration::from_secs(1);
 pub(crate) struct Pool(Arc<PoolInner>);
 
 struct PoolInner {
-    session: SessionConfig,
+    session: Connector,
     config: RunnerConfig,
     expiry: Expiry,
     quarantine: Quarantine,
     locks: Locks,
     /// The role that may see what the sessions of the reader run, if it is not the reader.
-    observer: OnceLock<SessionConfig>,
+    observer: OnceLock<Connector>,
     /// The connections that streams may use.
     streams: Arc<Semaphore>,
     state: Mutex<PoolState>,
@@ -73,7 +73,7 @@ struct Waiter {
 }
 
 impl Pool {
-    pub(crate) fn new(session: SessionConfig, config: RunnerConfig) -> Self {
+    pub(crate) fn new(session: Connector, config: RunnerConfig) -> Self {
         let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
         let (expiry, quarantine) = (Expiry::new(&config), Quarantine::default());
         let locks = Locks::new(config.max_connections);
@@ -100,7 +100,7 @@ impl Pool {
     }
 
     /// Asks this role what a session runs: in a hardened database no reader may see that.
-    pub(crate) fn observe_as(&self, owner: SessionConfig) {
+    pub(crate) fn observe_as(&self, owner: Connector) {
         self.0.observer.get_or_init(|| owner);
     }
 

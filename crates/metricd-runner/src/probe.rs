@@ -4,13 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metricd_connection::Connector;
 use metricd_execution::RunError;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use crate::error::is_full;
 use crate::pool::Pool;
-use crate::session::{Session, SessionConfig, SessionError};
+use crate::session::{Session, SessionError};
 
 /// The time limit of a check, connecting included. Readiness has to be known within 2 s.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
@@ -18,7 +19,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// A session for checks, opened by the first one.
 #[derive(Clone)]
 pub(crate) struct Probe {
-    config: Arc<SessionConfig>,
+    config: Arc<Connector>,
     session: Arc<Mutex<Option<Session>>>,
 }
 
@@ -29,7 +30,7 @@ impl fmt::Debug for Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(config: SessionConfig) -> Self {
+    pub(crate) fn new(config: Connector) -> Self {
         Self { config: Arc::new(config), session: Arc::default() }
     }
 
@@ -53,7 +54,7 @@ impl Probe {
     }
 }
 
-async fn select_on(config: Arc<SessionConfig>, mut held: OwnedMutexGuard<Option<Session>>) -> Result<(), SessionError> {
+async fn select_on(config: Arc<Connector>, mut held: OwnedMutexGuard<Option<Session>>) -> Result<(), SessionError> {
     // A session that does not respond is not used again.
     if let Some(mut session) = held.take()
         && !session.is_closed()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use metricd_connection::Connector;
 use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
@@ -21,7 +22,7 @@ use crate::pool::Pool;
 use crate::pool::stopping::Stopped;
 use crate::probe::Probe;
 use crate::run::{AfterRowCap, Run, Task};
-use crate::session::SessionConfig;
+use crate::session::CONNECT_TIMEOUT;
 use crate::snapshot_batch::SnapshotBatch;
 use crate::snapshot_batch::exporter::SnapshotExporter;
 use crate::tenancy::Tenancy;
@@ -56,15 +57,14 @@ impl PgRunner {
     ///
     /// [`RunError::Unavailable`] if the URL or the configuration is invalid.
     pub fn new(reader: &DatabaseUrl, config: RunnerConfig) -> Result<Self, RunError> {
-        let mut session = session_config(reader)?;
-        session.config.application_name("metricd");
+        let connector = connector(reader)?.named("metricd");
         if config.max_connections == 0 {
             return Err(RunError::Unavailable("expected at least one connection".to_owned()));
         }
-        let has_one_server = session.config.get_hosts().len() <= 1 && session.config.get_hostaddrs().len() <= 1;
-        let probe = Probe::new(session.clone());
+        let has_one_server = connector.has_one_server();
+        let probe = Probe::new(connector.clone());
         let batching = config.batching;
-        let (pool, estimates) = (Pool::new(session, config), Estimates::default());
+        let (pool, estimates) = (Pool::new(connector, config), Estimates::default());
         Ok(Self {
             has_one_server,
             batcher: batching.then(|| StatementBatcher::new(pool.clone(), estimates.clone())),
@@ -84,10 +84,9 @@ impl PgRunner {
     ///
     /// [`RunError::Unavailable`] if the driver does not understand the URL.
     pub fn exporting_as(self, owner: &DatabaseUrl) -> Result<Self, RunError> {
-        let mut observer = session_config(owner)?;
-        observer.config.application_name("metricd watch");
-        self.pool.observe_as(observer);
-        Ok(Self { exporter: SnapshotExporter::new(session_config(owner)?), ..self })
+        let connector = connector(owner)?;
+        self.pool.observe_as(connector.clone().named("metricd watch"));
+        Ok(Self { exporter: SnapshotExporter::new(connector), ..self })
     }
 
     /// The same, able to run statements on behalf of tenants.
@@ -221,9 +220,8 @@ impl PgRunner {
     }
 }
 
-fn session_config(url: &DatabaseUrl) -> Result<SessionConfig, RunError> {
-    SessionConfig::new(url)
-        .map_err(|error| RunError::Unavailable(format!("the URL of {url} is not understood: {error}")))
+fn connector(url: &DatabaseUrl) -> Result<Connector, RunError> {
+    Connector::new(url, CONNECT_TIMEOUT).map_err(|error| RunError::Unavailable(error.to_string()))
 }
 
 #[async_trait]

@@ -8,9 +8,7 @@
 //! the requests, each up to its `ReadyForQuery`. A future may be dropped at any point: [`Session::drain`] reads the
 //! rest of a response.
 
-mod address;
 mod cancel;
-mod config;
 mod description;
 mod error;
 mod framed;
@@ -21,6 +19,7 @@ use std::fmt;
 use std::io;
 
 use bytes::BytesMut;
+use metricd_connection::{Connector, LoggedIn};
 use metricd_execution::Fields;
 use postgres_protocol::Oid;
 use postgres_protocol::message::backend::{
@@ -28,15 +27,9 @@ use postgres_protocol::message::backend::{
     READY_FOR_QUERY_TAG, ROW_DESCRIPTION_TAG,
 };
 use postgres_protocol::message::frontend;
-use tokio::time::timeout;
-use tokio_postgres::NoTls;
 use tokio_postgres::error::SqlState;
 
-use self::address::Address;
-pub(crate) use self::address::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT};
-pub(crate) use self::cancel::Canceller;
-pub(crate) use self::config::SessionConfig;
-pub(crate) use self::config::driver_config_within;
+pub(crate) use self::cancel::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller};
 pub(crate) use self::description::Format;
 use self::description::RowDescription;
 pub(crate) use self::error::SessionError;
@@ -103,37 +96,12 @@ struct PendingResponses {
 
 impl Session {
     /// Connects and logs in.
-    pub(crate) async fn open(config: &SessionConfig) -> Result<Self, SessionError> {
-        let mut outcome = Err(SessionError::Lost("the URL names no host".to_owned()));
-        for wants_standby in config.target.in_order() {
-            for address in Address::candidates(&config.config) {
-                let limit = config.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
-                let opened = timeout(limit, Self::open_at(address, config, *wants_standby)).await;
-                outcome = opened.unwrap_or_else(|_| Err(SessionError::Lost("connecting took too long".to_owned())));
-                if outcome.is_ok() {
-                    return outcome;
-                }
-            }
-        }
-        outcome
-    }
-
-    async fn open_at(
-        address: Address,
-        config: &SessionConfig,
-        wants_standby: Option<bool>,
-    ) -> Result<Self, SessionError> {
-        let (mut socket, peer) = address.connect(&config.config).await?;
-        let (client, driver) = config.config.connect_raw(&mut socket, NoTls).await?;
-        let token = client.cancel_token();
-        let login_pid = cancel::process_of(&token).await;
-        let canceller = Canceller::new(peer, token);
-        // Unpolled, neither sends Terminate when dropped: the socket is ours again.
-        drop((client, driver));
-        let mut session = Self {
+    pub(crate) async fn open(connector: &Connector) -> Result<Self, SessionError> {
+        let LoggedIn { socket, cancel_request, process_id, .. } = connector.log_in().await?;
+        Ok(Self {
             framed: Framed::new(socket),
-            canceller,
-            login_pid,
+            canceller: Canceller::new(cancel_request),
+            login_pid: process_id,
             pending_ready_count: 0,
             pending_error: None,
             pending: PendingResponses::default(),
@@ -142,25 +110,7 @@ impl Session {
             is_in_transaction: false,
             is_lost: false,
             was_cancelled: false,
-        };
-        if let Some(wants_standby) = wants_standby {
-            session.check_target(wants_standby).await?;
-        }
-        Ok(session)
-    }
-
-    /// Checks that the server is what `target_session_attrs` asks for. Asks the server whether it is in recovery:
-    /// this session is read-only in any case.
-    async fn check_target(&mut self, wants_standby: bool) -> Result<(), SessionError> {
-        let sql = "SELECT (pg_catalog.pg_is_in_recovery() = $1::pg_catalog.bool)::pg_catalog.text";
-        let row = self.row(&[], sql, &wants_standby.to_string()).await?;
-        match row.first() {
-            Some(Some(is_wanted)) if is_wanted == "true" => Ok(()),
-            _ => {
-                let wanted = if wants_standby { "a standby" } else { "a primary" };
-                Err(SessionError::Lost(format!("`target_session_attrs` asks for {wanted}, which the server is not")))
-            }
-        }
+        })
     }
 
     /// The process id that the login reported. A pooler invents it.

@@ -4,11 +4,10 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::time::Duration;
 
+use metricd_connection::{ConnectError, Connector};
 use metricd_database::DatabaseUrl;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{AsyncMessage, Client, NoTls};
-
-use crate::session::driver_config_within;
+use tokio_postgres::{AsyncMessage, Client};
 
 /// The channel that the triggers notify. The migrations contain the same name.
 const CHANNEL: &str = "metricd_definitions";
@@ -25,6 +24,8 @@ const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Why watching has ended.
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
+    #[error(transparent)]
+    NotConnected(#[from] ConnectError),
     #[error(transparent)]
     Lost(#[from] tokio_postgres::Error),
     #[error("PostgreSQL does not answer")]
@@ -55,10 +56,8 @@ pub async fn watch_definitions(owner: &DatabaseUrl, mut notify: impl FnMut(Defin
 }
 
 async fn watch(owner: &DatabaseUrl, notify: &mut impl FnMut(DefinitionEvent)) -> Result<(), WatchError> {
-    let (mut session, limit) = driver_config_within(owner, CONNECT_TIMEOUT)?;
-    session.application_name("metricd watch");
-    let connected = timeout(limit, session.connect(NoTls)).await;
-    let (client, mut connection) = connected.map_err(|_| WatchError::Silent)??;
+    let connector = Connector::new(owner, CONNECT_TIMEOUT)?.named("metricd watch");
+    let (client, mut connection) = connector.connect().await?;
     let listening = async {
         let listen = format!("SET idle_session_timeout = 0; LISTEN {CHANNEL}");
         within_timeout(client.batch_execute(&listen)).await?;

@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use diesel::PgConnection;
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{ConnectionManager, CustomizeConnection};
+use diesel::r2d2::CustomizeConnection;
 use metricd_repository::RepositoryError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::{RepositoryConfig, error};
-use crate::connection::ping;
+use crate::connection::{SessionManager, ping};
 use metricd_database::DatabaseUrl;
 use metricd_database::OWNER_SETTINGS_SQL;
 
@@ -38,18 +38,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The pool and the threads that use it.
 #[derive(Clone)]
 pub(super) struct Calls {
-    pub(super) pool: r2d2::Pool<ConnectionManager<PgConnection>>,
+    pub(super) pool: r2d2::Pool<SessionManager>,
     threads: Arc<Semaphore>,
     owner: DatabaseUrl,
     config: RepositoryConfig,
 }
 
 impl Calls {
-    pub(super) fn new(
-        pool: r2d2::Pool<ConnectionManager<PgConnection>>,
-        owner: &DatabaseUrl,
-        config: RepositoryConfig,
-    ) -> Self {
+    pub(super) fn new(pool: r2d2::Pool<SessionManager>, owner: &DatabaseUrl, config: RepositoryConfig) -> Self {
         let threads = Arc::new(Semaphore::new(config.max_connections as usize));
         Self { pool, threads, owner: owner.clone(), config }
     }

@@ -1,12 +1,11 @@
 //! Maps PostgreSQL's errors to errors of the repository port.
 
-use diesel::PgConnection;
-use diesel::r2d2::{ConnectionManager, HandleError};
+use diesel::r2d2::HandleError;
 use diesel::result::{DatabaseErrorKind, Error};
 use metricd_database::{Fault, fault_of};
 use metricd_repository::RepositoryError;
 
-use crate::connection::first_line;
+use crate::connection::{SessionManager, first_line};
 
 /// Logs at debug level: r2d2 reports each failed attempt to connect, several a second; the waiting call reports the
 /// failure once.
@@ -20,10 +19,7 @@ impl<E: std::error::Error> HandleError<E> for LogQuietly {
 }
 
 /// Why the pool gave no connection: it has none, or all are in use.
-pub(super) fn no_connection(
-    pool: &r2d2::Pool<ConnectionManager<PgConnection>>,
-    cause: &r2d2::Error,
-) -> RepositoryError {
+pub(super) fn no_connection(pool: &r2d2::Pool<SessionManager>, cause: &r2d2::Error) -> RepositoryError {
     if pool.state().connections < pool.max_size() {
         RepositoryError::Unavailable(first_line(&cause.to_string()))
     } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::PoolInner;
 use super::quarantine::Quarantine;
 use crate::connection::Connection;
-use crate::session::SessionConfig;
+use metricd_connection::Connector;
 
 /// One of the slots of the pool. It has a connection, except while that is being opened.
 pub(crate) struct PoolSlot {
@@ -25,7 +25,7 @@ impl PoolSlot {
     }
 
     /// The role to ask what the session runs.
-    pub(crate) fn observer(&self) -> &SessionConfig {
+    pub(crate) fn observer(&self) -> &Connector {
         self.pool.observer.get().unwrap_or(&self.pool.session)
     }
 

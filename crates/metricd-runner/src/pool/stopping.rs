@@ -8,12 +8,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use metricd_connection::Connector;
 use metricd_execution::Permit;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::PoolSlot;
-use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionConfig, SessionError};
+use crate::session::{CANCEL_RETRY_INTERVAL, CANCEL_TIMEOUT, Canceller, Session, SessionError};
 use crate::transaction::clean_up;
 
 /// How long a cancelled statement may take to stop before it is quarantined.
@@ -148,7 +149,7 @@ pub(crate) async fn cancel_until_ended<T>(
 
 /// The statement that runs on the connection, as PostgreSQL reports it; all candidates if it does not.
 async fn identify_running(
-    config: &SessionConfig,
+    config: &Connector,
     pid: &str,
     statements: Vec<(Arc<str>, Permit)>,
 ) -> Vec<(Arc<str>, Permit)> {

@@ -5,15 +5,14 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use metricd_connection::{ConnectError, Connector, Driver};
 use metricd_database::{DatabaseUrl, OWNER_SETTINGS_SQL};
 use tokio::time::timeout;
 use tokio_postgres::error::DbError;
-use tokio_postgres::tls::NoTlsStream;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Connection, NoTls, Row, SimpleQueryMessage, Socket, Statement};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 
 use crate::first_line;
-use crate::session::driver_config_within;
 
 /// The time limit for connecting to a host and logging in, if the URL sets none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,6 +43,15 @@ impl From<tokio_postgres::Error> for CallError {
     }
 }
 
+impl From<ConnectError> for CallError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(refusal) => Self::Refused(refusal),
+            error => Self::Lost(error.to_string()),
+        }
+    }
+}
+
 /// A session. Dropping it closes its socket, also during a call.
 pub(crate) struct ResolverClient {
     client: Client,
@@ -52,7 +60,7 @@ pub(crate) struct ResolverClient {
 
 /// The socket of a session. The calls drive it, so that it needs no task of its own.
 enum DrivenSocket {
-    Open(Box<Connection<Socket, NoTlsStream>>),
+    Open(Box<Driver>),
     /// PostgreSQL has closed it.
     Closed,
     /// A call had no response. A late one would be taken for that of the next call.
@@ -95,11 +103,8 @@ impl DrivenSocket {
 impl ResolverClient {
     /// Opens a session of the owner and applies the owner's settings.
     pub(crate) async fn connect(url: &DatabaseUrl) -> Result<Self, CallError> {
-        let config = driver_config_within(url, CONNECT_TIMEOUT);
-        let (mut config, limit) = config.map_err(|error| CallError::Lost(error.to_string()))?;
-        config.application_name("metricd resolver");
-        let opened = timeout(limit, config.connect(NoTls)).await;
-        let (client, connection) = opened.map_err(|_| CallError::TooSlow)??;
+        let connector = Connector::new(url, CONNECT_TIMEOUT)?.named("metricd resolver");
+        let (client, connection) = connector.connect().await?;
         let mut this = Self { client, socket: DrivenSocket::Open(Box::new(connection)) };
         this.batch_execute(OWNER_SETTINGS_SQL).await?;
         Ok(this)

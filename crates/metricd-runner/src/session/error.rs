@@ -1,9 +1,8 @@
 //! Errors of a session.
 
-use std::error::Error;
 use std::io;
 
-use crate::first_line;
+use metricd_connection::ConnectError;
 
 /// Why a session has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +45,14 @@ impl From<io::Error> for SessionError {
     }
 }
 
-impl From<tokio_postgres::Error> for SessionError {
-    fn from(error: tokio_postgres::Error) -> Self {
-        if let Some(refusal) = error.as_db_error() {
-            return Self::Refused { sqlstate: refusal.code().code().to_owned(), message: refusal.message().to_owned() };
+impl From<ConnectError> for SessionError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(refusal) => {
+                Self::Refused { sqlstate: refusal.code().code().to_owned(), message: refusal.message().to_owned() }
+            }
+            error => Self::Lost(error.to_string()),
         }
-        // The driver's own message is short; its cause has the details.
-        let cause = error.source().map(|cause| format!(": {}", first_line(&cause.to_string()))).unwrap_or_default();
-        Self::Lost(format!("{error}{cause}"))
     }
 }
 

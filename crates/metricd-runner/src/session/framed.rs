@@ -6,11 +6,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BytesMut};
+use metricd_connection::Socket;
 use postgres_protocol::message::backend::{
     DATA_ROW_TAG, ERROR_RESPONSE_TAG, Header, PARAMETER_DESCRIPTION_TAG, ROW_DESCRIPTION_TAG,
 };
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 
 use crate::timing::Stopwatch;
 
@@ -25,11 +26,6 @@ const MAX_ERROR_BYTES: usize = 4 << 10;
 
 /// The tag and the length of a message.
 const HEADER_BYTES: usize = 5;
-
-/// A byte stream to PostgreSQL.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// A received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

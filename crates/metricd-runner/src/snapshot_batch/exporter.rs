@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use metricd_connection::Connector;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::session::CONNECT_TIMEOUT;
-use crate::session::{Response, Session, SessionConfig, SessionError};
+use crate::session::{Response, Session, SessionError};
 
 /// The maximum number of sessions. An export is short, so few suffice.
 const MAX_SESSIONS: usize = 4;
@@ -26,7 +27,7 @@ const EXPORT_SNAPSHOT_SQL: &str =
 pub(crate) struct SnapshotExporter(Option<Arc<ExporterInner>>);
 
 struct ExporterInner {
-    owner: SessionConfig,
+    owner: Connector,
     idle: Mutex<Vec<Session>>,
     session_permits: Arc<Semaphore>,
     /// When an export or an import last failed.
@@ -42,10 +43,9 @@ pub(crate) struct ExportedSnapshot {
 }
 
 impl SnapshotExporter {
-    pub(crate) fn new(mut session: SessionConfig) -> Self {
-        session.config.application_name("metricd snapshot");
+    pub(crate) fn new(owner: Connector) -> Self {
         Self(Some(Arc::new(ExporterInner {
-            owner: session,
+            owner: owner.named("metricd snapshot"),
             idle: Mutex::default(),
             session_permits: Arc::new(Semaphore::new(MAX_SESSIONS)),
             failed_at: Mutex::default(),
