@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_postgres::config::{self, Config, SslMode, SslNegotiation};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Connection, SimpleQueryMessage};
 
 use crate::cancel::CancelRequest;
@@ -256,15 +257,15 @@ impl Connector {
     }
 }
 
-/// Whether the error of the first kind of connection says more than that of the second: a refused password more than
-/// that connections of the second kind are not accepted.
+/// Whether the error of the first kind of connection says more than that of the second: a refused password, or a
+/// failed handshake, more than that connections of the second kind are not accepted.
 fn is_more_telling(first: &ConnectError, second: &ConnectError) -> bool {
-    match (first, second) {
-        (ConnectError::Refused(first), ConnectError::Refused(second)) => {
-            first.code() != second.code() && second.code().code() == "28000"
-        }
-        _ => false,
-    }
+    let sqlstate = |error: &ConnectError| match error {
+        ConnectError::Refused(refusal) => Some(refusal.code().clone()),
+        _ => None,
+    };
+    let not_accepted = Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    sqlstate(second) == not_accepted && sqlstate(first) != not_accepted
 }
 
 /// Checks that the server is what `target_session_attrs` asks for. Asks the server whether it is in recovery: a session

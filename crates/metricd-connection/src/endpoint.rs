@@ -40,6 +40,7 @@ impl Endpoint {
         let ports = config.get_ports();
         let port = |index: usize| ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT);
         let tcp = |index: usize, host: Option<&str>| {
+            let host = host.filter(|host| !host.is_empty());
             // A numeric address needs no name resolution.
             let number = config.get_hostaddrs().get(index).map(ToString::to_string);
             let address = number.or_else(|| host.map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned());

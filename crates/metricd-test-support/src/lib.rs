@@ -5,6 +5,7 @@
 //! test binary, for whatever reason that ends.
 
 mod pooler;
+pub mod tls;
 
 use std::env;
 use std::sync::atomic::{AtomicU32, Ordering};
