@@ -122,10 +122,14 @@ pub(crate) struct DatabaseArguments {
     /// The owner's URL; the owner creates the schema and stores definitions and records:
     /// `postgres://user:password@host:port/database`. Put the password into the environment variable, not into the flag,
     /// which every user of the machine can see.
+    ///
+    /// The parameters are those of libpq, as in `?sslrootcert=ca.pem`. A server on another machine needs TLS with a
+    /// certificate of a known authority for its host: give a private authority's certificate with `sslrootcert`, or
+    /// write `sslmode=disable` for a network that you trust.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) database_url: Option<DatabaseUrl>,
 
-    /// The reader's URL of the same database: the read-only role that runs stored SQL.
+    /// The reader's URL of the same database: the read-only role that runs stored SQL. It has the same parameters.
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
@@ -249,7 +253,11 @@ pub(crate) fn misspelled_variables() -> Vec<String> {
 }
 
 fn database_url(text: &str) -> Result<DatabaseUrl, metricd_database::InvalidDatabaseUrl> {
-    DatabaseUrl::parse(text.to_owned())
+    let url = DatabaseUrl::parse(text.to_owned())?;
+    Ok(match std::env::home_dir() {
+        Some(home) => url.with_default_tls_folder(home.join(".postgresql")),
+        None => url,
+    })
 }
 
 #[cfg(test)]

@@ -20,5 +20,6 @@ mod results;
 mod streams;
 mod support;
 mod tenants;
+mod tls;
 mod typed_results;
 mod unstoppable;
