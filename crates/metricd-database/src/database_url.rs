@@ -32,7 +32,7 @@ pub struct DatabaseUrl {
     host: String,
     options: String,
     target: TargetSession,
-    tls: TlsSettings,
+    tls: Box<TlsSettings>,
 }
 
 /// Why a text is not a [`DatabaseUrl`]. The text is never shown, since it may contain a password.
@@ -107,7 +107,7 @@ impl DatabaseUrl {
             host,
             options: parameters.last("options").unwrap_or_default().to_owned(),
             target: parameters.target(),
-            tls: TlsSettings::parse(|name| parameters.last(name))?,
+            tls: Box::new(TlsSettings::parse(|name| parameters.last(name))?),
             url,
         })
     }

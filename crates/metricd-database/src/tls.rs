@@ -134,10 +134,8 @@ impl TlsSettings {
     /// question, means `verify-full` there too.
     #[must_use]
     pub fn mode_for(&self, is_loopback: bool) -> TlsMode {
-        self.mode.unwrap_or(match is_loopback && self.roots.is_none() && !self.is_direct {
-            true => TlsMode::Prefer,
-            false => TlsMode::VerifyFull,
-        })
+        let may_do_without = is_loopback && self.roots.is_none() && !self.is_direct;
+        self.mode.unwrap_or(if may_do_without { TlsMode::Prefer } else { TlsMode::VerifyFull })
     }
 
     /// A file of the default folder. It need not exist.

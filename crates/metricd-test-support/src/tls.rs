@@ -59,9 +59,10 @@ impl Subject<'_> {
         params.distinguished_name = named(self.common_name);
         params.is_ca = IsCa::ExplicitNoCa;
         params.serial_number = Some(SerialNumber::from(self.serial));
-        params.extended_key_usages = vec![match self.is_client {
-            true => ExtendedKeyUsagePurpose::ClientAuth,
-            false => ExtendedKeyUsagePurpose::ServerAuth,
+        params.extended_key_usages = vec![if self.is_client {
+            ExtendedKeyUsagePurpose::ClientAuth
+        } else {
+            ExtendedKeyUsagePurpose::ServerAuth
         }];
         if self.is_expired {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
@@ -248,15 +249,9 @@ impl TlsServer {
     /// # Errors
     ///
     /// If PostgreSQL cannot be started.
-    pub async fn start(
-        certificate: &Issued,
-        client_authority: &Authority,
-        rules: &str,
-        roles: &[&'static str],
-    ) -> Result<Self> {
-        let roles = roles.to_vec();
+    pub async fn start(certificate: &Issued, client_authority: &Authority, rules: &str) -> Result<Self> {
         let started =
-            tokio::task::spawn_blocking(move || Cluster::ephemeral(&Search::system(env::var_os("PATH")), &roles));
+            tokio::task::spawn_blocking(move || Cluster::ephemeral(&Search::system(env::var_os("PATH")), &[]));
         let cluster = started.await??;
         let superuser = connect(&cluster.connection().owner_url("postgres")?).await?;
         let this = Self { cluster, superuser, folder: tempfile::tempdir()? };

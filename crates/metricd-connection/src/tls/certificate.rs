@@ -69,7 +69,7 @@ impl<'a> Certificate<'a> {
         body.value()?;
         let issuer = body.value()?;
         let mut validity = body.inner()?;
-        let (not_before, not_after) = (time(Der::next(&mut validity)?)?, time(Der::next(&mut validity)?)?);
+        let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
         let subject = body.value()?;
         let mut key = body.inner()?;
         let key = (key.value()?, key.bits()?);
@@ -91,12 +91,11 @@ impl<'a> Certificate<'a> {
                 }
             }
         }
-        let algorithms = (signature_algorithm, signature);
         Some(Self {
             is_version_1,
             signed,
-            signature_algorithm: algorithms.0,
-            signature: algorithms.1,
+            signature_algorithm,
+            signature,
             issuer,
             subject,
             not_before,
@@ -155,15 +154,14 @@ fn time((tag, text): (u8, &[u8])) -> Option<DateTime<Utc>> {
 /// signature, or SHA-256 if that is MD5 or SHA-1. `None` for a signature without a digest of its own, such as Ed25519.
 pub(crate) fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
     let mut algorithm = Der(Certificate::parse(certificate)?.signature_algorithm);
-    let (id, parameters) = (algorithm.value()?, algorithm);
+    let id = algorithm.value()?;
     let (kind, number) = id.split_at_checked(id.len().checked_sub(1)?)?;
     let digest = match (kind, *number.first()?) {
-        (RSA_SIGNATURES, 4 | 5 | 11) => &digest::SHA256,
-        (RSA_SIGNATURES, 10) => digest_of_pss(parameters)?,
+        (RSA_SIGNATURES, 4 | 5 | 11) | (ECDSA_WITH_SHA2, 2) => &digest::SHA256,
+        (RSA_SIGNATURES, 10) => digest_of_pss(algorithm)?,
         (RSA_SIGNATURES, 12) | (ECDSA_WITH_SHA2, 3) => &digest::SHA384,
         (RSA_SIGNATURES, 13) | (ECDSA_WITH_SHA2, 4) => &digest::SHA512,
         (RSA_SIGNATURES, 14) | (ECDSA_WITH_SHA2, 1) => &digest::SHA224,
-        (ECDSA_WITH_SHA2, 2) => &digest::SHA256,
         _ if id == ECDSA_WITH_SHA1 => &digest::SHA256,
         _ => return None,
     };

@@ -11,7 +11,7 @@ use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::ServerName;
 
-use super::files::{RootFile, TlsFiles};
+use super::files::{RootFile, StampedFile, TlsFiles};
 use super::verifier::{Authorities, Check, Verifier};
 use crate::error::ConnectError;
 
@@ -97,7 +97,7 @@ fn make(key: &Key) -> Result<ClientConfig, ConnectError> {
     let verifier = Verifier {
         check: key.check.clone(),
         authorities: Arc::new(authorities),
-        revocations: key.files.revocations.as_ref().map_or_else(|| Ok(Vec::new()), |file| file.revocations())?,
+        revocations: key.files.revocations.as_ref().map(StampedFile::revocations).transpose()?.unwrap_or_default(),
         algorithms: provider.signature_verification_algorithms,
     };
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

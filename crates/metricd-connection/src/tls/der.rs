@@ -6,27 +6,10 @@ pub(super) const UTC_TIME: u8 = 0x17;
 
 /// Values that follow one another. The bytes come from the network before anything is verified: every method returns
 /// `None` rather than trust a length.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Der<'a>(pub(super) &'a [u8]);
 
 impl<'a> Der<'a> {
-    /// The next value and its tag.
-    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, mut rest) = rest.split_first()?;
-        let mut length = usize::from(first);
-        if first & 0x80 != 0 {
-            // The number of bytes of the length. Three are enough for 16 MiB.
-            let (bytes, behind) =
-                rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| (1..=3).contains(&bytes.len()))?;
-            length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-            rest = behind;
-        }
-        let (value, behind) = rest.split_at_checked(length)?;
-        self.0 = behind;
-        Some((tag, value))
-    }
-
     /// The next value, whatever its tag.
     pub(super) fn value(&mut self) -> Option<&'a [u8]> {
         self.next().map(|(_, value)| value)
@@ -39,7 +22,7 @@ impl<'a> Der<'a> {
 
     /// The next value if it has this tag; otherwise nothing is read.
     pub(super) fn optional(&mut self, tag: u8) -> Option<&'a [u8]> {
-        let mut ahead = *self;
+        let mut ahead = self.clone();
         let (_, value) = ahead.next().filter(|(found, _)| *found == tag)?;
         *self = ahead;
         Some(value)
@@ -61,8 +44,21 @@ impl<'a> Der<'a> {
 impl<'a> Iterator for Der<'a> {
     type Item = (u8, &'a [u8]);
 
+    /// The next value and its tag.
     fn next(&mut self) -> Option<Self::Item> {
-        Der::next(self)
+        let (&tag, rest) = self.0.split_first()?;
+        let (&first, mut rest) = rest.split_first()?;
+        let mut length = usize::from(first);
+        if first & 0x80 != 0 {
+            // The number of bytes of the length. Three are enough for 16 MiB.
+            let (bytes, behind) =
+                rest.split_at_checked(usize::from(first & 0x7f)).filter(|(bytes, _)| (1..=3).contains(&bytes.len()))?;
+            length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            rest = behind;
+        }
+        let (value, behind) = rest.split_at_checked(length)?;
+        self.0 = behind;
+        Some((tag, value))
     }
 }
 

@@ -7,7 +7,7 @@ use rustls::pki_types::UnixTime;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CertificateProblem {
     #[error(
-        "the server's certificate is issued by an unknown authority{}: give the authority's certificate with `sslrootcert=FILE`", by(.0)
+        "the server's certificate is issued by an unknown authority{}: give the authority's certificate with `sslrootcert=FILE`", by(.0.as_deref())
     )]
     UnknownAuthority(Option<String>),
     #[error("the server's certificate is self-signed: if it is the right one, give it with `sslrootcert=FILE`")]
@@ -74,8 +74,8 @@ fn shown(time: &DateTime<Utc>) -> impl std::fmt::Display {
     time.format("%Y-%m-%d %H:%M UTC")
 }
 
-fn by(name: &Option<String>) -> String {
-    name.as_ref().map(|name| format!(", `{name}`")).unwrap_or_default()
+fn by(name: Option<&str>) -> String {
+    name.map(|name| format!(", `{name}`")).unwrap_or_default()
 }
 
 fn listed(names: &[String]) -> String {

@@ -101,9 +101,12 @@ impl Verifier {
                 return verify_dates(certificate, now);
             }
         }
-        let unknown = || match certificate.is_self_signed() {
-            true => CertificateProblem::SelfSigned,
-            false => CertificateProblem::UnknownAuthority(certificate.issuer_name()),
+        let unknown = || {
+            if certificate.is_self_signed() {
+                CertificateProblem::SelfSigned
+            } else {
+                CertificateProblem::UnknownAuthority(certificate.issuer_name())
+            }
         };
         if certificate.is_version_1 {
             return Err(unknown());
@@ -156,9 +159,10 @@ impl Verifier {
             algorithm.public_key_alg_id().as_ref() == key_algorithm
                 && algorithm.verify_signature(key, message, signature.signature()).is_ok()
         });
-        match is_valid {
-            true => Ok(HandshakeSignatureValid::assertion()),
-            false => Err(refused(CertificateProblem::WrongSignature)),
+        if is_valid {
+            Ok(HandshakeSignatureValid::assertion())
+        } else {
+            Err(refused(CertificateProblem::WrongSignature))
         }
     }
 }

@@ -25,9 +25,12 @@ CREATE ROLE scram LOGIN PASSWORD 'pw'; CREATE ROLE clear LOGIN PASSWORD 'pw'; CR
 CREATE ROLE only_tls LOGIN PASSWORD 'pw'; CREATE ROLE only_plain LOGIN PASSWORD 'pw'; CREATE ROLE with_certificate LOGIN;
 ";
 
+/// A user, whether the login has to be bound to the certificate, what comes of each mode, and what a refusal says.
+type Row = (&'static str, &'static str, [(&'static str, char); 4], &'static str);
+
 async fn start() -> Result<(Authority, TlsServer)> {
     let root = Authority::new("the root")?;
-    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, RULES, &[]).await?;
+    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, RULES).await?;
     server.superuser.batch_execute(ROLES).await?;
     server.write("root.crt", &root.pem())?;
     Ok((root, server))
@@ -48,7 +51,7 @@ async fn every_mode_with_every_method() -> Result<()> {
     let mut failures = Vec::new();
     // The letters: `p` without TLS, `t` with TLS, `x` refused.
     #[rustfmt::skip]
-    let rows: [(&str, &str, [(&str, char); 4], &str); 9] = [
+    let rows: [Row; 9] = [
         ("scram", "prefer", [("disable", 'p'), ("prefer", 't'), ("require", 't'), ("verify-full", 't')], ""),
         ("scram", "require", [("disable", 'x'), ("prefer", 't'), ("require", 't'), ("verify-full", 't')], "channel binding"),
         ("scram", "disable", [("disable", 'p'), ("prefer", 't'), ("require", 't'), ("verify-full", 't')], ""),

@@ -78,7 +78,7 @@ async fn every_mode_with_every_certificate() -> Result<()> {
             ..row("of an authority without a list", &intermediate.issue(&subject)?.with(&intermediate), "pptt xxx", "do not cover all authorities")
         },
     ];
-    let server = TlsServer::start(&right, &root, "host all all all scram-sha-256", &[]).await?;
+    let server = TlsServer::start(&right, &root, "host all all all scram-sha-256").await?;
     server.superuser.batch_execute("CREATE ROLE ann LOGIN PASSWORD 'pw'").await?;
     let mut failures = Vec::new();
     for (number, row) in rows.iter().enumerate() {

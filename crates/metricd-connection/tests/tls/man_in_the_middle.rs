@@ -117,7 +117,7 @@ mod support {
 async fn channel_binding_finds_another_certificate_of_the_same_authority() -> Result<()> {
     let root = Authority::new("the root")?;
     let own = root.issue(&Subject::default())?;
-    let server = TlsServer::start(&own, &root, "hostssl all all all scram-sha-256", &[]).await?;
+    let server = TlsServer::start(&own, &root, "hostssl all all all scram-sha-256").await?;
     server.superuser.batch_execute("CREATE ROLE ann LOGIN PASSWORD 'pw'").await?;
     let roots = server.write("root.crt", &root.pem())?;
     let other = root.issue(&Subject::default())?;

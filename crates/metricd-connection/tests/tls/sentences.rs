@@ -45,7 +45,7 @@ async fn says_what_is_wrong_with_the_server() -> Result<()> {
 #[tokio::test]
 async fn says_what_is_wrong_with_the_files() -> Result<()> {
     let root = Authority::new("the root")?;
-    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, "host all all all trust", &[]).await?;
+    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, "host all all all trust").await?;
     server.superuser.batch_execute("CREATE ROLE ann LOGIN").await?;
     let issued = root.issue(&Subject { common_name: "ann", is_client: true, ..Subject::default() })?;
     server.write("root.crt", &root.pem())?;

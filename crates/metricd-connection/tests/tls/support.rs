@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -70,7 +70,7 @@ impl<'a> Login<'a> {
         let port = self.port.unwrap_or(server.port());
         let mut url = format!("postgres://{user}:pw@{host}:{port}/postgres?hostaddr={address}");
         for (name, value) in parameters {
-            url.push_str(&format!("&{name}={}", value.replace('/', "%2F")));
+            write!(url, "&{name}={}", value.replace('/', "%2F"))?;
         }
         Ok(DatabaseUrl::parse(url)?)
     }
@@ -100,7 +100,7 @@ impl<'a> Login<'a> {
         let port = self.port.unwrap_or(server.port());
         let mut info = format!("host={host} hostaddr={address} port={port} user={user} dbname=postgres");
         for (name, value) in parameters {
-            info.push_str(&format!(" {name}='{value}'"));
+            write!(info, " {name}='{value}'")?;
         }
         let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let psql = Command::new("psql")

@@ -26,7 +26,7 @@ fn command(server: &TlsServer, data_dir: &Path, roots: &Path) -> Command {
 async fn everything_works_over_tls() -> Result<()> {
     let root = Authority::new("the root")?;
     let rule = "hostssl all all all scram-sha-256";
-    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, rule, &[]).await?;
+    let server = TlsServer::start(&root.issue(&Subject::default())?, &root, rule).await?;
     server.superuser.batch_execute("CREATE ROLE owner LOGIN CREATEROLE PASSWORD 'pw'").await?;
     server.superuser.batch_execute("CREATE DATABASE metrics OWNER owner").await?;
     let roots = server.write("root.crt", &root.pem())?;
