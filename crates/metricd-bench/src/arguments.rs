@@ -19,7 +19,7 @@ use crate::workload::{MAX_CLIENTS, RequestMix, Workload};
 /// Pairs are measured next: two kinds of requests to metricd, in turns, with the ratio of their rates and its goal. All
 /// of it takes about 13 minutes, the pairs less than 2 of them. To measure only the pairs:
 ///
-/// metricd-bench --parts results,pages,unchanged
+/// metricd-bench --parts results,pages,unchanged,tls
 #[derive(Debug, Parser)]
 #[command(name = "metricd-bench", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 struct CommandLine {
@@ -49,6 +49,8 @@ pub(crate) enum Part {
     Pages,
     /// 304 for a client that has the result already, against 200. Skipped if the server sends no entity tag.
     Unchanged,
+    /// The aggregate and the listing from a PostgreSQL with TLS, against one without, both over TCP. Needs `openssl`.
+    Tls,
 }
 
 impl Part {
@@ -58,6 +60,7 @@ impl Part {
             Self::Results => "results",
             Self::Pages => "pages",
             Self::Unchanged => "unchanged",
+            Self::Tls => "tls",
         }
     }
 }
@@ -68,7 +71,7 @@ pub(crate) struct Options {
     /// The parts to measure.
     #[arg(
         long,
-        default_value = "floor,results,pages,unchanged",
+        default_value = "floor,results,pages,unchanged,tls",
         value_delimiter = ',',
         value_enum,
         value_name = "NAMES"

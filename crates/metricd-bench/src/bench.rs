@@ -79,7 +79,7 @@ async fn measure(
     } else {
         Vec::new()
     };
-    let pairs = pairs::measure(options, &postgres, server.address, bar).await?;
+    let pairs = pairs::measure(options, &postgres, metricd, (server.address, folder), bar).await?;
     Ok(Report { setting: Settings::of(options), start: server.start, memory: server.memory(), cells, pairs })
 }
 

@@ -4,7 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use metricd_embedded::{Cluster, Installation, Search};
+use metricd_embedded::{Cluster, Installation, OWNER_ROLE, Search};
+use secrecy::ExposeSecret;
 use tokio::process::Command;
 
 use crate::pgbench::Postgres;
@@ -33,6 +34,19 @@ impl Metricd {
 
     pub(crate) async fn serve(&self, log: &Path) -> Result<Server> {
         Server::start(self.command().args(["serve", "--no-sample", "--listen", "127.0.0.1:0"]), log).await
+    }
+
+    /// Serves the same database, over TCP, with this `sslmode`.
+    pub(crate) async fn serve_over_tcp(&self, postgres: &Postgres, mode: &str, log: &Path) -> Result<Server> {
+        let connection = &postgres.connection;
+        let url = |role: &str| {
+            let (password, port) = (connection.password(role)?.expose_secret(), connection.port());
+            anyhow::Ok(format!("postgres://{role}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode={mode}"))
+        };
+        let mut command = self.command();
+        command.env("DATABASE_URL", url(OWNER_ROLE)?).env("READER_DATABASE_URL", url(READER)?);
+        command.env("METRICD_INSECURE_ALLOW_ANONYMOUS", "true").env_remove("METRICD_DATA_DIR");
+        Server::start(command.args(["serve", "--listen", "127.0.0.1:0"]), log).await
     }
 
     /// The private PostgreSQL that the server has started.

@@ -1,6 +1,7 @@
-//! The pairs: several results in one call, pages of a long list, and unchanged results.
+//! The pairs: several results in one call, pages of a long list, unchanged results, and TLS to PostgreSQL.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,8 +12,10 @@ use crate::arguments::{Options, Part};
 use crate::data::metrics_of_one_call;
 use crate::figures::Goal;
 use crate::load::{self, Request, Target};
+use crate::metricd::Metricd;
 use crate::pair::{Pair, PairCell, Side};
 use crate::pgbench::Postgres;
+use crate::process::Server;
 use crate::response::NOT_MODIFIED;
 use crate::workload::{MAX_CLIENTS, RequestMix, Workload, path};
 
@@ -30,29 +33,41 @@ pub(crate) struct PairResults {
 pub(crate) async fn measure(
     options: &Options,
     postgres: &Postgres,
-    address: SocketAddr,
+    metricd: &Metricd,
+    (address, folder): (SocketAddr, &Path),
     bar: &ProgressBar,
 ) -> Result<PairResults> {
     let mut measured = PairResults::default();
     // The pages come last, so that the definitions that they need do not affect the other pairs.
-    for part in [Part::Results, Part::Unchanged, Part::Pages] {
+    for part in [Part::Results, Part::Unchanged, Part::Tls, Part::Pages] {
         if !options.parts.contains(&part) {
             continue;
         }
         bar.set_message(format!("preparing {}", part.name()));
-        let pair = match part {
+        let mut servers = Vec::new();
+        let pairs = match part {
             Part::Floor => continue,
-            Part::Results => results(address).await?,
-            Part::Pages => pages(postgres, options.copies, address).await?,
+            Part::Results => vec![results(address).await?],
+            Part::Pages => vec![pages(postgres, options.copies, address).await?],
+            Part::Tls => {
+                postgres.enable_tls().await.context("PostgreSQL has no TLS")?;
+                for mode in ["disable", "require"] {
+                    let log = folder.join(format!("metricd-{mode}.log"));
+                    servers.push(metricd.serve_over_tcp(postgres, mode, &log).await?);
+                }
+                tls(&servers).await?
+            }
             Part::Unchanged => match unchanged(address).await? {
-                Ok(pair) => pair,
+                Ok(pair) => vec![pair],
                 Err(note) => {
                     measured.notes.push(note);
                     continue;
                 }
             },
         };
-        let mut cells: Vec<_> = options.clients.iter().map(|clients| PairCell::new(pair.clone(), *clients)).collect();
+        let cells =
+            pairs.iter().flat_map(|pair| options.clients.iter().map(|clients| PairCell::new(pair.clone(), *clients)));
+        let mut cells: Vec<_> = cells.collect();
         bar.reset();
         bar.set_length(u64::try_from(cells.len())? * u64::from(options.rounds));
         for round in 1..=options.rounds {
@@ -63,6 +78,9 @@ pub(crate) async fn measure(
             }
         }
         measured.cells.append(&mut cells);
+        for server in servers {
+            server.stop().await?;
+        }
     }
     Ok(measured)
 }
@@ -112,6 +130,24 @@ async fn results(address: SocketAddr) -> Result<Pair> {
         goal: Some(Goal::AtLeast(3.0)),
         unit: "metrics",
     })
+}
+
+/// The results of a server without TLS to PostgreSQL, and those of one with it.
+async fn tls(servers: &[Server]) -> Result<Vec<Pair>> {
+    let mut pairs = Vec::new();
+    for (workload, least) in [(Workload::Aggregate, 0.9), (Workload::Listing, 0.97)] {
+        let mut sides = Vec::new();
+        for (server, name) in servers.iter().zip(["TCP", "TLS"]) {
+            let body_bytes = load::get(server.address, &workload.path()).await?.len();
+            let request = |path| vec![Request::ok(path, body_bytes)];
+            let requests = workload.paths(RequestMix::Different).into_iter().map(request).collect();
+            let target = Target { address: server.address, requests };
+            sides.push(Side { name: format!("{}, {name}", workload.name()), target, units_per_response: 1 });
+        }
+        let [first, second] = <[Side; 2]>::try_from(sides).ok().context("there are two servers")?;
+        pairs.push(Pair { first, second, goal: Some(Goal::AtLeast(least)), unit: "responses" });
+    }
+    Ok(pairs)
 }
 
 /// The first page of all definitions, and the last full one.

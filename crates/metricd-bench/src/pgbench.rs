@@ -12,6 +12,13 @@ use crate::metricd::{DATABASE, READER};
 use crate::process::run;
 use crate::workload::Workload;
 
+/// Switches TLS on. The program runs in the data folder of PostgreSQL, where it looks for its certificate and its key.
+const TLS_SQL: [&str; 3] = [
+    "COPY (SELECT) TO PROGRAM 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost -keyout server.key -out server.crt'",
+    "ALTER SYSTEM SET ssl = on",
+    "SELECT pg_reload_conf()",
+];
+
 /// PostgreSQL's own programs, and the connection to the database.
 #[derive(Debug)]
 pub(crate) struct Postgres {
@@ -24,6 +31,16 @@ impl Postgres {
     pub(crate) async fn analyze(&self) -> Result<()> {
         let mut command = self.program("psql", OWNER_ROLE)?;
         run(command.args(["-X", "-q", "-d", DATABASE, "-c", "VACUUM ANALYZE"])).await.map(drop)
+    }
+
+    /// Switches TLS on, with a certificate that PostgreSQL's account makes itself.
+    pub(crate) async fn enable_tls(&self) -> Result<()> {
+        let mut command = self.program("psql", OWNER_ROLE)?;
+        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", DATABASE]);
+        for sql in TLS_SQL {
+            command.args(["-c", sql]);
+        }
+        run(&mut command).await.map(drop)
     }
 
     /// Stores copies of the existing definitions, directly in the database and as an ingestion would store them.

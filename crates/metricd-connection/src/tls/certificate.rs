@@ -181,3 +181,85 @@ fn digest_of_pss(mut parameters: Der<'_>) -> Option<&'static digest::Algorithm> 
         _ => (id == SHA1).then_some(&digest::SHA256),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metricd_test_support::tls::{Authority, Subject};
+
+    use super::*;
+
+    fn issued(subject: &Subject<'_>) -> Vec<u8> {
+        let mut chain = Authority::new("the root").unwrap().issue(subject).unwrap().chain;
+        chain.remove(0)
+    }
+
+    fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82, length[0], length[1]], content].concat()
+    }
+
+    #[test]
+    fn reads_what_a_certificate_says() {
+        let bytes = issued(&Subject { is_expired: true, ..Subject::default() });
+        let certificate = Certificate::parse(&bytes).unwrap();
+        assert_eq!(certificate.names.common.as_deref(), Some("localhost"));
+        assert_eq!(certificate.names.dns, ["localhost"]);
+        assert_eq!(certificate.names.ip, [vec![127, 0, 0, 1]]);
+        assert_eq!(certificate.issuer_name().as_deref(), Some("the root"));
+        assert_eq!(certificate.not_after.to_string(), "2021-01-01 00:00:00 UTC");
+        assert!(!certificate.is_self_signed() && !certificate.is_authority && !certificate.is_version_1);
+        let root = Authority::new("the root").unwrap().der();
+        let root = Certificate::parse(&root).unwrap();
+        assert!(root.is_self_signed() && root.is_authority);
+        // Its dates have two digits for the year, and four.
+        assert!(root.not_before < root.not_after);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_a_panic() {
+        let bytes = issued(&Subject::default());
+        for end in 0..bytes.len() {
+            assert!(Certificate::parse(&bytes[..end]).is_none(), "{end}");
+        }
+        for position in 0..bytes.len() {
+            for value in [0x00, 0x01, 0x7f, 0x80, 0x81, 0x82, 0x83, 0xff, bytes[position] ^ 1] {
+                let mut changed = bytes.clone();
+                changed[position] = value;
+                drop(Certificate::parse(&changed));
+                drop(end_point_hash(&changed));
+            }
+        }
+    }
+
+    /// RFC 5929, section 4.1, and for RSASSA-PSS the digest of its parameters.
+    #[test]
+    fn a_login_is_bound_by_the_digest_of_the_signature() {
+        let bytes = issued(&Subject::default());
+        let mut outer = Der(&bytes).inner().unwrap();
+        let signed = outer.whole().unwrap();
+        let size_bytes = |id: &[u8], parameters: &[u8]| {
+            let algorithm = der(0x30, &[der(0x06, id), parameters.to_vec()].concat());
+            let signature = der(0x03, &[0, 1, 2, 3]);
+            let certificate = der(0x30, &[signed, &algorithm, &signature].concat());
+            end_point_hash(&certificate).map(|hash| hash.len())
+        };
+        let rsa = |number| size_bytes(&[RSA_SIGNATURES, &[number]].concat(), &[5, 0]);
+        assert_eq!(
+            [4, 5, 11, 12, 13, 14, 15].map(rsa),
+            [Some(32), Some(32), Some(32), Some(48), Some(64), Some(28), None]
+        );
+        let ecdsa = |number| size_bytes(&[ECDSA_WITH_SHA2, &[number]].concat(), &[]);
+        assert_eq!([1, 2, 3, 4, 5].map(ecdsa), [Some(28), Some(32), Some(48), Some(64), None]);
+        assert_eq!(size_bytes(ECDSA_WITH_SHA1, &[]), Some(32));
+        let pss = |digest: &[u8]| {
+            let digest = der(PSS_DIGEST, &der(0x30, &der(0x06, digest)));
+            size_bytes(&[RSA_SIGNATURES, &[10]].concat(), &der(0x30, &digest))
+        };
+        let sha2 = |number| pss(&[SHA2, &[number]].concat());
+        assert_eq!([1, 2, 3, 4, 8].map(sha2), [Some(32), Some(48), Some(64), Some(28), None]);
+        assert_eq!(pss(SHA1), Some(32));
+        assert_eq!(size_bytes(&[RSA_SIGNATURES, &[10]].concat(), &der(0x30, &[])), Some(32), "the default is SHA-1");
+        let ed25519 = [0x2b, 0x65, 0x70];
+        assert_eq!(size_bytes(&ed25519, &[]), None);
+    }
+}
