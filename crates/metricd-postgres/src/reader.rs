@@ -48,9 +48,7 @@ pub enum ReaderError {
     #[error("the reader `{0}` is the owner: stored SQL needs a role of its own, which may only read")]
     IsOwner(String),
     /// The database lacks a data schema.
-    #[error(
-        "the database has no schema `{schema}`: it has {existing}; name the schemas of your tables with --data-schema"
-    )]
+    #[error("the database has no schema `{schema}`: it has {existing}")]
     NoSchema {
         /// The schema.
         schema: String,

@@ -13,9 +13,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use metricd_database::{DataSchemas, DatabaseUrl};
+use metricd_database::DatabaseUrl;
 
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::checks::{reject_ineffective_flags, reject_misplaced_flags, reject_passwords};
@@ -133,18 +132,6 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
-    /// A schema whose tables stored SQL reads. Names without a schema are searched in the order of the schemas. May be
-    /// repeated, or separated by commas. Give every command the same schemas; after a change, run `metricd migrate`
-    /// [default: warehouse].
-    #[arg(
-        long = "data-schema",
-        env = "METRICD_DATA_SCHEMAS",
-        global = true,
-        value_name = "SCHEMA",
-        value_delimiter = ','
-    )]
-    pub(crate) data_schemas: Vec<String>,
-
     /// The folder of the private PostgreSQL, used without --database-url [default: .metricd; for root a folder below
     /// /var/lib/metricd if PostgreSQL's user cannot reach .metricd].
     #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
@@ -153,17 +140,6 @@ pub(crate) struct DatabaseArguments {
     /// The folder of PostgreSQL's server programs for the private PostgreSQL, if metricd does not find them.
     #[arg(long, env = "METRICD_POSTGRES_BIN_DIR", global = true, value_name = "FOLDER")]
     pub(crate) postgres_bin_dir: Option<PathBuf>,
-}
-
-impl DatabaseArguments {
-    /// The schemas that stored SQL reads.
-    pub(crate) fn schemas(&self) -> Result<DataSchemas> {
-        if self.data_schemas.is_empty() {
-            return Ok(DataSchemas::default());
-        }
-        DataSchemas::new(self.data_schemas.iter().cloned())
-            .map_err(|error| usage_error(format!("--data-schema: {error}")))
-    }
 }
 
 /// What stored SQL may use in addition to what is always allowed.

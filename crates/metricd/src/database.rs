@@ -17,9 +17,6 @@ use metricd_postgres::{
 
 use crate::arguments::DatabaseArguments;
 
-/// The schema that the records of files are stored in.
-pub(crate) const RECORDS_SCHEMA: &str = "warehouse";
-
 /// The database and the reader of the private PostgreSQL.
 const DATABASE: &str = "metricd";
 const READER: &str = "metricd_reader";
@@ -90,7 +87,7 @@ impl Database {
     /// Opens the database to serve from, with this time limit for statements. Fails if another process runs the private
     /// database.
     pub(crate) fn open(arguments: &DatabaseArguments, query_timeout: Duration) -> Result<Self> {
-        let schemas = arguments.schemas()?;
+        let schemas = DataSchemas::default();
         match Source::of(arguments)? {
             Source::External { owner, reader } => Self::external(owner, require_reader(reader)?, schemas),
             Source::Private(options) => {
@@ -123,7 +120,7 @@ impl Database {
             Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
                 log::info!("there is no database in `{}`: a temporary one is used", data_dir.display());
                 let cluster = Cluster::ephemeral(&search, &[READER])?;
-                let database = Self::private(cluster.connection(), arguments.schemas()?, Some(private_limits()))?;
+                let database = Self::private(cluster.connection(), DataSchemas::default(), Some(private_limits()))?;
                 Ok(Self { cluster: Some(cluster), ..database })
             }
             _ => Self::open_or_join(arguments),
@@ -135,10 +132,10 @@ impl Database {
         match Source::of(arguments)? {
             Source::External { owner, reader } => {
                 require_schema(&owner)?;
-                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), arguments.schemas()?);
+                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), DataSchemas::default());
                 Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
             }
-            Source::Private(options) => Self::open_or_join_private(&options, &arguments.schemas()?),
+            Source::Private(options) => Self::open_or_join_private(&options, &DataSchemas::default()),
         }
     }
 

@@ -68,7 +68,7 @@ WITH me AS (
     SELECT 'the schema `' || n.name || '` is missing' AS fault
     FROM (VALUES ('catalog'), ('tenancy')) AS n (name)
     WHERE to_regnamespace(n.name) IS NULL
-    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `' || expected.path || '` (--data-schema)'
+    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `' || expected.path || '`'
     FROM (
         SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
         FROM unnest($1) WITH ORDINALITY AS searched (name, number)

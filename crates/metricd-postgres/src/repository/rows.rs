@@ -164,7 +164,7 @@ pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
 pub(super) fn contract(document: Option<Value>) -> Option<Contract> {
     let read = |document| serde_json::from_value(document);
     document.map(read).transpose().unwrap_or_else(|error| {
-        log::warn!("a stored contract cannot be read, and its SQL will be validated again: {error}");
+        log::debug!("a stored contract cannot be read; its SQL is validated when it is described: {error}");
         None
     })
 }

@@ -39,7 +39,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
             hardening::harden(&owner, call)?;
         }
         Source::External { owner, reader } => {
-            migrate_external(&owner, &require_reader(reader)?, &arguments.schemas()?)?;
+            migrate_external(&owner, &require_reader(reader)?, &DataSchemas::default())?;
             if call.harden {
                 hardening::harden(&owner, call)?;
             }

@@ -7,10 +7,8 @@ use anyhow::Result;
 use metricd_embedded::{Cluster, ConnectionInfo, Search};
 use nix::sys::signal::Signal;
 use secrecy::ExposeSecret;
-use serde_json::json;
 use tokio_postgres::NoTls;
 
-use crate::definitions::call;
 use crate::support::{Server, definitions, eventually, folder, metricd, run};
 
 pub(crate) fn cluster() -> Result<Cluster> {
@@ -134,66 +132,5 @@ fn errors_about_urls_contain_no_password() -> Result<()> {
     let (code, _, error) = run(metricd(folder.path()).args(["--database-url", url]))?;
     assert_eq!(code, 2);
     assert!(error.contains("set DATABASE_URL instead of --database-url") && !error.contains("s3cret"), "{error}");
-    Ok(())
-}
-
-/// The first steps on a database that has tables in `public`: two commands, then a metric.
-#[actix_web::test]
-async fn metrics_read_the_existing_tables_of_the_data_schemas() -> Result<()> {
-    let (cluster, folder) = (cluster()?, folder()?);
-    let data_dir = folder.path().join("data");
-    let url = cluster.connection().owner_url("postgres")?;
-    let (client, connection) = tokio_postgres::connect(url.expose_secret(), NoTls).await?;
-    actix_web::rt::spawn(connection);
-    client
-        .batch_execute(
-            "CREATE TYPE country AS ENUM ('de', 'fr');
-             CREATE TABLE customers (id integer PRIMARY KEY, country country NOT NULL);
-             CREATE TABLE orders (customer_id integer REFERENCES customers, placed date NOT NULL, amount numeric);
-             COMMENT ON COLUMN orders.amount IS 'In euros.';
-             INSERT INTO customers VALUES (1, 'de'), (2, 'fr');
-             INSERT INTO orders VALUES (1, '2025-01-01', 10), (2, '2025-01-02', 20.50), (2, '2025-02-01', 1);
-             CREATE SCHEMA sales; CREATE VIEW sales.large AS SELECT * FROM orders WHERE amount > 5",
-        )
-        .await?;
-    let command = |arguments: &[&str]| -> Result<Command> {
-        let mut command = external_metricd(cluster.connection(), &data_dir)?;
-        command.env("METRICD_DATA_SCHEMAS", "public,sales").args(arguments);
-        Ok(command)
-    };
-    let (code, printed, error) = run(&mut command(&["migrate"])?)?;
-    assert!(
-        code == 0 && printed.contains("may read the schemas `public`, `sales` and nothing else"),
-        "{printed}{error}"
-    );
-    let server = Server::start(&mut command(&[])?)?;
-    let metric = json!({
-        "id": "revenue", "title": "Revenue",
-        "sql": "SELECT country, sum(amount) AS revenue FROM customers JOIN large ON customer_id = id WHERE country <> 'de'::country GROUP BY 1",
-    });
-    let url = |path: &str| format!("{}{path}", server.address);
-    let (status, _, created) = call("POST", url("/metrics"), None, Some(metric)).await?;
-    assert_eq!(status, 201, "{created}");
-    let tables: Vec<_> = created["contract"]["tables"].as_array().into_iter().flatten().collect();
-    assert_eq!(
-        tables.iter().map(|table| table["schema"].as_str()).collect::<Vec<_>>(),
-        [Some("public"), Some("sales")]
-    );
-    let (_, result) = server.get("/metrics/revenue?start_date=2025-01-01&end_date=2025-01-31").await?;
-    assert_eq!(result["rows"], json!([{"country": "fr", "revenue": 20.50}]), "{result}");
-    let foreign = json!({"title": "x", "sql": "SELECT * FROM warehouse.metrics"});
-    let (status, _, refused) = call("POST", url("/metrics"), None, Some(foreign)).await?;
-    assert_eq!((status, refused["findings"][0]["code"].as_str()), (422, Some("sql-relation-not-allowed")), "{refused}");
-    assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
-
-    for (schemas, expected) in [
-        ("warehouse", "its search_path is `public, sales`, not `warehouse` (--data-schema)"),
-        ("public,shop", "no schema `shop`: it has `public`, `sales`, `warehouse`"),
-        ("public,public", "the schema `public` occurs twice"),
-        ("catalog", "holds no data for metrics"),
-    ] {
-        let (code, _, error) = run(command(&["serve", "--data-schema", schemas])?.arg("--listen=127.0.0.1:0"))?;
-        assert!(code != 0 && error.contains(expected), "{schemas}: {error}");
-    }
     Ok(())
 }
