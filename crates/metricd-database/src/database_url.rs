@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub(crate) use self::parameters::is_parameter;
 use self::parameters::{Parameters, decoded, encoded_parameters, known_parameters, with_parameters};
+use crate::defaults::{ConnectionDefaults, InvalidDefaults};
 use crate::target::{self, TargetSession};
 use crate::tls::{self, InvalidTls, TlsSettings};
 
@@ -29,6 +31,7 @@ pub struct DatabaseUrl {
     user: String,
     database: String,
     password: Option<SecretString>,
+    has_own_password: bool,
     host: String,
     options: String,
     target: TargetSession,
@@ -63,6 +66,9 @@ pub enum InvalidDatabaseUrl {
     /// The URL's parameters about TLS cannot be used together, or at all.
     #[error(transparent)]
     Tls(#[from] InvalidTls),
+    /// What the URL leaves out cannot be completed.
+    #[error(transparent)]
+    Defaults(#[from] InvalidDefaults),
 }
 
 impl DatabaseUrl {
@@ -103,6 +109,7 @@ impl DatabaseUrl {
         Ok(Self {
             user: Some(user).filter(|user| !user.is_empty()).ok_or(InvalidDatabaseUrl::NoUser)?,
             database: Some(database).filter(|database| !database.is_empty()).ok_or(InvalidDatabaseUrl::NoDatabase)?,
+            has_own_password: password.is_some(),
             password: password.map(SecretString::from),
             host,
             options: parameters.last("options").unwrap_or_default().to_owned(),
@@ -110,6 +117,16 @@ impl DatabaseUrl {
             tls: Box::new(TlsSettings::parse(|name| parameters.last(name))?),
             url,
         })
+    }
+
+    /// Parses a URL that leaves out what libpq would take from these defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDatabaseUrl`].
+    pub fn parse_with(url: &SecretString, defaults: &ConnectionDefaults) -> Result<Self, InvalidDatabaseUrl> {
+        let has_own_password = given_parameters(url.expose_secret())?.iter().any(|(name, _)| name == "password");
+        Ok(Self { has_own_password, ..Self::parse(defaults.complete(url)?)? })
     }
 
     /// The role.
@@ -124,10 +141,10 @@ impl DatabaseUrl {
         &self.database
     }
 
-    /// Whether the URL has a password.
+    /// Whether the text of the URL has a password, as opposed to what has completed it.
     #[must_use]
     pub fn has_password(&self) -> bool {
-        self.password.is_some()
+        self.has_own_password
     }
 
     /// The password.
@@ -187,17 +204,8 @@ impl DatabaseUrl {
     #[must_use]
     pub fn with_options(&self, options: &str) -> Self {
         let options = format!("{} {options}", self.options).trim().to_owned();
-        let mut url = with_parameters(self.url.expose_secret(), |name, _| (name != "options").then_some(None));
-        url.push(if url.contains('?') { '&' } else { '?' });
-        url.push_str("options=");
-        for byte in options.bytes() {
-            if byte.is_ascii_alphanumeric() {
-                url.push(char::from(byte));
-            } else {
-                // Writing to a string cannot fail.
-                let _ = write!(url, "%{byte:02X}");
-            }
-        }
+        let url = without_parameter(self.url.expose_secret(), "options");
+        let url = with_parameter(&url, "options", &options);
         Self { url: url.into(), options, ..self.clone() }
     }
 
@@ -228,6 +236,68 @@ impl DatabaseUrl {
         let url = format!("{}/{database}{}", &text[..path], &text[query..]);
         Self { url: url.into(), database: database.to_owned(), ..self.clone() }
     }
+}
+
+/// What the URL gives, decoded: its parameters, which need not be known, and the parts of its address, under the names of
+/// parameters.
+pub(crate) fn given_parameters(url: &str) -> Result<Vec<(String, String)>, InvalidDatabaseUrl> {
+    let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    let rest = rest.ok_or(InvalidDatabaseUrl::Syntax)?;
+    if !is_well_encoded(rest) {
+        return Err(InvalidDatabaseUrl::Encoding);
+    }
+    let address = rest.split('?').next().unwrap_or_default();
+    let (authority, path) = address.split_once('/').unwrap_or((address, ""));
+    let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let ports: Vec<_> = hosts.split(',').map(|host| host[without_port(host).len()..].trim_start_matches(':')).collect();
+    let names: Vec<_> = hosts.split(',').map(without_port).collect();
+    let (names, ports) = (names.join(","), ports.join(","));
+    let has_ports = !ports.split(',').any(str::is_empty);
+    let address = [("user", user), ("password", password), ("host", &names), ("dbname", path)];
+    let address = address.into_iter().chain(has_ports.then_some(("port", ports.as_str())));
+    let given = address.filter(|(_, value)| !value.is_empty()).chain(encoded_parameters(url)).map(|(name, value)| {
+        let value = decoded(value).ok_or(InvalidDatabaseUrl::Encoding)?;
+        Ok((name.to_owned(), value))
+    });
+    given.collect()
+}
+
+/// The URL with one more parameter.
+pub(crate) fn with_parameter(url: &str, name: &str, value: &str) -> String {
+    let mut encoded = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    let query = url.find('?').unwrap_or(url.len());
+    let start = url.find("://").map_or(0, |scheme| scheme + 3);
+    let path = url[start..query].find('/').map_or(query, |slash| start + slash);
+    let hosts = url[start..path].rfind('@').map_or(start, |at| start + at + 1);
+    if name == "port" && hosts < path {
+        // The driver takes the default port for a host without one, whatever the parameter says.
+        let with_port =
+            |host: &str| if without_port(host) == host { format!("{host}:{encoded}") } else { host.to_owned() };
+        let all: Vec<_> = url[hosts..path].split(',').map(with_port).collect();
+        return format!("{}{}{}", &url[..hosts], all.join(","), &url[path..]);
+    }
+    let separator = if query == url.len() {
+        "?"
+    } else if url.ends_with(['?', '&']) {
+        ""
+    } else {
+        "&"
+    };
+    format!("{url}{separator}{name}={encoded}")
+}
+
+/// The URL without a parameter.
+pub(crate) fn without_parameter(url: &str, left_out: &str) -> String {
+    with_parameters(url, |name, _| (name != left_out).then_some(None))
 }
 
 /// Whether the URL is unambiguous. Otherwise a part of the password could be read as the host, the port or the

@@ -2,6 +2,7 @@
 //! runner, which runs stored SQL with a driver of its own.
 //!
 //! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
+//! - [`ConnectionDefaults`] complete a URL as libpq does: from variables, a service file and a password file.
 //! - [`TlsSettings`] are what the URL asks of TLS, in typed values.
 //! - [`DataSchemas`] are the schemas that stored SQL reads.
 //! - [`OWNER_SETTINGS_SQL`] fixes the settings of a session of the owner role that change how metricd's statements are
@@ -22,6 +23,7 @@
 
 mod data_schemas;
 mod database_url;
+mod defaults;
 mod harm;
 mod identifier;
 mod owner_session;
@@ -32,6 +34,7 @@ mod tls;
 
 pub use data_schemas::{DataSchemas, InvalidDataSchemas};
 pub use database_url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use defaults::{ConnectionDefaults, InvalidDefaults};
 pub use harm::{HarmClass, harm_classes, harm_of};
 pub use identifier::quote_identifier;
 pub use owner_session::OWNER_SETTINGS_SQL;

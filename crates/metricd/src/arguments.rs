@@ -4,6 +4,7 @@ mod access;
 mod checks;
 mod commands;
 mod explain;
+mod libpq;
 mod quotas;
 mod serve;
 mod values;
@@ -229,8 +230,9 @@ pub(crate) fn misspelled_variables() -> Vec<String> {
 }
 
 fn database_url(text: &str) -> Result<DatabaseUrl, metricd_database::InvalidDatabaseUrl> {
-    let url = DatabaseUrl::parse(text.to_owned())?;
-    Ok(match std::env::home_dir() {
+    let home = std::env::home_dir();
+    let url = DatabaseUrl::parse_with(&text.to_owned().into(), &libpq::defaults(home.as_deref()))?;
+    Ok(match home {
         Some(home) => url.with_default_tls_folder(home.join(".postgresql")),
         None => url,
     })

@@ -54,6 +54,11 @@ const PARAMETERS: [(&str, Values); 26] = [
     ("user", Values::Any),
 ];
 
+/// Whether a URL may have the parameter.
+pub(crate) fn is_parameter(name: &str) -> bool {
+    PARAMETERS.iter().any(|(known, _)| *known == name)
+}
+
 /// The names of all parameters, as a message lists them.
 pub(super) fn known_parameters() -> String {
     PARAMETERS.map(|(name, _)| name).join(", ")

@@ -44,6 +44,22 @@ async fn everything_works_over_tls() -> Result<()> {
     assert_eq!(code, 0, "{printed}{error}");
     assert!(printed.contains("records"), "{printed}");
 
+    // The same without the password and the authority in the URL, as libpq completes it.
+    let port = server.port();
+    let services = server.write("services", &format!("[metrics]\nhost=localhost\nport={port}\ndbname=metrics\n"))?;
+    let passwords = server.write("passwords", &format!("localhost:{port}:metrics:*:pw\n"))?;
+    let completed = |passwords: &Path| {
+        let mut command = command();
+        command.env("DATABASE_URL", "postgres://owner@/?service=metrics").env("READER_DATABASE_URL", "postgres://");
+        command.env("PGUSER", "reader").env("PGSERVICE", "metrics").env("PGSERVICEFILE", &services);
+        command.env("PGPASSFILE", passwords).env("PGSSLROOTCERT", &roots).env("PGCHANNELBINDING", "require");
+        command
+    };
+    let (code, printed, error) = run(completed(&passwords).arg("migrate"))?;
+    assert_eq!((code, error.as_str()), (0, ""), "{printed}");
+    let (code, _, error) = run(completed(Path::new("/nowhere")).arg("migrate"))?;
+    assert!(code == 1 && error.contains("password"), "{error}");
+
     let metricd = Server::start(&mut command())?;
     let (status, result) = metricd.get("/metrics/alerts-by-type").await?;
     assert!(status == 200 && result["rows"] != json!([]), "{result}");
