@@ -156,14 +156,18 @@ impl Connector {
         .await
     }
 
-    /// Whether no connection may have TLS.
+    /// Whether no connection may have TLS, or is refused for not having it.
     pub(crate) fn is_without_tls(&self) -> bool {
-        Endpoint::candidates(&self.config).iter().all(|endpoint| self.mode_for(endpoint) == TlsMode::Disable)
+        self.tls.channel_binding != ChannelBinding::Require
+            && Endpoint::candidates(&self.config).iter().all(|endpoint| self.mode_for(endpoint) == TlsMode::Disable)
     }
 
     /// Whether the connection may have TLS, or the login needs a look at what the server asks: libpq, which can do
     /// neither here, must not connect itself. Local servers are asked.
     pub(crate) async fn exceeds_libpq(&self) -> bool {
+        if self.tls.channel_binding == ChannelBinding::Require {
+            return true;
+        }
         for endpoint in Endpoint::candidates(&self.config) {
             let exceeds = match self.mode_for(&endpoint) {
                 TlsMode::Disable => false,

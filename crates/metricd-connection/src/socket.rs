@@ -92,6 +92,7 @@ impl TlsTarget {
         match stream.read_u8().await.map_err(lost)? {
             b'S' => Ok(true),
             b'N' => Ok(false),
+            b'E' => Err(self.error("the server has refused the request for TLS: its log says why")),
             _ => Err(self.error("the server does not know the request for TLS: is it PostgreSQL?")),
         }
     }

@@ -27,6 +27,7 @@ async fn says_what_is_wrong_with_the_server() -> Result<()> {
     for (answer, expected) in [
         (b'N', "the server has no TLS, and `sslmode=require` requires it: set `ssl = on`"),
         (b'H', "is it PostgreSQL?"),
+        (b'E', "the server has refused the request for TLS"),
         (b'S', "the TLS handshake has failed"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
