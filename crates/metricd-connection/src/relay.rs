@@ -161,3 +161,33 @@ fn listen(listener: StdListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixStream as StdStream};
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_this_process_is_served() {
+        let local = LocalSocket::bind().unwrap();
+        // libpq in another process, if it is installed.
+        let info = format!("host='{}' port={PORT} user=x dbname=x sslmode=disable", local.host);
+        let psql = Command::new("psql").args(["-X", &info]).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+        if let Ok(mut psql) = psql {
+            tokio::select! {
+                _ = local.accept() => panic!("another process was accepted"),
+                status = psql.wait() => assert!(!status.unwrap().success()),
+            }
+        }
+        let name = format!("{}/.s.PGSQL.{PORT}", local.host.trim_start_matches('@'));
+        let own = StdStream::connect_addr(&SocketAddr::from_abstract_name(name).unwrap()).unwrap();
+        let accepted = timeout(ACCEPT_TIMEOUT, local.accept()).await.unwrap();
+        assert!(accepted.is_ok());
+        drop(own);
+    }
+}
