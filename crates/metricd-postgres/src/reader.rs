@@ -64,7 +64,7 @@ pub enum ReaderError {
         reader: String,
     },
     /// The role has rights that a reader must not have, or lacks what protects it.
-    #[error("the role `{role}` is no safe reader: {fault}; {advice}")]
+    #[error("the role `{role}` is not a safe reader: {fault}; {advice}")]
     Unsafe {
         /// The role.
         role: String,

@@ -8,7 +8,7 @@ WITH me AS (
     WHERE n.nspname !~ '^pg_(toast_)?temp_'
 ), lasting AS (
     SELECT 'it is a superuser' AS fault FROM me WHERE rolsuper
-    UNION ALL SELECT 'it may make roles or databases, replicate, or pass over row security' FROM me
+    UNION ALL SELECT 'it may create roles or databases, replicate, or bypass row-level security' FROM me
     WHERE rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
     UNION ALL SELECT 'it is a member of `' || r.rolname || '`' FROM pg_catalog.pg_roles AS r
     WHERE r.rolname <> current_user AND pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER')
@@ -19,7 +19,7 @@ WITH me AS (
     UNION ALL SELECT 'it may create in the database' WHERE has_database_privilege(current_database(), 'CREATE')
     UNION ALL SELECT 'it may create in the schema `' || n.name || '`' FROM schemas AS n
     WHERE has_schema_privilege(n.oid, 'CREATE')
-    UNION ALL SELECT 'it may write `' || n.name || '.' || quote_ident(c.relname) || '`, or refer to it, or hang triggers on it'
+    UNION ALL SELECT 'it may write `' || n.name || '.' || quote_ident(c.relname) || '`, reference it, or create triggers on it'
     FROM pg_catalog.pg_class AS c JOIN schemas AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
     AND (
@@ -42,7 +42,7 @@ WITH me AS (
     WHERE EXISTS (
         SELECT FROM pg_catalog.aclexplode(l.lomacl) AS a WHERE a.grantee IN (0, me.oid) AND a.privilege_type = 'UPDATE'
     )
-    UNION ALL SELECT 'it is to have the right to write what `' || r.rolname || '` makes (ALTER DEFAULT PRIVILEGES)'
+    UNION ALL SELECT 'default privileges would let it write what `' || r.rolname || '` creates (ALTER DEFAULT PRIVILEGES)'
     FROM pg_catalog.pg_default_acl AS d JOIN pg_catalog.pg_roles AS r ON r.oid = d.defaclrole, me
     WHERE EXISTS (
         SELECT FROM pg_catalog.aclexplode(d.defaclacl) AS a
