@@ -1,5 +1,5 @@
-//! What both adapters for PostgreSQL share: the catalog, which stores definitions with Diesel and libpq, and the
-//! runner, which runs stored SQL with a driver of its own.
+//! Shared by the adapters for PostgreSQL: `metricd-postgres`, which stores definitions with Diesel and libpq, and
+//! `metricd-runner`, which runs stored SQL with a driver of its own.
 //!
 //! - [`DatabaseUrl`] is the address of a database. It depends on no driver; each adapter passes the text to its own.
 //! - [`ConnectionDefaults`] complete a URL as libpq does: from variables, a service file and a password file.

@@ -3,7 +3,7 @@
 //! A [`Query`] is SQL under a [`QueryId`]. A [`Metric`] publishes one query under a [`MetricId`], with declared
 //! [`Parameters`] and [`MetricLimits`]. A [`MetricDefinition`] is a metric with the current SQL of its query and the
 //! [`Contract`] of that SQL. A [`Dashboard`] groups metrics, and has a layout for each [`Breakpoint`]. A [`Record`] is
-//! a row of the data that queries read.
+//! a row of the table `warehouse.metrics`, into which files of records are loaded.
 //!
 //! An [`IngestionReport`] lists what an ingestion read, stored and refused. A [`MetricVersion`] records one change of a
 //! metric and its [`Actor`]. [`MetricPatterns`] limit which metrics a caller may read, and a [`Tenant`] limits which

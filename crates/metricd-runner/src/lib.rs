@@ -30,7 +30,7 @@
 //!
 //! | way | chosen if | round trips |
 //! |---|---|---|
-//! | batched with others | The session is batching-safe, no tenant is set, the sink exerts no back-pressure, a cost of at most 1000 is known for the statement, and it did not fail to stop or wait for a lock in vain lately. | One for all statements of a batch: at most 32, with a total cost of at most 4000. |
+//! | batched with others | The session is batching-safe, no tenant is set, the sink exerts no back-pressure, a cost of at most 1000 is known for the statement, and the statement was lately neither quarantined nor refused a lock in time. | One for all statements of a batch: at most 32, with a total cost of at most 4000. |
 //! | alone | In any other case, and if a batch has failed or took longer than 20 ms. | One. If the session is side-effect free and the sink exerts no back-pressure, only the statement (and its tenant) is sent; otherwise `BEGIN READ ONLY`, the statement and `ROLLBACK` are sent at once. |
 //! | in a snapshot batch | [`MetricRunner::run_on_one_snapshot`] was called. | One for all cheap statements (a total cost of at most 10,000), with the beginning and the end of their transaction. Two for each expensive one, and one to end. Sharing the snapshot with further connections takes three more. |
 //!

@@ -2,7 +2,7 @@
 //!
 //! Each test binary starts one cluster when its first test needs a database. The schema is migrated once into each of
 //! two templates, one hardened and one not. Every [`TestDatabase`] is a copy of a template. The cluster ends with the
-//! test binary, for whatever reason that ends.
+//! test binary, however that ends.
 
 mod pooler;
 pub mod tls;
