@@ -374,7 +374,6 @@ fn faults_of(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<Fault>, 
         message: error.to_string(),
         advice: "Run `metricd migrate` first".to_owned(),
     };
-    check_schemas(&mut connection, schemas, refused)?;
     sql_query(FAULTS).bind::<Array<Text>, _>(schemas.names()).load::<Fault>(&mut connection).map_err(refused)
 }
 

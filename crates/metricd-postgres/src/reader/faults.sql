@@ -65,9 +65,9 @@ WITH me AS (
     UNION ALL SELECT 'it may set `' || p.parname || '`, which only superusers may' FROM pg_catalog.pg_parameter_acl AS p
     WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
 ), mended AS (
-    SELECT 'the schema `' || n.name || '` is missing' AS fault
-    FROM (VALUES ('catalog'), ('tenancy')) AS n (name)
-    WHERE to_regnamespace(n.name) IS NULL
+    SELECT 'the schema `' || name || '` is missing' AS fault
+    FROM unnest(ARRAY['catalog', 'tenancy'] || $1) AS n (name)
+    WHERE to_regnamespace(quote_ident(name)) IS NULL
     UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `' || expected.path || '`'
     FROM (
         SELECT string_agg(quote_ident(name), ', ' ORDER BY number)

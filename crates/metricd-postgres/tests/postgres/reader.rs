@@ -6,7 +6,9 @@ use anyhow::{Context, Result};
 use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_domain::SqlText;
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, Statement};
-use metricd_postgres::{ReaderError, ReaderLimits, check_reader, open_classes, prepare_reader, require_same_database};
+use metricd_postgres::{
+    ReaderError, ReaderLimits, check_candidate, check_reader, open_classes, prepare_reader, require_same_database,
+};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{READER, TestDatabase};
 use tokio::task::spawn_blocking;
@@ -378,5 +380,25 @@ async fn an_owner_who_may_not_grant_says_what_an_administrator_has_to_run() -> R
     let (_, script) = refused.split_once("Have an administrator run: ").context(refused.clone())?;
     client.batch_execute(script).await?;
     prepare().await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_may_exist_before_the_schemas() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let name = format!("fresh_{}", database.owner.database());
+    client.batch_execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 'pw'")).await?;
+    client.batch_execute(&format!("CREATE DATABASE {name}")).await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let reader = DatabaseUrl::parse(format!("postgres://{name}:pw@127.0.0.1:{port}/{name}"))?;
+    let owner = database.owner.with_database(&name);
+    spawn_blocking(move || {
+        check_candidate(&owner, &reader, &DataSchemas::default())?;
+        let missing = check_reader(&reader, &DataSchemas::default());
+        assert!(missing.is_err_and(|error| error.to_string().contains("is missing")));
+        Ok::<_, ReaderError>(())
+    })
+    .await??;
     Ok(())
 }
