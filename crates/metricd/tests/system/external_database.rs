@@ -110,7 +110,7 @@ fn errors_about_urls_contain_no_password() -> Result<()> {
         (vec![("DATABASE_URL", url)], "READER_DATABASE_URL is not"),
         (vec![("READER_DATABASE_URL", url)], "DATABASE_URL is not"),
         (vec![("DATABASE_URL", "s3cret")], "expected `postgres://user:password@host:port/database`"),
-        (vec![("DATABASE_URL", "postgres://ann:s3cret@h:x/m")], "expected a port from 0 to 65535 behind the host"),
+        (vec![("DATABASE_URL", "postgres://ann:s3cret@h:x/m")], "expected a port from 0 to 65535 after the host"),
         (vec![("DATABASE_URL", "postgres://ann:s3cret@h/m?sslmode=require&sslrootcert=system")], "sslmode=verify-full"),
         (
             vec![("DATABASE_URL", url), ("READER_DATABASE_URL", url)],
