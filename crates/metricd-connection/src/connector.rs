@@ -184,7 +184,7 @@ impl Connector {
         false
     }
 
-    /// What the first server that accepts the login gives.
+    /// The result of the first server that accepts the login.
     async fn first<T, F>(&self, log_in: impl Fn(OpenSocket, Option<bool>) -> F) -> Result<T, ConnectError>
     where
         F: Future<Output = Result<T, ConnectError>>,
@@ -236,7 +236,7 @@ impl Connector {
                 (ConnectError::Unreachable(_), _) => true,
                 (ConnectError::Failed(_), has_tls) => has_tls == Some(true),
             };
-            let error = earlier.take().filter(|earlier| is_more_telling(earlier, &error)).unwrap_or(error);
+            let error = earlier.take().filter(|earlier| is_more_specific(earlier, &error)).unwrap_or(error);
             if is_final {
                 return Err(error);
             }
@@ -261,9 +261,9 @@ impl Connector {
     }
 }
 
-/// Whether the error of the first kind of connection says more than that of the second: a refused password, or a
-/// failed handshake, more than that connections of the second kind are not accepted.
-fn is_more_telling(first: &ConnectError, second: &ConnectError) -> bool {
+/// Whether the error of the first kind of connection is more specific than that of the second: a refused password, or a
+/// failed handshake, and the second only says that connections of its kind are not accepted.
+fn is_more_specific(first: &ConnectError, second: &ConnectError) -> bool {
     let sqlstate = |error: &ConnectError| match error {
         ConnectError::Refused(refusal) => Some(refusal.code().clone()),
         _ => None,

@@ -31,7 +31,7 @@
 //!
 //! - Without `sslmode`, a server on another machine needs a certificate of a known authority for its name.
 //! - A password is never sent unencrypted to another machine, unless the URL has `sslmode=disable`.
-//! - A file that the URL names must exist and be readable, also those of which libpq ignores that.
+//! - A file that the URL names must exist and be readable. libpq ignores some that are not.
 //! - `prefer` and `allow` try the other kind of connection only if the handshake or the authentication has failed.
 //! - The certificate of a certification authority is not accepted as that of a server, unless it is self-signed and is
 //!   in the file of authorities. Neither are signatures with SHA-1 and SHA-224, nor encrypted private keys.

@@ -35,7 +35,7 @@ const PORT: u16 = 5_432;
 
 /// What libpq is told about a relay besides its address: nothing of it is sent to the server. Variables of libpq in the
 /// environment, such as `PGSSLROOTCERT`, do not concern the local socket.
-const REST: &str = "user=metricd dbname=metricd password=none sslmode=disable sslnegotiation=postgres sslrootcert='' \
+const LOCAL_PARAMETERS: &str = "user=metricd dbname=metricd password=none sslmode=disable sslnegotiation=postgres sslrootcert='' \
                     gssencmode=disable channel_binding=disable require_auth=none target_session_attrs=any";
 
 /// Drives all relays, on a thread of its own: callers block.
@@ -80,7 +80,7 @@ async fn relay(connector: Connector) -> Result<Option<SecretString>, ConnectErro
     let session = connector.log_in().await?;
     let no_socket = |error| ConnectError::failed(format!("no socket for a relay: {error}"));
     let local = LocalSocket::bind().map_err(no_socket)?;
-    let url = format!("host='{}' port={PORT} {REST}", local.host);
+    let url = format!("host='{}' port={PORT} {LOCAL_PARAMETERS}", local.host);
     tokio::spawn(async move {
         if let Err(error) = serve(local, session).await {
             log::debug!("a relay has ended: {error}");

@@ -92,7 +92,7 @@ impl Metric {
 pub struct MetricDefinition {
     /// The metric.
     pub metric: Metric,
-    /// The title and description, each of which may be absent.
+    /// The title and the description. Either may be absent.
     // Responses that are stored for retries may have the former name.
     #[serde(alias = "caption")]
     pub display_text: DisplayText,

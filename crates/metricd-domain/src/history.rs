@@ -40,7 +40,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Makes an actor of which only the source is known.
+    /// Makes an actor whose source alone is known.
     #[must_use]
     pub fn by(source: ChangeSource) -> Self {
         Self { source, subject: None, address: None, request_id: None, ingestion_id: None }
@@ -80,7 +80,7 @@ pub struct MetricVersion {
     pub changed_at: DateTime<Utc>,
     /// Who made the change.
     pub changed_by: Actor,
-    /// The title and description, each of which may be absent.
+    /// The title and the description. Either may be absent.
     pub display_text: DisplayText,
     /// The query that the metric read.
     pub query_id: QueryId,

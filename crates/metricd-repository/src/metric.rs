@@ -11,7 +11,7 @@ use metricd_domain::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetricContent {
-    /// The title and description, each of which may be absent.
+    /// The title and the description. Either may be absent.
     pub display_text: DisplayText,
     /// The SQL.
     pub sql: SqlText,

@@ -35,7 +35,7 @@ impl<'a> Der<'a> {
         before.get(..before.len() - self.0.len())
     }
 
-    /// The bytes of a bit string, of which no bit is unused.
+    /// The bytes of a bit string that has no unused bits.
     pub(super) fn bits(&mut self) -> Option<&'a [u8]> {
         self.value()?.strip_prefix(&[0])
     }

@@ -35,7 +35,7 @@ pub(super) struct Authorities {
 }
 
 impl Authorities {
-    /// Those of a file. As with libpq, only self-signed certificates are trusted by themselves.
+    /// The authorities of a file. As with libpq, only self-signed certificates are trusted by themselves.
     pub(super) fn of_file(certificates: Vec<CertificateDer<'static>>) -> Self {
         let anchor = |der: &CertificateDer<'static>| {
             let certificate = Certificate::parse(der)?;
@@ -47,7 +47,7 @@ impl Authorities {
         Self { anchors, others: certificates }
     }
 
-    /// Those of the operating system, each of which is trusted.
+    /// The authorities of the operating system. Each is trusted.
     pub(super) fn of_system(certificates: &[CertificateDer<'static>]) -> Self {
         let anchor = |der| webpki::anchor_from_trusted_cert(der).ok().map(|anchor| anchor.to_owned());
         Self { anchors: certificates.iter().filter_map(anchor).collect(), others: Vec::new() }

@@ -106,7 +106,7 @@ impl<'a> Login<'a> {
         let psql = Command::new("psql")
             .args(["-XAtc", sql, &info])
             .env("PGPASSWORD", "pw")
-            // Without the files of whoever runs the test.
+            // The files of the user who runs the test have no effect.
             .env("HOME", server.folder())
             .stdin(Stdio::null())
             .output()

@@ -1,7 +1,7 @@
 //! Bounds the memory that PostgreSQL needs to resolve a statement.
 //!
 //! PostgreSQL expands the columns of every `*`, and for each join the columns of all joined relations. So a short text
-//! can expand to hundreds of thousands of columns, each of which takes about 1 kB of the backend's memory. PostgreSQL
+//! can expand to hundreds of thousands of columns. Each takes about 1 kB of the backend's memory. PostgreSQL
 //! also stores the column names of every relation, at about 250 bytes each.
 
 /// The maximum number of columns of a relation or a result in PostgreSQL.
