@@ -9,11 +9,11 @@ use crate::data::{LISTING_ROWS, MIN_DEFINITIONS, Size};
 use crate::pairs::PAGE_SIZE;
 use crate::workload::{MAX_CLIENTS, RequestMix, Workload};
 
-/// Measures metricd against its floor: the rate that PostgreSQL alone and the web server alone reach on this machine,
+/// Measures metricd against its baseline: the rate that PostgreSQL alone and the web server alone reach on this machine,
 /// with the same SQL, results and clients.
 ///
-/// The floor is 1 / (1/pgbench + 1/http): the rate if each response was a run and metricd itself took no time. Clients
-/// that send identical requests may share runs, and exceed the floor. The program starts metricd's release build and a
+/// The baseline is 1 / (1/pgbench + 1/http): the rate if each response was a run and metricd itself took no time. Clients
+/// that send identical requests may share runs, and exceed the baseline. The program starts metricd's release build and a
 /// private PostgreSQL. pgbench is part of PostgreSQL.
 ///
 /// Pairs are measured next: two kinds of requests to metricd, in turns, with the ratio of their rates and its goal. All
@@ -40,8 +40,8 @@ enum Hidden {
 /// The parts of the benchmark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
-    /// Each workload against its floor.
-    Floor,
+    /// Each workload against its baseline.
+    Baseline,
     /// 10 metrics in one call of /results, against one request for each. Their SQL is cheap, so that the overhead of a
     /// request shows.
     Results,
@@ -56,7 +56,7 @@ pub(crate) enum Part {
 impl Part {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Floor => "floor",
+            Self::Baseline => "baseline",
             Self::Results => "results",
             Self::Pages => "pages",
             Self::Unchanged => "unchanged",
@@ -71,14 +71,14 @@ pub(crate) struct Options {
     /// The parts to measure.
     #[arg(
         long,
-        default_value = "floor,results,pages,unchanged,tls",
+        default_value = "baseline,results,pages,unchanged,tls",
         value_delimiter = ',',
         value_enum,
         value_name = "NAMES"
     )]
     pub(crate) parts: Vec<Part>,
 
-    /// The duration of each floor measurement in seconds, after a warm-up.
+    /// The duration of each baseline measurement in seconds, after a warm-up.
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
@@ -95,12 +95,12 @@ pub(crate) struct Options {
     #[arg(long, default_value = "1,8,32", value_delimiter = ',', value_name = "COUNTS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_CLIENTS)))]
     pub(crate) clients: Vec<u32>,
 
-    /// Whether the clients of a floor measurement send different requests, so that each response is a run of the SQL,
+    /// Whether the clients of a baseline measurement send different requests, so that each response is a run of the SQL,
     /// or identical ones, which may share runs. A single client has no other to share with.
     #[arg(long, default_value = "different,identical", value_delimiter = ',', value_enum, value_name = "NAMES")]
     requests: Vec<RequestMix>,
 
-    /// The workloads of the floor measurements.
+    /// The workloads of the baseline measurements.
     #[arg(long, default_value = "aggregate,series,listing", value_delimiter = ',', value_enum, value_name = "NAMES")]
     pub(crate) workloads: Vec<Workload>,
 
@@ -135,7 +135,7 @@ impl Options {
         Duration::from_secs(self.pair_seconds)
     }
 
-    /// The load of each floor measurement: the number of clients, and which requests they send.
+    /// The load of each baseline measurement: the number of clients, and which requests they send.
     pub(crate) fn loads(&self) -> impl Iterator<Item = (u32, RequestMix)> {
         let mixes = |clients| if clients == 1 { &[RequestMix::Different] } else { self.requests.as_slice() };
         self.clients.iter().flat_map(move |&clients| mixes(clients).iter().map(move |&requests| (clients, requests)))

@@ -74,8 +74,8 @@ async fn measure(
 ) -> Result<Report> {
     let postgres = metricd.postgres()?;
     postgres.analyze().await?;
-    let cells = if options.parts.contains(&Part::Floor) {
-        measure_floor(options, &postgres, server, folder, bar).await?
+    let cells = if options.parts.contains(&Part::Baseline) {
+        measure_baseline(options, &postgres, server, folder, bar).await?
     } else {
         Vec::new()
     };
@@ -83,7 +83,7 @@ async fn measure(
     Ok(Report { setting: Settings::of(options), start: server.start, memory: server.memory(), cells, pairs })
 }
 
-async fn measure_floor(
+async fn measure_baseline(
     options: &Options,
     postgres: &Postgres,
     server: &Server,
@@ -108,10 +108,10 @@ async fn measure_floor(
     let web = Server::start(itself.arg("fixed-bodies").arg(&bodies), &folder.join("fixed-bodies.log")).await?;
 
     let duration = options.duration();
-    let floors = cells.chunk_by(Cell::has_floor_of).count();
-    bar.set_length(u64::try_from(2 * floors + cells.len())? * u64::from(options.rounds));
+    let baselines = cells.chunk_by(Cell::has_baseline_of).count();
+    bar.set_length(u64::try_from(2 * baselines + cells.len())? * u64::from(options.rounds));
     for round in 1..=options.rounds {
-        for cells in cells.chunk_by_mut(Cell::has_floor_of) {
+        for cells in cells.chunk_by_mut(Cell::has_baseline_of) {
             let Some(&mut Cell { workload, clients, body_bytes, .. }) = cells.first_mut() else { continue };
             let step = |name: &str| {
                 bar.inc(1);

@@ -1,9 +1,9 @@
-//! Computes floors, medians and goals.
+//! Computes baselines, medians and goals.
 
 use serde::Serialize;
 
 /// The rate if metricd itself took no time: each request runs its SQL and then is served, one after the other.
-pub(crate) fn floor(pgbench_tps: f64, http_rps: f64) -> f64 {
+pub(crate) fn baseline(pgbench_tps: f64, http_rps: f64) -> f64 {
     1.0 / (1.0 / pgbench_tps + 1.0 / http_rps)
 }
 
@@ -28,12 +28,12 @@ pub(crate) struct Round {
 }
 
 impl Round {
-    pub(crate) fn floor(self) -> f64 {
-        floor(self.pgbench_tps, self.http_rps)
+    pub(crate) fn baseline(self) -> f64 {
+        baseline(self.pgbench_tps, self.http_rps)
     }
 
     pub(crate) fn ratio(self) -> f64 {
-        self.metricd_rps / self.floor()
+        self.metricd_rps / self.baseline()
     }
 }
 
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_adds_the_times() {
-        assert!(is_near(floor(2.0, 2.0), 1.0));
-        assert!(is_near(floor(1_000.0, 4_000.0), 800.0));
+    fn the_baseline_adds_the_times() {
+        assert!(is_near(baseline(2.0, 2.0), 1.0));
+        assert!(is_near(baseline(1_000.0, 4_000.0), 800.0));
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_relative_to_the_floor() {
+    fn the_ratio_is_relative_to_the_baseline() {
         let round = Round { pgbench_tps: 1_000.0, http_rps: 4_000.0, metricd_rps: 720.0 };
         assert!(is_near(round.ratio(), 0.9));
     }

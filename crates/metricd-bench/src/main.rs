@@ -1,8 +1,8 @@
-//! Measures metricd against its floor: the rate that PostgreSQL alone and the web server alone reach on the same
+//! Measures metricd against its baseline: the rate that PostgreSQL alone and the web server alone reach on the same
 //! machine, with the same SQL, the same results and the same clients.
 //!
 //! A request runs its SQL and responds over HTTP. If each of the two took as long as it takes alone and metricd itself
-//! took no time, the rate would be `1 / (1/pgbench + 1/http)`. That is the floor. The ratio is the share of the floor
+//! took no time, the rate would be `1 / (1/pgbench + 1/http)`. That is the baseline. The ratio is the share of the baseline
 //! that metricd reaches.
 //!
 //! Pairs compare two kinds of requests to metricd, measured in turns: metrics one by one and in one call, the first

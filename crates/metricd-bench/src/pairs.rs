@@ -46,7 +46,7 @@ pub(crate) async fn measure(
         bar.set_message(format!("preparing {}", part.name()));
         let mut servers = Vec::new();
         let pairs = match part {
-            Part::Floor => continue,
+            Part::Baseline => continue,
             Part::Results => vec![results(address).await?],
             Part::Pages => vec![pages(postgres, options.copies, address).await?],
             Part::Tls => {

@@ -38,8 +38,8 @@ impl Cell {
         Ok(Self { workload, clients, requests, body_bytes, rounds: Vec::new(), latencies, memory: None })
     }
 
-    /// Whether both cells are compared to the same floor.
-    pub(crate) fn has_floor_of(&self, other: &Self) -> bool {
+    /// Whether both cells are compared to the same baseline.
+    pub(crate) fn has_baseline_of(&self, other: &Self) -> bool {
         (self.workload, self.clients) == (other.workload, other.clients)
     }
 
@@ -67,7 +67,7 @@ impl Cell {
             self.requests.name(),
             self.median(|round| round.pgbench_tps),
             self.median(|round| round.http_rps),
-            self.median(|round| round.floor()),
+            self.median(|round| round.baseline()),
             self.median(|round| round.metricd_rps),
             self.median(|round| round.ratio()),
             self.milliseconds(0.5),
@@ -86,7 +86,7 @@ impl Cell {
             "body_bytes": self.body_bytes,
             "pgbench_tps": self.median(|round| round.pgbench_tps),
             "http_rps": self.median(|round| round.http_rps),
-            "floor_rps": self.median(|round| round.floor()),
+            "baseline_rps": self.median(|round| round.baseline()),
             "metricd_rps": self.median(|round| round.metricd_rps),
             "ratio": self.median(|round| round.ratio()),
             "p50_ms": self.milliseconds(0.5),
@@ -99,7 +99,7 @@ impl Cell {
 }
 
 const TABLE_HEADER: &str =
-    "workload   clients  requests    pgbench      http     floor   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
+    "workload   clients  requests    pgbench      http  baseline   metricd  ratio   p50 ms   p99 ms p99/p50   RSS MB\n";
 
 fn megabytes(memory: Option<Memory>) -> String {
     memory.map_or_else(|| "unknown".to_owned(), |memory| tenths_of_mebibytes(memory.resident_bytes))
