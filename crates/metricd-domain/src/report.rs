@@ -153,7 +153,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-/// Something that was stored or ignored, but deserves attention.
+/// A warning: what it is about was stored, or ignored, all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Notice {

@@ -2,7 +2,7 @@
 //!
 //! A [`Statement`] is SQL with its parameters. The [`Guard`] checks its text against an allow-list. A [`SqlValidator`]
 //! also has PostgreSQL resolve it through the [`Resolver`] port, applies the rules to the resolved query, and makes the
-//! contract.
+//! contract: the columns, the parameters, the tables and how a period applies, each with its types.
 //!
 //! A [`MetricStatement`] binds the values of a request, which makes a [`BoundStatement`]. A [`MetricRunner`], the
 //! second port, runs it and passes each row, still in PostgreSQL's format, to a [`RowSink`].

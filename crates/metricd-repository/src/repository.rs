@@ -145,9 +145,9 @@ pub trait MetricRepository: Debug + Send + Sync {
     /// [`Ingestion::definitions`] and [`Ingestion::next_record`] more than once.
     ///
     /// An ingestion deletes nothing. Definitions that it does not contain are kept, and metrics keep their display text
-    /// and service state. A query whose SQL differs from the stored one gets the next version. Records are a multiset:
-    /// of each record, compared in all columns, as many are added as the store lacks to reach the number in the
-    /// ingestion.
+    /// and service state. A query whose SQL differs from the stored one gets the next version. Equal
+    /// records may occur several times. The store adds as many of them as it has fewer than the ingestion; records are
+    /// equal if all columns are.
     ///
     /// # Errors
     ///

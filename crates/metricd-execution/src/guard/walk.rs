@@ -39,8 +39,8 @@ pub(crate) struct Uses {
     pub(crate) tables: Vec<TableUse>,
     /// The qualifiers of columns and rows that include a schema.
     pub(crate) qualifiers: Vec<Qualifier>,
-    /// Whether the meaning of the statement depends on columns that it does not name: the columns of a table or a join
-    /// are renamed by their order, or a NATURAL JOIN matches them.
+    /// Whether the statement depends on columns that it does not name. It does if it renames the columns of a table or a
+    /// join by their order, and if it has a NATURAL JOIN.
     pub(crate) has_unnamed_columns: bool,
     /// Constants that contain a special date literal, which takes effect if PostgreSQL gives them a date or time type.
     pub(crate) special_dates: Vec<SpecialDate>,

@@ -6,9 +6,11 @@ use super::TreeError;
 use super::node::{Node, Object};
 use super::source::SourceSubquery;
 
-/// Fields that do not change the meaning of a statement. They are positions in the text; the role and the columns for
-/// the check of privileges, because the same role runs every statement; and the column numbers of the sides of a join,
-/// which `joinaliasvars` repeats.
+/// Fields that do not change the meaning of a statement:
+///
+/// - positions in the text;
+/// - what PostgreSQL checks privileges by, since every statement runs as the same role;
+/// - the column numbers of the sides of a join, which `joinaliasvars` repeats.
 const IGNORED_FIELDS: [&str; 14] = [
     "location",
     "stmt_location",
