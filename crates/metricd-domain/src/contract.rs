@@ -170,7 +170,7 @@ impl Contract {
 
     /// Whether the period was validated by the current revision of the rules.
     #[must_use]
-    pub fn is_of_these_rules(&self) -> bool {
+    pub fn has_current_period_revision(&self) -> bool {
         self.0.period_revision == Self::PERIOD_REVISION
     }
 
@@ -179,7 +179,7 @@ impl Contract {
     #[must_use]
     pub fn current_period(&self) -> Cow<'_, Period> {
         match self.period() {
-            Period::Narrowed(_) | Period::Result(_) if !self.is_of_these_rules() => {
+            Period::Narrowed(_) | Period::Result(_) if !self.has_current_period_revision() => {
                 let reason =
                     "its SQL was validated by another version of metricd, and has not been validated again yet";
                 Cow::Owned(Period::Unsupported { reason: reason.to_owned() })

@@ -41,7 +41,7 @@ impl Expected {
 
     /// Whether PostgreSQL's description equals the expected one.
     #[must_use]
-    pub fn is_met_by(&self, columns: &[Column], parameter_types: &[String]) -> bool {
+    pub fn matches(&self, columns: &[Column], parameter_types: &[String]) -> bool {
         let described = columns.iter().map(|column| (column.name.as_str(), column.type_name.as_str()));
         let expected = self.columns.iter().map(|(name, type_name)| (name.as_str(), type_name.as_str()));
         described.eq(expected) && self.parameter_types == parameter_types

@@ -89,7 +89,7 @@ pub struct ResolvedFunction {
     pub is_named: bool,
     /// Whether the statement calls it only because of the type of a value. PostgreSQL may call it to parse, print, sort
     /// or group the value, or to convert it to JSON.
-    pub is_brought: bool,
+    pub is_implied_by_type: bool,
     /// Whether it is built into PostgreSQL.
     pub is_built_in: bool,
     /// Whether it is not built in, and written in a language that PostgreSQL does not trust, such as C.

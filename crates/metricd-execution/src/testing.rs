@@ -53,7 +53,7 @@ pub struct Description {
 
 impl Description {
     fn meets(&self, expected: &Expected) -> Result<(), RunError> {
-        let is_met = expected.is_met_by(&self.columns, &self.parameter_types);
+        let is_met = expected.matches(&self.columns, &self.parameter_types);
         if is_met { Ok(()) } else { Err(RunError::Drifted) }
     }
 }

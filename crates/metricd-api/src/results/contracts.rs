@@ -170,7 +170,7 @@ impl ApiState {
     async fn has_drifted(&self, definition: &MetricDefinition) -> bool {
         // It was never validated, or by a release whose contract this one cannot read.
         let Some(contract) = &definition.contract else { return true };
-        if !contract.is_of_these_rules() {
+        if !contract.has_current_period_revision() {
             return true;
         }
         let Ok(statement) = Statement::parse(&definition.sql) else { return false };

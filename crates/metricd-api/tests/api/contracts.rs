@@ -132,11 +132,11 @@ async fn a_contract_that_cannot_be_refreshed_is_not_validated_at_each_request() 
         // The reader sees other columns than the role that validates SQL, as on a standby that lags behind.
         app.runner.set_description(SQL, Ok(described("text")));
         app.resolver.answer(SQL, validated.clone());
-        let before = app.resolver.asked().len();
+        let before = app.resolver.resolved_texts().len();
         for path in RESULTS.into_iter().chain(RESULTS) {
             assert_eq!(app.get(path).await?.status, 200, "{path}: a result says itself what it is");
         }
-        assert_eq!(app.resolver.asked().len(), before + 1, "{validated:?}");
+        assert_eq!(app.resolver.resolved_texts().len(), before + 1, "{validated:?}");
     }
     Ok(())
 }
@@ -158,11 +158,11 @@ async fn a_stale_contract_is_not_served() -> Result<()> {
 #[actix_web::test]
 async fn invalid_requests_do_not_validate_the_sql_again() -> Result<()> {
     let app = app().await?;
-    let before = app.resolver.asked().len();
+    let before = app.resolver.resolved_texts().len();
     for query in ["start_date=2025-06-01", "unknown=1", "limit=x", "start_date=2025-06-01"] {
         assert_eq!(app.get(&format!("/metrics/sales?{query}")).await?.status, 422, "{query}");
     }
-    assert_eq!(app.resolver.asked().len(), before, "the contract is current");
+    assert_eq!(app.resolver.resolved_texts().len(), before, "the contract is current");
     Ok(())
 }
 
@@ -199,7 +199,7 @@ async fn a_metric_without_a_contract_is_validated_when_it_is_described() -> Resu
     for _ in 0..2 {
         let definition = app.get("/metrics/m1/definition").await?.json()?;
         assert_eq!((&definition["contract"]["columns"], &definition["version"]), (&validated, &json!(1)));
-        assert_eq!(app.resolver.asked().len(), 1, "the contract is stored");
+        assert_eq!(app.resolver.resolved_texts().len(), 1, "the contract is stored");
     }
     Ok(())
 }

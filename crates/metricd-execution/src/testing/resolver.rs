@@ -23,7 +23,7 @@ pub struct ScriptedResolver {
 struct Script {
     answers: HashMap<String, ScriptedResolution>,
     is_unavailable: bool,
-    asked: Vec<String>,
+    resolved_texts: Vec<String>,
 }
 
 impl ScriptedResolver {
@@ -44,17 +44,17 @@ impl ScriptedResolver {
     }
 
     /// The texts that were resolved, in order.
-    pub fn asked(&self) -> Vec<String> {
-        self.with(|script| script.asked.clone())
+    pub fn resolved_texts(&self) -> Vec<String> {
+        self.with(|script| script.resolved_texts.clone())
     }
 
     fn with<T>(&self, operation: impl FnOnce(&mut Script) -> T) -> T {
         operation(&mut self.script.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn ask(&self, text: &str) -> Result<Option<Resolution>, ResolveError> {
+    fn resolve_text(&self, text: &str) -> Result<Option<Resolution>, ResolveError> {
         self.with(|script| {
-            script.asked.push(text.to_owned());
+            script.resolved_texts.push(text.to_owned());
             if script.is_unavailable {
                 return Err(ResolveError::Unavailable(Outage::unreachable("the script says so")));
             }
@@ -74,6 +74,6 @@ impl Resolver for ScriptedResolver {
 
     async fn resolve(&self, statement: &Resolvable) -> Result<Resolution, ResolveError> {
         let parameter_types = vec!["text".to_owned(); statement.parameter_count()];
-        Ok(self.ask(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
+        Ok(self.resolve_text(&statement.text)?.unwrap_or(Resolution { parameter_types, ..Resolution::default() }))
     }
 }

@@ -87,7 +87,7 @@ fn is_allowed(function: &ResolvedFunction, allowed: &Allowed) -> bool {
                     !is_named || (!function.is_untrusted && function.extension.is_none())
                 }
                 // The same holds for a function that the type of a column brings, in whatever schema its extension is.
-                _ => function.is_brought && function.extension.is_some(),
+                _ => function.is_implied_by_type && function.extension.is_some(),
             })
 }
 

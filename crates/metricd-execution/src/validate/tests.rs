@@ -51,7 +51,7 @@ async fn sql_that_the_guard_refuses_is_not_resolved() {
     let found = findings(validate(&resolver, "SELECT pg_sleep(1)", &declared()).await);
     let codes: Vec<_> = found.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, [FindingCode::FunctionNotAllowed, FindingCode::ParameterUnused]);
-    assert!(resolver.asked().is_empty());
+    assert!(resolver.resolved_texts().is_empty());
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn positions_of_postgresql_map_to_the_authors_text() {
     let character = text[..text.find("nosuch").unwrap()].chars().count();
     resolver.answer(text, Err(refused("there is no such column", Some(character))));
     let found = findings(validate(&resolver, sql, &declared()).await);
-    assert_eq!(resolver.asked(), [text]);
+    assert_eq!(resolver.resolved_texts(), [text]);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].position, found[0].snippet.as_str()), (Position { line: 3, column: 8 }, "nosuch"));
     assert_eq!(found[0].message, "PostgreSQL says: there is no such column; perhaps another");
@@ -81,7 +81,7 @@ async fn the_resolved_query_is_checked_too() {
         is_volatile,
         is_security_definer,
         is_named,
-        is_brought: false,
+        is_implied_by_type: false,
         is_built_in: schema == "pg_catalog",
         is_untrusted: false,
         extension: None,
@@ -95,14 +95,14 @@ async fn the_resolved_query_is_checked_too() {
         function("pg_catalog", "lo_create", true, false, false),
         function("warehouse", "audit", false, true, true),
         function("public", "anything", false, false, true),
-        ResolvedFunction { is_brought: true, ..function("public", "somebodys", false, false, false) },
+        ResolvedFunction { is_implied_by_type: true, ..function("public", "somebodys", false, false, false) },
         ResolvedFunction {
-            is_brought: true,
+            is_implied_by_type: true,
             extension: Some("citext".into()),
             ..function("public", "citext_cmp", false, false, false)
         },
         ResolvedFunction {
-            is_brought: true,
+            is_implied_by_type: true,
             extension: Some("odd".into()),
             ..function("public", "odd_cmp", true, false, false)
         },
@@ -187,7 +187,7 @@ async fn a_period_narrows_if_nothing_else_of_the_statement_changes() {
         type_name: "date".into(),
     };
     assert_eq!(period().await, Period::Narrowed(source));
-    assert_eq!(resolver.asked(), [sql, &rows, &narrowed]);
+    assert_eq!(resolver.resolved_texts(), [sql, &rows, &narrowed]);
 
     let reason = async |expected: &str| {
         let period = period().await;
@@ -203,7 +203,7 @@ async fn a_period_narrows_if_nothing_else_of_the_statement_changes() {
         is_volatile: true,
         is_security_definer: true,
         is_named: true,
-        is_brought: false,
+        is_implied_by_type: false,
         is_built_in: false,
         is_untrusted: false,
         extension: None,
@@ -241,7 +241,7 @@ async fn a_parameter_after_a_word_stays_a_separate_token() {
     let sql = "SELECT 1 AS n FROM metrics WHERE not:a AND é=:day LIMIT:n";
     validate(&resolver, sql, &declared()).await.unwrap();
     let text = "SELECT 1 AS n FROM metrics WHERE not $1 AND é=CAST($2 AS date) LIMIT $3";
-    assert_eq!(resolver.asked(), [text]);
+    assert_eq!(resolver.resolved_texts(), [text]);
 }
 
 #[tokio::test]

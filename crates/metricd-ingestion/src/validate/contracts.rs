@@ -133,7 +133,7 @@ impl ContractValidator<'_> {
     fn is_unchanged(&self, metric: &Metric, sql: &SqlText) -> bool {
         let stored = self.existing.metrics.get(&metric.metric_id);
         let has_contract = stored.is_some_and(|ExistingMetric { metric: stored, contract, .. }| {
-            contract.as_ref().is_some_and(Contract::is_of_these_rules) && stored.shares_contract_with(metric)
+            contract.as_ref().is_some_and(Contract::has_current_period_revision) && stored.shares_contract_with(metric)
         });
         has_contract && self.existing.queries.get(&metric.query_id).is_some_and(|stored| stored.sql == *sql)
     }

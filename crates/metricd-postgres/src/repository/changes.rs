@@ -16,7 +16,7 @@ use metricd_repository::{
 use serde_json::Value;
 
 use super::error::{corrupt, failed, violates};
-use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow, said_by};
+use super::rows::{DashboardItemRow, LayoutEntryRow, MetricRow, QueryRow, claimed_actor};
 use crate::schema::catalog::{dashboard_items, dashboards, layout_entries, metrics, queries};
 
 /// The number of rows in a statement: PostgreSQL takes 65 535 parameters, and a row has at most eight.
@@ -125,7 +125,7 @@ impl Plan {
     /// Writes the plan, provided the stored rows equal the existing state.
     pub(super) fn store(self, connection: &mut PgConnection, actor: &Actor) -> Result<Changes, RepositoryError> {
         let mut changes = self.changes;
-        let actor = said_by(actor)?;
+        let actor = claimed_actor(actor)?;
         let added = insert_queries(connection, &self.added_queries, &actor);
         added.map_err(|error| not_added(error, "queries_pkey"))?;
         update_queries(connection, &self.changed_queries, &actor).map_err(failed)?;

@@ -58,12 +58,12 @@ pub(super) fn delete_expired(connection: &mut PgConnection) -> Result<(), Reposi
 pub(super) fn stored_response<T: DeserializeOwned>(
     connection: &mut PgConnection,
     operation: Operation,
-    mark: &Idempotency,
+    idempotency: &Idempotency,
 ) -> Result<Option<T>, RepositoryError> {
     let is_taken = sql_query(TAKE_KEY_SQL)
         .bind::<Text, _>(operation.as_str())
-        .bind::<Text, _>(&mark.key)
-        .bind::<Binary, _>(&mark.fingerprint)
+        .bind::<Text, _>(&idempotency.key)
+        .bind::<Binary, _>(&idempotency.fingerprint)
         .bind::<Double, _>(IDEMPOTENCY_RETENTION.as_secs_f64())
         .execute(connection)
         .map_err(failed)?;
@@ -71,11 +71,11 @@ pub(super) fn stored_response<T: DeserializeOwned>(
         return Ok(None);
     }
     let (fingerprint, answer) = idempotency_keys::table
-        .find((operation.as_str(), &mark.key))
+        .find((operation.as_str(), &idempotency.key))
         .select((idempotency_keys::fingerprint, idempotency_keys::answer))
         .first::<(Vec<u8>, Option<Value>)>(connection)
         .map_err(failed)?;
-    if fingerprint != mark.fingerprint {
+    if fingerprint != idempotency.fingerprint {
         return Err(RepositoryError::IdempotencyKeyReused);
     }
     let answer = answer.ok_or_else(|| corrupt("an idempotency key has no answer"))?;
@@ -86,14 +86,14 @@ pub(super) fn stored_response<T: DeserializeOwned>(
 pub(super) fn store_response(
     connection: &mut PgConnection,
     operation: Operation,
-    mark: &Idempotency,
+    idempotency: &Idempotency,
     answer: &impl Serialize,
 ) -> Result<(), RepositoryError> {
     let answer = serde_json::to_value(answer).map_err(corrupt)?;
     let is_stored = sql_query(STORE_RESPONSE_SQL)
         .bind::<Text, _>(operation.as_str())
-        .bind::<Text, _>(&mark.key)
-        .bind::<Binary, _>(&mark.fingerprint)
+        .bind::<Text, _>(&idempotency.key)
+        .bind::<Binary, _>(&idempotency.fingerprint)
         .bind::<Jsonb, _>(answer)
         .execute(connection)
         .map_err(failed)?;

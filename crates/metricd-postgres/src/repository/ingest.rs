@@ -33,24 +33,24 @@ const NOTICED_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the transaction of an ingestion is rolled back.
 #[derive(Debug)]
-enum Unkept {
+enum Rollback {
     /// It was asked for before.
-    Remembered(IngestionId),
+    Replayed(IngestionId),
     /// Others have changed the existing state by which its definitions were validated.
-    Outrun,
+    Conflict,
     /// As it concluded itself.
     Concluded(Box<Conclusion>),
     /// Because something failed.
     Failed(RepositoryError),
 }
 
-impl From<diesel::result::Error> for Unkept {
+impl From<diesel::result::Error> for Rollback {
     fn from(error: diesel::result::Error) -> Self {
         Self::Failed(failed(error))
     }
 }
 
-impl From<RepositoryError> for Unkept {
+impl From<RepositoryError> for Rollback {
     fn from(error: RepositoryError) -> Self {
         Self::Failed(error)
     }
@@ -60,29 +60,29 @@ pub(super) fn ingest(
     connection: &mut PgConnection,
     mut ingestion: Box<dyn Ingestion>,
 ) -> Result<IngestionReport, RepositoryError> {
-    let mark = ingestion.idempotency();
-    if mark.is_some() {
+    let idempotency = ingestion.idempotency();
+    if idempotency.is_some() {
         idempotency::delete_expired(connection)?;
     }
-    let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), mark.as_ref())? {
+    let kept = connection.transaction(|connection| match run(connection, ingestion.as_mut(), idempotency.as_ref())? {
         Conclusion::Commit(report) => {
-            keep_report(connection, &report, mark.as_ref())?;
+            keep_report(connection, &report, idempotency.as_ref())?;
             Ok(report)
         }
-        unkept => Err(Unkept::Concluded(Box::new(unkept))),
+        other => Err(Rollback::Concluded(Box::new(other))),
     });
     match kept {
         Ok(report) => Ok(report),
-        Err(Unkept::Failed(error)) => Err(error),
-        Err(Unkept::Outrun) => Err(RepositoryError::ChangedMeanwhile),
-        Err(Unkept::Remembered(ingestion_id)) => get_report(connection, ingestion_id),
-        Err(Unkept::Concluded(conclusion)) => {
+        Err(Rollback::Failed(error)) => Err(error),
+        Err(Rollback::Conflict) => Err(RepositoryError::ChangedMeanwhile),
+        Err(Rollback::Replayed(ingestion_id)) => get_report(connection, ingestion_id),
+        Err(Rollback::Concluded(conclusion)) => {
             if let Conclusion::CommitReportOnly(report) = &*conclusion {
                 let kept = connection.transaction(|connection| {
                     connection.batch_execute(UNLIMITED)?;
-                    Ok(keep_report(connection, report, mark.as_ref())?)
+                    Ok(keep_report(connection, report, idempotency.as_ref())?)
                 });
-                if let Err(Unkept::Failed(error)) = kept {
+                if let Err(Rollback::Failed(error)) = kept {
                     return Err(error);
                 }
             }
@@ -94,14 +94,14 @@ pub(super) fn ingest(
 fn run(
     connection: &mut PgConnection,
     ingestion: &mut dyn Ingestion,
-    mark: Option<&Idempotency>,
-) -> Result<Conclusion, Unkept> {
+    idempotency: Option<&Idempotency>,
+) -> Result<Conclusion, Rollback> {
     connection.batch_execute(UNLIMITED)?;
     lock_out_others(connection, ingestion)?;
-    if let Some(mark) = mark
-        && let Some(ingestion_id) = idempotency::stored_response(connection, Operation::Ingestion, mark)?
+    if let Some(idempotency) = idempotency
+        && let Some(ingestion_id) = idempotency::stored_response(connection, Operation::Ingestion, idempotency)?
     {
-        return Err(Unkept::Remembered(ingestion_id));
+        return Err(Rollback::Replayed(ingestion_id));
     }
     let mut changes = store_definitions(connection, ingestion)?;
     records::store(connection, ingestion, &mut changes)?;
@@ -110,7 +110,7 @@ fn run(
 
 /// Waits until no other ingestion runs. Reads are not blocked. An advisory lock would suffice, but any role can take
 /// one, the reader included.
-fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<(), Unkept> {
+fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<(), Rollback> {
     let began = Instant::now();
     let short = format!("SET LOCAL lock_timeout = {}; {LOCK}", NOTICED_WAIT.as_millis());
     // A savepoint: the transaction outlives the short lock timeout.
@@ -126,7 +126,7 @@ fn lock_out_others(connection: &mut PgConnection, ingestion: &mut dyn Ingestion)
 
 /// Validates the definitions against the existing state and stores them. Validation is slow and locks nothing: if the
 /// existing state changes meanwhile, the definitions are validated again.
-fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Unkept> {
+fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestion) -> Result<Changes, Rollback> {
     let referenced_ids = ingestion.referenced_ids();
     for _ in 0..MAX_VALIDATION_ATTEMPTS {
         let existing = look_up(connection, &referenced_ids)?;
@@ -137,19 +137,19 @@ fn store_definitions(connection: &mut PgConnection, ingestion: &mut dyn Ingestio
         let stored = connection.transaction(|connection| {
             plan.lock(connection)?;
             if look_up(connection, &referenced_ids)? != existing {
-                return Err(Unkept::Outrun);
+                return Err(Rollback::Conflict);
             }
             plan.store(connection, &ingestion.actor()).map_err(|error| match error {
-                RepositoryError::ChangedMeanwhile => Unkept::Outrun,
+                RepositoryError::ChangedMeanwhile => Rollback::Conflict,
                 error => error.into(),
             })
         });
         match stored {
-            Err(Unkept::Outrun) => {}
+            Err(Rollback::Conflict) => {}
             stored => return stored,
         }
     }
-    Err(Unkept::Outrun)
+    Err(Rollback::Conflict)
 }
 
 /// Who edited it, and when.
@@ -216,10 +216,10 @@ fn look_up(connection: &mut PgConnection, referenced_ids: &ReferencedIds) -> Res
 fn keep_report(
     connection: &mut PgConnection,
     report: &IngestionReport,
-    mark: Option<&Idempotency>,
+    idempotency: Option<&Idempotency>,
 ) -> Result<(), RepositoryError> {
-    if let Some(mark) = mark {
-        idempotency::store_response(connection, Operation::Ingestion, mark, &report.ingestion_id)?;
+    if let Some(idempotency) = idempotency {
+        idempotency::store_response(connection, Operation::Ingestion, idempotency, &report.ingestion_id)?;
     }
     let document = serde_json::to_value(report).map_err(corrupt)?;
     diesel::insert_into(ingestions::table)

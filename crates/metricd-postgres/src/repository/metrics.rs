@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::error::{corrupt, failed, violates};
 use super::idempotency::{self, Operation};
 use super::ingest::UNLIMITED;
-use super::rows::{MetricRow, said_by};
+use super::rows::{MetricRow, claimed_actor};
 use super::{changes, definitions};
 use crate::schema::catalog::{dashboard_items, layout_entries, metric_versions, metrics, queries};
 
@@ -36,20 +36,20 @@ impl From<RepositoryError> for Failure {
 pub(super) fn insert(
     connection: &mut PgConnection,
     new: NewMetric,
-    mark: Option<&Idempotency>,
+    idempotency: Option<&Idempotency>,
 ) -> Result<(MetricDefinition, bool), RepositoryError> {
-    if mark.is_some() {
+    if idempotency.is_some() {
         idempotency::delete_expired(connection)?;
     }
     let stored = connection.transaction(|connection| {
-        if let Some(mark) = mark
-            && let Some(answer) = idempotency::stored_response(connection, Operation::Metric, mark)?
+        if let Some(idempotency) = idempotency
+            && let Some(answer) = idempotency::stored_response(connection, Operation::Metric, idempotency)?
         {
             return Ok((answer, false));
         }
         let definition = insert_new(connection, new)?;
-        if let Some(mark) = mark {
-            idempotency::store_response(connection, Operation::Metric, mark, &definition)?;
+        if let Some(idempotency) = idempotency {
+            idempotency::store_response(connection, Operation::Metric, idempotency, &definition)?;
         }
         Ok((definition, true))
     });
@@ -58,7 +58,7 @@ pub(super) fn insert(
 
 fn insert_new(connection: &mut PgConnection, new: NewMetric) -> Result<MetricDefinition, Failure> {
     let NewMetric { metric_id, content, actor, .. } = new;
-    let actor = said_by(&actor)?;
+    let actor = claimed_actor(&actor)?;
     let query_id = insert_query(connection, &metric_id, &content.sql, &actor)?;
     let mut metric = Metric::new(metric_id.clone(), query_id, true);
     (metric.parameters, metric.time_column) = (content.parameters, content.time_column);
@@ -109,7 +109,7 @@ pub(super) fn change(
     change: MetricChange,
     actor: &Actor,
 ) -> Result<MetricDefinition, RepositoryError> {
-    let actor = said_by(actor)?;
+    let actor = claimed_actor(actor)?;
     let changed = connection.transaction(|connection| {
         lock(connection, id)?;
         let before = definitions::get(connection, id)?;

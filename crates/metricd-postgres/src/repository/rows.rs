@@ -152,7 +152,7 @@ impl MetricVersionRow {
 }
 
 /// The actor for the triggers of the catalog, under the key `said`, which they remove.
-pub(super) fn said_by(actor: &Actor) -> Result<Value, RepositoryError> {
+pub(super) fn claimed_actor(actor: &Actor) -> Result<Value, RepositoryError> {
     let mut document = serde_json::to_value(actor).map_err(corrupt)?;
     if let Some(object) = document.as_object_mut() {
         object.insert("said".to_owned(), Value::Bool(true));

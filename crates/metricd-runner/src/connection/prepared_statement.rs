@@ -45,7 +45,7 @@ impl PreparedStatement {
 
     /// Whether the statement still has the columns and parameter types of its contract.
     pub(crate) fn meets_contract(&self, statement: &BoundStatement) -> bool {
-        statement.expected().is_none_or(|expected| expected.is_met_by(&self.columns, &self.parameter_types))
+        statement.expected().is_none_or(|expected| expected.matches(&self.columns, &self.parameter_types))
     }
 
     /// Prepares the statement, or takes it from the cache. Values of types without a binary encoding here arrive in

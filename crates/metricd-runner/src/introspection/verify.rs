@@ -66,7 +66,7 @@ async fn verify(
             columns.push(Column { name, type_name, field_type: FieldType::Text });
         }
         let parameter_types = connection.type_names(&prepared.parameters).await?;
-        let is_met = Expected::of(contract).is_met_by(&columns, &parameter_types);
+        let is_met = Expected::of(contract).matches(&columns, &parameter_types);
         if !is_met || !is_in_catalog(connection, contract).await? {
             return Ok(false);
         }

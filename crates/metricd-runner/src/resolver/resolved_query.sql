@@ -115,7 +115,7 @@ all_nodes AS (
 -- Functions, by the kind of node that calls them. Only calls of format 0 are written as calls in the text; the others
 -- are casts. Functions that sort and group come with the type, like those without a node.
 called AS (
-    SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named, FALSE AS is_brought
+    SELECT f.hit[1]::oid AS oid, is_statement AND f.hit[2] = '0' AS is_named, FALSE AS is_implied_by_type
     FROM all_nodes,
         regexp_matches(node, '^FUNCEXPR :funcid (\d+) :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat (\d+)') AS f (hit)
     UNION ALL
@@ -141,7 +141,7 @@ called AS (
 
 -- An aggregate is never volatile itself, but its support functions may be.
 parts AS (
-    SELECT oid, is_named, is_brought FROM called
+    SELECT oid, is_named, is_implied_by_type FROM called
     UNION ALL
     SELECT part.oid, FALSE, FALSE
     FROM called
@@ -156,7 +156,7 @@ functions AS (
     SELECT
         n.nspname AS schema, p.proname AS name, bool_or(p.provolatile = 'v') AS is_volatile,
         bool_or(p.prosecdef) AS is_security_definer, bool_or(parts.is_named) AS is_named,
-        bool_and(parts.is_brought) AS is_brought,
+        bool_and(parts.is_implied_by_type) AS is_implied_by_type,
         bool_and(p.oid < 16384) AS is_built_in, bool_or(
             -- An aggregate has no language, and PostgreSQL itself creates the constructor functions of a range type.
             p.oid >= 16384 AND NOT l.lanpltrusted AND p.prokind <> 'a' AND NOT EXISTS (
