@@ -10,7 +10,6 @@ pub(crate) mod definition_cache;
 pub(crate) mod document;
 pub(crate) mod format;
 mod pipe;
-pub(crate) mod prefix;
 pub(crate) mod run;
 pub(crate) mod stream;
 pub(crate) mod validator_cache;

@@ -21,7 +21,6 @@ use async_trait::async_trait;
 pub use csv::CsvWriter;
 pub use field::FieldType;
 pub use fields::{Fields, Row};
-pub use json_columns::JsonColumns;
 pub use json_rows::JsonRows;
 pub use ndjson::NdjsonWriter;
 

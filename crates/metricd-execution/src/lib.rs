@@ -112,9 +112,7 @@ mod validate;
 
 pub use arguments::{AppliedPeriod, InvalidArgument, MetricStatement, PeriodApplication, is_period};
 pub use bound::{BoundStatement, Expected};
-pub use encode::{
-    Column, CsvWriter, EncodeError, FieldType, Fields, JsonColumns, JsonRows, NdjsonWriter, Row, RowSink, RowWriter,
-};
+pub use encode::{Column, CsvWriter, EncodeError, FieldType, Fields, JsonRows, NdjsonWriter, Row, RowSink, RowWriter};
 pub use finding::{Finding, FindingCode};
 pub use guard::{Allowed, AllowedSchema, Guard};
 pub use permit::Permit;

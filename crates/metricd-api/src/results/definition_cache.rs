@@ -11,7 +11,6 @@ use moka::sync::Cache;
 
 use crate::extract::conditional;
 use crate::results::contracts::ContractCheck;
-use crate::results::prefix::PrefixCache;
 
 /// The least recently used definitions are evicted beyond this number.
 const MAX_CACHED_DEFINITIONS: u64 = 10_000;
@@ -23,8 +22,6 @@ pub(crate) struct CachedMetric {
     pub(crate) statement: Result<MetricStatement, InvalidStatement>,
     /// The `ETag` of the definition.
     pub(crate) tag: EntityTag,
-    /// The encoded prefix of its last result.
-    pub(crate) prefix_cache: PrefixCache,
     /// The last check of its contract.
     pub(crate) contract_check: ContractCheck,
     /// Whether it replaces a metric whose contract could not be refreshed. The runner does not compare it with
@@ -36,8 +33,7 @@ impl CachedMetric {
     pub(crate) fn of(definition: MetricDefinition) -> Self {
         let statement = MetricStatement::of(&definition);
         let tag = conditional::definition_tag(&definition);
-        let (prefix_cache, contract_check) = (PrefixCache::default(), ContractCheck::default());
-        Self { definition, statement, tag, prefix_cache, contract_check, is_fallback: false }
+        Self { definition, statement, tag, contract_check: ContractCheck::default(), is_fallback: false }
     }
 
     /// The metric to serve if its contract could not be refreshed.

@@ -10,7 +10,31 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, Object
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::results::definition_cache::CachedMetric;
-use crate::results::prefix::{EncodedPrefix, ResultPrefix};
+
+/// A metric's rows with their columns.
+#[derive(Serialize, ToSchema)]
+struct ResultPrefix<'a> {
+    metric_id: &'a str,
+    query_id: &'a str,
+    title: &'a str,
+    /// The columns, in the order of the SELECT list.
+    columns: Vec<ColumnResponse<'a>>,
+}
+
+/// A column of a result.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Column)]
+struct ColumnResponse<'a> {
+    name: &'a str,
+    /// PostgreSQL's name of the type.
+    r#type: &'a str,
+}
+
+impl<'a> From<&'a Column> for ColumnResponse<'a> {
+    fn from(column: &'a Column) -> Self {
+        Self { name: &column.name, r#type: &column.type_name }
+    }
+}
 
 /// The members after the rows.
 #[derive(Serialize, ToSchema)]
@@ -86,13 +110,12 @@ pub(crate) fn hashable_prefix(result: &[u8]) -> &[u8] {
 #[derive(Debug)]
 pub(crate) struct ResultRows {
     cached: Arc<CachedMetric>,
-    prefix: Option<Arc<EncodedPrefix>>,
     rows: JsonRows,
 }
 
 impl ResultRows {
     pub(crate) fn of(cached: Arc<CachedMetric>) -> Self {
-        Self { cached, prefix: None, rows: JsonRows::default() }
+        Self { cached, rows: JsonRows::default() }
     }
 
     /// The run's timing so far.
@@ -116,19 +139,26 @@ impl ResultRows {
         if let Some(brace) = body.get_mut(end) {
             *brace = b',';
         }
-        if let Some(prefix) = &self.prefix {
-            prefix.note_size(body.len());
-        }
         body
     }
 }
 
 impl RowSink for ResultRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        let prefix = self.cached.prefix_cache.get_or_encode(&self.cached.definition, columns)?;
-        prefix.begin(&mut self.rows);
-        self.prefix = Some(prefix);
-        Ok(())
+        let definition = &self.cached.definition;
+        let prefix = ResultPrefix {
+            metric_id: definition.metric.metric_id.as_str(),
+            query_id: definition.metric.query_id.as_str(),
+            title: definition.title(),
+            columns: columns.iter().map(ColumnResponse::from).collect(),
+        };
+        // Infallible: the prefix has no maps, and its keys are strings.
+        let mut text = serde_json::to_vec(&prefix).unwrap_or_default();
+        // The rows continue the prefix's object.
+        text.pop();
+        text.extend_from_slice(b",\"rows\":");
+        self.rows.begin_after(&text);
+        self.rows.columns(columns)
     }
 
     fn row(&mut self, fields: Fields<'_>, max_bytes: usize) -> Result<bool, EncodeError> {

@@ -6,19 +6,15 @@ use super::{Column, EncodeError, Fields};
 /// Columns with encoded names, which write rows as `{"day":"2025-06-02","amount":123.45}`. Encoding the names takes as
 /// long as writing a few rows.
 #[derive(Debug, Default)]
-pub struct JsonColumns {
+pub(super) struct JsonColumns {
     columns: Vec<Column>,
     /// The text before the value of each column: `{"day":`, `,"amount":`.
     prefixes: Vec<Vec<u8>>,
 }
 
 impl JsonColumns {
-    /// Encodes the names of the columns.
-    ///
-    /// # Errors
-    ///
-    /// [`EncodeError`] if a name cannot be encoded.
-    pub fn new(columns: &[Column]) -> Result<Self, EncodeError> {
+    /// Encodes the names of the columns, or fails with the first that cannot be encoded.
+    pub(super) fn new(columns: &[Column]) -> Result<Self, EncodeError> {
         let mut prefixes = Vec::with_capacity(columns.len());
         for (index, column) in columns.iter().enumerate() {
             let mut prefix = vec![if index == 0 { b'{' } else { b',' }];
@@ -30,8 +26,7 @@ impl JsonColumns {
     }
 
     /// The columns.
-    #[must_use]
-    pub fn columns(&self) -> &[Column] {
+    pub(super) fn columns(&self) -> &[Column] {
         &self.columns
     }
 

@@ -1,7 +1,5 @@
 //! Writes a result as a JSON array of objects.
 
-use std::sync::Arc;
-
 use super::json_columns::JsonColumns;
 use super::{Column, EncodeError, Fields, RowSink};
 use crate::RunTiming;
@@ -9,7 +7,7 @@ use crate::RunTiming;
 /// A sink that writes rows as `[{"day":"2025-06-02","amount":123.45},…]` into one buffer.
 #[derive(Debug, Default)]
 pub struct JsonRows {
-    columns: Arc<JsonColumns>,
+    columns: JsonColumns,
     out: Vec<u8>,
     /// The byte offset at which the array begins.
     begin: usize,
@@ -21,16 +19,6 @@ impl JsonRows {
     #[must_use]
     pub fn result_columns(&self) -> &[Column] {
         self.columns.columns()
-    }
-
-    /// Sets the columns as [`RowSink::columns`] does, with names that are already encoded.
-    pub fn set_columns(&mut self, columns: Arc<JsonColumns>) {
-        self.columns = columns;
-    }
-
-    /// Reserves memory for the document, by an estimate of its size in bytes.
-    pub fn reserve(&mut self, size_bytes: usize) {
-        self.out.reserve(size_bytes);
     }
 
     /// Writes text before the array, so that the document is built in one buffer. The text does not count towards the
@@ -59,7 +47,7 @@ impl JsonRows {
 
 impl RowSink for JsonRows {
     fn columns(&mut self, columns: &[Column]) -> Result<(), EncodeError> {
-        self.columns = Arc::new(JsonColumns::new(columns)?);
+        self.columns = JsonColumns::new(columns)?;
         Ok(())
     }
 
