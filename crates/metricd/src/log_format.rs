@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 
 use chrono::{SecondsFormat, Utc};
 use clap::ValueEnum;
 use env_logger::Builder;
-use env_logger::fmt::hidden_kv_format;
+use env_logger::fmt::Formatter;
 use log::Record;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use metricd_domain::is_invisible;
@@ -28,48 +28,26 @@ pub(crate) enum LogFormat {
 /// The members of every object. A key-value of the same name is omitted.
 const MEMBERS: [&str; 4] = ["time", "level", "target", "message"];
 
-/// The initial capacity of a line, enough for the line of a request.
-const LINE_BYTES: usize = 256;
-
 impl LogFormat {
-    /// Sets the logger's format.
-    pub(crate) fn set_up(self, builder: &mut Builder) {
+    /// Starts to log the records that the filter allows to standard error.
+    pub(crate) fn start(self, filter: &str) {
+        // Fails only if there is a logger already.
+        let _ = self.builder(filter).try_init();
+    }
+
+    fn builder(self, filter: &str) -> Builder {
+        let mut builder = Builder::new();
+        builder.parse_filters(filter);
         match self {
-            // The message contains the key-values already.
-            Self::Text => builder.format_key_values(hidden_kv_format),
+            Self::Text => builder.format(write_text),
             Self::Json => builder.format(|line, record| line.write_all(json_line(record).as_bytes())),
         };
+        builder
     }
-
-    /// Passes the record to the logger, escaped for this format.
-    pub(crate) fn pass(self, record: &Record<'_>, logger: &impl log::Log) {
-        match self {
-            Self::Text => {
-                let message = record.args().as_str().map_or_else(|| record.args().to_string().into(), Cow::Borrowed);
-                let escaped = escape_text(&message);
-                logger.log(&record.to_builder().args(format_args!("{escaped}")).build());
-            }
-            Self::Json => logger.log(record),
-        }
-    }
-
-    /// Returns the line that the logger would write, without colours.
-    pub(crate) fn line(self, record: &Record<'_>) -> String {
-        match self {
-            Self::Text => text_line(record),
-            Self::Json => json_line(record),
-        }
-    }
-}
-
-/// Whether the text has no invisible character.
-fn is_safe(text: &str) -> bool {
-    // Nearly all texts are printable ASCII, which a check of the bytes finds out faster.
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_invisible)
 }
 
 fn escape_text(message: &str) -> Cow<'_, str> {
-    if is_safe(message) {
+    if !message.contains(is_invisible) {
         return message.into();
     }
     let mut escaped = String::with_capacity(message.len() + 16);
@@ -83,23 +61,17 @@ fn escape_text(message: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-fn text_line(record: &Record<'_>) -> String {
-    let time = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let mut line = String::with_capacity(LINE_BYTES);
-    // If formatting fails, the message ends there.
-    let _ = write!(line, "[{time} {:<5} {}] ", record.level(), record.target());
-    let head_bytes = line.len();
-    let _ = write!(line, "{}", record.args());
-    if let Some(Cow::Owned(escaped)) = line.get(head_bytes..).map(escape_text) {
-        line.replace_range(head_bytes.., &escaped);
-    }
-    line.push('\n');
-    line
+/// Writes a line with the level in its colour. The message contains the key-values already.
+fn write_text(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let style = line.default_level_style(record.level());
+    let (time, level, target) = (line.timestamp(), record.level(), record.target());
+    let message = record.args().to_string();
+    writeln!(line, "[{time} {style}{level:<5}{style:#} {target}] {}", escape_text(&message))
 }
 
 fn json_line(record: &Record<'_>) -> String {
     let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
-    let mut line = String::with_capacity(LINE_BYTES);
+    let mut line = String::new();
     let _ = write!(line, "{{\"time\":\"{time}\",\"level\":\"{}\",\"target\":", record.level());
     write_json_text(&mut line, record.target());
     line.push_str(",\"message\":");
@@ -113,7 +85,7 @@ fn json_line(record: &Record<'_>) -> String {
 /// Writes a JSON string. `serde_json` escapes control characters only below U+0020; this escapes all invisible characters.
 fn write_json_text(line: &mut String, text: &str) {
     let json = Json::from(text).to_string();
-    if is_safe(&json) {
+    if !json.contains(is_invisible) {
         line.push_str(&json);
         return;
     }
@@ -193,11 +165,11 @@ impl VisitValue<'_> for ToJson {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
+    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     use env_logger::Target;
-    use log::{Level, LevelFilter};
+    use log::{Level, Log};
 
     use super::*;
 
@@ -216,13 +188,10 @@ mod tests {
         }
     }
 
-    /// Returns the line of a record, and asserts that the logger writes the same one.
+    /// Returns what the logger writes for a record.
     fn line(format: LogFormat, message: &str, path: &str) -> String {
         let written = Written::default();
-        let mut builder = Builder::new();
-        builder.filter_level(LevelFilter::Info).target(Target::Pipe(Box::new(written.clone())));
-        format.set_up(&mut builder);
-        let logger = builder.build();
+        let logger = format.builder("info").target(Target::Pipe(Box::new(written.clone()))).build();
         let fields = [
             ("path", Value::from(path)),
             ("status", 200_u16.into()),
@@ -232,17 +201,8 @@ mod tests {
         ];
         let message = format_args!("{message}");
         let record = Record::builder().level(Level::Info).target("metricd").key_values(&fields).args(message).build();
-        format.pass(&record, &logger);
-        let formatted = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        let line = format.line(&record);
-        assert_eq!(without_time(&line), without_time(&formatted));
-        line
-    }
-
-    /// Removes the digits of the time, with which the line begins.
-    fn without_time(line: &str) -> String {
-        let (time, rest) = line.split_once('Z').unwrap();
-        time.chars().filter(|character| !character.is_ascii_digit()).collect::<String>() + rest
+        logger.log(&record);
+        String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
     }
 
     fn assert_is_one_safe_line(line: &str) {

@@ -6,7 +6,6 @@ mod commands;
 mod database;
 mod log_filter;
 mod log_format;
-mod log_lines;
 mod output;
 mod progress;
 mod sample;
@@ -24,8 +23,7 @@ async fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let filter = log;
-    // This cannot fail, because no other logger is set.
-    let log = log_lines::start(filter.as_str(), log_format, matches!(command, Command::Serve(_))).ok();
+    log_format.start(filter.as_str());
     for warning in arguments::misspelled_variables() {
         log::warn!("{warning}");
     }
@@ -49,7 +47,6 @@ async fn main() -> ExitCode {
         // A program that reads JSON lines cannot read plain text.
         log::error!("{}", output::message(error));
     }
-    drop(log);
     match outcome {
         Ok(code) => code,
         Err(error) => {

@@ -187,7 +187,6 @@ async fn the_reason_of_a_failed_start_is_reported_in_one_line() -> Result<()> {
     Ok(())
 }
 
-/// The log is buffered, and the server flushes it when it stops.
 #[tokio::test]
 async fn the_log_is_complete_when_the_server_stops() -> Result<()> {
     let data_dir = folder()?;
