@@ -271,6 +271,11 @@ impl Connection {
     }
 }
 
+/// The statements that read a session's properties and types, with `NULL` for their parameters.
+pub(crate) fn own_statements() -> Vec<String> {
+    [properties::SESSION_PROPERTIES_SQL, type_lookup::TYPE_SQL].map(|sql| sql.replace("$1", "NULL")).to_vec()
+}
+
 /// The tenant for which the plans of the prepared statements were made.
 #[derive(Debug)]
 enum PlannedFor {

@@ -26,6 +26,12 @@ const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
 /// The fingerprint of tables, `$1`.
 pub(crate) const FINGERPRINT_SQL: &str = include_str!("introspection/fingerprint.sql");
 
+/// The statements of this module, with `NULL` for their parameters.
+pub(crate) fn own_statements() -> Vec<String> {
+    let statements = [SNAPSHOT_SQL, RELATIONS_SQL, FINGERPRINT_SQL, &verify::catalog_sql()];
+    statements.map(|sql| sql.replace("$1", "NULL")).to_vec()
+}
+
 impl PgRunner {
     /// Implements [`MetricRunner::snapshot_token`](metricd_execution::MetricRunner::snapshot_token).
     pub(crate) async fn current_snapshot(&self) -> Result<Option<SnapshotToken>, RunError> {

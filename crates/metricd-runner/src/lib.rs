@@ -50,6 +50,7 @@
 //! | `tenancy`, `transaction` | what is sent before and after statements |
 //! | `introspection` | snapshot token, fingerprint of tables, row-level security, contracts |
 //! | `resolver` | the resolved query of a statement that is not stored yet |
+//! | `own_statements` | the list of metricd's own statements, for tests |
 //! | `probe`, `watch` | readiness, and notifications of changed definitions |
 //!
 //! # Example
@@ -84,6 +85,7 @@ mod connection;
 mod cost;
 mod error;
 mod introspection;
+mod own_statements;
 mod pool;
 mod probe;
 mod resolver;
@@ -97,6 +99,8 @@ mod transaction;
 mod watch;
 
 pub use config::RunnerConfig;
+#[doc(hidden)]
+pub use own_statements::own_statements;
 pub use resolver::PgResolver;
 pub use runner::PgRunner;
 pub use tenancy::TenantKey;

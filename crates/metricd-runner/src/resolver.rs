@@ -33,10 +33,11 @@ const MAX_TREE_BYTES: usize = 4 << 20;
 /// The names that `format_type` prints for these oids.
 const TYPE_NAMES_SQL: &str = "
     SELECT array(
-        SELECT format_type(t.oid, NULL)
-        FROM unnest(string_to_array($1, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
+        SELECT pg_catalog.format_type(t.oid, NULL)
+        FROM pg_catalog.unnest(pg_catalog.string_to_array($1::text, ',')::oid[]) WITH ORDINALITY AS t (oid, number) ORDER BY t.number
     )";
 
+const BACKEND_PID_SQL: &str = "SELECT pg_catalog.pg_backend_pid()";
 const DATA_SCHEMAS_SQL: &str = include_str!("resolver/data_schemas.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
@@ -119,7 +120,7 @@ impl ResolverSession {
     async fn open(owner: &DatabaseUrl) -> Result<Self, ResolveError> {
         let unavailable = |error: CallError| ResolveError::Unavailable(Outage::unreachable(error.to_string()));
         let mut client = ResolverClient::connect(owner).await.map_err(unavailable)?;
-        let row = client.query_one("SELECT pg_backend_pid()").await.map_err(unavailable)?;
+        let row = client.query_one(BACKEND_PID_SQL).await.map_err(unavailable)?;
         let backend: i32 = row.try_get(0).map_err(|error| unavailable(error.into()))?;
         Ok(Self { client, is_prepared: false, view: format!("catalog.metricd_resolved_{backend}") })
     }
@@ -180,13 +181,7 @@ impl ResolverSession {
 
     /// The view's query, unless it is too large.
     async fn tree(&mut self) -> Result<QueryTree, ResolveError> {
-        let tree = format!(
-            "SELECT CASE WHEN octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
-                SELECT ev_action::text FROM pg_rewrite WHERE ev_class = '{}'::regclass
-            ) AS rules (tree)",
-            self.view
-        );
-        let tree = self.client.simple_text(&tree).await.map_err(refused)?;
+        let tree = self.client.simple_text(&tree_sql(&self.view)).await.map_err(refused)?;
         tree.map(QueryTree::new).ok_or(ResolveError::TooComplex)
     }
 
@@ -326,6 +321,29 @@ impl From<FunctionRow> for ResolvedFunction {
             extension,
         }
     }
+}
+
+/// Reads the tree of the view's query, unless it is too large.
+fn tree_sql(view: &str) -> String {
+    format!(
+        "SELECT CASE WHEN pg_catalog.octet_length(tree) <= {MAX_TREE_BYTES} THEN tree END FROM (
+            SELECT ev_action::text FROM pg_catalog.pg_rewrite WHERE ev_class = '{view}'::regclass::oid
+        ) AS rules (tree)"
+    )
+}
+
+/// The statements of a session, with `NULL` for their parameters. Those of [`ENUM_LABELS_SQL`](enums::ENUM_LABELS_SQL)
+/// and [`FINGERPRINT_SQL`] are of type text here.
+pub(crate) fn own_statements() -> Vec<String> {
+    vec![
+        BACKEND_PID_SQL.to_owned(),
+        TYPE_NAMES_SQL.replace("$1", "NULL::text"),
+        DATA_SCHEMAS_SQL.to_owned(),
+        tree_sql("pg_catalog.pg_roles"),
+        RESOLVED_QUERY_SQL.replace("$1", "NULL::regclass").replace("$2", "NULL::jsonb"),
+        enums::ENUM_LABELS_SQL.replace("$1", "NULL::text"),
+        FINGERPRINT_SQL.replace("$1", "NULL::text"),
+    ]
 }
 
 /// The error for PostgreSQL's SQLSTATE.

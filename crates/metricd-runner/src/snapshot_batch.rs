@@ -6,7 +6,7 @@
 
 pub(crate) mod exporter;
 mod queue;
-mod work;
+pub(crate) mod work;
 
 use std::collections::VecDeque;
 use std::iter;

@@ -21,27 +21,27 @@ use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 /// 4. Whether no callable function is SECURITY DEFINER. One that is declared stable could change a setting for the
 ///    rest of the transaction.
 /// 5. The token with which the session began.
-const SESSION_PROPERTIES_SQL: &str = "
-    WITH harmful AS MATERIALIZED (SELECT string_to_array($1::text, E'\\n') AS names)
+pub(super) const SESSION_PROPERTIES_SQL: &str = "
+    WITH harmful AS MATERIALIZED (SELECT pg_catalog.string_to_array($1::text, E'\\n') AS names)
     SELECT (NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc p, harmful
-        WHERE (p.pronamespace = 'pg_catalog'::regnamespace AND (
-                   p.proname = ANY (names) OR format('%s(%s)', p.proname, oidvectortypes(p.proargtypes)) = ANY (names))
-               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-                  AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
-                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype))
-        AND has_function_privilege(p.oid, 'EXECUTE')
-    ) AND current_setting('transaction_read_only') = 'on')::text,
-    (extract(epoch FROM current_setting('statement_timeout')::interval) * 1000)::bigint::text,
-    pg_backend_pid()::text,
+        WHERE (p.pronamespace = 'pg_catalog'::regnamespace::oid AND (
+                   p.proname = ANY (names) OR pg_catalog.format('%s(%s)', p.proname, pg_catalog.oidvectortypes(p.proargtypes)) = ANY (names))
+               OR p.pronamespace NOT IN ('pg_catalog'::regnamespace::oid, 'information_schema'::regnamespace::oid)
+                  AND p.pronamespace IS DISTINCT FROM pg_catalog.to_regnamespace('tenancy')::oid
+                  AND p.provolatile = 'v' AND p.prorettype NOT IN ('trigger'::regtype::oid, 'event_trigger'::regtype::oid))
+        AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+    ) AND pg_catalog.current_setting('transaction_read_only') = 'on')::text,
+    (extract(epoch FROM pg_catalog.current_setting('statement_timeout')::interval) * 1000::numeric)::bigint::text,
+    pg_catalog.pg_backend_pid()::text,
     (NOT EXISTS (
         SELECT FROM pg_catalog.pg_proc p
-        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-          AND p.pronamespace IS DISTINCT FROM to_regnamespace('tenancy')
-          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-          AND has_function_privilege(p.oid, 'EXECUTE')
+        WHERE p.pronamespace NOT IN ('pg_catalog'::regnamespace::oid, 'information_schema'::regnamespace::oid)
+          AND p.pronamespace IS DISTINCT FROM pg_catalog.to_regnamespace('tenancy')::oid
+          AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype::oid, 'event_trigger'::regtype::oid)
+          AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
     ))::text,
-    current_setting('metricd.session', true)";
+    pg_catalog.current_setting('metricd.session', true)";
 
 /// The properties of a session.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use crate::session::SessionError;
 /// The delimiter of nearly every array.
 const COMMA: u8 = b',';
 
-const TYPE_SQL: &str = "
+pub(super) const TYPE_SQL: &str = "
     SELECT t.typname::text, n.nspname::text, t.typtype::text, t.typbasetype::text,
-           CASE WHEN t.typsubscript = 'array_subscript_handler'::regproc AND t.typlen = -1 THEN t.typelem::text END,
+           CASE WHEN t.typsubscript::oid = 'pg_catalog.array_subscript_handler'::regproc::oid AND t.typlen = -1 THEN t.typelem::text END,
            pg_catalog.ascii(t.typdelim::text)::text, pg_catalog.format_type(t.oid, NULL)
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE t.oid = $1::text::oid";

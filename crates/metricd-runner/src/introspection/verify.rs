@@ -83,9 +83,13 @@ async fn is_in_catalog(connection: &mut Connection, contract: &Contract) -> Resu
     let parameters = contract.parameters().iter().map(|parameter| &parameter.type_name);
     let types: BTreeSet<_> = columns.chain(parameters).map(|name| name.trim_end_matches("[]")).collect();
     let expected = json!({"types": types, "enums": contract.enums(), "tables": contract.tables()});
-    let sql = CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types')"));
-    let row = connection.row(&sql, &expected.to_string()).await?;
+    let row = connection.row(&catalog_sql(), &expected.to_string()).await?;
     Ok(matches!(row.first(), Some(Some(is_same)) if is_same == "true"))
+}
+
+/// [`CATALOG_SQL`] with its query for labels.
+pub(super) fn catalog_sql() -> String {
+    CATALOG_SQL.replace("{labels}", &ENUM_LABELS_SQL.replace("$1::jsonb", "($1::jsonb -> 'types'::text)"))
 }
 
 /// Whether the role has the privileges. PostgreSQL checks them at executor startup, which `EXPLAIN` includes.

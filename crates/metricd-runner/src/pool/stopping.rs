@@ -32,7 +32,7 @@ const UNREACHABLE_FOR: Duration = Duration::from_secs(10);
 const MIN_TRUNCATED_BYTES: usize = 50;
 
 /// The text that a backend runs, as roles with the privilege see it; truncated if it is long.
-const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
+pub(crate) const RUNNING_SQL: &str = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = $1::text::integer";
 
 /// Whether a cancelled statement has stopped.
 #[derive(Debug)]

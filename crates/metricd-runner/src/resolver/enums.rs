@@ -8,10 +8,11 @@ use super::client::ResolverClient;
 use super::{refused, unexpected};
 
 /// The labels of enum types, and of domains over them, whose names are in the JSON array `$1`.
-pub(crate) const ENUM_LABELS_SQL: &str = "SELECT COALESCE(jsonb_object_agg(name, labels), '{}')::text FROM (
-    SELECT format_type(t.oid, NULL) AS name, array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
-    FROM pg_enum e JOIN pg_type t ON e.enumtypid IN (t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype END)
-    WHERE format_type(t.oid, NULL) = ANY (SELECT jsonb_array_elements_text($1::jsonb))
+pub(crate) const ENUM_LABELS_SQL: &str = "SELECT coalesce(pg_catalog.jsonb_object_agg(name, labels), '{}')::text FROM (
+    SELECT pg_catalog.format_type(t.oid, NULL) AS name, pg_catalog.array_agg(e.enumlabel::text ORDER BY e.enumsortorder) AS labels
+    FROM pg_catalog.pg_enum e
+    JOIN pg_catalog.pg_type t ON e.enumtypid IN (t.oid, CASE t.typtype WHEN 'd' THEN t.typbasetype END)
+    WHERE pg_catalog.format_type(t.oid, NULL) = ANY (SELECT pg_catalog.jsonb_array_elements_text($1::jsonb))
     GROUP BY t.oid
 ) AS enums";
 

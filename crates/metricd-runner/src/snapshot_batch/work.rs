@@ -34,14 +34,14 @@ const END_SQL: &[&str] = &["ROLLBACK", "SELECT pg_catalog.pg_advisory_unlock_all
 
 /// Whether a table was rewritten or replaced since the snapshot. The catalogs are read as of the snapshot; the
 /// functions see the current state.
-const REWRITTEN_TABLES_SQL: &str = "
+pub(crate) const REWRITTEN_TABLES_SQL: &str = "
     SELECT EXISTS (
         SELECT FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS schema ON schema.oid = class.relnamespace
         WHERE class.relkind IN ('r', 'p', 'm') AND class.relpersistence <> 't'
           AND schema.nspname NOT IN ('pg_catalog', 'information_schema')
-          AND (pg_catalog.pg_relation_filenode(class.oid) IS DISTINCT FROM nullif(class.relfilenode, 0)
+          AND (pg_catalog.pg_relation_filenode(class.oid) IS DISTINCT FROM nullif(class.relfilenode, 0::oid)
                OR CASE WHEN pg_catalog.has_schema_privilege(schema.oid, 'USAGE')
-                  THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::pg_catalog.oid
+                  THEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema.nspname, class.relname))::oid
                        IS DISTINCT FROM class.oid
                   ELSE false END)
     )::text WHERE $1::text IS NOT NULL";

@@ -1,6 +1,7 @@
 //! The runner and the resolver against a real PostgreSQL, a fresh database for each test.
 
 mod functions;
+mod own_sql;
 mod periods;
 mod pooler;
 mod repeatable;

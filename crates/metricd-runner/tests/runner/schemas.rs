@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use metricd_database::{DataSchemas, DatabaseUrl};
 use metricd_domain::{Contract, Period, SqlText, TimeColumn};
 use metricd_execution::{
-    BoundStatement, Declarations, JsonRows, MetricRunner, Permit, RunError, RunLimits, SqlValidationError,
+    BoundStatement, Declarations, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, SqlValidationError,
     SqlValidator, Statement,
 };
 use metricd_postgres::{ReaderLimits, check_reader, prepare_reader};
@@ -28,14 +29,14 @@ const TABLES: &str = r#"
     INSERT INTO "Shop, 1".customers VALUES ('ann');"#;
 
 /// A database with tables in two schemas, a runner and a validator of SQL over both.
-struct Shop {
-    database: TestDatabase,
-    runner: PgRunner,
+pub(crate) struct Shop {
+    pub(crate) database: TestDatabase,
+    pub(crate) runner: PgRunner,
     validator: SqlValidator,
 }
 
 impl Shop {
-    async fn new() -> Result<Self> {
+    pub(crate) async fn new() -> Result<Self> {
         let database = TestDatabase::new().await?;
         let client = database.connect().await?;
         client.batch_execute(TABLES).await?;
@@ -56,7 +57,7 @@ impl Shop {
         Ok(Self { database, runner, validator })
     }
 
-    async fn validate(&self, sql: &str, time_column: Option<&str>) -> Result<Result<Contract, String>> {
+    pub(crate) async fn validate(&self, sql: &str, time_column: Option<&str>) -> Result<Result<Contract, String>> {
         let sql = SqlText::parse(sql)?;
         let time_column = time_column.map(TimeColumn::parse).transpose()?;
         let declared = Declarations { parameters: &[], time_column: time_column.as_ref(), period: None };
@@ -67,14 +68,27 @@ impl Shop {
         }
     }
 
-    async fn run(&self, sql: &str) -> Result<String> {
-        let (statement, mut sink) = (bound(sql)?, JsonRows::default());
-        self.runner.run(&statement, None, RunLimits::default(), Permit::default(), &mut sink).await?;
+    pub(crate) async fn run(&self, sql: &str) -> Result<String> {
+        self.run_with(&bound(sql)?, RunLimits::default()).await
+    }
+
+    pub(crate) async fn run_with(&self, statement: &BoundStatement, limits: RunLimits) -> Result<String> {
+        let mut sink = JsonRows::default();
+        self.runner.run(statement, None, limits, Permit::default(), &mut sink).await?;
+        Ok(String::from_utf8(sink.finish())?)
+    }
+
+    pub(crate) async fn run_on_one_snapshot(&self, statement: &BoundStatement) -> Result<String> {
+        let mut sink = JsonRows::default();
+        let runs = vec![SnapshotRun { statement, limits: RunLimits::default(), sink: &mut sink }];
+        let time = Duration::from_secs(20);
+        let outcomes = self.runner.run_on_one_snapshot(runs, None, time, crate::permits()).await?.outcomes;
+        outcomes.into_iter().next().context("one outcome")??;
         Ok(String::from_utf8(sink.finish())?)
     }
 }
 
-fn bound(sql: &str) -> Result<BoundStatement> {
+pub(crate) fn bound(sql: &str) -> Result<BoundStatement> {
     Ok(BoundStatement::without_arguments(&Statement::parse(&SqlText::parse(sql)?)?))
 }
 
