@@ -3,13 +3,16 @@
 //! Otherwise `ALTER ROLE`, `ALTER DATABASE` or the server's configuration would decide how metricd's statements are
 //! read and what is stored. The operator keeps: the role of the session (`role`), planning and logging, tablespaces,
 //! and `default_transaction_read_only`, by which an operator closes the catalog for writing.
+//!
+//! The search path has PostgreSQL's own schema alone: in another one, other roles may create functions and operators
+//! that fit a statement better. So each table has its schema.
 
 /// Fixes the settings of a session. Run it once, when the session is opened; each user of the session sets its own time
 /// limits afterwards.
 ///
 /// It only sets what differs. So a setting that only a superuser may change fails only if its value was changed. A
 /// setting that the server does not have is skipped: `transaction_timeout` exists since PostgreSQL 17.
-pub const OWNER_SETTINGS_SQL: &str = r#"
+pub const OWNER_SETTINGS_SQL: &str = "
     SELECT pg_catalog.set_config(settled.name, settled.value, false)
     FROM (VALUES
         ('array_nulls', 'on'),
@@ -28,7 +31,7 @@ pub const OWNER_SETTINGS_SQL: &str = r#"
         ('lock_timeout', '5000'),
         ('quote_all_identifiers', 'off'),
         ('row_security', 'on'),
-        ('search_path', '"$user", public'),
+        ('search_path', 'pg_catalog'),
         ('session_replication_role', 'origin'),
         ('standard_conforming_strings', 'on'),
         ('statement_timeout', '60000'),
@@ -39,4 +42,4 @@ pub const OWNER_SETTINGS_SQL: &str = r#"
         ('xmloption', 'content')
     ) AS settled (name, value)
     JOIN pg_catalog.pg_settings AS current ON current.name OPERATOR(pg_catalog.=) settled.name
-    WHERE current.setting IS DISTINCT FROM settled.value"#;
+    WHERE current.setting IS DISTINCT FROM settled.value";

@@ -93,17 +93,20 @@ pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
         // A pooler may refuse options that it does not forward.
         Err(error) => return Err(connect(owner).map_or(error, |_| pooled())),
     };
-    let query =
-        diesel::sql_query(format!("SELECT current_setting('{SESSION_TOKEN}', true) IS NOT DISTINCT FROM $1 AS is_own"));
+    let query = diesel::sql_query(format!(
+        "SELECT pg_catalog.current_setting('{SESSION_TOKEN}', true) IS NOT DISTINCT FROM $1 AS is_own"
+    ));
     let answer: QueryResult<Answer> =
         connection.transaction(|connection| query.bind::<Text, _>(token.to_string()).get_result(connection));
     if answer.is_ok_and(|answer| answer.is_own) { Ok(()) } else { Err(pooled()) }
 }
 
-/// Opens a session of the reader in a transaction, which is one session even behind a pooler.
+/// Opens a session of the reader in a transaction, which is one session even behind a pooler. Its search path has
+/// PostgreSQL's own schema alone.
 pub(crate) fn connect_as_reader(url: &DatabaseUrl) -> Result<PgConnection, ConnectError> {
     let mut connection = connect(&url.of_reader())?;
-    connection.batch_execute("BEGIN READ ONLY").map_err(|error| ConnectError {
+    // A function of a data schema must not answer instead of PostgreSQL's own.
+    connection.batch_execute("BEGIN READ ONLY; SET LOCAL search_path = pg_catalog").map_err(|error| ConnectError {
         database: url.to_string(),
         message: format!("no transaction can be begun: {error}"),
     })?;

@@ -3,17 +3,24 @@
 use std::error::Error;
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::MigrationSource;
+use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
-use diesel::{QueryableByName, RunQueryDsl, sql_query};
-use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use diesel::{Connection, OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use metricd_database::quote_identifier;
 
 use crate::connection::{ConnectError, connect_as_owner};
 use metricd_database::DatabaseUrl;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
+
+/// Creates Diesel's table of the applied migrations. Diesel itself would search it, and anything that a migration names
+/// without a schema, in schemas in which other roles may create.
+const CREATE_APPLIED: &str = "CREATE TABLE IF NOT EXISTS public.__diesel_schema_migrations (
+    version varchar(50) PRIMARY KEY NOT NULL, run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)";
+
+type AnyError = Box<dyn Error + Send + Sync>;
 
 #[derive(QueryableByName)]
 struct Answer {
@@ -48,8 +55,21 @@ pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
                 SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
     connection.batch_execute(lock).map_err(|error| MigrateError::Migration(error.to_string()))?;
     refuse_newer(&mut connection)?;
-    let applied = connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
-    Ok(applied.into_iter().map(|version| version.to_string()).collect())
+    connection.batch_execute(CREATE_APPLIED).map_err(|error| failed(error.into()))?;
+    pending(&mut connection).map_err(failed)?.iter().map(|migration| apply(&mut connection, migration)).collect()
+}
+
+/// Applies a migration and records it. Returns its version.
+fn apply(connection: &mut PgConnection, migration: &dyn Migration<Pg>) -> Result<String, MigrateError> {
+    let version = migration.name().version().to_string();
+    let applied = connection.transaction::<_, AnyError, _>(|connection| {
+        migration.run(connection)?;
+        let record = sql_query("INSERT INTO public.__diesel_schema_migrations (version) VALUES ($1)");
+        record.bind::<Text, _>(&version).execute(connection)?;
+        Ok(())
+    });
+    applied.map_err(failed)?;
+    Ok(version)
 }
 
 /// The number of pending migrations.
@@ -59,7 +79,7 @@ pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
 /// [`MigrateError`] if it cannot be determined.
 pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
     let mut connection = connect_as_owner(owner)?;
-    pending(&mut connection).map_err(failed)
+    Ok(pending(&mut connection).map_err(failed)?.len())
 }
 
 /// Reverts every migration, the latest first, with everything that is stored. For tests of the migrations.
@@ -69,17 +89,70 @@ pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
 /// [`MigrateError`] if a migration cannot be reverted.
 pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     let mut connection = connect_as_owner(owner)?;
-    connection.revert_all_migrations(MIGRATIONS).map_err(failed)?;
+    let applied = applied(&mut connection).map_err(failed)?;
+    for migration in all().map_err(failed)?.iter().rev() {
+        let version = migration.name().version().to_string();
+        if applied.contains(&version) {
+            let reverted = connection.transaction::<_, AnyError, _>(|connection| {
+                migration.revert(connection)?;
+                let forget = sql_query("DELETE FROM public.__diesel_schema_migrations WHERE version = $1");
+                forget.bind::<Text, _>(&version).execute(connection)?;
+                Ok(())
+            });
+            reverted.map_err(failed)?;
+        }
+    }
     Ok(())
 }
 
-pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, Box<dyn Error + Send + Sync>> {
-    // Diesel creates its table when it reads it, and reading must not change anything.
-    let looked = sql_query("SELECT to_regclass('__diesel_schema_migrations') IS NOT NULL AS answer");
-    if !looked.get_result::<Answer>(connection)?.answer {
-        return Ok(MigrationSource::<Pg>::migrations(&MIGRATIONS)?.len());
+/// All migrations, in order.
+fn all() -> Result<Vec<Box<dyn Migration<Pg>>>, AnyError> {
+    let mut all = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
+    all.sort_by_key(|migration| migration.name().version().as_owned());
+    Ok(all)
+}
+
+/// The migrations that the database does not have yet, in order.
+pub(crate) fn pending(connection: &mut PgConnection) -> Result<Vec<Box<dyn Migration<Pg>>>, AnyError> {
+    let applied = applied(connection)?;
+    let mut pending = all()?;
+    pending.retain(|migration| !applied.contains(&migration.name().version().to_string()));
+    Ok(pending)
+}
+
+/// The versions of the migrations that the database has.
+fn applied(connection: &mut PgConnection) -> Result<Vec<String>, AnyError> {
+    #[derive(QueryableByName)]
+    struct AppliedTable {
+        #[diesel(sql_type = Text)]
+        owner: String,
+        #[diesel(sql_type = Bool)]
+        is_safe: bool,
     }
-    Ok(connection.pending_migrations(MIGRATIONS)?.len())
+    #[derive(QueryableByName)]
+    struct Applied {
+        #[diesel(sql_type = Text)]
+        version: String,
+    }
+    // A trigger on the table, or a view in its place, would run with the privileges of the owner role.
+    let looked = sql_query(
+        "SELECT r.rolname::text AS owner, c.relkind = 'r' AND (
+             r.rolsuper OR r.rolname = current_user
+             OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'catalog' AND n.nspowner = r.oid)
+         ) AS is_safe
+         FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
+         WHERE c.oid = to_regclass('public.__diesel_schema_migrations')",
+    );
+    match looked.get_result::<AppliedTable>(connection).optional()? {
+        None => return Ok(Vec::new()),
+        Some(AppliedTable { is_safe: true, .. }) => {}
+        Some(AppliedTable { owner, .. }) => return Err(format!(
+            "`public.__diesel_schema_migrations` belongs to the role `{owner}`, but it has to be a table of the owner role: drop it"
+        ).into()),
+    }
+    let applied =
+        sql_query("SELECT version::text FROM public.__diesel_schema_migrations").load::<Applied>(connection)?;
+    Ok(applied.into_iter().map(|applied| applied.version).collect())
 }
 
 /// Creates the database of the URL unless the server has it.
@@ -89,7 +162,7 @@ pub(crate) fn pending(connection: &mut diesel::PgConnection) -> Result<usize, Bo
 /// [`MigrateError`] if the server is unreachable or refuses.
 pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     let mut server = connect_as_owner(&owner.with_database("postgres"))?;
-    let exists = |server: &mut diesel::PgConnection| {
+    let exists = |server: &mut PgConnection| {
         let query = sql_query("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1) AS answer");
         query.bind::<Text, _>(owner.database()).get_result::<Answer>(server).map(|row| row.answer)
     };
@@ -104,17 +177,15 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     }
 }
 
-fn refuse_newer(connection: &mut diesel::PgConnection) -> Result<(), MigrateError> {
-    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(failed)?;
-    let known: Vec<_> = known.iter().map(|migration| migration.name().version().to_string()).collect();
-    let applied = connection.applied_migrations().map_err(failed)?;
-    match applied.into_iter().map(|version| version.to_string()).find(|version| !known.contains(version)) {
+fn refuse_newer(connection: &mut PgConnection) -> Result<(), MigrateError> {
+    let known: Vec<_> = all().map_err(failed)?.iter().map(|migration| migration.name().version().to_string()).collect();
+    match applied(connection).map_err(failed)?.into_iter().find(|version| !known.contains(version)) {
         Some(newer) => Err(MigrateError::Newer(newer)),
         None => Ok(()),
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
-fn failed(error: Box<dyn Error + Send + Sync>) -> MigrateError {
+fn failed(error: AnyError) -> MigrateError {
     MigrateError::Migration(error.to_string())
 }

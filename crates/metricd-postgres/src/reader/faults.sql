@@ -68,12 +68,13 @@ WITH me AS (
     SELECT 'the schema `' || name || '` is missing' AS fault
     FROM unnest(ARRAY['catalog', 'tenancy'] || $1) AS n (name)
     WHERE to_regnamespace(quote_ident(name)) IS NULL
-    UNION ALL SELECT 'its search_path is `' || current_setting('search_path') || '`, not `' || expected.path || '`'
-    FROM (
+    -- The current one is that of this check.
+    UNION ALL SELECT 'its search_path is `' || s.reset_val || '`, not `' || expected.path || '`'
+    FROM pg_catalog.pg_settings AS s, (
         SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
         FROM unnest($1) WITH ORDINALITY AS searched (name, number)
     ) AS expected (path)
-    WHERE replace(current_setting('search_path'), '"', '') <> replace(expected.path, '"', '')
+    WHERE s.name = 'search_path' AND replace(s.reset_val, '"', '') <> replace(expected.path, '"', '')
     UNION ALL SELECT 'it may use the schema `catalog`'
     WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
     UNION ALL SELECT 'it may not use the schema `' || name || '`' FROM unnest($1 || ARRAY['tenancy']) AS n (name)

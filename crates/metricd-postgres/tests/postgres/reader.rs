@@ -402,3 +402,32 @@ async fn a_role_may_exist_before_the_schemas() -> Result<()> {
     .await??;
     Ok(())
 }
+
+/// The check runs in a session of the reader, whose search path names the data schemas.
+#[tokio::test]
+async fn an_operator_of_a_data_schema_hides_no_fault() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let name = database.owner.database();
+    client
+        .batch_execute(
+            "CREATE SCHEMA shop;
+             CREATE FUNCTION shop.never(oid, regclass) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT false';
+             CREATE OPERATOR shop.= (FUNCTION = shop.never, LEFTARG = oid, RIGHTARG = regclass)",
+        )
+        .await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let reader = DatabaseUrl::parse(format!("postgres://hides_{name}:pw@127.0.0.1:{port}/{name}"))?;
+    let schemas = DataSchemas::new(["shop".to_owned()])?;
+    let check = async || {
+        let (reader, schemas) = (reader.clone(), schemas.clone());
+        anyhow::Ok(spawn_blocking(move || check_reader(&reader, &schemas)).await?)
+    };
+    let (owner, role, of_role) = (database.owner.clone(), reader.clone(), schemas.clone());
+    spawn_blocking(move || prepare_reader(&owner, &role, &of_role, ReaderLimits::default())).await??;
+    check().await??;
+    client.batch_execute(&format!("SELECT lo_create(7); ALTER LARGE OBJECT 7 OWNER TO hides_{name}")).await?;
+    let fault = check().await?.err().context("it owns something")?.to_string();
+    assert!(fault.contains("it owns"), "{fault}");
+    Ok(())
+}

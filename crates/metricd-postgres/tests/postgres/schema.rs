@@ -51,6 +51,25 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     Ok(())
 }
 
+/// It would run triggers of that role as the owner.
+#[tokio::test]
+async fn a_table_of_migrations_that_another_role_has_made_is_not_used() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let (owner, name) = (database.owner.clone(), database.owner.database());
+    spawn_blocking(move || revert_all(&owner)).await??;
+    client
+        .batch_execute(&format!(
+            "DROP TABLE __diesel_schema_migrations; CREATE ROLE other_{name}; GRANT CREATE ON SCHEMA public TO other_{name};
+             SET ROLE other_{name}; CREATE TABLE public.__diesel_schema_migrations (version text, run_on timestamp)"
+        ))
+        .await?;
+    let owner = database.owner.clone();
+    let error = spawn_blocking(move || migrate(&owner)).await?.unwrap_err().to_string();
+    assert!(error.contains(&format!("belongs to the role `other_{name}`")), "{error}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_database_of_a_later_release_is_left_alone() -> Result<()> {
     let database = TestDatabase::new().await?;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use metricd_database::DataSchemas;
 use metricd_execution::{QueryTree, Resolution, Resolvable, Resolver};
 use metricd_postgres::{PgRepository, RepositoryConfig, migrate, pending_migrations, revert_all};
-use metricd_repository::MetricRepository;
+use metricd_repository::contract::{TestIngestion, query, record};
+use metricd_repository::{Definitions, MetricRepository};
 use metricd_runner::PgResolver;
 use metricd_test_support::TestDatabase;
 
@@ -74,5 +75,28 @@ async fn a_schema_and_contracts_are_the_same_under_hostile_settings() -> Result<
     let repository = PgRepository::new(&hostile.owner, RepositoryConfig::default())?;
     assert_eq!(repository.check().await?.pending_migrations, 0);
     assert_eq!(resolution(&hostile).await?, resolution(&honest).await?);
+    Ok(())
+}
+
+/// Other roles may create in the schema `public`, and in one that has the name of the owner role.
+#[tokio::test]
+async fn the_owner_calls_nothing_in_schemas_of_other_roles() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let of_owner = database.owner.user();
+    let client = database.connect().await?;
+    client.batch_execute(&format!("CREATE SCHEMA \"{of_owner}\"")).await?;
+    for schema in ["public", of_owner] {
+        // It fits the statement that stores records better than PostgreSQL's own functions, which have one type for both.
+        let create = format!(
+            "CREATE FUNCTION \"{schema}\".generate_series(integer, bigint) RETURNS SETOF bigint
+             LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$"
+        );
+        client.batch_execute(&create).await?;
+    }
+    let repository = PgRepository::new(&database.owner, RepositoryConfig::default())?;
+    let definitions = Definitions { queries: vec![query("q1", "SELECT 1")], ..Definitions::default() };
+    let (brought, _told) = TestIngestion::committing(definitions, vec![record("q1"); 2]);
+    repository.ingest(Box::new(brought)).await?;
+    assert_eq!(client.query_one("SELECT count(*) FROM warehouse.metrics", &[]).await?.get::<_, i64>(0), 2);
     Ok(())
 }
