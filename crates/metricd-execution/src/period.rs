@@ -1,6 +1,8 @@
 //! Rewrites SQL for a period: inserts `:start_date` and `:end_date` into the author's text. The rewritten SQL is
 //! validated like any other.
 
+use std::fmt;
+
 use metricd_domain::{ContractTable, Period, PeriodColumn, PeriodSource, SqlText};
 
 use crate::arguments::is_period;
@@ -53,7 +55,10 @@ pub(crate) fn narrowed(
         None => is_visible && read.table == source.table,
     };
     for read in tables.iter().filter(reads_source) {
-        let rows = rows_inside(source, &columns, read.only.is_some());
+        // Written as the author wrote it: a name without a schema means another table once one appears in an earlier
+        // schema, whether the request has a period or not.
+        let table = TableName { schema: read.schema.as_deref(), table: &source.table };
+        let rows = rows_inside(&table, source, &columns, read.only.is_some());
         let alias = if read.has_alias { String::new() } else { format!(" AS {}", quote_identifier(&source.table)) };
         let select = offset(read.select);
         let is_short = statement.text().get(select..select + 5).is_some_and(|word| word.eq_ignore_ascii_case("table"));
@@ -74,7 +79,9 @@ pub(crate) fn source_rows(
     read: &[ContractTable],
 ) -> Result<Statement, String> {
     let columns = columns(&uses(statement), source, read);
-    parsed(format!("SELECT * FROM {} AS {}", rows_inside(source, &columns, false), quote_identifier(&source.table)))
+    let table = TableName { schema: Some(&source.schema), table: &source.table };
+    let rows = rows_inside(&table, source, &columns, false);
+    parsed(format!("SELECT * FROM {rows} AS {}", quote_identifier(&source.table)))
 }
 
 /// The columns of the source that the statement reads, in the order of the table. Other columns may have a type that
@@ -109,13 +116,27 @@ fn parsed(text: String) -> Result<Statement, String> {
     if takes_days { Ok(statement) } else { Err("it does not read the table by its name".to_owned()) }
 }
 
+/// The name of a table, with or without its schema.
+struct TableName<'a> {
+    schema: Option<&'a str>,
+    table: &'a str,
+}
+
+impl fmt::Display for TableName<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = self.schema {
+            write!(formatter, "{}.", quote_identifier(schema))?;
+        }
+        formatter.write_str(&quote_identifier(self.table))
+    }
+}
+
 /// A subquery for these columns, with the rows of the source that are inside the period.
-fn rows_inside(source: &PeriodSource, columns: &str, is_only: bool) -> String {
+fn rows_inside(table: &TableName<'_>, source: &PeriodSource, columns: &str, is_only: bool) -> String {
     let columns = if columns.is_empty() { String::new() } else { format!("{columns} ") };
     let only = if is_only { "ONLY " } else { "" };
     let inside = inside(&source.column);
-    let (schema, table) = (quote_identifier(&source.schema), quote_identifier(&source.table));
-    format!("(SELECT {columns}FROM {only}{schema}.{table} WHERE {inside})")
+    format!("(SELECT {columns}FROM {only}{table} WHERE {inside})")
 }
 
 /// The condition for a row inside the period: its time is between the first and the last microsecond of the period,
@@ -148,8 +169,11 @@ mod tests {
         let text =
             super::narrowed(&parse(sql), &source, &[]).map(|statement| statement.body().to_owned()).unwrap_or_default();
         let inside = inside("date");
-        text.replace(&format!("(SELECT * FROM \"warehouse\".\"metrics\" WHERE {inside})"), "ROWS")
-            .replace(&format!("(SELECT * FROM ONLY \"warehouse\".\"metrics\" WHERE {inside})"), "ONLY_ROWS")
+        let rows = |name: &str| format!("(SELECT * FROM {name} WHERE {inside})");
+        text.replace(&rows("\"metrics\""), "ROWS")
+            .replace(&rows("ONLY \"metrics\""), "ONLY_ROWS")
+            .replace(&rows("\"warehouse\".\"metrics\""), "WAREHOUSE_ROWS")
+            .replace(&rows("ONLY \"warehouse\".\"metrics\""), "WAREHOUSE_ONLY_ROWS")
     }
 
     #[test]
@@ -157,10 +181,10 @@ mod tests {
         for (sql, text) in [
             ("SELECT * FROM metrics", "SELECT * FROM ROWS AS \"metrics\""),
             ("SELECT * FROM METRICS m", "SELECT * FROM ROWS m"),
-            ("SELECT * FROM warehouse . metrics AS m", "SELECT * FROM ROWS AS m"),
+            ("SELECT * FROM warehouse . metrics AS m", "SELECT * FROM WAREHOUSE_ROWS AS m"),
             (
                 "SELECT warehouse.metrics.id, warehouse.metrics.* FROM warehouse.metrics",
-                "SELECT metrics.id, metrics.* FROM ROWS AS \"metrics\"",
+                "SELECT metrics.id, metrics.* FROM WAREHOUSE_ROWS AS \"metrics\"",
             ),
             ("TABLE metrics", "SELECT * FROM ROWS AS \"metrics\""),
             ("WITH x AS (TABLE /* all */ metrics) TABLE x", "WITH x AS (SELECT * FROM ROWS AS \"metrics\") TABLE x"),
@@ -178,7 +202,7 @@ mod tests {
             ),
             (
                 "WITH RECURSIVE metrics AS (SELECT * FROM metrics) SELECT * FROM warehouse.metrics",
-                "WITH RECURSIVE metrics AS (SELECT * FROM metrics) SELECT * FROM ROWS AS \"metrics\"",
+                "WITH RECURSIVE metrics AS (SELECT * FROM metrics) SELECT * FROM WAREHOUSE_ROWS AS \"metrics\"",
             ),
             (
                 "SELECT 'metrics', \"metrics\".id FROM \"metrics\" -- metrics",
@@ -189,11 +213,14 @@ mod tests {
                 "SELECT * FROM a, LATERAL (SELECT * FROM ROWS AS \"metrics\" WHERE id = a.id) l UNION ALL SELECT * FROM ROWS AS \"metrics\"",
             ),
             ("TABLE ONLY metrics", "SELECT * FROM ONLY_ROWS AS \"metrics\""),
-            ("SELECT * FROM only warehouse.metrics m", "SELECT * FROM ONLY_ROWS m"),
+            ("SELECT * FROM only warehouse.metrics m", "SELECT * FROM WAREHOUSE_ONLY_ROWS m"),
             ("TABLE ONLY (metrics)", "SELECT * FROM ONLY_ROWS AS \"metrics\""),
-            ("SELECT * FROM ONLY ( warehouse . metrics ) m", "SELECT * FROM ONLY_ROWS m"),
+            ("SELECT * FROM ONLY ( warehouse . metrics ) m", "SELECT * FROM WAREHOUSE_ONLY_ROWS m"),
             ("SELECT a * b FROM metrics * WHERE a * 2 > 1", "SELECT a * b FROM ROWS AS \"metrics\" WHERE a * 2 > 1"),
-            ("SELECT * FROM warehouse.\"metrics\" * AS m, metrics*", "SELECT * FROM ROWS AS m, ROWS AS \"metrics\""),
+            (
+                "SELECT * FROM warehouse.\"metrics\" * AS m, metrics*",
+                "SELECT * FROM WAREHOUSE_ROWS AS m, ROWS AS \"metrics\"",
+            ),
             ("TABLE metrics * ORDER BY 1", "SELECT * FROM ROWS AS \"metrics\" ORDER BY 1"),
             ("SELECT * FROM a JOIN ONLY metrics ON true", "SELECT * FROM a JOIN ONLY_ROWS AS \"metrics\" ON true"),
             ("SELECT only.id FROM metrics only", "SELECT only.id FROM ROWS only"),
@@ -225,8 +252,9 @@ mod tests {
             type_name: "date".into(),
         };
         let rows = format!("(SELECT * FROM \"sales\".\"orders\" WHERE {})", inside("day"));
+        let rows_of_bare_name = format!("(SELECT * FROM \"orders\" WHERE {})", inside("day"));
         let sql = "SELECT sales.orders.*, shop.orders.* FROM orders o, sales.orders, shop.orders";
-        for (is_visible, first) in [(true, rows.clone()), (false, "orders".to_owned())] {
+        for (is_visible, first) in [(true, rows_of_bare_name), (false, "orders".to_owned())] {
             let read = ContractTable {
                 schema: "sales".into(),
                 name: "orders".into(),

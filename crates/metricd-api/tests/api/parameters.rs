@@ -13,7 +13,7 @@ use metricd_repository::{Definitions, MemoryRepository, MetricRepository};
 
 use crate::support::TestApp;
 
-const NARROWED: &str = "SELECT count(*) FROM (SELECT \"placed\" FROM \"warehouse\".\"orders\" WHERE \"placed\" >= CAST($1 AS date) AND \"placed\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond') AS \"orders\"";
+const NARROWED: &str = "SELECT count(*) FROM (SELECT \"placed\" FROM \"orders\" WHERE \"placed\" >= CAST($1 AS date) AND \"placed\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond') AS \"orders\"";
 
 fn parameter(name: &str, type_name: &str, change: impl Fn(&mut ParameterDeclaration)) -> Result<Parameter> {
     let mut declaration = ParameterDeclaration::new(name, type_name);

@@ -172,8 +172,8 @@ async fn a_period_narrows_if_nothing_else_of_the_statement_changes() {
     let resolver = Arc::new(ScriptedResolver::default());
     let sql = "SELECT date FROM metrics";
     let inside = "WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond'";
-    let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM \"warehouse\".\"metrics\" {inside}) AS \"metrics\"");
-    let rows = narrowed.replacen("SELECT date", "SELECT *", 1);
+    let narrowed = format!("SELECT date FROM (SELECT \"date\" FROM \"metrics\" {inside}) AS \"metrics\"");
+    let rows = format!("SELECT * FROM (SELECT \"date\" FROM \"warehouse\".\"metrics\" {inside}) AS \"metrics\"");
     let subquery = subquery(TABLE);
     for text in [&rows, &narrowed] {
         resolver.answer(text, Ok(resolution(&subquery)));

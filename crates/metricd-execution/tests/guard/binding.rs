@@ -153,7 +153,7 @@ fn a_period_narrows_the_table_if_the_sql_does_not_name_it() {
     let (bound, applied) = bind(&metric, &[("id", "a"), ("end_date", "2025-01-31")]).unwrap();
     assert_eq!(
         bound.text(),
-        "SELECT count(*) FROM (SELECT \"id\" FROM \"warehouse\".\"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
+        "SELECT count(*) FROM (SELECT \"id\" FROM \"metrics\" WHERE \"date\" >= CAST($1 AS date) AND \"date\" <= \
          CAST($2 AS date) + INTERVAL '1 day' - INTERVAL '1 microsecond') AS \"metrics\" WHERE id = $3"
     );
     assert_eq!(applied.unwrap().applied, PeriodApplication::Narrowed);
