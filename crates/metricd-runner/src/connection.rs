@@ -37,6 +37,16 @@ const MAX_CACHED_STATEMENTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255
 /// sets the role's timeout one second above the limit of statements.
 pub(crate) const TIMEOUT_LEEWAY: Duration = Duration::from_secs(1);
 
+/// How old plans may be if there are several data schemas. A table that appears in an earlier schema takes the name of
+/// one in a later schema, and PostgreSQL does not notice that a prepared statement means another table now.
+const MAX_PLAN_AGE: Duration = Duration::from_secs(1);
+
+/// How long a statement may run by what its names meant before. `None` means for ever: with a single data schema, no
+/// name can change its meaning unnoticed.
+pub(crate) fn max_plan_age(schemas: &DataSchemas) -> Option<Duration> {
+    (schemas.names().len() > 1).then_some(MAX_PLAN_AGE)
+}
+
 /// A session with its prepared-statement cache.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -48,6 +58,10 @@ pub(crate) struct Connection {
     /// The name of the prepared [`SET_TENANT_SQL`].
     prelude_statement: Option<String>,
     planned_for: PlannedFor,
+    /// No plan is older.
+    planned_since: Instant,
+    /// See [`max_plan_age`].
+    max_plan_age: Option<Duration>,
     statement_cache: LruCache<String, Arc<PreparedStatement>>,
     /// The number of statements prepared so far. Each gets a new name.
     prepared_count: u64,
@@ -84,6 +98,8 @@ impl Connection {
             is_retired: false,
             prelude_statement: None,
             planned_for: PlannedFor::NoTenant,
+            planned_since: Instant::now(),
+            max_plan_age: max_plan_age(schemas),
             statement_cache: LruCache::new(MAX_CACHED_STATEMENTS),
             prepared_count: 0,
             uncached_name: None,
@@ -169,10 +185,12 @@ impl Connection {
             return Ok(TransactionPrelude { tenant, ..TransactionPrelude::default() });
         }
         let tenant = tenancy.map(|tenancy| tenancy.tenant);
-        let discards_plans = !self.planned_for.is(tenant);
+        let is_outdated = self.max_plan_age.is_some_and(|age| self.planned_since.elapsed() >= age);
+        let discards_plans = is_outdated || !self.planned_for.is(tenant);
         if discards_plans {
             // The run may be dropped before the plans are discarded.
             self.planned_for = PlannedFor::Unknown;
+            self.planned_since = Instant::now();
         }
         let prelude = TransactionPrelude { begin, snapshot, discards_plans, ..TransactionPrelude::default() };
         let Some(tenancy) = tenancy else { return Ok(prelude) };

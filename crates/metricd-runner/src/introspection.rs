@@ -3,6 +3,7 @@
 mod relations;
 mod verify;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metricd_domain::{ContractTable, ParameterValue};
@@ -17,6 +18,22 @@ use crate::timing::Clock;
 
 /// The current snapshot, which changes with every commit. None on a standby, which shows commits later.
 const SNAPSHOT_SQL: &str = "SELECT pg_catalog.pg_current_snapshot()::text WHERE NOT pg_catalog.pg_is_in_recovery()";
+
+/// The last snapshot that was read, and when that one was first read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastSnapshot(Arc<Mutex<Option<(String, Instant)>>>);
+
+impl LastSnapshot {
+    /// Whether this snapshot, read at `read_at`, was first read this long before. Records it.
+    fn is_older(&self, snapshot: &str, read_at: Instant, age: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, since)) = last.as_ref().filter(|(last, _)| last == snapshot) {
+            return read_at.saturating_duration_since(*since) >= age;
+        }
+        *last = Some((snapshot.to_owned(), Instant::now()));
+        false
+    }
+}
 
 /// The time limit of each query.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,6 +60,12 @@ impl PgRunner {
         let (snapshot, clock) = self.query_value(BoundStatement::internal(SNAPSHOT_SQL, Vec::new())).await?;
         // Behind a pooler the age of the session with PostgreSQL is unknown.
         let Some(session_since) = clock.session_since else { return Ok(None) };
+        // Until then a run may still have the result from before the last commit, by an older plan.
+        if let (Some(snapshot), Some(age)) = (&snapshot, self.pool.max_plan_age())
+            && !self.last_snapshot.is_older(snapshot, read_at, age)
+        {
+            return Ok(None);
+        }
         Ok(snapshot.map(|snapshot| SnapshotToken::new(snapshot, read_at, session_since)))
     }
 
@@ -83,5 +106,22 @@ impl RowSink for SingleValueSink {
         let value = fields.next().flatten();
         self.0 = value.map(|value| String::from_utf8_lossy(value).into_owned());
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_as_old_as_its_first_reading() {
+        let (last, age) = (LastSnapshot::default(), Duration::from_secs(1));
+        let after = |seconds: u64| Instant::now() + Duration::from_secs(seconds);
+        assert!(!last.is_older("7:7:", after(0), age));
+        assert!(!last.is_older("7:7:", after(0), age));
+        assert!(last.is_older("7:7:", after(2), age));
+        assert!(!last.is_older("8:8:", after(2), age));
+        assert!(last.is_older("8:8:", after(2), age));
+        assert!(!last.is_older("7:7:", after(2), age));
     }
 }

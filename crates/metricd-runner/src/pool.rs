@@ -28,7 +28,7 @@ use self::locks::Locks;
 use self::quarantine::Quarantine;
 pub(crate) use self::slot::PoolSlot;
 use crate::config::RunnerConfig;
-use crate::connection::Connection;
+use crate::connection::{Connection, max_plan_age};
 use crate::error::{connect_error, is_full};
 
 /// How long a run waits while connections are passed to runs of the threads that own them.
@@ -140,6 +140,11 @@ impl Pool {
     /// Whether a run waits for a connection.
     pub(crate) fn has_waiters(&self) -> bool {
         self.0.state().waiting.iter().any(|waiting| !waiting.slot.is_closed())
+    }
+
+    /// How old the plans of its connections may be, if that is bounded.
+    pub(crate) fn max_plan_age(&self) -> Option<Duration> {
+        max_plan_age(&self.0.config.schemas)
     }
 
     /// How long a run waits for a connection.

@@ -17,6 +17,7 @@ use crate::backpressure::BackpressureClock;
 use crate::batcher::StatementBatcher;
 use crate::config::RunnerConfig;
 use crate::cost::Estimates;
+use crate::introspection::LastSnapshot;
 use crate::pool::AcquiredConnection;
 use crate::pool::Pool;
 use crate::pool::stopping::Stopped;
@@ -38,6 +39,7 @@ pub struct PgRunner {
     batcher: Option<StatementBatcher>,
     pub(crate) exporter: SnapshotExporter,
     probe: Probe,
+    pub(crate) last_snapshot: LastSnapshot,
     /// The key that signs tenants.
     tenant_key: Option<TenantKey>,
     /// Whether all sessions are with one server, as far as the URL shows.
@@ -72,6 +74,7 @@ impl PgRunner {
             estimates,
             exporter: SnapshotExporter::default(),
             probe,
+            last_snapshot: LastSnapshot::default(),
             tenant_key: None,
         })
     }

@@ -44,8 +44,9 @@ pub(crate) struct Tenancy<'a> {
     pub(crate) key: &'a TenantKey,
 }
 
-/// Discards cached plans. A cached plan contains constants folded from immutable functions, or functions declared
-/// immutable, for the tenant that came first.
+/// Discards cached plans; PostgreSQL resolves and plans each prepared statement again when it next runs. A cached plan
+/// contains constants folded from immutable functions, or functions declared immutable, for the tenant that came first.
+/// And its names mean what they meant when it was made.
 const DISCARD_PLANS_SQL: &str = "DISCARD PLANS";
 
 /// The statements that precede those of a run, in their transaction.
@@ -57,7 +58,7 @@ pub(crate) struct TransactionPrelude {
     pub(crate) snapshot: Option<String>,
     /// The settings of the transaction, behind a pooler.
     pub(crate) settings: Option<Arc<[String]>>,
-    /// Whether the cached plans may be those of another tenant.
+    /// Whether the cached plans may be those of another tenant, or too old.
     pub(crate) discards_plans: bool,
     /// The statement that sets the tenant, with its signed value.
     pub(crate) tenant: Option<(TenantStatement, String)>,

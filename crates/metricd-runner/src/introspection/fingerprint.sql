@@ -1,5 +1,6 @@
--- A fingerprint of tables: of their definitions, as far as they decide what SQL over them means, and of the
--- functions and operators of the data schemas, and the casts, that may apply to their values. NULL if one of them is no table whose rows follow only from transactions of this database, equally for
+-- A fingerprint of tables: of their definitions, as far as they decide what SQL over them means, and of whether their
+-- names without a schema mean them; and of the functions and operators of the data schemas, and the casts, that may apply
+-- to their values. NULL if one of them is no table whose rows follow only from transactions of this database, equally for
 -- every role: a view, which may read the clock; a foreign table or a parent of one; or a table with row-level security.
 -- $1 is [{"schema", "name", "columns"}].
 WITH
@@ -10,6 +11,7 @@ asked AS (
 found AS (
     SELECT
         c.oid, c.relkind, c.relrowsecurity, c.relhassubclass OR c.relkind = 'p' AS is_parent,
+        CASE WHEN NOT pg_catalog.pg_table_is_visible(c.oid) THEN 'hidden' END AS visibility,
         (
             SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attname, a.atttypid, a.atttypmod), ', ' ORDER BY a.attnum)
             FROM pg_catalog.pg_attribute a
@@ -40,7 +42,7 @@ SELECT CASE
         )
     THEN pg_catalog.md5(pg_catalog.concat_ws(
         '/',
-        (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', oid, relkind, columns), '; ' ORDER BY oid) FROM found),
+        (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', oid, relkind, columns, visibility), '; ' ORDER BY oid) FROM found),
         (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', kind, oid, xmin), '; ' ORDER BY kind, oid) FROM own)
     ))
 END AS fingerprint

@@ -1,20 +1,22 @@
 //! SQL that reads schemas of the operator's choice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::join_all;
 use metricd_database::{DataSchemas, DatabaseUrl};
-use metricd_domain::{Contract, Period, SqlText, TimeColumn};
+use metricd_domain::{Contract, Metric, MetricDefinition, MetricId, Period, QueryId, SqlText, TimeColumn};
 use metricd_execution::{
-    BoundStatement, Declarations, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, SqlValidationError,
-    SqlValidator, Statement,
+    BoundStatement, Declarations, JsonRows, MetricRunner, MetricStatement, Permit, RunError, RunLimits, SnapshotRun,
+    SqlValidationError, SqlValidator, Statement,
 };
 use metricd_postgres::{ReaderLimits, check_reader, prepare_reader};
 use metricd_runner::{PgResolver, PgRunner, RunnerConfig};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 const TABLES: &str = r#"
     CREATE SCHEMA sales;
@@ -86,6 +88,18 @@ impl Shop {
         outcomes.into_iter().next().context("one outcome")??;
         Ok(String::from_utf8(sink.finish())?)
     }
+
+    /// The statement for a period since 2025.
+    async fn narrowed(&self, sql: &str, time_column: &str) -> Result<BoundStatement> {
+        let contract = self.validate(sql, Some(time_column)).await?.map_err(anyhow::Error::msg)?;
+        assert!(matches!(contract.period(), Period::Narrowed(_)), "{:?}", contract.period());
+        let mut metric = Metric::new(MetricId::parse("m1")?, QueryId::parse("q1")?, true);
+        metric.time_column = Some(TimeColumn::parse(time_column)?);
+        let definition = MetricDefinition::new(metric, SqlText::parse(sql)?, Some(contract));
+        let given = BTreeMap::from([("start_date".to_owned(), "2025-01-01".to_owned())]);
+        let bound = MetricStatement::of(&definition)?.bind(&given);
+        Ok(bound.map_err(|faults| anyhow::anyhow!("{faults:?}"))?.0)
+    }
 }
 
 pub(crate) fn bound(sql: &str) -> Result<BoundStatement> {
@@ -149,6 +163,56 @@ async fn a_table_that_appears_in_an_earlier_schema_is_drift() -> Result<()> {
     shop.database.connect().await?.batch_execute(create).await?;
     let verified = shop.runner.verify(&bound(sql)?, Some(&contract)).await;
     assert!(matches!(verified, Err(RunError::Drifted)), "{verified:?}");
+    Ok(())
+}
+
+/// Every way in which a statement runs, on several connections with prepared statements.
+#[tokio::test]
+async fn a_table_that_appears_in_an_earlier_schema_is_read_within_a_second() -> Result<()> {
+    let shop = Shop::new().await?;
+    let client = shop.database.connect().await?;
+    client
+        .batch_execute(
+            "CREATE TABLE \"Shop, 1\".returns (placed date); INSERT INTO \"Shop, 1\".returns VALUES ('2025-01-01');
+             GRANT SELECT ON \"Shop, 1\".returns TO PUBLIC",
+        )
+        .await?;
+    let sql = "SELECT name FROM customers";
+    let contract = shop.validate(sql, None).await?.map_err(anyhow::Error::msg)?;
+    let fingerprint = async || shop.runner.fingerprint(contract.tables()).await;
+    assert!(contract.fingerprint().is_some());
+    assert_eq!(fingerprint().await?.as_deref(), contract.fingerprint());
+    let (plain, narrowed) = (bound(sql)?, shop.narrowed("SELECT placed FROM returns", "returns.placed").await?);
+    let answers = async |statement: &BoundStatement| -> Result<Vec<String>> {
+        let concurrent = (0..8).map(|_| async {
+            let json = shop.run_with(statement, RunLimits::default()).await?;
+            let stream = RunLimits { write_timeout: Duration::from_secs(5), ..RunLimits::default() };
+            Ok([json, shop.run_with(statement, stream).await?, shop.run_on_one_snapshot(statement).await?])
+        });
+        let concurrent: Result<Vec<[String; 3]>> = join_all(concurrent).await.into_iter().collect();
+        let mut answers = concurrent?.concat();
+        answers.dedup();
+        Ok(answers)
+    };
+    for _ in 0..3 {
+        assert_eq!(answers(&plain).await?, [r#"[{"name":"ann"}]"#]);
+        assert_eq!(answers(&narrowed).await?, [r#"[{"placed":"2025-01-01"}]"#]);
+    }
+    let appear = "CREATE TABLE sales.customers (name text); CREATE TABLE sales.returns (placed date);
+                  GRANT SELECT ON sales.customers, sales.returns TO PUBLIC";
+    client.batch_execute(appear).await?;
+    assert_ne!(fingerprint().await?.as_deref(), contract.fingerprint());
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..3 {
+        assert_eq!(answers(&plain).await?, ["[]"]);
+        assert_eq!(answers(&narrowed).await?, ["[]"]);
+    }
+    // The other way round, and a table with a column of another type.
+    let disappear = "DROP TABLE sales.customers; ALTER TABLE sales.returns ALTER placed TYPE timestamptz";
+    client.batch_execute(disappear).await?;
+    assert_eq!(fingerprint().await?.as_deref(), contract.fingerprint());
+    assert_eq!(answers(&plain).await?, [r#"[{"name":"ann"}]"#]);
+    assert!(answers(&narrowed).await.is_err());
     Ok(())
 }
 
