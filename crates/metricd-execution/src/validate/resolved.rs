@@ -30,8 +30,12 @@ pub(super) fn check_resolution(resolution: &Resolution, allowed: &Allowed) -> Ve
         findings.push(Finding::new(FindingCode::FunctionNotAllowed, Position::START, &name, message));
     }
     for ResolvedType { schema, name, .. } in resolution.types.iter().filter(|made| !is_allowed_type(made, allowed)) {
-        let message = "PostgreSQL would make a value of this type, which stored SQL may not name";
         let name = format!("{schema}.{name}");
+        let message = format!(
+            "PostgreSQL would make a value of this type, which stored SQL may not name; the operator allows it with \
+             `--allow-type {}`",
+            name.trim_start_matches("pg_catalog.")
+        );
         findings.push(Finding::new(FindingCode::TypeNotAllowed, Position::START, &name, message));
     }
     for node in &resolution.unknown_nodes {

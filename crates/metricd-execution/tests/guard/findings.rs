@@ -6,7 +6,7 @@ use crate::corpus::check;
 type Case = (&'static str, &'static [(&'static str, (u64, u64), &'static str, &'static str)]);
 
 const RELATION: &str = "a metric reads only tables and views of the schema `warehouse`: write one of those";
-const TYPE: &str = "this type may not be named: write one of the types that docs/guard.md lists";
+const TYPE: &str = "this type may not be named: write one of the types that docs/guard.md lists, or have the operator allow it with `--allow-type`";
 
 const CASES: &[Case] = &[
     ("-- nothing", &[("sql-blank", (1, 1), "", "the SQL has nothing but comments: expected one SELECT statement")]),
@@ -146,6 +146,15 @@ const CASES: &[Case] = &[
     ("SELECT * FROM a.b.c", &[("sql-not-understood", (1, 15), "a.b.c", "expected a name, or a schema and a name")]),
     ("SELECT 'a'::regclass", &[("sql-type-not-allowed", (1, 8), "regclass", TYPE)]),
     ("SELECT 1::int::regclass::text", &[("sql-type-not-allowed", (1, 8), "regclass", TYPE)]),
+    (
+        "SELECT CAST('a' AS public.citext)",
+        &[(
+            "sql-type-not-allowed",
+            (1, 13),
+            "public.citext",
+            "this type may not be named: write one of the types that docs/guard.md lists, or have the operator allow it with `--allow-type public.citext`",
+        )],
+    ),
     ("SELECT CAST('a' AS \"char\")", &[("sql-type-not-allowed", (1, 13), "\"char\"", TYPE)]),
     (
         "SELECT a FROM m ORDER BY a USING <",

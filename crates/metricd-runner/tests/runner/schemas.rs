@@ -59,6 +59,13 @@ impl Shop {
         Ok(Self { database, runner, validator })
     }
 
+    /// The same with a validator that knows the types and functions that the schemas have now.
+    async fn anew(self) -> Result<Self> {
+        let schemas = DataSchemas::new(["sales".to_owned(), "Shop, 1".to_owned()])?;
+        let resolver = Arc::new(PgResolver::new(&self.database.owner, &schemas));
+        Ok(Self { validator: SqlValidator::new(resolver, &BTreeSet::new()).await?, ..self })
+    }
+
     pub(crate) async fn validate(&self, sql: &str, time_column: Option<&str>) -> Result<Result<Contract, String>> {
         let sql = SqlText::parse(sql)?;
         let time_column = time_column.map(TimeColumn::parse).transpose()?;
@@ -213,6 +220,38 @@ async fn a_table_that_appears_in_an_earlier_schema_is_read_within_a_second() -> 
     assert_eq!(fingerprint().await?.as_deref(), contract.fingerprint());
     assert_eq!(answers(&plain).await?, [r#"[{"name":"ann"}]"#]);
     assert!(answers(&narrowed).await.is_err());
+    Ok(())
+}
+
+/// A type of a trusted extension may be named if the extension is in a data schema.
+#[tokio::test]
+async fn an_extension_is_used_from_the_schema_in_which_it_is() -> Result<()> {
+    let shop = Shop::new().await?;
+    let client = shop.database.connect().await?;
+    client
+        .batch_execute(
+            "CREATE EXTENSION citext SCHEMA \"Shop, 1\"; CREATE EXTENSION hstore SCHEMA public;
+             CREATE TABLE sales.people (name \"Shop, 1\".citext, tags public.hstore);
+             INSERT INTO sales.people VALUES ('Ann', 'a => 1'); GRANT SELECT ON sales.people TO PUBLIC",
+        )
+        .await?;
+    let shop = shop.anew().await?;
+    for sql in [
+        "SELECT 'x'::citext = 'X' AS n, 'x'::\"Shop, 1\".citext AS c",
+        "SELECT name, tags FROM people WHERE name = 'ANN' GROUP BY name, tags ORDER BY name",
+    ] {
+        let contract = shop.validate(sql, None).await?;
+        assert!(contract.is_ok(), "{sql}: {contract:?}");
+        shop.run(sql).await?;
+    }
+    for (sql, message) in [
+        ("SELECT 'a => 1'::public.hstore AS h", "have the operator allow it with `--allow-type public.hstore`"),
+        ("SELECT 'a => 1'::hstore AS h", "have the operator allow it with `--allow-type`"),
+        ("SELECT public.akeys(tags) AS h FROM people", "the function `akeys` may not be called"),
+    ] {
+        let refused = shop.validate(sql, None).await?.err().context(sql)?;
+        assert!(refused.contains(message), "{sql}: {refused}");
+    }
     Ok(())
 }
 

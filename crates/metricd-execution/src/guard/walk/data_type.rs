@@ -13,6 +13,7 @@ impl Walk<'_> {
             let message = "a type's length and precision are numbers";
             return self.find(FindingCode::NotUnderstood, position, &data_type.to_string(), message);
         }
+        let mut option = "--allow-type".to_owned();
         let name = match data_type {
             DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::Parenthesis(element)) => {
                 return self.data_type(element, position);
@@ -21,7 +22,14 @@ impl Walk<'_> {
                 // In quotes or with a schema, `char` is not `character`, but the one-byte type of the system catalogs.
                 Some((schema, name)) if name == "char" && self.allowed.is_type(schema.as_deref(), "\"char\"") => return,
                 Some((schema, name)) if name != "char" && self.allowed.is_type(schema.as_deref(), &name) => return,
-                Some(_) => name.to_string(),
+                Some((schema, plain)) => {
+                    match schema.as_deref() {
+                        None => {}
+                        Some("pg_catalog") => option = format!("{option} {plain}"),
+                        Some(schema) => option = format!("{option} {schema}.{plain}"),
+                    }
+                    name.to_string()
+                }
                 None => return,
             },
             // A type that the parser knows is printed as SQL, without its length and precision.
@@ -34,7 +42,10 @@ impl Walk<'_> {
                 printed
             }
         };
-        let message = "this type may not be named: write one of the types that docs/guard.md lists";
+        let message = format!(
+            "this type may not be named: write one of the types that docs/guard.md lists, or have the operator allow it \
+             with `{option}`"
+        );
         self.find(FindingCode::TypeNotAllowed, position, &name, message);
     }
 }
