@@ -6,4 +6,3 @@ DROP TABLE catalog.metrics;
 DROP TABLE catalog.query_history;
 DROP TABLE catalog.queries;
 DROP FUNCTION catalog.keep_query_version();
-DROP SCHEMA catalog;

@@ -1,6 +1,6 @@
 -- What metricd knows: queries, the metrics that show them, dashboards, ingestions. The role that runs stored SQL sees none
--- of it. The limits below are those of the types in metricd-domain.
-CREATE SCHEMA catalog;
+-- of it. The limits below are those of the types in metricd-domain. The schema `catalog` exists already: the program
+-- creates it together with the table of applied migrations.
 
 CREATE TABLE catalog.queries (
     query_id text NOT NULL,

@@ -1,13 +1,16 @@
 //! The schema: the embedded migrations of the folder `migrations`.
+//!
+//! Diesel's table of applied migrations is in the schema `catalog`, so that metricd has nothing in a schema of the
+//! operator's, and its owner needs no privilege to create there.
 
 use std::error::Error;
 
 use diesel::connection::SimpleConnection;
-use diesel::migration::{Migration, MigrationSource};
+use diesel::migration::{CREATE_MIGRATIONS_TABLE, MigrationSource};
 use diesel::pg::Pg;
 use diesel::sql_types::{Bool, Text};
 use diesel::{Connection, OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
-use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use metricd_database::quote_identifier;
 
 use crate::connection::{ConnectError, connect_as_owner};
@@ -15,12 +18,14 @@ use metricd_database::DatabaseUrl;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations");
 
-/// Creates Diesel's table of the applied migrations. Diesel itself would search it, and anything that a migration names
-/// without a schema, in schemas in which other roles may create.
-const CREATE_APPLIED: &str = "CREATE TABLE IF NOT EXISTS public.__diesel_schema_migrations (
-    version varchar(50) PRIMARY KEY NOT NULL, run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)";
+/// The search path by which Diesel finds its table.
+const OWN_SEARCH_PATH: &str = "SET search_path = catalog";
 
-type AnyError = Box<dyn Error + Send + Sync>;
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
 
 #[derive(QueryableByName)]
 struct Answer {
@@ -40,6 +45,25 @@ pub enum MigrateError {
     /// The database has migrations that this program does not know: it was written by a later release.
     #[error("the database was migrated by a later release, with `{0}`: use that release")]
     Newer(String),
+    /// The database has a schema with the name of one that metricd creates.
+    #[error(
+        "the database has a schema `{0}`, which metricd did not create: metricd needs the names `catalog`, `tenancy` and \
+         `warehouse` for schemas of its own; rename that schema, or give metricd another database; nothing was changed"
+    )]
+    SchemaTaken(String),
+    /// The owner may not create schemas in the database.
+    #[error(
+        "`{owner}` may not create schemas in the database `{database}`; nothing was changed: have an administrator run \
+         GRANT CREATE ON DATABASE {} TO {};",
+        quote_identifier(database),
+        quote_identifier(owner)
+    )]
+    MayNotCreate {
+        /// The owner.
+        owner: String,
+        /// The database.
+        database: String,
+    },
 }
 
 /// Applies pending migrations in order. Returns their names.
@@ -53,23 +77,12 @@ pub fn migrate(owner: &DatabaseUrl) -> Result<Vec<String>, MigrateError> {
     // connection.
     let lock = "SET statement_timeout = 0; SET lock_timeout = '2min'; \
                 SELECT pg_advisory_lock(hashtextextended('metricd.migrations', 0))";
-    connection.batch_execute(lock).map_err(|error| MigrateError::Migration(error.to_string()))?;
+    connection.batch_execute(lock).map_err(refused)?;
+    create_table(&mut connection, owner)?;
+    connection.batch_execute(OWN_SEARCH_PATH).map_err(refused)?;
     refuse_newer(&mut connection)?;
-    connection.batch_execute(CREATE_APPLIED).map_err(|error| failed(error.into()))?;
-    pending(&mut connection).map_err(failed)?.iter().map(|migration| apply(&mut connection, migration)).collect()
-}
-
-/// Applies a migration and records it. Returns its version.
-fn apply(connection: &mut PgConnection, migration: &dyn Migration<Pg>) -> Result<String, MigrateError> {
-    let version = migration.name().version().to_string();
-    let applied = connection.transaction::<_, AnyError, _>(|connection| {
-        migration.run(connection)?;
-        let record = sql_query("INSERT INTO public.__diesel_schema_migrations (version) VALUES ($1)");
-        record.bind::<Text, _>(&version).execute(connection)?;
-        Ok(())
-    });
-    applied.map_err(failed)?;
-    Ok(version)
+    let applied = connection.run_pending_migrations(MIGRATIONS).map_err(failed)?;
+    Ok(applied.into_iter().map(|version| version.to_string()).collect())
 }
 
 /// The number of pending migrations.
@@ -79,7 +92,7 @@ fn apply(connection: &mut PgConnection, migration: &dyn Migration<Pg>) -> Result
 /// [`MigrateError`] if it cannot be determined.
 pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
     let mut connection = connect_as_owner(owner)?;
-    Ok(pending(&mut connection).map_err(failed)?.len())
+    pending(&mut connection).map_err(failed)
 }
 
 /// Reverts every migration, the latest first, with everything that is stored. For tests of the migrations.
@@ -89,70 +102,103 @@ pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
 /// [`MigrateError`] if a migration cannot be reverted.
 pub fn revert_all(owner: &DatabaseUrl) -> Result<(), MigrateError> {
     let mut connection = connect_as_owner(owner)?;
-    let applied = applied(&mut connection).map_err(failed)?;
-    for migration in all().map_err(failed)?.iter().rev() {
-        let version = migration.name().version().to_string();
-        if applied.contains(&version) {
-            let reverted = connection.transaction::<_, AnyError, _>(|connection| {
-                migration.revert(connection)?;
-                let forget = sql_query("DELETE FROM public.__diesel_schema_migrations WHERE version = $1");
-                forget.bind::<Text, _>(&version).execute(connection)?;
-                Ok(())
-            });
-            reverted.map_err(failed)?;
+    connection.batch_execute(OWN_SEARCH_PATH).map_err(refused)?;
+    connection.revert_all_migrations(MIGRATIONS).map_err(failed)?;
+    connection.batch_execute("DROP TABLE catalog.__diesel_schema_migrations; DROP SCHEMA catalog").map_err(refused)
+}
+
+pub(crate) fn pending(connection: &mut PgConnection) -> Result<usize, Box<dyn Error + Send + Sync>> {
+    let known = known_versions()?;
+    // Diesel creates its table when it reads it, and reading must not change anything.
+    if !has_table(connection)? {
+        return Ok(known.len());
+    }
+    let applied = sql_query("SELECT version::text AS name FROM catalog.__diesel_schema_migrations");
+    let applied: Vec<Name> = applied.load(connection)?;
+    Ok(known.iter().filter(|version| !applied.iter().any(|applied| applied.name == **version)).count())
+}
+
+/// Creates the schema `catalog` with Diesel's table of applied migrations. Earlier releases had the table in the first
+/// schema of the owner's search path, which is moved.
+fn create_table(connection: &mut PgConnection, owner: &DatabaseUrl) -> Result<(), MigrateError> {
+    if has_table(connection).map_err(refused)? {
+        return Ok(());
+    }
+    let known = known_versions().map_err(failed)?;
+    for schema in [owner.user(), "public"] {
+        if is_own_table(connection, schema, &known)? {
+            let schema = quote_identifier(schema);
+            let moved = format!("ALTER TABLE {schema}.__diesel_schema_migrations SET SCHEMA catalog");
+            return connection.batch_execute(&moved).map_err(refused);
         }
     }
-    Ok(())
-}
-
-/// All migrations, in order.
-fn all() -> Result<Vec<Box<dyn Migration<Pg>>>, AnyError> {
-    let mut all = MigrationSource::<Pg>::migrations(&MIGRATIONS)?;
-    all.sort_by_key(|migration| migration.name().version().as_owned());
-    Ok(all)
-}
-
-/// The migrations that the database does not have yet, in order.
-pub(crate) fn pending(connection: &mut PgConnection) -> Result<Vec<Box<dyn Migration<Pg>>>, AnyError> {
-    let applied = applied(connection)?;
-    let mut pending = all()?;
-    pending.retain(|migration| !applied.contains(&migration.name().version().to_string()));
-    Ok(pending)
-}
-
-/// The versions of the migrations that the database has.
-fn applied(connection: &mut PgConnection) -> Result<Vec<String>, AnyError> {
-    #[derive(QueryableByName)]
-    struct AppliedTable {
-        #[diesel(sql_type = Text)]
-        owner: String,
-        #[diesel(sql_type = Bool)]
-        is_safe: bool,
+    if let Some(Name { name }) = taken_schema(connection).map_err(refused)? {
+        return Err(MigrateError::SchemaTaken(name));
     }
-    #[derive(QueryableByName)]
-    struct Applied {
-        #[diesel(sql_type = Text)]
-        version: String,
+    let may_create = sql_query("SELECT has_database_privilege(current_database(), 'CREATE') AS answer");
+    if !may_create.get_result::<Answer>(connection).map_err(refused)?.answer {
+        let (owner, database) = (owner.user().to_owned(), owner.database().to_owned());
+        return Err(MigrateError::MayNotCreate { owner, database });
     }
-    // A trigger on the table, or a view in its place, would run with the privileges of the owner role.
-    let looked = sql_query(
-        "SELECT r.rolname::text AS owner, c.relkind = 'r' AND (
-             r.rolsuper OR r.rolname = current_user
-             OR EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = 'catalog' AND n.nspowner = r.oid)
-         ) AS is_safe
-         FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner
-         WHERE c.oid = to_regclass('public.__diesel_schema_migrations')",
+    let create = |connection: &mut PgConnection| {
+        connection.batch_execute(&format!("CREATE SCHEMA catalog; {OWN_SEARCH_PATH}; {CREATE_MIGRATIONS_TABLE}"))
+    };
+    connection.transaction(create).map_err(refused)
+}
+
+/// Whether `catalog` has the table of applied migrations.
+fn has_table(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
+    let query = sql_query("SELECT pg_catalog.to_regclass('catalog.__diesel_schema_migrations') IS NOT NULL AS answer");
+    Ok(query.get_result::<Answer>(connection)?.answer)
+}
+
+/// Whether the schema has a table of applied migrations that is metricd's: it has metricd's first migration, and none that
+/// metricd does not know. It may also be that of another program that uses Diesel. Nothing of another role is read: a
+/// view would run its functions with the privileges of the owner.
+fn is_own_table(connection: &mut PgConnection, schema: &str, known: &[String]) -> Result<bool, MigrateError> {
+    let is_safe = sql_query(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+             JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+             WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations' AND c.relkind = 'r' AND (
+                 r.rolname = current_user OR r.rolsuper
+                 OR r.oid = (SELECT own.nspowner FROM pg_catalog.pg_namespace AS own WHERE own.nspname = 'catalog')
+             )
+         ) AS answer",
     );
-    match looked.get_result::<AppliedTable>(connection).optional()? {
-        None => return Ok(Vec::new()),
-        Some(AppliedTable { is_safe: true, .. }) => {}
-        Some(AppliedTable { owner, .. }) => return Err(format!(
-            "`public.__diesel_schema_migrations` belongs to the role `{owner}`, but it has to be a table of the owner role: drop it"
-        ).into()),
+    if !is_safe.bind::<Text, _>(schema).get_result::<Answer>(connection).map_err(refused)?.answer {
+        return Ok(false);
     }
-    let applied =
-        sql_query("SELECT version::text FROM public.__diesel_schema_migrations").load::<Applied>(connection)?;
-    Ok(applied.into_iter().map(|applied| applied.version).collect())
+    let schema = quote_identifier(schema);
+    let applied = format!("SELECT version::text AS name FROM {schema}.__diesel_schema_migrations");
+    let applied: Vec<Name> = sql_query(applied).load(connection).map_err(refused)?;
+    let is_applied = |version: &String| applied.iter().any(|applied| applied.name == *version);
+    if !known.first().is_some_and(is_applied) {
+        return Ok(false);
+    }
+    match applied.into_iter().find(|applied| !known.contains(&applied.name)) {
+        Some(newer) => Err(MigrateError::Newer(newer.name)),
+        None => Ok(true),
+    }
+}
+
+/// A schema of the database that has the name of one of metricd's.
+fn taken_schema(connection: &mut PgConnection) -> diesel::QueryResult<Option<Name>> {
+    let query = sql_query(
+        "SELECT nspname::text AS name FROM pg_catalog.pg_namespace
+         WHERE nspname IN ('catalog', 'tenancy', 'warehouse') ORDER BY 1 LIMIT 1",
+    );
+    query.get_result(connection).optional()
+}
+
+/// The versions of the migrations of this release, in their order.
+fn known_versions() -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    let mut known: Vec<_> = MigrationSource::<Pg>::migrations(&MIGRATIONS)?
+        .iter()
+        .map(|migration| migration.name().version().to_string())
+        .collect();
+    known.sort();
+    Ok(known)
 }
 
 /// Creates the database of the URL unless the server has it.
@@ -178,14 +224,20 @@ pub fn create_database(owner: &DatabaseUrl) -> Result<(), MigrateError> {
 }
 
 fn refuse_newer(connection: &mut PgConnection) -> Result<(), MigrateError> {
-    let known: Vec<_> = all().map_err(failed)?.iter().map(|migration| migration.name().version().to_string()).collect();
-    match applied(connection).map_err(failed)?.into_iter().find(|version| !known.contains(version)) {
+    let known = known_versions().map_err(failed)?;
+    let applied = connection.applied_migrations().map_err(failed)?;
+    match applied.into_iter().map(|version| version.to_string()).find(|version| !known.contains(version)) {
         Some(newer) => Err(MigrateError::Newer(newer)),
         None => Ok(()),
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
-fn failed(error: AnyError) -> MigrateError {
+fn failed(error: Box<dyn Error + Send + Sync>) -> MigrateError {
+    MigrateError::Migration(error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "taken as `map_err` gives it")]
+fn refused(error: diesel::result::Error) -> MigrateError {
     MigrateError::Migration(error.to_string())
 }

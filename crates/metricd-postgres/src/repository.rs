@@ -179,8 +179,7 @@ impl MetricRepository for PgRepository {
     async fn check(&self) -> Result<Readiness, RepositoryError> {
         self.calls
             .run(|connection| {
-                let pending_migrations =
-                    crate::migrations::pending(connection).map_err(error::migrations_failed)?.len();
+                let pending_migrations = crate::migrations::pending(connection).map_err(error::migrations_failed)?;
                 // Without the schema there is nothing to count.
                 let metric_count = if pending_migrations == 0 { definitions::count(connection)? } else { 0 };
                 Ok(Readiness::new(pending_migrations, metric_count))

@@ -1,10 +1,12 @@
 //! The schema holds the rules itself.
 
 use anyhow::{Context, Result};
+use metricd_database::DatabaseUrl;
 use metricd_domain::{MAX_ID_CHARS, MAX_SQL_BYTES};
 use metricd_postgres::{migrate, pending_migrations, revert_all};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
+use tokio_postgres::Client;
 
 const QUERY: &str = "INSERT INTO catalog.queries (query_id, sql) VALUES ('q1', 'SELECT 1')";
 
@@ -43,7 +45,6 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     let client = database.connect().await?;
     let owner = database.owner.clone();
     spawn_blocking(move || revert_all(&owner)).await??;
-    client.batch_execute("DROP TABLE __diesel_schema_migrations").await?;
     let owner = database.owner.clone();
     assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, migrations()?);
     let count = "SELECT count(*) FROM pg_class WHERE relname = '__diesel_schema_migrations'";
@@ -51,33 +52,99 @@ async fn asking_what_is_lacking_changes_nothing() -> Result<()> {
     Ok(())
 }
 
-/// It would run triggers of that role as the owner.
 #[tokio::test]
-async fn a_table_of_migrations_that_another_role_has_made_is_not_used() -> Result<()> {
+async fn a_database_of_a_later_release_is_left_alone() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let later = "INSERT INTO catalog.__diesel_schema_migrations (version) VALUES ('99990101000000')";
+    database.connect().await?.batch_execute(later).await?;
+    let owner = database.owner.clone();
+    let error = spawn_blocking(move || migrate(&owner)).await?.unwrap_err();
+    assert!(error.to_string().contains("99990101000000"), "{error}");
+    Ok(())
+}
+
+const TABLES_OF_MIGRATIONS: &str = "SELECT relnamespace::regnamespace::text FROM pg_class
+    WHERE relname = '__diesel_schema_migrations' ORDER BY 1";
+
+async fn schemas_with_migrations(client: &Client) -> Result<Vec<String>> {
+    Ok(client.query(TABLES_OF_MIGRATIONS, &[]).await?.iter().map(|row| row.get(0)).collect())
+}
+
+#[tokio::test]
+async fn the_table_of_migrations_moves_out_of_the_operators_schema() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    assert_eq!(schemas_with_migrations(&client).await?, ["catalog"]);
+    client.batch_execute("ALTER TABLE catalog.__diesel_schema_migrations SET SCHEMA public").await?;
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || pending_migrations(&owner)).await??, migrations()?);
+    for _ in 0..2 {
+        let owner = database.owner.clone();
+        assert_eq!(spawn_blocking(move || migrate(&owner)).await??, [] as [&str; 0]);
+        assert_eq!(schemas_with_migrations(&client).await?, ["catalog"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_migrations_of_another_program_are_left_alone() -> Result<()> {
+    let database = TestDatabase::new().await?;
+    let client = database.connect().await?;
+    let owner = database.owner.clone();
+    spawn_blocking(move || revert_all(&owner)).await??;
+    let theirs = "CREATE TABLE public.__diesel_schema_migrations (version varchar(50) PRIMARY KEY, run_on timestamp);
+        INSERT INTO public.__diesel_schema_migrations VALUES ('20240101000000', now())";
+    client.batch_execute(theirs).await?;
+    let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), migrations()?);
+    assert_eq!(schemas_with_migrations(&client).await?, ["catalog", "public"]);
+    let count = client.query_one("SELECT count(*) FROM public.__diesel_schema_migrations", &[]).await?;
+    assert_eq!(count.get::<_, i64>(0), 1);
+    Ok(())
+}
+
+/// Its functions would run with the privileges of the owner.
+#[tokio::test]
+async fn a_view_in_place_of_the_table_of_migrations_is_not_read() -> Result<()> {
     let database = TestDatabase::new().await?;
     let client = database.connect().await?;
     let (owner, name) = (database.owner.clone(), database.owner.database());
     spawn_blocking(move || revert_all(&owner)).await??;
     client
         .batch_execute(&format!(
-            "DROP TABLE __diesel_schema_migrations; CREATE ROLE other_{name}; GRANT CREATE ON SCHEMA public TO other_{name};
-             SET ROLE other_{name}; CREATE TABLE public.__diesel_schema_migrations (version text, run_on timestamp)"
+            "CREATE ROLE other_{name}; GRANT CREATE ON SCHEMA public TO other_{name}; SET ROLE other_{name};
+             CREATE FUNCTION public.called() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+             CREATE VIEW public.__diesel_schema_migrations AS SELECT public.called() AS version"
         ))
         .await?;
     let owner = database.owner.clone();
-    let error = spawn_blocking(move || migrate(&owner)).await?.unwrap_err().to_string();
-    assert!(error.contains(&format!("belongs to the role `other_{name}`")), "{error}");
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), migrations()?);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_database_of_a_later_release_is_left_alone() -> Result<()> {
-    let database = TestDatabase::new().await?;
-    let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')";
-    database.connect().await?.batch_execute(later).await?;
+async fn an_owner_with_few_rights_migrates_or_says_which_right_is_missing() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
     let owner = database.owner.clone();
-    let error = spawn_blocking(move || migrate(&owner)).await?.unwrap_err();
-    assert!(error.to_string().contains("99990101000000"), "{error}");
+    spawn_blocking(move || revert_all(&owner)).await??;
+    let name = database.owner.database();
+    client.batch_execute(&format!("CREATE ROLE weak_{name} LOGIN PASSWORD 'pw'; CREATE SCHEMA warehouse")).await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let owner = DatabaseUrl::parse(format!("postgres://weak_{name}:pw@127.0.0.1:{port}/{name}"))?;
+    let attempt = async || {
+        let owner = owner.clone();
+        spawn_blocking(move || migrate(&owner)).await
+    };
+    let error = attempt().await?.err().context("the schema is somebody else's")?.to_string();
+    assert!(error.contains("has a schema `warehouse`, which metricd did not create"), "{error}");
+    client.batch_execute("DROP SCHEMA warehouse").await?;
+    let error = attempt().await?.err().context("it may not create")?.to_string();
+    let (_, sql) = error.split_once("have an administrator run ").context(error.clone())?;
+    assert_eq!(schemas_with_migrations(&client).await?, [] as [&str; 0]);
+    client.batch_execute(sql).await?;
+    assert_eq!(attempt().await??.len(), migrations()?);
+    assert_eq!(schemas_with_migrations(&client).await?, ["catalog"]);
     Ok(())
 }
 
