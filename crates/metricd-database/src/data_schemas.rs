@@ -28,10 +28,10 @@ pub struct DataSchemas(Vec<String>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidDataSchemas {
-    /// There is no name.
+    /// There is no name, or an empty one.
     #[error("expected the name of a schema, such as `public`")]
     Empty,
-    /// A name is empty, too long, or has quotes or control characters.
+    /// A name is too long, has quotes or control characters, or is `$user`, which PostgreSQL replaces in a search path.
     #[error("`{}` is not the name of a schema: write the name as it is, without quotes, at most 63 bytes", .0.escape_debug())]
     Name(String),
     /// The schema belongs to PostgreSQL or to metricd.
@@ -51,7 +51,10 @@ impl DataSchemas {
     pub fn new(names: impl IntoIterator<Item = String>) -> Result<Self, InvalidDataSchemas> {
         let mut schemas = Vec::new();
         for name in names {
-            let is_name = !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(['"', '$']);
+            if name.is_empty() {
+                return Err(InvalidDataSchemas::Empty);
+            }
+            let is_name = name.len() <= MAX_NAME_BYTES && !name.contains('"') && name != "$user";
             if !is_name || name.contains(char::is_control) || name.trim() != name {
                 return Err(InvalidDataSchemas::Name(name));
             }
@@ -111,13 +114,15 @@ mod tests {
 
     #[test]
     fn names_are_those_of_data() {
-        let schemas = new(&["Sales 2025", "public"]).unwrap();
-        assert_eq!(schemas.search_path(), "\"Sales 2025\", \"public\"");
-        assert_eq!(schemas.to_string(), "the schemas `Sales 2025`, `public`");
+        let schemas = new(&["Sales 2025", "public", "old$users"]).unwrap();
+        assert_eq!(schemas.search_path(), "\"Sales 2025\", \"public\", \"old$users\"");
+        assert_eq!(schemas.to_string(), "the schemas `Sales 2025`, `public`, `old$users`");
         assert!(schemas.contains("public") && !schemas.contains("Public"));
         assert_eq!(DataSchemas::default().to_string(), "the schema `warehouse`");
-        assert_eq!(new(&[]).unwrap_err(), InvalidDataSchemas::Empty);
-        for name in ["", " public", "\"Sales\"", "$user", "a\nb", &"x".repeat(64)] {
+        for names in [&[] as &[_], &[""], &["public", ""]] {
+            assert_eq!(new(names).unwrap_err(), InvalidDataSchemas::Empty);
+        }
+        for name in [" public", "\"Sales\"", "$user", "a\nb", &"x".repeat(64)] {
             assert_eq!(new(&[name]).unwrap_err(), InvalidDataSchemas::Name(name.to_owned()));
         }
         for name in ["pg_catalog", "pg_temp", "information_schema", "catalog", "tenancy"] {
