@@ -58,7 +58,10 @@ pub use hardening::{
 };
 pub use identity::require_same_database;
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
-pub use reader::{ReaderError, ReaderLimits, check_candidate, check_reader, prepare_reader};
+pub use reader::{
+    ReaderError, ReaderLimits, check_candidate, check_data_schemas, check_reader, prepare_reader, reader_notices,
+    schemas_besides,
+};
 pub use repository::{PgRepository, RepositoryConfig};
 pub use tenant_key::tenant_key;
 

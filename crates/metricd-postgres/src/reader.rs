@@ -1,23 +1,23 @@
-//! The reader: the role that runs stored SQL. It may read the data schemas, for a limited time, and nothing else.
+//! The reader: the role that runs stored SQL. It may read the data schemas, for a limited time.
+
+mod notices;
+mod prepare;
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Nullable, Text};
 use diesel::{OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
-use postgres_protocol::password::scram_sha_256;
-use secrecy::ExposeSecret;
 
+pub use self::notices::{reader_notices, schemas_besides};
+pub use self::prepare::prepare_reader;
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
-use crate::hardening::LOCK;
 
-/// The query for faults, run as the reader.
-const FAULTS: &str = include_str!("reader/faults.sql");
+/// The schema that metricd creates for data. It may be missing before the first migration.
+const OWN_SCHEMA: &str = "warehouse";
 
-/// On a private server: the limit of temporary files of a statement in KiB, and which messages of the reader's
-/// sessions go to the server's log. Not its errors, which quote values of any size: the runner reports those.
-const PRIVATE_SETTINGS: [(&str, &str); 2] = [("temp_file_limit", "524288"), ("log_min_messages", "fatal")];
+/// The comment of the role by which another database of the server recognises the reader.
+const COMMENT: &str = "reader of metricd";
 
 /// The limits of the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub enum ReaderError {
     #[error("the reader `{0}` is the owner: stored SQL needs a role of its own, which may only read")]
     IsOwner(String),
     /// The database lacks a data schema.
-    #[error("the database has no schema `{schema}`: it has {existing}")]
+    #[error("there is no schema `{schema}`: the database has {existing}")]
     NoSchema {
         /// The schema.
         schema: String,
@@ -73,6 +73,19 @@ pub enum ReaderError {
         /// What to do about it.
         advice: &'static str,
     },
+    /// The reader was prepared for other data schemas than the ones that were given.
+    #[error(
+        "the reader `{role}` reads the schemas `{search_path}`, and this command was given {schemas}: give every command \
+         the same --data-schema"
+    )]
+    OtherSchemas {
+        /// The role.
+        role: String,
+        /// The search path of the role.
+        search_path: String,
+        /// The schemas that were given.
+        schemas: DataSchemas,
+    },
     /// The role exists, and is somebody else's: its settings would hold for whoever uses it now.
     #[error(
         "the role `{role}` cannot become the reader: {fault}. Nothing was changed: give the reader a role of its own"
@@ -95,199 +108,103 @@ pub enum ReaderError {
     },
 }
 
-/// Refuses an existing role that [`prepare_reader`] would take from another use, or that could not become a reader:
-/// one with privileges in other databases, or with more privileges than a reader may have. Changes nothing.
+/// Refuses a data schema that the database does not have, and an existing role that [`prepare_reader`] would take from
+/// another use, or that could not become a reader: one with privileges in other databases, or with more privileges than
+/// a reader may have. Call it before the first migration. Changes nothing.
 ///
 /// # Errors
 ///
-/// [`ReaderError::InUse`], or [`ReaderError::Connect`] if one of the roles cannot connect.
+/// [`ReaderError::NoSchema`], [`ReaderError::InUse`], or [`ReaderError::Connect`] if one of the roles cannot connect.
 pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
     let mut connection = connect_as_owner(owner)?;
     let role = reader.user().to_owned();
-    let refused = |error: diesel::result::Error| ReaderError::Refused {
-        role: role.clone(),
-        message: error.to_string(),
-        advice: "Nothing was changed".to_owned(),
-    };
+    let refused = |error: diesel::result::Error| refused(&role, &error, "Nothing was changed");
+    let existing = existing_schemas(&mut connection).map_err(refused)?;
+    require_schemas(&existing, schemas.names().iter().filter(|schema| *schema != OWN_SCHEMA))?;
     let known = sql_query(include_str!("reader/candidate.sql")).bind::<Text, _>(reader.user());
-    let known = known.bind::<Array<Text>, _>(schemas.names());
+    let known = known.bind::<Text, _>(COMMENT);
     let candidate: Option<Candidate> = known.get_result(&mut connection).optional().map_err(refused)?;
     let fault = match candidate {
         None | Some(Candidate { is_reader: true, .. }) => return Ok(()),
-        Some(Candidate { elsewhere: Some(database), .. }) => {
-            Some(format!("it has rights in the database `{database}`"))
-        }
+        Some(Candidate { elsewhere: Some(database), .. }) => Some(format!(
+            "it has rights in the database `{database}` (if it is metricd's reader there, run \
+             COMMENT ON ROLE {} IS '{COMMENT}')",
+            quote_identifier(&role)
+        )),
         // Only its own session shows its privileges here.
-        Some(_) => faults_of(reader, schemas)?.into_iter().find(|fault| !fault.is_mended).map(|fault| fault.fault),
+        Some(_) => {
+            faults_of(reader, schemas)?.into_iter().find(|fault| fault.kind == "lasting").map(|fault| fault.fault)
+        }
     };
     fault.map_or(Ok(()), |fault| Err(ReaderError::InUse { role, fault }))
 }
 
-/// Creates the reader if it does not exist, sets its limits, and grants it the privilege to read the data schemas, and
-/// tables that are created in them later, and nothing more. What is in order stays as it is; the password of an existing role is not changed. A role in another
-/// use is refused, as by [`check_candidate`].
+/// Checks, as the reader, that the reader has the privileges and settings that it must have.
 ///
 /// # Errors
 ///
-/// [`ReaderError`]. If the owner lacks the privileges, the error says what an administrator has to do.
-pub fn prepare_reader(
-    owner: &DatabaseUrl,
-    reader: &DatabaseUrl,
-    schemas: &DataSchemas,
-    limits: ReaderLimits,
-) -> Result<(), ReaderError> {
-    if owner.user() == reader.user() {
-        return Err(ReaderError::IsOwner(reader.user().to_owned()));
-    }
-    if owner.database() != reader.database() {
-        let (owner, reader) = (owner.to_string(), reader.to_string());
-        return Err(ReaderError::OtherDatabase { owner, reader });
-    }
-    let mut connection = connect_as_owner(owner)?;
-    let role = quote_identifier(reader.user());
-    let settings = settings(&role, schemas, limits);
-    let refused = |message: String| ReaderError::Refused {
-        role: reader.user().to_owned(),
-        message,
-        advice: administrators_script(&role, owner, schemas, &settings),
-    };
-    check_schemas(&mut connection, schemas, |error| refused(error.to_string()))?;
-    check_candidate(owner, reader, schemas)?;
-    let mut prepare = || -> diesel::QueryResult<()> {
-        connection.batch_execute("BEGIN")?;
-        // In PostgreSQL, concurrent changes of a role or of the privileges of a database fail.
-        connection.batch_execute(LOCK)?;
-        if !role_exists(&mut connection, reader.user())? {
-            connection.batch_execute(&create_role(&role, reader))?;
+/// [`ReaderError::Unsafe`] or [`ReaderError::OtherSchemas`] with the first fault, [`ReaderError::Connect`] if the reader
+/// cannot connect.
+pub fn check_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
+    let Some(Fault { fault, kind }) = faults_of(reader, schemas)?.into_iter().next() else { return Ok(()) };
+    let role = reader.user().to_owned();
+    let advice = match kind.as_str() {
+        "other_schemas" => {
+            return Err(ReaderError::OtherSchemas { role, search_path: fault, schemas: schemas.clone() });
         }
-        if !is_limited(&mut connection, reader.user(), schemas, limits)? {
-            connection.batch_execute(&settings)?;
-        }
-        connection.batch_execute(&grants(&role, owner.database()))?;
-        connection.batch_execute("COMMIT")
+        "mended" => "run `metricd migrate`, which mends that",
+        _ => "have an administrator mend that, or give the reader another role",
     };
-    prepare().map_err(|error| refused(error.to_string()))?;
-    schemas.names().iter().try_for_each(|schema| grant_schema(&mut connection, owner, reader, schema))
+    Err(ReaderError::Unsafe { role, fault, advice })
 }
 
-/// Checks that the database has the schemas.
-fn check_schemas(
-    connection: &mut PgConnection,
-    schemas: &DataSchemas,
-    refused: impl FnOnce(diesel::result::Error) -> ReaderError,
-) -> Result<(), ReaderError> {
+/// Checks, as the owner, that the database has the data schemas, and that its reader was prepared for them. Without the
+/// name of the reader, one of the readers of the database is enough. A database without a reader passes.
+///
+/// # Errors
+///
+/// [`ReaderError::NoSchema`], [`ReaderError::OtherSchemas`], or [`ReaderError::Connect`] if the owner cannot connect.
+pub fn check_data_schemas(owner: &DatabaseUrl, role: Option<&str>, schemas: &DataSchemas) -> Result<(), ReaderError> {
+    let mut connection = connect_as_owner(owner)?;
+    let refused = |error: diesel::result::Error| refused(role.unwrap_or(owner.user()), &error, "Nothing was changed");
+    let existing = existing_schemas(&mut connection).map_err(refused)?;
+    require_schemas(&existing, schemas.names().iter())?;
+    let readers = sql_query(include_str!("reader/readers.sql")).bind::<Nullable<Text>, _>(role);
+    let readers = readers.bind::<Array<Text>, _>(schemas.names());
+    let readers: Vec<PreparedReader> = readers.load(&mut connection).map_err(refused)?;
+    if readers.iter().any(|reader| reader.is_given) {
+        return Ok(());
+    }
+    readers.into_iter().next().map_or(Ok(()), |PreparedReader { role, search_path, .. }| {
+        Err(ReaderError::OtherSchemas { role, search_path, schemas: schemas.clone() })
+    })
+}
+
+/// The schemas of the database that may hold data.
+fn existing_schemas(connection: &mut PgConnection) -> diesel::QueryResult<Vec<String>> {
     let query = sql_query(
         "SELECT nspname::text AS name FROM pg_catalog.pg_namespace
          WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'catalog', 'tenancy') ORDER BY 1",
     );
-    let existing = query.load::<Name>(connection).map_err(refused)?;
-    let is_missing = |schema: &&String| !existing.iter().any(|existing| existing.name == **schema);
-    let Some(schema) = schemas.names().iter().find(is_missing) else { return Ok(()) };
-    let existing: Vec<_> = existing.iter().map(|existing| format!("`{}`", existing.name)).collect();
+    Ok(query.load::<Name>(connection)?.into_iter().map(|Name { name }| name).collect())
+}
+
+/// Refuses the first schema that the database does not have.
+fn require_schemas<'a>(existing: &[String], mut schemas: impl Iterator<Item = &'a String>) -> Result<(), ReaderError> {
+    let Some(schema) = schemas.find(|schema| !existing.contains(schema)) else { return Ok(()) };
+    let existing: Vec<_> = existing.iter().map(|existing| format!("`{existing}`")).collect();
     Err(ReaderError::NoSchema { schema: schema.clone(), existing: existing.join(", ") })
 }
 
-/// Grants the reader the privilege to read a schema, unless it has that already: its tables may belong to others than
-/// the owner role.
-fn grant_schema(
-    connection: &mut PgConnection,
-    owner: &DatabaseUrl,
-    reader: &DatabaseUrl,
-    schema: &str,
-) -> Result<(), ReaderError> {
-    let (owner, role, name) =
-        (quote_identifier(owner.user()), quote_identifier(reader.user()), quote_identifier(schema));
-    let mut statements = Vec::from(schema_grants(&role, &name));
-    let mut grant = || -> diesel::QueryResult<()> {
-        let query = sql_query(include_str!("reader/schema.sql"));
-        let query = query.bind::<Text, _>(reader.user()).bind::<Text, _>(schema);
-        let SchemaPrivileges { has_access, is_usable, creators } = query.get_result(connection)?;
-        let defaults = creators.iter().map(|creator| {
-            let creator = quote_identifier(creator);
-            format!("ALTER DEFAULT PRIVILEGES FOR ROLE {creator} IN SCHEMA {name} GRANT SELECT ON TABLES TO {role};")
-        });
-        if has_access {
-            statements.clear();
-        }
-        if !is_usable {
-            statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {owner};"));
-        }
-        statements.extend(defaults);
-        if statements.is_empty() { Ok(()) } else { connection.batch_execute(&statements.concat()) }
-    };
-    grant().map_err(|error| ReaderError::Refused {
-        role: reader.user().to_owned(),
-        message: error.to_string(),
-        advice: format!("Have an administrator run: {}", statements.join(" ")),
-    })
+/// The faults that PostgreSQL finds in the reader, queried as that role.
+fn faults_of(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<Fault>, ReaderError> {
+    let mut connection = connect_as_reader(reader)?;
+    let faults = sql_query(include_str!("reader/faults.sql")).bind::<Array<Text>, _>(schemas.names());
+    faults.load(&mut connection).map_err(|error| refused(reader.user(), &error, "Run `metricd migrate` first"))
 }
 
-fn create_role(role: &str, reader: &DatabaseUrl) -> String {
-    // The statement contains the verifier, not the password, which could otherwise appear in the log.
-    let password = reader.password().map(|password| scram_sha_256(password.expose_secret().as_bytes()));
-    let password = password.map(|verifier| format!(" PASSWORD '{verifier}'")).unwrap_or_default();
-    format!(
-        "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS{password}"
-    )
-}
-
-fn settings(role: &str, schemas: &DataSchemas, limits: ReaderLimits) -> String {
-    // On one line, since an administrator is shown it.
-    let connections = format!("CONNECTION LIMIT {}", limits.connections);
-    let values = role_settings(limits).into_iter().map(|(name, value)| format!("SET {name} = {value}"));
-    let search_path = format!("SET search_path = {}", schemas.search_path());
-    let values = values.chain([search_path]);
-    let all = std::iter::once(connections).chain(values);
-    all.map(|setting| format!("ALTER ROLE {role} {setting};")).collect::<Vec<_>>().join(" ")
-}
-
-/// The settings of the role's sessions besides the search path, in the form in which PostgreSQL stores them.
-fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
-    let mut settings = vec![
-        ("default_transaction_read_only", "on".to_owned()),
-        ("statement_timeout", format!("'{}ms'", limits.statement_timeout.as_millis())),
-        ("idle_in_transaction_session_timeout", "'60s'".to_owned()),
-    ];
-    if limits.on_private_server {
-        settings.extend(PRIVATE_SETTINGS.map(|(name, value)| (name, format!("'{value}'"))));
-    }
-    settings
-}
-
-/// What an administrator has to run instead of the owner.
-fn administrators_script(role: &str, owner: &DatabaseUrl, schemas: &DataSchemas, settings: &str) -> String {
-    let grants = grants(role, owner.database());
-    let owner = quote_identifier(owner.user());
-    let of_schema = |schema: &String| {
-        let schema = quote_identifier(schema);
-        [schema_grants(role, &schema).join(" "), format!("GRANT USAGE ON SCHEMA {schema} TO {owner};")]
-    };
-    let of_schemas: Vec<_> = schemas.names().iter().flat_map(of_schema).collect();
-    let of_schemas = of_schemas.join(" ");
-    format!(
-        "Have an administrator run the following, without CREATE ROLE if the role exists: CREATE ROLE {role} LOGIN PASSWORD '…'; \
-         {settings} {grants} {of_schemas}"
-    )
-}
-
-fn schema_grants(role: &str, schema: &str) -> [String; 2] {
-    [
-        format!("GRANT USAGE ON SCHEMA {schema} TO {role};"),
-        format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};"),
-    ]
-}
-
-fn grants(role: &str, database: &str) -> String {
-    let database = quote_identifier(database);
-    // On one line, since an administrator is shown it.
-    format!(
-        "GRANT CONNECT ON DATABASE {database} TO {role}; \
-         GRANT USAGE ON SCHEMA tenancy TO {role}; \
-         GRANT EXECUTE ON FUNCTION tenancy.enter(text), tenancy.current_tenant() TO {role}; \
-         REVOKE ALL ON SCHEMA catalog FROM PUBLIC, {role}; \
-         REVOKE ALL ON ALL TABLES IN SCHEMA catalog FROM PUBLIC, {role}; \
-         REVOKE ALL ON ALL FUNCTIONS IN SCHEMA catalog FROM PUBLIC, {role};"
-    )
+fn refused(role: &str, error: &diesel::result::Error, advice: &str) -> ReaderError {
+    ReaderError::Refused { role: role.to_owned(), message: error.to_string(), advice: advice.to_owned() }
 }
 
 #[derive(QueryableByName)]
@@ -296,60 +213,10 @@ struct Name {
     name: String,
 }
 
-#[derive(QueryableByName)]
-struct SchemaPrivileges {
-    /// Whether the reader needs no grants on its tables.
-    #[diesel(sql_type = Bool)]
-    has_access: bool,
-    /// Whether the owner may name its tables.
-    #[diesel(sql_type = Bool)]
-    is_usable: bool,
-    /// The roles that create tables there, and whose tables the reader may not read by default.
-    #[diesel(sql_type = Array<Text>)]
-    creators: Vec<String>,
-}
-
-#[derive(QueryableByName)]
-struct Answer {
-    #[diesel(sql_type = Bool)]
-    answer: bool,
-}
-
-fn role_exists(connection: &mut PgConnection, role: &str) -> diesel::QueryResult<bool> {
-    let query = sql_query("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS answer");
-    Ok(query.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer)
-}
-
-/// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator
-/// created.
-fn is_limited(
-    connection: &mut PgConnection,
-    role: &str,
-    schemas: &DataSchemas,
-    limits: ReaderLimits,
-) -> diesel::QueryResult<bool> {
-    let query = sql_query(
-        "SELECT EXISTS (
-             SELECT FROM pg_roles WHERE rolname = $1 AND rolconnlimit = $2::integer AND rolconfig @> $3
-             AND ('search_path=' || (
-                 SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
-                 FROM unnest($4) WITH ORDINALITY AS searched (name, number)
-             )) = ANY (rolconfig)
-         ) AS answer",
-    );
-    let settings = role_settings(limits).into_iter();
-    // An administrator may have chosen another one.
-    let settings = settings.filter(|(name, _)| *name != "idle_in_transaction_session_timeout");
-    let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={}", value.trim_matches('\''))).collect();
-    let query = query.bind::<Text, _>(role).bind::<Text, _>(limits.connections.to_string());
-    let query = query.bind::<Array<Text>, _>(settings).bind::<Array<Text>, _>(schemas.names());
-    Ok(query.get_result::<Answer>(connection)?.answer)
-}
-
 /// An existing role.
 #[derive(QueryableByName)]
 struct Candidate {
-    /// Whether it has the settings of a reader.
+    /// Whether it is a reader of metricd.
     #[diesel(sql_type = Bool)]
     is_reader: bool,
     /// Another database in which it owns something or has rights.
@@ -358,36 +225,21 @@ struct Candidate {
 }
 
 #[derive(QueryableByName)]
+struct PreparedReader {
+    #[diesel(sql_type = Text)]
+    role: String,
+    #[diesel(sql_type = Text)]
+    search_path: String,
+    /// Whether it is that of the given schemas.
+    #[diesel(sql_type = Bool)]
+    is_given: bool,
+}
+
+#[derive(QueryableByName)]
 struct Fault {
     #[diesel(sql_type = Text)]
     fault: String,
-    /// Whether [`prepare_reader`] mends it.
-    #[diesel(sql_type = Bool)]
-    is_mended: bool,
-}
-
-/// The faults that PostgreSQL finds in the reader, queried as that role.
-fn faults_of(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<Vec<Fault>, ReaderError> {
-    let mut connection = connect_as_reader(reader)?;
-    let refused = |error: diesel::result::Error| ReaderError::Refused {
-        role: reader.user().to_owned(),
-        message: error.to_string(),
-        advice: "Run `metricd migrate` first".to_owned(),
-    };
-    sql_query(FAULTS).bind::<Array<Text>, _>(schemas.names()).load::<Fault>(&mut connection).map_err(refused)
-}
-
-/// Checks, as the reader, that the reader has the privileges and settings that it must have.
-///
-/// # Errors
-///
-/// [`ReaderError::Unsafe`] with the first fault, [`ReaderError::Connect`] if the reader cannot connect.
-pub fn check_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
-    let Some(Fault { fault, is_mended }) = faults_of(reader, schemas)?.into_iter().next() else { return Ok(()) };
-    let advice = if is_mended {
-        "run `metricd migrate`, which mends that"
-    } else {
-        "have an administrator mend that, or give the reader another role"
-    };
-    Err(ReaderError::Unsafe { role: reader.user().to_owned(), fault, advice })
+    /// `mended` by [`prepare_reader`], `lasting`, or `other_schemas`.
+    #[diesel(sql_type = Text)]
+    kind: String,
 }

@@ -1,13 +1,13 @@
--- The role $1, if it exists: whether it has the settings of a reader of the schemas $2 or is one of other schemas, and
--- another database in which it owns objects or has privileges.
+-- The role $1, if it exists: whether it is a reader of metricd, in this database or, by its comment $2, in another one;
+-- and another database in which it owns objects or has privileges.
 SELECT
-    coalesce('default_transaction_read_only=on' = ANY (r.rolconfig) AND (
-        ('search_path=' || (
-            SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
-            FROM unnest($2) WITH ORDINALITY AS searched (name, number)
-        )) = ANY (r.rolconfig)
-        OR has_schema_privilege(r.oid, to_regnamespace('tenancy')::oid, 'USAGE')
-    ), false) AS is_reader,
+    coalesce('default_transaction_read_only=on' = ANY (r.rolconfig), false) AND (
+        coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid') = $2, false)
+        OR EXISTS (
+            SELECT FROM pg_catalog.pg_namespace AS n, pg_catalog.aclexplode(n.nspacl) AS a
+            WHERE n.nspname = 'tenancy' AND a.grantee = r.oid AND r.oid <> n.nspowner
+        )
+    ) AS is_reader,
     (
         SELECT min(other.datname::text)
         FROM pg_catalog.pg_shdepend AS d JOIN pg_catalog.pg_database AS other ON other.oid = d.dbid

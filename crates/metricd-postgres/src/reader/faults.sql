@@ -1,6 +1,8 @@
 -- The faults of the current role, as the rest of a sentence about it; no row if it has none. Covers every schema of
 -- the database and privileges through PUBLIC. Membership in another role is a fault, so no privilege comes that way.
--- $1 are the data schemas. `is_mended` says whether `metricd migrate` mends the fault.
+-- $1 are the data schemas. The kind is `mended` if `metricd migrate` mends the fault, `lasting` if it does not, and
+-- `other_schemas` if the fault is the search path of other data schemas. The path of the session is pg_catalog, so
+-- that no function of a data schema is called; its role's is the value to which it would be reset.
 WITH me AS (
     SELECT r.* FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user
 ), schemas AS (
@@ -64,17 +66,18 @@ WITH me AS (
     WHERE has_server_privilege(s.oid, 'USAGE')
     UNION ALL SELECT 'it may set `' || p.parname || '`, which only superusers may' FROM pg_catalog.pg_parameter_acl AS p
     WHERE has_parameter_privilege(p.parname, 'SET, ALTER SYSTEM')
+), searched AS (
+    SELECT path.reset_val AS path, 'search_path=' || path.reset_val = ANY (coalesce(me.rolconfig, '{}')) AS is_chosen
+    FROM pg_catalog.pg_settings AS path, me, (
+        SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
+        FROM unnest($1) WITH ORDINALITY AS searched (name, number)
+    ) AS expected (path)
+    WHERE path.name = 'search_path' AND replace(path.reset_val, '"', '') <> replace(expected.path, '"', '')
 ), mended AS (
     SELECT 'the schema `' || name || '` is missing' AS fault
     FROM unnest(ARRAY['catalog', 'tenancy'] || $1) AS n (name)
     WHERE to_regnamespace(quote_ident(name)) IS NULL
-    -- The current one is that of this check.
-    UNION ALL SELECT 'its search_path is `' || s.reset_val || '`, not `' || expected.path || '`'
-    FROM pg_catalog.pg_settings AS s, (
-        SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
-        FROM unnest($1) WITH ORDINALITY AS searched (name, number)
-    ) AS expected (path)
-    WHERE s.name = 'search_path' AND replace(s.reset_val, '"', '') <> replace(expected.path, '"', '')
+    UNION ALL SELECT 'its search_path is `' || path || '`' FROM searched WHERE NOT is_chosen
     UNION ALL SELECT 'it may use the schema `catalog`'
     WHERE has_schema_privilege(to_regnamespace('catalog')::oid, 'USAGE')
     UNION ALL SELECT 'it may not use the schema `' || name || '`' FROM unnest($1 || ARRAY['tenancy']) AS n (name)
@@ -84,4 +87,6 @@ WITH me AS (
     UNION ALL SELECT 'its statements have no time limit'
     WHERE current_setting('statement_timeout') = '0'
 )
-SELECT fault, false AS is_mended FROM lasting UNION ALL SELECT fault, true FROM mended
+SELECT fault, 'lasting' AS kind FROM lasting
+UNION ALL SELECT path, 'other_schemas' FROM searched WHERE is_chosen
+UNION ALL SELECT fault, 'mended' FROM mended

@@ -1,33 +1,42 @@
--- What the role $1 may do in the schema $2. `has_access`: whether it needs no grants on the tables there. In `warehouse`,
--- which is metricd's own, it reads every table; in another schema the operator may have taken away some, so one grant
--- suffices. `is_usable`: whether the current user may name the tables. `creators`: the roles of which the current user is a member that own the schema or tables in it, or that are
--- the current user, and that give the role no SELECT on tables which they create later.
-WITH tables AS (
-    SELECT c.oid, c.relacl, c.relowner FROM pg_catalog.pg_class AS c
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE n.nspname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+-- What the role $1, which need not exist, may do in the schema $2.
+WITH schema AS (
+    SELECT oid, nspowner, nspacl FROM pg_catalog.pg_namespace WHERE nspname = $2
+), reader AS (
+    SELECT (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = $1) AS oid
+), relations AS (
+    SELECT c.oid, c.relname, c.relacl, c.relowner
+    FROM pg_catalog.pg_class AS c JOIN schema ON schema.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+), grants AS (
+    SELECT a.grantee FROM schema, pg_catalog.aclexplode(schema.nspacl) AS a
+    UNION ALL SELECT a.grantee FROM relations, pg_catalog.aclexplode(relations.relacl) AS a
+    UNION ALL SELECT a.grantee
+    FROM relations JOIN pg_catalog.pg_attribute AS t ON t.attrelid = relations.oid, pg_catalog.aclexplode(t.attacl) AS a
+    UNION ALL SELECT a.grantee
+    FROM schema JOIN pg_catalog.pg_default_acl AS d ON d.defaclnamespace = schema.oid,
+        pg_catalog.aclexplode(d.defaclacl) AS a
+), creators AS (
+    -- The roles that create tables there, and that give the role no SELECT on those which they create later. Not
+    -- `pg_database_owner`, which owns `public` and creates nothing.
+    SELECT creator.oid, creator.rolname::text AS name FROM pg_catalog.pg_roles AS creator, schema, reader
+    WHERE creator.rolname !~ '^pg_' AND (
+        creator.oid = schema.nspowner OR creator.oid IN (SELECT relations.relowner FROM relations)
+        OR creator.rolname = current_user AND has_schema_privilege(schema.oid, 'CREATE')
+    )
+    AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_default_acl AS d, pg_catalog.aclexplode(d.defaclacl) AS a
+        WHERE d.defaclrole = creator.oid AND d.defaclnamespace = schema.oid AND d.defaclobjtype = 'r'
+        AND a.grantee = reader.oid AND a.privilege_type = 'SELECT'
+    )
 )
 SELECT
-    has_schema_privilege(me.oid, n.oid, 'USAGE') AND CASE
-        WHEN n.nspname = 'warehouse' THEN NOT EXISTS (SELECT FROM tables WHERE NOT has_table_privilege(me.oid, tables.oid, 'SELECT'))
-        ELSE NOT EXISTS (SELECT FROM tables) OR EXISTS (
-            SELECT FROM tables, aclexplode(tables.relacl) AS a WHERE a.grantee = me.oid AND a.privilege_type = 'SELECT'
-        )
-    END AS has_access,
-    has_schema_privilege(n.oid, 'USAGE') AS is_usable,
+    EXISTS (SELECT FROM grants WHERE grants.grantee = reader.oid) AS has_grants,
+    coalesce(has_schema_privilege(reader.oid, schema.oid, 'USAGE'), false) AS is_usable,
+    has_schema_privilege(schema.oid, 'USAGE') AS is_usable_by_owner,
     ARRAY(
-        SELECT creator.rolname::text FROM pg_catalog.pg_roles AS creator
-        WHERE (
-            creator.oid = n.nspowner OR creator.oid IN (SELECT tables.relowner FROM tables)
-            OR creator.rolname = current_user AND has_schema_privilege(n.oid, 'CREATE')
-        )
-        AND pg_has_role(creator.oid, 'MEMBER')
-        AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_default_acl AS d, aclexplode(d.defaclacl) AS a
-            WHERE d.defaclrole = creator.oid AND d.defaclnamespace = n.oid AND d.defaclobjtype = 'r'
-            AND a.grantee = me.oid AND a.privilege_type = 'SELECT'
-        )
-        ORDER BY 1
-    ) AS creators
-FROM pg_catalog.pg_roles AS me CROSS JOIN pg_catalog.pg_namespace AS n
-WHERE me.rolname = $1 AND n.nspname = $2
+        SELECT relations.relname::text FROM relations
+        WHERE NOT coalesce(has_table_privilege(reader.oid, relations.oid, 'SELECT'), false) ORDER BY 1
+    ) AS closed,
+    ARRAY(SELECT creators.name FROM creators ORDER BY 1) AS creators,
+    ARRAY(SELECT creators.name FROM creators WHERE pg_has_role(creators.oid, 'USAGE') ORDER BY 1) AS own_creators
+FROM schema, reader

@@ -1,0 +1,291 @@
+//! Makes a role the reader: creates it, limits it, and grants it the privilege to read the data schemas.
+
+use diesel::connection::SimpleConnection;
+use diesel::sql_types::{Array, Bool, Text};
+use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
+use postgres_protocol::password::scram_sha_256;
+use secrecy::ExposeSecret;
+
+use super::{COMMENT, OWN_SCHEMA, ReaderError, ReaderLimits, check_candidate, existing_schemas, require_schemas};
+use crate::connection::connect_as_owner;
+use crate::hardening::LOCK;
+
+/// On a private server: the limit of temporary files of a statement in KiB, and which messages of the reader's
+/// sessions go to the server's log. Not its errors, which quote values of any size: the runner reports those.
+const PRIVATE_SETTINGS: [(&str, &str); 2] = [("temp_file_limit", "524288"), ("log_min_messages", "fatal")];
+
+/// Creates the reader if it does not exist, sets its limits, and grants it the privilege to read the data schemas, and
+/// tables that are created in them later, in one transaction. What is in order stays as it is; the password of an
+/// existing role is not changed. A role in another use is refused, as by [`check_candidate`].
+///
+/// A schema other than `warehouse` is opened once: if the reader has been granted anything in it, nothing more is granted
+/// there.
+///
+/// # Errors
+///
+/// [`ReaderError`]; nothing has changed then. If the owner lacks the privileges, the error says what an administrator has
+/// to run.
+pub fn prepare_reader(
+    owner: &DatabaseUrl,
+    reader: &DatabaseUrl,
+    schemas: &DataSchemas,
+    limits: ReaderLimits,
+) -> Result<(), ReaderError> {
+    if owner.user() == reader.user() {
+        return Err(ReaderError::IsOwner(reader.user().to_owned()));
+    }
+    if owner.database() != reader.database() {
+        let (owner, reader) = (owner.to_string(), reader.to_string());
+        return Err(ReaderError::OtherDatabase { owner, reader });
+    }
+    check_candidate(owner, reader, schemas)?;
+    let mut connection = connect_as_owner(owner)?;
+    let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
+    let existing = existing_schemas(&mut connection).map_err(refused)?;
+    require_schemas(&existing, schemas.names().iter())?;
+    let preparation = Preparation { owner, reader, schemas, limits };
+    let prepared = connection.transaction(|connection| preparation.carry_out(connection));
+    prepared.map_err(|failure| {
+        let advice = match preparation.plan(&mut connection, Grantor::Administrator) {
+            Ok(Plan { statements, .. }) => {
+                format!("No role and no privilege was changed. Have an administrator run: {}", statements.join(" "))
+            }
+            Err(error) => format!("No role and no privilege was changed. What is missing is unknown: {error}"),
+        };
+        ReaderError::Refused { role: reader.user().to_owned(), message: failure.to_string(), advice }
+    })
+}
+
+/// Why the owner cannot prepare the reader.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Refused(#[from] diesel::result::Error),
+    /// A GRANT by a role that may not grant is only a warning in PostgreSQL.
+    #[error("it granted nothing: {0}")]
+    NotGranted(String),
+}
+
+/// Who runs the statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Grantor {
+    Owner,
+    /// A role that may grant everything, and that a person uses.
+    Administrator,
+}
+
+/// The statements that are left to run.
+#[derive(Debug, Default)]
+struct Plan {
+    statements: Vec<String>,
+    /// The schemas whose tables they open.
+    opened: Vec<String>,
+    /// Statements that the owner may not run, and without which the reader can be used.
+    left_out: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Preparation<'a> {
+    owner: &'a DatabaseUrl,
+    reader: &'a DatabaseUrl,
+    schemas: &'a DataSchemas,
+    limits: ReaderLimits,
+}
+
+impl Preparation<'_> {
+    fn carry_out(self, connection: &mut PgConnection) -> Result<(), Failure> {
+        // In PostgreSQL, concurrent changes of a role or of the privileges of a database fail.
+        connection.batch_execute(LOCK)?;
+        let plan = self.plan(connection, Grantor::Owner)?;
+        connection.batch_execute(&plan.statements.concat())?;
+        if let Some(missing) = self.missing(connection, &plan.opened)? {
+            return Err(Failure::NotGranted(missing));
+        }
+        for statement in plan.left_out {
+            log::warn!(
+                "later tables of another role stay closed to the reader, because the owner is no member of that role: have \
+                 an administrator run {statement}"
+            );
+        }
+        Ok(())
+    }
+
+    fn plan(self, connection: &mut PgConnection, grantor: Grantor) -> QueryResult<Plan> {
+        let role = quote_identifier(self.reader.user());
+        let mut plan = Plan::default();
+        if !role_exists(connection, self.reader.user())? {
+            plan.statements.push(self.create_role(&role, grantor));
+        }
+        if !self.is_limited(connection)? {
+            plan.statements.extend(self.settings(&role));
+        }
+        plan.statements.extend(grants(&role, self.owner.database()));
+        for schema in self.schemas.names() {
+            let privileges = privileges(connection, self.reader.user(), schema)?;
+            self.open(&mut plan, &role, schema, &privileges, grantor);
+        }
+        Ok(plan)
+    }
+
+    /// Adds what the reader and the owner lack in a schema. Tables of the operator's are opened only to a reader that
+    /// has been granted nothing there, since the operator may have revoked the rest.
+    fn open(self, plan: &mut Plan, role: &str, schema: &str, privileges: &SchemaPrivileges, grantor: Grantor) {
+        let (is_own, name) = (schema == OWN_SCHEMA, quote_identifier(schema));
+        let opens = if is_own { !privileges.closed.is_empty() } else { !privileges.has_grants };
+        if opens || !privileges.is_usable {
+            plan.statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {role};"));
+        }
+        if opens {
+            plan.statements.push(format!("GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO {role};"));
+            plan.opened.push(schema.to_owned());
+        }
+        if !privileges.is_usable_by_owner {
+            let owner = quote_identifier(self.owner.user());
+            plan.statements.push(format!("GRANT USAGE ON SCHEMA {name} TO {owner};"));
+        }
+        if !opens && !is_own {
+            return;
+        }
+        for creator in &privileges.creators {
+            let statement = format!(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {name} GRANT SELECT ON TABLES TO {role};",
+                quote_identifier(creator)
+            );
+            if grantor == Grantor::Administrator || privileges.own_creators.contains(creator) {
+                plan.statements.push(statement);
+            } else {
+                plan.left_out.push(statement);
+            }
+        }
+    }
+
+    /// What the reader lacks although it was granted.
+    fn missing(self, connection: &mut PgConnection, opened: &[String]) -> QueryResult<Option<String>> {
+        let role = self.reader.user();
+        let may_connect = sql_query("SELECT has_database_privilege($1, current_database(), 'CONNECT') AS answer");
+        if !may_connect.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer {
+            return Ok(Some(format!("`{role}` may not connect to the database")));
+        }
+        for schema in self.schemas.names() {
+            let privileges = privileges(connection, role, schema)?;
+            if !privileges.is_usable {
+                return Ok(Some(format!("`{role}` may not use the schema `{schema}`")));
+            }
+            if !privileges.is_usable_by_owner {
+                return Ok(Some(format!("`{}` may not use the schema `{schema}`", self.owner.user())));
+            }
+            if let Some(table) = privileges.closed.first().filter(|_| opened.contains(schema)) {
+                return Ok(Some(format!("`{role}` may not read `{schema}.{table}`")));
+            }
+        }
+        Ok(None)
+    }
+
+    fn create_role(self, role: &str, grantor: Grantor) -> String {
+        // The statement contains the verifier, not the password, which could otherwise appear in the log.
+        let password = self.reader.password().map(|password| match grantor {
+            Grantor::Owner => scram_sha_256(password.expose_secret().as_bytes()),
+            Grantor::Administrator => "…".to_owned(),
+        });
+        let password = password.map(|password| format!(" PASSWORD '{password}'")).unwrap_or_default();
+        format!(
+            "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS{password};"
+        )
+    }
+
+    fn settings(self, role: &str) -> Vec<String> {
+        let connections = format!("CONNECTION LIMIT {}", self.limits.connections);
+        let values = role_settings(self.limits).into_iter().map(|(name, value)| format!("SET {name} = {value}"));
+        let search_path = format!("SET search_path = {}", self.schemas.search_path());
+        let all = std::iter::once(connections).chain(values).chain([search_path]);
+        let comment = format!("COMMENT ON ROLE {role} IS '{COMMENT}';");
+        all.map(|setting| format!("ALTER ROLE {role} {setting};")).chain([comment]).collect()
+    }
+
+    /// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator
+    /// created.
+    fn is_limited(self, connection: &mut PgConnection) -> QueryResult<bool> {
+        let query = sql_query(
+            "SELECT EXISTS (
+                 SELECT FROM pg_roles WHERE rolname = $1 AND rolconnlimit = $2::integer AND rolconfig @> $3
+                 AND ('search_path=' || (
+                     SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
+                     FROM unnest($4) WITH ORDINALITY AS searched (name, number)
+                 )) = ANY (rolconfig)
+             ) AS answer",
+        );
+        let settings = role_settings(self.limits).into_iter();
+        // An administrator may have chosen another one.
+        let settings = settings.filter(|(name, _)| *name != "idle_in_transaction_session_timeout");
+        let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={}", value.trim_matches('\''))).collect();
+        let query = query.bind::<Text, _>(self.reader.user()).bind::<Text, _>(self.limits.connections.to_string());
+        let query = query.bind::<Array<Text>, _>(settings).bind::<Array<Text>, _>(self.schemas.names());
+        Ok(query.get_result::<Answer>(connection)?.answer)
+    }
+}
+
+/// The settings of the role's sessions besides the search path, in the form in which PostgreSQL stores them.
+fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("default_transaction_read_only", "on".to_owned()),
+        ("statement_timeout", format!("'{}ms'", limits.statement_timeout.as_millis())),
+        ("idle_in_transaction_session_timeout", "'60s'".to_owned()),
+    ];
+    if limits.on_private_server {
+        settings.extend(PRIVATE_SETTINGS.map(|(name, value)| (name, format!("'{value}'"))));
+    }
+    settings
+}
+
+/// The privileges of the reader besides those on data.
+fn grants(role: &str, database: &str) -> Vec<String> {
+    let database = quote_identifier(database);
+    vec![
+        format!("GRANT CONNECT ON DATABASE {database} TO {role};"),
+        format!("GRANT USAGE ON SCHEMA tenancy TO {role};"),
+        format!("GRANT EXECUTE ON FUNCTION tenancy.enter(text), tenancy.current_tenant() TO {role};"),
+        format!("REVOKE ALL ON SCHEMA catalog FROM PUBLIC, {role};"),
+        format!("REVOKE ALL ON ALL TABLES IN SCHEMA catalog FROM PUBLIC, {role};"),
+        format!("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA catalog FROM PUBLIC, {role};"),
+    ]
+}
+
+/// What the reader and the owner may do in a schema.
+#[derive(QueryableByName)]
+struct SchemaPrivileges {
+    /// Whether the reader has been granted anything there.
+    #[diesel(sql_type = Bool)]
+    has_grants: bool,
+    /// Whether the reader may name its tables.
+    #[diesel(sql_type = Bool)]
+    is_usable: bool,
+    /// Whether the owner may name its tables.
+    #[diesel(sql_type = Bool)]
+    is_usable_by_owner: bool,
+    /// The tables and views that the reader may not read.
+    #[diesel(sql_type = Array<Text>)]
+    closed: Vec<String>,
+    /// The roles that create tables there, and whose tables the reader may not read by default.
+    #[diesel(sql_type = Array<Text>)]
+    creators: Vec<String>,
+    /// Those of them whose privileges the owner has.
+    #[diesel(sql_type = Array<Text>)]
+    own_creators: Vec<String>,
+}
+
+fn privileges(connection: &mut PgConnection, role: &str, schema: &str) -> QueryResult<SchemaPrivileges> {
+    let query = sql_query(include_str!("schema.sql")).bind::<Text, _>(role).bind::<Text, _>(schema);
+    query.get_result(connection)
+}
+
+#[derive(QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Bool)]
+    answer: bool,
+}
+
+fn role_exists(connection: &mut PgConnection, role: &str) -> QueryResult<bool> {
+    let query = sql_query("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1) AS answer");
+    Ok(query.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer)
+}
