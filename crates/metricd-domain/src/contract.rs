@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::invalid::InvalidContract;
-pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource};
+pub use self::period::{NoPeriodSource, Period, PeriodColumn, PeriodSource, TimeColumnCandidates};
 use crate::ParameterName;
 
 /// The parameters and columns of a metric with their types, the tables that it reads, and what a period does.

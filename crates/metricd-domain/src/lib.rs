@@ -107,7 +107,7 @@ mod visible;
 
 pub use contract::{
     Contract, ContractColumn, ContractParameter, ContractParts, ContractTable, InvalidContract, NoPeriodSource, Period,
-    PeriodColumn, PeriodSource,
+    PeriodColumn, PeriodSource, TimeColumnCandidates,
 };
 pub use dashboard::{
     Breakpoint, Dashboard, DashboardItem, DashboardName, DashboardSummary, InvalidBreakpoint, InvalidDashboard,

@@ -156,7 +156,7 @@ async fn a_period_narrows_the_table_that_a_name_means() -> Result<()> {
         assert_eq!(source.schema, schema);
     }
     let ambiguous = shop.validate(both, Some("orders.placed")).await?.err().context("two tables have it")?;
-    assert!(ambiguous.contains("write `table.column`, or `schema.table.column`"), "{ambiguous}");
+    assert!(ambiguous.ends_with("; write `Shop, 1.orders.placed` or `sales.orders.placed`"), "{ambiguous}");
     Ok(())
 }
 
