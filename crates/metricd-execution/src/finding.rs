@@ -45,7 +45,7 @@ finding_codes! {
     NotUnderstood = "sql-not-understood": "the guard does not understand this part of the SQL, and so cannot vouch for it",
     Writes = "sql-writes": "a part of the SQL would write: INSERT, UPDATE, DELETE, MERGE or INTO",
     Locks = "sql-locks": "a locking clause such as FOR UPDATE",
-    RelationNotAllowed = "sql-relation-not-allowed": "a relation outside the schema `warehouse`",
+    RelationNotAllowed = "sql-relation-not-allowed": "a relation outside the data schemas",
     FunctionNotAllowed = "sql-function-not-allowed": "a function that stored SQL may not call",
     TypeNotAllowed = "sql-type-not-allowed": "a type that stored SQL may not name",
     OperatorNotAllowed = "sql-operator-not-allowed": "an operator outside PostgreSQL's own ones",

@@ -75,7 +75,7 @@ pub enum ReaderError {
     },
     /// The reader was prepared for other data schemas than the ones that were given.
     #[error(
-        "the reader `{role}` reads the schemas `{search_path}`, and this command was given {schemas}: give every command \
+        "the reader `{role}` reads the schemas `{search_path}`, and this command expects {schemas}: give every command \
          the same --data-schema"
     )]
     OtherSchemas {

@@ -10,12 +10,14 @@ mod serve;
 mod values;
 mod variables;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use metricd_database::DatabaseUrl;
+use metricd_database::{DataSchemas, DatabaseUrl};
 
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::checks::{reject_ineffective_flags, reject_misplaced_flags, reject_passwords};
@@ -133,6 +135,19 @@ pub(crate) struct DatabaseArguments {
     #[arg(long, env = "READER_DATABASE_URL", hide_env_values = true, global = true, value_name = "URL", value_parser = database_url)]
     pub(crate) reader_database_url: Option<DatabaseUrl>,
 
+    /// A schema whose tables stored SQL reads. Names without a schema are searched in the order of the schemas. May be
+    /// repeated, or separated by commas. Give every command the same schemas. To change them, stop the server and run
+    /// `metricd migrate` with the new ones [default: warehouse].
+    #[arg(
+        long = "data-schema",
+        env = "METRICD_DATA_SCHEMAS",
+        global = true,
+        value_name = "SCHEMA",
+        value_delimiter = ',',
+        value_parser = schema_name
+    )]
+    pub(crate) data_schemas: Vec<String>,
+
     /// The folder of the private PostgreSQL, used without --database-url [default: .metricd; for root a folder below
     /// /var/lib/metricd if PostgreSQL's user cannot reach .metricd].
     #[arg(long, env = "METRICD_DATA_DIR", global = true, value_name = "FOLDER")]
@@ -141,6 +156,17 @@ pub(crate) struct DatabaseArguments {
     /// The folder of PostgreSQL's server programs for the private PostgreSQL, if metricd does not find them.
     #[arg(long, env = "METRICD_POSTGRES_BIN_DIR", global = true, value_name = "FOLDER")]
     pub(crate) postgres_bin_dir: Option<PathBuf>,
+}
+
+impl DatabaseArguments {
+    /// The schemas that stored SQL reads.
+    pub(crate) fn schemas(&self) -> Result<DataSchemas> {
+        if self.data_schemas.is_empty() {
+            return Ok(DataSchemas::default());
+        }
+        DataSchemas::new(self.data_schemas.iter().cloned())
+            .map_err(|error| usage_error(format!("--data-schema: {error}")))
+    }
 }
 
 /// What stored SQL may use in addition to what is always allowed.
@@ -229,6 +255,12 @@ pub(crate) fn misspelled_variables() -> Vec<String> {
     unknown_variables(&CommandLine::command(), names)
 }
 
+/// Takes the blanks around a name in a list away. An invalid name is refused together with the others.
+#[expect(clippy::unnecessary_wraps, reason = "clap takes functions that may fail")]
+fn schema_name(text: &str) -> Result<String, Infallible> {
+    Ok(text.trim().to_owned())
+}
+
 fn database_url(text: &str) -> Result<DatabaseUrl, metricd_database::InvalidDatabaseUrl> {
     let home = std::env::home_dir();
     let url = DatabaseUrl::parse_with(&text.to_owned().into(), &libpq::defaults(home.as_deref()))?;
@@ -286,6 +318,25 @@ mod tests {
             .collect();
         let differing: Vec<_> = without.symmetric_difference(&exceptions).collect();
         assert!(differing.is_empty(), "give it `env = \"METRICD_…\"`, or correct `OPTIONS_OF_ONE_CALL`: {differing:?}");
+    }
+
+    #[test]
+    fn data_schemas_are_trimmed_and_checked() {
+        let schemas = |list: &str| {
+            let line = CommandLine::try_parse_from(["metricd", "migrate", "--data-schema", list]).unwrap();
+            line.database.schemas().map_err(|error| error.to_string())
+        };
+        assert_eq!(schemas("public, sales ").unwrap().names(), ["public", "sales"]);
+        for (list, expected) in [
+            ("public,", "--data-schema: expected the name of a schema"),
+            ("public, public", "--data-schema: the schema `public` occurs twice"),
+            ("catalog", "--data-schema: the schema `catalog` holds no data for metrics"),
+            ("$user", "--data-schema: `$user` is not the name of a schema"),
+        ] {
+            assert!(schemas(list).unwrap_err().starts_with(expected), "{list}: {:?}", schemas(list));
+        }
+        let line = CommandLine::try_parse_from(["metricd", "--data-schema=b", "serve", "--data-schema=a"]).unwrap();
+        assert_eq!(line.database.schemas().unwrap().names(), ["a"], "clap keeps the list of the innermost level");
     }
 
     #[test]

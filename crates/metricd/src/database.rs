@@ -11,11 +11,15 @@ use metricd_embedded::{
     Cluster, ClusterAccess, ClusterOptions, ConnectionInfo, Search, default_data_dir, open_or_join,
 };
 use metricd_postgres::{
-    ReaderLimits, ServerStart, check_reader, create_database, harden, migrate, open_classes, pending_migrations,
-    prepare_reader, refuse_pooler, require_same_database, server_major, server_start,
+    ReaderLimits, ServerStart, check_data_schemas, check_reader, create_database, harden, migrate, open_classes,
+    pending_migrations, prepare_reader, reader_notices, refuse_pooler, require_same_database, server_major,
+    server_start,
 };
 
 use crate::arguments::DatabaseArguments;
+
+/// The schema that the records of files are stored in.
+pub(crate) const RECORDS_SCHEMA: &str = "warehouse";
 
 /// The database and the reader of the private PostgreSQL.
 const DATABASE: &str = "metricd";
@@ -87,7 +91,7 @@ impl Database {
     /// Opens the database to serve from, with this time limit for statements. Fails if another process runs the private
     /// database.
     pub(crate) fn open(arguments: &DatabaseArguments, query_timeout: Duration) -> Result<Self> {
-        let schemas = DataSchemas::default();
+        let schemas = arguments.schemas()?;
         match Source::of(arguments)? {
             Source::External { owner, reader } => Self::external(owner, require_reader(reader)?, schemas),
             Source::Private(options) => {
@@ -120,7 +124,7 @@ impl Database {
             Source::Private(ClusterOptions { data_dir, search, .. }) if !Cluster::exists(&data_dir)? => {
                 log::info!("there is no database in `{}`: a temporary one is used", data_dir.display());
                 let cluster = Cluster::ephemeral(&search, &[READER])?;
-                let database = Self::private(cluster.connection(), DataSchemas::default(), Some(private_limits()))?;
+                let database = Self::private(cluster.connection(), arguments.schemas()?, Some(private_limits()))?;
                 Ok(Self { cluster: Some(cluster), ..database })
             }
             _ => Self::open_or_join(arguments),
@@ -132,10 +136,10 @@ impl Database {
         match Source::of(arguments)? {
             Source::External { owner, reader } => {
                 require_schema(&owner)?;
-                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), DataSchemas::default());
+                let (reader, schemas) = (reader.unwrap_or_else(|| owner.clone()), arguments.schemas()?);
                 Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
             }
-            Source::Private(options) => Self::open_or_join_private(&options, &DataSchemas::default()),
+            Source::Private(options) => Self::open_or_join_private(&options, &arguments.schemas()?),
         }
     }
 
@@ -172,6 +176,7 @@ impl Database {
     fn external(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
         require_schema(&owner)?;
         require_same_database(&owner, &reader)?;
+        check_data_schemas(&owner, Some(reader.user()), &schemas)?;
         check_reader(&reader, &schemas)?;
         let open = open_classes(&reader)?;
         if !open.is_empty() {
@@ -200,11 +205,34 @@ impl Database {
         Ok(Self { owner, reader, schemas, cluster: None, is_private: true, data_dir: None, joined: None })
     }
 
+    /// The role that runs stored SQL, unless this command was given no reader.
+    fn role(&self) -> Option<&str> {
+        Some(self.reader.user()).filter(|role| *role != self.owner.user())
+    }
+
+    /// Refuses other data schemas than the reader was prepared for: SQL would be validated against tables that it does
+    /// not run on.
+    pub(crate) fn require_data_schemas(&self) -> Result<()> {
+        Ok(check_data_schemas(&self.owner, self.role(), &self.schemas)?)
+    }
+
+    /// Logs what looks different to metrics than to the owner of the tables.
+    pub(crate) fn log_notices(&self) -> Result<()> {
+        self.role().map_or(Ok(()), |role| log_notices(&self.owner, role, &self.schemas))
+    }
+
     /// Stops a private PostgreSQL that this program runs.
     pub(crate) fn close(self) -> Result<()> {
         self.cluster.map_or(Ok(()), Cluster::stop)?;
         Ok(())
     }
+}
+
+pub(crate) fn log_notices(owner: &DatabaseUrl, role: &str, schemas: &DataSchemas) -> Result<()> {
+    for notice in reader_notices(owner, role, schemas)? {
+        log::info!("{notice}");
+    }
+    Ok(())
 }
 
 fn private_limits() -> ReaderLimits {

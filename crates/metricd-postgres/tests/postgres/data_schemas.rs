@@ -154,7 +154,7 @@ async fn another_list_is_refused_and_named() -> Result<()> {
             check_data_schemas(&owner, role, &same)?;
             for error in [check_data_schemas(&owner, role, &other), check_reader(&reader, &other)] {
                 let error = error.err().context("the reader has one schema")?.to_string();
-                let expected = "reads the schemas `shop`, and this command was given the schemas `shop`, `public`: give every \
+                let expected = "reads the schemas `shop`, and this command expects the schemas `shop`, `public`: give every \
                                 command the same --data-schema";
                 assert!(error.contains(expected) && !error.contains("migrate"), "{error}");
             }

@@ -26,6 +26,7 @@ pub(crate) async fn check(
     let database = Database::open_or_join_existing(arguments)?;
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(&database, guard).await?;
+    database.log_notices()?;
     let bar = count_bar(repository.check().await?.metric_count, "validating");
     let config = RunnerConfig { max_connections: 1, schemas: database.schemas.clone(), ..RunnerConfig::default() };
     let runner = PgRunner::new(&database.reader, config)?;

@@ -7,12 +7,12 @@ use anyhow::Result;
 use metricd_domain::{IngestionMode, IngestionReport};
 use metricd_execution::{SqlValidationError, SqlValidator};
 use metricd_ingestion::{IngestError, IngestOptions, Inputs, Progress, ingest as ingest_files, render};
-use metricd_postgres::{PgRepository, RepositoryConfig};
+use metricd_postgres::{PgRepository, ReaderError, RepositoryConfig};
 use metricd_repository::RepositoryError;
 use metricd_runner::PgResolver;
 
 use crate::arguments::{DatabaseArguments, Format, GuardArguments, IngestArguments, REFUSED};
-use crate::database::Database;
+use crate::database::{Database, RECORDS_SCHEMA};
 use crate::output;
 use crate::progress::Bar;
 
@@ -69,10 +69,9 @@ async fn store_with_retries(
 }
 
 fn is_unavailable(error: &anyhow::Error) -> bool {
-    match error.downcast_ref() {
-        Some(IngestError::Repository(RepositoryError::Unavailable(_))) => true,
-        _ => matches!(error.downcast_ref(), Some(SqlValidationError::Unavailable(_))),
-    }
+    matches!(error.downcast_ref(), Some(IngestError::Repository(RepositoryError::Unavailable(_))))
+        || matches!(error.downcast_ref(), Some(SqlValidationError::Unavailable(_)))
+        || matches!(error.downcast_ref(), Some(ReaderError::Connect(_) | ReaderError::Refused { .. }))
 }
 
 /// Validates files and stores them in the database.
@@ -85,11 +84,20 @@ pub(super) async fn store(
 ) -> Result<IngestionReport> {
     let repository = PgRepository::new(&database.owner, RepositoryConfig { max_connections: 1, ..Default::default() })?;
     let validator = validator(database, guard).await?;
-    Ok(ingest_files(&repository, validator, inputs, options, progress).await?)
+    let report = ingest_files(&repository, validator, inputs, options, progress).await?;
+    if report.records.accepted() > 0 && !database.schemas.contains(RECORDS_SCHEMA) {
+        log::warn!(
+            "no metric can read the records of these files: they are stored in `warehouse.metrics`, and `warehouse` is not one \
+             of the data schemas (--data-schema)"
+        );
+    }
+    Ok(report)
 }
 
-/// Returns the validator of the SQL to be stored in the database.
+/// Returns the validator of the SQL to be stored in the database. Refuses a database whose reader was prepared for other
+/// data schemas.
 pub(super) async fn validator(database: &Database, guard: &GuardArguments) -> Result<SqlValidator> {
+    database.require_data_schemas()?;
     let resolver = Arc::new(PgResolver::new(&database.owner, &database.schemas));
     let functions = guard.allow_functions.iter().cloned().collect();
     let validator = SqlValidator::new(resolver, &functions).await?;

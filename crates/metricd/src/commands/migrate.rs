@@ -6,10 +6,12 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use metricd_database::{DataSchemas, DatabaseUrl};
-use metricd_postgres::{ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database};
+use metricd_postgres::{
+    ReaderLimits, check_candidate, check_reader, prepare_reader, require_same_database, schemas_besides,
+};
 
 use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
-use crate::database::{Database, Source, require_reader, require_schema, require_version};
+use crate::database::{Database, Source, log_notices, require_reader, require_schema, require_version};
 use crate::output;
 
 fn refuse_undo(call: MigrateArguments) -> Result<()> {
@@ -39,7 +41,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
             hardening::harden(&owner, call)?;
         }
         Source::External { owner, reader } => {
-            migrate_external(&owner, &require_reader(reader)?, &DataSchemas::default())?;
+            migrate_external(&owner, &require_reader(reader)?, &arguments.schemas()?)?;
             if call.harden {
                 hardening::harden(&owner, call)?;
             }
@@ -58,7 +60,12 @@ fn migrate_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSch
     prepare_reader(owner, reader, schemas, ReaderLimits::default())?;
     require_same_database(owner, reader)?;
     check_reader(reader, schemas)?;
-    let reader = reader.user();
-    output::print(&format!("the database {owner} is up to date; `{reader}` may read {schemas} and nothing else\n"));
-    Ok(())
+    let role = reader.user();
+    let besides = schemas_besides(owner, role, schemas)?;
+    let only = if besides.is_empty() { " and nothing else" } else { "" };
+    output::print(&format!("the database {owner} is up to date; `{role}` may read {schemas}{only}\n"));
+    for schema in besides {
+        output::print(&format!("{schema}\n"));
+    }
+    log_notices(owner, role, schemas)
 }

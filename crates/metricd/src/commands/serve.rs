@@ -25,7 +25,7 @@ use tokio::time::MissedTickBehavior;
 use super::ingest::store;
 use crate::access::{Exposure, access};
 use crate::arguments::{DatabaseArguments, GuardArguments, ServeArguments};
-use crate::database::Database;
+use crate::database::{Database, RECORDS_SCHEMA};
 use crate::tenants::tenants;
 use crate::{output, sample};
 
@@ -50,8 +50,11 @@ pub(crate) async fn serve(
     if nix::unistd::geteuid().is_root() {
         warn_of_root(exposure.is_external_database);
     }
+    database.log_notices()?;
     let (repository, runner) = connect(&database, &serve)?;
-    if database.is_private && !serve.no_sample && repository.check().await?.metric_count == 0 {
+    // The sample's SQL reads the sample's records.
+    let may_load_sample = database.is_private && !serve.no_sample && database.schemas.contains(RECORDS_SCHEMA);
+    if may_load_sample && repository.check().await?.metric_count == 0 {
         load_sample(&database, guard).await?;
     }
     let (runner, tenants) = tenants(&serve.access, &database, runner).await?;

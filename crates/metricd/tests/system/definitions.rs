@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 use crate::support::{Server, folder, metricd, run};
 
 /// Sends a request, and returns status, `ETag` and body of the response.
-async fn call(method: &str, url: String, if_match: Option<&str>, body: Option<Value>) -> Result<(u16, String, Value)> {
+pub(crate) async fn call(
+    method: &str,
+    url: String,
+    if_match: Option<&str>,
+    body: Option<Value>,
+) -> Result<(u16, String, Value)> {
     let mut request = reqwest::Client::new().request(method.parse()?, url);
     if let Some(tag) = if_match {
         request = request.header("if-match", tag);

@@ -199,3 +199,16 @@ async fn the_log_is_complete_when_the_server_stops() -> Result<()> {
     assert!(log.contains("stopping"), "{log}");
     Ok(())
 }
+
+#[test]
+fn other_data_schemas_than_those_of_the_running_server_are_refused() -> Result<()> {
+    let folder = folder()?;
+    let data_dir = folder.path().join("data");
+    let server = Server::start(metricd(&data_dir).arg("--no-sample"))?;
+    let (code, printed, error) = run(metricd(&data_dir).args(["check", "--data-schema", "public"]))?;
+    let expected = "reads the schemas `warehouse`, and this command expects the schema `public`: give every command";
+    assert!(code == 1 && error.contains(expected), "{printed}{error}");
+    assert_eq!(run(metricd(&data_dir).arg("check"))?.0, 0);
+    assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
+    Ok(())
+}

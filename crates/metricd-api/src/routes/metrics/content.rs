@@ -25,7 +25,7 @@ pub(super) struct NewMetricRequest {
     pub(super) title: MetricTitle,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     description: Option<MetricDescription>,
-    /// One SELECT over the tables of the schema `warehouse`.
+    /// One SELECT over the tables of the data schemas, by default `warehouse`.
     #[schema(value_type = String, min_length = 1)]
     sql: SqlText,
     /// Declarations of parameters. PostgreSQL infers the types of the others.
@@ -78,7 +78,7 @@ pub(super) struct MetricPatchRequest {
     title: Field<MetricTitle>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 2000)]
     description: Field<MetricDescription>,
-    /// One SELECT over the tables of the schema `warehouse`.
+    /// One SELECT over the tables of the data schemas, by default `warehouse`.
     #[schema(value_type = Option<String>, nullable = false, min_length = 1)]
     sql: Field<SqlText>,
     #[schema(value_type = Option<Vec<ParameterDeclaration>>)]
