@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
-use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::{Connection, ConnectionError, PgConnection, QueryResult, QueryableByName, RunQueryDsl};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
@@ -18,24 +18,10 @@ pub struct ConnectError {
     message: String,
 }
 
-/// The major version of the server.
-///
-/// # Errors
-///
-/// [`ConnectError`] if the server is unreachable or does not report it.
-pub fn server_major(url: &DatabaseUrl) -> Result<u32, ConnectError> {
-    #[derive(QueryableByName)]
-    struct Version {
-        #[diesel(sql_type = Integer)]
-        number: i32,
+impl ConnectError {
+    pub(crate) fn new(url: &DatabaseUrl, message: impl Into<String>) -> Self {
+        Self { database: url.to_string(), message: message.into() }
     }
-    let mut connection = connect_as_owner(url)?;
-    let query = diesel::sql_query("SELECT current_setting('server_version_num')::integer AS number");
-    let version: QueryResult<Version> = query.get_result(&mut connection);
-    let number = version.ok().and_then(|version| u32::try_from(version.number).ok());
-    let silent =
-        || ConnectError { database: url.to_string(), message: "the server does not say its version".to_owned() };
-    Ok(number.ok_or_else(silent)? / 10_000)
 }
 
 /// When a server was started. It identifies a run of the server.
@@ -75,30 +61,37 @@ pub(crate) fn connect_as_owner(url: &DatabaseUrl) -> Result<PgConnection, Connec
 ///
 /// [`ConnectError`] if it does, or if the server is unreachable.
 pub fn refuse_pooler(owner: &DatabaseUrl) -> Result<(), ConnectError> {
+    if !leads_through_pooler(owner)? {
+        return Ok(());
+    }
+    let message = "the URL leads through a connection pooler, and the owner's sessions have to be with PostgreSQL itself: \
+                   set DATABASE_URL to PostgreSQL's own address (READER_DATABASE_URL may lead through the pooler)";
+    Err(ConnectError::new(owner, message))
+}
+
+/// Whether a URL leads through a connection pooler, which does not forward the options of a session.
+///
+/// # Errors
+///
+/// [`ConnectError`] if the server is unreachable.
+pub fn leads_through_pooler(url: &DatabaseUrl) -> Result<bool, ConnectError> {
     #[derive(QueryableByName)]
     struct Answer {
         #[diesel(sql_type = Bool)]
         is_own: bool,
     }
-    let pooled = || ConnectError {
-        database: owner.to_string(),
-        message:
-            "the URL leads through a connection pooler, and the owner's sessions have to be with PostgreSQL itself: \
-                  set DATABASE_URL to PostgreSQL's own address (READER_DATABASE_URL may lead through the pooler)"
-                .to_owned(),
-    };
     let token = Uuid::new_v4();
-    let mut connection = match connect(&owner.with_options(&session_token_option(token))) {
+    let mut connection = match connect(&url.with_options(&session_token_option(token))) {
         Ok(connection) => connection,
         // A pooler may refuse options that it does not forward.
-        Err(error) => return Err(connect(owner).map_or(error, |_| pooled())),
+        Err(error) => return connect(url).map_or(Err(error), |_| Ok(true)),
     };
     let query = diesel::sql_query(format!(
         "SELECT pg_catalog.current_setting('{SESSION_TOKEN}', true) IS NOT DISTINCT FROM $1 AS is_own"
     ));
     let answer: QueryResult<Answer> =
         connection.transaction(|connection| query.bind::<Text, _>(token.to_string()).get_result(connection));
-    if answer.is_ok_and(|answer| answer.is_own) { Ok(()) } else { Err(pooled()) }
+    Ok(!answer.is_ok_and(|answer| answer.is_own))
 }
 
 /// Opens a session of the reader in a transaction, which is one session even behind a pooler. Its search path has

@@ -50,19 +50,21 @@ mod repository;
 #[rustfmt::skip]
 #[expect(unreachable_pub, reason = "the file is as `diesel print-schema` writes it")]
 mod schema;
+mod survey;
 mod tenant_key;
 
-pub use connection::{ConnectError, ServerStart, refuse_pooler, server_major, server_start};
+pub use connection::{ConnectError, ServerStart, leads_through_pooler, refuse_pooler, server_start};
 pub use hardening::{
     HardeningError, HardeningPlan, Right, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
 };
 pub use identity::require_same_database;
 pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{
-    ReaderError, ReaderLimits, check_candidate, check_data_schemas, check_reader, prepare_reader, reader_notices,
-    schemas_besides,
+    ReaderError, ReaderLimits, administrators_script, check_candidate, check_data_schemas, check_reader,
+    prepare_reader, reader_notices, schemas_besides,
 };
 pub use repository::{PgRepository, RepositoryConfig};
+pub use survey::{SchemaFacts, ServerFacts, survey_schemas, survey_server};
 pub use tenant_key::tenant_key;
 
 /// The examples of the README, which `cargo test --doc` runs.

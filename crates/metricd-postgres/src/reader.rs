@@ -10,7 +10,7 @@ use diesel::{OptionalExtension, PgConnection, QueryableByName, RunQueryDsl, sql_
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 
 pub use self::notices::{reader_notices, schemas_besides};
-pub use self::prepare::prepare_reader;
+pub use self::prepare::{administrators_script, prepare_reader};
 use crate::connection::{ConnectError, connect_as_owner, connect_as_reader};
 
 /// The schema that metricd creates for data. It may be missing before the first migration.

@@ -22,7 +22,8 @@ use metricd_database::{DataSchemas, DatabaseUrl};
 pub(crate) use self::access::{AccessArguments, TokenArguments};
 use self::checks::{reject_ineffective_flags, reject_misplaced_flags, reject_passwords};
 pub(crate) use self::commands::{
-    CheckArguments, Format, IngestArguments, MigrateArguments, OpenapiArguments, PlanFormat, PurgeArguments,
+    CheckArguments, ConnectArguments, Format, IngestArguments, MigrateArguments, OpenapiArguments, PlanFormat,
+    PurgeArguments,
 };
 use self::quotas::QuotaArguments;
 pub(crate) use self::serve::ServeArguments;
@@ -95,6 +96,13 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 no drift, 1 failed, 2 drift.
     Check(CheckArguments),
+    /// Look at a PostgreSQL database, and say what `serve` lacks there. Changes nothing.
+    ///
+    /// Prints the version, the connection, the schemas and the rights of the roles on one page, with the SQL for an
+    /// administrator. Give it the same --data-schema and READER_DATABASE_URL as `serve`.
+    ///
+    /// Exit code: 0 `serve` would start, 1 failed, 2 something is missing.
+    Connect(ConnectArguments),
     /// Migrate the schema, and create the reader with its privileges; harden the database on request.
     Migrate(MigrateArguments),
     /// Print the OpenAPI document of the API, or of stored metrics.

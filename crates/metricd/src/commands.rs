@@ -1,6 +1,7 @@
 //! The commands, each in its own file.
 
 mod check;
+mod connect;
 mod ingest;
 mod migrate;
 mod openapi;
@@ -9,6 +10,7 @@ mod serve;
 mod token;
 
 pub(crate) use check::check;
+pub(crate) use connect::connect;
 pub(crate) use ingest::ingest;
 pub(crate) use migrate::migrate;
 pub(crate) use openapi::openapi;

@@ -11,9 +11,9 @@ use metricd_embedded::{
     Cluster, ClusterAccess, ClusterOptions, ConnectionInfo, Search, default_data_dir, open_or_join,
 };
 use metricd_postgres::{
-    ReaderLimits, ServerStart, check_data_schemas, check_reader, create_database, harden, migrate, open_classes,
-    pending_migrations, prepare_reader, reader_notices, refuse_pooler, require_same_database, server_major,
-    server_start,
+    ReaderLimits, ServerFacts, ServerStart, check_data_schemas, check_reader, create_database, harden, migrate,
+    open_classes, pending_migrations, prepare_reader, reader_notices, refuse_pooler, require_same_database,
+    server_start, survey_server,
 };
 
 use crate::arguments::DatabaseArguments;
@@ -26,10 +26,10 @@ const DATABASE: &str = "metricd";
 const READER: &str = "metricd_reader";
 
 /// The oldest supported version of PostgreSQL.
-const MIN_MAJOR: u32 = 15;
+const MIN_MAJOR: i32 = 15;
 
 /// The newest version of PostgreSQL that the rules for SQL, functions and privileges consider.
-const NEWEST_KNOWN_MAJOR: u32 = 18;
+const NEWEST_KNOWN_MAJOR: i32 = 18;
 
 /// How much the reader's `statement_timeout` exceeds metricd's time limit, so that metricd ends a statement and reports why.
 const STATEMENT_TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
@@ -179,13 +179,8 @@ impl Database {
         check_data_schemas(&owner, Some(reader.user()), &schemas)?;
         check_reader(&reader, &schemas)?;
         let open = open_classes(&reader)?;
-        if !open.is_empty() {
-            log::warn!(
-                "{owner} is not hardened: PostgreSQL's defaults let the reader `{}` do harm in a read-only transaction \
-                 ({}); see docs/hardening.md, and run `metricd migrate --harden`",
-                reader.user(),
-                open.join(", ")
-            );
+        if let Some(warning) = not_hardened(&owner, &reader, &open) {
+            log::warn!("{warning}");
         }
         Ok(Self { owner, reader, schemas, cluster: None, is_private: false, data_dir: None, joined: None })
     }
@@ -194,7 +189,7 @@ impl Database {
         let owner = DatabaseUrl::parse(connection.owner_url(DATABASE)?)?;
         let reader = DatabaseUrl::parse(connection.url(READER, DATABASE)?)?;
         create_database(&owner)?;
-        warn_of_newer(server_major(&owner)?);
+        warn_of_newer(survey_server(&owner)?.major);
         migrate(&owner)?;
         // No other program uses a private database, so none needs the revoked privileges.
         harden(&owner)?;
@@ -246,18 +241,44 @@ pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl>
     )
 }
 
-pub(crate) fn require_version(owner: &DatabaseUrl) -> Result<()> {
+/// The warning about the privileges of PUBLIC of these classes.
+pub(crate) fn not_hardened(owner: &DatabaseUrl, reader: &DatabaseUrl, open_classes: &[String]) -> Option<String> {
+    (!open_classes.is_empty()).then(|| {
+        format!(
+            "{owner} is not hardened: PostgreSQL's defaults let the reader `{}` do harm in a read-only transaction \
+             ({}); see docs/hardening.md, and run `metricd migrate --harden`",
+            reader.user(),
+            open_classes.join(", ")
+        )
+    })
+}
+
+/// Checks that the owner's URL leads to a server and a database that metricd can use.
+pub(crate) fn require_server(owner: &DatabaseUrl) -> Result<()> {
     refuse_pooler(owner)?;
-    let major = server_major(owner)?;
-    ensure!(
-        major >= MIN_MAJOR,
-        "the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"
-    );
-    warn_of_newer(major);
+    let server = survey_server(owner)?;
+    if let Some(refusal) = refuse_server(owner, &server) {
+        bail!(refusal);
+    }
+    warn_of_newer(server.major);
     Ok(())
 }
 
-fn warn_of_newer(major: u32) {
+/// Why metricd cannot use the server or the database.
+pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option<String> {
+    let ServerFacts { major, encoding, database, .. } = server;
+    if *major < MIN_MAJOR {
+        return Some(format!("the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"));
+    }
+    (encoding != "UTF8").then(|| {
+        format!(
+            "the database `{database}` has the encoding {encoding}, and metricd needs UTF8: copy it into a database that \
+             was created with `createdb --encoding UTF8 --template template0`"
+        )
+    })
+}
+
+fn warn_of_newer(major: i32) {
     if major > NEWEST_KNOWN_MAJOR {
         log::warn!(
             "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: the \
@@ -267,7 +288,7 @@ fn warn_of_newer(major: u32) {
 }
 
 pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {
-    require_version(owner)?;
+    require_server(owner)?;
     let pending = pending_migrations(owner)?;
     ensure!(pending == 0, "the database {owner} lacks {pending} migrations: run `metricd migrate`");
     Ok(())

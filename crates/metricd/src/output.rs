@@ -41,7 +41,7 @@ pub(crate) fn usage(error: &clap::Error) {
     let source = std::error::Error::source(error).filter(|_| error.kind() == ErrorKind::ValueValidation);
     if let (Some(ContextValue::String(argument)), Some(source)) = (error.get(ContextKind::InvalidArg), source)
         && let Some(name) = argument.split(' ').next()
-        && ["--database-url", "--reader-database-url", "DATABASE_URL", "READER_DATABASE_URL"].contains(&name)
+        && ["--database-url", "--reader-database-url", "DATABASE_URL", "READER_DATABASE_URL", "[URL]"].contains(&name)
     {
         // The value may hold a password, and clap quotes it.
         let _ = writeln!(io::stderr(), "metricd: {name} is not a database URL: {source}");

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::sql_types::{Array, Bool, Text};
-use diesel::{Connection, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
+use diesel::{Connection, OptionalExtension, PgConnection, QueryResult, QueryableByName, RunQueryDsl, sql_query};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
 use postgres_protocol::password::scram_sha_256;
 use secrecy::ExposeSecret;
@@ -55,6 +55,25 @@ pub fn prepare_reader(
         };
         ReaderError::Refused { role: reader.user().to_owned(), message: failure.to_string(), advice }
     })
+}
+
+/// The statements by which an administrator does what is left of [`prepare_reader`], as far as the schemas that they name
+/// exist. Changes nothing.
+///
+/// # Errors
+///
+/// [`ReaderError::Connect`] if the owner cannot connect, [`ReaderError::Refused`] if the state cannot be read.
+pub fn administrators_script(
+    owner: &DatabaseUrl,
+    reader: &DatabaseUrl,
+    schemas: &DataSchemas,
+    limits: ReaderLimits,
+) -> Result<Vec<String>, ReaderError> {
+    let mut connection = connect_as_owner(owner)?;
+    let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
+    let preparation = Preparation { owner, reader, schemas, limits };
+    let plan = preparation.plan(&mut connection, Grantor::Administrator).map_err(refused)?;
+    Ok(plan.statements)
 }
 
 /// Why the owner cannot prepare the reader.
@@ -120,9 +139,14 @@ impl Preparation<'_> {
         if !self.is_limited(connection)? {
             plan.statements.extend(self.settings(&role));
         }
-        plan.statements.extend(grants(&role, self.owner.database()));
+        plan.statements
+            .push(format!("GRANT CONNECT ON DATABASE {} TO {role};", quote_identifier(self.owner.database())));
+        // Before the first migration metricd's own schemas do not exist.
+        if has_catalog(connection)? {
+            plan.statements.extend(grants(&role));
+        }
         for schema in self.schemas.names() {
-            let privileges = privileges(connection, self.reader.user(), schema)?;
+            let Some(privileges) = privileges(connection, self.reader.user(), schema)? else { continue };
             self.open(&mut plan, &role, schema, &privileges, grantor);
         }
         Ok(plan)
@@ -168,7 +192,7 @@ impl Preparation<'_> {
             return Ok(Some(format!("`{role}` may not connect to the database")));
         }
         for schema in self.schemas.names() {
-            let privileges = privileges(connection, role, schema)?;
+            let Some(privileges) = privileges(connection, role, schema)? else { continue };
             if !privileges.is_usable {
                 return Ok(Some(format!("`{role}` may not use the schema `{schema}`")));
             }
@@ -238,11 +262,9 @@ fn role_settings(limits: ReaderLimits) -> Vec<(&'static str, String)> {
     settings
 }
 
-/// The privileges of the reader besides those on data.
-fn grants(role: &str, database: &str) -> Vec<String> {
-    let database = quote_identifier(database);
+/// The privileges of the reader on metricd's own schemas.
+fn grants(role: &str) -> Vec<String> {
     vec![
-        format!("GRANT CONNECT ON DATABASE {database} TO {role};"),
         format!("GRANT USAGE ON SCHEMA tenancy TO {role};"),
         format!("GRANT EXECUTE ON FUNCTION tenancy.enter(text), tenancy.current_tenant() TO {role};"),
         format!("REVOKE ALL ON SCHEMA catalog FROM PUBLIC, {role};"),
@@ -274,15 +296,21 @@ struct SchemaPrivileges {
     own_creators: Vec<String>,
 }
 
-fn privileges(connection: &mut PgConnection, role: &str, schema: &str) -> QueryResult<SchemaPrivileges> {
+/// `None` if there is no such schema.
+fn privileges(connection: &mut PgConnection, role: &str, schema: &str) -> QueryResult<Option<SchemaPrivileges>> {
     let query = sql_query(include_str!("schema.sql")).bind::<Text, _>(role).bind::<Text, _>(schema);
-    query.get_result(connection)
+    query.get_result(connection).optional()
 }
 
 #[derive(QueryableByName)]
 struct Answer {
     #[diesel(sql_type = Bool)]
     answer: bool,
+}
+
+fn has_catalog(connection: &mut PgConnection) -> QueryResult<bool> {
+    let query = sql_query("SELECT to_regnamespace('catalog') IS NOT NULL AS answer");
+    Ok(query.get_result::<Answer>(connection)?.answer)
 }
 
 fn role_exists(connection: &mut PgConnection, role: &str) -> QueryResult<bool> {

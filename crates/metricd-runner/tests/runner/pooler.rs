@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use metricd_database::DataSchemas;
 use metricd_domain::{SqlText, Tenant};
 use metricd_execution::{BoundStatement, JsonRows, MetricRunner, Permit, RunError, RunLimits, SnapshotRun, Statement};
-use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, server_major, tenant_key};
+use metricd_postgres::{check_reader, open_classes, refuse_pooler, require_same_database, survey_server, tenant_key};
 use metricd_runner::{PgRunner, RunnerConfig};
 use metricd_test_support::{Pooler, StartupOptions, TestDatabase};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -229,7 +229,7 @@ async fn the_reader_may_be_behind_a_pooler_and_the_owner_not() -> Result<()> {
             refuse_pooler(&owner)?;
             let refused = refuse_pooler(&reader).err().context("a refusal")?.to_string();
             assert!(refused.contains("pooler") && refused.contains("DATABASE_URL"), "{refused}");
-            assert!(server_major(&owner)? >= 15);
+            assert!(survey_server(&owner)?.major >= 15);
             anyhow::Ok(())
         })
         .await??;

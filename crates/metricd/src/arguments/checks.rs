@@ -10,12 +10,17 @@ use super::{CommandLine, ServeArguments};
 pub(super) fn reject_passwords(matches: &ArgMatches) -> Result<(), clap::Error> {
     let levels = std::iter::once(matches).chain(matches.subcommand().map(|(_, matches)| matches));
     for matches in levels {
-        for (id, variable) in [("database_url", "DATABASE_URL"), ("reader_database_url", "READER_DATABASE_URL")] {
-            let is_flag = matches.value_source(id) == Some(ValueSource::CommandLine);
-            if is_flag && matches.get_one::<DatabaseUrl>(id).is_some_and(DatabaseUrl::has_password) {
+        for (id, name, variable) in [
+            ("database_url", "--database-url", "DATABASE_URL"),
+            ("reader_database_url", "--reader-database-url", "READER_DATABASE_URL"),
+            ("url", "the argument", "DATABASE_URL"),
+        ] {
+            let given = matches.try_get_one::<DatabaseUrl>(id).ok().flatten();
+            if given.is_some_and(DatabaseUrl::has_password)
+                && matches.value_source(id) == Some(ValueSource::CommandLine)
+            {
                 let message = format!(
-                    "every user of the machine can see a password on the command line: set {variable} instead of --{}",
-                    id.replace('_', "-")
+                    "every user of the machine can see a password on the command line: set {variable} instead of {name}"
                 );
                 return Err(CommandLine::command().error(clap::error::ErrorKind::ValueValidation, message));
             }
@@ -67,6 +72,7 @@ mod tests {
         for arguments in [
             ["metricd", "--database-url", "postgres://ann:s3cret@localhost/m", "migrate"],
             ["metricd", "migrate", "--reader-database-url", "postgres://ann:s3cret@localhost/m"],
+            ["metricd", "--log=info", "connect", "postgres://ann:s3cret@localhost/m"],
         ] {
             let matches = CommandLine::command().try_get_matches_from(arguments).unwrap();
             let error = reject_passwords(&matches).unwrap_err().to_string();

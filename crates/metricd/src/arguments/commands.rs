@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use metricd_database::DatabaseUrl;
 use metricd_domain::{DashboardId, MetricId};
 
+use super::database_url;
 use super::values::duration;
 
 /// The arguments of `check`.
@@ -14,6 +16,14 @@ pub(crate) struct CheckArguments {
     /// The format of the report: text for people, or JSON for programs.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+/// The arguments of `connect`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ConnectArguments {
+    /// The owner's URL [default: DATABASE_URL].
+    #[arg(value_name = "URL", value_parser = database_url)]
+    pub(crate) url: Option<DatabaseUrl>,
 }
 
 /// The arguments of `openapi`.

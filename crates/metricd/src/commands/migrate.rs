@@ -11,7 +11,7 @@ use metricd_postgres::{
 };
 
 use crate::arguments::{DatabaseArguments, MigrateArguments, usage_error};
-use crate::database::{Database, Source, log_notices, require_reader, require_schema, require_version};
+use crate::database::{Database, Source, log_notices, require_reader, require_schema, require_server};
 use crate::output;
 
 fn refuse_undo(call: MigrateArguments) -> Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn migrate(arguments: &DatabaseArguments, call: MigrateArguments) -> 
 }
 
 fn migrate_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
-    require_version(owner)?;
+    require_server(owner)?;
     check_candidate(owner, reader, schemas)?;
     let applied = metricd_postgres::migrate(owner)?;
     for version in &applied {

@@ -330,3 +330,94 @@ async fn connect(cluster: &Cluster, database: &str) -> Result<tokio_postgres::Cl
     actix_web::rt::spawn(connection);
     Ok(client)
 }
+
+/// The names of all schemas and roles.
+async fn schemas_and_roles(owner: &str) -> Result<String> {
+    let (client, connection) = tokio_postgres::connect(owner, NoTls).await?;
+    actix_web::rt::spawn(connection);
+    let sql = "SELECT concat((SELECT string_agg(nspname || coalesce(nspacl::text, ''), ' ' ORDER BY nspname) FROM pg_namespace), ' ',
+        (SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles))";
+    Ok(client.query_one(sql, &[]).await?.get(0))
+}
+
+#[actix_web::test]
+async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()> {
+    let (cluster, folder) = (cluster()?, folder()?);
+    let superuser = cluster.connection().owner_url("postgres")?.expose_secret().to_owned();
+    let (client, connection) = tokio_postgres::connect(&superuser, NoTls).await?;
+    actix_web::rt::spawn(connection);
+    let tables = "CREATE ROLE app; CREATE ROLE metricd_owner LOGIN PASSWORD 'secret'; CREATE SCHEMA sales AUTHORIZATION app;
+        SET ROLE app; CREATE TABLE sales.orders (amount integer); CREATE VIEW sales.totals AS SELECT 1 AS one; RESET ROLE;
+        CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'";
+    for statement in tables.split(';') {
+        client.batch_execute(statement).await?;
+    }
+    let (_, place) = superuser.rsplit_once('@').context("a place")?;
+    let owner = format!("postgres://metricd_owner:secret@{place}");
+    let reader = format!("postgres://metricd_reader:secret@{place}");
+    let data_dir = folder.path().join("data");
+    let command = |arguments: &[&str], schemas: &str, reader: Option<&str>| {
+        let mut command = metricd(&data_dir);
+        command.env("METRICD_INSECURE_ALLOW_ANONYMOUS", "true").env("DATABASE_URL", &owner).args(arguments);
+        command.env("METRICD_DATA_SCHEMAS", schemas);
+        if let Some(reader) = reader {
+            command.env("READER_DATABASE_URL", reader);
+        }
+        command
+    };
+
+    let before = schemas_and_roles(&superuser).await?;
+    let (code, page, error) = run(&mut command(&["connect"], "warehouse", None))?;
+    assert_eq!((code, error.as_str()), (2, ""), "{page}");
+    for part in [
+        "PostgreSQL   1",
+        "connection   without TLS",
+        "database     `postgres`, UTF8",
+        "role         `metricd_owner`, may create neither roles nor schemas",
+        "sales        1 table, 1 view\n",
+        "run `metricd migrate`",
+        "set READER_DATABASE_URL",
+        "GRANT CREATE ON DATABASE \"postgres\" TO \"metricd_owner\";",
+        "--data-schema sales\n",
+        "`metricd serve` would not start.",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let (code, page, error) = run(&mut command(&["connect"], "slaes", Some(&reader)))?;
+    assert_eq!((code, error.as_str()), (2, ""), "{page}");
+    assert!(page.contains("no schema `slaes`: the database has `public`, `sales`\n"), "{page}");
+    assert!(!page.contains("CREATE ROLE"), "{page}");
+
+    // One visit of an administrator is enough.
+    let (code, page, error) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
+    assert_eq!((code, error.as_str()), (2, ""), "{page}");
+    assert_eq!(schemas_and_roles(&superuser).await?, before, "nothing is changed");
+    let (_, rest) = page.split_once("an administrator runs").context("the script")?;
+    let script: Vec<_> = rest.lines().filter(|line| line.starts_with("  ")).collect();
+    client.batch_execute(&script.join("\n").replace('…', "secret")).await?;
+    let (code, _, error) = run(&mut command(&["migrate"], "sales", Some(&reader)))?;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let (code, page, error) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
+    assert_eq!((code, error.as_str()), (0, ""), "{page}");
+    assert!(page.contains("sales        1 table, 1 view; the reader may read 2; stored SQL reads it"), "{page}");
+    assert!(page.contains("is not hardened") && page.ends_with("\n`metricd serve` would start.\n"), "{page}");
+    let server = Server::start(&mut command(&[], "sales", Some(&reader)))?;
+    assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
+
+    // Another list of schemas is no work for an administrator.
+    let (code, page, _) = run(&mut command(&["connect"], "public", Some(&reader)))?;
+    assert!(code == 2 && page.contains("--data-schema") && !page.contains("administrator"), "{page}");
+
+    let latin = owner.replace("/postgres", "/latin");
+    let (code, page, _) = run(command(&["connect"], "public", Some(&reader)).env("DATABASE_URL", &latin))?;
+    assert!(code == 2 && page.contains("has the encoding LATIN1, and metricd needs UTF8"), "{page}");
+    let (code, _, error) = run(command(&["migrate"], "public", Some(&reader)).env("DATABASE_URL", &latin))?;
+    assert!(code == 1 && error.contains("has the encoding LATIN1"), "{error}");
+
+    let nowhere = "postgres://ann@127.0.0.1:1/metricd";
+    let (code, page, error) = run(&mut command(&["connect", nowhere], "public", None))?;
+    assert!(code == 1 && page.is_empty() && error.contains("cannot connect to `metricd` on 127.0.0.1"), "{error}");
+    let (code, _, error) = run(&mut command(&["connect", "s3cret"], "public", None))?;
+    assert!(code == 2 && error.contains("is not a database URL") && !error.contains("s3cret"), "{error}");
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! What a database is, for an operator who wants to use it. Reads only.
+
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel::{PgConnection, QueryableByName, RunQueryDsl, sql_query};
+use metricd_database::DatabaseUrl;
+
+use crate::connection::{ConnectError, connect_as_owner};
+
+/// A server, the database of a URL, and the role that it names.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[non_exhaustive]
+pub struct ServerFacts {
+    /// The version, as the server prints it: `16.4 (Debian 16.4-1)`.
+    #[diesel(sql_type = Text)]
+    pub version: String,
+    /// The major version.
+    #[diesel(sql_type = Integer)]
+    pub major: i32,
+    /// The name of the database.
+    #[diesel(sql_type = Text)]
+    pub database: String,
+    /// The encoding of the database: `UTF8`.
+    #[diesel(sql_type = Text)]
+    pub encoding: String,
+    /// Whether the server is a standby, which accepts no writes.
+    #[diesel(sql_type = Bool)]
+    pub is_standby: bool,
+    /// The TLS version and cipher of the session, if it has TLS: `TLSv1.3, TLS_AES_256_GCM_SHA384`.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub tls: Option<String>,
+    /// The managed service, if a role or function that only it creates is there.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub service: Option<String>,
+    /// Whether the database has the extension Citus.
+    #[diesel(sql_type = Bool)]
+    pub has_citus: bool,
+    /// The role.
+    #[diesel(sql_type = Text)]
+    pub role: String,
+    /// Whether the role is a superuser.
+    #[diesel(sql_type = Bool)]
+    pub is_superuser: bool,
+    /// Whether the role may create roles.
+    #[diesel(sql_type = Bool)]
+    pub may_create_roles: bool,
+    /// Whether the role may create schemas in the database.
+    #[diesel(sql_type = Bool)]
+    pub may_create_schemas: bool,
+}
+
+/// A schema that may hold data, with the number of its relations of each kind.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+#[non_exhaustive]
+pub struct SchemaFacts {
+    /// The name.
+    #[diesel(sql_type = Text)]
+    pub name: String,
+    /// Its tables. A partitioned table counts once.
+    #[diesel(sql_type = BigInt)]
+    pub tables: i64,
+    /// Its views.
+    #[diesel(sql_type = BigInt)]
+    pub views: i64,
+    /// Its materialized views.
+    #[diesel(sql_type = BigInt)]
+    pub materialized_views: i64,
+    /// Its foreign tables.
+    #[diesel(sql_type = BigInt)]
+    pub foreign_tables: i64,
+    /// How many of them the reader may read, at least a column. `None` if the reader does not exist.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub readable: Option<i64>,
+}
+
+/// What the server, the database and the role of a URL are.
+///
+/// # Errors
+///
+/// [`ConnectError`] if the server is unreachable or does not answer.
+pub fn survey_server(owner: &DatabaseUrl) -> Result<ServerFacts, ConnectError> {
+    let query = sql_query(include_str!("survey/server.sql"));
+    ask(owner, |connection| query.get_result(connection))
+}
+
+/// The schemas of the database, and how much of each the role `reader` may read.
+///
+/// # Errors
+///
+/// [`ConnectError`] if the server is unreachable or does not answer.
+pub fn survey_schemas(owner: &DatabaseUrl, reader: Option<&str>) -> Result<Vec<SchemaFacts>, ConnectError> {
+    let query = sql_query(include_str!("survey/schemas.sql")).bind::<Nullable<Text>, _>(reader);
+    ask(owner, |connection| query.load(connection))
+}
+
+fn ask<T>(
+    owner: &DatabaseUrl,
+    question: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T>,
+) -> Result<T, ConnectError> {
+    question(&mut connect_as_owner(owner)?).map_err(|error| ConnectError::new(owner, error.to_string()))
+}
