@@ -41,10 +41,12 @@ pub(crate) const REFUSED: u8 = 2;
 /// Turns stored SQL into metrics that people can trust.
 ///
 /// Without `DATABASE_URL`, metricd runs a private PostgreSQL in a data folder and loads a sample: start `metricd` and paste
-/// the requests that it prints. To use your own PostgreSQL (15 to 18), set `DATABASE_URL` and `READER_DATABASE_URL`; then run
-/// `metricd migrate` once, `metricd ingest` with your files, and `metricd serve`.
+/// the requests that it prints. To use your own PostgreSQL (15 to 18), set `DATABASE_URL` and `READER_DATABASE_URL`.
+/// `metricd connect` then says what is missing. Run `metricd migrate` once, `metricd ingest` with your files, and
+/// `metricd serve`.
 ///
-/// Exit code: 0 done; 1 failed; 2 refused: a wrong command line, files that are not stored, or drifted definitions.
+/// Exit code: 0 done; 1 failed; 2 refused: a wrong command line, files that are not stored, drifted definitions, or a
+/// database that `serve` could not use.
 #[derive(Debug, Parser)]
 #[command(name = "metricd", version, max_term_width = 100)]
 struct CommandLine {
