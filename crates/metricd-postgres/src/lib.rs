@@ -58,7 +58,7 @@ pub use hardening::{
     HardeningError, HardeningPlan, Right, harden, open_classes, plan_hardening, plan_undoing, undo_hardening,
 };
 pub use identity::require_same_database;
-pub use migrations::{MigrateError, create_database, migrate, pending_migrations, revert_all};
+pub use migrations::{MigrateError, check_migratable, create_database, migrate, pending_migrations, revert_all};
 pub use reader::{
     ReaderError, ReaderLimits, administrators_script, check_candidate, check_data_schemas, check_reader,
     prepare_reader, reader_notices, schemas_besides,

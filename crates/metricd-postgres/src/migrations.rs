@@ -95,6 +95,20 @@ pub fn pending_migrations(owner: &DatabaseUrl) -> Result<usize, MigrateError> {
     pending(&mut connection).map_err(failed)
 }
 
+/// Refuses a database that [`migrate`] would refuse before it changes anything, except for the privilege to create
+/// schemas. Changes nothing.
+///
+/// # Errors
+///
+/// [`MigrateError`].
+pub fn check_migratable(owner: &DatabaseUrl) -> Result<(), MigrateError> {
+    let mut connection = connect_as_owner(owner)?;
+    if !has_table(&mut connection).map_err(refused)? {
+        require_free_names(&mut connection, owner)?;
+    }
+    Ok(())
+}
+
 /// Reverts every migration, the latest first, with everything that is stored. For tests of the migrations.
 ///
 /// # Errors
@@ -124,16 +138,10 @@ fn create_table(connection: &mut PgConnection, owner: &DatabaseUrl) -> Result<()
     if has_table(connection).map_err(refused)? {
         return Ok(());
     }
-    let known = known_versions().map_err(failed)?;
-    for schema in [owner.user(), "public"] {
-        if is_own_table(connection, schema, &known)? {
-            let schema = quote_identifier(schema);
-            let moved = format!("ALTER TABLE {schema}.__diesel_schema_migrations SET SCHEMA catalog");
-            return connection.batch_execute(&moved).map_err(refused);
-        }
-    }
-    if let Some(Name { name }) = taken_schema(connection).map_err(refused)? {
-        return Err(MigrateError::SchemaTaken(name));
+    if let Some(schema) = require_free_names(connection, owner)? {
+        let schema = quote_identifier(&schema);
+        let moved = format!("ALTER TABLE {schema}.__diesel_schema_migrations SET SCHEMA catalog");
+        return connection.batch_execute(&moved).map_err(refused);
     }
     let may_create = sql_query("SELECT has_database_privilege(current_database(), 'CREATE') AS answer");
     if !may_create.get_result::<Answer>(connection).map_err(refused)?.answer {
@@ -146,27 +154,52 @@ fn create_table(connection: &mut PgConnection, owner: &DatabaseUrl) -> Result<()
     connection.transaction(create).map_err(refused)
 }
 
-/// Whether `catalog` has the table of applied migrations.
-fn has_table(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
-    let query = sql_query("SELECT pg_catalog.to_regclass('catalog.__diesel_schema_migrations') IS NOT NULL AS answer");
-    Ok(query.get_result::<Answer>(connection)?.answer)
+/// Refuses a database in which the names of metricd's schemas are those of another program. Returns the schema in which an
+/// earlier release of metricd has its table of applied migrations.
+fn require_free_names(connection: &mut PgConnection, owner: &DatabaseUrl) -> Result<Option<String>, MigrateError> {
+    let known = known_versions().map_err(failed)?;
+    for schema in [owner.user(), "public"] {
+        if is_own_table(connection, schema, &known)? {
+            return Ok(Some(schema.to_owned()));
+        }
+    }
+    match taken_schema(connection).map_err(refused)? {
+        Some(Name { name }) => Err(MigrateError::SchemaTaken(name)),
+        None => Ok(None),
+    }
 }
 
-/// Whether the schema has a table of applied migrations that is metricd's: it has metricd's first migration, and none that
-/// metricd does not know. It may also be that of another program that uses Diesel. Nothing of another role is read: a
-/// view would run its functions with the privileges of the owner.
-fn is_own_table(connection: &mut PgConnection, schema: &str, known: &[String]) -> Result<bool, MigrateError> {
-    let is_safe = sql_query(
+/// Whether `catalog` is metricd's, and has the table of applied migrations.
+fn has_table(connection: &mut PgConnection) -> diesel::QueryResult<bool> {
+    let query = sql_query(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_namespace AS n JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
+             WHERE n.nspname = 'catalog' AND (r.rolsuper OR pg_has_role(r.oid, 'USAGE'))
+         ) AS answer",
+    );
+    Ok(query.get_result::<Answer>(connection)?.answer && is_safe_table(connection, "catalog")?)
+}
+
+/// Whether the schema has a table of applied migrations, of this program or another one, that can be read safely. A
+/// relation of a role that the owner does not trust is not read: a view, a policy or a cast would run functions of that
+/// role with the privileges of the owner.
+fn is_safe_table(connection: &mut PgConnection, schema: &str) -> diesel::QueryResult<bool> {
+    let query = sql_query(
         "SELECT EXISTS (
              SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
              JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-             WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations' AND c.relkind = 'r' AND (
-                 r.rolname = current_user OR r.rolsuper
-                 OR r.oid = (SELECT own.nspowner FROM pg_catalog.pg_namespace AS own WHERE own.nspname = 'catalog')
-             )
+             WHERE n.nspname = $1 AND c.relname = '__diesel_schema_migrations' AND c.relkind = 'r' AND NOT c.relrowsecurity
+             AND (r.rolsuper OR pg_has_role(r.oid, 'USAGE'))
+             AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
          ) AS answer",
     );
-    if !is_safe.bind::<Text, _>(schema).get_result::<Answer>(connection).map_err(refused)?.answer {
+    Ok(query.bind::<Text, _>(schema).get_result::<Answer>(connection)?.answer)
+}
+
+/// Whether the schema has a table of applied migrations that is metricd's: it has metricd's first migration, and none that
+/// metricd does not know. It may also be that of another program that uses Diesel.
+fn is_own_table(connection: &mut PgConnection, schema: &str, known: &[String]) -> Result<bool, MigrateError> {
+    if !is_safe_table(connection, schema).map_err(refused)? {
         return Ok(false);
     }
     let schema = quote_identifier(schema);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use metricd_database::DatabaseUrl;
 use metricd_domain::{MAX_ID_CHARS, MAX_SQL_BYTES};
-use metricd_postgres::{migrate, pending_migrations, revert_all};
+use metricd_postgres::{check_migratable, migrate, pending_migrations, revert_all};
 use metricd_test_support::TestDatabase;
 use tokio::task::spawn_blocking;
 use tokio_postgres::Client;
@@ -118,6 +118,62 @@ async fn a_view_in_place_of_the_table_of_migrations_is_not_read() -> Result<()> 
         ))
         .await?;
     let owner = database.owner.clone();
+    assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), migrations()?);
+    Ok(())
+}
+
+/// Neither in the schema of another role that has metricd's name for one.
+#[tokio::test]
+async fn the_schema_catalog_of_another_role_is_not_read() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    let name = database.owner.database();
+    let (other, weak) = (format!("cataloguer_{name}"), format!("weak_{name}"));
+    let owner = database.owner.clone();
+    spawn_blocking(move || revert_all(&owner)).await??;
+    client
+        .batch_execute(&format!(
+            "CREATE ROLE {other}; CREATE ROLE {weak} LOGIN PASSWORD 'pw';
+             GRANT CREATE ON DATABASE {name} TO {other}, {weak}; SET ROLE {other}; CREATE SCHEMA catalog;
+             CREATE FUNCTION catalog.called() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
+             CREATE VIEW catalog.__diesel_schema_migrations AS SELECT catalog.called() AS version"
+        ))
+        .await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let weak = DatabaseUrl::parse(format!("postgres://{weak}:pw@127.0.0.1:{port}/{name}"))?;
+    for grant in ["", "GRANT USAGE ON SCHEMA catalog TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA catalog TO PUBLIC"]
+    {
+        client.batch_execute(grant).await?;
+        let owner = weak.clone();
+        spawn_blocking(move || {
+            assert_eq!(pending_migrations(&owner)?, migrations()?);
+            for refused in [check_migratable(&owner).err(), migrate(&owner).err()] {
+                let error = refused.context("the name is taken")?.to_string();
+                assert!(error.contains("has a schema `catalog`, which metricd did not create"), "{error}");
+            }
+            anyhow::Ok(())
+        })
+        .await??;
+    }
+    Ok(())
+}
+
+/// A Diesel program that a superuser has migrated does not keep an owner with few rights from migrating.
+#[tokio::test]
+async fn a_table_of_migrations_that_the_owner_may_not_read_is_not_metricds() -> Result<()> {
+    let database = TestDatabase::unhardened().await?;
+    let client = database.connect().await?;
+    let name = database.owner.database();
+    let owner = database.owner.clone();
+    spawn_blocking(move || revert_all(&owner)).await??;
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE public.__diesel_schema_migrations (version varchar(50) PRIMARY KEY);
+             CREATE ROLE poor_{name} LOGIN PASSWORD 'pw'; GRANT CREATE ON DATABASE {name} TO poor_{name}"
+        ))
+        .await?;
+    let port: String = client.query_one("SHOW port", &[]).await?.get(0);
+    let owner = DatabaseUrl::parse(format!("postgres://poor_{name}:pw@127.0.0.1:{port}/{name}"))?;
     assert_eq!(spawn_blocking(move || migrate(&owner)).await??.len(), migrations()?);
     Ok(())
 }
