@@ -122,9 +122,13 @@ pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &Data
     let existing = existing_schemas(&mut connection).map_err(refused)?;
     require_schemas(&existing, schemas.names().iter().filter(|schema| *schema != OWN_SCHEMA))?;
     let known = sql_query(include_str!("reader/candidate.sql")).bind::<Text, _>(reader.user());
-    let known = known.bind::<Text, _>(COMMENT);
+    let known = known.bind::<Text, _>(COMMENT).bind::<Array<Text>, _>(schemas.names());
     let candidate: Option<Candidate> = known.get_result(&mut connection).optional().map_err(refused)?;
     let fault = match candidate {
+        Some(Candidate { is_reader: true, elsewhere: Some(database), other_schemas: Some(list) }) => Some(format!(
+            "it reads the schemas `{list}` for metricd in the database `{database}`, and the list of a role holds in all \
+             databases of the server"
+        )),
         None | Some(Candidate { is_reader: true, .. }) => return Ok(()),
         Some(Candidate { elsewhere: Some(database), .. }) => Some(format!(
             "it has rights in the database `{database}` (if it is metricd's reader there, run \
@@ -222,6 +226,9 @@ struct Candidate {
     /// Another database in which it owns something or has rights.
     #[diesel(sql_type = Nullable<Text>)]
     elsewhere: Option<String>,
+    /// The search path of the role, if it is not that of the data schemas.
+    #[diesel(sql_type = Nullable<Text>)]
+    other_schemas: Option<String>,
 }
 
 #[derive(QueryableByName)]

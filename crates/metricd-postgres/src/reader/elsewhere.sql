@@ -14,7 +14,7 @@ WITH reader AS (
     UNION ALL SELECT relations.relnamespace, a.grantee
     FROM relations JOIN pg_catalog.pg_attribute AS t ON t.attrelid = relations.oid, pg_catalog.aclexplode(t.attacl) AS a
     UNION ALL SELECT d.defaclnamespace, a.grantee
-    FROM pg_catalog.pg_default_acl AS d, pg_catalog.aclexplode(d.defaclacl) AS a
+    FROM pg_catalog.pg_default_acl AS d, pg_catalog.aclexplode(d.defaclacl) AS a WHERE d.defaclobjtype = 'r'
 ), found AS (
     SELECT
         schemas.nspname::text AS schema,

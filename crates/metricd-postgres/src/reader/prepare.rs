@@ -228,24 +228,35 @@ impl Preparation<'_> {
     }
 
     /// Whether the role has its settings, so that an owner who may not alter roles can use one that an administrator
-    /// created.
+    /// created. On a server of the operator, limits of other sizes count as well: the operator has chosen them.
     fn is_limited(self, connection: &mut PgConnection) -> QueryResult<bool> {
         let query = sql_query(
             "SELECT EXISTS (
-                 SELECT FROM pg_roles WHERE rolname = $1 AND rolconnlimit = $2::integer AND rolconfig @> $3
+                 SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = $1
+                 AND CASE WHEN $2 THEN r.rolconnlimit = $3::integer ELSE r.rolconnlimit >= 0 END
+                 AND NOT EXISTS (
+                     SELECT FROM unnest($4, $5) AS wanted (name, value) WHERE NOT EXISTS (
+                         SELECT FROM unnest(r.rolconfig) AS setting (text)
+                         WHERE CASE
+                             WHEN $2 OR wanted.name = 'default_transaction_read_only'
+                             THEN setting.text = wanted.name || '=' || wanted.value
+                             ELSE setting.text ~ ('^' || wanted.name || '=0*[1-9]')
+                         END
+                     )
+                 )
                  AND ('search_path=' || (
                      SELECT string_agg(quote_ident(name), ', ' ORDER BY number)
-                     FROM unnest($4) WITH ORDINALITY AS searched (name, number)
-                 )) = ANY (rolconfig)
+                     FROM unnest($6) WITH ORDINALITY AS searched (name, number)
+                 )) = ANY (r.rolconfig)
              ) AS answer",
         );
         let settings = role_settings(self.limits).into_iter();
-        // An administrator may have chosen another one.
-        let settings = settings.filter(|(name, _)| *name != "idle_in_transaction_session_timeout");
-        let settings: Vec<_> = settings.map(|(name, value)| format!("{name}={}", value.trim_matches('\''))).collect();
-        let query = query.bind::<Text, _>(self.reader.user()).bind::<Text, _>(self.limits.connections.to_string());
-        let query = query.bind::<Array<Text>, _>(settings).bind::<Array<Text>, _>(self.schemas.names());
-        Ok(query.get_result::<Answer>(connection)?.answer)
+        let (names, values): (Vec<_>, Vec<_>) =
+            settings.map(|(name, value)| (name, value.trim_matches('\'').to_owned())).unzip();
+        let query = query.bind::<Text, _>(self.reader.user()).bind::<Bool, _>(self.limits.on_private_server);
+        let query = query.bind::<Text, _>(self.limits.connections.to_string());
+        let query = query.bind::<Array<Text>, _>(names).bind::<Array<Text>, _>(values);
+        Ok(query.bind::<Array<Text>, _>(self.schemas.names()).get_result::<Answer>(connection)?.answer)
     }
 }
 

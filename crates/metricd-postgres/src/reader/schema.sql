@@ -13,7 +13,7 @@ WITH schema AS (
     UNION ALL SELECT a.grantee
     FROM relations JOIN pg_catalog.pg_attribute AS t ON t.attrelid = relations.oid, pg_catalog.aclexplode(t.attacl) AS a
     UNION ALL SELECT a.grantee
-    FROM schema JOIN pg_catalog.pg_default_acl AS d ON d.defaclnamespace = schema.oid,
+    FROM schema JOIN pg_catalog.pg_default_acl AS d ON d.defaclnamespace = schema.oid AND d.defaclobjtype = 'r',
         pg_catalog.aclexplode(d.defaclacl) AS a
 ), creators AS (
     -- The roles that create tables there, and that give the role no SELECT on those which they create later. Not

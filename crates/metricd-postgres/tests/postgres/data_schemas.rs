@@ -335,3 +335,40 @@ async fn a_function_of_a_data_schema_is_not_called_by_the_check() -> Result<()> 
     assert!(error.contains("it may write `shop.orders`"), "{error}");
     Ok(())
 }
+
+/// The list is a setting of the role, which holds in every database.
+#[tokio::test]
+async fn a_reader_of_another_database_keeps_its_list() -> Result<()> {
+    let (shop, another) = (Shop::open().await?, TestDatabase::new().await?);
+    let elsewhere = another.connect().await?;
+    shop.prepare(&["shop"]).await??;
+    let role = shop.reader.user();
+    elsewhere.batch_execute(&format!("CREATE TABLE theirs (id integer); GRANT SELECT ON theirs TO {role}")).await?;
+    let error = shop.prepare(&["shop", "public"]).await?.err().context("the other list is in use")?.to_string();
+    assert!(error.contains("it reads the schemas `shop` for metricd in the database"), "{error}");
+    shop.prepare(&["shop"]).await??;
+    elsewhere.batch_execute("DROP TABLE theirs").await?;
+    shop.prepare(&["shop", "public"]).await??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_that_the_operator_has_chosen_stay() -> Result<()> {
+    let shop = Shop::open().await?;
+    shop.prepare(&["shop"]).await??;
+    let role = shop.reader.user();
+    let limits = "SELECT concat(rolconnlimit, ' ', array_to_string(rolconfig, ' ')) FROM pg_roles WHERE rolname = $1";
+    for (change, kept) in [
+        ("ALTER ROLE reader CONNECTION LIMIT 100; ALTER ROLE reader SET statement_timeout = '30s'", true),
+        ("ALTER ROLE reader CONNECTION LIMIT -1", false),
+        ("ALTER ROLE reader SET statement_timeout = 0", false),
+        ("ALTER ROLE reader RESET default_transaction_read_only", false),
+    ] {
+        shop.run(change).await?;
+        let before: String = shop.client.query_one(limits, &[&role]).await?.get(0);
+        shop.prepare(&["shop"]).await??;
+        let after: String = shop.client.query_one(limits, &[&role]).await?.get(0);
+        assert_eq!(before == after, kept, "{change}: {before}, {after}");
+    }
+    Ok(())
+}
