@@ -108,7 +108,7 @@ pub enum ReaderError {
     },
 }
 
-/// Refuses a data schema that the database does not have, and an existing role that [`prepare_reader`] would take from
+/// Refuses URLs of one role or of two databases, a data schema that the database does not have, and an existing role that [`prepare_reader`] would take from
 /// another use, or that could not become a reader: one with privileges in other databases, or with more privileges than
 /// a reader may have. Call it before the first migration. Changes nothing.
 ///
@@ -116,6 +116,13 @@ pub enum ReaderError {
 ///
 /// [`ReaderError::NoSchema`], [`ReaderError::InUse`], or [`ReaderError::Connect`] if one of the roles cannot connect.
 pub fn check_candidate(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), ReaderError> {
+    if owner.user() == reader.user() {
+        return Err(ReaderError::IsOwner(reader.user().to_owned()));
+    }
+    if owner.database() != reader.database() {
+        let (owner, reader) = (owner.to_string(), reader.to_string());
+        return Err(ReaderError::OtherDatabase { owner, reader });
+    }
     let mut connection = connect_as_owner(owner)?;
     let role = reader.user().to_owned();
     let refused = |error: diesel::result::Error| refused(&role, &error, "Nothing was changed");
@@ -167,8 +174,12 @@ pub fn check_reader(reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<(), R
 ///
 /// # Errors
 ///
-/// [`ReaderError::NoSchema`], [`ReaderError::OtherSchemas`], or [`ReaderError::Connect`] if the owner cannot connect.
+/// [`ReaderError::IsOwner`], [`ReaderError::NoSchema`], [`ReaderError::OtherSchemas`], or [`ReaderError::Connect`] if the
+/// owner cannot connect.
 pub fn check_data_schemas(owner: &DatabaseUrl, role: Option<&str>, schemas: &DataSchemas) -> Result<(), ReaderError> {
+    if let Some(role) = role.filter(|role| *role == owner.user()) {
+        return Err(ReaderError::IsOwner(role.to_owned()));
+    }
     let mut connection = connect_as_owner(owner)?;
     let refused = |error: diesel::result::Error| refused(role.unwrap_or(owner.user()), &error, "Nothing was changed");
     let existing = existing_schemas(&mut connection).map_err(refused)?;

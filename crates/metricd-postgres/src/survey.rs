@@ -7,6 +7,7 @@ use metricd_database::DatabaseUrl;
 use crate::connection::{ConnectError, connect_as_owner};
 
 /// A server, the database of a URL, and the role that it names.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as the catalog has them")]
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 #[non_exhaustive]
 pub struct ServerFacts {
@@ -78,8 +79,8 @@ pub struct SchemaFacts {
 ///
 /// [`ConnectError`] if the server is unreachable or does not answer.
 pub fn survey_server(owner: &DatabaseUrl) -> Result<ServerFacts, ConnectError> {
-    let query = sql_query(include_str!("survey/server.sql"));
-    ask(owner, |connection| query.get_result(connection))
+    let statement = sql_query(include_str!("survey/server.sql"));
+    query(owner, |connection| statement.get_result(connection))
 }
 
 /// The schemas of the database, and how much of each the role `reader` may read.
@@ -88,13 +89,13 @@ pub fn survey_server(owner: &DatabaseUrl) -> Result<ServerFacts, ConnectError> {
 ///
 /// [`ConnectError`] if the server is unreachable or does not answer.
 pub fn survey_schemas(owner: &DatabaseUrl, reader: Option<&str>) -> Result<Vec<SchemaFacts>, ConnectError> {
-    let query = sql_query(include_str!("survey/schemas.sql")).bind::<Nullable<Text>, _>(reader);
-    ask(owner, |connection| query.load(connection))
+    let statement = sql_query(include_str!("survey/schemas.sql")).bind::<Nullable<Text>, _>(reader);
+    query(owner, |connection| statement.load(connection))
 }
 
-fn ask<T>(
+fn query<T>(
     owner: &DatabaseUrl,
-    question: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T>,
+    run: impl FnOnce(&mut PgConnection) -> diesel::QueryResult<T>,
 ) -> Result<T, ConnectError> {
-    question(&mut connect_as_owner(owner)?).map_err(|error| ConnectError::new(owner, error.to_string()))
+    run(&mut connect_as_owner(owner)?).map_err(|error| ConnectError::new(owner, error.to_string()))
 }

@@ -42,11 +42,11 @@ pub(crate) const REFUSED: u8 = 2;
 ///
 /// Without `DATABASE_URL`, metricd runs a private PostgreSQL in a data folder and loads a sample: start `metricd` and paste
 /// the requests that it prints. To use your own PostgreSQL (15 to 18), set `DATABASE_URL` and `READER_DATABASE_URL`.
-/// `metricd connect` then says what is missing. Run `metricd migrate` once, `metricd ingest` with your files, and
+/// `metricd connect` then prints what is missing. Run `metricd migrate` once, `metricd ingest` with your files, and
 /// `metricd serve`.
 ///
 /// Exit code: 0 done; 1 failed; 2 refused: a wrong command line, files that are not stored, drifted definitions, or a
-/// database that `serve` could not use.
+/// database that is not ready.
 #[derive(Debug, Parser)]
 #[command(name = "metricd", version, max_term_width = 100)]
 struct CommandLine {
@@ -98,12 +98,13 @@ pub(crate) enum Command {
     ///
     /// Exit code: 0 no drift, 1 failed, 2 drift.
     Check(CheckArguments),
-    /// Look at a PostgreSQL database, and say what `serve` lacks there. Changes nothing.
+    /// Look at a PostgreSQL database, and print what it lacks for `serve`. Changes nothing.
     ///
-    /// Prints the version, the connection, the schemas and the rights of the roles on one page, with the SQL for an
-    /// administrator. Give it the same --data-schema and READER_DATABASE_URL as `serve`.
+    /// Prints the version, the connection, the schemas and the privileges of the roles on one page, with the SQL for an
+    /// administrator. Give it the same --data-schema and `READER_DATABASE_URL` as `serve`. It does not check what `serve`
+    /// needs besides the database: keys for tokens, and row security for tenants.
     ///
-    /// Exit code: 0 `serve` would start, 1 failed, 2 something is missing.
+    /// Exit code: 0 the database is ready, 1 failed, 2 something is missing.
     Connect(ConnectArguments),
     /// Migrate the schema, and create the reader with its privileges; harden the database on request.
     Migrate(MigrateArguments),

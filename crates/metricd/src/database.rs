@@ -175,9 +175,7 @@ impl Database {
     /// Checks the operator's own database and opens it. Changes nothing in it.
     fn external(owner: DatabaseUrl, reader: DatabaseUrl, schemas: DataSchemas) -> Result<Self> {
         require_schema(&owner)?;
-        require_same_database(&owner, &reader)?;
-        check_data_schemas(&owner, Some(reader.user()), &schemas)?;
-        check_reader(&reader, &schemas)?;
+        check_external(&owner, &reader, &schemas)?;
         let open = open_classes(&reader)?;
         if let Some(warning) = not_hardened(&owner, &reader, &open) {
             log::warn!("{warning}");
@@ -241,6 +239,13 @@ pub(crate) fn require_reader(reader: Option<DatabaseUrl>) -> Result<DatabaseUrl>
     )
 }
 
+/// Checks that the reader may serve stored SQL over these schemas of the owner's database.
+pub(crate) fn check_external(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas) -> Result<()> {
+    require_same_database(owner, reader)?;
+    check_data_schemas(owner, Some(reader.user()), schemas)?;
+    Ok(check_reader(reader, schemas)?)
+}
+
 /// The warning about the privileges of PUBLIC of these classes.
 pub(crate) fn not_hardened(owner: &DatabaseUrl, reader: &DatabaseUrl, open_classes: &[String]) -> Option<String> {
     (!open_classes.is_empty()).then(|| {
@@ -266,9 +271,14 @@ pub(crate) fn require_server(owner: &DatabaseUrl) -> Result<()> {
 
 /// Why metricd cannot use the server or the database.
 pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option<String> {
-    let ServerFacts { major, encoding, database, .. } = server;
+    let ServerFacts { major, encoding, database, is_standby, .. } = server;
     if *major < MIN_MAJOR {
         return Some(format!("the server at {owner} is PostgreSQL {major}: version {MIN_MAJOR} or newer is required"));
+    }
+    if *is_standby {
+        return Some(format!(
+            "the server at {owner} is a standby, where metricd cannot write its catalog: set DATABASE_URL to the primary"
+        ));
     }
     (encoding != "UTF8").then(|| {
         format!(
@@ -279,12 +289,19 @@ pub(crate) fn refuse_server(owner: &DatabaseUrl, server: &ServerFacts) -> Option
 }
 
 fn warn_of_newer(major: i32) {
-    if major > NEWEST_KNOWN_MAJOR {
-        log::warn!(
+    if let Some(warning) = newer_version(major) {
+        log::warn!("{warning}");
+    }
+}
+
+/// The warning about a version that this program does not know.
+pub(crate) fn newer_version(major: i32) -> Option<String> {
+    (major > NEWEST_KNOWN_MAJOR).then(|| {
+        format!(
             "PostgreSQL {major} is newer than this version of metricd, which knows {MIN_MAJOR} to {NEWEST_KNOWN_MAJOR}: the \
              rules for stored SQL and the hardening may lack what it has added"
-        );
-    }
+        )
+    })
 }
 
 pub(crate) fn require_schema(owner: &DatabaseUrl) -> Result<()> {

@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve(&database, &guard, *serve).await,
         Command::Ingest(ingest) => commands::ingest(&database, &guard, ingest).await,
         Command::Check(check) => commands::check(&database, &guard, check).await,
-        Command::Connect(connect) => commands::connect(&database, connect),
+        Command::Connect(connect) => commands::connect(&database, connect).await,
         Command::Migrate(migrate) => commands::migrate(&database, migrate),
         Command::Openapi(openapi) => commands::openapi(&database, &guard, &openapi).await,
         Command::Token(token) => commands::token(&token),

@@ -32,13 +32,6 @@ pub fn prepare_reader(
     schemas: &DataSchemas,
     limits: ReaderLimits,
 ) -> Result<(), ReaderError> {
-    if owner.user() == reader.user() {
-        return Err(ReaderError::IsOwner(reader.user().to_owned()));
-    }
-    if owner.database() != reader.database() {
-        let (owner, reader) = (owner.to_string(), reader.to_string());
-        return Err(ReaderError::OtherDatabase { owner, reader });
-    }
     check_candidate(owner, reader, schemas)?;
     let mut connection = connect_as_owner(owner)?;
     let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
@@ -57,18 +50,18 @@ pub fn prepare_reader(
     })
 }
 
-/// The statements by which an administrator does what is left of [`prepare_reader`], as far as the schemas that they name
-/// exist. Changes nothing.
+/// The statements for an administrator, after which [`prepare_reader`] does the rest as the owner. Changes nothing.
 ///
 /// # Errors
 ///
-/// [`ReaderError::Connect`] if the owner cannot connect, [`ReaderError::Refused`] if the state cannot be read.
+/// [`ReaderError`] as of [`prepare_reader`], if it would refuse the role or a schema.
 pub fn administrators_script(
     owner: &DatabaseUrl,
     reader: &DatabaseUrl,
     schemas: &DataSchemas,
     limits: ReaderLimits,
 ) -> Result<Vec<String>, ReaderError> {
+    check_candidate(owner, reader, schemas)?;
     let mut connection = connect_as_owner(owner)?;
     let refused = |error: diesel::result::Error| super::refused(reader.user(), &error, "Nothing was changed");
     let preparation = Preparation { owner, reader, schemas, limits };
@@ -139,10 +132,12 @@ impl Preparation<'_> {
         if !self.is_limited(connection)? {
             plan.statements.extend(self.settings(&role));
         }
-        plan.statements
-            .push(format!("GRANT CONNECT ON DATABASE {} TO {role};", quote_identifier(self.owner.database())));
-        // Before the first migration metricd's own schemas do not exist.
-        if has_catalog(connection)? {
+        if !may_connect(connection, self.reader.user())? {
+            let database = quote_identifier(self.owner.database());
+            plan.statements.push(format!("GRANT CONNECT ON DATABASE {database} TO {role};"));
+        }
+        // The owner owns metricd's schemas, and needs no administrator there.
+        if grantor == Grantor::Owner {
             plan.statements.extend(grants(&role));
         }
         for schema in self.schemas.names() {
@@ -187,8 +182,7 @@ impl Preparation<'_> {
     /// What the reader lacks although it was granted.
     fn missing(self, connection: &mut PgConnection, opened: &[String]) -> QueryResult<Option<String>> {
         let role = self.reader.user();
-        let may_connect = sql_query("SELECT has_database_privilege($1, current_database(), 'CONNECT') AS answer");
-        if !may_connect.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer {
+        if !may_connect(connection, role)? {
             return Ok(Some(format!("`{role}` may not connect to the database")));
         }
         for schema in self.schemas.names() {
@@ -319,9 +313,15 @@ struct Answer {
     answer: bool,
 }
 
-fn has_catalog(connection: &mut PgConnection) -> QueryResult<bool> {
-    let query = sql_query("SELECT to_regnamespace('catalog') IS NOT NULL AS answer");
-    Ok(query.get_result::<Answer>(connection)?.answer)
+/// Whether the role exists and may connect to this database.
+fn may_connect(connection: &mut PgConnection, role: &str) -> QueryResult<bool> {
+    let query = sql_query(
+        "SELECT EXISTS (
+             SELECT FROM pg_catalog.pg_roles
+             WHERE rolname = $1 AND has_database_privilege(oid, current_database(), 'CONNECT')
+         ) AS answer",
+    );
+    Ok(query.bind::<Text, _>(role).get_result::<Answer>(connection)?.answer)
 }
 
 fn role_exists(connection: &mut PgConnection, role: &str) -> QueryResult<bool> {

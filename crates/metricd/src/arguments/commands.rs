@@ -21,7 +21,7 @@ pub(crate) struct CheckArguments {
 /// The arguments of `connect`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConnectArguments {
-    /// The owner's URL [default: DATABASE_URL].
+    /// The owner's URL [default: `DATABASE_URL`].
     #[arg(value_name = "URL", value_parser = database_url)]
     pub(crate) url: Option<DatabaseUrl>,
 }

@@ -1,22 +1,23 @@
 //! `metricd connect`
 
-use std::fmt::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use metricd_database::{DataSchemas, DatabaseUrl, quote_identifier};
+use metricd_domain::visible;
 use metricd_postgres::{
-    ReaderError, ReaderLimits, SchemaFacts, ServerFacts, administrators_script, check_candidate, check_data_schemas,
-    check_reader, leads_through_pooler, open_classes, pending_migrations, reader_notices, refuse_pooler,
-    require_same_database, survey_schemas, survey_server,
+    PgRepository, ReaderError, ReaderLimits, RepositoryConfig, SchemaFacts, ServerFacts, administrators_script,
+    check_candidate, check_migratable, leads_through_pooler, open_classes, pending_migrations, reader_notices,
+    refuse_pooler, survey_schemas, survey_server,
 };
+use metricd_repository::{DefinitionFilter, MetricRepository};
 
 use crate::arguments::{ConnectArguments, DatabaseArguments, REFUSED};
-use crate::database::{not_hardened, refuse_server};
+use crate::database::{check_external, newer_version, not_hardened, refuse_server};
 use crate::output;
 
-/// Prints what the database is and what `serve` lacks there. Changes nothing.
-pub(crate) fn connect(arguments: &DatabaseArguments, call: ConnectArguments) -> Result<ExitCode> {
+/// Prints what the database is, and what it lacks for `serve`. Changes nothing.
+pub(crate) async fn connect(arguments: &DatabaseArguments, call: ConnectArguments) -> Result<ExitCode> {
     let owner = call.url.or_else(|| arguments.database_url.clone()).context(
         "there is no database to look at: run `metricd connect postgres://user@host:port/database`, or set DATABASE_URL",
     )?;
@@ -27,9 +28,17 @@ pub(crate) fn connect(arguments: &DatabaseArguments, call: ConnectArguments) -> 
     let found = survey_schemas(&owner, reader.map(DatabaseUrl::user))?;
     let mut page = Page::default();
     page.describe(&server, &found, &schemas);
-    page.judge(&owner, reader, &server, &found, &schemas)?;
+    page.check(&owner, reader, &server, &found, &schemas).await?;
     output::print(&page.text);
     Ok(if page.is_ready { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+}
+
+/// Reads the catalog, as `serve` does at its start: its tables may be locked, gone or of another role.
+async fn read_catalog(owner: &DatabaseUrl) -> Result<()> {
+    let config = RepositoryConfig { max_connections: 1, ..RepositoryConfig::default() };
+    let repository = PgRepository::new(owner, config)?;
+    let read = repository.list_definitions(&DefinitionFilter::default(), None, 1).await;
+    read.map(drop).context("the database has metricd's schemas, and the owner cannot read them")
 }
 
 /// The printed page.
@@ -41,13 +50,20 @@ struct Page {
 
 impl Page {
     fn heading(&mut self, heading: &str) {
-        let gap = if self.text.is_empty() { "" } else { "\n" };
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.text, "{gap}{heading}");
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        self.push(heading);
     }
 
     fn line(&mut self, name: &str, value: &str) {
-        let _ = writeln!(self.text, "  {name:<12} {value}");
+        self.push(&format!("  {name:<12} {value}"));
+    }
+
+    /// Adds a line. A name of the database may contain line breaks, and the line must not look like others.
+    fn push(&mut self, line: &str) {
+        self.text += &visible(line);
+        self.text.push('\n');
     }
 
     fn items(&mut self, heading: &str, items: &[String]) {
@@ -56,7 +72,7 @@ impl Page {
         }
         self.heading(heading);
         for item in items {
-            let _ = writeln!(self.text, "  - {item}");
+            self.push(&format!("  - {item}"));
         }
     }
 
@@ -82,7 +98,7 @@ impl Page {
     }
 
     /// Adds what `serve` would refuse, with the way to mend it, and what it would warn of.
-    fn judge(
+    async fn check(
         &mut self,
         owner: &DatabaseUrl,
         reader: Option<&DatabaseUrl>,
@@ -90,68 +106,71 @@ impl Page {
         found: &[SchemaFacts],
         schemas: &DataSchemas,
     ) -> Result<()> {
-        let mut missing = Vec::from_iter(refuse_server(owner, server));
-        if server.is_standby {
-            missing
-                .push("a primary: metricd cannot write its catalog on a standby, so give the primary's URL".to_owned());
-        }
-        let is_usable = missing.is_empty();
-        let is_pending = is_usable && pending_migrations(owner)? > 0;
-        if is_pending {
+        let (mut missing, mut script, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let refusal = refuse_server(owner, server);
+        if refusal.is_none() && pending_migrations(owner)? > 0 {
             missing.push("metricd's schemas, or their latest migrations: run `metricd migrate`".to_owned());
+            missing.extend(check_migratable(owner).err().map(|error| error.to_string()));
+            if !server.may_create_schemas {
+                let (database, role) = (quote_identifier(&server.database), quote_identifier(&server.role));
+                script.push(format!("GRANT CREATE ON DATABASE {database} TO {role};"));
+            }
         }
-        let mut notes = Vec::from_iter(other_schemas(found, schemas));
-        let mut is_prepared = !is_pending;
-        match reader {
-            None => missing.push(
+        let is_pending = !missing.is_empty();
+        if refusal.is_none() && !is_pending {
+            missing.extend(read_catalog(owner).await.err().map(|error| output::message(&error)));
+        }
+        match (reader, &refusal) {
+            (None, _) => missing.push(
                 "the reader, the role that runs stored SQL: set READER_DATABASE_URL to this database for another user, for \
                  example `metricd_reader`; `metricd migrate` creates the role if it does not exist"
                     .to_owned(),
             ),
-            Some(reader) if is_usable => {
-                if let Err(error) = judge_reader(owner, reader, schemas, is_pending) {
-                    missing.push(output::message(&error));
-                    // The list of schemas is a matter of the command line.
-                    is_prepared = matches!(
-                        error.downcast_ref(),
-                        Some(ReaderError::OtherSchemas { .. } | ReaderError::NoSchema { .. })
-                    );
-                } else if !is_pending {
-                    notes.extend(self::notes(owner, reader, schemas)?);
+            (Some(_), Some(_)) => {}
+            (Some(reader), None) => {
+                let checked = if is_pending {
+                    check_candidate(owner, reader, schemas).map_err(Into::into)
+                } else {
+                    check_external(owner, reader, schemas)
+                };
+                match checked {
+                    Ok(()) if is_pending => {
+                        script.extend(administrators_script(owner, reader, schemas, ReaderLimits::default())?);
+                    }
+                    Ok(()) => notes = self::notes(owner, reader, schemas)?,
+                    Err(error) => {
+                        let is_other = matches!(error.downcast_ref(), Some(ReaderError::OtherSchemas { .. }));
+                        let change = if is_other {
+                            "; to change the list, stop the servers and run `metricd migrate` with the new one"
+                        } else {
+                            ""
+                        };
+                        missing.push(output::message(&error) + change);
+                        // What `migrate` would refuse, no administrator can mend by a grant.
+                        let rest = administrators_script(owner, reader, schemas, ReaderLimits::default());
+                        script.extend(rest.unwrap_or_default());
+                    }
                 }
             }
-            Some(_) => {}
         }
+        missing.splice(0..0, refusal);
+        notes.extend(newer_version(server.major));
+        notes.extend(other_schemas(found, schemas));
         self.items("Missing", &missing);
-        if is_usable && !server.is_superuser {
-            let mut script = Vec::new();
-            if is_pending && !server.may_create_schemas {
-                let (database, role) = (quote_identifier(&server.database), quote_identifier(&server.role));
-                script.push(format!("GRANT CREATE ON DATABASE {database} TO {role};"));
+        if !server.is_superuser && !script.is_empty() {
+            let ServerFacts { role, database, .. } = server;
+            self.heading(&format!(
+                "What `metricd migrate` needs, unless `{role}` may do it: an administrator runs in `{database}`"
+            ));
+            for statement in &script {
+                self.push(&format!("  {statement}"));
             }
-            if let Some(reader) = reader.filter(|_| !is_prepared) {
-                script
-                    .extend(administrators_script(owner, reader, schemas, ReaderLimits::default()).unwrap_or_default());
-            }
-            self.script(server, &script);
         }
         self.items("Notes", &notes);
         self.is_ready = missing.is_empty();
-        self.heading(if self.is_ready { "`metricd serve` would start." } else { "`metricd serve` would not start." });
+        let not = if self.is_ready { "" } else { "not " };
+        self.heading(&format!("The database is {not}ready for `metricd serve`."));
         Ok(())
-    }
-
-    fn script(&mut self, server: &ServerFacts, script: &[String]) {
-        if script.is_empty() {
-            return;
-        }
-        let ServerFacts { role, database, .. } = server;
-        self.heading(&format!(
-            "What `{role}` may not do itself, an administrator runs in `{database}`, before `metricd migrate`"
-        ));
-        for statement in script {
-            let _ = writeln!(self.text, "  {statement}");
-        }
     }
 }
 
@@ -164,16 +183,6 @@ fn other_schemas(found: &[SchemaFacts], schemas: &DataSchemas) -> Option<String>
         return None;
     }
     Some(format!("stored SQL reads {schemas}; to read the tables of other schemas: --data-schema {}", names.join(",")))
-}
-
-/// Checks the reader as `serve` does or, before the first migration, as `migrate` does.
-fn judge_reader(owner: &DatabaseUrl, reader: &DatabaseUrl, schemas: &DataSchemas, is_pending: bool) -> Result<()> {
-    if is_pending {
-        return Ok(check_candidate(owner, reader, schemas)?);
-    }
-    require_same_database(owner, reader)?;
-    check_data_schemas(owner, Some(reader.user()), schemas)?;
-    Ok(check_reader(reader, schemas)?)
 }
 
 /// What an operator should know about a database that can be served.

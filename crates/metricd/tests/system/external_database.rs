@@ -331,12 +331,16 @@ async fn connect(cluster: &Cluster, database: &str) -> Result<tokio_postgres::Cl
     Ok(client)
 }
 
-/// The names of all schemas and roles.
-async fn schemas_and_roles(owner: &str) -> Result<String> {
+/// All schemas, roles, privileges and comments on roles.
+async fn state(owner: &str) -> Result<String> {
     let (client, connection) = tokio_postgres::connect(owner, NoTls).await?;
     actix_web::rt::spawn(connection);
-    let sql = "SELECT concat((SELECT string_agg(nspname || coalesce(nspacl::text, ''), ' ' ORDER BY nspname) FROM pg_namespace), ' ',
-        (SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles))";
+    let sql = "SELECT concat(
+        (SELECT string_agg(n::text, ' ' ORDER BY oid) FROM pg_namespace AS n),
+        (SELECT string_agg(r::text || coalesce(shobj_description(oid, 'pg_authid'), ''), ' ' ORDER BY oid) FROM pg_roles AS r),
+        (SELECT string_agg(concat(oid, relacl), ' ' ORDER BY oid) FROM pg_class),
+        (SELECT string_agg(d::text, ' ' ORDER BY oid) FROM pg_database AS d),
+        (SELECT string_agg(a::text, ' ' ORDER BY oid) FROM pg_default_acl AS a))";
     Ok(client.query_one(sql, &[]).await?.get(0))
 }
 
@@ -366,7 +370,7 @@ async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()
         command
     };
 
-    let before = schemas_and_roles(&superuser).await?;
+    let before = state(&superuser).await?;
     let (code, page, error) = run(&mut command(&["connect"], "warehouse", None))?;
     assert_eq!((code, error.as_str()), (2, ""), "{page}");
     for part in [
@@ -379,7 +383,7 @@ async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()
         "set READER_DATABASE_URL",
         "GRANT CREATE ON DATABASE \"postgres\" TO \"metricd_owner\";",
         "--data-schema sales\n",
-        "`metricd serve` would not start.",
+        "The database is not ready for `metricd serve`.",
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
@@ -391,7 +395,7 @@ async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()
     // One visit of an administrator is enough.
     let (code, page, error) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
     assert_eq!((code, error.as_str()), (2, ""), "{page}");
-    assert_eq!(schemas_and_roles(&superuser).await?, before, "nothing is changed");
+    assert_eq!(state(&superuser).await?, before, "nothing is changed");
     let (_, rest) = page.split_once("an administrator runs").context("the script")?;
     let script: Vec<_> = rest.lines().filter(|line| line.starts_with("  ")).collect();
     client.batch_execute(&script.join("\n").replace('…', "secret")).await?;
@@ -400,13 +404,31 @@ async fn connect_prints_what_is_missing_and_the_sql_that_mends_it() -> Result<()
     let (code, page, error) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
     assert_eq!((code, error.as_str()), (0, ""), "{page}");
     assert!(page.contains("sales        1 table, 1 view; the reader may read 2; stored SQL reads it"), "{page}");
-    assert!(page.contains("is not hardened") && page.ends_with("\n`metricd serve` would start.\n"), "{page}");
+    assert!(
+        page.contains("is not hardened") && page.ends_with("\nThe database is ready for `metricd serve`.\n"),
+        "{page}"
+    );
     let server = Server::start(&mut command(&[], "sales", Some(&reader)))?;
     assert_eq!(server.stop(Signal::SIGTERM)?.0, 0);
 
-    // Another list of schemas is no work for an administrator.
+    client.batch_execute("ALTER TABLE catalog.metrics OWNER TO app").await?;
+    let (code, page, _) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
+    assert!(code == 2 && page.contains("the owner cannot read them: ") && page.contains("not ready"), "{page}");
+    client.batch_execute("ALTER TABLE catalog.metrics OWNER TO metricd_owner").await?;
+
+    // Another list of schemas: the command line is wrong, or it is to be changed.
     let (code, page, _) = run(&mut command(&["connect"], "public", Some(&reader)))?;
-    assert!(code == 2 && page.contains("--data-schema") && !page.contains("administrator"), "{page}");
+    assert!(code == 2 && page.contains("--data-schema") && page.contains("SET search_path = \"public\";"), "{page}");
+    // What is not the reader's is never given to it.
+    client.batch_execute("CREATE ROLE application LOGIN CREATEDB PASSWORD 'secret'").await?;
+    for (other, refusal) in [("application", "is not a safe reader"), ("metricd_owner", "is the owner")] {
+        let other = format!("postgres://{other}:secret@{place}");
+        let (code, page, _) = run(&mut command(&["connect"], "sales", Some(&other)))?;
+        assert!(code == 2 && !page.contains("an administrator runs") && page.contains(refusal), "{page}");
+    }
+    client.batch_execute("CREATE SCHEMA \"x\n  ALTER ROLE eve SUPERUSER;\"").await?;
+    let (_, page, _) = run(&mut command(&["connect"], "sales", Some(&reader)))?;
+    assert!(!page.lines().any(|line| line.starts_with("  ALTER")), "{page}");
 
     let latin = owner.replace("/postgres", "/latin");
     let (code, page, _) = run(command(&["connect"], "public", Some(&reader)).env("DATABASE_URL", &latin))?;
