@@ -103,6 +103,7 @@ mod report;
 mod sql;
 mod tenant;
 mod time_column;
+mod time_zone;
 mod visible;
 
 pub use contract::{
@@ -129,7 +130,7 @@ pub use metric_patterns::{
 pub use parameter::{
     END_DATE, InvalidParameter, InvalidParameterName, InvalidParameterValue, MAX_PARAMETER_NAME_CHARS, Parameter,
     ParameterDeclaration, ParameterName, ParameterType, ParameterValue, Parameters, RepeatedParameter, START_DATE,
-    ScalarType,
+    ScalarType, TIME_ZONE,
 };
 pub use period::{InvalidPeriod, PeriodApply, PeriodDeclaration};
 pub use plain_json::plain_json_error;
@@ -141,6 +142,7 @@ pub use report::{
 pub use sql::{InvalidSql, MAX_SQL_BYTES, SqlText};
 pub use tenant::{InvalidTenant, MAX_TENANT_CHARS, Tenant};
 pub use time_column::{InvalidTimeColumn, TimeColumn};
+pub use time_zone::{InvalidTimeZone, MAX_TIME_ZONE_CHARS, TimeZone};
 pub use visible::{is_invisible, shortened, visible};
 
 /// The examples of the README, which `cargo test --doc` runs.

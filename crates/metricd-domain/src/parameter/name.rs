@@ -13,6 +13,9 @@ pub const START_DATE: &str = "start_date";
 /// The parameter that a period sets to its last day.
 pub const END_DATE: &str = "end_date";
 
+/// The parameter that a request sets to the name of its time zone.
+pub const TIME_ZONE: &str = "time_zone";
+
 /// Names with another meaning in a request: query parameters of the endpoint, and the id in the path.
 const RESERVED: [&str; 3] = ["limit", "format", "metric_id"];
 

@@ -104,6 +104,11 @@ impl ScalarType {
     }
 }
 
+/// Whether the text is a timestamp with an offset from UTC.
+pub(super) fn has_offset(text: &str) -> bool {
+    DateTime::parse_from_rfc3339(text).is_ok()
+}
+
 /// Parses exactly `YYYY-MM-DD`, of the years 1 to 9999.
 fn parse_date(text: &str) -> Option<NaiveDate> {
     let is_shaped = text.len() == 10

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::scalar::ScalarType;
+use super::scalar::{ScalarType, has_offset};
 
 /// The maximum number of elements of an array.
 const MAX_ELEMENTS: usize = 10_000;
@@ -106,12 +106,44 @@ impl ParameterType {
     ///
     /// [`InvalidParameterValue`] names the expected format.
     pub fn parse_value(self, text: &str) -> Result<ParameterValue, InvalidParameterValue> {
+        self.parse_elements(text, |element| self.scalar.parse_value(element))
+    }
+
+    /// The same, for a parameter of PostgreSQL's type `timestamp with time zone`: an element with an offset is an instant,
+    /// and stays one, in UTC with `Z`. Without an offset it is a local time, whose zone the session decides.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::parse_value`].
+    pub fn parse_instant(self, text: &str) -> Result<ParameterValue, InvalidParameterValue> {
+        self.parse_elements(text, |element| {
+            let value = self.scalar.parse_value(element)?;
+            Ok(if has_offset(element) { value + "Z" } else { value })
+        })
+    }
+
+    /// Whether the text, or one of its elements, is a timestamp with an offset from UTC.
+    #[must_use]
+    pub fn has_offset(self, text: &str) -> bool {
+        let is_array = self.is_array;
+        self.scalar == ScalarType::Timestamp
+            && if is_array {
+                elements(text).is_ok_and(|elements| elements.iter().any(|element| has_offset(element)))
+            } else {
+                has_offset(text)
+            }
+    }
+
+    fn parse_elements(
+        self,
+        text: &str,
+        parse: impl Fn(&str) -> Result<String, InvalidParameterValue>,
+    ) -> Result<ParameterValue, InvalidParameterValue> {
         if !self.is_array {
-            return self.scalar.parse_value(text).map(ParameterValue);
+            return parse(text).map(ParameterValue);
         }
         let elements = elements(text)?;
-        let elements =
-            elements.iter().map(|element| self.scalar.parse_value(element)).collect::<Result<Vec<_>, _>>()?;
+        let elements = elements.iter().map(|element| parse(element)).collect::<Result<Vec<_>, _>>()?;
         let quoted = |element: &String| format!("\"{}\"", element.replace('\\', "\\\\").replace('"', "\\\""));
         Ok(ParameterValue(format!("{{{}}}", elements.iter().map(quoted).collect::<Vec<_>>().join(","))))
     }
@@ -215,6 +247,23 @@ mod tests {
         ] {
             assert_eq!(value(data_type, text).as_deref(), Ok(read), "{data_type} {text}");
         }
+    }
+
+    #[test]
+    fn an_instant_stays_one() {
+        for (data_type, text, read) in [
+            ("timestamp", "2025-06-01T12:00:00+02:00", "2025-06-01T10:00:00Z"),
+            ("timestamp", "2025-06-01T12:00:00Z", "2025-06-01T12:00:00Z"),
+            ("timestamp", "2025-06-01T12:00:00", "2025-06-01T12:00:00"),
+            ("timestamp", "2025-06-01", "2025-06-01T00:00:00"),
+            ("timestamp[]", "2025-06-01T12:00:00Z,2025-06-01", "{\"2025-06-01T12:00:00Z\",\"2025-06-01T00:00:00\"}"),
+            ("date", "2025-06-01", "2025-06-01"),
+        ] {
+            let data_type = ParameterType::parse(data_type).unwrap();
+            assert_eq!(data_type.parse_instant(text).unwrap().as_str(), read, "{data_type} {text}");
+            assert_eq!(data_type.has_offset(text), read.contains('Z'), "{data_type} {text}");
+        }
+        assert!(ParameterType::parse("timestamp").unwrap().parse_instant("now").is_err());
     }
 
     #[test]
