@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metricd_domain::{Contract, Parameter, ParameterValue};
+use metricd_domain::{Contract, Parameter, ParameterValue, TimeZone};
 
 use crate::arguments::numbered;
 use crate::{Column, Statement};
@@ -13,6 +13,7 @@ pub struct BoundStatement {
     text: Arc<str>,
     arguments: Vec<Option<ParameterValue>>,
     expected: Option<Arc<Expected>>,
+    time_zone: Option<TimeZone>,
 }
 
 /// The description of a statement in its contract. PostgreSQL has to confirm it before the statement runs, because the
@@ -51,12 +52,18 @@ impl Expected {
 impl BoundStatement {
     /// Makes a bound statement of one statement with `$1`, `$2`, … for the arguments, which can be put in parentheses.
     pub(crate) fn new(text: Arc<str>, arguments: Vec<Option<ParameterValue>>) -> Self {
-        Self { text, arguments, expected: None }
+        Self { text, arguments, expected: None, time_zone: None }
     }
 
     /// Sets the expected description. The statement only runs if PostgreSQL confirms it.
     pub(crate) fn expecting(self, expected: Option<Arc<Expected>>) -> Self {
         Self { expected, ..self }
+    }
+
+    /// Sets the time zone in which the statement is parsed and runs. `None` is that of the sessions.
+    #[must_use]
+    pub fn in_time_zone(self, time_zone: Option<TimeZone>) -> Self {
+        Self { time_zone, ..self }
     }
 
     /// Makes a bound statement without values. PostgreSQL refuses it if it has parameters.
@@ -93,6 +100,12 @@ impl BoundStatement {
     #[must_use]
     pub fn expected(&self) -> Option<&Expected> {
         self.expected.as_deref()
+    }
+
+    /// The time zone in which the statement is parsed and runs. `None` is that of the sessions.
+    #[must_use]
+    pub fn time_zone(&self) -> Option<&TimeZone> {
+        self.time_zone.as_ref()
     }
 
     /// The values in the order of their numbers, in PostgreSQL's text format. `None` is NULL.

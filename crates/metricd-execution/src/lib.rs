@@ -107,6 +107,7 @@ mod statement;
 mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod time_zones;
 mod tree;
 mod validate;
 
@@ -122,6 +123,7 @@ pub use resolver::{Resolution, Resolvable, ResolveError, ResolvedFunction, Resol
 pub use runner::{MetricRunner, RunError, RunLimits, RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun};
 pub use snapshot::SnapshotToken;
 pub use statement::{InvalidStatement, Statement};
+pub use time_zones::{RequestZone, TimeZones};
 pub use tree::{PolicyFacts, PolicyReach, QueryTree};
 pub use validate::{Declarations, SqlValidationError, SqlValidator};
 

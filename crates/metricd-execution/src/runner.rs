@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use metricd_database::{Fault, fault_of};
 use metricd_domain::{Contract, ContractTable, RowLimit, Tenant};
 
-use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken};
+use crate::{BoundStatement, EncodeError, Permit, Relation, RowSink, SnapshotToken, TimeZones};
 
 /// The limits of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,6 +189,7 @@ pub struct SnapshotBatchOutcome {
 /// # Contract
 ///
 /// - The statement runs as a role that may only read the data, in a transaction that is rolled back.
+/// - It is parsed and runs in its [time zone](BoundStatement::time_zone), or else in that of the runner.
 /// - If it runs for a tenant, the row-level security policies of the database see that tenant during the whole run, and
 ///   the statement cannot change it.
 /// - A statement is not run if PostgreSQL describes it differently from its
@@ -270,6 +271,13 @@ pub trait MetricRunner: Debug + Send + Sync {
     /// [`RunError::Drifted`] if they differ. [`RunError::Failed`] if PostgreSQL cannot resolve the statement, or the
     /// role lacks a privilege for it. Otherwise as for [`Self::run`].
     async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError>;
+
+    /// Reads the time zones that PostgreSQL knows.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::check`].
+    async fn time_zones(&self) -> Result<TimeZones, RunError>;
 
     /// Reads the relations that statements may read, ordered by name.
     ///

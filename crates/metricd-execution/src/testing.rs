@@ -16,7 +16,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 pub use self::resolver::ScriptedResolver;
 use crate::{
     BoundStatement, Column, Expected, FieldType, MetricRunner, Permit, Relation, Row, RowSink, RunError, RunLimits,
-    RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement,
+    RunOutcome, RunTiming, SnapshotBatchOutcome, SnapshotRun, SnapshotToken, Statement, TimeZones,
 };
 
 /// A result: its columns, and its rows. A value is in PostgreSQL's binary format, and `None` is NULL.
@@ -68,6 +68,7 @@ pub struct ScriptedRunner {
     scripts: Mutex<HashMap<String, Script>>,
     echoed: Mutex<HashSet<String>>,
     showing_tenant: Mutex<HashSet<String>>,
+    showing_time_zone: Mutex<HashSet<String>>,
     running: AtomicUsize,
     begun: AtomicUsize,
     connections: Arc<RwLock<()>>,
@@ -118,8 +119,9 @@ impl ScriptedRunner {
         encode: Duration::from_millis(3),
     };
 
-    /// Sets the result of this SQL, as one column of text. The texts `check` and `relations` are those of
-    /// [`MetricRunner::check`] and [`MetricRunner::relations`]; [`Self::set_relations`] sets the relations.
+    /// Sets the result of this SQL, as one column of text. The texts `check`, `relations` and `time zones`
+    /// are those of [`MetricRunner::check`], [`MetricRunner::relations`] and [`MetricRunner::time_zones`];
+    /// [`Self::set_relations`] sets the relations.
     pub fn script(
         &self,
         sql: &str,
@@ -212,6 +214,12 @@ impl ScriptedRunner {
         showing.insert(text.to_owned());
     }
 
+    /// Makes this text return the time zone of the statement as a row of text. It is NULL if that is the runner's own.
+    pub fn script_time_zone(&self, text: &str) {
+        let mut showing = self.showing_time_zone.lock().unwrap_or_else(PoisonError::into_inner);
+        showing.insert(text.to_owned());
+    }
+
     fn echo(&self, statement: &BoundStatement, tenant: Option<&Tenant>) -> Option<ScriptedResult> {
         let is_among = |texts: &Mutex<HashSet<String>>| {
             texts.lock().unwrap_or_else(PoisonError::into_inner).contains(statement.text())
@@ -219,6 +227,8 @@ impl ScriptedRunner {
         let argument = |value: &Option<ParameterValue>| value.as_ref().map(|value| value.as_str().as_bytes().to_vec());
         let values: Vec<_> = if is_among(&self.echoed) {
             statement.arguments().iter().map(argument).collect()
+        } else if is_among(&self.showing_time_zone) {
+            vec![statement.time_zone().map(|zone| zone.as_str().as_bytes().to_vec())]
         } else if is_among(&self.showing_tenant) {
             vec![tenant.map(|tenant| tenant.as_str().as_bytes().to_vec())]
         } else {
@@ -336,6 +346,11 @@ impl MetricRunner for ScriptedRunner {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(described)), Some(contract)) => described.meets(&Expected::of(contract)),
         }
+    }
+
+    async fn time_zones(&self) -> Result<TimeZones, RunError> {
+        self.answer("time zones").transpose()?;
+        Ok(["Asia/Kolkata", "Europe/Berlin", "UTC"].into_iter().collect())
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

@@ -108,7 +108,8 @@ impl StatementBatcher {
     /// The estimated cost, if the statement can be batched.
     fn batchable_cost(&self, statement: &BoundStatement, limits: RunLimits) -> Option<f64> {
         // A sink with back-pressure needs a transaction of its own; with less time a run would be cancelled too late.
-        let is_plain = limits.write_timeout.is_zero() && limits.time > BATCH_TIMEOUT;
+        // A time zone is that of a transaction, and a batch is one.
+        let is_plain = limits.write_timeout.is_zero() && limits.time > BATCH_TIMEOUT && statement.time_zone().is_none();
         // A statement that recently did not stop would delay the others.
         let is_suspect = self.0.pool.quarantine().suspects(statement.text());
         if !is_plain || is_suspect || !self.0.batching_safe.load(Ordering::Relaxed) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use metricd_database::DataSchemas;
+use metricd_domain::TimeZone;
 
 /// Limits of the runner's connections, and whether it batches statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +20,13 @@ pub struct RunnerConfig {
     pub batching: bool,
     /// The schemas that stored SQL reads.
     pub schemas: DataSchemas,
+    /// The time zone of sessions. PostgreSQL has to know it.
+    pub time_zone: TimeZone,
 }
 
 impl Default for RunnerConfig {
     /// 16 connections, 1 s to wait for one, a lifetime of 30 minutes, closed after 5 minutes without use; batching is on;
-    /// the schema is `warehouse`.
+    /// the schema is `warehouse`, the time zone UTC.
     fn default() -> Self {
         Self {
             max_connections: 16,
@@ -32,6 +35,7 @@ impl Default for RunnerConfig {
             idle_timeout: Duration::from_secs(300),
             batching: true,
             schemas: DataSchemas::default(),
+            time_zone: TimeZone::default(),
         }
     }
 }

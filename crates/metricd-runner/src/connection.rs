@@ -2,7 +2,7 @@
 
 pub(crate) mod prepared_statement;
 mod properties;
-mod settings;
+pub(crate) mod settings;
 mod type_lookup;
 mod types;
 
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use metricd_connection::Connector;
 use metricd_database::{DataSchemas, session_token_option};
-use metricd_domain::Tenant;
+use metricd_domain::{Tenant, TimeZone};
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Oid, Type};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use self::prepared_statement::PreparedStatement;
 use self::properties::SessionProperties;
-use self::settings::options;
+use self::settings::{options, set_time_zone};
 use crate::session::CONNECT_TIMEOUT;
 use crate::session::{DescribedStatement, PreludeStatement, Session, SessionError};
 use crate::tenancy::{BACKEND_PID_SQL, SET_TENANT_SQL, Tenancy, TenantStatement, TransactionPrelude};
@@ -62,6 +62,7 @@ pub(crate) struct Connection {
     planned_since: Instant,
     /// See [`max_plan_age`].
     max_plan_age: Option<Duration>,
+    /// By [`cache_key`](prepared_statement::cache_key).
     statement_cache: LruCache<String, Arc<PreparedStatement>>,
     /// The number of statements prepared so far. Each gets a new name.
     prepared_count: u64,
@@ -76,10 +77,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects, for SQL that reads these schemas. The connection belongs to this thread, whose runtime polls its socket.
-    pub(crate) async fn open(config: &Connector, schemas: &DataSchemas) -> Result<Self, SessionError> {
+    /// Connects, for SQL that reads these schemas and runs in this time zone unless it says otherwise. The connection
+    /// belongs to this thread, whose runtime polls its socket.
+    pub(crate) async fn open(
+        config: &Connector,
+        schemas: &DataSchemas,
+        time_zone: &TimeZone,
+    ) -> Result<Self, SessionError> {
         let token = Uuid::new_v4();
-        let options = format!("{} {}", options(schemas), session_token_option(token));
+        let options = format!("{} {}", options(schemas, time_zone), session_token_option(token));
         let mut session = match Session::open(&config.with_options(&options)).await {
             // A pooler may refuse options that it does not forward. Behind one, each transaction sets its own.
             Err(SessionError::Refused { sqlstate, .. }) if sqlstate == *SqlState::PROTOCOL_VIOLATION.code() => {
@@ -87,7 +93,8 @@ impl Connection {
             }
             opened => opened?,
         };
-        let properties = timeout(CONNECT_TIMEOUT, SessionProperties::read(&mut session, token, schemas)).await;
+        let properties =
+            timeout(CONNECT_TIMEOUT, SessionProperties::read(&mut session, token, (schemas, time_zone))).await;
         let too_slow = |_| SessionError::Lost("PostgreSQL took too long to answer".to_owned());
         let properties = properties.map_err(too_slow)??;
         Ok(Self {
@@ -224,13 +231,24 @@ impl Connection {
         }
     }
 
-    /// Prepares a statement; behind a pooler, only describes it.
-    pub(crate) async fn prepare(&mut self, sql: &str) -> Result<DescribedStatement, SessionError> {
+    /// Prepares a statement; behind a pooler, only describes it. In a transaction, the time zone stays set.
+    pub(crate) async fn prepare(
+        &mut self,
+        sql: &str,
+        time_zone: Option<&TimeZone>,
+    ) -> Result<DescribedStatement, SessionError> {
         let prelude = self.internal_prelude().await?;
-        let before: Vec<_> = prelude.statements().collect();
+        let mut before: Vec<_> = prelude.statements().collect();
+        // PostgreSQL converts literals, such as those of instants, when it parses a statement.
+        let set = time_zone.map(set_time_zone);
+        if set.is_some() && before.is_empty() && !self.session.is_in_transaction() {
+            before.push(PreludeStatement::Sql(BEGIN_SQL));
+        }
+        let has_begun = !before.is_empty();
+        before.extend(set.as_deref().map(PreludeStatement::Sql));
         let name = if self.is_behind_pooler() { None } else { Some(self.new_name()?) };
         let prepared = self.session.prepare(&before, name, sql).await;
-        self.end_internal(&before).await?;
+        self.end_internal(has_begun).await?;
         prepared
     }
 
@@ -239,13 +257,13 @@ impl Connection {
         let prelude = self.internal_prelude().await?;
         let before: Vec<_> = prelude.statements().collect();
         let row = self.session.row(&before, sql, argument).await;
-        self.end_internal(&before).await?;
+        self.end_internal(!before.is_empty()).await?;
         row
     }
 
-    /// Ends the transaction that [`Self::internal_prelude`] has begun.
-    async fn end_internal(&mut self, before: &[PreludeStatement<'_>]) -> Result<(), SessionError> {
-        if before.is_empty() || self.session.is_lost() {
+    /// Ends the transaction of one of the runner's own statements, if one has begun for it.
+    async fn end_internal(&mut self, has_begun: bool) -> Result<(), SessionError> {
+        if !has_begun || self.session.is_lost() {
             return Ok(());
         }
         clean_up(&mut self.session).await
@@ -262,26 +280,26 @@ impl Connection {
         Ok(name)
     }
 
-    /// The prepared statement for this text.
-    pub(crate) fn cached_statement(&mut self, text: &str) -> Option<Arc<PreparedStatement>> {
-        self.statement_cache.get(text).cloned()
+    /// The prepared statement for this key.
+    pub(crate) fn cached_statement(&mut self, key: &str) -> Option<Arc<PreparedStatement>> {
+        self.statement_cache.get(key).cloned()
     }
 
     /// Caches the statement that was prepared last, and closes the evicted one.
     pub(crate) fn cache_statement(
         &mut self,
-        text: &str,
+        key: &str,
         statement: &Arc<PreparedStatement>,
     ) -> Result<(), SessionError> {
         self.uncached_name = None;
-        let evicted = self.statement_cache.push(text.to_owned(), Arc::clone(statement));
+        let evicted = self.statement_cache.push(key.to_owned(), Arc::clone(statement));
         evicted.map_or(Ok(()), |(_, evicted)| self.close(&evicted))
     }
 
-    /// Evicts the statement for this text and the looked-up types, one of which may have changed.
-    pub(crate) fn evict_statement(&mut self, text: &str) -> Result<(), SessionError> {
+    /// Evicts the statement for this key and the looked-up types, one of which may have changed.
+    pub(crate) fn evict_statement(&mut self, key: &str) -> Result<(), SessionError> {
         self.forget_types();
-        self.statement_cache.pop(text).map_or(Ok(()), |statement| self.close(&statement))
+        self.statement_cache.pop(key).map_or(Ok(()), |statement| self.close(&statement))
     }
 
     fn close(&mut self, statement: &PreparedStatement) -> Result<(), SessionError> {

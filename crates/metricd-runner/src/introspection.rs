@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use metricd_domain::{ContractTable, ParameterValue};
 use metricd_execution::{
     BoundStatement, Column, EncodeError, Fields, Permit, Relation, RowSink, RunError, RunLimits, SnapshotToken,
+    TimeZones,
 };
 
 use self::relations::relations;
@@ -34,9 +35,14 @@ impl LastSnapshot {
         false
     }
 }
+/// The names of the time zones.
+const TIME_ZONES_SQL: &str = "SELECT pg_catalog.string_agg(name, E'\\n') FROM pg_catalog.pg_timezone_names";
 
 /// The time limit of each query.
 const INTROSPECTION_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time limit of reading the time zones, each of which PostgreSQL reads from a file.
+const TIME_ZONES_TIMEOUT: Duration = Duration::from_secs(5);
 
 const RELATIONS_SQL: &str = include_str!("introspection/relations.sql");
 
@@ -84,10 +90,25 @@ impl PgRunner {
             .map_err(|error| RunError::Unavailable(format!("the relations are not as expected: {error}")))
     }
 
+    /// Implements [`MetricRunner::time_zones`](metricd_execution::MetricRunner::time_zones).
+    pub(crate) async fn known_time_zones(&self) -> Result<TimeZones, RunError> {
+        let statement = BoundStatement::internal(TIME_ZONES_SQL, Vec::new());
+        let (names, _) = self.query_value_within(TIME_ZONES_TIMEOUT, statement).await?;
+        Ok(names.unwrap_or_default().lines().collect())
+    }
+
     /// The only value of a statement, and the timing of its run.
     async fn query_value(&self, statement: BoundStatement) -> Result<(Option<String>, Clock), RunError> {
+        self.query_value_within(INTROSPECTION_TIMEOUT, statement).await
+    }
+
+    async fn query_value_within(
+        &self,
+        time: Duration,
+        statement: BoundStatement,
+    ) -> Result<(Option<String>, Clock), RunError> {
         let (mut value, mut clock) = (SingleValueSink(None), Clock::start());
-        let limits = RunLimits { time: INTROSPECTION_TIMEOUT, ..RunLimits::default() };
+        let limits = RunLimits { time, ..RunLimits::default() };
         let task = Task { statement: &statement, tenancy: None, limits };
         self.run_with_retries(task, &Permit::default(), &mut value, &mut clock).await?;
         Ok((value.0, clock))

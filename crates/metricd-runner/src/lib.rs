@@ -30,8 +30,8 @@
 //!
 //! | way | chosen if | round trips |
 //! |---|---|---|
-//! | batched with others | The session is batching-safe, no tenant is set, the sink exerts no back-pressure, a cost of at most 1000 is known for the statement, and the statement was lately neither quarantined nor refused a lock in time. | One for all statements of a batch: at most 32, with a total cost of at most 4000. |
-//! | alone | In any other case, and if a batch has failed or took longer than 20 ms. | One. If the session is side-effect free and the sink exerts no back-pressure, only the statement (and its tenant) is sent; otherwise `BEGIN READ ONLY`, the statement and `ROLLBACK` are sent at once. |
+//! | batched with others | The session is batching-safe, no tenant and no time zone is set, the sink exerts no back-pressure, a cost of at most 1000 is known for the statement, and the statement was lately neither quarantined nor refused a lock in time. | One for all statements of a batch: at most 32, with a total cost of at most 4000. |
+//! | alone | In any other case, and if a batch has failed or took longer than 20 ms. | One. If the session is side-effect free, the sink exerts no back-pressure and no time zone is set, only the statement (and its tenant) is sent; otherwise `BEGIN READ ONLY`, the statement and `ROLLBACK` are sent at once. |
 //! | in a snapshot batch | [`MetricRunner::run_on_one_snapshot`] was called. | One for all cheap statements (a total cost of at most 10,000), with the beginning and the end of their transaction. Two for each expensive one, and one to end. Sharing the snapshot with further connections takes three more. |
 //!
 //! # Modules

@@ -18,6 +18,7 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use metricd_connection::Connector;
+use metricd_domain::TimeZone;
 use metricd_execution::{Permit, RunError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
@@ -30,6 +31,7 @@ pub(crate) use self::slot::PoolSlot;
 use crate::config::RunnerConfig;
 use crate::connection::{Connection, max_plan_age};
 use crate::error::{connect_error, is_full};
+use crate::session::SessionError;
 
 /// How long a run waits while connections are passed to runs of the threads that own them.
 const AFFINITY_WINDOW: Duration = Duration::from_millis(20);
@@ -72,6 +74,12 @@ struct Waiter {
     slot: oneshot::Sender<PoolSlot>,
 }
 
+impl PoolInner {
+    async fn open_connection(&self) -> Result<Connection, SessionError> {
+        Connection::open(&self.session, &self.config.schemas, &self.config.time_zone).await
+    }
+}
+
 impl Pool {
     pub(crate) fn new(session: Connector, config: RunnerConfig) -> Self {
         let streams = Arc::new(Semaphore::new(stream_connections(config.max_connections)));
@@ -111,6 +119,11 @@ impl Pool {
         permit.map(Permit::new).ok_or(RunError::TooManyStreams { waited: self.0.config.acquire_timeout })
     }
 
+    /// The time zone in which sessions begin.
+    pub(crate) fn time_zone(&self) -> &TimeZone {
+        &self.0.config.time_zone
+    }
+
     pub(crate) fn max_connections(&self) -> usize {
         self.0.config.max_connections
     }
@@ -119,7 +132,7 @@ impl Pool {
     pub(crate) async fn try_acquire(&self) -> Option<PoolSlot> {
         let mut slot = self.0.try_take()?;
         if slot.connection.as_mut().is_none_or(|connection| connection.session.is_closed()) {
-            match Connection::open(&self.0.session, &self.0.config.schemas).await {
+            match self.0.open_connection().await {
                 Ok(connection) => slot.connection = Some(connection),
                 Err(error) => {
                     if is_full(&error) {
@@ -167,7 +180,7 @@ impl Pool {
             if slot.connection.as_mut().is_some_and(|connection| !connection.session.is_closed()) {
                 return Ok(slot);
             }
-            match Connection::open(&self.0.session, &self.0.config.schemas).await {
+            match self.0.open_connection().await {
                 Ok(connection) => {
                     slot.connection = Some(connection);
                     return Ok(slot);

@@ -42,8 +42,8 @@ const DATA_SCHEMAS_SQL: &str = include_str!("resolver/data_schemas.sql");
 const RESOLVED_QUERY_SQL: &str = include_str!("resolver/resolved_query.sql");
 
 /// The settings of each transaction besides the search path: those that stored SQL runs with, and planner settings for
-/// reading the resolved query. That looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`,
-/// or use JIT.
+/// reading the resolved query. A request may run in another time zone, which changes values, but no names and no types.
+/// Reading the query looks up a few rows by their oid; PostgreSQL would otherwise scan all of `pg_proc`, or use JIT.
 const SETTINGS: &str = "SET LOCAL timezone = 'UTC'; \
                         SET LOCAL standard_conforming_strings = on; SET LOCAL plan_cache_mode = force_generic_plan; \
                         SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off";

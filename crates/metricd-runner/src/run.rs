@@ -7,7 +7,8 @@ use metricd_execution::{BoundStatement, RowSink, RunError, RunLimits, RunOutcome
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 
-use crate::connection::prepared_statement::PreparedStatement;
+use crate::connection::prepared_statement::{PreparedStatement, cache_key};
+use crate::connection::settings::set_time_zone;
 use crate::connection::{Connection, TIMEOUT_LEEWAY};
 use crate::cost::{Estimate, Estimates};
 use crate::error::{is_stale, run_error};
@@ -58,14 +59,14 @@ impl Run<'_> {
         connection: &mut Connection,
         estimates: &Estimates,
     ) -> Result<RunOutcome, RunError> {
-        let text = self.task.statement.text();
         let outcome = self.prepare_and_execute(connection, estimates).await;
         let Err(error) = &outcome else { return outcome };
-        let is_prepared = connection.cached_statement(text).is_some();
+        let key = cache_key(self.task.statement);
+        let is_prepared = connection.cached_statement(&key).is_some();
         if *self.is_begun || !is_stale(error, is_prepared, connection.session.is_executing()) {
             return outcome;
         }
-        connection.evict_statement(text).map_err(|error| self.run_error(error))?;
+        connection.evict_statement(&key).map_err(|error| self.run_error(error))?;
         self.retry_stale(connection, estimates).await
     }
 
@@ -104,8 +105,9 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let prepared = prepare(connection, self.task.statement, self.task.limits).await?;
         self.estimate(connection, estimates).await?;
-        // The statement timeout can only be changed within a transaction.
-        let is_alone = connection.side_effect_free() && self.task.limits.write_timeout.is_zero();
+        // The statement timeout and the time zone can only be changed within a transaction.
+        let changes_nothing = self.task.limits.write_timeout.is_zero() && self.task.statement.time_zone().is_none();
+        let is_alone = connection.side_effect_free() && changes_nothing;
         let begin = (!is_alone).then_some(BEGIN_SQL);
         let prelude =
             connection.prelude(begin, None, self.task.tenancy).await.map_err(|error| self.run_error(error))?;
@@ -133,7 +135,8 @@ impl Run<'_> {
     ) -> Result<RunOutcome, RunError> {
         let mut before: Vec<_> = prelude.statements().collect();
         let timeout = statement_timeout(self.task.limits, connection.is_behind_pooler());
-        before.extend(timeout.as_deref().map(PreludeStatement::Sql));
+        let time_zone = self.task.statement.time_zone().map(set_time_zone);
+        before.extend([&timeout, &time_zone].into_iter().flatten().map(|sql| PreludeStatement::Sql(sql)));
         if is_alone {
             self.execute_alone(&mut connection.session, prepared, &before).await
         } else {

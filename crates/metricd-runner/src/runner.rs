@@ -9,7 +9,7 @@ use metricd_database::DatabaseUrl;
 use metricd_domain::{Contract, ContractTable, Tenant};
 use metricd_execution::{
     BoundStatement, MetricRunner, Permit, Relation, RowSink, RunError, RunLimits, RunOutcome, SnapshotBatchOutcome,
-    SnapshotRun, SnapshotToken,
+    SnapshotRun, SnapshotToken, TimeZones,
 };
 use tokio::time::timeout;
 
@@ -309,6 +309,10 @@ impl MetricRunner for PgRunner {
 
     async fn verify(&self, statement: &BoundStatement, contract: Option<&Contract>) -> Result<(), RunError> {
         self.verify_statement(statement, contract).await
+    }
+
+    async fn time_zones(&self) -> Result<TimeZones, RunError> {
+        self.known_time_zones().await
     }
 
     async fn relations(&self) -> Result<Vec<Relation>, RunError> {

@@ -47,6 +47,8 @@ pub(crate) struct SnapshotBatch<'a, 'r> {
     deadline: Instant,
     /// One for each further connection that they may use.
     permits: Mutex<Vec<Permit>>,
+    /// Whether one of them has a time zone of its own. If so, each sets its own or that of the runner.
+    has_time_zones: bool,
 }
 
 /// A statement without an outcome.
@@ -68,10 +70,11 @@ impl<'a, 'r> SnapshotBatch<'a, 'r> {
         }
         let permits = Mutex::new(permits);
         let outcomes = Mutex::new(runs.iter().map(|_| None).collect());
+        let has_time_zones = runs.iter().any(|run| run.statement.time_zone().is_some());
         let jobs = runs.into_iter().map(|run| Mutex::new(Some(Job { run, is_begun: false }))).collect();
         let (queue, encode) = (Mutex::default(), Mutex::default());
         let (is_begun, deadline) = (AtomicBool::default(), Instant::now() + time);
-        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline, permits }
+        Self { jobs, outcomes, queue, is_begun, encode, runner, tenancy, time, deadline, permits, has_time_zones }
     }
 
     /// Whether a sink has received anything or a statement has run.

@@ -1,5 +1,6 @@
 //! A prepared statement with the columns of its result.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use metricd_execution::{BoundStatement, Column, FieldType};
@@ -24,6 +25,15 @@ const TEXT_ARRAY_SHRINKAGE: usize = 3;
 
 /// The same for arrays in text format as elements: their quotes are escaped, and bounds may precede each.
 const NESTED_LITERAL_SHRINKAGE: usize = 16;
+
+/// The key of a statement in the cache of a connection: its text, after its time zone if it has one, since PostgreSQL
+/// converts literals when it parses the text. No text has a NUL character.
+pub(crate) fn cache_key(statement: &BoundStatement) -> Cow<'_, str> {
+    match statement.time_zone() {
+        None => statement.text().into(),
+        Some(time_zone) => format!("{time_zone}\0{}", statement.text()).into(),
+    }
+}
 
 /// A statement prepared on a connection, with the columns of its result.
 #[derive(Debug)]
@@ -54,7 +64,8 @@ impl PreparedStatement {
         connection: &mut Connection,
         statement: &BoundStatement,
     ) -> Result<Arc<Self>, SessionError> {
-        let prepared = match connection.cached_statement(statement.text()) {
+        let key = cache_key(statement);
+        let prepared = match connection.cached_statement(&key) {
             Some(prepared) => prepared,
             None => Self::prepare_uncached(connection, statement).await?,
         };
@@ -62,7 +73,7 @@ impl PreparedStatement {
             return Ok(prepared);
         }
         // The connection may know tables and types as they were before the contract.
-        connection.evict_statement(statement.text())?;
+        connection.evict_statement(&key)?;
         Self::prepare_uncached(connection, statement).await
     }
 
@@ -70,7 +81,7 @@ impl PreparedStatement {
         connection: &mut Connection,
         statement: &BoundStatement,
     ) -> Result<Arc<Self>, SessionError> {
-        let description = connection.prepare(statement.text()).await?;
+        let description = connection.prepare(statement.text(), statement.time_zone()).await?;
         let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
         let malformed = |_| SessionError::Lost("the name of a column is not UTF-8".to_owned());
         let columns_described =
@@ -88,7 +99,7 @@ impl PreparedStatement {
         }
         let parameter_types = connection.type_names(&description.parameters).await?;
         let prepared = Arc::new(Self { described: description.with_formats(&formats), columns, parameter_types });
-        connection.cache_statement(statement.text(), &prepared)?;
+        connection.cache_statement(&cache_key(statement), &prepared)?;
         Ok(prepared)
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metricd_database::{DataSchemas, harm_classes};
+use metricd_domain::TimeZone;
 use uuid::Uuid;
 
-use super::settings::{CLIENT_CHECK_SETTING, SETTINGS};
+use super::settings::{CLIENT_CHECK_SETTING, SETTINGS, set_time_zone};
 use crate::session::{Session, SessionError};
 use crate::transaction::{BEGIN_SQL, CLEANUP_SQL};
 
@@ -60,7 +61,11 @@ pub(crate) struct SessionProperties {
 
 impl SessionProperties {
     /// Reads the properties of a session that began with this token.
-    pub(crate) async fn read(session: &mut Session, token: Uuid, schemas: &DataSchemas) -> Result<Self, SessionError> {
+    pub(crate) async fn read(
+        session: &mut Session,
+        token: Uuid,
+        (schemas, time_zone): (&DataSchemas, &TimeZone),
+    ) -> Result<Self, SessionError> {
         let harmful: Vec<_> = harm_classes().iter().flat_map(|class| &class.functions).copied().collect();
         let row = session.row(&[], SESSION_PROPERTIES_SQL, &harmful.join("\n")).await?;
         let column = |index: usize| row.get(index).and_then(Option::as_deref).unwrap_or_default();
@@ -69,7 +74,7 @@ impl SessionProperties {
         let is_direct =
             session.login_pid().is_some_and(|pid| pid.to_string() == column(2)) && token.to_string() == column(4);
         if !is_direct {
-            let settings = Some(transaction_settings(session, schemas).await?);
+            let settings = Some(transaction_settings(session, schemas, time_zone).await?);
             let pid = column(2).to_owned();
             return Ok(Self {
                 side_effect_free: false,
@@ -92,11 +97,16 @@ impl SessionProperties {
 
 /// The settings of each transaction behind a pooler: other clients may have changed settings in the same backend, or
 /// created temporary tables there.
-async fn transaction_settings(session: &mut Session, schemas: &DataSchemas) -> Result<Arc<[String]>, SessionError> {
+async fn transaction_settings(
+    session: &mut Session,
+    schemas: &DataSchemas,
+    time_zone: &TimeZone,
+) -> Result<Arc<[String]>, SessionError> {
     // The rollback undoes it.
     let mut settings = vec!["RESET ALL".to_owned()];
     let local = |setting: &str| format!("SET LOCAL {setting}");
     settings.extend(SETTINGS.map(|(name, value)| local(&format!("{name} = {value}"))));
+    settings.push(set_time_zone(time_zone));
     settings.extend(["client_encoding = 'UTF8'", "row_security = on"].map(local));
     // Here the search path also names `pg_temp`, as the last schema.
     settings.push(local(&format!("search_path = {}, pg_temp", schemas.search_path())));

@@ -55,7 +55,7 @@ async fn verify(
 ) -> Result<bool, SessionError> {
     // Prepared and looked up again: cached types and statements may be from before a change.
     connection.forget_types();
-    let prepared = connection.prepare(statement.text()).await?;
+    let prepared = connection.prepare(statement.text(), None).await?;
     if let Some(contract) = contract {
         let described = prepared.description.columns();
         let described: Vec<_> =

@@ -246,7 +246,8 @@ unknown_nodes AS (
 -- Anything that makes the result depend on more than rows and parameters.
 unrepeatable AS (
     -- A function that depends on more than its arguments. The named exceptions also depend on settings that are the
-    -- same in every session that runs metrics, or on the definition of a type, which changes in a transaction.
+    -- same in every session that runs metrics, on the time zone, which is part of a request, or on the definition of a
+    -- type, which changes in a transaction.
     SELECT FROM parts
     JOIN pg_catalog.pg_proc p ON p.oid = parts.oid
     WHERE p.pronamespace <> 'pg_catalog'::regnamespace::oid

@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use super::queue::Unit;
 use super::{Job, SnapshotBatch, locked, unavailable};
 use crate::connection::Connection;
-use crate::connection::prepared_statement::PreparedStatement;
+use crate::connection::prepared_statement::{PreparedStatement, cache_key};
+use crate::connection::settings::set_time_zone;
 use crate::error::is_stale;
 use crate::pool::stopping::{STOP_BOUND, cancel_until_ended};
 use crate::run::{AfterRowCap, Run, Task, prepare};
@@ -100,9 +101,13 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let mut stale = Vec::new();
         let mut ended = self.prepare_all(connection, indexes, &mut in_flight).await;
         while ended.is_ok() && !in_flight.is_empty() && self.has_time() {
+            // The time zone is set before all statements of one request.
+            let mut later = in_flight.split_off(in_first_time_zone(&in_flight));
+            let is_last = is_last && later.is_empty();
             let end = if connection.side_effect_free() { END_SIDE_EFFECT_FREE_SQL } else { END_SQL };
             let end = if is_last && stale.is_empty() && !connection.is_behind_pooler() { end } else { &[] };
             ended = self.send_and_read(connection, &mut in_flight, &mut stale, end).await;
+            in_flight.append(&mut later);
         }
         in_flight.drain(..).for_each(|(index, job, _)| self.put_back(index, job));
         ended?;
@@ -121,9 +126,14 @@ impl<'r> SnapshotBatch<'_, 'r> {
         for index in indexes {
             let Some(job) = self.take(index) else { continue };
             // The leader has prepared it already; a helper has not.
-            let prepared = match connection.cached_statement(job.run.statement.text()) {
-                Some(prepared) => Ok(prepared),
-                None => self.prepare(connection, job.run.statement, job.run.limits).await,
+            let prepared = if let Some(prepared) = connection.cached_statement(&cache_key(job.run.statement)) {
+                Ok(prepared)
+            } else {
+                // An earlier statement may have left its time zone in the transaction.
+                if self.has_time_zones {
+                    roll_back_to_savepoint(connection).await?;
+                }
+                self.prepare(connection, job.run.statement, job.run.limits).await
             };
             match prepared {
                 Ok(prepared) => in_flight.push_back((index, job, prepared)),
@@ -155,6 +165,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
     ) -> Result<(), RunError> {
         let time = in_flight.front().map(|(_, job, _)| job.run.limits.time).unwrap_or_default();
         let limit = (!connection.enforces_timeout(time)).then(|| statement_timeout(time));
+        let time_zone = in_flight.front().and_then(|(_, job, _)| self.set_time_zone(job.run.statement));
         let prelude = if connection.session.is_in_transaction() {
             None
         } else {
@@ -163,8 +174,8 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let session = &mut connection.session;
         let mut before =
             prelude.as_ref().map_or_else(|| vec![PreludeStatement::Sql(ROLLBACK_TO_SAVEPOINT_SQL)], opening_statements);
-        // After the savepoint, so that rolling back to it also resets the timeout.
-        before.extend(limit.as_deref().map(PreludeStatement::Sql));
+        // After the savepoint, so that rolling back to it also resets the timeout and the time zone.
+        before.extend([&limit, &time_zone].into_iter().flatten().map(|sql| PreludeStatement::Sql(sql)));
         let statements = in_flight
             .iter()
             .map(|(_, job, prepared)| ((&prepared.described, job.run.statement.text()), job.run.statement.texts()));
@@ -180,7 +191,7 @@ impl<'r> SnapshotBatch<'_, 'r> {
             }
             match outcome {
                 Err(error) if !job.is_begun && is_stale(&error, true, connection.session.is_executing()) => {
-                    connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
+                    connection.evict_statement(&cache_key(job.run.statement)).map_err(unavailable)?;
                     self.put_back(index, job);
                     stale.push(index);
                 }
@@ -212,9 +223,9 @@ impl<'r> SnapshotBatch<'_, 'r> {
         let Some(mut job) = self.take(index) else { return Ok(()) };
         let mut outcome = self.prepare_and_run(connection, &mut job).await;
         let is_executing = connection.session.is_executing();
-        let is_prepared = connection.cached_statement(job.run.statement.text()).is_some();
+        let is_prepared = connection.cached_statement(&cache_key(job.run.statement)).is_some();
         if !job.is_begun && outcome.as_ref().is_err_and(|error| is_stale(error, is_prepared, is_executing)) {
-            connection.evict_statement(job.run.statement.text()).map_err(unavailable)?;
+            connection.evict_statement(&cache_key(job.run.statement)).map_err(unavailable)?;
             was_stale = true;
             outcome = self.prepare_and_run(connection, &mut job).await;
         }
@@ -240,9 +251,16 @@ impl<'r> SnapshotBatch<'_, 'r> {
         }
         let prepared = self.prepare(connection, job.run.statement, job.run.limits).await?;
         let statement = job.run.statement;
-        let sent = connection.session.send_execute(&[], (&prepared.described, statement.text()), statement.texts());
+        let time_zone = self.set_time_zone(statement);
+        let before: Vec<_> = time_zone.as_deref().map(PreludeStatement::Sql).into_iter().collect();
+        let sent = connection.session.send_execute(&before, (&prepared.described, statement.text()), statement.texts());
         sent.map_err(unavailable)?;
         self.read(connection, job, &prepared, AfterRowCap::Cancel).await
+    }
+
+    /// Sets the time zone of the statement, unless all statements of the batch run in that of the session.
+    fn set_time_zone(&self, statement: &BoundStatement) -> Option<String> {
+        self.has_time_zones.then(|| set_time_zone(statement.time_zone().unwrap_or(self.runner.pool.time_zone())))
     }
 
     /// Reads the response to a statement. If it runs alone, its time limit is enforced here.
@@ -302,6 +320,13 @@ impl<'r> SnapshotBatch<'_, 'r> {
             outcome => outcome,
         }
     }
+}
+
+/// The number of the first statements that share a time zone.
+fn in_first_time_zone(statements: &InFlight<'_>) -> usize {
+    let mut time_zones = statements.iter().map(|(_, job, _)| job.run.statement.time_zone());
+    let Some(first) = time_zones.next() else { return 0 };
+    1 + time_zones.take_while(|time_zone| *time_zone == first).count()
 }
 
 /// The beginning of a transaction. The tenant is set before the savepoint, so rolling back to it keeps the tenant.

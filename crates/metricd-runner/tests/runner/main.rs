@@ -10,6 +10,7 @@ mod sandbox;
 mod schemas;
 mod streams;
 mod tenants;
+mod time_zones;
 mod types;
 mod validate;
 
